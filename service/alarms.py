@@ -1,0 +1,107 @@
+"""When the clock has something to say about a task: pure arithmetic on its dates.
+
+An alarm is derived from the task's state and never stored: what is stored is how far, per date
+field, the clock has already been rung (`rung`), so that a task that has not moved rings each
+alarm once, and a task that has moved rings anew.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from service.model import Kind, Task
+
+Rung = Mapping[str, datetime]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Alarm:
+    """Something to announce at `offset` from a date field of every task that has it.
+
+    `offset` is signed: negative is before the date. With `at`, the alarm rings at that time of
+    the account's local day on which the shifted date falls.
+    """
+
+    kind: Kind
+    field: str
+    offset: timedelta
+    at: time | None = None
+
+    def __str__(self) -> str:
+        clock = f"@{self.at:%H:%M}" if self.at else ""
+        return f"{self.kind}:{self.field}{int(self.offset.total_seconds()):+d}s{clock}"
+
+    def instant(self, task: Task, zone: ZoneInfo) -> datetime | None:
+        """When this alarm rings for this task, in UTC; None for a task without that date."""
+        anchor: datetime | None = getattr(task, self.field)
+        if anchor is None:
+            return None
+        moment = anchor + self.offset
+        if self.at is None:
+            return moment
+        local = moment.astimezone(zone)
+        return local.replace(hour=self.at.hour, minute=self.at.minute, second=0, microsecond=0).astimezone(
+            anchor.tzinfo
+        )
+
+    def is_pointless(self, task: Task, now: datetime) -> bool:
+        """Whether announcing it now would be untrue: what is past is not about to begin."""
+        anchor: datetime = getattr(task, self.field)
+        return self.offset < timedelta(0) and anchor <= now
+
+
+OVERDUE = Alarm(Kind.OVERDUE, "due", timedelta(0))
+
+
+@dataclass(frozen=True, slots=True)
+class Ringing:
+    """One alarm of one task that is due, and the moment it was due at."""
+
+    alarm: Alarm
+    at: datetime
+
+
+def due(task: Task, alarms: Iterable[Alarm], zone: ZoneInfo, rung: Rung, now: datetime) -> list[Ringing]:
+    """The alarms of an open task that have come and were not rung yet, oldest first."""
+    if task.done:
+        return []
+    ringing = [
+        Ringing(alarm, at)
+        for alarm in alarms
+        if (at := alarm.instant(task, zone)) is not None
+        and at <= now
+        and not _was_rung(alarm, at, rung)
+        and not alarm.is_pointless(task, now)
+    ]
+    return sorted(ringing, key=lambda one: (one.at, one.alarm.kind, one.alarm.offset))
+
+
+def next_alarm(
+    task: Task, alarms: Iterable[Alarm], zone: ZoneInfo, rung: Rung
+) -> datetime | None:
+    """When the clock has to look at this task next; None if nothing is left to say about it."""
+    if task.done:
+        return None
+    instants = (
+        at
+        for alarm in alarms
+        if (at := alarm.instant(task, zone)) is not None and not _was_rung(alarm, at, rung)
+    )
+    return min(instants, default=None)
+
+
+def moved(before: Task | None, after: Task, rung: Rung) -> Rung:
+    """What stays rung after a change: a date that moved has not been announced yet."""
+    if before is None:
+        return rung
+    return {
+        field: until
+        for field, until in rung.items()
+        if getattr(before, field) == getattr(after, field) and before.done == after.done
+    }
+
+
+def _was_rung(alarm: Alarm, at: datetime, rung: Rung) -> bool:
+    until = rung.get(alarm.field)
+    return until is not None and at <= until

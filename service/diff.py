@@ -1,0 +1,57 @@
+"""What happened between two looks at a task: pure, and the same for every road."""
+
+from dataclasses import dataclass, fields
+
+from service.model import Kind, Task
+
+_SILENT = {"id", "account", "system", "url", "created_at", "updated_at", "completed_at", "done"}
+_KIND_OF = {
+    "due": Kind.RESCHEDULED,
+    "start": Kind.RESCHEDULED,
+    "end": Kind.RESCHEDULED,
+    "assignee": Kind.REASSIGNED,
+    "assignees": Kind.REASSIGNED,
+}
+_WATCHED = tuple(field.name for field in fields(Task) if field.name not in _SILENT)
+_ORDER = (Kind.RESCHEDULED, Kind.REASSIGNED, Kind.CHANGED)
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """One kind of change and the fields it covers; each changed field is in exactly one."""
+
+    kind: Kind
+    changed: tuple[str, ...] = ()
+
+
+def diff(before: Task | None, after: Task | None) -> list[Transition]:
+    """The transitions from `before` to `after`; None stands for a task that is not there.
+
+    A status name that changes together with `done` is part of the completion, not a change of
+    its own.
+    """
+    if before is None or after is None:
+        return _appearance(before, after)
+    found: dict[Kind, list[str]] = {}
+    for name in _WATCHED:
+        if getattr(before, name) != getattr(after, name):
+            found.setdefault(_KIND_OF.get(name, Kind.CHANGED), []).append(name)
+    transitions = []
+    if before.done != after.done:
+        transitions.append(_completion(after, found))
+    transitions += [Transition(kind, tuple(found[kind])) for kind in _ORDER if found.get(kind)]
+    return transitions
+
+
+def _appearance(before: Task | None, after: Task | None) -> list[Transition]:
+    if after is not None:
+        return [Transition(Kind.CREATED)]
+    return [Transition(Kind.DELETED)] if before is not None else []
+
+
+def _completion(after: Task, found: dict[Kind, list[str]]) -> Transition:
+    names = ["done"]
+    if "status" in found.get(Kind.CHANGED, ()):
+        found[Kind.CHANGED].remove("status")
+        names.append("status")
+    return Transition(Kind.COMPLETED if after.done else Kind.REOPENED, tuple(names))

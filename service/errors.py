@@ -1,0 +1,82 @@
+"""Everything Taskbell raises on purpose.
+
+    TaskbellError
+    ├── ConfigError            the configuration has faults; carries all of them
+    ├── PayloadError           a webhook body that no task can be read from
+    ├── SourceError            a call to a system did not give what was asked
+    │   ├── SourceUnreachable  nothing was sent: no connection, breaker open, address refused
+    │   ├── SourceThrottled    the system asked for a pause (429, 503 with Retry-After)
+    │   ├── SourceRefused      the credentials were not accepted (401, 403)
+    │   ├── SourceRejected     the system understood and said no (400, 404, 422); final
+    │   ├── SourceBroken       the system failed or sent nonsense (5xx, HTML, truncated JSON)
+    │   └── OutcomeUnknown     the request went out and nobody knows whether it was carried out
+    └── SendError              a channel could not send
+
+The text of each is for a person: what happened, where, what to do. None holds a secret.
+"""
+
+from datetime import timedelta
+
+
+class TaskbellError(Exception):
+    """Something went wrong that Taskbell can explain."""
+
+
+class PayloadError(TaskbellError):
+    """A webhook body from which no task can be read."""
+
+
+class SourceError(TaskbellError):
+    """A call to a system did not give what was asked.
+
+    `retry_after` is the pause the system asked for, or None.
+    """
+
+    def __init__(self, message: str, *, retry_after: timedelta | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class SourceUnreachable(SourceError):
+    """Nothing reached the system; the call can safely be made again."""
+
+
+class SourceThrottled(SourceError):
+    """The system asked for a pause and did nothing."""
+
+
+class SourceRefused(SourceError):
+    """The system does not accept the account's credentials."""
+
+
+class SourceRejected(SourceError):
+    """The system understood the call and said no; asking again will not help."""
+
+
+class SourceBroken(SourceError):
+    """The system failed, or answered with something that is not its format."""
+
+
+class OutcomeUnknown(SourceError):
+    """The request may or may not have been carried out."""
+
+
+class SendError(TaskbellError):
+    """A channel could not send a message.
+
+    `permanent`: trying again will not help. `retry_after`: the pause the other side asked for.
+    `outcome_unknown`: the message may have arrived.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        permanent: bool = False,
+        retry_after: timedelta | None = None,
+        outcome_unknown: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.permanent = permanent
+        self.retry_after = retry_after
+        self.outcome_unknown = outcome_unknown

@@ -1,0 +1,206 @@
+"""The nouns of Taskbell: what a task looks like, what was seen of it, and what became of it.
+
+Everything here is immutable and knows nothing of databases, networks or rules. Every datetime
+is aware and in UTC; whoever reads a system's naive local time converts it at the door.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, Self
+
+import orjson
+
+JSON_OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS
+
+
+class Cause(StrEnum):
+    """The road by which Taskbell learnt of a transition."""
+
+    WEBHOOK = "webhook"
+    POLL = "poll"
+    FETCH = "fetch"
+    CLOCK = "clock"
+    SIGNAL = "signal"
+    WRITE = "write"
+
+
+class Kind(StrEnum):
+    """What happened to a task. The first seven come from a change, the others from the clock."""
+
+    CREATED = "created"
+    COMPLETED = "completed"
+    REOPENED = "reopened"
+    RESCHEDULED = "rescheduled"
+    REASSIGNED = "reassigned"
+    CHANGED = "changed"
+    DELETED = "deleted"
+    DUE_SOON = "due_soon"
+    OVERDUE = "overdue"
+    STARTING_SOON = "starting_soon"
+    REMINDER = "reminder"
+    SIGNAL = "signal"
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody who works on tasks."""
+
+    id: str | None = None
+    name: str | None = None
+    email: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    """Whom a task is done for."""
+
+    id: str | None = None
+    name: str | None = None
+    email: str | None = None
+    phone: str | None = None
+    opted_out: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """The job, case or deal that a task belongs to."""
+
+    id: str | None = None
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """The normalised snapshot of a task in an account.
+
+    `id` is unique within `account`. `priority` is one of low, normal, high, highest. `fields`
+    holds the account's own custom fields, by their reference, with scalar values.
+    """
+
+    id: str
+    account: str
+    system: str
+    title: str = ""
+    url: str | None = None
+    description: str | None = None
+    type: str | None = None
+    status: str | None = None
+    done: bool = False
+    priority: str | None = None
+    due: datetime | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    completed_at: datetime | None = None
+    assignee: Person | None = None
+    assignees: tuple[Person, ...] = ()
+    customer: Customer | None = None
+    project: Project | None = None
+    tags: tuple[str, ...] = ()
+    fields: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> bytes:
+        return orjson.dumps(self, option=JSON_OPTIONS)
+
+    @classmethod
+    def from_json(cls, text: bytes | str) -> Self:
+        """Read what `to_json` wrote; raises KeyError or ValueError on anything else."""
+        return cls.from_dict(orjson.loads(text))
+
+    @classmethod
+    def from_dict(cls, raw: dict[str, Any]) -> Self:
+        for name in TIMES:
+            if raw[name] is not None:
+                raw[name] = datetime.fromisoformat(raw[name])
+        if raw["assignee"] is not None:
+            raw["assignee"] = Person(**raw["assignee"])
+        raw["assignees"] = tuple(Person(**person) for person in raw["assignees"])
+        if raw["customer"] is not None:
+            raw["customer"] = Customer(**raw["customer"])
+        if raw["project"] is not None:
+            raw["project"] = Project(**raw["project"])
+        raw["tags"] = tuple(raw["tags"])
+        return cls(**raw)
+
+
+TIMES = ("due", "start", "end", "created_at", "updated_at", "completed_at")
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What one road says a task looks like.
+
+    `observed_at` is when the request that brought it *started* (for a webhook: when it came in),
+    `version` the system's own last-change time where it has one. `task` is None when the system
+    confirmed, asked by id, that the task is gone. `fingerprint` is the digest of the system's own
+    JSON, so that the next scan can tell an unchanged task without reading it; None where the
+    JSON was not the list shape. `announced` says that the system itself called the task new.
+    """
+
+    account: str
+    task_id: str
+    task: Task | None
+    observed_at: datetime
+    cause: Cause
+    version: datetime | None = None
+    fingerprint: bytes | None = None
+    announced: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One typed transition of one task.
+
+    `id` is given out before the event is stored. `changed` names the task's fields that this
+    transition covers. `alarm` is the alarm that rang, for the clock's events, `signal` the name
+    of a pushed signal.
+    """
+
+    id: int
+    account: str
+    task_id: str
+    kind: Kind
+    at: datetime
+    cause: Cause
+    before: Task | None
+    after: Task | None
+    changed: tuple[str, ...] = ()
+    alarm: str | None = None
+    signal: str | None = None
+
+    @property
+    def task(self) -> Task:
+        """The task as it is now; for a deleted one, as it was last seen."""
+        task = self.after or self.before
+        if task is None:
+            raise ValueError(f"event {self.id} holds no task")
+        return task
+
+
+class State(StrEnum):
+    """Where a delivery stands."""
+
+    PLANNED = "planned"
+    HELD = "held"
+    SENDING = "sending"
+    SENT = "sent"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+    SKIPPED = "skipped"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+
+SETTLED = frozenset(
+    {State.SENT, State.FAILED, State.UNKNOWN, State.SKIPPED, State.CANCELLED, State.EXPIRED}
+)
+
+
+def utc(moment: datetime) -> datetime:
+    """The same moment in UTC; ValueError for a naive one, whose zone nobody knows."""
+    if moment.tzinfo is None:
+        raise ValueError(f"{moment.isoformat()} has no zone")
+    return moment.astimezone(UTC)

@@ -1,0 +1,84 @@
+"""What the environment says. Every fault is reported, all at once, before anything starts."""
+
+import os
+from collections.abc import Mapping
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+
+from service.errors import TaskbellError
+
+
+class SettingsError(TaskbellError):
+    """The environment has faults; the message lists every one."""
+
+
+class Settings(BaseModel):
+    """The process's settings; see the table in README.md."""
+
+    model_config = ConfigDict(frozen=True)
+
+    database_url: SecretStr | None = None
+    redis_url: SecretStr | None = None
+    taskbell_config: Path = Path("taskbell.yaml")
+    taskbell_data: Path = Path(".taskbell")
+    taskbell_admin_token: SecretStr | None = None
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=1, le=65535)
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["json", "console"] = "console"
+
+    @model_validator(mode="after")
+    def _is_guarded(self) -> Self:
+        if not self.is_loopback and self.taskbell_admin_token is None:
+            raise ValueError(
+                f"HOST is {self.host}, which others can reach, and TASKBELL_ADMIN_TOKEN is not set: "
+                "set the token, or HOST to 127.0.0.1"
+            )
+        return self
+
+    @property
+    def is_loopback(self) -> bool:
+        if self.host == "localhost":
+            return True
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+
+def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings from `environ` (default: the process's own).
+
+    A setting `NAME` may also be given as `NAME_FILE`, the path of a file that holds it.
+    Raises SettingsError with every fault.
+    """
+    given = os.environ if environ is None else environ
+    values, faults = {}, []
+    for name in Settings.model_fields:
+        try:
+            value = _value(given, name.upper())
+        except OSError as error:
+            faults.append(f"{name.upper()}_FILE: {error.strerror}: {error.filename}")
+            continue
+        if value:
+            values[name] = value
+    try:
+        settings = Settings.model_validate(values)
+    except ValidationError as error:
+        faults += [_sentence(fault["loc"], fault["msg"]) for fault in error.errors()]
+    if faults:
+        raise SettingsError("The settings have faults:\n" + "\n".join(f"  {fault}" for fault in faults))
+    return settings
+
+
+def _value(environ: Mapping[str, str], name: str) -> str | None:
+    path = environ.get(f"{name}_FILE")
+    return Path(path).read_text().strip() if path else environ.get(name)
+
+
+def _sentence(location: tuple[int | str, ...], message: str) -> str:
+    name = ".".join(str(part) for part in location).upper()
+    return f"{name}: {message}" if name else message.removeprefix("Value error, ")

@@ -1,0 +1,157 @@
+"""Where tasks come from: the interface that one file per system implements.
+
+A new system is one new module in this folder, named like the system (`system: plannr` is
+`service/sources/plannr.py`), with one class that derives from `Source`. Nothing else has to be
+edited: the configuration finds it by its name and the contract suite picks it up by itself.
+"""
+
+import importlib
+import pkgutil
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cache
+from hashlib import blake2b
+from typing import Any, ClassVar, TypeAlias
+from zoneinfo import ZoneInfo
+
+import orjson
+from pydantic import BaseModel, ConfigDict, SecretStr
+
+from service.http import Upstream
+from service.model import Task
+
+Raw: TypeAlias = dict[str, Any]
+
+
+class WebhookOptions(BaseModel):
+    """How an account's incoming webhooks are proved genuine."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    verify: str = "none"
+    secret: SecretStr | tuple[SecretStr, ...] | None = None
+
+
+class Account(BaseModel):
+    """One connection to a system: what every system's options have in common.
+
+    A system with options of its own derives from this and names the class in `Source.options`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    system: str
+    base_url: str
+    token: SecretStr
+    timezone: ZoneInfo | None = None
+    poll: timedelta = timedelta(minutes=1)
+    full_scan: timedelta = timedelta(hours=1)
+    webhook: WebhookOptions | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a list of tasks, in the system's own shape, and when it was asked for."""
+
+    raws: list[Raw]
+    requested_at: datetime
+
+
+class Source(ABC):
+    """One account of one system: what its JSON means, and the calls it understands.
+
+    The readers (`items` to `version`) are pure. The calls raise only `SourceError`.
+    """
+
+    options: ClassVar[type[Account]] = Account
+    notifications: ClassVar[frozenset[str]] = frozenset()
+    writes: ClassVar[frozenset[str]] = frozenset()
+
+    def __init__(self, account: Account, upstream: Upstream) -> None:
+        self.account = account
+        self.upstream = upstream
+
+    @abstractmethod
+    def items(self, payload: Any) -> list[Raw] | None:
+        """The tasks of the system's own list envelope; None if `payload` is not one."""
+
+    @abstractmethod
+    def identify(self, raw: Raw) -> str | None:
+        """The task's id, from a whole task or from a hint that has little more than the id."""
+
+    @abstractmethod
+    def is_whole(self, raw: Raw) -> bool:
+        """Whether `raw` has all that a task needs, so that it need not be fetched."""
+
+    @abstractmethod
+    def parse(self, raw: Raw) -> Task:
+        """The normalised task; raises PayloadError naming the field that cannot be read."""
+
+    def version(self, raw: Raw) -> datetime | None:
+        """When the system itself last changed the task; None where it does not say."""
+        del raw
+        return None
+
+    @abstractmethod
+    def scan(self) -> AsyncIterator[Page]:
+        """Every task, page by page; ends only when the system said that it was the last."""
+
+    def recent(self, since: datetime) -> AsyncIterator[Page]:
+        """The tasks changed since then; a full scan where the system cannot be asked that."""
+        del since
+        return self.scan()
+
+    @property
+    def scans_are_incremental(self) -> bool:
+        """Whether `recent` is cheaper than `scan` and therefore proves no absence."""
+        return False
+
+    def covers(self, task: Task) -> bool:
+        """Whether a complete scan would list this task, if it still exists."""
+        del task
+        return True
+
+    @abstractmethod
+    async def fetch(self, task_id: str) -> Raw | None:
+        """The task as it is now; None if the system says that there is none of that id."""
+
+    async def notify(self, task_id: str, notification: str) -> None:
+        """Have the system tell somebody: one of `notifications`. Reaches real people."""
+        raise NotImplementedError(f"{self.account.system} sends no {notification} for {task_id}")
+
+    async def create_task(self, fields: Mapping[str, Any]) -> Raw:
+        """Make a task and return it; `fields` in the words of the rule language."""
+        raise NotImplementedError(f"{self.account.system} cannot create tasks: {fields}")
+
+    async def update_task(self, task_id: str, fields: Mapping[str, Any]) -> Raw:
+        """Change a task and return it; `fields` in the words of the rule language."""
+        raise NotImplementedError(f"{self.account.system} cannot update {task_id}: {fields}")
+
+    async def complete_task(self, task_id: str) -> Raw:
+        """Mark a task done and return it."""
+        raise NotImplementedError(f"{self.account.system} cannot complete {task_id}")
+
+
+def fingerprint(raw: Raw) -> bytes:
+    """A digest of the system's own JSON, the same in every process: equal means unchanged."""
+    return blake2b(orjson.dumps(raw), digest_size=16).digest()
+
+
+@cache
+def systems() -> Mapping[str, type[Source]]:
+    """Every system there is a module for, by its name."""
+    return {module.name: _source_class(module.name) for module in pkgutil.iter_modules(__path__)}
+
+
+def _source_class(system: str) -> type[Source]:
+    module = importlib.import_module(f"{__name__}.{system}")
+    return next(
+        thing
+        for thing in vars(module).values()
+        if isinstance(thing, type)
+        and issubclass(thing, Source)
+        and thing.__module__ == module.__name__
+    )
