@@ -1,0 +1,60 @@
+"""What a rule made of an event: the value that the rules hand to the engine."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from service.model import Kind, State
+
+
+class Outcome(StrEnum):
+    """How a rule that listens to an event decided."""
+
+    MATCHED = "matched"
+    SETTLING = "settling"
+    NOT_MATCHED = "not_matched"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One delivery that a rule wants.
+
+    `channel` is the name of a configured channel, `customer`, `employee`, `create_task`,
+    `update_task` or `complete_task`. `state` is planned, held (outside hours, until `send_at`)
+    or skipped, with `reason` in words for the last two and for waits. `once_key` holds the
+    values of `once_per`, or the event. `withdraw_on` are the events of the same task that make
+    it pointless. `on_undo` is what to do with a sent message when its cause is taken back.
+    """
+
+    step: int
+    channel: str
+    target: str
+    once_key: str
+    send_at: datetime
+    state: State
+    text: str = ""
+    subject: str | None = None
+    fields: Mapping[str, Any] | None = None
+    reason: str | None = None
+    expires_at: datetime | None = None
+    withdraw_on: frozenset[Kind] = frozenset()
+    on_undo: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One rule's decision on one event, with the reason a person can read.
+
+    With outcome `settling`, `settle` is how long the task must be quiet before the rule looks
+    again, and `settle_max` how long that may be put off.
+    """
+
+    rule: str
+    outcome: Outcome
+    reason: str
+    plans: tuple[Plan, ...] = ()
+    settle: timedelta | None = None
+    settle_max: timedelta | None = None
