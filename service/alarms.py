@@ -41,9 +41,9 @@ class Alarm:
         if self.at is None:
             return moment
         local = moment.astimezone(zone)
-        return local.replace(hour=self.at.hour, minute=self.at.minute, second=0, microsecond=0).astimezone(
-            anchor.tzinfo
-        )
+        return local.replace(
+            hour=self.at.hour, minute=self.at.minute, second=0, microsecond=0
+        ).astimezone(anchor.tzinfo)
 
     def is_pointless(self, task: Task, now: datetime) -> bool:
         """Whether announcing it now would be untrue: what is past is not about to begin."""
@@ -62,7 +62,9 @@ class Ringing:
     at: datetime
 
 
-def due(task: Task, alarms: Iterable[Alarm], zone: ZoneInfo, rung: Rung, now: datetime) -> list[Ringing]:
+def due(
+    task: Task, alarms: Iterable[Alarm], zone: ZoneInfo, rung: Rung, now: datetime
+) -> list[Ringing]:
     """The alarms of an open task that have come and were not rung yet, oldest first."""
     if task.done:
         return []
@@ -77,9 +79,7 @@ def due(task: Task, alarms: Iterable[Alarm], zone: ZoneInfo, rung: Rung, now: da
     return sorted(ringing, key=lambda one: (one.at, one.alarm.kind, one.alarm.offset))
 
 
-def next_alarm(
-    task: Task, alarms: Iterable[Alarm], zone: ZoneInfo, rung: Rung
-) -> datetime | None:
+def next_alarm(task: Task, alarms: Iterable[Alarm], zone: ZoneInfo, rung: Rung) -> datetime | None:
     """When the clock has to look at this task next; None if nothing is left to say about it."""
     if task.done:
         return None

@@ -34,8 +34,8 @@ class Settings(BaseModel):
     def _is_guarded(self) -> Self:
         if not self.is_loopback and self.taskbell_admin_token is None:
             raise ValueError(
-                f"HOST is {self.host}, which others can reach, and TASKBELL_ADMIN_TOKEN is not set: "
-                "set the token, or HOST to 127.0.0.1"
+                f"HOST is {self.host}, which others can reach, and TASKBELL_ADMIN_TOKEN is not"
+                " set: set the token, or HOST to 127.0.0.1"
             )
         return self
 
@@ -70,7 +70,9 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
     except ValidationError as error:
         faults += [_sentence(fault["loc"], fault["msg"]) for fault in error.errors()]
     if faults:
-        raise SettingsError("The settings have faults:\n" + "\n".join(f"  {fault}" for fault in faults))
+        raise SettingsError(
+            "The settings have faults:\n" + "\n".join(f"  {fault}" for fault in faults)
+        )
     return settings
 
 

