@@ -50,7 +50,15 @@ class SourceRefused(SourceError):
 
 
 class SourceRejected(SourceError):
-    """The system understood the call and said no; asking again will not help."""
+    """The system understood the call and said no; asking again will not help.
+
+    `status` is HTTP's, `answer` what the system said for itself, without secrets.
+    """
+
+    def __init__(self, message: str, *, status: int = 400, answer: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.answer = answer
 
 
 class SourceBroken(SourceError):

@@ -13,14 +13,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
 from hashlib import blake2b
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, Self, TypeAlias
 from zoneinfo import ZoneInfo
 
+import httpx
 import orjson
-from pydantic import BaseModel, ConfigDict, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from service.http import Upstream
+from service.clock import Clock
 from service.model import Task
+from service.throttle import Breaker, RateLimit
+from service.upstream import Upstream
 
 Raw: TypeAlias = dict[str, Any]
 
@@ -37,6 +40,7 @@ class WebhookOptions(BaseModel):
 class Account(BaseModel):
     """One connection to a system: what every system's options have in common.
 
+    `per_minute` is how many calls Taskbell makes at most, `timeout` the longest that one takes.
     A system with options of its own derives from this and names the class in `Source.options`.
     """
 
@@ -49,6 +53,8 @@ class Account(BaseModel):
     timezone: ZoneInfo | None = None
     poll: timedelta = timedelta(minutes=1)
     full_scan: timedelta = timedelta(hours=1)
+    per_minute: int = Field(default=120, ge=1)
+    timeout: timedelta = timedelta(minutes=1)
     webhook: WebhookOptions | None = None
 
 
@@ -73,6 +79,26 @@ class Source(ABC):
     def __init__(self, account: Account, upstream: Upstream) -> None:
         self.account = account
         self.upstream = upstream
+
+    @classmethod
+    def connect(cls, account: Account, client: httpx.AsyncClient, clock: Clock) -> Self:
+        """The account's source, with its own limit and breaker on the way to its system."""
+        upstream = Upstream(
+            account.name,
+            client,
+            account.base_url,
+            clock,
+            headers=cls.headers(account),
+            limit=RateLimit(account.per_minute),
+            breaker=Breaker(),
+            total=account.timeout,
+        )
+        return cls(account, upstream)
+
+    @classmethod
+    @abstractmethod
+    def headers(cls, account: Account) -> Mapping[str, str]:
+        """What every request carries: the credentials and the format asked for."""
 
     @abstractmethod
     def items(self, payload: Any) -> list[Raw] | None:
@@ -143,15 +169,19 @@ def fingerprint(raw: Raw) -> bytes:
 @cache
 def systems() -> Mapping[str, type[Source]]:
     """Every system there is a module for, by its name."""
-    return {module.name: _source_class(module.name) for module in pkgutil.iter_modules(__path__)}
+    names = (module.name for module in pkgutil.iter_modules(__path__))
+    return {name: found for name in names if (found := _source_class(name)) is not None}
 
 
-def _source_class(system: str) -> type[Source]:
+def _source_class(system: str) -> type[Source] | None:
     module = importlib.import_module(f"{__name__}.{system}")
     return next(
-        thing
-        for thing in vars(module).values()
-        if isinstance(thing, type)
-        and issubclass(thing, Source)
-        and thing.__module__ == module.__name__
+        (
+            thing
+            for thing in vars(module).values()
+            if isinstance(thing, type)
+            and issubclass(thing, Source)
+            and thing.__module__ == module.__name__
+        ),
+        None,
     )

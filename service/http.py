@@ -1,0 +1,178 @@
+"""The way out: one guarded HTTP client, and what can be known about a call that failed.
+
+The transport is aiohttp under httpx's interface (ten times the default's throughput). Where a
+socket is opened, after resolution, the address is checked; redirects and proxies are not used.
+"""
+
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from errno import EACCES
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Any, TypeAlias
+
+import aiohttp
+import httpx
+from aiohttp.client_middlewares import ClientHandlerType
+from httpx_aiohttp import AiohttpTransport
+
+Network: TypeAlias = IPv4Network | IPv6Network
+Address: TypeAlias = IPv4Address | IPv6Address
+SocketFactory: TypeAlias = Callable[[Any], socket.socket]
+
+LONGEST_PAUSE = timedelta(days=1)
+CONNECTIONS = 1000
+
+# Shorter than the five seconds after which common servers close an idle connection: a request
+# on a connection that is just being closed has an outcome that nobody knows.
+KEEP_ALIVE = 4.0
+
+# What Python's `is_global` lets through although it leads inside: the translators to IPv4
+# (Teredo, 6to4, NAT64), site-local addresses, and Azure's address for metadata.
+_LEADS_INSIDE = tuple(
+    ip_network(text)
+    for text in (
+        "2001::/32",
+        "2002::/16",
+        "64:ff9b::/96",
+        "64:ff9b:1::/48",
+        "::/96",
+        "fec0::/10",
+        "168.63.129.16/32",
+    )
+)
+_BEFORE_SENDING = (
+    aiohttp.ClientConnectorError,
+    aiohttp.ConnectionTimeoutError,
+    aiohttp.InvalidURL,
+    aiohttp.NonHttpUrlClientError,
+)
+_SAFE_TO_REPEAT = frozenset({"GET", "HEAD"})
+
+
+class AddressRefused(OSError):
+    """An address that leads into the operator's own network, which the configuration forbids."""
+
+    def __init__(self, address: Address) -> None:
+        super().__init__(
+            EACCES,
+            f"{address} is not a public address; if it is meant, add its range to network.allow",
+        )
+
+
+def open_client(allow: Sequence[Network] = (), *, timeout: float = 10.0) -> httpx.AsyncClient:
+    """A client for everything that leaves the process; close it with `aclose`.
+
+    Addresses that are not public are refused unless a range in `allow` holds them. `timeout` is
+    in seconds, for each of connecting, writing and waiting for bytes. Cookies are not kept, so
+    that two accounts on one host stay apart.
+    """
+    return httpx.AsyncClient(
+        transport=_Transport(tuple(allow)),
+        timeout=timeout,
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
+        headers={"User-Agent": "taskbell"},
+        trust_env=False,
+        follow_redirects=False,
+    )
+
+
+def never_sent(error: httpx.RequestError) -> bool:
+    """Whether surely no byte of the request went out, so that it can be made again.
+
+    The class of `error` does not tell: the transport reports a connection that was reset in the
+    middle of an answer as httpx.ConnectTimeout. Its cause does.
+    """
+    return isinstance(error.__cause__, _BEFORE_SENDING)
+
+
+def retry_after(headers: Mapping[str, str], now: datetime) -> timedelta | None:
+    """The pause that `Retry-After` asks for, in seconds or up to an HTTP date; at most a day.
+
+    A date is read against the answer's own `Date`, where it has one, because the other side's
+    clock may be wrong. None if there is no such header or it cannot be read.
+    """
+    asked = headers.get("retry-after", "").strip()
+    if asked.isascii() and asked.isdigit():
+        return timedelta(seconds=min(int(asked[:9]), LONGEST_PAUSE.total_seconds()))
+    until = _http_date(asked)
+    if until is None:
+        return None
+    pause = until - (_http_date(headers.get("date", "")) or now)
+    return min(max(pause, timedelta(0)), LONGEST_PAUSE)
+
+
+def is_public(address: Address) -> bool:
+    """Whether an address leads out into the internet and nowhere else."""
+    return (
+        address.is_global
+        and not address.is_multicast
+        and not any(address in network for network in _LEADS_INSIDE)
+    )
+
+
+class _Transport(AiohttpTransport):
+    """httpx's way to aiohttp; raises nothing but httpx.RequestError."""
+
+    def __init__(self, allow: tuple[Network, ...]) -> None:
+        super().__init__(client=lambda: _session(allow, self.ssl_context))
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        try:
+            return await super().handle_async_request(request)
+        except aiohttp.ClientResponseError as error:
+            raise httpx.RemoteProtocolError(
+                f"the answer is not HTTP: {error.message}", request=request
+            ) from error
+
+
+def _session(allow: tuple[Network, ...], tls: Any) -> aiohttp.ClientSession:
+    connector = aiohttp.TCPConnector(
+        ssl=tls,
+        limit=CONNECTIONS,
+        keepalive_timeout=KEEP_ALIVE,
+        socket_factory=_guard(allow),
+    )
+    return aiohttp.ClientSession(
+        connector=connector, cookie_jar=aiohttp.DummyCookieJar(), middlewares=(_only_once,)
+    )
+
+
+def _guard(allow: tuple[Network, ...]) -> SocketFactory:
+    def open_socket(found: Any) -> socket.socket:
+        family, kind, protocol, _, where = found
+        address = _plain(ip_address(where[0].partition("%")[0]))
+        if not is_public(address) and not any(address in network for network in allow):
+            raise AddressRefused(address)
+        return socket.socket(family, kind, protocol)
+
+    return open_socket
+
+
+def _plain(address: Address) -> Address:
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address
+
+
+async def _only_once(
+    request: aiohttp.ClientRequest, handler: ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Keep aiohttp from quietly sending a PUT or DELETE again after a lost connection."""
+    try:
+        return await handler(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        if request.method in _SAFE_TO_REPEAT:
+            raise
+        raise aiohttp.ClientConnectionError(str(error)) from error
+
+
+def _http_date(text: str) -> datetime | None:
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,0 +1,208 @@
+"""One account's way to its system: every call an adapter makes goes through here.
+
+What can go wrong is sorted by what the caller must know of it: whether the call was carried
+out, whether it may be made again, and when.
+"""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
+from typing import Any, NoReturn
+
+import httpx
+import orjson
+
+from service.clock import Clock
+from service.errors import (
+    OutcomeUnknown,
+    SourceBroken,
+    SourceError,
+    SourceRefused,
+    SourceRejected,
+    SourceThrottled,
+    SourceUnreachable,
+)
+from service.http import never_sent, retry_after
+from service.throttle import Breaker, RateLimit
+
+LARGEST_ANSWER = 64 * 1024 * 1024
+LONGEST_EXPLANATION = 4096
+LONGEST_EXCERPT = 160
+
+_EXPLAINING = ("message", "error", "errors", "detail", "title", "hydra:description")
+_MARKUP = re.compile(r"<[^>]*>")
+_LIKE_A_SECRET = re.compile(r"[A-Za-z0-9+/_=.-]{20,}")
+
+
+class Upstream:
+    """One account's way to its system.
+
+    `headers` carry the credentials. `total` is the longest that one call may take, whatever
+    trickles in. `breaker` and `limit` belong to this account alone.
+    """
+
+    def __init__(
+        self,
+        account: str,
+        client: httpx.AsyncClient,
+        base_url: str,
+        clock: Clock,
+        *,
+        headers: Mapping[str, str],
+        limit: RateLimit,
+        breaker: Breaker,
+        total: timedelta = timedelta(seconds=60),
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self.account = account
+        self.clock = clock
+        self._client = client
+        self._base_url = base_url.rstrip("/")
+        self._headers = dict(headers)
+        self._limit = limit
+        self._breaker = breaker
+        self._total = total
+        self._sleep = sleep
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str | int] | None = None,
+        json: Any = None,
+        effect: bool = False,
+    ) -> Any:
+        """Call the system and return the JSON of its answer; None for an answer without a body.
+
+        `effect` says that the call changes the world and must not be made twice: whatever then
+        leaves open whether it was carried out raises OutcomeUnknown. Raises only SourceError.
+        """
+        call = _Call(self.account, method, path, effect=effect)
+        if (left := self._breaker.refuses_for()) is not None:
+            call.fail(SourceUnreachable, "not called: it kept failing", left)
+        await self._sleep(self._limit.reserve())
+        try:
+            status, headers, body = await self._exchange(call, params, json)
+            answer = call.read(status, headers, body, retry_after(headers, self.clock.now()))
+        except (SourceRefused, SourceRejected):
+            self._breaker.succeeded()
+            raise
+        except SourceError as error:
+            self._breaker.failed(error.retry_after)
+            raise
+        self._breaker.succeeded()
+        return answer
+
+    async def _exchange(
+        self, call: "_Call", params: Mapping[str, str | int] | None, json: Any
+    ) -> tuple[int, httpx.Headers, bytes]:
+        request = self._client.build_request(
+            call.method,
+            self._base_url + call.path,
+            params=params,
+            content=None if json is None else orjson.dumps(json),
+            headers=self._headers | ({} if json is None else {"Content-Type": "application/json"}),
+        )
+        try:
+            async with asyncio.timeout(self._total.total_seconds()):
+                return await self._read(request)
+        except httpx.RequestError as error:
+            if never_sent(error):
+                call.fail(SourceUnreachable, f"could not be reached: {error}")
+            call.fail_ambiguously(f"broke off: {type(error).__name__}: {error}")
+        except TimeoutError:
+            call.fail_ambiguously(f"took longer than {self._total.total_seconds():g} s")
+
+    async def _read(self, request: httpx.Request) -> tuple[int, httpx.Headers, bytes]:
+        response = await self._client.send(request, stream=True)
+        try:
+            body = bytearray()
+            async for chunk in response.aiter_bytes():
+                body += chunk
+                if len(body) > LARGEST_ANSWER:
+                    raise httpx.ReadError(f"more than {LARGEST_ANSWER} bytes", request=request)
+        finally:
+            await response.aclose()
+        return response.status_code, response.headers, bytes(body)
+
+
+class _Call:
+    """One call, and what its answer means."""
+
+    def __init__(self, account: str, method: str, path: str, *, effect: bool) -> None:
+        self.account = account
+        self.method = method
+        self.path = path
+        self.effect = effect
+
+    def read(
+        self, status: int, headers: Mapping[str, str], body: bytes, pause: timedelta | None
+    ) -> Any:
+        """The JSON of an answer that says yes; raises the SourceError that it stands for."""
+        if status == httpx.codes.TOO_MANY_REQUESTS:
+            self.fail(SourceThrottled, "asked for a pause (429)", pause or timedelta(minutes=1))
+        if status == httpx.codes.SERVICE_UNAVAILABLE and pause is not None and not self.effect:
+            self.fail(SourceThrottled, "asked for a pause (503)", pause)
+        said = _explanation(headers, body)
+        if status in (401, 403):
+            self.fail(SourceRefused, f"refused the account's credentials ({status}){said}")
+        if httpx.codes.is_client_error(status):
+            self._reject(status, headers, said)
+        if httpx.codes.is_redirect(status):
+            self.fail_ambiguously(f"answered {status}; redirects are not followed, see base_url")
+        if not httpx.codes.is_success(status):
+            self.fail_ambiguously(f"failed ({status}){said}", pause)
+        return self._decode(headers, body) if body.strip() else None
+
+    def fail(self, error: type[SourceError], what: str, pause: timedelta | None = None) -> NoReturn:
+        raise error(f"{self.account}: {self.method} {self.path} {what}", retry_after=pause)
+
+    def fail_ambiguously(self, what: str, pause: timedelta | None = None) -> NoReturn:
+        self.fail(OutcomeUnknown if self.effect else SourceBroken, what, pause)
+
+    def _reject(self, status: int, headers: Mapping[str, str], said: str) -> NoReturn:
+        # A page instead of an answer comes from a proxy or a wrong base_url: it says nothing
+        # about the task, least of all that it is gone.
+        if _has(headers, "html"):
+            self.fail(SourceBroken, f"answered {status} with a page; is base_url right?")
+        raise SourceRejected(
+            f"{self.account}: {self.method} {self.path} was rejected ({status}){said}",
+            status=status,
+            answer=said.removeprefix(": "),
+        )
+
+    def _decode(self, headers: Mapping[str, str], body: bytes) -> Any:
+        if not _has(headers, "json"):
+            self.fail_ambiguously("answered with something else than JSON; is base_url right?")
+        try:
+            return orjson.loads(body)
+        except orjson.JSONDecodeError:
+            self.fail_ambiguously("sent JSON that is cut off or broken")
+
+
+def _has(headers: Mapping[str, str], kind: str) -> bool:
+    return kind in headers.get("content-type", "")
+
+
+def _explanation(headers: Mapping[str, str], body: bytes) -> str:
+    """What a refusal says for itself, on one line and without anything like a secret."""
+    text = _message(headers, body) if len(body) <= LONGEST_EXPLANATION else ""
+    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    text = _LIKE_A_SECRET.sub("…", text)[:LONGEST_EXCERPT]
+    return f": {text}" if text else ""
+
+
+def _message(headers: Mapping[str, str], body: bytes) -> str:
+    if _has(headers, "html"):
+        return ""
+    if not _has(headers, "json"):
+        return _MARKUP.sub(" ", body.decode(errors="replace"))
+    try:
+        answer = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return ""
+    if isinstance(answer, dict):
+        return "; ".join(str(answer[name]) for name in _EXPLAINING if answer.get(name))
+    return answer if isinstance(answer, str) else ""
