@@ -11,6 +11,7 @@ CREATE TABLE accounts (
     polled_at       timestamptz,
     webhook_at      timestamptz,
     paused          boolean NOT NULL DEFAULT false,
+    lease_until     timestamptz,            -- a process is polling it
     failing_since   timestamptz,
     failures        integer NOT NULL DEFAULT 0,
     error           text
@@ -47,7 +48,7 @@ CREATE INDEX lookups_due ON lookups (account, next_attempt_at);
 CREATE TABLE tasks (
     account         text NOT NULL,
     id              text NOT NULL,
-    snapshot        jsonb,                  -- null between the lock and the first look
+    snapshot        json,                   -- null between the lock and the first look
     fingerprint     bytea,
     version         timestamptz,
     observed_at     timestamptz,
@@ -69,8 +70,8 @@ CREATE TABLE events (
     changed         text[] NOT NULL DEFAULT '{}',
     alarm           text,
     signal          text,
-    before          jsonb,
-    after           jsonb
+    before          json,
+    after           json
 );
 CREATE INDEX events_task ON events (account, task, id);
 CREATE INDEX events_at ON events (at);
@@ -93,7 +94,7 @@ CREATE TABLE settling (
     account         text NOT NULL,
     task            text NOT NULL,
     event           bigint NOT NULL,
-    before          jsonb,
+    before          json,
     started_at      timestamptz NOT NULL,
     ends_at         timestamptz NOT NULL,
     PRIMARY KEY (rule, account, task)
@@ -112,7 +113,7 @@ CREATE TABLE deliveries (
     target          text NOT NULL,
     lane            text NOT NULL,          -- what is sent one after the other and fails together
     customer        boolean NOT NULL,       -- reaches a customer: at most once
-    key             uuid NOT NULL,          -- the idempotency key over all attempts
+    key             uuid NOT NULL DEFAULT gen_random_uuid(),   -- the idempotency key over all attempts
     text            text NOT NULL DEFAULT '',
     subject         text,
     fields          jsonb,
@@ -135,6 +136,15 @@ CREATE INDEX deliveries_leased ON deliveries (lease_until) WHERE state = 'sendin
 CREATE INDEX deliveries_task ON deliveries (account, task) WHERE state IN ('planned', 'held', 'sending');
 CREATE INDEX deliveries_undo ON deliveries (account, task) WHERE on_undo IS NOT NULL AND state = 'sent';
 CREATE INDEX deliveries_created ON deliveries (created_at);
+
+-- The alarms the clock watches now, so that a new one draws its line under the past.
+CREATE TABLE alarms (
+    kind            text NOT NULL,
+    field           text NOT NULL,
+    "offset"        interval NOT NULL,
+    at              time,
+    UNIQUE NULLS NOT DISTINCT (kind, field, "offset", at)
+);
 
 -- The text of every set of rules that ever decided something.
 CREATE TABLE rulesets (

@@ -1,0 +1,40 @@
+"""The record of what happened: typed transitions, never changed once written."""
+
+from collections.abc import Sequence
+
+from service.model import Event
+from service.store import Connection
+from service.store.tasks import task_json
+
+
+async def allot_ids(connection: Connection, count: int) -> list[int]:
+    """Ids for `count` events, before they are stored, so that decisions can name them."""
+    rows = await connection.fetch(
+        "SELECT nextval('event_ids') AS id FROM generate_series(1, $1)", count
+    )
+    return [row["id"] for row in rows]
+
+
+async def insert(connection: Connection, events: Sequence[Event]) -> None:
+    await connection.execute(
+        """
+        INSERT INTO events (id, account, task, kind, at, cause, changed, alarm, signal, before,
+                            after)
+        SELECT id, account, task, kind, at, cause, string_to_array(changed, ' '), alarm, signal,
+               before, after
+        FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::timestamptz[],
+                    $6::text[], $7::text[], $8::text[], $9::text[], $10::json[], $11::json[])
+          AS new (id, account, task, kind, at, cause, changed, alarm, signal, before, after)
+        """,
+        [event.id for event in events],
+        [event.account for event in events],
+        [event.task_id for event in events],
+        [event.kind for event in events],
+        [event.at for event in events],
+        [event.cause for event in events],
+        [" ".join(event.changed) for event in events],
+        [event.alarm for event in events],
+        [event.signal for event in events],
+        [task_json(event.before) for event in events],
+        [task_json(event.after) for event in events],
+    )

@@ -1,0 +1,93 @@
+"""Tasks that are to be read by id: thin webhooks, absences to confirm, our own writes.
+
+One row a task, so that a hundred hints of one change are one call. A hint that comes while the
+call is under way has a later `asked_at`, and the row stays for another look.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from service.model import Cause
+from service.store import Connection, Pool
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """One task to be read; `attempts` counts the call that is about to be made."""
+
+    account: str
+    task: str
+    cause: Cause
+    asked_at: datetime
+    attempts: int
+
+
+async def ask(
+    connection: Connection, wanted: Sequence[tuple[str, str]], cause: Cause, now: datetime
+) -> None:
+    """Ask for these tasks (account, id) to be read; what was written by us stays marked so."""
+    await connection.execute(
+        """
+        INSERT INTO lookups (account, task, cause, asked_at, next_attempt_at)
+        SELECT DISTINCT account, task, $3, $4::timestamptz, $4::timestamptz
+        FROM unnest($1::text[], $2::text[]) AS new (account, task) ORDER BY account, task
+        ON CONFLICT (account, task) DO UPDATE
+        SET asked_at = excluded.asked_at, next_attempt_at = excluded.next_attempt_at, attempts = 0,
+            cause = CASE lookups.cause WHEN 'write' THEN 'write' ELSE excluded.cause END
+        """,
+        [account for account, _ in wanted],
+        [task for _, task in wanted],
+        cause,
+        now,
+    )
+
+
+async def claim(
+    pool: Pool, account: str, now: datetime, lease: timedelta, limit: int
+) -> list[Lookup]:
+    """Take the account's lookups that are due; they come back if not done within `lease`."""
+    rows = await pool.fetch(
+        """
+        UPDATE lookups SET next_attempt_at = $2::timestamptz + $3, attempts = attempts + 1
+        WHERE (account, task) IN (
+            SELECT account, task FROM lookups WHERE account = $1 AND next_attempt_at <= $2
+            ORDER BY next_attempt_at LIMIT $4 FOR UPDATE SKIP LOCKED)
+        RETURNING account, task, cause, asked_at, attempts
+        """,
+        account,
+        now,
+        lease,
+        limit,
+    )
+    return [Lookup(row[0], row[1], Cause(row[2]), row[3], row[4]) for row in rows]
+
+
+async def done(connection: Connection, lookup: Lookup) -> None:
+    """Strike the lookup off, unless it was asked for again in the meantime."""
+    await connection.execute(
+        "DELETE FROM lookups WHERE account = $1 AND task = $2 AND asked_at = $3",
+        lookup.account,
+        lookup.task,
+        lookup.asked_at,
+    )
+
+
+async def postpone(pool: Pool, lookup: Lookup, until: datetime, error: str) -> None:
+    """Try again later, and say why."""
+    await pool.execute(
+        """
+        UPDATE lookups SET next_attempt_at = $4, error = $5
+        WHERE account = $1 AND task = $2 AND asked_at = $3
+        """,
+        lookup.account,
+        lookup.task,
+        lookup.asked_at,
+        until,
+        error,
+    )
+
+
+async def accounts_due(pool: Pool, now: datetime) -> list[str]:
+    rows = await pool.fetch("SELECT DISTINCT account FROM lookups WHERE next_attempt_at <= $1", now)
+    return [row["account"] for row in rows]

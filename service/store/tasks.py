@@ -1,0 +1,160 @@
+"""The last known state of each task, and the lock under which it changes."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeAlias
+
+import asyncpg
+import orjson
+
+from service.alarms import Rung
+from service.model import JSON_OPTIONS, Task
+from service.store import Connection
+
+Key: TypeAlias = tuple[str, str]
+"""An account's name and the id of a task in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What Taskbell knows of one task; everything None before the first look.
+
+    `task` stays when the task is deleted, so that it is known what was lost.
+    """
+
+    task: Task | None = None
+    deleted_at: datetime | None = None
+    version: datetime | None = None
+    observed_at: datetime | None = None
+    fingerprint: bytes | None = None
+    rung: Rung = field(default_factory=dict)
+
+    @property
+    def present(self) -> Task | None:
+        """The task, unless it is gone."""
+        return None if self.deleted_at else self.task
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A task's new state and when the clock has to look at it next."""
+
+    key: Key
+    known: Known
+    next_alarm: datetime | None
+
+
+async def lock(connection: Connection, keys: Iterable[Key]) -> dict[Key, Known]:
+    """Lock these tasks until the transaction ends, known or not, and say what is known.
+
+    The rows of unknown tasks are made first and in order, then all are locked in order, so that
+    two transactions never wait for each other.
+    """
+    wanted = sorted(set(keys))
+    columns = [account for account, _ in wanted], [task for _, task in wanted]
+    await connection.execute(
+        """
+        INSERT INTO tasks (account, id) SELECT * FROM unnest($1::text[], $2::text[])
+        ON CONFLICT DO NOTHING
+        """,
+        *columns,
+    )
+    rows = await connection.fetch(
+        """
+        SELECT account, id, snapshot, deleted_at, version, observed_at, fingerprint, rung
+        FROM tasks JOIN unnest($1::text[], $2::text[]) AS wanted (account, id) USING (account, id)
+        ORDER BY account, id FOR UPDATE OF tasks
+        """,
+        *columns,
+    )
+    return {(row["account"], row["id"]): _known(row) for row in rows}
+
+
+async def lock_ringing(
+    connection: Connection, accounts: Iterable[str], now: datetime, limit: int
+) -> dict[Key, Known]:
+    """Lock the tasks for which the clock has something to say, the longest waiting first."""
+    rows = await connection.fetch(
+        """
+        SELECT account, id, snapshot, deleted_at, version, observed_at, fingerprint, rung
+        FROM tasks WHERE next_alarm <= $1 AND account = ANY($2)
+        ORDER BY next_alarm LIMIT $3 FOR UPDATE SKIP LOCKED
+        """,
+        now,
+        list(accounts),
+        limit,
+    )
+    return {(row["account"], row["id"]): _known(row) for row in rows}
+
+
+async def save(connection: Connection, saved: Sequence[Saved]) -> None:
+    """Write the new states of tasks that this transaction has locked."""
+    await connection.execute(
+        """
+        UPDATE tasks SET snapshot = new.snapshot, deleted_at = new.deleted_at,
+            version = new.version, observed_at = new.observed_at,
+            fingerprint = new.fingerprint, rung = new.rung, next_alarm = new.next_alarm
+        FROM unnest($1::text[], $2::text[], $3::json[], $4::timestamptz[], $5::timestamptz[],
+                    $6::timestamptz[], $7::bytea[], $8::jsonb[], $9::timestamptz[])
+          AS new (account, id, snapshot, deleted_at, version, observed_at, fingerprint, rung,
+                  next_alarm)
+        WHERE tasks.account = new.account AND tasks.id = new.id
+        """,
+        [one.key[0] for one in saved],
+        [one.key[1] for one in saved],
+        [task_json(one.known.task) for one in saved],
+        [one.known.deleted_at for one in saved],
+        [one.known.version for one in saved],
+        [one.known.observed_at for one in saved],
+        [one.known.fingerprint for one in saved],
+        [orjson.dumps(one.known.rung, option=JSON_OPTIONS).decode() for one in saved],
+        [one.next_alarm for one in saved],
+    )
+
+
+async def forget_unseen(connection: Connection, keys: Sequence[Key]) -> None:
+    """Take back the rows that were made for the lock and were given no state."""
+    await connection.execute(
+        """
+        DELETE FROM tasks USING unnest($1::text[], $2::text[]) AS unseen (account, id)
+        WHERE tasks.account = unseen.account AND tasks.id = unseen.id AND snapshot IS NULL
+        """,
+        [account for account, _ in keys],
+        [task for _, task in keys],
+    )
+
+
+async def fingerprints(
+    connection: Connection, account: str, ids: Sequence[str]
+) -> dict[str, bytes]:
+    """The fingerprints of those of these tasks that are there, for telling what is unchanged."""
+    rows = await connection.fetch(
+        """
+        SELECT id, fingerprint FROM tasks
+        WHERE account = $1 AND id = ANY($2) AND deleted_at IS NULL AND fingerprint IS NOT NULL
+        """,
+        account,
+        ids,
+    )
+    return {row["id"]: row["fingerprint"] for row in rows}
+
+
+def task_json(task: Task | None) -> str | None:
+    return None if task is None else task.to_json().decode()
+
+
+def read_task(text: str | None) -> Task | None:
+    return None if text is None else Task.from_json(text)
+
+
+def _known(row: asyncpg.Record) -> Known:
+    rung = {name: datetime.fromisoformat(at) for name, at in orjson.loads(row["rung"]).items()}
+    return Known(
+        task=read_task(row["snapshot"]),
+        deleted_at=row["deleted_at"],
+        version=row["version"],
+        observed_at=row["observed_at"],
+        fingerprint=row["fingerprint"],
+        rung=rung,
+    )
