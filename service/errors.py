@@ -16,6 +16,7 @@ The text of each is for a person: what happened, where, what to do. None holds a
 """
 
 from datetime import timedelta
+from typing import Self
 
 
 class TaskbellError(Exception):
@@ -88,3 +89,15 @@ class SendError(TaskbellError):
         self.permanent = permanent
         self.retry_after = retry_after
         self.outcome_unknown = outcome_unknown
+
+    @classmethod
+    def from_source(cls, error: SourceError) -> Self:
+        """What a failed call to a system means for the message that depended on it."""
+        return cls(
+            str(error),
+            permanent=isinstance(error, SourceRefused | SourceRejected),
+            retry_after=error.retry_after,
+            outcome_unknown=not isinstance(
+                error, SourceRefused | SourceRejected | SourceUnreachable | SourceThrottled
+            ),
+        )

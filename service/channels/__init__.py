@@ -1,22 +1,31 @@
 """The ways out: the interface that one file per channel implements.
 
 A new channel is one new module in this folder, named like its kind (`kind: slack` is
-`service/channels/slack.py`), with one class that derives from `Channel`. The configuration
-finds it by its name and the contract suite picks it up by itself.
+`service/channels/slack.py`), with one class that derives from `ConfiguredChannel`. The
+configuration finds it by its name and the contract suite picks it up by itself.
 """
 
+import asyncio
 import importlib
 import pkgutil
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, ClassVar, TypeAlias
 
+import httpx
+import orjson
 from pydantic import BaseModel, ConfigDict
 
+from service.clock import Clock
+from service.errors import SendError
+from service.http import never_sent
+
 Receipt: TypeAlias = dict[str, Any]
+JSON: TypeAlias = Mapping[str, Any] | orjson.Fragment | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,33 +47,36 @@ class Message:
     type: str
     at: datetime
     subject: str | None = None
-    event: Mapping[str, Any] | None = None
-    task: Mapping[str, Any] | None = None
-    before: Mapping[str, Any] | None = None
+    event: JSON = None
+    task: JSON = None
+    before: JSON = None
     fields: Mapping[str, Any] | None = None
     receipt: Receipt | None = None
 
 
 class ChannelOptions(BaseModel):
-    """What every channel's configuration has in common; each kind derives its own."""
+    """What every channel's configuration has in common; each kind derives its own.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    `timeout` is how long one attempt may take from beginning to end. What was typed in never
+    appears in a validation error: it may be a secret.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     name: str
     kind: str
+    timeout: timedelta = timedelta(seconds=15)
 
 
 class Channel(ABC):
     """One way out.
 
-    A kind that people configure names its `options` and is made with them and the guarded HTTP
-    client; one without is built in (`customer`, `employee`, the writes) and is made with the
-    account's source. `concurrency` is how many messages may be under way at once in one process, `per_second` the
-    most to start in a second (None: no limit). `at_most_once` channels reach customers: what
-    may have arrived is never sent again by itself.
+    The built-in ones (`customer`, `employee`, the writes) are made with the account's source.
+    `concurrency` is how many messages may be under way at once in one process, `per_second` the
+    most to start in a second (None: no limit). What may have arrived by an `at_most_once`
+    channel is never sent again by itself.
     """
 
-    options: ClassVar[type[ChannelOptions] | None] = None
     concurrency: ClassVar[int] = 4
     per_second: ClassVar[float | None] = None
     at_most_once: ClassVar[bool] = False
@@ -79,17 +91,54 @@ class Channel(ABC):
         """Rewrite the message that `message.receipt` identifies; raises only SendError."""
         raise NotImplementedError(f"{message.channel} cannot rewrite what it sent")
 
-    async def close(self) -> None:
+    async def find(self, message: Message) -> Receipt | None:
+        """Look whether an earlier attempt of this message arrived, and return its receipt.
+
+        None where it did not, and where the other side cannot be asked. Raises only SendError.
+        """
+        del message
+        return None
+
+    async def close(self) -> None:  # noqa: B027 (most hold nothing open)
         """Give back what the channel holds open."""
 
 
+class ConfiguredChannel(Channel):
+    """A way out of a kind that people configure: named, with options of its own."""
+
+    options: ClassVar[type[ChannelOptions]]
+
+    @abstractmethod
+    def __init__(self, options: Any, client: httpx.AsyncClient, clock: Clock) -> None:
+        """Take one channel's options, the guarded client for its calls, and the time."""
+
+
+@asynccontextmanager
+async def http_call(host: str, within: timedelta) -> AsyncIterator[None]:
+    """Bound an HTTP call to `host` in time, and raise SendError where it got no answer.
+
+    The text names the host only: an address may hold a secret.
+    """
+    try:
+        async with asyncio.timeout(within.total_seconds()):
+            yield
+    except TimeoutError as error:
+        raise SendError(
+            f"{host} did not answer within {within.total_seconds():g} s", outcome_unknown=True
+        ) from error
+    except httpx.RequestError as error:
+        if never_sent(error):
+            raise SendError(f"no connection to {host}: {error}") from error
+        raise SendError(f"{host} broke off before it answered", outcome_unknown=True) from error
+
+
 @cache
-def kinds() -> Mapping[str, type[Channel]]:
+def kinds() -> Mapping[str, type[ConfiguredChannel]]:
     """Every kind of channel that can be configured, by its name."""
     classes = {
         module.name: _channel_class(module.name) for module in pkgutil.iter_modules(__path__)
     }
-    return {kind: channel for kind, channel in classes.items() if channel.options is not None}
+    return {kind: way for kind, way in classes.items() if issubclass(way, ConfiguredChannel)}
 
 
 def _channel_class(kind: str) -> type[Channel]:

@@ -1,0 +1,194 @@
+"""Mail over SMTP, plain text, one mail a message; the mails about one task form a thread."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from email.message import EmailMessage
+from email.policy import SMTP as SMTP_POLICY
+from email.utils import format_datetime, parseaddr
+from hashlib import blake2b
+from typing import ClassVar, NamedTuple, Self
+from urllib.parse import unquote, urlsplit
+
+import httpx
+from aiosmtplib import SMTP, SMTPAuthenticationError, SMTPException, SMTPResponseException
+from pydantic import Field, SecretStr, field_validator
+
+from service.channels import ChannelOptions, ConfiguredChannel, Message, Receipt
+from service.clock import Clock
+from service.errors import SendError
+
+ADDRESS = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]+@[\w-]+(\.[\w-]+)*", re.ASCII)
+LINE_BREAK = re.compile(r"[\r\n\v\f\x1c-\x1e\x85\u2028\u2029]")
+POLICY = SMTP_POLICY.clone(cte_type="7bit")
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+FINAL = 500
+
+
+class Server(NamedTuple):
+    """Where to hand mail over. `user` is empty where no login is wanted."""
+
+    host: str
+    port: int
+    tls: bool
+    user: str
+    password: str
+
+    @classmethod
+    def parse(cls, url: str) -> Self:
+        """Read `smtp://user:password@host:port`, or smtps://; the password may be raw.
+
+        Without a port: 465 for smtps, 587 with a login, else 25. Raises ValueError, whose text
+        does not quote the address.
+        """
+        scheme, _, rest = url.partition("://")
+        login, _, place = rest.rpartition("@")
+        user, _, password = login.partition(":")
+        try:
+            parts = urlsplit(f"//{place}")
+            host, port = parts.hostname, parts.port
+        except ValueError:
+            host = port = None
+        if scheme not in {"smtp", "smtps"} or not host:
+            raise ValueError("must look like smtp://user:password@host:587 or smtps://…")
+        usual = 465 if scheme == "smtps" else 587 if user else 25
+        return cls(host, port or usual, scheme == "smtps", unquote(user), unquote(password))
+
+    @property
+    def start_tls(self) -> bool | None:
+        """Whether to insist on encryption: a password leaves this machine in no other way."""
+        return True if self.user and not self.tls and self.host not in LOOPBACK else None
+
+
+class EmailOptions(ChannelOptions):
+    """`url` is the operator's own mail server; `from` is the sender, with or without a name."""
+
+    url: SecretStr
+    sender: str = Field(alias="from")
+
+    @field_validator("url")
+    @classmethod
+    def _is_server(cls, url: SecretStr) -> SecretStr:
+        Server.parse(url.get_secret_value())
+        return url
+
+    @field_validator("sender")
+    @classmethod
+    def _is_sender(cls, sender: str) -> str:
+        if LINE_BREAK.search(sender) or not ADDRESS.fullmatch(parseaddr(sender)[1]):
+            raise ValueError("must look like tasks@example.com or Tasks <tasks@example.com>")
+        return sender
+
+
+class EmailChannel(ConfiguredChannel):
+    """Hands mail to one SMTP server, over connections that are kept for the next mail."""
+
+    options: ClassVar[type[ChannelOptions]] = EmailOptions
+
+    def __init__(self, options: EmailOptions, client: httpx.AsyncClient, clock: Clock) -> None:
+        del client, clock
+        self._server = Server.parse(options.url.get_secret_value())
+        self._sender = options.sender
+        self._address = parseaddr(options.sender)[1]
+        self._domain = self._address.rpartition("@")[2]
+        self._timeout = options.timeout.total_seconds()
+        self._idle: list[SMTP] = []
+
+    async def send(self, message: Message) -> Receipt:
+        mail = self._compose(message)
+        deadline = asyncio.get_running_loop().time() + self._timeout
+        async with self._connection(deadline) as smtp:
+            async with self._step(f"mail to {message.target}", deadline):
+                await smtp.mail(self._address)
+                await smtp.rcpt(message.target)
+            async with self._step(f"the mail to {message.target}", deadline, handing_over=True):
+                await smtp.data(mail.as_bytes())
+        return {"message_id": mail["Message-ID"]}
+
+    async def close(self) -> None:
+        while self._idle:
+            smtp = self._idle.pop()
+            with suppress(SMTPException):
+                await smtp.quit(timeout=self._timeout)
+
+    def _compose(self, message: Message) -> EmailMessage:
+        subject = message.text.partition("\n")[0] if message.subject is None else message.subject
+        if LINE_BREAK.search(subject):
+            raise SendError("the subject has a line break in it", permanent=True)
+        if not ADDRESS.fullmatch(message.target):
+            raise SendError(f"{message.target!r} is not an email address", permanent=True)
+        mail = EmailMessage(policy=POLICY)
+        mail["From"] = self._sender
+        mail["To"] = message.target
+        mail["Subject"] = subject
+        mail["Date"] = format_datetime(message.at)
+        mail["Message-ID"] = f"<{message.key}@{self._domain}>"
+        mail["In-Reply-To"] = mail["References"] = self._thread(message)
+        mail["Auto-Submitted"] = "auto-generated"
+        mail.set_content(message.text)
+        return mail
+
+    def _thread(self, message: Message) -> str:
+        """The id of a mail that was never sent, which all mails about a task answer."""
+        task = f"{message.account}/{message.task_id}".encode()
+        return f"<task-{blake2b(task, digest_size=12).hexdigest()}@{self._domain}>"
+
+    @asynccontextmanager
+    async def _connection(self, deadline: float) -> AsyncIterator[SMTP]:
+        """A connection, kept afterwards unless something went wrong on it."""
+        async with self._step("the connection", deadline):
+            smtp = self._kept() or await self._connect()
+        try:
+            yield smtp
+            self._idle.append(smtp)
+        finally:
+            if smtp not in self._idle:
+                smtp.close()
+
+    def _kept(self) -> SMTP | None:
+        self._idle = [smtp for smtp in self._idle if smtp.is_connected]
+        return self._idle.pop() if self._idle else None
+
+    async def _connect(self) -> SMTP:
+        server = self._server
+        smtp = SMTP(
+            hostname=server.host,
+            port=server.port,
+            username=server.user or None,
+            password=server.password or None,
+            use_tls=server.tls,
+            start_tls=server.start_tls,
+            local_hostname=self._domain,
+            timeout=None,
+        )
+        await smtp.connect()
+        return smtp
+
+    @asynccontextmanager
+    async def _step(
+        self, what: str, deadline: float, *, handing_over: bool = False
+    ) -> AsyncIterator[None]:
+        """Turn what goes wrong into SendError; a mail cut off in its body may have arrived."""
+        host = self._server.host
+        try:
+            async with asyncio.timeout_at(deadline):
+                yield
+        except SMTPAuthenticationError as error:
+            # Nothing of the answer is quoted: some servers repeat what they were given.
+            raise SendError(
+                f"{host} refused the login ({error.code})", permanent=error.code >= FINAL
+            ) from None
+        except SMTPResponseException as error:
+            raise SendError(
+                f"{host} refused {what}: {error.code} {_line(error.message)}",
+                permanent=error.code >= FINAL,
+            ) from error
+        except (SMTPException, OSError) as error:
+            raise SendError(
+                f"{host} broke off at {what}: {type(error).__name__}", outcome_unknown=handing_over
+            ) from error
+
+
+def _line(answer: str) -> str:
+    return " ".join(answer.split())[:200]

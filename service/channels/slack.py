@@ -1,0 +1,218 @@
+"""Slack, by a bot token (posts, rewrites, direct messages) or an incoming webhook (posts).
+
+The few methods of the Web API are called directly: slack-sdk opens sockets of its own, which
+the guard of `service.http` would not see.
+"""
+
+import re
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any, ClassVar, Self, TypeAlias
+
+import httpx
+from pydantic import SecretStr, model_validator
+
+from service.channels import ChannelOptions, ConfiguredChannel, Message, Receipt, http_call
+from service.clock import Clock
+from service.errors import SendError
+from service.http import retry_after
+
+Json: TypeAlias = dict[str, Any]
+
+SECTION, SECTIONS = 3000, 50
+PAGE, PAGES = "200", 25
+CLOCK_SKEW = timedelta(minutes=5)
+CUT_ENTITY = re.compile(r"&[a-z]*$")
+TOO_MANY, SERVER_ERROR = 429, 500
+
+# https://docs.slack.dev/reference/methods/chat.postMessage#errors and its neighbours.
+EXPLANATIONS = {
+    "account_inactive": "the app or its workspace was removed; install the app again",
+    "cant_update_message": "somebody else posted the message, so it cannot be rewritten",
+    "channel_is_archived": "the channel is archived; choose another",
+    "channel_not_found": "there is no such channel, or the app is not in it; invite the app",
+    "edit_window_closed": "the workspace does not allow a message this old to be rewritten",
+    "invalid_auth": "the token is not valid; copy it again from the app's page",
+    "is_archived": "the channel is archived; choose another",
+    "message_not_found": "the message to rewrite is gone",
+    "missing_scope": "the app lacks a permission; add it on the app's page and install it again",
+    "no_service": "the incoming webhook was removed; make a new one",
+    "no_text": "the text is empty",
+    "not_in_channel": "the app is not in the channel; invite it",
+    "token_expired": "the token has expired; make a new one",
+    "token_revoked": "the token was revoked; make a new one",
+    "users_not_found": "nobody in the workspace has that email address",
+}
+NOT_NOW = frozenset({"ratelimited", "rate_limited", "service_unavailable", "request_timeout"})
+PERHAPS_DONE = frozenset({"internal_error", "fatal_error"})
+
+
+class SlackOptions(ChannelOptions):
+    """Either `token` (a bot's, xoxb-…) or `webhook_url`; `api_url` for a proxy or a test."""
+
+    token: SecretStr | None = None
+    api_url: str = "https://slack.com/api/"
+    webhook_url: SecretStr | None = None
+
+    @model_validator(mode="after")
+    def _has_one_way(self) -> Self:
+        if (self.token is None) == (self.webhook_url is None):
+            raise ValueError("give either token or webhook_url")
+        return self
+
+
+class SlackChannel(ConfiguredChannel):
+    """Posts to `#channel`, to a channel's id, or to `@mail` of somebody in the workspace.
+
+    An incoming webhook posts to the channel it was made for, whatever the target.
+    """
+
+    options: ClassVar[type[ChannelOptions]] = SlackOptions
+    can_update: ClassVar[bool] = True
+
+    def __init__(self, options: SlackOptions, client: httpx.AsyncClient, clock: Clock) -> None:
+        self._options = options
+        self._api = httpx.URL(options.api_url.rstrip("/") + "/")
+        self._client = client
+        self._clock = clock
+        self._users: dict[str, str] = {}
+
+    async def send(self, message: Message) -> Receipt:
+        if self._options.webhook_url is not None:
+            await self._post_by_webhook(self._options.webhook_url, _content(message.text))
+            return {}
+        channel = await self._recipient(message.target)
+        metadata = {"event_type": "taskbell", "event_payload": {"key": message.key}}
+        content: Json = {"channel": channel, "metadata": metadata, **_content(message.text)}
+        answer = await self._call("chat.postMessage", json=content)
+        return {"channel": answer.get("channel"), "ts": answer.get("ts")}
+
+    async def update(self, message: Message) -> Receipt:
+        if not message.receipt:
+            raise SendError("an incoming webhook cannot rewrite its messages", permanent=True)
+        await self._call("chat.update", json={**message.receipt, **_content(message.text)})
+        return message.receipt
+
+    async def find(self, message: Message) -> Receipt | None:
+        """Look for the message's key in the history since `message.at`.
+
+        None also where the app may not read the history: then the message is posted again.
+        """
+        if self._options.token is None:
+            return None
+        try:
+            channel = await self._conversation(message.target)
+            return await self._in_history(channel, message)
+        except SendError as error:
+            if error.permanent:
+                return None
+            raise
+
+    async def _in_history(self, channel: str | None, message: Message) -> Receipt | None:
+        since = (message.at - CLOCK_SKEW).timestamp()
+        query = {"channel": channel, "oldest": str(since), "include_all_metadata": "true"}
+        async for posted in self._list("conversations.history", "messages", query):
+            if posted.get("metadata", {}).get("event_payload", {}).get("key") == message.key:
+                return {"channel": channel, "ts": posted.get("ts")}
+        return None
+
+    async def _recipient(self, target: str) -> str:
+        """What chat.postMessage takes for a channel: its name, its id, or a user's id."""
+        if not target.startswith("@"):
+            return target
+        if target not in self._users:
+            answer = await self._call("users.lookupByEmail", params={"email": target[1:]})
+            self._users[target] = answer.get("user", {}).get("id")
+        return self._users[target]
+
+    async def _conversation(self, target: str) -> str | None:
+        """The id of a channel or of the direct messages with a user; None if there is none."""
+        if target.startswith("@"):
+            content = {"users": await self._recipient(target)}
+            opened: Json = (await self._call("conversations.open", json=content)).get("channel", {})
+            return opened.get("id")
+        if not target.startswith("#"):
+            return target
+        query = {"types": "public_channel,private_channel", "exclude_archived": "true"}
+        listing = self._list("conversations.list", "channels", query)
+        return await anext((one["id"] async for one in listing if one["name"] == target[1:]), None)
+
+    async def _list(self, method: str, name: str, query: Json) -> AsyncIterator[Json]:
+        cursor = ""
+        for _ in range(PAGES):
+            answer = await self._call(method, params={**query, "limit": PAGE, "cursor": cursor})
+            for item in answer.get(name, ()):
+                yield item
+            cursor = answer.get("response_metadata", {}).get("next_cursor", "")
+            if not cursor:
+                return
+
+    async def _call(self, method: str, **content: Json) -> Json:
+        """Call a method of the Web API: with `params` by GET, with `json` by POST."""
+        token = self._options.token.get_secret_value() if self._options.token else ""
+        response = await self._exchange(
+            "POST" if "json" in content else "GET",
+            self._api.join(method),
+            headers={"authorization": f"Bearer {token}"},
+            **content,
+        )
+        try:
+            answer: Json = response.json()
+            ok = answer["ok"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise SendError(
+                f"{self._api.host} answered {response.status_code}, but not as Slack does",
+                outcome_unknown=True,
+            ) from error
+        if not ok:
+            raise _refusal(str(answer.get("error")))
+        return answer
+
+    async def _post_by_webhook(self, url: SecretStr, content: Json) -> None:
+        response = await self._exchange("POST", httpx.URL(url.get_secret_value()), json=content)
+        if not response.is_success:
+            raise _refusal(response.text)
+
+    async def _exchange(self, verb: str, url: httpx.URL, **content: Any) -> httpx.Response:
+        async with http_call(url.host, self._options.timeout):
+            response = await self._client.request(verb, url, **content)
+        if response.status_code == TOO_MANY:
+            pause = retry_after(response.headers, self._clock.now())
+            raise SendError("Slack asks for a pause", retry_after=pause)
+        if response.status_code >= SERVER_ERROR:
+            raise SendError(f"Slack answered {response.status_code}", outcome_unknown=True)
+        return response
+
+
+def _content(text: str) -> Json:
+    sections = _sections(text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"))
+    return {
+        "text": sections[0] if sections else "",
+        "blocks": [
+            {"type": "section", "text": {"type": "mrkdwn", "text": section}} for section in sections
+        ],
+    }
+
+
+def _sections(text: str) -> list[str]:
+    """The text in as few pieces as Slack takes, cut at line ends where there are any."""
+    parts: list[str] = []
+    while text.strip() and len(parts) < SECTIONS:
+        head = text[:SECTION]
+        if len(text) > SECTION:
+            line_end = head.rfind("\n") + 1
+            head = head[:line_end] if line_end else CUT_ENTITY.sub("", head)
+        parts.append(head)
+        text = text[len(head) :]
+    return parts
+
+
+def _refusal(code: str) -> SendError:
+    if code in NOT_NOW:
+        return SendError(f"Slack did not take it now ({code})")
+    if code in PERHAPS_DONE:
+        return SendError(f"Slack failed ({code})", outcome_unknown=True)
+    if not code.isidentifier():
+        return SendError("Slack refused, and did not say why", permanent=True)
+    reason = EXPLANATIONS.get(code, "see Slack's documentation")
+    return SendError(f"Slack refused: {reason} ({code[:60]})", permanent=True)

@@ -1,0 +1,130 @@
+"""Webhooks to anybody's server, signed per Standard Webhooks 1.0 (standardwebhooks.com)."""
+
+import hmac
+from base64 import b64decode, b64encode
+from binascii import Error as Base64Error
+from datetime import timedelta
+from typing import Any, ClassVar
+
+import httpx
+import orjson
+from pydantic import SecretStr, field_validator
+
+from service.channels import ChannelOptions, ConfiguredChannel, Message, Receipt, http_call
+from service.clock import Clock
+from service.errors import SendError
+from service.http import retry_after
+from service.model import JSON_OPTIONS
+
+PREFIX = "whsec_"
+GONE = 410
+OVERLOADED = frozenset({429, 502, 504})
+PAUSE = timedelta(minutes=1)
+
+
+class WebhookOptions(ChannelOptions):
+    """`secret` is `whsec_` with base64 behind it, or any text; without one nothing is signed.
+
+    `url` is kept as a secret because many services put a key into it.
+    """
+
+    url: SecretStr
+    secret: SecretStr | None = None
+
+    @field_validator("url")
+    @classmethod
+    def _is_http(cls, url: SecretStr) -> SecretStr:
+        try:
+            parsed = httpx.URL(url.get_secret_value())
+        except httpx.InvalidURL as error:
+            raise ValueError(f"not an address: {error}") from error
+        if parsed.scheme not in {"http", "https"} or not parsed.host:
+            raise ValueError("must be an address that begins with https:// or http://")
+        return url
+
+    @field_validator("secret")
+    @classmethod
+    def _is_key(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret is not None and not _key(secret.get_secret_value()):
+            raise ValueError("must not be empty")
+        return secret
+
+
+class WebhookChannel(ConfiguredChannel):
+    """Posts the event, the task and the text to one address.
+
+    Any 2xx is success and 410 is final; everything else, redirects too, is tried again.
+    """
+
+    options: ClassVar[type[ChannelOptions]] = WebhookOptions
+    concurrency: ClassVar[int] = 64
+    needs_target: ClassVar[bool] = False
+
+    def __init__(self, options: WebhookOptions, client: httpx.AsyncClient, clock: Clock) -> None:
+        self._url = httpx.URL(options.url.get_secret_value())
+        self._timeout = options.timeout
+        self._client = client
+        self._clock = clock
+        self._signer = None
+        if options.secret is not None:
+            self._signer = hmac.new(_key(options.secret.get_secret_value()), digestmod="sha256")
+
+    async def send(self, message: Message) -> Receipt:
+        body = _body(message)
+        request = self._client.build_request(
+            "POST", self._url, content=body, headers=self._headers(message.key, body)
+        )
+        async with http_call(self._url.host, self._timeout):
+            # The answer's body says nothing that is needed, and may be endless.
+            response = await self._client.send(request, stream=True)
+            await response.aclose()
+        if not response.is_success:
+            raise self._refusal(response)
+        return {}
+
+    def _headers(self, key: str, body: bytes) -> dict[str, str]:
+        timestamp = str(int(self._clock.now().timestamp()))
+        headers = {
+            "content-type": "application/json",
+            "webhook-id": key,
+            "webhook-timestamp": timestamp,
+        }
+        if self._signer is not None:
+            signer = self._signer.copy()
+            signer.update(f"{key}.{timestamp}.".encode() + body)
+            headers["webhook-signature"] = "v1," + b64encode(signer.digest()).decode()
+        return headers
+
+    def _refusal(self, response: httpx.Response) -> SendError:
+        status, host = response.status_code, self._url.host
+        if status == GONE:
+            return SendError(f"{host} answered 410: it wants no more webhooks", permanent=True)
+        pause = retry_after(response.headers, self._clock.now())
+        if pause is None and status in OVERLOADED:
+            pause = PAUSE
+        return SendError(f"{host} answered {status}", retry_after=pause)
+
+
+def _body(message: Message) -> bytes:
+    content: dict[str, Any] = {
+        "type": message.type,
+        "timestamp": message.at,
+        "data": {
+            "event": message.event,
+            "task": message.task,
+            "before": message.before,
+            "rule": message.rule,
+            "text": message.text,
+        },
+    }
+    return orjson.dumps(content, option=JSON_OPTIONS)
+
+
+def _key(secret: str) -> bytes:
+    if not secret.startswith(PREFIX):
+        return secret.encode()
+    text = secret.removeprefix(PREFIX).rstrip("=")
+    try:
+        return b64decode(text + "=" * (-len(text) % 4), validate=True)
+    except Base64Error as error:
+        raise ValueError(f"what follows {PREFIX} must be base64") from error
