@@ -20,16 +20,18 @@ CREATE TABLE accounts (
 CREATE TABLE receipts (
     id              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     account         text NOT NULL,
-    key             text NOT NULL,          -- the sender's own id, or a digest of the body
+    key             text NOT NULL,          -- id:<digest of the sender's own>, or body:<digest>
     body            bytea NOT NULL,
     headers         jsonb NOT NULL,         -- allow-listed; never a signature or a token
     received_at     timestamptz NOT NULL,
     state           text NOT NULL DEFAULT 'pending',   -- pending | done | poison
     reason          text,
+    repeats         integer NOT NULL DEFAULT 0,  -- the same body came again after it was done
     settled_at      timestamptz,
     UNIQUE (account, key)
 );
 CREATE INDEX receipts_pending ON receipts (id) WHERE state = 'pending';
+CREATE INDEX receipts_poison ON receipts (id) WHERE state = 'poison';
 CREATE INDEX receipts_received ON receipts (received_at);
 
 -- Tasks to be read by id: thin webhooks, absences to confirm, our own writes. One row a task.
@@ -112,7 +114,7 @@ CREATE TABLE deliveries (
     channel         text NOT NULL,
     target          text NOT NULL,
     lane            text NOT NULL,          -- what is sent one after the other and fails together
-    customer        boolean NOT NULL,       -- reaches a customer: at most once
+    at_most_once    boolean NOT NULL,       -- goes through a system that cannot de-duplicate
     key             uuid NOT NULL DEFAULT gen_random_uuid(),   -- the idempotency key over all attempts
     text            text NOT NULL DEFAULT '',
     subject         text,
@@ -136,6 +138,7 @@ CREATE INDEX deliveries_leased ON deliveries (lease_until) WHERE state = 'sendin
 CREATE INDEX deliveries_task ON deliveries (account, task) WHERE state IN ('planned', 'held', 'sending');
 CREATE INDEX deliveries_undo ON deliveries (account, task) WHERE on_undo IS NOT NULL AND state = 'sent';
 CREATE INDEX deliveries_created ON deliveries (created_at);
+CREATE INDEX deliveries_trouble ON deliveries (id) WHERE state IN ('failed', 'unknown');
 
 -- The alarms the clock watches now, so that a new one draws its line under the past.
 CREATE TABLE alarms (
@@ -151,4 +154,12 @@ CREATE TABLE rulesets (
     version         text PRIMARY KEY,
     text            text NOT NULL,
     loaded_at       timestamptz NOT NULL
+);
+
+-- What all processes together have counted, for /metrics; each adds its own every few seconds.
+CREATE TABLE counters (
+    name            text NOT NULL,
+    labels          text NOT NULL,          -- a JSON object, its keys sorted
+    value           double precision NOT NULL,
+    PRIMARY KEY (name, labels)
 );
