@@ -8,17 +8,18 @@ edited: the configuration finds it by its name and the contract suite picks it u
 import importlib
 import pkgutil
 from abc import ABC, abstractmethod
+from base64 import b64decode
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache
+from functools import cache, cached_property
 from hashlib import blake2b
-from typing import Any, ClassVar, Self, TypeAlias
+from typing import Any, ClassVar, Literal, Self, TypeAlias
 from zoneinfo import ZoneInfo
 
 import httpx
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from service.clock import Clock
 from service.model import Task
@@ -29,18 +30,43 @@ Raw: TypeAlias = dict[str, Any]
 
 
 class WebhookOptions(BaseModel):
-    """How an account's incoming webhooks are proved genuine."""
+    """How an account's incoming webhooks are proved genuine.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    There may be two secrets while one is being replaced. For `standard` they are base64, with or
+    without the prefix whsec_, as Standard Webhooks has it.
+    """
 
-    verify: str = "none"
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    verify: Literal["plannr", "standard", "github", "slack", "token", "none"] = "none"
     secret: SecretStr | tuple[SecretStr, ...] | None = None
+
+    @model_validator(mode="after")
+    def _has_what_it_needs(self) -> Self:
+        if self.verify != "none" and not all(self.keys or (b"",)):
+            raise ValueError(f"verify: {self.verify} needs a secret")
+        return self
+
+    @cached_property
+    def keys(self) -> tuple[bytes, ...]:
+        """The secrets as bytes; ValueError for one that should be base64 and is not."""
+        given = self.secret if isinstance(self.secret, tuple) else (self.secret,)
+        texts = [secret.get_secret_value() for secret in given if secret is not None]
+        if self.verify != "standard":
+            return tuple(text.encode() for text in texts)
+        try:
+            return tuple(b64decode(text.removeprefix("whsec_"), validate=True) for text in texts)
+        except ValueError:
+            raise ValueError(
+                "verify: standard needs a secret in base64, usually written whsec_…"
+            ) from None
 
 
 class Account(BaseModel):
     """One connection to a system: what every system's options have in common.
 
-    `per_minute` is how many calls Taskbell makes at most, `timeout` the longest that one takes.
+    `per_minute` is how many calls Taskbell makes at most, `timeout` the longest that one takes,
+    `max_pages` where reading a list is given up.
     A system with options of its own derives from this and names the class in `Source.options`.
     """
 
@@ -55,12 +81,20 @@ class Account(BaseModel):
     full_scan: timedelta = timedelta(hours=1)
     per_minute: int = Field(default=120, ge=1)
     timeout: timedelta = timedelta(minutes=1)
+    max_pages: int = Field(default=2000, ge=1)
     webhook: WebhookOptions | None = None
+
+    def headers(self) -> Mapping[str, str]:
+        """What every request carries: the credentials and the format asked for."""
+        return {
+            "Authorization": f"Bearer {self.token.get_secret_value()}",
+            "Accept": "application/json",
+        }
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of a list of tasks, in the system's own shape, and when it was asked for."""
+    """One page of a list of tasks, in the system's own shape but trimmed; when it was asked for."""
 
     raws: list[Raw]
     requested_at: datetime
@@ -88,21 +122,20 @@ class Source(ABC):
             client,
             account.base_url,
             clock,
-            headers=cls.headers(account),
+            headers=account.headers(),
             limit=RateLimit(account.per_minute),
             breaker=Breaker(),
             total=account.timeout,
         )
         return cls(account, upstream)
 
-    @classmethod
-    @abstractmethod
-    def headers(cls, account: Account) -> Mapping[str, str]:
-        """What every request carries: the credentials and the format asked for."""
-
     @abstractmethod
     def items(self, payload: Any) -> list[Raw] | None:
         """The tasks of the system's own list envelope; None if `payload` is not one."""
+
+    def trim(self, raw: Raw) -> Raw:
+        """As much of a task's JSON as may be kept: no credentials, nothing that flickers."""
+        return raw
 
     @abstractmethod
     def identify(self, raw: Raw) -> str | None:

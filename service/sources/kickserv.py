@@ -1,0 +1,307 @@
+"""Kickserv: field service; a window of dates is polled, and customers are told through it.
+
+Sources: the page on /tasks.json in the user's hands (it names no product), and other public
+notes on the same API. The field names of a task stand nowhere: what was inferred is an option
+of `KickservAccount`.
+"""
+
+from base64 import b64encode
+from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from itertools import count
+from typing import Any, ClassVar, Literal
+from urllib.parse import quote
+
+from pydantic import Field
+
+from service.errors import SourceRejected
+from service.model import Customer, Person, Project, Task
+from service.sources import Account, Page, Raw, Source
+from service.sources.reading import Reading, single
+from service.sources.values import identifier, local, mapping, moment, required, scalar, text
+
+NO_SUCH_TASK = "invalid job"
+GONE = frozenset({404, 410})
+
+# Everything else stays outside: a whole employee carries password_salt, encrypted_password and
+# remember_token.
+_TASK = (
+    "id",
+    "name",
+    "description",
+    "scheduled_at",
+    "ends_at",
+    "created_at",
+    "updated_at",
+    "task_type_id",
+)
+_PERSON = ("id", "name", "first_name", "last_name", "email", "email_address")
+_KEPT = {
+    "job": ("id", "job_number", "name", "status"),
+    "customer": (*_PERSON, "phone", "phone_number"),
+    "contact": (*_PERSON, "phone", "phone_number"),
+}
+_WORDS = {
+    "title": "name",
+    "description": "description",
+    "start": "scheduled_at",
+    "end": "ends_at",
+    "due": "ends_at",
+    "project": "job_id",
+    "customer": "customer_id",
+    "assignee": "employee_ids",
+    "type": "task_type_id",
+}
+
+
+class KickservAccount(Account):
+    """An employee's view of a Kickserv account; `token` is that employee's.
+
+    `days_back` and `days_ahead` bound the window that is polled, in local days of `timezone`
+    (UTC if there is none). `completed_field` holds a date or a time once a task is done.
+    `task_types` gives task_type_id a word. `opted_out_field` is a truth value of the customer.
+    `create` holds what every new task gets.
+    """
+
+    slug: str
+    per_page: int = Field(default=100, ge=1)
+    days_back: int = Field(default=30, ge=0)
+    days_ahead: int = Field(default=60, ge=0)
+    completed_field: Literal["completed_on", "completed_at"] = "completed_on"
+    opted_out_field: str | None = None
+    task_types: Mapping[str, str] = Field(default_factory=dict)
+    create: Mapping[str, Any] = Field(default_factory=dict)
+
+    def headers(self) -> Mapping[str, str]:
+        token = self.token.get_secret_value()
+        basic = b64encode(f"{token}:{token}".encode()).decode()
+        return {"Authorization": f"Basic {basic}", "Accept": "application/json"}
+
+
+class Kickserv(Source):
+    """One Kickserv account."""
+
+    options: ClassVar[type[Account]] = KickservAccount
+    notifications: ClassVar[frozenset[str]] = frozenset({"employee", "details", "on_the_way"})
+    writes: ClassVar[frozenset[str]] = frozenset({"create_task", "update_task", "complete_task"})
+
+    account: KickservAccount
+
+    def items(self, payload: Any) -> list[Raw] | None:
+        if not isinstance(payload, list):
+            return None
+        rows = [_unwrapped(row) for row in payload]
+        return rows if all(isinstance(row, dict) for row in rows) else None
+
+    def trim(self, raw: Raw) -> Raw:
+        kept = _only(raw, (*_TASK, self.account.completed_field))
+        for glue, names in _KEPT.items():
+            if isinstance(raw.get(glue), dict):
+                kept[glue] = _only(raw[glue], (*names, self.account.opted_out_field))
+        if isinstance(raw.get("employees"), list):
+            kept["employees"] = [_only(mapping(one), _PERSON) for one in raw["employees"]]
+        return kept
+
+    def identify(self, raw: Raw) -> str | None:
+        return identifier(raw.get("id"))
+
+    def is_whole(self, raw: Raw) -> bool:
+        return all(
+            name in raw for name in ("id", "name", "scheduled_at", self.account.completed_field)
+        )
+
+    def parse(self, raw: Raw) -> Task:
+        account, job = self.account, mapping(raw.get("job"))
+        start, end = self._date(raw, "scheduled_at"), self._date(raw, "ends_at")
+        completed_at = self._date(raw, account.completed_field)
+        employees = _people(raw.get("employees"))
+        return Task(
+            id=required(self.identify(raw), "id"),
+            account=account.name,
+            system=account.system,
+            title=text(raw.get("name")) or "",
+            description=text(raw.get("description")),
+            type=self._type(raw),
+            done=completed_at is not None,
+            due=end or start,
+            start=start,
+            end=end,
+            created_at=self._date(raw, "created_at"),
+            updated_at=self._date(raw, "updated_at"),
+            completed_at=completed_at,
+            assignee=employees[0] if employees else None,
+            assignees=employees,
+            customer=self._customer(raw),
+            project=_project(job),
+            fields=_job_fields(job),
+        )
+
+    def version(self, raw: Raw) -> datetime | None:
+        return self._date(raw, "updated_at")
+
+    async def scan(self) -> AsyncIterator[Page]:
+        reading, only = Reading(self), None
+        first, last = self._window()
+        window = {"from": f"{first}", "to": f"{last + timedelta(days=1)}"}
+        for number in count(1):
+            requested_at = self.upstream.clock.now()
+            asked: dict[str, str | int] = {
+                **window,
+                "page": number,
+                "per_page": self.account.per_page,
+            }
+            rows = reading.rows(await self._call("GET", "tasks.json", params=asked))
+            # A second page like the first: the system takes no notice of `page`, that was all.
+            if not rows or rows == only:
+                return
+            yield Page([self.trim(row) for row in reading.fresh(rows)], requested_at)
+            only = rows if number == 1 else None
+
+    def covers(self, task: Task) -> bool:
+        if task.start is None:
+            return False
+        # A day less at both ends: the window has moved if midnight passed since the scan.
+        first, last = self._window()
+        day = timedelta(days=1)
+        return first + day <= task.start.astimezone(self._zone).date() <= last - day
+
+    async def fetch(self, task_id: str) -> Raw | None:
+        try:
+            answer = await self._call("GET", _path(task_id))
+        except SourceRejected as error:
+            if error.status in GONE or NO_SUCH_TASK in error.answer.lower():
+                return None
+            raise
+        return single(self, answer, task_id)
+
+    async def notify(self, task_id: str, notification: str) -> None:
+        if notification not in self.notifications:
+            raise SourceRejected(f"kickserv: there is no notification {notification}")
+        body = None if notification == "employee" else {"notification_type": notification}
+        await self._call("POST", f"tasks/{quote(task_id, safe='')}/notify.json", body)
+
+    async def create_task(self, fields: Mapping[str, Any]) -> Raw:
+        body = {"task": {**self.account.create, **self._body(fields)}}
+        return single(self, await self._call("POST", "tasks.json", body))
+
+    async def update_task(self, task_id: str, fields: Mapping[str, Any]) -> Raw:
+        return await self._put(task_id, self._body(fields))
+
+    async def complete_task(self, task_id: str) -> Raw:
+        now = self.upstream.clock.now().astimezone(self._zone)
+        name = self.account.completed_field
+        value = now.date() if name.endswith("_on") else now.replace(microsecond=0)
+        return await self._put(task_id, {name: value.isoformat()})
+
+    async def _put(self, task_id: str, body: Raw) -> Raw:
+        return single(self, await self._call("PUT", _path(task_id), {"task": body}), task_id)
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        json: Any = None,
+        *,
+        params: Mapping[str, str | int] | None = None,
+    ) -> Any:
+        """Whatever is not a GET has an effect; a notification reaches a real person."""
+        path = f"/{quote(self.account.slug, safe='')}/{path}"
+        effect = method != "GET"
+        return await self.upstream.request(method, path, params=params, json=json, effect=effect)
+
+    def _body(self, fields: Mapping[str, Any]) -> Raw:
+        """What the rule language calls by its own words, in Kickserv's."""
+        unknown = fields.keys() - _WORDS.keys()
+        if unknown:
+            raise SourceRejected(f"kickserv: a task has no {', '.join(sorted(unknown))} to set")
+        body = {_WORDS[word]: value for word, value in fields.items()}
+        for name in ("scheduled_at", "ends_at"):
+            if body.get(name) is not None:
+                body[name] = local(body[name], self._zone).isoformat()
+        if body.get("employee_ids") is not None:
+            body["employee_ids"] = [body["employee_ids"]]
+        if "task_type_id" in body:
+            body["task_type_id"] = self._type_id(body["task_type_id"])
+        return body
+
+    def _type(self, raw: Raw) -> str | None:
+        number = identifier(raw.get("task_type_id"))
+        return None if number is None else self.account.task_types.get(number, number)
+
+    def _type_id(self, word: str) -> str:
+        types = self.account.task_types.items()
+        return next((number for number, name in types if name == word), word)
+
+    def _customer(self, raw: Raw) -> Customer | None:
+        """The customer, reached where their own primary contact can be reached."""
+        customer, contact = mapping(raw.get("customer")), mapping(raw.get("contact"))
+        number = identifier(customer.get("id"))
+        if number is None:
+            return None
+        flag = self.account.opted_out_field
+        return Customer(
+            id=number,
+            name=_name(customer) or _name(contact),
+            email=_email(contact) or _email(customer),
+            phone=_phone(contact) or _phone(customer),
+            opted_out=flag is not None and customer.get(flag) is True,
+        )
+
+    def _window(self) -> tuple[date, date]:
+        """The first and the last local day that is polled."""
+        today = self.upstream.clock.now().astimezone(self._zone).date()
+        back, ahead = timedelta(self.account.days_back), timedelta(self.account.days_ahead)
+        return today - back, today + ahead
+
+    def _date(self, raw: Raw, name: str) -> datetime | None:
+        return moment(raw, name, self._zone)
+
+    @property
+    def _zone(self) -> tzinfo:
+        return self.account.timezone or UTC
+
+
+def _path(task_id: str) -> str:
+    return f"tasks/{quote(task_id, safe='')}.json"
+
+
+def _unwrapped(row: Any) -> Any:
+    task = row.get("task") if isinstance(row, dict) else None
+    return task if isinstance(task, dict) else row
+
+
+def _only(raw: Mapping[str, Any], names: tuple[str | None, ...]) -> Raw:
+    return {name: raw[name] for name in names if name is not None and name in raw}
+
+
+def _people(value: Any) -> tuple[Person, ...]:
+    people = value if isinstance(value, list) else []
+    return tuple(
+        Person(id=number, name=_name(person), email=_email(person))
+        for person in people
+        if isinstance(person, dict) and (number := identifier(person.get("id"))) is not None
+    )
+
+
+def _name(raw: Mapping[str, Any]) -> str | None:
+    parts = (text(raw.get("first_name")), text(raw.get("last_name")))
+    return text(raw.get("name")) or " ".join(part for part in parts if part) or None
+
+
+def _email(raw: Mapping[str, Any]) -> str | None:
+    return text(raw.get("email")) or text(raw.get("email_address"))
+
+
+def _phone(raw: Mapping[str, Any]) -> str | None:
+    return text(raw.get("phone")) or text(raw.get("phone_number"))
+
+
+def _project(job: Mapping[str, Any]) -> Project | None:
+    number = identifier(job.get("id"))
+    return None if number is None else Project(id=number, name=text(job.get("name")))
+
+
+def _job_fields(job: Mapping[str, Any]) -> dict[str, Any]:
+    """The job's number, which is not its id, and where the job stands."""
+    fields = {"job_number": scalar(job.get("job_number")), "job_status": scalar(job.get("status"))}
+    return {name: value for name, value in fields.items() if value is not None}

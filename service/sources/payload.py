@@ -1,0 +1,114 @@
+"""What a webhook's body says about tasks, the same for every system.
+
+Understood are the system's own task JSON, alone, in a list or in its list envelope; an envelope
+with `event` or `type` and the task under `data`, `task` or `payload`; a hint that has little
+more than an id; and a signal, which is a change that is no state of a task.
+"""
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import orjson
+
+from service.errors import PayloadError
+from service.sources import Raw, Source
+from service.sources.values import identifier, text
+
+CONTENTS = ("data", "task", "payload")
+DEEPEST = 4
+SECRETS = frozenset({"password_salt", "encrypted_password", "remember_token"})
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A task as the system has it. `announced`: the sender said that it is new."""
+
+    raw: Raw
+    announced: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """A task to be fetched. `gone`: the sender said that it was deleted, to be confirmed."""
+
+    task_id: str
+    gone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """Something that happened around a task without changing it."""
+
+    name: str
+    task_id: str
+
+
+Sighting: TypeAlias = Whole | Hint | Signal
+
+
+def read(source: Source, payload: Any) -> list[Sighting]:
+    """What a decoded body says, in its order; raises PayloadError if no task is in it.
+
+    An event that is about something else than tasks (`case.updated`) says nothing: [].
+    """
+    return _read(source, payload, event="", depth=1)
+
+
+def without_secrets(body: bytes) -> bytes:
+    """A JSON body as it may be kept: without the password fields of Kickserv's employees."""
+    if not any(name.encode() in body for name in SECRETS):
+        return body
+    return orjson.dumps(_cleaned(orjson.loads(body)))
+
+
+def _read(source: Source, payload: Any, event: str, depth: int) -> list[Sighting]:
+    if depth > DEEPEST:
+        raise PayloadError("the body nests tasks deeper than any system's format does")
+    if isinstance(payload, dict):
+        if "signal" in payload:
+            return [_signal(payload)]
+        event = event or text(payload.get("event")) or text(payload.get("type")) or ""
+    rows = source.items(payload)
+    if rows is not None:
+        return [one for row in rows for one in _read(source, row, event, depth + 1)]
+    if not isinstance(payload, dict):
+        raise PayloadError("the body is neither a task nor a list of tasks")
+    inner = None if source.is_whole(payload) else _content(payload)
+    if inner is not None:
+        return _read(source, inner, event, depth + 1)
+    return _one(source, payload, event)
+
+
+def _content(payload: Raw) -> Any:
+    """What an envelope holds; None if it is no envelope."""
+    held = (payload.get(name) for name in CONTENTS)
+    return next((inner for inner in held if isinstance(inner, dict | list)), None)
+
+
+def _one(source: Source, raw: Raw, event: str) -> list[Sighting]:
+    task_id = source.identify(raw)
+    if task_id is None:
+        raise PayloadError(
+            "the body has no task's id: a text of 1 to 200 printable characters or a whole number"
+        )
+    noun, _, verb = event.rpartition(".")
+    if verb == "deleted" and noun in ("", "task"):
+        return [Hint(task_id, gone=True)]
+    if source.is_whole(raw):
+        return [Whole(source.trim(raw), announced=verb == "created")]
+    return [Hint(task_id)] if noun in ("", "task") else []
+
+
+def _signal(payload: Raw) -> Signal:
+    name, task_id = identifier(payload["signal"]), identifier(payload.get("task"))
+    if name is None or task_id is None:
+        raise PayloadError('a signal needs a name and a task\'s id: {"signal": NAME, "task": ID}')
+    return Signal(name, task_id)
+
+
+def _cleaned(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _cleaned(inner) for name, inner in value.items() if name not in SECRETS}
+    if isinstance(value, list):
+        return [_cleaned(inner) for inner in value]
+    return value

@@ -1,0 +1,253 @@
+"""Plannr: an advisers' CRM with signed webhooks and a list that can be sorted by change.
+
+Sources: the vendor's page for GET /api/v1/task, and its public pages for the writes and for
+webhook subscriptions. What the vendor leaves open is an option of `PlannrAccount`.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from datetime import datetime, time, timedelta
+from itertools import count
+from typing import Any, ClassVar, Literal
+from urllib.parse import quote
+from zoneinfo import ZoneInfo
+
+from pydantic import Field
+
+from service.errors import SourceRejected
+from service.model import Customer, Person, Project, Task
+from service.sources import Account, Page, Raw, Source
+from service.sources.reading import Reading, single
+from service.sources.values import identifier, local, mapping, moment, required, scalar, text
+from service.upstream import Upstream
+
+TASKS = "/api/v1/task"
+RECENT_PER_PAGE = 50
+GONE = frozenset({404, 410})
+
+_PRIORITIES = {
+    "low": "low",
+    "medium": "normal",
+    "normal": "normal",
+    "high": "high",
+    "highest": "highest",
+}
+_WORDS = {
+    "title": "name",
+    "description": "description",
+    "priority": "priority",
+    "due": "due_at",
+    "assignee": "assigned_to_uuids",
+    "type": "taskable_type",
+    "project": "taskable_uuid",
+    "status": "task_status_uuid",
+}
+
+
+class PlannrAccount(Account):
+    """A login of a Plannr firm.
+
+    `account_uuid` is `account.uuid` of GET /api/v1/logins. Dates without an offset are local
+    time in `timezone`; `fold` picks the first (0) or second (1) of an hour that comes twice. A
+    task due on a day, without a time, is due at `due_by`. `subtasks` and `filters` say which
+    tasks are listed, `include` what is asked for beside them. `overlap` is how far an
+    incremental read goes back behind the last one. `create` holds what every new task gets.
+    """
+
+    account_uuid: str
+    timezone: ZoneInfo | None = ZoneInfo("Europe/London")
+    fold: Literal[0, 1] = 0
+    due_by: time = time(23, 59, 59)
+    per_minute: int = Field(default=450, ge=1)
+    per_page: int = Field(default=500, ge=1, le=500)
+    overlap: timedelta = timedelta(minutes=2)
+    include: tuple[str, ...] = ("custom_fields",)
+    subtasks: Literal["include", "exclude", "only"] = "include"
+    filters: Mapping[str, str] = Field(default_factory=dict)
+    create: Mapping[str, Any] = Field(default_factory=dict)
+
+    def headers(self) -> Mapping[str, str]:
+        return {**super().headers(), "X-PLANNR-ACCOUNT-UUID": self.account_uuid}
+
+
+class Plannr(Source):
+    """One Plannr account."""
+
+    options: ClassVar[type[Account]] = PlannrAccount
+    writes: ClassVar[frozenset[str]] = frozenset({"create_task", "update_task", "complete_task"})
+
+    account: PlannrAccount
+
+    def __init__(self, account: PlannrAccount, upstream: Upstream) -> None:
+        super().__init__(account, upstream)
+        self._zone = account.timezone or ZoneInfo("UTC")
+
+    def items(self, payload: Any) -> list[Raw] | None:
+        rows = payload.get("data") if isinstance(payload, dict) else payload
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            return None
+        return rows
+
+    def identify(self, raw: Raw) -> str | None:
+        return identifier(raw.get("uuid", raw.get("id")))
+
+    def is_whole(self, raw: Raw) -> bool:
+        status = raw.get("status")
+        return (
+            isinstance(status, dict)
+            and "is_type_completed" in status
+            and all(name in raw for name in ("uuid", "name", "due_at", "updated_at"))
+        )
+
+    def parse(self, raw: Raw) -> Task:
+        account = self.account
+        status = mapping(raw.get("status"))
+        completed_at = self._date(raw, "completed_at")
+        done = bool(status.get("is_type_completed", completed_at))
+        assignees = _people(raw.get("assigned_to"))
+        kind = text(raw.get("taskable_type"))
+        taskable = mapping(raw.get("taskable"))
+        return Task(
+            id=required(self.identify(raw), "uuid"),
+            account=account.name,
+            system=account.system,
+            title=text(raw.get("name")) or "",
+            description=text(raw.get("description")),
+            type=kind,
+            status=text(status.get("name")),
+            done=done,
+            priority=_PRIORITIES.get(text(raw.get("priority")) or ""),
+            due=self._date(raw, "due_at"),
+            created_at=self._date(raw, "created_at"),
+            updated_at=self._date(raw, "updated_at"),
+            completed_at=completed_at if done else None,
+            assignee=assignees[0] if assignees else None,
+            assignees=assignees,
+            customer=_customer(taskable) if kind == "client" else None,
+            project=_project(taskable) if kind != "client" else None,
+            fields=_custom_fields(raw.get("custom_fields")),
+        )
+
+    def version(self, raw: Raw) -> datetime | None:
+        return self._date(raw, "updated_at")
+
+    def scan(self) -> AsyncIterator[Page]:
+        # By creation: a task that is changed or made while pages are read moves no other task.
+        return self._pages({"sort": "created_at", "per_page": self.account.per_page})
+
+    async def recent(self, since: datetime) -> AsyncIterator[Page]:
+        watermark = since - self.account.overlap
+        async for page in self._pages({"sort": "-updated_at", "per_page": RECENT_PER_PAGE}):
+            yield page
+            changed = [at for raw in page.raws if (at := self.version(raw)) is not None]
+            if changed and min(changed) < watermark:
+                return
+
+    @property
+    def scans_are_incremental(self) -> bool:
+        return True
+
+    async def fetch(self, task_id: str) -> Raw | None:
+        try:
+            answer = await self.upstream.request("GET", _path(task_id), params=self._wanted())
+        except SourceRejected as error:
+            if error.status in GONE:
+                return None
+            raise
+        return single(self, answer, task_id)
+
+    async def create_task(self, fields: Mapping[str, Any]) -> Raw:
+        body = {**self.account.create, **self._body(fields)}
+        return single(self, await self.upstream.request("POST", TASKS, json=body, effect=True))
+
+    async def update_task(self, task_id: str, fields: Mapping[str, Any]) -> Raw:
+        path, body = _path(task_id), self._body(fields)
+        answer = await self.upstream.request("PUT", path, json=body, effect=True)
+        return single(self, answer, task_id)
+
+    async def complete_task(self, task_id: str) -> Raw:
+        path = f"{_path(task_id)}/complete"
+        return single(self, await self.upstream.request("PATCH", path, effect=True), task_id)
+
+    async def _pages(self, params: Mapping[str, str | int]) -> AsyncIterator[Page]:
+        reading = Reading(self)
+        for number in count(1):
+            requested_at = self.upstream.clock.now()
+            asked = {**self._wanted(), **self._filters(), **params, "page": number}
+            answer = await self.upstream.request("GET", TASKS, params=asked)
+            rows = reading.rows(answer)
+            yield Page(reading.fresh(rows), requested_at)
+            if not rows or _is_last(answer, number):
+                return
+
+    def _wanted(self) -> dict[str, str | int]:
+        return {"include": ",".join(self.account.include)} if self.account.include else {}
+
+    def _filters(self) -> dict[str, str | int]:
+        filters = {"subtask_visibility": self.account.subtasks, **self.account.filters}
+        return {f"filter[{name}]": value for name, value in filters.items()}
+
+    def _body(self, fields: Mapping[str, Any]) -> Raw:
+        """What the rule language calls by its own words, in Plannr's."""
+        unknown = fields.keys() - _WORDS.keys()
+        if unknown:
+            raise SourceRejected(f"plannr: a task has no {', '.join(sorted(unknown))} to set")
+        body = {_WORDS[word]: value for word, value in fields.items()}
+        if body.get("priority") == "normal":
+            body["priority"] = "medium"
+        if body.get("due_at") is not None:
+            body["due_at"] = f"{local(body['due_at'], self._zone):%Y-%m-%d %H:%M:%S}"
+        if body.get("assigned_to_uuids") is not None:
+            body["assigned_to_uuids"] = [body["assigned_to_uuids"]]
+        return body
+
+    def _date(self, raw: Raw, name: str) -> datetime | None:
+        account = self.account
+        return moment(raw, name, self._zone, fold=account.fold, day=account.due_by)
+
+
+def _path(task_id: str) -> str:
+    return f"{TASKS}/{quote(task_id, safe='')}"
+
+
+def _is_last(answer: Any, number: int) -> bool:
+    """Whether Laravel's `meta` or `links` say that no page follows; a bare list says nothing."""
+    last = mapping(mapping(answer).get("meta")).get("last_page")
+    if isinstance(last, int):
+        return number >= last
+    links = mapping(mapping(answer).get("links"))
+    return "next" in links and links["next"] is None
+
+
+def _people(value: Any) -> tuple[Person, ...]:
+    people = value if isinstance(value, list) else [value]
+    return tuple(
+        Person(id=uuid, name=_name(person), email=text(person.get("email")))
+        for person in people
+        if isinstance(person, dict) and (uuid := identifier(person.get("uuid"))) is not None
+    )
+
+
+def _customer(taskable: Mapping[str, Any]) -> Customer | None:
+    uuid = identifier(taskable.get("uuid"))
+    if uuid is None:
+        return None
+    phone = text(taskable.get("phone"))
+    return Customer(id=uuid, name=_name(taskable), email=text(taskable.get("email")), phone=phone)
+
+
+def _project(taskable: Mapping[str, Any]) -> Project | None:
+    uuid = identifier(taskable.get("uuid"))
+    return None if uuid is None else Project(id=uuid, name=_name(taskable))
+
+
+def _name(raw: Mapping[str, Any]) -> str | None:
+    return text(raw.get("name"))
+
+
+def _custom_fields(value: Any) -> dict[str, Any]:
+    fields = value if isinstance(value, list) else []
+    return {
+        reference: scalar(field.get("value"))
+        for field in fields
+        if isinstance(field, dict) and (reference := text(field.get("reference"))) is not None
+    }

@@ -1,0 +1,69 @@
+"""Reading a system's answers: one task, or a list page by page while it moves underneath."""
+
+from typing import Any
+
+from service.errors import SourceBroken
+from service.sources import Raw, Source
+
+STALE_PAGES = 2
+WRAPPERS = ("data", "task")
+
+
+def single(source: Source, answer: Any, task_id: str | None = None) -> Raw:
+    """The one task of an answer, bare or under `data` or `task`, trimmed.
+
+    Raises SourceBroken if there is none, or if it is another than `task_id`.
+    """
+    raw: Raw = answer if isinstance(answer, dict) else {}
+    raw = next((raw[name] for name in WRAPPERS if isinstance(raw.get(name), dict)), raw)
+    found = source.identify(raw)
+    if found is None or task_id not in (None, found):
+        name = source.account.name
+        raise SourceBroken(f"{name}: asked for task {task_id or 'made'}, got {found or 'none'}")
+    return source.trim(raw)
+
+
+class Reading:
+    """One reading of a list: drops what was already seen, and ends what would never end.
+
+    Rows that are inserted or removed meanwhile make later pages repeat rows, so that one page
+    without anything new proves nothing; two in a row do.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._account = source.account.name
+        self._seen: set[str] = set()
+        self._pages = 0
+        self._stale = 0
+
+    def rows(self, answer: Any) -> list[Raw]:
+        """The tasks of an answer; raises SourceBroken if it is no list of tasks."""
+        rows = self._source.items(answer)
+        if rows is None:
+            raise SourceBroken(f"{self._account}: the list of tasks is not a list of tasks")
+        return rows
+
+    def fresh(self, rows: list[Raw]) -> list[Raw]:
+        """Those rows of the next page that no earlier page had; raises SourceBroken."""
+        self._pages += 1
+        if self._pages > self._source.account.max_pages:
+            raise SourceBroken(
+                f"{self._account}: the list of tasks has more than {self._pages - 1} pages"
+            )
+        fresh = [row for row in rows if self._is_new(row)]
+        self._stale = 0 if fresh or not rows else self._stale + 1
+        if self._stale == STALE_PAGES:
+            raise SourceBroken(
+                f"{self._account}: page {self._pages} of the tasks repeats earlier ones"
+            )
+        return fresh
+
+    def _is_new(self, row: Raw) -> bool:
+        task_id = self._source.identify(row)
+        if task_id is None:
+            raise SourceBroken(f"{self._account}: the list of tasks has one without a usable id")
+        if task_id in self._seen:
+            return False
+        self._seen.add(task_id)
+        return True

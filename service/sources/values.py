@@ -1,0 +1,79 @@
+"""Reading single values out of a foreign system's JSON: each returns None for "not there"."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, time, tzinfo
+from typing import Any
+
+from service.errors import PayloadError
+
+LONGEST_ID = 200
+_SMALLEST, _LARGEST = -(2**63), 2**64 - 1
+
+
+def identifier(value: Any) -> str | None:
+    """An id as text; None for what cannot be one.
+
+    An id is a printable text of 1 to 200 characters, not of dots only (it becomes part of a
+    path), or a whole number of 64 bits.
+    """
+    if isinstance(value, str):
+        usable = 0 < len(value) <= LONGEST_ID and value.isprintable() and value.strip(". ")
+        return value if usable else None
+    if isinstance(value, int) and not isinstance(value, bool) and _SMALLEST <= value <= _LARGEST:
+        return str(value)
+    return None
+
+
+def text(value: Any) -> str | None:
+    """A text that is not empty, without the NUL characters that PostgreSQL cannot hold."""
+    if not isinstance(value, str) or not value:
+        return None
+    return value.replace("\0", "") if "\0" in value else value
+
+
+def required(value: str | None, name: str) -> str:
+    """The value of a field that every task has; raises PayloadError if it is not there."""
+    if value is None:
+        raise PayloadError(f"{name} is missing or cannot be used")
+    return value
+
+
+def moment(
+    raw: Mapping[str, Any], name: str, zone: tzinfo, *, fold: int = 0, day: time = time.min
+) -> datetime | None:
+    """The date in `raw[name]`, in UTC; raises PayloadError if it is a text but not a date.
+
+    One without an offset is local time in `zone`: the hour that a clock change skips counts from
+    before it, and of the hour that comes twice `fold` picks the first (0) or second (1). One
+    without a time is at `day`.
+    """
+    value = raw.get(name)
+    if not isinstance(value, str) or not value:
+        return None
+    try:
+        when = datetime.fromisoformat(value)
+        if len(value) == len("2026-01-31"):
+            when = datetime.combine(when, day)
+        if when.tzinfo is None:
+            when = when.replace(tzinfo=zone, fold=fold)
+        return when.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise PayloadError(f"{name} is {value[:40]!r}, which is not a date") from None
+
+
+def mapping(value: Any) -> Mapping[str, Any]:
+    """An object, or an empty one in place of anything else."""
+    return value if isinstance(value, dict) else {}
+
+
+def scalar(value: Any) -> str | int | float | bool | None:
+    """A text, number or truth value; None in place of anything else."""
+    if isinstance(value, int | float):
+        return value
+    return text(value)
+
+
+def local(value: Any, zone: tzinfo) -> datetime:
+    """A moment to be written, a datetime or its RFC 3339 text, as local time in `zone`."""
+    when = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+    return when.astimezone(zone)
