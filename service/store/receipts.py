@@ -1,0 +1,204 @@
+"""Webhooks as they came in, each kept before its sender is answered.
+
+Requests that arrive together share one statement and one flush to the disk: while one batch is
+being committed the next one gathers.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from hashlib import blake2b
+from typing import TypeAlias
+
+import asyncpg
+import orjson
+import structlog
+
+from service.errors import TaskbellError
+from service.store import Connection, Pool
+
+log = structlog.get_logger()
+
+Identity: TypeAlias = tuple[str, str]
+"""An account's name and a receipt's key in it."""
+
+BATCH_RECEIPTS = 500
+BATCH_BYTES = 8 * 1024 * 1024
+BACKLOG_BYTES = 64 * 1024 * 1024
+FLUSH_SECONDS = 10
+
+
+class Backlogged(TaskbellError):
+    """More receipts wait to be written than this process may hold in memory."""
+
+
+class NotKept(TaskbellError):
+    """The database did not confirm the receipt; the sender has to send it again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """One webhook: `headers` are allow-listed, `received_at` is when it began to come in."""
+
+    account: str
+    key: str
+    body: bytes
+    headers: Mapping[str, str]
+    received_at: datetime
+
+    @property
+    def identity(self) -> Identity:
+        return self.account, self.key
+
+
+def sender_key(name: bytes) -> str:
+    """The key of a webhook that its sender names; a digest, as names can be of any length."""
+    return f"id:{blake2b(name, digest_size=20).hexdigest()}"
+
+
+def body_key(body: bytes) -> str:
+    """The key of a webhook that has no name, only a body."""
+    return f"body:{blake2b(body, digest_size=20).hexdigest()}"
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Receipts that are committed together; `ids` is fulfilled after the commit."""
+
+    ids: asyncio.Future[dict[Identity, int]]
+    receipts: dict[Identity, Receipt] = field(default_factory=dict)
+    size: int = 0
+
+    def add(self, receipt: Receipt) -> None:
+        self.receipts[receipt.identity] = receipt
+        self.size += len(receipt.body)
+
+    @property
+    def is_full(self) -> bool:
+        return len(self.receipts) >= BATCH_RECEIPTS or self.size >= BATCH_BYTES
+
+
+class ReceiptKeeper:
+    """Keeps receipts by group commit, and rings after each batch.
+
+    `ring` must not block. One batch is on its way at a time, over one connection for as long as
+    there is work.
+    """
+
+    def __init__(self, pool: Pool, ring: Callable[[], None]) -> None:
+        self._pool = pool
+        self._ring = ring
+        self._waiting: deque[_Batch] = deque()
+        self._waiting_bytes = 0
+        self._flusher: asyncio.Task[None] | None = None
+
+    async def keep(self, receipt: Receipt) -> int:
+        """Return the receipt's id, or that of the one it repeats, after the commit.
+
+        Raises Backlogged, with nothing kept, and NotKept, where that is not known.
+        """
+        if self._waiting_bytes + len(receipt.body) > BACKLOG_BYTES:
+            raise Backlogged("Too much is waiting to be written; send this again in a moment")
+        batch = self._gathering()
+        if receipt.identity not in batch.receipts:
+            batch.add(receipt)
+            self._waiting_bytes += len(receipt.body)
+        # One sender that hangs up must not take the whole batch along.
+        ids = await asyncio.shield(batch.ids)
+        return ids[receipt.identity]
+
+    async def close(self) -> None:
+        """Wait until everything that was taken in has been answered."""
+        if self._flusher is not None:
+            await self._flusher
+
+    def _gathering(self) -> _Batch:
+        if not self._waiting or self._waiting[-1].is_full:
+            self._waiting.append(_Batch(asyncio.get_running_loop().create_future()))
+        if self._flusher is None or self._flusher.done():
+            self._flusher = asyncio.create_task(self._flush_all())
+        return self._waiting[-1]
+
+    async def _flush_all(self) -> None:
+        while self._waiting:
+            try:
+                async with self._pool.acquire(timeout=FLUSH_SECONDS) as connection:
+                    await self._flush_over(connection)
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+                log.warning("receipts.not_kept", error=str(error), kind=type(error).__name__)
+                self._fail_waiting()
+
+    async def _flush_over(self, connection: Connection) -> None:
+        while self._waiting:
+            batch = self._waiting.popleft()
+            try:
+                ids = await _insert(connection, list(batch.receipts.values()))
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                self._waiting.appendleft(batch)
+                raise
+            self._waiting_bytes -= batch.size
+            batch.ids.set_result(ids)
+            self._ring()
+            log.debug("receipts.kept", receipts=len(ids), bytes=batch.size)
+
+    def _fail_waiting(self) -> None:
+        while self._waiting:
+            batch = self._waiting.popleft()
+            self._waiting_bytes -= batch.size
+            batch.ids.set_exception(NotKept("The database cannot be written to at the moment"))
+
+
+async def _insert(connection: Connection, receipts: Sequence[Receipt]) -> dict[Identity, int]:
+    """Keep what is new and find what is not; a row may be pruned in between, hence the loop."""
+    ids: dict[Identity, int] = {}
+    while missing := [receipt for receipt in receipts if receipt.identity not in ids]:
+        ids |= await _insert_new(connection, missing)
+        if repeated := [one.identity for one in missing if one.identity not in ids]:
+            ids |= await _find(connection, repeated)
+    return ids
+
+
+async def _insert_new(connection: Connection, receipts: Sequence[Receipt]) -> dict[Identity, int]:
+    """Keep new receipts, and set back those that are known only by their body and are done.
+
+    A hint repeats by nature: the same body after the first was dealt with means that there is
+    something new to read. Ids follow arrival; rows are locked in the order of their keys, so
+    that two processes never wait for each other.
+    """
+    rows = await connection.fetch(
+        """
+        WITH new AS (
+            SELECT nextval('receipts_id_seq') AS id, account, key, body, headers, received_at
+            FROM unnest($1::text[], $2::text[], $3::bytea[], $4::jsonb[], $5::timestamptz[])
+              AS new (account, key, body, headers, received_at))
+        INSERT INTO receipts AS old (id, account, key, body, headers, received_at)
+        OVERRIDING SYSTEM VALUE SELECT * FROM new ORDER BY account, key
+        ON CONFLICT (account, key) DO UPDATE
+        SET state = 'pending', repeats = old.repeats + 1, received_at = excluded.received_at,
+            settled_at = NULL, reason = NULL
+        WHERE old.state = 'done' AND starts_with(old.key, 'body:')
+        RETURNING id, account, key
+        """,
+        [receipt.account for receipt in receipts],
+        [receipt.key for receipt in receipts],
+        [receipt.body for receipt in receipts],
+        [orjson.dumps(receipt.headers).decode() for receipt in receipts],
+        [receipt.received_at for receipt in receipts],
+        timeout=FLUSH_SECONDS,
+    )
+    return {(row["account"], row["key"]): row["id"] for row in rows}
+
+
+async def _find(connection: Connection, identities: Sequence[Identity]) -> dict[Identity, int]:
+    rows = await connection.fetch(
+        """
+        SELECT id, account, key FROM receipts
+        JOIN unnest($1::text[], $2::text[]) AS wanted (account, key) USING (account, key)
+        """,
+        [account for account, _ in identities],
+        [key for _, key in identities],
+        timeout=FLUSH_SECONDS,
+    )
+    return {(row["account"], row["key"]): row["id"] for row in rows}

@@ -1,0 +1,87 @@
+"""Errors as RFC 9457 problem documents, for every answer that is not what was asked for."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from http import HTTPStatus
+from typing import Any
+
+import asyncpg
+import orjson
+import structlog
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import HTTPExceptionHandler
+
+log = structlog.get_logger()
+
+RETRY_AFTER = timedelta(seconds=5)
+DATABASE_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+
+
+class Problem(HTTPException):
+    """Why a request is not answered; `more` are members of the document beside the usual."""
+
+    def __init__(
+        self,
+        status: HTTPStatus,
+        detail: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        **more: Any,
+    ) -> None:
+        super().__init__(status, detail, headers)
+        self.more = more
+
+
+def come_again(status: HTTPStatus, detail: str) -> Problem:
+    """Trouble of our own that passes: the caller is told when to try again."""
+    seconds = int(RETRY_AFTER.total_seconds())
+    return Problem(status, detail, headers={"Retry-After": str(seconds)})
+
+
+def respond(problem: HTTPException) -> Response:
+    status = HTTPStatus(problem.status_code)
+    document = {"type": "about:blank", "title": status.phrase, "status": status.value}
+    if problem.detail != status.phrase:
+        document["detail"] = problem.detail
+    if isinstance(problem, Problem):
+        document |= problem.more
+    return Response(
+        orjson.dumps(document), status, problem.headers, media_type="application/problem+json"
+    )
+
+
+async def _say_why(request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    del request
+    return respond(error)
+
+
+async def _blame_the_database(request: Request, error: Exception) -> Response:
+    log.warning("database.failed", path=request.url.path, kind=type(error).__name__)
+    return respond(
+        come_again(HTTPStatus.SERVICE_UNAVAILABLE, "The database does not answer; try again soon")
+    )
+
+
+async def _blame_ourselves(request: Request, error: Exception) -> Response:
+    """Senders come again after a 503, whereas some give up after a 500."""
+    log.error("web.failed", path=request.url.path, kind=type(error).__name__)
+    return respond(
+        come_again(HTTPStatus.SERVICE_UNAVAILABLE, "Taskbell failed here; its log says why")
+    )
+
+
+async def _nobody_listens(request: Request, error: Exception) -> Response:
+    del request, error
+    return respond(Problem(HTTPStatus.BAD_REQUEST, "The body broke off"))
+
+
+HANDLERS: dict[type[Exception], HTTPExceptionHandler] = {
+    HTTPException: _say_why,
+    ClientDisconnect: _nobody_listens,
+    **dict.fromkeys(DATABASE_ERRORS, _blame_the_database),
+    Exception: _blame_ourselves,
+}
