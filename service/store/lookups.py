@@ -4,7 +4,7 @@ One row a task, so that a hundred hints of one change are one call. A hint that 
 call is under way has a later `asked_at`, and the row stays for another look.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -88,6 +88,14 @@ async def postpone(pool: Pool, lookup: Lookup, until: datetime, error: str) -> N
     )
 
 
-async def accounts_due(pool: Pool, now: datetime) -> list[str]:
-    rows = await pool.fetch("SELECT DISTINCT account FROM lookups WHERE next_attempt_at <= $1", now)
-    return [row["account"] for row in rows]
+async def accounts_due(pool: Pool, accounts: Iterable[str], now: datetime) -> list[str]:
+    """Those of these accounts that have a lookup whose time has come."""
+    rows = await pool.fetch(
+        """
+        SELECT name FROM unnest($1::text[]) AS name WHERE EXISTS (
+            SELECT FROM lookups WHERE account = name AND next_attempt_at <= $2)
+        """,
+        list(accounts),
+        now,
+    )
+    return [row["name"] for row in rows]

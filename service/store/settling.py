@@ -1,22 +1,28 @@
 """Rules that wait until a task has been quiet: since when, and how it looked before."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from service.model import Event, Task
 from service.store import Connection
-from service.store.tasks import read_task, task_json
+from service.store.tasks import Key, read_task, task_json
 
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """A rule whose task has been quiet long enough; `before` is from before the first change."""
+    """A rule whose task has been quiet long enough.
+
+    `before` is how it looked before the first change; `event`, `at` and `cause` are of that.
+    """
 
     rule: str
     account: str
     task: str
     event: int
     before: Task | None
+    at: datetime
+    cause: str
 
 
 async def start(
@@ -46,16 +52,42 @@ async def start(
     )
 
 
-async def take_ended(connection: Connection, now: datetime, limit: int) -> list[Settled]:
-    """Take out the waits that have ended."""
+async def ended(connection: Connection, now: datetime, limit: int) -> list[Key]:
+    """The tasks (account, id) that rules have waited for long enough."""
     rows = await connection.fetch(
-        """
-        DELETE FROM settling WHERE (rule, account, task) IN (
-            SELECT rule, account, task FROM settling WHERE ends_at <= $1
-            ORDER BY ends_at LIMIT $2 FOR UPDATE SKIP LOCKED)
-        RETURNING rule, account, task, event, before
-        """,
+        "SELECT account, task FROM settling WHERE ends_at <= $1 ORDER BY ends_at LIMIT $2",
         now,
         limit,
     )
-    return [Settled(row[0], row[1], row[2], row[3], read_task(row[4])) for row in rows]
+    return [(row["account"], row["task"]) for row in rows]
+
+
+async def take(connection: Connection, keys: Sequence[Key], now: datetime) -> list[Settled]:
+    """Take out the waits about these tasks, which must be locked, that have ended."""
+    rows = await connection.fetch(
+        """
+        WITH taken AS (
+            DELETE FROM settling USING unnest($1::text[], $2::text[]) AS wanted (account, task)
+            WHERE settling.account = wanted.account AND settling.task = wanted.task
+              AND ends_at <= $3
+            RETURNING settling.*)
+        SELECT taken.rule, taken.account, taken.task, taken.event, taken.before, events.at,
+               events.cause
+        FROM taken JOIN events ON events.id = taken.event ORDER BY taken.event, taken.rule
+        """,
+        [account for account, _ in keys],
+        [task for _, task in keys],
+        now,
+    )
+    return [
+        Settled(
+            rule=row["rule"],
+            account=row["account"],
+            task=row["task"],
+            event=row["event"],
+            before=read_task(row["before"]),
+            at=row["at"],
+            cause=row["cause"],
+        )
+        for row in rows
+    ]

@@ -88,6 +88,25 @@ async def lock_ringing(
     return {(row["account"], row["id"]): _known(row) for row in rows}
 
 
+async def lock_next(
+    connection: Connection, accounts: Iterable[str], after: Key, limit: int
+) -> dict[Key, Known]:
+    """Lock the tasks that follow `after` in the order of their keys."""
+    rows = await connection.fetch(
+        """
+        SELECT account, id, snapshot, deleted_at, version, observed_at, fingerprint, rung
+        FROM tasks
+        WHERE (account, id) > ($1, $2) AND account = ANY ($3) AND snapshot IS NOT NULL
+          AND deleted_at IS NULL
+        ORDER BY account, id LIMIT $4 FOR UPDATE
+        """,
+        *after,
+        list(accounts),
+        limit,
+    )
+    return {(row["account"], row["id"]): _known(row) for row in rows}
+
+
 async def save(connection: Connection, saved: Sequence[Saved]) -> None:
     """Write the new states of tasks that this transaction has locked."""
     await connection.execute(
@@ -138,6 +157,23 @@ async def fingerprints(
         ids,
     )
     return {row["id"]: row["fingerprint"] for row in rows}
+
+
+async def unlisted(
+    connection: Connection, account: str, listed: Iterable[str], before: datetime
+) -> list[Task]:
+    """The account's tasks, last seen before that moment, that are not among those listed."""
+    rows = await connection.fetch(
+        """
+        SELECT snapshot FROM tasks
+        WHERE account = $1 AND deleted_at IS NULL AND observed_at < $3
+          AND NOT EXISTS (SELECT FROM unnest($2::text[]) AS listed (id) WHERE listed.id = tasks.id)
+        """,
+        account,
+        list(listed),
+        before,
+    )
+    return [Task.from_json(row["snapshot"]) for row in rows]
 
 
 def task_json(task: Task | None) -> str | None:

@@ -1,0 +1,157 @@
+"""From events to deliveries: ask the rules, write down what they said, fill the outbox."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TypeAlias
+from zoneinfo import ZoneInfo
+
+from service.alarms import OVERDUE, Alarm
+from service.model import Event
+from service.outbox import Lanes, Order, planning
+from service.rules import Ruleset
+from service.rules.verdict import Outcome, Plan, Verdict
+from service.store import Connection, decisions, settling
+from service.store.decisions import Decision
+from service.store.tasks import Key
+
+Ruling: TypeAlias = tuple[Event, Verdict]
+
+# These go through the account's own system, one lane an account; the others have channels.
+_BY_ACCOUNT = frozenset({"customer", "employee", "create_task", "update_task", "complete_task"})
+# Done twice, these are noticed: nobody over there could tell the second from the first.
+_AT_MOST_ONCE = frozenset({"customer", "employee", "create_task"})
+_SETTLE_MOST = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class NetChange:
+    """What is left of a task's changes for a rule that waited; `events` may be none."""
+
+    rule: str
+    event: int
+    account: str
+    events: list[Event]
+
+
+class Decider:
+    """The rules in force, and the hands that carry out what they decide."""
+
+    def __init__(self, rules: Ruleset, zones: Mapping[str, ZoneInfo]) -> None:
+        self._rules = rules
+        self._zones = zones
+        self.alarms: frozenset[Alarm] = rules.alarms | {OVERDUE}
+
+    async def written_by_us(self, connection: Connection, keys: Iterable[Key]) -> set[Key]:
+        """The tasks whose change is Taskbell's own doing; nothing where no rule ever writes."""
+        if not self._rules.writes:
+            return set()
+        return await planning.writes_under_way(connection, keys)
+
+    async def decide(
+        self, connection: Connection, groups: Sequence[Sequence[Event]], now: datetime
+    ) -> Lanes:
+        """Let the rules decide on events that were just stored, each group from one look."""
+        rulings = [ruling for group in groups for ruling in self._rule_on(group, now)]
+        for event, verdict in rulings:
+            if verdict.outcome is Outcome.SETTLING:
+                await self._wait(connection, event, verdict, now)
+        lanes = await self._carry_out(connection, rulings, now)
+        happened = [event for group in groups for event in group]
+        await planning.withdraw(connection, happened, now)
+        await self._end_by_until(connection, happened, now)
+        return lanes | await planning.take_back(connection, happened, now)
+
+    async def settle(
+        self, connection: Connection, quiet: Sequence[NetChange], now: datetime
+    ) -> Lanes:
+        """Let rules that waited decide on what is left of the changes."""
+        decided = [self._rule_on_net(change, now) for change in quiet]
+        rulings = [ruling for ruling in decided if isinstance(ruling, tuple)]
+        nothing = [ruling for ruling in decided if isinstance(ruling, Decision)]
+        await decisions.insert(connection, nothing, self._rules.version, now)
+        return await self._carry_out(connection, rulings, now)
+
+    def _rule_on(self, group: Sequence[Event], now: datetime) -> list[Ruling]:
+        """A rule that listens to several transitions of one look speaks once."""
+        fired: set[str] = set()
+        rulings = []
+        for event in group:
+            for verdict in self._rules.decide(event, now, self._zones[event.account]):
+                if verdict.rule not in fired:
+                    rulings.append((event, verdict))
+                if verdict.outcome in {Outcome.MATCHED, Outcome.SETTLING}:
+                    fired.add(verdict.rule)
+        return rulings
+
+    def _rule_on_net(self, change: NetChange, now: datetime) -> Ruling | Decision:
+        for event in change.events:
+            verdict = self._rules.settled(change.rule, event, now, self._zones[change.account])
+            if verdict is not None:
+                return event, verdict
+        reason = "when the task had been quiet, nothing was left of the change"
+        return Decision(change.event, change.rule, Outcome.NOT_MATCHED, reason)
+
+    async def _wait(
+        self, connection: Connection, event: Event, verdict: Verdict, now: datetime
+    ) -> None:
+        if verdict.settle is None:
+            raise ValueError(f"rule {verdict.rule} settles, and does not say for how long")
+        most = verdict.settle_max or _SETTLE_MOST
+        await settling.start(connection, verdict.rule, event, now, verdict.settle, most)
+
+    async def _carry_out(
+        self, connection: Connection, rulings: Sequence[Ruling], now: datetime
+    ) -> Lanes:
+        orders = [
+            _order(event, verdict.rule, plan)
+            for event, verdict in rulings
+            for plan in verdict.plans
+        ]
+        placed = await planning.place(connection, orders, now) if orders else set()
+        said = [
+            Decision(event.id, verdict.rule, verdict.outcome, _reason(verdict, placed))
+            for event, verdict in rulings
+            if verdict.outcome in {Outcome.MATCHED, Outcome.FAILED}
+        ]
+        if said:
+            await decisions.insert(connection, said, self._rules.version, now)
+        return frozenset(order.lane for order in orders if order.plan.send_at <= now)
+
+    async def _end_by_until(
+        self, connection: Connection, happened: Sequence[Event], now: datetime
+    ) -> None:
+        """Withdraw what waits or is held by a rule whose `until` has come true."""
+        if not self._rules.with_until:
+            return
+        tasks = {(event.account, event.task_id): event.after for event in happened}
+        pending = await planning.pending(connection, tasks, self._rules.with_until)
+        ended = [
+            delivery
+            for delivery, rule, account, task_id in pending
+            if (task := tasks[account, task_id]) is not None and self._rules.until(rule, task, now)
+        ]
+        if ended:
+            await planning.cancel_all(connection, ended, "withdrawn: the rule's until is true", now)
+
+
+def _order(event: Event, rule: str, plan: Plan) -> Order:
+    return Order(
+        event=event,
+        rule=rule,
+        plan=plan,
+        lane=f"account:{event.account}" if plan.channel in _BY_ACCOUNT else plan.channel,
+        at_most_once=plan.channel in _AT_MOST_ONCE,
+    )
+
+
+def _reason(verdict: Verdict, placed: set[tuple[str, int, str, str]]) -> str:
+    """The verdict's own reason, and which of its messages had been planned before."""
+    again = [
+        str(plan.step)
+        for plan in verdict.plans
+        if (verdict.rule, plan.step, plan.once_key, plan.target) not in placed
+    ]
+    if not again:
+        return verdict.reason
+    return f"{verdict.reason}; step {', '.join(again)} not again: once_per had it before"

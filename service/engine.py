@@ -1,0 +1,189 @@
+"""The corridor's one transaction: lock, diff, snapshots, events, rules, decisions, outbox.
+
+Every road ends here: looks at tasks (`observe`), pushed signals (`hear`), the clock (`ring`) and
+rules whose task has been quiet (`settle`). The caller opens the transaction, so that a receipt
+or a lookup is struck off together with what became of it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from service import alarms
+from service.alarms import Alarm
+from service.clock import Clock
+from service.deciding import Decider, NetChange
+from service.diff import Transition, diff
+from service.model import Cause, Event, Kind, Observation, Task
+from service.outbox import Lanes
+from service.store import Connection, accounts, events, settling, tasks
+from service.store.settling import Settled
+from service.store.tasks import Key, Known, Saved
+from service.tracking import track, with_rung
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """Something pushed about a task that is no state of it, such as "I am leaving now"."""
+
+    account: str
+    task_id: str
+    name: str
+    at: datetime
+
+
+class Engine:
+    """Turns what was seen into what happened and what is to be sent.
+
+    `zones` has the time zone of every account in the configuration. Each method returns the
+    lanes of the outbox that have something to send once the caller has committed. `watched` are
+    the alarms of the clock, where they are not those of the rules in force.
+    """
+
+    def __init__(
+        self,
+        decider: Decider,
+        zones: Mapping[str, ZoneInfo],
+        clock: Clock,
+        watched: frozenset[Alarm] | None = None,
+    ) -> None:
+        self._decider = decider
+        self._zones = zones
+        self._clock = clock
+        self._alarms = decider.alarms if watched is None else watched
+        self._dates = frozenset(alarm.field for alarm in self._alarms)
+
+    async def observe(self, connection: Connection, seen: Sequence[Observation]) -> Lanes:
+        """Take in looks at tasks, in whatever order they came."""
+        now = self._clock.now()
+        known = await tasks.lock(connection, ((look.account, look.task_id) for look in seen))
+        states = await accounts.read(connection, {look.account for look in seen})
+        ours = await self._decider.written_by_us(connection, known)
+        changed: dict[Key, Known] = {}
+        happened: list[list[Event]] = []
+        for look in sorted(seen, key=lambda look: look.observed_at):
+            key = (look.account, look.task_id)
+            last = changed.get(key, known[key])
+            step = track(last, look, states[look.account], self._dates, now)
+            if step is None:
+                continue
+            changed[key] = step.known
+            cause = Cause.WRITE if key in ours else look.cause
+            happened.append([_event(look, last, one, cause) for one in step.transitions])
+        await self._save(connection, changed)
+        await tasks.forget_unseen(connection, _unseen(known, changed))
+        return await self._follow(connection, happened)
+
+    async def hear(self, connection: Connection, signals: Sequence[Signal]) -> Lanes:
+        """Take in signals about tasks that are known; one about an unknown task is nothing."""
+        known = await tasks.lock(connection, ((one.account, one.task_id) for one in signals))
+        happened = [
+            [_signal_event(signal, known[signal.account, signal.task_id])]
+            for signal in signals
+            if known[signal.account, signal.task_id].present
+        ]
+        await tasks.forget_unseen(connection, _unseen(known, {}))
+        return await self._follow(connection, happened)
+
+    async def ring(self, connection: Connection, limit: int) -> tuple[int, Lanes]:
+        """Announce what the clock has brought, for up to `limit` tasks; returns how many."""
+        now = self._clock.now()
+        known = await tasks.lock_ringing(connection, self._zones, now, limit)
+        happened = [self._rings(key, one, now) for key, one in known.items()]
+        await self._save(
+            connection, {key: with_rung(one, self._dates, now) for key, one in known.items()}
+        )
+        return len(known), await self._follow(connection, happened)
+
+    async def settle(self, connection: Connection, limit: int) -> tuple[int, Lanes]:
+        """Let rules decide on the net change of tasks that have been quiet; returns how many."""
+        now = self._clock.now()
+        known = await tasks.lock(connection, await settling.ended(connection, now, limit))
+        waits = await settling.take(connection, list(known), now)
+        quiet = [_net_change(wait, known[wait.account, wait.task].present) for wait in waits]
+        return len(waits), await self._decider.settle(connection, quiet, now)
+
+    def next_alarm(self, key: Key, known: Known) -> datetime | None:
+        """When the clock has to look at this task next."""
+        if known.present is None:
+            return None
+        return alarms.next_alarm(known.present, self._alarms, self._zones[key[0]], known.rung)
+
+    async def _save(self, connection: Connection, changed: Mapping[Key, Known]) -> None:
+        await tasks.save(
+            connection,
+            [Saved(key, known, self.next_alarm(key, known)) for key, known in changed.items()],
+        )
+
+    def _rings(self, key: Key, known: Known, now: datetime) -> list[Event]:
+        task = known.present
+        if task is None:
+            return []
+        due = alarms.due(task, self._alarms, self._zones[key[0]], known.rung, now)
+        return [
+            Event(0, *key, one.alarm.kind, one.at, Cause.CLOCK, None, task, alarm=str(one.alarm))
+            for one in due
+        ]
+
+    async def _follow(self, connection: Connection, happened: list[list[Event]]) -> Lanes:
+        """Number and store the events, each list from one look, and let the rules decide."""
+        count = sum(len(group) for group in happened)
+        if not count:
+            return frozenset()
+        ids = iter(await events.allot_ids(connection, count))
+        groups = [[replace(event, id=next(ids)) for event in group] for group in happened]
+        await events.insert(connection, [event for group in groups for event in group])
+        return await self._decider.decide(connection, groups, self._clock.now())
+
+
+def _event(look: Observation, last: Known, one: Transition, cause: Cause) -> Event:
+    return Event(
+        id=0,
+        account=look.account,
+        task_id=look.task_id,
+        kind=one.kind,
+        at=look.observed_at,
+        cause=cause,
+        before=last.present,
+        after=look.task,
+        changed=one.changed,
+    )
+
+
+def _signal_event(signal: Signal, known: Known) -> Event:
+    return Event(
+        id=0,
+        account=signal.account,
+        task_id=signal.task_id,
+        kind=Kind.SIGNAL,
+        at=signal.at,
+        cause=Cause.SIGNAL,
+        before=None,
+        after=known.present,
+        signal=signal.name,
+    )
+
+
+def _net_change(wait: Settled, current: Task | None) -> NetChange:
+    """What happened from before the first change until now, as events under the first's number."""
+    cause = Cause(wait.cause)
+    net = [
+        Event(
+            wait.event,
+            wait.account,
+            wait.task,
+            one.kind,
+            wait.at,
+            cause,
+            wait.before,
+            current,
+            changed=one.changed,
+        )
+        for one in diff(wait.before, current)
+    ]
+    return NetChange(wait.rule, wait.event, wait.account, net)
+
+
+def _unseen(known: Mapping[Key, Known], changed: Mapping[Key, Known]) -> list[Key]:
+    return [key for key, one in known.items() if one.observed_at is None and key not in changed]

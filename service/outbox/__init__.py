@@ -1,0 +1,62 @@
+"""The outbox: every delivery from its plan to its end, and the promises about sending.
+
+A delivery is claimed by marking it `sending` under a lease, sent, and settled. A lease that ran
+out means that a process died in between: what reaches a customer is then `unknown` and waits for
+a person, everything else is sent again with the same idempotency key.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TypeAlias
+
+from service.channels import Message, Receipt
+from service.errors import TaskbellError
+from service.model import Event, State
+from service.rules.verdict import Plan
+
+Lanes: TypeAlias = frozenset[str]
+LEASE = timedelta(seconds=90)
+
+
+class NoSuchDelivery(TaskbellError):
+    """There is no delivery with this number."""
+
+
+class NotPossible(TaskbellError):
+    """The delivery's state does not allow it; the message says which state it is in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A plan of a rule for an event, addressed to a lane.
+
+    A lane is what is sent side by side and fails together: a configured channel, or an account.
+    """
+
+    event: Event
+    rule: str
+    plan: Plan
+    lane: str
+    at_most_once: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A delivery that this process is to send now; `updates` is the one it rewrites."""
+
+    id: int
+    attempts: int
+    at_most_once: bool
+    updates: int | None
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """How one attempt ended; `again_at` is when to try again, if that is how it ended."""
+
+    claim: Claim
+    state: State
+    reason: str | None = None
+    receipt: Receipt | None = None
+    again_at: datetime | None = None

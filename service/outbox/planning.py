@@ -1,0 +1,170 @@
+"""Deliveries are planned, withdrawn and taken back, in the transaction of what caused it."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+import orjson
+
+from service.model import Event
+from service.outbox import Lanes, Order
+from service.store import Connection
+
+
+async def place(
+    connection: Connection, orders: Sequence[Order], now: datetime
+) -> set[tuple[str, int, str, str]]:
+    """Store the orders; what the same rule already sent for the same reason is left out.
+
+    Returns (rule, step, once_key, target) of what was really placed.
+    """
+    rows = await connection.fetch(
+        """
+        INSERT INTO deliveries (account, task, event, rule, once_key, step, channel, target, lane,
+            at_most_once, text, subject, fields, on_undo, withdraw_on, state, reason, created_at,
+            next_attempt_at, expires_at, settled_at)
+        SELECT account, task, event, rule, once_key, step, channel, target, lane, at_most_once,
+            text, subject, fields, on_undo, string_to_array(withdraw_on, ' '), state, reason, $1,
+            CASE WHEN state <> 'skipped' THEN send_at END, expires_at,
+            CASE WHEN state = 'skipped' THEN $1 END
+        FROM unnest($2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::int[],
+                    $8::text[], $9::text[], $10::text[], $11::bool[], $12::text[], $13::text[],
+                    $14::jsonb[], $15::text[], $16::text[], $17::text[], $18::text[],
+                    $19::timestamptz[], $20::timestamptz[])
+          AS new (account, task, event, rule, once_key, step, channel, target, lane, at_most_once,
+                  text, subject, fields, on_undo, withdraw_on, state, reason, send_at, expires_at)
+        ORDER BY rule, once_key, step, target  -- so that two transactions meet in one order
+        ON CONFLICT (rule, once_key, step, target) DO NOTHING
+        RETURNING rule, step, once_key, target
+        """,
+        now,
+        [order.event.account for order in orders],
+        [order.event.task_id for order in orders],
+        [order.event.id for order in orders],
+        [order.rule for order in orders],
+        [order.plan.once_key for order in orders],
+        [order.plan.step for order in orders],
+        [order.plan.channel for order in orders],
+        [order.plan.target for order in orders],
+        [order.lane for order in orders],
+        [order.at_most_once for order in orders],
+        [order.plan.text for order in orders],
+        [order.plan.subject for order in orders],
+        [
+            None if (f := order.plan.fields) is None else orjson.dumps(f).decode()
+            for order in orders
+        ],
+        [order.plan.on_undo for order in orders],
+        [" ".join(sorted(order.plan.withdraw_on)) for order in orders],
+        [order.plan.state for order in orders],
+        [order.plan.reason for order in orders],
+        [order.plan.send_at for order in orders],
+        [order.plan.expires_at for order in orders],
+    )
+    return {tuple(row) for row in rows}
+
+
+async def withdraw(connection: Connection, events: Sequence[Event], now: datetime) -> None:
+    """Cancel what is not sent yet and what one of these events has made pointless."""
+    await connection.execute(
+        """
+        UPDATE deliveries SET state = 'cancelled', settled_at = $1, next_attempt_at = NULL,
+            reason = 'withdrawn: the task was ' || news.kind
+        FROM unnest($2::text[], $3::text[], $4::bigint[], $5::text[])
+          AS news (account, task, id, kind)
+        WHERE deliveries.account = news.account AND deliveries.task = news.task
+          AND state IN ('planned', 'held') AND news.kind = ANY (withdraw_on)
+          AND deliveries.event < news.id
+        """,
+        now,
+        [event.account for event in events],
+        [event.task_id for event in events],
+        [event.id for event in events],
+        [event.kind for event in events],
+    )
+
+
+async def pending(
+    connection: Connection, keys: Iterable[tuple[str, str]], rules: Iterable[str]
+) -> list[tuple[int, str, str, str]]:
+    """What these rules have not sent yet about these tasks: (id, rule, account, task)."""
+    wanted = list(keys)
+    rows = await connection.fetch(
+        """
+        SELECT id, rule, account, task FROM deliveries
+        JOIN unnest($1::text[], $2::text[]) AS wanted (account, task) USING (account, task)
+        WHERE state IN ('planned', 'held') AND rule = ANY ($3)
+        ORDER BY id FOR UPDATE OF deliveries
+        """,
+        [account for account, _ in wanted],
+        [task for _, task in wanted],
+        list(rules),
+    )
+    return [tuple(row) for row in rows]
+
+
+async def cancel_all(
+    connection: Connection, ids: Sequence[int], reason: str, now: datetime
+) -> None:
+    """Cancel deliveries that this transaction has locked."""
+    await connection.execute(
+        """
+        UPDATE deliveries SET state = 'cancelled', reason = $2, settled_at = $3,
+            next_attempt_at = NULL
+        WHERE id = ANY ($1) AND state IN ('planned', 'held')
+        """,
+        ids,
+        reason,
+        now,
+    )
+
+
+async def take_back(connection: Connection, events: Sequence[Event], now: datetime) -> Lanes:
+    """Plan the rewriting of messages whose cause one of these events undoes; returns the lanes.
+
+    A completion is undone by a reopening, a creation by a deletion.
+    """
+    rows = await connection.fetch(
+        """
+        INSERT INTO deliveries (account, task, event, rule, once_key, step, channel, target, lane,
+            at_most_once, text, subject, updates, state, created_at, next_attempt_at)
+        SELECT sent.account, sent.task, news.id, sent.rule, 'undo:' || sent.id, sent.step,
+            sent.channel, sent.target, sent.lane, sent.at_most_once,
+            'Taken back (' || news.kind || '): ' || sent.text, sent.subject, sent.id, 'planned',
+            $1, $1
+        FROM unnest($2::text[], $3::text[], $4::bigint[], $5::text[])
+               AS news (account, task, id, kind)
+        JOIN deliveries AS sent ON sent.account = news.account AND sent.task = news.task
+             AND sent.on_undo = 'update' AND sent.state IN ('sending', 'sent')
+             AND sent.event < news.id
+        JOIN events ON events.id = sent.event
+        WHERE (events.kind, news.kind) IN (('completed', 'reopened'), ('created', 'deleted'))
+        ON CONFLICT (rule, once_key, step, target) DO NOTHING
+        RETURNING lane
+        """,
+        now,
+        [event.account for event in events],
+        [event.task_id for event in events],
+        [event.id for event in events],
+        [event.kind for event in events],
+    )
+    return frozenset(row["lane"] for row in rows)
+
+
+async def writes_under_way(
+    connection: Connection, keys: Iterable[tuple[str, str]]
+) -> set[tuple[str, str]]:
+    """Those of these tasks that Taskbell itself is changing, or has changed and not read back."""
+    wanted = list(keys)
+    rows = await connection.fetch(
+        """
+        SELECT account, task FROM unnest($1::text[], $2::text[]) AS wanted (account, task)
+        WHERE EXISTS (SELECT FROM lookups WHERE lookups.account = wanted.account
+                      AND lookups.task = wanted.task AND lookups.cause = 'write')
+           OR EXISTS (SELECT FROM deliveries WHERE deliveries.account = wanted.account
+                      AND deliveries.task = wanted.task AND state = 'sending'
+                      AND channel IN ('update_task', 'complete_task'))
+        """,
+        [account for account, _ in wanted],
+        [task for _, task in wanted],
+    )
+    return {(row["account"], row["task"]) for row in rows}

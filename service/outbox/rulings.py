@@ -1,0 +1,61 @@
+"""What a person decides about a delivery: once more, not at all, or how it ended."""
+
+from service.clock import Clock
+from service.model import State
+from service.outbox import NoSuchDelivery, NotPossible
+from service.outbox.planning import cancel_all
+from service.store import Connection, Pool
+
+
+async def retry(pool: Pool, clock: Clock, delivery: int) -> str:
+    """Send a delivery that failed, expired, was cancelled or is unknown once more; its lane.
+
+    Raises NoSuchDelivery or NotPossible.
+    """
+    allowed = (State.FAILED, State.UNKNOWN, State.CANCELLED, State.EXPIRED)
+    async with pool.acquire() as connection, connection.transaction():
+        await _demand(connection, delivery, allowed, "tried again")
+        lane = await connection.fetchval(
+            """
+            UPDATE deliveries SET state = 'planned', reason = 'a person asked for another attempt',
+                next_attempt_at = $2, settled_at = NULL, expires_at = NULL
+            WHERE id = $1 RETURNING lane
+            """,
+            delivery,
+            clock.now(),
+        )
+    return str(lane)
+
+
+async def cancel(pool: Pool, clock: Clock, delivery: int, reason: str) -> None:
+    """Withdraw a delivery that is not sent yet. Raises NoSuchDelivery or NotPossible."""
+    async with pool.acquire() as connection, connection.transaction():
+        await _demand(connection, delivery, (State.PLANNED, State.HELD), "cancelled")
+        await cancel_all(connection, [delivery], reason, clock.now())
+
+
+async def resolve(pool: Pool, clock: Clock, delivery: int, *, arrived: bool) -> None:
+    """Settle an unknown delivery by what a person found out. Raises as `cancel`."""
+    async with pool.acquire() as connection, connection.transaction():
+        await _demand(connection, delivery, (State.UNKNOWN,), "resolved")
+        await connection.execute(
+            "UPDATE deliveries SET state = $2, reason = $3, settled_at = $4 WHERE id = $1",
+            delivery,
+            State.SENT if arrived else State.FAILED,
+            f"a person found that it {'arrived' if arrived else 'did not arrive'}",
+            clock.now(),
+        )
+
+
+async def _demand(
+    connection: Connection, delivery: int, allowed: tuple[State, ...], verb: str
+) -> None:
+    state = await connection.fetchval(
+        "SELECT state FROM deliveries WHERE id = $1 FOR UPDATE", delivery
+    )
+    if state is None:
+        raise NoSuchDelivery(f"there is no delivery {delivery}")
+    if state not in allowed:
+        raise NotPossible(
+            f"delivery {delivery} is {state}; only one that is {' or '.join(allowed)} can be {verb}"
+        )

@@ -1,0 +1,171 @@
+"""Deliveries are claimed, sent under a lease, and settled."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import asyncpg
+import orjson
+
+from service.channels import Message
+from service.clock import Clock
+from service.outbox import LEASE, Claim, Settlement
+from service.store import Connection, Pool
+
+
+async def claim(pool: Pool, lane: str, clock: Clock, limit: int) -> list[Claim]:
+    """Take up to `limit` deliveries of a lane that are due, each for one attempt.
+
+    The mark is on disk before a customer's message is sent. For the others a lost mark costs
+    at worst another attempt with the same key, so they do not wait for the disk.
+    """
+    now = clock.now()
+    async with pool.acquire() as connection, connection.transaction():
+        await _expire(connection, lane, now)
+        rows = await connection.fetch(
+            """
+            WITH due AS (
+                SELECT id FROM deliveries
+                WHERE lane = $1 AND state IN ('planned', 'held') AND next_attempt_at <= $2
+                ORDER BY next_attempt_at, id LIMIT $3 FOR UPDATE SKIP LOCKED),
+            claimed AS (
+                UPDATE deliveries SET state = 'sending', attempts = attempts + 1,
+                    lease_until = $2::timestamptz + $4, next_attempt_at = NULL
+                FROM due WHERE deliveries.id = due.id RETURNING deliveries.*)
+            SELECT claimed.id, claimed.attempts, claimed.at_most_once, claimed.updates, claimed.key,
+                   claimed.channel, claimed.target, claimed.text, claimed.subject, claimed.fields,
+                   claimed.account, claimed.task, claimed.rule, claimed.event, original.receipt,
+                   events.kind, events.at, events.cause, events.before, events.after
+            FROM claimed JOIN events ON events.id = claimed.event
+            LEFT JOIN deliveries AS original ON original.id = claimed.updates
+            ORDER BY claimed.id
+            """,
+            lane,
+            now,
+            limit,
+            LEASE,
+        )
+        if not any(row["at_most_once"] for row in rows):
+            await connection.execute("SET LOCAL synchronous_commit = off")
+    return [_claim(row) for row in rows]
+
+
+async def _expire(connection: Connection, lane: str, now: datetime) -> None:
+    await connection.execute(
+        """
+        UPDATE deliveries SET state = 'expired', settled_at = $2, next_attempt_at = NULL,
+            reason = 'it was too late: wanted by '
+                     || to_char(expires_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI "UTC"')
+        WHERE id IN (
+            SELECT id FROM deliveries
+            WHERE lane = $1 AND state IN ('planned', 'held') AND next_attempt_at <= $2
+              AND expires_at <= $2
+            ORDER BY id FOR UPDATE SKIP LOCKED)
+        """,
+        lane,
+        now,
+    )
+
+
+def _claim(row: asyncpg.Record) -> Claim:
+    event = {
+        "id": row["event"],
+        "account": row["account"],
+        "task": row["task"],
+        "kind": row["kind"],
+        "at": row["at"],
+        "cause": row["cause"],
+    }
+    message = Message(
+        key=str(row["key"]),
+        channel=row["channel"],
+        target=row["target"],
+        text=row["text"],
+        subject=row["subject"],
+        fields=None if row["fields"] is None else orjson.loads(row["fields"]),
+        account=row["account"],
+        task_id=row["task"],
+        rule=row["rule"],
+        type=f"task.{row['kind']}",
+        at=row["at"],
+        event=event,
+        task=_fragment(row["after"] or row["before"]),
+        before=_fragment(row["before"]),
+        receipt=None if row["receipt"] is None else orjson.loads(row["receipt"]),
+    )
+    return Claim(row["id"], row["attempts"], row["at_most_once"], row["updates"], message)
+
+
+def _fragment(text: str | None) -> orjson.Fragment | None:
+    return None if text is None else orjson.Fragment(text)
+
+
+async def settle(pool: Pool, settlements: Sequence[Settlement], now: datetime) -> None:
+    """Write down how attempts ended.
+
+    An answer that comes after its lease ran out still counts, as long as nobody made another
+    attempt: it is the evidence that an `unknown` delivery was waiting for.
+    """
+    guarded = any(one.claim.at_most_once for one in settlements)
+    async with pool.acquire() as connection, connection.transaction():
+        if not guarded:
+            await connection.execute("SET LOCAL synchronous_commit = off")
+        await connection.execute(
+            """
+            UPDATE deliveries SET state = new.state, reason = new.reason,
+                receipt = coalesce(new.receipt, deliveries.receipt),
+                next_attempt_at = new.again_at, lease_until = NULL,
+                settled_at = CASE WHEN new.again_at IS NULL THEN $1 END
+            FROM unnest($2::bigint[], $3::int[], $4::text[], $5::text[], $6::jsonb[],
+                        $7::timestamptz[])
+              AS new (id, attempts, state, reason, receipt, again_at)
+            WHERE deliveries.id = new.id AND deliveries.attempts = new.attempts
+              AND deliveries.state IN ('sending', 'unknown')
+            """,
+            now,
+            [one.claim.id for one in settlements],
+            [one.claim.attempts for one in settlements],
+            [one.state for one in settlements],
+            [one.reason for one in settlements],
+            [
+                None if one.receipt is None else orjson.dumps(one.receipt).decode()
+                for one in settlements
+            ],
+            [one.again_at for one in settlements],
+        )
+
+
+async def reclaim(pool: Pool, now: datetime) -> list[str]:
+    """Deal with deliveries whose process died while sending; returns the lanes to ring.
+
+    What reaches a customer becomes `unknown`; the rest is planned again with the same key.
+    """
+    rows = await pool.fetch(
+        """
+        UPDATE deliveries SET lease_until = NULL,
+            state = CASE WHEN at_most_once THEN 'unknown' ELSE 'planned' END,
+            next_attempt_at = CASE WHEN at_most_once THEN NULL ELSE $1::timestamptz END,
+            settled_at = CASE WHEN at_most_once THEN $1 END,
+            reason = CASE WHEN at_most_once
+                THEN 'the process stopped while sending: look whether the customer was told, then'
+                     ' resolve it'
+                ELSE 'the process stopped while sending; sent again with the same key' END
+        WHERE state = 'sending' AND lease_until < $1
+        RETURNING lane
+        """,
+        now,
+    )
+    return sorted({row["lane"] for row in rows})
+
+
+async def lanes_due(pool: Pool, lanes: Sequence[str], now: datetime) -> list[str]:
+    """Those of these lanes on which something is waiting whose time has come."""
+    rows = await pool.fetch(
+        """
+        SELECT lane FROM unnest($1::text[]) AS lane WHERE EXISTS (
+            SELECT FROM deliveries WHERE deliveries.lane = lane.lane
+              AND state IN ('planned', 'held') AND next_attempt_at <= $2)
+        """,
+        lanes,
+        now,
+    )
+    return [row["lane"] for row in rows]

@@ -1,0 +1,95 @@
+"""How one look at a task changes what is known of it: pure, and the same for every road.
+
+Whether a look is stale, whether a task that nobody knew is news, and what happened: all of it is
+decided here, from what is known and what was seen.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from service.alarms import Rung, moved
+from service.diff import Transition, diff
+from service.model import Cause, Observation
+from service.store.accounts import AccountState
+from service.store.tasks import Known
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What is known after a look, and what happened since the one before."""
+
+    known: Known
+    transitions: list[Transition]
+
+
+def track(
+    known: Known,
+    seen: Observation,
+    account: AccountState,
+    fields: Iterable[str],
+    now: datetime,
+) -> Step | None:
+    """Take in one look; None if it is stale and says nothing about the present.
+
+    `fields` are the dates that the clock watches: for a task that is taken up in silence, what
+    is past has been rung.
+    """
+    if is_stale(known, seen, account) or (seen.task is None and known.present is None):
+        return None
+    before = known.present
+    silent = before is None and not _is_news(known, seen, account)
+    return Step(
+        Known(
+            task=seen.task or known.task,
+            deleted_at=now if seen.task is None else None,
+            version=seen.version or known.version,
+            observed_at=seen.observed_at,
+            fingerprint=seen.fingerprint,
+            rung=dict.fromkeys(fields, now) if silent else _rung(known, seen),
+        ),
+        [] if silent else diff(before, seen.task),
+    )
+
+
+def is_stale(known: Known, seen: Observation, account: AccountState) -> bool:
+    """Whether something newer is known already.
+
+    The system's own version decides where both have one and they differ; else the moment at
+    which the look was asked for. A look asked for before the last complete scan is older than
+    what that scan confirmed.
+    """
+    if known.observed_at is None:
+        return False
+    if known.version and seen.version and known.version != seen.version:
+        return seen.version < known.version
+    confirmed_at = known.observed_at
+    if account.scanned_at is not None and known.present is not None:
+        confirmed_at = max(confirmed_at, account.scanned_at)
+    return seen.observed_at < confirmed_at
+
+
+def _is_news(known: Known, seen: Observation, account: AccountState) -> bool:
+    """Whether a task that was not there is a creation, or only seen here for the first time.
+
+    Until the baseline is complete, and for whatever a scan window slides over later, a task
+    that is older than the account's own entry is taken up in silence.
+    """
+    if seen.announced or known.deleted_at is not None:
+        return True
+    if seen.task is None:
+        return False
+    created = seen.task.created_at
+    is_older = created is not None and created < account.added_at
+    if account.baseline_at is None:
+        return seen.cause is Cause.WEBHOOK and not is_older
+    return seen.cause is not Cause.POLL or not is_older
+
+
+def _rung(known: Known, seen: Observation) -> Rung:
+    return known.rung if seen.task is None else moved(known.present, seen.task, known.rung)
+
+
+def with_rung(known: Known, fields: Iterable[str], now: datetime) -> Known:
+    """The same task, with the clock rung up to now for these dates."""
+    return replace(known, rung={**known.rung, **dict.fromkeys(fields, now)})

@@ -1,0 +1,47 @@
+"""The loop in which a worker works off one kind of work: rung, it runs until nothing is left."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+log = structlog.get_logger()
+
+_PAUSE_AFTER_FAILURE = 1.0  # seconds
+
+
+class Drain:
+    """Calls `batch` until it says that nothing is left, each time somebody rings.
+
+    A ring that comes while a batch is running is never lost: it makes one more round. A batch
+    that fails is logged and tried again after a pause; its work is still in the database.
+    """
+
+    def __init__(self, name: str, batch: Callable[[], Awaitable[bool]]) -> None:
+        self.name = name
+        self._batch = batch
+        self._rung = asyncio.Event()
+        self._stopping = False
+
+    def ring(self) -> None:
+        self._rung.set()
+
+    def stop(self) -> None:
+        """End after the batch that is running; what is claimed is still settled."""
+        self._stopping = True
+        self._rung.set()
+
+    async def run(self) -> None:
+        while not self._stopping:
+            await self._rung.wait()
+            self._rung.clear()
+            try:
+                await self._empty()
+            except Exception:  # the edge of the worker: whatever it was, the next round goes on
+                log.exception("drain.failed", drain=self.name)
+                await asyncio.sleep(_PAUSE_AFTER_FAILURE)
+                self._rung.set()
+
+    async def _empty(self) -> None:
+        while not self._stopping and await self._batch():
+            pass

@@ -1,0 +1,70 @@
+"""Tasks read by id: what a thin webhook hinted at, what a scan missed, what was written by us."""
+
+import asyncio
+from datetime import timedelta
+
+import structlog
+
+from service.clock import Clock
+from service.engine import Engine
+from service.errors import PayloadError, SourceError
+from service.model import Observation
+from service.outbox import Lanes
+from service.sources import Source, fingerprint
+from service.store import Pool, lookups
+from service.store.lookups import Lookup
+
+log = structlog.get_logger()
+
+_AT_ONCE = 4
+_LEASE = timedelta(minutes=3)
+_FIRST_RETRY = timedelta(seconds=2)
+_LAST_RETRY = timedelta(minutes=10)
+
+
+class Lookups:
+    """Reads the tasks that one account was asked about."""
+
+    def __init__(self, pool: Pool, engine: Engine, source: Source, clock: Clock) -> None:
+        self._pool = pool
+        self._engine = engine
+        self._source = source
+        self._clock = clock
+
+    async def batch(self) -> tuple[int, Lanes]:
+        """Read a few tasks side by side; returns how many and the lanes to ring."""
+        account = self._source.account.name
+        claimed = await lookups.claim(self._pool, account, self._clock.now(), _LEASE, _AT_ONCE)
+        lanes = await asyncio.gather(*(self._look_up(lookup) for lookup in claimed))
+        return len(claimed), frozenset[str]().union(*lanes)
+
+    async def _look_up(self, lookup: Lookup) -> Lanes:
+        try:
+            look = await self._read(lookup)
+        except (SourceError, PayloadError) as error:
+            await self._postpone(lookup, error)
+            return frozenset()
+        async with self._pool.acquire() as connection, connection.transaction():
+            lanes = await self._engine.observe(connection, [look])
+            await lookups.done(connection, lookup)
+        return lanes
+
+    async def _read(self, lookup: Lookup) -> Observation:
+        requested_at = self._clock.now()
+        raw = await self._source.fetch(lookup.task)
+        return Observation(
+            account=lookup.account,
+            task_id=lookup.task,
+            task=None if raw is None else self._source.parse(raw),
+            observed_at=requested_at,
+            cause=lookup.cause,
+            version=None if raw is None else self._source.version(raw),
+            fingerprint=None if raw is None else fingerprint(raw),
+        )
+
+    async def _postpone(self, lookup: Lookup, error: SourceError | PayloadError) -> None:
+        pause = min(_FIRST_RETRY * 2 ** min(lookup.attempts - 1, 12), _LAST_RETRY)
+        if isinstance(error, SourceError) and error.retry_after is not None:
+            pause = max(pause, error.retry_after)
+        log.warning("lookup.failed", account=lookup.account, task=lookup.task, error=str(error))
+        await lookups.postpone(self._pool, lookup, self._clock.now() + pause, str(error))

@@ -1,0 +1,134 @@
+"""Polling: reading an account's list, page by page, and what a complete list proves."""
+
+import random
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+
+import structlog
+
+from service.clock import Clock
+from service.engine import Engine
+from service.errors import PayloadError, SourceBroken, SourceError
+from service.model import Cause, Observation
+from service.outbox import Lanes
+from service.sources import Page, Raw, Source, fingerprint
+from service.store import Pool, accounts, lookups, tasks
+from service.store.accounts import AccountState
+
+log = structlog.get_logger()
+
+LEASE = timedelta(minutes=5)
+_JITTER = 0.1
+_LONGEST_PAUSE = timedelta(minutes=15)
+# A list that shrank by more than this share, and by more than a handful, is not believed.
+_BELIEVABLE_LOSS = 0.1
+_HANDFUL = 10
+
+
+class Poll:
+    """Polls one account."""
+
+    def __init__(self, pool: Pool, engine: Engine, source: Source, clock: Clock) -> None:
+        self._pool = pool
+        self._engine = engine
+        self._source = source
+        self._clock = clock
+        self._account = source.account
+
+    async def run(self, state: AccountState) -> AsyncIterator[Lanes]:
+        """Read what has changed, or everything when that is due; yields the lanes to ring."""
+        started_at = self._clock.now()
+        try:
+            if self._wants_everything(state, started_at):
+                async for lanes in self._scan(started_at):
+                    yield lanes
+            else:
+                async for lanes in self._read_recent(state):
+                    yield lanes
+        except (SourceError, PayloadError) as error:
+            await self._fail(state, error)
+        else:
+            await accounts.finish_poll(
+                self._pool,
+                state.name,
+                now=self._clock.now(),
+                next_poll_at=self._clock.now()
+                + self._account.poll * random.uniform(1 - _JITTER, 1),  # noqa: S311
+                watermark=started_at,
+            )
+
+    def _wants_everything(self, state: AccountState, now: datetime) -> bool:
+        return state.scanned_at is None or now - state.scanned_at >= self._account.full_scan
+
+    async def _read_recent(self, state: AccountState) -> AsyncIterator[Lanes]:
+        async for page in self._source.recent(state.watermark or state.added_at):
+            yield await self._take(page)
+
+    async def _scan(self, started_at: datetime) -> AsyncIterator[Lanes]:
+        """Read everything; only a list that came to its end says anything about what is gone."""
+        listed: set[str] = set()
+        async for page in self._source.scan():
+            listed.update(filter(None, map(self._source.identify, page.raws)))
+            yield await self._take(page)
+        await self._miss(listed, started_at)
+
+    async def _take(self, page: Page) -> Lanes:
+        """Hand the changed tasks of a page to the engine; an unchanged one costs a comparison."""
+        await accounts.keep_lease(self._pool, self._account.name, self._clock.now() + LEASE)
+        async with self._pool.acquire() as connection:
+            prints = {self._id(raw): fingerprint(raw) for raw in page.raws}
+            known = await tasks.fingerprints(connection, self._account.name, list(prints))
+            looks = [
+                self._look(raw, page.requested_at, prints[self._id(raw)])
+                for raw in page.raws
+                if known.get(self._id(raw)) != prints[self._id(raw)]
+            ]
+            if not looks:
+                return frozenset()
+            async with connection.transaction():
+                return await self._engine.observe(connection, looks)
+
+    def _id(self, raw: Raw) -> str:
+        task_id = self._source.identify(raw)
+        if task_id is None:
+            raise PayloadError(f"{self._account.name}: the list holds something without an id")
+        return task_id
+
+    def _look(self, raw: Raw, requested_at: datetime, digest: bytes) -> Observation:
+        task = self._source.parse(raw)
+        return Observation(
+            account=self._account.name,
+            task_id=task.id,
+            task=task,
+            observed_at=requested_at,
+            cause=Cause.POLL,
+            version=self._source.version(raw),
+            fingerprint=digest,
+        )
+
+    async def _miss(self, listed: set[str], started_at: datetime) -> None:
+        """Ask by id for tasks that the complete list should have had, and end the baseline."""
+        account = self._account.name
+        async with self._pool.acquire() as connection, connection.transaction():
+            unlisted = await tasks.unlisted(connection, account, listed, started_at)
+            missing = [(account, task.id) for task in unlisted if self._source.covers(task)]
+            self._doubt(len(missing), len(listed))
+            await lookups.ask(connection, missing, Cause.FETCH, self._clock.now())
+            await accounts.finish_scan(connection, account, started_at)
+
+    def _doubt(self, missing: int, listed: int) -> None:
+        if missing > max(_HANDFUL, _BELIEVABLE_LOSS * (missing + listed)):
+            raise SourceBroken(
+                f"{self._account.name}: the list has {listed} tasks, and {missing} that were there"
+                " before are not on it; nothing is taken for deleted until the list is whole again"
+            )
+
+    async def _fail(self, state: AccountState, error: SourceError | PayloadError) -> None:
+        pause = min(self._account.poll * 2 ** min(state.failures, 10), _LONGEST_PAUSE)
+        if isinstance(error, SourceError) and error.retry_after is not None:
+            pause = max(pause, error.retry_after)
+        log.warning("poll.failed", account=state.name, error=str(error))
+        now = self._clock.now()
+        await accounts.fail_poll(
+            self._pool, state.name, now=now, next_poll_at=now + pause, error=str(error)
+        )

@@ -1,0 +1,144 @@
+"""Everything one worker process does, and who rings whom.
+
+A drain per kind of work: receipts, the clock, each account's lookups, each lane of the outbox.
+Whoever finishes something rings the next one directly; the doorbell and the sweep do it from
+outside.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from typing import Any
+
+import structlog
+
+from service import jobs
+from service.clock import Clock
+from service.jobs import Bell
+from service.outbox import sending
+from service.store import Pool, accounts, lookups
+from service.store.accounts import AccountState
+from workers import sweep
+from workers.clock import ClockRound
+from workers.deliver import Lane
+from workers.drain import Drain
+from workers.ingest import Ingest
+from workers.lookup import Lookups
+from workers.poll import LEASE, Poll
+
+log = structlog.get_logger()
+
+_TIME_TO_FINISH = 25.0  # seconds; longer than any one message may take
+
+
+class Shift:
+    """One worker process at work on the accounts and lanes of one configuration."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        clock: Clock,
+        ingest: Ingest,
+        clock_round: ClockRound,
+        lookups_of: Mapping[str, Lookups],
+        polls: Mapping[str, Poll],
+        lanes: Iterable[Lane],
+    ) -> None:
+        self._pool = pool
+        self._clock = clock
+        self._ingest = ingest
+        self._clock_round = clock_round
+        self._lookups_of = lookups_of
+        self._polls = polls
+        self._drains: dict[Bell, Drain] = {}
+        self._draining: set[asyncio.Task[None]] = set()
+        self._polling: set[asyncio.Task[None]] = set()
+        self._add(self._ingest_batch, jobs.INGEST)
+        self._add(self._clock_batch, jobs.CLOCK)
+        for account in lookups_of:
+            self._add(self._lookup_batch(account), jobs.LOOKUP, account)
+        for lane in lanes:
+            self._add(lane.batch, jobs.DELIVER, lane.name)
+
+    def start(self) -> None:
+        """Begin to work; every drain first looks whether an earlier process left something."""
+        for drain in self._drains.values():
+            _begin(drain.run(), self._draining)
+            drain.ring()
+
+    async def stop(self) -> None:
+        """Settle what is claimed, break off what can be read again, and start nothing new."""
+        for drain in self._drains.values():
+            drain.stop()
+        for poll in self._polling:
+            poll.cancel()
+        _, late = await asyncio.wait(self._draining | self._polling, timeout=_TIME_TO_FINISH)
+        for task in late:
+            task.cancel()
+
+    def ring(self, *bell: str) -> None:
+        """Have the drain of this bell look for work; a bell that nobody has here is no error."""
+        if (drain := self._drains.get(bell)) is not None:
+            drain.ring()
+
+    async def tick(self) -> None:
+        """Each second: the clock, the polls that are due, and what was waiting for its time."""
+        self.ring(jobs.CLOCK)
+        now = self._clock.now()
+        for state in await accounts.claim_due(self._pool, self._polls, now, LEASE):
+            _begin(self._poll(state), self._polling)
+        lanes = [bell[1] for bell in self._drains if bell[0] == jobs.DELIVER]
+        self._ring_lanes(await sending.lanes_due(self._pool, lanes, now))
+        for account in await lookups.accounts_due(self._pool, self._lookups_of, now):
+            self.ring(jobs.LOOKUP, account)
+
+    async def sweep(self) -> None:
+        """Every few seconds: whatever was never answered, and what a dead process left."""
+        waiting, lanes = await sweep.unanswered(self._pool, self._clock.now())
+        if waiting:
+            self.ring(jobs.INGEST)
+        self._ring_lanes(lanes)
+
+    async def prune(self) -> None:
+        """Every minute: a little of what is older than it has to be."""
+        await sweep.prune(self._pool, self._clock.now())
+
+    def _add(self, batch: Callable[[], Awaitable[bool]], *bell: str) -> None:
+        self._drains[bell] = Drain(":".join(bell), batch)
+
+    def _ring_lanes(self, lanes: Iterable[str]) -> None:
+        for lane in lanes:
+            self.ring(jobs.DELIVER, lane)
+
+    async def _ingest_batch(self) -> bool:
+        done = await self._ingest.batch()
+        for account in done.accounts:
+            self.ring(jobs.LOOKUP, account)
+        self._ring_lanes(done.lanes)
+        return done.count > 0
+
+    async def _clock_batch(self) -> bool:
+        count, lanes = await self._clock_round.batch()
+        self._ring_lanes(lanes)
+        return count > 0
+
+    def _lookup_batch(self, account: str) -> Callable[[], Awaitable[bool]]:
+        async def batch() -> bool:
+            count, lanes = await self._lookups_of[account].batch()
+            self._ring_lanes(lanes)
+            return count > 0
+
+        return batch
+
+    async def _poll(self, state: AccountState) -> None:
+        try:
+            async for lanes in self._polls[state.name].run(state):
+                self._ring_lanes(lanes)
+            self.ring(jobs.LOOKUP, state.name)
+        except Exception:  # the edge of the worker: the account's lease runs out and it is retried
+            log.exception("poll.crashed", account=state.name)
+
+
+def _begin(work: Coroutine[Any, Any, None], among: set[asyncio.Task[None]]) -> None:
+    task = asyncio.create_task(work)
+    among.add(task)
+    task.add_done_callback(among.discard)
