@@ -27,13 +27,13 @@ FINAL = 500
 
 
 class Server(NamedTuple):
-    """Where to hand mail over. `user` is empty where no login is wanted."""
+    """Where to hand mail over; without a `user` there is no login."""
 
     host: str
     port: int
-    tls: bool
-    user: str
-    password: str
+    tls: bool = False
+    user: str = ""
+    password: str = ""
 
     @classmethod
     def parse(cls, url: str) -> Self:

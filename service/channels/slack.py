@@ -102,13 +102,13 @@ class SlackChannel(ConfiguredChannel):
             return None
         try:
             channel = await self._conversation(message.target)
-            return await self._in_history(channel, message)
+            return None if channel is None else await self._in_history(channel, message)
         except SendError as error:
             if error.permanent:
                 return None
             raise
 
-    async def _in_history(self, channel: str | None, message: Message) -> Receipt | None:
+    async def _in_history(self, channel: str, message: Message) -> Receipt | None:
         since = (message.at - CLOCK_SKEW).timestamp()
         query = {"channel": channel, "oldest": str(since), "include_all_metadata": "true"}
         async for posted in self._list("conversations.history", "messages", query):

@@ -1,0 +1,270 @@
+"""For each channel a receiver and a way to make it fail: what the contract suite needs to know.
+
+A new kind of channel adds its rig here; the suite says so if it is missing.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar
+
+import httpx
+from pydantic import SecretStr
+
+from service.channels import Channel, ConfiguredChannel, Message, kinds
+from service.channels.customer import CustomerChannel
+from service.channels.writes import WritesChannel
+from service.clock import Clock
+from service.http import open_client
+from service.model import Task
+from service.sources import Account, Page, Raw, Source
+from tests.receivers import (
+    LOOPBACK,
+    Answer,
+    Fault,
+    HttpReceiver,
+    Receiver,
+    SlackReceiver,
+    SmtpReceiver,
+)
+
+TIMEOUT = timedelta(milliseconds=300)
+TOO_LONG = 30.0
+
+MESSAGE = Message(
+    key="0190f3c4-5a8e-7d2b-9c31-000000000001",
+    channel="team",
+    target="",
+    text="✅ Smith <gutters> & more is finished",
+    account="field",
+    task_id="T1",
+    rule="job-done",
+    type="task.completed",
+    at=datetime(2026, 3, 6, 11, 59, 30, tzinfo=UTC),
+    event={"id": 7, "kind": "completed"},
+    task={"id": "T1", "title": "Smith gutters", "done": True},
+    before={"id": "T1", "title": "Smith gutters", "done": False},
+)
+
+
+class Rig(ABC):
+    """One channel with the receiver at its other end.
+
+    `secrets` must not show anywhere; `message` is one that the channel can send.
+    """
+
+    secrets: ClassVar[tuple[str, ...]] = ()
+    message: ClassVar[Message] = MESSAGE
+    receiver: Receiver
+
+    @abstractmethod
+    def channel(self, client: httpx.AsyncClient, clock: Clock) -> Channel:
+        """The channel, configured for the receiver, with TIMEOUT."""
+
+    @abstractmethod
+    def arrived(self) -> list[str]:
+        """The keys of the messages that arrived; where none are carried, a text for each."""
+
+    @abstractmethod
+    def hang(self) -> None:
+        """Take the next message and do not answer."""
+
+    @abstractmethod
+    def cut(self) -> None:
+        """Take the next message and drop the connection without an answer."""
+
+    @abstractmethod
+    def fail(self) -> None:
+        """Say of the next message that it cannot be taken just now."""
+
+    def recover(self) -> None:  # noqa: B027 (over HTTP a fault is for one message anyway)
+        """Take messages again."""
+
+
+class HttpRig(Rig):
+    receiver: HttpReceiver
+
+    def __init__(self) -> None:
+        self.receiver = HttpReceiver()
+
+    def hang(self) -> None:
+        self.receiver.reply(Answer(delay=TOO_LONG))
+
+    def cut(self) -> None:
+        self.receiver.reply(Answer(fault=Fault.RESET_AFTER))
+
+    def fail(self) -> None:
+        self.receiver.reply(Answer(429, headers={"retry-after": "7"}))
+
+
+class WebhookRig(HttpRig):
+    secrets = ("whsec_c2VjcmV0LW9mLXRoZS1ob29r", "c2VjcmV0LW9mLXRoZS1ob29r", "key-in-the-path")
+
+    def channel(self, client: httpx.AsyncClient, clock: Clock) -> Channel:
+        url = f"{self.receiver.url}/key-in-the-path?token=key-in-the-path"
+        return configured("webhook", client, clock, url=url, secret=self.secrets[0])
+
+    def arrived(self) -> list[str]:
+        return [request.headers["webhook-id"] for request in self.receiver.requests]
+
+
+class SlackRig(HttpRig):
+    secrets = ("xoxb-secret-of-the-bot",)
+    message = replace(MESSAGE, target="#office")
+    receiver: SlackReceiver
+
+    def __init__(self) -> None:
+        self.receiver = SlackReceiver("general", "random", "office")
+
+    def channel(self, client: httpx.AsyncClient, clock: Clock) -> Channel:
+        url = f"{self.receiver.url}/api"
+        return configured("slack", client, clock, token=self.secrets[0], api_url=url)
+
+    def arrived(self) -> list[str]:
+        return [
+            request.json["metadata"]["event_payload"]["key"]
+            for request in self.receiver.requests
+            if request.path == "/api/chat.postMessage"
+        ]
+
+
+class EmailRig(Rig):
+    secrets = ("p@ss/of#smtp", "cEBzcy9vZiNzbXRw")
+    message = replace(MESSAGE, target="bo@x.test", subject="Smith gutters")
+    receiver: SmtpReceiver
+
+    def __init__(self) -> None:
+        self.receiver = SmtpReceiver(password=self.secrets[0])
+
+    def channel(self, client: httpx.AsyncClient, clock: Clock) -> Channel:
+        url = f"smtp://bell:{self.secrets[0]}@127.0.0.1:{self.receiver.port}"
+        return configured("email", client, clock, url=url, **{"from": "Tasks <tasks@example.com>"})
+
+    def arrived(self) -> list[str]:
+        return [
+            mail.message["Message-ID"].strip("<>").partition("@")[0] for mail in self.receiver.mails
+        ]
+
+    def hang(self) -> None:
+        self.receiver.hangs.add("DATA")
+
+    def cut(self) -> None:
+        self.receiver.cuts.add("DATA")
+
+    def fail(self) -> None:
+        self.receiver.replies["RCPT"] = "450 greylisted"
+
+    def recover(self) -> None:
+        for fault in (self.receiver.hangs, self.receiver.cuts, self.receiver.replies):
+            fault.clear()
+
+
+class SourceRig(HttpRig):
+    """A built-in channel over an account's source."""
+
+    secrets = ("token-of-the-account",)
+    made_of: ClassVar[type[CustomerChannel | WritesChannel]]
+
+    def channel(self, client: httpx.AsyncClient, clock: Clock) -> Channel:
+        account = Account(
+            name="field",
+            system="sandglass",
+            base_url=self.receiver.url,
+            token=SecretStr(self.secrets[0]),
+            timeout=TIMEOUT,
+        )
+        return self.made_of(SandglassSource.connect(account, client, clock))
+
+    def arrived(self) -> list[str]:
+        return [request.path for request in self.receiver.requests]
+
+
+class CustomerRig(SourceRig):
+    made_of = CustomerChannel
+    message = replace(MESSAGE, channel="customer", target="on_the_way")
+
+
+class EmployeeRig(SourceRig):
+    made_of = CustomerChannel
+    message = replace(MESSAGE, channel="employee")
+
+
+class CreateRig(SourceRig):
+    made_of = WritesChannel
+    message = replace(MESSAGE, channel="create_task", fields={"title": "Send invoice"})
+
+
+class SandglassSource(Source):
+    """A system that exists only here, with one call for everything it can be asked to do."""
+
+    notifications = frozenset({"on_the_way", "employee"})
+    writes = frozenset({"create_task", "update_task"})
+
+    @classmethod
+    def headers(cls, account: Account) -> Mapping[str, str]:
+        return {"Authorization": f"Bearer {account.token.get_secret_value()}"}
+
+    def items(self, payload: Any) -> list[Raw] | None:
+        return payload if isinstance(payload, list) else None
+
+    def identify(self, raw: Raw) -> str | None:
+        return raw.get("id")
+
+    def is_whole(self, raw: Raw) -> bool:
+        return "title" in raw
+
+    def parse(self, raw: Raw) -> Task:
+        return Task(raw["id"], self.account.name, self.account.system, raw["title"])
+
+    async def scan(self) -> AsyncIterator[Page]:
+        yield Page(await self.upstream.request("GET", "/tasks"), self.upstream.clock.now())
+
+    async def fetch(self, task_id: str) -> Raw | None:
+        raw: Raw | None = await self._call("GET", task_id)
+        return raw
+
+    async def notify(self, task_id: str, notification: str) -> None:
+        await self._call("POST", f"{task_id}/{notification}")
+
+    async def create_task(self, fields: Mapping[str, Any]) -> Raw:
+        del fields
+        await self._call("POST", "new")
+        return {"id": "T2"}
+
+    async def update_task(self, task_id: str, fields: Mapping[str, Any]) -> Raw:
+        del fields
+        await self._call("PUT", task_id)
+        return {"id": task_id}
+
+    async def _call(self, method: str, path: str) -> Any:
+        return await self.upstream.request(method, f"/tasks/{path}", effect=method != "GET")
+
+
+RIGS: Mapping[str, type[Rig]] = {
+    "webhook": WebhookRig,
+    "slack": SlackRig,
+    "email": EmailRig,
+    "customer": CustomerRig,
+    "employee": EmployeeRig,
+    "create_task": CreateRig,
+}
+
+
+def configured(kind: str, client: httpx.AsyncClient, clock: Clock, **given: Any) -> Channel:
+    """A channel of this kind, made as the configuration makes it."""
+    made: type[ConfiguredChannel] = kinds()[kind]
+    options = made.options.model_validate(
+        {"name": "team", "kind": kind, "timeout": TIMEOUT, **given}
+    )
+    return made(options, client, clock)
+
+
+@asynccontextmanager
+async def opened(rig: Rig, clock: Clock) -> AsyncIterator[Channel]:
+    """The rig's channel, with its receiver listening."""
+    async with rig.receiver, open_client(LOOPBACK) as client:
+        channel = rig.channel(client, clock)
+        yield channel
+        await channel.close()

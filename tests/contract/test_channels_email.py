@@ -1,0 +1,203 @@
+"""Mail: what it looks like, what a mail server's answers mean, and how connections are kept."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+from pydantic import ValidationError
+
+from service.channels import Channel
+from service.channels.email import EmailOptions, Server
+from service.clock import VirtualClock
+from service.errors import SendError
+from service.http import open_client
+from tests.contract.channel_rigs import EmailRig, configured, opened
+from tests.receivers import LOOPBACK, SmtpReceiver
+
+MESSAGE = EmailRig.message
+
+
+@pytest.fixture
+def rig() -> EmailRig:
+    return EmailRig()
+
+
+@pytest.fixture
+def smtp(rig: EmailRig) -> SmtpReceiver:
+    return rig.receiver
+
+
+@pytest.fixture
+async def channel(rig: EmailRig, clock: VirtualClock) -> AsyncIterator[Channel]:
+    async with opened(rig, clock) as channel:
+        yield channel
+
+
+async def test_a_mail_says_what_it_is(smtp: SmtpReceiver, channel: Channel) -> None:
+    """Sender, recipient, subject, date and text are as asked, in any script."""
+    await channel.send(replace(MESSAGE, subject="Überfällig ✅", text="Größe\n.\nzuletzt"))
+    (mail,) = smtp.mails
+    assert (mail.sender, mail.recipients) == ("tasks@example.com", ["bo@x.test"])
+    assert mail.message["From"] == "Tasks <tasks@example.com>"
+    assert mail.message["To"] == "bo@x.test"
+    assert mail.message["Subject"] == "Überfällig ✅"
+    assert mail.message["Date"].datetime == MESSAGE.at
+    assert mail.message["Auto-Submitted"] == "auto-generated"
+    assert mail.message.get_content_type() == "text/plain"
+    assert mail.message.get_content().splitlines() == ["Größe", ".", "zuletzt"]
+
+
+async def test_a_mail_sent_again_keeps_its_id(smtp: SmtpReceiver, channel: Channel) -> None:
+    """A mailbox that gets it twice can tell that it is one."""
+    receipts = [await channel.send(MESSAGE) for _ in range(2)]
+    ids = {mail.message["Message-ID"] for mail in smtp.mails}
+    assert ids == {f"<{MESSAGE.key}@example.com>"}
+    assert receipts[0] == receipts[1] == {"message_id": f"<{MESSAGE.key}@example.com>"}
+
+
+async def test_mails_about_one_task_are_one_thread(smtp: SmtpReceiver, channel: Channel) -> None:
+    """All answer the same id, which is no mail's own; another task has another."""
+    for number, task in enumerate(["T1", "T1", "T2 <x>\n"]):
+        await channel.send(replace(MESSAGE, key=f"k{number}", task_id=task))
+    first, second, other = (mail.message for mail in smtp.mails)
+    assert first["References"] == first["In-Reply-To"] == second["References"]
+    assert first["References"] != other["References"]
+    assert first["References"] not in {first["Message-ID"], second["Message-ID"]}
+
+
+async def test_without_a_subject_the_first_line_is_it(smtp: SmtpReceiver, channel: Channel) -> None:
+    """A rule that gives only a text still makes a mail that can be told from others."""
+    await channel.send(replace(MESSAGE, subject=None, text="Smith is done\nby Bo"))
+    assert smtp.mails[0].message["Subject"] == "Smith is done"
+
+
+async def test_connections_are_kept(smtp: SmtpReceiver, channel: Channel) -> None:
+    """Mails one after the other share one connection, and at once have one each."""
+    for _ in range(3):
+        await channel.send(MESSAGE)
+    assert smtp.connections == 1
+    await asyncio.gather(*(channel.send(MESSAGE) for _ in range(4)))
+    assert len(smtp.mails) == 7
+    assert smtp.connections == 4
+
+
+async def test_a_connection_that_was_closed_is_replaced(
+    smtp: SmtpReceiver, channel: Channel
+) -> None:
+    """Servers close idle connections; the next mail does not suffer for it."""
+    await channel.send(MESSAGE)
+    await smtp.drop()
+    await asyncio.sleep(0.01)
+    await channel.send(MESSAGE)
+    assert len(smtp.mails) == 2
+
+
+@pytest.mark.parametrize("command", ["MAIL", "RCPT", "DATA"])
+@pytest.mark.parametrize(
+    ("reply", "permanent"), [("451 try later", False), ("550 no such user", True)]
+)
+async def test_the_server_says_whether_to_try_again(
+    smtp: SmtpReceiver, channel: Channel, command: str, reply: str, *, permanent: bool
+) -> None:
+    """4xx is for now and 5xx is for ever, whichever command it answers."""
+    smtp.replies[command] = reply
+    with pytest.raises(SendError, match=reply[4:]) as caught:
+        await channel.send(MESSAGE)
+    assert (caught.value.permanent, caught.value.outcome_unknown) == (permanent, False)
+
+
+@pytest.mark.parametrize("command", ["MAIL", "RCPT"])
+async def test_before_the_body_nothing_was_sent(
+    smtp: SmtpReceiver, channel: Channel, command: str
+) -> None:
+    """Silence before the body is handed over is no doubt: there was no mail yet."""
+    smtp.hangs.add(command)
+    with pytest.raises(SendError) as caught:
+        await channel.send(MESSAGE)
+    assert (caught.value.permanent, caught.value.outcome_unknown) == (False, False)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        replace(MESSAGE, subject="Done\r\nBcc: all@x.test"),
+        replace(MESSAGE, subject="Done\nBcc: all@x.test"),
+        replace(MESSAGE, subject="Done\u2028Bcc: all@x.test"),
+        replace(MESSAGE, target="bo@x.test\r\nBcc: all@x.test"),
+        replace(MESSAGE, target="bo@x.test>\r\nRCPT TO:<all@x.test"),
+        replace(MESSAGE, target="bo@x.test, all@x.test"),
+        replace(MESSAGE, target="bo"),
+        replace(MESSAGE, target="bö@x.test"),
+        replace(MESSAGE, target=""),
+    ],
+)
+async def test_no_header_can_be_smuggled_in(
+    smtp: SmtpReceiver, channel: Channel, message: object
+) -> None:
+    """A task's title or address that is more than that is refused before anything is sent."""
+    with pytest.raises(SendError) as caught:
+        await channel.send(message)  # type: ignore[arg-type]
+    assert caught.value.permanent
+    assert smtp.connections == 0
+
+
+async def test_a_wrong_password_is_final(smtp: SmtpReceiver, clock: VirtualClock) -> None:
+    """The operator has to correct it; the error does not repeat it."""
+    async with smtp, open_client(LOOPBACK) as client:
+        url = f"smtp://bell:hidden@127.0.0.1:{smtp.port}"
+        channel = configured("email", client, clock, url=url, **{"from": "a@b.test"})
+        with pytest.raises(SendError, match="refused the login") as caught:
+            await channel.send(MESSAGE)
+    assert caught.value.permanent
+    assert "hidden" not in str(caught.value)
+    assert smtp.mails == []
+
+
+@pytest.mark.parametrize(
+    ("url", "server"),
+    [
+        ("smtp://mail.test", Server("mail.test", 25)),
+        ("smtp://u:p@mail.test", Server("mail.test", 587, user="u", password="p")),
+        ("smtps://u:p@mail.test/", Server("mail.test", 465, tls=True, user="u", password="p")),
+        ("smtp://u:p@mail.test:2525", Server("mail.test", 2525, user="u", password="p")),
+        (
+            "smtp://u%40x.test:a%2Fb@mail.test",
+            Server("mail.test", 587, user="u@x.test", password="a/b"),
+        ),
+        (
+            "smtp://u:a/b#c?d@e:f@mail.test",
+            Server("mail.test", 587, user="u", password="a/b#c?d@e:f"),
+        ),
+        ("smtp://[::1]:2525", Server("::1", 2525)),
+    ],
+)
+def test_addresses_of_servers(url: str, server: Server) -> None:
+    """A password may be written as it is or escaped, as the variable happens to hold it."""
+    assert Server.parse(url) == server
+
+
+def test_a_password_travels_encrypted() -> None:
+    """STARTTLS is insisted on when there is a login and the server is another machine."""
+    assert Server.parse("smtp://u:p@mail.test").start_tls is True
+    assert Server.parse("smtps://u:p@mail.test").start_tls is None
+    assert Server.parse("smtp://mail.test").start_tls is None
+    assert Server.parse("smtp://u:p@127.0.0.1:2525").start_tls is None
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"url": "smtp://user:hidden"},
+        {"url": "http://user:hidden@mail.test"},
+        {"url": "hidden"},
+        {"url": "smtp://user:hidden@"},
+        {"url": "smtp://mail.test", "from": "nobody"},
+        {"url": "smtp://mail.test", "from": "a@b.test\r\nBcc: c@d.test"},
+    ],
+)
+def test_faulty_options_are_refused_without_repeating_them(given: dict[str, str]) -> None:
+    """A fault in an address that holds a password must not print the password."""
+    with pytest.raises(ValidationError) as caught:
+        EmailOptions.model_validate({"name": "m", "kind": "email", "from": "a@b.test", **given})
+    assert "hidden" not in str(caught.value)

@@ -1,0 +1,232 @@
+"""Slack: what is posted where, what its errors mean, and how a lost answer is cleared up."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from service.channels import Channel
+from service.channels.slack import SlackOptions
+from service.clock import VirtualClock
+from service.errors import SendError
+from service.http import open_client
+from tests.contract.channel_rigs import SlackRig, configured, opened
+from tests.receivers import LOOPBACK, Answer, Fault, HttpReceiver, SlackReceiver
+
+MESSAGE = SlackRig.message
+DIRECT = replace(MESSAGE, target="@bo@x.test")
+
+
+@pytest.fixture
+def rig() -> SlackRig:
+    return SlackRig()
+
+
+@pytest.fixture
+def slack(rig: SlackRig) -> SlackReceiver:
+    return rig.receiver
+
+
+@pytest.fixture
+async def channel(rig: SlackRig, clock: VirtualClock) -> AsyncIterator[Channel]:
+    async with opened(rig, clock) as channel:
+        yield channel
+
+
+def _no(error: str) -> Answer:
+    return Answer(body={"ok": False, "error": error})
+
+
+def _texts(posted: dict[str, Any]) -> list[str]:
+    return [block["text"]["text"] for block in posted["blocks"]]
+
+
+async def test_text_cannot_become_markup(slack: SlackReceiver, channel: Channel) -> None:
+    """A task that is called `<!channel>` wakes nobody up."""
+    await channel.send(replace(MESSAGE, text="<!channel> Smith & Sons"))
+    (posted,) = slack.posted.values()
+    assert _texts(posted) == ["&lt;!channel&gt; Smith &amp; Sons"]
+    assert posted["text"] == "&lt;!channel&gt; Smith &amp; Sons"
+
+
+async def test_a_long_text_is_cut_at_line_ends(slack: SlackReceiver, channel: Channel) -> None:
+    """Slack takes 3 000 characters a section; nothing of the text is lost."""
+    text = "".join(f"{number}: Smith & Sons\n" for number in range(400))
+    await channel.send(replace(MESSAGE, text=text))
+    parts = _texts(next(iter(slack.posted.values())))
+    assert "".join(parts) == text.replace("&", "&amp;")
+    assert all(len(part) <= 3000 and part.endswith("\n") for part in parts)
+
+
+async def test_a_cut_does_not_split_an_escape(slack: SlackReceiver, channel: Channel) -> None:
+    """Half of `&amp;` would be shown as it is."""
+    await channel.send(replace(MESSAGE, text="x" * 2998 + "&&&"))
+    parts = _texts(next(iter(slack.posted.values())))
+    assert parts == ["x" * 2998, "&amp;&amp;&amp;"]
+
+
+async def test_a_person_is_found_by_mail(slack: SlackReceiver, channel: Channel) -> None:
+    """The address is looked up once and the message goes to the person."""
+    first = await channel.send(DIRECT)
+    await channel.send(DIRECT)
+    assert first["channel"] == "D-U-bo@x.test"
+    assert [request.path for request in slack.requests] == [
+        "/api/users.lookupByEmail",
+        "/api/chat.postMessage",
+        "/api/chat.postMessage",
+    ]
+    assert slack.requests[0].headers["authorization"] == f"Bearer {SlackRig.secrets[0]}"
+
+
+async def test_a_rewritten_message_shows_the_new_text(
+    slack: SlackReceiver, channel: Channel
+) -> None:
+    """The message stays in its place and keeps the key it was posted with."""
+    receipt = await channel.send(MESSAGE)
+    await channel.update(replace(MESSAGE, key="of-the-update", text="reopened", receipt=receipt))
+    (posted,) = slack.posted.values()
+    assert _texts(posted) == ["reopened"]
+    assert posted["metadata"]["event_payload"] == {"key": MESSAGE.key}
+
+
+@pytest.mark.parametrize("message", [MESSAGE, DIRECT], ids=["channel", "person"])
+async def test_a_message_whose_answer_was_lost_is_found(
+    slack: SlackReceiver, channel: Channel, message: Any
+) -> None:
+    """The key in the history proves that the message is there, behind whatever came later."""
+    await channel.send(replace(message, key="warms up the lookup"))
+    slack.reply(Answer(fault=Fault.RESET_AFTER))
+    with pytest.raises(SendError):
+        await channel.send(message)
+    arrived = slack.take(slack.requests[-1].json)
+    for number in range(5):
+        await channel.send(replace(message, key=f"later-{number}"))
+    assert await channel.find(message) == arrived
+
+
+async def test_a_message_that_never_arrived_is_not_found(
+    slack: SlackReceiver, channel: Channel
+) -> None:
+    """Other messages in the channel are not taken for it."""
+    await channel.send(replace(MESSAGE, key="another"))
+    assert await channel.find(MESSAGE) is None
+    assert await channel.find(replace(MESSAGE, target="#nowhere")) is None
+    since = next(one.query["oldest"] for one in slack.requests if "oldest" in one.query)
+    assert float(since) == (MESSAGE.at - timedelta(minutes=5)).timestamp()
+
+
+async def test_a_forbidden_history_finds_nothing(slack: SlackReceiver, channel: Channel) -> None:
+    """Without the permission to read, a message is rather posted twice than never."""
+    slack.reply(_no("missing_scope"))
+    assert await channel.find(MESSAGE) is None
+
+
+async def test_a_busy_history_is_asked_again_later(slack: SlackReceiver, channel: Channel) -> None:
+    """Not to know now is not to know that it did not arrive."""
+    slack.reply(Answer(429, headers={"retry-after": "30"}))
+    with pytest.raises(SendError) as caught:
+        await channel.find(MESSAGE)
+    assert caught.value.retry_after == timedelta(seconds=30)
+
+
+@pytest.mark.parametrize(
+    ("code", "sentence"),
+    [
+        ("channel_not_found", "invite the app"),
+        ("invalid_auth", "token is not valid"),
+        ("not_in_channel", "invite it"),
+        ("is_archived", "archived"),
+        ("something_new", r"\(something_new\)"),
+        ("<p>no</p>", "did not say why"),
+    ],
+)
+async def test_a_refusal_is_final_and_says_why(
+    slack: SlackReceiver, channel: Channel, code: str, sentence: str
+) -> None:
+    """The operator reads what to do; asking again would not help."""
+    slack.reply(_no(code))
+    with pytest.raises(SendError, match=sentence) as caught:
+        await channel.send(MESSAGE)
+    assert caught.value.permanent
+
+
+@pytest.mark.parametrize("code", ["edit_window_closed", "message_not_found", "cant_update_message"])
+async def test_a_message_that_cannot_be_rewritten_stays(
+    slack: SlackReceiver, channel: Channel, code: str
+) -> None:
+    """The three ways in which Slack refuses a rewrite are final."""
+    receipt = await channel.send(MESSAGE)
+    slack.reply(_no(code))
+    with pytest.raises(SendError, match=code) as caught:
+        await channel.update(replace(MESSAGE, receipt=receipt))
+    assert caught.value.permanent
+
+
+@pytest.mark.parametrize("code", ["ratelimited", "service_unavailable", "request_timeout"])
+async def test_not_now_is_not_never(slack: SlackReceiver, channel: Channel, code: str) -> None:
+    """Slack did nothing and may do it later."""
+    slack.reply(_no(code))
+    with pytest.raises(SendError) as caught:
+        await channel.send(MESSAGE)
+    assert not caught.value.permanent
+    assert not caught.value.outcome_unknown
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(500, b"oops"),
+        Answer(200, b"<html>a proxy's page</html>"),
+        Answer(200, body=["not", "Slack"]),
+        Answer(200, b'{"ok": tr'),
+        _no("internal_error"),
+    ],
+    ids=["500", "page", "list", "truncated", "internal_error"],
+)
+async def test_nonsense_leaves_the_outcome_unknown(
+    slack: SlackReceiver, channel: Channel, answer: Answer
+) -> None:
+    """An answer that says neither yes nor no proves nothing."""
+    slack.reply(answer)
+    with pytest.raises(SendError) as caught:
+        await channel.send(MESSAGE)
+    assert caught.value.outcome_unknown
+
+
+async def test_an_incoming_webhook_posts_and_no_more(clock: VirtualClock) -> None:
+    """It takes the text, and can neither rewrite nor be asked."""
+    async with HttpReceiver() as hook, open_client(LOOPBACK) as client:
+        channel = configured("slack", client, clock, webhook_url=f"{hook.url}/services/hidden")
+        receipt = await channel.send(replace(MESSAGE, text="<done>"))
+        assert _texts(hook.requests[0].json) == ["&lt;done&gt;"]
+        assert await channel.find(MESSAGE) is None
+        with pytest.raises(SendError, match="cannot rewrite") as caught:
+            await channel.update(replace(MESSAGE, receipt=receipt))
+        assert caught.value.permanent
+
+
+async def test_an_incoming_webhook_hides_its_address(clock: VirtualClock) -> None:
+    """Whoever knows the address can post: it is in no error."""
+    async with HttpReceiver() as hook, open_client(LOOPBACK) as client:
+        channel = configured("slack", client, clock, webhook_url=f"{hook.url}/services/hidden")
+        hook.reply(Answer(404, b"no_service"), Answer(fault=Fault.RESET_AFTER))
+        with pytest.raises(SendError, match="make a new one") as refused:
+            await channel.send(MESSAGE)
+        with pytest.raises(SendError) as lost:
+            await channel.send(MESSAGE)
+    assert refused.value.permanent
+    assert lost.value.outcome_unknown
+    assert "hidden" not in f"{refused.value} {lost.value} {lost.value.__cause__!r}"
+
+
+@pytest.mark.parametrize(
+    "given", [{}, {"token": "hidden", "webhook_url": "https://hooks.slack.test/hidden"}]
+)
+def test_there_is_exactly_one_way_in(given: dict[str, str]) -> None:
+    """Neither token nor address, or both, is a fault of the configuration."""
+    with pytest.raises(ValidationError, match="either token or webhook_url") as caught:
+        SlackOptions.model_validate({"name": "team", "kind": "slack", **given})
+    assert "hidden" not in str(caught.value)
