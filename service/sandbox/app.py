@@ -1,0 +1,128 @@
+"""The emulated systems as one application, and a server for it."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from operator import itemgetter
+
+import orjson
+import uvicorn
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount, Route
+
+from service.clock import Clock
+from service.sandbox.control import board
+from service.sandbox.door import Door
+from service.sandbox.inbox import Inbox
+from service.sandbox.kickserv import Kickserv
+from service.sandbox.plannr import Plannr
+from service.sandbox.push import Pusher, Subscription
+from service.sandbox.slack import Slack
+from service.sandbox.system import Notification, Raw, System
+
+
+class Sandbox:
+    """All that is emulated; `app` serves it."""
+
+    def __init__(self, clock: Clock, subscriptions: Sequence[Subscription] = ()) -> None:
+        self.plannr = Plannr(clock)
+        self.kickserv = Kickserv(clock)
+        self.slack = Slack(clock)
+        self.inbox = Inbox(clock)
+        self.pusher = Pusher(self.plannr, subscriptions)
+        self.app = Starlette(routes=self._routes())
+
+    def _routes(self) -> list[Route | Mount]:
+        return [
+            Route("/inbox", self._show),
+            Mount("/plannr", _behind_door(self.plannr, self.pusher.routes())),
+            Mount("/kickserv", _behind_door(self.kickserv)),
+            Mount("/slack", _behind_door(self.slack)),
+            Mount("/inbox", _behind_door(self.inbox)),
+            Mount("/_sandbox/plannr", routes=board(self.plannr)),
+            Mount("/_sandbox/kickserv", routes=board(self.kickserv)),
+        ]
+
+    async def _show(self, request: Request) -> Response:
+        """Everything that was sent to anybody, oldest first."""
+        del request
+        sent = [*_mails(self.inbox), *_hooks(self.inbox), *_posts(self.slack)]
+        sent += [_told(one) for one in self.kickserv.record.notifications]
+        sent.sort(key=itemgetter("at"))
+        return Response(orjson.dumps({"messages": sent}), media_type="application/json")
+
+
+@asynccontextmanager
+async def running(sandbox: Sandbox, port: int = 0, smtp_port: int = 0) -> AsyncIterator[str]:
+    """Serve a sandbox on 127.0.0.1, and its mail; gives the address.
+
+    A port of 0 is left to the system: the one for mail is then `sandbox.inbox.smtp_port`.
+    """
+    listener = socket.create_server(("127.0.0.1", port))
+    await sandbox.inbox.listen(smtp_port)
+    config = uvicorn.Config(
+        sandbox.app,
+        lifespan="off",
+        log_config=None,
+        log_level="critical",
+        date_header=False,
+        server_header=False,
+        timeout_graceful_shutdown=1,
+    )
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await serving
+        await sandbox.pusher.close()
+        sandbox.inbox.close()
+
+
+def _behind_door(system: System, more: Sequence[Route] = ()) -> Door:
+    handlers = {HTTPException: system.refuse}
+    app = Starlette(routes=[*system.routes(), *more], exception_handlers=handlers)
+    return Door(app, system)
+
+
+def _mails(inbox: Inbox) -> list[Raw]:
+    return [
+        {
+            "at": mail.at,
+            "by": "email",
+            "to": ", ".join(mail.recipients),
+            "subject": mail.message["subject"],
+            "text": mail.message.get_content(),
+        }
+        for mail in inbox.mails
+    ]
+
+
+def _hooks(inbox: Inbox) -> list[Raw]:
+    return [
+        {"at": hook.at, "by": "webhook", "to": hook.name, "text": hook.body.decode()}
+        for hook in inbox.hooks
+    ]
+
+
+def _posts(slack: Slack) -> list[Raw]:
+    names = {number: f"#{name}" for name, number in slack.channels.items()}
+    return [
+        {
+            "at": post["at"],
+            "by": "slack",
+            "to": names.get(post["channel"], post["channel"]),
+            "text": post.get("text", ""),
+            "edited": "edited" in post,
+        }
+        for post in slack.posted.values()
+    ]
+
+
+def _told(one: Notification) -> Raw:
+    return {"at": one.at, "by": "kickserv", "to": one.notification, "text": f"task {one.task_id}"}

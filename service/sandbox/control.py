@@ -1,0 +1,81 @@
+"""The switchboard at /_sandbox: what a person or a test makes the systems do."""
+
+from dataclasses import asdict
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from service.sandbox.faults import Fault, Kind
+from service.sandbox.kickserv import Kickserv
+from service.sandbox.plannr import Plannr
+
+
+def board(system: Plannr | Kickserv) -> list[Route]:
+    """The switches of one system, at /_sandbox/{its name}."""
+    return Switches(system).routes()
+
+
+class Switches:
+    """The switches of one system; every answer is JSON."""
+
+    def __init__(self, system: Plannr | Kickserv) -> None:
+        self._system = system
+
+    def routes(self) -> list[Route]:
+        task = "/tasks/{id}"
+        return [
+            Route("/tasks", self._make, methods=["POST"]),
+            Route(task, self._change, methods=["PATCH"]),
+            Route(f"{task}/finish", self._finish, methods=["POST"]),
+            Route(task, self._delete, methods=["DELETE"]),
+            Route("/faults", self._set_fault, methods=["POST"]),
+            Route("/faults", self._clear_faults, methods=["DELETE"]),
+            Route("/quirks", self._set_quirks, methods=["PUT"]),
+            Route("/record", self._record),
+        ]
+
+    async def _make(self, request: Request) -> Response:
+        """Make a task; an empty body makes one of the system's own invention."""
+        return _json(self._system.make(**await _body(request)), 201)
+
+    async def _change(self, request: Request) -> Response:
+        return _json(self._system.change(request.path_params["id"], **await _body(request)))
+
+    async def _finish(self, request: Request) -> Response:
+        return _json(self._system.finish(request.path_params["id"]))
+
+    async def _delete(self, request: Request) -> Response:
+        self._system.delete(request.path_params["id"])
+        return _json({})
+
+    async def _set_fault(self, request: Request) -> Response:
+        body = await _body(request)
+        self._system.faults.set(Fault(**{**body, "kind": Kind(body["kind"])}))
+        return _json({})
+
+    async def _clear_faults(self, request: Request) -> Response:
+        del request
+        self._system.faults.clear()
+        return _json({})
+
+    async def _set_quirks(self, request: Request) -> Response:
+        self._system.set_quirks(**await _body(request))
+        return _json(self._system.quirks)
+
+    async def _record(self, request: Request) -> Response:
+        """What was called, written and notified, with times."""
+        del request
+        return _json(asdict(self._system.record))
+
+
+async def _body(request: Request) -> dict[str, Any]:
+    text = await request.body()
+    body: dict[str, Any] = orjson.loads(text) if text else {}
+    return body
+
+
+def _json(content: Any, status: int = 200) -> Response:
+    return Response(orjson.dumps(content), status, media_type="application/json")

@@ -1,0 +1,99 @@
+"""The door of an emulated system: every call is recorded, dated, and may go wrong."""
+
+import asyncio
+from email.utils import format_datetime
+
+from starlette.datastructures import MutableHeaders
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.sandbox.faults import Fault, Kind, failed, instead
+from service.sandbox.system import System
+
+
+class Door:
+    """A system's application behind its faults; answers are dated by the system's clock."""
+
+    def __init__(self, app: ASGIApp, system: System) -> None:
+        self._app = app
+        self._system = system
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        method, path = scope["method"], scope["path"]
+        self._system.record.requests.append(f"{method} {path}")
+        fault = self._system.faults.take(method, path)
+        if fault is None:
+            await self._app(scope, receive, self._dated(send))
+        else:
+            await self._go_wrong(fault, scope, receive, self._dated(send))
+
+    async def _go_wrong(self, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
+        answer = instead(fault, self._system.clock.now())
+        if answer is not None:
+            await answer(scope, receive, send)
+        elif fault.kind is Kind.RESET_BEFORE:
+            _reset(receive)
+        elif fault.kind is Kind.SLOW:
+            await asyncio.sleep(fault.seconds)
+            await self._app(scope, receive, send)
+        else:
+            await self._spoil(fault.kind, scope, receive, send)
+
+    async def _spoil(self, kind: Kind, scope: Scope, receive: Receive, send: Send) -> None:
+        """Carry the request out, then lose or damage the answer."""
+        answer = _Capture()
+        await self._app(scope, receive, answer)
+        if kind is Kind.RESET_AFTER:
+            _reset(receive)
+        elif kind is Kind.BROKEN_OFF:
+            await send(answer.start)
+            await send({"type": "http.response.body", "body": answer.half, "more_body": True})
+            _reset(receive)
+        else:
+            await _damaged(kind, answer)(scope, receive, send)
+
+    def _dated(self, send: Send) -> Send:
+        async def dated(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                now = format_datetime(self._system.clock.now(), usegmt=True)
+                MutableHeaders(scope=message)["date"] = now
+            await send(message)
+
+        return dated
+
+
+class _Capture:
+    """Keeps an answer instead of sending it."""
+
+    def __init__(self) -> None:
+        self.start: Message = {}
+        self.body = b""
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.start = message
+        else:
+            self.body += message.get("body", b"")
+
+    @property
+    def status(self) -> int:
+        return int(self.start["status"])
+
+    @property
+    def half(self) -> bytes:
+        return self.body[: len(self.body) // 2]
+
+
+def _damaged(kind: Kind, answer: _Capture) -> Response:
+    match kind:
+        case Kind.TRUNCATED:
+            return Response(answer.half, answer.status, media_type="application/json")
+        case Kind.WRONG_TYPE:
+            return Response(answer.body, answer.status, media_type="text/plain")
+        case _:
+            return failed()
+
+
+def _reset(receive: Receive) -> None:
+    """Tear the connection down; uvicorn keeps it on the object that `receive` belongs to."""
+    receive.__self__.transport.abort()  # type: ignore[attr-defined]

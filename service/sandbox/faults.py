@@ -1,0 +1,98 @@
+"""What can go wrong between a system and whoever calls it, to be switched on for some calls."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from email.utils import format_datetime
+from enum import StrEnum
+
+from starlette.responses import Response
+
+
+class Kind(StrEnum):
+    """How a call goes wrong. The second group happens after the request was carried out."""
+
+    UNAUTHORIZED = "unauthorized"
+    NOT_FOUND = "not_found"
+    REJECTED = "rejected"
+    THROTTLED = "throttled"
+    THROTTLED_UNTIL = "throttled_until"
+    UNAVAILABLE = "unavailable"
+    FAILED = "failed"
+    PAGE = "page"
+    REDIRECT = "redirect"
+    EMPTY = "empty"
+    RESET_BEFORE = "reset_before"
+    SLOW = "slow"
+
+    FAILED_AFTER = "failed_after"
+    RESET_AFTER = "reset_after"
+    BROKEN_OFF = "broken_off"
+    TRUNCATED = "truncated"
+    WRONG_TYPE = "wrong_type"
+
+
+@dataclass(slots=True)
+class Fault:
+    """A fault for the next `times` calls of that method and path (any, where not given).
+
+    `seconds` is how long a slow answer takes and how long a throttled caller shall wait.
+    """
+
+    kind: Kind
+    times: int = 1
+    method: str | None = None
+    path: str | None = None
+    seconds: float = 1.0
+
+    def hits(self, method: str, path: str) -> bool:
+        return self.method in (None, method) and (self.path is None or self.path in path)
+
+
+class Faults:
+    """The faults that wait for their calls, oldest first."""
+
+    def __init__(self) -> None:
+        self._waiting: list[Fault] = []
+
+    def set(self, fault: Fault) -> None:
+        self._waiting.append(fault)
+
+    def clear(self) -> None:
+        self._waiting.clear()
+
+    def take(self, method: str, path: str) -> Fault | None:
+        """The fault for this call, if there is one."""
+        fault = next((one for one in self._waiting if one.hits(method, path)), None)
+        if fault is not None:
+            fault.times -= 1
+            if fault.times <= 0:
+                self._waiting.remove(fault)
+        return fault
+
+
+def instead(fault: Fault, now: datetime) -> Response | None:
+    """What is answered without carrying the request out; None for the faults that do."""
+    pause = str(round(fault.seconds))
+    until = format_datetime(now + timedelta(seconds=fault.seconds), usegmt=True)
+    answers = {
+        Kind.UNAUTHORIZED: _json('{"message": "Unauthenticated."}', 401),
+        Kind.NOT_FOUND: _json('{"message": "Not found."}', 404),
+        Kind.REJECTED: _json('{"message": "The given data was invalid."}', 422),
+        Kind.THROTTLED: _json('{"message": "Too Many Attempts."}', 429, pause),
+        Kind.THROTTLED_UNTIL: _json('{"message": "Too Many Attempts."}', 429, until),
+        Kind.UNAVAILABLE: _json('{"message": "Down for maintenance."}', 503, pause),
+        Kind.FAILED: failed(),
+        Kind.PAGE: Response("<html><h1>We are back soon</h1></html>", media_type="text/html"),
+        Kind.REDIRECT: Response(None, 302, {"Location": "https://elsewhere.invalid/sign-in"}),
+        Kind.EMPTY: _json("[]", 200),
+    }
+    return answers.get(fault.kind)
+
+
+def failed() -> Response:
+    return _json('{"message": "Server Error"}', 500)
+
+
+def _json(text: str, status: int, pause: str | None = None) -> Response:
+    headers = {} if pause is None else {"Retry-After": pause}
+    return Response(text, status, headers, media_type="application/json")

@@ -1,0 +1,102 @@
+"""An emulated Slack: one workspace in which every channel exists."""
+
+from itertools import count
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from service.clock import Clock
+from service.sandbox.system import TOKEN, Raw, System
+
+NAMES = ("office", "dispatch", "general")
+
+
+class Slack(System):
+    """What was posted, by channel id and `ts`, as it reads now."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(clock)
+        self.channels = {name: f"C{number:09}" for number, name in enumerate(NAMES, 1)}
+        self.posted: dict[tuple[str, str], Raw] = {}
+        self._numbers = count(1)
+
+    def routes(self) -> list[Route]:
+        methods = {
+            "auth.test": self._test,
+            "chat.postMessage": self._post,
+            "chat.update": self._update,
+            "conversations.history": self._history,
+            "conversations.list": self._list,
+            "conversations.open": self._open,
+            "users.lookupByEmail": self._look_up,
+        }
+        return [
+            Route(f"/api/{name}", method, methods=["GET", "POST"])
+            for name, method in methods.items()
+        ]
+
+    async def _test(self, request: Request) -> Response:
+        return self._answer(request, user="taskbell", team="Sandbox", bot_id="B000000001")
+
+    async def _post(self, request: Request) -> Response:
+        content = await self._content(request)
+        channel = self._id(str(content.get("channel", "")))
+        ts = f"{int(self.clock.now().timestamp())}.{next(self._numbers):06}"
+        kept: Raw = {
+            name: content[name] for name in ("text", "blocks", "metadata") if name in content
+        }
+        at = self.clock.now()
+        self.posted[channel, ts] = {**kept, "channel": channel, "ts": ts, "at": at}
+        return self._answer(request, channel=channel, ts=ts)
+
+    async def _update(self, request: Request) -> Response:
+        content = await self._content(request)
+        message = self.posted.get((content.get("channel", ""), content.get("ts", "")))
+        if message is None:
+            return self._answer(request, error="message_not_found")
+        message |= {name: content[name] for name in ("text", "blocks") if name in content}
+        message["edited"] = {"ts": f"{self.clock.now().timestamp():.6f}"}
+        return self._answer(request, channel=message["channel"], ts=message["ts"])
+
+    async def _history(self, request: Request) -> Response:
+        content = await self._content(request)
+        channel, oldest = content.get("channel"), float(content.get("oldest") or 0)
+        found = [one for key, one in self.posted.items() if key[0] == channel]
+        found = [one for one in found if float(one["ts"]) >= oldest]
+        shown = [{name: one[name] for name in one if name != "at"} for one in found]
+        return self._answer(request, messages=shown[::-1])
+
+    async def _list(self, request: Request) -> Response:
+        named = [{"id": number, "name": name} for name, number in self.channels.items()]
+        return self._answer(request, channels=named)
+
+    async def _open(self, request: Request) -> Response:
+        content = await self._content(request)
+        return self._answer(request, channel={"id": f"D{content.get('users')}"})
+
+    async def _look_up(self, request: Request) -> Response:
+        content = await self._content(request)
+        return self._answer(request, user={"id": f"U{content.get('email')}"})
+
+    async def _content(self, request: Request) -> dict[str, Any]:
+        if request.headers.get("content-type", "").startswith("application/json"):
+            content: dict[str, Any] = await request.json()
+            return content
+        return {**request.query_params, **await request.form()}
+
+    def _id(self, target: str) -> str:
+        """The id of a channel by its name or id, or of the talk with a user."""
+        if target.startswith("U"):
+            return f"D{target}"
+        name = target.removeprefix("#")
+        known = name in self.channels.values() or name.startswith("D")
+        return name if known else self.channels.setdefault(name, f"C{len(self.channels) + 1:09}")
+
+    def _answer(self, request: Request, *, error: str | None = None, **content: Any) -> Response:
+        if request.headers.get("authorization") != f"Bearer {TOKEN}":
+            error = "invalid_auth"
+        if error is not None:
+            return JSONResponse({"ok": False, "error": error})
+        return JSONResponse({"ok": True, **content})

@@ -1,0 +1,124 @@
+"""What the emulated systems have in common."""
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, TypeAlias
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from service.clock import Clock
+from service.sandbox.faults import Faults
+
+Raw: TypeAlias = dict[str, Any]
+
+TOKEN = "sandbox"  # noqa: S105 (what the demo's accounts present; it opens nothing else)
+
+
+@dataclass(frozen=True, slots=True)
+class Quirks:
+    """How a system behaves where its makers leave it open, or misbehaves as systems do.
+
+    `shift`: by how many rows the list moves between two pages. `loop`: every page is the first
+    and says that another follows. `foreign_next`: page links lead to another origin. `empty`:
+    lists are empty. `bare`: lists come without envelope, single items with one. `wrapped`:
+    items are under their noun. `unpaged`: the page asked for is ignored. `skew`: by how many
+    seconds the clock is wrong. `push`: what a webhook carries, `whole`, `partial` or `hint`.
+    """
+
+    shift: int = 0
+    loop: bool = False
+    foreign_next: bool = False
+    empty: bool = False
+    bare: bool = False
+    wrapped: bool = False
+    unpaged: bool = False
+    glue: bool = True
+    skew: float = 0.0
+    push: str = "whole"
+    completed_field: str = "completed_on"
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """A call that changed something, as it came in."""
+
+    at: datetime
+    method: str
+    path: str
+    body: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """Somebody was told: what a real system would have sent to a customer or an employee."""
+
+    at: datetime
+    task_id: str
+    notification: str
+
+
+class SkewedClock:
+    """The system's own clock, which may be wrong."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.skew = timedelta(0)
+
+    def now(self) -> datetime:
+        return self._clock.now() + self.skew
+
+
+@dataclass(slots=True)
+class Record:
+    """What a system saw and did."""
+
+    requests: list[str] = field(default_factory=list)
+    writes: list[Write] = field(default_factory=list)
+    notifications: list[Notification] = field(default_factory=list)
+
+
+class System:
+    """State that every emulated system has: clock, faults, quirks and a record of calls."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = SkewedClock(clock)
+        self.faults = Faults()
+        self.quirks = Quirks()
+        self.record = Record()
+
+    def routes(self) -> list[Route]:
+        """The calls that it understands."""
+        raise NotImplementedError
+
+    async def refuse(self, request: Request, error: Exception) -> Response:
+        """How it words an HTTPException."""
+        del request
+        if not isinstance(error, HTTPException):
+            raise error
+        return self.refusal(error)
+
+    def refusal(self, error: HTTPException) -> Response:
+        return JSONResponse({"message": error.detail}, error.status_code)
+
+    def set_quirks(self, **quirks: Any) -> None:
+        self.quirks = replace(self.quirks, **quirks)
+        self.clock.skew = timedelta(seconds=self.quirks.skew)
+
+    async def note_write(self, request: Request) -> Any:
+        """Record a call that changes something; returns its body."""
+        body = await request.json() if await request.body() else None
+        write = Write(self.clock.now(), request.method, request.url.path, body)
+        self.record.writes.append(write)
+        return body
+
+    def page(self, rows: list[Raw], number: int, per_page: int) -> list[Raw]:
+        """One page of a list, as far as the quirks let it be the right one."""
+        if self.quirks.empty:
+            return []
+        if self.quirks.loop or self.quirks.unpaged:
+            number = 1
+        first = (number - 1) * (per_page - self.quirks.shift)
+        return rows if self.quirks.unpaged else rows[first : first + per_page]
