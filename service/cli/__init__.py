@@ -1,0 +1,1 @@
+"""The `taskbell` command: one module a group of commands."""

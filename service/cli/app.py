@@ -1,0 +1,29 @@
+"""The `taskbell` command and its groups. Exit code 0: fine, 1: the answer is no, 2: wrong use."""
+
+import sys
+
+import typer
+
+from service.cli import accounts, database, outbox, serve
+from service.cli.console import err
+from service.errors import TaskbellError
+
+app = typer.Typer(
+    help="Watches the tasks of a firm and rings the right bell at the right moment.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+for part in (serve, database):
+    app.add_typer(part.app)
+app.add_typer(outbox.app, name="outbox")
+app.add_typer(accounts.app, name="accounts")
+
+
+def main() -> None:
+    """Run a command; what Taskbell can explain is explained, without a traceback."""
+    try:
+        app()
+    except TaskbellError as error:
+        err.print(str(error), markup=False)
+        sys.exit(1)

@@ -1,0 +1,59 @@
+"""How commands speak: tables for people, JSON for scripts."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Annotated, Any
+
+import orjson
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from service.model import JSON_OPTIONS
+
+# Width and colour follow the terminal; NO_COLOR is respected by rich itself.
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+
+
+def show_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, as_json: bool) -> None:
+    """Print rows as a table of these columns, or whole as JSON."""
+    if as_json:
+        show_json(list(rows))
+        return
+    if not rows:
+        out.print("nothing")
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column.replace("_", " "), overflow="fold")
+    for row in rows:
+        table.add_row(*(_cell(row[column]) for column in columns))
+    out.print(table)
+
+
+def show_fields(row: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print one thing, a field a line, or as JSON."""
+    if as_json:
+        show_json(dict(row))
+        return
+    width = max(map(len, row))
+    for name, value in row.items():
+        if value is not None:
+            out.print(f"{name.replace('_', ' '):<{width}}  {_cell(value)}", markup=False)
+
+
+def show_json(value: Any) -> None:
+    """Print JSON, indented, and nothing else."""
+    text = orjson.dumps(value, option=JSON_OPTIONS | orjson.OPT_INDENT_2, default=str)
+    typer.echo(text)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return value.strftime("%Y-%m-%d %H:%M:%S")
+    return str(value)

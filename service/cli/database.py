@@ -1,0 +1,46 @@
+"""`taskbell migrate`, and the way in which commands reach the database."""
+
+from collections.abc import Awaitable, Callable
+
+import typer
+import uvloop
+
+from service import embedded, store
+from service.cli.console import AsJson, out, show_json
+from service.errors import TaskbellError
+from service.settings import read_settings
+from service.store import Pool
+
+app = typer.Typer()
+
+
+class NoSuchAccount(TaskbellError):
+    """There is no account of this name."""
+
+
+@app.command()
+def migrate(*, as_json: AsJson = False) -> None:
+    """Bring the database's tables up to date; safe while others are running."""
+
+    async def run(url: str) -> list[str]:
+        async with await store.connect(url, size=1) as pool:
+            return await store.migrate(pool)
+
+    with embedded.database(read_settings()) as (url, _):
+        applied = uvloop.run(run(url))
+    if as_json:
+        show_json({"applied": applied})
+    else:
+        out.print(f"applied {', '.join(applied)}" if applied else "the database is up to date")
+
+
+def with_pool(work: Callable[[Pool], Awaitable[object]]) -> None:
+    """Do something with the database that the settings name, or the embedded one."""
+
+    async def run(url: str) -> None:
+        async with await store.connect(url, size=1) as pool:
+            await store.migrate(pool)
+            await work(pool)
+
+    with embedded.database(read_settings()) as (url, _):
+        uvloop.run(run(url))
