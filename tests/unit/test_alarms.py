@@ -1,0 +1,83 @@
+"""When the clock has something to say."""
+
+from datetime import UTC, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.alarms import OVERDUE, Alarm, due, moved, next_alarm
+from service.model import Kind, Task
+from tests.tasks import START, task, tasks
+
+UTC_ZONE = ZoneInfo("UTC")
+NEW_YORK = ZoneInfo("America/New_York")
+SOON = Alarm(Kind.DUE_SOON, "due", timedelta(minutes=-30))
+LATE = Alarm(Kind.OVERDUE, "due", timedelta(hours=2))
+ALARMS = (OVERDUE, SOON, LATE, Alarm(Kind.STARTING_SOON, "start", timedelta(hours=-1)))
+
+
+def test_an_open_task_is_overdue_the_moment_it_is_due() -> None:
+    """The alarm rings at the due time, not before it."""
+    one = task(due=START)
+    assert due(one, [OVERDUE], UTC_ZONE, {}, START - timedelta(seconds=1)) == []
+    assert [ring.at for ring in due(one, [OVERDUE], UTC_ZONE, {}, START)] == [START]
+
+
+def test_what_was_rung_is_not_rung_again() -> None:
+    """Once the clock was rung past an alarm, it is silent until the date moves."""
+    one, rung = task(due=START), {"due": START}
+    assert due(one, [OVERDUE], UTC_ZONE, rung, START + timedelta(days=1)) == []
+    assert next_alarm(one, [OVERDUE, LATE], UTC_ZONE, rung) == START + timedelta(hours=2)
+
+
+def test_a_date_that_moved_rings_anew() -> None:
+    """A task put off is not overdue until it is due again."""
+    later = task(due=START + timedelta(days=1))
+    rung = moved(task(due=START), later, {"due": START, "start": START})
+    assert rung == {"start": START}
+    assert next_alarm(later, [OVERDUE], UTC_ZONE, rung) == START + timedelta(days=1)
+
+
+def test_what_has_begun_is_not_about_to_begin() -> None:
+    """After a long outage nobody is told that yesterday's visit starts soon."""
+    one = task(start=START)
+    soon = Alarm(Kind.STARTING_SOON, "start", timedelta(minutes=-30))
+    assert due(one, [soon], UTC_ZONE, {}, START + timedelta(hours=5)) == []
+
+
+def test_a_done_task_has_no_alarms() -> None:
+    """Finished work is never overdue."""
+    one = task(due=START, done=True)
+    assert due(one, ALARMS, UTC_ZONE, {}, START + timedelta(days=1)) == []
+    assert next_alarm(one, ALARMS, UTC_ZONE, {}) is None
+
+
+def test_a_time_of_day_is_the_accounts_own() -> None:
+    """The day before at 16:00 means 16:00 on the firm's wall, across the change to summer time."""
+    visit = task(start=datetime(2026, 3, 8, 15, 0, tzinfo=UTC))  # Sunday 11:00 EDT, an hour after
+    reminder = Alarm(Kind.REMINDER, "start", timedelta(days=-1), time(16, 0))
+    instant = reminder.instant(visit, NEW_YORK)
+    assert instant == datetime(2026, 3, 7, 21, 0, tzinfo=UTC)  # Saturday 16:00 EST
+
+
+@given(tasks, st.integers(0, 48), st.integers(0, 48))
+def test_looking_often_or_once_rings_the_same(one: Task, first: int, second: int) -> None:
+    """However the ticks fall, each alarm that is still true rings once and none twice."""
+    early = START + timedelta(hours=min(first, second))
+    late = START + timedelta(hours=max(first, second))
+    at_first = due(one, ALARMS, UTC_ZONE, {}, early)
+    afterwards = due(one, ALARMS, UTC_ZONE, {"due": early, "start": early}, late)
+    assert not set(at_first) & set(afterwards)
+    at_once = due(one, ALARMS, UTC_ZONE, {}, late)
+    assert set(at_once) <= set(at_first) | set(afterwards)
+
+
+@given(tasks)
+def test_the_next_alarm_is_when_something_rings(one: Task) -> None:
+    """Nothing rings before the next alarm, so sleeping until then misses nothing."""
+    at = next_alarm(one, ALARMS, UTC_ZONE, {})
+    if at is None:
+        assert due(one, ALARMS, UTC_ZONE, {}, START + timedelta(days=99)) == []
+    else:
+        assert due(one, ALARMS, UTC_ZONE, {}, at - timedelta(seconds=1)) == []

@@ -1,0 +1,131 @@
+"""What one look at a task does to what is known of it."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.model import Cause, Kind, Observation, Task
+from service.store.accounts import AccountState
+from service.store.tasks import Known
+from service.tracking import track
+from tests.tasks import START, task
+
+ESTABLISHED = AccountState(
+    name="london",
+    added_at=START - timedelta(days=30),
+    baseline_at=START - timedelta(days=30),
+    scanned_at=None,
+    watermark=None,
+    failures=0,
+)
+FRESH = replace(ESTABLISHED, added_at=START, baseline_at=None)
+
+
+def look(seen: Task | None, minute: float = 0, cause: Cause = Cause.POLL) -> Observation:
+    return Observation("london", "T1", seen, START + timedelta(minutes=minute), cause)
+
+
+def kinds(known: Known, seen: Observation, account: AccountState = ESTABLISHED) -> list[Kind]:
+    step = track(known, seen, account, ("due",), START)
+    return [] if step is None else [one.kind for one in step.transitions]
+
+
+def test_the_first_sync_is_silent() -> None:
+    """What a new account's first scan finds is the baseline, not news, and the past is rung."""
+    step = track(Known(), look(task()), FRESH, ("due",), START)
+    assert step is not None
+    assert step.transitions == []
+    assert step.known.rung == {"due": START}
+
+
+def test_a_task_made_during_the_first_sync_and_pushed_is_news() -> None:
+    """A webhook about a task younger than the account announces it."""
+    made = task(created_at=START + timedelta(seconds=5))
+    assert kinds(Known(), look(made, 1, Cause.WEBHOOK), FRESH) == [Kind.CREATED]
+
+
+def test_an_old_task_pushed_during_the_first_sync_is_silent() -> None:
+    """A webhook about a task that the baseline will hold anyway announces nothing."""
+    old = task(created_at=START - timedelta(days=5))
+    assert kinds(Known(), look(old, 1, Cause.WEBHOOK), FRESH) == []
+
+
+def test_after_the_first_sync_an_unknown_task_is_created() -> None:
+    """A poll that finds a young task announces it."""
+    assert kinds(Known(), look(task(created_at=START))) == [Kind.CREATED]
+
+
+def test_an_old_task_that_slides_into_the_window_is_silent() -> None:
+    """A scan window that moves on finds tasks that are older than the account: no news."""
+    old = task(created_at=START - timedelta(days=99))
+    assert kinds(Known(), look(old)) == []
+
+
+def test_a_page_asked_for_before_the_webhook_came_is_stale() -> None:
+    """A slow poll that shows the task as it was does not move it back."""
+    known = Known(task=task(done=True), observed_at=START + timedelta(minutes=5))
+    assert track(known, look(task(), minute=4), ESTABLISHED, (), START) is None
+
+
+def test_an_older_version_is_stale_however_late_it_comes() -> None:
+    """The system's own stamp outranks the order in which looks arrive."""
+    known = Known(task=task(done=True), observed_at=START, version=START)
+    late = replace(look(task(), minute=9), version=START - timedelta(minutes=1))
+    assert track(known, late, ESTABLISHED, (), START) is None
+
+
+def test_what_a_complete_scan_confirmed_later_is_not_unsaid() -> None:
+    """A look asked for before the last complete scan is older than what the scan confirmed."""
+    known = Known(task=task(), observed_at=START)
+    scanned = replace(ESTABLISHED, scanned_at=START + timedelta(minutes=9))
+    assert track(known, look(task(done=True), minute=5), scanned, (), START) is None
+
+
+def test_deleted_then_seen_again_is_created_again() -> None:
+    """A task that comes back is announced."""
+    gone = track(Known(task=task(), observed_at=START), look(None, 1), ESTABLISHED, (), START)
+    assert gone is not None
+    assert [one.kind for one in gone.transitions] == [Kind.DELETED]
+    assert kinds(gone.known, look(task(), 2)) == [Kind.CREATED]
+
+
+states = st.lists(st.booleans(), min_size=1, max_size=6)
+
+
+@given(states, st.data())
+def test_any_order_of_versioned_looks_ends_in_the_last_state(
+    history: list[bool], data: st.DataObject
+) -> None:
+    """Looks that are doubled and shuffled leave the task as its newest version says."""
+    looks = [
+        replace(
+            look(task(done=done, title=str(number)), number),
+            version=START + timedelta(minutes=number),
+        )
+        for number, done in enumerate(history)
+    ]
+    shuffled = data.draw(st.permutations(looks + looks))
+    known = Known()
+    for one in shuffled:
+        step = track(known, one, ESTABLISHED, (), START)
+        known = known if step is None else step.known
+    assert known.task == looks[-1].task
+
+
+@given(states)
+def test_seeing_every_look_twice_doubles_no_transition(history: list[bool]) -> None:
+    """The same change by webhook and by poll is one event."""
+    looks = [look(task(done=done), number) for number, done in enumerate(history)]
+
+    def transitions(sequence: list[Observation]) -> list[Kind]:
+        known, happened = Known(), []
+        for one in sequence:
+            if (step := track(known, one, ESTABLISHED, (), START)) is not None:
+                known = step.known
+                happened += [transition.kind for transition in step.transitions]
+        return happened
+
+    doubled = [one for pair in zip(looks, looks, strict=True) for one in pair]
+    assert transitions(doubled) == transitions(looks)
