@@ -111,7 +111,7 @@ class Upstream:
         except httpx.RequestError as error:
             if never_sent(error):
                 call.fail(SourceUnreachable, f"could not be reached: {error}")
-            call.fail_ambiguously(f"broke off: {type(error).__name__}: {error}")
+            call.fail_ambiguously(f"broke off: {error}")
         except TimeoutError:
             call.fail_ambiguously(f"took longer than {self._total.total_seconds():g} s")
 

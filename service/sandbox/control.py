@@ -9,11 +9,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from service.sandbox.faults import Fault, Kind
-from service.sandbox.kickserv import Kickserv
-from service.sandbox.plannr import Plannr
+from service.sandbox.system import TaskSystem
 
 
-def board(system: Plannr | Kickserv) -> list[Route]:
+def board(system: TaskSystem) -> list[Route]:
     """The switches of one system, at /_sandbox/{its name}."""
     return Switches(system).routes()
 
@@ -21,7 +20,7 @@ def board(system: Plannr | Kickserv) -> list[Route]:
 class Switches:
     """The switches of one system; every answer is JSON."""
 
-    def __init__(self, system: Plannr | Kickserv) -> None:
+    def __init__(self, system: TaskSystem) -> None:
         self._system = system
 
     def routes(self) -> list[Route]:

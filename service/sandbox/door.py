@@ -21,6 +21,8 @@ class Door:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         method, path = scope["method"], scope["path"]
         self._system.record.requests.append(f"{method} {path}")
+        if method == "GET":
+            self._system.watched.set()
         fault = self._system.faults.take(method, path)
         if fault is None:
             await self._app(scope, receive, self._dated(send))

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from service.clock import Clock
-from service.sandbox.system import TOKEN, Notification, Raw, System
+from service.sandbox.system import TOKEN, Notification, Raw, TaskSystem
 
 SLUG = "acme"
 ZONE = ZoneInfo("America/New_York")
@@ -31,12 +31,11 @@ _UNAUTHORIZED, _UNPROCESSABLE = 401, 422
 _REQUIRED = ("name", "job_id", "task_type_id")
 
 
-class Kickserv(System):
+class Kickserv(TaskSystem):
     """One account's tasks, and what its customers and employees were told."""
 
     def __init__(self, clock: Clock) -> None:
         super().__init__(clock)
-        self.tasks: dict[str, Raw] = {}
         self._numbers = count(2357911)
 
     def make(self, **fields: Any) -> Raw:
@@ -210,9 +209,9 @@ def _is_within(scheduled: str | None, first: str | None, end: str | None) -> boo
 
 def _from_words(fields: Raw) -> Raw:
     """What a write calls by other names than a read."""
-    made = {name: value for name, value in fields.items() if not name.endswith(("_ids", "r_id"))}
-    made["job"] = {"id": made.pop("job_id"), "job_number": 1702, "name": "Job", "status": "new"}
-    return made
+    links = ("job_id", "customer_id", "employee_ids", "duration")
+    job = {"id": fields["job_id"], "job_number": 1702, "name": "Repair", "status": "new"}
+    return {"job": job, **{name: fields[name] for name in fields if name not in links}}
 
 
 def _local(moment: datetime) -> str:

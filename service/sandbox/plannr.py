@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from service.clock import Clock
-from service.sandbox.system import TOKEN, Raw, System
+from service.sandbox.system import TOKEN, Raw, TaskSystem
 
 ACCOUNT_UUID = "0f6a0c3e-5d0e-4b5e-9a57-0c4f6d8b1a11"
 ZONE = ZoneInfo("Europe/London")
@@ -41,12 +41,11 @@ FILED = _status("Filed away", is_archived=True)
 STATUSES = {status["uuid"]: status for status in (OPEN, DONE, FILED)}
 
 
-class Plannr(System):
+class Plannr(TaskSystem):
     """One firm's tasks, and whoever wants to hear of them."""
 
     def __init__(self, clock: Clock) -> None:
         super().__init__(clock)
-        self.tasks: dict[str, Raw] = {}
         self.listeners: list[Listener] = []
 
     def make(self, **fields: Any) -> Raw:

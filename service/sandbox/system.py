@@ -1,5 +1,7 @@
 """What the emulated systems have in common."""
 
+import asyncio
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, TypeAlias
@@ -80,18 +82,22 @@ class Record:
     notifications: list[Notification] = field(default_factory=list)
 
 
-class System:
-    """State that every emulated system has: clock, faults, quirks and a record of calls."""
+class System(ABC):
+    """State that every emulated system has: clock, faults, quirks and a record of calls.
+
+    `watched` is set when somebody has read from it.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self.clock = SkewedClock(clock)
         self.faults = Faults()
         self.quirks = Quirks()
         self.record = Record()
+        self.watched = asyncio.Event()
 
+    @abstractmethod
     def routes(self) -> list[Route]:
         """The calls that it understands."""
-        raise NotImplementedError
 
     async def refuse(self, request: Request, error: Exception) -> Response:
         """How it words an HTTPException."""
@@ -113,6 +119,30 @@ class System:
         write = Write(self.clock.now(), request.method, request.url.path, body)
         self.record.writes.append(write)
         return body
+
+
+class TaskSystem(System):
+    """A system that keeps tasks, and what its own people do to them."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(clock)
+        self.tasks: dict[str, Raw] = {}
+
+    @abstractmethod
+    def make(self, **fields: Any) -> Raw:
+        """A new task with these of its own fields."""
+
+    @abstractmethod
+    def change(self, task_id: str, **fields: Any) -> Raw:
+        """Set fields of a task."""
+
+    @abstractmethod
+    def finish(self, task_id: str) -> Raw:
+        """Mark a task done."""
+
+    @abstractmethod
+    def delete(self, task_id: str) -> None:
+        """Throw a task away."""
 
     def page(self, rows: list[Raw], number: int, per_page: int) -> list[Raw]:
         """One page of a list, as far as the quirks let it be the right one."""

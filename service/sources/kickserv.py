@@ -190,8 +190,8 @@ class Kickserv(Source):
     async def complete_task(self, task_id: str) -> Raw:
         now = self.upstream.clock.now().astimezone(self._zone)
         name = self.account.completed_field
-        value = now.date() if name.endswith("_on") else now.replace(microsecond=0)
-        return await self._put(task_id, {name: value.isoformat()})
+        day, second = now.date().isoformat(), now.isoformat(timespec="seconds")
+        return await self._put(task_id, {name: day if name.endswith("_on") else second})
 
     async def _put(self, task_id: str, body: Raw) -> Raw:
         return single(self, await self._call("PUT", _path(task_id), {"task": body}), task_id)
@@ -217,7 +217,7 @@ class Kickserv(Source):
         body = {_WORDS[word]: value for word, value in fields.items()}
         for name in ("scheduled_at", "ends_at"):
             if body.get(name) is not None:
-                body[name] = local(body[name], self._zone).isoformat()
+                body[name] = local(body[name], self._zone).isoformat(timespec="seconds")
         if body.get("employee_ids") is not None:
             body["employee_ids"] = [body["employee_ids"]]
         if "task_type_id" in body:

@@ -5,7 +5,7 @@ webhook subscriptions. What the vendor leaves open is an option of `PlannrAccoun
 """
 
 from collections.abc import AsyncIterator, Mapping
-from datetime import datetime, time, timedelta
+from datetime import datetime, time
 from itertools import count
 from typing import Any, ClassVar, Literal
 from urllib.parse import quote
@@ -49,8 +49,8 @@ class PlannrAccount(Account):
     `account_uuid` is `account.uuid` of GET /api/v1/logins. Dates without an offset are local
     time in `timezone`; `fold` picks the first (0) or second (1) of an hour that comes twice. A
     task due on a day, without a time, is due at `due_by`. `subtasks` and `filters` say which
-    tasks are listed, `include` what is asked for beside them. `overlap` is how far an
-    incremental read goes back behind the last one. `create` holds what every new task gets.
+    tasks are listed, `include` what is asked for beside them. `create` is what every new task
+    gets.
     """
 
     account_uuid: str
@@ -59,7 +59,6 @@ class PlannrAccount(Account):
     due_by: time = time(23, 59, 59)
     per_minute: int = Field(default=450, ge=1)
     per_page: int = Field(default=500, ge=1, le=500)
-    overlap: timedelta = timedelta(minutes=2)
     include: tuple[str, ...] = ("custom_fields",)
     subtasks: Literal["include", "exclude", "only"] = "include"
     filters: Mapping[str, str] = Field(default_factory=dict)
@@ -135,11 +134,10 @@ class Plannr(Source):
         return self._pages({"sort": "created_at", "per_page": self.account.per_page})
 
     async def recent(self, since: datetime) -> AsyncIterator[Page]:
-        watermark = since - self.account.overlap
         async for page in self._pages({"sort": "-updated_at", "per_page": RECENT_PER_PAGE}):
             yield page
             changed = [at for raw in page.raws if (at := self.version(raw)) is not None]
-            if changed and min(changed) < watermark:
+            if changed and min(changed) < since:
                 return
 
     @property

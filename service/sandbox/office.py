@@ -1,0 +1,124 @@
+"""Simulated office work on the emulated systems, so that the demo has something to notice."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from itertools import chain, cycle, repeat
+
+from service.clock import Clock
+from service.sandbox.app import Sandbox
+from service.sandbox.kickserv import Kickserv, customer, employee
+from service.sandbox.plannr import Plannr, person
+
+FIRST_ROUND, LATER = 2.0, 8.0  # seconds between two things that happen
+SETTLING_IN = 2.0
+MOST_TASKS = 30
+
+ADVISERS = [person(name) for name in ("Gwen Thomas", "Amir Khan", "Beth Lowe")]
+CREW = [employee(name, number) for number, name in enumerate(("Bo Reed", "Kim Park"), 4)]
+CUSTOMERS = [
+    customer(name, number)
+    for number, name in enumerate(("Ida Smith", "Omar Diaz", "June Ford"), 13579)
+]
+ERRANDS = ("Review the pension of the Olsens", "Chase the provider", "Check the mortgage papers")
+VISITS = ("Clean the gutters", "Mend the fence", "Inspect the boiler")
+
+
+class Office:
+    """The staff of a firm of advisers and of a field crew, who never stop."""
+
+    def __init__(self, sandbox: Sandbox, clock: Clock) -> None:
+        self._plannr = sandbox.plannr
+        self._kickserv = sandbox.kickserv
+        self._clock = clock
+        self._errands = cycle(ERRANDS)
+        self._visits = cycle(VISITS)
+        self._advisers = cycle(ADVISERS)
+        self._crew = cycle(CREW)
+        self._customers = cycle(CUSTOMERS)
+
+    async def run(self) -> None:
+        """Fill the desks, wait until somebody has looked at both systems, then work for ever."""
+        self.furnish()
+        await self._plannr.watched.wait()
+        await self._kickserv.watched.wait()
+        await asyncio.sleep(SETTLING_IN)
+        pauses = chain(repeat(FIRST_ROUND, len(self.acts)), repeat(LATER))
+        for act, pause in zip(cycle(self.acts), pauses, strict=False):
+            act()
+            await asyncio.sleep(pause)
+
+    @property
+    def acts(self) -> tuple[Callable[[], None], ...]:
+        """What happens, in this order, again and again."""
+        return (
+            self.finish_errand,
+            self.let_errand_slip,
+            self.begin_visit,
+            self.finish_visit,
+            self.move_visit,
+            self.hand_errand_over,
+            self.tidy,
+        )
+
+    def furnish(self) -> None:
+        """What was there before anybody looked."""
+        for days in (1, 2, 3):
+            self._errand(timedelta(days=days))
+            self._visit(timedelta(days=days))
+
+    def finish_errand(self) -> None:
+        """Plannr says so by webhook."""
+        self._plannr.finish(_open_errands(self._plannr)[0])
+        self._errand(timedelta(days=1))
+
+    def let_errand_slip(self) -> None:
+        """Nobody says so: only the clock finds out."""
+        self._errand(timedelta(seconds=4))
+
+    def begin_visit(self) -> None:
+        """A visit that a customer should hear about."""
+        self._visit(timedelta(minutes=25))
+
+    def finish_visit(self) -> None:
+        """Kickserv keeps it to itself: only polling finds out."""
+        self._kickserv.finish(_open_visits(self._kickserv)[0])
+        self._visit(timedelta(days=1))
+
+    def move_visit(self) -> None:
+        start = self._clock.now() + timedelta(days=2, hours=3)
+        task_id = _open_visits(self._kickserv)[-1]
+        self._kickserv.change(task_id, scheduled_at=start, ends_at=start + timedelta(hours=1))
+
+    def hand_errand_over(self) -> None:
+        self._plannr.change(_open_errands(self._plannr)[0], assigned_to=next(self._advisers))
+
+    def tidy(self) -> None:
+        """Throw the oldest tasks away when the desks are full."""
+        for task_id in list(self._plannr.tasks)[:-MOST_TASKS]:
+            self._plannr.delete(task_id)
+        for task_id in list(self._kickserv.tasks)[:-MOST_TASKS]:
+            self._kickserv.delete(task_id)
+
+    def _errand(self, due_in: timedelta) -> None:
+        due = self._clock.now() + due_in
+        self._plannr.make(name=next(self._errands), due=due, assigned_to=next(self._advisers))
+
+    def _visit(self, starts_in: timedelta) -> None:
+        start = self._clock.now() + starts_in
+        self._kickserv.make(
+            name=next(self._visits),
+            scheduled_at=start,
+            ends_at=start + timedelta(hours=1),
+            customer=next(self._customers),
+            employees=[next(self._crew)],
+        )
+
+
+def _open_errands(plannr: Plannr) -> list[str]:
+    return [key for key, task in plannr.tasks.items() if task["completed_at"] is None]
+
+
+def _open_visits(kickserv: Kickserv) -> list[str]:
+    name = kickserv.quirks.completed_field
+    return [key for key, task in kickserv.tasks.items() if task[name] is None]
