@@ -23,9 +23,10 @@ async def place(
             at_most_once, text, subject, fields, on_undo, withdraw_on, state, reason, created_at,
             next_attempt_at, expires_at, settled_at)
         SELECT account, task, event, rule, once_key, step, channel, target, lane, at_most_once,
-            text, subject, fields, on_undo, string_to_array(withdraw_on, ' '), state, reason, $1,
+            text, subject, fields, on_undo, string_to_array(withdraw_on, ' '), state, reason,
+            $1::timestamptz,
             CASE WHEN state <> 'skipped' THEN send_at END, expires_at,
-            CASE WHEN state = 'skipped' THEN $1 END
+            CASE WHEN state = 'skipped' THEN $1::timestamptz END
         FROM unnest($2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::int[],
                     $8::text[], $9::text[], $10::text[], $11::bool[], $12::text[], $13::text[],
                     $14::jsonb[], $15::text[], $16::text[], $17::text[], $18::text[],

@@ -114,7 +114,7 @@ async def settle(pool: Pool, settlements: Sequence[Settlement], now: datetime) -
             UPDATE deliveries SET state = new.state, reason = new.reason,
                 receipt = coalesce(new.receipt, deliveries.receipt),
                 next_attempt_at = new.again_at, lease_until = NULL,
-                settled_at = CASE WHEN new.again_at IS NULL THEN $1 END
+                settled_at = CASE WHEN new.again_at IS NULL THEN $1::timestamptz END
             FROM unnest($2::bigint[], $3::int[], $4::text[], $5::text[], $6::jsonb[],
                         $7::timestamptz[])
               AS new (id, attempts, state, reason, receipt, again_at)
@@ -144,7 +144,7 @@ async def reclaim(pool: Pool, now: datetime) -> list[str]:
         UPDATE deliveries SET lease_until = NULL,
             state = CASE WHEN at_most_once THEN 'unknown' ELSE 'planned' END,
             next_attempt_at = CASE WHEN at_most_once THEN NULL ELSE $1::timestamptz END,
-            settled_at = CASE WHEN at_most_once THEN $1 END,
+            settled_at = CASE WHEN at_most_once THEN $1::timestamptz END,
             reason = CASE WHEN at_most_once
                 THEN 'the process stopped while sending: look whether the customer was told, then'
                      ' resolve it'

@@ -1,0 +1,123 @@
+"""A whole Taskbell for tests that need real processes: servers, web and worker, all killable."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import asyncpg
+import httpx
+
+from service.embedded import EmbeddedPostgres, EmbeddedValkey
+
+PATIENCE = 30.0  # seconds
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Taskbell:
+    """Servers and processes of one installation in `folder`; the worker and web restart at will."""
+
+    folder: Path
+    postgres: EmbeddedPostgres
+    valkey: EmbeddedValkey
+    port: int
+    environ: dict[str, str]
+    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "log"
+
+    def start(self, name: str) -> None:
+        command = {"web": ["service", "web"], "worker": ["workers"]}[name]
+        with self.log.open("ab") as log:
+            self.processes[name] = subprocess.Popen(
+                [sys.executable, "-m", *command], env=self.environ, stdout=log, stderr=log
+            )
+
+    def kill(self, name: str) -> None:
+        """Kill -9, and leave it dead."""
+        self.processes[name].kill()
+        self.processes[name].wait()
+
+    def terminate(self, name: str) -> int:
+        """Stop a process in good order; returns its exit code."""
+        self.processes[name].terminate()
+        return self.processes[name].wait(PATIENCE)
+
+    def kill_valkey(self) -> None:
+        os.kill(self.valkey.pid, signal.SIGKILL)
+
+    async def ready(self) -> None:
+        """Wait until the web process says that nothing is missing."""
+        async with asyncio.timeout(PATIENCE), httpx.AsyncClient() as client:
+            while not await self._is_ready(client):
+                await asyncio.sleep(0.05)
+
+    async def _is_ready(self, client: httpx.AsyncClient) -> bool:
+        try:
+            return (await client.get(f"{self.url}/readyz")).is_success
+        except httpx.TransportError:
+            return False
+
+    async def query(self, statement: str, *values: object) -> list[asyncpg.Record]:
+        connection = await asyncpg.connect(self.postgres.url)
+        try:
+            return list(await connection.fetch(statement, *values))
+        finally:
+            await connection.close()
+
+    def stop(self) -> None:
+        for process in self.processes.values():
+            if process.poll() is None:
+                process.terminate()
+        for process in self.processes.values():
+            process.wait(PATIENCE)
+
+
+@asynccontextmanager
+async def taskbell(
+    folder: Path, configuration: str, *processes: str, environ: Mapping[str, str] | None = None
+) -> AsyncIterator[Taskbell]:
+    """A Taskbell with this configuration and these processes (default: web and worker)."""
+    (folder / "taskbell.yaml").write_text(configuration)
+    postgres = EmbeddedPostgres(folder / "postgres")
+    try:
+        with EmbeddedValkey(folder / "valkey") as valkey:
+            port = free_port()
+            settings = {
+                "DATABASE_URL": postgres.url,
+                "REDIS_URL": valkey.url,
+                "TASKBELL_CONFIG": str(folder / "taskbell.yaml"),
+                "PORT": str(port),
+                "LOG_FORMAT": "json",
+                "LOG_LEVEL": "WARNING",
+            }
+            running = Taskbell(
+                folder, postgres, valkey, port, {**os.environ, **settings, **(environ or {})}
+            )
+            for name in processes or ("web", "worker"):
+                running.start(name)
+            try:
+                await running.ready()
+                yield running
+            finally:
+                running.stop()
+    finally:
+        postgres.stop()
