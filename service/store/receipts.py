@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import blake2b
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import asyncpg
 import orjson
@@ -38,19 +38,16 @@ class NotKept(TaskbellError):
     """The database did not confirm the receipt; the sender has to send it again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """One webhook: `headers` are allow-listed, `received_at` is when it began to come in."""
+class Receipt(NamedTuple):
+    """One webhook: `headers` are allow-listed, `received_at` is when it began to come in.
 
-    account: str
-    key: str
+    A tuple, as ten thousand of them a second are made.
+    """
+
+    identity: Identity
     body: bytes
     headers: Mapping[str, str]
     received_at: datetime
-
-    @property
-    def identity(self) -> Identity:
-        return self.account, self.key
 
 
 def sender_key(name: bytes) -> str:
@@ -65,15 +62,29 @@ def body_key(body: bytes) -> str:
 
 @dataclass(slots=True)
 class _Batch:
-    """Receipts that are committed together; `ids` is fulfilled after the commit."""
+    """Receipts that are committed together, and who waits for the ids they get."""
 
-    ids: asyncio.Future[dict[Identity, int]]
     receipts: dict[Identity, Receipt] = field(default_factory=dict)
+    waiters: list[tuple[Identity, asyncio.Future[int]]] = field(default_factory=list)
     size: int = 0
 
-    def add(self, receipt: Receipt) -> None:
+    def add(self, receipt: Receipt) -> asyncio.Future[int]:
+        """The receipt's id to be; the same receipt twice is written once."""
         self.receipts[receipt.identity] = receipt
         self.size += len(receipt.body)
+        future = asyncio.get_running_loop().create_future()
+        self.waiters.append((receipt.identity, future))
+        return future
+
+    def answer(self, ids: Mapping[Identity, int]) -> None:
+        for identity, future in self.waiters:
+            if not future.done():
+                future.set_result(ids[identity])
+
+    def refuse(self) -> None:
+        for _, future in self.waiters:
+            if not future.done():
+                future.set_exception(NotKept("The database cannot be written to at the moment"))
 
     @property
     def is_full(self) -> bool:
@@ -101,13 +112,8 @@ class ReceiptKeeper:
         """
         if self._waiting_bytes + len(receipt.body) > BACKLOG_BYTES:
             raise Backlogged("Too much is waiting to be written; send this again in a moment")
-        batch = self._gathering()
-        if receipt.identity not in batch.receipts:
-            batch.add(receipt)
-            self._waiting_bytes += len(receipt.body)
-        # One sender that hangs up must not take the whole batch along.
-        ids = await asyncio.shield(batch.ids)
-        return ids[receipt.identity]
+        self._waiting_bytes += len(receipt.body)
+        return await self._gathering().add(receipt)
 
     async def close(self) -> None:
         """Wait until everything that was taken in has been answered."""
@@ -116,7 +122,7 @@ class ReceiptKeeper:
 
     def _gathering(self) -> _Batch:
         if not self._waiting or self._waiting[-1].is_full:
-            self._waiting.append(_Batch(asyncio.get_running_loop().create_future()))
+            self._waiting.append(_Batch())
         if self._flusher is None or self._flusher.done():
             self._flusher = asyncio.create_task(self._flush_all())
         return self._waiting[-1]
@@ -139,7 +145,7 @@ class ReceiptKeeper:
                 self._waiting.appendleft(batch)
                 raise
             self._waiting_bytes -= batch.size
-            batch.ids.set_result(ids)
+            batch.answer(ids)
             self._ring()
             log.debug("receipts.kept", receipts=len(ids), bytes=batch.size)
 
@@ -147,7 +153,7 @@ class ReceiptKeeper:
         while self._waiting:
             batch = self._waiting.popleft()
             self._waiting_bytes -= batch.size
-            batch.ids.set_exception(NotKept("The database cannot be written to at the moment"))
+            batch.refuse()
 
 
 async def _insert(connection: Connection, receipts: Sequence[Receipt]) -> dict[Identity, int]:
@@ -181,8 +187,8 @@ async def _insert_new(connection: Connection, receipts: Sequence[Receipt]) -> di
         WHERE old.state = 'done' AND starts_with(old.key, 'body:')
         RETURNING id, account, key
         """,
-        [receipt.account for receipt in receipts],
-        [receipt.key for receipt in receipts],
+        [receipt.identity[0] for receipt in receipts],
+        [receipt.identity[1] for receipt in receipts],
         [receipt.body for receipt in receipts],
         [orjson.dumps(receipt.headers).decode() for receipt in receipts],
         [receipt.received_at for receipt in receipts],

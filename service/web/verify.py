@@ -12,14 +12,15 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import TypeAlias
 
-from starlette.datastructures import Headers
-
 from service.errors import TaskbellError
 from service.sources import WebhookOptions
 
 TOLERANCE = timedelta(minutes=5)
 # More digits than any date has; longer ones are not worth reading as a number.
 _TIMESTAMP_DIGITS = 12
+
+Headers: TypeAlias = Mapping[bytes, bytes]
+"""Header values as they came, by their names in lower case."""
 
 Scheme: TypeAlias = Callable[[tuple[bytes, ...], Headers, bytes, datetime], None]
 
@@ -36,37 +37,37 @@ def verify(options: WebhookOptions, headers: Headers, body: bytes, now: datetime
 def _plannr(keys: tuple[bytes, ...], headers: Headers, body: bytes, now: datetime) -> None:
     """X-Signature: hex of HMAC-SHA256 of the body. There is no timestamp to check."""
     del now
-    given = _header(headers, "x-signature").lower()
-    _one_of([given], (_hex(key, body) for key in keys))
+    given = _header(headers, b"x-signature").lower()
+    _one_of([given], [_hex(key, body) for key in keys])
 
 
 def _github(keys: tuple[bytes, ...], headers: Headers, body: bytes, now: datetime) -> None:
     del now
-    given = _header(headers, "x-hub-signature-256").lower()
-    _one_of([given], (b"sha256=" + _hex(key, body) for key in keys))
+    given = _header(headers, b"x-hub-signature-256").lower()
+    _one_of([given], [b"sha256=" + _hex(key, body) for key in keys])
 
 
 def _slack(keys: tuple[bytes, ...], headers: Headers, body: bytes, now: datetime) -> None:
-    given = _header(headers, "x-slack-signature").lower()
-    timestamp = _fresh(_header(headers, "x-slack-request-timestamp"), now)
+    given = _header(headers, b"x-slack-signature").lower()
+    timestamp = _fresh(_header(headers, b"x-slack-request-timestamp"), now)
     signed = b"v0:%b:%b" % (timestamp, body)
-    _one_of([given], (b"v0=" + _hex(key, signed) for key in keys))
+    _one_of([given], [b"v0=" + _hex(key, signed) for key in keys])
 
 
 def _standard(keys: tuple[bytes, ...], headers: Headers, body: bytes, now: datetime) -> None:
     """A list of signatures is given while the sender replaces its secret; one must match."""
-    given = _header(headers, "webhook-signature").split()
-    timestamp = _fresh(_header(headers, "webhook-timestamp"), now)
-    signed = b"%b.%b.%b" % (_header(headers, "webhook-id"), timestamp, body)
-    _one_of(given, (b"v1," + b64encode(_digest(key, signed)) for key in keys))
+    given = _header(headers, b"webhook-signature").split()
+    timestamp = _fresh(_header(headers, b"webhook-timestamp"), now)
+    signed = b"%b.%b.%b" % (_header(headers, b"webhook-id"), timestamp, body)
+    _one_of(given, [b"v1," + b64encode(_digest(key, signed)) for key in keys])
 
 
 def _token(keys: tuple[bytes, ...], headers: Headers, body: bytes, now: datetime) -> None:
     del body, now
-    if "x-webhook-token" in headers:
-        given = _header(headers, "x-webhook-token")
+    if b"x-webhook-token" in headers:
+        given = _header(headers, b"x-webhook-token")
     else:
-        scheme, _, given = _header(headers, "authorization").partition(b" ")
+        scheme, _, given = _header(headers, b"authorization").partition(b" ")
         if scheme.lower() != b"bearer":
             raise NotGenuine("Authorization is not of the form Bearer TOKEN")
     _one_of([given.strip()], keys)
@@ -86,11 +87,11 @@ _SCHEMES: Mapping[str, Scheme] = {
 }
 
 
-def _header(headers: Headers, name: str) -> bytes:
+def _header(headers: Headers, name: bytes) -> bytes:
     value = headers.get(name)
     if not value:
-        raise NotGenuine(f"The header {name} is missing")
-    return value.encode("latin-1")
+        raise NotGenuine(f"The header {name.decode()} is missing")
+    return value
 
 
 def _fresh(timestamp: bytes, now: datetime) -> bytes:
@@ -104,8 +105,7 @@ def _fresh(timestamp: bytes, now: datetime) -> bytes:
 
 def _one_of(given: Iterable[bytes], right: Iterable[bytes]) -> None:
     """Compare all with all: how long it takes must not tell which one nearly matched."""
-    wanted = list(right)
-    matches = [hmac.compare_digest(one, key) for one in given for key in wanted]
+    matches = [hmac.compare_digest(one, other) for one in given for other in right]
     if not any(matches):
         raise NotGenuine("The signature or token is not the right one")
 
