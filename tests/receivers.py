@@ -266,7 +266,8 @@ class Mail:
 class SmtpReceiver(Receiver):
     """Takes every mail; `replies`, `hangs` and `cuts` go by the command: MAIL, RCPT or DATA.
 
-    A mail whose DATA hangs or is cut was taken. With `password`, a login must give it.
+    A mail whose DATA hangs or is cut was taken. With `password`, a login must give it; as some
+    servers do, the refusal repeats what was given.
     """
 
     def __init__(self, password: str | None = None) -> None:
@@ -300,8 +301,10 @@ class SmtpReceiver(Receiver):
         self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, login: Any
     ) -> AuthResult:
         del server, session, envelope, mechanism
-        matches = isinstance(login, LoginPassword) and login.password.decode() == self._password
-        return AuthResult(success=matches, handled=False)
+        given = login.password.decode() if isinstance(login, LoginPassword) else None
+        if given == self._password:
+            return AuthResult(success=True)
+        return AuthResult(success=False, handled=False, message=f"535 not {given}")
 
     async def handle_MAIL(  # noqa: N802 (aiosmtpd finds these by their names)
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]

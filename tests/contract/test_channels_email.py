@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from traceback import format_exception
 
 import pytest
 from pydantic import ValidationError
@@ -150,7 +151,7 @@ async def test_a_wrong_password_is_final(smtp: SmtpReceiver, clock: VirtualClock
         with pytest.raises(SendError, match="refused the login") as caught:
             await channel.send(MESSAGE)
     assert caught.value.permanent
-    assert "hidden" not in str(caught.value)
+    assert "hidden" not in "".join(format_exception(caught.value))
     assert smtp.mails == []
 
 

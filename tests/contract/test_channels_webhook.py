@@ -61,16 +61,20 @@ async def test_the_body_is_the_documented_one(receiver: HttpReceiver, clock: Vir
 
 @pytest.mark.parametrize(
     ("secret", "key"),
-    [(WHSEC, WHSEC), ("whsec_Zm9vYmFyCg", "whsec_Zm9vYmFyCg"), ("plain text ü", "plain text ü")],
+    [
+        (WHSEC, WHSEC),
+        ("whsec_Zm9vYmFyCg", "whsec_Zm9vYmFyCg=="),
+        ("plain text ü", "plain text ü".encode()),
+    ],
 )
 async def test_the_reference_library_accepts_the_signature(
-    receiver: HttpReceiver, secret: str, key: str
+    receiver: HttpReceiver, secret: str, key: str | bytes
 ) -> None:
     """A receiver that verifies with the Standard Webhooks library takes what was sent."""
-    await _send(receiver, SystemClock(), secret=secret)
-    request = receiver.requests[0]
-    verifier = Webhook(key if key.startswith("whsec_") else key.encode())
-    assert verifier.verify(request.body, request.headers)["type"] == "task.completed"
+    await _send(receiver, SystemClock(), secret=secret, times=2)
+    verifier = Webhook(key)
+    for request in receiver.requests:
+        assert verifier.verify(request.body, request.headers)["type"] == "task.completed"
 
 
 async def test_each_attempt_is_signed_anew(receiver: HttpReceiver, clock: VirtualClock) -> None:
@@ -137,6 +141,14 @@ async def test_retry_after_is_honoured(
     """In both forms of the header."""
     error = await _failure(receiver, clock, Answer(503, headers={"retry-after": asked}))
     assert error.retry_after == timedelta(seconds=90)
+
+
+async def test_the_timeout_is_for_the_whole_attempt(
+    receiver: HttpReceiver, clock: VirtualClock
+) -> None:
+    """However long the client itself would wait, an attempt ends when it was said to."""
+    error = await _failure(receiver, clock, Answer(delay=30))
+    assert str(error) == "127.0.0.1 did not answer within 0.3 s"
 
 
 async def test_a_long_answer_is_not_read(receiver: HttpReceiver, clock: VirtualClock) -> None:
