@@ -1,26 +1,20 @@
-"""Real servers at the other end, for every test that sends something: HTTP, Slack and SMTP.
+"""Real servers at the other end, for every test that sends something.
 
-They listen on 127.0.0.1 on a port of their own, keep what they got, and fail on demand.
+They listen on 127.0.0.1 on a port of their own, keep what they got, and fail on demand. Slack
+and SMTP are in `slack_receiver.py` and `smtp_receiver.py`.
 """
 
 import asyncio
 import socket
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from email import message_from_bytes
-from email.message import EmailMessage
-from email.policy import default
 from enum import StrEnum
-from functools import partial
 from ipaddress import ip_network
-from itertools import count
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
 import orjson
-from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 LOOPBACK = (ip_network("127.0.0.0/8"),)
 
@@ -197,141 +191,3 @@ def _reset(writer: asyncio.StreamWriter) -> bool:
     )
     writer.transport.abort()
     return False
-
-
-class SlackReceiver(HttpReceiver):
-    """A workspace with the channels of `names`, one user of each mail, and what was posted."""
-
-    def __init__(self, *names: str) -> None:
-        super().__init__()
-        self.channels = {name: f"C{number}" for number, name in enumerate(names)}
-        self.posted: dict[tuple[str, str], dict[str, Any]] = {}
-        self._ts = count(1)
-
-    def answer(self, request: Request) -> Answer:
-        methods: dict[str, Callable[[Request], dict[str, Any]]] = {
-            "/api/chat.postMessage": self._post,
-            "/api/chat.update": self._update,
-            "/api/users.lookupByEmail": lambda one: {"user": {"id": f"U-{one.query['email']}"}},
-            "/api/conversations.open": lambda one: {"channel": {"id": f"D-{one.json['users']}"}},
-            "/api/conversations.list": partial(self._page, self._listing),
-            "/api/conversations.history": partial(self._page, self._history),
-        }
-        return Answer(body={"ok": True, **methods[request.path](request)})
-
-    def take(self, content: dict[str, Any]) -> dict[str, Any]:
-        """Post a message as chat.postMessage does, without a request."""
-        wanted = content["channel"]
-        channel = f"D-{wanted}" if wanted.startswith("U") else self.channels[wanted.strip("#")]
-        ts = f"{next(self._ts)}.000100"
-        self.posted[channel, ts] = content
-        return {"channel": channel, "ts": ts}
-
-    def _post(self, request: Request) -> dict[str, Any]:
-        return self.take(request.json)
-
-    def _update(self, request: Request) -> dict[str, Any]:
-        place = {"channel": request.json["channel"], "ts": request.json["ts"]}
-        self.posted[place["channel"], place["ts"]] |= request.json
-        return place
-
-    def _listing(self, request: Request) -> dict[str, list[dict[str, Any]]]:
-        del request
-        return {"channels": [{"id": key, "name": name} for name, key in self.channels.items()]}
-
-    def _history(self, request: Request) -> dict[str, list[dict[str, Any]]]:
-        channel = request.query["channel"]
-        told = [{**text, "ts": ts} for (place, ts), text in self.posted.items() if place == channel]
-        return {"messages": told[::-1]}
-
-    def _page(
-        self, items_of: Callable[[Request], dict[str, list[dict[str, Any]]]], request: Request
-    ) -> dict[str, Any]:
-        """Two at a time, so that whoever reads only the first page is found out."""
-        ((name, items),) = items_of(request).items()
-        begin = int(request.query.get("cursor") or 0)
-        after = str(begin + 2) if begin + 2 < len(items) else ""
-        return {name: items[begin : begin + 2], "response_metadata": {"next_cursor": after}}
-
-
-@dataclass(frozen=True, slots=True)
-class Mail:
-    """A mail as it was handed over: the envelope and the message."""
-
-    sender: str
-    recipients: list[str]
-    message: EmailMessage
-
-
-class SmtpReceiver(Receiver):
-    """Takes every mail; `replies`, `hangs` and `cuts` go by the command: MAIL, RCPT or DATA.
-
-    A mail whose DATA hangs or is cut was taken. With `password`, a login must give it; as some
-    servers do, the refusal repeats what was given.
-    """
-
-    def __init__(self, password: str | None = None) -> None:
-        super().__init__()
-        self.mails: list[Mail] = []
-        self.connections = 0
-        self.replies: dict[str, str] = {}
-        self.hangs: set[str] = set()
-        self.cuts: set[str] = set()
-        self._password = password
-        self._open: set[SMTP] = set()
-
-    async def listen(self) -> asyncio.Server:
-        return await asyncio.get_running_loop().create_server(self._protocol, "127.0.0.1", 0)
-
-    async def drop(self) -> None:
-        for protocol in self._open:
-            if protocol.transport is not None:
-                protocol.transport.abort()
-        await asyncio.sleep(0)
-
-    def _protocol(self) -> SMTP:
-        self.connections += 1
-        protocol = SMTP(
-            self, authenticator=self._authenticate, auth_require_tls=False, hostname="receiver.test"
-        )
-        self._open.add(protocol)
-        return protocol
-
-    def _authenticate(
-        self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, login: Any
-    ) -> AuthResult:
-        del server, session, envelope, mechanism
-        given = login.password.decode() if isinstance(login, LoginPassword) else None
-        if given == self._password:
-            return AuthResult(success=True)
-        return AuthResult(success=False, handled=False, message=f"535 not {given}")
-
-    async def handle_MAIL(  # noqa: N802 (aiosmtpd finds these by their names)
-        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
-    ) -> str:
-        del session, options
-        envelope.mail_from = address
-        return await self._reply("MAIL", server)
-
-    async def handle_RCPT(  # noqa: N802
-        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
-    ) -> str:
-        del session, options
-        envelope.rcpt_tos.append(address)
-        return await self._reply("RCPT", server)
-
-    async def handle_DATA(  # noqa: N802
-        self, server: SMTP, session: Session, envelope: Envelope
-    ) -> str:
-        del session
-        if "DATA" not in self.replies:
-            message = message_from_bytes(envelope.content, EmailMessage, policy=default)
-            self.mails.append(Mail(envelope.mail_from, envelope.rcpt_tos, message))
-        return await self._reply("DATA", server)
-
-    async def _reply(self, command: str, server: SMTP) -> str:
-        if command in self.cuts:
-            server.transport.abort()
-        if command in self.hangs:
-            await self.closing.wait()
-        return self.replies.get(command, "250 fine")

@@ -185,8 +185,9 @@ class EmailChannel(ConfiguredChannel):
                 permanent=error.code >= FINAL,
             ) from error
         except (SMTPException, OSError) as error:
+            cause = str(error) or "no answer in time"
             raise SendError(
-                f"{host} broke off at {what}: {type(error).__name__}", outcome_unknown=handing_over
+                f"{host} broke off at {what}: {cause}", outcome_unknown=handing_over
             ) from error
 
 

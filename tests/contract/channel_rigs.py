@@ -20,15 +20,9 @@ from service.clock import Clock
 from service.http import open_client
 from service.model import Task
 from service.sources import Account, Page, Raw, Source
-from tests.receivers import (
-    LOOPBACK,
-    Answer,
-    Fault,
-    HttpReceiver,
-    Receiver,
-    SlackReceiver,
-    SmtpReceiver,
-)
+from tests.receivers import LOOPBACK, Answer, Fault, HttpReceiver, Receiver
+from tests.slack_receiver import SlackReceiver
+from tests.smtp_receiver import SmtpReceiver
 
 TIMEOUT = timedelta(milliseconds=300)
 TOO_LONG = 30.0

@@ -14,7 +14,8 @@ from service.clock import VirtualClock
 from service.errors import SendError
 from service.http import open_client
 from tests.contract.channel_rigs import EmailRig, configured, opened
-from tests.receivers import LOOPBACK, SmtpReceiver
+from tests.receivers import LOOPBACK
+from tests.smtp_receiver import SmtpReceiver
 
 MESSAGE = EmailRig.message
 

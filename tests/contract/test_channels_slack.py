@@ -14,7 +14,8 @@ from service.clock import VirtualClock
 from service.errors import SendError
 from service.http import open_client
 from tests.contract.channel_rigs import SlackRig, configured, opened
-from tests.receivers import LOOPBACK, Answer, Fault, HttpReceiver, SlackReceiver
+from tests.receivers import LOOPBACK, Answer, Fault, HttpReceiver
+from tests.slack_receiver import SlackReceiver
 
 MESSAGE = SlackRig.message
 DIRECT = replace(MESSAGE, target="@bo@x.test")

@@ -1,0 +1,63 @@
+"""A workspace of Slack, as far as Taskbell talks to it, over a real socket."""
+
+from collections.abc import Callable
+from functools import partial
+from itertools import count
+from typing import Any
+
+from tests.receivers import Answer, HttpReceiver, Request
+
+
+class SlackReceiver(HttpReceiver):
+    """A workspace with the channels of `names`, one user of each mail, and what was posted."""
+
+    def __init__(self, *names: str) -> None:
+        super().__init__()
+        self.channels = {name: f"C{number}" for number, name in enumerate(names)}
+        self.posted: dict[tuple[str, str], dict[str, Any]] = {}
+        self._ts = count(1)
+
+    def answer(self, request: Request) -> Answer:
+        methods: dict[str, Callable[[Request], dict[str, Any]]] = {
+            "/api/chat.postMessage": self._post,
+            "/api/chat.update": self._update,
+            "/api/users.lookupByEmail": lambda one: {"user": {"id": f"U-{one.query['email']}"}},
+            "/api/conversations.open": lambda one: {"channel": {"id": f"D-{one.json['users']}"}},
+            "/api/conversations.list": partial(self._page, self._listing),
+            "/api/conversations.history": partial(self._page, self._history),
+        }
+        return Answer(body={"ok": True, **methods[request.path](request)})
+
+    def take(self, content: dict[str, Any]) -> dict[str, Any]:
+        """Post a message as chat.postMessage does, without a request."""
+        wanted = content["channel"]
+        channel = f"D-{wanted}" if wanted.startswith("U") else self.channels[wanted.strip("#")]
+        ts = f"{next(self._ts)}.000100"
+        self.posted[channel, ts] = content
+        return {"channel": channel, "ts": ts}
+
+    def _post(self, request: Request) -> dict[str, Any]:
+        return self.take(request.json)
+
+    def _update(self, request: Request) -> dict[str, Any]:
+        place = {"channel": request.json["channel"], "ts": request.json["ts"]}
+        self.posted[place["channel"], place["ts"]] |= request.json
+        return place
+
+    def _listing(self, request: Request) -> dict[str, list[dict[str, Any]]]:
+        del request
+        return {"channels": [{"id": key, "name": name} for name, key in self.channels.items()]}
+
+    def _history(self, request: Request) -> dict[str, list[dict[str, Any]]]:
+        channel = request.query["channel"]
+        told = [{**text, "ts": ts} for (place, ts), text in self.posted.items() if place == channel]
+        return {"messages": told[::-1]}
+
+    def _page(
+        self, items_of: Callable[[Request], dict[str, list[dict[str, Any]]]], request: Request
+    ) -> dict[str, Any]:
+        """Two at a time, so that whoever reads only the first page is found out."""
+        ((name, items),) = items_of(request).items()
+        begin = int(request.query.get("cursor") or 0)
+        after = str(begin + 2) if begin + 2 < len(items) else ""
+        return {name: items[begin : begin + 2], "response_metadata": {"next_cursor": after}}

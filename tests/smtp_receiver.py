@@ -1,0 +1,95 @@
+"""A mail server on 127.0.0.1 that keeps what it is given and fails on demand."""
+
+import asyncio
+from dataclasses import dataclass
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import default
+from typing import Any
+
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+
+from tests.receivers import Receiver
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """A mail as it was handed over: the envelope and the message."""
+
+    sender: str
+    recipients: list[str]
+    message: EmailMessage
+
+
+class SmtpReceiver(Receiver):
+    """Takes every mail; `replies`, `hangs` and `cuts` go by the command: MAIL, RCPT or DATA.
+
+    A mail whose DATA hangs or is cut was taken. With `password`, a login must give it; as some
+    servers do, the refusal repeats what was given.
+    """
+
+    def __init__(self, password: str | None = None) -> None:
+        super().__init__()
+        self.mails: list[Mail] = []
+        self.connections = 0
+        self.replies: dict[str, str] = {}
+        self.hangs: set[str] = set()
+        self.cuts: set[str] = set()
+        self._password = password
+        self._open: set[SMTP] = set()
+
+    async def listen(self) -> asyncio.Server:
+        return await asyncio.get_running_loop().create_server(self._protocol, "127.0.0.1", 0)
+
+    async def drop(self) -> None:
+        for protocol in self._open:
+            if protocol.transport is not None:
+                protocol.transport.abort()
+        await asyncio.sleep(0)
+
+    def _protocol(self) -> SMTP:
+        self.connections += 1
+        protocol = SMTP(
+            self, authenticator=self._authenticate, auth_require_tls=False, hostname="receiver.test"
+        )
+        self._open.add(protocol)
+        return protocol
+
+    def _authenticate(
+        self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, login: Any
+    ) -> AuthResult:
+        del server, session, envelope, mechanism
+        given = login.password.decode() if isinstance(login, LoginPassword) else None
+        if given == self._password:
+            return AuthResult(success=True)
+        return AuthResult(success=False, handled=False, message=f"535 not {given}")
+
+    async def handle_MAIL(  # noqa: N802 (aiosmtpd finds these by their names)
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        del session, options
+        envelope.mail_from = address
+        return await self._reply("MAIL", server)
+
+    async def handle_RCPT(  # noqa: N802
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        del session, options
+        envelope.rcpt_tos.append(address)
+        return await self._reply("RCPT", server)
+
+    async def handle_DATA(  # noqa: N802
+        self, server: SMTP, session: Session, envelope: Envelope
+    ) -> str:
+        del session
+        if "DATA" not in self.replies:
+            message = message_from_bytes(envelope.content, EmailMessage, policy=default)
+            self.mails.append(Mail(envelope.mail_from, envelope.rcpt_tos, message))
+        return await self._reply("DATA", server)
+
+    async def _reply(self, command: str, server: SMTP) -> str:
+        if command in self.cuts:
+            server.transport.abort()
+        if command in self.hangs:
+            await self.closing.wait()
+        return self.replies.get(command, "250 fine")
