@@ -30,7 +30,7 @@ CONNECTIONS = 1000
 KEEP_ALIVE = 4.0
 
 # What Python's `is_global` lets through although it leads inside: the translators to IPv4
-# (Teredo, 6to4, NAT64), site-local addresses, and Azure's address for metadata.
+# (Teredo, 6to4, NAT64), site-local and protocol addresses, and Azure's address for metadata.
 _LEADS_INSIDE = tuple(
     ip_network(text)
     for text in (
@@ -41,6 +41,8 @@ _LEADS_INSIDE = tuple(
         "::/96",
         "fec0::/10",
         "168.63.129.16/32",
+        "192.0.0.0/24",
+        "192.88.99.0/24",
     )
 )
 _BEFORE_SENDING = (

@@ -163,9 +163,9 @@ class _Call:
         self.fail(OutcomeUnknown if self.effect else SourceBroken, what, pause)
 
     def _reject(self, status: int, headers: Mapping[str, str], said: str) -> NoReturn:
-        # A page instead of an answer comes from a proxy or a wrong base_url: it says nothing
-        # about the task, least of all that it is gone.
-        if _has(headers, "html"):
+        # A page instead of an answer comes from a proxy or a wrong base_url: nothing was done,
+        # but it says nothing about the task either, least of all that it is gone.
+        if _has(headers, "html") and not self.effect:
             self.fail(SourceBroken, f"answered {status} with a page; is base_url right?")
         raise SourceRejected(
             f"{self.account}: {self.method} {self.path} was rejected ({status}){said}",

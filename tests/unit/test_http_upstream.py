@@ -1,0 +1,230 @@
+"""An account's way to its system: what each answer means for whoever called."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from service.clock import VirtualClock
+from service.errors import (
+    OutcomeUnknown,
+    SourceBroken,
+    SourceError,
+    SourceRefused,
+    SourceRejected,
+    SourceThrottled,
+    SourceUnreachable,
+)
+from service.http import open_client
+from service.throttle import Breaker, RateLimit
+from service.upstream import Upstream
+from tests.receivers import LOOPBACK, Answer, Fault, HttpReceiver
+
+SECRET = "tok-5fd1c9e7"
+HTML = {"content-type": "text/html; charset=utf-8"}
+
+
+class Rig:
+    """An upstream, the server it calls, and the seconds that its limit made it wait."""
+
+    def __init__(self, server: HttpReceiver, upstream: Upstream, waited: list[float]) -> None:
+        self.server = server
+        self.upstream = upstream
+        self.waited = waited
+
+    async def error(self, answer: Answer, *, effect: bool = False) -> SourceError:
+        """What a call raises when the server says this."""
+        times = 2 if answer.fault and not effect else 1  # a GET that is lost goes out again
+        self.server.reply(*[answer] * times)
+        with pytest.raises(SourceError) as caught:
+            await self.upstream.request("POST" if effect else "GET", "/tasks", effect=effect)
+        return caught.value
+
+
+@pytest.fixture
+async def rig(clock: VirtualClock) -> AsyncIterator[Rig]:
+    waited: list[float] = []
+
+    async def note(seconds: float) -> None:
+        waited.append(seconds)
+
+    async with HttpReceiver() as server, open_client(LOOPBACK, timeout=0.3) as client:
+        upstream = Upstream(
+            "field",
+            client,
+            server.url,
+            clock,
+            headers={"Authorization": f"Bearer {SECRET}"},
+            limit=RateLimit(60, burst=20),
+            breaker=Breaker(threshold=5),
+            total=timedelta(seconds=1),
+            sleep=note,
+        )
+        yield Rig(server, upstream, waited)
+
+
+async def test_a_good_answer_is_its_json(rig: Rig) -> None:
+    """The call carries credentials, query and body; the answer comes back decoded."""
+    rig.server.reply(Answer(body={"id": 7}))
+    answer = await rig.upstream.request("PUT", "/tasks", params={"page": 2}, json={"a": 1})
+    assert answer == {"id": 7}
+    (request,) = rig.server.requests
+    assert (request.method, request.path, request.query) == ("PUT", "/tasks", {"page": "2"})
+    assert request.json == {"a": 1}
+    assert request.headers["authorization"] == f"Bearer {SECRET}"
+
+
+async def test_an_answer_without_a_body_is_none(rig: Rig) -> None:
+    """Whoever says 204, or nothing with a 200, said yes."""
+    rig.server.reply(Answer(204), Answer(200, b" ", HTML))
+    assert await rig.upstream.request("POST", "/notify", effect=True) is None
+    assert await rig.upstream.request("POST", "/notify", effect=True) is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "reading", "writing"),
+    [
+        (Answer(401, b"<errors/>"), SourceRefused, SourceRefused),
+        (Answer(403, {}), SourceRefused, SourceRefused),
+        (Answer(400, {}), SourceRejected, SourceRejected),
+        (Answer(404, {}), SourceRejected, SourceRejected),
+        (Answer(422, {}), SourceRejected, SourceRejected),
+        (Answer(429, {}), SourceThrottled, SourceThrottled),
+        (Answer(503, {}, {"retry-after": "7"}), SourceThrottled, OutcomeUnknown),
+        (Answer(503, {}), SourceBroken, OutcomeUnknown),
+        (Answer(500, {}), SourceBroken, OutcomeUnknown),
+        (Answer(302, b"", {"location": "/x"}), SourceBroken, OutcomeUnknown),
+        (Answer(404, b"<h1>?</h1>", HTML), SourceBroken, SourceRejected),
+        (Answer(200, b"<h1>Hello</h1>", HTML), SourceBroken, OutcomeUnknown),
+        (Answer(200, b'{"id": 7}'), SourceBroken, OutcomeUnknown),
+        (
+            Answer(200, b'{"id": ', {"content-type": "application/json"}),
+            SourceBroken,
+            OutcomeUnknown,
+        ),
+        (Answer(fault=Fault.RESET_BEFORE), SourceBroken, OutcomeUnknown),
+        (Answer(fault=Fault.RESET_AFTER), SourceBroken, OutcomeUnknown),
+        (Answer(fault=Fault.HALF, body={"id": 7}), SourceBroken, OutcomeUnknown),
+        (Answer(delay=5), SourceBroken, OutcomeUnknown),
+    ],
+)
+@pytest.mark.parametrize("effect", [False, True])
+async def test_each_failure_says_whether_the_call_was_carried_out(
+    rig: Rig,
+    answer: Answer,
+    reading: type[SourceError],
+    writing: type[SourceError],
+    *,
+    effect: bool,
+) -> None:
+    """A call that changes the world and leaves open whether it did is unknown, never "failed"."""
+    error = await rig.error(answer, effect=effect)
+    assert type(error) is (writing if effect else reading)
+
+
+async def test_a_call_with_an_effect_is_made_once(rig: Rig) -> None:
+    """A reset in the middle of a notification sends nothing again."""
+    await rig.error(Answer(fault=Fault.RESET_AFTER), effect=True)
+    assert len(rig.server.requests) == 1
+
+
+async def test_nothing_sent_is_unreachable_even_for_an_effect(rig: Rig) -> None:
+    """A port where nobody listens leaves no doubt: it can be tried again."""
+    await rig.server.stop()
+    error = await rig.error(Answer(), effect=True)
+    assert type(error) is SourceUnreachable
+    assert "field: POST /tasks could not be reached" in str(error)
+
+
+async def test_an_answer_that_trickles_is_given_up(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A byte now and then keeps a socket alive, but not the call."""
+
+    async def trickle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n")
+        try:
+            while not writer.is_closing():
+                writer.write(b" ")
+                await asyncio.sleep(0.1)
+        finally:
+            writer.close()
+
+    async with await asyncio.start_server(trickle, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        monkeypatch.setattr(rig.upstream, "_base_url", f"http://127.0.0.1:{port}")
+        with pytest.raises(SourceBroken, match="took longer than 1 s"):
+            await rig.upstream.request("GET", "/tasks")
+
+
+async def test_a_pause_asked_for_is_told_and_kept(rig: Rig) -> None:
+    """After a 429 the next call is not made before the pause is over."""
+    error = await rig.error(Answer(429, {}, {"retry-after": "30"}))
+    assert error.retry_after == timedelta(seconds=30)
+    with pytest.raises(SourceUnreachable) as caught:
+        await rig.upstream.request("GET", "/tasks")
+    assert timedelta(seconds=29) < (caught.value.retry_after or timedelta(0))
+    assert len(rig.server.requests) == 1
+
+
+async def test_a_system_that_keeps_failing_is_left_alone(rig: Rig) -> None:
+    """After five failures in a row no call goes out; a rejection is no failure."""
+    for answer in (*[Answer(500, {})] * 4, Answer(404, {}), *[Answer(500, {})] * 5):
+        await rig.error(answer)
+    made = len(rig.server.requests)
+    with pytest.raises(SourceUnreachable, match="kept failing"):
+        await rig.upstream.request("GET", "/tasks")
+    assert len(rig.server.requests) == made
+
+
+async def test_calls_keep_to_the_limit(rig: Rig) -> None:
+    """Twenty go out at once, the next waits a second."""
+    rig.server.reply(*[Answer(body={})] * 21)
+    for _ in range(21):
+        await rig.upstream.request("GET", "/tasks")
+    assert rig.waited[:20] == [0.0] * 20
+    assert 0.5 < rig.waited[20] <= 1
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"message": "The name is required."}, "The name is required."),
+        ({"errors": ["job can't be blank"]}, "can't be blank"),
+        (b"Invalid job.", "Invalid job."),
+        (b"<errors><error>Wrong account</error></errors>", "Wrong account"),
+        ("Nothing here", "Nothing here"),
+    ],
+)
+async def test_a_rejection_says_why(rig: Rig, body: Any, said: str) -> None:
+    """Account, call, status and the system's own words, as far as they are words."""
+    error = await rig.error(Answer(422, body))
+    assert "field: GET /tasks was rejected (422)" in str(error)
+    assert said in str(error)
+    assert isinstance(error, SourceRejected)
+    assert error.status == 422
+
+
+@pytest.mark.parametrize("status", [200, 400, 401, 404, 422, 429, 500, 503])
+async def test_no_answer_brings_a_secret_into_an_error(rig: Rig, status: int) -> None:
+    """Neither our token nor anything like one in the answer shows in the text."""
+    body: dict[str, Any] = {
+        "message": f"bad token eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIx {'k' * 40}",
+        "password_salt": "salt-and-pepper",
+        "request": {"authorization": SECRET},
+    }
+    kind = {} if status != 200 else {"content-type": "text/plain"}
+    text = str(await rig.error(Answer(status, body, kind)))
+    for secret in (SECRET, "salt-and-pepper", "eyJ", "kkk"):
+        assert secret not in text
+    assert "\n" not in text
+
+
+async def test_a_huge_answer_is_not_swallowed(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A system that never stops sending does not fill the memory."""
+    monkeypatch.setattr("service.upstream.LARGEST_ANSWER", 1000)
+    error = await rig.error(Answer(200, b"x" * 5000, {"content-type": "application/json"}))
+    assert "more than 1000 bytes" in str(error)
