@@ -28,6 +28,11 @@ class EmbeddedPostgres:
     def url(self) -> str:
         return str(self._server.get_uri())
 
+    @property
+    def pid(self) -> int:
+        """The process id of the postmaster."""
+        return int(self._server.get_pid())
+
     def revive(self) -> None:
         """Start the server again if it is not running; costs nothing if it is."""
         if not self.is_running():
@@ -57,12 +62,16 @@ class EmbeddedValkey:
     def revive(self) -> None:
         """Start the server again on its port if it is not running; costs nothing if it is."""
         if not self.is_running():
-            self._server.stop()
+            self._server.terminate()
             self._server = ValkeyServer(port=self._port, data_dir=self._folder, save="")
             self._server.start()
 
     def is_running(self) -> bool:
         return bool(self._server.is_running())
+
+    def kill(self) -> None:
+        """Kill -9, as a test of those who depend on it."""
+        self._server.terminate()
 
     def stop(self) -> None:
         self._server.stop()

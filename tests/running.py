@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import asyncpg
 import httpx
+import psutil
 
 from service.embedded import EmbeddedPostgres, EmbeddedValkey
 
@@ -61,8 +61,10 @@ class Taskbell:
         self.processes[name].terminate()
         return self.processes[name].wait(PATIENCE)
 
-    def kill_valkey(self) -> None:
-        os.kill(self.valkey.pid, signal.SIGKILL)
+    @property
+    def valkey_process(self) -> psutil.Process:
+        children = psutil.Process().children()
+        return next(child for child in children if "valkey" in child.name())
 
     async def ready(self) -> None:
         """Wait until the web process says that nothing is missing."""

@@ -6,7 +6,8 @@ answers 204 to anything and notes when which body came.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import cast
 
 
 class Connection(asyncio.Protocol):
@@ -18,8 +19,8 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's transports are Transports without saying so.
+        self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
@@ -91,15 +92,22 @@ async def flood(port: int, requests: Iterable[bytes], connections: int) -> list[
 
 
 async def at_rate(
-    requests: Iterable[Callable[[], bytes]], per_second: float, send: Callable[[bytes], Awaitable[int]]
+    port: int, make: Callable[[int], bytes], per_second: float, count: int
 ) -> list[int]:
-    """Send requests at a steady rate, whatever the answers take."""
+    """Send `count` requests at a steady rate over a few connections, whatever the answers take."""
+    free: asyncio.Queue[Connection] = asyncio.Queue()
+    for _ in range(16):
+        free.put_nowait(await connect(port))
+
+    async def send(number: int) -> int:
+        connection = await free.get()
+        try:
+            return await connection.send(make(number))
+        finally:
+            free.put_nowait(connection)
+
     started, sending = time.perf_counter(), []
-    for number, make in enumerate(requests):
+    for number in range(count):
         await asyncio.sleep(max(0.0, started + number / per_second - time.perf_counter()))
-        sending.append(asyncio.create_task(_send(send, make())))
-    return await asyncio.gather(*sending)
-
-
-async def _send(send: Callable[[bytes], Awaitable[int]], one: bytes) -> int:
-    return await send(one)
+        sending.append(asyncio.create_task(send(number)))
+    return list(await asyncio.gather(*sending))

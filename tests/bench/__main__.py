@@ -1,0 +1,45 @@
+"""`make bench`: one table. Ratios within one run mean something; absolute figures drift."""
+
+import asyncio
+import logging
+import sys
+import tempfile
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from tests.bench import figures, nodered, scan
+from tests.bench.figures import Figure
+
+MEASUREMENTS = {
+    "accept": figures.accept,
+    "throughput": figures.throughput,
+    "latency": figures.latency,
+    "scan": scan.scan,
+    "idle": figures.idle,
+    "nodered": nodered.throughput,
+}
+
+
+def main() -> None:
+    """Measure what is named on the command line, or everything."""
+    logging.disable(logging.INFO)
+    chosen = sys.argv[1:] or list(MEASUREMENTS)
+    lines: list[Figure] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for name in chosen:
+            lines += asyncio.run(MEASUREMENTS[name](Path(folder) / name))
+    show(lines)
+    sys.exit(any(line.holds is False for line in lines))
+
+
+def show(lines: list[Figure]) -> None:
+    table = Table("", "measured", "wanted", "", box=None)
+    for line in lines:
+        mark = {None: "", True: "holds", False: "does NOT hold"}[line.holds]
+        table.add_row(line.name, line.value, line.wanted, mark)
+    Console(width=100).print(table)
+
+
+main()

@@ -1,0 +1,197 @@
+"""What the benchmark measures, each on real processes with fsync on."""
+
+import asyncio
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import psutil
+
+from tests.bench import wire, work
+from tests.running import PATIENCE, Taskbell, free_port, taskbell
+
+CONNECTIONS = 64
+ACCEPTED = 6000
+EVENTS = 15000
+STEADY = 100.0  # events a second
+STEADY_SECONDS = 15
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One line of the table; `holds` is None where nothing was promised."""
+
+    name: str
+    value: str
+    wanted: str = ""
+    holds: bool | None = None
+
+
+@contextmanager
+def process(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A program of ours in a process of its own, for as long as it is needed."""
+    running = subprocess.Popen([sys.executable, "-m", *arguments])
+    try:
+        yield running
+    finally:
+        running.terminate()
+        running.wait()
+
+
+@asynccontextmanager
+async def system(folder: Path, *processes: str) -> AsyncIterator[tuple[Taskbell, int]]:
+    """A Taskbell whose one rule calls a receiver, and that receiver's port."""
+    folder.mkdir()
+    port = free_port()
+    with process("tests.bench.receiver", str(port)):
+        await listening(port)
+        async with taskbell(folder, work.configuration(port), *processes) as running:
+            yield running, port
+
+
+async def listening(port: int) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            try:
+                (await wire.connect(port)).close()
+            except OSError:
+                await asyncio.sleep(0.05)
+            else:
+                return
+
+
+async def accept(folder: Path) -> list[Figure]:
+    """Durable accepts against a bare 202, in turn, on the same server and under the same load."""
+    bare_port = free_port()
+    async with system(folder, "web") as (running, _):
+        with process("tests.bench.bare", str(bare_port)):
+            await listening(bare_port)
+            rounds = []
+            for number in range(4):
+                bare = await _accepts(bare_port, number)
+                durable = await _accepts(running.port, number)
+                rounds.append((bare, durable))
+    ratios = [durable / bare for bare, durable in rounds[1:]]
+    ratio = statistics.median(ratios)
+    durable = statistics.median(durable for _, durable in rounds[1:])
+    return [
+        Figure("durable accepts a second, fsync on", f"{durable:,.0f}"),
+        Figure("  as a ratio to a bare Starlette 202", f"{ratio:.2f}", "≥ 0.40", ratio >= 0.40),
+    ]
+
+
+async def _accepts(port: int, number: int) -> float:
+    first = number * ACCEPTED
+    requests = [work.webhook(first + one, f"task {first + one}") for one in range(ACCEPTED)]
+    started = time.perf_counter()
+    statuses = await wire.flood(port, requests, CONNECTIONS)
+    elapsed = time.perf_counter() - started
+    if set(statuses) != {202}:
+        raise RuntimeError(f"not everything was accepted: {set(statuses)}")
+    return ACCEPTED / elapsed
+
+
+async def throughput(folder: Path) -> list[Figure]:
+    """From the first webhook sent to the last notification received, nothing lost or doubled."""
+    async with system(folder) as (running, receiver):
+        await warm(running, receiver)
+        requests = [work.webhook(1_000_000 + one, f"task {one}") for one in range(EVENTS)]
+        before = (await stats(receiver))["count"]
+        started = time.time()
+        await wire.flood(running.port, requests, CONNECTIONS)
+        accepted = time.time() - started
+        last = await received(receiver, before + EVENTS)
+        memory = _memory(running)
+    rate = EVENTS / (last - started)
+    return [
+        Figure("events a second, webhook to receiver", f"{rate:,.0f}", "≥ 2,500", rate >= 2500),
+        Figure(f"  {EVENTS:,} events accepted within", f"{accepted:.1f} s"),
+        *(Figure(f"memory of {name} after it", f"{size:.0f} MB") for name, size in memory.items()),
+    ]
+
+
+async def latency(folder: Path) -> list[Figure]:
+    """From a webhook being sent to its notification being received, at a steady rate."""
+    async with system(folder) as (running, receiver):
+        await warm(running, receiver)
+        count = int(STEADY * STEADY_SECONDS)
+        before = await stats(receiver)
+        await wire.at_rate(
+            running.port,
+            lambda number: work.webhook(2_000_000 + number, f"{time.time():.6f}"),
+            STEADY,
+            count,
+        )
+        await received(receiver, before["count"] + count)
+        delays = sorted((await stats(receiver))["delays"])
+    p50, p99 = delays[len(delays) // 2] * 1000, delays[int(len(delays) * 0.99)] * 1000
+    return [
+        Figure(f"p50 at {STEADY:.0f} events a second", f"{p50:.1f} ms", "≤ 20 ms", p50 <= 20),
+        Figure(f"p99 at {STEADY:.0f} events a second", f"{p99:.1f} ms", "≤ 60 ms", p99 <= 60),
+    ]
+
+
+async def idle(folder: Path) -> list[Figure]:
+    """What all processes together take when nothing happens."""
+    async with system(folder) as (running, receiver):
+        await warm(running, receiver)
+        await asyncio.sleep(3)
+        before, started = _cpu(running), time.perf_counter()
+        await asyncio.sleep(10)
+        share = (_cpu(running) - before) / (time.perf_counter() - started) * 100
+    return [Figure("idle CPU of all processes, of a core", f"{share:.1f} %", "< 5 %", share < 5)]
+
+
+async def warm(running: Taskbell, receiver: int) -> None:
+    """Wait for the silent first sync, then send a few events through."""
+    async with asyncio.timeout(PATIENCE):
+        while not await running.query("SELECT FROM accounts WHERE baseline_at IS NOT NULL"):
+            await asyncio.sleep(0.1)
+    before = (await stats(receiver))["count"]
+    await wire.flood(running.port, [work.webhook(one, "warm up") for one in range(200)], 8)
+    await received(receiver, before + 200)
+
+
+async def stats(receiver: int) -> dict[str, float]:
+    async with httpx.AsyncClient() as client:
+        answer: dict[str, float] = (await client.get(f"http://127.0.0.1:{receiver}/stats")).json()
+        return answer
+
+
+async def received(receiver: int, count: int) -> float:
+    """Wait for so many notifications; when the last one came. Fails if one is lost or doubled."""
+    async with asyncio.timeout(PATIENCE * 4):
+        while (told := await stats(receiver))["count"] < count:
+            await asyncio.sleep(0.2)
+    if not told["count"] == told["distinct"] == count:
+        raise RuntimeError(f"wanted {count} different notifications, got {told}")
+    return told["last"]
+
+
+def _programs(running: Taskbell) -> dict[str, list[psutil.Process]]:
+    postmaster = psutil.Process(running.postgres.pid)
+    return {
+        "web": [psutil.Process(running.processes["web"].pid)],
+        "worker": [psutil.Process(running.processes["worker"].pid)],
+        "PostgreSQL": [postmaster, *postmaster.children(recursive=True)],
+        "Valkey": [running.valkey_process],
+    }
+
+
+def _memory(running: Taskbell) -> dict[str, float]:
+    """Private and shared memory as the kernel apportions it (PSS), in MB."""
+    return {
+        name: sum(one.memory_full_info().pss for one in processes) / 1e6
+        for name, processes in _programs(running).items()
+    }
+
+
+def _cpu(running: Taskbell) -> float:
+    times = [one.cpu_times() for group in _programs(running).values() for one in group]
+    return sum(one.user + one.system for one in times)

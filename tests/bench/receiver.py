@@ -1,0 +1,89 @@
+"""`python -m tests.bench.receiver PORT`: takes webhooks as fast as they come and notes when.
+
+`GET /stats` tells how many came, how many different ones, when the last came and, where a task's
+title is the time it was made at, how long each took. Any other GET is an empty list of tasks, so
+that it can stand in for a system that has nothing to say.
+"""
+
+import asyncio
+import re
+import sys
+import time
+from typing import cast
+
+import orjson
+import uvloop
+
+_ID = re.compile(rb"webhook-id: ([^\r]+)", re.IGNORECASE)
+_TITLE = re.compile(rb'"title":"(\d+\.\d+)"')
+
+
+class Stats:
+    def __init__(self) -> None:
+        self.count = 0
+        self.seen: set[bytes] = set()
+        self.last = 0.0
+        self.delays: list[float] = []
+
+    def note(self, request: bytes) -> None:
+        self.last = time.time()
+        self.count += 1
+        if (key := _ID.search(request)) is not None:
+            self.seen.add(key[1])
+        if (made := _TITLE.search(request)) is not None:
+            self.delays.append(self.last - float(made[1]))
+
+    def to_json(self) -> bytes:
+        told = {
+            "count": self.count,
+            "distinct": len(self.seen),
+            "last": self.last,
+            "delays": self.delays,
+        }
+        return orjson.dumps(told)
+
+
+class Receiver(asyncio.Protocol):
+    def __init__(self, stats: Stats) -> None:
+        self._stats = stats
+        self._buffer = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # uvloop's transports are Transports without saying so.
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        while (end := self._whole()) is not None:
+            one, self._buffer = self._buffer[:end], self._buffer[end:]
+            self._transport.write(self._answer(one))
+
+    def _whole(self) -> int | None:
+        head = self._buffer.find(b"\r\n\r\n")
+        if head < 0:
+            return None
+        length = re.search(rb"content-length: (\d+)", self._buffer[:head], re.IGNORECASE)
+        end = head + 4 + (int(length[1]) if length else 0)
+        return end if len(self._buffer) >= end else None
+
+    def _answer(self, request: bytes) -> bytes:
+        if request.startswith(b"POST"):
+            self._stats.note(request)
+            return b"HTTP/1.1 204 No Content\r\n\r\n"
+        body = self._stats.to_json() if request.startswith(b"GET /stats") else b'{"data":[]}'
+        return (
+            b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+            % len(body)
+        ) + body
+
+
+async def serve(port: int) -> None:
+    stats = Stats()
+    server = await asyncio.get_running_loop().create_server(
+        lambda: Receiver(stats), "127.0.0.1", port
+    )
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    uvloop.run(serve(int(sys.argv[1])))

@@ -1,0 +1,72 @@
+"""The work that is measured: a Plannr account that pushes whole tasks, one rule, one webhook."""
+
+import hashlib
+import hmac
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from tests.bench.wire import request
+
+SECRET = "bench-secret"
+PATH = "/hooks/london"
+
+
+def configuration(receiver: int) -> str:
+    return f"""
+version: 1
+network: {{ allow: ["127.0.0.0/8"] }}
+accounts:
+  london:
+    system: plannr
+    base_url: "http://127.0.0.1:{receiver}"
+    token: none
+    account_uuid: 00000000-0000-0000-0000-000000000001
+    timezone: Europe/London
+    poll: 60s
+    webhook: {{ verify: plannr, secret: {SECRET} }}
+channels:
+  receiver: {{ kind: webhook, url: "http://127.0.0.1:{receiver}/in", secret: whsec_c2VjcmV0 }}
+rules:
+- id: tell
+  when: task.created
+  if: task.type == "case"
+  then: [{{ notify: receiver, text: "{{{{ task.title }}}} is for {{{{ task.assignee.name }}}}" }}]
+"""
+
+
+def task(number: int, title: str) -> dict[str, Any]:
+    """One task in Plannr's own JSON, about as large as the vendor's sample."""
+    now = datetime.now(UTC).isoformat()
+    person = {"uuid": str(UUID(int=7)), "name": "Bo Miller", "email": "bo@example.test"}
+    return {
+        "name": title,
+        "uuid": str(UUID(int=number)),
+        "author": person,
+        "due_at": "2031-01-01 09:00:00",
+        "status": {
+            "name": "Incomplete",
+            "uuid": str(UUID(int=1)),
+            "is_archived": False,
+            "is_not_started": False,
+            "is_type_completed": False,
+        },
+        "position": 1,
+        "priority": "high",
+        "taskable": {"uuid": str(UUID(int=9)), "name": "Pension transfer"},
+        "created_at": now,
+        "updated_at": now,
+        "assigned_to": person,
+        "completed_at": None,
+        "custom_fields": [{"name": "Drink", "reference": "drink", "value": "Tea"}],
+        "taskable_type": "case",
+    }
+
+
+def webhook(number: int, title: str) -> bytes:
+    """A signed request that says that this task was made."""
+    body = orjson.dumps(task(number, title))
+    signature = hmac.new(SECRET.encode(), body, hashlib.sha256).hexdigest()
+    return request(PATH, body, X_Signature=signature)

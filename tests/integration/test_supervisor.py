@@ -1,0 +1,83 @@
+"""The supervisor keeps things running, and ends them in good order."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from service.embedded import EmbeddedPostgres, EmbeddedValkey
+from service.supervisor import Program, Supervisor, read_procfile
+
+# Notes each start; dies at once until it has been started twice, then waits to be told to stop.
+_SHORT_LIVED = """
+import pathlib, signal, sys, time
+notes = pathlib.Path(sys.argv[1])
+with notes.open("a") as file: file.write("started\\n")
+if notes.read_text().count("started") < 2: sys.exit(3)
+def stop(*_):
+    with notes.open("a") as file: file.write("stopped\\n")
+    sys.exit(0)
+signal.signal(signal.SIGTERM, stop)
+time.sleep(60)
+"""
+
+
+@asynccontextmanager
+async def running(supervisor: Supervisor) -> AsyncIterator[None]:
+    task = asyncio.create_task(supervisor.run())
+    try:
+        yield
+    finally:
+        supervisor.stop()
+        await task
+
+
+async def eventually(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(15):
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
+async def test_what_dies_is_started_again_and_all_is_stopped_in_the_end(tmp_path: Path) -> None:
+    """A process that dies comes back; at the end it is asked to stop, and may finish."""
+    notes = tmp_path / "notes"
+    notes.touch()
+    program = Program("short", (sys.executable, "-c", _SHORT_LIVED, str(notes)))
+    async with running(Supervisor([program], os.environ)):
+        await eventually(lambda: notes.read_text().count("started") == 2)
+        await asyncio.sleep(0.2)  # until the second one listens for its signal
+    assert notes.read_text().split() == ["started", "started", "stopped"]
+
+
+async def test_an_embedded_server_that_is_killed_comes_back_at_its_address(tmp_path: Path) -> None:
+    """Valkey dies: the supervisor starts it again where everybody looks for it."""
+    with EmbeddedValkey(tmp_path) as valkey:
+        url = valkey.url
+        async with running(Supervisor([], os.environ, [valkey])):
+            valkey.kill()
+            await eventually(valkey.is_running)
+        assert valkey.url == url
+
+
+async def test_postgres_killed_comes_back_with_its_data(tmp_path: Path) -> None:
+    """The postmaster is killed: the supervisor starts it again on the same files."""
+    postgres = EmbeddedPostgres(tmp_path / "data")
+    try:
+        async with running(Supervisor([], os.environ, [postgres])):
+            os.kill(postgres.pid, 9)
+            await eventually(lambda: not postgres.is_running())
+            await eventually(postgres.is_running)
+    finally:
+        postgres.stop()
+
+
+def test_a_procfile_names_programs(tmp_path: Path) -> None:
+    """Each line is a name and a command; python is the interpreter that reads it."""
+    path = tmp_path / "Procfile"
+    path.write_text("web: python -m service web\n\nother: echo 'two words'\n")
+    assert read_procfile(path) == [
+        Program("web", (sys.executable, "-m", "service", "web")),
+        Program("other", ("echo", "two words")),
+    ]
