@@ -1,9 +1,9 @@
 """The emulated systems as one application, and a server for it."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from operator import itemgetter
 
 import orjson
@@ -13,6 +13,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
 
 from service.clock import Clock
 from service.sandbox.control import board
@@ -62,28 +64,30 @@ async def running(sandbox: Sandbox, port: int = 0, smtp_port: int = 0) -> AsyncI
 
     A port of 0 is left to the system: the one for mail is then `sandbox.inbox.smtp_port`.
     """
-    listener = socket.create_server(("127.0.0.1", port))
-    # asyncio sets this only on sockets it made itself; without it each answer waits 40 ms.
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     await sandbox.inbox.listen(smtp_port)
     config = uvicorn.Config(
-        sandbox.app,
-        lifespan="off",
-        log_config=None,
-        log_level="critical",
-        date_header=False,
-        server_header=False,
-        timeout_graceful_shutdown=1,
+        sandbox.app, log_config=None, access_log=False, date_header=False, server_header=False
     )
-    server = uvicorn.Server(config)
-    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    config.load()
+    state = ServerState()
+    protocol = partial(HttpToolsProtocol, config, state, {})
+    server = await asyncio.get_running_loop().create_server(protocol, "127.0.0.1", port)
     try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     finally:
-        server.should_exit = True
-        await serving
+        server.close()
+        await _hang_up(state)
         await sandbox.pusher.close()
         sandbox.inbox.close()
+
+
+async def _hang_up(state: ServerState) -> None:
+    """End what is under way at once; uvicorn's own server would wait for it."""
+    for connection in list(state.connections):
+        connection.shutdown()
+    for answer in list(state.tasks):
+        answer.cancel()
+    await asyncio.gather(*state.tasks, return_exceptions=True)
 
 
 def _behind_door(system: System, more: Sequence[Route] = ()) -> Door:

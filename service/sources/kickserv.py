@@ -151,8 +151,9 @@ class Kickserv(Source):
                 "per_page": self.account.per_page,
             }
             rows = reading.rows(await self._call("GET", "tasks.json", params=asked))
-            # A second page like the first: the system takes no notice of `page`, that was all.
-            if not rows or rows == only:
+            # A second page like the first, and not as long as asked: the system takes no notice
+            # of `page`, and that was all.
+            if not rows or (rows == only and len(rows) != self.account.per_page):
                 return
             yield Page([self.trim(row) for row in reading.fresh(rows)], requested_at)
             only = rows if number == 1 else None

@@ -1,0 +1,70 @@
+"""For each system its sample documents and its sandbox: what the contract suite needs.
+
+A new system brings tests/payloads/{system}/ with account.json, task.json, task.expected.json
+and bodies.json, and a sandbox of the same name; nothing here has to be edited.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+
+from service.clock import Clock, VirtualClock
+from service.http import open_client
+from service.sandbox.app import Sandbox, running
+from service.sandbox.system import TaskSystem
+from service.sources import Raw, Source, systems
+from tests.receivers import LOOPBACK
+
+PAYLOADS = Path(__file__).parent.parent / "payloads"
+
+
+@dataclass(frozen=True, slots=True)
+class Rig:
+    """A source, and the emulated system at its other end."""
+
+    source: Source
+    system: TaskSystem
+    sandbox: Sandbox
+    clock: VirtualClock
+
+    async def listed(self) -> list[Raw]:
+        """Everything that a scan brings, in its order."""
+        return [raw async for page in self.source.scan() for raw in page.raws]
+
+    def id_of(self, raw: Raw) -> str:
+        found = self.source.identify(raw)
+        assert found is not None
+        return found
+
+    def make(self, count: int) -> list[str]:
+        """That many tasks in the system; their ids."""
+        return [self.id_of(self.system.make(name=f"Task {n}")) for n in range(count)]
+
+
+def sample(system: str, name: str) -> Any:
+    """One of a system's sample documents."""
+    return orjson.loads((PAYLOADS / system / f"{name}.json").read_bytes())
+
+
+def connect(
+    system: str, clock: Clock, client: httpx.AsyncClient, url: str, **options: Any
+) -> Source:
+    """A source with the options of its account.json, changed by `options`."""
+    kind = systems()[system]
+    given = {**sample(system, "account"), "per_minute": 1_000_000, **options}
+    account = kind.options.model_validate({**given, "system": system, "base_url": url})
+    return kind.connect(account, client, clock)
+
+
+@asynccontextmanager
+async def rigged(system: str, clock: VirtualClock, **options: Any) -> AsyncIterator[Rig]:
+    """A source connected to a sandbox that runs while the context is open."""
+    sandbox = Sandbox(clock)
+    async with running(sandbox) as url, open_client(LOOPBACK, timeout=0.5) as client:
+        source = connect(system, clock, client, f"{url}/{system}", **options)
+        yield Rig(source, sandbox.systems[system], sandbox, clock)
