@@ -103,7 +103,7 @@ class Kickserv(Source):
         return kept
 
     def identify(self, raw: Raw) -> str | None:
-        return identifier(raw.get("id"))
+        return identifier(raw.get("id", raw.get("uuid")))
 
     def is_whole(self, raw: Raw) -> bool:
         return all(

@@ -1,0 +1,165 @@
+"""What is particular to Kickserv."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from service.clock import VirtualClock
+from service.errors import SourceRejected
+from service.model import Task
+from service.sandbox.kickserv import PLANTED
+from tests.contract.source_rig import Rig, rigged, sample
+
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+async def rig(clock: VirtualClock) -> AsyncIterator[Rig]:
+    """A window of two days back and three days ahead, in New York."""
+    async with rigged("kickserv", clock, days_back=2, days_ahead=3) as ready:
+        yield ready
+
+
+def parsed(rig: Rig, **fields: Any) -> Task:
+    return rig.source.parse({**sample("kickserv", "task"), **fields})
+
+
+async def test_the_window_holds_its_last_day(rig: Rig) -> None:
+    """`to` leaves out the day it names, so the day after the last is asked for."""
+    starts = {days: rig.clock.now() + days * DAY for days in range(-4, 6)}
+    made = {days: rig.id_of(rig.system.make(scheduled_at=at)) for days, at in starts.items()}
+    listed = {rig.id_of(raw) for raw in await rig.listed()}
+    assert listed == {made[days] for days in (-2, -1, 0, 1, 2, 3)}
+
+
+async def test_days_are_those_of_the_account(rig: Rig) -> None:
+    """At 03:00 in UTC it is still the evening before in New York."""
+    rig.clock.set(datetime(2026, 3, 7, 3, 0, tzinfo=UTC))
+    await rig.listed()
+    rig.system.make(scheduled_at=datetime(2026, 3, 10, 3, 30, tzinfo=UTC))
+    rig.system.make(scheduled_at=datetime(2026, 3, 10, 4, 30, tzinfo=UTC))
+    assert len(await rig.listed()) == 1
+
+
+async def test_a_scan_vouches_only_for_what_is_well_inside_the_window(rig: Rig) -> None:
+    """Outside, at the edge (midnight may have passed) and without a start, absence says nothing."""
+    covered = {
+        days: rig.source.covers(parsed(rig, scheduled_at=f"{rig.clock.now() + days * DAY}"))
+        for days in range(-3, 5)
+    }
+    assert [days for days, is_covered in covered.items() if is_covered] == [-1, 0, 1, 2]
+    assert not rig.source.covers(parsed(rig, scheduled_at=None))
+
+
+async def test_a_system_that_ignores_the_page_is_read_once(rig: Rig) -> None:
+    """The whole list twice is the whole list."""
+    made = rig.make(7)
+    rig.system.set_quirks(unpaged=True)
+    assert [rig.id_of(raw) for raw in await rig.listed()] == made
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "moment"),
+    [
+        ("completed_on", "2026-03-05", datetime(2026, 3, 5, 5, 0, tzinfo=UTC)),
+        ("completed_on", "2026-03-05T10:00:00-05:00", datetime(2026, 3, 5, 15, 0, tzinfo=UTC)),
+        ("completed_at", "2026-03-05T10:00:00-05:00", datetime(2026, 3, 5, 15, 0, tzinfo=UTC)),
+    ],
+)
+async def test_done_is_a_date_or_a_time_in_a_field_to_be_named(
+    clock: VirtualClock, field: str, value: str, moment: datetime
+) -> None:
+    """Which field it is stands nowhere, so it is an option."""
+    async with rigged("kickserv", clock, completed_field=field) as rig:
+        task = parsed(rig, **{field: value})
+    assert (task.done, task.completed_at) == (True, moment)
+
+
+async def test_completing_writes_that_field(clock: VirtualClock) -> None:
+    """A day for `completed_on`, a time for `completed_at`, in the account's zone."""
+    written = {"completed_on": "2026-03-06", "completed_at": "2026-03-06T07:00:00-05:00"}
+    for field, value in written.items():
+        async with rigged("kickserv", clock, completed_field=field) as rig:
+            rig.system.set_quirks(completed_field=field)
+            (task_id,) = rig.make(1)
+            await rig.source.complete_task(task_id)
+            assert rig.system.record.writes[0].body == {"task": {field: value}}
+
+
+async def test_due_is_the_end_or_else_the_start(rig: Rig) -> None:
+    """A visit without an end is late when it has not begun."""
+    start = "2026-03-05T10:00:00-05:00"
+    assert (
+        parsed(rig, scheduled_at=start, ends_at=None).due == parsed(rig, scheduled_at=start).start
+    )
+
+
+async def test_glue_may_be_missing(rig: Rig) -> None:
+    """Without job, customer, contact and employees it is still a task."""
+    rig.make(1)
+    rig.system.set_quirks(glue=False)
+    task = rig.source.parse((await rig.listed())[0])
+    assert (task.customer, task.project, task.assignee, task.assignees) == (None, None, None, ())
+
+
+async def test_a_customer_who_opted_out_is_known_by_a_field_to_be_named(
+    clock: VirtualClock,
+) -> None:
+    """Only the truth itself opts out."""
+    customer = {"id": 1, "do_not_text": True}
+    async with rigged("kickserv", clock, opted_out_field="do_not_text") as rig:
+        raw = rig.source.trim({**sample("kickserv", "task"), "customer": customer})
+        task, other = rig.source.parse(raw), parsed(rig)
+    assert task.customer is not None
+    assert other.customer is not None
+    assert (task.customer.opted_out, other.customer.opted_out) == (True, False)
+
+
+async def test_a_token_that_changes_is_no_change_of_the_task(rig: Rig) -> None:
+    """What is not kept does not count into the fingerprint either."""
+    raw = sample("kickserv", "task")
+    assert rig.source.trim(raw) == rig.source.trim(_with_token(raw, "another"))
+    assert set(PLANTED).isdisjoint(rig.source.trim(raw)["employees"][0])
+
+
+async def test_an_unknown_task_is_an_invalid_job(rig: Rig) -> None:
+    """Kickserv says 400 where others say 404; another 400 is no proof that a task is gone."""
+    assert await rig.source.fetch("1") is None
+    rig.make(1)
+    with pytest.raises(SourceRejected, match="Invalid job"):
+        await rig.source.notify("1", "details")
+
+
+async def test_notifications_say_what_is_meant(rig: Rig) -> None:
+    """No body tells the employee, a type tells the customer; nothing else goes out."""
+    (task_id,) = rig.make(1)
+    for notification in ("employee", "details", "on_the_way"):
+        await rig.source.notify(task_id, notification)
+    with pytest.raises(SourceRejected, match="no notification party"):
+        await rig.source.notify(task_id, "party")
+    told = [(one.task_id, one.notification) for one in rig.system.record.notifications]
+    assert told == [(task_id, "employee"), (task_id, "details"), (task_id, "on_the_way")]
+
+
+async def test_writes_are_wrapped_and_in_kickservs_words(rig: Rig) -> None:
+    """As the document shows it: {task: {…}}, times with the local offset."""
+    (task_id,) = rig.make(1)
+    end = datetime(2021, 3, 5, 17, 15, tzinfo=UTC)
+    await rig.source.update_task(task_id, {"description": "A new description", "end": end})
+    (write,) = rig.system.record.writes
+    assert (write.method, write.path) == ("PUT", f"/kickserv/acme/tasks/{task_id}.json")
+    assert write.body == {
+        "task": {"description": "A new description", "ends_at": "2021-03-05T12:15:00-05:00"}
+    }
+
+
+async def test_a_type_may_be_given_by_its_word(rig: Rig) -> None:
+    """The rule says "job", the system hears 77."""
+    await rig.source.create_task({"title": "Call", "type": "job", "project": "5"})
+    assert rig.system.record.writes[0].body["task"]["task_type_id"] == "77"
+
+
+def _with_token(raw: Any, token: str) -> Any:
+    return {**raw, "employees": [{**one, "remember_token": token} for one in raw["employees"]]}
