@@ -1,6 +1,7 @@
 """Everything Taskbell raises on purpose.
 
     TaskbellError
+    ├── SettingsError          the environment has faults; lists all of them
     ├── ConfigError            the configuration has faults; carries all of them
     ├── PayloadError           a webhook body that no task can be read from
     ├── SourceError            a call to a system did not give what was asked
@@ -15,12 +16,27 @@
 The text of each is for a person: what happened, where, what to do. None holds a secret.
 """
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Self
+
+from service.faults import Fault
 
 
 class TaskbellError(Exception):
     """Something went wrong that Taskbell can explain."""
+
+
+class ConfigError(TaskbellError):
+    """The configuration has faults; `faults` has every one, with its place and what to do."""
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        super().__init__("\n\n".join(str(fault) for fault in faults))
+        self.faults = tuple(faults)
+
+
+class SettingsError(TaskbellError):
+    """The environment has faults; the message lists every one."""
 
 
 class PayloadError(TaskbellError):

@@ -1,0 +1,162 @@
+"""A configuration as plain values, with the way back from each value to its line and column."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from service.errors import ConfigError
+from service.faults import Fault, Path, Problem
+from service.nodes import Node, Pair, compose
+
+MAX_VALUES = 100_000
+
+_SECRET_NAMES = frozenset({"token", "secret", "password", "api_key", "url", "webhook_url"})
+
+
+class Document:
+    """One configuration, out of one file or several.
+
+    `data` holds plain values as they were written, `secrets` those of them that must not be
+    shown, `faults` the names that are given twice.
+    """
+
+    def __init__(self, texts: Sequence[tuple[str, str]]) -> None:
+        """Read (name, text) of every file; raises ConfigError with the faults of all."""
+        self._lines = {file: text.splitlines() for file, text in texts}
+        self._places: dict[Path, Node] = {}
+        self._keys: dict[Path, Node] = {}
+        self._count = 0
+        self._twice: list[tuple[Node, Problem]] = []
+        self.secrets: set[str] = set()
+        self.data = self._mapping(_merged(_roots(texts)), ())
+        self.faults = [self._at(node, problem) for node, problem in self._twice]
+
+    def fault(self, problem: Problem) -> Fault:
+        """The problem with its place: of the value, or of the nearest name around it."""
+        path = problem.path
+        while path and path not in self._places:
+            path = path[:-1]
+        if problem.at_key or path != problem.path:
+            node = self._keys.get(path) or self._places.get(path)
+        else:
+            node = self._places.get(path)
+        if node is None:
+            node = Node(next(iter(self._lines), ""), 0, 0, 0, 0)
+        return self._at(node, problem)
+
+    def _at(self, node: Node, problem: Problem) -> Fault:
+        lines = self._lines.get(node.file, [])
+        line, column = _within(node, problem.offset, lines)
+        source = lines[line] if line < len(lines) else ""
+        return Fault(
+            node.file,
+            line + 1,
+            column + 1,
+            problem.message,
+            source,
+            problem.hint,
+            problem.severity,
+        )
+
+    def _value(self, node: Node, path: Path) -> Any:
+        self._count += 1
+        if self._count > MAX_VALUES:
+            message = f"the file unfolds to more than {MAX_VALUES} values"
+            hint = "do aliases (*name) repeat each other?"
+            raise ConfigError([self._at(node, Problem(path, message, hint))])
+        self._places[path] = node
+        if node.pairs is not None:
+            return self._mapping(node.pairs, path)
+        if node.items is not None:
+            return [self._value(item, (*path, i)) for i, item in enumerate(node.items)]
+        return node.scalar
+
+    def _mapping(self, pairs: Iterable[Pair], path: Path) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for key, value in pairs:
+            name, inner = key.scalar, (*path, key.scalar)
+            if name in found:
+                first = self._keys[inner]
+                message = f"{name} is here twice; the first is in {first.file}:{first.line + 1}"
+                self._twice.append((key, Problem(inner, message)))
+                continue
+            self._keys[inner] = key
+            found[name] = self._value(value, inner)
+            if name in _SECRET_NAMES:
+                self._veil(value)
+        return found
+
+    def _veil(self, node: Node) -> None:
+        """Remember a secret that stands in the file, and keep it out of the lines shown."""
+        for inner in node.items or [value for _, value in node.pairs or ()]:
+            self._veil(inner)
+        if node.scalar is None or "${" in str(node.scalar):
+            return
+        self.secrets.add(str(node.scalar))
+        lines = self._lines[node.file]
+        for number in range(node.line, min(node.end_line + 1, len(lines))):
+            start = node.column if number == node.line else 0
+            end = node.end_column if number == node.end_line else len(lines[number])
+            lines[number] = f"{lines[number][:start]}{'*' * (end - start)}{lines[number][end:]}"
+
+
+def _roots(texts: Sequence[tuple[str, str]]) -> list[Node]:
+    roots: list[Node] = []
+    faults: list[Fault] = []
+    for file, text in texts:
+        try:
+            root = compose(file, text)
+        except ConfigError as error:
+            faults += error.faults
+            continue
+        if root is None or root == replace(root, scalar=None, items=None, pairs=None):
+            continue
+        if root.pairs is None:
+            message = "a configuration begins with names such as accounts:, channels:, rules:"
+            faults.append(Fault(file, root.line + 1, root.column + 1, message))
+            continue
+        roots.append(root)
+    if faults:
+        raise ConfigError(faults)
+    return roots
+
+
+def _merged(roots: Iterable[Node]) -> list[Pair]:
+    """The files' top levels as one: names of accounts and channels beside, rules behind another."""
+    pairs: list[Pair] = []
+    for root in roots:
+        earlier = {key.scalar: position for position, (key, _) in enumerate(pairs)}
+        for key, value in root.pairs or ():
+            position = earlier.get(key.scalar)
+            joined = None if position is None else _joined(pairs[position][1], value)
+            if position is None or joined is None:
+                pairs.append((key, value))
+            else:
+                pairs[position] = (pairs[position][0], joined)
+    return pairs
+
+
+def _joined(one: Node, other: Node) -> Node | None:
+    if one.pairs is not None and other.pairs is not None:
+        return replace(one, pairs=one.pairs + other.pairs)
+    if one.items is not None and other.items is not None:
+        return replace(one, items=one.items + other.items)
+    same = one.scalar is not None and one.scalar == other.scalar
+    return one if same else None
+
+
+def _within(node: Node, offset: int | None, lines: Sequence[str]) -> tuple[int, int]:
+    """Where the character of a text stands; the text's beginning where that cannot be told."""
+    if not offset or not isinstance(node.scalar, str):
+        return node.line, node.column
+    before = node.scalar[:offset]
+    if node.style == "|":
+        line = node.line + 1 + before.count("\n")
+        wanted = before[before.rfind("\n") + 1 :]
+        column = len(lines[line]) - len(lines[line].lstrip()) if line < len(lines) else 0
+    else:
+        line, wanted = node.line, before
+        column = node.column + (1 if node.style else 0)
+    if line < len(lines) and lines[line][column:].startswith(wanted):
+        return line, column + len(wanted)
+    return node.line, node.column

@@ -1,0 +1,93 @@
+"""Lengths of time as people write them: `60s`, `2m`, `1 day`, `2 business hours`."""
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator
+
+from service.faults import refused
+
+_WRITTEN = re.compile(r"(\d{1,6})\s*(business\s+)?([a-z]+)", re.IGNORECASE)
+_UNITS = {
+    "second": timedelta(seconds=1),
+    "minute": timedelta(minutes=1),
+    "hour": timedelta(hours=1),
+    "day": timedelta(days=1),
+    "week": timedelta(weeks=1),
+}
+_NAMES = {
+    **{unit: unit for unit in _UNITS},
+    **{f"{unit}s": unit for unit in _UNITS},
+    "s": "second",
+    "sec": "second",
+    "m": "minute",
+    "min": "minute",
+    "h": "hour",
+    "d": "day",
+    "w": "week",
+}
+_LONGEST = timedelta(days=3660)
+
+
+@dataclass(frozen=True, slots=True)
+class Duration:
+    """A length of time, of which the business kinds depend on when a place is open.
+
+    Exactly one of `plain`, `business_hours` and `business_days` is more than nothing, unless
+    the length is zero.
+    """
+
+    text: str
+    plain: timedelta = timedelta(0)
+    business_hours: int = 0
+    business_days: int = 0
+
+    @property
+    def is_business(self) -> bool:
+        return bool(self.business_hours or self.business_days)
+
+
+def parse_duration(value: Any) -> Duration:
+    """Read a length of time; raises ValueError saying what is wrong with it."""
+    if isinstance(value, Duration):
+        return value
+    if not isinstance(value, str):
+        raise _refusal(f"{value} has no unit" if _is_number(value) else "this is no length of time")
+    written = _WRITTEN.fullmatch(value.strip())
+    unit = _NAMES.get(written[3].lower()) if written else None
+    if written is None or unit is None:
+        raise _refusal(f'"{value[:40]}" is no length of time')
+    amount = int(written[1])
+    if _UNITS[unit] * amount > _LONGEST:
+        raise _refusal(f"{value} is longer than ten years")
+    if not written[2]:
+        return Duration(value, plain=_UNITS[unit] * amount)
+    if unit == "hour":
+        return Duration(value, business_hours=amount)
+    if unit == "day":
+        return Duration(value, business_days=amount)
+    raise _refusal(f"there are business hours and business days, but no business {unit}s")
+
+
+def parse_length(value: Any) -> timedelta:
+    """Read a length of time that is the same whenever it begins; raises ValueError."""
+    if isinstance(value, timedelta):
+        return value
+    duration = parse_duration(value)
+    if duration.is_business:
+        raise _refusal(f"{duration.text} depends on opening hours, which do not count here")
+    return duration.plain
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _refusal(message: str) -> ValueError:
+    return refused(message, "write it like 30m, 2h, 1 day or 2 business hours")
+
+
+AnyDuration = Annotated[Duration, BeforeValidator(parse_duration)]
+Length = Annotated[timedelta, BeforeValidator(parse_length)]

@@ -1,0 +1,82 @@
+"""What is wrong with a file, told so that the person who wrote it can put it right."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from enum import StrEnum
+from typing import TypeAlias
+
+from pydantic_core import PydanticCustomError
+
+Path: TypeAlias = tuple[str | int, ...]
+
+_FEW = 12
+
+
+class Severity(StrEnum):
+    """An error keeps the file from being used; a warning does not."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something wrong with a value, whose place is still the way to it through the document.
+
+    `offset` counts characters into a text. With `at_key` the name is meant, not the value.
+    """
+
+    path: Path
+    message: str
+    hint: str | None = None
+    offset: int | None = None
+    at_key: bool = False
+    severity: Severity = Severity.ERROR
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something wrong with a line of a file. `line` and `column` count from 1."""
+
+    file: str
+    line: int
+    column: int
+    message: str
+    source_line: str = ""
+    hint: str | None = None
+    severity: Severity = Severity.ERROR
+
+    def __str__(self) -> str:
+        """`file:line:column: message`, the line, a caret under the place, and the suggestion."""
+        prefix = "warning: " if self.severity is Severity.WARNING else ""
+        lines = [f"{self.file}:{self.line}:{self.column}: {prefix}{self.message}"]
+        if self.source_line:
+            margin = self.source_line[: self.column - 1]
+            blank = "".join("\t" if letter == "\t" else " " for letter in margin)
+            lines += [f"  {self.source_line}", f"  {blank}^"]
+        if self.hint:
+            lines.append(f"  {self.hint}")
+        return "\n".join(lines)
+
+
+def refused(
+    message: str, hint: str | None = None, offset: int | None = None, inside: Path = ()
+) -> ValueError:
+    """What a validator raises to refuse a value, in words that are shown as they are.
+
+    `inside` is the way from the value to the part of it that is wrong.
+    """
+    said = {"message": message, "hint": hint, "offset": offset, "inside": inside}
+    return PydanticCustomError("refused", "{message}", said)
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str | None:
+    """A suggestion for a word that is not known; failing a likely one, the few there are."""
+    words = sorted(known)
+    close = get_close_matches(word, words, n=1)
+    if close:
+        return f"did you mean {close[0]}?"
+    if 0 < len(words) <= _FEW:
+        return f"known here: {', '.join(words)}"
+    return None

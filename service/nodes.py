@@ -1,0 +1,208 @@
+"""YAML 1.2 text into nodes that know where they stand.
+
+Reads the parser's events itself, so that depth, aliases and plain words are decided here: `on`
+is a text, a date is a text, and a file made to exhaust memory is refused before it can.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import (
+    AliasEvent,
+    DocumentStartEvent,
+    MappingEndEvent,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceEndEvent,
+    SequenceStartEvent,
+)
+
+from service.errors import ConfigError
+from service.faults import Fault
+
+MAX_BYTES = 1_000_000
+MAX_DEPTH = 40
+
+_INTEGER = re.compile(r"[-+]?[0-9]{1,18}")
+_FRACTION = re.compile(r"[-+]?(\.[0-9]{1,300}|[0-9]{1,300}(\.[0-9]{0,300})?)([eE][-+]?[0-9]{1,3})?")
+_WORDS = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
+
+Pair: TypeAlias = "tuple[Node, Node]"
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A value and its place: a scalar, a list of nodes, or pairs of nodes.
+
+    `line` and `column` count from 0. `style` is the scalar's quotation mark or block sign.
+    """
+
+    file: str
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+    scalar: Any = None
+    items: "tuple[Node, ...] | None" = None
+    pairs: "tuple[Pair, ...] | None" = None
+    style: str | None = None
+
+
+def decode(file: str, raw: bytes) -> str:
+    """The text of a file; raises ConfigError if it is too large, or no text in UTF-8."""
+    if len(raw) > MAX_BYTES:
+        raise _refusal(file, 0, 0, "the file is over 1 MB", "split it into several in one folder")
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = raw[: error.start].decode("utf-8", "replace")
+        raise _refusal(
+            file,
+            before.count("\n"),
+            len(before) - before.rfind("\n") - 1,
+            f"the byte 0x{raw[error.start]:02x} is not UTF-8",
+            "save the file with the encoding UTF-8",
+        ) from None
+    if "\0" in text:
+        before = text[: text.index("\0")]
+        column = len(before) - before.rfind("\n") - 1
+        raise _refusal(file, before.count("\n"), column, "there is a NUL character here")
+    return text
+
+
+def compose(file: str, text: str) -> Node | None:
+    """The file's one document, None if it is empty; raises ConfigError where it is not YAML."""
+    reader = YAML(typ="safe", pure=True)
+    try:
+        return _Composer(file, text, reader.parse(text)).document()
+    except MarkedYAMLError as error:
+        raise _unreadable(file, text, error) from None
+    except YAMLError as error:
+        raise _refusal(file, 0, 0, f"this is not text: {str(error).splitlines()[0]}") from None
+
+
+class _Composer:
+    """Builds nodes from the events of one file."""
+
+    def __init__(self, file: str, text: str, events: Iterator[Any]) -> None:
+        self._file = file
+        self._lines = text.splitlines()
+        self._events = events
+        self._anchors: dict[str, Node] = {}
+
+    def document(self) -> Node | None:
+        root = None
+        for event in self._events:
+            if isinstance(event, DocumentStartEvent):
+                if root is not None:
+                    raise self._fault(event, "a second document begins here", "keep only one")
+                root = self._node(next(self._events), 0)
+        return root
+
+    def _node(self, event: Any, depth: int) -> Node:
+        if depth > MAX_DEPTH:
+            raise self._fault(event, f"this is nested more than {MAX_DEPTH} deep")
+        if isinstance(event, AliasEvent):
+            if event.anchor not in self._anchors:
+                raise self._fault(event, f"*{event.anchor} refers to nothing before it")
+            return self._anchors[event.anchor]
+        self._refuse_tag(event)
+        node = self._content(event, depth)
+        if event.anchor:
+            self._anchors[event.anchor] = node
+        return node
+
+    def _content(self, event: Any, depth: int) -> Node:
+        if isinstance(event, SequenceStartEvent):
+            items = []
+            while not isinstance(inner := next(self._events), SequenceEndEvent):
+                items.append(self._node(inner, depth + 1))
+            return self._placed(event, inner, items=tuple(items))
+        if isinstance(event, MappingStartEvent):
+            pairs = []
+            while not isinstance(inner := next(self._events), MappingEndEvent):
+                key = self._key(inner)
+                pairs.append((key, self._node(next(self._events), depth + 1)))
+            return self._placed(event, inner, pairs=tuple(pairs))
+        plain = event.style is None
+        scalar = _resolve(event.value) if plain else event.value
+        return self._placed(event, event, scalar=scalar, style=event.style)
+
+    def _key(self, event: Any) -> Node:
+        if not isinstance(event, ScalarEvent):
+            raise self._fault(
+                event, "a name is expected here", "a text that begins with { must stand in quotes"
+            )
+        self._refuse_tag(event)
+        return self._placed(event, event, scalar=event.value)
+
+    def _refuse_tag(self, event: Any) -> None:
+        if event.tag is not None:
+            hint = "a text that begins with ! must stand in quotes"
+            raise self._fault(event, f"{event.tag} cannot be used here", hint)
+
+    def _placed(self, first: Any, last: Any, **content: Any) -> Node:
+        start, end = first.start_mark, last.end_mark
+        return Node(self._file, start.line, start.column, end.line, end.column, **content)
+
+    def _fault(self, event: Any, message: str, hint: str | None = None) -> ConfigError:
+        mark = event.start_mark
+        line = self._lines[mark.line] if mark.line < len(self._lines) else ""
+        return _refusal(self._file, mark.line, mark.column, message, hint, line)
+
+
+def _resolve(word: str) -> Any:
+    if word in _WORDS:
+        return _WORDS[word]
+    if _INTEGER.fullmatch(word):
+        return int(word)
+    return float(word) if _FRACTION.fullmatch(word) else word
+
+
+def _unreadable(file: str, text: str, error: MarkedYAMLError) -> ConfigError:
+    mark = error.problem_mark or error.context_mark
+    lines = text.splitlines()
+    line = min(mark.line, max(len(lines) - 1, 0))
+    source = lines[line] if lines else ""
+    if "\t" in source[: mark.column + 1]:
+        return _refusal(file, line, mark.column, "there is a tab here", "indent with spaces")
+    message, hint = _in_plain_words(str(error.problem))
+    column = mark.column if line == mark.line else len(source)
+    shown = "" if _SECRETIVE.search(source) else source
+    return _refusal(file, line, column, message, hint, shown)
+
+
+# Where the text cannot be read, nobody knows what in a line is a secret.
+_SECRETIVE = re.compile(r"token|secret|password|key|url", re.IGNORECASE)
+
+
+def _in_plain_words(problem: str) -> tuple[str, str | None]:
+    for pattern, words, hint in _YAML_WORDS:
+        if found := re.match(pattern, problem):
+            return words.format(*found.groups()), hint
+    return f"this is not YAML: {problem}", None
+
+
+_QUOTE_IT = "a text with a colon or a sign at its beginning must stand in quotes"
+_YAML_WORDS = (
+    (r"mapping values are not allowed here", "a second colon does not fit here", _QUOTE_IT),
+    (r"found character '(.)' that cannot", "a text cannot begin with {}", _QUOTE_IT),
+    (r"found unexpected end of stream", "a quotation mark is not closed", None),
+    (r"expected '?,'? or '(.)', but got", "a comma or {} is missing before this", None),
+    (r"expected <block end>, but found", "this line is not indented like the ones above", None),
+    (r"could not find expected ':'", "a colon is missing after the name", None),
+)
+
+
+def _refusal(
+    file: str, line: int, column: int, message: str, hint: str | None = None, source: str = ""
+) -> ConfigError:
+    return ConfigError([Fault(file, line + 1, column + 1, message, source, hint)])

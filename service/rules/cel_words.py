@@ -1,0 +1,133 @@
+"""What CEL says of a faulty expression, in the words of the people who write rules."""
+
+import re
+from collections.abc import Iterator
+
+from service.faults import Path, Problem, did_you_mean
+from service.rules.vocabulary import NOUNS, PACKAGE, field_names
+
+KNOWN = frozenset({*NOUNS, "now", "date", "has", "size", "duration", "timestamp"})
+
+_ERROR = re.compile(r"ERROR: <input>:(-?\d+):(-?\d+): ([^\n]*?)(?: \[[A-Z_]+\])?$", re.MULTILINE)
+_KINDS = {
+    "string": "text",
+    "int": "a number",
+    "uint": "a number",
+    "double": "a number",
+    "bool": "true or false",
+    "null_type": "nothing",
+    "timestamp": "a date",
+    "duration": "a length of time",
+}
+_NULL_HINT = "to ask whether there is a value, write has(task.…)"
+_AFTER = re.compile(r"""\s*("[^"]*"|'[^']*'|[\w.]+)\s*(?:$|&&|\|\||\))""")
+_BEFORE = re.compile(r"([\w.]+)\s*$")
+
+
+def explain(text: str, error: str, path: Path) -> list[Problem]:
+    """Every problem that CEL found with `text`; of syntax errors the first, which causes others."""
+    found = list(_ERROR.finditer(error))
+    if not found:
+        return [Problem(path, _limit(error))]
+    problems = [_problem(text, one, path) for one in found]
+    is_syntax = found[0][3].startswith("Syntax error")
+    return problems[:1] if is_syntax else problems
+
+
+def kind(name: str) -> str:
+    """A CEL type as a person would say it."""
+    if name.startswith(f"{PACKAGE}."):
+        return f"a {name.removeprefix(f'{PACKAGE}.').lower()}"
+    plain = name.removeprefix("google.protobuf.").lower()
+    if plain.startswith("list"):
+        return "a list"
+    return _KINDS.get(plain, "a group of names and values" if plain.startswith("map") else plain)
+
+
+def _problem(text: str, found: re.Match[str], path: Path) -> Problem:
+    line, column, said = int(found[1]), int(found[2]), found[3]
+    if line < 1:
+        return Problem(path, _limit(said))
+    offset = sum(len(one) + 1 for one in text.split("\n")[: line - 1]) + column - 1
+    for pattern, words in _SAYINGS:
+        if match := re.match(pattern, said):
+            message, hint = words(match, text, offset)
+            return Problem(path, message, hint, _beginning(pattern, match, text, offset))
+    return Problem(path, said[:1].lower() + said[1:], None, offset)
+
+
+def _beginning(pattern: str, match: re.Match[str], text: str, offset: int) -> int:
+    """CEL points at the dot or the bracket behind a name; a reader looks for the name."""
+    if pattern is _FIELD:
+        return offset + 1 if text[offset : offset + 1] == "." else offset
+    if pattern is _NAME:
+        root = match[1].split(".")[0]
+        return max(text.rfind(root, 0, offset + len(root)), 0)
+    return offset
+
+
+def _field(match: re.Match[str], text: str, offset: int) -> tuple[str, str | None]:
+    del text, offset
+    noun = match[2].removeprefix(f"{PACKAGE}.")
+    article = "an" if noun[0] in "AEIOU" else "a"
+    return f"{article} {noun.lower()} has no {match[1]}", did_you_mean(match[1], field_names(noun))
+
+
+def _name(match: re.Match[str], text: str, offset: int) -> tuple[str, str | None]:
+    del text, offset
+    root = match[1].split(".")[0]
+    hint = did_you_mean(root, KNOWN)
+    if hint is None or not hint.startswith("did you mean"):
+        hint = f'if it is meant as text, write "{root}"'
+    return f"{root} is not known here", hint
+
+
+def _mismatch(match: re.Match[str], text: str, offset: int) -> tuple[str, str | None]:
+    operator = match[1].strip("_@")
+    kinds = [kind(one) for one in _split(match[2])]
+    hint = _NULL_HINT if "nothing" in kinds else None
+    if len(kinds) != 2 or not operator or operator[0].isalpha():  # noqa: PLR2004
+        return f"{operator or 'this'} cannot be used with {' and '.join(kinds)}", hint
+    left, right = _BEFORE.search(text[:offset]), _AFTER.match(text[offset + len(operator) :])
+    if left and right and kinds[0] != kinds[1]:
+        return f"{left[1]} is {kinds[0]}; {right[1]} is {kinds[1]}", hint
+    return f"{kinds[0]} and {kinds[1]} cannot stand on the two sides of {operator}", hint
+
+
+def _operand(match: re.Match[str], text: str, offset: int) -> tuple[str, str | None]:
+    del text, offset
+    return f"{kind(match[1])} has nothing inside to read", None
+
+
+def _syntax(match: re.Match[str], text: str, offset: int) -> tuple[str, str | None]:
+    del match
+    rest = text[offset:].lstrip()
+    if not rest:
+        return "the expression ends too early", None
+    word = rest.split()[0]
+    hints = {"and": "write &&", "or": "write ||", "=": "write == to compare", "not": "write !"}
+    if word[0] in "\"'":
+        return "a quotation mark is not closed", None
+    return f"{word} does not fit here", hints.get(word)
+
+
+_FIELD = r"undefined field '(.+?)' not found in struct '(.+?)'"
+_NAME = r"undeclared reference to '(.+?)'"
+_SAYINGS = (
+    (_FIELD, _field),
+    (_NAME, _name),
+    (r"found no matching overload for '(.+?)' applied to '\((.*)\)'", _mismatch),
+    (r"expression of type '(.+?)' cannot be the operand", _operand),
+    (r"Syntax error", _syntax),
+)
+
+
+def _split(kinds: str) -> Iterator[str]:
+    """The parts between the commas, of which those inside brackets do not count."""
+    yield from re.split(r", (?![^(]*\))", kinds)
+
+
+def _limit(said: str) -> str:
+    if "recursion" in said:
+        return "the expression is nested too deeply"
+    return f"the expression cannot be read: {said.splitlines()[0]}"

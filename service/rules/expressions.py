@@ -1,0 +1,151 @@
+"""Expressions: CEL over a task, the task before, the event and the time; typed, and bounded.
+
+A program is compiled per time zone, because `date(…)` is a day of the account's own calendar;
+both are kept. CEL stops loops by a budget and nesting by depth.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache, lru_cache
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from cel_expr_python import cel
+from cel_expr_python.ext import ext_optional
+
+from service.faults import Path, Problem
+from service.rules.cel_words import KNOWN, explain, kind
+from service.rules.guards import proven, unguarded
+from service.rules.syntax_tree import Tree, dotted, walk
+from service.rules.vocabulary import NOUNS, PACKAGE, POOL
+
+LONGEST = 4000
+
+UTC_ZONE = ZoneInfo("UTC")
+_ONCE_TYPES = ("STRING", "TIMESTAMP", "INT", "BOOL", "DYN")
+
+
+class EvaluationError(Exception):
+    """An expression that has no value for this task, and why."""
+
+
+@cache
+def environment(zone: ZoneInfo) -> cel.Env:
+    """The names and functions that expressions know, with `date` in this zone."""
+    date = cel.Overload(
+        "date_of_timestamp",
+        cel.Type.STRING,
+        [cel.Type.TIMESTAMP],
+        is_member=False,
+        impl=lambda moment: moment.astimezone(zone).date().isoformat(),
+    )
+    variables = {name: cel.Type(f"{PACKAGE}.{noun.__name__}") for name, noun in NOUNS.items()}
+    return cel.NewEnv(
+        POOL,
+        variables={**variables, "now": cel.Type.TIMESTAMP},
+        extensions=[ext_optional.ExtOptional()],
+        functions=[cel.FunctionDecl("date", [date])],
+    )
+
+
+@lru_cache(maxsize=10_000)
+def _program(text: str, zone: ZoneInfo) -> cel.Expression:
+    return environment(zone).compile(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """An expression that was found to be sound. `nouns` are the variables it reads."""
+
+    text: str
+    nouns: frozenset[str]
+
+    @property
+    def refusal(self) -> str:
+        """What a person reads where it was not true."""
+        return f"{self.text} is not true"
+
+    def test(self, activation: cel.Activation, zone: ZoneInfo) -> bool:
+        """Whether it is true; raises EvaluationError if that cannot be said."""
+        value = self._value(activation, zone)
+        if value is True or value is False:
+            return value
+        raise EvaluationError(f"{self.text} is neither true nor false: {value}")
+
+    def key(self, activation: cel.Activation, zone: ZoneInfo) -> str:
+        """Its value as text, dates in UTC; raises EvaluationError if there is none."""
+        value = self._value(activation, zone)
+        if isinstance(value, datetime):
+            return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        return str(value)
+
+    def _value(self, activation: cel.Activation, zone: ZoneInfo) -> Any:
+        try:
+            result = _program(self.text, zone).eval(activation)
+            value = result.plain_value()
+        except (RuntimeError, TypeError) as error:
+            raise EvaluationError(f"{self.text}: {_first_line(error)}") from None
+        if isinstance(value, str) and result.type() == cel.Type.ERROR:
+            raise EvaluationError(f"{self.text}: {value}")
+        return value
+
+
+def condition(
+    text: str, path: Path, known: Iterable[str] = (), variables: Iterable[str] = KNOWN
+) -> tuple[Expression | None, list[Problem]]:
+    """An expression that is true or false, or what is wrong with it.
+
+    `known` is what is sure to be there when it is asked; `variables` the names it may use.
+    """
+    return _sound(text, path, known, variables, ("BOOL", "DYN"), "a condition is true or false")
+
+
+def key(
+    text: str, path: Path, known: Iterable[str] = ()
+) -> tuple[Expression | None, list[Problem]]:
+    """An expression whose value can stand for a message, or what is wrong with it."""
+    return _sound(text, path, known, KNOWN, _ONCE_TYPES, "once_per takes text, numbers and dates")
+
+
+def proofs(text: str) -> frozenset[str]:
+    """What must be there if the condition is true; nothing for one that cannot be read."""
+    try:
+        return proven(Tree(_program(text, UTC_ZONE)).root, truth=True)
+    except RuntimeError:
+        return frozenset()
+
+
+def _sound(
+    text: str,
+    path: Path,
+    known: Iterable[str],
+    variables: Iterable[str],
+    types: tuple[str, ...],
+    wanted: str,
+) -> tuple[Expression | None, list[Problem]]:
+    if len(text) > LONGEST:
+        return None, [Problem(path, f"the expression is longer than {LONGEST} characters")]
+    try:
+        program = _program(text, UTC_ZONE)
+    except RuntimeError as error:
+        return None, explain(text, str(error), path)
+    found = program.return_type().name()
+    if found not in types:
+        return None, [Problem(path, f"{wanted}; this is {kind(found)}")]
+    tree = Tree(program)
+    problems = [_lie(name, offset, path) for name, offset in unguarded(tree, known)]
+    read = KNOWN.intersection(node.call.function or dotted(node) for node in walk(tree.root))
+    alien = sorted(read - set(variables))
+    problems += [Problem(path, f"{name} cannot be used here") for name in alien]
+    if problems:
+        return None, problems
+    return Expression(text, read & NOUNS.keys()), []
+
+
+def _lie(name: str, offset: int, path: Path) -> Problem:
+    return Problem(path, f"{name} may be missing", f"write has({name}) && … before it", offset)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0]

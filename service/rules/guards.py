@@ -1,0 +1,75 @@
+"""Reads that lie when there is nothing to read: found before a rule is ever used.
+
+CEL reads a date that is not set as 1 January 1970, so that `task.due < now` is true of a task
+without a due date; and a custom field that a task lacks is an error. Both must stand where
+something else makes sure that they are there.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from service.model import TIMES
+from service.rules.syntax_tree import Tree, children, dotted, node_kind
+
+
+def unguarded(tree: Tree, known: Iterable[str]) -> list[tuple[str, int]]:
+    """The unguarded reads: what is read, and where; `known` is what is sure to be there."""
+    reads = _reads(tree.root, frozenset(known))
+    return [(dotted(node) or _last_name(node), tree.offset(node)) for node in reads]
+
+
+def proven(node: Any, *, truth: bool) -> frozenset[str]:
+    """What must be there if the expression came out as `truth`."""
+    call = node.call if node_kind(node) == "call" else None
+    if call is None:
+        checked = node_kind(node) == "select" and node.select.test_only and truth
+        return frozenset({dotted(node) or ""}) if checked else frozenset()
+    if call.function == "!_":
+        return proven(call.args[0], truth=not truth)
+    if call.function == ("_&&_" if truth else "_||_"):
+        return proven(call.args[0], truth=truth) | proven(call.args[1], truth=truth)
+    if call.function == "@in" and truth:
+        return frozenset({f"{dotted(call.args[1])}.{call.args[0].const.string}"})
+    return frozenset()
+
+
+def _reads(node: Any, known: frozenset[str]) -> Iterator[Any]:
+    if _may_be_missing(node) and dotted(node) not in known:
+        yield node
+    for child, more in _with_knowledge(node):
+        yield from _reads(child, known | more)
+
+
+def _with_knowledge(node: Any) -> Iterator[tuple[Any, frozenset[str]]]:
+    """Each part of an expression, and what its neighbours prove wherever its value counts."""
+    function = node.call.function if node_kind(node) == "call" else None
+    if function in {"_&&_", "_||_"}:
+        one, other = node.call.args
+        truth = function == "_&&_"
+        yield one, proven(other, truth=truth)
+        yield other, proven(one, truth=truth)
+    elif function == "_?_:_":
+        condition, then, otherwise = node.call.args
+        yield condition, frozenset()
+        yield then, proven(condition, truth=True)
+        yield otherwise, proven(condition, truth=False)
+    else:
+        for child in children(node):
+            yield child, frozenset()
+
+
+def _may_be_missing(node: Any) -> bool:
+    if node_kind(node) == "select":
+        if node.select.test_only:
+            return False
+        return node.select.field in TIMES or _is_fields(node.select.operand)
+    is_index = node_kind(node) == "call" and node.call.function == "_[_]"
+    return is_index and _is_fields(node.call.args[0])
+
+
+def _is_fields(node: Any) -> bool:
+    return node_kind(node) == "select" and node.select.field == "fields"
+
+
+def _last_name(node: Any) -> str:
+    return str(node.select.field) if node_kind(node) == "select" else "fields"

@@ -1,0 +1,105 @@
+"""Opening hours: when a place is open, when it opens next, and what a business day is.
+
+The syntax is OpenStreetMap's (https://wiki.openstreetmap.org/wiki/Key:opening_hours); PH are the
+public holidays of a country. All moments go in and come out in UTC; `zone` is whose clock counts.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+from opening_hours import (  # type: ignore[attr-defined]  # its stubs leave out the errors
+    OpeningHours,
+    ParserError,
+    UnknownCountryError,
+)
+
+from service.durations import Duration
+from service.faults import refused
+
+_MOST_STEPS = 2_000
+_PLACE = re.compile(r"--> (\d+):(\d+)")
+
+
+@lru_cache(maxsize=1_000)
+def _calendar(text: str, country: str | None, zone: ZoneInfo) -> OpeningHours:
+    return OpeningHours(text, timezone=zone, country=country)
+
+
+@dataclass(frozen=True, slots=True)
+class Hours:
+    """Named opening hours, such as `office`."""
+
+    name: str
+    text: str
+    country: str | None = None
+
+    def is_open(self, moment: datetime, zone: ZoneInfo) -> bool:
+        return _calendar(self.text, self.country, zone).is_open(moment.astimezone(zone))
+
+    def next_open(self, moment: datetime, zone: ZoneInfo) -> datetime | None:
+        """The first open moment at or after this one; None if there is none."""
+        for _ in range(_MOST_STEPS):
+            if self.is_open(moment, zone):
+                return moment
+            change = self._next_change(moment, zone)
+            if change is None:
+                return None
+            moment = change
+        return None
+
+    def after(self, duration: Duration, moment: datetime, zone: ZoneInfo) -> datetime | None:
+        """The moment that much later, as these hours count it; None if they never get there."""
+        if duration.business_hours:
+            return self._hours_after(timedelta(hours=duration.business_hours), moment, zone)
+        if duration.business_days:
+            return self._days_after(duration.business_days, moment, zone)
+        return moment + duration.plain
+
+    def _hours_after(self, left: timedelta, moment: datetime, zone: ZoneInfo) -> datetime | None:
+        for _ in range(_MOST_STEPS):
+            opening = self.next_open(moment, zone)
+            if opening is None:
+                return None
+            closing = self._next_change(opening, zone)
+            if closing is None or closing - opening >= left:
+                return opening + left
+            left -= closing - opening
+            moment = closing
+        return None
+
+    def _days_after(self, days: int, moment: datetime, zone: ZoneInfo) -> datetime | None:
+        """At the same time of day, so many open days after the first open moment."""
+        start = self.next_open(moment, zone)
+        if start is None:
+            return None
+        at = start.astimezone(zone)
+        while days:
+            midnight = (at + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
+            opening = self.next_open(midnight.astimezone(UTC), zone)
+            if opening is None:
+                return None
+            day = opening.astimezone(zone)
+            at = at.replace(year=day.year, month=day.month, day=day.day)
+            days -= 1
+        return self.next_open(at.astimezone(UTC), zone)
+
+    def _next_change(self, moment: datetime, zone: ZoneInfo) -> datetime | None:
+        change = _calendar(self.text, self.country, zone).next_change(moment.astimezone(zone))
+        return None if change is None else change.astimezone(UTC)
+
+
+def read_hours(name: str, text: str, country: str | None) -> Hours:
+    """Opening hours that can be read; raises ValueError with the place where they cannot."""
+    try:
+        _calendar(text, country, ZoneInfo("UTC"))
+    except ParserError as error:
+        found = _PLACE.search(str(error))
+        offset = int(found[2]) - 1 if found else None
+        hint = 'write them like "Mo-Fr 08:00-17:00; PH off"'
+        raise refused("the opening hours cannot be read here", hint, offset) from None
+    except UnknownCountryError:
+        raise refused(f"there is no country {country}", "write US, GB, DE …") from None
+    return Hours(name, text, country)

@@ -1,0 +1,185 @@
+"""From a rule that matched to the deliveries it wants, each with its time and its reason."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
+from typing import Any, Literal
+
+import orjson
+
+from service.durations import Duration
+from service.model import Event, Kind, State
+from service.rules.expressions import Expression
+from service.rules.hours import Hours
+from service.rules.reach import Reach
+from service.rules.scope import Scope
+from service.rules.steps import DATES, Action, Step, Value
+from service.rules.templates import DATE_FORMAT, RenderError, Template
+from service.rules.triggers import CLOCK_KINDS
+from service.rules.verdict import Plan
+
+_LONGEST_KEY = 400
+_NEVER = "the opening hours that it is counted by never open"
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """When a message may go out: inside `hours`, or held or skipped; and until when at all.
+
+    `business` are the hours that business hours and days are counted by.
+    """
+
+    hours: Hours | None = None
+    outside: Literal["hold", "skip", "ignore"] = "hold"
+    expires: timedelta | None = None
+    business: Hours | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """Where one delivery falls in time."""
+
+    state: State
+    send_at: datetime
+    reason: str | None = None
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Planning:
+    """The second half of a rule: what to do, when, and how often."""
+
+    steps: tuple[Step, ...]
+    once_per: tuple[Expression, ...]
+    timing: Timing
+    reach: Reach
+
+    def plans(self, scope: Scope) -> tuple[Plan, ...]:
+        """Every delivery, in order; raises EvaluationError or RenderError."""
+        once_key = self._once_key(scope)
+        moment = scope.now
+        waited: list[str] = []
+        plans = []
+        for step in self.steps:
+            if isinstance(step, Action):
+                slot = self._slot(moment, waited, scope)
+                plans.append(self._plan(step, once_key, slot, scope))
+                continue
+            later = self._later(step.duration, moment, scope)
+            if later is None:
+                raise RenderError(f"step {step.number}: {_NEVER}")
+            moment = later
+            waited.append(step.duration.text)
+        return tuple(plans)
+
+    def _once_key(self, scope: Scope) -> str:
+        if not self.once_per:
+            return f"event:{scope.event.id}"
+        values = [one.key(scope.activation, scope.zone) for one in self.once_per]
+        key = f"{scope.event.account}:{orjson.dumps(values).decode()}"
+        if len(key) <= _LONGEST_KEY:
+            return key
+        return f"{scope.event.account}:{blake2b(key.encode(), digest_size=16).hexdigest()}"
+
+    def _later(self, duration: Duration, moment: datetime, scope: Scope) -> datetime | None:
+        if self.timing.business is None:
+            return moment + duration.plain
+        return self.timing.business.after(duration, moment, scope.zone)
+
+    def _slot(self, moment: datetime, waited: list[str], scope: Scope) -> Slot:
+        reason = f"waits {' and '.join(waited)}" if waited else None
+        expires_at = None
+        if self.timing.expires is not None:
+            late = max(scope.now - scope.event.at, timedelta(0))
+            expires_at = moment - late + self.timing.expires
+            if expires_at <= moment:
+                return Slot(State.SKIPPED, moment, "it came too late: it had expired", expires_at)
+        hours = self.timing.hours
+        if hours is None or self.timing.outside == "ignore" or hours.is_open(moment, scope.zone):
+            return Slot(State.PLANNED, moment, reason, expires_at)
+        return self._outside(hours, moment, expires_at, scope)
+
+    def _outside(
+        self, hours: Hours, moment: datetime, expires_at: datetime | None, scope: Scope
+    ) -> Slot:
+        outside = f"outside {hours.name} hours"
+        if self.timing.outside == "skip":
+            return Slot(State.SKIPPED, moment, outside, expires_at)
+        opening = hours.next_open(moment, scope.zone)
+        if opening is None:
+            return Slot(State.SKIPPED, moment, f"{outside}, which never open again", expires_at)
+        until = opening.astimezone(scope.zone).strftime(DATE_FORMAT)
+        if expires_at is not None and expires_at <= opening:
+            reason = f"{outside} until {until}, and by then it has expired"
+            return Slot(State.SKIPPED, moment, reason, expires_at)
+        return Slot(State.HELD, opening, f"{outside}: held until {until}", expires_at)
+
+    def _plan(self, step: Action, once_key: str, slot: Slot, scope: Scope) -> Plan:
+        target = " ".join(_rendered(step.target, scope).split())
+        state, reason = slot.state, slot.reason
+        refusal = self._refusal(step, target, scope)
+        if refusal is not None:
+            state, reason = State.SKIPPED, refusal
+        return Plan(
+            step=step.number,
+            channel=step.channel,
+            target=target,
+            once_key=once_key,
+            send_at=slot.send_at,
+            state=state,
+            text=_rendered(step.text, scope),
+            subject=_rendered(step.subject, scope) or None,
+            fields=self._fields(step.fields, slot.send_at, scope),
+            reason=reason,
+            expires_at=slot.expires_at,
+            withdraw_on=_withdraw_on(scope.event, is_pending=slot.send_at > scope.now),
+            on_undo=step.on_undo,
+        )
+
+    def _refusal(self, step: Action, target: str, scope: Scope) -> str | None:
+        if step.target is not None and not target.strip("@#"):
+            return f"nobody to send it to: {step.target.text} came out empty"
+        return self.reach.refusal(scope.event.account, step.channel, target)
+
+    def _fields(
+        self, fields: Mapping[str, Value], moment: datetime, scope: Scope
+    ) -> dict[str, Any] | None:
+        written = {}
+        for name, value in fields.items():
+            if isinstance(value, Duration):
+                later = self._later(value, moment, scope)
+                if later is None:
+                    raise RenderError(f"{name}: {_NEVER}")
+                written[name] = _rfc3339(later)
+            elif text := _rendered(value, scope):
+                written[name] = _date(name, text) if name in DATES else text
+        return written or None
+
+
+def _rendered(template: Template | None, scope: Scope) -> str:
+    return "" if template is None else template.render(scope.values)
+
+
+def _date(name: str, text: str) -> str:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise RenderError(f"{name}: {text!r} is not a date") from None
+    if moment.tzinfo is None:
+        raise RenderError(f"{name}: {text!r} does not say in which time zone it is")
+    return _rfc3339(moment)
+
+
+def _rfc3339(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _withdraw_on(event: Event, *, is_pending: bool) -> frozenset[Kind]:
+    """The events that make a delivery pointless while it has not gone out."""
+    if event.kind in CLOCK_KINDS:
+        return frozenset({Kind.COMPLETED, Kind.DELETED, Kind.RESCHEDULED})
+    if not is_pending:
+        return frozenset()
+    undone = Kind.REOPENED if event.kind is Kind.COMPLETED else Kind.COMPLETED
+    return frozenset({undone, Kind.DELETED}) - {event.kind}

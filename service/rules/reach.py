@@ -1,0 +1,45 @@
+"""What the configuration offers to rules: ways to send, and what each account's system can do."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+WRITES = frozenset({"create_task", "update_task", "complete_task"})
+BUILT_IN = frozenset({"customer", "employee"})
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A configured channel, as far as rules have to know it."""
+
+    needs_target: bool = True
+    can_update: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Abilities:
+    """What an account's system does when asked."""
+
+    system: str
+    notifications: frozenset[str] = frozenset()
+    writes: frozenset[str] = frozenset()
+
+    def allow(self, channel: str, target: str) -> bool:
+        if channel in WRITES:
+            return channel in self.writes
+        return channel not in BUILT_IN or (target or channel) in self.notifications
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Channels and accounts, by their names."""
+
+    ways: Mapping[str, Way] = field(default_factory=dict)
+    accounts: Mapping[str, Abilities | None] = field(default_factory=dict)
+
+    def refusal(self, account: str, channel: str, target: str) -> str | None:
+        """Why an account's system will not do that; None if it will, or nobody knows."""
+        abilities = self.accounts.get(account)
+        if abilities is None or abilities.allow(channel, target):
+            return None
+        what = f"send {target or channel}" if channel in BUILT_IN else channel.replace("_", " ")
+        return f"{account} ({abilities.system}) cannot {what}"

@@ -1,0 +1,83 @@
+"""One rule at work: from an event to a verdict, as a pure function."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from service.model import Cause, Event, Task
+from service.rules.expressions import UTC_ZONE, EvaluationError, Expression
+from service.rules.planning import Planning
+from service.rules.scope import Scope, lasting
+from service.rules.templates import RenderError
+from service.rules.triggers import Trigger
+from service.rules.verdict import Outcome, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """How long it must be quiet before the rule looks, and how long that may be put off."""
+
+    quiet: timedelta
+    most: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """When, if, then, until. `accounts` None: all of them."""
+
+    id: str
+    trigger: Trigger
+    conditions: tuple[Expression, ...]
+    planning: Planning
+    settle: Settle | None = None
+    until: Expression | None = None
+    accounts: frozenset[str] | None = None
+    own_writes: bool = False
+
+    @property
+    def nouns(self) -> frozenset[str]:
+        """The variables that its expressions read, `until` aside."""
+        read = (*self.conditions, *self.planning.once_per)
+        return frozenset().union(*(expression.nouns for expression in read))
+
+    def listens_to(self, event: Event) -> bool:
+        if event.cause is Cause.WRITE and not self.own_writes:
+            return False
+        if self.accounts is not None and event.account not in self.accounts:
+            return False
+        return self.trigger.matches(event)
+
+    def decide(self, scope: Scope) -> Verdict:
+        """What it makes of an event that it listens to, or that it waits with."""
+        if self.settle is None:
+            return self.decide_now(scope)
+        return Verdict(
+            self.id,
+            Outcome.SETTLING,
+            f"waits until it has been quiet for {self.settle.quiet}",
+            settle=self.settle.quiet,
+            settle_max=self.settle.most,
+        )
+
+    def decide_now(self, scope: Scope) -> Verdict:
+        """What it makes of an event, without waiting for others."""
+        try:
+            for condition in self.conditions:
+                if not condition.test(scope.activation, scope.zone):
+                    return Verdict(self.id, Outcome.NOT_MATCHED, condition.refusal)
+            plans = self.planning.plans(scope)
+        except (EvaluationError, RenderError) as error:
+            return Verdict(self.id, Outcome.FAILED, str(error))
+        return Verdict(self.id, Outcome.MATCHED, self._grounds(scope.event), plans)
+
+    def has_ended(self, task: Task, now: datetime) -> bool:
+        """Whether what it still has pending for this task is to be withdrawn."""
+        if self.until is None:
+            return False
+        try:
+            return self.until.test(lasting(task, now), UTC_ZONE)
+        except EvaluationError:
+            return False
+
+    def _grounds(self, event: Event) -> str:
+        conditions = " and ".join(condition.text for condition in self.conditions)
+        return f"task.{event.kind}" + (f", and {conditions}" if conditions else "")

@@ -1,0 +1,49 @@
+"""What one event means to expressions and templates: built once, and shared by all rules."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from cel_expr_python.cel import Activation
+
+from service.model import Event, Task
+from service.rules.expressions import UTC_ZONE, environment
+from service.rules.vocabulary import as_message, as_values
+
+
+class Scope:
+    """An event at a moment (UTC) in an account's zone. `nouns` are those that any rule reads."""
+
+    def __init__(self, event: Event, now: datetime, zone: ZoneInfo, nouns: Iterable[str]) -> None:
+        self.event = event
+        self.now = now
+        self.zone = zone
+        self._nouns = nouns
+
+    @cached_property
+    def activation(self) -> Activation:
+        things = {"task": self.event.task, "before": self._before, "event": self.event}
+        data = {name: as_message(things[name]) for name in self._nouns if name in things}
+        return environment(self.zone).Activation({**data, "now": self.now})
+
+    @cached_property
+    def values(self) -> dict[str, Any]:
+        return {
+            "task": as_values(self.event.task),
+            "before": as_values(self._before),
+            "event": as_values(self.event),
+            "now": self.now,
+            "zone": self.zone,
+        }
+
+    @property
+    def _before(self) -> Task:
+        """The task before; where there was none, one of which nothing is known."""
+        return self.event.before or Task(id="", account="", system="")
+
+
+def lasting(task: Task, now: datetime) -> Activation:
+    """What is still known of a task after its event: what `until` is asked with."""
+    return environment(UTC_ZONE).Activation({"task": as_message(task), "now": now})

@@ -1,0 +1,138 @@
+"""The shape of a rule in the file, before its expressions and texts are looked at.
+
+A word of the language that is not supported yet stands in `not_yet` of its shape.
+"""
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BeforeValidator, Field, PlainValidator
+
+from service.durations import AnyDuration, Length
+from service.faults import refused
+from service.rules.triggers import Trigger, parse_trigger
+from service.validation import Shape, not_supported
+
+PRIORITIES = ("low", "normal", "high", "highest")
+
+
+def _one_or_many(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+def _quiet(value: Any) -> Any:
+    return {"quiet": value} if isinstance(value, str) else value
+
+
+def _use(value: Any) -> Any:
+    return {"use": value} if isinstance(value, str) else value
+
+
+def _switch(value: Any) -> Any:
+    if value == "shadow":
+        raise refused(not_supported("enabled: shadow"))
+    return value
+
+
+class SettleShape(Shape):
+    """Wait until it has been quiet; `max` bounds how long that may be put off."""
+
+    quiet: Length
+    max: Length | None = None
+
+
+class HoursShape(Shape):
+    """Which hours count, and what becomes of what falls outside of them."""
+
+    use: str
+    outside: Literal["hold", "skip", "ignore"] = "hold"
+
+
+class RuleShape(Shape):
+    """One rule. `own_writes` lets it hear of changes that Taskbell made itself."""
+
+    not_yet: ClassVar[frozenset[str]] = frozenset({"for", "for_each", "group", "limit", "repeat"})
+
+    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+    when: Annotated[Trigger, PlainValidator(parse_trigger)]
+    conditions: Annotated[tuple[str, ...], BeforeValidator(_one_or_many)] = Field((), alias="if")
+    settle: Annotated[SettleShape, BeforeValidator(_quiet)] | None = None
+    hours: Annotated[HoursShape, BeforeValidator(_use)] | None = None
+    expires: Length | None = None
+    once_per: Annotated[tuple[str, ...], BeforeValidator(_one_or_many)] = ()
+    then: Annotated[tuple[Any, ...], Field(min_length=1)]
+    until: str | None = None
+    enabled: Annotated[bool, BeforeValidator(_switch)] = True
+    accounts: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    own_writes: bool = False
+
+
+class StepShape(Shape):
+    """What every step may have one day."""
+
+    not_yet: ClassVar[frozenset[str]] = frozenset({"approve", "limit", "on_fail", "repeat"})
+
+
+class NotifyShape(StepShape):
+    """A message by a channel of the configuration, or by the system itself."""
+
+    not_yet: ClassVar[frozenset[str]] = StepShape.not_yet | {"template"}
+
+    notify: str
+    text: str | None = None
+    subject: str | None = None
+    on_undo: Literal["update", "thread", "retract", "nothing"] = "nothing"
+
+
+class WaitShape(StepShape):
+    """A pause before the steps that follow."""
+
+    wait: AnyDuration
+
+
+class ChangesShape(Shape):
+    """Fields of a task to write; texts are templates, dates may be lengths of time from now."""
+
+    title: str | None = None
+    description: str | None = None
+    type: str | None = None
+    status: str | None = None
+    priority: str | None = None
+    due: str | None = None
+    start: str | None = None
+    end: str | None = None
+    assignee: str | None = None
+    customer: str | None = None
+    project: str | None = None
+
+
+class NewTaskShape(ChangesShape):
+    """Fields of a task to create."""
+
+    title: str
+
+
+class CreateShape(StepShape):
+    """Make a task in the system of the task at hand."""
+
+    create_task: NewTaskShape
+
+
+class UpdateShape(StepShape):
+    """Change the task at hand."""
+
+    update_task: ChangesShape
+
+
+class CompleteShape(StepShape):
+    """Mark the task at hand done."""
+
+    complete_task: Literal[True]
+
+
+STEPS: dict[str, type[StepShape]] = {
+    "notify": NotifyShape,
+    "wait": WaitShape,
+    "create_task": CreateShape,
+    "update_task": UpdateShape,
+    "complete_task": CompleteShape,
+}

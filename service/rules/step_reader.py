@@ -1,0 +1,187 @@
+"""Makes the steps of a rule from their shapes, or says what is wrong with them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pydantic_core import PydanticCustomError
+
+from service.durations import parse_duration
+from service.faults import Path, Problem, Severity, did_you_mean
+from service.rules.reach import BUILT_IN, Reach
+from service.rules.shapes import (
+    PRIORITIES,
+    STEPS,
+    ChangesShape,
+    CompleteShape,
+    CreateShape,
+    NotifyShape,
+    StepShape,
+    UpdateShape,
+    WaitShape,
+)
+from service.rules.steps import DATES, Action, Step, Value, Wait
+from service.rules.templates import Template, template
+from service.validation import kind_of, not_supported, validated
+
+
+@dataclass(slots=True)
+class StepReader:
+    """Makes the steps of one rule, and collects what is wrong with them.
+
+    `accounts` are those that the rule is for.
+    """
+
+    reach: Reach
+    accounts: Iterable[str]
+    problems: list[Problem] = field(default_factory=list)
+
+    def read(self, raws: Iterable[Any], path: Path) -> tuple[Step, ...]:
+        steps = [self._step(raw, i + 1, (*path, i)) for i, raw in enumerate(raws)]
+        return tuple(step for step in steps if step is not None)
+
+    def _step(self, raw: Any, number: int, path: Path) -> Step | None:
+        match self._shape(raw, path):
+            case WaitShape() as shape:
+                return Wait(number, shape.wait)
+            case NotifyShape() as shape:
+                return self._notify(shape, number, path)
+            case CreateShape() as shape:
+                return self._write("create_task", shape.create_task, number, path)
+            case UpdateShape() as shape:
+                return self._write("update_task", shape.update_task, number, path)
+            case CompleteShape():
+                return self._write("complete_task", ChangesShape(), number, path)
+            case _:
+                return None
+
+    def _write(self, channel: str, changes: ChangesShape, number: int, path: Path) -> Action:
+        place = (*path, channel)
+        self._require(channel, "", place)
+        return Action(number, channel, fields=self._fields(changes, place))
+
+    def _shape(self, raw: Any, path: Path) -> StepShape | None:
+        shape_class = self._shape_class(raw, path)
+        if shape_class is None:
+            return None
+        shape, problems = validated(shape_class, raw, path)
+        self.problems += problems
+        return shape
+
+    def _shape_class(self, raw: Any, path: Path) -> type[StepShape] | None:
+        if not isinstance(raw, dict):
+            self._fault(path, f"a step is something such as notify: slack:#office; {kind_of(raw)}")
+            return None
+        found = [name for name in raw if name in STEPS]
+        if len(found) == 1:
+            return STEPS[found[0]]
+        if found:
+            self._fault(path, f"{' and '.join(found)} are two steps", "begin each with a dash")
+        elif raw:
+            name = str(next(iter(raw)))
+            self._fault((*path, name), f"there is no step {name}", did_you_mean(name, STEPS))
+        else:
+            self._fault(path, "the step is empty")
+        return None
+
+    def _notify(self, shape: NotifyShape, number: int, path: Path) -> Action | None:
+        channel, colon, target = shape.notify.partition(":")
+        at = (*path, "notify")
+        if not self._is_channel(channel, target, at):
+            return None
+        self._check_words(shape, channel, path)
+        begins = len(channel) + len(colon)
+        return Action(
+            number,
+            channel,
+            target=self._template(target, at, begins),
+            text=self._template(shape.text, (*path, "text")),
+            subject=self._template(shape.subject, (*path, "subject")),
+            on_undo=self._on_undo(shape, channel, path),
+        )
+
+    def _is_channel(self, channel: str, target: str, path: Path) -> bool:
+        if channel in BUILT_IN:
+            self._check_notification(channel, target, path)
+            return True
+        way = self.reach.ways.get(channel)
+        if way is None:
+            hint = did_you_mean(channel, {*self.reach.ways, *BUILT_IN})
+            self._fault(path, f"there is no channel {channel}", hint)
+            return False
+        if way.needs_target and not target:
+            self._fault(path, f"{channel} needs a target", f"write {channel}:… with whom or where")
+        return True
+
+    def _check_notification(self, channel: str, target: str, path: Path) -> None:
+        if channel == "employee" and target:
+            self._fault(path, "employee takes no target", "write only employee")
+        elif channel == "customer" and not target:
+            self._fault(path, "customer needs the notification", "write customer:on_the_way")
+        else:
+            self._require(channel, target, path)
+
+    def _require(self, channel: str, target: str, path: Path) -> None:
+        """At least one of the rule's accounts can do it."""
+        refusals = [self.reach.refusal(one, channel, target) for one in self.accounts]
+        said = [refusal for refusal in refusals if refusal is not None]
+        if said and len(said) == len(refusals):
+            self._fault(path, "; ".join(said))
+
+    def _check_words(self, shape: NotifyShape, channel: str, path: Path) -> None:
+        way = self.reach.ways.get(channel)
+        if way is None and (shape.text is not None or shape.subject is not None):
+            name = "text" if shape.text is not None else "subject"
+            message = f"the system words its own messages; {name} is not used"
+            self.problems.append(
+                Problem((*path, name), message, at_key=True, severity=Severity.WARNING)
+            )
+        elif way is not None and way.needs_target and shape.text is None:
+            self._fault((*path, "text"), "text is missing: there is nothing to say")
+
+    def _on_undo(self, shape: NotifyShape, channel: str, path: Path) -> str | None:
+        if shape.on_undo == "nothing":
+            return None
+        at = (*path, "on_undo")
+        way = self.reach.ways.get(channel)
+        if shape.on_undo != "update":
+            self._fault(at, not_supported(f"on_undo: {shape.on_undo}"))
+        elif way is None or not way.can_update:
+            self._fault(at, f"{channel} cannot rewrite what it sent")
+        return shape.on_undo
+
+    def _fields(self, changes: ChangesShape, path: Path) -> dict[str, Value]:
+        given = changes.model_dump(exclude_none=True)
+        if not given and path[-1] == "update_task":
+            self._fault(path, "there is nothing to change")
+        fields = {}
+        for name, text in given.items():
+            value = self._value(name, text, (*path, name))
+            if value is not None:
+                fields[name] = value
+        return fields
+
+    def _value(self, name: str, text: str, path: Path) -> Value | None:
+        is_plain = "{{" not in text and "{%" not in text
+        if name == "priority" and is_plain and text not in PRIORITIES:
+            self._fault(path, f"priority is one of {', '.join(PRIORITIES)}; {kind_of(text)}")
+        if name in DATES and is_plain:
+            try:
+                return parse_duration(text)
+            except PydanticCustomError as error:
+                said = error.context or {}
+                self._fault(path, said["message"], said["hint"])
+                return None
+        return self._template(text, path)
+
+    def _template(self, text: str | None, path: Path, begins: int = 0) -> Template | None:
+        if not text:
+            return None
+        made, problems = template(text, path)
+        self.problems += [
+            replace(problem, offset=begins + (problem.offset or 0)) for problem in problems
+        ]
+        return made
+
+    def _fault(self, path: Path, message: str, hint: str | None = None) -> None:
+        self.problems.append(Problem(path, message, hint))

@@ -1,0 +1,40 @@
+"""Then: what a rule does, one step after another."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from service.durations import Duration
+from service.rules.templates import Template
+
+DATES = ("due", "start", "end")
+
+Value: TypeAlias = Template | Duration
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """A pause before the steps that follow."""
+
+    number: int
+    duration: Duration
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """Something to send or to write. `number` counts the rule's steps from 1."""
+
+    number: int
+    channel: str
+    target: Template | None = None
+    text: Template | None = None
+    subject: Template | None = None
+    fields: Mapping[str, Value] = field(default_factory=dict)
+    on_undo: str | None = None
+
+    @property
+    def reaches_customer(self) -> bool:
+        return self.channel == "customer"
+
+
+Step: TypeAlias = Wait | Action

@@ -1,0 +1,161 @@
+"""Texts with values in them: Liquid, strict about its syntax, bounded in what it can produce.
+
+A value that is not there renders as nothing. Nothing here asks the machine for the time: `now`
+is a value like any other, and `local` shows a date in the account's zone.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, tzinfo
+from functools import wraps
+from typing import Any
+
+from liquid import Environment, Mode, RenderContext
+from liquid.exceptions import FilterArgumentError, LiquidError
+from liquid.filter import with_context
+from liquid.static_analysis import Variable
+from liquid.template import BoundTemplate
+
+from service.faults import Path, Problem, Severity, did_you_mean
+from service.rules.vocabulary import NOUNS, unknown_name
+
+DATE_FORMAT = "%a %-d %b %Y, %H:%M"
+
+_LONGEST = 40_000
+_LONGEST_PART = 500
+_SHORT = 60
+_LARGEST = 10**18
+# These would read the machine's clock, mark text as safe for HTML, or load other files.
+_NO_FILTERS = ("date", "safe", "escapejs")
+_NO_TAGS = ("include", "render", "increment", "decrement", "ifchanged")
+_MULTIPLYING = frozenset({"replace", "join"})
+_NAMES = frozenset({*NOUNS, "now", "zone"})
+
+
+class RenderError(Exception):
+    """A template that cannot be rendered for this task, and why."""
+
+
+@with_context
+def local(moment: Any, form: str = DATE_FORMAT, *, context: RenderContext) -> Any:
+    """A date as the account's own clock and calendar show it; anything else as it is."""
+    zone = context.globals["zone"]
+    if not isinstance(moment, datetime) or not isinstance(zone, tzinfo):
+        return moment
+    try:
+        return moment.astimezone(zone).strftime(str(form))
+    except (ValueError, OverflowError) as error:
+        raise FilterArgumentError(f"local: {error}", token=None) from None
+
+
+def _bounded(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """A filter that does not give what would exhaust the machine."""
+
+    @wraps(function)
+    def guarded(value: Any, *arguments: Any, **options: Any) -> Any:
+        if name in _MULTIPLYING and any(len(str(one)) > _LONGEST_PART for one in arguments):
+            raise FilterArgumentError(f"{name}: the text put in is too long", token=None)
+        result = function(value, *arguments, **options)
+        if _is_huge(result):
+            raise FilterArgumentError(f"{name}: the result is too long", token=None)
+        return result
+
+    return guarded
+
+
+def _is_huge(value: Any) -> bool:
+    if isinstance(value, str | list):
+        return len(value) > _LONGEST
+    return isinstance(value, int) and abs(value) > _LARGEST
+
+
+class _Language(Environment):
+    """Liquid with its limits."""
+
+    loop_iteration_limit = 1_000
+    output_stream_limit = _LONGEST
+    local_namespace_limit = 100_000
+    context_depth_limit = 10
+
+
+def _language() -> Environment:
+    language = _Language(tolerance=Mode.STRICT)
+    for name in _NO_FILTERS:
+        del language.filters[name]
+    for name in _NO_TAGS:
+        del language.tags[name]
+    language.add_filter("local", local)
+    for name, function in list(language.filters.items()):
+        language.filters[name] = _bounded(name, function)
+    return language
+
+
+_LIQUID = _language()
+
+
+class Template:
+    """A text that was found to be sound."""
+
+    def __init__(self, text: str, parsed: BoundTemplate) -> None:
+        self.text = text
+        self._parsed = parsed
+        self._is_plain = "{{" not in text and "{%" not in text
+
+    def render(self, values: Mapping[str, Any]) -> str:
+        """The text with its values; raises RenderError where they do not fit."""
+        if self._is_plain:
+            return self.text
+        try:
+            return self._parsed.render(values)
+        except LiquidError as error:
+            raise RenderError(f"{_shortened(self.text)}: {error.message}") from None
+
+
+def template(text: str, path: Path) -> tuple[Template | None, list[Problem]]:
+    """A template made of `text`, or None; and what is wrong with it, some of it a warning."""
+    try:
+        parsed = _LIQUID.from_string(text)
+        analysis = parsed.analyze()
+    except LiquidError as error:
+        return None, [_fault(error, path)]
+    unknown = [
+        _no_such("filter", name, _LIQUID.filters, path, spans[0].index)
+        for name, spans in analysis.filters.items()
+        if name not in _LIQUID.filters
+    ]
+    if unknown:
+        return None, unknown
+    read = [one for group in analysis.globals.values() for one in group]
+    return Template(text, parsed), [found for one in read for found in _missing(one, path)]
+
+
+def _missing(variable: Variable, path: Path) -> Iterable[Problem]:
+    """A warning where a value is read that no task can have."""
+    names = tuple(segment for segment in variable.segments if isinstance(segment, str))
+    unknown, known = (names[0], _NAMES) if names[0] not in _NAMES else unknown_name(names)
+    if unknown:
+        message = f"{variable} means nothing and renders as nothing"
+        hint = did_you_mean(unknown, known)
+        yield Problem(path, message, hint, variable.span.index, severity=Severity.WARNING)
+
+
+def _fault(error: LiquidError, path: Path) -> Problem:
+    offset = error.token.start_index if error.token and error.token.start_index >= 0 else None
+    said = str(error.message)
+    if found := re.match(r"unexpected tag '(\w+)'", said):
+        return _no_such("tag", found[1], _LIQUID.tags, path, offset)
+    if "expected '}}'" in said:
+        return Problem(path, "{{ is not closed by }}", None, offset)
+    if found := re.match(r"expected tag (\w+)", said):
+        return Problem(path, f"{{% {found[1]} %}} is missing")
+    return Problem(path, f"the text cannot be read: {said}", None, offset)
+
+
+def _no_such(what: str, word: str, known: Iterable[str], path: Path, offset: int | None) -> Problem:
+    hint = "a date is shown by local" if word == "date" else did_you_mean(word, known)
+    return Problem(path, f"there is no {what} {word}", hint, offset)
+
+
+def _shortened(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _SHORT else f"{line[:_SHORT]}…"

@@ -1,0 +1,156 @@
+"""When: what a rule listens to, read from the words after `when:`."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import time, timedelta
+from typing import Any
+
+from pydantic_core import PydanticCustomError
+
+from service.alarms import Alarm
+from service.durations import parse_length
+from service.faults import did_you_mean, refused
+from service.model import Event, Kind, Task
+from service.rules.vocabulary import names
+from service.validation import kind_of, not_supported
+
+CLOCK_KINDS = frozenset({Kind.DUE_SOON, Kind.OVERDUE, Kind.STARTING_SOON, Kind.REMINDER})
+
+_CHANGES = frozenset(
+    {Kind.CHANGED, Kind.RESCHEDULED, Kind.REASSIGNED, Kind.COMPLETED, Kind.REOPENED}
+)
+_KINDS = {
+    "task.created": frozenset({Kind.CREATED}),
+    "task.completed": frozenset({Kind.COMPLETED}),
+    "task.reopened": frozenset({Kind.REOPENED}),
+    "task.rescheduled": frozenset({Kind.RESCHEDULED}),
+    "task.reassigned": frozenset({Kind.REASSIGNED}),
+    "task.changed": _CHANGES,
+    "task.deleted": frozenset({Kind.DELETED}),
+}
+_WITH_FIELDS = {
+    "task.rescheduled": ("due", "start", "end"),
+    "task.reassigned": ("assignee", "assignees"),
+    "task.changed": tuple(names(Task)),
+}
+_CLOCK_TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
+_BEFORE, _AFTER = -1, 1
+_CLOCK = {
+    "task.due_soon": (Kind.DUE_SOON, "due", _BEFORE),
+    "task.overdue": (Kind.OVERDUE, "due", _AFTER),
+    "task.starting_soon": (Kind.STARTING_SOON, "start", _BEFORE),
+}
+_NOT_YET = frozenset({"schedule", "signal"})
+# The clock watches open tasks only, so that a completion is never a date to count from.
+_ANCHORS = ("due", "start", "end", "created_at", "updated_at")
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """The events a rule listens to: their kinds, the fields they cover, the alarm that rang."""
+
+    kinds: frozenset[Kind]
+    fields: frozenset[str] = frozenset()
+    alarm: Alarm | None = None
+
+    def matches(self, event: Event) -> bool:
+        if event.kind not in self.kinds:
+            return False
+        if self.alarm is not None:
+            return event.alarm == str(self.alarm)
+        return not self.fields or not self.fields.isdisjoint(event.changed)
+
+    @property
+    def guarantees(self) -> frozenset[str]:
+        """What an expression may read without asking whether it is there."""
+        if self.alarm is not None:
+            return frozenset({f"task.{self.alarm.field}"})
+        if self.kinds == {Kind.COMPLETED}:
+            return frozenset({"task.completed_at"})
+        return frozenset()
+
+
+def parse_trigger(value: Any) -> Trigger:
+    """Read what stands after `when:`; raises ValueError saying what is wrong with it."""
+    if isinstance(value, str):
+        return _named(value, None)
+    if not isinstance(value, dict) or not value:
+        raise refused(f"when is an event such as task.completed; {kind_of(value)}")
+    if unsupported := _NOT_YET & value.keys():
+        word = min(unsupported)
+        raise refused(not_supported(word), inside=(word,))
+    if "before" in value or "after" in value:
+        return _reminder(value)
+    if len(value) > 1:
+        raise refused("when is one event; write one rule for each")
+    ((name, argument),) = value.items()
+    return _named(str(name), argument)
+
+
+def _named(name: str, argument: Any) -> Trigger:
+    if name in _CLOCK:
+        return _alarm(name, argument)
+    if name not in _KINDS:
+        if name in _NOT_YET:
+            raise refused(not_supported(name))
+        raise refused(f"there is no event {name}", did_you_mean(name, {*_KINDS, *_CLOCK}))
+    if argument is None:
+        return Trigger(_KINDS[name])
+    return Trigger(_KINDS[name], _fields(name, argument))
+
+
+def _fields(name: str, argument: Any) -> frozenset[str]:
+    known = _WITH_FIELDS.get(name)
+    if known is None:
+        raise refused(f"{name} takes no fields", f"write only {name}", inside=(name,))
+    if not isinstance(argument, list) or not argument:
+        raise refused(f"{name} takes a list of fields such as [{known[0]}]", inside=(name,))
+    for position, field in enumerate(argument):
+        if field not in known:
+            hint = did_you_mean(str(field), known)
+            raise refused(f"{name} knows no {field}", hint, inside=(name, position))
+    return frozenset(argument)
+
+
+def _alarm(name: str, argument: Any) -> Trigger:
+    kind, field, direction = _CLOCK[name]
+    if argument is None and direction == _BEFORE:
+        raise refused(f"{name} needs a length of time", f"write {{ {name}: 1h }}")
+    length = timedelta(0) if argument is None else _length(argument, name)
+    return Trigger(frozenset({kind}), alarm=Alarm(kind, field, direction * length))
+
+
+def _reminder(value: Mapping[str, Any]) -> Trigger:
+    direction = "before" if "before" in value else "after"
+    for name in value:
+        if name not in {direction, "by", "at"}:
+            hint = did_you_mean(str(name), ["by", "at"])
+            raise refused(f"{direction} does not go with {name}", hint, inside=(name,))
+    field = str(value[direction]).removeprefix("task.")
+    if field not in _ANCHORS:
+        known = [f"task.{anchor}" for anchor in _ANCHORS]
+        hint = did_you_mean(f"task.{field}", known)
+        raise refused(f"{direction} needs a date of an open task", hint, inside=(direction,))
+    if "by" not in value and "at" not in value:
+        raise refused(f'{direction} needs by: 1 day, at: "16:00", or both', inside=(direction,))
+    length = _length(value["by"], "by") if "by" in value else timedelta(0)
+    offset = -length if direction == "before" else length
+    alarm = Alarm(Kind.REMINDER, field, offset, _clock_time(value.get("at")))
+    return Trigger(frozenset({Kind.REMINDER}), alarm=alarm)
+
+
+def _length(argument: Any, name: str) -> timedelta:
+    try:
+        return parse_length(argument)
+    except PydanticCustomError as error:
+        said = error.context or {}
+        raise refused(said["message"], said["hint"], inside=(name,)) from None
+
+
+def _clock_time(value: Any) -> time | None:
+    if value is None:
+        return None
+    if not isinstance(value, str) or not _CLOCK_TIME.fullmatch(value):
+        raise refused("at is a time of day", 'write it like at: "16:00"', inside=("at",))
+    return time.fromisoformat(value)

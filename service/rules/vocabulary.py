@@ -1,0 +1,152 @@
+"""What rules can speak of: a task, the task before, the event, each with its fields and kinds.
+
+Read off the nouns of `service.model`, so that a field added there is in the language. The same
+names serve conditions, as messages that CEL can check types by, and templates, as plain values.
+"""
+
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from datetime import datetime
+from operator import attrgetter
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from google.protobuf import struct_pb2, timestamp_pb2
+from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto
+from google.protobuf.descriptor_pool import Default
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+
+from service.model import Customer, Event, Person, Project, Task
+
+PACKAGE = "taskbell"
+NOUNS = {"task": Task, "before": Task, "event": Event}
+
+_HIDDEN: dict[type, frozenset[str]] = {Event: frozenset({"id", "task_id", "before", "after"})}
+_SCALARS = {
+    str: FieldDescriptorProto.TYPE_STRING,
+    bool: FieldDescriptorProto.TYPE_BOOL,
+    int: FieldDescriptorProto.TYPE_INT64,
+}
+_GIVEN = {
+    datetime: timestamp_pb2.Timestamp.DESCRIPTOR.full_name,
+    Mapping: struct_pb2.Struct.DESCRIPTOR.full_name,
+}
+
+
+def names(noun: type) -> dict[str, Any]:
+    """The fields of a noun that rules can read, and what each holds."""
+    hints = get_type_hints(noun)
+    hidden = _HIDDEN.get(noun, frozenset())
+    return {field.name: hints[field.name] for field in fields(noun) if field.name not in hidden}
+
+
+def field_names(noun: str) -> set[str]:
+    """The fields of a noun given by its name, such as `Task`."""
+    return next((set(names(one)) for one in _TYPES if one.__name__ == noun), set())
+
+
+def unknown_name(path: tuple[str, ...]) -> tuple[str | None, frozenset[str]]:
+    """The first name of a path that means nothing, and what could stand there; or None."""
+    noun: Any = NOUNS.get(path[0])
+    for name in path[1:]:
+        if not (isinstance(noun, type) and is_dataclass(noun)):
+            break
+        known = names(noun)
+        if name not in known:
+            return name, frozenset(known)
+        kind, _, several = _inner(known[name])
+        noun = None if several else kind
+    return None, frozenset()
+
+
+def as_values(noun: Any) -> dict[str, Any]:
+    """A noun as plain values for a template; dates stay dates."""
+    parts = _PARTS[type(noun)]
+    values = dict(zip(parts.plain, parts.read(noun), strict=True))
+    for name in parts.single:
+        inner = getattr(noun, name)
+        values[name] = None if inner is None else as_values(inner)
+    for name in parts.several:
+        values[name] = [as_values(one) for one in getattr(noun, name)]
+    return values
+
+
+def as_message(noun: Any) -> Message:
+    """A noun as the message that conditions are typed by; what is empty is left out."""
+    return _MESSAGES[type(noun)](**_present(noun))
+
+
+def _present(noun: Any) -> dict[str, Any]:
+    parts = _PARTS[type(noun)]
+    present = {name: value for name, value in zip(parts.plain, parts.read(noun)) if value}  # noqa: B905 (every event pays for it)
+    for name in parts.single:
+        if (inner := getattr(noun, name)) is not None:
+            present[name] = _present(inner)
+    for name in parts.several:
+        if several := getattr(noun, name):
+            present[name] = [_present(one) for one in several]
+    return present
+
+
+class _Parts:
+    """A noun's fields, sorted by how they are converted."""
+
+    def __init__(self, noun: type) -> None:
+        kinds = {name: _inner(hint) for name, hint in names(noun).items()}
+        nested = {name: several for name, (kind, _, several) in kinds.items() if is_dataclass(kind)}
+        self.plain = tuple(name for name in kinds if name not in nested)
+        self.single = tuple(name for name, several in nested.items() if not several)
+        self.several = tuple(name for name, several in nested.items() if several)
+        self.read = attrgetter(*self.plain)
+
+
+def _inner(hint: Any) -> tuple[Any, bool, bool]:
+    """What a field holds, whether it may be missing, and whether it holds several."""
+    if get_origin(hint) in {Union, UnionType}:
+        return next(one for one in get_args(hint) if one is not type(None)), True, False
+    if get_origin(hint) is tuple:
+        return get_args(hint)[0], False, True
+    return hint, False, False
+
+
+def _descriptor() -> FileDescriptorProto:
+    needed = [timestamp_pb2.DESCRIPTOR.name, struct_pb2.DESCRIPTOR.name]
+    file = FileDescriptorProto(
+        name=f"{PACKAGE}.proto", package=PACKAGE, syntax="proto3", dependency=needed
+    )
+    for noun in _TYPES:
+        message = file.message_type.add(name=noun.__name__)
+        for number, (name, hint) in enumerate(names(noun).items(), 1):
+            _add_field(message, name, number, hint)
+    return file
+
+
+def _add_field(message: Any, name: str, number: int, hint: Any) -> None:
+    kind, optional, several = _inner(hint)
+    label = FieldDescriptorProto.LABEL_REPEATED if several else FieldDescriptorProto.LABEL_OPTIONAL
+    field = message.field.add(name=name, number=number, label=label)
+    scalar = next((code for base, code in _SCALARS.items() if _is_a(kind, base)), None)
+    if scalar is None:
+        field.type = FieldDescriptorProto.TYPE_MESSAGE
+        field.type_name = "." + _GIVEN.get(get_origin(kind) or kind, f"{PACKAGE}.{kind.__name__}")
+        return
+    field.type = scalar
+    if optional:
+        field.proto3_optional = True
+        field.oneof_index = len(message.oneof_decl)
+        message.oneof_decl.add(name=f"_{name}")
+
+
+def _is_a(kind: Any, base: type) -> bool:
+    return isinstance(kind, type) and issubclass(kind, base)
+
+
+_TYPES = (Person, Customer, Project, Task, Event)
+_PARTS = {noun: _Parts(noun) for noun in _TYPES}
+POOL = Default()
+POOL.AddSerializedFile(_descriptor().SerializeToString())
+_MESSAGES = {
+    noun: GetMessageClass(POOL.FindMessageTypeByName(f"{PACKAGE}.{noun.__name__}"))
+    for noun in _TYPES
+}

@@ -1,0 +1,72 @@
+"""`${NAME}` and `${file:/path}` in the configuration: values that live outside the file."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path as FilePath
+from typing import Any
+
+from service.faults import Path, Problem, did_you_mean
+
+_REFERENCE = re.compile(r"\$\{([^}]*)\}")
+_LARGEST = 100_000
+
+
+class Substitution:
+    """Puts in values from `environ` and from files, and remembers them so as never to show them.
+
+    `problems` names what is missing; `values` has every value put in, by the reference to it.
+    """
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self.problems: list[Problem] = []
+        self.values: dict[str, str] = {}
+
+    def apply(self, data: Any, path: Path) -> Any:
+        """`data` with every reference in it resolved; a missing one becomes a problem."""
+        if isinstance(data, dict):
+            return {name: self.apply(value, (*path, name)) for name, value in data.items()}
+        if isinstance(data, list):
+            return [self.apply(value, (*path, i)) for i, value in enumerate(data)]
+        if not isinstance(data, str):
+            return data
+        return _REFERENCE.sub(lambda match: self._value(match, path), data)
+
+    def _value(self, match: re.Match[str], path: Path) -> str:
+        reference, name = match.group(0), match.group(1)
+        if name.startswith("file:"):
+            value, message = _contents(FilePath(name.removeprefix("file:")))
+            hint = None
+        else:
+            value = self._environ.get(name)
+            message = f"{name} is not set in the environment"
+            hint = _similar(name, self._environ)
+        if value is None:
+            self.problems.append(Problem(path, message, hint, offset=match.start()))
+            return reference
+        self.values[reference] = value
+        return value
+
+
+def references(data: Any, path: Path) -> list[Path]:
+    """Where `data` has references."""
+    if isinstance(data, dict):
+        return [at for name, value in data.items() for at in references(value, (*path, name))]
+    if isinstance(data, list):
+        return [at for i, value in enumerate(data) for at in references(value, (*path, i))]
+    return [path] if isinstance(data, str) and _REFERENCE.search(data) else []
+
+
+def _contents(path: FilePath) -> tuple[str | None, str]:
+    try:
+        if path.stat().st_size > _LARGEST:
+            return None, f"the file {path} is too large for a secret"
+        return path.read_text(encoding="utf-8").strip(), ""
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        return None, f"the file {path} cannot be read: {reason}"
+
+
+def _similar(name: str, environ: Mapping[str, str]) -> str | None:
+    hint = did_you_mean(name, environ)
+    return hint if hint and hint.startswith("did you mean") else None
