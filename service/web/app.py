@@ -1,23 +1,39 @@
-"""The web process: which part answers what."""
+"""The web process's application: which part answers what."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from starlette.applications import Starlette
 from starlette.routing import Route
 
 from service.clock import Clock
-from service.sources import Account
+from service.config import Config
+from service.jobs import INGEST, Doorbell
+from service.settings import Settings
 from service.store import Pool
 from service.store.receipts import ReceiptKeeper
+from service.web.api import Api
+from service.web.auth import Guard
+from service.web.health import Health
 from service.web.hooks import Door
+from service.web.operator import OperatorPage
 from service.web.problems import HANDLERS
+from service.web.rulings import Rulings
 
 
 def build(
-    *, accounts: Mapping[str, Account], pool: Pool, clock: Clock, ring: Callable[[], None]
+    *,
+    settings: Settings,
+    config: Config,
+    pool: Pool,
+    clock: Clock,
+    doorbell: Doorbell,
 ) -> Starlette:
-    keeper = ReceiptKeeper(pool, ring)
+    """Put the parts together; the pool and the doorbell stay the caller's, to be closed later."""
+    keeper = ReceiptKeeper(pool, partial(doorbell.ring, INGEST))
+    guard = Guard(settings.taskbell_admin_token, clock)
+    rulings = Rulings(pool, clock, doorbell)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -27,7 +43,12 @@ def build(
 
     # The door comes first: it is asked a thousand times as often as anything else.
     app = Starlette(
-        routes=[Route("/hooks/{account}", Door(accounts, keeper, clock), methods=["POST"])],
+        routes=[
+            Route("/hooks/{account}", Door(config.accounts, keeper, clock), methods=["POST"]),
+            *Health(pool, doorbell, clock, guard).routes(),
+            *Api(pool, guard, rulings, config).routes(),
+            *OperatorPage(pool, clock, guard, rulings, config).routes(),
+        ],
         exception_handlers=HANDLERS,
         lifespan=lifespan,
     )

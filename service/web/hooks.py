@@ -17,6 +17,7 @@ from service.store.receipts import (
     body_key,
     sender_key,
 )
+from service.web.bodies import read_body
 from service.web.problems import Problem, come_again
 from service.web.verify import Headers, NotGenuine, verify
 
@@ -76,7 +77,7 @@ class Door:
     async def _keep(self, account: str, headers: Headers, receive: Receive) -> int:
         options, now = self._options[account], self._clock.now()
         _check_type(headers)
-        body = await _read(receive)
+        body = await read_body(receive, BODY_BYTES)
         try:
             verify(options, headers, body, now)
         except NotGenuine as error:
@@ -100,25 +101,6 @@ def _check_type(headers: Headers) -> None:
         )
     if headers.get(b"content-encoding", b"identity").lower() != b"identity":
         raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send the body uncompressed")
-
-
-async def _read(receive: Receive) -> bytes:
-    """The body, of which no more is read than may come; its announced length proves nothing."""
-    body, more = bytearray(), True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Problem(HTTPStatus.BAD_REQUEST, "The body broke off")
-        body += message.get("body", b"")
-        more = message.get("more_body", False)
-        if len(body) > BODY_BYTES:
-            # Closing the connection saves reading the rest.
-            raise Problem(
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                f"The body is larger than {BODY_BYTES} bytes",
-                headers={"Connection": "close"},
-            )
-    return bytes(body)
 
 
 def _check_json(body: bytes) -> None:

@@ -1,0 +1,195 @@
+"""Lists to read: what was seen, decided and sent, in pages, the newest first."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import asyncpg
+import orjson
+
+from service.model import Kind, State
+from service.store import Pool
+
+Row: TypeAlias = dict[str, Any]
+Mark: TypeAlias = tuple[str | int, ...]
+"""Where a page ends: the key of its last row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One kind of row. `filters` are conditions with {} for the value, by the filter's name.
+
+    `key` orders the rows and is unique, its columns with their types. `choices` are the values
+    that a filter knows; `hides` is a condition that holds unless a state is asked for.
+    """
+
+    select: str
+    key: Mapping[str, type[int] | type[str]]
+    filters: Mapping[str, str]
+    choices: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    descending: bool = True
+    hides: str = "true"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some rows, and the mark after which the next ones begin; None if these are the last."""
+
+    rows: list[Row]
+    next: Mark | None
+
+
+TASKS = Listing(
+    "SELECT account, id, snapshot FROM tasks",
+    key={"account": str, "id": str},
+    descending=False,
+    filters={
+        "account": "account = {}",
+        "task": "id = {}",
+        "state": """CASE WHEN deleted_at IS NOT NULL THEN 'deleted'
+                         WHEN (snapshot->>'done')::boolean THEN 'done' ELSE 'open' END = {}""",
+        "since": "observed_at >= {}",
+    },
+    choices={"state": frozenset({"open", "done", "deleted"})},
+    hides="snapshot IS NOT NULL AND deleted_at IS NULL",
+)
+
+EVENTS = Listing(
+    "SELECT id, account, task, kind, at, cause, before, after FROM events",
+    key={"id": int},
+    filters={
+        "account": "account = {}",
+        "task": "task = {}",
+        "kind": "kind = {}",
+        "since": "at >= {}",
+    },
+    choices={"kind": frozenset(Kind)},
+)
+
+DECISIONS = Listing(
+    """
+    SELECT decisions.id, event, rule, rules_version, outcome, reason
+    FROM decisions LEFT JOIN events ON events.id = event
+    """,
+    key={"decisions.id": int},
+    filters={
+        "account": "account = {}",
+        "task": "task = {}",
+        "kind": "kind = {}",
+        "rule": "rule = {}",
+        "since": "decisions.at >= {}",
+    },
+    choices={"kind": frozenset(Kind)},
+)
+
+DELIVERIES = Listing(
+    """
+    SELECT id, account, task, event, rule, channel, target, state, reason, attempts, text,
+           created_at, next_attempt_at, settled_at
+    FROM deliveries
+    """,
+    key={"id": int},
+    filters={
+        "account": "account = {}",
+        "task": "task = {}",
+        "kind": "EXISTS (SELECT FROM events WHERE events.id = event AND kind = {})",
+        "rule": "rule = {}",
+        "channel": "channel = {}",
+        "state": "state = {}",
+        "since": "created_at >= {}",
+    },
+    choices={"kind": frozenset(Kind), "state": frozenset(State)},
+)
+
+RECEIPTS = Listing(
+    """
+    SELECT id, account, state, reason, repeats, octet_length(body) AS size, received_at, settled_at
+    FROM receipts
+    """,
+    key={"id": int},
+    filters={"account": "account = {}", "state": "state = {}", "since": "received_at >= {}"},
+    choices={"state": frozenset({"pending", "done", "poison"})},
+)
+
+
+async def read_page(
+    pool: Pool, listing: Listing, values: Mapping[str, Any], limit: int, after: Mark | None = None
+) -> Page:
+    """The next `limit` rows for which every filter in `values` holds."""
+    conditions = [listing.filters[name].format(f"${n}") for n, name in enumerate(values, 1)]
+    arguments = list(values.values())
+    if "state" not in values:
+        conditions.append(listing.hides)
+    if after is not None:
+        conditions.append(_beyond(listing, len(arguments)))
+        arguments += after
+    order = ", ".join(f"{column} {_direction(listing)}" for column in listing.key)
+    rows = await pool.fetch(
+        f"{listing.select} WHERE {' AND '.join(conditions or ['true'])}"
+        f" ORDER BY {order} LIMIT {limit + 1}",
+        *arguments,
+    )
+    shown = rows[:limit]
+    return Page(
+        [_shape(row) for row in shown], _mark(listing, shown[-1]) if len(rows) > limit else None
+    )
+
+
+async def read_one(pool: Pool, listing: Listing, key: int) -> Row | None:
+    """The row with this number, if there is one."""
+    [column] = listing.key
+    row = await pool.fetchrow(f"{listing.select} WHERE {column} = $1", key)
+    return None if row is None else _shape(row)
+
+
+async def read_task(pool: Pool, task: str, account: str | None) -> list[Row]:
+    """The tasks of this id; there can be one in each account. Deleted ones are there too."""
+    rows = await pool.fetch(
+        """
+        SELECT account, id, snapshot FROM tasks
+        WHERE id = $1 AND ($2::text IS NULL OR account = $2) AND snapshot IS NOT NULL
+        """,
+        task,
+        account,
+    )
+    return [_shape(row) for row in rows]
+
+
+async def read_accounts(pool: Pool, names: Sequence[str]) -> list[Row]:
+    """How the accounts of these names are: ok, failing, paused, or still at their baseline."""
+    rows = await pool.fetch(
+        """
+        SELECT name AS id, system,
+               CASE WHEN paused THEN 'paused' WHEN failing_since IS NOT NULL THEN 'failing'
+                    WHEN baseline_at IS NULL THEN 'baseline' ELSE 'ok' END AS state,
+               failing_since, error, polled_at, next_poll_at, baseline_at
+        FROM accounts WHERE name = ANY ($1) ORDER BY name
+        """,
+        list(names),
+    )
+    return [dict(row) for row in rows]
+
+
+def _beyond(listing: Listing, taken: int) -> str:
+    columns = ", ".join(listing.key)
+    places = ", ".join(f"${taken + n}" for n, _ in enumerate(listing.key, 1))
+    return f"({columns}) {'<' if listing.descending else '>'} ({places})"
+
+
+def _direction(listing: Listing) -> str:
+    return "DESC" if listing.descending else "ASC"
+
+
+def _mark(listing: Listing, row: asyncpg.Record) -> Mark:
+    return tuple(row[column.rpartition(".")[2]] for column in listing.key)
+
+
+def _shape(row: asyncpg.Record) -> Row:
+    """A row as the API shows it. Snapshots were written in its very format: they go through."""
+    if "snapshot" in row:
+        task: Row = orjson.loads(row["snapshot"])
+        return task
+    return {
+        name: orjson.Fragment(value) if name in {"before", "after"} and value else value
+        for name, value in row.items()
+    }

@@ -1,0 +1,61 @@
+"""What the operator page shows: the few things a person wants to know, each with its cause."""
+
+import asyncpg
+
+from service.store import Pool
+
+_DELIVERY = """
+    SELECT deliveries.id, deliveries.task, deliveries.account, rule, channel, target, state,
+           reason, attempts, text, subject, created_at, next_attempt_at, settled_at,
+           events.kind, events.cause,
+           coalesce(events.after, events.before) ->> 'title' AS title
+    FROM deliveries LEFT JOIN events ON events.id = event
+"""
+
+
+async def in_trouble(pool: Pool, limit: int) -> list[asyncpg.Record]:
+    """Deliveries that failed or of which nobody knows, the newest first."""
+    return await pool.fetch(
+        f"{_DELIVERY} WHERE state IN ('failed', 'unknown') ORDER BY deliveries.id DESC LIMIT $1",
+        limit,
+    )
+
+
+async def waiting(pool: Pool, limit: int) -> list[asyncpg.Record]:
+    """Deliveries that are still to go out, the next first."""
+    return await pool.fetch(
+        f"{_DELIVERY} WHERE state IN ('planned', 'held')"
+        " ORDER BY next_attempt_at, deliveries.id LIMIT $1",
+        limit,
+    )
+
+
+async def lately(pool: Pool, limit: int) -> list[asyncpg.Record]:
+    """Deliveries that went out or were let go, with the reason; the newest first."""
+    return await pool.fetch(
+        f"{_DELIVERY} WHERE state IN ('sent', 'skipped', 'cancelled', 'expired', 'sending')"
+        " ORDER BY deliveries.id DESC LIMIT $1",
+        limit,
+    )
+
+
+async def last_events(pool: Pool, limit: int) -> list[asyncpg.Record]:
+    return await pool.fetch(
+        """
+        SELECT id, account, task, kind, at, cause, signal,
+               coalesce(after, before) ->> 'title' AS title
+        FROM events ORDER BY id DESC LIMIT $1
+        """,
+        limit,
+    )
+
+
+async def set_aside(pool: Pool, limit: int) -> list[asyncpg.Record]:
+    """Webhooks that nobody could read, the newest first."""
+    return await pool.fetch(
+        """
+        SELECT id, account, reason, received_at FROM receipts
+        WHERE state = 'poison' ORDER BY id DESC LIMIT $1
+        """,
+        limit,
+    )

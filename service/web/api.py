@@ -1,0 +1,149 @@
+"""/api/v1: everything that was seen, decided and sent, as JSON, and what a person may decide."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from service.config import Config
+from service.model import JSON_OPTIONS
+from service.store import Pool, listing
+from service.store.listing import Listing
+from service.web.auth import Endpoint, Guard
+from service.web.bodies import read_body
+from service.web.openapi import describe
+from service.web.parameters import LARGEST_ID, cursor, read_parameters, wrong
+from service.web.problems import Problem
+from service.web.rulings import RULINGS, Rulings
+
+_BODY_BYTES = 16 * 1024
+_NOTHING = "There is nothing of this id"
+
+LISTS: Mapping[str, Listing] = {
+    "events": listing.EVENTS,
+    "decisions": listing.DECISIONS,
+    "deliveries": listing.DELIVERIES,
+    "receipts": listing.RECEIPTS,
+}
+
+
+class Api:
+    """The reading half, over the database and the configuration in force."""
+
+    def __init__(self, pool: Pool, guard: Guard, rulings: Rulings, config: Config) -> None:
+        self._pool = pool
+        self._guard = guard
+        self._rulings = rulings
+        self._accounts = list(config.accounts)
+        # As they were written: whoever reads rules has the configuration's own words for them.
+        self._rules = orjson.loads(config.text).get("rules", [])
+
+    def routes(self) -> list[Route]:
+        reading: dict[str, Endpoint] = {
+            "/tasks": partial(self._list, listing.TASKS),
+            "/tasks/{id:path}": self._task,
+        }
+        for name, one in LISTS.items():
+            reading[f"/{name}"] = partial(self._list, one)
+            reading[f"/{name}/{{id:int}}"] = partial(self._one, one)
+        reading |= {
+            "/rules": self._all_rules,
+            "/rules/{id}": self._one_rule,
+            "/accounts": self._all_accounts,
+            "/accounts/{id}": self._account,
+            "/openapi.json": self._openapi,
+        }
+        return [
+            *(
+                Route(f"/api/v1{path}", self._guard.protects(endpoint))
+                for path, endpoint in reading.items()
+            ),
+            *(
+                Route(
+                    f"/api/v1/deliveries/{{id:int}}/{ruling}",
+                    self._guard.protects(partial(self._rule, ruling)),
+                    methods=["POST"],
+                )
+                for ruling in RULINGS
+            ),
+        ]
+
+    async def _list(self, one: Listing, request: Request) -> Response:
+        asked = read_parameters(request.query_params, one)
+        page = await listing.read_page(self._pool, one, asked.values, asked.limit, asked.after)
+        return _page(page.rows, cursor(page.next))
+
+    async def _one(self, one: Listing, request: Request) -> Response:
+        number = request.path_params["id"]
+        row = await listing.read_one(self._pool, one, number) if number <= LARGEST_ID else None
+        return _json(_found(row))
+
+    async def _task(self, request: Request) -> Response:
+        """A task's id is the only one in its account; beyond that the caller has to say which."""
+        task, account = request.path_params["id"], request.query_params.get("account")
+        if not task.isprintable() or not (account or "").isprintable():
+            raise Problem(HTTPStatus.NOT_FOUND, _NOTHING)
+        rows = await listing.read_task(self._pool, task, account)
+        if len(rows) > 1:
+            names = ", ".join(sorted(row["account"] for row in rows))
+            raise wrong("account", f"one of {names}, which all have a task {task}")
+        return _json(_found(rows[0] if rows else None))
+
+    async def _all_accounts(self, request: Request) -> Response:
+        del request
+        return _page(await listing.read_accounts(self._pool, self._accounts), None)
+
+    async def _account(self, request: Request) -> Response:
+        rows = await listing.read_accounts(self._pool, self._accounts)
+        return _json(_found(_by_id(rows, request.path_params["id"])))
+
+    async def _all_rules(self, request: Request) -> Response:
+        del request
+        return _page(self._rules, None)
+
+    async def _one_rule(self, request: Request) -> Response:
+        return _json(_found(_by_id(self._rules, request.path_params["id"])))
+
+    async def _openapi(self, request: Request) -> Response:
+        del request
+        return _json(describe())
+
+    async def _rule(self, ruling: str, request: Request) -> Response:
+        """Carry out a decision and show what has become of the delivery."""
+        said = _object(await read_body(request.receive, _BODY_BYTES))
+        await self._rulings.rule(ruling, request.path_params["id"], said)
+        return await self._one(listing.DELIVERIES, request)
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    """A JSON object; nothing at all is an empty one."""
+    try:
+        said = orjson.loads(body or b"{}")
+    except orjson.JSONDecodeError as error:
+        raise Problem(HTTPStatus.BAD_REQUEST, f"The body is not JSON: {error}") from error
+    if not isinstance(said, dict):
+        raise Problem(HTTPStatus.BAD_REQUEST, "The body is not a JSON object")
+    return said
+
+
+def _by_id(rows: Sequence[Mapping[str, Any]], wanted: str) -> Mapping[str, Any] | None:
+    return next((row for row in rows if row["id"] == wanted), None)
+
+
+def _found(row: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    if row is None:
+        raise Problem(HTTPStatus.NOT_FOUND, _NOTHING)
+    return row
+
+
+def _page(rows: Sequence[Mapping[str, Any]], after: str | None) -> Response:
+    return _json({"data": rows, "next": after})
+
+
+def _json(document: Mapping[str, Any]) -> Response:
+    return Response(orjson.dumps(document, option=JSON_OPTIONS), media_type="application/json")

@@ -1,0 +1,78 @@
+"""How the process is: alive, ready, and what has been counted."""
+
+from http import HTTPStatus
+
+import orjson
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from service import metrics, store
+from service.clock import Clock
+from service.jobs import Doorbell
+from service.store import Pool
+from service.web.auth import Guard
+from service.web.problems import DATABASE_ERRORS, RETRY_AFTER, Problem
+
+_PATIENCE = 3.0  # seconds
+
+
+class Health:
+    """Answers whoever runs Taskbell; none of it needs the token but the numbers."""
+
+    def __init__(self, pool: Pool, doorbell: Doorbell, clock: Clock, guard: Guard) -> None:
+        self._pool = pool
+        self._doorbell = doorbell
+        self._clock = clock
+        self._guard = guard
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/healthz", self.alive),
+            Route("/readyz", self.ready),
+            Route("/metrics", self._guard.protects(self.numbers)),
+        ]
+
+    async def alive(self, request: Request) -> Response:
+        del request
+        return _json({"alive": True})
+
+    async def ready(self, request: Request) -> Response:
+        """503 with what is missing, in words. The door is open without Redis all the same."""
+        del request
+        missing = await self._missing()
+        if missing:
+            raise Problem(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "; ".join(missing),
+                headers={"Retry-After": str(int(RETRY_AFTER.total_seconds()))},
+                missing=missing,
+            )
+        return _json({"ready": True, "missing": []})
+
+    async def numbers(self, request: Request) -> Response:
+        del request
+        await metrics.publish(self._pool)
+        text = await metrics.scrape(self._pool, self._clock.now())
+        return Response(text, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    async def _missing(self) -> list[str]:
+        missing = []
+        if (database := await self._missing_in_database()) is not None:
+            missing.append(database)
+        if not await self._doorbell.ping():
+            missing.append("redis: it does not answer, so work begins up to a few seconds late")
+        return missing
+
+    async def _missing_in_database(self) -> str | None:
+        try:
+            async with self._pool.acquire(timeout=_PATIENCE) as connection:
+                names = [migration.name for migration in await store.pending(connection)]
+        except DATABASE_ERRORS as error:
+            return f"database: it does not answer ({type(error).__name__})"
+        return f"migrations: {', '.join(names)} (run taskbell migrate)" if names else None
+
+
+def _json(value: object) -> Response:
+    return Response(orjson.dumps(value), HTTPStatus.OK, media_type="application/json")

@@ -1,0 +1,137 @@
+"""The operator page: what was sent and why, what waits, what needs a person."""
+
+from functools import partial
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import parse_qs
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from service.clock import Clock
+from service.config import Config
+from service.store import Pool, listing, overview
+from service.web import words
+from service.web.auth import COOKIE, Guard
+from service.web.bodies import read_body
+from service.web.problems import Problem
+from service.web.rulings import RULINGS, Rulings
+
+_SHOWN = 25
+_FORM_BYTES = 4096
+# Nothing on the page comes from elsewhere, and nothing in it may run but our own script.
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self';"
+    " img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none';"
+    " frame-ancestors 'none'",
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+}
+
+
+class OperatorPage:
+    """One page for the office, with a form for the token where there is one."""
+
+    def __init__(
+        self, pool: Pool, clock: Clock, guard: Guard, rulings: Rulings, config: Config
+    ) -> None:
+        self._pool = pool
+        self._clock = clock
+        self._guard = guard
+        self._rulings = rulings
+        self._config = config
+        self._templates = _templates()
+
+    def routes(self) -> list[Route | Mount]:
+        return [
+            Route("/", self.show),
+            Route("/login", self.ask_token),
+            Route("/login", self.log_in, methods=["POST"]),
+            Route("/logout", self._guard.protects(self.log_out), methods=["POST"]),
+            *(
+                Route(
+                    f"/deliveries/{{id:int}}/{ruling}",
+                    self._guard.protects(partial(self.decide, ruling)),
+                    methods=["POST"],
+                )
+                for ruling in RULINGS
+            ),
+            Mount("/static", StaticFiles(packages=[("service.web", "static")])),
+        ]
+
+    async def show(self, request: Request) -> Response:
+        try:
+            self._guard.admit(request)
+        except Problem as problem:
+            if problem.status_code != HTTPStatus.UNAUTHORIZED:
+                raise
+            return RedirectResponse("/login", HTTPStatus.SEE_OTHER)
+        return self._render("overview.html", **await self._overview())
+
+    async def ask_token(self, request: Request) -> Response:
+        del request
+        return self._render("login.html", wrong=False)
+
+    async def log_in(self, request: Request) -> Response:
+        form = await _form(request)
+        welcome = RedirectResponse("/", HTTPStatus.SEE_OTHER)
+        secure = request.url.scheme == "https"
+        if self._guard.begin_session(form.get("token", ""), welcome, secure=secure):
+            return welcome
+        page = self._render("login.html", wrong=True)
+        page.status_code = HTTPStatus.UNAUTHORIZED
+        return page
+
+    async def log_out(self, request: Request) -> Response:
+        del request
+        goodbye = RedirectResponse("/login", HTTPStatus.SEE_OTHER)
+        goodbye.delete_cookie(COOKIE, httponly=True, samesite="strict")
+        return goodbye
+
+    async def decide(self, ruling: str, request: Request) -> Response:
+        """A button of the page; the page is shown again with what came of it."""
+        form = await _form(request)
+        said = {"arrived": form["arrived"] == "yes"} if "arrived" in form else {}
+        await self._rulings.rule(ruling, request.path_params["id"], said)
+        return RedirectResponse("/", HTTPStatus.SEE_OTHER)
+
+    async def _overview(self) -> dict[str, Any]:
+        return {
+            "now": self._clock.now(),
+            "zone": self._config.timezone,
+            "trouble": await overview.in_trouble(self._pool, _SHOWN),
+            "set_aside": await overview.set_aside(self._pool, _SHOWN),
+            "waiting": await overview.waiting(self._pool, _SHOWN),
+            "lately": await overview.lately(self._pool, _SHOWN),
+            "events": await overview.last_events(self._pool, _SHOWN),
+            "accounts": await listing.read_accounts(self._pool, list(self._config.accounts)),
+        }
+
+    def _render(self, template: str, **values: Any) -> HTMLResponse:
+        page = self._templates.get_template(template)
+        return HTMLResponse(
+            page.render(has_login=self._guard.has_token, **values), headers=_HEADERS
+        )
+
+
+def _templates() -> Environment:
+    templates = Environment(
+        loader=PackageLoader("service.web"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.globals["words"] = words
+    return templates
+
+
+async def _form(request: Request) -> dict[str, str]:
+    """The fields of a form as browsers send it, the last of each name."""
+    body = await read_body(request.receive, _FORM_BYTES)
+    fields = parse_qs(body.decode("utf-8", "replace"), max_num_fields=20)
+    return {name: values[-1] for name, values in fields.items()}

@@ -1,0 +1,91 @@
+"""What a list is asked for: filters, page size and cursor, each checked and named if wrong."""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from starlette.datastructures import QueryParams
+
+from service.model import utc
+from service.store.listing import Listing, Mark
+from service.web.problems import Problem
+
+DEFAULT_LIMIT = 50
+MOST = 500
+LARGEST_ID = 2**63 - 1
+_LONGEST = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What of a list is wanted."""
+
+    values: Mapping[str, Any]
+    limit: int
+    after: Mark | None
+
+
+def read_parameters(query: QueryParams, listing: Listing) -> Asked:
+    """Raises a 400 Problem that names the parameter."""
+    known = {*listing.filters, "limit", "cursor"}
+    for name, text in query.multi_items():
+        if name not in known:
+            raise wrong(name, f"this list knows {', '.join(sorted(known))}")
+        if not text.isprintable() or len(text) > _LONGEST:
+            raise wrong(name, f"up to {_LONGEST} printable characters")
+    values = {name: _value(listing, name, query[name]) for name in listing.filters if name in query}
+    after = _mark(query["cursor"], listing) if "cursor" in query else None
+    return Asked(values, _limit(query.get("limit", str(DEFAULT_LIMIT))), after)
+
+
+def cursor(mark: Mark | None) -> str | None:
+    """The mark as text that a caller hands back unread."""
+    return None if mark is None else urlsafe_b64encode(orjson.dumps(mark)).decode().rstrip("=")
+
+
+def wrong(name: str, expected: str) -> Problem:
+    return Problem(
+        HTTPStatus.BAD_REQUEST, f"The parameter {name}: expected {expected}", parameter=name
+    )
+
+
+def _value(listing: Listing, name: str, text: str) -> str | datetime:
+    if name == "since":
+        return _moment(text)
+    choices = listing.choices.get(name)
+    if choices is not None and text not in choices:
+        raise wrong(name, f"one of {', '.join(sorted(choices))}")
+    return text
+
+
+def _moment(text: str) -> datetime:
+    """An RFC 3339 time. An unescaped + arrives as a space, and is meant as a +."""
+    try:
+        return utc(datetime.fromisoformat(text.replace(" ", "+")))
+    except (ValueError, OverflowError):
+        raise wrong("since", "a time with its zone, such as 2026-03-06T12:00:00Z") from None
+
+
+def _limit(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(MOST))):
+        raise wrong("limit", f"a number from 1 to {MOST}")
+    if not 1 <= int(text) <= MOST:
+        raise wrong("limit", f"a number from 1 to {MOST}")
+    return int(text)
+
+
+def _mark(text: str, listing: Listing) -> Mark:
+    try:
+        mark = orjson.loads(urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+    except ValueError:
+        mark = None
+    kinds = list(listing.key.values())
+    if not isinstance(mark, list) or [type(part) for part in mark] != kinds:
+        raise wrong("cursor", "what an earlier page gave as next")
+    if any(isinstance(part, int) and not 0 <= part <= LARGEST_ID for part in mark):
+        raise wrong("cursor", "what an earlier page gave as next")
+    return tuple(mark)

@@ -1,0 +1,58 @@
+"""What a person decides about a delivery, from the API or from the page."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from service.clock import Clock
+from service.jobs import DELIVER, Doorbell
+from service.outbox import NoSuchDelivery, NotPossible, rulings
+from service.store import Pool
+from service.web.parameters import LARGEST_ID, wrong
+from service.web.problems import Problem
+
+RULINGS = ("retry", "cancel", "resolve")
+_LONGEST_REASON = 500
+
+
+class Rulings:
+    """Carries out decisions; each raises a Problem where it is not possible."""
+
+    def __init__(self, pool: Pool, clock: Clock, doorbell: Doorbell) -> None:
+        self._pool = pool
+        self._clock = clock
+        self._doorbell = doorbell
+
+    async def rule(self, ruling: str, delivery: int, said: Mapping[str, Any]) -> None:
+        """`said` may hold `reason` for a cancel and has to hold `arrived` for a resolve."""
+        if delivery > LARGEST_ID:
+            raise Problem(HTTPStatus.NOT_FOUND, "There is no such delivery")
+        try:
+            await self._carry_out(ruling, delivery, said)
+        except NoSuchDelivery as error:
+            raise Problem(HTTPStatus.NOT_FOUND, str(error)) from error
+        except NotPossible as error:
+            raise Problem(HTTPStatus.CONFLICT, str(error)) from error
+
+    async def _carry_out(self, ruling: str, delivery: int, said: Mapping[str, Any]) -> None:
+        if ruling == "retry":
+            lane = await rulings.retry(self._pool, self._clock, delivery)
+            self._doorbell.ring(DELIVER, lane)
+        elif ruling == "cancel":
+            await rulings.cancel(self._pool, self._clock, delivery, _reason(said))
+        else:
+            await rulings.resolve(self._pool, self._clock, delivery, arrived=_arrived(said))
+
+
+def _reason(said: Mapping[str, Any]) -> str:
+    reason = said.get("reason", "a person cancelled it")
+    if not isinstance(reason, str) or not reason.isprintable() or len(reason) > _LONGEST_REASON:
+        raise wrong("reason", f"up to {_LONGEST_REASON} printable characters")
+    return reason
+
+
+def _arrived(said: Mapping[str, Any]) -> bool:
+    arrived = said.get("arrived")
+    if not isinstance(arrived, bool):
+        raise wrong("arrived", "true or false")
+    return arrived

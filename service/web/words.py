@@ -1,0 +1,70 @@
+"""How the operator page says things: plain words, local times."""
+
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+CAUSES = {
+    "webhook": "by a webhook",
+    "poll": "found by polling",
+    "fetch": "found by looking it up",
+    "clock": "by the clock",
+    "signal": "by a signal",
+    "write": "by Taskbell's own change",
+}
+
+HAPPENINGS = {
+    "created": "is new",
+    "completed": "is done",
+    "reopened": "was reopened",
+    "rescheduled": "was moved",
+    "reassigned": "was handed over",
+    "changed": "was changed",
+    "deleted": "is gone",
+    "due_soon": "is due soon",
+    "overdue": "is overdue",
+    "starting_soon": "starts soon",
+    "reminder": "is coming up",
+    "signal": "sent a signal",
+}
+
+STATES = {
+    "planned": "waiting",
+    "held": "held back",
+    "sending": "being sent",
+    "sent": "sent",
+    "failed": "failed",
+    "unknown": "not known",
+    "skipped": "not sent",
+    "cancelled": "cancelled",
+    "expired": "too late",
+}
+
+_UNITS = (
+    (timedelta(days=1), "day"),
+    (timedelta(hours=1), "hour"),
+    (timedelta(minutes=1), "minute"),
+)
+
+
+def local(moment: datetime, zone: ZoneInfo) -> str:
+    """Such as `Fri 6 Mar, 14:05`."""
+    there = moment.astimezone(zone)
+    return f"{there:%a} {there.day} {there:%b}, {there:%H:%M}"
+
+
+def from_now(moment: datetime, now: datetime) -> str:
+    """Such as `in 2 hours` or `5 minutes ago`."""
+    away = abs(moment - now)
+    for unit, name in _UNITS:
+        if away >= unit:
+            count = away // unit
+            said = f"{count} {name}{'' if count == 1 else 's'}"
+            return f"in {said}" if moment > now else f"{said} ago"
+    return "in a moment" if moment > now else "just now"
+
+
+def receiver(channel: str, target: str) -> str:
+    """Where a delivery goes, such as `slack #office` or `customer: on the way`."""
+    if channel in {"customer", "employee"}:
+        return f"{channel}: {target.replace('_', ' ')}" if target else channel
+    return f"{channel} {target}".replace("_", " ") if target else channel.replace("_", " ")

@@ -1,0 +1,89 @@
+"""The web process's application on a real socket, for tests that ask it something."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import uvicorn
+
+from service.clock import Clock
+from service.config import load
+from service.jobs import Doorbell
+from service.settings import read_settings
+from service.store import Pool, accounts
+from service.web.app import build
+
+HEX_SECRET, STANDARD_SECRET = "hunter2hunter2", "whsec_bmV3IHNlY3JldA=="
+
+CONFIGURATION = f"""
+version: 1
+timezone: Europe/London
+accounts:
+  open:     {{ system: plannr, base_url: "http://127.0.0.1:9", token: t0ken, account_uuid: u }}
+  london:   {{ system: plannr, base_url: "http://127.0.0.1:9", token: t0ken, account_uuid: u,
+               webhook: {{ verify: plannr, secret: {HEX_SECRET} }} }}
+  field:    {{ system: kickserv, base_url: "http://127.0.0.1:9", slug: acme, token: t0ken,
+               webhook: {{ verify: standard, secret: {STANDARD_SECRET} }} }}
+channels:
+  accounting: {{ kind: webhook, url: "http://127.0.0.1:9/", secret: {STANDARD_SECRET} }}
+rules:
+- id: job-done
+  when: task.completed
+  then: [{{ notify: accounting }}]
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A running site: `client` knows its address, `port` is for those who speak by hand."""
+
+    client: httpx.AsyncClient
+    port: int
+
+    async def post(
+        self, account: str, body: bytes, headers: Mapping[str, str] | None = None
+    ) -> httpx.Response:
+        """Send a webhook as JSON."""
+        return await self.client.post(
+            f"/hooks/{account}",
+            content=body,
+            headers={"content-type": "application/json", **(headers or {})},
+        )
+
+    async def speak(self, request: bytes) -> bytes:
+        """Send bytes that need not be HTTP, and no more after them; returns what is answered."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        writer.write(request)
+        writer.write_eof()
+        answer = await reader.read()
+        writer.close()
+        return answer
+
+
+@asynccontextmanager
+async def site(
+    folder: Path, pool: Pool, clock: Clock, redis_url: str, token: str | None = None
+) -> AsyncIterator[Site]:
+    """The web as in production, with `CONFIGURATION` and, if given, an admin token."""
+    (folder / "taskbell.yaml").write_text(CONFIGURATION)
+    config = load(folder / "taskbell.yaml", {})
+    settings = read_settings({"TASKBELL_ADMIN_TOKEN": token} if token else {})
+    systems = {name: account.system for name, account in config.accounts.items()}
+    await accounts.register(pool, systems, clock.now())
+    doorbell = Doorbell(redis_url)
+    app = build(settings=settings, config=config, pool=pool, clock=clock, doorbell=doorbell)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        server = uvicorn.Server(
+            uvicorn.Config(app, http="httptools", log_config=None, access_log=False)
+        )
+        running = asyncio.create_task(server.serve(sockets=[listener]))
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+            yield Site(client, port)
+        server.should_exit = True
+        await running
+    await doorbell.close()
