@@ -40,7 +40,6 @@ class Pusher:
 
     def __init__(self, plannr: Plannr, subscriptions: Sequence[Subscription] = ()) -> None:
         self.subscriptions = {str(uuid4()): one for one in subscriptions}
-        self.delivered = 0
         self._plannr = plannr
         self._client: httpx.AsyncClient | None = None
         self._under_way: set[asyncio.Task[None]] = set()
@@ -53,6 +52,10 @@ class Pusher:
             Route(path, self._subscribe, methods=["POST"]),
             Route(f"{path}/{{uuid}}", self._resubscribe, methods=["PUT"]),
         ]
+
+    async def settled(self) -> None:
+        """Come back when every webhook so far was taken or given up."""
+        await asyncio.gather(*self._under_way)
 
     async def close(self) -> None:
         for task in self._under_way:
@@ -78,7 +81,6 @@ class Pusher:
         headers = {"Content-Type": "application/json", "X-Signature": signature}
         for pause in (*PAUSES, None):
             if await self._arrives(subscription.url, body, headers):
-                self.delivered += 1
                 return
             if pause is not None:
                 await asyncio.sleep(pause)

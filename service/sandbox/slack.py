@@ -2,6 +2,7 @@
 
 from itertools import count
 from typing import Any
+from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -84,7 +85,8 @@ class Slack(System):
         if request.headers.get("content-type", "").startswith("application/json"):
             content: dict[str, Any] = await request.json()
             return content
-        return {**request.query_params, **await request.form()}
+        form = parse_qsl((await request.body()).decode())
+        return {**request.query_params, **dict(form)}
 
     def _id(self, target: str) -> str:
         """The id of a channel by its name or id, or of the talk with a user."""

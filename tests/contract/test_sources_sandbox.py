@@ -1,0 +1,191 @@
+"""The sandbox itself: its switchboard, its webhooks, its Slack, its inbox and its staff."""
+
+import asyncio
+import hmac
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import timedelta
+from hashlib import sha256
+from typing import Any
+
+import aiosmtplib
+import httpx
+import pytest
+
+from service.clock import VirtualClock
+from service.http import open_client
+from service.sandbox.app import Sandbox, running
+from service.sandbox.office import Office
+from service.sandbox.plannr import ACCOUNT_UUID
+from service.sandbox.push import Subscription
+from service.sandbox.system import TOKEN
+from tests.receivers import LOOPBACK, Answer, HttpReceiver
+
+PLANNR = {"Authorization": f"Bearer {TOKEN}", "X-PLANNR-ACCOUNT-UUID": ACCOUNT_UUID}
+
+
+@dataclass(frozen=True, slots=True)
+class Town:
+    """A running sandbox, somebody who listens to its webhooks, and a way to call it."""
+
+    sandbox: Sandbox
+    hooks: HttpReceiver
+    client: httpx.AsyncClient
+
+    async def call(self, method: str, path: str, **content: Any) -> Any:
+        answer = await self.client.request(method, path, **content)
+        assert answer.is_success, answer.text
+        return answer.json()
+
+    async def pushed(self) -> list[str]:
+        """The events that were pushed, once all have come."""
+        await self.sandbox.pusher.settled()
+        return [request.json["event"] for request in self.hooks.requests]
+
+
+@pytest.fixture
+async def town(clock: VirtualClock) -> AsyncIterator[Town]:
+    async with HttpReceiver() as hooks:
+        sandbox = Sandbox(clock, [Subscription(f"{hooks.url}/hooks/london", "push-secret")])
+        async with running(sandbox) as url, open_client(LOOPBACK) as client:
+            client.base_url = httpx.URL(url)
+            yield Town(sandbox, hooks, client)
+
+
+async def test_plannr_signs_what_it_pushes(town: Town) -> None:
+    """Hex HMAC-SHA256 of the raw body, and one webhook for each thing that happened."""
+    made = town.sandbox.plannr.make(name="Call")
+    town.sandbox.plannr.finish(made["uuid"])
+    town.sandbox.plannr.delete(made["uuid"])
+    events = await town.pushed()
+    assert sorted(events) == ["task.completed", "task.created", "task.deleted", "task.updated"]
+    for request in town.hooks.requests:
+        signature = hmac.new(b"push-secret", request.body, sha256).hexdigest()
+        assert request.headers["x-signature"] == signature
+
+
+async def test_plannr_pushes_again_what_was_not_taken(town: Town) -> None:
+    """A 503 is answered by the same body once more."""
+    town.hooks.reply(Answer(503))
+    town.sandbox.plannr.make()
+    await town.pushed()
+    first, second = town.hooks.requests
+    assert first.body == second.body
+
+
+async def test_whoever_subscribes_gets_a_secret_of_their_own(town: Town) -> None:
+    """A subscription names its events, and its secret signs them."""
+    wanted = {"url": f"{town.hooks.url}/mine", "events": ["task.deleted"]}
+    path = "/plannr/api/v2/webhook-subscriptions"
+    mine = await town.call("POST", path, json=wanted, headers=PLANNR)
+    town.sandbox.plannr.delete(town.sandbox.plannr.make()["uuid"])
+    await town.pushed()
+    (request,) = [one for one in town.hooks.requests if one.path == "/mine"]
+    signature = hmac.new(mine["signing_secret"].encode(), request.body, sha256).hexdigest()
+    assert request.headers["x-signature"] == signature
+    listed = await town.call("GET", path, headers=PLANNR)
+    assert mine["uuid"] in [one["uuid"] for one in listed["data"]]
+
+
+@pytest.mark.parametrize(
+    ("push", "names"),
+    [("hint", {"uuid"}), ("partial", {"uuid", "name", "updated_at"})],
+)
+async def test_a_push_may_be_thin(town: Town, push: str, names: set[str]) -> None:
+    """What Plannr's webhooks carry is undocumented, so it is a switch."""
+    town.sandbox.plannr.set_quirks(push=push)
+    town.sandbox.plannr.make()
+    await town.pushed()
+    assert set(town.hooks.requests[0].json["data"]) == names
+
+
+@pytest.mark.parametrize("system", ["plannr", "kickserv"])
+async def test_everything_can_be_switched_over_http(town: Town, system: str) -> None:
+    """Tasks, faults, quirks and the record of calls, for whoever tests from outside."""
+    board = f"/_sandbox/{system}"
+    made = await town.call("POST", f"{board}/tasks", json={"name": "Call"})
+    task_id = made.get("uuid") or made["id"]
+    changed = await town.call("PATCH", f"{board}/tasks/{task_id}", json={"name": "Call back"})
+    await town.call("POST", f"{board}/tasks/{task_id}/finish")
+    assert changed["name"] == "Call back"
+    await town.call("POST", f"{board}/faults", json={"kind": "failed", "times": 1})
+    assert (await town.client.get(f"/{system}/anything")).status_code == 500
+    assert (await town.client.get(f"/{system}/anything")).status_code == 404
+    await town.call("POST", f"{board}/faults", json={"kind": "failed", "times": 9})
+    await town.call("DELETE", f"{board}/faults")
+    assert (await town.call("PUT", f"{board}/quirks", json={"empty": True}))["empty"]
+    record = await town.call("GET", f"{board}/record")
+    assert record["requests"] == [f"GET /{system}/anything"] * 2
+    await town.call("DELETE", f"{board}/tasks/{task_id}")
+    assert town.sandbox.systems[system].tasks == {}
+
+
+async def test_slack_posts_rewrites_and_remembers(town: Town) -> None:
+    """With metadata, so that a post whose answer was lost can be found again."""
+    slack = {"headers": {"Authorization": f"Bearer {TOKEN}"}}
+    metadata = {"event_type": "taskbell", "event_payload": {"key": "k-1"}}
+    content = {"channel": "#office", "text": "Done", "metadata": metadata}
+    posted = await town.call("POST", "/slack/api/chat.postMessage", json=content, **slack)
+    where = {"channel": posted["channel"], "ts": posted["ts"]}
+    await town.call("POST", "/slack/api/chat.update", json={**where, "text": "Reopened"}, **slack)
+    history = await town.call("GET", "/slack/api/conversations.history", params=where, **slack)
+    assert [(one["text"], one["metadata"]) for one in history["messages"]] == [
+        ("Reopened", metadata)
+    ]
+    refused = await town.call("POST", "/slack/api/auth.test")
+    assert refused == {"ok": False, "error": "invalid_auth"}
+
+
+async def test_the_inbox_shows_what_went_to_anybody(town: Town, clock: VirtualClock) -> None:
+    """Mail, webhooks, Slack and what the systems told, oldest first."""
+    headers = "From: a@x.test\r\nTo: bo@x.test\r\nSubject: Overdue\r\n\r\n"
+    await aiosmtplib.send(
+        f"{headers}It was due.\r\n.. a line of dots\r\n",
+        sender="a@x.test",
+        recipients=["bo@x.test"],
+        hostname="127.0.0.1",
+        port=town.sandbox.inbox.smtp_port,
+    )
+    clock.advance(timedelta(seconds=1))
+    await town.client.post("/inbox/hooks/accounting", content=b'{"type": "task.completed"}')
+    clock.advance(timedelta(seconds=1))
+    made = town.sandbox.kickserv.make()
+    path = f"/kickserv/acme/tasks/{made['id']}/notify.json"
+    await town.client.post(path, json={"notification_type": "on_the_way"}, auth=(TOKEN, TOKEN))
+    messages = (await town.call("GET", "/inbox"))["messages"]
+    assert [(one["by"], one["to"]) for one in messages] == [
+        ("email", "bo@x.test"),
+        ("webhook", "accounting"),
+        ("kickserv", "on_the_way"),
+    ]
+    assert messages[0]["subject"] == "Overdue"
+    assert messages[0]["text"].splitlines() == ["It was due.", ".. a line of dots"]
+
+
+async def test_the_office_starts_when_somebody_watches(town: Town, clock: VirtualClock) -> None:
+    """What was on the desks before is the baseline; work begins after both were read."""
+    work = asyncio.create_task(Office(town.sandbox, clock).run())
+    await asyncio.sleep(0.05)
+    before = len(town.sandbox.plannr.tasks), len(town.sandbox.kickserv.tasks)
+    await town.client.get("/plannr/api/v1/task", headers=PLANNR)
+    await asyncio.sleep(0.05)
+    assert (len(town.sandbox.plannr.tasks), len(town.sandbox.kickserv.tasks)) == before == (3, 3)
+    assert not work.done()
+    work.cancel()
+
+
+async def test_a_round_of_office_work_gives_every_road_something(
+    town: Town, clock: VirtualClock
+) -> None:
+    """A webhook, a change that only polling sees, a date that passes, and a visit to announce."""
+    office = Office(town.sandbox, clock)
+    office.furnish()
+    for act in office.acts * 20:
+        act()
+        clock.advance(timedelta(seconds=8))
+    assert {"task.completed", "task.updated"} <= set(await town.pushed())
+    visits = town.sandbox.kickserv.tasks.values()
+    assert any(visit["completed_on"] for visit in visits)
+    assert all(visit["customer"]["phone"] for visit in visits)
+    assert len(visits) <= 32
+    assert len(town.sandbox.plannr.tasks) <= 32
