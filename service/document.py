@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from difflib import get_close_matches
+from functools import lru_cache
 from typing import Any
 
 from service.errors import ConfigError
@@ -10,7 +12,7 @@ from service.nodes import Node, Pair, compose
 
 MAX_VALUES = 100_000
 
-_SECRET_NAMES = frozenset({"token", "secret", "password", "api_key", "url", "webhook_url"})
+_SECRET_NAMES = ("token", "secret", "password", "api_key", "url", "webhook_url")
 
 
 class Document:
@@ -36,10 +38,10 @@ class Document:
         path = problem.path
         while path and path not in self._places:
             path = path[:-1]
-        if problem.at_key or path != problem.path:
-            node = self._keys.get(path) or self._places.get(path)
-        else:
-            node = self._places.get(path)
+        node = self._places.get(path)
+        is_around = path != problem.path and (node is None or node.scalar is None)
+        if problem.at_key or is_around:
+            node = self._keys.get(path) or node
         if node is None:
             node = Node(next(iter(self._lines), ""), 0, 0, 0, 0)
         return self._at(node, problem)
@@ -82,7 +84,7 @@ class Document:
                 continue
             self._keys[inner] = key
             found[name] = self._value(value, inner)
-            if name in _SECRET_NAMES:
+            if _is_secret(str(name)):
                 self._veil(value)
         return found
 
@@ -98,6 +100,14 @@ class Document:
             start = node.column if number == node.line else 0
             end = node.end_column if number == node.end_line else len(lines[number])
             lines[number] = f"{lines[number][:start]}{'*' * (end - start)}{lines[number][end:]}"
+
+
+@lru_cache(maxsize=1_000)
+def _is_secret(name: str) -> bool:
+    """Whether its value must not be shown; a misspelt name must not give it away either."""
+    return bool(get_close_matches(name.lower(), _SECRET_NAMES, n=1, cutoff=0.8)) or any(
+        word in name.lower() for word in ("secret", "token", "password")
+    )
 
 
 def _roots(texts: Sequence[tuple[str, str]]) -> list[Node]:

@@ -77,7 +77,8 @@ def parse_length(value: Any) -> timedelta:
         return value
     duration = parse_duration(value)
     if duration.is_business:
-        raise _refusal(f"{duration.text} depends on opening hours, which do not count here")
+        message = f"{duration.text} depends on opening hours, which do not count here"
+        raise refused(message, "write it like 30m, 2h or 1 day")
     return duration.plain
 
 

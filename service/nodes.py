@@ -198,6 +198,7 @@ _YAML_WORDS = (
     (r"found unexpected end of stream", "a quotation mark is not closed", None),
     (r"expected '?,'? or '(.)', but got", "a comma or {} is missing before this", None),
     (r"expected <block end>, but found", "this line is not indented like the ones above", None),
+    (r"expected the node content", "the file ends before this is closed", None),
     (r"could not find expected ':'", "a colon is missing after the name", None),
 )
 

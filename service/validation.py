@@ -60,7 +60,15 @@ def validated(
         problems += [_problem(model, data, path, detail, beside) for detail in details]
     else:
         return (None if problems else made), problems
-    return None, list({problem.path: problem for problem in reversed(problems)}.values())[::-1]
+    return None, _innermost(problems)
+
+
+def _innermost(problems: Collection[Problem]) -> list[Problem]:
+    """One problem a place: of a value that may be one or several, pydantic speaks twice."""
+    paths = {problem.path for problem in problems}
+    around = {path[:length] for path in paths for length in range(len(path))}
+    kept = {problem.path: problem for problem in problems if problem.path not in around}
+    return list(kept.values())
 
 
 def kind_of(value: Any) -> str:
@@ -117,8 +125,8 @@ def _problem(
             hint = did_you_mean(zone, available_timezones())
             return Problem(place, f"there is no time zone {_short(zone)}", hint)
         case "literal_error" | "enum":
-            message = f"{name} is one of {context['expected']}; {kind_of(detail['input'])}"
-            return Problem(place, message)
+            expected = str(context["expected"]).replace("'", "")
+            return Problem(place, f"{name} is {expected}; {kind_of(detail['input'])}")
         case kind:
             return Problem(place, _sentence(kind, name, detail))
 
@@ -128,9 +136,8 @@ def _unknown_name(place: Path, shape: type[BaseModel] | None, given: Collection[
     if shape is not None and name in getattr(shape, "not_yet", ()):
         return Problem(place, not_supported(name), at_key=True)
     known = {field.alias or key for key, field in shape.model_fields.items()} if shape else set()
-    around = f"{_name(place[:-1])} has" if len(place) > 1 else "the configuration has"
     hint = did_you_mean(name, known - set(given))
-    return Problem(place, f"{around} no {name}", hint, at_key=True)
+    return Problem(place, f"there is no {name} here", hint, at_key=True)
 
 
 _WANTED = {
@@ -143,6 +150,9 @@ _WANTED = {
     "bool_parsing": "true or false",
     "time_delta_type": "a length of time such as 30m, 2h or 1 day",
     "time_delta_parsing": "a length of time such as 30m, 2h or 1 day",
+    "ip_any_network": "a network such as 10.0.0.0/8",
+    "ip_v4_network": "a network such as 10.0.0.0/8",
+    "ip_v6_network": "a network such as fd00::/8",
     "list_type": "a list",
     "tuple_type": "a list",
     "dict_type": "a group of names and values",

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from service.alarms import Alarm
 from service.model import Event, Kind, Task
 from service.rules.reach import WRITES
+from service.rules.reads import by_noun
 from service.rules.rule import Rule
 from service.rules.scope import Scope
 from service.rules.steps import Action
@@ -32,9 +33,8 @@ class Ruleset:
         for rule in self._rules.values():
             for kind in rule.trigger.kinds:
                 self._listening[kind].append(rule)
-        self._nouns = {
-            kind: frozenset().union(*(rule.nouns for rule in rules))
-            for kind, rules in self._listening.items()
+        self._reads = {
+            kind: by_noun(rule.reads for rule in rules) for kind, rules in self._listening.items()
         }
         alarms = (rule.trigger.alarm for rule in self._rules.values())
         self.alarms: frozenset[Alarm] = frozenset(alarm for alarm in alarms if alarm is not None)
@@ -56,7 +56,7 @@ class Ruleset:
         rules = [rule for rule in self._listening.get(event.kind, ()) if rule.listens_to(event)]
         if not rules:
             return []
-        scope = Scope(event, now, zone, self._nouns[event.kind])
+        scope = Scope(event, now, zone, self._reads[event.kind])
         return [rule.decide(scope) for rule in rules]
 
     def settled(self, rule_id: str, event: Event, now: datetime, zone: ZoneInfo) -> Verdict | None:
@@ -64,7 +64,7 @@ class Ruleset:
         rule = self._rules.get(rule_id)
         if rule is None or not rule.listens_to(event):
             return None
-        return rule.decide_now(Scope(event, now, zone, rule.nouns))
+        return rule.decide_now(Scope(event, now, zone, by_noun([rule.reads])))
 
     def until(self, rule_id: str, task: Task, now: datetime) -> bool:
         """Whether what the rule still has pending for this task is to be withdrawn."""

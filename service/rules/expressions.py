@@ -17,6 +17,7 @@ from cel_expr_python.ext import ext_optional
 from service.faults import Path, Problem
 from service.rules.cel_words import KNOWN, explain, kind
 from service.rules.guards import proven, unguarded
+from service.rules.reads import Reads, reads
 from service.rules.syntax_tree import Tree, dotted, walk
 from service.rules.vocabulary import NOUNS, PACKAGE, POOL
 
@@ -56,10 +57,10 @@ def _program(text: str, zone: ZoneInfo) -> cel.Expression:
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """An expression that was found to be sound. `nouns` are the variables it reads."""
+    """An expression that was found to be sound. `reads` are the fields it looks at."""
 
     text: str
-    nouns: frozenset[str]
+    reads: Reads
 
     @property
     def refusal(self) -> str:
@@ -135,12 +136,12 @@ def _sound(
         return None, [Problem(path, f"{wanted}; this is {kind(found)}")]
     tree = Tree(program)
     problems = [_lie(name, offset, path) for name, offset in unguarded(tree, known)]
-    read = KNOWN.intersection(node.call.function or dotted(node) for node in walk(tree.root))
-    alien = sorted(read - set(variables))
+    used = KNOWN.intersection(node.call.function or dotted(node) for node in walk(tree.root))
+    alien = sorted(used - set(variables))
     problems += [Problem(path, f"{name} cannot be used here") for name in alien]
     if problems:
         return None, problems
-    return Expression(text, read & NOUNS.keys()), []
+    return Expression(text, frozenset(reads(tree.root))), []
 
 
 def _lie(name: str, offset: int, path: Path) -> Problem:

@@ -65,6 +65,7 @@ class Planning:
             if isinstance(step, Action):
                 slot = self._slot(moment, waited, scope)
                 plans.append(self._plan(step, once_key, slot, scope))
+                moment = slot.send_at
                 continue
             later = self._later(step.duration, moment, scope)
             if later is None:

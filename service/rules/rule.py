@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from service.model import Cause, Event, Task
 from service.rules.expressions import UTC_ZONE, EvaluationError, Expression
 from service.rules.planning import Planning
+from service.rules.reads import Reads, by_noun
 from service.rules.scope import Scope, lasting
 from service.rules.templates import RenderError
 from service.rules.triggers import Trigger
@@ -34,10 +35,10 @@ class Rule:
     own_writes: bool = False
 
     @property
-    def nouns(self) -> frozenset[str]:
-        """The variables that its expressions read, `until` aside."""
-        read = (*self.conditions, *self.planning.once_per)
-        return frozenset().union(*(expression.nouns for expression in read))
+    def reads(self) -> Reads:
+        """The fields that its expressions look at, `until` aside."""
+        asked = (*self.conditions, *self.planning.once_per)
+        return frozenset[tuple[str, str]]().union(*(one.reads for one in asked))
 
     def listens_to(self, event: Event) -> bool:
         if event.cause is Cause.WRITE and not self.own_writes:
@@ -74,7 +75,7 @@ class Rule:
         if self.until is None:
             return False
         try:
-            return self.until.test(lasting(task, now), UTC_ZONE)
+            return self.until.test(lasting(task, now, by_noun([self.until.reads])), UTC_ZONE)
         except EvaluationError:
             return False
 

@@ -1,6 +1,6 @@
 """What one event means to expressions and templates: built once, and shared by all rules."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -14,18 +14,20 @@ from service.rules.vocabulary import as_message, as_values
 
 
 class Scope:
-    """An event at a moment (UTC) in an account's zone. `nouns` are those that any rule reads."""
+    """An event at a moment (UTC) in an account's zone; `reads` is what any rule looks at."""
 
-    def __init__(self, event: Event, now: datetime, zone: ZoneInfo, nouns: Iterable[str]) -> None:
+    def __init__(
+        self, event: Event, now: datetime, zone: ZoneInfo, reads: Mapping[str, frozenset[str]]
+    ) -> None:
         self.event = event
         self.now = now
         self.zone = zone
-        self._nouns = nouns
+        self._reads = reads
 
     @cached_property
     def activation(self) -> Activation:
         things = {"task": self.event.task, "before": self._before, "event": self.event}
-        data = {name: as_message(things[name]) for name in self._nouns if name in things}
+        data = {noun: as_message(things[noun], read) for noun, read in self._reads.items()}
         return environment(self.zone).Activation({**data, "now": self.now})
 
     @cached_property
@@ -44,6 +46,7 @@ class Scope:
         return self.event.before or Task(id="", account="", system="")
 
 
-def lasting(task: Task, now: datetime) -> Activation:
+def lasting(task: Task, now: datetime, reads: Mapping[str, frozenset[str]]) -> Activation:
     """What is still known of a task after its event: what `until` is asked with."""
-    return environment(UTC_ZONE).Activation({"task": as_message(task), "now": now})
+    data = {noun: as_message(task, read) for noun, read in reads.items()}
+    return environment(UTC_ZONE).Activation({**data, "now": now})

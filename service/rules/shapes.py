@@ -10,12 +10,14 @@ from pydantic import BeforeValidator, Field, PlainValidator
 from service.durations import AnyDuration, Length
 from service.faults import refused
 from service.rules.triggers import Trigger, parse_trigger
-from service.validation import Shape, not_supported
+from service.validation import Shape, kind_of, not_supported
 
 PRIORITIES = ("low", "normal", "high", "highest")
 
 
 def _one_or_many(value: Any) -> Any:
+    if not isinstance(value, str | list):
+        raise refused(f"an expression is expected here; {kind_of(value)}")
     return [value] if isinstance(value, str) else value
 
 

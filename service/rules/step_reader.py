@@ -94,7 +94,7 @@ class StepReader:
         return Action(
             number,
             channel,
-            target=self._template(target, at, begins),
+            target=self._target(target, at, begins),
             text=self._template(shape.text, (*path, "text")),
             subject=self._template(shape.subject, (*path, "subject")),
             on_undo=self._on_undo(shape, channel, path),
@@ -182,6 +182,15 @@ class StepReader:
             replace(problem, offset=begins + (problem.offset or 0)) for problem in problems
         ]
         return made
+
+    def _target(self, text: str, path: Path, begins: int) -> Template | None:
+        """A template of which nothing may render as nothing."""
+        before = len(self.problems)
+        target = self._template(text, path, begins)
+        self.problems[before:] = [
+            replace(problem, severity=Severity.ERROR) for problem in self.problems[before:]
+        ]
+        return target
 
     def _fault(self, path: Path, message: str, hint: str | None = None) -> None:
         self.problems.append(Problem(path, message, hint))

@@ -7,7 +7,7 @@ names serve conditions, as messages that CEL can check types by, and templates, 
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from datetime import datetime
-from operator import attrgetter
+from functools import lru_cache
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
@@ -63,7 +63,7 @@ def unknown_name(path: tuple[str, ...]) -> tuple[str | None, frozenset[str]]:
 def as_values(noun: Any) -> dict[str, Any]:
     """A noun as plain values for a template; dates stay dates."""
     parts = _PARTS[type(noun)]
-    values = dict(zip(parts.plain, parts.read(noun), strict=True))
+    values = {name: getattr(noun, name) for name in parts.plain}
     for name in parts.single:
         inner = getattr(noun, name)
         values[name] = None if inner is None else as_values(inner)
@@ -72,33 +72,39 @@ def as_values(noun: Any) -> dict[str, Any]:
     return values
 
 
-def as_message(noun: Any) -> Message:
-    """A noun as the message that conditions are typed by; what is empty is left out."""
-    return _MESSAGES[type(noun)](**_present(noun))
+def as_message(noun: Any, read: frozenset[str]) -> Message:
+    """A noun as the message that conditions are typed by, with the fields that are `read`.
+
+    What is empty is left out.
+    """
+    return _MESSAGES[type(noun)](**_present(noun, _parts(type(noun), read)))
 
 
-def _present(noun: Any) -> dict[str, Any]:
-    parts = _PARTS[type(noun)]
-    present = {name: value for name, value in zip(parts.plain, parts.read(noun)) if value}  # noqa: B905 (every event pays for it)
+def _present(noun: Any, parts: "_Parts") -> dict[str, Any]:
+    present = {name: value for name in parts.plain if (value := getattr(noun, name))}
     for name in parts.single:
         if (inner := getattr(noun, name)) is not None:
-            present[name] = _present(inner)
+            present[name] = _present(inner, _PARTS[type(inner)])
     for name in parts.several:
         if several := getattr(noun, name):
-            present[name] = [_present(one) for one in several]
+            present[name] = [_present(one, _PARTS[type(one)]) for one in several]
     return present
 
 
 class _Parts:
     """A noun's fields, sorted by how they are converted."""
 
-    def __init__(self, noun: type) -> None:
-        kinds = {name: _inner(hint) for name, hint in names(noun).items()}
+    def __init__(self, noun: type, only: frozenset[str]) -> None:
+        kinds = {name: _inner(hint) for name, hint in names(noun).items() if name in only}
         nested = {name: several for name, (kind, _, several) in kinds.items() if is_dataclass(kind)}
         self.plain = tuple(name for name in kinds if name not in nested)
         self.single = tuple(name for name, several in nested.items() if not several)
         self.several = tuple(name for name, several in nested.items() if several)
-        self.read = attrgetter(*self.plain)
+
+
+@lru_cache(maxsize=1_000)
+def _parts(noun: type, only: frozenset[str]) -> _Parts:
+    return _Parts(noun, only)
 
 
 def _inner(hint: Any) -> tuple[Any, bool, bool]:
@@ -143,7 +149,7 @@ def _is_a(kind: Any, base: type) -> bool:
 
 
 _TYPES = (Person, Customer, Project, Task, Event)
-_PARTS = {noun: _Parts(noun) for noun in _TYPES}
+_PARTS = {noun: _Parts(noun, frozenset(names(noun))) for noun in _TYPES}
 POOL = Default()
 POOL.AddSerializedFile(_descriptor().SerializeToString())
 _MESSAGES = {

@@ -1,0 +1,30 @@
+"""Which fields of which nouns expressions look at, so that no others need be converted."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeAlias
+
+from service.rules.syntax_tree import children, dotted, node_kind
+from service.rules.vocabulary import NOUNS, names
+
+Reads: TypeAlias = frozenset[tuple[str, str]]
+
+
+def reads(node: Any) -> Iterator[tuple[str, str]]:
+    """Every (noun, field) in an expression; a noun taken as a whole is all its fields."""
+    names_read = (dotted(node) or "").split(".")
+    if names_read[0] in NOUNS and node_kind(node) in {"select", "ident"}:
+        noun = names_read[0]
+        fields = names_read[1:2] or names(NOUNS[noun])
+        yield from ((noun, field) for field in fields)
+        return
+    for child in children(node):
+        yield from reads(child)
+
+
+def by_noun(several: Iterable[Reads]) -> Mapping[str, frozenset[str]]:
+    """The fields that several expressions together read of each noun."""
+    together = frozenset[tuple[str, str]]().union(*several)
+    return {
+        noun: frozenset(field for one, field in together if one == noun)
+        for noun in {noun for noun, _ in together}
+    }
