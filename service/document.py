@@ -157,7 +157,7 @@ def _joined(one: Node, other: Node) -> Node | None:
 
 def _within(node: Node, offset: int | None, lines: Sequence[str]) -> tuple[int, int]:
     """Where the character of a text stands; the text's beginning where that cannot be told."""
-    if not offset or not isinstance(node.scalar, str):
+    if offset is None or not isinstance(node.scalar, str):
         return node.line, node.column
     before = node.scalar[:offset]
     if node.style == "|":

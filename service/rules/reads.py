@@ -7,6 +7,7 @@ from service.rules.syntax_tree import children, dotted, node_kind
 from service.rules.vocabulary import NOUNS, names
 
 Reads: TypeAlias = frozenset[tuple[str, str]]
+ByNoun: TypeAlias = Mapping[str, frozenset[str]]
 
 
 def reads(node: Any) -> Iterator[tuple[str, str]]:
@@ -21,7 +22,7 @@ def reads(node: Any) -> Iterator[tuple[str, str]]:
         yield from reads(child)
 
 
-def by_noun(several: Iterable[Reads]) -> Mapping[str, frozenset[str]]:
+def by_noun(several: Iterable[Reads]) -> ByNoun:
     """The fields that several expressions together read of each noun."""
     together = frozenset[tuple[str, str]]().union(*several)
     return {

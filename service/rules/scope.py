@@ -1,6 +1,5 @@
 """What one event means to expressions and templates: built once, and shared by all rules."""
 
-from collections.abc import Mapping
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -10,15 +9,14 @@ from cel_expr_python.cel import Activation
 
 from service.model import Event, Task
 from service.rules.expressions import UTC_ZONE, environment
+from service.rules.reads import ByNoun
 from service.rules.vocabulary import as_message, as_values
 
 
 class Scope:
     """An event at a moment (UTC) in an account's zone; `reads` is what any rule looks at."""
 
-    def __init__(
-        self, event: Event, now: datetime, zone: ZoneInfo, reads: Mapping[str, frozenset[str]]
-    ) -> None:
+    def __init__(self, event: Event, now: datetime, zone: ZoneInfo, reads: ByNoun) -> None:
         self.event = event
         self.now = now
         self.zone = zone
@@ -46,7 +44,7 @@ class Scope:
         return self.event.before or Task(id="", account="", system="")
 
 
-def lasting(task: Task, now: datetime, reads: Mapping[str, frozenset[str]]) -> Activation:
+def lasting(task: Task, now: datetime, reads: ByNoun) -> Activation:
     """What is still known of a task after its event: what `until` is asked with."""
     data = {noun: as_message(task, read) for noun, read in reads.items()}
     return environment(UTC_ZONE).Activation({**data, "now": now})

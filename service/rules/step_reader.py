@@ -79,7 +79,10 @@ class StepReader:
             self._fault(path, f"{' and '.join(found)} are two steps", "begin each with a dash")
         elif raw:
             name = str(next(iter(raw)))
-            self._fault((*path, name), f"there is no step {name}", did_you_mean(name, STEPS))
+            hint = did_you_mean(name, STEPS)
+            self.problems.append(
+                Problem((*path, name), f"there is no step {name}", hint, at_key=True)
+            )
         else:
             self._fault(path, "the step is empty")
         return None

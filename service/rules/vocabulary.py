@@ -77,7 +77,8 @@ def as_message(noun: Any, read: frozenset[str]) -> Message:
 
     What is empty is left out.
     """
-    return _MESSAGES[type(noun)](**_present(noun, _parts(type(noun), read)))
+    kind: type = type(noun)
+    return _MESSAGES[kind](**_present(noun, _parts(kind, read)))
 
 
 def _present(noun: Any, parts: "_Parts") -> dict[str, Any]:
@@ -152,7 +153,7 @@ _TYPES = (Person, Customer, Project, Task, Event)
 _PARTS = {noun: _Parts(noun, frozenset(names(noun))) for noun in _TYPES}
 POOL = Default()
 POOL.AddSerializedFile(_descriptor().SerializeToString())
-_MESSAGES = {
+_MESSAGES: dict[type, Any] = {
     noun: GetMessageClass(POOL.FindMessageTypeByName(f"{PACKAGE}.{noun.__name__}"))
     for noun in _TYPES
 }

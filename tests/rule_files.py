@@ -1,0 +1,28 @@
+"""Configurations as tests write them: two accounts, three channels, office hours, and rules."""
+
+from pathlib import Path
+
+from service.config import Config, load
+
+ENVIRON = {"SLACK_TOKEN": "xoxb-hidden", "API_TOKEN": "s3cr3t-value"}
+
+HEAD = """\
+version: 1
+timezone: America/New_York
+accounts:
+  field: { system: kickserv, base_url: "https://k.test", slug: a, token: "${API_TOKEN}" }
+  london: { system: plannr, base_url: "https://p.test", account_uuid: u, token: "${API_TOKEN}" }
+channels:
+  slack: { kind: slack, token: "${SLACK_TOKEN}" }
+  email: { kind: email, url: "smtp://h.test:25", from: "a@b.test" }
+  accounting: { kind: webhook, url: "https://hooks.test/x" }
+hours: { office: "Mo-Fr 08:00-17:00; PH off", texting: "Mo-Sa 08:00-20:00; Su 10:00-18:00" }
+holidays: { country: US }
+"""
+
+
+def configured(folder: Path, rules: str) -> Config:
+    """The configuration with these rules below the usual head."""
+    file = folder / "taskbell.yaml"
+    file.write_text(f"{HEAD}rules:\n{rules}", encoding="utf-8")
+    return load(file, ENVIRON)
