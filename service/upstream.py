@@ -81,7 +81,9 @@ class Upstream:
         """
         call = _Call(self.account, method, path, effect=effect)
         if (left := self._breaker.refuses_for()) is not None:
-            call.fail(SourceUnreachable, "not called: it kept failing", left)
+            call.fail(
+                SourceUnreachable, "was not called: it failed or asked for a pause before", left
+            )
         await self._sleep(self._limit.reserve())
         try:
             status, headers, body = await self._exchange(call, params, json)

@@ -15,11 +15,12 @@ from datetime import datetime, timedelta
 from functools import cache, cached_property
 from hashlib import blake2b
 from typing import Any, ClassVar, Literal, Self, TypeAlias
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import httpx
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from service.clock import Clock
 from service.model import Task
@@ -83,6 +84,14 @@ class Account(BaseModel):
     timeout: timedelta = timedelta(minutes=1)
     max_pages: int = Field(default=2000, ge=1)
     webhook: WebhookOptions | None = None
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_http(cls, base_url: str) -> str:
+        parts = urlsplit(base_url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError("must be an address that begins with https:// or http://")
+        return base_url
 
     def headers(self) -> Mapping[str, str]:
         """What every request carries: the credentials and the format asked for."""

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from pydantic import Field
 
-from service.errors import SourceRejected
+from service.errors import OutcomeUnknown, SourceRejected
 from service.model import Customer, Person, Project, Task
 from service.sources import Account, Page, Raw, Source
 from service.sources.reading import Reading, single
@@ -41,6 +41,7 @@ _KEPT = {
     "customer": (*_PERSON, "phone", "phone_number"),
     "contact": (*_PERSON, "phone", "phone_number"),
 }
+_WHOLE = frozenset({"id", "name", "scheduled_at", "job", "customer", "employees"})
 _WORDS = {
     "title": "name",
     "description": "description",
@@ -106,9 +107,8 @@ class Kickserv(Source):
         return identifier(raw.get("id", raw.get("uuid")))
 
     def is_whole(self, raw: Raw) -> bool:
-        return all(
-            name in raw for name in ("id", "name", "scheduled_at", self.account.completed_field)
-        )
+        # Without its people a task would look reassigned, until the next poll.
+        return raw.keys() >= _WHOLE and self.account.completed_field in raw
 
     def parse(self, raw: Raw) -> Task:
         account, job = self.account, mapping(raw.get("job"))
@@ -183,7 +183,8 @@ class Kickserv(Source):
 
     async def create_task(self, fields: Mapping[str, Any]) -> Raw:
         body = {"task": {**self.account.create, **self._body(fields)}}
-        return single(self, await self._call("POST", "tasks.json", body))
+        answer = await self._call("POST", "tasks.json", body)
+        return single(self, answer, otherwise=OutcomeUnknown)
 
     async def update_task(self, task_id: str, fields: Mapping[str, Any]) -> Raw:
         return await self._put(task_id, self._body(fields))
@@ -195,7 +196,8 @@ class Kickserv(Source):
         return await self._put(task_id, {name: day if name.endswith("_on") else second})
 
     async def _put(self, task_id: str, body: Raw) -> Raw:
-        return single(self, await self._call("PUT", _path(task_id), {"task": body}), task_id)
+        answer = await self._call("PUT", _path(task_id), {"task": body})
+        return single(self, answer, task_id, otherwise=OutcomeUnknown)
 
     async def _call(
         self,

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field
 
-from service.errors import SourceRejected
+from service.errors import OutcomeUnknown, SourceRejected
 from service.model import Customer, Person, Project, Task
 from service.sources import Account, Page, Raw, Source
 from service.sources.reading import Reading, single
@@ -24,6 +24,19 @@ TASKS = "/api/v1/task"
 RECENT_PER_PAGE = 50
 GONE = frozenset({404, 410})
 
+_ALWAYS = frozenset(
+    {
+        "uuid",
+        "name",
+        "status",
+        "due_at",
+        "priority",
+        "assigned_to",
+        "taskable_type",
+        "completed_at",
+        "updated_at",
+    }
+)
 _PRIORITIES = {
     "low": "low",
     "medium": "normal",
@@ -79,6 +92,8 @@ class Plannr(Source):
     def __init__(self, account: PlannrAccount, upstream: Upstream) -> None:
         super().__init__(account, upstream)
         self._zone = account.timezone or ZoneInfo("UTC")
+        # What a list has and a webhook lacks would look like a change, back and forth.
+        self._needed = _ALWAYS | ({"custom_fields"} & set(account.include))
 
     def items(self, payload: Any) -> list[Raw] | None:
         rows = payload.get("data") if isinstance(payload, dict) else payload
@@ -90,12 +105,7 @@ class Plannr(Source):
         return identifier(raw.get("uuid", raw.get("id")))
 
     def is_whole(self, raw: Raw) -> bool:
-        status = raw.get("status")
-        return (
-            isinstance(status, dict)
-            and "is_type_completed" in status
-            and all(name in raw for name in ("uuid", "name", "due_at", "updated_at"))
-        )
+        return self._needed <= raw.keys() and "is_type_completed" in mapping(raw["status"])
 
     def parse(self, raw: Raw) -> Task:
         account = self.account
@@ -155,16 +165,21 @@ class Plannr(Source):
 
     async def create_task(self, fields: Mapping[str, Any]) -> Raw:
         body = {**self.account.create, **self._body(fields)}
-        return single(self, await self.upstream.request("POST", TASKS, json=body, effect=True))
+        return await self._write("POST", TASKS, None, body)
 
     async def update_task(self, task_id: str, fields: Mapping[str, Any]) -> Raw:
-        path, body = _path(task_id), self._body(fields)
-        answer = await self.upstream.request("PUT", path, json=body, effect=True)
-        return single(self, answer, task_id)
+        return await self._write("PUT", _path(task_id), task_id, self._body(fields))
 
     async def complete_task(self, task_id: str) -> Raw:
-        path = f"{_path(task_id)}/complete"
-        return single(self, await self.upstream.request("PATCH", path, effect=True), task_id)
+        return await self._write("PATCH", f"{_path(task_id)}/complete", task_id)
+
+    async def _write(
+        self, method: str, path: str, task_id: str | None, body: Raw | None = None
+    ) -> Raw:
+        answer = await self.upstream.request(method, path, json=body, effect=True)
+        if answer is None and task_id is not None:
+            answer = await self.fetch(task_id)
+        return single(self, answer, task_id, otherwise=OutcomeUnknown)
 
     async def _pages(self, params: Mapping[str, str | int]) -> AsyncIterator[Page]:
         reading = Reading(self)

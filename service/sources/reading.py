@@ -2,24 +2,30 @@
 
 from typing import Any
 
-from service.errors import SourceBroken
+from service.errors import SourceBroken, SourceError
 from service.sources import Raw, Source
 
 STALE_PAGES = 2
 WRAPPERS = ("data", "task")
 
 
-def single(source: Source, answer: Any, task_id: str | None = None) -> Raw:
+def single(
+    source: Source,
+    answer: Any,
+    task_id: str | None = None,
+    *,
+    otherwise: type[SourceError] = SourceBroken,
+) -> Raw:
     """The one task of an answer, bare or under `data` or `task`, trimmed.
 
-    Raises SourceBroken if there is none, or if it is another than `task_id`.
+    Raises `otherwise` if there is none, or if it is another than `task_id`.
     """
     raw: Raw = answer if isinstance(answer, dict) else {}
     raw = next((raw[name] for name in WRAPPERS if isinstance(raw.get(name), dict)), raw)
     found = source.identify(raw)
     if found is None or task_id not in (None, found):
-        name = source.account.name
-        raise SourceBroken(f"{name}: asked for task {task_id or 'made'}, got {found or 'none'}")
+        wanted, got = f"task {task_id}" if task_id else "a new task", found or "no task"
+        raise otherwise(f"{source.account.name}: expected {wanted}, the answer has {got}")
     return source.trim(raw)
 
 

@@ -124,7 +124,7 @@ async def test_another_task_than_the_one_asked_for_is_not_taken(rig: Rig) -> Non
     """A proxy or a cache that mixes up answers must not mix up tasks."""
     asked, other = rig.make(2)
     rig.sandbox.plannr.tasks[asked] = rig.sandbox.plannr.tasks[other]
-    with pytest.raises(SourceBroken, match="asked for task"):
+    with pytest.raises(SourceBroken, match="expected task"):
         await rig.source.fetch(asked)
 
 
