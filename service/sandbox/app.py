@@ -78,7 +78,7 @@ async def running(sandbox: Sandbox, port: int = 0, smtp_port: int = 0) -> AsyncI
         server.close()
         await _hang_up(state)
         await sandbox.pusher.close()
-        sandbox.inbox.close()
+        await sandbox.inbox.close()
 
 
 async def _hang_up(state: ServerState) -> None:
@@ -117,12 +117,11 @@ def _hooks(inbox: Inbox) -> list[Raw]:
 
 
 def _posts(slack: Slack) -> list[Raw]:
-    names = {number: f"#{name}" for name, number in slack.channels.items()}
     return [
         {
             "at": post["at"],
             "by": "slack",
-            "to": names.get(post["channel"], post["channel"]),
+            "to": slack.name(post["channel"]),
             "text": post.get("text", ""),
             "edited": "edited" in post,
         }

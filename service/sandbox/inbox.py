@@ -45,24 +45,33 @@ class Inbox(System):
         self.hooks: list[Hook] = []
         self.smtp_port: int | None = None
         self._server: asyncio.Server | None = None
+        self._talks: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     def routes(self) -> list[Route]:
         return [Route("/hooks/{name}", self._receive, methods=["POST"])]
 
     async def listen(self, port: int = 0) -> None:
         """Take mail on 127.0.0.1; `smtp_port` then says where, which 0 leaves to the system."""
-        self._server = await asyncio.start_server(self._converse, "127.0.0.1", port)
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", port)
         self.smtp_port = self._server.sockets[0].getsockname()[1]
 
-    def close(self) -> None:
+    async def close(self) -> None:
         if self._server is not None:
             self._server.close()
+        for writer in self._talks.values():
+            writer.transport.abort()
+        await asyncio.gather(*self._talks)
 
     async def _receive(self, request: Request) -> Response:
         headers = dict(request.headers)
         name, body = request.path_params["name"], await request.body()
         self.hooks.append(Hook(self.clock.now(), name, headers, body))
         return Response(status_code=204)
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        talk = asyncio.create_task(self._converse(reader, writer))
+        self._talks[talk] = writer
+        talk.add_done_callback(self._talks.pop)
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         talk = SmtpTalk(self)

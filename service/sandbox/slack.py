@@ -38,6 +38,11 @@ class Slack(System):
             for name, method in methods.items()
         ]
 
+    def name(self, channel: str) -> str:
+        """What people call a channel, or the talk with a user."""
+        names = {number: f"#{name}" for name, number in self.channels.items()}
+        return names.get(channel) or channel.replace("DU", "@", 1)
+
     async def _test(self, request: Request) -> Response:
         return self._answer(request, user="taskbell", team="Sandbox", bot_id="B000000001")
 

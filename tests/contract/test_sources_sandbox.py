@@ -2,7 +2,9 @@
 
 import asyncio
 import hmac
+from base64 import b64encode
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
@@ -151,7 +153,8 @@ async def test_the_inbox_shows_what_went_to_anybody(town: Town, clock: VirtualCl
     clock.advance(timedelta(seconds=1))
     made = town.sandbox.kickserv.make()
     path = f"/kickserv/acme/tasks/{made['id']}/notify.json"
-    await town.client.post(path, json={"notification_type": "on_the_way"}, auth=(TOKEN, TOKEN))
+    basic = {"Authorization": "Basic " + b64encode(f"{TOKEN}:{TOKEN}".encode()).decode()}
+    await town.client.post(path, json={"notification_type": "on_the_way"}, headers=basic)
     messages = (await town.call("GET", "/inbox"))["messages"]
     assert [(one["by"], one["to"]) for one in messages] == [
         ("email", "bo@x.test"),
@@ -160,6 +163,19 @@ async def test_the_inbox_shows_what_went_to_anybody(town: Town, clock: VirtualCl
     ]
     assert messages[0]["subject"] == "Overdue"
     assert messages[0]["text"].splitlines() == ["It was due.", ".. a line of dots"]
+
+
+async def test_a_mail_client_that_stays_connected_does_not_keep_the_inbox_open(
+    clock: VirtualClock,
+) -> None:
+    """Closing hangs up, without a complaint in any log."""
+    async with running(sandbox := Sandbox(clock)):
+        port = sandbox.inbox.smtp_port
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        assert (await reader.readline()).startswith(b"220")
+    with suppress(ConnectionError):
+        assert await reader.read() == b""
+    writer.close()
 
 
 async def test_the_office_starts_when_somebody_watches(town: Town, clock: VirtualClock) -> None:
