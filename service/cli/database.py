@@ -21,13 +21,8 @@ class NoSuchAccount(TaskbellError):
 @app.command()
 def migrate(*, as_json: AsJson = False) -> None:
     """Bring the database's tables up to date; safe while others are running."""
-
-    async def run(url: str) -> list[str]:
-        async with await store.connect(url, size=1) as pool:
-            return await store.migrate(pool)
-
     with embedded.database(read_settings()) as (url, _):
-        applied = uvloop.run(run(url))
+        applied = uvloop.run(store.bring_up_to_date(url))
     if as_json:
         show_json({"applied": applied})
     else:

@@ -2,15 +2,15 @@
 
 import asyncio
 import os
-from collections.abc import Mapping
 
 import typer
 import uvloop
 
 from service import config, embedded, log, store
+from service.cli import demo
 from service.cli.console import out
-from service.settings import Settings, read_settings
-from service.supervisor import Program, Supervisor, environment, procfile, read_procfile
+from service.settings import read_settings
+from service.supervisor import Supervisor, environment, procfile, read_procfile
 from service.web import server
 
 app = typer.Typer()
@@ -23,9 +23,21 @@ def serve() -> None:
     Without a configuration it runs the demo.
     """
     settings = read_settings()
+    if not settings.taskbell_config.exists() and "TASKBELL_CONFIG" not in os.environ:
+        out.print(f"There is no {settings.taskbell_config} yet, so this is the demo.")
+        demo.demo()
+        return
     log.configure(settings)
     config.load(settings.taskbell_config, os.environ)
-    run(settings, read_procfile(procfile()), {})
+    with (
+        embedded.database(settings) as (database, postgres),
+        embedded.redis(settings) as (redis, valkey),
+    ):
+        environ = environment(DATABASE_URL=database, REDIS_URL=redis)
+        own = [one for one in (postgres, valkey) if one is not None]
+        asyncio.run(store.bring_up_to_date(database))
+        out.print(f"Taskbell is at http://{settings.host}:{settings.port}/ (Ctrl-C stops it)")
+        asyncio.run(Supervisor(read_procfile(procfile()), environ, own).run())
 
 
 @app.command(hidden=True)
@@ -34,25 +46,3 @@ def web() -> None:
     settings = read_settings()
     log.configure(settings)
     uvloop.run(server.serve(settings, config.load(settings.taskbell_config, os.environ)))
-
-
-def run(settings: Settings, programs: list[Program], more: Mapping[str, str]) -> None:
-    """Start the servers that are missing and keep the programs running until Ctrl-C."""
-    with (
-        embedded.database(settings) as (database, postgres),
-        embedded.redis(settings) as (
-            redis,
-            valkey,
-        ),
-    ):
-        environ = environment(DATABASE_URL=database, REDIS_URL=redis, **more)
-        own = [one for one in (postgres, valkey) if one is not None]
-        supervisor = Supervisor(programs, environ, own)
-        asyncio.run(_migrate(database))
-        out.print(f"Taskbell is at http://{settings.host}:{settings.port}/  (Ctrl-C stops it)")
-        asyncio.run(supervisor.run())
-
-
-async def _migrate(database: str) -> None:
-    async with await store.connect(database, size=1) as pool:
-        await store.migrate(pool)

@@ -46,6 +46,12 @@ async def migrate(pool: Pool) -> list[str]:
     return [migration.name for migration in missing]
 
 
+async def bring_up_to_date(url: str) -> list[str]:
+    """Migrate the database at this address; for whoever has no pool."""
+    async with await connect(url, size=1) as pool:
+        return await migrate(pool)
+
+
 async def pending(connection: Connection) -> list[Traversable]:
     """The migrations that this database has not seen yet, in order."""
     await connection.execute(
