@@ -3,7 +3,9 @@
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
+import httpx
 import pytest
+from pydantic import ValidationError
 
 from service.clock import VirtualClock
 from service.errors import (
@@ -18,7 +20,7 @@ from service.model import Task
 from service.sandbox.faults import Fault, Kind
 from service.sandbox.kickserv import PLANTED
 from service.sources import fingerprint, systems
-from tests.contract.source_rig import Rig, rigged, sample
+from tests.contract.source_rig import Rig, connect, rigged, sample
 
 READING: dict[Kind, type[SourceError]] = {
     Kind.UNAUTHORIZED: SourceRefused,
@@ -209,6 +211,17 @@ async def test_a_wrong_token_is_refused_and_not_shown(rig: Rig, clock: VirtualCl
     assert "hunter2" not in repr(stranger.source.account)
 
 
+@pytest.mark.parametrize("system", sorted(systems()))
+@pytest.mark.parametrize("base_url", ["", "app.example.com", "ftp://app.example.com", "https://"])
+async def test_an_address_that_is_none_is_a_fault_of_the_configuration(
+    system: str, base_url: str, clock: VirtualClock
+) -> None:
+    """It is told when the configuration is read, not when the first call fails."""
+    async with httpx.AsyncClient() as client:
+        with pytest.raises(ValidationError, match="https://"):
+            connect(system, clock, client, base_url)
+
+
 async def test_nothing_that_a_system_should_keep_to_itself_comes_through(rig: Rig) -> None:
     """No planted credential is in a row, a fetched task, a snapshot or a written task."""
     (task_id,) = rig.make(1)
@@ -283,6 +296,15 @@ async def test_a_completed_task_is_done(rig: Rig) -> None:
     (task_id,) = rig.make(1)
     assert rig.source.parse(await rig.source.complete_task(task_id)).done
     assert len(rig.system.record.writes) == 1
+
+
+async def test_a_write_whose_answer_shows_no_task_is_unknown(rig: Rig) -> None:
+    """The system said yes to something; making it again could make it twice."""
+    if "create_task" not in rig.source.writes:
+        pytest.skip("the system takes no tasks")
+    rig.system.faults.set(Fault(Kind.EMPTY))
+    with pytest.raises(OutcomeUnknown):
+        await rig.source.create_task({"title": "Send the invoice"})
 
 
 async def test_a_write_to_a_task_that_is_gone_is_rejected(rig: Rig) -> None:

@@ -155,6 +155,24 @@ async def test_writes_are_wrapped_and_in_kickservs_words(rig: Rig) -> None:
     }
 
 
+async def test_the_sandbox_answers_the_documented_calls(rig: Rig) -> None:
+    """Jobs of a customer, tasks of a job or of an employee, and a deletion that shows the task."""
+    (task_id,) = rig.make(1)
+    call = rig.source.upstream.request
+    jobs = await call("GET", "/acme/tasks/job_list.json", params={"customer_id": 13579})
+    assert jobs == sample("kickserv", "job_list")
+    for query, count in (
+        ("job_id=34769012", 1),
+        ("job_id=1", 0),
+        ("mapping=true&employee_number=4", 1),
+        ("employee_number=5", 0),
+    ):
+        assert len(await call("GET", f"/acme/tasks.json?{query}")) == count
+    deleted = await call("DELETE", f"/acme/tasks/{task_id}.json", effect=True)
+    assert str(deleted["id"]) == task_id
+    assert await rig.source.fetch(task_id) is None
+
+
 async def test_a_type_may_be_given_by_its_word(rig: Rig) -> None:
     """The rule says "job", the system hears 77."""
     await rig.source.create_task({"title": "Call", "type": "job", "project": "5"})
