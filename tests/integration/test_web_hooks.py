@@ -1,0 +1,225 @@
+"""The door, asked over real sockets: what it takes, what it refuses, and what it promises."""
+
+import asyncio
+import hmac
+from collections.abc import AsyncIterator
+from hashlib import sha256
+from pathlib import Path
+
+import asyncpg
+import httpx
+import orjson
+import pytest
+from standardwebhooks import Webhook
+
+from service.clock import VirtualClock
+from service.embedded import EmbeddedPostgres, EmbeddedValkey
+from service.store import Pool
+from service.web.hooks import BODY_BYTES
+from tests.site import HEX_SECRET, STANDARD_SECRET, Site, site
+
+BODY = b'{"id": "T1"}'
+
+
+@pytest.fixture
+async def web(
+    tmp_path: Path, pool: Pool, clock: VirtualClock, valkey: EmbeddedValkey
+) -> AsyncIterator[Site]:
+    async with site(tmp_path, pool, clock, valkey.url) as running:
+        yield running
+
+
+def problem(answer: httpx.Response, status: int) -> str:
+    """The detail of a problem document with this status."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    document = answer.json()
+    assert document["status"] == status
+    assert document["title"]
+    return str(document["detail"])
+
+
+def standard(message: str, clock: VirtualClock, body: bytes = BODY) -> dict[str, str]:
+    return {
+        "webhook-id": message,
+        "webhook-timestamp": str(int(clock.now().timestamp())),
+        "webhook-signature": Webhook(STANDARD_SECRET).sign(message, clock.now(), body.decode()),
+    }
+
+
+async def test_a_202_means_that_the_body_is_in_the_database(web: Site, pool: Pool) -> None:
+    """The sender gets the receipt's number after the commit, and the body is kept byte by byte."""
+    answer = await web.post("open", b'  {"id":\t"T1"}\n', {"user-agent": "Zapier"})
+    assert answer.status_code == 202
+    kept = await pool.fetchrow("SELECT * FROM receipts WHERE id = $1", answer.json()["receipt"])
+    assert kept is not None
+    assert (kept["account"], kept["body"], kept["state"]) == (
+        "open",
+        b'  {"id":\t"T1"}\n',
+        "pending",
+    )
+    assert orjson.loads(kept["headers"])["user-agent"] == "Zapier"
+
+
+async def test_no_proof_is_stored(web: Site, pool: Pool) -> None:
+    """Signatures, tokens and cookies of a request stay out of the table."""
+    signature = hmac.digest(HEX_SECRET.encode(), BODY, sha256).hex()
+    headers = {"x-signature": signature, "authorization": "Bearer b", "cookie": "c=d"}
+    assert (await web.post("london", BODY, headers)).status_code == 202
+    stored = orjson.loads(await pool.fetchval("SELECT headers FROM receipts"))
+    assert set(stored) == {"content-type", "user-agent"}
+
+
+async def test_wrong_signatures_are_refused(web: Site, pool: Pool) -> None:
+    """Missing, wrong, malformed or not even ASCII: 401, and nothing is kept."""
+    for signature in ("00" * 32, "zz", "v1,", "sha256=x"):
+        problem(await web.post("london", BODY, {"x-signature": signature}), 401)
+    assert "x-signature is missing" in problem(await web.post("london", BODY), 401)
+    by_hand = (
+        b"POST /hooks/london HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+        b"Content-Type: application/json\r\nX-Signature: \xff\xc3\x28\r\n"
+        b"Content-Length: 12\r\n\r\n" + BODY
+    )
+    assert (await web.speak(by_hand)).startswith(b"HTTP/1.1 401")
+    assert await pool.fetchval("SELECT count(*) FROM receipts") == 0
+
+
+async def test_a_named_webhook_is_kept_once(web: Site, pool: Pool, clock: VirtualClock) -> None:
+    """A retry with the same webhook-id gets the same receipt, even after it was dealt with."""
+    first = await web.post("field", BODY, standard("msg_1", clock))
+    again = await web.post("field", BODY, standard("msg_1", clock))
+    await pool.execute("UPDATE receipts SET state = 'done'")
+    late = await web.post("field", BODY, standard("msg_1", clock))
+    other = await web.post("field", BODY, standard("msg_2", clock))
+    assert first.json() == again.json() == late.json() != other.json()
+    states = await pool.fetch("SELECT state FROM receipts ORDER BY id")
+    assert [row["state"] for row in states] == ["done", "pending"]
+
+
+async def test_a_replayed_webhook_is_refused(web: Site, clock: VirtualClock) -> None:
+    """The same signed request, caught and sent again an hour later, is too old."""
+    headers = standard("msg_1", clock)
+    assert (await web.post("field", BODY, headers)).status_code == 202
+    clock.set(clock.now().replace(hour=13))
+    assert "five minutes" in problem(await web.post("field", BODY, headers), 401)
+
+
+async def test_a_message_id_of_any_length_is_taken(web: Site, clock: VirtualClock) -> None:
+    """An id of 10 000 characters names its webhook as well as a short one."""
+    headers = standard("m" * 10_000, clock)
+    first, again = [await web.post("field", BODY, headers) for _ in range(2)]
+    assert first.status_code == 202
+    assert first.json() == again.json()
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"", "empty document"),
+        (b"{", "line 1 column"),
+        (b'{"id": "T1', "end of data"),
+        (b"<html>", "not JSON"),
+        (b'{"id": "\x00"}', "control character"),
+        (b'{"id": "\\ud800"}', "surrogate"),
+        (b'{"id": "\xff"}', "UTF-8"),
+        (b"[" * 100_000 + b"]" * 100_000, "depth"),
+        (b'{"n": 1e999}', "infinity"),
+        (b'{"n": NaN}', "unexpected character"),
+    ],
+)
+async def test_what_is_not_json_is_refused(web: Site, body: bytes, said: str) -> None:
+    """Each fault is named in words, with its place, and none is our failure."""
+    assert said in problem(await web.post("open", body), 400)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"id": "\\u0000"}',
+        b'{"n": ' + b"9" * 300 + b"}",
+        b"[" * 1000 + b"]" * 1000,
+        b'{"id": "' + b"i" * 10_000 + b'"}',
+        b"null",
+        b'"text"',
+    ],
+)
+async def test_json_that_is_no_task_is_kept(web: Site, pool: Pool, body: bytes) -> None:
+    """What is JSON is taken as it is; whether a task can be read from it is not the door's."""
+    assert (await web.post("open", body)).status_code == 202
+    assert await pool.fetchval("SELECT body FROM receipts") == body
+
+
+async def test_a_body_may_have_a_mebibyte(web: Site) -> None:
+    """The largest body is taken, one byte more is 413."""
+    assert (await web.post("open", b"1" * 300 + b" " * (BODY_BYTES - 300))).status_code == 202
+    problem(await web.post("open", b"1" * 300 + b" " * (BODY_BYTES - 299)), 413)
+
+
+async def test_a_chunked_body_is_measured_as_it_comes(web: Site) -> None:
+    """A body that does not say how long it is ends at the limit all the same."""
+
+    async def endless() -> AsyncIterator[bytes]:
+        for _ in range(BODY_BYTES // 65_536 + 1):
+            yield b" " * 65_536
+
+    answer = await web.client.post(
+        "/hooks/open", content=endless(), headers={"content-type": "application/json"}
+    )
+    problem(answer, 413)
+
+
+async def test_a_body_that_breaks_off_is_not_kept(web: Site, pool: Pool) -> None:
+    """A sender that announces more than it sends has not delivered."""
+    head = b"POST /hooks/open HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    await web.speak(head + b"Content-Length: 100\r\n\r\n" + BODY)
+    await web.speak(head + b"Transfer-Encoding: chunked\r\n\r\nc\r\n" + BODY)
+    assert await pool.fetchval("SELECT count(*) FROM receipts") == 0
+    assert (await web.post("open", BODY)).status_code == 202
+
+
+async def test_other_types_and_encodings_are_refused(web: Site) -> None:
+    """JSON in its variants is taken; forms, text, nothing said and compressed bodies are not."""
+    for taken in ("application/json; charset=utf-8", "application/ld+json", "TEXT/JSON"):
+        assert (await web.post("open", BODY, {"content-type": taken})).status_code == 202
+    for refused in ("application/x-www-form-urlencoded", "text/plain", "json", ""):
+        problem(await web.post("open", BODY, {"content-type": refused}), 415)
+    problem(await web.post("open", BODY, {"content-encoding": "gzip"}), 415)
+
+
+async def test_wrong_addresses_and_methods_are_problems_too(web: Site) -> None:
+    """404 and 405 are as well-formed as any other answer, and nothing is a redirect."""
+    problem(await web.post("nobody", BODY), 404)
+    for path in ("/hooks", "/hooks/open/", "/hooks/open/x"):
+        answer = await web.client.post(path, content=BODY)
+        assert answer.status_code == 404
+        assert answer.headers["content-type"] == "application/problem+json"
+    answer = await web.client.get("/hooks/open")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_a_lost_database_is_said_and_outlived(
+    web: Site, pool: Pool, postgres: EmbeddedPostgres
+) -> None:
+    """While the database refuses, the answer is 503 with Retry-After; then all is as before."""
+    name = await pool.fetchval("SELECT current_database()")
+    admin = await asyncpg.connect(postgres.url)
+    await admin.execute(f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS false")
+    await admin.execute(
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = $1", name
+    )
+    answer = await web.post("open", BODY)
+    assert "database" in problem(answer, 503)
+    assert int(answer.headers["retry-after"]) > 0
+    await admin.execute(f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS true")
+    await admin.close()
+    assert (await web.post("open", BODY)).status_code == 202
+
+
+async def test_many_at_once_each_get_their_own(web: Site, pool: Pool) -> None:
+    """Senders that arrive together share a commit, and each is given its own receipt."""
+    bodies = [b'{"id": "T%d"}' % number for number in range(100)]
+    answers = await asyncio.gather(*(web.post("open", body) for body in bodies))
+    for body, answer in zip(bodies, answers, strict=True):
+        number = answer.json()["receipt"]
+        assert await pool.fetchval("SELECT body FROM receipts WHERE id = $1", number) == body
