@@ -177,7 +177,7 @@ class _Loading:
     def _faults(self) -> list[Fault]:
         """Everything found, in the order of the files, each once, and without any secret."""
         found = [self._document.fault(problem) for problem in self._problems]
-        clean = {self._redacted(fault) for fault in (*self._document.faults, *found)}
+        clean = dict.fromkeys(map(self._redacted, (*self._document.faults, *found)))
         return sorted(clean, key=lambda fault: (fault.file, fault.line, fault.column))
 
     def _redacted(self, fault: Fault) -> Fault:

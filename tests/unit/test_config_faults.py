@@ -10,7 +10,10 @@ from tests.rule_files import ENVIRON, HEAD
 
 NOTIFY = '  then: [{ notify: "slack:#o", text: hi }]\n'
 RULE = "rules:\n- id: r\n  when: task.completed\n"
-KICKSERV = "version: 1\naccounts:\n  a: { system: kickserv, slug: a, base_url: x, token: abcdefgh"
+KICKSERV = (
+    "version: 1\naccounts:\n"
+    "  a: { system: kickserv, slug: a, base_url: https://k.test, token: abcdefgh"
+)
 
 
 def rule(*lines: str) -> str:
@@ -47,14 +50,14 @@ FILES = {
     "version: 1\naccounts:\n  a: { system: planner }\n": (
         "3:16: there is no system planner | did you mean plannr?"
     ),
-    f"{KICKSERV}, poll: 60 }}\n": f"3:71: poll: 60 has no unit | {LENGTH}",
-    f"{KICKSERV}, poll: 0s }}\n": "3:71: poll is at least 1s",
-    f"{KICKSERV}, pol: 2m }}\n": "3:65: there is no pol here | did you mean poll?",
+    f"{KICKSERV}, poll: 60 }}\n": f"3:84: poll: 60 has no unit | {LENGTH}",
+    f"{KICKSERV}, poll: 0s }}\n": "3:84: poll is at least 1s",
+    f"{KICKSERV}, pol: 2m }}\n": "3:78: there is no pol here | did you mean poll?",
     f"{KICKSERV}, timezone: Europe/Londn }}\n": (
-        '3:75: there is no time zone "Europe/Londn" | did you mean Europe/London?'
+        '3:88: there is no time zone "Europe/Londn" | did you mean Europe/London?'
     ),
-    f"{KICKSERV}, webhook: {{ verify: github }} }}\n": "3:74: verify: github needs a secret",
-    f"{KICKSERV}, per_minute: many }}\n": '3:77: per_minute is a whole number; "many" is text',
+    f"{KICKSERV}, webhook: {{ verify: github }} }}\n": "3:87: verify: github needs a secret",
+    f"{KICKSERV}, per_minute: many }}\n": '3:90: per_minute is a whole number; "many" is text',
     'version: 1\nchannels:\n  s: { kind: slack, token: "${SLAKC_TOKEN}" }\n': (
         "3:29: SLAKC_TOKEN is not set in the environment | did you mean SLACK_TOKEN?"
     ),

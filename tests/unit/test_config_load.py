@@ -1,0 +1,194 @@
+"""What a sound configuration becomes, and what a hostile one is stopped by."""
+
+import time
+from datetime import timedelta
+from ipaddress import ip_network
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from service.config import check, load
+from service.errors import ConfigError
+from service.faults import Severity
+from tests.rule_files import ENVIRON, HEAD, configured
+
+ONE_RULE = '- { id: r, when: task.created, then: [{ notify: "slack:#o", text: hi }] }\n'
+
+
+def said(file: Path, environ: dict[str, str] | None = None) -> str:
+    return "\n".join(str(fault) for fault in check(file, ENVIRON if environ is None else environ))
+
+
+def test_accounts_and_channels_get_their_own_classes(tmp_path: Path) -> None:
+    """Each account and channel is an object of its system's or kind's own options."""
+    config = configured(tmp_path, ONE_RULE)
+    assert type(config.accounts["field"]).__name__ == "KickservAccount"
+    assert config.accounts["field"].token.get_secret_value() == "s3cr3t-value"
+    assert type(config.channels["slack"]).__name__ == "SlackOptions"
+    assert config.timezone == ZoneInfo("America/New_York")
+
+
+def test_lengths_of_time_and_networks(tmp_path: Path) -> None:
+    """`poll: 2m` is two minutes; networks are networks."""
+    file = tmp_path / "t.yaml"
+    file.write_text(
+        "version: 1\n"
+        'network: { allow: ["10.0.0.0/8", "fd00::/8"] }\n'
+        "accounts:\n"
+        "  a: { system: kickserv, slug: a, base_url: https://k.test, token: abcd, poll: 2m }\n"
+    )
+    config = load(file, {})
+    assert config.accounts["a"].poll == timedelta(minutes=2)
+    assert config.allow == (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
+
+
+def test_folder_is_one_configuration(tmp_path: Path) -> None:
+    """Files of a folder are joined: names beside names, rules behind rules."""
+    (tmp_path / "a.yaml").write_text(HEAD)
+    (tmp_path / "b.yml").write_text(
+        "version: 1\naccounts:\n"
+        "  third: { system: kickserv, slug: b, base_url: https://k.test, token: abcd }\n"
+        f"rules:\n{ONE_RULE}"
+    )
+    (tmp_path / "notes.txt").write_text("not: [yaml")
+    config = load(tmp_path, ENVIRON)
+    assert set(config.accounts) == {"field", "london", "third"}
+    assert "task.created" in config.text
+
+
+def test_name_in_two_files_of_a_folder(tmp_path: Path) -> None:
+    """The same account in two files is a fault of the second that names the first."""
+    (tmp_path / "a.yaml").write_text(HEAD)
+    (tmp_path / "b.yaml").write_text("version: 1\naccounts:\n  field: { system: kickserv }\n")
+    (fault,) = check(tmp_path, ENVIRON)
+    assert (Path(fault.file).name, fault.line) == ("b.yaml", 3)
+    assert fault.message == f"field is here twice; the first is in {tmp_path / 'a.yaml'}:4"
+
+
+def test_secret_from_a_file(tmp_path: Path) -> None:
+    """`${file:/path}` is the file's text without the line's end."""
+    (tmp_path / "token").write_text("from-a-file\n")
+    file = tmp_path / "t.yaml"
+    file.write_text(
+        "version: 1\nchannels:\n"
+        f'  slack: {{ kind: slack, token: "${{file:{tmp_path / "token"}}}" }}\n'
+    )
+    token = load(file, {}).channels["slack"].model_dump()["token"]
+    assert token.get_secret_value() == "from-a-file"
+
+
+@pytest.mark.parametrize(
+    "account",
+    [
+        'token: "${API_TOKEN}", poll: "${API_TOKEN}"',
+        "token: s3cr3t-value, pol: 2m",
+        "tokn: s3cr3t-value",
+        "token: [s3cr3t-value, 3]",
+        "token: t, webhook: { verify: github, secret: [s3cr3t-value], x: 1 }",
+        'token: "s3cr3t-value, slug: 3',
+    ],
+)
+def test_no_secret_in_a_fault(account: str, tmp_path: Path) -> None:
+    """Neither a value put in nor one that stands in the file is shown in a fault."""
+    file = tmp_path / "t.yaml"
+    file.write_text(f"version: 1\naccounts:\n  a: {{ system: kickserv, {account} }}\n")
+    words = said(file)
+    assert words
+    assert "s3cr3t" not in words
+
+
+def test_no_secret_in_the_text(tmp_path: Path) -> None:
+    """What is kept of a configuration for replaying has no account, no channel and no secret."""
+    config = configured(tmp_path, ONE_RULE)
+    assert "s3cr3t" not in config.text
+    assert "API_TOKEN" not in config.text
+    assert "Mo-Fr 08:00-17:00" in config.text
+
+
+def test_version_is_about_meaning(tmp_path: Path) -> None:
+    """A comment leaves the rules' version as it was; another word in a rule changes it."""
+    version = configured(tmp_path, ONE_RULE).rules.version
+    assert configured(tmp_path, f"# new\n{ONE_RULE}").rules.version == version
+    assert configured(tmp_path, ONE_RULE.replace("hi", "ho")).rules.version != version
+
+
+def test_all_or_nothing(tmp_path: Path) -> None:
+    """One fault anywhere, and nothing is loaded; the error carries it."""
+    with pytest.raises(ConfigError) as caught:
+        configured(tmp_path, f"{ONE_RULE}- id: s\n")
+    assert [fault.message for fault in caught.value.faults] == [
+        "when is missing",
+        "then is missing",
+    ]
+
+
+def test_warnings_do_not_prevent(tmp_path: Path) -> None:
+    """A rule that is sound and careless loads, with warnings that say what may be meant."""
+    config = configured(
+        tmp_path,
+        "- id: careless\n"
+        "  when: { task.starting_soon: 30m }\n"
+        '  then: [{ notify: customer:details }, { notify: "slack:#o", text: "{{ task.x }}" }]\n',
+    )
+    assert [(one.severity, one.message) for one in config.warnings] == [
+        (Severity.WARNING, "customers may get this at night"),
+        (Severity.WARNING, "customers may get this more than once"),
+        (Severity.WARNING, "task.x means nothing and renders as nothing"),
+    ]
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    """A path with nothing there is a fault that names it."""
+    assert said(tmp_path / "none.yaml").endswith(
+        "none.yaml:1:1: the file cannot be read: No such file or directory"
+    )
+
+
+HOSTILE = {
+    "nested sequences": (b"version: 1\nrules: " + b"[" * 100_000, "nested more than 40 deep"),
+    "nested dashes": (b"- " * 5_000, "nested more than 40 deep"),
+    "alias to itself": (b"rules: &a [*a]", "*a refers to nothing before it"),
+    "too large": (b"# " + b"x" * 1_000_000, "over 1 MB"),
+    "not UTF-8": (b"version: 1\nrules: \xff", "t.yaml:2:8: the byte 0xff is not UTF-8"),
+    "NUL": (b"version: 1\nrules: \0", "t.yaml:2:8: there is a NUL character here"),
+    "control": (b"version: 1\nrules: \x07", "this is not text"),
+    "tag": (b"version: !!python/object:os.system x", "cannot be used here"),
+    "huge number": (b"version: " + b"9" * 5_000, "version is 1"),
+    "surrogate": (b'version: "\\ud800"', "version is 1"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_file(name: str, tmp_path: Path) -> None:
+    """A file made to harm is refused quickly, with a fault and no trace."""
+    raw, expected = HOSTILE[name]
+    file = tmp_path / "t.yaml"
+    file.write_bytes(raw)
+    began = time.perf_counter()
+    assert expected in said(file)
+    assert time.perf_counter() - began < 2
+
+
+def test_alias_bomb(tmp_path: Path) -> None:
+    """Aliases that multiply each other are stopped before they fill the memory."""
+    lines = ["a: &a [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [
+        f"{b}: &{b} [{', '.join([f'*{a}'] * 10)}]"
+        for a, b in zip("abcdefgh", "bcdefghi", strict=True)
+    ]
+    file = tmp_path / "t.yaml"
+    file.write_text("\n".join(lines))
+    began = time.perf_counter()
+    assert "unfolds to more than 100000 values" in said(file)
+    assert time.perf_counter() - began < 2
+
+
+def test_aliases_that_help(tmp_path: Path) -> None:
+    """An ordinary alias saves writing the same steps twice."""
+    config = configured(
+        tmp_path,
+        '- { id: a, when: task.created, then: &tell [{ notify: "slack:#o", text: hi }] }\n'
+        "- { id: b, when: task.deleted, then: *tell }\n",
+    )
+    assert config.text.count("slack:#o") == 2

@@ -1,0 +1,121 @@
+"""Opening hours, business durations and lengths of time, over weekends and clock changes."""
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.durations import parse_duration, parse_length
+from service.rules.hours import Hours
+
+NEW_YORK = ZoneInfo("America/New_York")
+OFFICE = Hours("office", "Mo-Fr 08:00-17:00; PH off", "US")
+NEVER = Hours("never", "off")
+ALWAYS = Hours("always", "24/7")
+
+
+def local(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=NEW_YORK).astimezone(UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("60s", 60),
+        ("2m", 120),
+        ("2 min", 120),
+        ("2h", 7200),
+        ("1 day", 86400),
+        ("3d", 259200),
+        ("1 week", 604800),
+        ("0s", 0),
+    ],
+)
+def test_plain_lengths(text: str, seconds: int) -> None:
+    """Seconds to weeks, short or in words."""
+    assert parse_length(text) == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("5 parsecs", '"5 parsecs" is no length of time'),
+        ("-1h", '"-1h" is no length of time'),
+        ("999999d", "999999d is longer than ten years"),
+        (
+            "1 business minute",
+            "there are business hours and business days, but no business minutes",
+        ),
+        ("", '"" is no length of time'),
+    ],
+)
+def test_lengths_that_are_none(text: str, words: str) -> None:
+    """What cannot be a length of time is refused in words."""
+    with pytest.raises(ValueError, match=words):
+        parse_duration(text)
+
+
+@pytest.mark.parametrize(
+    ("moment", "opening"),
+    [
+        ("2026-03-06 16:59", "2026-03-06 16:59"),  # open
+        ("2026-03-06 17:00", "2026-03-09 08:00"),  # over the weekend and into summer time
+        ("2026-10-30 18:00", "2026-11-02 08:00"),  # and out of it
+        ("2026-07-02 20:00", "2026-07-06 08:00"),  # Friday is Independence Day (observed)
+        ("2026-12-24 17:30", "2026-12-28 08:00"),
+    ],
+)
+def test_next_opening(moment: str, opening: str) -> None:
+    """The next opening is on the office's own clock, whatever the clocks and holidays do."""
+    assert OFFICE.next_open(local(moment), NEW_YORK) == local(opening)
+
+
+@pytest.mark.parametrize(
+    ("moment", "length", "later"),
+    [
+        ("2026-03-06 16:00", "2 business hours", "2026-03-09 09:00"),
+        ("2026-03-06 19:00", "2 business hours", "2026-03-09 10:00"),
+        ("2026-03-06 16:00", "9 business hours", "2026-03-09 16:00"),
+        ("2026-03-06 16:30", "1 business day", "2026-03-09 16:30"),
+        ("2026-03-06 19:00", "1 business day", "2026-03-10 08:00"),
+        ("2026-03-04 09:00", "3 business days", "2026-03-09 09:00"),
+        ("2026-12-24 09:00", "1 business day", "2026-12-28 09:00"),
+        ("2026-03-07 12:00", "1 day", "2026-03-08 13:00"),  # 24 hours, one of them skipped
+    ],
+)
+def test_business_time(moment: str, length: str, later: str) -> None:
+    """Business hours run while it is open; a business day keeps the time of day."""
+    assert OFFICE.after(parse_duration(length), local(moment), NEW_YORK) == local(later)
+
+
+def test_business_day_on_a_short_day() -> None:
+    """A business day that would end after closing time ends when it opens next."""
+    short = Hours("short", "Mo-Th 08:00-17:00; Fr 08:00-12:00")
+    later = short.after(parse_duration("1 business day"), local("2026-03-05 15:00"), NEW_YORK)
+    assert later == local("2026-03-09 08:00")
+
+
+def test_hours_that_never_open() -> None:
+    """What never opens is told, not waited for."""
+    now = local("2026-03-06 16:00")
+    assert NEVER.next_open(now, NEW_YORK) is None
+    assert NEVER.after(parse_duration("1 business day"), now, NEW_YORK) is None
+    assert NEVER.after(parse_duration("1 business hour"), now, NEW_YORK) is None
+    assert ALWAYS.after(parse_duration("5 business hours"), now, NEW_YORK) == now + timedelta(
+        hours=5
+    )
+
+
+@given(
+    minutes=st.integers(0, 2 * 365 * 24 * 60),
+    hours=st.integers(1, 40),
+)
+def test_business_hours_end_in_opening_hours(minutes: int, hours: int) -> None:
+    """They end later than they began, and at a time at which the office is or was just open."""
+    moment = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=minutes)
+    end = OFFICE.after(parse_duration(f"{hours} business hours"), moment, NEW_YORK)
+    assert end is not None
+    assert end >= moment + timedelta(hours=hours)
+    assert OFFICE.is_open(end - timedelta(microseconds=1), NEW_YORK)

@@ -1,0 +1,88 @@
+"""Texts: what they render, what they leave empty, and where they end."""
+
+import time
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from service.rules.templates import RenderError, template
+from service.rules.vocabulary import as_values
+from tests.tasks import BO, task
+
+DUE = datetime(2026, 3, 6, 22, 0, tzinfo=UTC)
+VALUES: dict[str, Any] = {
+    "task": as_values(task(assignee=BO, due=DUE, tags=("a", "b"))),
+    "now": DUE,
+    "zone": ZoneInfo("America/New_York"),
+}
+
+
+def render(text: str) -> str:
+    made, problems = template(text, ())
+    assert made is not None, problems
+    return made.render(VALUES)
+
+
+@pytest.mark.parametrize(
+    ("text", "rendered"),
+    [
+        ("{{ task.title }} for {{ task.assignee.name }}", "Smith gutters for Bo"),
+        ("{{ task.due | local }}", "Fri 6 Mar 2026, 17:00"),
+        ('{{ task.due | local: "%H:%M" }}', "17:00"),
+        ("[{{ task.customer.name }}{{ task.start | local }}]", "[]"),
+        ('{{ task.customer.name | default: "somebody" }}', "somebody"),
+        ("{% for tag in task.tags %}{{ tag }},{% endfor %}", "a,b,"),
+        ("{% if task.done %}done{% else %}open{% endif %}", "open"),
+        ("no values at all }}", "no values at all }}"),
+    ],
+)
+def test_rendering(text: str, rendered: str) -> None:
+    """Values, dates on the account's clock, and nothing where there is nothing."""
+    assert render(text) == rendered
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{{ task.title", "{{ is not closed by }}"),
+        ("{% if task.done %}", "{% endif %} is missing"),
+        ("{% include 'x' %}", "there is no tag include"),
+        ("{{ 'now' | date: '%Y' }}", "there is no filter date"),
+        ("{{ task..title }}", "the text cannot be read: expected end of expression, found '..'"),
+    ],
+)
+def test_faulty_text(text: str, message: str) -> None:
+    """Wrong syntax is refused; so is what would read files or the machine's clock."""
+    made, (problem,) = template(text, ())
+    assert made is None
+    assert problem.message == message
+
+
+GROWING = {
+    "loop": "{% for i in (1..999999999) %}x{% endfor %}",
+    "loops in loops": "{% for i in (1..900) %}{% for j in (1..900) %}x{% endfor %}{% endfor %}",
+    "output": "{% for i in (1..900) %}" + "x" * 900 + "{% endfor %}",
+    "doubling": (
+        "{% assign s = 'x' %}{% for i in (1..99) %}{% assign s = s | append: s %}{% endfor %}"
+    ),
+    "replacing": "{{ 'a' | replace: '', '"
+    + "a" * 400
+    + "' | replace: '', '"
+    + "a" * 400
+    + "' | size }}",
+    "multiplying": "{{ 99999 | times: 99999 | times: 99999 | times: 99999 }}",
+    "numbers": (
+        "{% assign n = 9999 %}{% for i in (1..99) %}{% assign n = n | times: n %}{% endfor %}"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", GROWING)
+def test_growth_is_limited(name: str) -> None:
+    """A text that would grow without end is stopped, in no time."""
+    began = time.perf_counter()
+    with pytest.raises(RenderError):
+        render(GROWING[name])
+    assert time.perf_counter() - began < 1
