@@ -1,0 +1,51 @@
+"""What happened before a test begins: tasks, events and deliveries as the corridor stores them."""
+
+from datetime import datetime
+from typing import Any
+
+from service.model import Cause, Event, Kind, State, Task
+from service.outbox import Order, planning
+from service.rules.verdict import Plan
+from service.store import Pool, events, tasks
+from service.store.tasks import Known, Saved
+
+
+async def know(pool: Pool, *known: Task, at: datetime, gone: bool = False) -> None:
+    """These tasks were observed, or were found to be gone."""
+    keys = [(one.account, one.id) for one in known]
+    states = [Known(one, deleted_at=at if gone else None, observed_at=at) for one in known]
+    async with pool.acquire() as connection, connection.transaction():
+        await tasks.lock(connection, keys)
+        saved = [Saved(key, state, None) for key, state in zip(keys, states, strict=True)]
+        await tasks.save(connection, saved)
+
+
+async def record(
+    pool: Pool, after: Task, kind: Kind, *, at: datetime, cause: Cause = Cause.POLL
+) -> Event:
+    """Something happened to a task."""
+    async with pool.acquire() as connection:
+        [number] = await events.allot_ids(connection, 1)
+        event = Event(number, after.account, after.id, kind, at, cause, None, after)
+        await events.insert(connection, [event])
+    return event
+
+
+async def plan(pool: Pool, event: Event, state: State = State.PLANNED, **changed: Any) -> int:
+    """A rule made a delivery of an event, which has come to `state`; returns its number."""
+    wanted: dict[str, Any] = {
+        "step": 0,
+        "channel": "slack",
+        "target": "#office",
+        "once_key": str(event.id),
+        "send_at": event.at,
+        "state": State.PLANNED,
+        "text": "Smith gutters finished",
+    }
+    order = Order(event, "job-done", Plan(**wanted | changed), "slack", at_most_once=False)
+    async with pool.acquire() as connection:
+        await planning.place(connection, [order], event.at)
+    number: int = await pool.fetchval(
+        "UPDATE deliveries SET state = $2 WHERE event = $1 RETURNING id", event.id, state
+    )
+    return number

@@ -1,0 +1,289 @@
+"""/api/v1 over a real socket: shapes, pages, filters, decisions, and who may ask."""
+
+from collections.abc import AsyncIterator
+from dataclasses import fields
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from service.clock import VirtualClock
+from service.embedded import EmbeddedValkey
+from service.model import Kind, State, Task
+from service.store import Pool
+from tests.history import know, plan, record
+from tests.site import Site, site
+from tests.tasks import task
+
+EVENT = {"id", "account", "task", "kind", "at", "cause", "before", "after"}
+DECISION = {"id", "event", "rule", "rules_version", "outcome", "reason"}
+DELIVERY = {
+    *("id", "account", "task", "event", "rule", "channel", "target", "state", "reason"),
+    *("attempts", "text", "created_at", "next_attempt_at", "settled_at"),
+}
+
+
+@pytest.fixture
+async def web(
+    tmp_path: Path, pool: Pool, clock: VirtualClock, valkey: EmbeddedValkey
+) -> AsyncIterator[Site]:
+    async with site(tmp_path, pool, clock, valkey.url) as running:
+        yield running
+
+
+async def get(web: Site, path: str, **parameters: Any) -> Any:
+    answer = await web.client.get(f"/api/v1{path}", params=parameters)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def refused(web: Site, status: int, path: str, **parameters: Any) -> Any:
+    """The problem document that answers a request."""
+    return problem(await web.client.get(f"/api/v1{path}", params=parameters), status)
+
+
+def problem(answer: httpx.Response, status: int) -> Any:
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    return answer.json()
+
+
+async def test_a_task_has_the_fields_of_the_rule_language(
+    web: Site, pool: Pool, clock: VirtualClock
+) -> None:
+    """Every field is there, times in UTC with a Z; a deleted task is shown when asked for."""
+    await know(pool, task("T1", due=clock.now()), task("T2", done=True), at=clock.now())
+    await know(pool, task("T3"), gone=True, at=clock.now())
+    page = await get(web, "/tasks")
+    assert [one["id"] for one in page["data"]] == ["T1", "T2"]
+    assert set(page["data"][0]) == {one.name for one in fields(Task)}
+    assert page["data"][0]["due"] == "2026-03-06T12:00:00Z"
+    for state, wanted in (("open", "T1"), ("done", "T2"), ("deleted", "T3")):
+        assert [one["id"] for one in (await get(web, "/tasks", state=state))["data"]] == [wanted]
+    assert (await get(web, "/tasks/T3"))["title"] == "Smith gutters"
+
+
+async def test_a_task_id_that_two_accounts_have(web: Site, pool: Pool, clock: VirtualClock) -> None:
+    """The caller is asked for the account, by name; ids may hold slashes."""
+    await know(pool, task("/api/1"), task("/api/1", account="field"), task("T1"), at=clock.now())
+    assert "field, london" in (await refused(web, 400, "/tasks//api/1"))["detail"]
+    assert (await get(web, "/tasks//api/1", account="field"))["account"] == "field"
+    await refused(web, 404, "/tasks/T9")
+
+
+async def test_an_event_says_what_and_how_it_was_learnt(
+    web: Site, pool: Pool, clock: VirtualClock
+) -> None:
+    """An event has exactly the promised fields, the newest first, with whole tasks."""
+    first = await record(pool, task(), Kind.CREATED, at=clock.now())
+    clock.advance(timedelta(hours=1))
+    second = await record(pool, task(done=True), Kind.COMPLETED, at=clock.now())
+    page = await get(web, "/events")
+    assert [one["id"] for one in page["data"]] == [second.id, first.id]
+    shown = await get(web, f"/events/{second.id}")
+    assert set(shown) == EVENT
+    assert (shown["kind"], shown["cause"], shown["before"]) == ("completed", "poll", None)
+    assert shown["after"]["done"] is True
+    since = await get(web, "/events", since="2026-03-06T13:00:00+00:00")
+    assert [one["id"] for one in since["data"]] == [second.id]
+    assert (await get(web, "/events", kind="created"))["data"][0]["id"] == first.id
+
+
+async def test_pages_go_on_where_the_last_one_ended(
+    web: Site, pool: Pool, clock: VirtualClock
+) -> None:
+    """Following `next` shows every row once, also while new ones come in."""
+    happened = [await record(pool, task(), Kind.CHANGED, at=clock.now()) for _ in range(5)]
+    seen, cursor = [], None
+    while True:
+        asked = {"limit": 2} | ({"cursor": cursor} if cursor else {})
+        page = await get(web, "/events", **asked)
+        seen += [one["id"] for one in page["data"]]
+        await record(pool, task(), Kind.CHANGED, at=clock.now())
+        if (cursor := page["next"]) is None:
+            break
+    assert seen == [event.id for event in reversed(happened)]
+
+
+async def test_pages_of_tasks_cross_accounts(web: Site, pool: Pool, clock: VirtualClock) -> None:
+    """Tasks are ordered by account and id, and a page may end anywhere."""
+    await know(pool, task("B"), task("A"), task("C", account="field"), at=clock.now())
+    first = await get(web, "/tasks", limit=2)
+    rest = await get(web, "/tasks", limit=2, cursor=first["next"])
+    found = [(one["account"], one["id"]) for one in first["data"] + rest["data"]]
+    assert found == [("field", "C"), ("london", "A"), ("london", "B")]
+    assert rest["next"] is None
+
+
+async def test_decisions_and_deliveries_say_why(web: Site, pool: Pool, clock: VirtualClock) -> None:
+    """From a delivery one finds its event and its decision; each has the promised fields."""
+    event = await record(pool, task(done=True), Kind.COMPLETED, at=clock.now())
+    await pool.execute(
+        """
+        INSERT INTO decisions (event, rule, rules_version, outcome, reason, at)
+        VALUES ($1, 'job-done', 'abc', 'matched', 'it is a job', $2)
+        """,
+        event.id,
+        clock.now(),
+    )
+    number = await plan(pool, event)
+    [delivery] = (await get(web, "/deliveries", state="planned", channel="slack"))["data"]
+    assert set(delivery) == DELIVERY
+    assert (delivery["id"], delivery["event"]) == (number, event.id)
+    [decision] = (await get(web, "/decisions", kind="completed", task="T1", rule="job-done"))[
+        "data"
+    ]
+    assert set(decision) == DECISION
+    assert await get(web, f"/decisions/{decision['id']}") == decision
+    assert (await get(web, "/deliveries", kind="created"))["data"] == []
+
+
+async def test_receipts_that_were_set_aside_are_found(web: Site, pool: Pool) -> None:
+    """A body that no task could be read from shows with its reason, and without its content."""
+    await web.post("open", b'{"password_salt": "fake-salt"}')
+    await pool.execute("UPDATE receipts SET state = 'poison', reason = 'there is no id'")
+    [receipt] = (await get(web, "/receipts", state="poison"))["data"]
+    assert receipt["reason"] == "there is no id"
+    assert "fake-salt" not in str(receipt)
+    assert (await get(web, "/receipts", state="pending"))["data"] == []
+
+
+async def test_accounts_say_how_they_are_and_no_secret(
+    web: Site, pool: Pool, clock: VirtualClock
+) -> None:
+    """Ok, failing, paused or at the first reading; tokens and secrets are nowhere."""
+    await pool.execute("UPDATE accounts SET baseline_at = $1", clock.now())
+    await pool.execute(
+        "UPDATE accounts SET failing_since = $1, error = 'no answer' WHERE name = 'london'",
+        clock.now(),
+    )
+    await pool.execute("UPDATE accounts SET paused = true WHERE name = 'field'")
+    page = await get(web, "/accounts")
+    states = {one["id"]: one["state"] for one in page["data"]}
+    assert states == {"field": "paused", "london": "failing", "open": "ok"}
+    assert (await get(web, "/accounts/london"))["error"] == "no answer"
+    assert "t0ken" not in str(page)
+    await refused(web, 404, "/accounts/nobody")
+
+
+async def test_rules_are_shown_as_written(web: Site) -> None:
+    """A rule has the words of the configuration."""
+    assert (await get(web, "/rules"))["data"] == [await get(web, "/rules/job-done")]
+    assert (await get(web, "/rules/job-done"))["when"] == "task.completed"
+    await refused(web, 404, "/rules/none")
+
+
+@pytest.mark.parametrize(
+    ("path", "parameter", "value"),
+    [
+        ("/tasks", "state", "lost"),
+        ("/tasks", "kind", "created"),
+        ("/events", "kind", "task.created"),
+        ("/events", "since", "yesterday"),
+        ("/events", "since", "2026-03-06T12:00:00"),
+        ("/events", "since", "0001-01-01T00:00:00+14:00"),
+        ("/events", "limit", "0"),
+        ("/events", "limit", "501"),
+        ("/events", "limit", "\u0661"),
+        ("/events", "task", "T\x00"),
+        ("/events", "cursor", "nonsense"),
+        ("/events", "cursor", "WyJ4Il0"),
+        ("/events", "cursor", "Wzk5OTk5OTk5OTk5OTk5OTk5OTld"),
+        ("/decisions", "state", "matched"),
+        ("/deliveries", "state", "lost"),
+        ("/receipts", "state", "lost"),
+        ("/deliveries", "colour", "red"),
+    ],
+)
+async def test_a_wrong_parameter_is_named(web: Site, path: str, parameter: str, value: str) -> None:
+    """What cannot be filtered by is refused, with the parameter and what it takes."""
+    said = await refused(web, 400, path, **{parameter: value})
+    assert said["parameter"] == parameter
+    assert "expected" in said["detail"]
+
+
+@pytest.mark.parametrize("path", ["/events/0", "/events/99999999999999999999", "/events/x", "/x"])
+async def test_what_is_not_there_is_a_404(web: Site, path: str) -> None:
+    """Numbers that nothing has, and numbers that nothing could have."""
+    await refused(web, 404, path)
+
+
+async def test_a_person_decides(web: Site, pool: Pool, clock: VirtualClock) -> None:
+    """Cancel, retry and resolve, as the state allows; what is not possible is a 409."""
+    event = await record(pool, task(), Kind.COMPLETED, at=clock.now())
+    other = await record(pool, task(), Kind.COMPLETED, at=clock.now())
+    waiting, lost = await plan(pool, event), await plan(pool, other, State.UNKNOWN)
+    post = web.client.post
+    cancelled = await post(f"/api/v1/deliveries/{waiting}/cancel", json={"reason": "too loud"})
+    assert (cancelled.json()["state"], cancelled.json()["reason"]) == ("cancelled", "too loud")
+    assert "cancelled" in problem(await post(f"/api/v1/deliveries/{waiting}/cancel"), 409)["detail"]
+    retried = await post(f"/api/v1/deliveries/{waiting}/retry")
+    assert retried.json()["state"] == "planned"
+    assert problem(await post(f"/api/v1/deliveries/{lost}/resolve"), 400)["parameter"] == "arrived"
+    resolved = await post(f"/api/v1/deliveries/{lost}/resolve", json={"arrived": True})
+    assert resolved.json()["state"] == "sent"
+    problem(await post("/api/v1/deliveries/999/retry"), 404)
+    problem(await post(f"/api/v1/deliveries/{lost}/retry", content=b"[1]"), 400)
+    problem(await post(f"/api/v1/deliveries/{lost}/retry", content=b" " * 20_000), 413)
+    problem(await web.client.get(f"/api/v1/deliveries/{lost}/retry"), 405)
+
+
+async def test_the_description_is_true(web: Site, pool: Pool, clock: VirtualClock) -> None:
+    """What OpenAPI says of each list is what the list shows: its fields and its filters."""
+    await know(pool, task("1"), at=clock.now())
+    event = await record(pool, task("1"), Kind.COMPLETED, at=clock.now())
+    await plan(pool, event)
+    await web.post("open", b"{}")
+    await pool.execute(
+        "INSERT INTO decisions (event, rule, rules_version, outcome, reason, at)"
+        " VALUES ($1, 'r', 'v', 'matched', '', now())",
+        event.id,
+    )
+    described = await get(web, "/openapi.json")
+    schemas = described["components"]["schemas"]
+    lists = [path for path in described["paths"] if "{" not in path]
+    assert len(lists) == 7
+    for path in lists:
+        operation = described["paths"][path]["get"]
+        page = operation["responses"]["200"]["content"]["application/json"]["schema"]
+        noun = page["properties"]["data"]["items"]["$ref"].rpartition("/")[2]
+        row = (await get(web, path.removeprefix("/api/v1")))["data"][0]
+        assert set(schemas[noun]["properties"]) <= set(row)
+        assert noun == "rule" or set(schemas[noun]["required"]) == set(row)
+        for parameter in operation["parameters"]:
+            if "enum" in parameter["schema"]:
+                value = parameter["schema"]["enum"][0]
+                await get(web, path.removeprefix("/api/v1"), **{parameter["name"]: value})
+
+
+async def test_without_a_token_only_this_machine_may_ask(web: Site) -> None:
+    """A page elsewhere whose name leads to 127.0.0.1 is refused, and so are its forms."""
+    for host in ("evil.example", "evil.example:80", "127.0.0.1.evil.example", "[", ""):
+        answer = await web.client.get("/api/v1/events", headers={"host": host})
+        problem(answer, 403)
+    for host in ("localhost", "127.0.0.1:1234", "[::1]:80"):
+        assert (await web.client.get("/api/v1/events", headers={"host": host})).is_success
+    forged = {"origin": "https://evil.example"}
+    problem(await web.client.post("/api/v1/deliveries/1/retry", headers=forged), 403)
+    elsewhere = {"x-forwarded-for": "192.0.2.1"}
+    problem(await web.client.get("/api/v1/events", headers=elsewhere), 403)
+
+
+async def test_with_a_token_everybody_needs_it(
+    tmp_path: Path, pool: Pool, clock: VirtualClock, valkey: EmbeddedValkey
+) -> None:
+    """Reading and deciding want the bearer token; the door and the probes do not."""
+    async with site(tmp_path, pool, clock, valkey.url, token="s3cret") as web:
+        for headers in ({}, {"authorization": "Bearer wrong"}, {"authorization": "Basic s3cret"}):
+            answer = await web.client.get("/api/v1/events", headers=headers)
+            assert answer.headers["www-authenticate"] == "Bearer"
+            problem(answer, 401)
+        right = {"authorization": "Bearer s3cret", "host": "tasks.example"}
+        assert (await web.client.get("/api/v1/events", headers=right)).is_success
+        problem(await web.client.post("/api/v1/deliveries/1/retry"), 401)
+        problem(await web.client.get("/metrics"), 401)
+        for path in ("/healthz", "/readyz"):
+            assert (await web.client.get(path)).is_success
+        assert (await web.post("open", b"{}")).status_code == 202

@@ -1,0 +1,147 @@
+"""The operator page: what it shows to whom, and its buttons."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from service.clock import VirtualClock
+from service.embedded import EmbeddedValkey
+from service.model import Cause, Kind, State
+from service.store import Pool
+from service.web.auth import SESSION
+from tests.history import plan, record
+from tests.site import Site, site
+from tests.tasks import task
+
+
+@pytest.fixture
+async def web(
+    tmp_path: Path, pool: Pool, clock: VirtualClock, valkey: EmbeddedValkey
+) -> AsyncIterator[Site]:
+    async with site(tmp_path, pool, clock, valkey.url) as running:
+        yield running
+
+
+@pytest.fixture
+async def guarded(
+    tmp_path: Path, pool: Pool, clock: VirtualClock, valkey: EmbeddedValkey
+) -> AsyncIterator[Site]:
+    """A site with the admin token `s3cret`."""
+    async with site(tmp_path, pool, clock, valkey.url, token="s3cret") as running:
+        yield running
+
+
+async def test_an_empty_page_says_what_will_be_there(web: Site) -> None:
+    """Before anything has happened the page explains itself and names the accounts."""
+    page = (await web.client.get("/")).text
+    assert "All is well" in page
+    assert "Nothing has been sent yet" in page
+    assert "london" in page
+    for part in ("taskbell.css", "refresh.js", "bell.svg"):
+        assert (await web.client.get(f"/static/{part}")).is_success
+
+
+async def test_it_says_what_was_sent_and_why(web: Site, pool: Pool, clock: VirtualClock) -> None:
+    """Each message names the task and the road by which its change was learnt."""
+    for cause, kind in (
+        (Cause.WEBHOOK, Kind.COMPLETED),
+        (Cause.POLL, Kind.RESCHEDULED),
+        (Cause.CLOCK, Kind.OVERDUE),
+    ):
+        event = await record(pool, task(), kind, at=clock.now(), cause=cause)
+        await plan(pool, event, State.SENT)
+    clock.advance(timedelta(minutes=5))
+    page = " ".join((await web.client.get("/")).text.split())
+    assert "<b>Smith gutters</b> is done, by a webhook" in page
+    assert "<b>Smith gutters</b> was moved, found by polling" in page
+    assert "<b>Smith gutters</b> is overdue, by the clock" in page
+    assert page.count("5 minutes ago") >= 3
+    assert "#office" in page
+
+
+async def test_what_needs_a_person_comes_first(web: Site, pool: Pool, clock: VirtualClock) -> None:
+    """Failed and unknown deliveries and unreadable webhooks are counted and above the rest."""
+    for state in (State.SENT, State.UNKNOWN, State.FAILED, State.PLANNED):
+        await plan(pool, await record(pool, task(), Kind.COMPLETED, at=clock.now()), state)
+    await web.post("open", b"{}")
+    await pool.execute("UPDATE receipts SET state = 'poison', reason = 'there is no id in it'")
+    page = (await web.client.get("/")).text
+    assert "3 things need a person" in page
+    headings = ("Needs a person", "there is no id in it", "<h2>Waiting", "<h2>Lately")
+    assert sorted(headings, key=page.index) == list(headings)
+
+
+async def test_foreign_text_stays_text(web: Site, pool: Pool, clock: VirtualClock) -> None:
+    """A title with markup in it shows as it is, and no foreign script could run."""
+    event = await record(pool, task(title="<script>x</script>"), Kind.CREATED, at=clock.now())
+    await plan(pool, event, State.FAILED, text="<img src=x onerror=y>", target='"><b>')
+    answer = await web.client.get("/")
+    assert "<script>x" not in answer.text
+    assert "<img src=x" not in answer.text
+    assert "&lt;script&gt;x&lt;/script&gt;" in answer.text
+    assert "script-src 'self'" in answer.headers["content-security-policy"]
+
+
+async def test_every_kind_state_and_cause_has_its_words(
+    web: Site, pool: Pool, clock: VirtualClock
+) -> None:
+    """Whatever can happen can be shown."""
+    for kind, cause in zip(Kind, [*Cause, *Cause], strict=True):
+        await record(pool, task(), kind, at=clock.now(), cause=cause)
+    for state in State:
+        event = await record(pool, task(), Kind.CHANGED, at=clock.now())
+        await plan(pool, event, state)
+    assert (await web.client.get("/")).status_code == 200
+
+
+async def test_the_buttons_decide(web: Site, pool: Pool, clock: VirtualClock) -> None:
+    """A person settles what is unknown and stops what waits, and sees the page again."""
+    numbers = [
+        await plan(pool, await record(pool, task(), Kind.COMPLETED, at=clock.now()), state)
+        for state in (State.UNKNOWN, State.UNKNOWN, State.FAILED, State.PLANNED)
+    ]
+    buttons = (("resolve", {"arrived": "yes"}), ("resolve", {"arrived": "no"}))
+    for number, (ruling, form) in zip(
+        numbers, (*buttons, ("retry", {}), ("cancel", {})), strict=True
+    ):
+        answer = await web.client.post(f"/deliveries/{number}/{ruling}", data=form)
+        assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    states = [row["state"] for row in await pool.fetch("SELECT state FROM deliveries ORDER BY id")]
+    assert states == ["sent", "failed", "planned", "cancelled"]
+    forged = await web.client.post(
+        f"/deliveries/{numbers[2]}/cancel", headers={"origin": "http://evil.example"}
+    )
+    assert forged.status_code == 403
+
+
+async def test_signing_in_and_out(guarded: Site) -> None:
+    """Without a session there is only the form; with the token there is a page until one leaves."""
+    client = guarded.client
+    assert (await client.get("/")).headers["location"] == "/login"
+    wrong = await client.post("/login", data={"token": "guess"})
+    assert wrong.status_code == 401
+    assert "not the token" in wrong.text
+    welcome = await client.post("/login", data={"token": "s3cret"})
+    cookie = welcome.headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "samesite=strict" in cookie.lower()
+    assert "s3cret" not in cookie
+    assert "Sign out" in (await client.get("/")).text
+    assert (await client.get("/api/v1/events")).is_success
+    await client.post("/logout")
+    assert (await client.get("/")).status_code == 303
+
+
+async def test_a_session_ends_and_cannot_be_made_up(guarded: Site, clock: VirtualClock) -> None:
+    """After a week one signs in again; a cookie with a later date is not believed."""
+    client = guarded.client
+    await client.post("/login", data={"token": "s3cret"})
+    [(name, value)] = client.cookies.items()
+    clock.advance(SESSION + timedelta(seconds=1))
+    assert (await client.get("/")).status_code == 303
+    later = str(int(clock.now().timestamp()) + 1000)
+    for forged in (f"{later}.{value.partition('.')[2]}", later, "", ".", "x.y"):
+        answer = await client.get("/", headers={"cookie": f"{name}={forged}"})
+        assert answer.status_code == 303
