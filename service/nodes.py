@@ -29,6 +29,7 @@ MAX_DEPTH = 40
 
 _INTEGER = re.compile(r"[-+]?[0-9]{1,18}")
 _FRACTION = re.compile(r"[-+]?(\.[0-9]{1,300}|[0-9]{1,300}(\.[0-9]{0,300})?)([eE][-+]?[0-9]{1,3})?")
+_UNUSABLE = re.compile("[\0\ud800-\udfff]")
 _WORDS = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
     **dict.fromkeys(("true", "True", "TRUE"), True),
@@ -132,8 +133,8 @@ class _Composer:
                 key = self._key(inner)
                 pairs.append((key, self._node(next(self._events), depth + 1)))
             return self._placed(event, inner, pairs=tuple(pairs))
-        plain = event.style is None
-        scalar = _resolve(event.value) if plain else event.value
+        text = self._text(event)
+        scalar = _resolve(text) if event.style is None else text
         return self._placed(event, event, scalar=scalar, style=event.style)
 
     def _key(self, event: Any) -> Node:
@@ -142,7 +143,12 @@ class _Composer:
                 event, "a name is expected here", "a text that begins with { must stand in quotes"
             )
         self._refuse_tag(event)
-        return self._placed(event, event, scalar=event.value)
+        return self._placed(event, event, scalar=self._text(event))
+
+    def _text(self, event: Any) -> str:
+        if _UNUSABLE.search(event.value):
+            raise self._fault(event, "this text holds a character that cannot be kept")
+        return str(event.value)
 
     def _refuse_tag(self, event: Any) -> None:
         if event.tag is not None:

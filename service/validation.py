@@ -152,7 +152,7 @@ _WANTED = {
     "time_delta_parsing": "a length of time such as 30m, 2h or 1 day",
     "ip_any_network": "a network such as 10.0.0.0/8",
     "ip_v4_network": "a network such as 10.0.0.0/8",
-    "ip_v6_network": "a network such as fd00::/8",
+    "ip_v6_network": "a network such as 10.0.0.0/8",
     "list_type": "a list",
     "tuple_type": "a list",
     "dict_type": "a group of names and values",

@@ -1,5 +1,6 @@
 """From the rules in the file to rules at work, or everything that is wrong with them."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -7,7 +8,7 @@ from typing import Any, TypeAlias
 from pydantic_core import PydanticCustomError
 
 from service.durations import Duration
-from service.faults import Path, Problem, did_you_mean
+from service.faults import Path, Problem, Severity, did_you_mean
 from service.rules.advice import advice
 from service.rules.cel_words import KNOWN
 from service.rules.expressions import Expression, condition, key, proofs
@@ -23,6 +24,7 @@ from service.validation import validated
 Compiled: TypeAlias = tuple[Expression | None, list[Problem]]
 
 
+_HOLIDAY = re.compile(r"\bPH\b")
 _ANY_TIME = "24/7"
 # What came before, the event and its zone are forgotten when `until` is asked.
 _LASTING = KNOWN - {"before", "event", "date"}
@@ -41,8 +43,7 @@ class Compiler:
         found: dict[str, Rule | None] = {}
         for position, raw in enumerate(raws):
             path: Path = ("rules", position)
-            shape, problems = validated(RuleShape, raw, path)
-            self.problems += problems
+            shape = self._shape(raw, path)
             if shape is None:
                 continue
             if shape.id in found:
@@ -50,6 +51,18 @@ class Compiler:
             rule = self._rule(shape, path)
             found[shape.id] = rule if shape.enabled else None
         return [rule for rule in found.values() if rule is not None]
+
+    def _shape(self, raw: Any, path: Path) -> RuleShape | None:
+        """The rule's shape; where parts of it are wrong the others, so that they are checked."""
+        shape, problems = validated(RuleShape, raw, path)
+        self.problems += problems
+        wrong = {problem.path[len(path)] for problem in problems if len(problem.path) > len(path)}
+        if shape is not None or not isinstance(raw, dict) or "when" in wrong:
+            return shape
+        sound = {name: value for name, value in raw.items() if name not in wrong}
+        stand_ins = {"id": f"unnamed-{path[-1]}", "then": [{"wait": "1s"}]}
+        shape, _ = validated(RuleShape, {**stand_ins, **sound}, path)
+        return shape
 
     def _rule(self, shape: RuleShape, path: Path) -> Rule:
         sure = shape.when.guarantees.union(*(proofs(text) for text in shape.conditions))
@@ -138,8 +151,11 @@ def compile_hours(
     texts: Mapping[str, str], country: str | None
 ) -> tuple[dict[str, Hours], list[Problem]]:
     """The named opening hours, and what is wrong with them."""
-    hours, problems = {}, []
+    hours: dict[str, Hours] = {}
+    problems: list[Problem] = []
     for name, text in texts.items():
+        if country is None and _HOLIDAY.search(text):
+            problems.append(_no_country(name))
         try:
             hours[name] = read_hours(name, text, country)
         except PydanticCustomError as error:
@@ -147,6 +163,12 @@ def compile_hours(
             hours[name] = Hours(name, _ANY_TIME)
             problems.append(Problem(("hours", name), said["message"], said["hint"], said["offset"]))
     return hours, problems
+
+
+def _no_country(name: str) -> Problem:
+    message = "PH is never: it is not said whose public holidays"
+    hint = "give holidays: { country: US }"
+    return Problem(("hours", name), message, hint, severity=Severity.WARNING)
 
 
 def _durations(step: Step) -> Iterable[tuple[Path, Duration]]:

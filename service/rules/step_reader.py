@@ -90,18 +90,20 @@ class StepReader:
     def _notify(self, shape: NotifyShape, number: int, path: Path) -> Action | None:
         channel, colon, target = shape.notify.partition(":")
         at = (*path, "notify")
-        if not self._is_channel(channel, target, at):
-            return None
-        self._check_words(shape, channel, path)
         begins = len(channel) + len(colon)
-        return Action(
+        action = Action(
             number,
             channel,
             target=self._target(target, at, begins),
             text=self._template(shape.text, (*path, "text")),
             subject=self._template(shape.subject, (*path, "subject")),
-            on_undo=self._on_undo(shape, channel, path),
+            on_undo=None if shape.on_undo == "nothing" else shape.on_undo,
         )
+        if not self._is_channel(channel, target, at):
+            return None
+        self._check_words(shape, channel, path)
+        self._check_undo(shape, channel, path)
+        return action
 
     def _is_channel(self, channel: str, target: str, path: Path) -> bool:
         if channel in BUILT_IN:
@@ -142,16 +144,13 @@ class StepReader:
         elif way is not None and way.needs_target and shape.text is None:
             self._fault((*path, "text"), "text is missing: there is nothing to say")
 
-    def _on_undo(self, shape: NotifyShape, channel: str, path: Path) -> str | None:
-        if shape.on_undo == "nothing":
-            return None
+    def _check_undo(self, shape: NotifyShape, channel: str, path: Path) -> None:
         at = (*path, "on_undo")
         way = self.reach.ways.get(channel)
-        if shape.on_undo != "update":
+        if shape.on_undo in {"thread", "retract"}:
             self._fault(at, not_supported(f"on_undo: {shape.on_undo}"))
-        elif way is None or not way.can_update:
+        elif shape.on_undo == "update" and (way is None or not way.can_update):
             self._fault(at, f"{channel} cannot rewrite what it sent")
-        return shape.on_undo
 
     def _fields(self, changes: ChangesShape, path: Path) -> dict[str, Value]:
         given = changes.model_dump(exclude_none=True)

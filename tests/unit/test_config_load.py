@@ -123,6 +123,27 @@ def test_all_or_nothing(tmp_path: Path) -> None:
     ]
 
 
+def test_one_rule_with_faults_of_every_sort(tmp_path: Path) -> None:
+    """An unknown word in a rule does not keep its expressions and texts from being checked."""
+    with pytest.raises(ConfigError) as caught:
+        configured(
+            tmp_path,
+            "- id: r\n"
+            "  when: task.created\n"
+            "  wehn: x\n"
+            "  if: task.titel == 'x'\n"
+            "  group: { by: x }\n"
+            '  then: [{ notify: "slakc:#o", text: "{{ task.title" }]\n',
+        )
+    assert [(fault.line - 12, fault.message) for fault in caught.value.faults] == [
+        (3, "there is no wehn here"),
+        (4, "a task has no titel"),
+        (5, "group is not supported yet"),
+        (6, "there is no channel slakc"),
+        (6, "{{ is not closed by }}"),
+    ]
+
+
 def test_warnings_do_not_prevent(tmp_path: Path) -> None:
     """A rule that is sound and careless loads, with warnings that say what may be meant."""
     config = configured(
@@ -136,6 +157,17 @@ def test_warnings_do_not_prevent(tmp_path: Path) -> None:
         (Severity.WARNING, "customers may get this more than once"),
         (Severity.WARNING, "task.x means nothing and renders as nothing"),
     ]
+
+
+def test_holidays_of_nowhere(tmp_path: Path) -> None:
+    """Hours that speak of public holidays need a country to have any."""
+    file = tmp_path / "t.yaml"
+    file.write_text('version: 1\nhours: { office: "Mo-Fr 08:00-17:00; PH off" }\n')
+    (warning,) = check(file, {})
+    assert (warning.severity, warning.message) == (
+        Severity.WARNING,
+        "PH is never: it is not said whose public holidays",
+    )
 
 
 def test_missing_file(tmp_path: Path) -> None:
@@ -155,7 +187,8 @@ HOSTILE = {
     "control": (b"version: 1\nrules: \x07", "this is not text"),
     "tag": (b"version: !!python/object:os.system x", "cannot be used here"),
     "huge number": (b"version: " + b"9" * 5_000, "version is 1"),
-    "surrogate": (b'version: "\\ud800"', "version is 1"),
+    "surrogate": (b'rules: ["\\ud800"]', "t.yaml:1:9: this text holds a character"),
+    "escaped NUL": (b'rules: ["\\0"]', "t.yaml:1:9: this text holds a character"),
 }
 
 
