@@ -19,7 +19,7 @@ from service.document import Document
 from service.errors import ConfigError
 from service.faults import Fault, Problem, Severity, did_you_mean
 from service.faults import Path as DocumentPath
-from service.nodes import decode
+from service.files import texts
 from service.rules import Ruleset
 from service.rules.compiling import Compiler, compile_hours
 from service.rules.reach import Abilities, Reach, Way
@@ -85,7 +85,7 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
 
     Values are put in from `environ` and from files. Raises ConfigError with every fault.
     """
-    return _Loading(Document(_texts(path)), Substitution(environ)).config()
+    return _Loading(Document(texts(path)), Substitution(environ)).config()
 
 
 def check(path: Path, environ: Mapping[str, str]) -> list[Fault]:
@@ -189,30 +189,6 @@ class _Loading:
                 message = message.replace(value, shown[value])
                 hint = hint and hint.replace(value, shown[value])
         return replace(fault, message=message, hint=hint)
-
-
-def _texts(path: Path) -> list[tuple[str, str]]:
-    """The name and the text of every file; raises ConfigError for those that are no text."""
-    texts, faults = [], []
-    for file in _files(path):
-        try:
-            texts.append((str(file), decode(str(file), file.read_bytes())))
-        except OSError as error:
-            faults.append(Fault(str(file), 1, 1, f"the file cannot be read: {error.strerror}"))
-        except ConfigError as error:
-            faults += error.faults
-    if faults:
-        raise ConfigError(faults)
-    return texts
-
-
-def _files(path: Path) -> list[Path]:
-    if not path.is_dir():
-        return [path]
-    files = sorted(file for file in path.iterdir() if file.suffix in {".yaml", ".yml"})
-    if not files:
-        raise ConfigError([Fault(str(path), 1, 1, "the folder holds no .yaml file")])
-    return files
 
 
 def _misplaced(path: DocumentPath) -> Problem:

@@ -24,7 +24,6 @@ from ruamel.yaml.events import (
 from service.errors import ConfigError
 from service.faults import Fault
 
-MAX_BYTES = 1_000_000
 MAX_DEPTH = 40
 
 _INTEGER = re.compile(r"[-+]?[0-9]{1,18}")
@@ -55,28 +54,6 @@ class Node:
     items: "tuple[Node, ...] | None" = None
     pairs: "tuple[Pair, ...] | None" = None
     style: str | None = None
-
-
-def decode(file: str, raw: bytes) -> str:
-    """The text of a file; raises ConfigError if it is too large, or no text in UTF-8."""
-    if len(raw) > MAX_BYTES:
-        raise _refusal(file, 0, 0, "the file is over 1 MB", "split it into several in one folder")
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        before = raw[: error.start].decode("utf-8", "replace")
-        raise _refusal(
-            file,
-            before.count("\n"),
-            len(before) - before.rfind("\n") - 1,
-            f"the byte 0x{raw[error.start]:02x} is not UTF-8",
-            "save the file with the encoding UTF-8",
-        ) from None
-    if "\0" in text:
-        before = text[: text.index("\0")]
-        column = len(before) - before.rfind("\n") - 1
-        raise _refusal(file, before.count("\n"), column, "there is a NUL character here")
-    return text
 
 
 def compose(file: str, text: str) -> Node | None:
