@@ -31,10 +31,18 @@ async def waiting(pool: Pool, limit: int) -> list[asyncpg.Record]:
 
 
 async def lately(pool: Pool, limit: int) -> list[asyncpg.Record]:
-    """Deliveries that went out or were let go, with the reason; the newest first."""
+    """Deliveries that went out or were let go, with the reason; the latest to end first.
+
+    What was held back overnight has an old number and a late end, so more are looked through
+    than are shown.
+    """
     return await pool.fetch(
-        f"{_DELIVERY} WHERE state IN ('sent', 'skipped', 'cancelled', 'expired', 'sending')"
-        " ORDER BY deliveries.id DESC LIMIT $1",
+        f"""
+        SELECT * FROM (
+            {_DELIVERY} WHERE state IN ('sent', 'skipped', 'cancelled', 'expired', 'sending')
+            ORDER BY deliveries.id DESC LIMIT $1 * 20) AS last
+        ORDER BY coalesce(settled_at, created_at) DESC, id DESC LIMIT $1
+        """,
         limit,
     )
 

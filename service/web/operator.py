@@ -102,6 +102,7 @@ class OperatorPage:
     async def _overview(self) -> dict[str, Any]:
         return {
             "now": self._clock.now(),
+            "most": _SHOWN,
             "zone": self._config.timezone,
             "trouble": await overview.in_trouble(self._pool, _SHOWN),
             "set_aside": await overview.set_aside(self._pool, _SHOWN),

@@ -9,7 +9,7 @@ import asyncpg
 import orjson
 import structlog
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import HTTPExceptionHandler
 
@@ -74,14 +74,8 @@ async def _blame_ourselves(request: Request, error: Exception) -> Response:
     )
 
 
-async def _nobody_listens(request: Request, error: Exception) -> Response:
-    del request, error
-    return respond(Problem(HTTPStatus.BAD_REQUEST, "The body broke off"))
-
-
 HANDLERS: dict[type[Exception], HTTPExceptionHandler] = {
     HTTPException: _say_why,
-    ClientDisconnect: _nobody_listens,
     **dict.fromkeys(DATABASE_ERRORS, _blame_the_database),
     Exception: _blame_ourselves,
 }
