@@ -82,6 +82,7 @@ class _Batch:
                 future.set_result(ids[identity])
 
     def refuse(self) -> None:
+        """Tell those who have no answer yet that they get none."""
         for _, future in self.waiters:
             if not future.done():
                 future.set_exception(NotKept("The database cannot be written to at the moment"))
@@ -128,32 +129,30 @@ class ReceiptKeeper:
         return self._waiting[-1]
 
     async def _flush_all(self) -> None:
-        while self._waiting:
-            try:
+        try:
+            while self._waiting:
                 async with self._pool.acquire(timeout=FLUSH_SECONDS) as connection:
                     await self._flush_over(connection)
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-                log.warning("receipts.not_kept", error=str(error), kind=type(error).__name__)
-                self._fail_waiting()
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+            log.warning("receipts.not_kept", error=str(error), kind=type(error).__name__)
+        finally:
+            # Nobody is left without an answer, whatever it was that ended this.
+            while self._waiting:
+                self._let_go(self._waiting.popleft())
 
     async def _flush_over(self, connection: Connection) -> None:
         while self._waiting:
             batch = self._waiting.popleft()
             try:
-                ids = await _insert(connection, list(batch.receipts.values()))
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-                self._waiting.appendleft(batch)
-                raise
-            self._waiting_bytes -= batch.size
-            batch.answer(ids)
+                batch.answer(await _insert(connection, list(batch.receipts.values())))
+            finally:
+                self._let_go(batch)
             self._ring()
-            log.debug("receipts.kept", receipts=len(ids), bytes=batch.size)
+            log.debug("receipts.kept", receipts=len(batch.receipts), bytes=batch.size)
 
-    def _fail_waiting(self) -> None:
-        while self._waiting:
-            batch = self._waiting.popleft()
-            self._waiting_bytes -= batch.size
-            batch.refuse()
+    def _let_go(self, batch: _Batch) -> None:
+        self._waiting_bytes -= batch.size
+        batch.refuse()
 
 
 async def _insert(connection: Connection, receipts: Sequence[Receipt]) -> dict[Identity, int]:

@@ -128,3 +128,17 @@ async def test_closing_answers_what_was_taken_in(pool: Pool, clock: VirtualClock
     await asyncio.sleep(0)
     await keeper.close()
     assert waiting.done() or await waiting > 0
+
+
+async def test_nobody_waits_for_ever(pool: Pool, clock: VirtualClock) -> None:
+    """Whatever ends the writing, be it a shutdown, those who wait are told."""
+    keeper = ReceiptKeeper(pool, Bell())
+    async with pool.acquire() as other, other.transaction():
+        await other.execute("LOCK TABLE receipts")
+        waiting = asyncio.create_task(keeper.keep(receipt(clock, b"1")))
+        await asyncio.sleep(0.05)
+        for task in asyncio.all_tasks() - {asyncio.current_task(), waiting}:
+            if "_flush_all" in repr(task):
+                task.cancel()
+        with pytest.raises(NotKept):
+            await waiting
