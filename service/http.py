@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 import aiohttp
 import httpx
 from aiohttp.client_middlewares import ClientHandlerType
+from httpx import USE_CLIENT_DEFAULT
 from httpx_aiohttp import AiohttpTransport
 
 Network: TypeAlias = IPv4Network | IPv6Network
@@ -123,8 +124,15 @@ class _Client(httpx.AsyncClient):
     """
 
     async def send(
-        self, request: httpx.Request, *, stream: bool = False, **_: Any
+        self,
+        request: httpx.Request,
+        *,
+        stream: bool = False,
+        auth: Any = USE_CLIENT_DEFAULT,
+        follow_redirects: Any = USE_CLIENT_DEFAULT,
     ) -> httpx.Response:
+        if auth is not USE_CLIENT_DEFAULT or follow_redirects is not USE_CLIENT_DEFAULT:
+            raise NotImplementedError("credentials go into headers, and redirects nowhere")
         response = await self._transport.handle_async_request(request)
         if not stream:
             try:

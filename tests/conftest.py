@@ -8,6 +8,7 @@ import secrets
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -22,18 +23,25 @@ from service.embedded import EmbeddedPostgres, EmbeddedValkey
 _FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 
 
-@pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
-    folder: Path = tmp_path_factory.mktemp("postgres")
-    server = EmbeddedPostgres(folder / "data")
-    asyncio.run(_prepare(server.url))
-    yield server
-    server.stop()
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder for servers: outside pytest's own, which other users may not enter."""
+    with TemporaryDirectory(prefix="taskbell-") as name:
+        yield Path(name)
 
 
 @pytest.fixture(scope="session")
-def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedValkey]:
-    with EmbeddedValkey(tmp_path_factory.mktemp("valkey")) as server:
+def postgres() -> Iterator[EmbeddedPostgres]:
+    with TemporaryDirectory(prefix="taskbell-") as name:
+        server = EmbeddedPostgres(Path(name) / "data")
+        asyncio.run(_prepare(server.url))
+        yield server
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def valkey() -> Iterator[EmbeddedValkey]:
+    with TemporaryDirectory(prefix="taskbell-") as name, EmbeddedValkey(Path(name)) as server:
         yield server
 
 

@@ -5,15 +5,14 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
-import asyncpg
 import structlog
 
 from service.channels import Channel, Receipt
 from service.clock import Clock
 from service.errors import SendError
 from service.model import State
-from service.outbox import Claim, Settlement, sending
-from service.store import Pool
+from service.outbox import LEASE, Claim, Settlement, sending
+from service.store import DATABASE_GONE, Pool
 
 log = structlog.get_logger()
 
@@ -24,7 +23,6 @@ RETRY_AFTER = tuple(
 )
 _JITTER = 0.2
 _PAUSE_WITHOUT_DATABASE = 1.0  # seconds
-_DATABASE_GONE = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError)
 
 
 class Lane:
@@ -43,8 +41,21 @@ class Lane:
         """Send what is due, up to the lane's width; False when nothing was."""
         claims = await sending.claim(self._pool, self.name, self._clock, self._batch)
         if claims:
-            await self._settle(await asyncio.gather(*(self._attempt(one) for one in claims)))
+            renewing = asyncio.create_task(self._renew(claims))
+            try:
+                await self._settle(await asyncio.gather(*(self._attempt(one) for one in claims)))
+            finally:
+                renewing.cancel()
         return bool(claims)
+
+    async def _renew(self, claims: Sequence[Claim]) -> None:
+        """Keep the leases for as long as it takes; ends by being cancelled."""
+        while True:
+            await asyncio.sleep(LEASE.total_seconds() / 3)
+            try:
+                await sending.renew(self._pool, claims, self._clock)
+            except DATABASE_GONE as error:
+                log.warning("delivery.lease_not_renewed", lane=self.name, error=str(error))
 
     async def _attempt(self, claim: Claim) -> Settlement:
         channel = self._channels[claim.message.channel]
@@ -63,7 +74,7 @@ class Lane:
         while True:
             try:
                 await sending.settle(self._pool, settlements, self._clock.now())
-            except _DATABASE_GONE as error:
+            except DATABASE_GONE as error:
                 log.warning("delivery.unsettled", lane=self.name, error=str(error))
                 await asyncio.sleep(_PAUSE_WITHOUT_DATABASE)
             else:

@@ -18,6 +18,7 @@ from service.store.accounts import AccountState
 log = structlog.get_logger()
 
 LEASE = timedelta(minutes=5)
+_OVERLAP = timedelta(minutes=2)  # a change may be committed over there after a later one is shown
 _JITTER = 0.1
 _LONGEST_PAUSE = timedelta(minutes=15)
 # A list that shrank by more than this share, and by more than a handful, is not believed.
@@ -61,7 +62,7 @@ class Poll:
         return state.scanned_at is None or now - state.scanned_at >= self._account.full_scan
 
     async def _read_recent(self, state: AccountState) -> AsyncIterator[Lanes]:
-        async for page in self._source.recent(state.watermark or state.added_at):
+        async for page in self._source.recent((state.watermark or state.added_at) - _OVERLAP):
             yield await self._take(page)
 
     async def _scan(self, started_at: datetime) -> AsyncIterator[Lanes]:

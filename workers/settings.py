@@ -105,8 +105,7 @@ async def open_shift(settings: Settings, config: Config, clock: Clock) -> AsyncI
         client = await stack.enter_async_context(open_client(config.allow))
         await store.migrate(pool)
         zones = {
-            name: account.timezone or config.timezone
-            for name, account in config.accounts.items()
+            name: account.timezone or config.timezone for name, account in config.accounts.items()
         }
         decider = Decider(config.rules, zones)
         engine = Engine(decider, zones, clock)

@@ -15,7 +15,8 @@ from service.model import Event, State
 from service.rules.verdict import Plan
 
 Lanes: TypeAlias = frozenset[str]
-LEASE = timedelta(seconds=90)
+# How long a delivery stays with a process that gives no sign of life; those at work renew it.
+LEASE = timedelta(seconds=20)
 
 
 class NoSuchDelivery(TaskbellError):

@@ -99,6 +99,15 @@ def _fragment(text: str | None) -> orjson.Fragment | None:
     return None if text is None else orjson.Fragment(text)
 
 
+async def renew(pool: Pool, claims: Sequence[Claim], clock: Clock) -> None:
+    """Say that these attempts are still under way."""
+    await pool.execute(
+        "UPDATE deliveries SET lease_until = $2 WHERE id = ANY ($1) AND state = 'sending'",
+        [one.id for one in claims],
+        clock.now() + LEASE,
+    )
+
+
 async def settle(pool: Pool, settlements: Sequence[Settlement], now: datetime) -> None:
     """Write down how attempts ended.
 
@@ -146,8 +155,7 @@ async def reclaim(pool: Pool, now: datetime) -> list[str]:
             next_attempt_at = CASE WHEN at_most_once THEN NULL ELSE $1::timestamptz END,
             settled_at = CASE WHEN at_most_once THEN $1::timestamptz END,
             reason = CASE WHEN at_most_once
-                THEN 'the process stopped while sending: look whether the customer was told, then'
-                     ' resolve it'
+                THEN 'the process stopped while sending: look whether it arrived, then resolve it'
                 ELSE 'the process stopped while sending; sent again with the same key' END
         WHERE state = 'sending' AND lease_until < $1
         RETURNING lane

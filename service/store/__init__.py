@@ -22,6 +22,15 @@ else:
 
 log = structlog.get_logger()
 
+# How a database shows that it is not there, is going, or is not back yet: work can wait for it.
+DATABASE_GONE = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.exceptions.OperatorInterventionError,
+    asyncpg.exceptions.InsufficientResourcesError,
+    OSError,
+)
+
 # Any number that no other program uses for an advisory lock in the same database.
 _MIGRATION_LOCK = 7_235_525
 

@@ -51,9 +51,9 @@ async def test_what_dies_is_started_again_and_all_is_stopped_in_the_end(tmp_path
     assert notes.read_text().split() == ["started", "started", "stopped"]
 
 
-async def test_an_embedded_server_that_is_killed_comes_back_at_its_address(tmp_path: Path) -> None:
+async def test_an_embedded_server_that_is_killed_comes_back_at_its_address(folder: Path) -> None:
     """Valkey dies: the supervisor starts it again where everybody looks for it."""
-    with EmbeddedValkey(tmp_path) as valkey:
+    with EmbeddedValkey(folder) as valkey:
         url = valkey.url
         async with running(Supervisor([], os.environ, [valkey])):
             valkey.kill()
@@ -61,9 +61,9 @@ async def test_an_embedded_server_that_is_killed_comes_back_at_its_address(tmp_p
         assert valkey.url == url
 
 
-async def test_postgres_killed_comes_back_with_its_data(tmp_path: Path) -> None:
+async def test_postgres_killed_comes_back_with_its_data(folder: Path) -> None:
     """The postmaster is killed: the supervisor starts it again on the same files."""
-    postgres = EmbeddedPostgres(tmp_path / "data")
+    postgres = EmbeddedPostgres(folder / "data")
     try:
         async with running(Supervisor([], os.environ, [postgres])):
             os.kill(postgres.pid, 9)

@@ -1,0 +1,244 @@
+"""Whatever dies in the middle of the work: nothing acknowledged is lost, nothing is doubled.
+
+Real processes under the real supervisor, servers with fsync, a sandboxed Kickserv that counts
+what its customers were told, and a receiver that counts webhooks.
+"""
+
+import asyncio
+import os
+import signal
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import asyncpg
+import httpx
+import orjson
+import psutil
+import pytest
+from redis.asyncio import Redis
+
+from service.clock import SystemClock
+from service.embedded import EmbeddedPostgres, EmbeddedValkey
+from service.sandbox.app import Sandbox
+from service.sandbox.app import running as serving
+from service.sandbox.kickserv import Kickserv
+from service.supervisor import Supervisor, environment, procfile, read_procfile
+from tests.receivers import HttpReceiver
+from tests.running import free_port
+
+EVENTS = 1000
+SENDERS = 16
+PATIENCE = 75.0  # seconds; a dead worker's leases take 20 of them
+
+CONFIGURATION = """
+version: 1
+network: {{ allow: ["127.0.0.0/8"] }}
+accounts:
+  field:
+    system: kickserv
+    base_url: "{sandbox}/kickserv"
+    slug: acme
+    token: sandbox
+    poll: 60s
+    timezone: America/New_York
+    per_minute: 100000
+    webhook: {{ verify: none }}
+channels:
+  accounting: {{ kind: webhook, url: "{receiver}/hook" }}
+rules:
+- id: tell-everybody
+  when: task.created
+  then:
+    - notify: customer:details
+    - notify: accounting
+"""
+
+
+@dataclass(frozen=True)
+class Installation:
+    """A whole Taskbell under its supervisor, and those it talks to."""
+
+    url: str
+    postgres: EmbeddedPostgres
+    valkey: EmbeddedValkey
+    kickserv: Kickserv
+    receiver: HttpReceiver
+
+    async def query(self, statement: str) -> list[asyncpg.Record]:
+        connection = await asyncpg.connect(self.postgres.url)
+        try:
+            return list(await connection.fetch(statement))
+        finally:
+            await connection.close()
+
+    async def value(self, statement: str) -> object:
+        return (await self.query(statement))[0][0]
+
+    def process(self, module: str) -> psutil.Process:
+        children = psutil.Process().children()
+        return next(child for child in children if module in child.cmdline())
+
+
+async def kill_web(installation: Installation) -> None:
+    installation.process("service").kill()
+
+
+async def kill_worker(installation: Installation) -> None:
+    installation.process("workers").kill()
+
+
+async def kill_valkey(installation: Installation) -> None:
+    installation.valkey.kill()
+
+
+async def flush_valkey(installation: Installation) -> None:
+    async with Redis.from_url(installation.valkey.url) as redis:
+        await redis.flushall()
+
+
+async def restart_postgres(installation: Installation) -> None:
+    # At once, without a checkpoint: the supervisor starts it again, and it recovers.
+    os.kill(installation.postgres.pid, signal.SIGQUIT)
+
+
+Catastrophe = Callable[[Installation], Awaitable[None]]
+
+
+@pytest.mark.crash
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize(
+    "catastrophe", [kill_web, kill_worker, kill_valkey, flush_valkey, restart_postgres]
+)
+async def test_nothing_is_lost_and_nothing_is_doubled(
+    catastrophe: Catastrophe, folder: Path
+) -> None:
+    """In the middle of the load something dies; in the end each task was announced once."""
+    async with installation(folder) as running:
+        await first_sync(running)
+        bodies = [make_visit(running.kickserv) for _ in range(EVENTS)]
+        disaster = asyncio.create_task(halfway(running, catastrophe))
+        await send_until_acknowledged(running.url, bodies)
+        await disaster
+        await everything_settled(running)
+
+        events = await running.query("SELECT task, kind FROM events")
+        assert Counter(kind for _, kind in events) == {"created": EVENTS}
+        assert len({task for task, _ in events}) == EVENTS
+
+        told = Counter(one.task_id for one in running.kickserv.record.notifications)
+        assert set(told.values()) == {1}, "a customer was told twice"
+        unknown = await running.value("SELECT count(*) FROM deliveries WHERE state = 'unknown'")
+        assert isinstance(unknown, int)
+        assert EVENTS - len(told) <= unknown, "a customer's message is lost without a word"
+
+        keys = {request.headers["webhook-id"] for request in running.receiver.requests}
+        assert len(keys) == EVENTS
+
+
+def make_visit(kickserv: Kickserv) -> bytes:
+    """A visit of tomorrow, so that the clock has nothing to say about it."""
+    start = SystemClock().now() + timedelta(days=1)
+    return orjson.dumps(kickserv.make(scheduled_at=start, ends_at=start + timedelta(hours=1)))
+
+
+async def halfway(running: Installation, catastrophe: Catastrophe) -> None:
+    """Wait until the work is well under way, then strike."""
+    async with asyncio.timeout(PATIENCE):
+        while len(running.kickserv.record.notifications) < EVENTS // 10:
+            await asyncio.sleep(0.01)
+    await catastrophe(running)
+
+
+async def send_until_acknowledged(url: str, bodies: list[bytes]) -> None:
+    """Post every body until it gets its 202, as a sender does; meanwhile the door may be shut."""
+    waiting: Iterator[bytes] = iter(bodies)
+    async with httpx.AsyncClient(base_url=url, timeout=10) as client:
+        await asyncio.gather(*(_send_from(waiting, client) for _ in range(SENDERS)))
+
+
+async def _send_from(waiting: Iterator[bytes], client: httpx.AsyncClient) -> None:
+    for body in waiting:
+        while not await _is_acknowledged(client, body):
+            await asyncio.sleep(0.05)
+
+
+async def _is_acknowledged(client: httpx.AsyncClient, body: bytes) -> bool:
+    headers = {"content-type": "application/json"}
+    try:
+        answer = await client.post("/hooks/field", content=body, headers=headers)
+    except httpx.TransportError:
+        return False
+    assert answer.status_code in {202, 503}, answer.text
+    return answer.status_code == httpx.codes.ACCEPTED
+
+
+async def first_sync(running: Installation) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not await _is_synced(running):
+            await asyncio.sleep(0.1)
+
+
+async def _is_synced(running: Installation) -> bool:
+    rows = await running.query("SELECT to_regclass('accounts') IS NOT NULL AS there")
+    if not rows[0]["there"]:
+        return False
+    return bool(await running.query("SELECT FROM accounts WHERE baseline_at IS NOT NULL"))
+
+
+async def everything_settled(running: Installation) -> None:
+    """Wait until every receipt is read, every task known and every delivery has come to an end."""
+    deadline = asyncio.get_running_loop().time() + PATIENCE
+    while left := await still_open(running):
+        assert asyncio.get_running_loop().time() < deadline, f"still open: {left}"
+        await asyncio.sleep(0.2)
+
+
+async def still_open(running: Installation) -> dict[str, int]:
+    """What is not done yet, by what it is."""
+    rows = await running.query(
+        f"""
+        SELECT 'receipt' AS what, count(*) FROM receipts WHERE state = 'pending'
+        UNION ALL SELECT 'lookup: ' || coalesce(max(error), ''), count(*) FROM lookups
+        UNION ALL SELECT 'task unknown', {EVENTS} - count(*) FROM tasks
+        UNION ALL SELECT state || ': ' || coalesce(reason, ''), count(*) FROM deliveries
+            WHERE settled_at IS NULL GROUP BY state, reason
+        """
+    )
+    return {row["what"]: row["count"] for row in rows if row["count"]}
+
+
+@asynccontextmanager
+async def installation(folder: Path) -> AsyncIterator[Installation]:
+    sandbox = Sandbox(SystemClock())
+    postgres = EmbeddedPostgres(folder / "postgres")
+    with _stopped_after(postgres), EmbeddedValkey(folder / "valkey") as valkey:
+        async with serving(sandbox) as address, HttpReceiver() as receiver:
+            path, port = folder / "taskbell.yaml", free_port()
+            path.write_text(CONFIGURATION.format(sandbox=address, receiver=receiver.url))
+            environ = environment(
+                DATABASE_URL=postgres.url,
+                REDIS_URL=valkey.url,
+                TASKBELL_CONFIG=str(path),
+                PORT=str(port),
+                LOG_LEVEL="ERROR",
+            )
+            supervisor = Supervisor(read_procfile(procfile()), environ, [postgres, valkey])
+            supervising = asyncio.create_task(supervisor.run())
+            url = f"http://127.0.0.1:{port}"
+            try:
+                yield Installation(url, postgres, valkey, sandbox.kickserv, receiver)
+            finally:
+                supervisor.stop()
+                await supervising
+
+
+@contextmanager
+def _stopped_after(postgres: EmbeddedPostgres) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        postgres.stop()
