@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from service import alarms
+from service import alarms, metrics
 from service.alarms import Alarm
 from service.clock import Clock
 from service.deciding import Decider, NetChange
@@ -38,7 +38,8 @@ class Engine:
 
     `zones` has the time zone of every account in the configuration. Each method returns the
     lanes of the outbox that have something to send once the caller has committed. `watched` are
-    the alarms of the clock, where they are not those of the rules in force.
+    the alarms of the clock, where they are not those of the rules in force; `pushed` the accounts
+    that send webhooks, so that it can be counted what these missed.
     """
 
     def __init__(
@@ -46,8 +47,11 @@ class Engine:
         decider: Decider,
         zones: Mapping[str, ZoneInfo],
         clock: Clock,
+        *,
         watched: frozenset[Alarm] | None = None,
+        pushed: frozenset[str] = frozenset(),
     ) -> None:
+        self._pushed = pushed
         self._decider = decider
         self._zones = zones
         self._clock = clock
@@ -126,6 +130,12 @@ class Engine:
             for one in due
         ]
 
+    def _count(self, groups: Sequence[Sequence[Event]]) -> None:
+        for event in (event for group in groups for event in group):
+            metrics.events.labels(event.account, event.kind).inc()
+            if event.cause is Cause.POLL and event.account in self._pushed:
+                metrics.missed_by_webhook.labels(event.account).inc()
+
     async def _follow(self, connection: Connection, happened: list[list[Event]]) -> Lanes:
         """Number and store the events, each list from one look, and let the rules decide."""
         count = sum(len(group) for group in happened)
@@ -134,6 +144,7 @@ class Engine:
         ids = iter(await events.allot_ids(connection, count))
         groups = [[replace(event, id=next(ids)) for event in group] for group in happened]
         await events.insert(connection, [event for group in groups for event in group])
+        self._count(groups)
         return await self._decider.decide(connection, groups, self._clock.now())
 
 

@@ -34,8 +34,7 @@ def main() -> None:
         log.configure(settings)
         uvloop.run(work(settings))
     except TaskbellError as error:
-        print(error, file=sys.stderr)
-        sys.exit(1)
+        sys.exit(str(error))
 
 
 main()

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from service import metrics
 from service.channels import Channel, Receipt
 from service.clock import Clock
 from service.errors import SendError
@@ -80,6 +81,7 @@ class Lane:
             else:
                 break
         for one in settlements:
+            metrics.deliveries.labels(one.claim.message.channel, one.state).inc()
             log.info(
                 "delivery.attempted",
                 delivery=one.claim.id,

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from service import metrics
 from service.clock import Clock
 from service.engine import Engine
 from service.errors import PayloadError, SourceBroken, SourceError
@@ -47,8 +48,11 @@ class Poll:
                 async for lanes in self._read_recent(state):
                     yield lanes
         except (SourceError, PayloadError) as error:
+            metrics.poll_errors.labels(state.name).inc()
             await self._fail(state, error)
         else:
+            taken = self._clock.now() - started_at
+            metrics.poll_seconds.labels(state.name).observe(taken.total_seconds())
             await accounts.finish_poll(
                 self._pool,
                 state.name,

@@ -13,13 +13,13 @@ import orjson
 import structlog
 from arq import cron
 from arq.worker import Worker
-from service.config import Config
 
-from service import store
+from service import metrics, store
 from service.channels import Channel, kinds
 from service.channels.customer import CustomerChannel
 from service.channels.writes import WritesChannel
 from service.clock import Clock
+from service.config import Config
 from service.deciding import Decider
 from service.engine import Engine
 from service.http import open_client
@@ -108,7 +108,8 @@ async def open_shift(settings: Settings, config: Config, clock: Clock) -> AsyncI
             name: account.timezone or config.timezone for name, account in config.accounts.items()
         }
         decider = Decider(config.rules, zones)
-        engine = Engine(decider, zones, clock)
+        pushed = frozenset(name for name, one in config.accounts.items() if one.webhook)
+        engine = Engine(decider, zones, clock, pushed=pushed)
         await _introduce(pool, config, clock)
         await reconcile(pool, decider, zones, clock)
         sources = {
@@ -133,6 +134,7 @@ async def open_shift(settings: Settings, config: Config, clock: Clock) -> AsyncI
             ],
         )
         shift.start()
+        stack.push_async_callback(metrics.publish, pool)
         stack.push_async_callback(shift.stop)
         yield shift
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from service import jobs
+from service import jobs, metrics
 from service.clock import Clock
 from service.jobs import Bell
 from service.outbox import sending
@@ -94,6 +94,7 @@ class Shift:
     async def sweep(self) -> None:
         """Every few seconds: whatever was never answered, and what a dead process left."""
         waiting, lanes = await sweep.unanswered(self._pool, self._clock.now())
+        await metrics.publish(self._pool)
         if waiting:
             self.ring(jobs.INGEST)
         self._ring_lanes(lanes)

@@ -9,6 +9,7 @@ from starlette.types import Receive, Scope, Send
 from service import metrics
 from service.clock import Clock
 from service.sources import Account, WebhookOptions
+from service.sources.payload import without_secrets
 from service.store.receipts import (
     Backlogged,
     NotKept,
@@ -86,7 +87,11 @@ class Door:
         _check_json(body)
         identity = (account, _key(options, headers, body))
         try:
-            return await self._keeper.keep(Receipt(identity, body, _kept(headers), now))
+            kept = without_secrets(body)
+        except orjson.JSONEncodeError as error:
+            raise Problem(HTTPStatus.BAD_REQUEST, f"The body cannot be kept: {error}") from error
+        try:
+            return await self._keeper.keep(Receipt(identity, kept, _kept(headers), now))
         except Backlogged as error:
             raise come_again(HTTPStatus.TOO_MANY_REQUESTS, str(error)) from error
         except NotKept as error:

@@ -1,5 +1,7 @@
 """The web process: uvicorn around the application, and what the application stands on."""
 
+import gc
+
 import uvicorn
 
 from service import store
@@ -24,6 +26,9 @@ async def serve(settings: Settings, config: Config) -> None:
             clock=SystemClock(),
             doorbell=doorbell,
         )
+        # What is there now stays: the collector need not look at it again with every webhook.
+        gc.collect()
+        gc.freeze()
         server = uvicorn.Server(
             uvicorn.Config(
                 app,
