@@ -5,13 +5,16 @@ rules whose task has been quiet (`settle`). The caller opens the transaction, so
 or a lookup is struck off together with what became of it.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
+from typing import TypeAlias
 from zoneinfo import ZoneInfo
 
 from service import alarms, metrics
-from service.alarms import Alarm
+from service.alarms import Alarm, Ringing
 from service.clock import Clock
 from service.deciding import Decider, NetChange
 from service.diff import Transition, diff
@@ -21,6 +24,9 @@ from service.store import Connection, accounts, events, settling, tasks
 from service.store.settling import Settled
 from service.store.tasks import Key, Known, Saved
 from service.tracking import track, with_rung
+
+Draft: TypeAlias = Callable[[int], Event]
+"""An event that waits for its number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +71,7 @@ class Engine:
         states = await accounts.read(connection, {look.account for look in seen})
         ours = await self._decider.written_by_us(connection, known)
         changed: dict[Key, Known] = {}
-        happened: list[list[Event]] = []
+        happened: list[list[Draft]] = []
         for look in sorted(seen, key=lambda look: look.observed_at):
             key = (look.account, look.task_id)
             last = changed.get(key, known[key])
@@ -74,7 +80,7 @@ class Engine:
                 continue
             changed[key] = step.known
             cause = Cause.WRITE if key in ours else look.cause
-            happened.append([_event(look, last, one, cause) for one in step.transitions])
+            happened.append([partial(_event, look, last, one, cause) for one in step.transitions])
         await self._save(connection, changed)
         await tasks.forget_unseen(connection, _unseen(known, changed))
         return await self._follow(connection, happened)
@@ -83,7 +89,7 @@ class Engine:
         """Take in signals about tasks that are known; one about an unknown task is nothing."""
         known = await tasks.lock(connection, ((one.account, one.task_id) for one in signals))
         happened = [
-            [_signal_event(signal, known[signal.account, signal.task_id])]
+            [partial(_signal_event, signal, known[signal.account, signal.task_id])]
             for signal in signals
             if known[signal.account, signal.task_id].present
         ]
@@ -120,37 +126,37 @@ class Engine:
             [Saved(key, known, self.next_alarm(key, known)) for key, known in changed.items()],
         )
 
-    def _rings(self, key: Key, known: Known, now: datetime) -> list[Event]:
+    def _rings(self, key: Key, known: Known, now: datetime) -> list[Draft]:
         task = known.present
         if task is None:
             return []
         due = alarms.due(task, self._alarms, self._zones[key[0]], known.rung, now)
-        return [
-            Event(0, *key, one.alarm.kind, one.at, Cause.CLOCK, None, task, alarm=str(one.alarm))
-            for one in due
-        ]
+        return [partial(_clock_event, key, one, task) for one in due]
 
     def _count(self, groups: Sequence[Sequence[Event]]) -> None:
-        for event in (event for group in groups for event in group):
-            metrics.events.labels(event.account, event.kind).inc()
-            if event.cause is Cause.POLL and event.account in self._pushed:
-                metrics.missed_by_webhook.labels(event.account).inc()
+        happened = Counter(
+            (event.account, event.kind, event.cause) for group in groups for event in group
+        )
+        for (account, kind, cause), count in happened.items():
+            metrics.events.labels(account, kind).inc(count)
+            if cause is Cause.POLL and account in self._pushed:
+                metrics.missed_by_webhook.labels(account).inc(count)
 
-    async def _follow(self, connection: Connection, happened: list[list[Event]]) -> Lanes:
+    async def _follow(self, connection: Connection, happened: Sequence[Sequence[Draft]]) -> Lanes:
         """Number and store the events, each list from one look, and let the rules decide."""
         count = sum(len(group) for group in happened)
         if not count:
             return frozenset()
         ids = iter(await events.allot_ids(connection, count))
-        groups = [[replace(event, id=next(ids)) for event in group] for group in happened]
+        groups = [[draft(next(ids)) for draft in group] for group in happened]
         await events.insert(connection, [event for group in groups for event in group])
         self._count(groups)
         return await self._decider.decide(connection, groups, self._clock.now())
 
 
-def _event(look: Observation, last: Known, one: Transition, cause: Cause) -> Event:
+def _event(look: Observation, last: Known, one: Transition, cause: Cause, number: int) -> Event:
     return Event(
-        id=0,
+        id=number,
         account=look.account,
         task_id=look.task_id,
         kind=one.kind,
@@ -162,9 +168,23 @@ def _event(look: Observation, last: Known, one: Transition, cause: Cause) -> Eve
     )
 
 
-def _signal_event(signal: Signal, known: Known) -> Event:
+def _clock_event(key: Key, one: Ringing, task: Task, number: int) -> Event:
     return Event(
-        id=0,
+        id=number,
+        account=key[0],
+        task_id=key[1],
+        kind=one.alarm.kind,
+        at=one.at,
+        cause=Cause.CLOCK,
+        before=None,
+        after=task,
+        alarm=str(one.alarm),
+    )
+
+
+def _signal_event(signal: Signal, known: Known, number: int) -> Event:
+    return Event(
+        id=number,
         account=signal.account,
         task_id=signal.task_id,
         kind=Kind.SIGNAL,

@@ -14,6 +14,7 @@ import asyncpg
 import httpx
 import psutil
 
+from service import store
 from service.embedded import EmbeddedPostgres, EmbeddedValkey
 
 PATIENCE = 30.0  # seconds
@@ -101,6 +102,7 @@ async def taskbell(
     (folder / "taskbell.yaml").write_text(configuration)
     postgres = EmbeddedPostgres(folder / "postgres")
     try:
+        await store.bring_up_to_date(postgres.url)
         with EmbeddedValkey(folder / "valkey") as valkey:
             port = free_port()
             settings = {

@@ -1,6 +1,7 @@
 """`python -m workers`: one worker process."""
 
 import asyncio
+import gc
 import os
 import sys
 from contextlib import suppress
@@ -19,6 +20,9 @@ async def work(settings: Settings) -> None:
     configuration = config.load(settings.taskbell_config, os.environ)
     async with open_shift(settings, configuration, SystemClock()) as shift:
         worker = build(shift, settings.redis)
+        # What is there now stays: the collector need not look at it again with every batch.
+        gc.collect()
+        gc.freeze()
         try:
             # arq answers SIGTERM by cancelling its main task, which is not this one.
             with suppress(asyncio.CancelledError):

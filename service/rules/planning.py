@@ -159,7 +159,7 @@ class Planning:
 
 
 def _rendered(template: Template | None, scope: Scope) -> str:
-    return "" if template is None else template.render(scope.values)
+    return "" if template is None else template.render(scope.values(template.nouns))
 
 
 def _date(name: str, text: str) -> str:

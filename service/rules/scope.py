@@ -1,5 +1,6 @@
 """What one event means to expressions and templates: built once, and shared by all rules."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -21,26 +22,26 @@ class Scope:
         self.now = now
         self.zone = zone
         self._reads = reads
+        self._values: dict[str, Any] = {"now": now, "zone": zone}
 
     @cached_property
     def activation(self) -> Activation:
-        things = {"task": self.event.task, "before": self._before, "event": self.event}
-        data = {noun: as_message(things[noun], read) for noun, read in self._reads.items()}
+        data = {noun: as_message(self._noun(noun), read) for noun, read in self._reads.items()}
         return environment(self.zone).Activation({**data, "now": self.now})
 
-    @cached_property
-    def values(self) -> dict[str, Any]:
-        return {
-            "task": as_values(self.event.task),
-            "before": as_values(self._before),
-            "event": as_values(self.event),
-            "now": self.now,
-            "zone": self.zone,
-        }
+    def values(self, nouns: Iterable[str]) -> dict[str, Any]:
+        """What a template needs that reads from these nouns."""
+        for noun in nouns:
+            if noun not in self._values:
+                self._values[noun] = as_values(self._noun(noun))
+        return self._values
 
-    @property
-    def _before(self) -> Task:
-        """The task before; where there was none, one of which nothing is known."""
+    def _noun(self, name: str) -> Task | Event:
+        """What a name stands for; where there was no task before, one that nothing is known of."""
+        if name == "event":
+            return self.event
+        if name == "task":
+            return self.event.task
         return self.event.before or Task(id="", account="", system="")
 
 

@@ -94,10 +94,11 @@ _LIQUID = _language()
 
 
 class Template:
-    """A text that was found to be sound."""
+    """A text that was found to be sound; `nouns` are the names that it reads from."""
 
-    def __init__(self, text: str, parsed: BoundTemplate) -> None:
+    def __init__(self, text: str, parsed: BoundTemplate, nouns: Iterable[str]) -> None:
         self.text = text
+        self.nouns = frozenset(nouns) & _NAMES
         self._parsed = parsed
         self._is_plain = "{{" not in text and "{%" not in text
 
@@ -126,7 +127,9 @@ def template(text: str, path: Path) -> tuple[Template | None, list[Problem]]:
     if unknown:
         return None, unknown
     read = [one for group in analysis.globals.values() for one in group]
-    return Template(text, parsed), [found for one in read for found in _missing(one, path)]
+    return Template(text, parsed, analysis.globals), [
+        found for one in read for found in _missing(one, path)
+    ]
 
 
 def _missing(variable: Variable, path: Path) -> Iterable[Problem]:
