@@ -23,6 +23,7 @@ from service.errors import (
     SourceThrottled,
     SourceUnreachable,
 )
+from service.failures import explain
 from service.http import never_sent, retry_after
 from service.throttle import Breaker, RateLimit
 
@@ -112,8 +113,8 @@ class Upstream:
                 return await self._read(request)
         except httpx.RequestError as error:
             if never_sent(error):
-                call.fail(SourceUnreachable, f"could not be reached: {error}")
-            call.fail_ambiguously(f"broke off: {error}")
+                call.fail(SourceUnreachable, f"could not be reached: {explain(error)}")
+            call.fail_ambiguously(f"broke off: {explain(error)}")
         except TimeoutError:
             call.fail_ambiguously(f"took longer than {self._total.total_seconds():g} s")
 

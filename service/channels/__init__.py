@@ -22,7 +22,9 @@ from pydantic import BaseModel, ConfigDict
 
 from service.clock import Clock
 from service.errors import SendError
+from service.failures import explain
 from service.http import never_sent
+from service.reach import Reach
 
 Receipt: TypeAlias = dict[str, Any]
 JSON: TypeAlias = Mapping[str, Any] | orjson.Fragment | None
@@ -99,6 +101,13 @@ class Channel(ABC):
         del message
         return None
 
+    async def probe(self, reach: Reach) -> None:
+        """Find out whether a message could be sent, without sending any; raises only SendError.
+
+        `reach` tells whether anybody answers, where nothing better can be asked.
+        """
+        del reach
+
     async def close(self) -> None:  # noqa: B027 (most hold nothing open)
         """Give back what the channel holds open."""
 
@@ -128,7 +137,7 @@ async def http_call(host: str, within: timedelta) -> AsyncIterator[None]:
         ) from error
     except httpx.RequestError as error:
         if never_sent(error):
-            raise SendError(f"no connection to {host}: {error}") from error
+            raise SendError(explain(error)) from error
         raise SendError(f"{host} broke off before it answered", outcome_unknown=True) from error
 
 

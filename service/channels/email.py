@@ -12,12 +12,20 @@ from typing import ClassVar, NamedTuple, Self
 from urllib.parse import unquote, urlsplit
 
 import httpx
-from aiosmtplib import SMTP, SMTPAuthenticationError, SMTPException, SMTPResponseException
+from aiosmtplib import (
+    SMTP,
+    SMTPAuthenticationError,
+    SMTPConnectError,
+    SMTPException,
+    SMTPResponseException,
+)
 from pydantic import Field, SecretStr, field_validator
 
 from service.channels import ChannelOptions, ConfiguredChannel, Message, Receipt
 from service.clock import Clock
 from service.errors import SendError
+from service.failures import explain_socket
+from service.reach import Reach
 
 ADDRESS = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]+@[\w-]+(\.[\w-]+)*", re.ASCII)
 LINE_BREAK = re.compile(r"[\r\n\v\f\x1c-\x1e\x85\u2028\u2029]")
@@ -106,6 +114,12 @@ class EmailChannel(ConfiguredChannel):
                 await smtp.data(mail.as_bytes())
         return {"message_id": mail["Message-ID"]}
 
+    async def probe(self, reach: Reach) -> None:
+        del reach
+        deadline = asyncio.get_running_loop().time() + self._timeout
+        async with self._step("the connection", deadline):
+            await (await self._connect()).quit()
+
     async def close(self) -> None:
         while self._idle:
             smtp = self._idle.pop()
@@ -184,11 +198,18 @@ class EmailChannel(ConfiguredChannel):
                 f"{host} refused {what}: {error.code} {_line(error.message)}",
                 permanent=error.code >= FINAL,
             ) from error
+        except SMTPConnectError as error:
+            raise SendError(_unreached(error, f"{host}:{self._server.port}")) from error
         except (SMTPException, OSError) as error:
             cause = str(error) or "no answer in time"
             raise SendError(
                 f"{host} broke off at {what}: {cause}", outcome_unknown=handing_over
             ) from error
+
+
+def _unreached(error: SMTPConnectError, place: str) -> str:
+    cause = error.__cause__
+    return explain_socket(cause, place) if isinstance(cause, OSError) else f"{place} hung up"
 
 
 def _line(answer: str) -> str:

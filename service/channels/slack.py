@@ -16,6 +16,7 @@ from service.channels import ChannelOptions, ConfiguredChannel, Message, Receipt
 from service.clock import Clock
 from service.errors import SendError
 from service.http import retry_after
+from service.reach import Reach
 
 Json: TypeAlias = dict[str, Any]
 
@@ -107,6 +108,13 @@ class SlackChannel(ConfiguredChannel):
             if error.permanent:
                 return None
             raise
+
+    async def probe(self, reach: Reach) -> None:
+        if self._options.webhook_url is not None:
+            url = httpx.URL(self._options.webhook_url.get_secret_value())
+            await reach(url, self._options.timeout)
+        else:
+            await self._call("auth.test", json={})
 
     async def _in_history(self, channel: str, message: Message) -> Receipt | None:
         since = (message.at - CLOCK_SKEW).timestamp()

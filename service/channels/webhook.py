@@ -15,6 +15,7 @@ from service.clock import Clock
 from service.errors import SendError
 from service.http import retry_after
 from service.model import JSON_OPTIONS
+from service.reach import Reach
 
 PREFIX = "whsec_"
 GONE = 410
@@ -78,6 +79,9 @@ class WebhookChannel(ConfiguredChannel):
         if not response.is_success:
             raise self._refusal(response)
         return {}
+
+    async def probe(self, reach: Reach) -> None:
+        await reach(self._url, self._timeout)
 
     def _request(self, message: Message) -> httpx.Request:
         # Not by the client's build_request: merging parameters, cookies and headers that are

@@ -167,6 +167,10 @@ class Source(ABC):
     def scan(self) -> AsyncIterator[Page]:
         """Every task, page by page; ends only when the system said that it was the last."""
 
+    async def probe(self) -> None:
+        """Read one page: address and credentials are good if this raises nothing."""
+        await anext(self.scan(), None)
+
     def recent(self, since: datetime) -> AsyncIterator[Page]:
         """The tasks changed since then; a full scan where the system cannot be asked that."""
         del since

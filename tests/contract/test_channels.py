@@ -3,13 +3,16 @@
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
 from service.channels import Channel, kinds
 from service.clock import VirtualClock
 from service.errors import SendError
+from service.reach import reach
 from tests.contract.channel_rigs import RIGS, Rig, opened
+from tests.receivers import LOOPBACK
 
 EVERY = sorted({*kinds(), *RIGS})
 
@@ -103,6 +106,21 @@ async def test_a_sent_message_can_be_rewritten(kind: str, clock: VirtualClock) -
         again = await channel.update(replace(rig.message, text="reopened", receipt=receipt))
     assert again == receipt
     assert len(rig.arrived()) == 1
+
+
+@pytest.mark.parametrize("kind", kinds())
+async def test_a_probe_tells_whether_somebody_is_there_and_sends_nothing(
+    kind: str, clock: VirtualClock
+) -> None:
+    """It passes while the receiver listens, fails in plain words when not, and nothing arrives."""
+    rig = RIGS[kind]()
+    async with opened(rig, clock) as channel:
+        await channel.probe(partial(reach, LOOPBACK))
+        await rig.receiver.stop()
+        with pytest.raises(SendError, match="nobody answers at 127") as caught:
+            await channel.probe(partial(reach, LOOPBACK))
+    _assert_silent(caught.value, rig)
+    assert rig.arrived() == []
 
 
 async def _failure(rig: Rig, channel: Channel) -> SendError:

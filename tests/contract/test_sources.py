@@ -55,6 +55,16 @@ async def rig(request: pytest.FixtureRequest, clock: VirtualClock) -> AsyncItera
         yield ready
 
 
+async def test_a_probe_reads_one_page(rig: Rig) -> None:
+    """Good credentials pass, refused ones raise, and no more than one call is made."""
+    rig.make(5)
+    await rig.source.probe()
+    assert len(rig.system.record.requests) == 1
+    rig.system.faults.set(Fault(Kind.UNAUTHORIZED))
+    with pytest.raises(SourceRefused):
+        await rig.source.probe()
+
+
 @pytest.mark.parametrize("system", sorted(systems()))
 async def test_the_sample_task_is_read_in_full(system: str, clock: VirtualClock) -> None:
     """Every field of the system's own JSON lands where the rule language looks for it."""

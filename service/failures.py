@@ -1,0 +1,50 @@
+"""Why nobody answered, told to somebody who has never heard of errno."""
+
+import errno
+import socket
+import ssl
+from typing import TypeAlias
+
+import aiohttp
+import httpx
+
+from service.http import AddressRefused
+
+Words: TypeAlias = tuple[tuple[type[Exception], str], ...]
+
+# The first class that fits says it, so the special ones stand first.
+_AFTER_CONNECTING: Words = (
+    (aiohttp.InvalidURL, "the address cannot be used"),
+    (aiohttp.NonHttpUrlClientError, "the address cannot be used"),
+    (aiohttp.ServerTimeoutError, "no answer in time"),
+    (aiohttp.ClientPayloadError, "the answer ended in the middle"),
+    (aiohttp.ClientConnectionError, "the connection was cut"),
+)
+_CONNECTING: Words = (
+    (AddressRefused, "{error.strerror}"),
+    (socket.gaierror, "there is no server called {host}"),
+    (ConnectionRefusedError, "nobody answers at {place}"),
+    (ssl.SSLCertVerificationError, "the certificate of {host} is not accepted: {error.verify_message}"),
+    (ssl.SSLError, "{place} does not speak TLS"),
+    (TimeoutError, "{place} does not answer"),
+    (ConnectionError, "{place} hung up"),
+    (OSError, "no connection to {place}: {error.strerror}"),
+)
+_OFFLINE = frozenset({socket.EAI_AGAIN, errno.ENETUNREACH, errno.EHOSTUNREACH})
+
+
+def explain(error: httpx.RequestError) -> str:
+    """What went wrong with a call. Names host and port at most: an address may hold a secret."""
+    cause = error.__cause__
+    if isinstance(cause, aiohttp.ClientConnectorError):
+        return explain_socket(cause.os_error, f"{cause.host}:{cause.port}")
+    words = (text for kind, text in _AFTER_CONNECTING if isinstance(cause, kind))
+    return next(words, str(error))
+
+
+def explain_socket(error: OSError, place: str) -> str:
+    """Why there is no connection to `place`, a host and its port."""
+    if error.errno in _OFFLINE:
+        return f"no way leads to {place}; is this machine online?"
+    words = next(text for kind, text in _CONNECTING if isinstance(error, kind))
+    return words.format(error=error, place=place, host=place.rpartition(":")[0])
