@@ -6,10 +6,14 @@ needs several nouns to change together.
 
 from importlib import resources
 from importlib.resources.abc import Traversable
+from socket import gaierror
 from typing import TYPE_CHECKING, TypeAlias
+from urllib.parse import urlsplit
 
 import asyncpg
 import structlog
+
+from service.errors import TaskbellError
 
 if TYPE_CHECKING:
     Pool: TypeAlias = asyncpg.Pool[asyncpg.Record]
@@ -35,9 +39,19 @@ DATABASE_GONE = (
 _MIGRATION_LOCK = 7_235_525
 
 
+class DatabaseUnreachable(TaskbellError):
+    """The database cannot be used; the message says where and why, without the password."""
+
+
 async def connect(url: str, *, size: int = 10) -> Pool:
-    """Open a pool of at most `size` connections; raises OSError or asyncpg.PostgresError."""
-    return await asyncpg.create_pool(url, min_size=1, max_size=size, command_timeout=30)
+    """Open a pool of at most `size` connections; raises DatabaseUnreachable."""
+    try:
+        return await asyncpg.create_pool(url, min_size=1, max_size=size, command_timeout=30)
+    except (*DATABASE_GONE, asyncpg.PostgresError, ValueError) as error:
+        raise DatabaseUnreachable(
+            f"PostgreSQL at {_place(url)} cannot be used: {_reason(error)}."
+            " Look whether it runs there and whether DATABASE_URL is right."
+        ) from error
 
 
 async def migrate(pool: Pool) -> list[str]:
@@ -71,3 +85,25 @@ async def pending(connection: Connection) -> list[Traversable]:
     folder = resources.files("service") / "migrations"
     files = sorted((file for file in folder.iterdir()), key=lambda file: file.name)
     return [file for file in files if file.name.endswith(".sql") and file.name not in applied]
+
+
+def _place(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        port = parts.port or 5432
+    except ValueError:
+        return "the address in DATABASE_URL"
+    return f"{parts.hostname or 'this machine'}:{port}"
+
+
+def _reason(error: Exception) -> str:
+    match error:
+        case ConnectionRefusedError():
+            return "nobody answers"
+        case TimeoutError():
+            return "it does not answer in time"
+        case gaierror():
+            return "there is no server of this name"
+        case ValueError():
+            return "the address cannot be read"
+    return str(error).rstrip(".")
