@@ -36,10 +36,12 @@ class Poll:
         self._source = source
         self._clock = clock
         self._account = source.account
+        self._renew_at = clock.now()
 
     async def run(self, state: AccountState) -> AsyncIterator[Lanes]:
         """Read what has changed, or everything when that is due; yields the lanes to ring."""
         started_at = self._clock.now()
+        self._renew_at = started_at + LEASE / 2
         try:
             if self._wants_everything(state, started_at):
                 async for lanes in self._scan(started_at):
@@ -73,31 +75,31 @@ class Poll:
         """Read everything; only a list that came to its end says anything about what is gone."""
         listed: set[str] = set()
         async for page in self._source.scan():
-            listed.update(filter(None, map(self._source.identify, page.raws)))
+            listed.update(page.raws)
             yield await self._take(page)
         await self._miss(listed, started_at)
 
     async def _take(self, page: Page) -> Lanes:
         """Hand the changed tasks of a page to the engine; an unchanged one costs a comparison."""
-        await accounts.keep_lease(self._pool, self._account.name, self._clock.now() + LEASE)
+        await self._keep_lease()
         async with self._pool.acquire() as connection:
-            prints = {self._id(raw): fingerprint(raw) for raw in page.raws}
-            known = await tasks.fingerprints(connection, self._account.name, list(prints))
+            known = await tasks.fingerprints(connection, self._account.name, list(page.raws))
             looks = [
-                self._look(raw, page.requested_at, prints[self._id(raw)])
-                for raw in page.raws
-                if known.get(self._id(raw)) != prints[self._id(raw)]
+                self._look(raw, page.requested_at, digest)
+                for task_id, raw in page.raws.items()
+                if known.get(task_id) != (digest := fingerprint(raw))
             ]
             if not looks:
                 return frozenset()
             async with connection.transaction():
                 return await self._engine.observe(connection, looks)
 
-    def _id(self, raw: Raw) -> str:
-        task_id = self._source.identify(raw)
-        if task_id is None:
-            raise PayloadError(f"{self._account.name}: the list holds something without an id")
-        return task_id
+    async def _keep_lease(self) -> None:
+        """Renew the lease when half of it is over: a long list has many pages."""
+        now = self._clock.now()
+        if now >= self._renew_at:
+            self._renew_at = now + LEASE / 2
+            await accounts.keep_lease(self._pool, self._account.name, now + LEASE)
 
     def _look(self, raw: Raw, requested_at: datetime, digest: bytes) -> Observation:
         task = self._source.parse(raw)

@@ -103,9 +103,9 @@ class Account(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of a list of tasks, in the system's own shape but trimmed; when it was asked for."""
+    """One page of a list: tasks by id, in the system's own shape but trimmed; when asked for."""
 
-    raws: list[Raw]
+    raws: Mapping[str, Raw]
     requested_at: datetime
 
 

@@ -155,7 +155,8 @@ class Kickserv(Source):
             # of `page`, and that was all.
             if not rows or (rows == only and len(rows) != self.account.per_page):
                 return
-            yield Page([self.trim(row) for row in reading.fresh(rows)], requested_at)
+            fresh = reading.fresh(rows)
+            yield Page({key: self.trim(row) for key, row in fresh.items()}, requested_at)
             only = rows if number == 1 else None
 
     def covers(self, task: Task) -> bool:

@@ -146,7 +146,7 @@ class Plannr(Source):
     async def recent(self, since: datetime) -> AsyncIterator[Page]:
         async for page in self._pages({"sort": "-updated_at", "per_page": RECENT_PER_PAGE}):
             yield page
-            changed = [at for raw in page.raws if (at := self.version(raw)) is not None]
+            changed = [at for raw in page.raws.values() if (at := self.version(raw)) is not None]
             if changed and min(changed) < since:
                 return
 

@@ -50,14 +50,17 @@ class Reading:
             raise SourceBroken(f"{self._account}: the list of tasks is not a list of tasks")
         return rows
 
-    def fresh(self, rows: list[Raw]) -> list[Raw]:
-        """Those rows of the next page that no earlier page had; raises SourceBroken."""
+    def fresh(self, rows: list[Raw]) -> dict[str, Raw]:
+        """Those rows of the next page, by id, that no earlier page had; raises SourceBroken."""
         self._pages += 1
         if self._pages > self._source.account.max_pages:
             raise SourceBroken(
                 f"{self._account}: the list of tasks has more than {self._pages - 1} pages"
             )
-        fresh = [row for row in rows if self._is_new(row)]
+        fresh = {self._identify(row): row for row in rows}
+        for task_id in fresh.keys() & self._seen:
+            del fresh[task_id]
+        self._seen.update(fresh)
         self._stale = 0 if fresh or not rows else self._stale + 1
         if self._stale == STALE_PAGES:
             raise SourceBroken(
@@ -65,11 +68,8 @@ class Reading:
             )
         return fresh
 
-    def _is_new(self, row: Raw) -> bool:
+    def _identify(self, row: Raw) -> str:
         task_id = self._source.identify(row)
         if task_id is None:
             raise SourceBroken(f"{self._account}: the list of tasks has one without a usable id")
-        if task_id in self._seen:
-            return False
-        self._seen.add(task_id)
-        return True
+        return task_id

@@ -34,7 +34,7 @@ class Rig:
 
     async def listed(self) -> list[Raw]:
         """Everything that a scan brings, in its order."""
-        return [raw async for page in self.source.scan() for raw in page.raws]
+        return [raw async for page in self.source.scan() for raw in page.raws.values()]
 
     def id_of(self, raw: Raw) -> str:
         found = self.source.identify(raw)
