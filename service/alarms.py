@@ -33,16 +33,25 @@ class Alarm:
         return f"{self.kind}:{self.field}{int(self.offset.total_seconds()):+d}s{clock}"
 
     def instant(self, task: Task, zone: ZoneInfo) -> datetime | None:
-        """When this alarm rings for this task, in UTC; None for a task without that date."""
+        """When this alarm rings for this task, in UTC.
+
+        None for a task without that date, or with one so far off that the calendar ends before.
+        """
         anchor: datetime | None = getattr(task, self.field)
         if anchor is None:
             return None
-        moment = anchor + self.offset
+        try:
+            return self._from(anchor, zone)
+        except OverflowError:
+            return None
+
+    def _from(self, anchor: datetime, zone: ZoneInfo) -> datetime:
         if self.at is None:
-            return moment
-        local = moment.astimezone(zone)
-        return local.replace(
-            hour=self.at.hour, minute=self.at.minute, second=0, microsecond=0
+            return anchor + self.offset
+        # By the local calendar: the day before is that also where a day has 23 or 25 hours.
+        day = anchor.astimezone(zone) + self.offset
+        return day.replace(
+            hour=self.at.hour, minute=self.at.minute, second=0, microsecond=0, fold=0
         ).astimezone(anchor.tzinfo)
 
     def is_pointless(self, task: Task, now: datetime) -> bool:

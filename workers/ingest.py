@@ -1,7 +1,8 @@
 """Receipts become observations: what came in by webhook is read and handed to the engine."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import asyncpg
 import orjson
@@ -13,25 +14,42 @@ from service.errors import PayloadError
 from service.model import Cause, Observation
 from service.outbox import Lanes
 from service.sources import Source, fingerprint
-from service.sources.payload import Hint, Whole, read
+from service.sources.payload import Hint, Sighting, Whole, read
 from service.store import Connection, Pool, backlog, lookups
 from service.store.backlog import Pending
+from service.store.tasks import Key
 
 log = structlog.get_logger()
 
 BATCH = 200
 
+Found: TypeAlias = Observation | Signal | Key
+"""A look at a task, a signal about one, or one to be read by id."""
+
 # What a receipt can bring about by its content alone; anything else is not the receipt's fault.
-_POISONOUS = (PayloadError, asyncpg.DataError, ValueError, LookupError, TypeError)
+_UNREADABLE = (PayloadError, ArithmeticError, LookupError, TypeError, ValueError)
+_POISONOUS = (*_UNREADABLE, asyncpg.DataError, asyncpg.ProgramLimitExceededError)
 
 
 @dataclass(slots=True)
 class _Read:
     """What receipts said, sorted by what has to be done about it."""
 
+    receipts: list[Pending] = field(default_factory=list)
     looks: list[Observation] = field(default_factory=list)
-    hints: list[tuple[str, str]] = field(default_factory=list)
+    hints: list[Key] = field(default_factory=list)
     signals: list[Signal] = field(default_factory=list)
+
+    def add(self, receipt: Pending, said: Iterable[Found]) -> None:
+        self.receipts.append(receipt)
+        for one in said:
+            match one:
+                case Observation():
+                    self.looks.append(one)
+                case Signal():
+                    self.signals.append(one)
+                case _:
+                    self.hints.append(one)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +90,7 @@ class Ingest:
     async def _take_one(self) -> Ingested:
         """Take the oldest receipt; if it is the one that cannot be read, set it aside."""
         async with self._pool.acquire() as connection, connection.transaction():
-            pending = await backlog.claim(connection, 1)
+            pending = (await backlog.claim(connection, 1))[:1]
             try:
                 async with connection.transaction():
                     return await self._work_off(connection, pending)
@@ -81,9 +99,7 @@ class Ingest:
                 return Ingested(1)
 
     async def _work_off(self, connection: Connection, pending: Sequence[Pending]) -> Ingested:
-        found = _Read()
-        for receipt in pending:
-            self._read(receipt, found)
+        found = await self._read_all(connection, pending)
         lanes: Lanes = frozenset()
         if found.looks:
             lanes |= await self._engine.observe(connection, found.looks)
@@ -91,27 +107,27 @@ class Ingest:
             lanes |= await self._engine.hear(connection, found.signals)
         if found.hints:
             await lookups.ask(connection, found.hints, Cause.WEBHOOK, self._clock.now())
-        await backlog.settle(connection, pending, self._clock.now())
+        await backlog.settle(connection, found.receipts, self._clock.now())
         log.debug("receipts.ingested", receipts=len(pending), looks=len(found.looks))
         return Ingested(len(pending), lanes, frozenset(account for account, _ in found.hints))
 
-    def _read(self, receipt: Pending, found: _Read) -> None:
-        """Sort what one receipt says; a body seen before is only a hint to look again."""
+    async def _read_all(self, connection: Connection, pending: Sequence[Pending]) -> _Read:
+        """Sort what the receipts say, and set aside those that say nothing."""
+        found = _Read()
+        for receipt in pending:
+            try:
+                found.add(receipt, self._read(receipt))
+            except _UNREADABLE as error:
+                await self._set_aside(connection, receipt, error)
+        return found
+
+    def _read(self, receipt: Pending) -> list[Found]:
+        """What one receipt says; a body seen before is only a hint to look again."""
         source = self._sources.get(receipt.account)
         if source is None:
             raise PayloadError(f"there is no account {receipt.account} in the configuration now")
-        for sighting in read(source, orjson.loads(receipt.body)):
-            if isinstance(sighting, Hint):
-                found.hints.append((receipt.account, sighting.task_id))
-            elif not isinstance(sighting, Whole):
-                found.signals.append(
-                    Signal(receipt.account, sighting.task_id, sighting.name, receipt.received_at)
-                )
-            elif receipt.repeats:
-                task_id = source.parse(sighting.raw).id
-                found.hints.append((receipt.account, task_id))
-            else:
-                found.looks.append(_look(source, receipt, sighting))
+        sightings = read(source, orjson.loads(receipt.body))
+        return [_found(source, receipt, sighting) for sighting in sightings]
 
     async def _set_aside(
         self, connection: Connection, receipt: Pending, error: BaseException
@@ -119,6 +135,18 @@ class Ingest:
         reason = str(error) or type(error).__name__
         await backlog.set_aside(connection, receipt, reason, self._clock.now())
         log.warning("receipt.poison", receipt=receipt.id, account=receipt.account, reason=reason)
+
+
+def _found(source: Source, receipt: Pending, sighting: Sighting) -> Found:
+    match sighting:
+        case Whole() if not receipt.repeats:
+            return _look(source, receipt, sighting)
+        case Whole():
+            return receipt.account, source.parse(sighting.raw).id
+        case Hint():
+            return receipt.account, sighting.task_id
+        case _:
+            return Signal(receipt.account, sighting.task_id, sighting.name, receipt.received_at)
 
 
 def _look(source: Source, receipt: Pending, sighting: Whole) -> Observation:

@@ -19,7 +19,9 @@ from service.rules.templates import DATE_FORMAT, RenderError, Template
 from service.rules.triggers import CLOCK_KINDS
 from service.rules.verdict import Plan
 
-_LONGEST_KEY = 400
+# Both are part of one index, of which PostgreSQL holds no entry above 2704 bytes.
+_LONGEST_KEY = 400  # bytes
+_LONGEST_TARGET = 320  # characters, as many as a mail address may have
 _NEVER = "the opening hours that it is counted by never open"
 
 
@@ -79,7 +81,7 @@ class Planning:
             return f"event:{scope.event.id}"
         values = [one.key(scope.activation, scope.zone) for one in self.once_per]
         key = f"{scope.event.account}:{orjson.dumps(values).decode()}"
-        if len(key) <= _LONGEST_KEY:
+        if len(key.encode()) <= _LONGEST_KEY:
             return key
         return f"{scope.event.account}:{blake2b(key.encode(), digest_size=16).hexdigest()}"
 
@@ -125,7 +127,7 @@ class Planning:
         return Plan(
             step=step.number,
             channel=step.channel,
-            target=target,
+            target=target[:_LONGEST_TARGET],
             once_key=once_key,
             send_at=slot.send_at,
             state=state,
@@ -141,6 +143,8 @@ class Planning:
     def _refusal(self, step: Action, target: str, scope: Scope) -> str | None:
         if step.target is not None and not target.strip("@#"):
             return f"nobody to send it to: {step.target.text} came out empty"
+        if len(target) > _LONGEST_TARGET:
+            return f"nobody can be called that: the target has {len(target)} characters"
         return self.reach.refusal(scope.event.account, step.channel, target)
 
     def _fields(
