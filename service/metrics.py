@@ -138,7 +138,7 @@ async def _gauges(pool: Pool, now: datetime) -> list[Metric]:
     """How long the longest-waiting work has waited, in seconds; 0 where nothing waits."""
     [row] = await pool.fetch(
         """
-        SELECT (SELECT received_at FROM receipts WHERE state = 'pending' ORDER BY id LIMIT 1)
+        SELECT (SELECT min(received_at) FROM receipts WHERE state = 'pending')
                    AS received_at,
                (SELECT min(next_alarm) FROM tasks WHERE next_alarm IS NOT NULL) AS next_alarm
         """

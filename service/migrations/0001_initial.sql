@@ -30,7 +30,7 @@ CREATE TABLE receipts (
     settled_at      timestamptz,
     UNIQUE (account, key)
 );
-CREATE INDEX receipts_pending ON receipts (id) WHERE state = 'pending';
+CREATE INDEX receipts_pending ON receipts (account, id) WHERE state = 'pending';
 CREATE INDEX receipts_poison ON receipts (id) WHERE state = 'poison';
 CREATE INDEX receipts_received ON receipts (received_at);
 

@@ -19,11 +19,17 @@ class Pending:
 
 
 async def claim(connection: Connection, limit: int) -> list[Pending]:
-    """Lock the oldest receipts that no other worker has in hand."""
+    """Lock the oldest receipts of each account that no other worker has in hand.
+
+    `limit` is for one account: none waits behind another's flood.
+    """
     rows = await connection.fetch(
         """
-        SELECT id, account, body, received_at, repeats FROM receipts
-        WHERE state = 'pending' ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED
+        SELECT waiting.* FROM accounts, LATERAL (
+            SELECT id, account, body, received_at, repeats FROM receipts
+            WHERE account = accounts.name AND state = 'pending'
+            ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED) AS waiting
+        ORDER BY id
         """,
         limit,
     )
