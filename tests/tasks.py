@@ -39,5 +39,7 @@ tasks = st.builds(
     assignee=people,
     customer=st.none() | st.just(SMITH),
     tags=st.lists(texts, max_size=2).map(tuple),
-    fields=st.dictionaries(texts, st.integers() | texts | st.booleans(), max_size=2),
+    fields=st.dictionaries(
+        texts, st.integers(-(2**63), 2**64 - 1) | texts | st.booleans(), max_size=2
+    ),
 )

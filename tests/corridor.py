@@ -1,0 +1,294 @@
+"""A whole Taskbell in one process, without its loops: a test says what happens next.
+
+The database, the sockets, the emulated systems and the receivers are real; the time is the
+test's. Each verb does its work until nothing is left of it.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Self
+from zoneinfo import ZoneInfo
+
+import asyncpg
+import httpx
+import orjson
+
+from service.clock import VirtualClock
+from service.config import Config, load
+from service.deciding import Decider
+from service.engine import Engine
+from service.http import open_client
+from service.outbox import sending
+from service.sandbox.app import Sandbox
+from service.sandbox.app import running as serving
+from service.sandbox.plannr import ACCOUNT_UUID
+from service.sandbox.system import Raw
+from service.sources import Source, systems
+from service.store import Pool, accounts
+from service.store.receipts import Receipt, ReceiptKeeper, body_key
+from tests.receivers import LOOPBACK, HttpReceiver
+from tests.slack_receiver import SlackReceiver
+from workers.clock import ClockRound
+from workers.deliver import Lane
+from workers.ingest import Ingest
+from workers.lookup import Lookups
+from workers.poll import LEASE, Poll
+from workers.reconcile import reconcile
+from workers.settings import _account_lane, _introduce, _open_channels
+
+TOKENS = {
+    "SYSTEM_TOKEN": "sandbox",
+    "SLACK_TOKEN": "xoxb-hidden-7Q",
+    "HOOK_SECRET": "whsec_aGlkZGVuLWhpZGRlbi03UQ==",
+}
+HEAD = """\
+version: 1
+timezone: America/New_York
+network: {{ allow: ["127.0.0.0/8"] }}
+accounts:
+  field:  {{ system: kickserv, base_url: "{sandbox}/kickserv", slug: acme, poll: 60s,
+             token: "${{SYSTEM_TOKEN}}", per_minute: 100000, create: {{ job_id: 1 }},
+             task_types: {{ "1": job, "2": invoice }}, timeout: 1s }}
+  london: {{ system: plannr, base_url: "{sandbox}/plannr", account_uuid: "{uuid}", poll: 60s,
+             token: "${{SYSTEM_TOKEN}}", per_minute: 100000, timeout: 1s }}
+channels:
+  slack:      {{ kind: slack, token: "${{SLACK_TOKEN}}", api_url: "{slack}/api/" }}
+  accounting: {{ kind: webhook, url: "{accounting}/hook", secret: "${{HOOK_SECRET}}",
+                 timeout: 1s }}
+hours: {{ office: "Mo-Fr 08:00-17:00" }}
+rules:
+{rules}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """The parts of one worker process, for one configuration."""
+
+    ingest: Ingest
+    clock_round: ClockRound
+    lookups: dict[str, Lookups]
+    polls: dict[str, Poll]
+    lanes: dict[str, Lane]
+
+
+@dataclass(slots=True)
+class Corridor:
+    """What an event passes, and both ends of it."""
+
+    pool: Pool
+    clock: VirtualClock
+    folder: Path
+    client: httpx.AsyncClient
+    sandbox: Sandbox
+    slack: SlackReceiver
+    accounting: HttpReceiver
+    head: dict[str, str]
+    config: Config
+    keeper: ReceiptKeeper
+    worker: Worker
+    sources: dict[str, Source]
+
+    async def restart(self, rules: str, without: str = "") -> Self:
+        """End the worker and begin anew with these rules, or without one of the accounts."""
+        self.config = configured(self.folder, rules, self.head)
+        chosen = {name: one for name, one in self.config.accounts.items() if name != without}
+        zones = {name: one.timezone or ZoneInfo("UTC") for name, one in chosen.items()}
+        decider = Decider(self.config.rules, zones)
+        await _introduce(self.pool, self.config, self.clock)
+        await reconcile(self.pool, decider, zones, self.clock)
+        engine = Engine(decider, zones, self.clock)
+        self.sources = {
+            name: systems()[one.system].connect(one, self.client, self.clock)
+            for name, one in chosen.items()
+        }
+        self.worker = self._worker(engine)
+        return self
+
+    def _worker(self, engine: Engine) -> Worker:
+        pool, clock, sources = self.pool, self.clock, self.sources
+        channels = _open_channels(self.config, self.client, clock)
+        lanes = [
+            *(Lane(name, {name: channel}, pool, clock) for name, channel in channels.items()),
+            *(_account_lane(name, source, pool, clock) for name, source in sources.items()),
+        ]
+        return Worker(
+            ingest=Ingest(pool, engine, sources, clock),
+            clock_round=ClockRound(pool, engine),
+            lookups={name: Lookups(pool, engine, one, clock) for name, one in sources.items()},
+            polls={name: Poll(pool, engine, one, clock) for name, one in sources.items()},
+            lanes={lane.name: lane for lane in lanes},
+        )
+
+    async def receive(self, body: Any, account: str = "field") -> int:
+        """A webhook comes in and is kept; nobody has read it yet."""
+        text = body if isinstance(body, bytes) else orjson.dumps(body)
+        receipt = Receipt((account, body_key(text)), text, {}, self.clock.now())
+        return await self.keeper.keep(receipt)
+
+    async def ingest(self) -> None:
+        """Read what came in."""
+        while (await self.worker.ingest.batch()).count:
+            pass
+
+    async def webhook(self, body: Any, account: str = "field") -> None:
+        """A webhook comes in and is read at once."""
+        await self.receive(body, account)
+        await self.ingest()
+
+    async def look_up(self, account: str = "field") -> None:
+        """Read by id what was asked for, as far as its time has come."""
+        while (await self.worker.lookups[account].batch())[0]:
+            pass
+
+    async def poll(self, account: str = "field", *, full: bool = False) -> None:
+        """Poll an account, whether it is due or not."""
+        if full:
+            await accounts.poll_now(self.pool, account, self.clock.now())
+        async with self.pool.acquire() as connection:
+            state = (await accounts.read(connection, [account]))[account]
+        async for _ in self.worker.polls[account].run(state):
+            pass
+
+    async def poll_what_is_due(self) -> None:
+        """Poll the accounts whose time has come, and no others."""
+        now = self.clock.now()
+        for state in await accounts.claim_due(self.pool, self.worker.polls, now, LEASE):
+            async for _ in self.worker.polls[state.name].run(state):
+                pass
+
+    async def begin(self, *names: str) -> None:
+        """The first, silent scan of these accounts (default: all), and a minute's rest."""
+        for name in names or tuple(self.worker.polls):
+            await self.poll(name)
+        self.clock.advance(timedelta(minutes=1))
+
+    async def tick(self, **time: float) -> None:
+        """Let time pass, then let the clock speak."""
+        self.clock.advance(timedelta(**time))
+        while (await self.worker.clock_round.batch())[0]:
+            pass
+
+    async def deliver(self, lane: str | None = None) -> None:
+        """Send what is due, on every lane or on this one."""
+        for one in [lane] if lane else list(self.worker.lanes):
+            while await self.worker.lanes[one].batch():
+                pass
+
+    async def lose_workers(self, **time: float) -> None:
+        """Whoever is sending gives no sign of life for so long that the sweep steps in."""
+        self.clock.advance(timedelta(**time))
+        await sending.reclaim(self.pool, self.clock.now())
+
+    async def events(self, task_id: object = None) -> list[str]:
+        """What happened, in order, as "kind by cause"."""
+        rows = await self.pool.fetch(
+            "SELECT kind, cause FROM events WHERE task = $1 OR $1 IS NULL ORDER BY id",
+            None if task_id is None else str(task_id),
+        )
+        return [f"{row['kind']} by {row['cause']}" for row in rows]
+
+    async def deliveries(self, rule: str | None = None) -> list[asyncpg.Record]:
+        return list(
+            await self.pool.fetch(
+                "SELECT * FROM deliveries WHERE rule = $1 OR $1 IS NULL ORDER BY id", rule
+            )
+        )
+
+    async def states(self, rule: str | None = None) -> list[str]:
+        """Where the deliveries stand, in the order in which they were planned."""
+        return [row["state"] for row in await self.deliveries(rule)]
+
+    async def is_everything_sent(self) -> bool:
+        """Whether there is something in the outbox, and all of it is sent."""
+        return set(await self.states()) == {"sent"}
+
+    async def reasons(self) -> list[str]:
+        """Why the rules decided as they did."""
+        rows = await self.pool.fetch("SELECT reason FROM decisions ORDER BY id")
+        return [row["reason"] for row in rows]
+
+    async def snapshot(self, task_id: object) -> dict[str, Any] | None:
+        """How a task is known to look; None where it is unknown or gone."""
+        text = await self.pool.fetchval(
+            "SELECT snapshot FROM tasks WHERE id = $1 AND deleted_at IS NULL", str(task_id)
+        )
+        return None if text is None else orjson.loads(text)
+
+    @property
+    def told(self) -> list[str]:
+        """What Kickserv told customers and employees."""
+        return [one.notification for one in self.sandbox.kickserv.record.notifications]
+
+    @property
+    def posts(self) -> list[str]:
+        """What stands in Slack now."""
+        return [one["text"] for one in self.slack.posted.values()]
+
+    def visit(self, **fields: Any) -> Raw:
+        """A new visit in Kickserv, tomorrow at this time for an hour."""
+        start = self.clock.now() + timedelta(days=1)
+        dates = {"scheduled_at": start, "ends_at": start + timedelta(hours=1)}
+        return self.sandbox.kickserv.make(**dates | fields)
+
+
+async def eventually(holds: Callable[[], Awaitable[bool]]) -> None:
+    """Wait until it holds, where loops are at work; no longer than ten seconds."""
+    async with asyncio.timeout(10):
+        while not await holds():  # noqa: ASYNC110 (the loops know nothing of the test)
+            await asyncio.sleep(0.01)
+
+
+def copy(raw: Raw) -> Raw:
+    """How a task looks now, for a webhook that arrives later."""
+    found: Raw = orjson.loads(orjson.dumps(raw))
+    return found
+
+
+def configured(folder: Path, rules: str, head: dict[str, str]) -> Config:
+    file = folder / "taskbell.yaml"
+    file.write_text(HEAD.format(rules=rules.strip("\n"), **head), encoding="utf-8")
+    return load(file, TOKENS)
+
+
+@asynccontextmanager
+async def corridor(
+    folder: Path, pool: Pool, clock: VirtualClock, rules: str
+) -> AsyncIterator[Corridor]:
+    """A Taskbell with these rules, whose accounts have never been polled."""
+    sandbox = Sandbox(clock)
+    async with AsyncExitStack() as stack:
+        client = await stack.enter_async_context(open_client(LOOPBACK, timeout=1))
+        url = await stack.enter_async_context(serving(sandbox))
+        slack = await stack.enter_async_context(SlackReceiver("office", "dispatch"))
+        accounting = await stack.enter_async_context(HttpReceiver())
+        head = {
+            "sandbox": url,
+            "uuid": ACCOUNT_UUID,
+            "slack": slack.url,
+            "accounting": accounting.url,
+        }
+        made = Corridor(
+            pool=pool,
+            clock=clock,
+            folder=folder,
+            client=client,
+            sandbox=sandbox,
+            slack=slack,
+            accounting=accounting,
+            head=head,
+            config=configured(folder, rules, head),
+            keeper=ReceiptKeeper(pool, lambda: None),
+            worker=Worker(None, None, {}, {}, {}),  # type: ignore[arg-type]
+            sources={},
+        )
+        yield await made.restart(rules)
+
+
+def kinds(events: Sequence[str]) -> list[str]:
+    """Of "kind by cause" the kinds."""
+    return [event.partition(" ")[0] for event in events]
