@@ -83,8 +83,7 @@ async def flood(port: int, requests: Iterable[bytes], connections: int) -> list[
 
     async def work() -> None:
         connection = await connect(port)
-        for one in waiting:
-            statuses.append(await connection.send(one))
+        statuses.extend([await connection.send(one) for one in waiting])
         connection.close()
 
     await asyncio.gather(*(work() for _ in range(connections)))
