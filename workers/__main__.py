@@ -12,7 +12,8 @@ from service import config, log
 from service.clock import SystemClock
 from service.errors import TaskbellError
 from service.settings import Settings, read_settings
-from workers.settings import build, open_shift
+from workers.assembly import open_shift
+from workers.settings import build
 
 
 async def work(settings: Settings) -> None:

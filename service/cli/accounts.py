@@ -4,12 +4,14 @@ from typing import Annotated
 
 import typer
 
-from service.cli.console import AsJson, out, show_rows
+from service.cli.console import AsJson, say, show_rows
 from service.cli.database import NoSuchAccount, with_pool
 from service.clock import SystemClock
 from service.store import Pool, accounts
 
-app = typer.Typer(help=__doc__, no_args_is_help=True)
+app = typer.Typer(
+    help="The connections to the systems, and how they are doing.", no_args_is_help=True
+)
 
 _COLUMNS = ("name", "system", "state", "tasks", "polled_at", "next_poll_at", "error")
 
@@ -25,7 +27,7 @@ def list_(*, as_json: AsJson = False) -> None:
                 WHEN failing_since IS NOT NULL THEN 'failing' WHEN baseline_at IS NULL
                 THEN 'first sync' ELSE 'ok' END AS state,
                 (SELECT count(*) FROM tasks WHERE account = name AND deleted_at IS NULL) AS tasks,
-                polled_at, next_poll_at, webhook_at, failing_since, error
+                polled_at, next_poll_at, failing_since, error
             FROM accounts ORDER BY name
             """
         )
@@ -35,7 +37,9 @@ def list_(*, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def sync(account: Annotated[str, typer.Argument(help="The account's name.")]) -> None:
+def sync(
+    account: Annotated[str, typer.Argument(help="The account's name.")], *, as_json: AsJson = False
+) -> None:
     """Have the account read as a whole at once; the worker does it."""
 
     async def ask(pool: Pool) -> None:
@@ -43,4 +47,4 @@ def sync(account: Annotated[str, typer.Argument(help="The account's name.")]) ->
             raise NoSuchAccount(f"there is no account {account}; see `taskbell accounts list`")
 
     with_pool(ask)
-    out.print(f"{account} will be read as a whole now")
+    say(f"{account} will be read as a whole at once", {"account": account}, as_json=as_json)

@@ -9,7 +9,6 @@ CREATE TABLE accounts (
     watermark       timestamptz,            -- up to where incremental reading has come
     next_poll_at    timestamptz NOT NULL,
     polled_at       timestamptz,
-    webhook_at      timestamptz,
     paused          boolean NOT NULL DEFAULT false,
     lease_until     timestamptz,            -- a process is polling it
     failing_since   timestamptz,

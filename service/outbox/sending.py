@@ -165,6 +165,19 @@ async def reclaim(pool: Pool, now: datetime) -> list[str]:
     return sorted({row["lane"] for row in rows})
 
 
+async def abandon(pool: Pool, lanes: Sequence[str], now: datetime) -> None:
+    """Give up what waits on lanes other than these: nobody will ever send it."""
+    await pool.execute(
+        """
+        UPDATE deliveries SET state = 'failed', settled_at = $2, next_attempt_at = NULL,
+            reason = lane || ' is not in the configuration any more'
+        WHERE state IN ('planned', 'held') AND lane <> ALL ($1)
+        """,
+        lanes,
+        now,
+    )
+
+
 async def lanes_due(pool: Pool, lanes: Sequence[str], now: datetime) -> list[str]:
     """Those of these lanes on which something is waiting whose time has come."""
     rows = await pool.fetch(

@@ -17,7 +17,7 @@ from service.store import Pool
 from tests.corridor import Corridor, corridor, eventually
 from tests.running import free_port
 from tests.site import site
-from workers.settings import open_shift
+from workers.assembly import open_shift
 
 RULES = """
 - id: made

@@ -1,0 +1,109 @@
+"""How a worker process is put together from a configuration."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from zoneinfo import ZoneInfo
+
+import httpx
+
+from service import metrics, store
+from service.channels import Channel, kinds
+from service.channels.customer import CustomerChannel
+from service.channels.writes import WritesChannel
+from service.clock import Clock
+from service.config import Config
+from service.deciding import Decider
+from service.engine import Engine
+from service.http import open_client
+from service.outbox import sending
+from service.settings import Settings
+from service.sources import Source, systems
+from service.store import Pool, accounts, decisions
+from workers.clock import ClockRound
+from workers.deliver import Lane
+from workers.ingest import Ingest
+from workers.lookup import Lookups
+from workers.poll import Poll
+from workers.reconcile import reconcile
+from workers.shift import Shift
+
+
+@asynccontextmanager
+async def open_shift(settings: Settings, config: Config, clock: Clock) -> AsyncIterator[Shift]:
+    """A worker's parts, at work; what they hold open is given back at the end."""
+    async with AsyncExitStack() as stack:
+        pool = await stack.enter_async_context(await store.connect(settings.database))
+        client = await stack.enter_async_context(open_client(config.allow))
+        channels = _channels(config, client, clock)
+        for channel in channels.values():
+            stack.push_async_callback(channel.close)
+        sources = _sources(config, client, clock)
+        lanes = [
+            *(Lane(name, {name: channel}, pool, clock) for name, channel in channels.items()),
+            *(_account_lane(name, source, pool, clock) for name, source in sources.items()),
+        ]
+        engine = await _engine(pool, config, clock)
+        await sending.abandon(pool, [lane.name for lane in lanes], clock.now())
+        shift = _shift(pool, clock, engine, sources, lanes)
+        shift.start()
+        stack.push_async_callback(metrics.publish, pool)
+        stack.push_async_callback(shift.stop)
+        yield shift
+
+
+async def _engine(pool: Pool, config: Config, clock: Clock) -> Engine:
+    """The engine on a database that knows the accounts, the rules and the alarms in force."""
+    await store.migrate(pool)
+    zones = _zones(config)
+    decider = Decider(config.rules, zones)
+    names = {name: account.system for name, account in config.accounts.items()}
+    await accounts.register(pool, names, clock.now())
+    await decisions.keep_rules(pool, config.rules.version, config.rules.text, clock.now())
+    await reconcile(pool, decider, zones, clock)
+    pushed = frozenset(name for name, account in config.accounts.items() if account.webhook)
+    return Engine(decider, zones, clock, pushed=pushed)
+
+
+def _shift(
+    pool: Pool, clock: Clock, engine: Engine, sources: Mapping[str, Source], lanes: list[Lane]
+) -> Shift:
+    return Shift(
+        pool=pool,
+        clock=clock,
+        ingest=Ingest(pool, engine, sources, clock),
+        clock_round=ClockRound(pool, engine),
+        lookups_of={name: Lookups(pool, engine, one, clock) for name, one in sources.items()},
+        polls={name: Poll(pool, engine, one, clock) for name, one in sources.items()},
+        lanes=lanes,
+    )
+
+
+def _zones(config: Config) -> dict[str, ZoneInfo]:
+    return {name: one.timezone or config.timezone for name, one in config.accounts.items()}
+
+
+def _sources(config: Config, client: httpx.AsyncClient, clock: Clock) -> dict[str, Source]:
+    return {
+        name: systems()[account.system].connect(account, client, clock)
+        for name, account in config.accounts.items()
+    }
+
+
+def _channels(config: Config, client: httpx.AsyncClient, clock: Clock) -> dict[str, Channel]:
+    return {
+        name: kinds()[options.kind](options, client, clock)
+        for name, options in config.channels.items()
+    }
+
+
+def _account_lane(name: str, source: Source, pool: Pool, clock: Clock) -> Lane:
+    """What an account's own system sends and writes, one lane an account."""
+    notify, write = CustomerChannel(source), WritesChannel(source)
+    ways: dict[str, Channel] = {
+        "customer": notify,
+        "employee": notify,
+        "create_task": write,
+        "update_task": write,
+        "complete_task": write,
+    }
+    return Lane(f"account:{name}", ways, pool, clock)
