@@ -1,13 +1,13 @@
 """From events to deliveries: ask the rules, write down what they said, fill the outbox."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeAlias
 from zoneinfo import ZoneInfo
 
 from service.alarms import OVERDUE, Alarm
-from service.model import Event
+from service.model import Event, Observation
 from service.outbox import Lanes, Order, planning
 from service.rules import Ruleset
 from service.rules.verdict import Outcome, Plan, Verdict
@@ -42,11 +42,13 @@ class Decider:
         self._zones = zones
         self.alarms: frozenset[Alarm] = rules.alarms | {OVERDUE}
 
-    async def written_by_us(self, connection: Connection, keys: Iterable[Key]) -> set[Key]:
-        """The tasks whose change is Taskbell's own doing; nothing where no rule ever writes."""
+    async def written_by_us(
+        self, connection: Connection, seen: Sequence[Observation]
+    ) -> dict[Key, frozenset[str]]:
+        """The fields of these tasks that Taskbell writes; nothing where no rule ever writes."""
         if not self._rules.writes:
-            return set()
-        return await planning.writes_under_way(connection, keys)
+            return {}
+        return await planning.writes_under_way(connection, seen)
 
     async def decide(
         self, connection: Connection, groups: Sequence[Sequence[Event]], now: datetime

@@ -20,10 +20,10 @@ from service.deciding import Decider, NetChange
 from service.diff import Transition, diff
 from service.model import Cause, Event, Kind, Observation, Task
 from service.outbox import Lanes
-from service.store import Connection, accounts, events, settling, tasks
+from service.store import Connection, accounts, events, lookups, settling, tasks
 from service.store.settling import Settled
 from service.store.tasks import Key, Known, Saved
-from service.tracking import track, with_rung
+from service.tracking import is_doubtful, track, with_rung
 
 Draft: TypeAlias = Callable[[int], Event]
 """An event that waits for its number."""
@@ -69,18 +69,27 @@ class Engine:
         now = self._clock.now()
         known = await tasks.lock(connection, ((look.account, look.task_id) for look in seen))
         states = await accounts.read(connection, {look.account for look in seen})
-        ours = await self._decider.written_by_us(connection, known)
+        ours = await self._decider.written_by_us(connection, seen)
         changed: dict[Key, Known] = {}
         happened: list[list[Draft]] = []
+        doubted: list[Key] = []
         for look in sorted(seen, key=lambda look: look.observed_at):
             key = (look.account, look.task_id)
             last = changed.get(key, known[key])
+            if is_doubtful(last, look):
+                doubted.append(key)
+                continue
             step = track(last, look, states[look.account], self._dates, now)
             if step is None:
                 continue
             changed[key] = step.known
-            cause = Cause.WRITE if key in ours else look.cause
-            happened.append([partial(_event, look, last, one, cause) for one in step.transitions])
+            happened.append(
+                [
+                    partial(_event, look, last, one, _cause(look, one, ours.get(key)))
+                    for one in step.transitions
+                ]
+            )
+        await lookups.ask(connection, doubted, Cause.WEBHOOK, now)
         await self._save(connection, changed)
         await tasks.forget_unseen(connection, _unseen(known, changed))
         return await self._follow(connection, happened)
@@ -152,6 +161,13 @@ class Engine:
         await events.insert(connection, [event for group in groups for event in group])
         self._count(groups)
         return await self._decider.decide(connection, groups, self._clock.now())
+
+
+def _cause(look: Observation, one: Transition, written: frozenset[str] | None) -> Cause:
+    """What we wrote is our own doing; what somebody else changed meanwhile is not."""
+    if written is not None and (one.kind is Kind.CREATED or not written.isdisjoint(one.changed)):
+        return Cause.WRITE
+    return Cause.FETCH if look.cause is Cause.WRITE else look.cause
 
 
 def _event(look: Observation, last: Known, one: Transition, cause: Cause, number: int) -> Event:

@@ -137,7 +137,8 @@ class Observation:
     `version` the system's own last-change time where it has one. `task` is None when the system
     confirmed, asked by id, that the task is gone. `fingerprint` is the digest of the system's own
     JSON, so that the next scan can tell an unchanged task without reading it; None where the
-    JSON was not the list shape. `announced` says that the system itself called the task new.
+    JSON was not the list shape. `pushed` says that it was sent to us, so that nobody knows how
+    long it was on its way, `announced` that the system itself called the task new.
     """
 
     account: str
@@ -147,6 +148,7 @@ class Observation:
     cause: Cause
     version: datetime | None = None
     fingerprint: bytes | None = None
+    pushed: bool = False
     announced: bool = False
 
 

@@ -52,6 +52,18 @@ def track(
     )
 
 
+def is_doubtful(known: Known, seen: Observation) -> bool:
+    """Whether only the system itself can say which is newer, what is known or what was seen.
+
+    What was pushed may have been on its way for long. Where no version tells, and for a task
+    that was gone, it is no more than a reason to look.
+    """
+    if not seen.pushed or known.observed_at is None or seen.observed_at < known.observed_at:
+        return False
+    tells = known.version and seen.version and known.version != seen.version
+    return seen.task != known.present and (known.present is None or not tells)
+
+
 def is_stale(known: Known, seen: Observation, account: AccountState) -> bool:
     """Whether something newer is known already.
 
@@ -61,7 +73,7 @@ def is_stale(known: Known, seen: Observation, account: AccountState) -> bool:
     """
     if known.observed_at is None:
         return False
-    if known.version and seen.version and known.version != seen.version:
+    if known.present and known.version and seen.version and known.version != seen.version:
         return seen.version < known.version
     confirmed_at = known.observed_at
     if account.scanned_at is not None and known.present is not None:

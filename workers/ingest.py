@@ -159,5 +159,6 @@ def _look(source: Source, receipt: Pending, sighting: Whole) -> Observation:
         cause=Cause.WEBHOOK,
         version=source.version(sighting.raw),
         fingerprint=fingerprint(sighting.raw),
+        pushed=True,
         announced=sighting.announced,
     )

@@ -38,6 +38,7 @@ CREATE TABLE lookups (
     account         text NOT NULL,
     task            text NOT NULL,
     cause           text NOT NULL,
+    written         text[] NOT NULL DEFAULT '{}',   -- the fields that we ourselves have changed
     asked_at        timestamptz NOT NULL,
     attempts        integer NOT NULL DEFAULT 0,
     next_attempt_at timestamptz NOT NULL,

@@ -5,9 +5,10 @@ from datetime import datetime
 
 import orjson
 
-from service.model import Event
+from service.model import Event, Observation
 from service.outbox import Lanes, Order
 from service.store import Connection
+from service.store.tasks import Key
 
 
 async def place(
@@ -152,20 +153,37 @@ async def take_back(connection: Connection, events: Sequence[Event], now: dateti
 
 
 async def writes_under_way(
-    connection: Connection, keys: Iterable[tuple[str, str]]
-) -> set[tuple[str, str]]:
-    """Those of these tasks that Taskbell itself is changing, or has changed and not read back."""
-    wanted = list(keys)
+    connection: Connection, seen: Sequence[Observation]
+) -> dict[Key, frozenset[str]]:
+    """Those of the tasks seen that Taskbell itself is writing, and the fields that it writes.
+
+    A write counts from its first attempt until the task was read back. The id of a task that is
+    just being created is not known yet: it is recognised by its title.
+    """
+    looks = [(look.account, look.task_id, look.task) for look in seen]
     rows = await connection.fetch(
         """
-        SELECT account, task FROM unnest($1::text[], $2::text[]) AS wanted (account, task)
-        WHERE EXISTS (SELECT FROM lookups WHERE lookups.account = wanted.account
-                      AND lookups.task = wanted.task AND lookups.cause = 'write')
-           OR EXISTS (SELECT FROM deliveries WHERE deliveries.account = wanted.account
-                      AND deliveries.task = wanted.task AND state = 'sending'
-                      AND channel IN ('update_task', 'complete_task'))
+        WITH seen AS (SELECT DISTINCT * FROM unnest($1::text[], $2::text[], $3::text[])
+                      AS seen (account, task, title))
+        SELECT account, task, written FROM lookups JOIN seen USING (account, task)
+        WHERE cause = 'write'
+        UNION ALL
+        SELECT account, task, CASE channel WHEN 'complete_task' THEN ARRAY['done']
+               ELSE ARRAY(SELECT jsonb_object_keys(fields)) END
+        FROM deliveries JOIN seen USING (account, task)
+        WHERE state IN ('planned', 'sending') AND attempts > 0
+          AND channel IN ('update_task', 'complete_task')
+        UNION ALL
+        SELECT account, seen.task, '{}' FROM deliveries JOIN seen USING (account)
+        WHERE state IN ('sending', 'unknown') AND channel = 'create_task'
+          AND fields ->> 'title' = seen.title
         """,
-        [account for account, _ in wanted],
-        [task for _, task in wanted],
+        [account for account, _, _ in looks],
+        [task_id for _, task_id, _ in looks],
+        ["" if task is None else task.title for _, _, task in looks],
     )
-    return {(row["account"], row["task"]) for row in rows}
+    written: dict[Key, frozenset[str]] = {}
+    for row in rows:
+        key = (row["account"], row["task"])
+        written[key] = written.get(key, frozenset()) | frozenset(row["written"])
+    return written

@@ -9,7 +9,9 @@ import orjson
 from service.channels import Message
 from service.clock import Clock
 from service.outbox import LEASE, Claim, Settlement
-from service.store import Connection, Pool
+from service.rules.reach import WRITES
+from service.store import Connection, Pool, lookups
+from service.store.tasks import Key
 
 
 async def claim(pool: Pool, lane: str, clock: Clock, limit: int) -> list[Claim]:
@@ -109,7 +111,7 @@ async def renew(pool: Pool, claims: Sequence[Claim], clock: Clock) -> None:
 
 
 async def settle(pool: Pool, settlements: Sequence[Settlement], now: datetime) -> None:
-    """Write down how attempts ended.
+    """Write down how attempts ended, and have what they wrote read back.
 
     An answer that comes after its lease ran out still counts, as long as nobody made another
     attempt: it is the evidence that an `unknown` delivery was waiting for.
@@ -141,6 +143,24 @@ async def settle(pool: Pool, settlements: Sequence[Settlement], now: datetime) -
             ],
             [one.again_at for one in settlements],
         )
+        await lookups.ask_back(connection, _written(settlements), now)
+
+
+def _written(settlements: Sequence[Settlement]) -> dict[Key, frozenset[str]]:
+    """The tasks that were written, and which of their fields: they are to be read back."""
+    written: dict[Key, frozenset[str]] = {}
+    for one in settlements:
+        message = one.claim.message
+        if message.channel in WRITES and one.receipt is not None:
+            key = (message.account, str(one.receipt["task"]))
+            written[key] = written.get(key, frozenset()) | _fields(message)
+    return written
+
+
+def _fields(message: Message) -> frozenset[str]:
+    if message.channel == "update_task":
+        return frozenset(message.fields or {})
+    return frozenset({"done"} if message.channel == "complete_task" else ())
 
 
 async def reclaim(pool: Pool, now: datetime) -> list[str]:

@@ -4,12 +4,13 @@ One row a task, so that a hundred hints of one change are one call. A hint that 
 call is under way has a later `asked_at`, and the row stays for another look.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from service.model import Cause
 from service.store import Connection, Pool
+from service.store.tasks import Key
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,8 @@ async def ask(
     connection: Connection, wanted: Sequence[tuple[str, str]], cause: Cause, now: datetime
 ) -> None:
     """Ask for these tasks (account, id) to be read; what was written by us stays marked so."""
+    if not wanted:
+        return
     await connection.execute(
         """
         INSERT INTO lookups (account, task, cause, asked_at, next_attempt_at)
@@ -39,6 +42,30 @@ async def ask(
         [account for account, _ in wanted],
         [task for _, task in wanted],
         cause,
+        now,
+    )
+
+
+async def ask_back(
+    connection: Connection, written: Mapping[Key, frozenset[str]], now: datetime
+) -> None:
+    """Ask for tasks to be read whose fields (by their names in `Task`) Taskbell has written."""
+    if not written:
+        return
+    await connection.execute(
+        """
+        INSERT INTO lookups (account, task, cause, written, asked_at, next_attempt_at)
+        SELECT account, task, 'write', string_to_array(written, ' '), $4::timestamptz,
+               $4::timestamptz
+        FROM unnest($1::text[], $2::text[], $3::text[]) AS new (account, task, written)
+        ORDER BY account, task
+        ON CONFLICT (account, task) DO UPDATE
+        SET asked_at = excluded.asked_at, next_attempt_at = excluded.next_attempt_at, attempts = 0,
+            cause = 'write', written = lookups.written || excluded.written
+        """,
+        [account for account, _ in written],
+        [task for _, task in written],
+        [" ".join(sorted(fields)) for fields in written.values()],
         now,
     )
 
