@@ -1,0 +1,163 @@
+"""Law 12: what Taskbell writes itself sets off no rule, and what others do meanwhile does."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from service.clock import VirtualClock
+from service.sandbox.faults import Fault, Kind
+from service.store import Pool
+from tests.corridor import corridor
+
+INVOICE = """
+- id: invoice
+  when: task.completed
+  then: [{ create_task: { title: "Invoice for {{ task.title }}", type: invoice } }]
+- id: made
+  when: task.created
+  then: [{ create_task: { title: "Check {{ task.title }}", type: invoice } }]
+- id: urgent
+  when: task.reopened
+  then: [{ update_task: { title: "AGAIN {{ task.title }}" } }]
+- id: renamed
+  when: { task.changed: [title] }
+  then: [{ update_task: { title: "renamed" } }]
+- id: moved
+  when: task.rescheduled
+  then: [{ complete_task: true }]
+"""
+
+
+async def test_a_created_task_is_ours_after_the_answer(
+    pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """Read back, polled and pushed, the task that a rule created is one event, and nobody's cue."""
+    async with corridor(folder, pool, clock, INVOICE) as taskbell:
+        visit = taskbell.visit()
+        await taskbell.begin()
+        await taskbell.webhook(taskbell.sandbox.kickserv.finish(str(visit["id"])))
+        await taskbell.deliver()
+        [made] = [one for one in taskbell.sandbox.kickserv.tasks.values() if one is not visit]
+        await taskbell.look_up()
+        await taskbell.webhook(made)
+        await taskbell.poll()
+        await taskbell.look_up()
+        assert await taskbell.events(made["id"]) == ["created by write"]
+        assert [one["rule"] for one in await taskbell.deliveries()] == ["invoice"]
+
+
+@pytest.mark.parametrize("road", ["webhook", "poll"])
+async def test_a_created_task_is_ours_before_the_answer(
+    road: str, pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """It comes in while the call that made it has no answer yet: its title says whose it is."""
+    async with corridor(folder, pool, clock, INVOICE) as taskbell:
+        visit = taskbell.visit()
+        await taskbell.begin()
+        await taskbell.webhook(taskbell.sandbox.kickserv.finish(str(visit["id"])))
+        taskbell.sandbox.kickserv.faults.set(Fault(Kind.RESET_AFTER, method="POST"))
+        await taskbell.deliver()
+        assert await taskbell.states() == ["unknown"]
+        [made] = [one for one in taskbell.sandbox.kickserv.tasks.values() if one is not visit]
+        if road == "webhook":
+            await taskbell.webhook(made)
+        else:
+            await taskbell.poll()
+        assert await taskbell.events(made["id"]) == ["created by write"]
+        assert len(await taskbell.deliveries()) == 1
+
+
+@pytest.mark.parametrize("when", ["sending", "answered", "lost"])
+async def test_an_update_is_ours_at_every_moment(
+    when: str, pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """Its echo comes while it is under way, after it, or after its answer was lost."""
+    async with corridor(folder, pool, clock, INVOICE) as taskbell:
+        kickserv, visit = taskbell.sandbox.kickserv, taskbell.visit()
+        number = str(visit["id"])
+        kickserv.finish(number)
+        await taskbell.begin()
+        await taskbell.webhook(kickserv.change(number, completed_on=None))
+        clock.advance(timedelta(seconds=1))
+        if when == "lost":
+            kickserv.faults.set(Fault(Kind.RESET_AFTER, method="PUT"))
+        if when == "sending":
+            await pool.execute("UPDATE deliveries SET state = 'sending', attempts = 1")
+            kickserv.change(number, name=f"AGAIN {visit['name']}")
+        else:
+            await taskbell.deliver()
+        clock.advance(timedelta(seconds=1))
+        assert visit["name"].startswith("AGAIN")
+        await taskbell.webhook(visit)
+        assert await taskbell.events(number) == ["reopened by webhook", "changed by write"]
+        clock.advance(timedelta(seconds=10))
+        await taskbell.deliver()
+        await taskbell.look_up()
+        await taskbell.poll()
+        assert await taskbell.events(number) == ["reopened by webhook", "changed by write"]
+        assert [one["rule"] for one in await taskbell.deliveries()] == ["urgent"]
+
+
+async def test_a_completion_of_ours_completes_nothing_else(
+    pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """A rule that completes tasks does not set off the rule about completed ones."""
+    async with corridor(folder, pool, clock, INVOICE) as taskbell:
+        visit = taskbell.sandbox.plannr.make(due=clock.now() + timedelta(days=2))
+        await taskbell.begin()
+        moved = taskbell.sandbox.plannr.change(visit["uuid"], due=clock.now() + timedelta(days=3))
+        await taskbell.webhook(moved, "london")
+        await taskbell.deliver()
+        clock.advance(timedelta(seconds=1))
+        await taskbell.look_up("london")
+        await taskbell.poll("london")
+        assert await taskbell.events(visit["uuid"]) == [
+            "rescheduled by webhook",
+            "completed by write",
+        ]
+        assert [one["rule"] for one in await taskbell.deliveries()] == ["moved"]
+
+
+async def test_what_others_change_meanwhile_is_theirs(
+    pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """While our own write is not read back yet, somebody completes the task: rules hear of it."""
+    async with corridor(folder, pool, clock, INVOICE) as taskbell:
+        kickserv, visit = taskbell.sandbox.kickserv, taskbell.visit()
+        number = str(visit["id"])
+        kickserv.finish(number)
+        await taskbell.begin()
+        await taskbell.webhook(kickserv.change(number, completed_on=None))
+        await taskbell.deliver()
+        clock.advance(timedelta(seconds=1))
+        kickserv.finish(number)
+        await taskbell.look_up()
+        assert await taskbell.events(number) == [
+            "reopened by webhook",
+            "completed by fetch",
+            "changed by write",
+        ]
+        assert [one["rule"] for one in await taskbell.deliveries()] == ["urgent", "invoice"]
+
+
+async def test_a_rule_may_ask_for_our_own_writes(
+    pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """With own_writes a rule hears of them, and only that rule."""
+    rules = (
+        INVOICE
+        + """
+- id: watch
+  when: task.created
+  own_writes: true
+  then: [{ notify: accounting }]
+"""
+    )
+    async with corridor(folder, pool, clock, rules) as taskbell:
+        visit = taskbell.visit()
+        await taskbell.begin()
+        await taskbell.webhook(taskbell.sandbox.kickserv.finish(str(visit["id"])))
+        await taskbell.deliver()
+        await taskbell.look_up()
+        assert [one["rule"] for one in await taskbell.deliveries()] == ["invoice", "watch"]
