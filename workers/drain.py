@@ -5,6 +5,8 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
+from service.store import DATABASE_GONE
+
 log = structlog.get_logger()
 
 _PAUSE_AFTER_FAILURE = 1.0  # seconds
@@ -37,10 +39,16 @@ class Drain:
             self._rung.clear()
             try:
                 await self._empty()
+            except DATABASE_GONE as error:
+                log.warning("drain.waits_for_the_database", drain=self.name, error=str(error))
+                await self._again_later()
             except Exception:  # the edge of the worker: whatever it was, the next round goes on
                 log.exception("drain.failed", drain=self.name)
-                await asyncio.sleep(_PAUSE_AFTER_FAILURE)
-                self._rung.set()
+                await self._again_later()
+
+    async def _again_later(self) -> None:
+        await asyncio.sleep(_PAUSE_AFTER_FAILURE)
+        self._rung.set()
 
     async def _empty(self) -> None:
         while not self._stopping and await self._batch():

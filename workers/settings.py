@@ -3,15 +3,20 @@
 arq ignores settings it does not know, so they are given as arguments here, in the one place.
 """
 
+from collections.abc import Awaitable
 from datetime import UTC
 from typing import Any
 
 import orjson
+import structlog
 from arq import cron
 from arq.worker import Worker
 
 from service.jobs import QUEUE, redis_settings
+from service.store import DATABASE_GONE
 from workers.shift import Shift
+
+log = structlog.get_logger()
 
 _EVERY_SECOND = set(range(60))
 _EVERY_FEW_SECONDS = set(range(0, 60, 3))
@@ -34,17 +39,17 @@ async def deliver(ctx: dict[str, Any], lane: str) -> None:
 
 async def tick(ctx: dict[str, Any]) -> None:
     """Each second: the clock, polls, and whatever was waiting for its time."""
-    await _shift(ctx).tick()
+    await _if_there(_shift(ctx).tick())
 
 
 async def sweep(ctx: dict[str, Any]) -> None:
     """The net under everything else."""
-    await _shift(ctx).sweep()
+    await _if_there(_shift(ctx).sweep())
 
 
 async def prune(ctx: dict[str, Any]) -> None:
     """Forget what is old."""
-    await _shift(ctx).prune()
+    await _if_there(_shift(ctx).prune())
 
 
 def build(shift: Shift, redis_url: str) -> Worker:
@@ -71,6 +76,14 @@ def build(shift: Shift, redis_url: str) -> Worker:
         timezone=UTC,
         log_results=False,
     )
+
+
+async def _if_there(work: Awaitable[None]) -> None:
+    """Do what comes round again anyway, unless the database is away."""
+    try:
+        await work
+    except DATABASE_GONE as error:
+        log.warning("worker.waits_for_the_database", error=str(error))
 
 
 def _shift(ctx: dict[str, Any]) -> Shift:
