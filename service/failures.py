@@ -24,7 +24,7 @@ _CONNECTING: Words = (
     (AddressRefused, "{error.strerror}"),
     (socket.gaierror, "there is no server called {host}"),
     (ConnectionRefusedError, "nobody answers at {place}"),
-    (ssl.SSLCertVerificationError, "the certificate of {host} is not accepted: {error.verify_message}"),
+    (ssl.SSLCertVerificationError, "the certificate of {host} is not good: {error.verify_message}"),
     (ssl.SSLError, "{place} does not speak TLS"),
     (TimeoutError, "{place} does not answer"),
     (ConnectionError, "{place} hung up"),

@@ -12,6 +12,7 @@ from typing import TypeAlias
 import orjson
 import structlog
 from arq.connections import ArqRedis, RedisSettings
+from arq.constants import health_check_key_suffix
 from redis.asyncio import ConnectionPool
 from redis.exceptions import RedisError
 
@@ -59,6 +60,13 @@ class Doorbell:
         """Whether Redis answers."""
         try:
             return bool(await self._redis.ping())
+        except (RedisError, OSError):
+            return False
+
+    async def has_worker(self) -> bool:
+        """Whether a worker has lately said here that it is at work; False without Redis."""
+        try:
+            return bool(await self._redis.exists(QUEUE + health_check_key_suffix))
         except (RedisError, OSError):
             return False
 

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from service.cli import accounts, database, demo, outbox, sandbox, serve
+from service.cli import accounts, check, database, demo, doctor, outbox, sandbox, serve
 from service.cli.console import err
 from service.errors import TaskbellError
 
@@ -14,7 +14,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for part in (serve, demo, sandbox, database):
+for part in (serve, demo, sandbox, check, doctor, database):
     app.add_typer(part.app)
 app.add_typer(outbox.app, name="outbox")
 app.add_typer(accounts.app, name="accounts")
@@ -23,7 +23,8 @@ app.add_typer(accounts.app, name="accounts")
 def main() -> None:
     """Run a command; what Taskbell can explain is explained, without a traceback."""
     try:
-        app()
+        app(prog_name="taskbell")
     except TaskbellError as error:
-        err.print(str(error), markup=False)
+        # A caret points at the right place only in a line that is not broken.
+        err.print(str(error), markup=False, soft_wrap=True)
         sys.exit(1)

@@ -8,6 +8,7 @@ import orjson
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from service.model import JSON_OPTIONS
 
@@ -16,6 +17,14 @@ out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+
+
+def say(sentence: str, value: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print what was done: a sentence, or the same as JSON."""
+    if as_json:
+        show_json(dict(value))
+    else:
+        out.print(sentence, markup=False, soft_wrap=True)
 
 
 def show_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, as_json: bool) -> None:
@@ -28,9 +37,10 @@ def show_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, as_j
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        table.add_column(column.replace("_", " "), overflow="fold")
+        is_time = column.endswith("_at")
+        table.add_column(column.replace("_", " "), overflow="fold", no_wrap=is_time)
     for row in rows:
-        table.add_row(*(_cell(row[column]) for column in columns))
+        table.add_row(*(Text(_cell(row[column], "%d %b %H:%M:%S")) for column in columns))
     out.print(table)
 
 
@@ -42,7 +52,8 @@ def show_fields(row: Mapping[str, Any], *, as_json: bool) -> None:
     width = max(map(len, row))
     for name, value in row.items():
         if value is not None:
-            out.print(f"{name.replace('_', ' '):<{width}}  {_cell(value)}", markup=False)
+            text = f"{name.replace('_', ' '):<{width}}  {_cell(value, '%Y-%m-%d %H:%M:%S %Z')}"
+            out.print(text, markup=False, soft_wrap=True)
 
 
 def show_json(value: Any) -> None:
@@ -51,9 +62,10 @@ def show_json(value: Any) -> None:
     typer.echo(text)
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any, time_format: str) -> str:
+    """A value as text; times in this machine's zone."""
     if value is None:
         return ""
     if isinstance(value, datetime):
-        return value.strftime("%Y-%m-%d %H:%M:%S")
+        return value.astimezone().strftime(time_format)
     return str(value)

@@ -6,7 +6,7 @@ import typer
 import uvloop
 
 from service import embedded, store
-from service.cli.console import AsJson, out, show_json
+from service.cli.console import AsJson, say
 from service.errors import TaskbellError
 from service.settings import read_settings
 from service.store import Pool
@@ -23,10 +23,8 @@ def migrate(*, as_json: AsJson = False) -> None:
     """Bring the database's tables up to date; safe while others are running."""
     with embedded.database(read_settings()) as (url, _):
         applied = uvloop.run(store.bring_up_to_date(url))
-    if as_json:
-        show_json({"applied": applied})
-    else:
-        out.print(f"applied {', '.join(applied)}" if applied else "the database is up to date")
+    says = f"applied {', '.join(applied)}" if applied else "the database is up to date"
+    say(says, {"applied": applied}, as_json=as_json)
 
 
 def with_pool(work: Callable[[Pool], Awaitable[object]]) -> None:

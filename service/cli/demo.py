@@ -4,17 +4,17 @@ import asyncio
 import os
 import secrets
 import shutil
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from importlib import resources
 from pathlib import Path
 
-import asyncpg
 import typer
-from rich.markup import escape
 
 from service import embedded, log, store
-from service.cli.console import out
+from service.cli.console import AsJson
+from service.cli.listening import demand_free
+from service.cli.telling import announce, follow
 from service.clock import SystemClock
 from service.sandbox.app import Sandbox, running
 from service.sandbox.office import Office
@@ -25,25 +25,18 @@ from service.supervisor import Revivable, Supervisor, environment, procfile, rea
 app = typer.Typer()
 
 _PUSHED_ACCOUNT = "london"
-_BETWEEN_LOOKS = 0.5  # seconds
-_BECAUSE = {
-    "webhook": "a webhook told us",
-    "poll": "found by polling",
-    "fetch": "found by asking",
-    "clock": "the clock brought it",
-    "write": "we did it ourselves",
-    "signal": "somebody signalled",
-}
 
 
 @app.command()
-def demo() -> None:
+def demo(*, as_json: AsJson = False) -> None:
     """Run the demo: emulated systems with work going on, example rules, and an inbox.
 
     Nothing leaves this machine. It begins anew each time.
     """
     settings = read_settings()
     settings = settings.model_copy(update={"taskbell_data": settings.taskbell_data / "demo"})
+    # Before the old data goes: another demo may be at work on it.
+    demand_free(settings.host, settings.port, "PORT=")
     shutil.rmtree(settings.taskbell_data, ignore_errors=True)
     log.configure(settings)
     with (
@@ -51,15 +44,21 @@ def demo() -> None:
         embedded.redis(settings) as (redis, valkey),
     ):
         own = [one for one in (postgres, valkey) if one is not None]
-        asyncio.run(_run(settings, database, redis, own))
+        asyncio.run(_run(settings, database, redis, own, as_json=as_json))
 
 
-async def _run(settings: Settings, database: str, redis: str, own: Sequence[Revivable]) -> None:
+async def _run(
+    settings: Settings, database: str, redis: str, own: Sequence[Revivable], *, as_json: bool
+) -> None:
     await store.bring_up_to_date(database)
     secret = secrets.token_hex(16)
     door = f"http://{settings.host}:{settings.port}/hooks/{_PUSHED_ACCOUNT}"
     sandbox = Sandbox(SystemClock(), [Subscription(door, secret)])
-    async with running(sandbox) as url, _meanwhile(sandbox, database):
+    office = Office(sandbox, SystemClock())
+    async with (
+        running(sandbox) as url,
+        _meanwhile(office.run(), follow(database, as_json=as_json)),
+    ):
         environ = environment(
             DATABASE_URL=database,
             REDIS_URL=redis,
@@ -69,54 +68,20 @@ async def _run(settings: Settings, database: str, redis: str, own: Sequence[Revi
             PLANNR_SIGNING_SECRET=secret,
             LOG_LEVEL=os.environ.get("LOG_LEVEL", "WARNING"),
         )
-        out.print(f"The demo is at http://{settings.host}:{settings.port}/ (Ctrl-C stops it)")
-        out.print(f"What was sent to anybody: {url}/inbox\n")
+        announce(settings, url, as_json=as_json)
         await Supervisor(read_procfile(procfile()), environ, own).run()
 
 
 @asynccontextmanager
-async def _meanwhile(sandbox: Sandbox, database: str) -> AsyncIterator[None]:
-    """Have the office work and the terminal tell, for as long as the supervisor runs."""
-    beside = [
-        asyncio.create_task(Office(sandbox, SystemClock()).run()),
-        asyncio.create_task(_tell(database)),
-    ]
+async def _meanwhile(*work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    """Have this work go on for as long as the context is open."""
+    beside = [asyncio.create_task(one) for one in work]
     try:
         yield
     finally:
         for task in beside:
             task.cancel()
         await asyncio.gather(*beside, return_exceptions=True)
-
-
-async def _tell(database: str) -> None:
-    """Print each delivery when it is settled: what was sent where, and how it was known."""
-    last = SystemClock().now()
-    async with await store.connect(database, size=1) as pool:
-        while True:
-            rows = await pool.fetch(
-                """
-                SELECT settled_at, channel, target, text, state, reason, rule,
-                       events.cause
-                FROM deliveries JOIN events ON events.id = event
-                WHERE settled_at > $1 ORDER BY settled_at, deliveries.id
-                """,
-                last,
-            )
-            for row in rows:
-                _print(row)
-                last = row["settled_at"]
-            await asyncio.sleep(_BETWEEN_LOOKS)
-
-
-def _print(row: asyncpg.Record) -> None:
-    where = f"{row['channel']}:{row['target']}" if row["target"] else row["channel"]
-    text = row["text"] or row["rule"]
-    how = _BECAUSE[row["cause"]] if row["state"] == "sent" else f"{row['state']}: {row['reason']}"
-    out.print(
-        f"[dim]{row['settled_at'].astimezone():%H:%M:%S}[/dim] 🔔 [bold]{escape(where)}[/bold]"
-        f"  {escape(text)}  [dim]({escape(how)})[/dim]"
-    )
 
 
 def _configuration() -> Path:

@@ -8,7 +8,8 @@ import uvloop
 
 from service import config, embedded, log, store
 from service.cli import demo
-from service.cli.console import out
+from service.cli.console import AsJson, out, say
+from service.cli.listening import demand_free
 from service.settings import read_settings
 from service.supervisor import Supervisor, environment, procfile, read_procfile
 from service.web import server
@@ -17,18 +18,20 @@ app = typer.Typer()
 
 
 @app.command()
-def serve() -> None:
+def serve(*, as_json: AsJson = False) -> None:
     """Start Taskbell: web and worker, and PostgreSQL and Valkey where none are named.
 
     Without a configuration it runs the demo.
     """
     settings = read_settings()
     if not settings.taskbell_config.exists() and "TASKBELL_CONFIG" not in os.environ:
-        out.print(f"There is no {settings.taskbell_config} yet, so this is the demo.")
-        demo.demo()
+        if not as_json:
+            out.print(f"There is no {settings.taskbell_config} yet, so this is the demo.")
+        demo.demo(as_json=as_json)
         return
     log.configure(settings)
     config.load(settings.taskbell_config, os.environ)
+    demand_free(settings.host, settings.port, "PORT=")
     with (
         embedded.database(settings) as (database, postgres),
         embedded.redis(settings) as (redis, valkey),
@@ -36,7 +39,8 @@ def serve() -> None:
         environ = environment(DATABASE_URL=database, REDIS_URL=redis)
         own = [one for one in (postgres, valkey) if one is not None]
         asyncio.run(store.bring_up_to_date(database))
-        out.print(f"Taskbell is at http://{settings.host}:{settings.port}/ (Ctrl-C stops it)")
+        url = f"http://{settings.host}:{settings.port}/"
+        say(f"Taskbell is at {url} (Ctrl-C stops it)", {"url": url}, as_json=as_json)
         asyncio.run(Supervisor(read_procfile(procfile()), environ, own).run())
 
 
@@ -45,4 +49,6 @@ def web() -> None:
     """The web process, as the Procfile starts it."""
     settings = read_settings()
     log.configure(settings)
-    uvloop.run(server.serve(settings, config.load(settings.taskbell_config, os.environ)))
+    configuration = config.load(settings.taskbell_config, os.environ)
+    demand_free(settings.host, settings.port, "PORT=")
+    uvloop.run(server.serve(settings, configuration))

@@ -1,0 +1,57 @@
+"""`taskbell check`: every fault of a configuration, with its place and what to do."""
+
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from service import config
+from service.cli.console import AsJson, out, show_json
+from service.faults import Fault, Severity
+from service.settings import read_settings
+
+app = typer.Typer()
+
+Files = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        exists=True,
+        show_default="TASKBELL_CONFIG",
+        help="YAML files or folders of them, each a configuration of its own.",
+    ),
+]
+Strict = Annotated[bool, typer.Option("--strict", help="Take warnings for faults.")]
+
+
+@app.command()
+def check(files: Files = None, *, strict: Strict = False, as_json: AsJson = False) -> None:
+    """Check the configuration: every fault at once, with its line and what to do about it."""
+    paths = files or [read_settings().taskbell_config]
+    found = {path: config.check(path, os.environ) for path in paths}
+    faults = [fault for some in found.values() for fault in some]
+    if as_json:
+        show_json({"fine": not _wrong(faults, strict=strict), "faults": list(map(asdict, faults))})
+    else:
+        for path, some in found.items():
+            _tell(path, some)
+    if _wrong(faults, strict=strict):
+        raise typer.Exit(1)
+
+
+def _wrong(faults: list[Fault], *, strict: bool) -> bool:
+    return any(strict or fault.severity is Severity.ERROR for fault in faults)
+
+
+def _tell(path: Path, faults: list[Fault]) -> None:
+    for fault in faults:
+        # The caret points at the right place only in a line that is not broken.
+        out.print(f"{fault}\n", markup=False, soft_wrap=True)
+    warnings = sum(fault.severity is Severity.WARNING for fault in faults)
+    counts = (_count(len(faults) - warnings, "fault"), _count(warnings, "warning"))
+    out.print(f"{path}: {' and '.join(filter(None, counts)) or 'no faults'}", markup=False)
+
+
+def _count(number: int, noun: str) -> str:
+    return "" if not number else f"1 {noun}" if number == 1 else f"{number} {noun}s"

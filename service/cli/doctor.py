@@ -1,0 +1,73 @@
+"""`taskbell doctor`: what keeps Taskbell from its work, and what to do about it."""
+
+import os
+from dataclasses import asdict
+
+import typer
+import uvloop
+
+from service import config, embedded
+from service.cli.console import AsJson, show_json
+from service.cli.finding import Finding, Verdict, fine, note, tell, wrong
+from service.cli.inside import examine_database, examine_doorbell
+from service.cli.outside import examine
+from service.clock import SystemClock
+from service.config import Config
+from service.embedded import CannotStart
+from service.errors import ConfigError, SettingsError
+from service.settings import Settings, read_settings
+
+app = typer.Typer()
+
+
+@app.command()
+def doctor(*, as_json: AsJson = False) -> None:
+    """Examine everything Taskbell stands on; nothing is sent to anybody."""
+    findings = _findings()
+    healthy = all(finding.verdict is not Verdict.WRONG for finding in findings)
+    if as_json:
+        show_json({"fine": healthy, "findings": list(map(asdict, findings))})
+    else:
+        tell(findings)
+    if not healthy:
+        raise typer.Exit(1)
+
+
+def _findings() -> list[Finding]:
+    try:
+        settings = read_settings()
+    except SettingsError as error:
+        return [wrong("settings", str(error), "correct the environment Taskbell is started with")]
+    inside = [fine("settings", "they can be read"), *_inside(settings)]
+    configuration, found = _configuration(settings)
+    outside = uvloop.run(examine(configuration, SystemClock())) if configuration else []
+    return [*inside, *found, *outside]
+
+
+def _inside(settings: Settings) -> list[Finding]:
+    try:
+        with embedded.database(settings) as (url, _):
+            database = uvloop.run(examine_database(url))
+    except CannotStart as error:
+        database = wrong("database", str(error), "look into its log, or set DATABASE_URL")
+    return [database, *uvloop.run(examine_doorbell(settings))]
+
+
+def _configuration(settings: Settings) -> tuple[Config | None, list[Finding]]:
+    path, subject = settings.taskbell_config, "configuration"
+    if not path.exists():
+        advice = "write one, or set TASKBELL_CONFIG; until then `taskbell serve` runs the demo"
+        return None, [wrong(subject, f"there is no {path}", advice)]
+    try:
+        found = config.load(path, os.environ)
+    except ConfigError as error:
+        says = f"{path} has faults ({len(error.faults)}): {_first(error)}"
+        return None, [wrong(subject, says, f"see them all with `taskbell check {path}`")]
+    if found.warnings:
+        says = f"{path} can be used, with warnings ({len(found.warnings)})"
+        return found, [note(subject, says, f"see them with `taskbell check {path}`")]
+    return found, [fine(subject, f"{path} has no faults")]
+
+
+def _first(error: ConfigError) -> str:
+    return str(error.faults[0]).partition("\n")[0]

@@ -1,0 +1,56 @@
+"""What the doctor found: one line each, and what to do where something is wrong."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from rich.markup import escape
+
+from service.cli.console import out
+
+
+class Verdict(StrEnum):
+    """A note is worth knowing; only what is wrong keeps Taskbell from its work."""
+
+    FINE = "fine"
+    NOTE = "note"
+    WRONG = "wrong"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """How one part is: `says` is a sentence, `advice` what somebody should do about it."""
+
+    subject: str
+    verdict: Verdict
+    says: str
+    advice: str | None = None
+
+
+_MARKS = {
+    Verdict.FINE: "[green]ok   [/green]",
+    Verdict.NOTE: "[yellow]note [/yellow]",
+    Verdict.WRONG: "[red]wrong[/red]",
+}
+
+
+def fine(subject: str, says: str) -> Finding:
+    return Finding(subject, Verdict.FINE, says)
+
+
+def note(subject: str, says: str, advice: str) -> Finding:
+    return Finding(subject, Verdict.NOTE, says, advice)
+
+
+def wrong(subject: str, says: str, advice: str) -> Finding:
+    return Finding(subject, Verdict.WRONG, says, advice)
+
+
+def tell(findings: Sequence[Finding]) -> None:
+    """Print a line for each finding, and below it the advice."""
+    width = max(len(finding.subject) for finding in findings)
+    for finding in findings:
+        subject = escape(f"{finding.subject:<{width}}")
+        out.print(f"{_MARKS[finding.verdict]}  {subject}  {escape(finding.says)}", soft_wrap=True)
+        if finding.advice:
+            out.print(f"{'':{width + 9}}→ {escape(finding.advice)}", soft_wrap=True)

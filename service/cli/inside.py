@@ -1,0 +1,53 @@
+"""What the doctor asks on the inside: the database, Redis, the worker."""
+
+from service import embedded, store
+from service.cli.finding import Finding, fine, wrong
+from service.jobs import Doorbell
+from service.settings import Settings
+
+
+async def examine_database(url: str) -> Finding:
+    """Whether the database answers and has all its tables."""
+    try:
+        async with await store.connect(url, size=1) as pool, pool.acquire() as connection:
+            missing = await store.pending(connection)
+    except store.DatabaseUnreachable as error:
+        return wrong("database", str(error), "start PostgreSQL, or correct DATABASE_URL")
+    if missing:
+        return wrong(
+            "database",
+            "it answers, but its tables are not up to date",
+            "start `taskbell serve`, which does that, or run `taskbell migrate`",
+        )
+    return fine("database", "it answers and its tables are up to date")
+
+
+async def examine_doorbell(settings: Settings) -> list[Finding]:
+    """Whether Redis answers, and whether a worker has lately said there that it is alive."""
+    url = embedded.redis_at_work(settings)
+    if url is None:
+        return [wrong("worker", "Taskbell is not running here", "start it: `taskbell serve`")]
+    doorbell = Doorbell(url)
+    try:
+        answers, works = await doorbell.ping(), await doorbell.has_worker()
+    finally:
+        await doorbell.close()
+    if not answers:
+        return [
+            wrong(
+                "redis",
+                "it does not answer, so work begins a few seconds late and no worker can start",
+                "start Redis or Valkey, or correct REDIS_URL",
+            )
+        ]
+    return [fine("redis", "it answers"), _worker(works=works)]
+
+
+def _worker(*, works: bool) -> Finding:
+    if works:
+        return fine("worker", "it is at work")
+    return wrong(
+        "worker",
+        "none is at work: webhooks are kept, but nothing is sent",
+        "start `taskbell serve`, or `python -m workers` where processes are started one by one",
+    )

@@ -1,0 +1,31 @@
+"""Whether a server can listen where it is told to, asked before anything is started."""
+
+import errno
+import socket
+
+from service.errors import TaskbellError
+
+
+class CannotListen(TaskbellError):
+    """No server can listen at this address; says why, and how to choose another."""
+
+
+def demand_free(host: str, port: int, setting: str) -> None:
+    """Raise CannotListen unless `host` and `port` are free; `setting` is what chooses the port."""
+    try:
+        family, kind, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(place)
+            listener.listen()
+    except OSError as error:
+        raise CannotListen(_sentence(error, f"{host}:{port}", f"{setting}{port + 1}")) from error
+
+
+def _sentence(error: OSError, place: str, other: str) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return (
+            f"Something already listens at {place}, perhaps another Taskbell:"
+            f" stop it, or choose another port, such as {other}."
+        )
+    return f"Nothing can listen at {place}: {error.strerror}."

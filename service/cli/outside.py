@@ -1,0 +1,119 @@
+"""What the doctor asks on the outside: the accounts' systems and the channels. Nothing is sent."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from functools import partial
+
+import httpx
+
+from service.channels import ChannelOptions, kinds
+from service.cli.finding import Finding, fine, note, wrong
+from service.clock import Clock
+from service.config import Config
+from service.errors import (
+    SendError,
+    SourceError,
+    SourceRefused,
+    SourceThrottled,
+    SourceUnreachable,
+)
+from service.http import open_client
+from service.reach import Reach, reach
+from service.sources import Account, systems
+
+_PATIENCE = 20.0  # seconds
+_TOLERABLE_SKEW = timedelta(minutes=1)
+
+
+async def examine(config: Config, clock: Clock) -> list[Finding]:
+    """Every account and channel, all at once, in the order of the configuration."""
+    async with open_client(config.allow) as client:
+        accounts = [_account(one, client, clock) for one in config.accounts.values()]
+        way = partial(reach, config.allow)
+        channels = [_channel(one, client, clock, way) for one in config.channels.values()]
+        found = await asyncio.gather(*accounts, *channels)
+    return [finding for some in found for finding in some]
+
+
+async def _account(account: Account, client: httpx.AsyncClient, clock: Clock) -> list[Finding]:
+    subject = f"account {account.name}"
+    source = systems()[account.system].connect(account, client, clock)
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            await source.probe()
+    except SourceError as error:
+        return [_trouble(subject, account, error), *_door(subject, account)]
+    except TimeoutError:
+        slow = wrong(subject, f"no answer in {_PATIENCE:g} s", "ask whoever runs the system")
+        return [slow, *_door(subject, account)]
+    answers = fine(subject, f"{account.system} answers and takes the token")
+    return [answers, *await _skew(subject, account, client, clock), *_door(subject, account)]
+
+
+def _trouble(subject: str, account: Account, error: SourceError) -> Finding:
+    said = str(error).removeprefix(f"{account.name}: ")
+    if isinstance(error, SourceThrottled):
+        return note(subject, said, "this passes; Taskbell keeps to the pause by itself")
+    if isinstance(error, SourceRefused):
+        advice = "make a new token over there, and put it where the configuration reads it"
+    elif isinstance(error, SourceUnreachable):
+        advice = f"look whether base_url ({account.base_url}) is right and this machine is online"
+    else:
+        advice = f"look whether base_url ({account.base_url}) is right, or try again later"
+    return wrong(subject, said, advice)
+
+
+def _door(subject: str, account: Account) -> list[Finding]:
+    if account.webhook is not None and account.webhook.verify != "none":
+        return [fine(subject, f"webhooks are verified ({account.webhook.verify})")]
+    return [
+        note(
+            subject,
+            f"webhooks are not verified: whoever knows /hooks/{account.name} can send some",
+            "give the account webhook: { verify: …, secret: … }, if its system sends any",
+        )
+    ]
+
+
+async def _skew(
+    subject: str, account: Account, client: httpx.AsyncClient, clock: Clock
+) -> list[Finding]:
+    """Compare this machine's clock with the system's; silent where they agree."""
+    theirs = await _time_at(client, account.base_url)
+    skew = timedelta(0) if theirs is None else clock.now() - theirs
+    if abs(skew) <= _TOLERABLE_SKEW:
+        return []
+    direction = "ahead of" if skew > timedelta(0) else "behind"
+    minutes = f"{abs(skew).total_seconds() / 60:.0f} min"
+    return [
+        wrong(
+            subject,
+            f"this machine's clock is {minutes} {direction} the clock of {account.base_url}",
+            "have this machine's clock set by itself (NTP): due times depend on it",
+        )
+    ]
+
+
+async def _time_at(client: httpx.AsyncClient, url: str) -> datetime | None:
+    """The time of day that a server puts on its answers; None if it does not."""
+    try:
+        moment = parsedate_to_datetime((await client.head(url)).headers["date"])
+    except (httpx.RequestError, KeyError, ValueError):
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+async def _channel(
+    options: ChannelOptions, client: httpx.AsyncClient, clock: Clock, way: Reach
+) -> list[Finding]:
+    subject = f"channel {options.name}"
+    channel = kinds()[options.kind](options, client, clock)
+    try:
+        await channel.probe(way)
+    except SendError as error:
+        advice = f"correct channels.{options.name} in the configuration, or ask who runs it"
+        return [wrong(subject, str(error), advice)]
+    finally:
+        await channel.close()
+    return [fine(subject, f"{options.kind} can be reached; nothing was sent")]

@@ -1,0 +1,82 @@
+"""What the demo tells its terminal: where it is, and each delivery as soon as it is settled."""
+
+import asyncio
+import shlex
+from contextlib import suppress
+
+import asyncpg
+import orjson
+import typer
+from rich.markup import escape
+
+from service import store
+from service.cli.console import out
+from service.clock import SystemClock
+from service.model import JSON_OPTIONS
+from service.settings import Settings
+from service.store import DATABASE_GONE, Pool
+
+_BETWEEN_LOOKS = 0.5  # seconds
+_BECAUSE = {
+    "webhook": "a webhook told us",
+    "poll": "found by polling",
+    "fetch": "found by asking",
+    "clock": "the clock brought it",
+    "write": "we did it ourselves",
+    "signal": "somebody signalled",
+}
+
+
+def announce(settings: Settings, sandbox: str, *, as_json: bool) -> None:
+    """Say where the demo, its inbox and its data are."""
+    url, inbox = f"http://{settings.host}:{settings.port}/", f"{sandbox}/inbox"
+    data = settings.taskbell_data.resolve()
+    if as_json:
+        _print_line({"url": url, "inbox": inbox, "data": str(data)})
+        return
+    told = {
+        "The demo is at": f"{url}  (Ctrl-C stops it)",
+        "Sent to anybody": inbox,
+        "Ask its database": f"TASKBELL_DATA={shlex.quote(str(data))} taskbell outbox list",
+    }
+    for what, where in told.items():
+        out.print(f"{what:<17} {where}", markup=False, soft_wrap=True)
+    out.print()
+
+
+async def follow(database: str, *, as_json: bool) -> None:
+    """Print every delivery that is settled from now on: sent or not, where, and how it came."""
+    since = SystemClock().now()
+    async with await store.connect(database, size=1) as pool:
+        while True:
+            # A database that is being restarted is asked again.
+            with suppress(*DATABASE_GONE):
+                for row in await _settled(pool, since):
+                    since = row["settled_at"]
+                    _print_line(dict(row)) if as_json else _print(row)
+            await asyncio.sleep(_BETWEEN_LOOKS)
+
+
+async def _settled(pool: Pool, since: object) -> list[asyncpg.Record]:
+    return await pool.fetch(
+        """
+        SELECT deliveries.id, settled_at, channel, target, text, state, reason, rule, events.cause
+        FROM deliveries JOIN events ON events.id = event
+        WHERE settled_at > $1 ORDER BY settled_at, deliveries.id
+        """,
+        since,
+    )
+
+
+def _print(row: asyncpg.Record) -> None:
+    where = f"{row['channel']}:{row['target']}" if row["target"] else row["channel"]
+    text = row["text"] or row["rule"]
+    how = _BECAUSE[row["cause"]] if row["state"] == "sent" else f"{row['state']}: {row['reason']}"
+    out.print(
+        f"[dim]{row['settled_at'].astimezone():%H:%M:%S}[/dim] 🔔 [bold]{escape(where)}[/bold]"
+        f"  {escape(text)}  [dim]({escape(how)})[/dim]"
+    )
+
+
+def _print_line(value: object) -> None:
+    typer.echo(orjson.dumps(value, option=JSON_OPTIONS, default=str))
