@@ -25,6 +25,9 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+soak: setup
+	$(BIN)/python -m pytest --soak -o timeout=1800 tests/unit tests/integration tests/e2e
+
 bench: setup
 	$(BIN)/python -m tests.bench
 

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
+from hypothesis import settings
 
 from service import store
 from service.clock import VirtualClock
@@ -21,6 +22,22 @@ from service.embedded import EmbeddedPostgres, EmbeddedValkey
 # Everything a test writes is thrown away, so it need not reach the disk; crash tests and the
 # benchmark start servers of their own, with fsync.
 _FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--soak", action="store_true", help="the long run: more load, more examples")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    settings.register_profile("soak", max_examples=2000, deadline=None)
+    settings.register_profile("test", deadline=None)
+    settings.load_profile("soak" if config.getoption("--soak") else "test")
+
+
+@pytest.fixture
+def soaking(request: pytest.FixtureRequest) -> bool:
+    """Whether this is the long run."""
+    return bool(request.config.getoption("--soak"))
 
 
 @pytest.fixture

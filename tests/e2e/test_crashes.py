@@ -30,7 +30,7 @@ from service.supervisor import Supervisor, environment, procfile, read_procfile
 from tests.receivers import HttpReceiver
 from tests.running import free_port
 
-EVENTS = 1000
+EVENTS, SOAKED_EVENTS = 1000, 5000
 SENDERS = 16
 PATIENCE = 75.0  # seconds; a dead worker's leases take 20 of them
 
@@ -114,29 +114,30 @@ Catastrophe = Callable[[Installation], Awaitable[None]]
     "catastrophe", [kill_web, kill_worker, kill_valkey, flush_valkey, restart_postgres]
 )
 async def test_nothing_is_lost_and_nothing_is_doubled(
-    catastrophe: Catastrophe, folder: Path
+    catastrophe: Catastrophe, folder: Path, *, soaking: bool
 ) -> None:
     """In the middle of the load something dies; in the end each task was announced once."""
     async with installation(folder) as running:
+        count = SOAKED_EVENTS if soaking else EVENTS
         await first_sync(running)
-        bodies = [make_visit(running.kickserv) for _ in range(EVENTS)]
-        disaster = asyncio.create_task(halfway(running, catastrophe))
+        bodies = [make_visit(running.kickserv) for _ in range(count)]
+        disaster = asyncio.create_task(halfway(running, count, catastrophe))
         await send_until_acknowledged(running.url, bodies)
         await disaster
-        await everything_settled(running)
+        await everything_settled(running, count)
 
         events = await running.query("SELECT task, kind FROM events")
-        assert Counter(kind for _, kind in events) == {"created": EVENTS}
-        assert len({task for task, _ in events}) == EVENTS
+        assert Counter(kind for _, kind in events) == {"created": count}
+        assert len({task for task, _ in events}) == count
 
         told = Counter(one.task_id for one in running.kickserv.record.notifications)
         assert set(told.values()) == {1}, "a customer was told twice"
         unknown = await running.value("SELECT count(*) FROM deliveries WHERE state = 'unknown'")
         assert isinstance(unknown, int)
-        assert EVENTS - len(told) <= unknown, "a customer's message is lost without a word"
+        assert count - len(told) <= unknown, "a customer's message is lost without a word"
 
         keys = {request.headers["webhook-id"] for request in running.receiver.requests}
-        assert len(keys) == EVENTS
+        assert len(keys) == count
 
 
 def make_visit(kickserv: Kickserv) -> bytes:
@@ -145,10 +146,10 @@ def make_visit(kickserv: Kickserv) -> bytes:
     return orjson.dumps(kickserv.make(scheduled_at=start, ends_at=start + timedelta(hours=1)))
 
 
-async def halfway(running: Installation, catastrophe: Catastrophe) -> None:
+async def halfway(running: Installation, count: int, catastrophe: Catastrophe) -> None:
     """Wait until the work is well under way, then strike."""
     async with asyncio.timeout(PATIENCE):
-        while len(running.kickserv.record.notifications) < EVENTS // 10:
+        while len(running.kickserv.record.notifications) < count // 10:
             await asyncio.sleep(0.01)
     await catastrophe(running)
 
@@ -189,21 +190,21 @@ async def _is_synced(running: Installation) -> bool:
     return bool(await running.query("SELECT FROM accounts WHERE baseline_at IS NOT NULL"))
 
 
-async def everything_settled(running: Installation) -> None:
+async def everything_settled(running: Installation, count: int) -> None:
     """Wait until every receipt is read, every task known and every delivery has come to an end."""
     deadline = asyncio.get_running_loop().time() + PATIENCE
-    while left := await still_open(running):
+    while left := await still_open(running, count):
         assert asyncio.get_running_loop().time() < deadline, f"still open: {left}"
         await asyncio.sleep(0.2)
 
 
-async def still_open(running: Installation) -> dict[str, int]:
+async def still_open(running: Installation, count: int) -> dict[str, int]:
     """What is not done yet, by what it is."""
     rows = await running.query(
         f"""
         SELECT 'receipt' AS what, count(*) FROM receipts WHERE state = 'pending'
         UNION ALL SELECT 'lookup: ' || coalesce(max(error), ''), count(*) FROM lookups
-        UNION ALL SELECT 'task unknown', {EVENTS} - count(*) FROM tasks
+        UNION ALL SELECT 'task unknown', {count} - count(*) FROM tasks
         UNION ALL SELECT state || ': ' || coalesce(reason, ''), count(*) FROM deliveries
             WHERE settled_at IS NULL GROUP BY state, reason
         """
