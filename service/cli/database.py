@@ -1,11 +1,12 @@
 """`taskbell migrate`, and the way in which commands reach the database."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 
 import typer
 import uvloop
 
-from service import embedded, store
+from service import embedded, log, store
 from service.cli.console import AsJson, say
 from service.errors import TaskbellError
 from service.settings import read_settings
@@ -21,7 +22,7 @@ class NoSuchAccount(TaskbellError):
 @app.command()
 def migrate(*, as_json: AsJson = False) -> None:
     """Bring the database's tables up to date; safe while others are running."""
-    with embedded.database(read_settings()) as (url, _):
+    with _database() as url:
         applied = uvloop.run(store.bring_up_to_date(url))
     says = f"applied {', '.join(applied)}" if applied else "the database is up to date"
     say(says, {"applied": applied}, as_json=as_json)
@@ -35,5 +36,14 @@ def with_pool(work: Callable[[Pool], Awaitable[object]]) -> None:
             await store.migrate(pool)
             await work(pool)
 
-    with embedded.database(read_settings()) as (url, _):
+    with _database() as url:
         uvloop.run(run(url))
+
+
+@contextmanager
+def _database() -> Iterator[str]:
+    settings = read_settings()
+    # To standard error: what a command answers is all that its output holds.
+    log.configure(settings)
+    with embedded.database(settings) as (url, _):
+        yield url

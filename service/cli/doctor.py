@@ -6,7 +6,7 @@ from dataclasses import asdict
 import typer
 import uvloop
 
-from service import config, embedded
+from service import config, embedded, log
 from service.cli.console import AsJson, show_json
 from service.cli.finding import Finding, Verdict, fine, note, tell, wrong
 from service.cli.inside import examine_database, examine_doorbell
@@ -38,6 +38,7 @@ def _findings() -> list[Finding]:
         settings = read_settings()
     except SettingsError as error:
         return [wrong("settings", str(error), "correct the environment Taskbell is started with")]
+    log.configure(settings)
     inside = [fine("settings", "they can be read"), *_inside(settings)]
     configuration, found = _configuration(settings)
     outside = uvloop.run(examine(configuration, SystemClock())) if configuration else []

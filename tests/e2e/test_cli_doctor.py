@@ -1,0 +1,184 @@
+"""`taskbell doctor`: what it finds, against real servers; and that it sends nothing."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import timedelta
+from email.utils import format_datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from service.clock import SystemClock
+from service.embedded import EmbeddedValkey
+from service.jobs import QUEUE
+from service.sandbox.app import Sandbox, running
+from service.sandbox.faults import Fault, Kind
+from tests.commands import Result, taskbell
+from tests.receivers import Answer, HttpReceiver, Request
+from tests.running import free_port
+from tests.smtp_receiver import SmtpReceiver
+
+CONFIGURATION = """\
+version: 1
+network: {{ allow: ["127.0.0.0/8"] }}
+accounts:
+  field:
+    system: kickserv
+    base_url: "{sandbox}/kickserv"
+    slug: acme
+    token: sandbox
+    webhook: {{ verify: token, secret: s3cret-of-the-door }}
+channels:
+  slack: {{ kind: slack, token: sandbox, api_url: "{sandbox}/slack/api/" }}
+  email: {{ kind: email, url: "smtp://127.0.0.1:{smtp}", from: "a@b.test" }}
+  accounting: {{ kind: webhook, url: "{receiver}/hooks/secret-key" }}
+"""
+
+
+@dataclass
+class Clinic:
+    """A healthy installation, to be made ill; `environ` is what the doctor is started with."""
+
+    folder: Path
+    sandbox: Sandbox
+    smtp: SmtpReceiver
+    receiver: HttpReceiver
+    environ: dict[str, str]
+
+    async def doctor(self, *words: str) -> Result:
+        return await taskbell(self.folder, "doctor", *words, **self.environ)
+
+    async def wrong(self) -> dict[str, Any]:
+        """What the doctor finds wrong, by its subject; exit code 1 goes with it."""
+        result = await self.doctor("--json")
+        found = {
+            one["subject"]: one for one in result.json["findings"] if one["verdict"] == "wrong"
+        }
+        assert (result.code, result.json["fine"]) == ((1, False) if found else (0, True))
+        assert all(one["advice"] for one in found.values())
+        return found
+
+
+@pytest.fixture
+async def clinic(
+    tmp_path: Path, database_url: str, valkey: EmbeddedValkey
+) -> AsyncIterator[Clinic]:
+    sandbox = Sandbox(SystemClock())
+    async with AsyncExitStack() as stack:
+        url = await stack.enter_async_context(running(sandbox))
+        smtp = await stack.enter_async_context(SmtpReceiver())
+        receiver = await stack.enter_async_context(HttpReceiver())
+        redis = await stack.enter_async_context(Redis.from_url(valkey.url))
+        await redis.set(f"{QUEUE}:health-check", "alive", ex=60)
+        text = CONFIGURATION.format(sandbox=url, smtp=smtp.port, receiver=receiver.url)
+        (tmp_path / "taskbell.yaml").write_text(text)
+        environ = {"DATABASE_URL": database_url, "REDIS_URL": valkey.url}
+        yield Clinic(tmp_path, sandbox, smtp, receiver, environ)
+
+
+async def test_a_healthy_installation_is_fine_and_nobody_is_told_anything(clinic: Clinic) -> None:
+    """Each part has its line; no message, no mail, no request and no write goes out."""
+    result = await clinic.doctor()
+    assert result.code == 0
+    assert "wrong" not in result.out
+    for part in ("database", "redis", "worker", "account field", "channel slack", "channel email"):
+        assert f"ok     {part}" in result.out
+    assert clinic.receiver.connections == 1
+    assert clinic.receiver.requests == []
+    assert clinic.smtp.mails == []
+    assert clinic.sandbox.slack.posted == {}
+    assert clinic.sandbox.kickserv.record.notifications == []
+    assert clinic.sandbox.kickserv.record.writes == []
+
+
+async def test_a_token_that_is_refused(clinic: Clinic) -> None:
+    """Said of the account it belongs to, with the way out."""
+    clinic.sandbox.kickserv.faults.set(Fault(Kind.UNAUTHORIZED))
+    (found,) = (await clinic.wrong()).items()
+    assert found[0] == "account field"
+    assert "refused the account's credentials (401)" in found[1]["says"]
+    assert "make a new token" in found[1]["advice"]
+
+
+async def test_everybody_outside_is_away(clinic: Clinic) -> None:
+    """One line each, in plain words."""
+    nobody = f"http://127.0.0.1:{free_port()}"
+    text = CONFIGURATION.format(sandbox=nobody, smtp=free_port(), receiver=nobody)
+    (clinic.folder / "taskbell.yaml").write_text(text)
+    found = await clinic.wrong()
+    assert set(found) == {"account field", "channel slack", "channel email", "channel accounting"}
+    assert all("nobody answers at 127.0.0.1:" in one["says"] for one in found.values())
+    assert "secret-key" not in str(found)
+
+
+async def test_redis_and_the_database_are_away(clinic: Clinic) -> None:
+    """Both are said at once."""
+    clinic.environ |= {
+        "DATABASE_URL": f"postgresql://127.0.0.1:{free_port()}/none",
+        "REDIS_URL": f"redis://127.0.0.1:{free_port()}",
+    }
+    assert set(await clinic.wrong()) == {"database", "redis"}
+
+
+async def test_no_worker_is_at_work(clinic: Clinic) -> None:
+    """Redis answers, but nobody has said there lately that it is alive."""
+    async with Redis.from_url(clinic.environ["REDIS_URL"]) as redis:
+        await redis.delete(f"{QUEUE}:health-check")
+    found = await clinic.wrong()
+    assert set(found) == {"worker"}
+    assert "taskbell serve" in found["worker"]["advice"]
+
+
+async def test_webhooks_that_anybody_may_send_are_a_note(clinic: Clinic) -> None:
+    """An account without verification works, and its risk is told."""
+    file = clinic.folder / "taskbell.yaml"
+    file.write_text(file.read_text().replace("verify: token, secret: s3cret-of-the-door", ""))
+    result = await clinic.doctor()
+    assert result.code == 0
+    assert "note   account field" in result.out
+    assert "webhooks are not verified" in result.out
+
+
+async def test_a_clock_that_is_wrong(clinic: Clinic) -> None:
+    """The system's answers carry its time: an hour apart is too much."""
+
+    class AnHourBehind(HttpReceiver):
+        def answer(self, request: Request) -> Answer:
+            then = SystemClock().now() - timedelta(hours=1)
+            body: list[Any] | bytes = [] if request.method == "GET" else b""
+            return Answer(body=body, headers={"date": format_datetime(then, usegmt=True)})
+
+    async with AnHourBehind() as system:
+        text = CONFIGURATION.partition("channels:")[0].format(sandbox=system.url)
+        (clinic.folder / "taskbell.yaml").write_text(text)
+        found = await clinic.wrong()
+    assert "60 min ahead of the clock of" in found["account field"]["says"]
+
+
+@pytest.mark.parametrize(
+    ("file", "says"),
+    [(None, "there is no taskbell.yaml"), ("version: 2\n", "taskbell.yaml has faults (1)")],
+)
+async def test_a_configuration_that_cannot_be_used(
+    clinic: Clinic, file: str | None, says: str
+) -> None:
+    """Missing or faulty, it is said; the rest is examined all the same."""
+    path = clinic.folder / "taskbell.yaml"
+    await asyncio.to_thread(path.unlink)
+    if file is not None:
+        path.write_text(file)
+    found = await clinic.wrong()
+    assert set(found) == {"configuration"}
+    assert says in found["configuration"]["says"]
+
+
+async def test_settings_with_faults_end_the_examination(clinic: Clinic) -> None:
+    """Nothing else can be looked at; the fault is named."""
+    clinic.environ["PORT"] = "eighty"
+    found = await clinic.wrong()
+    assert set(found) == {"settings"}
+    assert "PORT" in found["settings"]["says"]

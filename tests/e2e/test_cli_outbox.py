@@ -1,0 +1,175 @@
+"""`taskbell outbox`, `accounts` and `migrate`, against a real database."""
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeAlias
+
+import asyncpg
+import pytest
+from typer.testing import CliRunner
+
+from service.cli.app import app
+from service.model import Cause, Kind, State
+from service.store import Pool, accounts
+from tests import history
+from tests.commands import Result, taskbell
+from tests.running import free_port
+from tests.tasks import task
+
+AT = datetime(2026, 3, 6, 12, 0, tzinfo=UTC)
+Command: TypeAlias = Callable[..., Awaitable[Result]]
+
+
+@pytest.fixture
+def command(tmp_path: Path, database_url: str) -> Command:
+    """`taskbell`, in an empty folder, with this test's database."""
+
+    async def run(*words: str) -> Result:
+        return await taskbell(tmp_path, *words, DATABASE_URL=database_url)
+
+    return run
+
+
+@pytest.fixture
+async def sent(pool: Pool) -> int:
+    return await delivery(pool, State.SENT)
+
+
+async def delivery(pool: Pool, state: State, reason: str | None = None) -> int:
+    """What a rule made of a task that polling found to be done; returns its number."""
+    event = await history.record(pool, task(), Kind.COMPLETED, at=AT, cause=Cause.POLL)
+    number = await history.plan(pool, event, state)
+    await pool.execute("UPDATE deliveries SET reason = $2 WHERE id = $1", number, reason)
+    return number
+
+
+async def test_the_list_tells_what_was_sent_and_why_not(
+    command: Command, pool: Pool, sent: int
+) -> None:
+    """The newest first; in place of the text the reason, where there is one."""
+    held = await delivery(pool, State.HELD, reason="outside office hours")
+    result = await command("outbox", "list")
+    assert result.code == 0
+    _, first, second = result.out.splitlines()
+    assert first.split()[:2] == [str(held), "held"]
+    assert "outside office hours" in first
+    assert second.split()[:2] == [str(sent), "sent"]
+    assert "slack:#office" in second
+
+
+async def test_the_list_shows_webhooks_that_nobody_could_read(command: Command, pool: Pool) -> None:
+    """A receipt that was set aside is not forgotten."""
+    await pool.execute(
+        """
+        INSERT INTO receipts (account, key, body, headers, received_at, state, reason)
+        VALUES ('field', 'k', '', '{}', now(), 'poison', 'there is no task in it')
+        """
+    )
+    result = await command("outbox", "list")
+    assert "set aside: webhook 1 for field: there is no task in it" in result.out
+
+
+async def test_a_script_gets_the_states_it_asks_for(
+    command: Command, pool: Pool, sent: int
+) -> None:
+    """JSON has whole fields and times in UTC; --state may be repeated."""
+    await delivery(pool, State.HELD)
+    result = await command("outbox", "list", "--json", "--state", "sent", "--state", "failed")
+    (only,) = result.json
+    assert (only["id"], only["state"], only["target"]) == (sent, "sent", "#office")
+    assert only["created_at"] == "2026-03-06T12:00:00Z"
+
+
+async def test_show_tells_everything_of_one(command: Command, sent: int) -> None:
+    """What it says, why it exists, how it was learnt."""
+    plain = await command("outbox", "show", str(sent))
+    whole = await command("outbox", "show", str(sent), "--json")
+    assert "learnt by" in plain.out
+    assert (whole.json["because"], whole.json["learnt_by"]) == ("completed", "poll")
+
+
+async def test_a_person_decides(command: Command, pool: Pool) -> None:
+    """Retry, cancel and resolve each do their one thing, and say so."""
+    failed, held, unknown, lost = [
+        await delivery(pool, state)
+        for state in (State.FAILED, State.HELD, State.UNKNOWN, State.UNKNOWN)
+    ]
+    retried = await command("outbox", "retry", str(failed))
+    assert (retried.code, retried.out) == (0, f"delivery {failed} will be sent again\n")
+    await command("outbox", "cancel", str(held), "--reason", "a mistake")
+    await command("outbox", "resolve", str(unknown), "--arrived")
+    settled = await command("outbox", "resolve", str(lost), "--not-arrived", "--json")
+    assert settled.json == {"id": lost, "state": "failed"}
+    rows = await pool.fetch("SELECT state, reason FROM deliveries ORDER BY id")
+    assert [row["state"] for row in rows] == ["planned", "cancelled", "sent", "failed"]
+    assert rows[1]["reason"] == "a mistake"
+
+
+async def test_what_cannot_be_done_is_said_in_one_sentence(command: Command, sent: int) -> None:
+    """Exit code 1, on standard error, without a traceback."""
+    for words in (("show", "99"), ("retry", str(sent)), ("cancel", str(sent))):
+        result = await command("outbox", *words)
+        assert (result.code, result.out) == (1, "")
+        assert result.err.startswith(("there is no delivery 99", f"delivery {sent} is sent; only"))
+        assert result.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("outbox", "show", "seven"),
+        ("outbox", "list", "--state", "lost"),
+        ("outbox", "list", "--limit", "0"),
+        ("outbox", "resolve", "1"),
+        ("accounts", "sync"),
+    ],
+)
+def test_wrong_use_is_exit_code_2(words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The database is not even asked."""
+    monkeypatch.setenv("DATABASE_URL", f"postgresql://127.0.0.1:{free_port()}/none")
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 2
+    assert "Usage: " in result.stderr
+
+
+async def test_accounts_are_listed_and_read_on_demand(command: Command, pool: Pool) -> None:
+    """A failing account shows its reason; sync makes its poll due."""
+    await accounts.register(pool, {"field": "kickserv"}, AT)
+    later = datetime(2099, 1, 1, tzinfo=UTC)
+    await accounts.fail_poll(pool, "field", now=AT, next_poll_at=later, error="nobody answers")
+    listed = await command("accounts", "list")
+    assert "failing" in listed.out
+    assert "nobody answers" in listed.out
+    assert (await command("accounts", "list", "--json")).json[0]["name"] == "field"
+    synced = await command("accounts", "sync", "field")
+    assert synced.out == "field will be read as a whole at once\n"
+    assert await pool.fetchval("SELECT next_poll_at < now() FROM accounts")
+    missing = await command("accounts", "sync", "filed")
+    assert missing.code == 1
+    assert "there is no account filed" in missing.err
+
+
+async def test_migrate_makes_the_tables_once(database_url: str, command: Command) -> None:
+    """An empty database gets everything, a migrated one nothing."""
+    connection = await asyncpg.connect(database_url)
+    await connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    await connection.close()
+    first, second = await command("migrate", "--json"), await command("migrate")
+    assert first.json["applied"][0] == "0001_initial.sql"
+    assert second.out == "the database is up to date\n"
+
+
+@pytest.mark.parametrize("words", [("accounts", "list"), ("outbox", "list"), ("migrate",)])
+async def test_a_database_that_is_away_is_one_clear_sentence(
+    tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    """Which one, why, what to do; never the password."""
+    port = free_port()
+    url = f"postgresql://bell:s3cret@127.0.0.1:{port}/tasks"
+    result = await taskbell(tmp_path, *words, DATABASE_URL=url)
+    assert result.code == 1
+    assert result.err == (
+        f"PostgreSQL at 127.0.0.1:{port} cannot be used: nobody answers."
+        " Look whether it runs there and whether DATABASE_URL is right.\n"
+    )

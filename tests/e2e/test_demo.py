@@ -1,0 +1,126 @@
+"""The first thing that anybody sees: `serve` in an empty folder is the demo, and it rings."""
+
+import asyncio
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from tests.commands import clean_environment, taskbell
+from tests.running import free_port
+
+FIRST_IMPRESSION = 30.0  # seconds, as promised
+TIME_TO_END = 20.0
+CAUSES = {"webhook", "poll", "clock"}
+TOLD = ("(a webhook told us)", "(found by polling)", "(the clock brought it)")
+
+
+@pytest.mark.timeout(150)
+async def test_within_thirty_seconds_a_person_sees_what_it_is_for(folder: Path) -> None:
+    """Deliveries by webhook, poll and clock; then Ctrl-C ends everything, and it starts again."""
+    url = f"http://127.0.0.1:{(port := free_port())}"
+    with serving(folder, port) as process:
+        async with asyncio.timeout(FIRST_IMPRESSION), httpx.AsyncClient() as client:
+            while await causes_of_what_was_sent(client, url) < CAUSES:
+                await asyncio.sleep(0.2)
+            while "on_the_way" not in await inbox(client, folder):
+                await asyncio.sleep(0.2)
+            page = (await client.get(url)).text
+            while not all(words in said(folder) for words in TOLD):
+                await asyncio.sleep(0.2)
+        for words in ("by a webhook", "found by polling", "by the clock", "on the way"):
+            assert words in page
+        await another_terminal_sees_it(folder)
+        names = " ".join(at_work(folder))
+        assert all(name in names for name in ("postgres", "valkey", "workers", "service web"))
+        press_ctrl_c(process)
+        assert await asyncio.to_thread(process.wait, TIME_TO_END) == 0
+    assert at_work(folder) == []
+
+    with serving(folder, port) as process:
+        async with asyncio.timeout(FIRST_IMPRESSION), httpx.AsyncClient() as client:
+            while not await causes_of_what_was_sent(client, url):
+                await asyncio.sleep(0.2)
+        press_ctrl_c(process)
+        assert await asyncio.to_thread(process.wait, TIME_TO_END) == 0
+    assert at_work(folder) == []
+
+
+async def another_terminal_sees_it(folder: Path) -> None:
+    """What the demo says how to ask its database with works, and changes nothing for it."""
+    data = re.search(r"TASKBELL_DATA=(\S+) taskbell outbox list", said(folder))
+    assert data is not None
+    accounts = await taskbell(folder, "accounts", "list", "--json", TASKBELL_DATA=data[1])
+    assert {one["name"]: one["state"] for one in accounts.json} == {"london": "ok", "field": "ok"}
+
+
+async def causes_of_what_was_sent(client: httpx.AsyncClient, url: str) -> set[str]:
+    """How the events behind all deliveries that were sent came to be known."""
+    try:
+        sent = await listed(client, f"{url}/api/v1/deliveries?state=sent&limit=100")
+        events = await listed(client, f"{url}/api/v1/events?limit=100")
+    except httpx.TransportError:
+        return set()
+    causes = {event["id"]: event["cause"] for event in events}
+    return {causes[one["event"]] for one in sent if one["event"] in causes}
+
+
+async def listed(client: httpx.AsyncClient, url: str) -> list[dict[str, Any]]:
+    response = await client.get(url)
+    data: list[dict[str, Any]] = response.json()["data"] if response.is_success else []
+    return data
+
+
+async def inbox(client: httpx.AsyncClient, folder: Path) -> set[str]:
+    """To whom anything was sent, as the inbox that the demo names has it."""
+    address = re.search(r"http://\S+/inbox", said(folder))
+    assert address is not None
+    return {one["to"] for one in (await client.get(address[0])).json()["messages"]}
+
+
+@contextmanager
+def serving(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
+    """`python -m service serve`, as a terminal starts it: a process group of its own."""
+    with (folder / "said").open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "service", "serve"],
+            cwd=folder,
+            env=clean_environment(PORT=str(port)),
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.wait(TIME_TO_END)
+
+
+def said(folder: Path) -> str:
+    """What the terminal shows, without its line ends."""
+    return " ".join((folder / "said").read_text().split())
+
+
+def press_ctrl_c(process: subprocess.Popen[bytes]) -> None:
+    """A terminal sends SIGINT to everything in the foreground."""
+    os.killpg(process.pid, signal.SIGINT)
+
+
+def at_work(folder: Path) -> list[str]:
+    """The command line of every process that has to do with this folder."""
+    return [
+        " ".join(process.info["cmdline"] or ())
+        for process in psutil.process_iter(["cmdline", "cwd"])
+        if str(folder) in f"{process.info['cmdline']} {process.info['cwd']}"
+    ]
