@@ -7,11 +7,10 @@ test's. Each verb does its work until nothing is left of it.
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self
-from zoneinfo import ZoneInfo
 
 import asyncpg
 import httpx
@@ -19,7 +18,6 @@ import orjson
 
 from service.clock import VirtualClock
 from service.config import Config, load
-from service.deciding import Decider
 from service.engine import Engine
 from service.http import open_client
 from service.outbox import sending
@@ -27,18 +25,17 @@ from service.sandbox.app import Sandbox
 from service.sandbox.app import running as serving
 from service.sandbox.plannr import ACCOUNT_UUID
 from service.sandbox.system import Raw
-from service.sources import Source, systems
+from service.sources import Source
 from service.store import Pool, accounts
 from service.store.receipts import Receipt, ReceiptKeeper, body_key
 from tests.receivers import LOOPBACK, HttpReceiver
 from tests.slack_receiver import SlackReceiver
+from workers import assembly
 from workers.clock import ClockRound
 from workers.deliver import Lane
 from workers.ingest import Ingest
 from workers.lookup import Lookups
 from workers.poll import LEASE, Poll
-from workers.reconcile import reconcile
-from workers.settings import _account_lane, _introduce, _open_channels
 
 TOKENS = {
     "SYSTEM_TOKEN": "sandbox",
@@ -95,27 +92,23 @@ class Corridor:
 
     async def restart(self, rules: str, without: str = "") -> Self:
         """End the worker and begin anew with these rules, or without one of the accounts."""
-        self.config = configured(self.folder, rules, self.head)
-        chosen = {name: one for name, one in self.config.accounts.items() if name != without}
-        zones = {name: one.timezone or ZoneInfo("UTC") for name, one in chosen.items()}
-        decider = Decider(self.config.rules, zones)
-        await _introduce(self.pool, self.config, self.clock)
-        await reconcile(self.pool, decider, zones, self.clock)
-        engine = Engine(decider, zones, self.clock)
-        self.sources = {
-            name: systems()[one.system].connect(one, self.client, self.clock)
-            for name, one in chosen.items()
-        }
-        self.worker = self._worker(engine)
-        return self
-
-    def _worker(self, engine: Engine) -> Worker:
-        pool, clock, sources = self.pool, self.clock, self.sources
-        channels = _open_channels(self.config, self.client, clock)
+        config = configured(self.folder, rules, self.head)
+        left = {name: one for name, one in config.accounts.items() if name != without}
+        self.config = replace(config, accounts=left)
+        pool, clock = self.pool, self.clock
+        self.sources = assembly._sources(self.config, self.client, clock)
+        channels = assembly._channels(self.config, self.client, clock)
         lanes = [
             *(Lane(name, {name: channel}, pool, clock) for name, channel in channels.items()),
-            *(_account_lane(name, source, pool, clock) for name, source in sources.items()),
+            *(assembly._account_lane(name, one, pool, clock) for name, one in self.sources.items()),
         ]
+        engine = await assembly._engine(pool, self.config, clock)
+        await sending.abandon(pool, [lane.name for lane in lanes], clock.now())
+        self.worker = self._worker(engine, lanes)
+        return self
+
+    def _worker(self, engine: Engine, lanes: Sequence[Lane]) -> Worker:
+        pool, clock, sources = self.pool, self.clock, self.sources
         return Worker(
             ingest=Ingest(pool, engine, sources, clock),
             clock_round=ClockRound(pool, engine),
@@ -239,7 +232,7 @@ class Corridor:
 async def eventually(holds: Callable[[], Awaitable[bool]]) -> None:
     """Wait until it holds, where loops are at work; no longer than ten seconds."""
     async with asyncio.timeout(10):
-        while not await holds():  # noqa: ASYNC110 (the loops know nothing of the test)
+        while not await holds():
             await asyncio.sleep(0.01)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+from structlog.testing import capture_logs
 
 from service.clock import VirtualClock
 from service.embedded import EmbeddedValkey
@@ -120,6 +121,7 @@ async def test_law_3_the_sweep_finds_what_nobody_rang_for(
         await taskbell.begin()
         settings = read_settings({"DATABASE_URL": database_url})
         async with open_shift(settings, taskbell.config, clock) as shift:
+            await asyncio.sleep(0.2)  # each loop has looked once, and found nothing
             await taskbell.receive(taskbell.visit())
             await shift.sweep()
             await eventually(taskbell.is_everything_sent)
@@ -149,7 +151,9 @@ async def test_poison_is_set_aside_with_a_reason(
             await taskbell.receive(taskbell.visit())
             await taskbell.receive(body)
         await taskbell.receive(taskbell.visit())
-        await taskbell.ingest()
+        with capture_logs() as logs:
+            await taskbell.ingest()
+        assert {"ingest.singly"}.isdisjoint(line["event"] for line in logs)
         assert await taskbell.events() == ["created by webhook"] * (len(POISON) + 1)
         rows = await pool.fetch("SELECT state, reason FROM receipts WHERE state <> 'done'")
         assert [row["state"] for row in rows] == ["poison"] * len(POISON)

@@ -1,0 +1,399 @@
+"""Laws 4 to 7: one transition is one event, nothing moves back, and absence proves little."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from service.clock import VirtualClock
+from service.sandbox.faults import Fault, Kind
+from service.sandbox.system import Raw
+from service.sources import Page
+from service.store import Pool
+from tests.corridor import Corridor, copy, corridor, kinds
+
+RULES = """
+- { id: made, when: task.created, then: [{ notify: accounting }] }
+- { id: done, when: task.completed, then: [{ notify: accounting }] }
+- { id: gone, when: task.deleted, then: [{ notify: accounting }] }
+- { id: late, when: task.overdue, then: [{ notify: accounting }] }
+"""
+
+
+@pytest.fixture
+async def taskbell(pool: Pool, clock: VirtualClock, folder: Path) -> AsyncIterator[Corridor]:
+    """A Taskbell after its first sync."""
+    async with corridor(folder, pool, clock, RULES) as running:
+        await running.begin()
+        yield running
+
+
+class Office:
+    """One task that people change, while looks at it travel by every road at their own pace."""
+
+    def __init__(self, taskbell: Corridor, account: str) -> None:
+        self.taskbell = taskbell
+        self.account = account
+        self.system = taskbell.sandbox.systems["plannr" if account == "london" else "kickserv"]
+        self.task: Raw = taskbell.visit() if account != "london" else self.system.make()
+        self.id = str(self.task.get("uuid") or self.task["id"])
+        self.sent: list[Raw] = []
+        self.pages: list[Page] = []
+        self.changes = 0
+        self._post()
+
+    def _post(self) -> None:
+        """The system posts a webhook, which may arrive now, later, never, or twice."""
+        if self.account == "undated":
+            del self.task["updated_at"]
+        self.sent.append(copy(self.task))
+
+    async def do(self, action: str) -> None:
+        self.taskbell.clock.advance(timedelta(milliseconds=1))
+        name, _, number = action.partition(" ")
+        await getattr(self, name)(*([int(number)] if number else []))
+
+    async def change(self, which: int) -> None:
+        self.changes += 1
+        if which == 0:
+            self.system.change(self.id, name=f"name {self.changes}")
+        elif which == 1:
+            self.system.finish(self.id)
+        elif self.account == "london":
+            self.system.reopen(self.id)  # type: ignore[attr-defined]
+        else:
+            self.system.change(self.id, completed_on=None)
+        self._post()
+
+    async def arrives(self, back: int) -> None:
+        body = self.sent[max(0, len(self.sent) - 1 - back)]
+        await self.taskbell.webhook({"event": "task.updated", "data": body}, self.road)
+
+    async def hint(self) -> None:
+        await self.taskbell.webhook({"id": self.id}, self.road)
+
+    async def look_up(self) -> None:
+        await self.taskbell.look_up(self.road)
+
+    async def poll(self) -> None:
+        await self.taskbell.poll(self.road)
+
+    async def scan(self) -> None:
+        await self.taskbell.poll(self.road, full=True)
+
+    async def ask_page(self) -> None:
+        self.pages += [page async for page in self.taskbell.sources[self.road].scan()]
+
+    async def page_arrives(self) -> None:
+        if self.pages:
+            await self.taskbell.worker.polls[self.road]._take(self.pages.pop())
+
+    async def a_second_passes(self) -> None:
+        self.taskbell.clock.advance(timedelta(seconds=1))
+
+    @property
+    def road(self) -> str:
+        return "field" if self.account == "undated" else self.account
+
+
+ACTIONS = [
+    *(f"change {which}" for which in (0, 1, 2)),
+    *(f"arrives {back}" for back in (0, 0, 1, 2)),
+    *("hint", "look_up", "poll", "scan", "ask_page", "page_arrives"),
+    *(["a_second_passes"] * 4),
+]
+
+
+@pytest.mark.parametrize("account", ["london", "field", "undated"])
+@settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(actions=st.lists(st.sampled_from(ACTIONS), max_size=14))
+async def test_laws_4_and_5_any_order_of_roads_tells_one_story(
+    account: str, actions: list[str], taskbell: Corridor
+) -> None:
+    """However looks are doubled, late and shuffled: each transition once, and never back.
+
+    `undated` is a system that does not say when a task was changed.
+    """
+    office = Office(taskbell, account)
+    for action in [*actions, "a_second_passes", "arrives 1", "arrives 0", "poll", "look_up"]:
+        await office.do(action)
+
+    known = await taskbell.snapshot(office.id)
+    assert known is not None
+    source = taskbell.sources[office.road]
+    assert known == orjson.loads(source.parse(source.trim(office.task)).to_json())
+    story = await told(taskbell, office.id)
+    assert [kind for kind, _, _ in story][:1] == ["created"]
+    assert [kind for kind, _, _ in story].count("created") == 1
+    for _, before, after in story[1:]:
+        assert (after["updated_at"] or "") >= (before["updated_at"] or "")
+    turns = [kind for kind, _, _ in story if kind in {"completed", "reopened"}]
+    assert turns == (["completed", "reopened"] * len(turns))[: len(turns)]
+    assert len({(kind, str(after)) for kind, _, after in story}) == len(story)
+
+
+async def told(taskbell: Corridor, task_id: str) -> list[tuple[str, Any, Any]]:
+    rows = await taskbell.pool.fetch(
+        "SELECT kind, before, after FROM events WHERE task = $1 ORDER BY id", task_id
+    )
+    return [
+        (row["kind"], orjson.loads(row["before"] or "null"), orjson.loads(row["after"] or "null"))
+        for row in rows
+    ]
+
+
+async def test_law_4_six_roads_are_one_event(taskbell: Corridor) -> None:
+    """Webhook, the same again, a hint, a poll, a scan and a look by id: completed once."""
+    visit = taskbell.visit()
+    await taskbell.webhook(visit)
+    taskbell.clock.advance(timedelta(seconds=1))
+    done = copy(taskbell.sandbox.kickserv.finish(str(visit["id"])))
+    await taskbell.webhook(done)
+    await taskbell.webhook(done)
+    await taskbell.webhook({"event": "task.completed", "task": done})
+    await taskbell.webhook({"id": visit["id"]})
+    await taskbell.look_up()
+    await taskbell.poll()
+    await taskbell.poll(full=True)
+    assert await taskbell.events(visit["id"]) == ["created by webhook", "completed by webhook"]
+    assert len(await taskbell.deliveries("done")) == 1
+
+
+async def test_law_5_an_older_version_is_stale_however_late_it_comes(
+    taskbell: Corridor,
+) -> None:
+    """A webhook that was long on its way says what was, not what is."""
+    visit = taskbell.sandbox.plannr.make()
+    late = copy(visit)
+    await taskbell.poll("london")
+    taskbell.clock.advance(timedelta(seconds=1))
+    await taskbell.webhook(taskbell.sandbox.plannr.finish(visit["uuid"]), "london")
+    taskbell.clock.advance(timedelta(seconds=1))
+    await taskbell.webhook({"event": "task.created", "data": late}, "london")
+    await taskbell.look_up("london")
+    assert kinds(await taskbell.events(visit["uuid"])) == ["created", "completed"]
+
+
+async def test_law_5_a_page_that_was_asked_for_before_the_webhook_is_stale(
+    taskbell: Corridor,
+) -> None:
+    """The slow page shows the visit as it was; what the webhook said since stands."""
+    visit = taskbell.visit()
+    await taskbell.poll()
+    pages = [page async for page in taskbell.sources["field"].scan()]
+    taskbell.clock.advance(timedelta(seconds=5))
+    done = taskbell.sandbox.kickserv.finish(str(visit["id"]))
+    await taskbell.webhook(done)
+    for page in pages:
+        await taskbell.worker.polls["field"]._take(page)
+    known = await taskbell.snapshot(visit["id"])
+    assert known is not None
+    assert known["done"]
+    assert kinds(await taskbell.events(visit["id"])) == ["created", "completed"]
+
+
+async def test_law_5_what_came_in_before_a_deletion_does_not_raise_the_dead(
+    taskbell: Corridor,
+) -> None:
+    """A change made just before the deletion is read after it: the task stays deleted."""
+    visit = taskbell.visit()
+    await taskbell.poll()
+    taskbell.clock.advance(timedelta(seconds=1))
+    late = copy(taskbell.sandbox.kickserv.change(str(visit["id"]), name="one more word"))
+    await taskbell.receive(late)
+    taskbell.clock.advance(timedelta(seconds=1))
+    taskbell.sandbox.kickserv.delete(str(visit["id"]))
+    await taskbell.poll(full=True)
+    await taskbell.look_up()
+    await taskbell.ingest()
+    taskbell.clock.advance(timedelta(seconds=1))
+    await taskbell.webhook({"event": "task.updated", "data": late})
+    await taskbell.look_up()
+    assert kinds(await taskbell.events(visit["id"])) == ["created", "deleted"]
+
+
+async def test_law_5_what_waited_through_a_scan_that_does_not_cover_it_is_not_lost(
+    taskbell: Corridor,
+) -> None:
+    """A far-off visit is on no list: its webhook counts, although a scan was made since."""
+    visit = taskbell.visit(scheduled_at=taskbell.clock.now() + timedelta(days=200))
+    del visit["updated_at"]
+    await taskbell.webhook(visit)
+    taskbell.clock.advance(timedelta(seconds=1))
+    taskbell.sandbox.kickserv.finish(str(visit["id"]))
+    del visit["updated_at"]
+    await taskbell.receive(visit)
+    taskbell.clock.advance(timedelta(seconds=1))
+    await taskbell.poll(full=True)
+    await taskbell.ingest()
+    await taskbell.look_up()
+    assert kinds(await taskbell.events(visit["id"])) == ["created", "completed"]
+
+
+FAULTS = [
+    Fault(Kind.FAILED, method="GET"),
+    Fault(Kind.UNAUTHORIZED, method="GET"),
+    Fault(Kind.PAGE, method="GET"),
+    Fault(Kind.TRUNCATED, method="GET"),
+    Fault(Kind.RESET_AFTER, method="GET"),
+    Fault(Kind.THROTTLED, method="GET"),
+    Fault(Kind.NOT_FOUND, method="GET"),
+    Fault(Kind.EMPTY, method="GET"),
+]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.kind)
+async def test_law_6_a_scan_that_went_wrong_deletes_nothing(
+    fault: Fault, taskbell: Corridor
+) -> None:
+    """Half the list, no list, somebody else's page: the visits stay, and go on being watched."""
+    visits = [taskbell.visit() for _ in range(30)]
+    await taskbell.poll()
+    await taskbell.tick(minutes=5)
+    taskbell.sandbox.kickserv.faults.set(
+        Fault(fault.kind, times=1, method="GET", path="/tasks.json")
+    )
+    await taskbell.poll(full=True)
+    await taskbell.look_up()
+    assert "deleted" not in kinds(await taskbell.events())
+    for visit in visits:
+        assert await taskbell.snapshot(visit["id"])
+
+
+async def test_law_6_a_shrunken_list_is_not_believed(taskbell: Corridor) -> None:
+    """Of 50 visits 20 are missing at once: none is even asked for, and the account says why."""
+    visits = [taskbell.visit() for _ in range(50)]
+    await taskbell.poll()
+    await taskbell.tick(minutes=5)
+    for visit in visits[:20]:
+        taskbell.sandbox.kickserv.delete(str(visit["id"]))
+    await taskbell.poll(full=True)
+    await taskbell.look_up()
+    assert "deleted" not in kinds(await taskbell.events())
+    error = await taskbell.pool.fetchval("SELECT error FROM accounts WHERE name = 'field'")
+    assert "20 that were there before are not on it" in error
+
+
+async def test_law_6_a_deletion_is_confirmed_by_id(taskbell: Corridor) -> None:
+    """Missing from a whole list is a suspicion; only the system's answer about it is a deletion."""
+    visits = [taskbell.visit() for _ in range(12)]
+    gone = str(visits[0]["id"])
+    await taskbell.poll()
+    await taskbell.tick(minutes=5)
+    taskbell.sandbox.kickserv.delete(gone)
+    await taskbell.poll(full=True)
+    assert await taskbell.snapshot(gone)
+
+    taskbell.sandbox.kickserv.faults.set(Fault(Kind.FAILED, method="GET"))
+    await taskbell.look_up()
+    assert await taskbell.snapshot(gone)
+
+    await taskbell.tick(minutes=1)
+    await taskbell.look_up()
+    assert await taskbell.events(gone) == ["created by poll", "deleted by fetch"]
+    await taskbell.poll(full=True)
+    await taskbell.webhook({"event": "task.deleted", "data": {"id": gone}})
+    await taskbell.look_up()
+    assert await taskbell.events(gone) == ["created by poll", "deleted by fetch"]
+
+
+async def test_law_6_moved_out_of_the_window_is_not_deleted(taskbell: Corridor) -> None:
+    """A visit that is put off for a year is no longer listed: it was rescheduled."""
+    visit = taskbell.visit()
+    await taskbell.poll()
+    await taskbell.tick(minutes=5)
+    far = taskbell.clock.now() + timedelta(days=365)
+    taskbell.sandbox.kickserv.change(str(visit["id"]), scheduled_at=far, ends_at=far)
+    await taskbell.poll(full=True)
+    await taskbell.look_up()
+    await taskbell.tick(hours=2)
+    asked = taskbell.sandbox.kickserv.record.requests
+    asked.clear()
+    await taskbell.poll(full=True)
+    await taskbell.look_up()
+    assert kinds(await taskbell.events(visit["id"])) == ["created", "rescheduled"]
+    assert not [request for request in asked if str(visit["id"]) in request]
+
+
+async def test_law_6_hidden_from_the_list_but_readable_stays(taskbell: Corridor) -> None:
+    """What the list keeps back and the system shows by id is there, scan after scan."""
+    visit = taskbell.visit(scheduled_at=taskbell.clock.now() + timedelta(days=3))
+    await taskbell.poll()
+    hidden = taskbell.sandbox.kickserv
+    shown, hidden.page = hidden.page, lambda *_: []  # type: ignore[method-assign]
+    for _ in range(3):
+        await taskbell.tick(hours=1)
+        await taskbell.poll(full=True)
+        await taskbell.look_up()
+    hidden.page = shown  # type: ignore[method-assign]
+    assert kinds(await taskbell.events(visit["id"])) == ["created"]
+    assert await taskbell.snapshot(visit["id"])
+
+
+async def test_law_7_the_first_sync_is_silent(
+    pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """What was there before Taskbell came is no news: not created, not completed, not overdue."""
+    async with corridor(folder, pool, clock, RULES) as fresh:
+        kickserv, plannr = fresh.sandbox.kickserv, fresh.sandbox.plannr
+        past = clock.now() - timedelta(days=2)
+        fresh.visit(scheduled_at=past, ends_at=past)
+        kickserv.finish(str(fresh.visit()["id"]))
+        plannr.make(due=past)
+        soon = fresh.visit(
+            scheduled_at=clock.now() + timedelta(hours=1), ends_at=clock.now() + timedelta(hours=2)
+        )
+        await fresh.begin()
+        await fresh.tick(minutes=1)
+        assert await fresh.events() == []
+        assert await fresh.deliveries() == []
+
+        await fresh.tick(hours=3)
+        assert await fresh.events() == ["overdue by clock"]
+        assert await fresh.events(soon["id"]) == ["overdue by clock"]
+
+
+async def test_law_7_a_first_sync_that_broke_off_is_silent_too(
+    pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """The second attempt at the baseline is as silent as the first, whatever that one had read."""
+    async with corridor(folder, pool, clock, RULES) as fresh:
+        for _ in range(150):
+            fresh.visit()
+        fresh.sandbox.kickserv.faults.set(Fault(Kind.FAILED, path="/tasks.json"))
+        await fresh.poll()
+        await fresh.begin()
+        assert await fresh.events() == []
+        assert await pool.fetchval("SELECT count(*) FROM tasks") == 150
+
+
+async def test_law_7_a_new_clock_rule_rings_nothing_for_the_past(taskbell: Corridor) -> None:
+    """What the old rules still owe is rung, the new rule's past is not, its future is."""
+    clock = taskbell.clock
+    past, owed = taskbell.visit(), taskbell.visit()
+    future = taskbell.visit(scheduled_at=clock.now() + timedelta(days=9))
+    for visit, hours in ((past, 4.5), (owed, 10), (future, 200)):
+        end = clock.now() + timedelta(hours=hours)
+        taskbell.sandbox.kickserv.change(str(visit["id"]), scheduled_at=end, ends_at=end)
+    await taskbell.poll()
+    await taskbell.tick(hours=5)
+    assert await taskbell.events(past["id"]) == ["created by poll", "overdue by clock"]
+
+    clock.advance(timedelta(hours=6))  # the worker is away while the second becomes overdue
+    await taskbell.restart(
+        RULES + "- { id: later, when: { task.overdue: 1h }, then: [{ notify: accounting }] }\n"
+    )
+    await taskbell.tick()
+    assert await taskbell.events(owed["id"]) == ["created by poll", "overdue by clock"]
+    await taskbell.tick(hours=48)
+    assert await taskbell.deliveries("later") == []
+    await taskbell.tick(days=8)
+    assert [one["task"] for one in await taskbell.deliveries("later")] == [str(future["id"])]
+    assert len(await taskbell.deliveries("late")) == 3
