@@ -73,7 +73,7 @@ class Worker:
     lanes: dict[str, Lane]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Corridor:
     """What an event passes, and both ends of it."""
 
@@ -199,6 +199,9 @@ class Corridor:
     async def is_everything_sent(self) -> bool:
         """Whether there is something in the outbox, and all of it is sent."""
         return set(await self.states()) == {"sent"}
+
+    async def is_accounting_told(self) -> bool:
+        return bool(self.accounting.requests)
 
     async def reasons(self) -> list[str]:
         """Why the rules decided as they did."""

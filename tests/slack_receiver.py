@@ -5,7 +5,7 @@ from functools import partial
 from itertools import count
 from typing import Any
 
-from tests.receivers import Answer, HttpReceiver, Request
+from tests.receivers import Answer, Fault, HttpReceiver, Request
 
 
 class SlackReceiver(HttpReceiver):
@@ -16,6 +16,11 @@ class SlackReceiver(HttpReceiver):
         self.channels = {name: f"C{number}" for number, name in enumerate(names)}
         self.posted: dict[tuple[str, str], dict[str, Any]] = {}
         self._ts = count(1)
+        self._losing = 0
+
+    def lose_answers(self, times: int) -> None:
+        """Post the next messages, and break off before saying so."""
+        self._losing = times
 
     def answer(self, request: Request) -> Answer:
         methods: dict[str, Callable[[Request], dict[str, Any]]] = {
@@ -27,7 +32,9 @@ class SlackReceiver(HttpReceiver):
             "/api/conversations.list": partial(self._page, self._listing),
             "/api/conversations.history": partial(self._page, self._history),
         }
-        return Answer(body={"ok": True, **methods[request.path](request)})
+        answer = {"ok": True, **methods[request.path](request)}
+        self._losing -= 1
+        return Answer(body=answer, fault=Fault.RESET_AFTER if self._losing >= 0 else None)
 
     def take(self, content: dict[str, Any]) -> dict[str, Any]:
         """Post a message as chat.postMessage does, without a request."""

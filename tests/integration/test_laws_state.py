@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -135,8 +136,8 @@ async def test_laws_4_and_5_any_order_of_roads_tells_one_story(
     for _, before, after in story[1:]:
         assert (after["updated_at"] or "") >= (before["updated_at"] or "")
     turns = [kind for kind, _, _ in story if kind in {"completed", "reopened"}]
-    assert turns == (["completed", "reopened"] * len(turns))[: len(turns)]
-    assert len({(kind, str(after)) for kind, _, after in story}) == len(story)
+    assert all(one != other for one, other in pairwise(turns))
+    assert len(story) - 1 <= office.changes, "a change was told twice"
 
 
 async def told(taskbell: Corridor, task_id: str) -> list[tuple[str, Any, Any]]:
