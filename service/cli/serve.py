@@ -11,7 +11,7 @@ from service.cli import demo
 from service.cli.console import AsJson, out, say
 from service.cli.listening import demand_free
 from service.settings import read_settings
-from service.supervisor import Supervisor, environment, procfile, read_procfile
+from service.supervisor import Supervisor, environment, heed_sigterm, procfile, read_procfile
 from service.web import server
 
 app = typer.Typer()
@@ -32,6 +32,7 @@ def serve(*, as_json: AsJson = False) -> None:
     log.configure(settings)
     config.load(settings.taskbell_config, os.environ)
     demand_free(settings.host, settings.port, "PORT=")
+    heed_sigterm()
     with (
         embedded.database(settings) as (database, postgres),
         embedded.redis(settings) as (redis, valkey),

@@ -84,6 +84,14 @@ async def test_a_database_that_is_away_is_one_clear_sentence(tmp_path: Path) -> 
     assert result.err.count("\n") == 1
 
 
+async def test_a_data_folder_that_cannot_be_made_is_one_clear_sentence(tmp_path: Path) -> None:
+    """The embedded servers need a place for their files."""
+    configure(tmp_path, GOOD)
+    result = await taskbell(tmp_path, "serve", PORT=str(free_port()), TASKBELL_DATA="taskbell.yaml")
+    assert result.code == 1
+    assert result.err == "PostgreSQL does not start in taskbell.yaml/postgres: Not a directory\n"
+
+
 async def test_settings_with_faults_are_told_all_at_once(tmp_path: Path) -> None:
     """Exit code 1, a line for each."""
     result = await taskbell(tmp_path, "serve", PORT="eighty", LOG_LEVEL="LOUD")

@@ -61,6 +61,9 @@ async def another_terminal_sees_it(folder: Path) -> None:
     assert data is not None
     accounts = await taskbell(folder, "accounts", "list", "--json", TASKBELL_DATA=data[1])
     assert {one["name"]: one["state"] for one in accounts.json} == {"london": "ok", "field": "ok"}
+    health = await taskbell(folder, "doctor", "--json", TASKBELL_DATA=data[1])
+    well = {one["subject"] for one in health.json["findings"] if one["verdict"] == "fine"}
+    assert well == {"settings", "database", "redis", "worker"}
 
 
 async def causes_of_what_was_sent(client: httpx.AsyncClient, url: str) -> set[str]:
