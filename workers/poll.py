@@ -9,7 +9,7 @@ import structlog
 from service import metrics
 from service.clock import Clock
 from service.engine import Engine
-from service.errors import PayloadError, SourceBroken, SourceError
+from service.errors import PayloadError, SourceError
 from service.model import Cause, Observation
 from service.outbox import Lanes
 from service.sources import Page, Raw, Source, fingerprint
@@ -22,7 +22,7 @@ LEASE = timedelta(minutes=5)
 _OVERLAP = timedelta(minutes=2)  # a change may be committed over there after a later one is shown
 _JITTER = 0.1
 _LONGEST_PAUSE = timedelta(minutes=15)
-# A list that shrank by more than this share, and by more than a handful, is not believed.
+# A list that shrank by more than this share, and by more than a handful, is worth a warning.
 _BELIEVABLE_LOSS = 0.1
 _HANDFUL = 10
 
@@ -119,15 +119,15 @@ class Poll:
         async with self._pool.acquire() as connection, connection.transaction():
             unlisted = await tasks.unlisted(connection, account, listed, started_at)
             missing = [(account, task.id) for task in unlisted if self._source.covers(task)]
-            self._doubt(len(missing), len(listed))
+            self._note_loss(len(missing), len(listed))
             await lookups.ask(connection, missing, Cause.FETCH, self._clock.now())
             await accounts.finish_scan(connection, account, started_at)
 
-    def _doubt(self, missing: int, listed: int) -> None:
+    def _note_loss(self, missing: int, listed: int) -> None:
+        """Say so when a list shrank a lot; what is gone is told by the answers for each task."""
         if missing > max(_HANDFUL, _BELIEVABLE_LOSS * (missing + listed)):
-            raise SourceBroken(
-                f"{self._account.name}: the list has {listed} tasks, and {missing} that were there"
-                " before are not on it; nothing is taken for deleted until the list is whole again"
+            log.warning(
+                "poll.list_shrank", account=self._account.name, listed=listed, missing=missing
             )
 
     async def _fail(self, state: AccountState, error: SourceError | PayloadError) -> None:

@@ -79,7 +79,8 @@ async def claim(
         UPDATE lookups SET next_attempt_at = $2::timestamptz + $3, attempts = attempts + 1
         WHERE (account, task) IN (
             SELECT account, task FROM lookups WHERE account = $1 AND next_attempt_at <= $2
-            ORDER BY next_attempt_at LIMIT $4 FOR UPDATE SKIP LOCKED)
+            -- Absences to confirm may be thousands; they wait behind what has just happened.
+            ORDER BY cause = 'fetch', next_attempt_at LIMIT $4 FOR UPDATE SKIP LOCKED)
         RETURNING account, task, cause, asked_at, attempts
         """,
         account,
