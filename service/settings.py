@@ -95,4 +95,5 @@ def _value(environ: Mapping[str, str], name: str) -> str | None:
 
 def _sentence(location: tuple[int | str, ...], message: str) -> str:
     name = ".".join(str(part) for part in location).upper()
+    message = message.replace("Input should be", "must be").partition(", unable")[0]
     return f"{name}: {message}" if name else message.removeprefix("Value error, ")

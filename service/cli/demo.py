@@ -41,7 +41,9 @@ def demo(*, as_json: AsJson = False) -> None:
     Nothing leaves this machine. It begins anew each time.
     """
     settings = read_settings()
-    settings = settings.model_copy(update={"taskbell_data": settings.taskbell_data / "demo"})
+    level = os.environ.get("LOG_LEVEL", "WARNING")
+    data = settings.taskbell_data / "demo"
+    settings = settings.model_copy(update={"taskbell_data": data, "log_level": level})
     # Before the old data goes: another demo may be at work on it.
     demand_free(settings.host, settings.port, "PORT=")
     shutil.rmtree(settings.taskbell_data, ignore_errors=True)
@@ -74,7 +76,7 @@ async def _run(
             SANDBOX_URL=url,
             SANDBOX_SMTP=f"127.0.0.1:{sandbox.inbox.smtp_port}",
             PLANNR_SIGNING_SECRET=secret,
-            LOG_LEVEL=os.environ.get("LOG_LEVEL", "WARNING"),
+            LOG_LEVEL=settings.log_level,
         )
         announce(settings, url, as_json=as_json)
         await Supervisor(read_procfile(procfile()), environ, own).run()
