@@ -24,6 +24,7 @@ RETRY_AFTER = tuple(
     for seconds in (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
 )
 _JITTER = 0.2
+_NEVER_SENT = frozenset({State.FAILED, State.SKIPPED, State.CANCELLED, State.EXPIRED})
 _PAUSE_WITHOUT_DATABASE = 1.0  # seconds
 
 
@@ -66,6 +67,8 @@ class Lane:
 
     async def _attempt(self, claim: Claim) -> Settlement:
         channel = self._channels[claim.message.channel]
+        if claim.original in _NEVER_SENT:
+            return Settlement(claim, State.CANCELLED, "nothing to rewrite: that was never sent")
         try:
             async with self._width:
                 receipt = await _send(channel, claim)

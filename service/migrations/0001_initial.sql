@@ -130,9 +130,11 @@ CREATE TABLE deliveries (
     next_attempt_at timestamptz,
     expires_at      timestamptz,
     lease_until     timestamptz,
-    settled_at      timestamptz,
-    UNIQUE (rule, once_key, step, target)
+    settled_at      timestamptz
 ) WITH (fillfactor = 80);
+-- Once per key: what was never sent does not count.
+CREATE UNIQUE INDEX deliveries_once ON deliveries (rule, once_key, step, target)
+    WHERE state NOT IN ('skipped', 'cancelled', 'expired');
 CREATE INDEX deliveries_due ON deliveries (lane, next_attempt_at) WHERE state IN ('planned', 'held');
 CREATE INDEX deliveries_leased ON deliveries (lease_until) WHERE state = 'sending';
 CREATE INDEX deliveries_task ON deliveries (account, task) WHERE state IN ('planned', 'held', 'sending');

@@ -43,12 +43,16 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A delivery that this process is to send now; `updates` is the one it rewrites."""
+    """A delivery that this process is to send now.
+
+    `updates` is the one whose message it rewrites, `original` where that one stands.
+    """
 
     id: int
     attempts: int
     at_most_once: bool
     updates: int | None
+    original: State | None
     message: Message
 
 

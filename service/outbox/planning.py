@@ -16,6 +16,8 @@ async def place(
 ) -> set[tuple[str, int, str, str]]:
     """Store the orders; what the same rule already sent for the same reason is left out.
 
+    What was skipped, withdrawn or came too late was not sent, and stands in nobody's way.
+
     Returns (rule, step, once_key, target) of what was really placed.
     """
     rows = await connection.fetch(
@@ -35,7 +37,8 @@ async def place(
           AS new (account, task, event, rule, once_key, step, channel, target, lane, at_most_once,
                   text, subject, fields, on_undo, withdraw_on, state, reason, send_at, expires_at)
         ORDER BY rule, once_key, step, target  -- so that two transactions meet in one order
-        ON CONFLICT (rule, once_key, step, target) DO NOTHING
+        ON CONFLICT (rule, once_key, step, target)
+            WHERE state NOT IN ('skipped', 'cancelled', 'expired') DO NOTHING
         RETURNING rule, step, once_key, target
         """,
         now,
@@ -66,7 +69,11 @@ async def place(
 
 
 async def withdraw(connection: Connection, events: Sequence[Event], now: datetime) -> None:
-    """Cancel what is not sent yet and what one of these events has made pointless."""
+    """Cancel what is not sent yet and what one of these events has made pointless.
+
+    What is to be rewritten when it is undone, and may have arrived by an attempt whose answer
+    was lost, is left to `take_back`.
+    """
     await connection.execute(
         """
         UPDATE deliveries SET state = 'cancelled', settled_at = $1, next_attempt_at = NULL,
@@ -75,7 +82,7 @@ async def withdraw(connection: Connection, events: Sequence[Event], now: datetim
           AS news (account, task, id, kind)
         WHERE deliveries.account = news.account AND deliveries.task = news.task
           AND state IN ('planned', 'held') AND news.kind = ANY (withdraw_on)
-          AND deliveries.event < news.id
+          AND deliveries.event < news.id AND (on_undo IS NULL OR attempts = 0)
         """,
         now,
         [event.account for event in events],
@@ -136,11 +143,13 @@ async def take_back(connection: Connection, events: Sequence[Event], now: dateti
         FROM unnest($2::text[], $3::text[], $4::bigint[], $5::text[])
                AS news (account, task, id, kind)
         JOIN deliveries AS sent ON sent.account = news.account AND sent.task = news.task
-             AND sent.on_undo = 'update' AND sent.state IN ('sending', 'sent')
+             AND sent.on_undo = 'update' AND sent.attempts > 0
+             AND sent.state IN ('planned', 'sending', 'sent')
              AND sent.event < news.id
         JOIN events ON events.id = sent.event
         WHERE (events.kind, news.kind) IN (('completed', 'reopened'), ('created', 'deleted'))
-        ON CONFLICT (rule, once_key, step, target) DO NOTHING
+        ON CONFLICT (rule, once_key, step, target)
+            WHERE state NOT IN ('skipped', 'cancelled', 'expired') DO NOTHING
         RETURNING lane
         """,
         now,

@@ -1,5 +1,9 @@
 """What a person decides about a delivery: once more, not at all, or how it ended."""
 
+from datetime import datetime
+
+import asyncpg
+
 from service.clock import Clock
 from service.model import State
 from service.outbox import NoSuchDelivery, NotPossible
@@ -15,16 +19,25 @@ async def retry(pool: Pool, clock: Clock, delivery: int) -> str:
     allowed = (State.FAILED, State.UNKNOWN, State.CANCELLED, State.EXPIRED)
     async with pool.acquire() as connection, connection.transaction():
         await _demand(connection, delivery, allowed, "tried again")
-        lane = await connection.fetchval(
-            """
-            UPDATE deliveries SET state = 'planned', reason = 'a person asked for another attempt',
-                next_attempt_at = $2, settled_at = NULL, expires_at = NULL
-            WHERE id = $1 RETURNING lane
-            """,
-            delivery,
-            clock.now(),
-        )
-    return str(lane)
+        try:
+            return await _plan_again(connection, delivery, clock.now())
+        except asyncpg.UniqueViolationError:
+            raise NotPossible(
+                f"delivery {delivery} has been replaced: the rule has planned the same anew"
+            ) from None
+
+
+async def _plan_again(connection: Connection, delivery: int, now: datetime) -> str:
+    lane: str = await connection.fetchval(
+        """
+        UPDATE deliveries SET state = 'planned', reason = 'a person asked for another attempt',
+            next_attempt_at = $2, settled_at = NULL, expires_at = NULL
+        WHERE id = $1 RETURNING lane
+        """,
+        delivery,
+        now,
+    )
+    return lane
 
 
 async def cancel(pool: Pool, clock: Clock, delivery: int, reason: str) -> None:

@@ -8,6 +8,7 @@ import orjson
 
 from service.channels import Message
 from service.clock import Clock
+from service.model import State
 from service.outbox import LEASE, Claim, Settlement
 from service.rules.reach import WRITES
 from service.store import Connection, Pool, lookups
@@ -36,6 +37,7 @@ async def claim(pool: Pool, lane: str, clock: Clock, limit: int) -> list[Claim]:
             SELECT claimed.id, claimed.attempts, claimed.at_most_once, claimed.updates, claimed.key,
                    claimed.channel, claimed.target, claimed.text, claimed.subject, claimed.fields,
                    claimed.account, claimed.task, claimed.rule, claimed.event, original.receipt,
+                   original.state AS original,
                    events.kind, events.at, events.cause, events.before, events.after
             FROM claimed JOIN events ON events.id = claimed.event
             LEFT JOIN deliveries AS original ON original.id = claimed.updates
@@ -94,7 +96,8 @@ def _claim(row: asyncpg.Record) -> Claim:
         before=_fragment(row["before"]),
         receipt=None if row["receipt"] is None else orjson.loads(row["receipt"]),
     )
-    return Claim(row["id"], row["attempts"], row["at_most_once"], row["updates"], message)
+    original = None if row["original"] is None else State(row["original"])
+    return Claim(row["id"], row["attempts"], row["at_most_once"], row["updates"], original, message)
 
 
 def _fragment(text: str | None) -> orjson.Fragment | None:

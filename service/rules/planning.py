@@ -22,6 +22,10 @@ from service.rules.verdict import Plan
 # Both are part of one index, of which PostgreSQL holds no entry above 2704 bytes.
 _LONGEST_KEY = 400  # bytes
 _LONGEST_TARGET = 320  # characters, as many as a mail address may have
+_UNDONE_BY = {
+    Kind.COMPLETED: frozenset({Kind.REOPENED}),
+    Kind.CREATED: frozenset({Kind.DELETED}),
+}
 _NEVER = "the opening hours that it is counted by never open"
 
 
@@ -136,7 +140,7 @@ class Planning:
             fields=self._fields(step.fields, slot.send_at, scope),
             reason=reason,
             expires_at=slot.expires_at,
-            withdraw_on=_withdraw_on(scope.event, is_pending=slot.send_at > scope.now),
+            withdraw_on=_withdraw_on(step, scope.event, is_pending=slot.send_at > scope.now),
             on_undo=step.on_undo,
         )
 
@@ -180,11 +184,12 @@ def _rfc3339(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def _withdraw_on(event: Event, *, is_pending: bool) -> frozenset[Kind]:
+def _withdraw_on(step: Action, event: Event, *, is_pending: bool) -> frozenset[Kind]:
     """The events that make a delivery pointless while it has not gone out."""
     if event.kind in CLOCK_KINDS:
         return frozenset({Kind.COMPLETED, Kind.DELETED, Kind.RESCHEDULED})
     if not is_pending:
-        return frozenset()
+        # What would be rewritten the moment it is out need not go out.
+        return _UNDONE_BY.get(event.kind, frozenset()) if step.on_undo else frozenset()
     undone = Kind.REOPENED if event.kind is Kind.COMPLETED else Kind.COMPLETED
     return frozenset({undone, Kind.DELETED}) - {event.kind}
