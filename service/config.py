@@ -16,16 +16,16 @@ from pydantic import Field
 
 from service.channels import ChannelOptions, kinds
 from service.document import Document
+from service.document.files import texts
+from service.document.substitution import Substitution, references
+from service.document.validation import Shape, validated
 from service.errors import ConfigError
 from service.faults import Fault, Problem, Severity, did_you_mean
 from service.faults import Path as DocumentPath
-from service.files import texts
 from service.rules import Ruleset
 from service.rules.compiling import Compiler, compile_hours
 from service.rules.reach import Abilities, Reach, Way
 from service.sources import Account, systems
-from service.substitution import Substitution, references
-from service.validation import Shape, validated
 
 Named = TypeVar("Named", Account, ChannelOptions)
 Network: TypeAlias = IPv4Network | IPv6Network

@@ -22,9 +22,9 @@ from pydantic import BaseModel, ConfigDict
 
 from service.clock import Clock
 from service.errors import SendError
-from service.failures import explain
 from service.http import never_sent
-from service.reach import Reach
+from service.http.failures import explain
+from service.http.reach import Reach
 
 Receipt: TypeAlias = dict[str, Any]
 JSON: TypeAlias = Mapping[str, Any] | orjson.Fragment | None

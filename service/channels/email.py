@@ -24,8 +24,8 @@ from pydantic import Field, SecretStr, field_validator
 from service.channels import ChannelOptions, ConfiguredChannel, Message, Receipt
 from service.clock import Clock
 from service.errors import SendError
-from service.failures import explain_socket
-from service.reach import Reach
+from service.http.failures import explain_socket
+from service.http.reach import Reach
 
 ADDRESS = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]+@[\w-]+(\.[\w-]+)*", re.ASCII)
 LINE_BREAK = re.compile(r"[\r\n\v\f\x1c-\x1e\x85\u2028\u2029]")

@@ -16,7 +16,7 @@ from service.channels import ChannelOptions, ConfiguredChannel, Message, Receipt
 from service.clock import Clock
 from service.errors import SendError
 from service.http import retry_after
-from service.reach import Reach
+from service.http.reach import Reach
 
 Json: TypeAlias = dict[str, Any]
 

@@ -14,8 +14,8 @@ from service.channels import ChannelOptions, ConfiguredChannel, Message, Receipt
 from service.clock import Clock
 from service.errors import SendError
 from service.http import retry_after
+from service.http.reach import Reach
 from service.model import JSON_OPTIONS
-from service.reach import Reach
 
 PREFIX = "whsec_"
 GONE = 410

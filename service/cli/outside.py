@@ -19,7 +19,7 @@ from service.errors import (
     SourceUnreachable,
 )
 from service.http import open_client
-from service.reach import Reach, reach
+from service.http.reach import Reach, reach
 from service.sources import Account, systems
 
 _PATIENCE = 20.0  # seconds

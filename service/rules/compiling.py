@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 from pydantic_core import PydanticCustomError
 
+from service.document.validation import validated
 from service.durations import Duration
 from service.faults import Path, Problem, Severity, did_you_mean
 from service.rules.advice import advice
@@ -19,7 +20,6 @@ from service.rules.rule import Rule, Settle
 from service.rules.shapes import RuleShape
 from service.rules.step_reader import StepReader
 from service.rules.steps import Step, Wait
-from service.validation import validated
 
 Compiled: TypeAlias = tuple[Expression | None, list[Problem]]
 

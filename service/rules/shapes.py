@@ -7,10 +7,10 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, PlainValidator
 
+from service.document.validation import Shape, kind_of, not_supported
 from service.durations import AnyDuration, Length
 from service.faults import refused
 from service.rules.triggers import Trigger, parse_trigger
-from service.validation import Shape, kind_of, not_supported
 
 PRIORITIES = ("low", "normal", "high", "highest")
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic_core import PydanticCustomError
 
+from service.document.validation import kind_of, not_supported, validated
 from service.durations import parse_duration
 from service.faults import Path, Problem, Severity, did_you_mean
 from service.rules.reach import BUILT_IN, Reach
@@ -22,7 +23,6 @@ from service.rules.shapes import (
 )
 from service.rules.steps import DATES, Action, Step, Value, Wait
 from service.rules.templates import Template, template
-from service.validation import kind_of, not_supported, validated
 
 
 @dataclass(slots=True)

@@ -9,11 +9,11 @@ from typing import Any
 from pydantic_core import PydanticCustomError
 
 from service.alarms import Alarm
+from service.document.validation import kind_of, not_supported
 from service.durations import parse_length
 from service.faults import did_you_mean, refused
 from service.model import Event, Kind, Task
 from service.rules.vocabulary import names
-from service.validation import kind_of, not_supported
 
 CLOCK_KINDS = frozenset({Kind.DUE_SOON, Kind.OVERDUE, Kind.STARTING_SOON, Kind.REMINDER})
 

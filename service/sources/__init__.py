@@ -23,9 +23,9 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from service.clock import Clock
+from service.http.throttle import Breaker, RateLimit
+from service.http.upstream import Upstream
 from service.model import Task
-from service.throttle import Breaker, RateLimit
-from service.upstream import Upstream
 
 Raw: TypeAlias = dict[str, Any]
 

@@ -14,11 +14,11 @@ from zoneinfo import ZoneInfo
 from pydantic import Field
 
 from service.errors import OutcomeUnknown, SourceRejected
+from service.http.upstream import Upstream
 from service.model import Customer, Person, Project, Task
 from service.sources import Account, Page, Raw, Source
 from service.sources.reading import Reading, single
 from service.sources.values import identifier, local, mapping, moment, required, scalar, text
-from service.upstream import Upstream
 
 TASKS = "/api/v1/task"
 RECENT_PER_PAGE = 50

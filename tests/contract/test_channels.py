@@ -10,7 +10,7 @@ import pytest
 from service.channels import Channel, kinds
 from service.clock import VirtualClock
 from service.errors import SendError
-from service.reach import reach
+from service.http.reach import reach
 from tests.contract.channel_rigs import RIGS, Rig, opened
 from tests.receivers import LOOPBACK
 

@@ -17,13 +17,13 @@ from ruamel.yaml import YAML
 from service import metrics
 from service.channels import kinds
 from service.config import Config, RootShape, load
+from service.document.validation import Shape
 from service.model import Kind, State
 from service.rules.shapes import STEPS, NewTaskShape, RuleShape
 from service.sandbox.faults import Kind as FaultKind
 from service.sandbox.system import Quirks
 from service.settings import Settings
 from service.sources import WebhookOptions, systems
-from service.validation import Shape
 from service.web.openapi import describe
 
 ROOT = Path(__file__).parents[2]

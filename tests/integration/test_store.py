@@ -1,9 +1,8 @@
 """The migrations, and the servers the tests stand on."""
 
-import redis.asyncio
-
 from service import store
 from service.embedded import EmbeddedValkey
+from service.jobs import Doorbell
 
 
 async def test_migrating_twice_does_nothing_the_second_time(pool: store.Pool) -> None:
@@ -13,5 +12,6 @@ async def test_migrating_twice_does_nothing_the_second_time(pool: store.Pool) ->
 
 async def test_the_doorbell_server_answers(valkey: EmbeddedValkey) -> None:
     """The embedded Valkey speaks Redis on the address it names."""
-    async with redis.asyncio.from_url(valkey.url) as client:
-        assert await client.ping()
+    doorbell = Doorbell(valkey.url)
+    assert await doorbell.ping()
+    await doorbell.close()

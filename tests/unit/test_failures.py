@@ -10,9 +10,9 @@ import httpx
 import pytest
 
 from service.errors import SendError
-from service.failures import explain
 from service.http import open_client
-from service.reach import reach
+from service.http.failures import explain
+from service.http.reach import reach
 from tests.receivers import LOOPBACK, HttpReceiver
 from tests.running import free_port
 
@@ -85,7 +85,7 @@ async def test_https_where_only_http_is_spoken(
 async def test_a_server_that_hangs_up() -> None:
     """A connection that was there and went is told from one that never was."""
     async with serving(partial(say, b"")) as place:
-        with pytest.raises(SendError, match="^the connection was cut$"):
+        with pytest.raises(SendError, match=r"^the connection was cut$"):
             await call(f"http://{place}/")
 
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from service.throttle import LONGEST_PAUSE, Breaker, RateLimit
+from service.http.throttle import LONGEST_PAUSE, Breaker, RateLimit
 
 
 class Watch:

@@ -18,8 +18,8 @@ from service.errors import (
     SourceUnreachable,
 )
 from service.http import open_client
-from service.throttle import Breaker, RateLimit
-from service.upstream import Upstream
+from service.http.throttle import Breaker, RateLimit
+from service.http.upstream import Upstream
 from tests.receivers import LOOPBACK, Answer, Fault, HttpReceiver
 
 SECRET = "tok-5fd1c9e7"
@@ -224,6 +224,6 @@ async def test_no_answer_brings_a_secret_into_an_error(rig: Rig, status: int) ->
 
 async def test_a_huge_answer_is_not_swallowed(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     """A system that never stops sending does not fill the memory."""
-    monkeypatch.setattr("service.upstream.LARGEST_ANSWER", 1000)
+    monkeypatch.setattr("service.http.upstream.LARGEST_ANSWER", 1000)
     error = await rig.error(Answer(200, b"x" * 5000, {"content-type": "application/json"}))
     assert "more than 1000 bytes" in str(error)

@@ -23,9 +23,9 @@ from service.errors import (
     SourceThrottled,
     SourceUnreachable,
 )
-from service.failures import explain
 from service.http import never_sent, retry_after
-from service.throttle import Breaker, RateLimit
+from service.http.failures import explain
+from service.http.throttle import Breaker, RateLimit
 
 LARGEST_ANSWER = 64 * 1024 * 1024
 LONGEST_EXPLANATION = 4096

@@ -10,8 +10,8 @@ from typing import Any, TypeAlias
 import httpx
 
 from service.errors import SendError
-from service.failures import explain_socket
 from service.http import AddressRefused, Network, is_public
+from service.http.failures import explain_socket
 
 Reach: TypeAlias = Callable[[httpx.URL, timedelta], Awaitable[None]]
 """`reach` with the networks that may be called."""

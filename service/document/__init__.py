@@ -6,9 +6,9 @@ from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any
 
+from service.document.nodes import Node, Pair, compose
 from service.errors import ConfigError
 from service.faults import Fault, Path, Problem
-from service.nodes import Node, Pair, compose
 
 MAX_VALUES = 100_000
 
