@@ -15,8 +15,9 @@ from service.sources import Raw, Source
 from service.sources.values import identifier, text
 
 CONTENTS = ("data", "task", "payload")
-DEEPEST = 4
+DEEPEST, DEEPEST_KEPT = 4, 100
 SECRETS = frozenset({"password_salt", "encrypted_password", "remember_token"})
+ESCAPE = b"\\u"  # behind which any name can hide
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +56,15 @@ def read(source: Source, payload: Any) -> list[Sighting]:
 
 
 def without_secrets(body: bytes) -> bytes:
-    """A JSON body as it may be kept: without the password fields of Kickserv's employees."""
-    if not any(name.encode() in body for name in SECRETS):
+    """A JSON body as it may be kept: without the password fields of Kickserv's employees.
+
+    Raises PayloadError if it would have to be searched deeper than anything is that means a task.
+    """
+    if ESCAPE not in body and not any(name.encode() in body for name in SECRETS):
         return body
-    return orjson.dumps(_cleaned(orjson.loads(body)))
+    written = orjson.loads(body)
+    cleaned = _cleaned(written)
+    return body if cleaned == written else orjson.dumps(cleaned)
 
 
 def _read(source: Source, payload: Any, event: str, depth: int) -> list[Sighting]:
@@ -106,9 +112,12 @@ def _signal(payload: Raw) -> Signal:
     return Signal(name, task_id)
 
 
-def _cleaned(value: Any) -> Any:
+def _cleaned(value: Any, depth: int = 1) -> Any:
+    if depth > DEEPEST_KEPT:
+        raise PayloadError(f"the body nests more than {DEEPEST_KEPT} levels deep")
     if isinstance(value, dict):
-        return {name: _cleaned(inner) for name, inner in value.items() if name not in SECRETS}
+        kept = ((name, inner) for name, inner in value.items() if name not in SECRETS)
+        return {name: _cleaned(inner, depth + 1) for name, inner in kept}
     if isinstance(value, list):
-        return [_cleaned(inner) for inner in value]
+        return [_cleaned(inner, depth + 1) for inner in value]
     return value

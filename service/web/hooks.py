@@ -8,6 +8,7 @@ from starlette.types import Receive, Scope, Send
 
 from service import metrics
 from service.clock import Clock
+from service.errors import PayloadError
 from service.sources import Account, WebhookOptions
 from service.sources.payload import without_secrets
 from service.store.receipts import (
@@ -88,7 +89,7 @@ class Door:
         identity = (account, _key(options, headers, body))
         try:
             kept = without_secrets(body)
-        except orjson.JSONEncodeError as error:
+        except PayloadError as error:
             raise Problem(HTTPStatus.BAD_REQUEST, f"The body cannot be kept: {error}") from error
         try:
             return await self._keeper.keep(Receipt(identity, kept, _kept(headers), now))
