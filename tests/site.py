@@ -11,7 +11,7 @@ import httpx
 import uvicorn
 
 from service.clock import Clock
-from service.config import load
+from service.config import Config, load
 from service.jobs import Doorbell
 from service.settings import read_settings
 from service.store import Pool, accounts
@@ -71,6 +71,15 @@ async def site(
     """The web as in production, with `CONFIGURATION` and, if given, an admin token."""
     (folder / "taskbell.yaml").write_text(CONFIGURATION)
     config = load(folder / "taskbell.yaml", {})
+    async with serving(config, pool, clock, redis_url, token) as served:
+        yield served
+
+
+@asynccontextmanager
+async def serving(
+    config: Config, pool: Pool, clock: Clock, redis_url: str, token: str | None = None
+) -> AsyncIterator[Site]:
+    """The web as in production, with this configuration."""
     settings = read_settings({"TASKBELL_ADMIN_TOKEN": token} if token else {})
     systems = {name: account.system for name, account in config.accounts.items()}
     await accounts.register(pool, systems, clock.now())
