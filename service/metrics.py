@@ -138,8 +138,10 @@ async def _gauges(pool: Pool, now: datetime) -> list[Metric]:
     """How long the longest-waiting work has waited, in seconds; 0 where nothing waits."""
     [row] = await pool.fetch(
         """
-        SELECT (SELECT min(received_at) FROM receipts WHERE state = 'pending')
-                   AS received_at,
+        SELECT (SELECT min(received_at) FROM accounts, LATERAL (
+                    SELECT received_at FROM receipts
+                    WHERE account = accounts.name AND state = 'pending'
+                    ORDER BY id LIMIT 1) AS oldest) AS received_at,
                (SELECT min(next_alarm) FROM tasks WHERE next_alarm IS NOT NULL) AS next_alarm
         """
     )

@@ -85,9 +85,10 @@ class Poll:
         async with self._pool.acquire() as connection:
             known = await tasks.fingerprints(connection, self._account.name, list(page.raws))
             looks = [
-                self._look(raw, page.requested_at, digest)
+                look
                 for task_id, raw in page.raws.items()
                 if known.get(task_id) != (digest := fingerprint(raw))
+                and (look := self._look(task_id, raw, page.requested_at, digest)) is not None
             ]
             if not looks:
                 return frozenset()
@@ -101,8 +102,18 @@ class Poll:
             self._renew_at = now + LEASE / 2
             await accounts.keep_lease(self._pool, self._account.name, now + LEASE)
 
-    def _look(self, raw: Raw, requested_at: datetime, digest: bytes) -> Observation:
-        task = self._source.parse(raw)
+    def _look(
+        self, task_id: str, raw: Raw, requested_at: datetime, digest: bytes
+    ) -> Observation | None:
+        """None for a task that cannot be read: it must not keep the others from being seen."""
+        try:
+            task = self._source.parse(raw)
+        except PayloadError as error:
+            metrics.poll_errors.labels(self._account.name).inc()
+            log.warning(
+                "task.unreadable", account=self._account.name, task=task_id, error=str(error)
+            )
+            return None
         return Observation(
             account=self._account.name,
             task_id=task.id,

@@ -138,6 +138,23 @@ async def test_a_task_that_moved_rings_anew(taskbell: Corridor) -> None:
     assert kinds(await taskbell.events(number)).count("overdue") == 2
 
 
+async def test_a_task_that_is_reopened_rings_anew(taskbell: Corridor) -> None:
+    """Finished late and opened again, it is overdue again."""
+    number = await visit_at(taskbell, taskbell.clock.now() + timedelta(hours=1))
+    await taskbell.tick(hours=3)
+    for change in ({"completed_on": "2026-03-06"}, {"completed_on": None}):
+        taskbell.clock.advance(timedelta(minutes=1))
+        await taskbell.webhook(taskbell.sandbox.kickserv.change(number, **change))
+    await taskbell.tick(minutes=1)
+    assert kinds(await taskbell.events(number)) == [
+        "created",
+        "overdue",
+        "completed",
+        "reopened",
+        "overdue",
+    ]
+
+
 async def test_a_changed_title_rings_nothing_anew(taskbell: Corridor) -> None:
     """What did not move has been announced."""
     number = await visit_at(taskbell, taskbell.clock.now() + timedelta(hours=1))

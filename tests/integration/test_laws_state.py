@@ -268,6 +268,17 @@ async def test_law_6_a_scan_that_went_wrong_deletes_nothing(
         assert await taskbell.snapshot(visit["id"])
 
 
+async def test_an_unreadable_task_keeps_no_other_from_being_seen(taskbell: Corridor) -> None:
+    """One date that is none: the rest of the list is taken, and when it is put right, it too."""
+    odd, plain = taskbell.visit(ends_at="soon"), taskbell.visit()
+    await taskbell.poll(full=True)
+    assert await taskbell.events(plain["id"]) == ["created by poll"]
+    assert await taskbell.pool.fetchval("SELECT error FROM accounts WHERE name = 'field'") is None
+    taskbell.sandbox.kickserv.change(str(odd["id"]), ends_at=None)
+    await taskbell.poll()
+    assert await taskbell.events(odd["id"]) == ["created by poll"]
+
+
 async def test_law_6_an_empty_list_is_not_believed(taskbell: Corridor) -> None:
     """Where 50 visits were the list is empty: each is asked for, and all are still there."""
     visits = [taskbell.visit() for _ in range(50)]
