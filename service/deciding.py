@@ -1,13 +1,13 @@
 """From events to deliveries: ask the rules, write down what they said, fill the outbox."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TypeAlias
 from zoneinfo import ZoneInfo
 
 from service.alarms import OVERDUE, Alarm
-from service.model import Event, Observation
+from service.model import Event, Observation, State
 from service.outbox import Lanes, Order, planning
 from service.rules import Ruleset
 from service.rules.verdict import Outcome, Plan, Verdict
@@ -110,6 +110,7 @@ class Decider:
             for event, verdict in rulings
             for plan in verdict.plans
         ]
+        orders = await _without_loops(connection, orders)
         placed = await planning.place(connection, orders, now) if orders else set()
         said = [
             Decision(event.id, verdict.rule, verdict.outcome, _reason(verdict, placed))
@@ -145,6 +146,29 @@ def _order(event: Event, rule: str, plan: Plan) -> Order:
         lane=f"account:{event.account}" if plan.channel in _BY_ACCOUNT else plan.channel,
         at_most_once=plan.channel in _AT_MOST_ONCE,
     )
+
+
+async def _without_loops(connection: Connection, orders: list[Order]) -> list[Order]:
+    """No rule makes a task because of a task that would not be there without that rule."""
+    keys = {_key(order) for order in orders if order.plan.channel == "create_task"}
+    if not keys:
+        return orders
+    makers = await planning.makers(connection, keys)
+    return [_ended(order) if _is_loop(order, makers) else order for order in orders]
+
+
+def _is_loop(order: Order, makers: Mapping[Key, frozenset[str]]) -> bool:
+    made_by = makers.get(_key(order), frozenset())
+    return order.plan.channel == "create_task" and order.rule in made_by
+
+
+def _ended(order: Order) -> Order:
+    reason = "this rule made the task itself, and would go on for ever"
+    return replace(order, plan=replace(order.plan, state=State.SKIPPED, reason=reason))
+
+
+def _key(order: Order) -> Key:
+    return order.event.account, order.event.task_id
 
 
 def _reason(verdict: Verdict, placed: set[tuple[str, int, str, str]]) -> str:

@@ -140,6 +140,7 @@ CREATE INDEX deliveries_leased ON deliveries (lease_until) WHERE state = 'sendin
 CREATE INDEX deliveries_task ON deliveries (account, task) WHERE state IN ('planned', 'held', 'sending');
 CREATE INDEX deliveries_undo ON deliveries (account, task) WHERE on_undo IS NOT NULL AND state = 'sent';
 CREATE INDEX deliveries_created ON deliveries (created_at);
+CREATE INDEX deliveries_made ON deliveries (account, (receipt ->> 'task')) WHERE channel = 'create_task';
 CREATE INDEX deliveries_trouble ON deliveries (id) WHERE state IN ('failed', 'unknown');
 
 -- The alarms the clock watches now, so that a new one draws its line under the past.
