@@ -49,7 +49,7 @@ network: {{ allow: ["127.0.0.0/8"] }}
 accounts:
   field:  {{ system: kickserv, base_url: "{sandbox}/kickserv", slug: acme, poll: 60s,
              token: "${{SYSTEM_TOKEN}}", per_minute: 100000, create: {{ job_id: 1 }},
-             task_types: {{ "1": job, "2": invoice }}, timeout: 1s }}
+             task_types: {{ "1": job, "2": invoice }}, timeout: {patience} }}
   london: {{ system: plannr, base_url: "{sandbox}/plannr", account_uuid: "{uuid}", poll: 60s,
              token: "${{SYSTEM_TOKEN}}", per_minute: 100000, timeout: 1s }}
 channels:
@@ -253,9 +253,12 @@ def configured(folder: Path, rules: str, head: dict[str, str]) -> Config:
 
 @asynccontextmanager
 async def corridor(
-    folder: Path, pool: Pool, clock: VirtualClock, rules: str
+    folder: Path, pool: Pool, clock: VirtualClock, rules: str, patience: str = "1s"
 ) -> AsyncIterator[Corridor]:
-    """A Taskbell with these rules, whose accounts have never been polled."""
+    """A Taskbell with these rules, whose accounts have never been polled.
+
+    `patience` is how long it waits for an answer of Kickserv's.
+    """
     sandbox = Sandbox(clock)
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(open_client(LOOPBACK, timeout=1))
@@ -264,6 +267,7 @@ async def corridor(
         accounting = await stack.enter_async_context(HttpReceiver())
         head = {
             "sandbox": url,
+            "patience": patience,
             "uuid": ACCOUNT_UUID,
             "slack": slack.url,
             "accounting": accounting.url,

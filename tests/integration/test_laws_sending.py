@@ -258,25 +258,25 @@ async def test_law_15_a_slow_account_delays_no_other(
     pool: Pool, clock: VirtualClock, folder: Path, database_url: str
 ) -> None:
     """Kickserv answers nothing for seconds, on every road; Plannr's bells ring meanwhile."""
-    async with corridor(folder, pool, clock, RULES) as taskbell:
+    async with corridor(folder, pool, clock, RULES, patience="3s") as taskbell:
         await taskbell.begin()
-        kickserv = taskbell.sandbox.kickserv
         for method in ("GET", "POST"):
-            kickserv.faults.set(Fault(Kind.SLOW, times=1000, method=method, seconds=30))
+            slow = Fault(Kind.SLOW, times=1000, method=method, seconds=30)
+            taskbell.sandbox.kickserv.faults.set(slow)
         settings = read_settings({"DATABASE_URL": database_url})
         async with open_shift(settings, taskbell.config, clock) as shift:
             for _ in range(20):
                 await taskbell.receive(taskbell.visit())
                 await taskbell.receive({"id": taskbell.visit()["id"]})
             clock.advance(timedelta(minutes=5))
+            began = asyncio.get_running_loop().time()
             await shift.tick()
             await shift.sweep()
             await asyncio.sleep(0.3)  # by now everything of Kickserv's waits for it
             await taskbell.receive(taskbell.sandbox.plannr.make(), "london")
-            began = asyncio.get_running_loop().time()
             await shift.sweep()
             await eventually(taskbell.is_accounting_told)
-            assert asyncio.get_running_loop().time() - began < 0.8
+            assert asyncio.get_running_loop().time() - began < 2
             assert taskbell.told == []
 
 

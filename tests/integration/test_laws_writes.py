@@ -161,3 +161,39 @@ async def test_a_rule_may_ask_for_our_own_writes(
         await taskbell.deliver()
         await taskbell.look_up()
         assert [one["rule"] for one in await taskbell.deliveries()] == ["invoice", "watch"]
+
+
+LOOPS = [
+    """
+- { id: chase, when: task.overdue,
+    then: [{ create_task: { title: "Chase {{ task.title }}", type: invoice, due: 1h } }] }
+""",
+    """
+- { id: chase, when: task.overdue, if: task.type == "job",
+    then: [{ create_task: { title: "Ask", type: invoice, due: 1h } }] }
+- { id: ask, when: task.overdue, if: task.type == "invoice",
+    then: [{ create_task: { title: "Chase", type: job, due: 1h } }] }
+""",
+    """
+- { id: chase, when: task.overdue, then: [{ complete_task: true }] }
+- { id: more, when: task.created, own_writes: true,
+    then: [{ create_task: { title: "More of {{ task.title }}", type: invoice } }] }
+""",
+]
+
+
+@pytest.mark.parametrize("rules", LOOPS)
+async def test_loops_end(rules: str, pool: Pool, clock: VirtualClock, folder: Path) -> None:
+    """A rule that sets itself off, by the clock, over another rule or on request, is stopped."""
+    async with corridor(folder, pool, clock, rules) as taskbell:
+        await taskbell.begin()
+        await taskbell.webhook(taskbell.visit())
+        for _ in range(12):
+            await taskbell.tick(hours=6)
+            await taskbell.deliver()
+            await taskbell.look_up()
+            await taskbell.poll()
+        assert len(taskbell.sandbox.kickserv.tasks) <= 3
+        made = [one for one in await taskbell.deliveries() if one["channel"] == "create_task"]
+        assert made[-1]["state"] == "skipped"
+        assert "would go on for ever" in made[-1]["reason"]
