@@ -29,10 +29,9 @@ Bell: TypeAlias = tuple[str, ...]
 
 
 def redis_settings(url: str) -> RedisSettings:
-    """How the worker connects: it outlives a Redis that is away for a while."""
+    """How the worker connects: a Redis that is away is tried again by whoever listens."""
     settings = RedisSettings.from_dsn(url)
-    settings.conn_retries = 60
-    settings.conn_retry_delay = 1
+    settings.conn_retries = 0
     settings.retry_on_timeout = True
     settings.retry_on_error = [ConnectionError, TimeoutError, OSError]
     return settings

@@ -3,8 +3,8 @@
 import asyncio
 import gc
 import os
+import signal
 import sys
-from contextlib import suppress
 
 import uvloop
 
@@ -13,23 +13,32 @@ from service.clock import SystemClock
 from service.errors import TaskbellError
 from service.settings import Settings, read_settings
 from workers.assembly import open_shift
-from workers.settings import build
+from workers.rounds import go_round
+from workers.settings import listen
 
 
 async def work(settings: Settings) -> None:
     """Work until the process is told to stop; what is in hand then is finished first."""
     configuration = config.load(settings.taskbell_config, os.environ)
     async with open_shift(settings, configuration, SystemClock()) as shift:
-        worker = build(shift, settings.redis)
         # What is there now stays: the collector need not look at it again with every batch.
         gc.collect()
         gc.freeze()
-        try:
-            # arq answers SIGTERM by cancelling its main task, which is not this one.
-            with suppress(asyncio.CancelledError):
-                await worker.async_run()
-        finally:
-            await worker.close()
+        busy = [
+            asyncio.create_task(go_round(shift)),
+            asyncio.create_task(listen(shift, settings.redis)),
+        ]
+        await _told_to_stop()
+        for task in busy:
+            task.cancel()
+        await asyncio.gather(*busy, return_exceptions=True)
+
+
+async def _told_to_stop() -> None:
+    told = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, told.set)
+    await told.wait()
 
 
 def main() -> None:

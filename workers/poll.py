@@ -18,7 +18,8 @@ from service.store.accounts import AccountState
 
 log = structlog.get_logger()
 
-LEASE = timedelta(minutes=5)
+# How long a poll stays with a process that gives no sign of life; one at work renews it.
+LEASE = timedelta(seconds=30)
 _OVERLAP = timedelta(minutes=2)  # a change may be committed over there after a later one is shown
 _JITTER = 0.1
 _LONGEST_PAUSE = timedelta(minutes=15)
@@ -36,12 +37,10 @@ class Poll:
         self._source = source
         self._clock = clock
         self._account = source.account
-        self._renew_at = clock.now()
 
     async def run(self, state: AccountState) -> AsyncIterator[Lanes]:
         """Read what has changed, or everything when that is due; yields the lanes to ring."""
         started_at = self._clock.now()
-        self._renew_at = started_at + LEASE / 2
         try:
             if self._wants_everything(state, started_at):
                 async for lanes in self._scan(started_at):
@@ -81,7 +80,6 @@ class Poll:
 
     async def _take(self, page: Page) -> Lanes:
         """Hand the changed tasks of a page to the engine; an unchanged one costs a comparison."""
-        await self._keep_lease()
         async with self._pool.acquire() as connection:
             known = await tasks.fingerprints(connection, self._account.name, list(page.raws))
             looks = [
@@ -94,13 +92,6 @@ class Poll:
                 return frozenset()
             async with connection.transaction():
                 return await self._engine.observe(connection, looks)
-
-    async def _keep_lease(self) -> None:
-        """Renew the lease when half of it is over: a long list has many pages."""
-        now = self._clock.now()
-        if now >= self._renew_at:
-            self._renew_at = now + LEASE / 2
-            await accounts.keep_lease(self._pool, self._account.name, now + LEASE)
 
     def _look(
         self, task_id: str, raw: Raw, requested_at: datetime, digest: bytes

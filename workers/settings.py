@@ -1,25 +1,23 @@
-"""What a worker process is to arq: its jobs, its crons and its settings.
+"""What a worker process is to arq: the bells it answers, and its settings.
 
 arq ignores settings it does not know, so they are given as arguments here, in the one place.
 """
 
-from collections.abc import Awaitable
-from datetime import UTC
+import asyncio
+from contextlib import suppress
 from typing import Any
 
 import orjson
 import structlog
-from arq import cron
 from arq.worker import Worker
+from redis.exceptions import RedisError
 
 from service.jobs import QUEUE, redis_settings
-from service.store import DATABASE_GONE
 from workers.shift import Shift
 
 log = structlog.get_logger()
 
-_EVERY_SECOND = set(range(60))
-_EVERY_FEW_SECONDS = set(range(0, 60, 3))
+_BEFORE_LISTENING_AGAIN = 1.0  # seconds
 
 
 async def ingest(ctx: dict[str, Any]) -> None:
@@ -37,30 +35,25 @@ async def deliver(ctx: dict[str, Any], lane: str) -> None:
     _shift(ctx).ring("deliver", lane)
 
 
-async def tick(ctx: dict[str, Any]) -> None:
-    """Each second: the clock, polls, and whatever was waiting for its time."""
-    await _if_there(_shift(ctx).tick())
-
-
-async def sweep(ctx: dict[str, Any]) -> None:
-    """The net under everything else."""
-    await _if_there(_shift(ctx).sweep())
-
-
-async def prune(ctx: dict[str, Any]) -> None:
-    """Forget what is old."""
-    await _if_there(_shift(ctx).prune())
+async def listen(shift: Shift, redis_url: str) -> None:
+    """Answer the doorbell for ever, and wait for a Redis that is away; ends by being cancelled."""
+    while True:
+        worker = build(shift, redis_url)
+        try:
+            await worker.async_run()
+        except (RedisError, OSError) as error:
+            log.warning("doorbell.away", error=str(error))
+        finally:
+            # What it says to Redis on leaving, and jobs broken off, are of no account.
+            with suppress(RedisError, OSError, asyncio.CancelledError):
+                await worker.close()
+        await asyncio.sleep(_BEFORE_LISTENING_AGAIN)
 
 
 def build(shift: Shift, redis_url: str) -> Worker:
     """The arq worker that answers the doorbell for this shift."""
     return Worker(
         functions=[ingest, lookup, deliver],
-        cron_jobs=[
-            cron(tick, second=_EVERY_SECOND, max_tries=1),
-            cron(sweep, second=_EVERY_FEW_SECONDS, max_tries=1, run_at_startup=True),
-            cron(prune, second=30, max_tries=1),
-        ],
         queue_name=QUEUE,
         redis_settings=redis_settings(redis_url),
         ctx={"shift": shift},
@@ -73,17 +66,9 @@ def build(shift: Shift, redis_url: str) -> Worker:
         health_check_interval=10,
         job_serializer=orjson.dumps,
         job_deserializer=orjson.loads,
-        timezone=UTC,
+        handle_signals=False,
         log_results=False,
     )
-
-
-async def _if_there(work: Awaitable[None]) -> None:
-    """Do what comes round again anyway, unless the database is away."""
-    try:
-        await work
-    except DATABASE_GONE as error:
-        log.warning("worker.waits_for_the_database", error=str(error))
 
 
 def _shift(ctx: dict[str, Any]) -> Shift:

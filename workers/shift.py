@@ -7,6 +7,7 @@ outside.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -15,7 +16,7 @@ from service import jobs, metrics
 from service.clock import Clock
 from service.jobs import Bell
 from service.outbox import sending
-from service.store import Pool, accounts, lookups
+from service.store import DATABASE_GONE, Pool, accounts, lookups
 from service.store.accounts import AccountState
 from workers import sweep
 from workers.clock import ClockRound
@@ -92,12 +93,15 @@ class Shift:
             self.ring(jobs.LOOKUP, account)
 
     async def sweep(self) -> None:
-        """Every few seconds: whatever was never answered, and what a dead process left."""
+        """Each second: whatever was never answered, and what a dead process left."""
         waiting, lanes = await sweep.unanswered(self._pool, self._clock.now())
-        await metrics.publish(self._pool)
         if waiting:
             self.ring(jobs.INGEST)
         self._ring_lanes(lanes)
+
+    async def publish(self) -> None:
+        """Every few seconds: what this process has counted."""
+        await metrics.publish(self._pool)
 
     async def prune(self) -> None:
         """Every minute: a little of what is older than it has to be."""
@@ -131,12 +135,25 @@ class Shift:
         return batch
 
     async def _poll(self, state: AccountState) -> None:
+        """Poll an account under its lease, which is given back whatever happens."""
+        keeping = asyncio.create_task(self._keep_lease(state.name))
         try:
             async for lanes in self._polls[state.name].run(state):
                 self._ring_lanes(lanes)
             self.ring(jobs.LOOKUP, state.name)
-        except Exception:  # the edge of the worker: the account's lease runs out and it is retried
+        except Exception:  # the edge of the worker: the account is polled again
             log.exception("poll.crashed", account=state.name)
+        finally:
+            keeping.cancel()
+            with suppress(*DATABASE_GONE):
+                await accounts.release(self._pool, state.name)
+
+    async def _keep_lease(self, account: str) -> None:
+        """Keep an account's lease for as long as its poll takes; ends by being cancelled."""
+        while True:
+            await asyncio.sleep(LEASE.total_seconds() / 3)
+            with suppress(*DATABASE_GONE):
+                await accounts.keep_lease(self._pool, account, self._clock.now() + LEASE)
 
 
 def _begin(work: Coroutine[Any, Any, None], among: set[asyncio.Task[None]]) -> None:

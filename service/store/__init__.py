@@ -26,12 +26,14 @@ else:
 
 log = structlog.get_logger()
 
-# How a database shows that it is not there, is going, or is not back yet: work can wait for it.
+# How a database shows that it is not there, is going, or is not back yet, or that somebody else
+# came first: the same work can be done a moment later.
 DATABASE_GONE = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
     asyncpg.exceptions.OperatorInterventionError,
     asyncpg.exceptions.InsufficientResourcesError,
+    asyncpg.exceptions.TransactionRollbackError,
     OSError,
 )
 

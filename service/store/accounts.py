@@ -71,6 +71,11 @@ async def keep_lease(pool: Pool, name: str, until: datetime) -> None:
     await pool.execute("UPDATE accounts SET lease_until = $2 WHERE name = $1", name, until)
 
 
+async def release(pool: Pool, name: str) -> None:
+    """Say that nobody polls this account any more."""
+    await pool.execute("UPDATE accounts SET lease_until = NULL WHERE name = $1", name)
+
+
 async def finish_poll(
     pool: Pool, name: str, *, now: datetime, next_poll_at: datetime, watermark: datetime | None
 ) -> None:
@@ -79,7 +84,7 @@ async def finish_poll(
         """
         UPDATE accounts
         SET polled_at = $2, next_poll_at = $3, watermark = coalesce($4, watermark),
-            lease_until = NULL, failing_since = NULL, failures = 0, error = NULL
+            failing_since = NULL, failures = 0, error = NULL
         WHERE name = $1
         """,
         name,
@@ -108,7 +113,7 @@ async def fail_poll(
     await pool.execute(
         """
         UPDATE accounts
-        SET next_poll_at = $3, lease_until = NULL, failures = failures + 1,
+        SET next_poll_at = $3, failures = failures + 1,
             failing_since = coalesce(failing_since, $2), error = $4
         WHERE name = $1
         """,
