@@ -118,9 +118,11 @@ class Engine:
     async def settle(self, connection: Connection, limit: int) -> tuple[int, Lanes]:
         """Let rules decide on the net change of tasks that have been quiet; returns how many."""
         now = self._clock.now()
-        known = await tasks.lock(connection, await settling.ended(connection, now, limit))
+        known = await tasks.lock(
+            connection, await settling.ended(connection, self._zones, now, limit)
+        )
         waits = await settling.take(connection, list(known), now)
-        quiet = [_net_change(wait, known[wait.account, wait.task].present) for wait in waits]
+        quiet = [_net_change(wait, known[wait.account, wait.task].present, now) for wait in waits]
         return len(waits), await self._decider.settle(connection, quiet, now)
 
     def next_alarm(self, key: Key, known: Known) -> datetime | None:
@@ -212,8 +214,11 @@ def _signal_event(signal: Signal, known: Known, number: int) -> Event:
     )
 
 
-def _net_change(wait: Settled, current: Task | None) -> NetChange:
-    """What happened from before the first change until now, as events under the first's number."""
+def _net_change(wait: Settled, current: Task | None, now: datetime) -> NetChange:
+    """What happened from before the first change until now, as events under the first's number.
+
+    They are events of now: what the rule makes of them expires from now on.
+    """
     cause = Cause(wait.cause)
     net = [
         Event(
@@ -221,7 +226,7 @@ def _net_change(wait: Settled, current: Task | None) -> NetChange:
             wait.account,
             wait.task,
             one.kind,
-            wait.at,
+            now,
             cause,
             wait.before,
             current,

@@ -81,8 +81,9 @@ class Doorbell:
         except (RedisError, OSError) as error:
             # Not an error of the event's way: the sweep answers what nobody heard.
             log.warning("doorbell.unheard", bell=bell, error=str(error))
-        await asyncio.sleep(_PAUSE)
-        del self._ringing[bell]
+        finally:
+            await asyncio.sleep(_PAUSE)
+            del self._ringing[bell]
         if bell in self._again:
             self._again.remove(bell)
             self.ring(*bell)

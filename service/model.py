@@ -196,11 +196,6 @@ class State(StrEnum):
     EXPIRED = "expired"
 
 
-SETTLED = frozenset(
-    {State.SENT, State.FAILED, State.UNKNOWN, State.SKIPPED, State.CANCELLED, State.EXPIRED}
-)
-
-
 def utc(moment: datetime) -> datetime:
     """The same moment in UTC; ValueError for a naive one, whose zone nobody knows."""
     if moment.tzinfo is None:

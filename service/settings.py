@@ -6,9 +6,19 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from service.errors import SettingsError
+
+_REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
 
 
 class Settings(BaseModel):
@@ -34,6 +44,13 @@ class Settings(BaseModel):
                 " set: set the token, or HOST to 127.0.0.1"
             )
         return self
+
+    @field_validator("redis_url")
+    @classmethod
+    def _is_redis(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and not url.get_secret_value().startswith(_REDIS_SCHEMES):
+            raise ValueError(f"must begin with one of {', '.join(_REDIS_SCHEMES)}")
+        return url
 
     @property
     def database(self) -> str:
@@ -68,6 +85,9 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
             value = _value(given, name.upper())
         except OSError as error:
             faults.append(f"{name.upper()}_FILE: {error.strerror}: {error.filename}")
+            continue
+        except UnicodeDecodeError:
+            faults.append(f"{name.upper()}_FILE: the file is not text in UTF-8")
             continue
         if value:
             values[name] = value

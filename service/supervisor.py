@@ -66,9 +66,9 @@ class Supervisor:
         self._stopping.set()
 
     async def run(self) -> None:
-        """Keep everything running until `stop`, SIGINT or SIGTERM; then end it in good order."""
+        """Keep everything running until `stop` or a signal to end; then end it in good order."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, self.stop)
         async with asyncio.TaskGroup() as group:
             for program in self._programs:
@@ -99,8 +99,14 @@ class Supervisor:
         """Wait until the process ends; when it is time to stop, end it."""
         ended = asyncio.create_task(process.wait())
         stopping = asyncio.create_task(self._stopping.wait())
-        await asyncio.wait({ended, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
+        try:
+            await asyncio.wait({ended, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
+            await self._end(process, ended)
+
+    async def _end(self, process: asyncio.subprocess.Process, ended: asyncio.Task[int]) -> None:
+        """Ask a process to end, and insist if it takes too long."""
         if not ended.done():
             process.terminate()
             await asyncio.wait({ended}, timeout=_TIME_TO_STOP)
@@ -111,8 +117,14 @@ class Supervisor:
     async def _keep_servers(self) -> None:
         while not self._stopping.is_set():
             for server in self._servers:
-                await asyncio.to_thread(server.revive)
+                await self._revive(server)
             await self._pause(_BETWEEN_LOOKS)
+
+    async def _revive(self, server: Revivable) -> None:
+        try:
+            await asyncio.to_thread(server.revive)
+        except Exception:  # the edge of the loop: the others are kept, this one is tried again
+            log.exception("server.not_revived", server=type(server).__name__)
 
     async def _pause(self, seconds: float) -> None:
         try:

@@ -84,8 +84,8 @@ def is_stale(known: Known, seen: Observation, account: AccountState) -> bool:
 def _is_news(known: Known, seen: Observation, account: AccountState) -> bool:
     """Whether a task that was not there is a creation, or only seen here for the first time.
 
-    Until the baseline is complete, and for whatever a scan window slides over later, a task
-    that is older than the account's own entry is taken up in silence.
+    A task that is older than the account's own entry is taken up in silence, whichever road
+    mentions it first. Until the baseline is complete only a webhook can bring news.
     """
     if seen.announced or known.deleted_at is not None:
         return True
@@ -93,9 +93,7 @@ def _is_news(known: Known, seen: Observation, account: AccountState) -> bool:
         return False
     created = seen.task.created_at
     is_older = created is not None and created < account.added_at
-    if account.baseline_at is None:
-        return seen.cause is Cause.WEBHOOK and not is_older
-    return seen.cause is not Cause.POLL or not is_older
+    return not is_older and (account.baseline_at is not None or seen.cause is Cause.WEBHOOK)
 
 
 def _rung(known: Known, seen: Observation) -> Rung:

@@ -103,7 +103,7 @@ class Corridor:
             *(assembly._account_lane(name, one, pool, clock) for name, one in self.sources.items()),
         ]
         engine = await assembly._engine(pool, self.config, clock)
-        await sending.abandon(pool, [lane.name for lane in lanes], clock.now())
+        await assembly._give_up(pool, self.sources, lanes, clock)
         self.worker = self._worker(engine, lanes)
         return self
 

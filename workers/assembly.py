@@ -1,7 +1,8 @@
 """How a worker process is put together from a configuration."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 import httpx
@@ -18,7 +19,7 @@ from service.http import open_client
 from service.outbox import sending
 from service.settings import Settings
 from service.sources import Source, systems
-from service.store import Pool, accounts, decisions
+from service.store import Pool, accounts, backlog, decisions
 from workers.clock import ClockRound
 from workers.deliver import Lane
 from workers.ingest import Ingest
@@ -26,6 +27,8 @@ from workers.lookup import Lookups
 from workers.poll import Poll
 from workers.reconcile import reconcile
 from workers.shift import Shift
+
+_ROLL_OUT = timedelta(hours=1)
 
 
 @asynccontextmanager
@@ -43,7 +46,7 @@ async def open_shift(settings: Settings, config: Config, clock: Clock) -> AsyncI
             *(_account_lane(name, source, pool, clock) for name, source in sources.items()),
         ]
         engine = await _engine(pool, config, clock)
-        await sending.abandon(pool, [lane.name for lane in lanes], clock.now())
+        await _give_up(pool, sources, lanes, clock)
         shift = _shift(pool, clock, engine, sources, lanes)
         shift.start()
         stack.push_async_callback(metrics.publish, pool)
@@ -62,6 +65,18 @@ async def _engine(pool: Pool, config: Config, clock: Clock) -> Engine:
     await reconcile(pool, decider, zones, clock)
     pushed = frozenset(name for name, account in config.accounts.items() if account.webhook)
     return Engine(decider, zones, clock, pushed=pushed)
+
+
+async def _give_up(
+    pool: Pool, sources: Mapping[str, Source], lanes: Sequence[Lane], clock: Clock
+) -> None:
+    """Give up what the configuration has no place for any more.
+
+    Not at once: while a new configuration is rolled out, another process may still have it.
+    """
+    now = clock.now()
+    await sending.abandon(pool, [lane.name for lane in lanes], now, now - _ROLL_OUT)
+    await backlog.set_aside_orphans(pool, sources, now, now - _ROLL_OUT)
 
 
 def _shift(

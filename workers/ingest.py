@@ -82,7 +82,7 @@ class Ingest:
 
     async def _take(self, limit: int) -> Ingested:
         async with self._pool.acquire() as connection, connection.transaction():
-            pending = await backlog.claim(connection, limit)
+            pending = await backlog.claim(connection, self._sources, limit)
             if not pending:
                 return Ingested(0)
             return await self._work_off(connection, pending)
@@ -90,7 +90,7 @@ class Ingest:
     async def _take_one(self) -> Ingested:
         """Take the oldest receipt; if it is the one that cannot be read, set it aside."""
         async with self._pool.acquire() as connection, connection.transaction():
-            pending = (await backlog.claim(connection, 1))[:1]
+            pending = (await backlog.claim(connection, self._sources, 1))[:1]
             try:
                 async with connection.transaction():
                     return await self._work_off(connection, pending)

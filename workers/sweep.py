@@ -45,6 +45,8 @@ async def unanswered(pool: Pool, now: datetime) -> tuple[bool, Lanes]:
 
 
 async def prune(pool: Pool, now: datetime) -> None:
-    """Delete what is older than it has to be, a little at a time."""
+    """Delete what is older than it has to be, in small transactions."""
     for statement, age in _PRUNING:
-        await pool.execute(statement, now - age, _PRUNED_AT_ONCE)
+        full = f"DELETE {_PRUNED_AT_ONCE}"
+        while await pool.execute(statement, now - age, _PRUNED_AT_ONCE) == full:
+            pass

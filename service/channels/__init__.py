@@ -74,13 +74,11 @@ class Channel(ABC):
     """One way out.
 
     The built-in ones (`customer`, `employee`, the writes) are made with the account's source.
-    `concurrency` is how many messages may be under way at once in one process, `per_second` the
-    most to start in a second (None: no limit). What may have arrived by an `at_most_once`
-    channel is never sent again by itself.
+    `concurrency` is how many messages may be under way at once in one process. What may have
+    arrived by an `at_most_once` channel is never sent again by itself.
     """
 
     concurrency: ClassVar[int] = 4
-    per_second: ClassVar[float | None] = None
     at_most_once: ClassVar[bool] = False
     can_update: ClassVar[bool] = False
     needs_target: ClassVar[bool] = True

@@ -54,7 +54,8 @@ class WebhookOptions(ChannelOptions):
 class WebhookChannel(ConfiguredChannel):
     """Posts the event, the task and the text to one address.
 
-    Any 2xx is success and 410 is final; everything else, redirects too, is tried again.
+    Any 2xx is success, and after a 410 nothing more is sent there; everything else, redirects
+    too, is tried again.
     """
 
     options: ClassVar[type[ChannelOptions]] = WebhookOptions
@@ -67,11 +68,18 @@ class WebhookChannel(ConfiguredChannel):
         self._extensions = {"timeout": client.timeout.as_dict()}
         self._client = client
         self._clock = clock
+        self._is_gone = False
         self._signer = None
         if options.secret is not None:
             self._signer = hmac.new(_key(options.secret.get_secret_value()), digestmod="sha256")
 
     async def send(self, message: Message) -> Receipt:
+        if self._is_gone:
+            raise SendError(
+                f"{self._url.host} answered 410 before: it wants no more webhooks; take the channel"
+                " out of the configuration, or start Taskbell again to ask it once more",
+                permanent=True,
+            )
         async with http_call(self._url.host, self._timeout):
             # The answer's body says nothing that is needed, and may be endless.
             response = await self._client.send(self._request(message), stream=True)
@@ -112,6 +120,7 @@ class WebhookChannel(ConfiguredChannel):
     def _refusal(self, response: httpx.Response) -> SendError:
         status, host = response.status_code, self._url.host
         if status == GONE:
+            self._is_gone = True
             return SendError(f"{host} answered 410: it wants no more webhooks", permanent=True)
         pause = retry_after(response.headers, self._clock.now())
         if pause is None and status in OVERLOADED:

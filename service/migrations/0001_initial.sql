@@ -45,7 +45,7 @@ CREATE TABLE lookups (
     error           text,
     PRIMARY KEY (account, task)
 );
-CREATE INDEX lookups_due ON lookups (account, next_attempt_at);
+CREATE INDEX lookups_due ON lookups (account, (cause = 'fetch'), next_attempt_at);
 
 CREATE TABLE tasks (
     account         text NOT NULL,
@@ -139,6 +139,8 @@ CREATE INDEX deliveries_due ON deliveries (lane, next_attempt_at) WHERE state IN
 CREATE INDEX deliveries_leased ON deliveries (lease_until) WHERE state = 'sending';
 CREATE INDEX deliveries_task ON deliveries (account, task) WHERE state IN ('planned', 'held', 'sending');
 CREATE INDEX deliveries_undo ON deliveries (account, task) WHERE on_undo IS NOT NULL AND state = 'sent';
+CREATE INDEX deliveries_event ON deliveries (event);
+CREATE INDEX deliveries_making ON deliveries (account) WHERE channel = 'create_task' AND state IN ('sending', 'unknown');
 CREATE INDEX deliveries_created ON deliveries (created_at);
 CREATE INDEX deliveries_made ON deliveries (account, (receipt ->> 'task')) WHERE channel = 'create_task';
 CREATE INDEX deliveries_trouble ON deliveries (id) WHERE state IN ('failed', 'unknown');

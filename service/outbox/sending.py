@@ -133,7 +133,8 @@ async def settle(pool: Pool, settlements: Sequence[Settlement], now: datetime) -
                         $7::timestamptz[])
               AS new (id, attempts, state, reason, receipt, again_at)
             WHERE deliveries.id = new.id AND deliveries.attempts = new.attempts
-              AND deliveries.state IN ('sending', 'unknown')
+              AND (deliveries.state IN ('sending', 'unknown')
+                   OR deliveries.state = 'planned' AND NOT deliveries.at_most_once)
             """,
             now,
             [one.claim.id for one in settlements],
@@ -188,16 +189,17 @@ async def reclaim(pool: Pool, now: datetime) -> list[str]:
     return sorted({row["lane"] for row in rows})
 
 
-async def abandon(pool: Pool, lanes: Sequence[str], now: datetime) -> None:
-    """Give up what waits on lanes other than these: nobody will ever send it."""
+async def abandon(pool: Pool, lanes: Sequence[str], now: datetime, before: datetime) -> None:
+    """Give up what was planned before then on lanes other than these: nobody will send it."""
     await pool.execute(
         """
         UPDATE deliveries SET state = 'failed', settled_at = $2, next_attempt_at = NULL,
             reason = lane || ' is not in the configuration any more'
-        WHERE state IN ('planned', 'held') AND lane <> ALL ($1)
+        WHERE state IN ('planned', 'held') AND lane <> ALL ($1) AND created_at < $3
         """,
         lanes,
         now,
+        before,
     )
 
 

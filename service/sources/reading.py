@@ -2,8 +2,12 @@
 
 from typing import Any
 
+import structlog
+
 from service.errors import SourceBroken, SourceError
 from service.sources import Raw, Source
+
+log = structlog.get_logger()
 
 STALE_PAGES = 2
 WRAPPERS = ("data", "task")
@@ -57,7 +61,7 @@ class Reading:
             raise SourceBroken(
                 f"{self._account}: the list of tasks has more than {self._pages - 1} pages"
             )
-        fresh = {self._identify(row): row for row in rows}
+        fresh = {task_id: row for row in rows if (task_id := self._identify(row)) is not None}
         for task_id in fresh.keys() & self._seen:
             del fresh[task_id]
         self._seen.update(fresh)
@@ -68,8 +72,9 @@ class Reading:
             )
         return fresh
 
-    def _identify(self, row: Raw) -> str:
+    def _identify(self, row: Raw) -> str | None:
+        """The id of a row; one without a usable id must not keep the others from being read."""
         task_id = self._source.identify(row)
         if task_id is None:
-            raise SourceBroken(f"{self._account}: the list of tasks has one without a usable id")
+            log.warning("list.row_without_id", account=self._account)
         return task_id

@@ -37,7 +37,8 @@ async def ask(
         FROM unnest($1::text[], $2::text[]) AS new (account, task) ORDER BY account, task
         ON CONFLICT (account, task) DO UPDATE
         SET asked_at = excluded.asked_at, next_attempt_at = excluded.next_attempt_at, attempts = 0,
-            cause = CASE lookups.cause WHEN 'write' THEN 'write' ELSE excluded.cause END
+            cause = CASE WHEN lookups.cause = 'write' OR excluded.cause = 'fetch'
+                         THEN lookups.cause ELSE excluded.cause END
         """,
         [account for account, _ in wanted],
         [task for _, task in wanted],

@@ -183,7 +183,7 @@ async def _insert_new(connection: Connection, receipts: Sequence[Receipt]) -> di
         ON CONFLICT (account, key) DO UPDATE
         SET state = 'pending', repeats = old.repeats + 1, received_at = excluded.received_at,
             settled_at = NULL, reason = NULL
-        WHERE old.state = 'done' AND starts_with(old.key, 'body:')
+        WHERE old.state IN ('done', 'poison') AND starts_with(old.key, 'body:')
         RETURNING id, account, key
         """,
         [receipt.identity[0] for receipt in receipts],

@@ -1,6 +1,6 @@
 """Rules that wait until a task has been quiet: since when, and how it looked before."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -13,7 +13,7 @@ from service.store.tasks import Key, read_task, task_json
 class Settled:
     """A rule whose task has been quiet long enough.
 
-    `before` is how it looked before the first change; `event`, `at` and `cause` are of that.
+    `before` is how it looked before the first change; `event` and `cause` are of that.
     """
 
     rule: str
@@ -21,7 +21,6 @@ class Settled:
     task: str
     event: int
     before: Task | None
-    at: datetime
     cause: str
 
 
@@ -52,12 +51,18 @@ async def start(
     )
 
 
-async def ended(connection: Connection, now: datetime, limit: int) -> list[Key]:
-    """The tasks (account, id) that rules have waited for long enough."""
+async def ended(
+    connection: Connection, accounts: Iterable[str], now: datetime, limit: int
+) -> list[Key]:
+    """The tasks (account, id) of these accounts that rules have waited for long enough."""
     rows = await connection.fetch(
-        "SELECT account, task FROM settling WHERE ends_at <= $1 ORDER BY ends_at LIMIT $2",
+        """
+        SELECT account, task FROM settling WHERE ends_at <= $1 AND account = ANY ($3)
+        ORDER BY ends_at LIMIT $2
+        """,
         now,
         limit,
+        list(accounts),
     )
     return [(row["account"], row["task"]) for row in rows]
 
@@ -71,8 +76,7 @@ async def take(connection: Connection, keys: Sequence[Key], now: datetime) -> li
             WHERE settling.account = wanted.account AND settling.task = wanted.task
               AND ends_at <= $3
             RETURNING settling.*)
-        SELECT taken.rule, taken.account, taken.task, taken.event, taken.before, events.at,
-               events.cause
+        SELECT taken.rule, taken.account, taken.task, taken.event, taken.before, events.cause
         FROM taken JOIN events ON events.id = taken.event ORDER BY taken.event, taken.rule
         """,
         [account for account, _ in keys],
@@ -86,7 +90,6 @@ async def take(connection: Connection, keys: Sequence[Key], now: datetime) -> li
             task=row["task"],
             event=row["event"],
             before=read_task(row["before"]),
-            at=row["at"],
             cause=row["cause"],
         )
         for row in rows

@@ -17,7 +17,7 @@ from service.store.listing import Listing
 from service.web.auth import Endpoint, Guard
 from service.web.bodies import read_body
 from service.web.openapi import describe
-from service.web.parameters import LARGEST_ID, cursor, read_parameters, wrong
+from service.web.parameters import LARGEST_ID, cursor, filtered, read_parameters, wrong
 from service.web.problems import Problem
 from service.web.rulings import RULINGS, Rulings
 
@@ -95,16 +95,17 @@ class Api:
         return _json(_found(rows[0] if rows else None))
 
     async def _all_accounts(self, request: Request) -> Response:
-        del request
-        return _page(await listing.read_accounts(self._pool, self._accounts), None)
+        rows = await listing.read_accounts(self._pool, self._accounts)
+        return _page(
+            filtered(request.query_params, rows, {"account": "id", "state": "state"}), None
+        )
 
     async def _account(self, request: Request) -> Response:
         rows = await listing.read_accounts(self._pool, self._accounts)
         return _json(_found(_by_id(rows, request.path_params["id"])))
 
     async def _all_rules(self, request: Request) -> Response:
-        del request
-        return _page(self._rules, None)
+        return _page(filtered(request.query_params, self._rules, {"rule": "id"}), None)
 
     async def _one_rule(self, request: Request) -> Response:
         return _json(_found(_by_id(self._rules, request.path_params["id"])))

@@ -47,7 +47,7 @@ def build(
             Route("/hooks/{account}", Door(config.accounts, keeper, clock), methods=["POST"]),
             *Health(pool, doorbell, clock, guard).routes(),
             *Api(pool, guard, rulings, config).routes(),
-            *OperatorPage(pool, clock, guard, rulings, config).routes(),
+            *OperatorPage(pool, clock, guard, rulings, config, doorbell).routes(),
         ],
         exception_handlers=HANDLERS,
         lifespan=lifespan,

@@ -1,17 +1,21 @@
 """Request bodies, of which no more is read than may come."""
 
+import asyncio
 from http import HTTPStatus
 
-from starlette.types import Receive
+from starlette.types import Message, Receive
 
 from service.web.problems import Problem
 
+LONGEST_BODY = 20.0  # seconds
+
 
 async def read_body(receive: Receive, most: int) -> bytes:
-    """The whole body; a 413 or 400 Problem. Its announced length proves nothing."""
+    """The whole body; a 400, 408 or 413 Problem. Its announced length proves nothing."""
     body, more = bytearray(), True
+    deadline = asyncio.get_running_loop().time() + LONGEST_BODY
     while more:
-        message = await receive()
+        message = await _next(receive, deadline)
         if message["type"] == "http.disconnect":
             raise Problem(HTTPStatus.BAD_REQUEST, "The body broke off")
         body += message.get("body", b"")
@@ -24,3 +28,15 @@ async def read_body(receive: Receive, most: int) -> bytes:
                 headers={"Connection": "close"},
             )
     return bytes(body)
+
+
+async def _next(receive: Receive, deadline: float) -> Message:
+    try:
+        async with asyncio.timeout_at(deadline):
+            return await receive()
+    except TimeoutError:
+        raise Problem(
+            HTTPStatus.REQUEST_TIMEOUT,
+            f"The body did not come within {LONGEST_BODY:g} seconds",
+            headers={"Connection": "close"},
+        ) from None

@@ -44,6 +44,7 @@ KEPT_HEADER_BYTES = 300
 _OUTCOMES = {
     HTTPStatus.BAD_REQUEST: "malformed",
     HTTPStatus.UNAUTHORIZED: "not_genuine",
+    HTTPStatus.REQUEST_TIMEOUT: "too_slow",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "too_large",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "malformed",
     HTTPStatus.TOO_MANY_REQUESTS: "backlogged",

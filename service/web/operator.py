@@ -13,6 +13,7 @@ from starlette.staticfiles import StaticFiles
 
 from service.clock import Clock
 from service.config import Config
+from service.jobs import Doorbell
 from service.store import Pool, listing, overview
 from service.web import words
 from service.web.auth import COOKIE, Guard
@@ -37,9 +38,16 @@ class OperatorPage:
     """One page for the office, with a form for the token where there is one."""
 
     def __init__(
-        self, pool: Pool, clock: Clock, guard: Guard, rulings: Rulings, config: Config
+        self,
+        pool: Pool,
+        clock: Clock,
+        guard: Guard,
+        rulings: Rulings,
+        config: Config,
+        doorbell: Doorbell,
     ) -> None:
         self._pool = pool
+        self._doorbell = doorbell
         self._clock = clock
         self._guard = guard
         self._rulings = rulings
@@ -103,6 +111,7 @@ class OperatorPage:
         return {
             "now": self._clock.now(),
             "most": _SHOWN,
+            "has_worker": await self._doorbell.has_worker(),
             "zone": self._config.timezone,
             "trouble": await overview.in_trouble(self._pool, _SHOWN),
             "set_aside": await overview.set_aside(self._pool, _SHOWN),

@@ -1,7 +1,7 @@
 """What a list is asked for: filters, page size and cursor, each checked and named if wrong."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
@@ -40,6 +40,22 @@ def read_parameters(query: QueryParams, listing: Listing) -> Asked:
     values = {name: _value(listing, name, query[name]) for name in listing.filters if name in query}
     after = _mark(query["cursor"], listing) if "cursor" in query else None
     return Asked(values, _limit(query.get("limit", str(DEFAULT_LIMIT))), after)
+
+
+def filtered(
+    query: QueryParams, rows: Sequence[Mapping[str, Any]], filters: Mapping[str, str]
+) -> list[Mapping[str, Any]]:
+    """A short list that is held whole, by `filters` (parameter to field) and `limit`.
+
+    Raises a 400 Problem that names the parameter.
+    """
+    known = {*filters, "limit"}
+    for name in query:
+        if name not in known:
+            raise wrong(name, f"this list knows {', '.join(sorted(known))}")
+    asked = {filters[name]: query[name] for name in filters if name in query}
+    found = [row for row in rows if all(row[field] == value for field, value in asked.items())]
+    return found[: _limit(query.get("limit", str(MOST)))]
 
 
 def cursor(mark: Mark | None) -> str | None:

@@ -38,7 +38,7 @@ async def serve(settings: Settings, config: Config) -> None:
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                timeout_graceful_shutdown=20,
+                timeout_graceful_shutdown=5,
             )
         )
         await server.serve()

@@ -213,13 +213,16 @@ async def test_odd_tasks_block_nothing(pool: Pool, clock: VirtualClock, folder: 
 async def test_receipts_of_a_removed_account_are_set_aside(
     pool: Pool, clock: VirtualClock, folder: Path
 ) -> None:
-    """What came in for an account that is gone from the configuration says so; others go on."""
+    """What came in for an account that is gone says so once the roll-out is over; others go on."""
     async with corridor(folder, pool, clock, RULES) as taskbell:
         await taskbell.begin()
         await taskbell.receive(taskbell.visit())
         await taskbell.receive(taskbell.sandbox.plannr.make(), "london")
         await taskbell.restart(RULES, without="field")
         await taskbell.ingest()
+        assert await pool.fetchval("SELECT count(*) FROM receipts WHERE state = 'pending'") == 1
+        await taskbell.tick(hours=2)
+        await taskbell.restart(RULES, without="field")
         rows = await pool.fetch("SELECT account, state, reason FROM receipts ORDER BY id")
         assert [(row["account"], row["state"]) for row in rows] == [
             ("field", "poison"),

@@ -246,8 +246,9 @@ async def test_law_9_a_post_whose_answer_was_lost_is_found_again(
 
 
 async def test_law_13_a_channel_that_is_gone_is_a_reason(taskbell: Corridor) -> None:
-    """What waits for an account that is not configured any more says so."""
+    """What waits for an account that is not configured any more says so, after the roll-out."""
     await taskbell.webhook(taskbell.visit())
+    await taskbell.tick(hours=2)
     await taskbell.restart(RULES, without="field")
     [delivery] = await taskbell.deliveries()
     assert delivery["state"] == "failed"

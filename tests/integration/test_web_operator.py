@@ -5,9 +5,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from arq.constants import health_check_key_suffix
+from redis.asyncio import Redis
 
 from service.clock import VirtualClock
 from service.embedded import EmbeddedValkey
+from service.jobs import QUEUE
 from service.model import Cause, Kind, State
 from service.store import Pool
 from service.web.auth import SESSION
@@ -33,9 +36,19 @@ async def guarded(
         yield running
 
 
-async def test_an_empty_page_says_what_will_be_there(web: Site) -> None:
-    """Before anything has happened the page explains itself and names the accounts."""
+async def test_without_a_worker_the_page_does_not_say_that_all_is_well(web: Site) -> None:
+    """Nobody is at work: the page says so first."""
     page = (await web.client.get("/")).text
+    assert "No worker can be seen at work" in page
+    assert "All is well" not in page
+
+
+async def test_an_empty_page_says_what_will_be_there(web: Site, valkey: EmbeddedValkey) -> None:
+    """Before anything has happened the page explains itself and names the accounts."""
+    async with Redis.from_url(valkey.url) as redis:
+        await redis.set(QUEUE + health_check_key_suffix, "at work")
+        page = (await web.client.get("/")).text
+        await redis.delete(QUEUE + health_check_key_suffix)
     assert "All is well" in page
     assert "Nothing has been sent yet" in page
     assert "london" in page

@@ -60,13 +60,15 @@ async def test_a_body_that_comes_again_is_looked_at_again(pool: Pool, clock: Vir
     assert tuple(row) == ("pending", 1, clock.now(), None)
 
 
-async def test_what_was_set_aside_stays_aside(pool: Pool, clock: VirtualClock) -> None:
-    """A body that nobody could read is no more readable the second time."""
+async def test_what_was_set_aside_is_tried_again_when_it_comes_again(
+    pool: Pool, clock: VirtualClock
+) -> None:
+    """What could not be read then may be readable now; a sender is not deaf-eared for ever."""
     keeper = ReceiptKeeper(pool, Bell())
     number = await keeper.keep(receipt(clock, b"1"))
     await pool.execute("UPDATE receipts SET state = 'poison', reason = 'no id'")
     assert await keeper.keep(receipt(clock, b"1")) == number
-    assert await pool.fetchval("SELECT state FROM receipts") == "poison"
+    assert await pool.fetchval("SELECT state FROM receipts") == "pending"
 
 
 async def test_a_repeat_waits_for_whoever_has_it_in_hand(pool: Pool, clock: VirtualClock) -> None:
