@@ -101,7 +101,8 @@ class EmbeddedValkey:
 
     def stop(self) -> None:
         (self._folder / _ADDRESS).unlink(missing_ok=True)
-        self._server.stop()
+        if self.is_running():
+            self._server.stop()
 
     def __enter__(self) -> Self:
         return self
