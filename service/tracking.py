@@ -6,13 +6,17 @@ decided here, from what is known and what was seen.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from service.alarms import Rung, moved
 from service.diff import Transition, diff
 from service.model import Cause, Observation
 from service.store.accounts import AccountState
 from service.store.tasks import Known
+
+
+# By so much another system's clock may be behind ours; and its stamps are whole seconds.
+_CLOCKS_DIFFER = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +96,7 @@ def _is_news(known: Known, seen: Observation, account: AccountState) -> bool:
     if seen.task is None:
         return False
     created = seen.task.created_at
-    is_older = created is not None and created < account.added_at
+    is_older = created is not None and created < account.added_at - _CLOCKS_DIFFER
     return not is_older and (account.baseline_at is not None or seen.cause is Cause.WEBHOOK)
 
 
