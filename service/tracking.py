@@ -14,7 +14,6 @@ from service.model import Cause, Observation
 from service.store.accounts import AccountState
 from service.store.tasks import Known
 
-
 # By so much another system's clock may be behind ours; and its stamps are whole seconds.
 _CLOCKS_DIFFER = timedelta(minutes=1)
 
