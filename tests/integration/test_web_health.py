@@ -85,16 +85,16 @@ async def test_the_door_counts(web: Site) -> None:
 
 async def test_what_other_processes_count_is_shown(web: Site, pool: Pool) -> None:
     """A worker's counts reach /metrics through the database, each once, and outlive it."""
-    metrics.events.labels("london", "completed").inc(3)
-    metrics.deliveries.labels("slack", "sent").inc()
-    metrics.poll_seconds.labels("london").observe(0.5)
+    metrics.events.labels("counted", "completed").inc(3)
+    metrics.deliveries.labels("carrier", "sent").inc()
+    metrics.poll_seconds.labels("counted").observe(0.5)
     await metrics.publish(pool)
     await metrics.publish(pool)
     shown = await numbers(web)
-    assert shown["taskbell_events_total london completed"] == 3
-    assert shown["taskbell_deliveries_total slack sent"] == 1
-    assert shown["taskbell_poll_seconds_sum london"] == 0.5
-    assert shown["taskbell_poll_seconds_count london"] == 1
+    assert shown["taskbell_events_total counted completed"] == 3
+    assert shown["taskbell_deliveries_total carrier sent"] == 1
+    assert shown["taskbell_poll_seconds_sum counted"] == 0.5
+    assert shown["taskbell_poll_seconds_count counted"] == 1
 
 
 async def test_what_could_not_be_published_is_not_lost(web: Site, pool: Pool) -> None:

@@ -36,8 +36,12 @@ async def guarded(
         yield running
 
 
-async def test_without_a_worker_the_page_does_not_say_that_all_is_well(web: Site) -> None:
+async def test_without_a_worker_the_page_does_not_say_that_all_is_well(
+    web: Site, valkey: EmbeddedValkey
+) -> None:
     """Nobody is at work: the page says so first."""
+    async with Redis.from_url(valkey.url) as redis:
+        await redis.delete(QUEUE + health_check_key_suffix)
     page = (await web.client.get("/")).text
     assert "No worker can be seen at work" in page
     assert "All is well" not in page
