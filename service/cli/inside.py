@@ -36,7 +36,7 @@ async def examine_doorbell(settings: Settings) -> list[Finding]:
         return [
             wrong(
                 "redis",
-                "it does not answer, so work begins a few seconds late and no worker can start",
+                "it does not answer, so work begins up to a few seconds late",
                 "start Redis or Valkey, or correct REDIS_URL",
             )
         ]

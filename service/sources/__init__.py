@@ -176,11 +176,6 @@ class Source(ABC):
         del since
         return self.scan()
 
-    @property
-    def scans_are_incremental(self) -> bool:
-        """Whether `recent` is cheaper than `scan` and therefore proves no absence."""
-        return False
-
     def covers(self, task: Task) -> bool:
         """Whether a complete scan would list this task, if it still exists."""
         del task

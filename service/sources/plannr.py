@@ -150,10 +150,6 @@ class Plannr(Source):
             if changed and min(changed) < since:
                 return
 
-    @property
-    def scans_are_incremental(self) -> bool:
-        return True
-
     async def fetch(self, task_id: str) -> Raw | None:
         try:
             answer = await self.upstream.request("GET", _path(task_id), params=self._wanted())

@@ -101,7 +101,6 @@ async def test_recent_reads_down_to_the_last_time(rig: Rig) -> None:
     pages = [page async for page in rig.source.recent(since)]
     assert next(iter(pages[0].raws)) == made[7]
     assert len(rig.system.record.requests) == 1
-    assert rig.source.scans_are_incremental
 
 
 async def test_recent_goes_on_while_a_page_is_all_new(rig: Rig) -> None:
