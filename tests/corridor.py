@@ -66,7 +66,7 @@ rules:
 class Worker:
     """The parts of one worker process, for one configuration."""
 
-    ingest: Ingest
+    ingests: dict[str, Ingest]
     clock_round: ClockRound
     lookups: dict[str, Lookups]
     polls: dict[str, Poll]
@@ -96,7 +96,7 @@ class Corridor:
         left = {name: one for name, one in config.accounts.items() if name != without}
         self.config = replace(config, accounts=left)
         pool, clock = self.pool, self.clock
-        self.sources = assembly._sources(self.config, self.client, clock)
+        self.sources = assembly._sources(self.config, self.client, pool, clock)
         channels = assembly._channels(self.config, self.client, clock)
         lanes = [
             *(Lane(name, {name: channel}, pool, clock) for name, channel in channels.items()),
@@ -110,7 +110,7 @@ class Corridor:
     def _worker(self, engine: Engine, lanes: Sequence[Lane]) -> Worker:
         pool, clock, sources = self.pool, self.clock, self.sources
         return Worker(
-            ingest=Ingest(pool, engine, sources, clock),
+            ingests={name: Ingest(pool, engine, one, clock) for name, one in sources.items()},
             clock_round=ClockRound(pool, engine),
             lookups={name: Lookups(pool, engine, one, clock) for name, one in sources.items()},
             polls={name: Poll(pool, engine, one, clock) for name, one in sources.items()},
@@ -125,8 +125,9 @@ class Corridor:
 
     async def ingest(self) -> None:
         """Read what came in."""
-        while (await self.worker.ingest.batch()).count:
-            pass
+        for ingest in self.worker.ingests.values():
+            while (await ingest.batch()).count:
+                pass
 
     async def webhook(self, body: Any, account: str = "field") -> None:
         """A webhook comes in and is read at once."""
@@ -170,7 +171,7 @@ class Corridor:
         """Send what is due, on every lane or on this one."""
         for one in [lane] if lane else list(self.worker.lanes):
             while await self.worker.lanes[one].batch():
-                pass
+                await self.worker.lanes[one].rest()
 
     async def lose_workers(self, **time: float) -> None:
         """Whoever is sending gives no sign of life for so long that the sweep steps in."""
@@ -282,7 +283,7 @@ async def corridor(
             accounting=accounting,
             head=head,
             config=configured(folder, rules, head),
-            keeper=ReceiptKeeper(pool, lambda: None),
+            keeper=ReceiptKeeper(pool, lambda _: None),
             worker=Worker(None, None, {}, {}, {}),  # type: ignore[arg-type]
             sources={},
         )

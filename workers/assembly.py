@@ -20,6 +20,7 @@ from service.outbox import sending
 from service.settings import Settings
 from service.sources import Source, systems
 from service.store import Pool, accounts, backlog, decisions
+from service.store.throttles import AccountThrottle
 from workers.clock import ClockRound
 from workers.deliver import Lane
 from workers.ingest import Ingest
@@ -40,7 +41,7 @@ async def open_shift(settings: Settings, config: Config, clock: Clock) -> AsyncI
         channels = _channels(config, client, clock)
         for channel in channels.values():
             stack.push_async_callback(channel.close)
-        sources = _sources(config, client, clock)
+        sources = _sources(config, client, pool, clock)
         lanes = [
             *(Lane(name, {name: channel}, pool, clock) for name, channel in channels.items()),
             *(_account_lane(name, source, pool, clock) for name, source in sources.items()),
@@ -85,7 +86,7 @@ def _shift(
     return Shift(
         pool=pool,
         clock=clock,
-        ingest=Ingest(pool, engine, sources, clock),
+        ingests={name: Ingest(pool, engine, one, clock) for name, one in sources.items()},
         clock_round=ClockRound(pool, engine),
         lookups_of={name: Lookups(pool, engine, one, clock) for name, one in sources.items()},
         polls={name: Poll(pool, engine, one, clock) for name, one in sources.items()},
@@ -97,9 +98,13 @@ def _zones(config: Config) -> dict[str, ZoneInfo]:
     return {name: one.timezone or config.timezone for name, one in config.accounts.items()}
 
 
-def _sources(config: Config, client: httpx.AsyncClient, clock: Clock) -> dict[str, Source]:
+def _sources(
+    config: Config, client: httpx.AsyncClient, pool: Pool, clock: Clock
+) -> dict[str, Source]:
     return {
-        name: systems()[account.system].connect(account, client, clock)
+        name: systems()[account.system].connect(
+            account, client, clock, AccountThrottle(pool, name, clock, account.per_minute)
+        )
         for name, account in config.accounts.items()
     }
 

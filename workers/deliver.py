@@ -2,19 +2,18 @@
 
 import asyncio
 import random
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 import structlog
 
-from service import metrics
 from service.channels import Channel, Receipt
 from service.clock import Clock
 from service.errors import SendError
 from service.model import State
-from service.outbox import LEASE, Claim, Settlement, sending
-from service.store import DATABASE_GONE, Pool
+from service.outbox import Claim, Settlement, sending
+from service.store import Pool
+from workers.ledger import Ledger
 
 log = structlog.get_logger()
 
@@ -25,7 +24,8 @@ RETRY_AFTER = tuple(
 )
 _JITTER = 0.2
 _NEVER_SENT = frozenset({State.FAILED, State.SKIPPED, State.CANCELLED, State.EXPIRED})
-_PAUSE_WITHOUT_DATABASE = 1.0  # seconds
+_GIVEN_BACK = "Taskbell was stopped before it was sent"
+_BROKEN_OFF = SendError("Taskbell was stopped while it waited for an answer", outcome_unknown=True)
 
 
 class Lane:
@@ -43,69 +43,58 @@ class Lane:
         # What reaches a customer is claimed only when it is sent next: a crash then leaves few
         # whose outcome nobody knows. For the others large claims cost less.
         guarded = any(channel.at_most_once for channel in channels.values())
-        self._batch = width if guarded else width * 4
+        room, worth_claiming = (width, 1) if guarded else (width * 6, width * 2)
+        self._ledger = Ledger(name, pool, clock, room, worth_claiming)
+        self._attempts: set[asyncio.Task[None]] = set()
+        self._stopping = False
 
     async def batch(self) -> bool:
-        """Send what is due, up to the lane's width; False when nothing was."""
-        claims = await sending.claim(self._pool, self.name, self._clock, self._batch)
-        if claims:
-            renewing = asyncio.create_task(self._renew(claims))
-            try:
-                await self._settle(await asyncio.gather(*(self._attempt(one) for one in claims)))
-            finally:
-                renewing.cancel()
+        """Begin to send what is due, as far as there is room; False when nothing was due."""
+        room = await self._ledger.room()
+        if self._stopping:
+            return False
+        claims = await sending.claim(self._pool, self.name, self._clock, room)
+        self._ledger.enter(claims)
+        for claim in claims:
+            attempt = asyncio.create_task(self._attempt(claim))
+            self._attempts.add(attempt)
+            attempt.add_done_callback(self._attempts.discard)
         return bool(claims)
 
-    async def _renew(self, claims: Sequence[Claim]) -> None:
-        """Keep the leases for as long as it takes; ends by being cancelled."""
-        while True:
-            await asyncio.sleep(LEASE.total_seconds() / 3)
-            try:
-                await sending.renew(self._pool, claims, self._clock)
-            except DATABASE_GONE as error:
-                log.warning("delivery.lease_not_renewed", lane=self.name, error=str(error))
+    async def rest(self) -> None:
+        """Wait until everything that was begun is written down."""
+        await self._ledger.empty()
 
-    async def _attempt(self, claim: Claim) -> Settlement:
+    async def finish(self, within: float) -> None:
+        """Begin nothing more, break off what takes longer than `within` seconds, and rest."""
+        self._stopping = True
+        if self._attempts:
+            _, late = await asyncio.wait(self._attempts, timeout=within)
+            for attempt in late:
+                attempt.cancel()
+        await self.rest()
+
+    async def _attempt(self, claim: Claim) -> None:
+        self._ledger.answer(await self._outcome(claim))
+
+    async def _outcome(self, claim: Claim) -> Settlement:
         channel = self._channels[claim.message.channel]
         if claim.original in _NEVER_SENT:
             return Settlement(claim, State.CANCELLED, "nothing to rewrite: that was never sent")
         try:
             async with self._width:
+                if self._stopping:
+                    return Settlement(claim, State.PLANNED, _GIVEN_BACK, again_at=self._clock.now())
                 receipt = await _send(channel, claim)
         except SendError as error:
             return _failed(claim, error, self._clock.now())
+        except asyncio.CancelledError:  # by `finish`, which waits for what comes of it
+            return _failed(claim, _BROKEN_OFF, self._clock.now())
         except Exception as error:  # a defect in a channel must not take the others' answers along
             log.exception("delivery.crashed", delivery=claim.id, channel=claim.message.channel)
             crash = SendError(f"internal error: {type(error).__name__}", outcome_unknown=True)
             return _failed(claim, crash, self._clock.now())
         return Settlement(claim, State.SENT, receipt=receipt)
-
-    async def _settle(self, settlements: Sequence[Settlement]) -> None:
-        """Write the answers down, however long the database is away: they exist nowhere else."""
-        while True:
-            try:
-                await sending.settle(self._pool, settlements, self._clock.now())
-            except DATABASE_GONE as error:
-                log.warning("delivery.unsettled", lane=self.name, error=str(error))
-                await asyncio.sleep(_PAUSE_WITHOUT_DATABASE)
-            else:
-                break
-        _count(settlements)
-        for one in settlements:
-            log.info(
-                "delivery.attempted",
-                delivery=one.claim.id,
-                channel=one.claim.message.channel,
-                state=one.state,
-                attempt=one.claim.attempts,
-                reason=one.reason,
-            )
-
-
-def _count(settlements: Sequence[Settlement]) -> None:
-    ended = Counter((one.claim.message.channel, one.state) for one in settlements)
-    for (channel, state), count in ended.items():
-        metrics.deliveries.labels(channel, state).inc(count)
 
 
 async def _send(channel: Channel, claim: Claim) -> Receipt:

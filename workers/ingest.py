@@ -1,6 +1,6 @@
 """Receipts become observations: what came in by webhook is read and handed to the engine."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -21,7 +21,10 @@ from service.store.tasks import Key
 
 log = structlog.get_logger()
 
-BATCH = 200
+# How many receipts are taken together. Of those that cannot be done as a whole, ever smaller
+# beginnings are tried, until the one that is at fault stands alone.
+BATCHES = (200, 25, 3)
+BATCH_BYTES = 4 * 1024 * 1024
 
 Found: TypeAlias = Observation | Signal | Key
 """A look at a task, a signal about one, or one to be read by id."""
@@ -54,35 +57,35 @@ class _Read:
 
 @dataclass(frozen=True, slots=True)
 class Ingested:
-    """How many receipts were taken, and who is to be rung now."""
+    """How many receipts were taken, which lanes to ring, and whether tasks are to be read by id."""
 
     count: int
     lanes: Lanes = frozenset()
-    accounts: frozenset[str] = frozenset()
+    hinted: bool = False
 
 
 class Ingest:
-    """Works off receipts in the order they came, in batches."""
+    """Works off one account's receipts in the order they came, in batches."""
 
-    def __init__(
-        self, pool: Pool, engine: Engine, sources: Mapping[str, Source], clock: Clock
-    ) -> None:
+    def __init__(self, pool: Pool, engine: Engine, source: Source, clock: Clock) -> None:
         self._pool = pool
         self._engine = engine
-        self._sources = sources
+        self._source = source
+        self._account = source.account.name
         self._clock = clock
 
     async def batch(self) -> Ingested:
-        """Work off one batch. If it cannot be done as a whole, one receipt at a time."""
-        try:
-            return await self._take(BATCH)
-        except _POISONOUS as error:
-            log.info("ingest.singly", reason=str(error))
-            return await self._take_one()
+        """Work off one batch; what of it cannot be read is set aside with its reason."""
+        for limit in BATCHES:
+            try:
+                return await self._take(limit)
+            except _POISONOUS as error:
+                log.info("ingest.in_smaller_steps", receipts=limit, reason=str(error))
+        return await self._take_one()
 
     async def _take(self, limit: int) -> Ingested:
         async with self._pool.acquire() as connection, connection.transaction():
-            pending = await backlog.claim(connection, self._sources, limit)
+            pending = await backlog.claim(connection, self._account, limit, BATCH_BYTES)
             if not pending:
                 return Ingested(0)
             return await self._work_off(connection, pending)
@@ -90,7 +93,9 @@ class Ingest:
     async def _take_one(self) -> Ingested:
         """Take the oldest receipt; if it is the one that cannot be read, set it aside."""
         async with self._pool.acquire() as connection, connection.transaction():
-            pending = (await backlog.claim(connection, self._sources, 1))[:1]
+            pending = await backlog.claim(connection, self._account, 1, BATCH_BYTES)
+            if not pending:
+                return Ingested(0)
             try:
                 async with connection.transaction():
                     return await self._work_off(connection, pending)
@@ -109,7 +114,7 @@ class Ingest:
             await lookups.ask(connection, found.hints, Cause.WEBHOOK, self._clock.now())
         await backlog.settle(connection, found.receipts, self._clock.now())
         log.debug("receipts.ingested", receipts=len(pending), looks=len(found.looks))
-        return Ingested(len(pending), lanes, frozenset(account for account, _ in found.hints))
+        return Ingested(len(pending), lanes, bool(found.hints))
 
     async def _read_all(self, connection: Connection, pending: Sequence[Pending]) -> _Read:
         """Sort what the receipts say, and set aside those that say nothing."""
@@ -123,11 +128,8 @@ class Ingest:
 
     def _read(self, receipt: Pending) -> list[Found]:
         """What one receipt says; a body seen before is only a hint to look again."""
-        source = self._sources.get(receipt.account)
-        if source is None:
-            raise PayloadError(f"there is no account {receipt.account} in the configuration now")
-        sightings = read(source, orjson.loads(receipt.body))
-        return [_found(source, receipt, sighting) for sighting in sightings]
+        sightings = read(self._source, orjson.loads(receipt.body))
+        return [_found(self._source, receipt, sighting) for sighting in sightings]
 
     async def _set_aside(
         self, connection: Connection, receipt: Pending, error: BaseException

@@ -20,9 +20,9 @@ log = structlog.get_logger()
 _BEFORE_LISTENING_AGAIN = 1.0  # seconds
 
 
-async def ingest(ctx: dict[str, Any]) -> None:
-    """Receipts have come in."""
-    _shift(ctx).ring("ingest")
+async def ingest(ctx: dict[str, Any], account: str) -> None:
+    """Receipts of this account have come in."""
+    _shift(ctx).ring("ingest", account)
 
 
 async def lookup(ctx: dict[str, Any], account: str) -> None:

@@ -1,6 +1,6 @@
 """Everything one worker process does, and who rings whom.
 
-A drain per kind of work: receipts, the clock, each account's lookups, each lane of the outbox.
+A drain per kind of work: each account's receipts and lookups, each lane of the outbox, the clock.
 Whoever finishes something rings the next one directly; the doorbell and the sweep do it from
 outside.
 """
@@ -28,7 +28,8 @@ from workers.poll import LEASE, Poll
 
 log = structlog.get_logger()
 
-_TIME_TO_FINISH = 25.0  # seconds; longer than any one message may take
+# Seconds after which a stop breaks off what is being sent, and those in which it is written down.
+_TIME_TO_ANSWER, _TIME_TO_FINISH = 20.0, 25.0
 
 
 class Shift:
@@ -38,7 +39,7 @@ class Shift:
         self,
         pool: Pool,
         clock: Clock,
-        ingest: Ingest,
+        ingests: Mapping[str, Ingest],
         clock_round: ClockRound,
         lookups_of: Mapping[str, Lookups],
         polls: Mapping[str, Poll],
@@ -46,18 +47,20 @@ class Shift:
     ) -> None:
         self._pool = pool
         self._clock = clock
-        self._ingest = ingest
+        self._ingests = ingests
         self._clock_round = clock_round
         self._lookups_of = lookups_of
         self._polls = polls
+        self._lanes = list(lanes)
         self._drains: dict[Bell, Drain] = {}
         self._draining: set[asyncio.Task[None]] = set()
         self._polling: set[asyncio.Task[None]] = set()
-        self._add(self._ingest_batch, jobs.INGEST)
         self._add(self._clock_batch, jobs.CLOCK)
+        for account in ingests:
+            self._add(self._ingest_batch(account), jobs.INGEST, account)
         for account in lookups_of:
             self._add(self._lookup_batch(account), jobs.LOOKUP, account)
-        for lane in lanes:
+        for lane in self._lanes:
             self._add(lane.batch, jobs.DELIVER, lane.name)
 
     def start(self) -> None:
@@ -72,7 +75,11 @@ class Shift:
             drain.stop()
         for poll in self._polling:
             poll.cancel()
-        _, late = await asyncio.wait(self._draining | self._polling, timeout=_TIME_TO_FINISH)
+        finishing: set[asyncio.Task[None]] = set()
+        for lane in self._lanes:
+            _begin(lane.finish(_TIME_TO_ANSWER), finishing)
+        busy = self._draining | self._polling | finishing
+        _, late = await asyncio.wait(busy, timeout=_TIME_TO_FINISH)
         for task in late:
             task.cancel()
 
@@ -87,16 +94,16 @@ class Shift:
         now = self._clock.now()
         for state in await accounts.claim_due(self._pool, self._polls, now, LEASE):
             _begin(self._poll(state), self._polling)
-        lanes = [bell[1] for bell in self._drains if bell[0] == jobs.DELIVER]
+        lanes = [lane.name for lane in self._lanes]
         self._ring_lanes(await sending.lanes_due(self._pool, lanes, now))
         for account in await lookups.accounts_due(self._pool, self._lookups_of, now):
             self.ring(jobs.LOOKUP, account)
 
     async def sweep(self) -> None:
         """Each second: whatever was never answered, and what a dead process left."""
-        waiting, lanes = await sweep.unanswered(self._pool, self._clock.now())
-        if waiting:
-            self.ring(jobs.INGEST)
+        waiting, lanes = await sweep.unanswered(self._pool, self._ingests, self._clock.now())
+        for account in waiting:
+            self.ring(jobs.INGEST, account)
         self._ring_lanes(lanes)
 
     async def publish(self) -> None:
@@ -114,12 +121,15 @@ class Shift:
         for lane in lanes:
             self.ring(jobs.DELIVER, lane)
 
-    async def _ingest_batch(self) -> bool:
-        done = await self._ingest.batch()
-        for account in done.accounts:
-            self.ring(jobs.LOOKUP, account)
-        self._ring_lanes(done.lanes)
-        return done.count > 0
+    def _ingest_batch(self, account: str) -> Callable[[], Awaitable[bool]]:
+        async def batch() -> bool:
+            done = await self._ingests[account].batch()
+            if done.hinted:
+                self.ring(jobs.LOOKUP, account)
+            self._ring_lanes(done.lanes)
+            return done.count > 0
+
+        return batch
 
     async def _clock_batch(self) -> bool:
         count, lanes = await self._clock_round.batch()

@@ -1,5 +1,6 @@
 """The net: rings again for whatever nobody answered, takes back leases, forgets what is old."""
 
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from service.outbox import Lanes, sending
@@ -39,9 +40,11 @@ _PRUNING = (
 )
 
 
-async def unanswered(pool: Pool, now: datetime) -> tuple[bool, Lanes]:
-    """Whether receipts wait, and the lanes whose deliveries lost their process."""
-    return await backlog.is_waiting(pool), frozenset(await sending.reclaim(pool, now))
+async def unanswered(
+    pool: Pool, accounts: Iterable[str], now: datetime
+) -> tuple[Sequence[str], Lanes]:
+    """The accounts whose receipts wait, and the lanes whose deliveries lost their process."""
+    return await backlog.waiting(pool, accounts), frozenset(await sending.reclaim(pool, now))
 
 
 async def prune(pool: Pool, now: datetime) -> None:

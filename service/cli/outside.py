@@ -20,6 +20,7 @@ from service.errors import (
 )
 from service.http import open_client
 from service.http.reach import Reach, reach
+from service.http.throttle import Unthrottled
 from service.sources import Account, systems
 
 _PATIENCE = 20.0  # seconds
@@ -38,7 +39,7 @@ async def examine(config: Config, clock: Clock) -> list[Finding]:
 
 async def _account(account: Account, client: httpx.AsyncClient, clock: Clock) -> list[Finding]:
     subject = f"account {account.name}"
-    source = systems()[account.system].connect(account, client, clock)
+    source = systems()[account.system].connect(account, client, clock, Unthrottled())
     try:
         async with asyncio.timeout(_PATIENCE):
             await source.probe()

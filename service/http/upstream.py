@@ -25,7 +25,7 @@ from service.errors import (
 )
 from service.http import never_sent, retry_after
 from service.http.failures import explain
-from service.http.throttle import Breaker, RateLimit
+from service.http.throttle import Throttle
 
 LARGEST_ANSWER = 64 * 1024 * 1024
 LONGEST_EXPLANATION = 4096
@@ -40,7 +40,7 @@ class Upstream:
     """One account's way to its system.
 
     `headers` carry the credentials. `total` is the longest that one call may take, whatever
-    trickles in. `breaker` and `limit` belong to this account alone.
+    trickles in. `throttle` is this account's alone.
     """
 
     def __init__(
@@ -51,8 +51,7 @@ class Upstream:
         clock: Clock,
         *,
         headers: Mapping[str, str],
-        limit: RateLimit,
-        breaker: Breaker,
+        throttle: Throttle,
         total: timedelta = timedelta(seconds=60),
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -61,8 +60,7 @@ class Upstream:
         self._client = client
         self._base_url = base_url.rstrip("/")
         self._headers = dict(headers)
-        self._limit = limit
-        self._breaker = breaker
+        self._throttle = throttle
         self._total = total
         self._sleep = sleep
 
@@ -81,21 +79,22 @@ class Upstream:
         leaves open whether it was carried out raises OutcomeUnknown. Raises only SourceError.
         """
         call = _Call(self.account, method, path, effect=effect)
-        if (left := self._breaker.refuses_for()) is not None:
+        admission = await self._throttle.admit()
+        if (left := admission.refused_for) is not None:
             call.fail(
                 SourceUnreachable, "was not called: it failed or asked for a pause before", left
             )
-        await self._sleep(self._limit.reserve())
+        await self._sleep(admission.wait.total_seconds())
         try:
             status, headers, body = await self._exchange(call, params, json)
             answer = call.read(status, headers, body, retry_after(headers, self.clock.now()))
         except (SourceRefused, SourceRejected):
-            self._breaker.succeeded()
+            await self._throttle.succeeded(admission)
             raise
         except SourceError as error:
-            self._breaker.failed(error.retry_after)
+            await self._throttle.failed(error.retry_after)
             raise
-        self._breaker.succeeded()
+        await self._throttle.succeeded(admission)
         return answer
 
     async def _exchange(

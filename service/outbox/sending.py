@@ -18,6 +18,8 @@ from service.store.tasks import Key
 async def claim(pool: Pool, lane: str, clock: Clock, limit: int) -> list[Claim]:
     """Take up to `limit` deliveries of a lane that are due, each for one attempt.
 
+    What rewrites another message waits until that one has been sent or given up.
+
     The mark is on disk before a customer's message is sent. For the others a lost mark costs
     at worst another attempt with the same key, so they do not wait for the disk.
     """
@@ -29,6 +31,9 @@ async def claim(pool: Pool, lane: str, clock: Clock, limit: int) -> list[Claim]:
             WITH due AS (
                 SELECT id FROM deliveries
                 WHERE lane = $1 AND state IN ('planned', 'held') AND next_attempt_at <= $2
+                  AND (updates IS NULL OR NOT EXISTS (
+                    SELECT FROM deliveries AS original WHERE original.id = deliveries.updates
+                      AND original.state IN ('planned', 'held', 'sending')))
                 ORDER BY next_attempt_at, id LIMIT $3 FOR UPDATE SKIP LOCKED),
             claimed AS (
                 UPDATE deliveries SET state = 'sending', attempts = attempts + 1,
@@ -104,11 +109,11 @@ def _fragment(text: str | None) -> orjson.Fragment | None:
     return None if text is None else orjson.Fragment(text)
 
 
-async def renew(pool: Pool, claims: Sequence[Claim], clock: Clock) -> None:
+async def renew(pool: Pool, deliveries: Sequence[int], clock: Clock) -> None:
     """Say that these attempts are still under way."""
     await pool.execute(
         "UPDATE deliveries SET lease_until = $2 WHERE id = ANY ($1) AND state = 'sending'",
-        [one.id for one in claims],
+        deliveries,
         clock.now() + LEASE,
     )
 

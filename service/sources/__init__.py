@@ -23,7 +23,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from service.clock import Clock
-from service.http.throttle import Breaker, RateLimit
+from service.http.throttle import Throttle
 from service.http.upstream import Upstream
 from service.model import Task
 
@@ -124,16 +124,17 @@ class Source(ABC):
         self.upstream = upstream
 
     @classmethod
-    def connect(cls, account: Account, client: httpx.AsyncClient, clock: Clock) -> Self:
-        """The account's source, with its own limit and breaker on the way to its system."""
+    def connect(
+        cls, account: Account, client: httpx.AsyncClient, clock: Clock, throttle: Throttle
+    ) -> Self:
+        """The account's source, whose every call goes by its throttle."""
         upstream = Upstream(
             account.name,
             client,
             account.base_url,
             clock,
             headers=account.headers(),
-            limit=RateLimit(account.per_minute),
-            breaker=Breaker(),
+            throttle=throttle,
             total=account.timeout,
         )
         return cls(account, upstream)

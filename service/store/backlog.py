@@ -18,21 +18,27 @@ class Pending:
     repeats: int
 
 
-async def claim(connection: Connection, accounts: Iterable[str], limit: int) -> list[Pending]:
-    """Lock the oldest receipts of each of these accounts that no other worker has in hand.
+async def claim(connection: Connection, account: str, limit: int, size: int) -> list[Pending]:
+    """Lock an account's oldest receipts: up to `limit`, and no more after `size` bytes.
 
-    `limit` is for one account: none waits behind another's flood.
+    Until the transaction ends no other worker reads this account's receipts, so that they are
+    worked off in the order they came.
     """
+    await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", account)
     rows = await connection.fetch(
         """
-        SELECT waiting.* FROM unnest($2::text[]) AS wanted (name), LATERAL (
-            SELECT id, account, body, received_at, repeats FROM receipts
-            WHERE account = wanted.name AND state = 'pending'
-            ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED) AS waiting
-        ORDER BY id
+        SELECT id, account, body, received_at, repeats FROM receipts
+        WHERE state = 'pending' AND id IN (
+            SELECT id FROM (
+                SELECT id, sum(octet_length(body)) OVER (ORDER BY id) - octet_length(body) AS ahead
+                FROM (SELECT id, body FROM receipts WHERE account = $1 AND state = 'pending'
+                      ORDER BY id LIMIT $2) AS oldest) AS summed
+            WHERE ahead < $3)
+        ORDER BY id FOR UPDATE
         """,
+        account,
         limit,
-        list(accounts),
+        size,
     )
     return [Pending(*row) for row in rows]
 
@@ -56,9 +62,16 @@ async def set_aside(connection: Connection, receipt: Pending, reason: str, now: 
     )
 
 
-async def is_waiting(pool: Pool) -> bool:
-    """Whether there is a receipt that nobody has read."""
-    return bool(await pool.fetchval("SELECT EXISTS (SELECT FROM receipts WHERE state = 'pending')"))
+async def waiting(pool: Pool, accounts: Iterable[str]) -> list[str]:
+    """Those of these accounts that have a receipt which nobody has read."""
+    rows = await pool.fetch(
+        """
+        SELECT name FROM unnest($1::text[]) AS wanted (name) WHERE EXISTS (
+            SELECT FROM receipts WHERE account = wanted.name AND state = 'pending')
+        """,
+        list(accounts),
+    )
+    return [row["name"] for row in rows]
 
 
 async def set_aside_orphans(

@@ -95,11 +95,11 @@ class _Batch:
 class ReceiptKeeper:
     """Keeps receipts by group commit, and rings after each batch.
 
-    `ring` must not block. One batch is on its way at a time, over one connection for as long as
-    there is work.
+    `ring` is told whose receipts they are, and must not block. One batch is on its way at a time,
+    over one connection for as long as there is work.
     """
 
-    def __init__(self, pool: Pool, ring: Callable[[], None]) -> None:
+    def __init__(self, pool: Pool, ring: Callable[[str], None]) -> None:
         self._pool = pool
         self._ring = ring
         self._waiting: deque[_Batch] = deque()
@@ -147,7 +147,8 @@ class ReceiptKeeper:
                 batch.answer(await _insert(connection, list(batch.receipts.values())))
             finally:
                 self._let_go(batch)
-            self._ring()
+            for account in {account for account, _ in batch.receipts}:
+                self._ring(account)
             log.debug("receipts.kept", receipts=len(batch.receipts), bytes=batch.size)
 
     def _let_go(self, batch: _Batch) -> None:

@@ -17,6 +17,7 @@ from service.deciding import Decider
 from service.embedded import EmbeddedPostgres
 from service.engine import Engine
 from service.http import open_client
+from service.http.throttle import Unthrottled
 from service.rules import Ruleset
 from service.sources.plannr import Plannr, PlannrAccount
 from service.store import Pool, accounts
@@ -57,7 +58,7 @@ async def _measure(pool: Pool, port: int) -> list[Figure]:
     await accounts.register(pool, {"london": "plannr"}, clock.now())
     engine = Engine(Decider(Ruleset.empty(), {"london": LONDON}), {"london": LONDON}, clock)
     async with open_client([ip_network("127.0.0.0/8")]) as client:
-        poll = Poll(pool, engine, Plannr.connect(account, client, clock), clock)
+        poll = Poll(pool, engine, Plannr.connect(account, client, clock, Unthrottled()), clock)
         first = await _timed(pool, poll)
         pages = render(TASKS, PER_PAGE)
         memory = psutil.Process().memory_info().rss

@@ -18,6 +18,7 @@ from service.channels.customer import CustomerChannel
 from service.channels.writes import WritesChannel
 from service.clock import Clock
 from service.http import open_client
+from service.http.throttle import Unthrottled
 from service.model import Task
 from service.sources import Account, Page, Raw, Source
 from tests.receivers import LOOPBACK, Answer, Fault, HttpReceiver, Receiver
@@ -169,7 +170,7 @@ class SourceRig(HttpRig):
             token=SecretStr(self.secrets[0]),
             timeout=TIMEOUT,
         )
-        return self.made_of(SandglassSource.connect(account, client, clock))
+        return self.made_of(SandglassSource.connect(account, client, clock, Unthrottled()))
 
     def arrived(self) -> list[str]:
         return [request.path for request in self.receiver.requests]

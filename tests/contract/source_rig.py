@@ -15,6 +15,7 @@ import orjson
 
 from service.clock import Clock, VirtualClock
 from service.http import open_client
+from service.http.throttle import Unthrottled
 from service.sandbox.app import Sandbox, running
 from service.sandbox.system import TaskSystem
 from service.sources import Raw, Source, systems
@@ -58,7 +59,7 @@ def connect(
     kind = systems()[system]
     given = {**sample(system, "account"), "per_minute": 1_000_000, **options}
     account = kind.options.model_validate({**given, "system": system, "base_url": url})
-    return kind.connect(account, client, clock)
+    return kind.connect(account, client, clock, Unthrottled())
 
 
 @asynccontextmanager

@@ -14,7 +14,7 @@ from service.clock import VirtualClock
 from service.embedded import EmbeddedValkey
 from service.jobs import Doorbell
 from service.settings import read_settings
-from service.store import Pool
+from service.store import Pool, backlog
 from tests.corridor import Corridor, corridor, eventually
 from tests.running import free_port
 from tests.site import site
@@ -107,9 +107,9 @@ async def counts(pool: Pool) -> dict[str, int]:
 async def test_law_3_a_doorbell_without_redis_hurts_nobody() -> None:
     """Where nothing listens, ringing neither fails nor blocks."""
     doorbell = Doorbell(f"redis://127.0.0.1:{free_port()}")
-    doorbell.ring("ingest")
+    doorbell.ring("ingest", "field")
     assert not await doorbell.ping()
-    doorbell.ring("ingest")
+    doorbell.ring("ingest", "field")
     await doorbell.close()
 
 
@@ -235,11 +235,45 @@ async def test_receipts_of_a_removed_account_are_set_aside(
 async def test_law_15_a_flood_for_one_account_delays_no_other(
     pool: Pool, clock: VirtualClock, folder: Path
 ) -> None:
-    """However much waits for one account, another's webhook is in the very next batch."""
+    """However much waits for one account, and however long it takes, another's is read."""
     async with corridor(folder, pool, clock, RULES) as taskbell:
         await taskbell.begin()
         flood = [taskbell.receive({"id": f"F{n}", "noise": n}) for n in range(1000)]
         await asyncio.gather(*flood)
         await taskbell.receive(taskbell.sandbox.plannr.make(), "london")
-        await taskbell.worker.ingest.batch()
+        async with pool.acquire() as busy, busy.transaction():
+            await backlog.claim(busy, "field", 200, 1_000_000)
+            await taskbell.worker.ingests["london"].batch()
         assert await taskbell.events() == ["created by webhook"]
+
+
+async def test_two_workers_read_an_account_one_after_the_other(
+    pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """While one worker has an account's receipts in hand the other waits, and begins after it."""
+    async with corridor(folder, pool, clock, RULES) as taskbell:
+        await taskbell.begin()
+        await taskbell.receive({"id": "1"})
+        async with pool.acquire() as connection:
+            first = connection.transaction()
+            await first.start()
+            taken = await backlog.claim(connection, "field", 200, 1_000_000)
+            await taskbell.receive({"id": "2"})
+            other = asyncio.create_task(taskbell.worker.ingests["field"].batch())
+            await asyncio.sleep(0.05)
+            assert not other.done()
+            await backlog.settle(connection, taken, clock.now())
+            await first.commit()
+        assert (await other).count == 1
+
+
+async def test_a_batch_ends_where_its_bytes_are_enough(
+    pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """Large receipts are taken few at a time, and never fewer than one."""
+    async with corridor(folder, pool, clock, RULES) as taskbell, pool.acquire() as connection:
+        for number in range(5):
+            await taskbell.receive({"id": str(number), "noise": "x" * 1000})
+        async with connection.transaction():
+            assert len(await backlog.claim(connection, "field", 200, 2500)) == 3
+            assert len(await backlog.claim(connection, "field", 200, 1)) == 1

@@ -1,0 +1,122 @@
+"""Each account's limit of calls and its breaker, one for all processes.
+
+A limit that every process kept for itself would be as many limits as there are processes, and a
+pause that a system asked for would be forgotten with every restart.
+"""
+
+from datetime import datetime, timedelta
+
+import structlog
+
+from service.clock import Clock
+from service.http.throttle import Admission
+from service.store import DATABASE_GONE, Pool
+
+log = structlog.get_logger()
+
+LONGEST_PAUSE = timedelta(minutes=5)
+# A clock that was set back must not make calls wait for as long as it was wrong.
+_LONGEST_WAIT = timedelta(minutes=1)
+
+
+class AccountThrottle:
+    """At most `per_minute` calls a minute, of which up to `burst` may come at once; and a breaker.
+
+    The limit is a bucket of tokens, kept as the one moment at which the next token would be
+    there. The breaker opens after `threshold` failures in a row, or at once when the system asks
+    for a pause; each further failure doubles the pause, up to five minutes. After it one call is
+    let through, and the others wait one more pause for what it finds.
+
+    Without the database it lets calls through: it is kept out of politeness, and an answer that
+    is on its way must not be lost over it.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        account: str,
+        clock: Clock,
+        per_minute: float,
+        *,
+        burst: int = 20,
+        threshold: int = 5,
+        pause: timedelta = timedelta(seconds=5),
+    ) -> None:
+        self._pool = pool
+        self._account = account
+        self._clock = clock
+        self._interval = timedelta(minutes=1) / per_minute
+        self._slack = self._interval * burst
+        self._threshold = threshold
+        self._pause = pause
+
+    async def admit(self) -> Admission:
+        """Take one call; where the breaker is open, none is taken."""
+        now = self._clock.now()
+        try:
+            return await self._take(now) or await self._refused(now)
+        except DATABASE_GONE as error:
+            log.warning("throttle.unknown", account=self._account, error=str(error))
+            return Admission()
+
+    async def _take(self, now: datetime) -> Admission | None:
+        row = await self._pool.fetchrow(
+            """
+            INSERT INTO throttles AS old (account, next_call_at)
+            VALUES ($1, $2::timestamptz - $3::interval + $4::interval)
+            ON CONFLICT (account) DO UPDATE SET
+                next_call_at = $4 + least(greatest(old.next_call_at, $2 - $3), $2 + $5::interval),
+                refused_until = CASE WHEN old.refused_until IS NOT NULL THEN $2 + $6::interval END
+            WHERE old.refused_until IS NULL OR old.refused_until <= $2
+            RETURNING next_call_at, failures > 0 OR refused_until IS NOT NULL
+            """,
+            self._account,
+            now,
+            self._slack,
+            self._interval,
+            _LONGEST_WAIT,
+            self._pause,
+        )
+        if row is None:
+            return None
+        next_call_at, after_failures = row
+        return Admission(max(timedelta(0), next_call_at - now), None, after_failures)
+
+    async def _refused(self, now: datetime) -> Admission:
+        until = await self._pool.fetchval(
+            "SELECT refused_until FROM throttles WHERE account = $1", self._account
+        )
+        return Admission(refused_for=max(timedelta(0), until - now) if until else self._pause)
+
+    async def succeeded(self, admission: Admission) -> None:
+        """Close the breaker, where calls before this one had failed."""
+        if admission.after_failures:
+            await self._note(
+                "UPDATE throttles SET failures = 0, refused_until = NULL WHERE account = $1"
+            )
+
+    async def failed(self, asked: timedelta | None) -> None:
+        """Count a failure."""
+        await self._note(
+            """
+            UPDATE throttles SET failures = failures + 1, refused_until = CASE
+                WHEN $2::interval IS NOT NULL
+                    THEN greatest(refused_until, $3::timestamptz + $2)
+                WHEN failures + 1 >= $4
+                    THEN greatest(refused_until, $3 + least(
+                        $5::interval * 2 ^ least(failures + 1 - $4, 10), $6::interval))
+                ELSE refused_until END
+            WHERE account = $1
+            """,
+            asked,
+            self._clock.now(),
+            self._threshold,
+            self._pause,
+            LONGEST_PAUSE,
+        )
+
+    async def _note(self, statement: str, *arguments: object) -> None:
+        try:
+            await self._pool.execute(statement, self._account, *arguments)
+        except DATABASE_GONE as error:
+            log.warning("throttle.not_noted", account=self._account, error=str(error))

@@ -1,0 +1,141 @@
+"""How fast, and whether, an account's system is called, by all processes together."""
+
+from datetime import timedelta
+from typing import Any
+
+from service.clock import VirtualClock
+from service.http.throttle import Admission
+from service.store import Pool, connect
+from service.store.throttles import LONGEST_PAUSE, AccountThrottle
+
+SECOND = timedelta(seconds=1)
+NONE = timedelta(0)
+
+
+def throttle(pool: Pool, clock: VirtualClock, **options: Any) -> AccountThrottle:
+    return AccountThrottle(pool, "field", clock, options.pop("per_minute", 60), **options)
+
+
+async def waits(*callers: AccountThrottle) -> list[timedelta]:
+    return [(await caller.admit()).wait for caller in callers]
+
+
+async def test_a_burst_goes_out_at_once_and_the_rest_in_step(
+    pool: Pool, clock: VirtualClock
+) -> None:
+    """Sixty a minute with a burst of three: three at once, then one a second."""
+    limit = throttle(pool, clock, burst=3)
+    assert await waits(*[limit] * 5) == [NONE, NONE, NONE, SECOND, 2 * SECOND]
+
+
+async def test_two_processes_share_one_limit(pool: Pool, clock: VirtualClock) -> None:
+    """What one process has called, the other does not call again in the same minute."""
+    one, other = throttle(pool, clock, burst=3), throttle(pool, clock, burst=3)
+    assert await waits(one, other, one, other, one) == [NONE, NONE, NONE, SECOND, 2 * SECOND]
+
+
+async def test_a_limit_recovers_up_to_its_burst_and_no_further(
+    pool: Pool, clock: VirtualClock
+) -> None:
+    """An idle hour does not save up an hour's worth of calls."""
+    limit = throttle(pool, clock, burst=2)
+    await limit.admit()
+    clock.advance(timedelta(hours=1))
+    assert await waits(*[limit] * 3) == [NONE, NONE, SECOND]
+
+
+async def test_a_clock_that_was_wrong_does_not_stop_calls(pool: Pool, clock: VirtualClock) -> None:
+    """After an hour forward and back, a call waits for a minute at most."""
+    limit = throttle(pool, clock)
+    clock.advance(timedelta(hours=1))
+    await limit.admit()
+    clock.advance(-timedelta(hours=1))
+    assert (await limit.admit()).wait <= timedelta(minutes=1) + SECOND
+
+
+async def test_accounts_do_not_slow_each_other(pool: Pool, clock: VirtualClock) -> None:
+    """One account's calls, failures and pauses are its own."""
+    mine = throttle(pool, clock, burst=1, threshold=1)
+    theirs = AccountThrottle(pool, "london", clock, 60, burst=1)
+    await mine.admit()
+    await mine.failed(None)
+    assert await theirs.admit() == Admission()
+
+
+async def test_the_breaker_opens_after_failures_in_a_row(pool: Pool, clock: VirtualClock) -> None:
+    """Two failures and a success do not count; three in a row do, in whichever process."""
+    one, other = throttle(pool, clock, threshold=3), throttle(pool, clock, threshold=3)
+    await one.admit()
+    await one.failed(None)
+    await one.failed(None)
+    await other.succeeded(await other.admit())
+    await one.failed(None)
+    await other.failed(None)
+    assert (await one.admit()).refused_for is None
+    await one.failed(None)
+    assert (await other.admit()).refused_for == 5 * SECOND
+
+
+async def test_after_the_pause_one_call_probes_for_all(pool: Pool, clock: VirtualClock) -> None:
+    """Half open: the first gets through, the others wait for what it finds."""
+    one, other = throttle(pool, clock, threshold=1), throttle(pool, clock, threshold=1)
+    await one.admit()
+    await one.failed(None)
+    clock.advance(5 * SECOND)
+    probe = await one.admit()
+    assert probe.refused_for is None
+    assert (await other.admit()).refused_for == 5 * SECOND
+    await one.succeeded(probe)
+    assert (await other.admit()).refused_for is None
+
+
+async def test_a_probe_that_never_comes_back_does_not_lock_the_breaker(
+    pool: Pool, clock: VirtualClock
+) -> None:
+    """If the process dies over the probe, another may try after one more pause."""
+    breaker = throttle(pool, clock, threshold=1)
+    await breaker.admit()
+    await breaker.failed(None)
+    for _ in range(2):
+        clock.advance(5 * SECOND)
+        assert (await breaker.admit()).refused_for is None
+
+
+async def test_further_failures_lengthen_the_pause_up_to_a_limit(
+    pool: Pool, clock: VirtualClock
+) -> None:
+    """The pause doubles with each probe that fails, up to five minutes."""
+    breaker = throttle(pool, clock, threshold=1)
+    await breaker.admit()
+    await breaker.failed(None)
+    await breaker.failed(None)
+    assert (await breaker.admit()).refused_for == 10 * SECOND
+    for _ in range(30):
+        await breaker.failed(None)
+    assert (await breaker.admit()).refused_for == LONGEST_PAUSE
+
+
+async def test_a_pause_that_was_asked_for_outlives_a_restart(
+    pool: Pool, clock: VirtualClock
+) -> None:
+    """One answer with Retry-After is enough; a new process keeps to it as well."""
+    before = throttle(pool, clock)
+    await before.admit()
+    await before.failed(timedelta(seconds=90))
+    after = throttle(pool, clock)
+    assert (await after.admit()).refused_for == timedelta(seconds=90)
+    clock.advance(timedelta(seconds=90))
+    assert (await after.admit()).refused_for is None
+
+
+async def test_without_the_database_calls_go_through(
+    database_url: str, pool: Pool, clock: VirtualClock
+) -> None:
+    """An answer that is on its way is not lost over a count that cannot be kept."""
+    del pool
+    gone = await connect(database_url)
+    await gone.close()
+    limit = throttle(gone, clock)
+    admission = await limit.admit()
+    await limit.failed(None)
+    assert admission == Admission()
