@@ -75,20 +75,24 @@ class Lane:
         await self.rest()
 
     async def _attempt(self, claim: Claim) -> None:
-        self._ledger.answer(await self._outcome(claim))
+        """Send one when its turn comes; `finish` cancels, and waits for what comes of it."""
+        given_back = Settlement(claim, State.PLANNED, _GIVEN_BACK, again_at=self._clock.now())
+        try:
+            async with self._width:
+                settlement = given_back if self._stopping else await self._outcome(claim)
+        except asyncio.CancelledError:
+            settlement = given_back
+        self._ledger.answer(settlement)
 
     async def _outcome(self, claim: Claim) -> Settlement:
         channel = self._channels[claim.message.channel]
         if claim.original in _NEVER_SENT:
             return Settlement(claim, State.CANCELLED, "nothing to rewrite: that was never sent")
         try:
-            async with self._width:
-                if self._stopping:
-                    return Settlement(claim, State.PLANNED, _GIVEN_BACK, again_at=self._clock.now())
-                receipt = await _send(channel, claim)
+            receipt = await _send(channel, claim)
         except SendError as error:
             return _failed(claim, error, self._clock.now())
-        except asyncio.CancelledError:  # by `finish`, which waits for what comes of it
+        except asyncio.CancelledError:
             return _failed(claim, _BROKEN_OFF, self._clock.now())
         except Exception as error:  # a defect in a channel must not take the others' answers along
             log.exception("delivery.crashed", delivery=claim.id, channel=claim.message.channel)

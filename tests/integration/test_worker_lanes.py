@@ -1,0 +1,140 @@
+"""How a lane keeps its promises while some messages take long, and when the worker is stopped."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from service.clock import VirtualClock
+from service.model import State
+from service.outbox import Claim, Settlement, sending
+from service.sandbox.faults import Fault, Kind
+from service.store import Pool
+from tests.corridor import Corridor, corridor, eventually
+from tests.receivers import Answer
+from workers.ledger import Ledger
+
+RULES = """
+- { id: tell, when: task.created, accounts: [field], then: [{ notify: customer:details }] }
+- { id: book, when: task.created, accounts: [london], then: [{ notify: accounting }] }
+"""
+
+
+@pytest.fixture
+async def taskbell(pool: Pool, clock: VirtualClock, folder: Path) -> AsyncIterator[Corridor]:
+    async with corridor(folder, pool, clock, RULES) as running:
+        await running.begin()
+        yield running
+
+
+async def test_an_answer_is_written_down_while_others_are_awaited(taskbell: Corridor) -> None:
+    """One receiver hangs; the message beside it is settled long before that one gives up."""
+    lane = taskbell.worker.lanes["accounting"]
+    taskbell.accounting.reply(Answer(delay=5), Answer(204))
+    for _ in range(2):
+        await taskbell.webhook(taskbell.sandbox.plannr.make(), "london")
+    await lane.batch()
+
+    async def one_is_sent() -> bool:
+        return sorted(await taskbell.states()) == ["sending", "sent"]
+
+    await eventually(one_is_sent)
+    await lane.finish(within=0)
+
+
+async def test_a_stop_leaves_no_doubt_about_what_was_being_sent(taskbell: Corridor) -> None:
+    """What was broken off is unknown where it reaches a customer, and planned again elsewhere."""
+    taskbell.accounting.reply(Answer(delay=5))
+    taskbell.sandbox.kickserv.faults.set(Fault(Kind.SLOW, method="POST", seconds=5))
+    await taskbell.webhook(taskbell.visit())
+    await taskbell.webhook(taskbell.sandbox.plannr.make(), "london")
+    lanes = [taskbell.worker.lanes[name] for name in ("account:field", "accounting")]
+    for lane in lanes:
+        assert await lane.batch()
+    await asyncio.sleep(0.1)
+    for lane in lanes:
+        await lane.finish(within=0)
+    assert await taskbell.states("tell") == ["unknown"]
+    assert await taskbell.states("book") == ["planned"]
+    [told] = await taskbell.deliveries("tell")
+    assert "stopped while it waited for an answer" in told["reason"]
+
+
+async def test_a_stop_gives_back_what_was_only_waiting(taskbell: Corridor) -> None:
+    """What was claimed and not begun is planned for now, and the next worker sends it once."""
+    lane = taskbell.worker.lanes["accounting"]
+    width = lane._width._value
+    taskbell.accounting.reply(*[Answer(delay=5)] * width)
+    for _ in range(width + 3):
+        await taskbell.receive(taskbell.sandbox.plannr.make(), "london")
+    await taskbell.ingest()
+    await lane.batch()
+    await asyncio.sleep(0.1)
+    await lane.finish(within=0)
+    given_back = [
+        one for one in await taskbell.deliveries() if "before it was sent" in one["reason"]
+    ]
+    assert len(given_back) == 3
+    assert {one["next_attempt_at"] for one in given_back} == {taskbell.clock.now()}
+
+
+async def test_a_lane_that_is_stopped_claims_nothing(taskbell: Corridor) -> None:
+    """What becomes due after the stop is left for the next worker."""
+    lane = taskbell.worker.lanes["accounting"]
+    await lane.finish(within=0)
+    await taskbell.webhook(taskbell.sandbox.plannr.make(), "london")
+    assert not await lane.batch()
+    assert await taskbell.states() == ["planned"]
+
+
+async def test_an_answer_that_no_table_can_hold_blocks_nothing(taskbell: Corridor) -> None:
+    """A NUL in what the other side said costs that answer its details, and the others nothing."""
+    claims = await claimed(taskbell, 2)
+    ledger = Ledger("accounting", taskbell.pool, taskbell.clock, capacity=2, worth_claiming=1)
+    ledger.enter(claims)
+    for claim, text in zip(claims, ("a\0b", "c"), strict=True):
+        ledger.answer(Settlement(claim, State.SENT, receipt={"id": text}))
+    await ledger.empty()
+    assert await taskbell.states() == ["sent", "sent"]
+    first, second = await taskbell.deliveries()
+    assert "cannot be stored" in first["reason"]
+    assert second["receipt"] == '{"id": "c"}'
+
+
+async def test_there_is_room_again_when_claiming_is_worth_while(taskbell: Corridor) -> None:
+    """A full ledger waits until enough of what is in hand is written down."""
+    claims = await claimed(taskbell, 3)
+    ledger = Ledger("accounting", taskbell.pool, taskbell.clock, capacity=3, worth_claiming=2)
+    ledger.enter(claims)
+    room = asyncio.create_task(ledger.room())
+    ledger.answer(Settlement(claims[0], State.SENT))
+    await asyncio.sleep(0.1)
+    assert not room.done()
+    for claim in claims[1:]:
+        ledger.answer(Settlement(claim, State.SENT))
+    assert await room == 3
+
+
+async def claimed(taskbell: Corridor, count: int) -> list[Claim]:
+    """That many deliveries to accounting, planned and claimed."""
+    for _ in range(count):
+        await taskbell.webhook(taskbell.sandbox.plannr.make(), "london")
+    return await sending.claim(taskbell.pool, "accounting", taskbell.clock, count)
+
+
+async def test_a_rewrite_waits_for_what_it_rewrites(taskbell: Corridor) -> None:
+    """It is not claimed while the original is planned or being sent, and it is afterwards."""
+    for _ in range(2):
+        await taskbell.webhook(taskbell.sandbox.plannr.make(), "london")
+    first, second = await taskbell.deliveries()
+    await taskbell.pool.execute(
+        "UPDATE deliveries SET updates = $1 WHERE id = $2", first["id"], second["id"]
+    )
+    lane = taskbell.worker.lanes["accounting"]
+    assert await lane.batch()
+    assert not await lane.batch()
+    await lane.rest()
+    assert await lane.batch()
+    await lane.rest()
+    assert await taskbell.states() == ["sent", "sent"]
