@@ -61,17 +61,18 @@ async def test_a_stop_leaves_no_doubt_about_what_was_being_sent(taskbell: Corrid
     assert "stopped while it waited for an answer" in told["reason"]
 
 
-async def test_a_stop_gives_back_what_was_only_waiting(taskbell: Corridor) -> None:
+@pytest.mark.parametrize("within", [0.0, 5.0])
+async def test_a_stop_gives_back_what_was_only_waiting(within: float, taskbell: Corridor) -> None:
     """What was claimed and not begun is planned for now, and the next worker sends it once."""
     lane = taskbell.worker.lanes["accounting"]
     width = lane._width._value
-    taskbell.accounting.reply(*[Answer(delay=5)] * width)
+    taskbell.accounting.reply(*[Answer(delay=0.5)] * width)
     for _ in range(width + 3):
         await taskbell.receive(taskbell.sandbox.plannr.make(), "london")
     await taskbell.ingest()
     await lane.batch()
     await asyncio.sleep(0.1)
-    await lane.finish(within=0)
+    await lane.finish(within)
     given_back = [
         one for one in await taskbell.deliveries() if "before it was sent" in one["reason"]
     ]
