@@ -74,7 +74,7 @@ async def test_a_stop_gives_back_what_was_only_waiting(within: float, taskbell: 
     await asyncio.sleep(0.1)
     await lane.finish(within)
     given_back = [
-        one for one in await taskbell.deliveries() if "before it was sent" in one["reason"]
+        one for one in await taskbell.deliveries() if "before it was sent" in (one["reason"] or "")
     ]
     assert len(given_back) == 3
     assert {one["next_attempt_at"] for one in given_back} == {taskbell.clock.now()}
