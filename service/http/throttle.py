@@ -27,6 +27,9 @@ class Throttle(Protocol):
     async def succeeded(self, admission: Admission) -> None:
         """Report that the system answered."""
 
+    async def spent(self, lasts: timedelta) -> None:
+        """Report that no call is left for so long."""
+
     async def failed(self, asked: timedelta | None) -> None:
         """Report that it did not; `asked` is the pause that it asked for."""
 
@@ -39,6 +42,9 @@ class Unthrottled:
 
     async def succeeded(self, admission: Admission) -> None:
         del admission
+
+    async def spent(self, lasts: timedelta) -> None:
+        del lasts
 
     async def failed(self, asked: timedelta | None) -> None:
         del asked

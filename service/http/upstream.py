@@ -24,6 +24,7 @@ from service.errors import (
     SourceUnreachable,
 )
 from service.http import never_sent, retry_after
+from service.http.allowance import Allowance, allowance
 from service.http.failures import explain
 from service.http.throttle import Throttle
 
@@ -31,6 +32,7 @@ LARGEST_ANSWER = 64 * 1024 * 1024
 LONGEST_EXPLANATION = 4096
 LONGEST_EXCERPT = 160
 
+_MINUTE = timedelta(minutes=1)
 _EXPLAINING = ("message", "error", "errors", "detail", "title", "hydra:description")
 _MARKUP = re.compile(r"<[^>]*>")
 _LIKE_A_SECRET = re.compile(r"[A-Za-z0-9+/_=.-]{20,}")
@@ -40,7 +42,8 @@ class Upstream:
     """One account's way to its system.
 
     `headers` carry the credentials. `total` is the longest that one call may take, whatever
-    trickles in. `throttle` is this account's alone.
+    trickles in. `throttle` is this account's alone. `allowance` is what the system last said is
+    left of the calls that it allows.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class Upstream:
     ) -> None:
         self.account = account
         self.clock = clock
+        self.allowance: Allowance | None = None
         self._client = client
         self._base_url = base_url.rstrip("/")
         self._headers = dict(headers)
@@ -95,7 +99,17 @@ class Upstream:
             await self._throttle.failed(error.retry_after)
             raise
         await self._throttle.succeeded(admission)
+        await self._heed(headers)
         return answer
+
+    async def _heed(self, headers: Mapping[str, str]) -> None:
+        """Wait before the next call, where the system says that this was the last for now."""
+        found = allowance(headers, self.clock.now())
+        if found is None:
+            return
+        self.allowance = found
+        if not found.remaining:
+            await self._throttle.spent(found.lasts or _MINUTE)
 
     async def _exchange(
         self, call: "_Call", params: Mapping[str, str | int] | None, json: Any

@@ -95,6 +95,16 @@ class AccountThrottle:
                 "UPDATE throttles SET failures = 0, refused_until = NULL WHERE account = $1"
             )
 
+    async def spent(self, lasts: timedelta) -> None:
+        """Make the next call wait until the system allows some again, up to a minute."""
+        await self._note(
+            """
+            UPDATE throttles SET next_call_at = greatest(next_call_at, $2::timestamptz)
+            WHERE account = $1
+            """,
+            self._clock.now() + min(lasts, _LONGEST_WAIT),
+        )
+
     async def failed(self, asked: timedelta | None) -> None:
         """Count a failure."""
         await self._note(

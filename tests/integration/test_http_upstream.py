@@ -18,6 +18,7 @@ from service.errors import (
     SourceUnreachable,
 )
 from service.http import open_client
+from service.http.allowance import Allowance
 from service.http.upstream import Upstream
 from service.store import Pool
 from service.store.throttles import AccountThrottle
@@ -227,3 +228,13 @@ async def test_a_huge_answer_is_not_swallowed(rig: Rig, monkeypatch: pytest.Monk
     monkeypatch.setattr("service.http.upstream.LARGEST_ANSWER", 1000)
     error = await rig.error(Answer(200, b"x" * 5000, {"content-type": "application/json"}))
     assert "more than 1000 bytes" in str(error)
+
+
+async def test_the_last_call_allowed_is_followed_by_a_pause(rig: Rig) -> None:
+    """The system says that none is left for half a minute: the next call waits for so long."""
+    spent = {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "30"}
+    rig.server.reply(Answer(body={}, headers=spent), Answer(body={}))
+    for _ in range(2):
+        await rig.upstream.request("GET", "/tasks")
+    assert rig.waited == [0.0, 31.0]
+    assert rig.upstream.allowance == Allowance(0, timedelta(seconds=30))
