@@ -233,8 +233,8 @@ async def test_a_huge_answer_is_not_swallowed(rig: Rig, monkeypatch: pytest.Monk
 async def test_the_last_call_allowed_is_followed_by_a_pause(rig: Rig) -> None:
     """The system says that none is left for half a minute: the next call waits for so long."""
     spent = {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "30"}
-    rig.server.reply(Answer(body={}, headers=spent), Answer(body={}))
-    for _ in range(2):
+    rig.server.reply(Answer(body={}, headers=spent), *[Answer(body={})] * 2)
+    for _ in range(3):
         await rig.upstream.request("GET", "/tasks")
-    assert rig.waited == [0.0, 31.0]
+    assert rig.waited == [0.0, 31.0, 32.0]
     assert rig.upstream.allowance == Allowance(0, timedelta(seconds=30))
