@@ -2,11 +2,14 @@
 
 import os
 from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
 
 import typer
 import uvloop
 
 from service import config, embedded, log
+from service.cli import subscribing
 from service.cli.console import AsJson, show_json
 from service.cli.finding import Finding, Verdict, fine, note, tell, wrong
 from service.cli.inside import examine_database, examine_doorbell
@@ -21,9 +24,31 @@ app = typer.Typer()
 
 
 @app.command()
-def doctor(*, as_json: AsJson = False) -> None:
-    """Examine everything Taskbell stands on; nothing is sent to anybody."""
-    findings = _findings()
+def doctor(
+    *,
+    subscribe: Annotated[
+        str | None,
+        typer.Option(metavar="ACCOUNT", help="Have this account's system push to Taskbell."),
+    ] = None,
+    url: Annotated[
+        str | None, typer.Option(help="With --subscribe: where Taskbell is found from outside.")
+    ] = None,
+    secret_file: Annotated[
+        Path | None,
+        typer.Option(resolve_path=True, help="With --subscribe: where to put the signing secret."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Examine everything Taskbell stands on; nothing is sent to anybody.
+
+    With --subscribe, register Taskbell's webhook with an account's system instead.
+    """
+    if subscribe is None:
+        findings = _findings()
+    elif url is None or secret_file is None:
+        raise typer.BadParameter("--subscribe needs --url and --secret-file")
+    else:
+        findings = _subscribed(subscribe, url, secret_file)
     healthy = all(finding.verdict is not Verdict.WRONG for finding in findings)
     if as_json:
         show_json({"fine": healthy, "findings": list(map(asdict, findings))})
@@ -43,6 +68,13 @@ def _findings() -> list[Finding]:
     configuration, found = _configuration(settings)
     outside = uvloop.run(examine(configuration, SystemClock())) if configuration else []
     return [*inside, *found, *outside]
+
+
+def _subscribed(account: str, url: str, secret_file: Path) -> list[Finding]:
+    settings = read_settings()
+    log.configure(settings)
+    configuration = config.load(settings.taskbell_config, os.environ)
+    return [uvloop.run(subscribing.subscribe(configuration, account, url, secret_file))]
 
 
 def _inside(settings: Settings) -> list[Finding]:

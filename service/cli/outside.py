@@ -21,7 +21,7 @@ from service.errors import (
 from service.http import open_client
 from service.http.reach import Reach, reach
 from service.http.throttle import Unthrottled
-from service.sources import Account, systems
+from service.sources import Account, Source, systems
 
 _PATIENCE = 20.0  # seconds
 _TOLERABLE_SKEW = timedelta(minutes=1)
@@ -48,8 +48,38 @@ async def _account(account: Account, client: httpx.AsyncClient, clock: Clock) ->
     except TimeoutError:
         slow = wrong(subject, f"no answer in {_PATIENCE:g} s", "ask whoever runs the system")
         return [slow, *_door(subject, account)]
-    answers = fine(subject, f"{account.system} answers and takes the token")
-    return [answers, *await _skew(subject, account, client, clock), *_door(subject, account)]
+    return [
+        fine(subject, f"{account.system} answers and takes the token{_left(source)}"),
+        *await _skew(subject, account, client, clock),
+        *_door(subject, account),
+        *await _pushes(subject, source),
+    ]
+
+
+def _left(source: Source) -> str:
+    """How many calls the system still allows, where it said so."""
+    left = source.upstream.allowance
+    return "" if left is None else f"; it allows {left.remaining} more calls for now"
+
+
+async def _pushes(subject: str, source: Source) -> list[Finding]:
+    """Whether the system pushes its changes here; silent where it cannot."""
+    name = source.account.name
+    try:
+        hooks = await source.hooks()
+    except SourceError as error:
+        return [note(subject, f"its webhooks cannot be listed: {error}", "look at them over there")]
+    if hooks is None:
+        return []
+    if ours := [hook for hook in hooks if hook.endswith(f"/hooks/{name}")]:
+        return [fine(subject, f"it pushes to {', '.join(ours)}")]
+    return [
+        note(
+            subject,
+            f"it could push its changes, and does not push to /hooks/{name}: it is only polled",
+            f"taskbell doctor --subscribe {name} --url https://… --secret-file …",
+        )
+    ]
 
 
 def _trouble(subject: str, account: Account, error: SourceError) -> Finding:

@@ -23,6 +23,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from service.clock import Clock
+from service.errors import SourceRejected
 from service.http.throttle import Throttle
 from service.http.upstream import Upstream
 from service.model import Task
@@ -171,6 +172,17 @@ class Source(ABC):
     async def probe(self) -> None:
         """Read one page: address and credentials are good if this raises nothing."""
         await anext(self.scan(), None)
+
+    async def hooks(self) -> list[str] | None:
+        """The addresses it pushes changes to; None where the system cannot be asked for them."""
+        return None
+
+    async def subscribe(self, url: str) -> SecretStr:
+        """Have changes of tasks pushed to `url`; returns the secret that will sign them."""
+        raise SourceRejected(
+            f"{self.account.name}: {self.account.system} has no webhooks to subscribe {url} to;"
+            " it is polled, or pushed to by a script of your own"
+        )
 
     def recent(self, since: datetime) -> AsyncIterator[Page]:
         """The tasks changed since then; a full scan where the system cannot be asked that."""

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
 from service.errors import OutcomeUnknown, SourceRejected
 from service.http.upstream import Upstream
@@ -21,6 +21,8 @@ from service.sources.reading import Reading, single
 from service.sources.values import identifier, local, mapping, moment, required, scalar, text
 
 TASKS = "/api/v1/task"
+HOOKS = "/api/v2/webhook-subscriptions"
+EVENTS = ("task.created", "task.updated", "task.deleted", "task.completed")
 RECENT_PER_PAGE = 50
 GONE = frozenset({404, 410})
 
@@ -158,6 +160,29 @@ class Plannr(Source):
                 return None
             raise
         return single(self, answer, task_id)
+
+    async def hooks(self) -> list[str] | None:
+        return [url for url, _ in await self._subscriptions()]
+
+    async def subscribe(self, url: str) -> SecretStr:
+        uuid = dict(await self._subscriptions()).get(url)
+        method, path = ("POST", HOOKS) if uuid is None else ("PUT", f"{HOOKS}/{quote(uuid, '')}")
+        answer = await self.upstream.request(
+            method, path, json={"url": url, "events": list(EVENTS)}, effect=True
+        )
+        secret = text(mapping(mapping(answer).get("data", answer)).get("signing_secret"))
+        if secret is None:
+            raise OutcomeUnknown(f"{self.account.name}: Plannr's answer has no signing_secret")
+        return SecretStr(secret)
+
+    async def _subscriptions(self) -> list[tuple[str, str]]:
+        """Address and uuid of every subscription."""
+        answer = await self.upstream.request("GET", HOOKS)
+        found = [
+            (text(one.get("url")), identifier(one.get("uuid", one.get("id"))))
+            for one in self.items(answer) or []
+        ]
+        return [(url, uuid) for url, uuid in found if url is not None and uuid is not None]
 
     async def create_task(self, fields: Mapping[str, Any]) -> Raw:
         body = {**self.account.create, **self._body(fields)}

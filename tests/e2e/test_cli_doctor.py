@@ -17,6 +17,7 @@ from service.embedded import EmbeddedValkey
 from service.jobs import QUEUE
 from service.sandbox.app import Sandbox, running
 from service.sandbox.faults import Fault, Kind
+from service.sandbox.plannr import ACCOUNT_UUID
 from tests.commands import Result, taskbell
 from tests.receivers import Answer, HttpReceiver, Request
 from tests.running import free_port
@@ -45,6 +46,7 @@ class Clinic:
 
     folder: Path
     sandbox: Sandbox
+    url: str
     smtp: SmtpReceiver
     receiver: HttpReceiver
     environ: dict[str, str]
@@ -77,7 +79,7 @@ async def clinic(
         text = CONFIGURATION.format(sandbox=url, smtp=smtp.port, receiver=receiver.url)
         (tmp_path / "taskbell.yaml").write_text(text)
         environ = {"DATABASE_URL": database_url, "REDIS_URL": valkey.url}
-        yield Clinic(tmp_path, sandbox, smtp, receiver, environ)
+        yield Clinic(tmp_path, sandbox, url, smtp, receiver, environ)
 
 
 async def test_a_healthy_installation_is_fine_and_nobody_is_told_anything(clinic: Clinic) -> None:
@@ -182,3 +184,74 @@ async def test_settings_with_faults_end_the_examination(clinic: Clinic) -> None:
     found = await clinic.wrong()
     assert set(found) == {"settings"}
     assert "PORT" in found["settings"]["says"]
+
+
+PLANNR = """\
+version: 1
+network: {{ allow: ["127.0.0.0/8"] }}
+accounts:
+  london:
+    system: plannr
+    base_url: "{sandbox}/plannr"
+    account_uuid: {uuid}
+    token: sandbox
+{webhook}
+"""
+
+
+def use_plannr(clinic: Clinic, webhook: str = "") -> None:
+    text = PLANNR.format(sandbox=clinic.url, uuid=ACCOUNT_UUID, webhook=webhook)
+    (clinic.folder / "taskbell.yaml").write_text(text)
+
+
+async def test_a_system_is_asked_to_push_and_its_secret_seen_by_nobody(clinic: Clinic) -> None:
+    """The doctor says that it does not push yet, registers it, and finds it registered."""
+    use_plannr(clinic)
+    assert "does not push to /hooks/london" in (await clinic.doctor()).out
+    words = ("--subscribe", "london", "--url", "https://tasks.example/", "--secret-file", "kept")
+    result = await clinic.doctor(*words)
+    (subscription,) = clinic.sandbox.pusher.subscriptions.values()
+    assert (result.code, subscription.url) == (0, "https://tasks.example/hooks/london")
+    kept = clinic.folder / "kept"
+    assert kept.read_text().strip() == subscription.secret
+    assert kept.stat().st_mode & 0o777 == 0o600
+    assert subscription.secret not in result.out + result.err
+    setting = f'{{ verify: plannr, secret: "${{file:{kept.resolve()}}}" }}'
+    assert setting in result.out
+    use_plannr(clinic, f"    webhook: {setting}")
+    healthy = await clinic.doctor()
+    assert "it pushes to https://tasks.example/hooks/london" in healthy.out
+
+
+async def test_asking_again_changes_nothing(clinic: Clinic) -> None:
+    """A second registration of the same address keeps the secret that is in use."""
+    use_plannr(clinic)
+    words = ("--subscribe", "london", "--url", "https://tasks.example", "--secret-file", "kept")
+    await clinic.doctor(*words)
+    first = (clinic.folder / "kept").read_text()
+    await clinic.doctor(*words)
+    assert len(clinic.sandbox.pusher.subscriptions) == 1
+    assert (clinic.folder / "kept").read_text() == first
+
+
+@pytest.mark.parametrize(
+    ("account", "file", "says"),
+    [
+        ("field", "kept", "kickserv has no webhooks to subscribe"),
+        ("field", "nowhere/kept", "cannot be written to"),
+        ("nobody", "kept", "there is no account nobody"),
+    ],
+)
+async def test_what_cannot_be_registered_says_why(
+    clinic: Clinic, account: str, file: str, says: str
+) -> None:
+    """No such account, a system without webhooks, a file that cannot be written."""
+    words = ("--subscribe", account, "--url", "https://tasks.example", "--secret-file", file)
+    result = await clinic.doctor(*words)
+    assert result.code == 1
+    assert says in result.out + result.err
+
+
+async def test_half_of_the_words_is_wrong_use(clinic: Clinic) -> None:
+    """Without an address and a file nothing is registered."""
+    assert (await clinic.doctor("--subscribe", "field")).code == 2

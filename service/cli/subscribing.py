@@ -1,0 +1,51 @@
+"""Registering Taskbell's webhook with a system, its signing secret kept out of sight."""
+
+import os
+from pathlib import Path
+
+from service.cli.database import NoSuchAccount
+from service.cli.finding import Finding, fine, wrong
+from service.clock import SystemClock
+from service.config import Config
+from service.errors import SourceError
+from service.http import open_client
+from service.http.throttle import Unthrottled
+from service.sources import systems
+
+
+async def subscribe(config: Config, name: str, url: str, secret_file: Path) -> Finding:
+    """Have an account's system push to `url`, the address under which Taskbell is reached.
+
+    The secret goes into `secret_file`, which only its owner can read, and nowhere else. An
+    address that is registered already is registered anew, so that this can be repeated. Raises
+    NoSuchAccount.
+    """
+    account = config.accounts.get(name)
+    if account is None:
+        raise NoSuchAccount(f"there is no account {name} in the configuration")
+    subject, hook = f"account {name}", f"{url.rstrip('/')}/hooks/{name}"
+    try:
+        _demand_writable(secret_file)
+        async with open_client(config.allow) as client:
+            source = systems()[account.system].connect(
+                account, client, SystemClock(), Unthrottled()
+            )
+            secret = await source.subscribe(hook)
+        _keep(secret_file, secret.get_secret_value())
+    except SourceError as error:
+        return wrong(subject, str(error), "correct that, and run this again")
+    except OSError as error:
+        says = f"the signing secret cannot be written to {secret_file}: {error.strerror}"
+        return wrong(subject, says, "name a file that can be written, and run this again")
+    setting = f'webhook: {{ verify: {account.system}, secret: "${{file:{secret_file}}}" }}'
+    return fine(subject, f"{account.system} now pushes to {hook}; give the account {setting}")
+
+
+def _demand_writable(path: Path) -> None:
+    """Find out before anything is registered whether its secret could be kept."""
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
+
+
+def _keep(path: Path, secret: str) -> None:
+    path.chmod(0o600)
+    path.write_text(f"{secret}\n")
