@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, fields
 
-from service.model import Kind, Task
+from service.model import Customer, Kind, Task
 
 _SILENT = {"id", "account", "system", "url", "created_at", "updated_at", "completed_at", "done"}
 _KIND_OF = {
@@ -28,14 +28,17 @@ def diff(before: Task | None, after: Task | None) -> list[Transition]:
     """The transitions from `before` to `after`; None stands for a task that is not there.
 
     A status name that changes together with `done` is part of the completion, not a change of
-    its own.
+    its own. A customer of whom the id alone was known does not change by getting a name.
     """
     if before is None or after is None:
         return _appearance(before, after)
     found: dict[Kind, list[str]] = {}
     for name in _WATCHED:
-        if getattr(before, name) != getattr(after, name):
-            found.setdefault(_KIND_OF.get(name, Kind.CHANGED), []).append(name)
+        if getattr(before, name) == getattr(after, name):
+            continue
+        if name == "customer" and _is_introduction(before.customer, after.customer):
+            continue
+        found.setdefault(_KIND_OF.get(name, Kind.CHANGED), []).append(name)
     transitions = []
     if before.done != after.done:
         transitions.append(_completion(after, found))
@@ -47,6 +50,12 @@ def _appearance(before: Task | None, after: Task | None) -> list[Transition]:
     if after is not None:
         return [Transition(Kind.CREATED)]
     return [Transition(Kind.DELETED)] if before is not None else []
+
+
+def _is_introduction(before: Customer | None, after: Customer | None) -> bool:
+    if before is None or after is None:
+        return False
+    return before.is_reference and before.id == after.id
 
 
 def _completion(after: Task, found: dict[Kind, list[str]]) -> Transition:

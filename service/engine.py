@@ -23,7 +23,7 @@ from service.outbox import Lanes
 from service.store import Connection, accounts, events, lookups, settling, tasks
 from service.store.settling import Settled
 from service.store.tasks import Key, Known, Saved
-from service.tracking import is_doubtful, track, with_rung
+from service.tracking import is_doubtful, recognised, track, with_rung
 
 Draft: TypeAlias = Callable[[int], Event]
 """An event that waits for its number."""
@@ -73,9 +73,10 @@ class Engine:
         changed: dict[Key, Known] = {}
         happened: list[list[Draft]] = []
         doubted: list[Key] = []
-        for look in sorted(seen, key=lambda look: look.observed_at):
-            key = (look.account, look.task_id)
+        for raw_look in sorted(seen, key=lambda look: look.observed_at):
+            key = (raw_look.account, raw_look.task_id)
             last = changed.get(key, known[key])
+            look = recognised(last, raw_look)
             if is_doubtful(last, look):
                 doubted.append(key)
                 continue

@@ -62,6 +62,11 @@ class Customer:
     phone: str | None = None
     opted_out: bool = False
 
+    @property
+    def is_reference(self) -> bool:
+        """Whether nothing but the id is known of them."""
+        return self == Customer(id=self.id)
+
 
 @dataclass(frozen=True, slots=True)
 class Project:
@@ -135,9 +140,9 @@ class Observation:
 
     `observed_at` is when the request that brought it *started* (for a webhook: when it came in),
     `version` the system's own last-change time where it has one. `task` is None when the system
-    confirmed, asked by id, that the task is gone. `fingerprint` is the digest of the system's own
-    JSON, so that the next scan can tell an unchanged task without reading it; None where the
-    JSON was not the list shape. `pushed` says that it was sent to us, so that nobody knows how
+    confirmed, asked by id, that the task is gone. `fingerprint` is the digest of what the system's
+    lists show of the task, so that the next scan can tell an unchanged one without reading it;
+    None where there is no task. `pushed` says that it was sent to us, so that nobody knows how
     long it was on its way, `announced` that the system itself called the task new.
     """
 

@@ -55,6 +55,19 @@ def track(
     )
 
 
+def recognised(known: Known, seen: Observation) -> Observation:
+    """The same look; a customer of whom it has the id alone is the one who is known already.
+
+    Their name stands elsewhere in the system and could not be read, which is no news of them.
+    """
+    before, task = known.present, seen.task
+    if before is None or before.customer is None or task is None or task.customer is None:
+        return seen
+    if not task.customer.is_reference or task.customer.id != before.customer.id:
+        return seen
+    return replace(seen, task=replace(task, customer=before.customer))
+
+
 def is_doubtful(known: Known, seen: Observation) -> bool:
     """Whether only the system itself can say which is newer, what is known or what was seen.
 

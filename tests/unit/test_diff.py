@@ -6,8 +6,8 @@ from datetime import timedelta
 from hypothesis import given
 
 from service.diff import Transition, diff
-from service.model import Kind, Task
-from tests.tasks import ANN, BO, START, task, tasks
+from service.model import Customer, Kind, Task
+from tests.tasks import ANN, BO, SMITH, START, task, tasks
 
 
 def test_a_task_that_was_not_there_is_created() -> None:
@@ -50,6 +50,15 @@ def test_several_things_at_once_are_one_transition_each() -> None:
         Transition(Kind.REASSIGNED, ("assignee",)),
         Transition(Kind.CHANGED, ("title",)),
     ]
+
+
+def test_a_customer_whose_name_becomes_known_is_no_change() -> None:
+    """Who it is was known; another one, or one whose name changes, is a change."""
+    unnamed, renamed = Customer(id=SMITH.id), replace(SMITH, name="Smith-Jones")
+    assert diff(task(customer=unnamed), task(customer=SMITH)) == []
+    for before in (Customer(id="c2"), renamed, None):
+        changed = diff(task(customer=before), task(customer=SMITH))
+        assert changed == [Transition(Kind.CHANGED, ("customer",))]
 
 
 @given(tasks)

@@ -6,11 +6,11 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.model import Cause, Kind, Observation, Task
+from service.model import Cause, Customer, Kind, Observation, Task
 from service.store.accounts import AccountState
 from service.store.tasks import Known
-from service.tracking import track
-from tests.tasks import START, task
+from service.tracking import recognised, track
+from tests.tasks import SMITH, START, task
 
 ESTABLISHED = AccountState(
     name="london",
@@ -129,3 +129,14 @@ def test_seeing_every_look_twice_doubles_no_transition(history: list[bool]) -> N
 
     doubled = [one for pair in zip(looks, looks, strict=True) for one in pair]
     assert transitions(doubled) == transitions(looks)
+
+
+def test_a_customer_of_whom_only_the_id_is_told_is_recognised() -> None:
+    """A look without the name takes it from what is known; one at somebody else does not."""
+    known = Known(task=task(customer=SMITH), observed_at=START)
+    told = {"c1": SMITH, "c2": Customer(id="c2")}
+    for number, customer in told.items():
+        seen = recognised(known, look(task(customer=Customer(id=number)), 1))
+        assert seen.task == task(customer=customer)
+    for other in (task(), None):
+        assert recognised(known, look(other, 1)).task == other
