@@ -42,4 +42,6 @@ class Reach:
         if abilities is None or abilities.allow(channel, target):
             return None
         what = f"send {target or channel}" if channel in BUILT_IN else channel.replace("_", " ")
-        return f"{account} ({abilities.system}) cannot {what}"
+        is_closed = channel in WRITES and not abilities.writes
+        why = ": its tasks can only be read" if is_closed else ""
+        return f"{account} ({abilities.system}) cannot {what}{why}"
