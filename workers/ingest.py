@@ -160,7 +160,7 @@ def _look(source: Source, receipt: Pending, sighting: Whole) -> Observation:
         observed_at=receipt.received_at,
         cause=Cause.WEBHOOK,
         version=source.version(sighting.raw),
-        fingerprint=fingerprint(sighting.raw),
+        fingerprint=fingerprint(source.listed(sighting.raw)),
         pushed=True,
         announced=sighting.announced,
     )

@@ -59,7 +59,7 @@ class Lookups:
             observed_at=requested_at,
             cause=lookup.cause,
             version=None if raw is None else self._source.version(raw),
-            fingerprint=None if raw is None else fingerprint(raw),
+            fingerprint=None if raw is None else fingerprint(self._source.listed(raw)),
         )
 
     async def _postpone(self, lookup: Lookup, error: SourceError | PayloadError) -> None:

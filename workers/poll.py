@@ -9,12 +9,13 @@ import structlog
 from service import metrics
 from service.clock import Clock
 from service.engine import Engine
-from service.errors import PayloadError, SourceError
+from service.errors import PayloadError, SourceBroken, SourceError, SourceRejected
 from service.model import Cause, Observation
 from service.outbox import Lanes
 from service.sources import Page, Raw, Source, fingerprint
 from service.store import Pool, accounts, lookups, tasks
 from service.store.accounts import AccountState
+from service.store.tasks import Key
 
 log = structlog.get_logger()
 
@@ -37,13 +38,14 @@ class Poll:
         self._source = source
         self._clock = clock
         self._account = source.account
+        self._unread: SourceBroken | None = None
 
     async def run(self, state: AccountState) -> AsyncIterator[Lanes]:
         """Read what has changed, or everything when that is due; yields the lanes to ring."""
-        started_at = self._clock.now()
+        started_at, self._unread = self._clock.now(), None
         try:
             if self._wants_everything(state, started_at):
-                async for lanes in self._scan(started_at):
+                async for lanes in self._scan(state, started_at):
                     yield lanes
             else:
                 async for lanes in self._read_recent(state):
@@ -70,50 +72,67 @@ class Poll:
         async for page in self._source.recent((state.watermark or state.added_at) - _OVERLAP):
             yield await self._take(page)
 
-    async def _scan(self, started_at: datetime) -> AsyncIterator[Lanes]:
+    async def _scan(self, state: AccountState, started_at: datetime) -> AsyncIterator[Lanes]:
         """Read everything; only a list that came to its end says anything about what is gone."""
         listed: set[str] = set()
         async for page in self._source.scan():
             listed.update(page.raws)
             yield await self._take(page)
+        # What is read later would pass for news once the baseline is complete.
+        if self._unread is not None and state.baseline_at is None:
+            raise self._unread
         await self._miss(listed, started_at)
 
     async def _take(self, page: Page) -> Lanes:
         """Hand the changed tasks of a page to the engine; an unchanged one costs a comparison."""
+        looks: list[Observation] = []
+        unread: list[Key] = []
+        for task_id, raw in await self._changed(page):
+            try:
+                looks += await self._look(task_id, raw, page.requested_at)
+            except SourceBroken as error:
+                self._unread = error
+                unread.append((self._account.name, task_id))
+        if not looks and not unread:
+            return frozenset()
+        async with self._pool.acquire() as connection, connection.transaction():
+            await lookups.ask(connection, unread, Cause.POLL, self._clock.now())
+            return await self._engine.observe(connection, looks)
+
+    async def _changed(self, page: Page) -> list[tuple[str, Raw]]:
         async with self._pool.acquire() as connection:
             known = await tasks.fingerprints(connection, self._account.name, list(page.raws))
-            looks = [
-                look
-                for task_id, raw in page.raws.items()
-                if known.get(task_id) != (digest := fingerprint(raw))
-                and (look := self._look(task_id, raw, page.requested_at, digest)) is not None
-            ]
-            if not looks:
-                return frozenset()
-            async with connection.transaction():
-                return await self._engine.observe(connection, looks)
+        listed = self._source.listed
+        return [
+            (task_id, raw)
+            for task_id, raw in page.raws.items()
+            if known.get(task_id) != fingerprint(listed(raw))
+        ]
 
-    def _look(
-        self, task_id: str, raw: Raw, requested_at: datetime, digest: bytes
-    ) -> Observation | None:
-        """None for a task that cannot be read: it must not keep the others from being seen."""
+    async def _look(self, task_id: str, row: Raw, requested_at: datetime) -> list[Observation]:
+        """[] for a task that cannot be read: it must not keep the others from being seen."""
         try:
+            raw = await self._source.enrich(row)
+            if raw is None:
+                return []
             task = self._source.parse(raw)
-        except PayloadError as error:
+        except (PayloadError, SourceRejected) as error:
             metrics.poll_errors.labels(self._account.name).inc()
             log.warning(
                 "task.unreadable", account=self._account.name, task=task_id, error=str(error)
             )
-            return None
-        return Observation(
-            account=self._account.name,
-            task_id=task.id,
-            task=task,
-            observed_at=requested_at,
-            cause=Cause.POLL,
-            version=self._source.version(raw),
-            fingerprint=digest,
-        )
+            return []
+        return [
+            Observation(
+                account=self._account.name,
+                task_id=task.id,
+                task=task,
+                observed_at=requested_at,
+                cause=Cause.POLL,
+                version=self._source.version(raw),
+                fingerprint=fingerprint(self._source.listed(raw)),
+            )
+        ]
 
     async def _miss(self, listed: set[str], started_at: datetime) -> None:
         """Ask by id for tasks that the complete list should have had, and end the baseline."""

@@ -21,6 +21,7 @@ from service.sandbox.control import board
 from service.sandbox.door import Door
 from service.sandbox.inbox import Inbox
 from service.sandbox.kickserv import Kickserv
+from service.sandbox.letsligo import LetsLigo
 from service.sandbox.plannr import Plannr
 from service.sandbox.push import Pusher, Subscription
 from service.sandbox.slack import Slack
@@ -33,7 +34,12 @@ class Sandbox:
     def __init__(self, clock: Clock, subscriptions: Sequence[Subscription] = ()) -> None:
         self.plannr = Plannr(clock)
         self.kickserv = Kickserv(clock)
-        self.systems: dict[str, TaskSystem] = {"plannr": self.plannr, "kickserv": self.kickserv}
+        self.letsligo = LetsLigo(clock)
+        self.systems: dict[str, TaskSystem] = {
+            "plannr": self.plannr,
+            "kickserv": self.kickserv,
+            "letsligo": self.letsligo,
+        }
         self.slack = Slack(clock)
         self.inbox = Inbox(clock)
         self.pusher = Pusher(self.plannr, subscriptions)
@@ -44,6 +50,7 @@ class Sandbox:
             Route("/inbox", self._show),
             Mount("/plannr", _behind_door(self.plannr, self.pusher.routes())),
             Mount("/kickserv", _behind_door(self.kickserv)),
+            Mount("/letsligo", _behind_door(self.letsligo)),
             Mount("/slack", _behind_door(self.slack)),
             Mount("/inbox", _behind_door(self.inbox)),
             *(Mount(f"/_sandbox/{name}", routes=board(one)) for name, one in self.systems.items()),

@@ -4,7 +4,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -28,6 +28,8 @@ class Quirks:
     lists are empty. `bare`: lists come without envelope, single items with one. `wrapped`:
     items are under their noun. `unpaged`: the page asked for is ignored. `skew`: by how many
     seconds the clock is wrong. `push`: what a webhook carries, `whole`, `partial` or `hint`.
+    `prefixed`, `totalled`, `lean`: Hydra's words have their prefix, lists say how many there are,
+    lists leave out what is long. `ends_early`: the first page says that it is the last.
     """
 
     shift: int = 0
@@ -41,6 +43,10 @@ class Quirks:
     skew: float = 0.0
     push: str = "whole"
     completed_field: str = "completed_on"
+    prefixed: bool = True
+    totalled: bool = True
+    lean: bool = True
+    ends_early: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +128,12 @@ class System(ABC):
 
 
 class TaskSystem(System):
-    """A system that keeps tasks, and what its own people do to them."""
+    """A system that keeps tasks, and what its own people do to them.
+
+    `title` is its own name for what a task is called.
+    """
+
+    title: ClassVar[str] = "name"
 
     def __init__(self, clock: Clock) -> None:
         super().__init__(clock)

@@ -148,6 +148,10 @@ class Source(ABC):
         """As much of a task's JSON as may be kept: no credentials, nothing that flickers."""
         return raw
 
+    def listed(self, raw: Raw) -> Raw:
+        """What lists show of a trimmed task: two looks that agree in it are alike."""
+        return raw
+
     @abstractmethod
     def identify(self, raw: Raw) -> str | None:
         """The task's id, from a whole task or from a hint that has little more than the id."""
@@ -155,6 +159,10 @@ class Source(ABC):
     @abstractmethod
     def is_whole(self, raw: Raw) -> bool:
         """Whether `raw` has all that a task needs, so that it need not be fetched."""
+
+    def is_task(self, raw: Raw) -> bool:
+        """Whether `raw` is a task, or part of one, and not an envelope around it."""
+        return self.is_whole(raw)
 
     @abstractmethod
     def parse(self, raw: Raw) -> Task:
@@ -168,6 +176,10 @@ class Source(ABC):
     @abstractmethod
     def scan(self) -> AsyncIterator[Page]:
         """Every task, page by page; ends only when the system said that it was the last."""
+
+    async def enrich(self, raw: Raw) -> Raw | None:
+        """A task of a list, with what lists leave out; None if there is no such task any more."""
+        return raw
 
     async def probe(self) -> None:
         """Read one page: address and credentials are good if this raises nothing."""
@@ -216,7 +228,7 @@ class Source(ABC):
 
 
 def fingerprint(raw: Raw) -> bytes:
-    """A digest of the system's own JSON, the same in every process: equal means unchanged."""
+    """A digest of what lists show of a task, the same in every process: equal means unchanged."""
     return blake2b(orjson.dumps(raw), digest_size=16).digest()
 
 

@@ -79,7 +79,7 @@ def _read(source: Source, payload: Any, event: str, depth: int) -> list[Sighting
         return [one for row in rows for one in _read(source, row, event, depth + 1)]
     if not isinstance(payload, dict):
         raise PayloadError("the body is neither a task nor a list of tasks")
-    inner = None if source.is_whole(payload) else _content(payload)
+    inner = None if source.is_task(payload) else _content(payload)
     if inner is not None:
         return _read(source, inner, event, depth + 1)
     return _one(source, payload, event)

@@ -44,7 +44,8 @@ class Rig:
 
     def make(self, count: int) -> list[str]:
         """That many tasks in the system; their ids."""
-        return [self.id_of(self.system.make(name=f"Task {n}")) for n in range(count)]
+        titles = ({self.system.title: f"Task {n}"} for n in range(count))
+        return [self.id_of(self.system.make(**title)) for title in titles]
 
 
 def sample(system: str, name: str) -> Any:

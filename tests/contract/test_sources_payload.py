@@ -126,7 +126,7 @@ BAD_IDS: list[Any] = [
 @pytest.mark.parametrize("bad", BAD_IDS, ids=[repr(bad)[:20] for bad in BAD_IDS])
 def test_an_id_that_cannot_be_one_is_an_error(source: Source, task: Any, bad: Any) -> None:
     """Empty, endless, unprintable or no scalar: said in a sentence, whatever is around it."""
-    own = next(name for name in ("uuid", "id") if name in task)
+    own = next(name for name in ("@id", "uuid", "id") if name in task)
     for body in ({"id": bad}, {"data": {"uuid": bad}}, [{"id": bad}], {**task, own: bad}):
         with pytest.raises(PayloadError, match="id"):
             read(source, body)

@@ -21,6 +21,7 @@ from service.sandbox.office import Office
 from service.sandbox.plannr import ACCOUNT_UUID
 from service.sandbox.push import Subscription
 from service.sandbox.system import TOKEN
+from service.sources import systems
 from tests.receivers import LOOPBACK, Answer, HttpReceiver
 
 PLANNR = {"Authorization": f"Bearer {TOKEN}", "X-PLANNR-ACCOUNT-UUID": ACCOUNT_UUID}
@@ -101,15 +102,16 @@ async def test_a_push_may_be_thin(town: Town, push: str, names: set[str]) -> Non
     assert set(town.hooks.requests[0].json["data"]) == names
 
 
-@pytest.mark.parametrize("system", ["plannr", "kickserv"])
+@pytest.mark.parametrize("system", sorted(systems()))
 async def test_everything_can_be_switched_over_http(town: Town, system: str) -> None:
     """Tasks, faults, quirks and the record of calls, for whoever tests from outside."""
     board = f"/_sandbox/{system}"
-    made = await town.call("POST", f"{board}/tasks", json={"name": "Call"})
+    title = town.sandbox.systems[system].title
+    made = await town.call("POST", f"{board}/tasks", json={title: "Call"})
     task_id = made.get("uuid") or made["id"]
-    changed = await town.call("PATCH", f"{board}/tasks/{task_id}", json={"name": "Call back"})
+    changed = await town.call("PATCH", f"{board}/tasks/{task_id}", json={title: "Call back"})
     await town.call("POST", f"{board}/tasks/{task_id}/finish")
-    assert changed["name"] == "Call back"
+    assert changed[title] == "Call back"
     await town.call("POST", f"{board}/faults", json={"kind": "failed", "times": 1})
     assert (await town.client.get(f"/{system}/anything")).status_code == 500
     assert (await town.client.get(f"/{system}/anything")).status_code == 404

@@ -14,6 +14,11 @@ KICKSERV = (
     "version: 1\naccounts:\n"
     "  a: { system: kickserv, slug: a, base_url: https://k.test, token: abcdefgh"
 )
+LETSLIGO = (
+    "version: 1\naccounts:\n"
+    "  a: { system: letsligo, base_url: https://l.test, token: abcdefgh }\n"
+    "rules:\n- id: r\n  when: task.completed\n"
+)
 
 
 def rule(*lines: str) -> str:
@@ -57,6 +62,15 @@ FILES = {
         '3:88: there is no time zone "Europe/Londn" | did you mean Europe/London?'
     ),
     f"{KICKSERV}, webhook: {{ verify: github }} }}\n": "3:87: verify: github needs a secret",
+    f"{LETSLIGO}  then: [{{ create_task: {{ title: Again }} }}]\n": (
+        "7:25: a (letsligo) cannot create task: its tasks can only be read"
+    ),
+    f"{LETSLIGO}  then: [{{ update_task: {{ title: Again }} }}]\n": (
+        "7:25: a (letsligo) cannot update task: its tasks can only be read"
+    ),
+    f"{LETSLIGO}  then: [{{ complete_task: true }}]\n": (
+        "7:27: a (letsligo) cannot complete task: its tasks can only be read"
+    ),
     f"{KICKSERV}, per_minute: many }}\n": '3:90: per_minute is a whole number; "many" is text',
     'version: 1\nchannels:\n  s: { kind: slack, token: "${SLAKC_TOKEN}" }\n': (
         "3:29: SLAKC_TOKEN is not set in the environment | did you mean SLACK_TOKEN?"

@@ -1,0 +1,288 @@
+"""LetsLigo: a CRM on API Platform; its tasks can be read only, and its lists show part of them.
+
+Sources: the vendor's page on /api/contact_tasks in the user's hands, its public pages on contacts
+and workspaces, and API Platform's documentation on paging. What is inferred is an option of
+`LetsLigoAccount`.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any, ClassVar
+from urllib.parse import quote
+
+import httpx
+import structlog
+from pydantic import Field
+
+from service.errors import SourceBroken, SourceError, SourceRefused, SourceRejected
+from service.http.upstream import Upstream
+from service.model import Customer, Task
+from service.sources import Account, Page, Raw, Source
+from service.sources.reading import Reading, single
+from service.sources.values import identifier, mapping, moment, required, text
+
+log = structlog.get_logger()
+
+TASKS = "/api/contact_tasks"
+CONTACTS = "/api/contacts"
+PER_PAGE = 30
+GONE = frozenset({404, 410})
+
+# How many contacts an account remembers and for how long: a name changes seldom.
+CONTACTS_KEPT = 5000
+CONTACT_KEPT_FOR = timedelta(hours=1)
+# How long none is asked for after one could not be read: they must not cost every task a time-out.
+CONTACTS_PAUSE = timedelta(minutes=1)
+
+_LEAN = ("title", "type", "dueDate", "completed")
+_FULL = (*_LEAN, "taskKind", "description", "completedAt")
+
+
+class LetsLigoAccount(Account):
+    """A workspace of LetsLigo.
+
+    `workspace` is its slug, for a token that opens several. `lean_lists` says that lists leave out
+    description, kind and time of completion, so that a changed task is read by id as well.
+    `per_page` is sent as API Platform's itemsPerPage; without it the system decides.
+    """
+
+    workspace: str | None = None
+    lean_lists: bool = True
+    per_page: int | None = Field(default=None, ge=1)
+
+    def headers(self) -> Mapping[str, str]:
+        accept = {"Accept": "application/ld+json, application/json;q=0.5"}
+        workspace = {"X-Workspace-Slug": self.workspace} if self.workspace else {}
+        return {**super().headers(), **accept, **workspace}
+
+
+class LetsLigo(Source):
+    """One LetsLigo account.
+
+    A task's contact is an IRI; it is replaced by the contact's own JSON once that was read.
+    `payload`, which means something to LetsLigo's own wizards only, is left out.
+    """
+
+    options: ClassVar[type[Account]] = LetsLigoAccount
+
+    account: LetsLigoAccount
+
+    def __init__(self, account: LetsLigoAccount, upstream: Upstream) -> None:
+        super().__init__(account, upstream)
+        self._contacts = _Contacts(upstream)
+        self._shown = _LEAN if account.lean_lists else _FULL
+        self._page_size = account.per_page or PER_PAGE
+
+    def items(self, payload: Any) -> list[Raw] | None:
+        rows = _hydra(payload, "member") if isinstance(payload, dict) else payload
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            return None
+        return rows
+
+    def trim(self, raw: Raw) -> Raw:
+        # API Platform leaves out what is null, or does not: the same to us.
+        kept = {name: raw[name] for name in _FULL if raw.get(name) is not None}
+        return {"id": self.identify(raw), **kept, "contact": _contact(raw.get("contact"))}
+
+    def listed(self, raw: Raw) -> Raw:
+        shown = {name: raw[name] for name in ("id", *self._shown) if name in raw}
+        contact = mapping(raw.get("contact"))
+        # One that could not be read makes the task look changed: the next scan tries again.
+        return {**shown, "contact": contact if "unread" in contact else contact.get("id")}
+
+    def identify(self, raw: Raw) -> str | None:
+        return _id(raw.get("@id", raw.get("id", raw.get("uuid"))), TASKS)
+
+    def is_task(self, raw: Raw) -> bool:
+        return raw.keys() >= {"title", "dueDate"}
+
+    def is_whole(self, raw: Raw) -> bool:
+        # As LetsLigo itself shows a task, the contact's name would be missing.
+        return raw.keys() >= set(_FULL) and isinstance(raw.get("contact"), dict)
+
+    def parse(self, raw: Raw) -> Task:
+        done, kind = raw.get("completed") is True, text(raw.get("taskKind"))
+        return Task(
+            id=required(self.identify(raw), "id"),
+            account=self.account.name,
+            system=self.account.system,
+            title=text(raw.get("title")) or "",
+            description=text(raw.get("description")),
+            type=text(raw.get("type")),
+            done=done,
+            due=self._date(raw, "dueDate"),
+            completed_at=self._date(raw, "completedAt") if done else None,
+            customer=_customer(raw.get("contact")),
+            fields={} if kind is None else {"task_kind": kind},
+        )
+
+    async def scan(self) -> AsyncIterator[Page]:
+        reading, read = Reading(self), 0
+        asked, rows = self._page(1), list[Raw]()
+        for next_number in count(2):
+            requested_at, before = self.upstream.clock.now(), rows
+            answer = await self.upstream.request("GET", TASKS, params=asked)
+            rows = reading.rows(answer)
+            fresh, read = reading.fresh(rows), read + len(rows)
+            yield Page({key: self.trim(row) for key, row in fresh.items()}, requested_at)
+            # What comes again and is no full page: `page` is not heeded, and that was all.
+            is_end = not rows or (rows == before and len(rows) != self._page_size)
+            following = self._following(mapping(answer), next_number, read, is_end=is_end)
+            if following is None:
+                return
+            asked = following
+
+    async def enrich(self, raw: Raw) -> Raw | None:
+        if self.account.lean_lists:
+            return await self.fetch(raw["id"])
+        return await self._introduce(raw)
+
+    async def fetch(self, task_id: str) -> Raw | None:
+        try:
+            answer = await self.upstream.request("GET", f"{TASKS}/{quote(task_id, safe='')}")
+        except SourceRejected as error:
+            if error.status in GONE:
+                return None
+            raise
+        return await self._introduce(single(self, answer, task_id))
+
+    async def _introduce(self, raw: Raw) -> Raw:
+        """The task with its contact's name and addresses, if they can be read now."""
+        number = mapping(raw["contact"]).get("id")
+        if number is None:
+            return raw
+        contact = await self._contacts.read(number)
+        return {**raw, "contact": contact or {"id": number, "unread": True}}
+
+    def _page(self, number: int) -> dict[str, str | int]:
+        per_page = self.account.per_page
+        return {"page": number} if per_page is None else {"page": number, "itemsPerPage": per_page}
+
+    def _following(
+        self, answer: Mapping[str, Any], number: int, read: int, *, is_end: bool
+    ) -> dict[str, str | int] | None:
+        """What to ask for next; None at the end. Raises SourceBroken if that came too early.
+
+        A view tells, where there is one; else the total; else that no more comes.
+        """
+        view, total = mapping(_hydra(answer, "view")), _hydra(answer, "totalItems")
+        link = _hydra(view, "next")
+        if link is not None:
+            return self._behind(link)
+        if not isinstance(total, int):
+            return None if view or is_end else self._page(number)
+        if read >= total:
+            return None
+        if view or is_end:
+            raise SourceBroken(
+                f"{self.account.name}: the list of tasks ended after {read} of {total}"
+            )
+        return self._page(number)
+
+    def _behind(self, link: Any) -> dict[str, str | int]:
+        """What a link to the next page asks for; raises SourceBroken if it leads elsewhere."""
+        base = httpx.URL(self.account.base_url)
+        try:
+            url = base.join(link)
+        except (TypeError, httpx.InvalidURL):
+            raise SourceBroken(
+                f"{self.account.name}: the link to the next page of the tasks is none"
+            ) from None
+        if (url.scheme, url.host, url.port) != (base.scheme, base.host, base.port):
+            raise SourceBroken(
+                f"{self.account.name}: the next page of the tasks is said to be at {url.host}, not"
+                " where base_url leads; it was not asked"
+            )
+        return dict(url.params)
+
+    def _date(self, raw: Raw, name: str) -> datetime | None:
+        return moment(raw, name, self.account.timezone or UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A contact, and when it was read."""
+
+    contact: Raw
+    read_at: datetime
+
+
+class _Contacts:
+    """An account's contacts by id: remembered for a while, and never worth losing a task for."""
+
+    def __init__(self, upstream: Upstream) -> None:
+        self._upstream = upstream
+        self._kept: dict[str, _Kept] = {}
+        self._ask_again_at = upstream.clock.now()
+
+    async def read(self, number: str) -> Raw | None:
+        """The contact, of which only the id may be known; None if it cannot be read just now."""
+        kept, now = self._kept.get(number), self._upstream.clock.now()
+        is_fresh = kept is not None and now - kept.read_at < CONTACT_KEPT_FOR
+        if not is_fresh and now >= self._ask_again_at:
+            try:
+                kept = _Kept(await self._ask(number), now)
+            except SourceError as error:
+                self._ask_again_at = self._upstream.clock.now() + CONTACTS_PAUSE
+                log.warning("contact.unread", account=self._upstream.account, error=str(error))
+            else:
+                self._keep(number, kept)
+        return None if kept is None else kept.contact
+
+    async def _ask(self, number: str) -> Raw:
+        try:
+            path = f"{CONTACTS}/{quote(number, safe='')}"
+            answer = await self._upstream.request("GET", path)
+        except (SourceRefused, SourceRejected):
+            answer = None  # gone, or not ours to see: asking again would not help
+        return {**_only(mapping(answer)), "id": number}
+
+    def _keep(self, number: str, kept: _Kept) -> None:
+        self._kept.pop(number, None)
+        self._kept[number] = kept
+        if len(self._kept) > CONTACTS_KEPT:
+            del self._kept[next(iter(self._kept))]
+
+
+def _hydra(answer: Mapping[str, Any], name: str) -> Any:
+    """A property of Hydra's; API Platform 4 has dropped the prefix that earlier ones write."""
+    return answer.get(f"hydra:{name}", answer.get(name))
+
+
+def _id(value: Any, collection: str) -> str | None:
+    """The id in an IRI of that collection; None for one of another. An id alone is itself."""
+    if isinstance(value, str):
+        value = value.rpartition(f"{collection}/")[2]
+        if "/" in value:
+            return None
+    return identifier(value)
+
+
+def _contact(value: Any) -> Raw | None:
+    """A contact as far as it is kept, given by its IRI or as an object."""
+    raw = mapping(value)
+    number = _id(raw.get("@id", raw.get("id")) if raw else value, CONTACTS)
+    return None if number is None else {**_only(raw), "id": number}
+
+
+def _only(contact: Mapping[str, Any]) -> Raw:
+    return {name: contact[name] for name in ("name", "emails", "phones") if contact.get(name)}
+
+
+def _customer(value: Any) -> Customer | None:
+    contact = _contact(value)
+    if contact is None:
+        return None
+    return Customer(
+        id=contact["id"],
+        name=text(contact.get("name")),
+        email=_first(contact.get("emails")),
+        phone=_first(contact.get("phones")),
+    )
+
+
+def _first(values: Any) -> str | None:
+    found = values if isinstance(values, list) else []
+    return next((one for value in found if (one := text(value)) is not None), None)
