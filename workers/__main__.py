@@ -8,7 +8,7 @@ import sys
 
 import uvloop
 
-from service import config, log
+from service import config, lifeline, log
 from service.clock import SystemClock
 from service.errors import TaskbellError
 from service.settings import Settings, read_settings
@@ -43,6 +43,7 @@ async def _told_to_stop() -> None:
 
 def main() -> None:
     """Run the worker; a fault in the settings or the configuration ends it with code 1."""
+    lifeline.end_with_supervisor(os.environ)
     try:
         settings = read_settings()
         log.configure(settings)

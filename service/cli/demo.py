@@ -3,15 +3,14 @@
 import asyncio
 import os
 import secrets
-import shutil
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from importlib import resources
 from pathlib import Path
 
 import typer
 
-from service import embedded, log, store
+from service import log, servers, signals, store
 from service.cli.console import AsJson
 from service.cli.listening import demand_free
 from service.cli.telling import announce, follow
@@ -19,15 +18,9 @@ from service.clock import SystemClock
 from service.sandbox.app import Sandbox, running
 from service.sandbox.office import Office
 from service.sandbox.push import Subscription
+from service.servers import Servers
 from service.settings import Settings, read_settings
-from service.supervisor import (
-    Revivable,
-    Supervisor,
-    environment,
-    heed_sigterm,
-    procfile,
-    read_procfile,
-)
+from service.supervisor import Supervisor, environment, procfile, read_procfile
 
 app = typer.Typer()
 
@@ -44,34 +37,26 @@ def demo(*, as_json: AsJson = False) -> None:
     level = os.environ.get("LOG_LEVEL", "WARNING")
     data = settings.taskbell_data / "demo"
     settings = settings.model_copy(update={"taskbell_data": data, "log_level": level})
-    # Before the old data goes: another demo may be at work on it.
     demand_free(settings.host, settings.port, "PORT=")
-    shutil.rmtree(settings.taskbell_data, ignore_errors=True)
     log.configure(settings)
-    heed_sigterm()
-    with (
-        embedded.database(settings) as (database, postgres),
-        embedded.redis(settings) as (redis, valkey),
-    ):
-        own = [one for one in (postgres, valkey) if one is not None]
-        asyncio.run(_run(settings, database, redis, own, as_json=as_json))
+    with signals.ending_in_order(), servers.running(settings, anew=True) as on:
+        asyncio.run(_run(settings, on, as_json=as_json))
+        signals.ignore()
 
 
-async def _run(
-    settings: Settings, database: str, redis: str, own: Sequence[Revivable], *, as_json: bool
-) -> None:
-    await store.bring_up_to_date(database)
+async def _run(settings: Settings, on: Servers, *, as_json: bool) -> None:
+    await store.bring_up_to_date(on.database)
     secret = secrets.token_hex(16)
     door = f"http://{settings.host}:{settings.port}/hooks/{_PUSHED_ACCOUNT}"
     sandbox = Sandbox(SystemClock(), [Subscription(door, secret)])
     office = Office(sandbox, SystemClock())
     async with (
         running(sandbox) as url,
-        _meanwhile(office.run(), follow(database, as_json=as_json)),
+        _meanwhile(office.run(), follow(on.database, as_json=as_json)),
     ):
         environ = environment(
-            DATABASE_URL=database,
-            REDIS_URL=redis,
+            DATABASE_URL=on.database,
+            REDIS_URL=on.redis,
             TASKBELL_CONFIG=str(_configuration()),
             SANDBOX_URL=url,
             SANDBOX_SMTP=f"127.0.0.1:{sandbox.inbox.smtp_port}",
@@ -79,7 +64,8 @@ async def _run(
             LOG_LEVEL=settings.log_level,
         )
         announce(settings, url, as_json=as_json)
-        await Supervisor(read_procfile(procfile()), environ, own).run()
+        programs = read_procfile(procfile(), worker=settings.workers)
+        await Supervisor(programs, environ, on.own).run()
 
 
 @asynccontextmanager

@@ -2,8 +2,12 @@
 
 import errno
 import socket
+import time
 
 from service.errors import TaskbellError
+
+# Seconds in which a Taskbell that was killed a moment ago lets go of its port.
+_PATIENCE, _PAUSE = 2.0, 0.1
 
 
 class CannotListen(TaskbellError):
@@ -12,6 +16,14 @@ class CannotListen(TaskbellError):
 
 def demand_free(host: str, port: int, setting: str) -> None:
     """Raise CannotListen unless `host` and `port` are free; `setting` is what chooses the port."""
+    deadline = time.monotonic() + _PATIENCE
+    while (error := _refusal(host, port)) is not None:
+        if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:
+            raise CannotListen(_sentence(error, f"{host}:{port}", f"{setting}{port + 1}"))
+        time.sleep(_PAUSE)
+
+
+def _refusal(host: str, port: int) -> OSError | None:
     try:
         family, kind, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind) as listener:
@@ -19,7 +31,8 @@ def demand_free(host: str, port: int, setting: str) -> None:
             listener.bind(place)
             listener.listen()
     except OSError as error:
-        raise CannotListen(_sentence(error, f"{host}:{port}", f"{setting}{port + 1}")) from error
+        return error
+    return None
 
 
 def _sentence(error: OSError, place: str, other: str) -> str:

@@ -6,12 +6,12 @@ import os
 import typer
 import uvloop
 
-from service import config, embedded, log, store
+from service import config, lifeline, log, servers, signals, store
 from service.cli import demo
 from service.cli.console import AsJson, out, say
 from service.cli.listening import demand_free
 from service.settings import read_settings
-from service.supervisor import Supervisor, environment, heed_sigterm, procfile, read_procfile
+from service.supervisor import Supervisor, environment, procfile, read_procfile
 from service.web import server
 
 app = typer.Typer()
@@ -32,22 +32,20 @@ def serve(*, as_json: AsJson = False) -> None:
     log.configure(settings)
     config.load(settings.taskbell_config, os.environ)
     demand_free(settings.host, settings.port, "PORT=")
-    heed_sigterm()
-    with (
-        embedded.database(settings) as (database, postgres),
-        embedded.redis(settings) as (redis, valkey),
-    ):
-        environ = environment(DATABASE_URL=database, REDIS_URL=redis)
-        own = [one for one in (postgres, valkey) if one is not None]
-        asyncio.run(store.bring_up_to_date(database))
+    with signals.ending_in_order(), servers.running(settings) as on:
+        environ = environment(DATABASE_URL=on.database, REDIS_URL=on.redis)
+        asyncio.run(store.bring_up_to_date(on.database))
         url = f"http://{settings.host}:{settings.port}/"
         say(f"Taskbell is at {url} (Ctrl-C stops it)", {"url": url}, as_json=as_json)
-        asyncio.run(Supervisor(read_procfile(procfile()), environ, own).run())
+        programs = read_procfile(procfile(), worker=settings.workers)
+        asyncio.run(Supervisor(programs, environ, on.own).run())
+        signals.ignore()
 
 
 @app.command(hidden=True)
 def web() -> None:
     """The web process, as the Procfile starts it."""
+    lifeline.end_with_supervisor(os.environ)
     settings = read_settings()
     log.configure(settings)
     configuration = config.load(settings.taskbell_config, os.environ)

@@ -89,14 +89,15 @@ async def test_a_data_folder_that_cannot_be_made_is_one_clear_sentence(tmp_path:
     configure(tmp_path, GOOD)
     result = await taskbell(tmp_path, "serve", PORT=str(free_port()), TASKBELL_DATA="taskbell.yaml")
     assert result.code == 1
-    assert result.err == "PostgreSQL does not start in taskbell.yaml/postgres: Not a directory\n"
+    assert result.err == "Nothing can be kept in taskbell.yaml: File exists. See TASKBELL_DATA.\n"
 
 
 async def test_settings_with_faults_are_told_all_at_once(tmp_path: Path) -> None:
     """Exit code 1, a line for each."""
-    result = await taskbell(tmp_path, "serve", PORT="eighty", LOG_LEVEL="LOUD")
+    result = await taskbell(tmp_path, "serve", PORT="eighty", WORKERS="0", LOG_LEVEL="LOUD")
     assert result.code == 1
     assert "PORT: must be a valid integer\n" in result.err
+    assert "WORKERS: must be greater than or equal to 1\n" in result.err
     assert "LOG_LEVEL: must be 'DEBUG', 'INFO', 'WARNING' or 'ERROR'\n" in result.err
 
 

@@ -88,6 +88,7 @@ async def kill_web(installation: Installation) -> None:
 
 
 async def kill_worker(installation: Installation) -> None:
+    """One of the two."""
     installation.process("workers").kill()
 
 
@@ -227,7 +228,8 @@ async def installation(folder: Path) -> AsyncIterator[Installation]:
                 PORT=str(port),
                 LOG_LEVEL="ERROR",
             )
-            supervisor = Supervisor(read_procfile(procfile()), environ, [postgres, valkey])
+            programs = read_procfile(procfile(), worker=2)
+            supervisor = Supervisor(programs, environ, [postgres, valkey])
             supervising = asyncio.create_task(supervisor.run())
             url = f"http://127.0.0.1:{port}"
             try:

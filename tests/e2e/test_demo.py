@@ -1,25 +1,18 @@
 """The first thing that anybody sees: `serve` in an empty folder is the demo, and it rings."""
 
 import asyncio
-import os
 import re
-import signal
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
-import psutil
 import pytest
 
-from tests.commands import clean_environment, taskbell
+from tests.commands import taskbell
 from tests.running import free_port
+from tests.serving import TIME_TO_END, at_work, press_ctrl_c, said, serving
 
 FIRST_IMPRESSION = 30.0  # seconds, as promised
-TIME_TO_END = 20.0
 CAUSES = {"webhook", "poll", "clock"}
 TOLD = ("(a webhook told us)", "(found by polling)", "(the clock brought it)")
 
@@ -88,42 +81,3 @@ async def inbox(client: httpx.AsyncClient, folder: Path) -> set[str]:
     address = re.search(r"http://\S+/inbox", said(folder))
     assert address is not None
     return {one["to"] for one in (await client.get(address[0])).json()["messages"]}
-
-
-@contextmanager
-def serving(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
-    """`python -m service serve`, as a terminal starts it: a process group of its own."""
-    with (folder / "said").open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "service", "serve"],
-            cwd=folder,
-            env=clean_environment(PORT=str(port)),
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            process.terminate()
-            process.wait(TIME_TO_END)
-
-
-def said(folder: Path) -> str:
-    """What the terminal shows, without its line ends."""
-    return " ".join((folder / "said").read_text().split())
-
-
-def press_ctrl_c(process: subprocess.Popen[bytes]) -> None:
-    """A terminal sends SIGINT to everything in the foreground."""
-    os.killpg(process.pid, signal.SIGINT)
-
-
-def at_work(folder: Path) -> list[str]:
-    """The command line of every process that has to do with this folder."""
-    return [
-        " ".join(process.info["cmdline"] or ())
-        for process in psutil.process_iter(["cmdline", "cwd"])
-        if str(folder) in f"{process.info['cmdline']} {process.info['cwd']}"
-    ]

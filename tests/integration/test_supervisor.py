@@ -7,8 +7,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import psutil
+import pytest
+
 from service.embedded import EmbeddedPostgres, EmbeddedValkey
-from service.supervisor import Program, Supervisor, read_procfile
+from service.guardian import guarded
+from service.supervisor import CannotRun, Program, Supervisor, read_procfile
 
 # Notes each start; dies at once until it has been started twice, then waits to be told to stop.
 _SHORT_LIVED = """
@@ -20,6 +24,29 @@ def stop(*_):
     with notes.open("a") as file: file.write("stopped\\n")
     sys.exit(0)
 signal.signal(signal.SIGTERM, stop)
+time.sleep(60)
+"""
+
+
+# Runs the program given to it under a supervisor.
+_SUPERVISING = """
+import asyncio, os, sys
+from service.supervisor import Program, Supervisor
+program = Program("one", (sys.argv[1], "-c", *sys.argv[2:]))
+asyncio.run(Supervisor([program], os.environ).run())
+"""
+
+# Has itself told of its supervisor's end, and notes its own.
+_SUPERVISED = """
+import os, pathlib, signal, sys, time
+from service.lifeline import end_with_supervisor
+notes = pathlib.Path(sys.argv[1])
+def stop(*_):
+    with notes.open("a") as file: file.write("stopped\\n")
+    sys.exit(0)
+signal.signal(signal.SIGTERM, stop)
+end_with_supervisor(os.environ)
+with notes.open("a") as file: file.write("started\\n")
 time.sleep(60)
 """
 
@@ -49,6 +76,39 @@ async def test_what_dies_is_started_again_and_all_is_stopped_in_the_end(tmp_path
         await eventually(lambda: notes.read_text().count("started") == 2)
         await asyncio.sleep(0.2)  # until the second one listens for its signal
     assert notes.read_text().split() == ["started", "started", "stopped"]
+
+
+async def test_what_never_runs_ends_the_others_too(tmp_path: Path) -> None:
+    """After a few tries the whole is over, with a sentence; the others may finish first."""
+    notes = tmp_path / "notes"
+    notes.write_text("started\n")
+    good = Program("good", (sys.executable, "-c", _SHORT_LIVED, str(notes)))
+    bad = Program("bad", (sys.executable, "-c", "raise SystemExit(3)"))
+    with pytest.raises(CannotRun, match=r"bad cannot run: .* 5 times in a row, .* code 3"):
+        await Supervisor([good, bad], os.environ).run()
+    assert notes.read_text().split() == ["started", "started", "stopped"]
+
+
+async def test_a_program_is_told_to_end_when_its_supervisor_is_gone(tmp_path: Path) -> None:
+    """The supervisor is killed: the program gets SIGTERM all the same, and may finish."""
+    notes = tmp_path / "notes"
+    notes.touch()
+    words = (sys.executable, "-c", _SUPERVISING, sys.executable, _SUPERVISED, str(notes))
+    supervisor = await asyncio.create_subprocess_exec(*words)
+    await eventually(lambda: "started" in notes.read_text())
+    supervisor.kill()
+    await supervisor.wait()
+    await eventually(lambda: notes.read_text().split() == ["started", "stopped"])
+
+
+async def test_a_guardian_that_is_killed_comes_back(folder: Path) -> None:
+    """It is kept running like the servers that it is there for."""
+    with (folder / "lock").open("w") as lock, guarded([], lock.fileno()) as guardian:
+        async with running(Supervisor([], os.environ, [guardian])):
+            [first] = psutil.Process().children()
+            first.kill()
+            await eventually(lambda: first not in psutil.Process().children())
+            await eventually(lambda: len(psutil.Process().children()) == 1)
 
 
 async def test_an_embedded_server_that_is_killed_comes_back_at_its_address(folder: Path) -> None:
@@ -81,3 +141,11 @@ def test_a_procfile_names_programs(tmp_path: Path) -> None:
         Program("web", (sys.executable, "-m", "service", "web")),
         Program("other", ("echo", "two words")),
     ]
+
+
+def test_several_of_a_kind_are_numbered(tmp_path: Path) -> None:
+    """How many there are of a line is said beside the Procfile; each has a name of its own."""
+    path = tmp_path / "Procfile"
+    path.write_text("web: one\nworker: two\n")
+    names = [program.name for program in read_procfile(path, worker=2)]
+    assert names == ["web", "worker.1", "worker.2"]

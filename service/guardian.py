@@ -1,0 +1,100 @@
+"""Ends the embedded servers after a supervisor that was killed and cannot do it itself.
+
+PostgreSQL and Valkey are not ours and do not mind who started them. So a process of its own, of
+a few MB and asleep, waits for the end of the same kind of pipe as the programs (see `lifeline`),
+and then does what the supervisor would have done. It looks for the servers by the notes in their
+folders, because they may have been started again since.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from service.lifeline import wait_for_end_of_stdin
+
+VALKEY_ADDRESS = "address"
+"""The file in a Valkey's folder that has its URL while it runs; commands look there for it too."""
+
+_POSTMASTER = "postmaster.pid"  # PostgreSQL's own note; goes when it has ended
+_WORKERS_PATIENCE = 40.0  # seconds; more than a worker takes to settle what it has in hand
+_POSTGRES_PATIENCE = 20.0
+_PAUSE = 0.05
+
+
+class Guardian:
+    """The supervisor's side: the process, and the pipe that keeps it waiting."""
+
+    def __init__(self, folders: Sequence[Path], lock: int) -> None:
+        self._command = [sys.executable, "-m", __name__, *map(str, folders)]
+        self._lock = lock
+        self._process = self._start()
+
+    def revive(self) -> None:
+        """Start the guardian again if somebody killed it."""
+        if self._process.poll() is not None:
+            self.dismiss()
+            self._process = self._start()
+
+    def dismiss(self) -> None:
+        """Let it end whatever still runs, and wait for that."""
+        self._process.communicate()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        # In a session of its own, out of reach of the terminal's Ctrl-C; with the lock, so that
+        # the folder is not free before the servers in it have ended.
+        return subprocess.Popen(  # noqa: S603 (our own module)
+            self._command, stdin=subprocess.PIPE, pass_fds=[self._lock], start_new_session=True
+        )
+
+
+@contextmanager
+def guarded(folders: Sequence[Path], lock: int) -> Iterator[Guardian]:
+    """Have the servers in these folders end with this process; `lock` is held until they have."""
+    guardian = Guardian(folders, lock)
+    try:
+        yield guardian
+    finally:
+        guardian.dismiss()
+
+
+def main() -> None:
+    """Wait until the supervisor is gone, then end the servers in the folders named as arguments."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    wait_for_end_of_stdin()
+    for folder in map(Path, sys.argv[1:]):
+        _end_valkey(folder / VALKEY_ADDRESS)
+        _end_postgres(folder / _POSTMASTER)
+
+
+def _end_valkey(note: Path) -> None:
+    """Nothing is lost with it, and the workers do without, so it may go at once."""
+    with suppress(OSError):
+        address = urlsplit(note.read_text())
+        with socket.create_connection((address.hostname, address.port), timeout=1) as connection:
+            connection.sendall(b"SHUTDOWN NOSAVE\r\n")
+        note.unlink()
+
+
+def _end_postgres(note: Path) -> None:
+    """First a smart shutdown, which lets the workers settle; for whoever stays, a fast one."""
+    for way, patience in (
+        (signal.SIGTERM, _WORKERS_PATIENCE),
+        (signal.SIGINT, _POSTGRES_PATIENCE),
+    ):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            os.kill(int(note.read_text().split()[0]), way)
+            deadline = time.monotonic() + patience
+            while note.exists() and time.monotonic() < deadline:
+                time.sleep(_PAUSE)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""What a run of Taskbell stands on: the servers that the settings name, or embedded ones."""
+
+import fcntl
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import structlog
+
+from service import embedded
+from service.errors import TaskbellError
+from service.guardian import guarded
+from service.settings import Settings
+from service.supervisor import Revivable
+
+log = structlog.get_logger()
+
+
+class DataFolderTaken(TaskbellError):
+    """The folder for the embedded servers cannot be had; the message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """The addresses of the database and of Redis, and what has to be kept running for them."""
+
+    database: str
+    redis: str
+    own: tuple[Revivable, ...] = ()
+
+
+@contextmanager
+def running(settings: Settings, *, anew: bool = False) -> Iterator[Servers]:
+    """The servers for a run; embedded ones end with this process, even where it is killed.
+
+    `anew`: begin with an empty embedded database. Raises DataFolderTaken, CannotStart.
+    """
+    urls = {"postgres": settings.database_url, "valkey": settings.redis_url}
+    folders = [settings.taskbell_data / name for name, url in urls.items() if url is None]
+    if not folders:
+        yield Servers(settings.database, settings.redis)
+        return
+    with _claimed(settings.taskbell_data) as lock:
+        for folder in folders:
+            # What a Valkey left behind is only the address of one that runs no more.
+            if anew or folder.name == "valkey":
+                shutil.rmtree(folder, ignore_errors=True)
+        with (
+            guarded(folders, lock) as guardian,
+            embedded.database(settings) as (database, postgres),
+            embedded.redis(settings) as (redis, valkey),
+        ):
+            own = (one for one in (guardian, postgres, valkey) if one is not None)
+            yield Servers(database, redis, tuple(own))
+
+
+@contextmanager
+def _claimed(folder: Path) -> Iterator[int]:
+    """Have `folder` for this process and its guardian; gives the lock that the guardian keeps.
+
+    Two locks tell two cases apart: another Taskbell at work, which has both, and one that was
+    killed, whose guardian still ends its servers and has the second. That one is waited for.
+    """
+    with _opened(folder / "lock") as ours, _opened(folder / "guardian.lock") as guardians:
+        if not _locked(ours):
+            raise DataFolderTaken(
+                f"Another Taskbell is at work on {folder}:"
+                " stop it, or give this one a TASKBELL_DATA of its own."
+            )
+        if not _locked(guardians):
+            log.info("servers.ending", folder=str(folder), of="a Taskbell that was killed")
+            fcntl.flock(guardians, fcntl.LOCK_EX)
+        yield guardians.fileno()
+
+
+def _opened(path: Path) -> IO[str]:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("w")
+    except OSError as error:
+        raise DataFolderTaken(
+            f"Nothing can be kept in {path.parent}: {error.strerror}. See TASKBELL_DATA."
+        ) from error
+
+
+def _locked(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
