@@ -65,6 +65,10 @@ async def migrate(pool: Pool) -> list[str]:
     """
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute("SELECT pg_advisory_xact_lock($1)", _MIGRATION_LOCK)
+        await connection.execute(
+            "CREATE TABLE IF NOT EXISTS migrations"
+            " (name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())"
+        )
         missing = await pending(connection)
         for migration in missing:
             await connection.execute(migration.read_text())
@@ -80,12 +84,11 @@ async def bring_up_to_date(url: str) -> list[str]:
 
 
 async def pending(connection: Connection) -> list[Traversable]:
-    """The migrations that this database has not seen yet, in order."""
-    await connection.execute(
-        "CREATE TABLE IF NOT EXISTS migrations"
-        " (name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())"
-    )
-    applied = {row["name"] for row in await connection.fetch("SELECT name FROM migrations")}
+    """The migrations that this database has not seen yet, in order; changes nothing."""
+    applied = set()
+    # Made by the first one to migrate: two that make a table at once, if not there, collide.
+    if await connection.fetchval("SELECT to_regclass('migrations') IS NOT NULL"):
+        applied = {row["name"] for row in await connection.fetch("SELECT name FROM migrations")}
     folder = resources.files("service") / "migrations"
     files = sorted((file for file in folder.iterdir()), key=lambda file: file.name)
     return [file for file in files if file.name.endswith(".sql") and file.name not in applied]

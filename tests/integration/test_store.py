@@ -1,5 +1,7 @@
 """The migrations, and the servers the tests stand on."""
 
+import asyncio
+
 from service import store
 from service.embedded import EmbeddedValkey
 from service.jobs import Doorbell
@@ -8,6 +10,23 @@ from service.jobs import Doorbell
 async def test_migrating_twice_does_nothing_the_second_time(pool: store.Pool) -> None:
     """A database that has every migration is left as it is."""
     assert await store.migrate(pool) == []
+
+
+async def test_many_processes_may_migrate_at_once(database_url: str) -> None:
+    """Web and workers start on an empty database, and somebody asks whether they are ready."""
+    async with await store.connect(database_url) as pool:
+        await pool.execute("DROP SCHEMA public CASCADE")
+        await pool.execute("CREATE SCHEMA public")
+        asked = (_pending(pool) for _ in range(4))
+        migrated = [store.migrate(pool) for _ in range(4)]
+        done = await asyncio.gather(*migrated, *asked)
+        assert len([names for names in done[:4] if names]) == 1
+        assert await _pending(pool) == []
+
+
+async def _pending(pool: store.Pool) -> list[str]:
+    async with pool.acquire() as connection:
+        return [migration.name for migration in await store.pending(connection)]
 
 
 async def test_the_doorbell_server_answers(valkey: EmbeddedValkey) -> None:
