@@ -1,4 +1,4 @@
-"""A whole Taskbell for tests that need real processes: servers, web and worker, all killable."""
+"""A whole Taskbell for tests that need real processes: servers, web and workers, all killable."""
 
 import asyncio
 import os
@@ -28,7 +28,7 @@ def free_port() -> int:
 
 @dataclass
 class Taskbell:
-    """Servers and processes of one installation in `folder`; the worker and web restart at will."""
+    """Servers and processes of one installation in `folder`; workers and web restart at will."""
 
     folder: Path
     postgres: EmbeddedPostgres
@@ -46,7 +46,7 @@ class Taskbell:
         return self.folder / "log"
 
     def start(self, name: str) -> None:
-        """Start the web process, or a worker: `worker`, `worker2` and so on are one each."""
+        """Start the web process, or a worker: each name, such as `worker.2`, is one of its own."""
         command = ["service", "web"] if name == "web" else ["workers"]
         with self.log.open("ab") as log:
             self.processes[name] = subprocess.Popen(

@@ -14,6 +14,8 @@ from typing import Any
 import httpx
 import psutil
 
+from service.settings import Settings
+from service.supervisor import procfile, read_procfile
 from tests.bench import wire, work
 from tests.running import PATIENCE, Taskbell, free_port, taskbell
 
@@ -45,6 +47,11 @@ def process(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
         running.wait()
 
 
+def everything() -> tuple[str, ...]:
+    """The names of the processes that a user gets who sets nothing."""
+    return tuple(one.name for one in read_procfile(procfile(), worker=Settings().workers))
+
+
 @asynccontextmanager
 async def system(folder: Path, *processes: str) -> AsyncIterator[tuple[Taskbell, int]]:
     """A Taskbell whose one rule calls a receiver, and that receiver's port."""
@@ -52,7 +59,8 @@ async def system(folder: Path, *processes: str) -> AsyncIterator[tuple[Taskbell,
     port = free_port()
     with process("tests.bench.receiver", str(port)):
         await listening(port)
-        async with taskbell(folder, work.configuration(port), *processes) as running:
+        configuration = work.configuration(port)
+        async with taskbell(folder, configuration, *(processes or everything())) as running:
             yield running, port
 
 
@@ -177,8 +185,7 @@ async def received(receiver: int, count: int) -> float:
 def _programs(running: Taskbell) -> dict[str, list[psutil.Process]]:
     postmaster = psutil.Process(running.postgres.pid)
     return {
-        "web": [psutil.Process(running.processes["web"].pid)],
-        "worker": [psutil.Process(running.processes["worker"].pid)],
+        **{name: [psutil.Process(one.pid)] for name, one in running.processes.items()},
         "PostgreSQL": [postmaster, *postmaster.children(recursive=True)],
         "Valkey": [running.valkey_process],
     }

@@ -4,9 +4,11 @@ import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Timer
 
 import pytest
 
+from service.cli.listening import demand_free
 from tests.commands import taskbell
 from tests.running import free_port
 
@@ -58,6 +60,14 @@ async def test_a_web_process_by_itself_says_so_too(tmp_path: Path, taken: int) -
     result = await taskbell(tmp_path, "web", PORT=str(taken))
     assert result.code == 1
     assert result.err.startswith(f"Something already listens at 127.0.0.1:{taken}")
+
+
+def test_a_port_that_is_let_go_a_moment_later_is_free() -> None:
+    """The web process of a Taskbell that was just killed is still ending."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = int(server.getsockname()[1])
+        Timer(0.3, server.close).start()
+        demand_free("127.0.0.1", port, "PORT=")
 
 
 async def test_a_sandbox_names_the_option_that_chooses_its_port(tmp_path: Path, taken: int) -> None:

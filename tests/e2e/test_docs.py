@@ -257,5 +257,6 @@ def test_compose_runs_what_the_procfile_runs() -> None:
     assert waits["web"] == waits["worker"] == {"migrate", "valkey"}
     procfile = (ROOT / "Procfile").read_text(encoding="utf-8")
     assert " ".join(services["worker"]["command"]) in procfile
+    assert services["worker"]["deploy"]["replicas"] == f"${{WORKERS:-{Settings().workers}}}"
     image = (ROOT / "infra" / "Dockerfile").read_text(encoding="utf-8")
     assert 'CMD ["taskbell", "web"]' in image

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import httpx
 
+from service.jobs import Doorbell
 from tests.receivers import Answer, HttpReceiver, Request
 from tests.running import Taskbell, taskbell
 
@@ -82,3 +83,20 @@ async def test_a_restart_in_the_middle_of_a_poll_polls_again_at_once(folder: Pat
             system.delay = 0
             running.start("worker")
             await synced(running)
+
+
+async def test_one_of_two_workers_that_stops_is_not_the_last(folder: Path) -> None:
+    """The other one is soon known to be at work, and does the rest."""
+    async with System() as system, HttpReceiver() as receiver:
+        configuration = CONFIGURATION.format(system=system.url, receiver=receiver.url)
+        async with taskbell(folder, configuration, "web", "worker.1", "worker.2") as running:
+            await synced(running)
+            doorbell = Doorbell(running.valkey.url)
+            assert running.terminate("worker.1") == 0
+            async with asyncio.timeout(5), httpx.AsyncClient() as client:
+                while not await doorbell.has_worker():
+                    await asyncio.sleep(0.05)
+                answer = await client.post(f"{running.url}/hooks/field", json=VISIT)
+            assert answer.status_code == 202
+            await eventually(lambda: len(receiver.requests) == 1, within=5)
+            await doorbell.close()
