@@ -6,6 +6,7 @@ Servers start once per test process; a database is copied from a migrated templa
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -84,6 +85,19 @@ async def pool(database_url: str) -> AsyncIterator[store.Pool]:
 def clock() -> VirtualClock:
     """Friday 6 March 2026, noon in UTC; moves only when a test moves it."""
     return VirtualClock(datetime(2026, 3, 6, 12, 0, tzinfo=UTC))
+
+
+@asynccontextmanager
+async def closed_to_all(postgres: EmbeddedPostgres, name: str) -> AsyncIterator[None]:
+    """A database that breaks off every connection, and takes none until this ends."""
+    admin = await asyncpg.connect(postgres.url)
+    await admin.execute(f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS false")
+    await admin.execute(
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = $1", name
+    )
+    yield
+    await admin.execute(f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS true")
+    await admin.close()
 
 
 async def _prepare(url: str) -> None:

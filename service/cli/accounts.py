@@ -14,6 +14,7 @@ app = typer.Typer(
 )
 
 _COLUMNS = ("name", "system", "state", "tasks", "polled_at", "next_poll_at", "error")
+_NONE = "no accounts: `taskbell serve` adds those of the configuration"
 
 
 @app.command("list")
@@ -31,7 +32,7 @@ def list_(*, as_json: AsJson = False) -> None:
             FROM accounts ORDER BY name
             """
         )
-        show_rows([dict(row) for row in rows], _COLUMNS, as_json=as_json)
+        show_rows([dict(row) for row in rows], _COLUMNS, _NONE, as_json=as_json)
 
     with_pool(read)
 

@@ -27,13 +27,15 @@ def say(sentence: str, value: Mapping[str, Any], *, as_json: bool) -> None:
         out.print(sentence, markup=False, soft_wrap=True)
 
 
-def show_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, as_json: bool) -> None:
-    """Print rows as a table of these columns, or whole as JSON."""
+def show_rows(
+    rows: Sequence[Mapping[str, Any]], columns: Sequence[str], if_none: str, *, as_json: bool
+) -> None:
+    """Print rows as a table of these columns, or whole as JSON; `if_none` where there are none."""
     if as_json:
         show_json(list(rows))
         return
     if not rows:
-        out.print("nothing")
+        out.print(if_none, markup=False, soft_wrap=True)
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:

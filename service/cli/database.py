@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 import typer
 import uvloop
@@ -11,6 +12,8 @@ from service.cli.console import AsJson, say
 from service.errors import TaskbellError
 from service.settings import read_settings
 from service.store import Pool
+
+Answer = TypeVar("Answer")
 
 app = typer.Typer()
 
@@ -28,16 +31,16 @@ def migrate(*, as_json: AsJson = False) -> None:
     say(says, {"applied": applied}, as_json=as_json)
 
 
-def with_pool(work: Callable[[Pool], Awaitable[object]]) -> None:
-    """Do something with the database that the settings name, or the embedded one."""
+def with_pool(work: Callable[[Pool], Awaitable[Answer]]) -> Answer:
+    """Do something with the database that the settings name, or an embedded one; its answer."""
 
-    async def run(url: str) -> None:
+    async def run(url: str) -> Answer:
         async with await store.connect(url, size=1) as pool:
             await store.migrate(pool)
-            await work(pool)
+            return await work(pool)
 
     with _database() as url:
-        uvloop.run(run(url))
+        return uvloop.run(run(url))
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """`taskbell outbox`: what was sent, what was not and why, and what a person decides about it."""
 
+import getpass
 from typing import Annotated
 
 import asyncpg
@@ -10,14 +11,20 @@ from service.cli.database import with_pool
 from service.clock import SystemClock
 from service.model import State
 from service.outbox import NoSuchDelivery, rulings
-from service.store import Pool, overview
+from service.store import Pool, set_aside
 
 app = typer.Typer(
     help="What was sent, what was not and why, and what a person decides about it.",
     no_args_is_help=True,
 )
 
-Number = Annotated[int, typer.Argument(help="The delivery's number, as `outbox list` shows it.")]
+Number = Annotated[
+    int,
+    typer.Argument(metavar="NUMBER", help="The delivery's number, as `outbox list` shows it."),
+]
+IsWebhook = Annotated[
+    bool, typer.Option("--webhook", help="NUMBER is that of a webhook that was set aside.")
+]
 
 _COLUMNS = ("id", "state", "created_at", "rule", "to", "says")
 _FEW = 5
@@ -29,7 +36,9 @@ def list_(
         list[State] | None,
         typer.Option(metavar="STATE", help=f"Only these, may be repeated: {', '.join(State)}."),
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, max=1000, metavar="NUMBER")] = 50,
+    limit: Annotated[
+        int, typer.Option(min=1, max=1000, metavar="NUMBER", help="No more than these.")
+    ] = 50,
     *,
     as_json: AsJson = False,
 ) -> None:
@@ -48,9 +57,9 @@ def list_(
             state or [],
             limit,
         )
-        show_rows([dict(row) for row in rows], _COLUMNS, as_json=as_json)
+        show_rows([dict(row) for row in rows], _COLUMNS, "no deliveries", as_json=as_json)
         if not as_json:
-            _tell_set_aside(await overview.set_aside(pool, _FEW))
+            _tell_set_aside(await set_aside.asking(pool, _FEW))
 
     with_pool(read)
 
@@ -59,10 +68,18 @@ def _tell_set_aside(receipts: list[asyncpg.Record]) -> None:
     for one in receipts:
         what = f"set aside: webhook {one['id']} for {one['account']}: {one['reason']}"
         out.print(what, markup=False, soft_wrap=True)
+    if receipts:
+        number = receipts[0]["id"]
+        out.print(
+            f"read one again: taskbell outbox retry --webhook {number};"
+            f" leave it as it is: taskbell outbox cancel --webhook {number}",
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 @app.command()
-def show(delivery: Number, *, as_json: AsJson = False) -> None:
+def show(number: Number, *, as_json: AsJson = False) -> None:
     """Everything about one delivery: what it says, why it exists, how it went."""
 
     async def read(pool: Pool) -> None:
@@ -71,52 +88,76 @@ def show(delivery: Number, *, as_json: AsJson = False) -> None:
             SELECT deliveries.id, deliveries.account, deliveries.task, event,
                    events.kind AS because, events.cause AS learnt_by, rule, channel, target,
                    deliveries.state, deliveries.reason, attempts, text, subject, created_at,
-                   next_attempt_at, expires_at, settled_at, key::text
+                   next_attempt_at, expires_at, settled_at, acknowledged_at, key::text
             FROM deliveries LEFT JOIN events ON events.id = event WHERE deliveries.id = $1
             """,
-            delivery,
+            number,
         )
         if row is None:
-            raise NoSuchDelivery(f"there is no delivery {delivery}")
+            raise NoSuchDelivery(f"there is no delivery {number}")
         show_fields(dict(row), as_json=as_json)
 
     with_pool(read)
 
 
 @app.command()
-def retry(delivery: Number, *, as_json: AsJson = False) -> None:
-    """Send once more what failed, expired, was cancelled or is unknown."""
-    with_pool(lambda pool: rulings.retry(pool, SystemClock(), delivery))
-    _say(delivery, State.PLANNED, "will be sent again", as_json=as_json)
+def retry(number: Number, *, webhook: IsWebhook = False, as_json: AsJson = False) -> None:
+    """Send once more what failed, expired, was cancelled or is unknown; or read a webhook again."""
+    if webhook:
+        with_pool(lambda pool: set_aside.read_again(pool, number))
+        _say("webhook", number, "pending", "will be read again", as_json=as_json)
+        return
+    with_pool(lambda pool: rulings.retry(pool, SystemClock(), number))
+    _say("delivery", number, State.PLANNED, "will be sent again", as_json=as_json)
 
 
 @app.command()
 def cancel(
-    delivery: Number,
-    reason: Annotated[str, typer.Option(help="Why; it is kept.")] = "a person cancelled it",
+    number: Number,
+    reason: Annotated[str | None, typer.Option(help="Why; it is kept.")] = None,
     *,
+    webhook: IsWebhook = False,
     as_json: AsJson = False,
 ) -> None:
-    """Withdraw what has not been sent yet."""
-    with_pool(lambda pool: rulings.cancel(pool, SystemClock(), delivery, reason))
-    _say(delivery, State.CANCELLED, "is cancelled", as_json=as_json)
+    """Withdraw what has not been sent yet; leave as it is what failed or could not be read."""
+    clock = SystemClock()
+    if webhook:
+        with_pool(lambda pool: set_aside.leave(pool, number, by=_who(), now=clock.now()))
+        _say("webhook", number, "poison", "is left as it is", as_json=as_json)
+        return
+    state = with_pool(lambda pool: rulings.cancel(pool, clock, number, by=_who(), reason=reason))
+    what = "is cancelled" if state is State.CANCELLED else f"is left as it is: {state}"
+    _say("delivery", number, state, what, as_json=as_json)
 
 
 @app.command()
 def resolve(
-    delivery: Number,
+    number: Number,
     *,
     arrived: Annotated[
-        bool, typer.Option("--arrived/--not-arrived", help="What you found out over there.")
-    ],
+        bool | None,
+        typer.Option(
+            "--arrived/--not-arrived",
+            show_default="one of them is required",
+            help="What you found out over there.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Say how a delivery ended whose outcome is unknown; nothing is sent."""
-    with_pool(lambda pool: rulings.resolve(pool, SystemClock(), delivery, arrived=arrived))
+    if arrived is None:
+        raise typer.BadParameter("look over there first, then say --arrived or --not-arrived")
+    with_pool(lambda pool: rulings.resolve(pool, SystemClock(), number, arrived=arrived))
     state = State.SENT if arrived else State.FAILED
-    _say(delivery, state, f"counts as {state}", as_json=as_json)
+    _say("delivery", number, state, f"counts as {state}", as_json=as_json)
 
 
-def _say(delivery: int, state: State, what: str, *, as_json: bool) -> None:
-    says = {"id": delivery, "state": state}
-    say(f"delivery {delivery} {what}", says, as_json=as_json)
+def _who() -> str:
+    try:
+        return f"{getpass.getuser()} at the command line"
+    except (KeyError, OSError):  # in a container, users need not have names
+        return "somebody at the command line"
+
+
+def _say(noun: str, number: int, state: str, what: str, *, as_json: bool) -> None:
+    say(f"{noun} {number} {what}", {"id": number, "state": state}, as_json=as_json)

@@ -31,7 +31,8 @@ async def _plan_again(connection: Connection, delivery: int, now: datetime) -> s
     lane: str = await connection.fetchval(
         """
         UPDATE deliveries SET state = 'planned', reason = 'a person asked for another attempt',
-            next_attempt_at = $2, settled_at = NULL, expires_at = NULL
+            next_attempt_at = $2, settled_at = NULL, expires_at = NULL,
+            acknowledged_at = NULL
         WHERE id = $1 RETURNING lane
         """,
         delivery,
@@ -40,11 +41,34 @@ async def _plan_again(connection: Connection, delivery: int, now: datetime) -> s
     return lane
 
 
-async def cancel(pool: Pool, clock: Clock, delivery: int, reason: str) -> None:
-    """Withdraw a delivery that is not sent yet. Raises NoSuchDelivery or NotPossible."""
+async def cancel(
+    pool: Pool, clock: Clock, delivery: int, *, by: str, reason: str | None = None
+) -> State:
+    """Withdraw a delivery that is not sent yet, or leave a failed one as it is; its state then.
+
+    What is left stays `failed`, with a reason that says by whom, and asks nobody any more.
+    Raises NoSuchDelivery or NotPossible.
+    """
+    allowed = (State.PLANNED, State.HELD, State.FAILED)
     async with pool.acquire() as connection, connection.transaction():
-        await _demand(connection, delivery, (State.PLANNED, State.HELD), "cancelled")
-        await cancel_all(connection, [delivery], reason, clock.now())
+        if await _demand(connection, delivery, allowed, "cancelled") is State.FAILED:
+            left = f"left as it is by {by}: {reason}" if reason else f"left as it is by {by}"
+            await _leave(connection, delivery, left, clock.now())
+            return State.FAILED
+        await cancel_all(connection, [delivery], reason or "a person cancelled it", clock.now())
+        return State.CANCELLED
+
+
+async def _leave(connection: Connection, delivery: int, left: str, now: datetime) -> None:
+    await connection.execute(
+        """
+        UPDATE deliveries SET acknowledged_at = $2, reason = concat_ws('; ', reason, $3::text)
+        WHERE id = $1
+        """,
+        delivery,
+        now,
+        left,
+    )
 
 
 async def resolve(pool: Pool, clock: Clock, delivery: int, *, arrived: bool) -> None:
@@ -62,7 +86,7 @@ async def resolve(pool: Pool, clock: Clock, delivery: int, *, arrived: bool) -> 
 
 async def _demand(
     connection: Connection, delivery: int, allowed: tuple[State, ...], verb: str
-) -> None:
+) -> State:
     state = await connection.fetchval(
         "SELECT state FROM deliveries WHERE id = $1 FOR UPDATE", delivery
     )
@@ -72,3 +96,4 @@ async def _demand(
         raise NotPossible(
             f"delivery {delivery} is {state}; only one that is {' or '.join(allowed)} can be {verb}"
         )
+    return State(state)

@@ -103,7 +103,8 @@ DELIVERIES = Listing(
 
 RECEIPTS = Listing(
     """
-    SELECT id, account, state, reason, repeats, octet_length(body) AS size, received_at, settled_at
+    SELECT id, account, state, reason, repeats, octet_length(body) AS size, received_at, settled_at,
+           acknowledged_at
     FROM receipts
     """,
     key={"id": int},

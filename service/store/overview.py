@@ -6,7 +6,8 @@ from service.store import Pool
 
 _DELIVERY = """
     SELECT deliveries.id, deliveries.task, deliveries.account, rule, channel, target, state,
-           reason, attempts, text, subject, created_at, next_attempt_at, settled_at,
+           reason, attempts, text, subject, created_at, next_attempt_at,
+           coalesce(acknowledged_at, settled_at, created_at) AS ended_at,
            events.kind, events.cause,
            coalesce(events.after, events.before) ->> 'title' AS title
     FROM deliveries LEFT JOIN events ON events.id = event
@@ -14,9 +15,13 @@ _DELIVERY = """
 
 
 async def in_trouble(pool: Pool, limit: int) -> list[asyncpg.Record]:
-    """Deliveries that failed or of which nobody knows, the newest first."""
+    """Deliveries that failed or of which nobody knows, and that nobody has left as they are.
+
+    The newest first.
+    """
     return await pool.fetch(
-        f"{_DELIVERY} WHERE state IN ('failed', 'unknown') ORDER BY deliveries.id DESC LIMIT $1",
+        f"{_DELIVERY} WHERE state IN ('failed', 'unknown') AND acknowledged_at IS NULL"
+        " ORDER BY deliveries.id DESC LIMIT $1",
         limit,
     )
 
@@ -40,30 +45,21 @@ async def lately(pool: Pool, limit: int) -> list[asyncpg.Record]:
         f"""
         SELECT * FROM (
             {_DELIVERY} WHERE state IN ('sent', 'skipped', 'cancelled', 'expired', 'sending')
+                OR acknowledged_at IS NOT NULL
             ORDER BY deliveries.id DESC LIMIT $1 * 20) AS last
-        ORDER BY coalesce(settled_at, created_at) DESC, id DESC LIMIT $1
+        ORDER BY ended_at DESC, id DESC LIMIT $1
         """,
         limit,
     )
 
 
 async def last_events(pool: Pool, limit: int) -> list[asyncpg.Record]:
+    """What happened to tasks, the latest first; an old alarm may have got a late number."""
     return await pool.fetch(
         """
         SELECT id, account, task, kind, at, cause, signal,
                coalesce(after, before) ->> 'title' AS title
-        FROM events ORDER BY id DESC LIMIT $1
-        """,
-        limit,
-    )
-
-
-async def set_aside(pool: Pool, limit: int) -> list[asyncpg.Record]:
-    """Webhooks that nobody could read, the newest first."""
-    return await pool.fetch(
-        """
-        SELECT id, account, reason, received_at FROM receipts
-        WHERE state = 'poison' ORDER BY id DESC LIMIT $1
+        FROM events ORDER BY at DESC, id DESC LIMIT $1
         """,
         limit,
     )

@@ -183,7 +183,7 @@ async def _insert_new(connection: Connection, receipts: Sequence[Receipt]) -> di
         OVERRIDING SYSTEM VALUE SELECT * FROM new ORDER BY account, key
         ON CONFLICT (account, key) DO UPDATE
         SET state = 'pending', repeats = old.repeats + 1, received_at = excluded.received_at,
-            settled_at = NULL, reason = NULL
+            settled_at = NULL, reason = NULL, acknowledged_at = NULL
         WHERE old.state IN ('done', 'poison') AND starts_with(old.key, 'body:')
         RETURNING id, account, key
         """,

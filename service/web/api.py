@@ -19,9 +19,10 @@ from service.web.bodies import read_body
 from service.web.openapi import describe
 from service.web.parameters import LARGEST_ID, cursor, filtered, read_parameters, wrong
 from service.web.problems import Problem
-from service.web.rulings import RULINGS, Rulings
+from service.web.rulings import RULINGS, WEBHOOK_RULINGS, Rulings
 
 _BODY_BYTES = 16 * 1024
+_BY = "somebody over the API"
 _NOTHING = "There is nothing of this id"
 
 LISTS: Mapping[str, Listing] = {
@@ -71,6 +72,14 @@ class Api:
                 )
                 for ruling in RULINGS
             ),
+            *(
+                Route(
+                    f"/api/v1/receipts/{{id:int}}/{ruling}",
+                    self._guard.protects(partial(self._rule_on_webhook, ruling)),
+                    methods=["POST"],
+                )
+                for ruling in WEBHOOK_RULINGS
+            ),
         ]
 
     async def _list(self, one: Listing, request: Request) -> Response:
@@ -117,8 +126,12 @@ class Api:
     async def _rule(self, ruling: str, request: Request) -> Response:
         """Carry out a decision and show what has become of the delivery."""
         said = _object(await read_body(request.receive, _BODY_BYTES))
-        await self._rulings.rule(ruling, request.path_params["id"], said)
+        await self._rulings.rule(ruling, request.path_params["id"], said, _BY)
         return await self._one(listing.DELIVERIES, request)
+
+    async def _rule_on_webhook(self, ruling: str, request: Request) -> Response:
+        await self._rulings.rule_on_webhook(ruling, request.path_params["id"], _BY)
+        return await self._one(listing.RECEIPTS, request)
 
 
 def _object(body: bytes) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from service.model import Cause, Kind, State, Task
 from service.store import listing
 from service.store.listing import Listing
 from service.web.parameters import DEFAULT_LIMIT, MOST
-from service.web.rulings import RULINGS
+from service.web.rulings import RULINGS, WEBHOOK_RULINGS
 
 Schema: TypeAlias = dict[str, Any]
 
@@ -86,6 +86,7 @@ SHAPES: Mapping[str, Mapping[str, Schema]] = {
         "size": {**_NUMBER, "description": "bytes"},
         "received_at": _TIME,
         "settled_at": _MAYBE_TIME,
+        "acknowledged_at": _MAYBE_TIME,
     },
     "account": {
         "id": _TEXT,
@@ -123,6 +124,8 @@ def describe() -> Schema:
             "post": _one("delivery") | {"requestBody": _said(ruling)},
             "parameters": [_ID],
         }
+    for ruling in WEBHOOK_RULINGS:
+        paths[f"/api/v1/receipts/{{id}}/{ruling}"] = {"post": _one("receipt"), "parameters": [_ID]}
     return {
         "openapi": "3.1.0",
         "info": {"title": "Taskbell", "version": "1"},

@@ -1,10 +1,12 @@
 """The operator page: what was sent and why, what waits, what needs a person."""
 
+from collections.abc import Awaitable
 from functools import partial
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs
 
+import structlog
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -14,15 +16,19 @@ from starlette.staticfiles import StaticFiles
 from service.clock import Clock
 from service.config import Config
 from service.jobs import Doorbell
-from service.store import Pool, listing, overview
+from service.store import Pool, listing, overview, set_aside
 from service.web import words
 from service.web.auth import COOKIE, Guard
 from service.web.bodies import read_body
-from service.web.problems import Problem
-from service.web.rulings import RULINGS, Rulings
+from service.web.problems import DATABASE_ERRORS, RETRY_AFTER, Problem
+from service.web.rulings import RULINGS, WEBHOOK_RULINGS, Rulings
+
+log = structlog.get_logger()
 
 _SHOWN = 25
 _FORM_BYTES = 4096
+# All who sign in have the one token: who of them it was, nobody can say.
+_BY = "somebody at the page"
 # Nothing on the page comes from elsewhere, and nothing in it may run but our own script.
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self';"
@@ -68,6 +74,14 @@ class OperatorPage:
                 )
                 for ruling in RULINGS
             ),
+            *(
+                Route(
+                    f"/webhooks/{{id:int}}/{ruling}",
+                    self._guard.protects(partial(self.decide_on_webhook, ruling)),
+                    methods=["POST"],
+                )
+                for ruling in WEBHOOK_RULINGS
+            ),
             Mount("/static", StaticFiles(packages=[("service.web", "static")])),
         ]
 
@@ -78,7 +92,7 @@ class OperatorPage:
             if problem.status_code != HTTPStatus.UNAUTHORIZED:
                 raise
             return RedirectResponse("/login", HTTPStatus.SEE_OTHER)
-        return self._render("overview.html", **await self._overview())
+        return await self._unless_away(self._show(too_late="too_late" in request.query_params))
 
     async def ask_token(self, request: Request) -> Response:
         del request
@@ -104,8 +118,16 @@ class OperatorPage:
         """A button of the page; the page is shown again with what came of it."""
         form = await _form(request)
         said = {"arrived": form["arrived"] == "yes"} if "arrived" in form else {}
-        await self._rulings.rule(ruling, request.path_params["id"], said)
-        return RedirectResponse("/", HTTPStatus.SEE_OTHER)
+        ruled = self._rulings.rule(ruling, request.path_params["id"], said, _BY)
+        return await self._unless_away(_decided(ruled))
+
+    async def decide_on_webhook(self, ruling: str, request: Request) -> Response:
+        """A button beside a webhook that nobody could read."""
+        ruled = self._rulings.rule_on_webhook(ruling, request.path_params["id"], _BY)
+        return await self._unless_away(_decided(ruled))
+
+    async def _show(self, *, too_late: bool) -> Response:
+        return self._render("overview.html", too_late=too_late, **await self._overview())
 
     async def _overview(self) -> dict[str, Any]:
         return {
@@ -114,18 +136,41 @@ class OperatorPage:
             "has_worker": await self._doorbell.has_worker(),
             "zone": self._config.timezone,
             "trouble": await overview.in_trouble(self._pool, _SHOWN),
-            "set_aside": await overview.set_aside(self._pool, _SHOWN),
+            "set_aside": await set_aside.asking(self._pool, _SHOWN),
             "waiting": await overview.waiting(self._pool, _SHOWN),
             "lately": await overview.lately(self._pool, _SHOWN),
             "events": await overview.last_events(self._pool, _SHOWN),
             "accounts": await listing.read_accounts(self._pool, list(self._config.accounts)),
         }
 
+    async def _unless_away(self, answer: Awaitable[Response]) -> Response:
+        """The answer, or a page for people that says that the database is away."""
+        try:
+            return await answer
+        except DATABASE_ERRORS as error:
+            log.warning("database.failed", path="/", kind=type(error).__name__)
+            seconds = int(RETRY_AFTER.total_seconds())
+            page = self._render("away.html", seconds=seconds)
+            page.status_code = HTTPStatus.SERVICE_UNAVAILABLE
+            page.headers["Retry-After"] = str(seconds)
+            return page
+
     def _render(self, template: str, **values: Any) -> HTMLResponse:
         page = self._templates.get_template(template)
         return HTMLResponse(
             page.render(has_login=self._guard.has_token, **values), headers=_HEADERS
         )
+
+
+async def _decided(ruling: Awaitable[None]) -> Response:
+    """Back to the page; it says so where somebody else had decided before."""
+    try:
+        await ruling
+    except Problem as problem:
+        if problem.status_code != HTTPStatus.CONFLICT:
+            raise
+        return RedirectResponse("/?too_late", HTTPStatus.SEE_OTHER)
+    return RedirectResponse("/", HTTPStatus.SEE_OTHER)
 
 
 def _templates() -> Environment:

@@ -1,17 +1,19 @@
-"""What a person decides about a delivery, from the API or from the page."""
+"""What a person decides about deliveries and unread webhooks, from the API or the page."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
 from service.clock import Clock
-from service.jobs import DELIVER, Doorbell
+from service.jobs import DELIVER, INGEST, Doorbell
 from service.outbox import NoSuchDelivery, NotPossible, rulings
-from service.store import Pool
+from service.store import Pool, set_aside
+from service.store.set_aside import NotSetAside
 from service.web.parameters import LARGEST_ID, wrong
 from service.web.problems import Problem
 
 RULINGS = ("retry", "cancel", "resolve")
+WEBHOOK_RULINGS = ("retry", "cancel")
 _LONGEST_REASON = 500
 
 
@@ -23,29 +25,46 @@ class Rulings:
         self._clock = clock
         self._doorbell = doorbell
 
-    async def rule(self, ruling: str, delivery: int, said: Mapping[str, Any]) -> None:
+    async def rule(self, ruling: str, delivery: int, said: Mapping[str, Any], by: str) -> None:
         """`said` may hold `reason` for a cancel and has to hold `arrived` for a resolve."""
         if delivery > LARGEST_ID:
             raise Problem(HTTPStatus.NOT_FOUND, "There is no such delivery")
         try:
-            await self._carry_out(ruling, delivery, said)
+            await self._carry_out(ruling, delivery, said, by)
         except NoSuchDelivery as error:
             raise Problem(HTTPStatus.NOT_FOUND, str(error)) from error
         except NotPossible as error:
             raise Problem(HTTPStatus.CONFLICT, str(error)) from error
 
-    async def _carry_out(self, ruling: str, delivery: int, said: Mapping[str, Any]) -> None:
+    async def rule_on_webhook(self, ruling: str, receipt: int, by: str) -> None:
+        """Have a webhook that was set aside read again, or leave it as it is."""
+        if receipt > LARGEST_ID:
+            raise Problem(HTTPStatus.NOT_FOUND, "There is no such webhook")
+        try:
+            if ruling == "retry":
+                await set_aside.read_again(self._pool, receipt)
+                self._doorbell.ring(INGEST)
+            else:
+                await set_aside.leave(self._pool, receipt, by=by, now=self._clock.now())
+        except NotSetAside as error:
+            raise Problem(HTTPStatus.CONFLICT, str(error)) from error
+
+    async def _carry_out(
+        self, ruling: str, delivery: int, said: Mapping[str, Any], by: str
+    ) -> None:
         if ruling == "retry":
             lane = await rulings.retry(self._pool, self._clock, delivery)
             self._doorbell.ring(DELIVER, lane)
         elif ruling == "cancel":
-            await rulings.cancel(self._pool, self._clock, delivery, _reason(said))
+            await rulings.cancel(self._pool, self._clock, delivery, by=by, reason=_reason(said))
         else:
             await rulings.resolve(self._pool, self._clock, delivery, arrived=_arrived(said))
 
 
-def _reason(said: Mapping[str, Any]) -> str:
-    reason = said.get("reason", "a person cancelled it")
+def _reason(said: Mapping[str, Any]) -> str | None:
+    reason = said.get("reason")
+    if reason is None:
+        return None
     if not isinstance(reason, str) or not reason.isprintable() or len(reason) > _LONGEST_REASON:
         raise wrong("reason", f"up to {_LONGEST_REASON} printable characters")
     return reason

@@ -68,6 +68,15 @@ async def test_the_list_shows_webhooks_that_nobody_could_read(command: Command, 
     )
     result = await command("outbox", "list")
     assert "set aside: webhook 1 for field: there is no task in it" in result.out
+    assert "taskbell outbox retry --webhook 1" in result.out
+    left = await command("outbox", "cancel", "--webhook", "1", "--json")
+    assert left.json == {"id": 1, "state": "poison"}
+    assert "set aside" not in (await command("outbox", "list")).out
+    again = await command("outbox", "retry", "--webhook", "1")
+    assert again.out == "webhook 1 will be read again\n"
+    assert await pool.fetchval("SELECT state FROM receipts") == "pending"
+    missing = await command("outbox", "retry", "--webhook", "1")
+    assert (missing.code, missing.err) == (1, "no webhook 1 is set aside\n")
 
 
 async def test_a_script_gets_the_states_it_asks_for(
@@ -104,6 +113,18 @@ async def test_a_person_decides(command: Command, pool: Pool) -> None:
     rows = await pool.fetch("SELECT state, reason FROM deliveries ORDER BY id")
     assert [row["state"] for row in rows] == ["planned", "cancelled", "sent", "failed"]
     assert rows[1]["reason"] == "a mistake"
+
+
+async def test_what_failed_is_left_with_a_name_and_a_reason(command: Command, pool: Pool) -> None:
+    """It stays a failure; who left it, when and why stand beside it."""
+    number = await delivery(pool, State.FAILED, reason="there is no channel #old")
+    left = await command("outbox", "cancel", str(number), "--reason", "told by phone")
+    assert left.out == f"delivery {number} is left as it is: failed\n"
+    shown = (await command("outbox", "show", str(number), "--json")).json
+    assert shown["state"] == "failed"
+    assert shown["reason"].startswith("there is no channel #old; left as it is by ")
+    assert shown["reason"].endswith(" at the command line: told by phone")
+    assert shown["acknowledged_at"] is not None
 
 
 async def test_what_cannot_be_done_is_said_in_one_sentence(command: Command, sent: int) -> None:

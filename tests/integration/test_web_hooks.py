@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from hashlib import sha256
 from pathlib import Path
 
-import asyncpg
 import httpx
 import orjson
 import pytest
@@ -16,6 +15,7 @@ from service.clock import VirtualClock
 from service.embedded import EmbeddedPostgres, EmbeddedValkey
 from service.store import Pool
 from service.web.hooks import BODY_BYTES
+from tests.conftest import closed_to_all
 from tests.site import HEX_SECRET, STANDARD_SECRET, Site, site
 
 BODY = b'{"id": "T1"}'
@@ -202,17 +202,10 @@ async def test_a_lost_database_is_said_and_outlived(
     web: Site, pool: Pool, postgres: EmbeddedPostgres
 ) -> None:
     """While the database refuses, the answer is 503 with Retry-After; then all is as before."""
-    name = await pool.fetchval("SELECT current_database()")
-    admin = await asyncpg.connect(postgres.url)
-    await admin.execute(f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS false")
-    await admin.execute(
-        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = $1", name
-    )
-    answer = await web.post("open", BODY)
-    assert "database" in problem(answer, 503)
-    assert int(answer.headers["retry-after"]) > 0
-    await admin.execute(f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS true")
-    await admin.close()
+    async with closed_to_all(postgres, await pool.fetchval("SELECT current_database()")):
+        answer = await web.post("open", BODY)
+        assert "database" in problem(answer, 503)
+        assert int(answer.headers["retry-after"]) > 0
     assert (await web.post("open", BODY)).status_code == 202
 
 

@@ -9,11 +9,12 @@ from arq.constants import health_check_key_suffix
 from redis.asyncio import Redis
 
 from service.clock import VirtualClock
-from service.embedded import EmbeddedValkey
+from service.embedded import EmbeddedPostgres, EmbeddedValkey
 from service.jobs import QUEUE
 from service.model import Cause, Kind, State
 from service.store import Pool
 from service.web.auth import SESSION
+from tests.conftest import closed_to_all
 from tests.history import plan, record
 from tests.site import Site, site
 from tests.tasks import task
@@ -127,10 +128,78 @@ async def test_the_buttons_decide(web: Site, pool: Pool, clock: VirtualClock) ->
         assert (answer.status_code, answer.headers["location"]) == (303, "/")
     states = [row["state"] for row in await pool.fetch("SELECT state FROM deliveries ORDER BY id")]
     assert states == ["sent", "failed", "planned", "cancelled"]
+    late = await web.client.post(f"/deliveries/{numbers[0]}/resolve", data={"arrived": "no"})
+    assert "had decided that before" in (await web.client.get(late.headers["location"])).text
     forged = await web.client.post(
         f"/deliveries/{numbers[2]}/cancel", headers={"origin": "http://evil.example"}
     )
     assert forged.status_code == 403
+
+
+async def test_what_failed_can_be_left(web: Site, pool: Pool, clock: VirtualClock) -> None:
+    """It asks nobody any more, is still a failure, and says who left it and when."""
+    event = await record(pool, task(), Kind.COMPLETED, at=clock.now())
+    number = await plan(pool, event, State.UNKNOWN)
+    await web.client.post(f"/deliveries/{number}/resolve", data={"arrived": "no"})
+    assert "1 thing needs a person" in (await web.client.get("/")).text
+    clock.advance(timedelta(hours=2))
+    await web.client.post(f"/deliveries/{number}/cancel")
+    page = (await web.client.get("/")).text
+    assert "needs a person" not in page
+    assert page.index("<h2>Lately") < page.index(
+        "did not arrive; left as it is by somebody at the page"
+    )
+    one = (await web.client.get(f"/api/v1/deliveries/{number}")).json()
+    assert one["state"] == "failed"
+    assert one["reason"].endswith("; left as it is by somebody at the page")
+    assert await pool.fetchval("SELECT acknowledged_at FROM deliveries") == clock.now()
+    await web.client.post(f"/deliveries/{number}/retry")
+    one = (await web.client.get(f"/api/v1/deliveries/{number}")).json()
+    assert one["state"] == "planned"
+    assert await pool.fetchval("SELECT acknowledged_at FROM deliveries") is None
+
+
+async def test_an_unreadable_webhook_can_be_tried_again_or_left(web: Site, pool: Pool) -> None:
+    """It is read once more by the worker, or stays set aside and asks nobody any more."""
+    again = (await web.post("open", b'{"n": 1}')).json()["receipt"]
+    left = (await web.post("open", b'{"n": 2}')).json()["receipt"]
+    assert (await web.client.post(f"/webhooks/{left}/cancel")).headers["location"] == "/?too_late"
+    await pool.execute("UPDATE receipts SET state = 'poison', reason = 'there is no id in it'")
+    await web.client.post(f"/webhooks/{again}/retry")
+    await web.client.post(f"/webhooks/{left}/cancel")
+    assert "there is no id in it" not in (await web.client.get("/")).text
+    rows = await pool.fetch("SELECT state, reason FROM receipts ORDER BY id")
+    assert [tuple(row) for row in rows] == [
+        ("pending", None),
+        ("poison", "there is no id in it; left as it is by somebody at the page"),
+    ]
+
+
+async def test_what_happened_is_in_the_order_of_its_times(
+    web: Site, pool: Pool, clock: VirtualClock
+) -> None:
+    """A time that became known late stands where it belongs."""
+    late = clock.now() - timedelta(hours=3)
+    await record(pool, task(title="Newer"), Kind.CREATED, at=clock.now())
+    await record(pool, task(title="Older"), Kind.OVERDUE, at=late, cause=Cause.CLOCK)
+    page = (await web.client.get("/")).text
+    assert page.index("Newer") < page.index("Older")
+    assert page.index("just now") < page.index("3 hours ago")
+
+
+async def test_a_database_that_is_away_is_said_in_words(
+    web: Site, pool: Pool, postgres: EmbeddedPostgres
+) -> None:
+    """A page, not a document for programs, which looks again by itself; then all is as before."""
+    name = await pool.fetchval("SELECT current_database()")
+    async with closed_to_all(postgres, name):
+        answer = await web.client.get("/")
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+        assert "The database does not answer" in answer.text
+        assert 'http-equiv="refresh"' in answer.text
+        pressed = await web.client.post("/deliveries/1/retry")
+        assert "The database does not answer" in pressed.text
+    assert (await web.client.get("/")).status_code == 200
 
 
 async def test_signing_in_and_out(guarded: Site) -> None:

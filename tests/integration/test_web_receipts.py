@@ -67,9 +67,12 @@ async def test_what_was_set_aside_is_tried_again_when_it_comes_again(
     """What could not be read then may be readable now; a sender is not deaf-eared for ever."""
     keeper = ReceiptKeeper(pool, Bell())
     number = await keeper.keep(receipt(clock, b"1"))
-    await pool.execute("UPDATE receipts SET state = 'poison', reason = 'no id'")
+    await pool.execute(
+        "UPDATE receipts SET state = 'poison', reason = 'no id', acknowledged_at = received_at"
+    )
     assert await keeper.keep(receipt(clock, b"1")) == number
-    assert await pool.fetchval("SELECT state FROM receipts") == "pending"
+    [row] = await pool.fetch("SELECT state, reason, acknowledged_at FROM receipts")
+    assert tuple(row) == ("pending", None, None)
 
 
 async def test_a_repeat_waits_for_whoever_has_it_in_hand(pool: Pool, clock: VirtualClock) -> None:

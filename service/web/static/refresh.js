@@ -3,10 +3,13 @@ const EVERY = 5000;
 
 async function refresh() {
   if (document.hidden || document.activeElement?.closest("form")) return;
-  const answer = await fetch("/", { redirect: "error" });
-  if (!answer.ok) return;
+  const answer = await fetch("/", { redirect: "manual" });
+  // The session has ended: the form for the token is there.
+  if (answer.type === "opaqueredirect") return location.reload();
+  if (!answer.ok) throw new Error(answer.statusText);
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   document.getElementById("overview").replaceWith(page.getElementById("overview"));
+  document.getElementById("stale").hidden = true;
 }
 
-setInterval(() => refresh().catch(() => {}), EVERY);
+setInterval(() => refresh().catch(() => { document.getElementById("stale").hidden = false; }), EVERY);

@@ -1,0 +1,55 @@
+"""Webhooks that nobody could read, and what a person decides about them."""
+
+from datetime import datetime
+
+import asyncpg
+
+from service.errors import TaskbellError
+from service.store import Pool
+
+
+class NotSetAside(TaskbellError):
+    """There is no webhook of this number, or none that is set aside."""
+
+    def __init__(self, receipt: int) -> None:
+        super().__init__(f"no webhook {receipt} is set aside")
+
+
+async def asking(pool: Pool, limit: int) -> list[asyncpg.Record]:
+    """Those that nobody has decided about, the newest first."""
+    return await pool.fetch(
+        """
+        SELECT id, account, reason, received_at FROM receipts
+        WHERE state = 'poison' AND acknowledged_at IS NULL ORDER BY id DESC LIMIT $1
+        """,
+        limit,
+    )
+
+
+async def read_again(pool: Pool, receipt: int) -> None:
+    """Have the worker try to read it once more. Raises NotSetAside."""
+    found = await pool.fetchval(
+        """
+        UPDATE receipts SET state = 'pending', reason = NULL, settled_at = NULL,
+            acknowledged_at = NULL
+        WHERE id = $1 AND state = 'poison' RETURNING id
+        """,
+        receipt,
+    )
+    if found is None:
+        raise NotSetAside(receipt)
+
+
+async def leave(pool: Pool, receipt: int, *, by: str, now: datetime) -> None:
+    """Keep it as it is, unread; it asks nobody any more. Raises NotSetAside."""
+    found = await pool.fetchval(
+        """
+        UPDATE receipts SET acknowledged_at = $2, reason = reason || '; left as it is by ' || $3
+        WHERE id = $1 AND state = 'poison' RETURNING id
+        """,
+        receipt,
+        now,
+        by,
+    )
+    if found is None:
+        raise NotSetAside(receipt)
