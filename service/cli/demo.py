@@ -12,6 +12,7 @@ import typer
 
 from service import log, servers, signals, store
 from service.cli.console import AsJson
+from service.cli.instance import demo_data
 from service.cli.listening import demand_free
 from service.cli.telling import announce, follow
 from service.clock import SystemClock
@@ -35,7 +36,7 @@ def demo(*, as_json: AsJson = False) -> None:
     """
     settings = read_settings()
     level = os.environ.get("LOG_LEVEL", "WARNING")
-    data = settings.taskbell_data / "demo"
+    data = demo_data(settings.taskbell_data)
     settings = settings.model_copy(update={"taskbell_data": data, "log_level": level})
     demand_free(settings.host, settings.port, "PORT=")
     log.configure(settings)

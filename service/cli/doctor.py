@@ -13,6 +13,7 @@ from service.cli import subscribing
 from service.cli.console import AsJson, show_json
 from service.cli.finding import Finding, Verdict, fine, note, tell, wrong
 from service.cli.inside import examine_database, examine_doorbell
+from service.cli.instance import NothingHere, find
 from service.cli.outside import examine
 from service.clock import SystemClock
 from service.config import Config
@@ -79,8 +80,11 @@ def _subscribed(account: str, url: str, secret_file: Path) -> list[Finding]:
 
 def _inside(settings: Settings) -> list[Finding]:
     try:
+        settings = find(settings)
         with embedded.database(settings) as (url, _):
             database = uvloop.run(examine_database(url))
+    except NothingHere as error:
+        database = wrong("database", str(error), "or start it here, which makes one")
     except CannotStart as error:
         database = wrong("database", str(error), "look into its log, or set DATABASE_URL")
     return [database, *uvloop.run(examine_doorbell(settings))]

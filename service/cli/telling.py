@@ -2,7 +2,10 @@
 
 import asyncio
 import shlex
+import shutil
+import sys
 from contextlib import suppress
+from pathlib import Path
 
 import asyncpg
 import orjson
@@ -37,11 +40,20 @@ def announce(settings: Settings, sandbox: str, *, as_json: bool) -> None:
     told = {
         "The demo is at": f"{url}  (Ctrl-C stops it)",
         "Sent to anybody": inbox,
-        "Ask its database": f"TASKBELL_DATA={shlex.quote(str(data))} taskbell outbox list",
+        "2nd terminal": f"{_command()} outbox list  (in this folder)",
     }
     for what, where in told.items():
         out.print(f"{what:<17} {where}", markup=False, soft_wrap=True)
     out.print()
+
+
+def _command() -> str:
+    """What to type for `taskbell` where it is not on the path, as after `make run`."""
+    if shutil.which("taskbell") is not None:
+        return "taskbell"
+    script = Path(sys.executable).with_name("taskbell")
+    here = Path.cwd()
+    return shlex.quote(str(script.relative_to(here) if script.is_relative_to(here) else script))
 
 
 async def follow(database: str, *, as_json: bool) -> None:
@@ -60,8 +72,11 @@ async def follow(database: str, *, as_json: bool) -> None:
 async def _settled(pool: Pool, since: object) -> list[asyncpg.Record]:
     return await pool.fetch(
         """
-        SELECT deliveries.id, settled_at, channel, target, text, state, reason, rule, events.cause
-        FROM deliveries JOIN events ON events.id = event
+        SELECT deliveries.id, settled_at, channel, target, subject, text, state, reason, rule,
+               events.cause, about.task ->> 'title' AS title,
+               about.task #>> '{customer,name}' AS customer
+        FROM deliveries JOIN events ON events.id = event,
+             LATERAL (SELECT coalesce(events.after, events.before) AS task) AS about
         WHERE settled_at > $1 ORDER BY settled_at, deliveries.id
         """,
         since,
@@ -70,12 +85,19 @@ async def _settled(pool: Pool, since: object) -> list[asyncpg.Record]:
 
 def _print(row: asyncpg.Record) -> None:
     where = f"{row['channel']}:{row['target']}" if row["target"] else row["channel"]
-    text = row["text"] or row["rule"]
     how = _BECAUSE[row["cause"]] if row["state"] == "sent" else f"{row['state']}: {row['reason']}"
     out.print(
         f"[dim]{row['settled_at'].astimezone():%H:%M:%S}[/dim] 🔔 [bold]{escape(where)}[/bold]"
-        f"  {escape(text)}  [dim]({escape(how)})[/dim]"
+        f"  {escape(_says(row))}  [dim]({escape(how)})[/dim]",
+        soft_wrap=True,
     )
+
+
+def _says(row: asyncpg.Record) -> str:
+    """What was sent; where the system has its own words, about which task and for whom."""
+    if row["text"]:
+        return " — ".join(filter(None, (row["subject"], row["text"])))
+    return " for ".join(filter(None, (row["title"] or row["rule"], row["customer"])))
 
 
 def _print_line(value: object) -> None:

@@ -194,3 +194,15 @@ async def test_a_database_that_is_away_is_one_clear_sentence(
         f"PostgreSQL at 127.0.0.1:{port} cannot be used: nobody answers."
         " Look whether it runs there and whether DATABASE_URL is right.\n"
     )
+
+
+@pytest.mark.parametrize("words", [("accounts", "list"), ("outbox", "list"), ("doctor",)])
+async def test_where_no_taskbell_was_ever_started_nothing_is_made_up(
+    tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    """An empty list would be wrong: it says where to go, and leaves no trace."""
+    result = await taskbell(tmp_path, *words)
+    assert result.code == 1
+    assert f"There is no Taskbell in {tmp_path / '.taskbell'}" in result.out + result.err
+    assert "Go to the folder where Taskbell was started" in result.out + result.err
+    assert list(tmp_path.iterdir()) == []
