@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
-import uvicorn
 
 from service.clock import Clock
 from service.config import Config, load
@@ -16,6 +15,7 @@ from service.jobs import Doorbell
 from service.settings import read_settings
 from service.store import Pool, accounts
 from service.web.app import build
+from service.web.server import serving as server_of
 
 HEX_SECRET, STANDARD_SECRET = "hunter2hunter2", "whsec_bmV3IHNlY3JldA=="
 
@@ -87,9 +87,7 @@ async def serving(
     app = build(settings=settings, config=config, pool=pool, clock=clock, doorbell=doorbell)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        server = uvicorn.Server(
-            uvicorn.Config(app, http="httptools", log_config=None, access_log=False)
-        )
+        server = server_of(app)
         running = asyncio.create_task(server.serve(sockets=[listener]))
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
             yield Site(client, port)

@@ -125,7 +125,8 @@ class Api:
 
     async def _rule(self, ruling: str, request: Request) -> Response:
         """Carry out a decision and show what has become of the delivery."""
-        said = _object(await read_body(request.receive, _BODY_BYTES))
+        announced = request.headers.get("content-length")
+        said = _object(await read_body(request.receive, _BODY_BYTES, announced))
         await self._rulings.rule(ruling, request.path_params["id"], said, _BY)
         return await self._one(listing.DELIVERIES, request)
 

@@ -10,8 +10,14 @@ from service.web.problems import Problem
 LONGEST_BODY = 20.0  # seconds
 
 
-async def read_body(receive: Receive, most: int) -> bytes:
-    """The whole body; a 400, 408 or 413 Problem. Its announced length proves nothing."""
+async def read_body(receive: Receive, most: int, announced: bytes | str | None) -> bytes:
+    """The whole body; a 400, 408 or 413 Problem.
+
+    `announced` is its Content-Length: one that is too large is refused before anything is read,
+    or asked for with a 100. One that is not proves nothing.
+    """
+    if announced is not None and int(announced) > most:
+        raise _too_large(most)
     body, more = bytearray(), True
     deadline = asyncio.get_running_loop().time() + LONGEST_BODY
     while more:
@@ -21,13 +27,17 @@ async def read_body(receive: Receive, most: int) -> bytes:
         body += message.get("body", b"")
         more = message.get("more_body", False)
         if len(body) > most:
-            # Closing the connection saves reading the rest.
-            raise Problem(
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                f"The body is larger than {most} bytes",
-                headers={"Connection": "close"},
-            )
+            raise _too_large(most)
     return bytes(body)
+
+
+def _too_large(most: int) -> Problem:
+    # Closing the connection saves reading the rest.
+    return Problem(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        f"The body is larger than {most} bytes",
+        headers={"Connection": "close"},
+    )
 
 
 async def _next(receive: Receive, deadline: float) -> Message:

@@ -80,7 +80,7 @@ class Door:
     async def _keep(self, account: str, headers: Headers, receive: Receive) -> int:
         options, now = self._options[account], self._clock.now()
         _check_type(headers)
-        body = await read_body(receive, BODY_BYTES)
+        body = await read_body(receive, BODY_BYTES, headers.get(b"content-length"))
         try:
             verify(options, headers, body, now)
         except NotGenuine as error:

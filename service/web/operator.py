@@ -187,6 +187,7 @@ def _templates() -> Environment:
 
 async def _form(request: Request) -> dict[str, str]:
     """The fields of a form as browsers send it, the last of each name."""
-    body = await read_body(request.receive, _FORM_BYTES)
+    announced = request.headers.get("content-length")
+    body = await read_body(request.receive, _FORM_BYTES, announced)
     fields = parse_qs(body.decode("utf-8", "replace"), max_num_fields=20)
     return {name: values[-1] for name, values in fields.items()}

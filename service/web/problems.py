@@ -1,6 +1,8 @@
 """Errors as RFC 9457 problem documents, for every answer that is not what was asked for."""
 
+import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
@@ -11,11 +13,12 @@ import structlog
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import HTTPExceptionHandler
+from starlette.types import HTTPExceptionHandler, Receive, Scope, Send
 
 log = structlog.get_logger()
 
 RETRY_AFTER = timedelta(seconds=5)
+_LINGERING = 2.0  # seconds
 DATABASE_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
 
 
@@ -34,6 +37,31 @@ class Problem(HTTPException):
         self.more = more
 
 
+class LastResponse(Response):
+    """An answer to a request whose body is not read, after which the connection is closed.
+
+    What is on its way is still taken and dropped for a moment: to close a connection with unread
+    bytes is to reset it, and the sender may then lose the answer.
+    """
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        del scope
+        start = {"status": self.status_code, "headers": self.raw_headers}
+        await send({"type": "http.response.start", **start})
+        await send({"type": "http.response.body", "body": self.body, "more_body": True})
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LINGERING):
+                await _drop_body(receive)
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _drop_body(receive: Receive) -> None:
+    more = True
+    while more:
+        message = await receive()
+        more = message["type"] == "http.request" and message.get("more_body", False)
+
+
 def come_again(status: HTTPStatus, detail: str) -> Problem:
     """Trouble of our own that passes: the caller is told when to try again."""
     seconds = int(RETRY_AFTER.total_seconds())
@@ -47,7 +75,9 @@ def respond(problem: HTTPException) -> Response:
         document["detail"] = problem.detail
     if isinstance(problem, Problem):
         document |= problem.more
-    return Response(
+    closes = "close" in (problem.headers or {}).get("Connection", "")
+    kind = LastResponse if closes else Response
+    return kind(
         orjson.dumps(document), status, problem.headers, media_type="application/problem+json"
     )
 

@@ -3,6 +3,7 @@
 import gc
 
 import uvicorn
+from starlette.applications import Starlette
 
 from service import store
 from service.clock import SystemClock
@@ -10,6 +11,7 @@ from service.config import Config
 from service.jobs import Doorbell
 from service.settings import Settings
 from service.web.app import build
+from service.web.protocol import ProblemProtocol
 
 # More connections would only queue in the database: the door needs one, the pages a few.
 _CONNECTIONS = 6
@@ -29,17 +31,21 @@ async def serve(settings: Settings, config: Config) -> None:
         # What is there now stays: the collector need not look at it again with every webhook.
         gc.collect()
         gc.freeze()
-        server = uvicorn.Server(
-            uvicorn.Config(
-                app,
-                host=settings.host,
-                port=settings.port,
-                http="httptools",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                timeout_graceful_shutdown=5,
-            )
-        )
-        await server.serve()
+        await serving(app, settings.host, settings.port).serve()
         await doorbell.close()
+
+
+def serving(app: Starlette, host: str = "127.0.0.1", port: int = 0) -> uvicorn.Server:
+    """The HTTP server around the application."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            host=host,
+            port=port,
+            http=ProblemProtocol,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=5,
+        )
+    )

@@ -5,6 +5,7 @@ import hmac
 from collections.abc import AsyncIterator
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import httpx
 import orjson
@@ -216,3 +217,58 @@ async def test_many_at_once_each_get_their_own(web: Site, pool: Pool) -> None:
     for body, answer in zip(bodies, answers, strict=True):
         number = answer.json()["receipt"]
         assert await pool.fetchval("SELECT body FROM receipts WHERE id = $1", number) == body
+
+
+HEAD = b"POST /hooks/open HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+LARGE = 8 * BODY_BYTES
+
+
+async def read_answer(reader: asyncio.StreamReader) -> tuple[bytes, dict[str, Any]]:
+    """The head of an answer and the document it is followed by."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = next(line for line in head.lower().splitlines() if line.startswith(b"content-length"))
+    document = orjson.loads(await reader.readexactly(int(length.partition(b":")[2])))
+    return head, document
+
+
+async def test_a_body_that_is_announced_as_too_large_is_not_asked_for(web: Site) -> None:
+    """The sender that asks first is told 413 in place of 100, and need not send anything."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", web.port)
+    writer.write(HEAD + b"Content-Length: %d\r\nExpect: 100-continue\r\n\r\n" % LARGE)
+    head, document = await read_answer(reader)
+    assert head.startswith(b"HTTP/1.1 413")
+    assert b"application/problem+json" in head
+    assert b"connection: close" in head.lower()
+    assert document["detail"] == f"The body is larger than {BODY_BYTES} bytes"
+    writer.close()
+
+
+async def test_who_sends_it_all_the_same_can_read_the_answer(web: Site) -> None:
+    """The connection is not reset while the sender writes: it reads the answer, then the end."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", web.port)
+    writer.write(HEAD + b"Content-Length: %d\r\n\r\n" % LARGE)
+    await asyncio.wait_for(reader.readuntil(b"HTTP/1.1 413"), 5)
+    writer.write(b" " * LARGE)
+    await writer.drain()
+    _, document = await read_answer(reader)
+    assert document["status"] == 413
+    assert await reader.read() == b""
+    writer.close()
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [b"NONSENSE\r\n\r\n", HEAD + b"Content-Length: many\r\n\r\n", b"\x16\x03\x01\x02\x00"],
+)
+async def test_what_is_not_http_is_told_so_as_a_problem(web: Site, request_: bytes) -> None:
+    """As well-formed as any other answer; then the connection ends, and others go on."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", web.port)
+    writer.write(request_)
+    head, document = await read_answer(reader)
+    assert head.startswith(b"HTTP/1.1 400")
+    assert b"application/problem+json" in head
+    assert document["title"] == "Bad Request"
+    assert "not a well-formed HTTP/1.1 request" in document["detail"]
+    assert await reader.read() == b""
+    writer.close()
+    assert (await web.post("open", BODY)).status_code == 202
