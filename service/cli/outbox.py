@@ -50,7 +50,10 @@ def list_(
             SELECT id, account, task, event, rule, channel, target, state, reason, attempts, text,
                    created_at, next_attempt_at, settled_at,
                    concat_ws(':', channel, nullif(target, '')) AS to,
-                   CASE state WHEN 'sent' THEN text ELSE coalesce(reason, text) END AS says
+                   CASE WHEN state <> 'sent' AND reason IS NOT NULL THEN reason
+                        WHEN text <> '' THEN text
+                        ELSE (SELECT coalesce(after, before) ->> 'title' FROM events
+                              WHERE events.id = event) END AS says
             FROM deliveries WHERE cardinality($1::text[]) = 0 OR state = ANY ($1)
             ORDER BY id DESC LIMIT $2
             """,

@@ -9,7 +9,8 @@ _DELIVERY = """
            reason, attempts, text, subject, created_at, next_attempt_at,
            coalesce(acknowledged_at, settled_at, created_at) AS ended_at,
            events.kind, events.cause,
-           coalesce(events.after, events.before) ->> 'title' AS title
+           coalesce(events.after, events.before) ->> 'title' AS title,
+           coalesce(events.after, events.before) #>> '{customer,name}' AS customer
     FROM deliveries LEFT JOIN events ON events.id = event
 """
 
@@ -58,7 +59,8 @@ async def last_events(pool: Pool, limit: int) -> list[asyncpg.Record]:
     return await pool.fetch(
         """
         SELECT id, account, task, kind, at, cause, signal,
-               coalesce(after, before) ->> 'title' AS title
+               coalesce(after, before) ->> 'title' AS title,
+               coalesce(after, before) #>> '{customer,name}' AS customer
         FROM events ORDER BY at DESC, id DESC LIMIT $1
         """,
         limit,

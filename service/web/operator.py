@@ -1,6 +1,7 @@
 """The operator page: what was sent and why, what waits, what needs a person."""
 
-from collections.abc import Awaitable
+import asyncio
+from collections.abc import Awaitable, Coroutine
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -26,6 +27,7 @@ from service.web.rulings import RULINGS, WEBHOOK_RULINGS, Rulings
 log = structlog.get_logger()
 
 _SHOWN = 25
+_PATIENCE = 5.0  # seconds, with a database that does not answer
 _FORM_BYTES = 4096
 # All who sign in have the one token: who of them it was, nobody can say.
 _BY = "somebody at the page"
@@ -143,11 +145,14 @@ class OperatorPage:
             "accounts": await listing.read_accounts(self._pool, list(self._config.accounts)),
         }
 
-    async def _unless_away(self, answer: Awaitable[Response]) -> Response:
+    async def _unless_away(self, answer: Coroutine[Any, Any, Response]) -> Response:
         """The answer, or a page for people that says that the database is away."""
+        asked = asyncio.create_task(answer)
         try:
-            return await answer
+            # Shielded, as a connection cannot be given back before its database answers.
+            return await asyncio.wait_for(asyncio.shield(asked), _PATIENCE)
         except DATABASE_ERRORS as error:
+            asked.cancel()
             log.warning("database.failed", path="/", kind=type(error).__name__)
             seconds = int(RETRY_AFTER.total_seconds())
             page = self._render("away.html", seconds=seconds)

@@ -58,6 +58,15 @@ async def test_the_list_tells_what_was_sent_and_why_not(
     assert "slack:#office" in second
 
 
+async def test_what_has_no_text_of_its_own_is_listed_with_its_task(
+    command: Command, pool: Pool, sent: int
+) -> None:
+    """A system's own message to a customer says nothing else of what it is about."""
+    await pool.execute("UPDATE deliveries SET text = ''")
+    result = await command("outbox", "list", "--json")
+    assert [(one["id"], one["says"]) for one in result.json] == [(sent, "Smith gutters")]
+
+
 async def test_the_list_shows_webhooks_that_nobody_could_read(command: Command, pool: Pool) -> None:
     """A receipt that was set aside is not forgotten."""
     await pool.execute(

@@ -11,8 +11,9 @@ from redis.asyncio import Redis
 from service.clock import VirtualClock
 from service.embedded import EmbeddedPostgres, EmbeddedValkey
 from service.jobs import QUEUE
-from service.model import Cause, Kind, State
+from service.model import Cause, Customer, Kind, State
 from service.store import Pool
+from service.web import operator
 from service.web.auth import SESSION
 from tests.conftest import closed_to_all
 from tests.history import plan, record
@@ -200,6 +201,32 @@ async def test_a_database_that_is_away_is_said_in_words(
         pressed = await web.client.post("/deliveries/1/retry")
         assert "The database does not answer" in pressed.text
     assert (await web.client.get("/")).status_code == 200
+
+
+async def test_a_database_that_hangs_does_not_hang_the_page(
+    web: Site, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A person is told within a moment, and the page is back as soon as the database is."""
+    monkeypatch.setattr(operator, "_PATIENCE", 0.2)
+    async with pool.acquire() as other, other.transaction():
+        await other.execute("LOCK TABLE deliveries")
+        answer = await web.client.get("/")
+        assert answer.status_code == 503
+        assert "The database does not answer" in answer.text
+    assert (await web.client.get("/")).status_code == 200
+
+
+async def test_it_says_for_whom_and_under_which_subject(
+    web: Site, pool: Pool, clock: VirtualClock
+) -> None:
+    """An office manager thinks of customers; a mail is known by its subject."""
+    about = task(customer=Customer(name="Ida Smith"))
+    event = await record(pool, about, Kind.OVERDUE, at=clock.now())
+    await plan(pool, event, State.UNKNOWN, channel="email", subject="Overdue: gutters")
+    page = (await web.client.get("/")).text
+    assert page.count("<b>Smith gutters</b> for Ida Smith is overdue") == 2
+    assert "<p>Overdue: gutters</p>" in page
+    assert "neither button sends anything" in page
 
 
 async def test_signing_in_and_out(guarded: Site) -> None:
