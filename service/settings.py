@@ -18,6 +18,7 @@ from pydantic import (
 
 from service.errors import SettingsError
 
+_DATABASE_SCHEMES = ("postgresql://", "postgres://")
 _REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
 
 
@@ -46,12 +47,15 @@ class Settings(BaseModel):
             )
         return self
 
+    @field_validator("database_url")
+    @classmethod
+    def _is_postgresql(cls, url: SecretStr | None) -> SecretStr | None:
+        return _beginning_with(_DATABASE_SCHEMES, url)
+
     @field_validator("redis_url")
     @classmethod
     def _is_redis(cls, url: SecretStr | None) -> SecretStr | None:
-        if url is not None and not url.get_secret_value().startswith(_REDIS_SCHEMES):
-            raise ValueError(f"must begin with one of {', '.join(_REDIS_SCHEMES)}")
-        return url
+        return _beginning_with(_REDIS_SCHEMES, url)
 
     @property
     def database(self) -> str:
@@ -103,6 +107,12 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
     return settings
 
 
+def _beginning_with(schemes: tuple[str, ...], url: SecretStr | None) -> SecretStr | None:
+    if url is not None and not url.get_secret_value().startswith(schemes):
+        raise ValueError(f"must begin with one of {', '.join(schemes)}")
+    return url
+
+
 def _demand(name: str, value: SecretStr | None) -> str:
     if value is None:
         raise SettingsError(f"{name} is not set; `taskbell serve` sets it for what it starts")
@@ -116,5 +126,6 @@ def _value(environ: Mapping[str, str], name: str) -> str | None:
 
 def _sentence(location: tuple[int | str, ...], message: str) -> str:
     name = ".".join(str(part) for part in location).upper()
-    message = message.replace("Input should be", "must be").partition(", unable")[0]
-    return f"{name}: {message}" if name else message.removeprefix("Value error, ")
+    message = message.removeprefix("Value error, ").partition(", unable")[0]
+    message = message.replace("Input should be", "must be")
+    return f"{name}: {message}" if name else message

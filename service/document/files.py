@@ -6,6 +6,7 @@ from service.errors import ConfigError
 from service.faults import Fault
 
 MAX_BYTES = 1_000_000
+_NO_FILE = "write one, beginning with the example in README.md, or set TASKBELL_CONFIG to its path"
 
 
 def texts(path: Path) -> list[tuple[str, str]]:
@@ -19,6 +20,8 @@ def texts(path: Path) -> list[tuple[str, str]]:
             with file.open("rb") as opened:
                 raw = opened.read(MAX_BYTES + 1)
             found.append((str(file), _decode(str(file), raw)))
+        except FileNotFoundError:
+            faults.append(Fault(str(file), 1, 1, "there is no such file", hint=_NO_FILE))
         except OSError as error:
             faults.append(Fault(str(file), 1, 1, f"the file cannot be read: {error.strerror}"))
         except ConfigError as error:

@@ -113,7 +113,7 @@ def _place(url: str) -> str:
 
 def _reason(error: Exception) -> str:
     match error:
-        case ConnectionRefusedError():
+        case ConnectionRefusedError() | FileNotFoundError():
             return "nobody answers"
         case TimeoutError():
             return "it does not answer in time"

@@ -104,10 +104,17 @@ async def test_a_data_folder_that_cannot_be_made_is_one_clear_sentence(tmp_path:
 
 async def test_settings_with_faults_are_told_all_at_once(tmp_path: Path) -> None:
     """Exit code 1, a line for each."""
-    result = await taskbell(tmp_path, "serve", PORT="eighty", WORKERS="0", LOG_LEVEL="LOUD")
+    wrong = {
+        "PORT": "eighty",
+        "WORKERS": "0",
+        "LOG_LEVEL": "LOUD",
+        "DATABASE_URL": "mysql://root@db/tasks",
+    }
+    result = await taskbell(tmp_path, "serve", **wrong)
     assert result.code == 1
     assert "PORT: must be a valid integer\n" in result.err
     assert "WORKERS: must be greater than or equal to 1\n" in result.err
+    assert "DATABASE_URL: must begin with one of postgresql://, postgres://\n" in result.err
     assert "LOG_LEVEL: must be 'DEBUG', 'INFO', 'WARNING' or 'ERROR'\n" in result.err
 
 

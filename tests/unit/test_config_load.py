@@ -171,10 +171,8 @@ def test_holidays_of_nowhere(tmp_path: Path) -> None:
 
 
 def test_missing_file(tmp_path: Path) -> None:
-    """A path with nothing there is a fault that names it."""
-    assert said(tmp_path / "none.yaml").endswith(
-        "none.yaml:1:1: the file cannot be read: No such file or directory"
-    )
+    """A path with nothing there is a fault that names it, and says how to begin."""
+    assert "none.yaml:1:1: there is no such file\n  write one" in said(tmp_path / "none.yaml")
 
 
 HOSTILE = {
