@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from service.model import Kind, Task
 
 Rung = Mapping[str, datetime]
+"""Up to where a task has been announced, by its date field; by an alarm's `mark` for that alone."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -31,6 +32,11 @@ class Alarm:
     def __str__(self) -> str:
         clock = f"@{self.at:%H:%M}" if self.at else ""
         return f"{self.kind}:{self.field}{int(self.offset.total_seconds()):+d}s{clock}"
+
+    @property
+    def mark(self) -> str:
+        """The name under which it alone is rung, where its date is not."""
+        return f"{self.field} {self}"
 
     def instant(self, task: Task, zone: ZoneInfo) -> datetime | None:
         """When this alarm rings for this task, in UTC.
@@ -82,7 +88,7 @@ def due(
         for alarm in alarms
         if (at := alarm.instant(task, zone)) is not None
         and at <= now
-        and not _was_rung(alarm, at, rung)
+        and not was_rung(alarm, at, rung)
         and not alarm.is_pointless(task, now)
     ]
     return sorted(ringing, key=lambda one: (one.at, one.alarm.kind, one.alarm.offset))
@@ -95,7 +101,7 @@ def next_alarm(task: Task, alarms: Iterable[Alarm], zone: ZoneInfo, rung: Rung) 
     instants = (
         at
         for alarm in alarms
-        if (at := alarm.instant(task, zone)) is not None and not _was_rung(alarm, at, rung)
+        if (at := alarm.instant(task, zone)) is not None and not was_rung(alarm, at, rung)
     )
     return min(instants, default=None)
 
@@ -107,10 +113,19 @@ def moved(before: Task | None, after: Task, rung: Rung) -> Rung:
     return {
         field: until
         for field, until in rung.items()
-        if getattr(before, field) == getattr(after, field) and before.done == after.done
+        if _date(before, field) == _date(after, field) and before.done == after.done
     }
 
 
-def _was_rung(alarm: Alarm, at: datetime, rung: Rung) -> bool:
+def was_rung(alarm: Alarm, at: datetime, rung: Rung) -> bool:
+    """Whether this alarm, which is due at `at`, has been announced."""
     until = rung.get(alarm.field)
+    if alarm.at is not None and (until is None or until < at):
+        # Only what is told by a local day can be put off by another zone.
+        until = rung.get(alarm.mark)
     return until is not None and at <= until
+
+
+def _date(task: Task, mark: str) -> datetime | None:
+    date: datetime | None = getattr(task, mark.partition(" ")[0])
+    return date

@@ -1,29 +1,35 @@
 """The corridor's one transaction: lock, diff, snapshots, events, rules, decisions, outbox.
 
-Every road ends here: looks at tasks (`observe`), pushed signals (`hear`), the clock (`ring`) and
-rules whose task has been quiet (`settle`). The caller opens the transaction, so that a receipt
+Every road ends here: looks at tasks (`observe`), pushed signals (`hear`), the clock (`ring`),
+rules whose task has been quiet (`settle`), and a change of what the clock watches (`rearm`). The
+caller opens the transaction, so that a receipt
 or a lookup is struck off together with what became of it.
 """
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeAlias
 from zoneinfo import ZoneInfo
 
 from service import alarms, metrics
-from service.alarms import Alarm, Ringing
+from service.alarms import Ringing
 from service.clock import Clock
 from service.deciding import Decider, NetChange
 from service.diff import Transition, diff
 from service.model import Cause, Event, Kind, Observation, Task
 from service.outbox import Lanes
-from service.store import Connection, accounts, events, lookups, settling, tasks
+from service.store import Connection, Pool, accounts, events, lookups, settling, tasks, watches
 from service.store.settling import Settled
 from service.store.tasks import Key, Known, Saved
+from service.store.watches import Outdated
 from service.tracking import is_doubtful, recognised, track, with_rung
+from service.watch import Watch, carried_over, owed
+
+# How long what is watched stays in force when no process says that it wants it.
+_IN_FORCE = timedelta(minutes=1)
 
 Draft: TypeAlias = Callable[[int], Event]
 """An event that waits for its number."""
@@ -43,9 +49,8 @@ class Engine:
     """Turns what was seen into what happened and what is to be sent.
 
     `zones` has the time zone of every account in the configuration. Each method returns the
-    lanes of the outbox that have something to send once the caller has committed. `watched` are
-    the alarms of the clock, where they are not those of the rules in force; `pushed` the accounts
-    that send webhooks, so that it can be counted what these missed.
+    lanes of the outbox that have something to send once the caller has committed. `pushed` are
+    the accounts that send webhooks, so that it can be counted what these missed.
     """
 
     def __init__(
@@ -54,15 +59,25 @@ class Engine:
         zones: Mapping[str, ZoneInfo],
         clock: Clock,
         *,
-        watched: frozenset[Alarm] | None = None,
         pushed: frozenset[str] = frozenset(),
     ) -> None:
         self._pushed = pushed
         self._decider = decider
         self._zones = zones
         self._clock = clock
-        self._alarms = decider.alarms if watched is None else watched
-        self._dates = frozenset(alarm.field for alarm in self._alarms)
+        self._watches = {name: Watch(decider.alarms, zone) for name, zone in zones.items()}
+        self._watch_ids = {name: watch.id for name, watch in self._watches.items()}
+        self._dates = frozenset(alarm.field for alarm in decider.alarms)
+
+    async def come_into_force(self, pool: Pool) -> None:
+        """Have the clock watch what these rules and zones want, from now on."""
+        now = self._clock.now()
+        await watches.put_in_force(pool, self._watches, now, now + _IN_FORCE)
+
+    async def stay_in_force(self, pool: Pool) -> None:
+        """Say, several times a minute, that it is still wanted."""
+        now = self._clock.now()
+        await watches.keep_in_force(pool, self._watches, now, now + _IN_FORCE)
 
     async def observe(self, connection: Connection, seen: Sequence[Observation]) -> Lanes:
         """Take in looks at tasks, in whatever order they came."""
@@ -107,12 +122,28 @@ class Engine:
         return await self._follow(connection, happened)
 
     async def ring(self, connection: Connection, limit: int) -> tuple[int, Lanes]:
-        """Announce what the clock has brought, for up to `limit` tasks; returns how many."""
+        """Announce what the clock has brought, for some tasks of each account; returns how many."""
         now = self._clock.now()
-        known = await tasks.lock_ringing(connection, self._zones, now, limit)
+        known = await tasks.lock_ringing(connection, self._watch_ids, now, limit)
         happened = [self._rings(key, one, now) for key, one in known.items()]
         await self._save(
             connection, {key: with_rung(one, self._dates, now) for key, one in known.items()}
+        )
+        return len(known), await self._follow(connection, happened)
+
+    async def rearm(self, connection: Connection, limit: int) -> tuple[int, Lanes]:
+        """Set the alarms of up to `limit` tasks anew that another watch has set; returns how many.
+
+        What they still owed when this one came into force is announced; what is new rings for
+        nothing before that.
+        """
+        old = await watches.outdated(connection, self._watches)
+        if old is None:
+            return 0, frozenset()
+        known = await tasks.lock_watched(connection, old.account, old.id, limit)
+        happened = [self._owes(key, one, old) for key, one in known.items()]
+        await self._save(
+            connection, {key: self._taken_over(one, old) for key, one in known.items()}
         )
         return len(known), await self._follow(connection, happened)
 
@@ -126,24 +157,41 @@ class Engine:
         quiet = [_net_change(wait, known[wait.account, wait.task].present, now) for wait in waits]
         return len(waits), await self._decider.settle(connection, quiet, now)
 
-    def next_alarm(self, key: Key, known: Known) -> datetime | None:
-        """When the clock has to look at this task next."""
-        if known.present is None:
-            return None
-        return alarms.next_alarm(known.present, self._alarms, self._zones[key[0]], known.rung)
-
     async def _save(self, connection: Connection, changed: Mapping[Key, Known]) -> None:
-        await tasks.save(
-            connection,
-            [Saved(key, known, self.next_alarm(key, known)) for key, known in changed.items()],
-        )
+        await tasks.save(connection, [self._armed(key, known) for key, known in changed.items()])
+
+    def _armed(self, key: Key, known: Known) -> Saved:
+        """With its next alarm. A task that another watch has set is for that one to look at now."""
+        task, watch, mine = known.present, known.watch, self._watch_ids[key[0]]
+        if task is None or task.done:
+            return Saved(key, known)
+        if watch not in {None, mine}:
+            return Saved(key, known, self._clock.now(), watch)
+        wanted = self._watches[key[0]]
+        at = alarms.next_alarm(task, wanted.alarms, wanted.zone, known.rung)
+        return Saved(key, known, at, mine)
 
     def _rings(self, key: Key, known: Known, now: datetime) -> list[Draft]:
         task = known.present
         if task is None:
             return []
-        due = alarms.due(task, self._alarms, self._zones[key[0]], known.rung, now)
+        watch = self._watches[key[0]]
+        due = alarms.due(task, watch.alarms, watch.zone, known.rung, now)
         return [partial(_clock_event, key, one, task) for one in due]
+
+    def _owes(self, key: Key, known: Known, old: Outdated) -> list[Draft]:
+        task, new = known.present, self._watches[old.account]
+        if task is None:
+            return []
+        due = owed(task, known.rung, old.watch, new, old.since, self._clock.now())
+        return [partial(_clock_event, key, one, task) for one in due]
+
+    def _taken_over(self, known: Known, old: Outdated) -> Known:
+        task, new = known.present, self._watches[old.account]
+        if task is None:
+            return known
+        rung = carried_over(task, known.rung, old.watch, new, old.since)
+        return replace(known, rung=rung, watch=None)
 
     def _count(self, groups: Sequence[Sequence[Event]]) -> None:
         happened = Counter(

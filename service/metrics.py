@@ -8,7 +8,7 @@ added yet when it was killed is lost: these are counters, the truth is in the ta
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeAlias
 
 import asyncpg
@@ -56,6 +56,8 @@ missed_by_webhook = Counter(
     ["account"],
     registry=registry,
 )
+
+_ROLL_OUT = timedelta(hours=1)
 
 _published: dict[Sample, float] = {}
 
@@ -142,8 +144,16 @@ async def _gauges(pool: Pool, now: datetime) -> list[Metric]:
                     SELECT received_at FROM receipts
                     WHERE account = accounts.name AND state = 'pending'
                     ORDER BY id LIMIT 1) AS oldest) AS received_at,
-               (SELECT min(next_alarm) FROM tasks WHERE next_alarm IS NOT NULL) AS next_alarm
-        """
+               -- Of accounts that are still in a configuration: a worker said so as lately as of
+               -- any other, be that long ago.
+               (SELECT min(next_alarm) FROM accounts, watches, LATERAL (
+                    SELECT next_alarm FROM tasks
+                    WHERE account = accounts.name AND tasks.watch = watches.id
+                    ORDER BY next_alarm LIMIT 1) AS next
+                WHERE watched_until >= (SELECT max(watched_until) FROM accounts) - $1::interval)
+               AS next_alarm
+        """,
+        _ROLL_OUT,
     )
     return [
         GaugeMetricFamily(

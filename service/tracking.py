@@ -50,6 +50,7 @@ def track(
             observed_at=seen.observed_at,
             fingerprint=seen.fingerprint,
             rung=dict.fromkeys(fields, now) if silent else _rung(known, seen),
+            watch=known.watch,
         ),
         [] if silent else diff(before, seen.task),
     )

@@ -44,7 +44,7 @@ TOKENS = {
 }
 HEAD = """\
 version: 1
-timezone: America/New_York
+timezone: {zone}
 network: {{ allow: ["127.0.0.0/8"] }}
 accounts:
   field:  {{ system: kickserv, base_url: "{sandbox}/kickserv", slug: acme, poll: 60s,
@@ -90,8 +90,9 @@ class Corridor:
     worker: Worker
     sources: dict[str, Source]
 
-    async def restart(self, rules: str, without: str = "") -> Self:
-        """End the worker and begin anew with these rules, or without one of the accounts."""
+    async def restart(self, rules: str, without: str = "", zone: str = "") -> Self:
+        """End the worker and begin anew with these rules, without an account, in another zone."""
+        self.head["zone"] = zone or self.head["zone"]
         config = configured(self.folder, rules, self.head)
         left = {name: one for name, one in config.accounts.items() if name != without}
         self.config = replace(config, accounts=left)
@@ -164,8 +165,7 @@ class Corridor:
     async def tick(self, **time: float) -> None:
         """Let time pass, then let the clock speak."""
         self.clock.advance(timedelta(**time))
-        while (await self.worker.clock_round.batch())[0]:
-            pass
+        await go_round(self.worker)
 
     async def deliver(self, lane: str | None = None) -> None:
         """Send what is due, on every lane or on this one."""
@@ -233,6 +233,12 @@ class Corridor:
         return self.sandbox.kickserv.make(**dates | fields)
 
 
+async def go_round(worker: Worker) -> None:
+    """Let this worker's clock speak until it has nothing to say."""
+    while (await worker.clock_round.batch())[0]:
+        pass
+
+
 async def eventually(holds: Callable[[], Awaitable[bool]]) -> None:
     """Wait until it holds, where loops are at work; no longer than ten seconds."""
     async with asyncio.timeout(10):
@@ -269,6 +275,7 @@ async def corridor(
         head = {
             "sandbox": url,
             "patience": patience,
+            "zone": "America/New_York",
             "uuid": ACCOUNT_UUID,
             "slack": slack.url,
             "accounting": accounting.url,

@@ -16,7 +16,7 @@ async def know(pool: Pool, *known: Task, at: datetime, gone: bool = False) -> No
     states = [Known(one, deleted_at=at if gone else None, observed_at=at) for one in known]
     async with pool.acquire() as connection, connection.transaction():
         await tasks.lock(connection, keys)
-        saved = [Saved(key, state, None) for key, state in zip(keys, states, strict=True)]
+        saved = [Saved(key, state) for key, state in zip(keys, states, strict=True)]
         await tasks.save(connection, saved)
 
 

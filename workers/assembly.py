@@ -26,7 +26,6 @@ from workers.deliver import Lane
 from workers.ingest import Ingest
 from workers.lookup import Lookups
 from workers.poll import Poll
-from workers.reconcile import reconcile
 from workers.shift import Shift
 
 _ROLL_OUT = timedelta(hours=1)
@@ -63,9 +62,10 @@ async def _engine(pool: Pool, config: Config, clock: Clock) -> Engine:
     names = {name: account.system for name, account in config.accounts.items()}
     await accounts.register(pool, names, clock.now())
     await decisions.keep_rules(pool, config.rules.version, config.rules.text, clock.now())
-    await reconcile(pool, decider, zones, clock)
     pushed = frozenset(name for name, account in config.accounts.items() if account.webhook)
-    return Engine(decider, zones, clock, pushed=pushed)
+    engine = Engine(decider, zones, clock, pushed=pushed)
+    await engine.come_into_force(pool)
+    return engine
 
 
 async def _give_up(

@@ -1,10 +1,15 @@
-"""The clock's round: alarms that have come, rules whose tasks have been quiet."""
+"""The clock's round: alarms that have come, rules whose tasks have been quiet.
+
+Before that, what is to be set anew because the rules or a time zone have changed. Each task knows
+who has set its alarm, so that this can be broken off anywhere and goes on anywhere, beside all
+other work and beside workers that still have the configuration of before.
+"""
 
 from service.engine import Engine
 from service.outbox import Lanes
 from service.store import Pool
 
-BATCH = 500
+BATCH = 500  # tasks; for alarms, of each account
 
 
 class ClockRound:
@@ -15,10 +20,16 @@ class ClockRound:
         self._engine = engine
 
     async def batch(self) -> tuple[int, Lanes]:
-        """One batch of alarms and one of quiet tasks; returns how many there were."""
+        """One batch of each; returns how many tasks there were."""
         async with self._pool.acquire() as connection:
+            async with connection.transaction():
+                anew, owing = await self._engine.rearm(connection, BATCH)
             async with connection.transaction():
                 rung, ringing = await self._engine.ring(connection, BATCH)
             async with connection.transaction():
                 quiet, settled = await self._engine.settle(connection, BATCH)
-        return rung + quiet, ringing | settled
+        return anew + rung + quiet, owing | ringing | settled
+
+    async def stay_in_force(self) -> None:
+        """Say that what this process has the clock watch is still wanted."""
+        await self._engine.stay_in_force(self._pool)

@@ -110,6 +110,10 @@ class Shift:
         """Every few seconds: what this process has counted."""
         await metrics.publish(self._pool)
 
+    async def stay_in_force(self) -> None:
+        """Every few seconds: what this process has the clock watch is still wanted."""
+        await self._clock_round.stay_in_force()
+
     async def prune(self) -> None:
         """Every minute: a little of what is older than it has to be."""
         await sweep.prune(self._pool, self._clock.now())

@@ -1,6 +1,6 @@
 """The last known state of each task, and the lock under which it changes."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeAlias
@@ -20,7 +20,8 @@ Key: TypeAlias = tuple[str, str]
 class Known:
     """What Taskbell knows of one task; everything None before the first look.
 
-    `task` stays when the task is deleted, so that it is known what was lost.
+    `task` stays when the task is deleted, so that it is known what was lost. `watch` is the one
+    that has set its next alarm; None where nothing is to be watched.
     """
 
     task: Task | None = None
@@ -29,6 +30,7 @@ class Known:
     observed_at: datetime | None = None
     fingerprint: bytes | None = None
     rung: Rung = field(default_factory=dict)
+    watch: str | None = None
 
     @property
     def present(self) -> Task | None:
@@ -38,11 +40,12 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """A task's new state and when the clock has to look at it next."""
+    """A task's new state, when the clock has to look at it next, and by which watch."""
 
     key: Key
     known: Known
-    next_alarm: datetime | None
+    next_alarm: datetime | None = None
+    watch: str | None = None
 
 
 async def lock(connection: Connection, keys: Iterable[Key]) -> dict[Key, Known]:
@@ -55,14 +58,15 @@ async def lock(connection: Connection, keys: Iterable[Key]) -> dict[Key, Known]:
     columns = [account for account, _ in wanted], [task for _, task in wanted]
     await connection.execute(
         """
-        INSERT INTO tasks (account, id) SELECT * FROM unnest($1::text[], $2::text[])
+        INSERT INTO tasks (account, id, watch)
+        SELECT account, id, NULL FROM unnest($1::text[], $2::text[]) AS new (account, id)
         ON CONFLICT DO NOTHING
         """,
         *columns,
     )
     rows = await connection.fetch(
         """
-        SELECT account, id, snapshot, deleted_at, version, observed_at, fingerprint, rung
+        SELECT account, id, snapshot, deleted_at, version, observed_at, fingerprint, rung, watch
         FROM tasks JOIN unnest($1::text[], $2::text[]) AS wanted (account, id) USING (account, id)
         ORDER BY account, id FOR UPDATE OF tasks
         """,
@@ -72,36 +76,40 @@ async def lock(connection: Connection, keys: Iterable[Key]) -> dict[Key, Known]:
 
 
 async def lock_ringing(
-    connection: Connection, accounts: Iterable[str], now: datetime, limit: int
+    connection: Connection, watches: Mapping[str, str], now: datetime, limit: int
 ) -> dict[Key, Known]:
-    """Lock the tasks for which the clock has something to say, the longest waiting first."""
+    """Lock the tasks for which the clock has something to say, the longest waiting first.
+
+    Only those that these watches, by account, have set: what others have set is for them to ring.
+    `limit` is for one account: none waits behind another's storm.
+    """
     rows = await connection.fetch(
         """
-        SELECT account, id, snapshot, deleted_at, version, observed_at, fingerprint, rung
-        FROM tasks WHERE next_alarm <= $1 AND account = ANY($2)
-        ORDER BY next_alarm LIMIT $3 FOR UPDATE SKIP LOCKED
+        SELECT ringing.* FROM unnest($2::text[], $3::text[]) AS mine (account, watch), LATERAL (
+            SELECT account, id, snapshot, deleted_at, version, observed_at, fingerprint, rung, watch
+            FROM tasks
+            WHERE account = mine.account AND watch = mine.watch AND next_alarm <= $1
+            ORDER BY next_alarm LIMIT $4 FOR UPDATE SKIP LOCKED) AS ringing
         """,
         now,
-        list(accounts),
+        list(watches),
+        list(watches.values()),
         limit,
     )
     return {(row["account"], row["id"]): _known(row) for row in rows}
 
 
-async def lock_next(
-    connection: Connection, accounts: Iterable[str], after: Key, limit: int
+async def lock_watched(
+    connection: Connection, account: str, watch: str, limit: int
 ) -> dict[Key, Known]:
-    """Lock the tasks that follow `after` in the order of their keys."""
+    """Lock some of the account's tasks that this watch has set and nobody else has in hand."""
     rows = await connection.fetch(
         """
-        SELECT account, id, snapshot, deleted_at, version, observed_at, fingerprint, rung
-        FROM tasks
-        WHERE (account, id) > ($1, $2) AND account = ANY ($3) AND snapshot IS NOT NULL
-          AND deleted_at IS NULL
-        ORDER BY account, id LIMIT $4 FOR UPDATE
+        SELECT account, id, snapshot, deleted_at, version, observed_at, fingerprint, rung, watch
+        FROM tasks WHERE account = $1 AND watch = $2 LIMIT $3 FOR UPDATE SKIP LOCKED
         """,
-        *after,
-        list(accounts),
+        account,
+        watch,
         limit,
     )
     return {(row["account"], row["id"]): _known(row) for row in rows}
@@ -113,11 +121,12 @@ async def save(connection: Connection, saved: Sequence[Saved]) -> None:
         """
         UPDATE tasks SET snapshot = new.snapshot, deleted_at = new.deleted_at,
             version = new.version, observed_at = new.observed_at,
-            fingerprint = new.fingerprint, rung = new.rung, next_alarm = new.next_alarm
+            fingerprint = new.fingerprint, rung = new.rung, next_alarm = new.next_alarm,
+            watch = new.watch
         FROM unnest($1::text[], $2::text[], $3::json[], $4::timestamptz[], $5::timestamptz[],
-                    $6::timestamptz[], $7::bytea[], $8::jsonb[], $9::timestamptz[])
+                    $6::timestamptz[], $7::bytea[], $8::jsonb[], $9::timestamptz[], $10::text[])
           AS new (account, id, snapshot, deleted_at, version, observed_at, fingerprint, rung,
-                  next_alarm)
+                  next_alarm, watch)
         WHERE tasks.account = new.account AND tasks.id = new.id
         """,
         [one.key[0] for one in saved],
@@ -129,6 +138,7 @@ async def save(connection: Connection, saved: Sequence[Saved]) -> None:
         [one.known.fingerprint for one in saved],
         [orjson.dumps(one.known.rung, option=JSON_OPTIONS).decode() for one in saved],
         [one.next_alarm for one in saved],
+        [one.watch for one in saved],
     )
 
 
@@ -193,4 +203,5 @@ def _known(row: asyncpg.Record) -> Known:
         observed_at=row["observed_at"],
         fingerprint=row["fingerprint"],
         rung=rung,
+        watch=row["watch"],
     )

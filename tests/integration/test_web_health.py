@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -10,7 +11,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from service import metrics
 from service.clock import VirtualClock
 from service.embedded import EmbeddedValkey
-from service.store import Pool
+from service.store import Pool, watches
+from service.watch import Watch
 from tests.history import know
 from tests.site import Site, site
 from tests.tasks import task
@@ -110,8 +112,12 @@ async def test_waiting_is_measured(web: Site, pool: Pool, clock: VirtualClock) -
     """How long the oldest webhook and the most belated alarm have waited, in seconds."""
     nothing = await numbers(web)
     await web.post("open", b"{}")
-    await know(pool, task(), at=clock.now())
-    await pool.execute("UPDATE tasks SET next_alarm = $1", clock.now() + timedelta(seconds=5))
+    await know(pool, task(account="open"), at=clock.now())
+    watch = Watch(frozenset(), ZoneInfo("UTC"))
+    await watches.put_in_force(pool, {"open": watch}, clock.now(), clock.now())
+    await pool.execute(
+        "UPDATE tasks SET next_alarm = $1, watch = $2", clock.now() + timedelta(seconds=5), watch.id
+    )
     clock.advance(timedelta(seconds=20))
     later = await numbers(web)
     for name, seconds in (("oldest_unprocessed", 20), ("clock_lag", 15)):

@@ -1,0 +1,63 @@
+"""What a change of rules or zones means for a task that waits for its alarms."""
+
+from datetime import datetime, time, timedelta
+from operator import itemgetter
+from zoneinfo import ZoneInfo
+
+import orjson
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.alarms import OVERDUE, Alarm, Rung, due
+from service.model import Kind, Task
+from service.watch import Watch, carried_over, owed
+from tests.tasks import START, moments, task
+
+LONDON, ALASKA = ZoneInfo("Europe/London"), ZoneInfo("America/Anchorage")
+END = START + timedelta(days=9)
+ALARMS = [
+    OVERDUE,
+    Alarm(Kind.OVERDUE, "due", timedelta(hours=1)),
+    Alarm(Kind.REMINDER, "start", timedelta(days=-1), time(16, 0)),
+    Alarm(Kind.REMINDER, "due", timedelta(days=2), time(9, 30)),
+]
+watches = st.builds(
+    Watch, st.frozensets(st.sampled_from(ALARMS)), st.sampled_from([LONDON, ALASKA])
+)
+hours = st.integers(-72, 72).map(lambda number: START + timedelta(hours=number))
+
+
+@given(watches)
+def test_a_watch_is_read_as_it_was_written(watch: Watch) -> None:
+    """Whoever finds it in the database knows which alarms those were, under the same name."""
+    again = Watch.from_rows(orjson.loads(orjson.dumps(watch.rows())), watch.zone)
+    assert again == watch
+    assert again.id == watch.id
+
+
+def test_another_zone_is_another_watch() -> None:
+    """The same alarms told by other days."""
+    alarms = frozenset(ALARMS)
+    assert Watch(alarms, LONDON).id != Watch(alarms, ALASKA).id
+
+
+@given(
+    one=st.builds(task, due=moments, start=moments),
+    first=watches,
+    changes=st.lists(st.tuples(hours, watches), max_size=4),
+)
+def test_whatever_changes_an_alarm_that_stays_rings_once(
+    one: Task, first: Watch, changes: list[tuple[datetime, Watch]]
+) -> None:
+    """Under any succession of watches: nothing twice, and nothing that stays is forgotten."""
+    told: list[Alarm] = []
+    rung: Rung = {}
+    watch = first
+    for since, new in sorted(changes, key=itemgetter(0)):
+        told += [ring.alarm for ring in owed(one, rung, watch, new, since, since)]
+        rung, watch = carried_over(one, rung, watch, new, since), new
+    told += [ring.alarm for ring in due(one, watch.alarms, watch.zone, rung, END)]
+    for alarm in frozenset.intersection(first.alarms, *(new.alarms for _, new in changes)):
+        rings = alarm.instant(one, LONDON) is not None
+        assert told.count(alarm) <= int(rings)
+        assert alarm.offset < timedelta(0) or told.count(alarm) == int(rings)
