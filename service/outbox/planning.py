@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Any
 
 import orjson
 
-from service.model import Event, Observation
+from service.model import Event, Observation, State
 from service.outbox import Lanes, Order
 from service.store import Connection
 from service.store.tasks import Key
@@ -24,50 +25,50 @@ async def place(
     """
     rows = await connection.fetch(
         """
-        INSERT INTO deliveries (account, task, event, rule, once_key, step, channel, target, lane,
-            at_most_once, text, subject, fields, on_undo, withdraw_on, state, reason, created_at,
-            next_attempt_at, expires_at, settled_at)
-        SELECT account, task, event, rule, once_key, step, channel, target, lane, at_most_once,
-            text, subject, fields, on_undo, string_to_array(withdraw_on, ' '), state, reason,
-            $1::timestamptz,
-            CASE WHEN state <> 'skipped' THEN send_at END, expires_at,
-            CASE WHEN state = 'skipped' THEN $1::timestamptz END
-        FROM unnest($2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::int[],
-                    $8::text[], $9::text[], $10::text[], $11::bool[], $12::text[], $13::text[],
-                    $14::jsonb[], $15::text[], $16::text[], $17::text[], $18::text[],
-                    $19::timestamptz[], $20::timestamptz[])
-          AS new (account, task, event, rule, once_key, step, channel, target, lane, at_most_once,
-                  text, subject, fields, on_undo, withdraw_on, state, reason, send_at, expires_at)
+        INSERT INTO deliveries (account, task, event, rule, lane, at_most_once, once_key, step,
+            channel, target, text, subject, fields, on_undo, withdraw_on, state, reason,
+            created_at, next_attempt_at, expires_at, settled_at)
+        SELECT account, task, event, rule, lane, at_most_once, once_key, step,
+            channel, target, text, subject, fields, on_undo, withdraw_on, state, reason,
+            created_at, next_attempt_at, expires_at, settled_at
+        FROM json_populate_recordset(NULL::deliveries, $1)
         ORDER BY rule, once_key, step, target  -- so that two transactions meet in one order
         ON CONFLICT (rule, once_key, step, target)
             WHERE state NOT IN ('skipped', 'cancelled', 'expired') DO NOTHING
         RETURNING rule, step, once_key, target
         """,
-        now,
-        [order.event.account for order in orders],
-        [order.event.task_id for order in orders],
-        [order.event.id for order in orders],
-        [order.rule for order in orders],
-        [order.plan.once_key for order in orders],
-        [order.plan.step for order in orders],
-        [order.plan.channel for order in orders],
-        [order.plan.target for order in orders],
-        [order.lane for order in orders],
-        [order.at_most_once for order in orders],
-        [order.plan.text for order in orders],
-        [order.plan.subject for order in orders],
-        [
-            None if (f := order.plan.fields) is None else orjson.dumps(f).decode()
-            for order in orders
-        ],
-        [order.plan.on_undo for order in orders],
-        [" ".join(sorted(order.plan.withdraw_on)) for order in orders],
-        [order.plan.state for order in orders],
-        [order.plan.reason for order in orders],
-        [order.plan.send_at for order in orders],
-        [order.plan.expires_at for order in orders],
+        orjson.dumps([_row(order, now) for order in orders]).decode(),
     )
     return {tuple(row) for row in rows}
+
+
+def _row(order: Order, now: datetime) -> dict[str, Any]:
+    """A delivery as it begins, by the columns of its table."""
+    event, plan = order.event, order.plan
+    is_skipped = plan.state is State.SKIPPED
+    return {
+        "account": event.account,
+        "task": event.task_id,
+        "event": event.id,
+        "rule": order.rule,
+        "lane": order.lane,
+        "at_most_once": order.at_most_once,
+        "once_key": plan.once_key,
+        "step": plan.step,
+        "channel": plan.channel,
+        "target": plan.target,
+        "text": plan.text,
+        "subject": plan.subject,
+        "fields": plan.fields,
+        "on_undo": plan.on_undo,
+        "withdraw_on": sorted(plan.withdraw_on),
+        "state": plan.state,
+        "reason": plan.reason,
+        "created_at": now,
+        "next_attempt_at": None if is_skipped else plan.send_at,
+        "expires_at": plan.expires_at,
+        "settled_at": now if is_skipped else None,
+    }
 
 
 async def withdraw(connection: Connection, events: Sequence[Event], now: datetime) -> None:
