@@ -8,10 +8,10 @@ or a lookup is struck off together with what became of it.
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TypeAlias
+from typing import Self, TypeAlias
 from zoneinfo import ZoneInfo
 
 from service import alarms, metrics
@@ -45,12 +45,26 @@ class Signal:
     at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Consequences:
+    """What there is to do once a transaction is committed: lanes to ring, events to count.
+
+    `events` are how many there were by account, kind and cause.
+    """
+
+    lanes: Lanes = frozenset()
+    events: Counter[tuple[str, Kind, Cause]] = field(default_factory=Counter)
+
+    def __or__(self, other: Self) -> Self:
+        return replace(self, lanes=self.lanes | other.lanes, events=self.events + other.events)
+
+
 class Engine:
     """Turns what was seen into what happened and what is to be sent.
 
-    `zones` has the time zone of every account in the configuration. Each method returns the
-    lanes of the outbox that have something to send once the caller has committed. `pushed` are
-    the accounts that send webhooks, so that it can be counted what these missed.
+    `zones` has the time zone of every account in the configuration. Each method returns what is
+    to be handed to `committed` once the caller has committed. `pushed` are the accounts that send
+    webhooks, so that it can be counted what these missed.
     """
 
     def __init__(
@@ -79,7 +93,7 @@ class Engine:
         now = self._clock.now()
         await watches.keep_in_force(pool, self._watches, now, now + _IN_FORCE)
 
-    async def observe(self, connection: Connection, seen: Sequence[Observation]) -> Lanes:
+    async def observe(self, connection: Connection, seen: Sequence[Observation]) -> Consequences:
         """Take in looks at tasks, in whatever order they came."""
         now = self._clock.now()
         known = await tasks.lock(connection, ((look.account, look.task_id) for look in seen))
@@ -110,7 +124,7 @@ class Engine:
         await tasks.forget_unseen(connection, _unseen(known, changed))
         return await self._follow(connection, happened)
 
-    async def hear(self, connection: Connection, signals: Sequence[Signal]) -> Lanes:
+    async def hear(self, connection: Connection, signals: Sequence[Signal]) -> Consequences:
         """Take in signals about tasks that are known; one about an unknown task is nothing."""
         known = await tasks.lock(connection, ((one.account, one.task_id) for one in signals))
         happened = [
@@ -121,7 +135,7 @@ class Engine:
         await tasks.forget_unseen(connection, _unseen(known, {}))
         return await self._follow(connection, happened)
 
-    async def ring(self, connection: Connection, limit: int) -> tuple[int, Lanes]:
+    async def ring(self, connection: Connection, limit: int) -> tuple[int, Consequences]:
         """Announce what the clock has brought, for some tasks of each account; returns how many."""
         now = self._clock.now()
         known = await tasks.lock_ringing(connection, self._watch_ids, now, limit)
@@ -131,7 +145,7 @@ class Engine:
         )
         return len(known), await self._follow(connection, happened)
 
-    async def rearm(self, connection: Connection, limit: int) -> tuple[int, Lanes]:
+    async def rearm(self, connection: Connection, limit: int) -> tuple[int, Consequences]:
         """Set the alarms of up to `limit` tasks anew that another watch has set; returns how many.
 
         What they still owed when this one came into force is announced; what is new rings for
@@ -139,7 +153,7 @@ class Engine:
         """
         old = await watches.outdated(connection, self._watches)
         if old is None:
-            return 0, frozenset()
+            return 0, Consequences()
         known = await tasks.lock_watched(connection, old.account, old.id, limit)
         happened = [self._owes(key, one, old) for key, one in known.items()]
         await self._save(
@@ -147,7 +161,7 @@ class Engine:
         )
         return len(known), await self._follow(connection, happened)
 
-    async def settle(self, connection: Connection, limit: int) -> tuple[int, Lanes]:
+    async def settle(self, connection: Connection, limit: int) -> tuple[int, Consequences]:
         """Let rules decide on the net change of tasks that have been quiet; returns how many."""
         now = self._clock.now()
         known = await tasks.lock(
@@ -155,7 +169,15 @@ class Engine:
         )
         waits = await settling.take(connection, list(known), now)
         quiet = [_net_change(wait, known[wait.account, wait.task].present, now) for wait in waits]
-        return len(waits), await self._decider.settle(connection, quiet, now)
+        return len(waits), Consequences(await self._decider.settle(connection, quiet, now))
+
+    def committed(self, after: Consequences) -> Lanes:
+        """Count the events, which are there for good now; returns the lanes to be rung."""
+        for (account, kind, cause), count in after.events.items():
+            metrics.events.labels(account, kind).inc(count)
+            if cause is Cause.POLL and account in self._pushed:
+                metrics.missed_by_webhook.labels(account).inc(count)
+        return after.lanes
 
     async def _save(self, connection: Connection, changed: Mapping[Key, Known]) -> None:
         await tasks.save(connection, [self._armed(key, known) for key, known in changed.items()])
@@ -193,25 +215,19 @@ class Engine:
         rung = carried_over(task, known.rung, old.watch, new, old.since)
         return replace(known, rung=rung, watch=None)
 
-    def _count(self, groups: Sequence[Sequence[Event]]) -> None:
-        happened = Counter(
-            (event.account, event.kind, event.cause) for group in groups for event in group
-        )
-        for (account, kind, cause), count in happened.items():
-            metrics.events.labels(account, kind).inc(count)
-            if cause is Cause.POLL and account in self._pushed:
-                metrics.missed_by_webhook.labels(account).inc(count)
-
-    async def _follow(self, connection: Connection, happened: Sequence[Sequence[Draft]]) -> Lanes:
+    async def _follow(
+        self, connection: Connection, happened: Sequence[Sequence[Draft]]
+    ) -> Consequences:
         """Number and store the events, each list from one look, and let the rules decide."""
         count = sum(len(group) for group in happened)
         if not count:
-            return frozenset()
+            return Consequences()
         ids = iter(await events.allot_ids(connection, count))
         groups = [[draft(next(ids)) for draft in group] for group in happened]
-        await events.insert(connection, [event for group in groups for event in group])
-        self._count(groups)
-        return await self._decider.decide(connection, groups, self._clock.now())
+        stored = [event for group in groups for event in group]
+        await events.insert(connection, stored)
+        lanes = await self._decider.decide(connection, groups, self._clock.now())
+        return Consequences(lanes, Counter((one.account, one.kind, one.cause) for one in stored))
 
 
 def _cause(look: Observation, one: Transition, written: frozenset[str] | None) -> Cause:

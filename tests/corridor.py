@@ -27,6 +27,7 @@ from service.sandbox.plannr import ACCOUNT_UUID
 from service.sandbox.system import Raw
 from service.sources import Source
 from service.store import Pool, accounts
+from service.store.accounts import AccountState
 from service.store.receipts import Receipt, ReceiptKeeper, body_key
 from tests.receivers import LOOPBACK, HttpReceiver
 from tests.slack_receiver import SlackReceiver
@@ -142,12 +143,22 @@ class Corridor:
 
     async def poll(self, account: str = "field", *, full: bool = False) -> None:
         """Poll an account, whether it is due or not."""
-        if full:
-            await accounts.poll_now(self.pool, account, self.clock.now())
-        async with self.pool.acquire() as connection:
-            state = (await accounts.read(connection, [account]))[account]
+        state = await self.claim_poll(account, full=full)
         async for _ in self.worker.polls[account].run(state):
             pass
+
+    async def claim_poll(self, account: str = "field", *, full: bool = False) -> AccountState:
+        """Begin a poll of an account, whether it is due or not, and whoever is polling it."""
+        now = self.clock.now()
+        if full:
+            await accounts.poll_now(self.pool, account, now)
+        await self.pool.execute(
+            "UPDATE accounts SET next_poll_at = $2, lease_until = NULL WHERE name = $1",
+            account,
+            now,
+        )
+        [state] = await accounts.claim_due(self.pool, [account], now, LEASE)
+        return state
 
     async def poll_what_is_due(self) -> None:
         """Poll the accounts whose time has come, and no others."""

@@ -28,7 +28,7 @@ class ClockRound:
                 rung, ringing = await self._engine.ring(connection, BATCH)
             async with connection.transaction():
                 quiet, settled = await self._engine.settle(connection, BATCH)
-        return anew + rung + quiet, owing | ringing | settled
+        return anew + rung + quiet, self._engine.committed(owing | ringing | settled)
 
     async def stay_in_force(self) -> None:
         """Say that what this process has the clock watch is still wanted."""

@@ -9,7 +9,7 @@ import orjson
 import structlog
 
 from service.clock import Clock
-from service.engine import Engine, Signal
+from service.engine import Consequences, Engine, Signal
 from service.errors import PayloadError
 from service.model import Cause, Observation
 from service.outbox import Lanes
@@ -36,11 +36,12 @@ _POISONOUS = (*_UNREADABLE, asyncpg.DataError, asyncpg.ProgramLimitExceededError
 
 @dataclass(slots=True)
 class _Read:
-    """What receipts said, sorted by what has to be done about it."""
+    """What receipts said, sorted by what has to be done about it; `hinting` gave the `hints`."""
 
     receipts: list[Pending] = field(default_factory=list)
     looks: list[Observation] = field(default_factory=list)
     hints: list[Key] = field(default_factory=list)
+    hinting: list[int] = field(default_factory=list)
     signals: list[Signal] = field(default_factory=list)
 
     def add(self, receipt: Pending, said: Iterable[Found]) -> None:
@@ -53,15 +54,20 @@ class _Read:
                     self.signals.append(one)
                 case _:
                     self.hints.append(one)
+                    self.hinting.append(receipt.id)
 
 
 @dataclass(frozen=True, slots=True)
 class Ingested:
-    """How many receipts were taken, which lanes to ring, and whether tasks are to be read by id."""
+    """How many receipts were taken, what came of it, and whether tasks are to be read by id."""
 
     count: int
-    lanes: Lanes = frozenset()
+    after: Consequences = field(default_factory=Consequences)
     hinted: bool = False
+
+    @property
+    def lanes(self) -> Lanes:
+        return self.after.lanes
 
 
 class Ingest:
@@ -78,10 +84,14 @@ class Ingest:
         """Work off one batch; what of it cannot be read is set aside with its reason."""
         for limit in BATCHES:
             try:
-                return await self._take(limit)
+                return self._committed(await self._take(limit))
             except _POISONOUS as error:
                 log.info("ingest.in_smaller_steps", receipts=limit, reason=str(error))
-        return await self._take_one()
+        return self._committed(await self._take_one())
+
+    def _committed(self, done: Ingested) -> Ingested:
+        self._engine.committed(done.after)
+        return done
 
     async def _take(self, limit: int) -> Ingested:
         async with self._pool.acquire() as connection, connection.transaction():
@@ -105,16 +115,17 @@ class Ingest:
 
     async def _work_off(self, connection: Connection, pending: Sequence[Pending]) -> Ingested:
         found = await self._read_all(connection, pending)
-        lanes: Lanes = frozenset()
+        after = Consequences()
         if found.looks:
-            lanes |= await self._engine.observe(connection, found.looks)
+            after |= await self._engine.observe(connection, found.looks)
         if found.signals:
-            lanes |= await self._engine.hear(connection, found.signals)
+            after |= await self._engine.hear(connection, found.signals)
         if found.hints:
-            await lookups.ask(connection, found.hints, Cause.WEBHOOK, self._clock.now())
+            now = self._clock.now()
+            await lookups.ask(connection, found.hints, Cause.WEBHOOK, now, found.hinting)
         await backlog.settle(connection, found.receipts, self._clock.now())
         log.debug("receipts.ingested", receipts=len(pending), looks=len(found.looks))
-        return Ingested(len(pending), lanes, bool(found.hints))
+        return Ingested(len(pending), after, bool(found.hints))
 
     async def _read_all(self, connection: Connection, pending: Sequence[Pending]) -> _Read:
         """Sort what the receipts say, and set aside those that say nothing."""

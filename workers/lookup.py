@@ -11,7 +11,7 @@ from service.errors import PayloadError, SourceError
 from service.model import Observation
 from service.outbox import Lanes
 from service.sources import Source, fingerprint
-from service.store import Pool, lookups
+from service.store import Connection, Pool, backlog, lookups
 from service.store.lookups import Lookup
 
 log = structlog.get_logger()
@@ -45,9 +45,17 @@ class Lookups:
             await self._postpone(lookup, error)
             return frozenset()
         async with self._pool.acquire() as connection, connection.transaction():
-            lanes = await self._engine.observe(connection, [look])
+            seen = await self._engine.observe(connection, [look])
             await lookups.done(connection, lookup)
-        return lanes
+            if look.task is None:
+                await self._note_absence(connection, lookup)
+        return self._engine.committed(seen)
+
+    async def _note_absence(self, connection: Connection, lookup: Lookup) -> None:
+        """Have the webhooks that asked for the task say why nothing, or a deletion, came of it."""
+        says = f"{lookup.account} says that there is no task {lookup.task}"
+        log.info("lookup.no_such_task", account=lookup.account, task=lookup.task)
+        await backlog.note(connection, lookup.receipts, says)
 
     async def _read(self, lookup: Lookup) -> Observation:
         requested_at = self._clock.now()

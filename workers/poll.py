@@ -51,22 +51,24 @@ class Poll:
                 async for lanes in self._read_recent(state):
                     yield lanes
         except (SourceError, PayloadError) as error:
-            metrics.poll_errors.labels(state.name).inc()
-            await self._fail(state, error)
+            log.warning("poll.failed", account=state.name, error=str(error))
+            await self._fail(state, str(error), getattr(error, "retry_after", None))
         else:
-            taken = self._clock.now() - started_at
-            metrics.poll_seconds.labels(state.name).observe(taken.total_seconds())
-            await accounts.finish_poll(
-                self._pool,
-                state.name,
-                now=self._clock.now(),
-                next_poll_at=self._clock.now()
-                + self._account.poll * random.uniform(1 - _JITTER, 1),  # noqa: S311
-                watermark=started_at,
-            )
+            await self._finish(state, started_at)
+
+    async def keep_lease(self, state: AccountState) -> bool:
+        """Say that this poll is still going on; False if another one is by now."""
+        return await accounts.keep_lease(self._pool, state, self._clock.now() + LEASE)
+
+    async def crash(self, state: AccountState, error: Exception) -> None:
+        """Have the account show that its poll ended by a defect of Taskbell's own."""
+        says = f"internal error: {type(error).__name__}; the worker's log has the details"
+        await self._fail(state, says, None)
 
     def _wants_everything(self, state: AccountState, now: datetime) -> bool:
-        return state.scanned_at is None or now - state.scanned_at >= self._account.full_scan
+        if state.scanned_at is None or state.scan_asked_at is not None:
+            return True
+        return now - state.scanned_at >= self._account.full_scan
 
     async def _read_recent(self, state: AccountState) -> AsyncIterator[Lanes]:
         async for page in self._source.recent((state.watermark or state.added_at) - _OVERLAP):
@@ -75,13 +77,15 @@ class Poll:
     async def _scan(self, state: AccountState, started_at: datetime) -> AsyncIterator[Lanes]:
         """Read everything; only a list that came to its end says anything about what is gone."""
         listed: set[str] = set()
+        nameless = 0
         async for page in self._source.scan():
             listed.update(page.raws)
+            nameless = page.nameless
             yield await self._take(page)
         # What is read later would pass for news once the baseline is complete.
         if self._unread is not None and state.baseline_at is None:
             raise self._unread
-        await self._miss(listed, started_at)
+        await self._miss(state, listed, started_at, nameless)
 
     async def _take(self, page: Page) -> Lanes:
         """Hand the changed tasks of a page to the engine; an unchanged one costs a comparison."""
@@ -97,7 +101,8 @@ class Poll:
             return frozenset()
         async with self._pool.acquire() as connection, connection.transaction():
             await lookups.ask(connection, unread, Cause.POLL, self._clock.now())
-            return await self._engine.observe(connection, looks)
+            seen = await self._engine.observe(connection, looks)
+        return self._engine.committed(seen)
 
     async def _changed(self, page: Page) -> list[tuple[str, Raw]]:
         async with self._pool.acquire() as connection:
@@ -134,15 +139,23 @@ class Poll:
             )
         ]
 
-    async def _miss(self, listed: set[str], started_at: datetime) -> None:
+    async def _miss(
+        self, state: AccountState, listed: set[str], started_at: datetime, nameless: int
+    ) -> None:
         """Ask by id for tasks that the complete list should have had, and end the baseline."""
-        account = self._account.name
+        warning = f"{nameless} rows without an id in the list of tasks" if nameless else None
         async with self._pool.acquire() as connection, connection.transaction():
-            unlisted = await tasks.unlisted(connection, account, listed, started_at)
-            missing = [(account, task.id) for task in unlisted if self._source.covers(task)]
-            self._note_loss(len(missing), len(listed))
-            await lookups.ask(connection, missing, Cause.FETCH, self._clock.now())
-            await accounts.finish_scan(connection, account, started_at)
+            if not await accounts.finish_scan(connection, state, started_at, warning):
+                return
+            missing = await lookups.ask_for_unlisted(
+                connection,
+                state.name,
+                listed,
+                self._source.listed_starts(),
+                started_at,
+                self._clock.now(),
+            )
+        self._note_loss(missing, len(listed))
 
     def _note_loss(self, missing: int, listed: int) -> None:
         """Say so when a list shrank a lot; what is gone is told by the answers for each task."""
@@ -151,12 +164,18 @@ class Poll:
                 "poll.list_shrank", account=self._account.name, listed=listed, missing=missing
             )
 
-    async def _fail(self, state: AccountState, error: SourceError | PayloadError) -> None:
-        pause = min(self._account.poll * 2 ** min(state.failures, 10), _LONGEST_PAUSE)
-        if isinstance(error, SourceError) and error.retry_after is not None:
-            pause = max(pause, error.retry_after)
-        log.warning("poll.failed", account=state.name, error=str(error))
+    async def _finish(self, state: AccountState, started_at: datetime) -> None:
         now = self._clock.now()
-        await accounts.fail_poll(
-            self._pool, state.name, now=now, next_poll_at=now + pause, error=str(error)
-        )
+        metrics.poll_seconds.labels(state.name).observe((now - started_at).total_seconds())
+        pause = self._account.poll * random.uniform(1 - _JITTER, 1)  # noqa: S311
+        if not await accounts.finish_poll(
+            self._pool, state, now=now, next_poll_at=now + pause, watermark=started_at
+        ):
+            log.warning("poll.overtaken", account=state.name)
+
+    async def _fail(self, state: AccountState, error: str, retry_after: timedelta | None) -> None:
+        metrics.poll_errors.labels(state.name).inc()
+        pause = min(self._account.poll * 2 ** min(state.failures, 10), _LONGEST_PAUSE)
+        now = self._clock.now()
+        next_poll_at = now + max(pause, retry_after or pause)
+        await accounts.fail_poll(self._pool, state, now=now, next_poll_at=next_poll_at, error=error)

@@ -150,24 +150,31 @@ class Shift:
 
     async def _poll(self, state: AccountState) -> None:
         """Poll an account under its lease, which is given back whatever happens."""
-        keeping = asyncio.create_task(self._keep_lease(state.name))
+        poll = self._polls[state.name]
+        keeping = asyncio.create_task(_keep_lease(poll, state))
         try:
-            async for lanes in self._polls[state.name].run(state):
+            async for lanes in poll.run(state):
                 self._ring_lanes(lanes)
             self.ring(jobs.LOOKUP, state.name)
-        except Exception:  # the edge of the worker: the account is polled again
+        except DATABASE_GONE as error:
+            log.warning("poll.waits_for_the_database", account=state.name, error=str(error))
+        except Exception as error:  # the edge of the worker: the account is polled again
             log.exception("poll.crashed", account=state.name)
+            with suppress(*DATABASE_GONE):
+                await poll.crash(state, error)
         finally:
             keeping.cancel()
             with suppress(*DATABASE_GONE):
-                await accounts.release(self._pool, state.name)
+                await accounts.release(self._pool, state)
 
-    async def _keep_lease(self, account: str) -> None:
-        """Keep an account's lease for as long as its poll takes; ends by being cancelled."""
-        while True:
-            await asyncio.sleep(LEASE.total_seconds() / 3)
-            with suppress(*DATABASE_GONE):
-                await accounts.keep_lease(self._pool, account, self._clock.now() + LEASE)
+
+async def _keep_lease(poll: Poll, state: AccountState) -> None:
+    """Keep an account's lease for as long as its poll takes, or until it is lost."""
+    is_held = True
+    while is_held:
+        await asyncio.sleep(LEASE.total_seconds() / 3)
+        with suppress(*DATABASE_GONE):
+            is_held = await poll.keep_lease(state)
 
 
 def _begin(work: Coroutine[Any, Any, None], among: set[asyncio.Task[None]]) -> None:

@@ -28,7 +28,7 @@ def list_(*, as_json: AsJson = False) -> None:
                 WHEN failing_since IS NOT NULL THEN 'failing' WHEN baseline_at IS NULL
                 THEN 'first sync' ELSE 'ok' END AS state,
                 (SELECT count(*) FROM tasks WHERE account = name AND deleted_at IS NULL) AS tasks,
-                polled_at, next_poll_at, failing_since, error
+                polled_at, next_poll_at, failing_since, coalesce(error, warning) AS error
             FROM accounts ORDER BY name
             """
         )

@@ -19,3 +19,13 @@ ALTER TABLE accounts
     ADD COLUMN watch            text COLLATE "C",   -- the one in force
     ADD COLUMN watched_since    timestamptz,
     ADD COLUMN watched_until    timestamptz;        -- somebody has it in their configuration
+
+ALTER TABLE accounts
+    ADD COLUMN lease_holder     uuid,       -- of the poll that is going on; a late one is not heard
+    ADD COLUMN scan_asked_at    timestamptz,    -- somebody wants everything read
+    ADD COLUMN warning          text;       -- what the last complete scan could not read
+
+-- The webhooks whose answer a lookup is, to be told when there is no such task.
+ALTER TABLE lookups ADD COLUMN receipts bigint[] NOT NULL DEFAULT '{}';
+
+CREATE INDEX tasks_gone ON tasks (deleted_at) WHERE deleted_at IS NOT NULL;

@@ -104,10 +104,14 @@ class Account(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of a list: tasks by id, in the system's own shape but trimmed; when asked for."""
+    """One page of a list: tasks by id, in the system's own shape but trimmed; when asked for.
+
+    `nameless` is how many rows without a usable id there were up to here.
+    """
 
     raws: Mapping[str, Raw]
     requested_at: datetime
+    nameless: int = 0
 
 
 class Source(ABC):
@@ -201,10 +205,12 @@ class Source(ABC):
         del since
         return self.scan()
 
-    def covers(self, task: Task) -> bool:
-        """Whether a complete scan would list this task, if it still exists."""
-        del task
-        return True
+    def listed_starts(self) -> tuple[datetime, datetime] | None:
+        """From when to before when a task begins that a complete scan would list; None: any task.
+
+        What begins outside of that, or has no start, is not missing because it is not listed.
+        """
+        return None
 
     @abstractmethod
     async def fetch(self, task_id: str) -> Raw | None:

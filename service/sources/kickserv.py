@@ -7,7 +7,7 @@ of `KickservAccount`.
 
 from base64 import b64encode
 from collections.abc import AsyncIterator, Mapping
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from itertools import count
 from typing import Any, ClassVar, Literal
 from urllib.parse import quote
@@ -156,16 +156,14 @@ class Kickserv(Source):
             if not rows or (rows == only and len(rows) != self.account.per_page):
                 return
             fresh = reading.fresh(rows)
-            yield Page({key: self.trim(row) for key, row in fresh.items()}, requested_at)
+            raws = {key: self.trim(row) for key, row in fresh.items()}
+            yield Page(raws, requested_at, reading.nameless)
             only = rows if number == 1 else None
 
-    def covers(self, task: Task) -> bool:
-        if task.start is None:
-            return False
+    def listed_starts(self) -> tuple[datetime, datetime]:
         # A day less at both ends: the window has moved if midnight passed since the scan.
         first, last = self._window()
-        day = timedelta(days=1)
-        return first + day <= task.start.astimezone(self._zone).date() <= last - day
+        return self._midnight(first + timedelta(1)), self._midnight(last)
 
     async def fetch(self, task_id: str) -> Raw | None:
         try:
@@ -256,6 +254,9 @@ class Kickserv(Source):
         today = self.upstream.clock.now().astimezone(self._zone).date()
         back, ahead = timedelta(self.account.days_back), timedelta(self.account.days_ahead)
         return today - back, today + ahead
+
+    def _midnight(self, day: date) -> datetime:
+        return datetime.combine(day, time(), self._zone)
 
     def _date(self, raw: Raw, name: str) -> datetime | None:
         return moment(raw, name, self._zone)

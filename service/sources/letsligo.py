@@ -126,7 +126,8 @@ class LetsLigo(Source):
             answer = await self.upstream.request("GET", TASKS, params=asked)
             rows = reading.rows(answer)
             fresh, read = reading.fresh(rows), read + len(rows)
-            yield Page({key: self.trim(row) for key, row in fresh.items()}, requested_at)
+            raws = {key: self.trim(row) for key, row in fresh.items()}
+            yield Page(raws, requested_at, reading.nameless)
             # What comes again and is no full page: `page` is not heeded, and that was all.
             is_end = not rows or (rows == before and len(rows) != self._page_size)
             following = self._following(mapping(answer), next_number, read, is_end=is_end)

@@ -30,10 +30,9 @@ class Whole:
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """A task to be fetched. `gone`: the sender said that it was deleted, to be confirmed."""
+    """A task to be fetched: the sender said too little, or that it was deleted."""
 
     task_id: str
-    gone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +98,7 @@ def _one(source: Source, raw: Raw, event: str) -> list[Sighting]:
         )
     noun, _, verb = event.rpartition(".")
     if verb == "deleted" and noun in ("", "task"):
-        return [Hint(task_id, gone=True)]
+        return [Hint(task_id)]
     if source.is_whole(raw):
         return [Whole(source.trim(raw), announced=verb == "created")]
     return [Hint(task_id)] if noun in ("", "task") else []

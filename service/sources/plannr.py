@@ -209,7 +209,7 @@ class Plannr(Source):
             asked = {**self._wanted(), **self._filters(), **params, "page": number}
             answer = await self.upstream.request("GET", TASKS, params=asked)
             rows = reading.rows(answer)
-            yield Page(reading.fresh(rows), requested_at)
+            yield Page(reading.fresh(rows), requested_at, reading.nameless)
             if not rows or _is_last(answer, number):
                 return
 

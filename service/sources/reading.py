@@ -37,7 +37,8 @@ class Reading:
     """One reading of a list: drops what was already seen, and ends what would never end.
 
     Rows that are inserted or removed meanwhile make later pages repeat rows, so that one page
-    without anything new proves nothing; two in a row do.
+    without anything new proves nothing; two in a row do. `nameless` counts the rows without a
+    usable id.
     """
 
     def __init__(self, source: Source) -> None:
@@ -46,6 +47,7 @@ class Reading:
         self._seen: set[str] = set()
         self._pages = 0
         self._stale = 0
+        self.nameless = 0
 
     def rows(self, answer: Any) -> list[Raw]:
         """The tasks of an answer; raises SourceBroken if it is no list of tasks."""
@@ -76,5 +78,6 @@ class Reading:
         """The id of a row; one without a usable id must not keep the others from being read."""
         task_id = self._source.identify(row)
         if task_id is None:
+            self.nameless += 1
             log.warning("list.row_without_id", account=self._account)
         return task_id

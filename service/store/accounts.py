@@ -1,8 +1,13 @@
-"""What is known of each account between two looks at it: when, how far, and whether it works."""
+"""What is known of each account between two looks at it: when, how far, and whether it works.
+
+Whoever polls an account holds a lease with a name of its own. A poll that lost it, because it was
+slow to give a sign of life, writes nothing down any more: another one is under way.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from service.store import Connection, Pool
 
@@ -12,7 +17,9 @@ class AccountState:
     """One account's row; the times are UTC.
 
     `baseline_at` is when its first, silent scan was complete, `scanned_at` when its last complete
-    scan was started, `watermark` up to where incremental reading has come.
+    scan was started, `watermark` up to where incremental reading has come. `scan_asked_at` is
+    when somebody wanted everything read, until that is done; `lease` names the poll that this
+    was claimed for.
     """
 
     name: str
@@ -21,6 +28,8 @@ class AccountState:
     scanned_at: datetime | None
     watermark: datetime | None
     failures: int
+    scan_asked_at: datetime | None = None
+    lease: UUID | None = None
 
 
 async def register(pool: Pool, systems: Mapping[str, str], now: datetime) -> None:
@@ -54,10 +63,12 @@ async def claim_due(
     """Take the accounts of `names` whose poll is due; nobody else polls them within `lease`."""
     rows = await pool.fetch(
         """
-        UPDATE accounts SET lease_until = $2::timestamptz + $3
+        UPDATE accounts
+        SET lease_until = $2::timestamptz + $3, lease_holder = gen_random_uuid()
         WHERE name = ANY($1) AND next_poll_at <= $2 AND NOT paused
           AND (lease_until IS NULL OR lease_until < $2)
-        RETURNING name, added_at, baseline_at, scanned_at, watermark, failures
+        RETURNING name, added_at, baseline_at, scanned_at, watermark, failures, scan_asked_at,
+            lease_holder AS lease
         """,
         list(names),
         now,
@@ -66,67 +77,108 @@ async def claim_due(
     return [AccountState(**row) for row in rows]
 
 
-async def keep_lease(pool: Pool, name: str, until: datetime) -> None:
-    """Say that the poll of this account is still going on."""
-    await pool.execute("UPDATE accounts SET lease_until = $2 WHERE name = $1", name, until)
+async def keep_lease(pool: Pool, state: AccountState, until: datetime) -> bool:
+    """Say that this poll is still going on; False if it lost its lease."""
+    done = await pool.execute(
+        "UPDATE accounts SET lease_until = $3 WHERE name = $1 AND lease_holder = $2",
+        state.name,
+        state.lease,
+        until,
+    )
+    return _is_held(done)
 
 
-async def release(pool: Pool, name: str) -> None:
-    """Say that nobody polls this account any more."""
-    await pool.execute("UPDATE accounts SET lease_until = NULL WHERE name = $1", name)
+async def release(pool: Pool, state: AccountState) -> None:
+    """Say that this poll is over."""
+    await pool.execute(
+        """
+        UPDATE accounts SET lease_until = NULL, lease_holder = NULL
+        WHERE name = $1 AND lease_holder = $2
+        """,
+        state.name,
+        state.lease,
+    )
 
 
 async def finish_poll(
-    pool: Pool, name: str, *, now: datetime, next_poll_at: datetime, watermark: datetime | None
-) -> None:
-    """Record a poll that went well."""
-    await pool.execute(
+    pool: Pool,
+    state: AccountState,
+    *,
+    now: datetime,
+    next_poll_at: datetime,
+    watermark: datetime | None,
+) -> bool:
+    """Record a poll that went well; False, and nothing is recorded, if it lost its lease."""
+    done = await pool.execute(
         """
         UPDATE accounts
-        SET polled_at = $2, next_poll_at = $3, watermark = coalesce($4, watermark),
+        SET polled_at = $3::timestamptz, watermark = coalesce($5, watermark),
+            next_poll_at = CASE WHEN scan_asked_at IS NULL THEN $4::timestamptz
+                                ELSE $3::timestamptz END,
             failing_since = NULL, failures = 0, error = NULL
-        WHERE name = $1
+        WHERE name = $1 AND lease_holder = $2
         """,
-        name,
+        state.name,
+        state.lease,
         now,
         next_poll_at,
         watermark,
     )
+    return _is_held(done)
 
 
-async def finish_scan(connection: Connection, name: str, started_at: datetime) -> None:
-    """Record a complete scan; the first one ends the account's silence."""
-    await connection.execute(
+async def finish_scan(
+    connection: Connection, state: AccountState, started_at: datetime, warning: str | None
+) -> bool:
+    """Record a complete scan, and what it could not read; the first one ends the silence.
+
+    False, and nothing is recorded, if the poll lost its lease.
+    """
+    done = await connection.execute(
         """
-        UPDATE accounts SET scanned_at = $2, baseline_at = coalesce(baseline_at, $2)
-        WHERE name = $1
+        UPDATE accounts
+        SET scanned_at = $3, baseline_at = coalesce(baseline_at, $3), warning = $4,
+            scan_asked_at = CASE WHEN scan_asked_at > $3 THEN scan_asked_at END
+        WHERE name = $1 AND lease_holder = $2
         """,
-        name,
+        state.name,
+        state.lease,
         started_at,
+        warning,
     )
+    return _is_held(done)
 
 
 async def fail_poll(
-    pool: Pool, name: str, *, now: datetime, next_poll_at: datetime, error: str
-) -> None:
-    """Record a poll that failed, in words, and when to try again."""
-    await pool.execute(
+    pool: Pool, state: AccountState, *, now: datetime, next_poll_at: datetime, error: str
+) -> bool:
+    """Record a poll that failed, in words, and when to try again.
+
+    False, and nothing is recorded, if it lost its lease.
+    """
+    done = await pool.execute(
         """
         UPDATE accounts
-        SET next_poll_at = $3, failures = failures + 1,
-            failing_since = coalesce(failing_since, $2), error = $4
-        WHERE name = $1
+        SET next_poll_at = $4, failures = failures + 1,
+            failing_since = coalesce(failing_since, $3), error = $5
+        WHERE name = $1 AND lease_holder = $2
         """,
-        name,
+        state.name,
+        state.lease,
         now,
         next_poll_at,
         error,
     )
+    return _is_held(done)
 
 
 async def poll_now(pool: Pool, name: str, now: datetime) -> bool:
     """Make the account's next poll due at once, as a full scan; False if there is no such one."""
     done = await pool.execute(
-        "UPDATE accounts SET next_poll_at = $2, scanned_at = NULL WHERE name = $1", name, now
+        "UPDATE accounts SET next_poll_at = $2, scan_asked_at = $2 WHERE name = $1", name, now
     )
     return bool(done == "UPDATE 1")
+
+
+def _is_held(done: str) -> bool:
+    return done == "UPDATE 1"

@@ -62,6 +62,18 @@ async def set_aside(connection: Connection, receipt: Pending, reason: str, now: 
     )
 
 
+async def note(connection: Connection, receipts: Sequence[int], reason: str) -> None:
+    """Add to receipts that are done what became of the tasks that they asked for."""
+    await connection.execute(
+        """
+        UPDATE receipts SET reason = concat_ws('; ', reason, $2::text) WHERE id IN (
+            SELECT id FROM receipts WHERE id = ANY ($1) AND state = 'done' ORDER BY id FOR UPDATE)
+        """,
+        receipts,
+        reason,
+    )
+
+
 async def waiting(pool: Pool, accounts: Iterable[str]) -> list[str]:
     """Those of these accounts that have a receipt which nobody has read."""
     rows = await pool.fetch(

@@ -163,7 +163,8 @@ async def read_accounts(pool: Pool, names: Sequence[str]) -> list[Row]:
         SELECT name AS id, system,
                CASE WHEN paused THEN 'paused' WHEN failing_since IS NOT NULL THEN 'failing'
                     WHEN baseline_at IS NULL THEN 'baseline' ELSE 'ok' END AS state,
-               failing_since, error, polled_at, next_poll_at, baseline_at
+               failing_since, coalesce(error, warning) AS error, polled_at, next_poll_at,
+               baseline_at
         FROM accounts WHERE name = ANY ($1) ORDER BY name
         """,
         list(names),

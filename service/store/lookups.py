@@ -4,7 +4,7 @@ One row a task, so that a hundred hints of one change are one call. A hint that 
 call is under way has a later `asked_at`, and the row stays for another look.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -15,28 +15,42 @@ from service.store.tasks import Key
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """One task to be read; `attempts` counts the call that is about to be made."""
+    """One task to be read; `attempts` counts the call that is about to be made.
+
+    `receipts` are the webhooks that asked for it.
+    """
 
     account: str
     task: str
     cause: Cause
     asked_at: datetime
     attempts: int
+    receipts: list[int]
 
 
 async def ask(
-    connection: Connection, wanted: Sequence[tuple[str, str]], cause: Cause, now: datetime
+    connection: Connection,
+    wanted: Sequence[Key],
+    cause: Cause,
+    now: datetime,
+    receipts: Sequence[int] = (),
 ) -> None:
-    """Ask for these tasks (account, id) to be read; what was written by us stays marked so."""
+    """Ask for these tasks to be read; what was written by us stays marked so.
+
+    `receipts` are the webhooks that ask, one for each task, if it is webhooks that do.
+    """
     if not wanted:
         return
     await connection.execute(
         """
-        INSERT INTO lookups (account, task, cause, asked_at, next_attempt_at)
-        SELECT DISTINCT account, task, $3, $4::timestamptz, $4::timestamptz
-        FROM unnest($1::text[], $2::text[]) AS new (account, task) ORDER BY account, task
+        INSERT INTO lookups (account, task, cause, asked_at, next_attempt_at, receipts)
+        SELECT account, task, $3, $4::timestamptz, $4::timestamptz,
+            array_remove(array_agg(DISTINCT receipt), NULL)
+        FROM unnest($1::text[], $2::text[], $5::bigint[]) AS new (account, task, receipt)
+        GROUP BY account, task ORDER BY account, task
         ON CONFLICT (account, task) DO UPDATE
         SET asked_at = excluded.asked_at, next_attempt_at = excluded.next_attempt_at, attempts = 0,
+            receipts = lookups.receipts || excluded.receipts,
             cause = CASE WHEN lookups.cause = 'write' OR excluded.cause = 'fetch'
                          THEN lookups.cause ELSE excluded.cause END
         """,
@@ -44,7 +58,44 @@ async def ask(
         [task for _, task in wanted],
         cause,
         now,
+        list(receipts),
     )
+
+
+async def ask_for_unlisted(
+    connection: Connection,
+    account: str,
+    listed: Collection[str],
+    starts: tuple[datetime, datetime] | None,
+    before: datetime,
+    now: datetime,
+) -> int:
+    """Ask for the account's tasks, last seen before that moment, that are not among those listed.
+
+    `starts`: only those that begin from the first to before the second moment. Returns how many.
+    """
+    done = await connection.execute(
+        """
+        INSERT INTO lookups (account, task, cause, asked_at, next_attempt_at)
+        SELECT account, id, 'fetch', $4::timestamptz, $4::timestamptz FROM (
+            SELECT account, id, snapshot FROM tasks
+            WHERE account = $1 AND deleted_at IS NULL AND observed_at < $3 AND NOT EXISTS (
+                SELECT FROM unnest($2::text[]) AS listed (id) WHERE listed.id = tasks.id)
+            OFFSET 0  -- so that of the listed ones no snapshot is read
+        ) AS unlisted
+        WHERE $5::timestamptz IS NULL OR (snapshot ->> 'start')::timestamptz >= $5
+              AND (snapshot ->> 'start')::timestamptz < $6
+        ORDER BY id
+        ON CONFLICT (account, task) DO UPDATE SET asked_at = excluded.asked_at,
+            next_attempt_at = excluded.next_attempt_at, attempts = 0
+        """,
+        account,
+        listed,
+        before,
+        now,
+        *(starts or (None, None)),
+    )
+    return int(done.rpartition(" ")[2])
 
 
 async def ask_back(
@@ -82,14 +133,14 @@ async def claim(
             SELECT account, task FROM lookups WHERE account = $1 AND next_attempt_at <= $2
             -- Absences to confirm may be thousands; they wait behind what has just happened.
             ORDER BY cause = 'fetch', next_attempt_at LIMIT $4 FOR UPDATE SKIP LOCKED)
-        RETURNING account, task, cause, asked_at, attempts
+        RETURNING account, task, cause, asked_at, attempts, receipts
         """,
         account,
         now,
         lease,
         limit,
     )
-    return [Lookup(row[0], row[1], Cause(row[2]), row[3], row[4]) for row in rows]
+    return [Lookup(row[0], row[1], Cause(row[2]), *row[3:]) for row in rows]
 
 
 async def done(connection: Connection, lookup: Lookup) -> None:

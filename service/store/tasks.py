@@ -169,23 +169,6 @@ async def fingerprints(
     return {row["id"]: row["fingerprint"] for row in rows}
 
 
-async def unlisted(
-    connection: Connection, account: str, listed: Iterable[str], before: datetime
-) -> list[Task]:
-    """The account's tasks, last seen before that moment, that are not among those listed."""
-    rows = await connection.fetch(
-        """
-        SELECT snapshot FROM tasks
-        WHERE account = $1 AND deleted_at IS NULL AND observed_at < $3
-          AND NOT EXISTS (SELECT FROM unnest($2::text[]) AS listed (id) WHERE listed.id = tasks.id)
-        """,
-        account,
-        list(listed),
-        before,
-    )
-    return [Task.from_json(row["snapshot"]) for row in rows]
-
-
 def task_json(task: Task | None) -> str | None:
     return None if task is None else task.to_json().decode()
 

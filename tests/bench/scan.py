@@ -24,7 +24,7 @@ from service.store import Pool, accounts
 from tests.bench.figures import Figure, listening, process
 from tests.bench.pages import render
 from tests.running import free_port
-from workers.poll import Poll
+from workers.poll import LEASE, Poll
 
 TASKS, PER_PAGE, ROUNDS = 100_000, 500, 5
 LONDON = ZoneInfo("Europe/London")
@@ -79,9 +79,10 @@ async def _measure(pool: Pool, port: int) -> list[Figure]:
 
 async def _timed(pool: Pool, poll: Poll) -> float:
     """Seconds that one complete scan takes, its HTTP and its database included."""
-    await pool.execute("UPDATE accounts SET scanned_at = NULL")
-    async with pool.acquire() as connection:
-        state = (await accounts.read(connection, ["london"]))["london"]
+    now = SystemClock().now()
+    await accounts.poll_now(pool, "london", now)
+    await pool.execute("UPDATE accounts SET lease_until = NULL")
+    [state] = await accounts.claim_due(pool, ["london"], now, LEASE)
     started = time.perf_counter()
     async for _ in poll.run(state):
         pass

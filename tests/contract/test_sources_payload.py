@@ -89,7 +89,7 @@ def test_a_hint_is_little_more_than_an_id(source: Source, name: str) -> None:
     """It is fetched; a deletion has yet to be confirmed."""
     assert read(source, {name: "T-1"}) == [Hint("T-1")]
     assert read(source, {name: 42, "extra": None}) == [Hint("42")]
-    assert read(source, {"event": "task.deleted", name: "T-1"}) == [Hint("T-1", gone=True)]
+    assert read(source, {"event": "task.deleted", name: "T-1"}) == [Hint("T-1")]
     assert read(source, [{name: "a"}, {name: "b"}]) == [Hint("a"), Hint("b")]
 
 
@@ -97,7 +97,7 @@ def test_a_deletion_that_carries_the_whole_task_is_a_deletion(
     source: Source, task: Any, task_id: str
 ) -> None:
     """Else the last look at a task would bring it back."""
-    assert read(source, {"event": "task.deleted", "data": task}) == [Hint(task_id, gone=True)]
+    assert read(source, {"event": "task.deleted", "data": task}) == [Hint(task_id)]
 
 
 def test_a_signal_names_itself_and_its_task(source: Source) -> None:

@@ -1,7 +1,7 @@
 """`taskbell outbox`, `accounts` and `migrate`, against a real database."""
 
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeAlias
 
@@ -167,7 +167,8 @@ async def test_accounts_are_listed_and_read_on_demand(command: Command, pool: Po
     """A failing account shows its reason; sync makes its poll due."""
     await accounts.register(pool, {"field": "kickserv"}, AT)
     later = datetime(2099, 1, 1, tzinfo=UTC)
-    await accounts.fail_poll(pool, "field", now=AT, next_poll_at=later, error="nobody answers")
+    [state] = await accounts.claim_due(pool, ["field"], AT, timedelta(minutes=1))
+    await accounts.fail_poll(pool, state, now=AT, next_poll_at=later, error="nobody answers")
     listed = await command("accounts", "list")
     assert "failing" in listed.out
     assert "nobody answers" in listed.out

@@ -170,7 +170,7 @@ async def test_a_worker_with_the_old_rules_may_go_on_for_a_while(taskbell: Corri
     await taskbell.receive(change)
     new = taskbell.visit(scheduled_at=at, ends_at=at)
     await taskbell.receive(new)
-    await old.ingest.batch()
+    await old.ingests["field"].batch()
     await go_round(old)
     await taskbell.tick(hours=4)
     await go_round(old)

@@ -1,0 +1,224 @@
+"""Polls under a lease, what a complete list proves, and what is told of those that go wrong."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service import metrics
+from service.clock import VirtualClock
+from service.model import Kind
+from service.settings import read_settings
+from service.sources import Raw
+from service.store import Pool, accounts, listing
+from tests.corridor import Corridor, corridor, eventually
+from tests.history import know, record
+from tests.tasks import task
+from workers import assembly, sweep
+from workers.poll import LEASE
+
+RULES = "- { id: done, when: task.completed, then: [{ notify: accounting }] }"
+
+
+@pytest.fixture
+async def taskbell(pool: Pool, clock: VirtualClock, folder: Path) -> AsyncIterator[Corridor]:
+    """A Taskbell after its first sync."""
+    async with corridor(folder, pool, clock, RULES) as running:
+        await running.begin("field")
+        yield running
+
+
+async def shown(taskbell: Corridor) -> dict[str, Any]:
+    """The account as the API and the page show it."""
+    [account] = await listing.read_accounts(taskbell.pool, ["field"])
+    return account
+
+
+async def columns(taskbell: Corridor) -> dict[str, Any]:
+    """The account's row."""
+    [row] = await taskbell.pool.fetch("SELECT * FROM accounts WHERE name = 'field'")
+    return dict(row)
+
+
+async def test_a_poll_that_lost_its_lease_writes_nothing_down(taskbell: Corridor) -> None:
+    """It slept too long, another one began: neither its end nor its failure is heard."""
+    taskbell.visit()
+    late = await taskbell.claim_poll(full=True)
+    taskbell.clock.advance(LEASE * 2)
+    current = await taskbell.claim_poll()
+    taskbell.sandbox.kickserv.set_quirks(empty=True)
+    before = await columns(taskbell)
+    async for _ in taskbell.worker.polls["field"].run(late):
+        pass
+    await taskbell.worker.polls["field"].crash(late, RuntimeError())
+    await accounts.release(taskbell.pool, late)
+    assert not await taskbell.worker.polls["field"].keep_lease(late)
+    assert await columns(taskbell) == before
+    assert await taskbell.pool.fetchval("SELECT count(*) FROM lookups") == 0
+    assert await taskbell.worker.polls["field"].keep_lease(current)
+
+
+async def test_an_account_is_polled_again_when_it_was_given_back(taskbell: Corridor) -> None:
+    """Its holder gives it back at once; nobody waits for the lease to run out."""
+    held = await taskbell.claim_poll()
+    await taskbell.pool.execute("UPDATE accounts SET next_poll_at = $1", taskbell.clock.now())
+    now = taskbell.clock.now()
+    assert await accounts.claim_due(taskbell.pool, ["field"], now, LEASE) == []
+    await accounts.release(taskbell.pool, held)
+    assert len(await accounts.claim_due(taskbell.pool, ["field"], now, LEASE)) == 1
+
+
+async def test_to_ask_for_everything_does_not_forget_what_was_confirmed(
+    taskbell: Corridor,
+) -> None:
+    """A page from before the last scan stays stale while another scan is wanted."""
+    visit = taskbell.visit()
+    del visit["updated_at"]
+    await taskbell.poll()
+    pages = [page async for page in taskbell.sources["field"].scan()]
+    taskbell.clock.advance(timedelta(minutes=1))
+    done = taskbell.sandbox.kickserv.finish(str(visit["id"]))
+    del done["updated_at"]
+    await taskbell.poll(full=True)
+    await accounts.poll_now(taskbell.pool, "field", taskbell.clock.now())
+    for page in pages:
+        await taskbell.worker.polls["field"]._take(page)
+    known = await taskbell.snapshot(visit["id"])
+    assert known is not None
+    assert known["done"]
+    assert (await columns(taskbell))["scanned_at"] == taskbell.clock.now()
+
+
+async def test_who_asks_for_everything_during_a_scan_gets_another(taskbell: Corridor) -> None:
+    """What that scan had read already when it was asked for may have changed since."""
+    state = await taskbell.claim_poll(full=True)
+    pages = taskbell.worker.polls["field"].run(state)
+    taskbell.visit()
+    await anext(pages)
+    taskbell.clock.advance(timedelta(seconds=1))
+    asked_at = taskbell.clock.now()
+    await accounts.poll_now(taskbell.pool, "field", asked_at)
+    async for _ in pages:
+        pass
+    row = await columns(taskbell)
+    assert (row["scan_asked_at"], row["next_poll_at"]) == (asked_at, asked_at)
+    await taskbell.poll()
+    row = await columns(taskbell)
+    assert (row["scan_asked_at"], row["scanned_at"]) == (None, asked_at)
+
+
+async def test_a_poll_that_crashes_shows_at_the_account(
+    taskbell: Corridor, database_url: str
+) -> None:
+    """A defect of our own: the account is failing, and says where to look."""
+
+    def broken(_: Raw) -> bool:
+        raise ZeroDivisionError
+
+    settings = read_settings({"DATABASE_URL": database_url})
+    taskbell.visit()
+    async with assembly.open_shift(settings, taskbell.config, taskbell.clock) as shift:
+        shift._polls["field"]._source.parse = broken  # type: ignore[method-assign, assignment]
+        await accounts.poll_now(taskbell.pool, "field", taskbell.clock.now())
+        await shift.tick()
+        await asyncio.gather(*shift._polling)
+
+    async def is_failing() -> bool:
+        return bool((await shown(taskbell))["state"] == "failing")
+
+    await eventually(is_failing)
+    account = await shown(taskbell)
+    assert account["error"] == "internal error: ZeroDivisionError; the worker's log has the details"
+    assert account["next_poll_at"] > taskbell.clock.now()
+
+
+async def test_rows_without_an_id_show_at_the_account(taskbell: Corridor) -> None:
+    """They cannot be watched: the account says how many there are, until they are gone."""
+    rows = [taskbell.visit() for _ in range(4)]
+    ids = [row["id"] for row in rows[:3]]
+    for row in rows[:3]:
+        row["id"] = None
+    await taskbell.poll(full=True)
+    account = await shown(taskbell)
+    assert account["state"] == "ok"
+    assert account["error"] == "3 rows without an id in the list of tasks"
+    await taskbell.poll()
+    assert (await shown(taskbell))["error"] == account["error"]
+    for row, number in zip(rows, ids, strict=False):
+        row["id"] = number
+    await taskbell.poll(full=True)
+    assert (await shown(taskbell))["error"] is None
+
+
+async def test_only_what_is_committed_is_counted(taskbell: Corridor) -> None:
+    """A transaction that is rolled back made no events, however far it came."""
+    before = count()
+    look = taskbell.visit()
+    await taskbell.receive(look)
+    await taskbell.pool.execute("ALTER TABLE receipts ADD CONSTRAINT no CHECK (state <> 'done')")
+    with pytest.raises(Exception, match="no"):
+        await taskbell.ingest()
+    assert count() == before
+    await taskbell.pool.execute("ALTER TABLE receipts DROP CONSTRAINT no")
+    await taskbell.ingest()
+    assert count() == before + 1
+
+
+def count() -> float:
+    return float(metrics.events.labels("field", "created")._value.get())
+
+
+async def test_a_hint_to_a_task_that_is_not_there_says_so(taskbell: Corridor) -> None:
+    """Whoever asks why nothing followed finds the answer at each webhook that asked."""
+    first = await taskbell.receive({"id": 4711})
+    second = await taskbell.receive([{"id": 4711}, {"id": 4712}])
+    other = await taskbell.receive({"id": taskbell.visit()["id"]})
+    await taskbell.ingest()
+    await taskbell.look_up()
+    page = await listing.read_page(taskbell.pool, listing.RECEIPTS, {}, 10)
+    reasons = {row["id"]: row["reason"] for row in page.rows}
+    assert reasons[first] == "field says that there is no task 4711"
+    assert {*reasons[second].split("; ")} == {
+        "field says that there is no task 4711",
+        "field says that there is no task 4712",
+    }
+    assert reasons[other] is None
+
+
+async def test_a_scan_asks_only_for_what_its_list_would_have_had(taskbell: Corridor) -> None:
+    """What begins outside the window, or has no start, is not missing because it is not listed."""
+    now = taskbell.clock.now()
+    away, inside, nowhen = (
+        taskbell.visit(scheduled_at=now + timedelta(days=200)),
+        taskbell.visit(),
+        taskbell.visit(scheduled_at=None),
+    )
+    for visit in (away, inside, nowhen):
+        await taskbell.webhook(visit)
+    taskbell.clock.advance(timedelta(minutes=1))
+    taskbell.sandbox.kickserv.set_quirks(empty=True)
+    await taskbell.poll(full=True)
+    asked = await taskbell.pool.fetch("SELECT task, cause FROM lookups")
+    assert [tuple(row) for row in asked] == [(str(inside["id"]), "fetch")]
+
+
+async def test_what_is_old_is_forgotten_by_the_settings(taskbell: Corridor) -> None:
+    """A deleted task after its time; one that is there stays, however old."""
+    old = taskbell.clock.now()
+    await know(taskbell.pool, task("gone"), task("other"), at=old, gone=True)
+    await know(taskbell.pool, task("there"), at=old)
+    await record(taskbell.pool, task("there"), Kind.CREATED, at=old)
+    settings = read_settings(
+        {
+            "TASKBELL_KEEP_DELETED_TASKS": "10 days",
+            "TASKBELL_KEEP_EVENTS": "20 days",
+            "TASKBELL_KEEP_DELIVERIES": "20 days",
+        }
+    )
+    for days, tasks, events in ((9, 3, 1), (11, 1, 1), (21, 1, 0)):
+        await sweep.prune(taskbell.pool, settings, old + timedelta(days=days))
+        assert await taskbell.pool.fetchval("SELECT count(*) FROM tasks") == tasks
+        assert await taskbell.pool.fetchval("SELECT count(*) FROM events") == events
