@@ -2,9 +2,10 @@
 
 import os
 from collections.abc import Mapping
+from datetime import timedelta
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal
 
 from pydantic import (
     BaseModel,
@@ -12,18 +13,27 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    ValidationInfo,
     field_validator,
-    model_validator,
 )
+from pydantic_core import ErrorDetails
 
+from service.durations import Length
 from service.errors import SettingsError
 
 _DATABASE_SCHEMES = ("postgresql://", "postgres://")
+_KEPT = (
+    "taskbell_keep_receipts",
+    "taskbell_keep_decisions",
+    "taskbell_keep_deliveries",
+    "taskbell_keep_events",
+    "taskbell_keep_deleted_tasks",
+)
 _REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
 
 
 class Settings(BaseModel):
-    """The process's settings; see the table in README.md."""
+    """The process's settings; see the tables in README.md and docs/configuration.md."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -37,15 +47,39 @@ class Settings(BaseModel):
     workers: int = Field(default=2, ge=1)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["json", "console"] = "console"
+    taskbell_keep_receipts: Length = timedelta(days=14)
+    taskbell_keep_decisions: Length = timedelta(days=365)
+    taskbell_keep_deliveries: Length = timedelta(days=365)
+    taskbell_keep_events: Length = Field(default=timedelta(days=395), validate_default=True)
+    taskbell_keep_deleted_tasks: Length = timedelta(days=365)
 
-    @model_validator(mode="after")
-    def _is_guarded(self) -> Self:
-        if not self.is_loopback and self.taskbell_admin_token is None:
+    @field_validator("host")
+    @classmethod
+    def _is_guarded(cls, host: str, info: ValidationInfo) -> str:
+        if not _is_loopback(host) and info.data.get("taskbell_admin_token") is None:
             raise ValueError(
-                f"HOST is {self.host}, which others can reach, and TASKBELL_ADMIN_TOKEN is not"
-                " set: set the token, or HOST to 127.0.0.1"
+                f"{host} can be reached by others, and TASKBELL_ADMIN_TOKEN is not set: set the"
+                " token, or HOST to 127.0.0.1"
             )
-        return self
+        return host
+
+    @field_validator(*_KEPT)
+    @classmethod
+    def _is_a_day_or_more(cls, age: timedelta) -> timedelta:
+        if age < timedelta(days=1):
+            raise ValueError("must be one day or more")
+        return age
+
+    @field_validator("taskbell_keep_events")
+    @classmethod
+    def _outlives_deliveries(cls, age: timedelta, info: ValidationInfo) -> timedelta:
+        deliveries = info.data.get("taskbell_keep_deliveries")
+        if deliveries is not None and age < deliveries:
+            raise ValueError(
+                f"{age.days} days is less than the {deliveries.days} days for which deliveries are"
+                " kept (TASKBELL_KEEP_DELIVERIES): an event explains its deliveries"
+            )
+        return age
 
     @field_validator("database_url")
     @classmethod
@@ -69,12 +103,7 @@ class Settings(BaseModel):
 
     @property
     def is_loopback(self) -> bool:
-        if self.host == "localhost":
-            return True
-        try:
-            return ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return _is_loopback(self.host)
 
 
 def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
@@ -99,7 +128,7 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
     try:
         settings = Settings.model_validate(values)
     except ValidationError as error:
-        faults += [_sentence(fault["loc"], fault["msg"]) for fault in error.errors()]
+        faults += [_sentence(fault) for fault in error.errors()]
     if faults:
         raise SettingsError(
             "The settings have faults:\n" + "\n".join(f"  {fault}" for fault in faults)
@@ -113,6 +142,15 @@ def _beginning_with(schemes: tuple[str, ...], url: SecretStr | None) -> SecretSt
     return url
 
 
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def _demand(name: str, value: SecretStr | None) -> str:
     if value is None:
         raise SettingsError(f"{name} is not set; `taskbell serve` sets it for what it starts")
@@ -124,8 +162,9 @@ def _value(environ: Mapping[str, str], name: str) -> str | None:
     return Path(path).read_text().strip() if path else environ.get(name)
 
 
-def _sentence(location: tuple[int | str, ...], message: str) -> str:
-    name = ".".join(str(part) for part in location).upper()
-    message = message.removeprefix("Value error, ").partition(", unable")[0]
-    message = message.replace("Input should be", "must be")
-    return f"{name}: {message}" if name else message
+def _sentence(fault: ErrorDetails) -> str:
+    name = ".".join(str(part) for part in fault["loc"]).upper()
+    message = fault["msg"].removeprefix("Value error, ")
+    message = message.replace("Input should be", "must be").partition(", unable")[0]
+    hint = fault.get("ctx", {}).get("hint")
+    return f"{name}: {message}" + (f"; {hint}" if hint else "")

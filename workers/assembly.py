@@ -47,7 +47,7 @@ async def open_shift(settings: Settings, config: Config, clock: Clock) -> AsyncI
         ]
         engine = await _engine(pool, config, clock)
         await _give_up(pool, sources, lanes, clock)
-        shift = _shift(pool, clock, engine, sources, lanes)
+        shift = _shift(settings, pool, clock, engine, sources, lanes)
         shift.start()
         stack.push_async_callback(metrics.publish, pool)
         stack.push_async_callback(shift.stop)
@@ -81,9 +81,15 @@ async def _give_up(
 
 
 def _shift(
-    pool: Pool, clock: Clock, engine: Engine, sources: Mapping[str, Source], lanes: list[Lane]
+    settings: Settings,
+    pool: Pool,
+    clock: Clock,
+    engine: Engine,
+    sources: Mapping[str, Source],
+    lanes: list[Lane],
 ) -> Shift:
     return Shift(
+        settings=settings,
         pool=pool,
         clock=clock,
         ingests={name: Ingest(pool, engine, one, clock) for name, one in sources.items()},

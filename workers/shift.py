@@ -16,6 +16,7 @@ from service import jobs, metrics
 from service.clock import Clock
 from service.jobs import Bell
 from service.outbox import sending
+from service.settings import Settings
 from service.store import DATABASE_GONE, Pool, accounts, lookups
 from service.store.accounts import AccountState
 from workers import sweep
@@ -37,6 +38,7 @@ class Shift:
 
     def __init__(
         self,
+        settings: Settings,
         pool: Pool,
         clock: Clock,
         ingests: Mapping[str, Ingest],
@@ -45,6 +47,7 @@ class Shift:
         polls: Mapping[str, Poll],
         lanes: Iterable[Lane],
     ) -> None:
+        self._settings = settings
         self._pool = pool
         self._clock = clock
         self._ingests = ingests
@@ -116,7 +119,7 @@ class Shift:
 
     async def prune(self) -> None:
         """Every minute: a little of what is older than it has to be."""
-        await sweep.prune(self._pool, self._clock.now())
+        await sweep.prune(self._pool, self._settings, self._clock.now())
 
     def _add(self, batch: Callable[[], Awaitable[bool]], *bell: str) -> None:
         self._drains[bell] = Drain(":".join(bell), batch)

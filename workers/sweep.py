@@ -1,43 +1,34 @@
 """The net: rings again for whatever nobody answered, takes back leases, forgets what is old."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from service.outbox import Lanes, sending
+from service.settings import Settings
 from service.store import Pool, backlog
 
-_YEAR = timedelta(days=365)
 _PRUNED_AT_ONCE = 1000
 
-# What is deleted, and at which age. An event outlives the deliveries that it caused.
-_PRUNING = (
-    (
-        """
-        DELETE FROM receipts WHERE id IN (
-            SELECT id FROM receipts WHERE received_at < $1 AND state <> 'pending' LIMIT $2)
-        """,
-        timedelta(days=14),
-    ),
-    (
-        "DELETE FROM decisions WHERE id IN (SELECT id FROM decisions WHERE at < $1 LIMIT $2)",
-        _YEAR,
-    ),
-    (
-        """
-        DELETE FROM deliveries WHERE id IN (
-            SELECT id FROM deliveries WHERE created_at < $1 AND settled_at IS NOT NULL LIMIT $2)
-        """,
-        _YEAR,
-    ),
-    (
-        """
-        DELETE FROM events WHERE id IN (
-            SELECT id FROM events WHERE at < $1 AND NOT EXISTS (
-                SELECT FROM deliveries WHERE deliveries.event = events.id) LIMIT $2)
-        """,
-        _YEAR + timedelta(days=30),
-    ),
-)
+_RECEIPTS = """
+    DELETE FROM receipts WHERE id IN (
+        SELECT id FROM receipts WHERE received_at < $1 AND state <> 'pending' LIMIT $2)
+"""
+_DECISIONS = """
+    DELETE FROM decisions WHERE id IN (SELECT id FROM decisions WHERE at < $1 LIMIT $2)
+"""
+_DELIVERIES = """
+    DELETE FROM deliveries WHERE id IN (
+        SELECT id FROM deliveries WHERE created_at < $1 AND settled_at IS NOT NULL LIMIT $2)
+"""
+_EVENTS = """
+    DELETE FROM events WHERE id IN (
+        SELECT id FROM events WHERE at < $1 AND NOT EXISTS (
+            SELECT FROM deliveries WHERE deliveries.event = events.id) LIMIT $2)
+"""
+_DELETED_TASKS = """
+    DELETE FROM tasks WHERE (account, id) IN (
+        SELECT account, id FROM tasks WHERE deleted_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED)
+"""
 
 
 async def unanswered(
@@ -47,9 +38,15 @@ async def unanswered(
     return await backlog.waiting(pool, accounts), frozenset(await sending.reclaim(pool, now))
 
 
-async def prune(pool: Pool, now: datetime) -> None:
-    """Delete what is older than it has to be, in small transactions."""
-    for statement, age in _PRUNING:
+async def prune(pool: Pool, settings: Settings, now: datetime) -> None:
+    """Delete what is older than the settings want it kept, in small transactions."""
+    for statement, age in (
+        (_RECEIPTS, settings.taskbell_keep_receipts),
+        (_DECISIONS, settings.taskbell_keep_decisions),
+        (_DELIVERIES, settings.taskbell_keep_deliveries),
+        (_EVENTS, settings.taskbell_keep_events),
+        (_DELETED_TASKS, settings.taskbell_keep_deleted_tasks),
+    ):
         full = f"DELETE {_PRUNED_AT_ONCE}"
         while await pool.execute(statement, now - age, _PRUNED_AT_ONCE) == full:
             pass

@@ -1,0 +1,42 @@
+"""The environment: what it may say, and that all its faults are told at once."""
+
+from datetime import timedelta
+
+import pytest
+
+from service.errors import SettingsError
+from service.settings import read_settings
+
+
+def test_how_long_things_are_kept_is_set_by_noun() -> None:
+    """A length of time each; what is not set has a default."""
+    settings = read_settings({"TASKBELL_KEEP_RECEIPTS": "3 days", "TASKBELL_KEEP_EVENTS": "104w"})
+    assert settings.taskbell_keep_receipts == timedelta(days=3)
+    assert settings.taskbell_keep_events == timedelta(days=728)
+    assert settings.taskbell_keep_deliveries == timedelta(days=365)
+
+
+def test_all_faults_are_told_at_once() -> None:
+    """Each by its name and in words, whatever kind of fault it is."""
+    with pytest.raises(SettingsError) as caught:
+        read_settings(
+            {
+                "HOST": "0.0.0.0",  # noqa: S104
+                "PORT": "eighty",
+                "TASKBELL_KEEP_RECEIPTS": "14",
+                "TASKBELL_KEEP_DECISIONS": "1h",
+                "TASKBELL_KEEP_DELIVERIES": "500 days",
+            }
+        )
+    said = str(caught.value)
+    assert "HOST: 0.0.0.0 can be reached by others" in said
+    assert "PORT: must be a valid integer" in said
+    assert 'TASKBELL_KEEP_RECEIPTS: "14" is no length of time; write it like' in said
+    assert "TASKBELL_KEEP_DECISIONS: must be one day or more" in said
+    assert "TASKBELL_KEEP_EVENTS: 395 days is less than the 500 days" in said
+
+
+def test_on_another_address_than_loopback_a_token_is_needed() -> None:
+    """With it, and on loopback without it, Taskbell starts."""
+    assert not read_settings({"HOST": "::", "TASKBELL_ADMIN_TOKEN": "secret"}).is_loopback
+    assert read_settings({"HOST": "localhost"}).is_loopback
