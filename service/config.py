@@ -3,9 +3,8 @@
 What it looks like: see README.md. Every fault has its file, line and column.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
@@ -18,21 +17,22 @@ from service.channels import ChannelOptions, kinds
 from service.document import Document
 from service.document.files import texts
 from service.document.substitution import Substitution, references
-from service.document.validation import Shape, validated
+from service.document.validation import Shape, salvaged, validated
 from service.errors import ConfigError
 from service.faults import Fault, Problem, Severity, did_you_mean
 from service.faults import Path as DocumentPath
+from service.offers import reach
 from service.rules import Ruleset
-from service.rules.compiling import Compiler, compile_hours
-from service.rules.reach import Abilities, Reach, Way
+from service.rules.compiling import Compiler, compile_hours, unknown_holidays
 from service.sources import Account, systems
 
 Named = TypeVar("Named", Account, ChannelOptions)
 Network: TypeAlias = IPv4Network | IPv6Network
 
-_SHORTEST_POLL = timedelta(seconds=1)
 _SUBSTITUTED = ("accounts", "channels", "network")
 _RULES = ("timezone", "hours", "holidays", "rules")
+# What rules call by its name.
+_NAMED = ("accounts", "channels", "hours")
 _SHORTEST_SECRET = 4
 
 
@@ -66,16 +66,17 @@ class HolidaysShape(Shape):
 
 
 class RootShape(Shape):
-    """The whole configuration; accounts, channels and rules are looked at one by one."""
+    """The whole configuration; accounts, channels, hours and rules are looked at one by one."""
 
     not_yet: ClassVar[frozenset[str]] = frozenset({"tests"})
+    stand_ins: ClassVar[Mapping[str, Any]] = {"version": 1}
 
     version: Literal[1]
     accounts: dict[str, Any] = Field(default_factory=dict)
     channels: dict[str, Any] = Field(default_factory=dict)
     network: NetworkShape = NetworkShape()
     timezone: ZoneInfo = ZoneInfo("UTC")
-    hours: dict[str, str] = Field(default_factory=dict)
+    hours: dict[str, Any] = Field(default_factory=dict)
     holidays: HolidaysShape | None = None
     rules: list[Any] = Field(default_factory=list)
 
@@ -103,20 +104,16 @@ class _Loading:
         self._document = document
         self._substitution = substitution
         self._problems: list[Problem] = []
+        self._unread: frozenset[str] = frozenset()
 
     def config(self) -> Config:
         """The whole, or ConfigError."""
         written = {name: part for name, part in self._document.data.items() if part is not None}
         root = self._root(self._substituted(written))
-        accounts = self._each("accounts", root.accounts, "system", _account_shapes())
-        channels = self._each("channels", root.channels, "kind", _channel_shapes())
-        self._problems += [
-            Problem(("accounts", name, "poll"), "poll is at least 1s")
-            for name, account in accounts.items()
-            if account.poll < _SHORTEST_POLL
-        ]
+        accounts = self._each("accounts", root.accounts, "system", Account, _account_shapes())
+        channels = self._each("channels", root.channels, "kind", ChannelOptions, _channel_shapes())
         text = _canonical(written)
-        rules = self._rules(root, text)
+        rules = self._rules(root, written, text)
         faults = self._faults()
         if any(fault.severity is Severity.ERROR for fault in faults):
             raise ConfigError(faults)
@@ -135,30 +132,39 @@ class _Loading:
 
     def _root(self, data: dict[str, Any]) -> RootShape:
         """The whole; where parts of it are wrong the others, so that they are checked as well."""
-        root, problems = validated(RootShape, data, ())
+        root, problems = salvaged(RootShape, data, ())
         self._problems += problems
-        if root is not None:
-            return root
-        wrong = {problem.path[0] for problem in problems}
-        sound = {name: part for name, part in data.items() if name not in wrong}
-        root, _ = validated(RootShape, {"version": 1, **sound}, ())
-        return root or RootShape(version=1)
+        root = root or RootShape(version=1)
+        meant = {problem.hint for problem in problems}
+        self._unread = frozenset(
+            part
+            for part in _NAMED
+            if (part in data and part not in root.model_fields_set)
+            or f"did you mean {part}?" in meant
+        )
+        return root
 
     def _each(
-        self, part: str, raws: Mapping[str, Any], key: str, shapes: Mapping[str, type[Named]]
+        self,
+        part: str,
+        raws: Mapping[str, Any],
+        key: str,
+        base: type[Named],
+        shapes: Mapping[str, type[Named]],
     ) -> dict[str, Named]:
-        """What is named in a part: its class is found by the value of `key`."""
+        """What is named in a part: its class is found by the value of `key`.
+
+        Where it is not found, what is given of that which all have in common is checked.
+        """
         found = {}
         for name, raw in raws.items():
             path: DocumentPath = (part, name)
-            kind = raw.get(key) if isinstance(raw, dict) else None
+            kind = str(raw.get(key)) if isinstance(raw, dict) else ""
             if not isinstance(raw, dict):
                 self._problems.append(Problem(path, f"{name} needs {key}: and what belongs to it"))
-            elif kind is None:
-                self._problems.append(Problem((*path, key), f"{key} is missing", at_key=True))
             elif kind not in shapes:
-                hint = did_you_mean(str(kind), shapes)
-                self._problems.append(Problem((*path, key), f"there is no {key} {kind}", hint))
+                self._problems.append(_unknown_kind((*path, key), raw.get(key), shapes))
+                self._problems += _common_problems(base, raw, key, path)
             else:
                 made, problems = validated(shapes[kind], raw, path, {"name": name})
                 self._problems += problems
@@ -166,17 +172,26 @@ class _Loading:
                     found[name] = made
         return found
 
-    def _rules(self, root: RootShape, text: str) -> Ruleset:
+    def _rules(self, root: RootShape, written: Mapping[str, Any], text: str) -> Ruleset:
         country = root.holidays.country if root.holidays else None
         hours, problems = compile_hours(root.hours, country)
-        compiler = Compiler(_reach(root), hours)
+        if "holidays" not in written:
+            self._problems += unknown_holidays(root.hours)
+        compiler = Compiler(reach(root.accounts, root.channels, self._unread), hours)
         rules = compiler.rules(root.rules)
         self._problems += problems + compiler.problems
         return Ruleset(rules, text)
 
     def _faults(self) -> list[Fault]:
         """Everything found, in the order of the files, each once, and without any secret."""
-        found = [self._document.fault(problem) for problem in self._problems]
+        missing = [_whole(problem.path) for problem in self._substitution.problems]
+        told = [
+            problem
+            for problem in self._problems
+            if problem in self._substitution.problems
+            or not any(problem.path[: len(path)] == path for path in missing)
+        ]
+        found = [self._document.fault(problem) for problem in told]
         clean = dict.fromkeys(map(self._redacted, (*self._document.faults, *found)))
         return sorted(clean, key=lambda fault: (fault.file, fault.line, fault.column))
 
@@ -191,6 +206,25 @@ class _Loading:
         return replace(fault, message=message, hint=hint)
 
 
+def _unknown_kind(path: DocumentPath, kind: Any, known: Iterable[str]) -> Problem:
+    if kind is None:
+        return Problem(path, f"{path[-1]} is missing", at_key=True)
+    return Problem(path, f"there is no {path[-1]} {kind}", did_you_mean(str(kind), known))
+
+
+def _common_problems(
+    base: type[Named], raw: Mapping[str, Any], key: str, path: DocumentPath
+) -> Iterable[Problem]:
+    common = {word: raw[word] for word in raw if word in base.model_fields}
+    _, problems = validated(base, {**common, key: ""}, path, {"name": ""})
+    return (problem for problem in problems if problem.path[len(path)] in common)
+
+
+def _whole(path: DocumentPath) -> DocumentPath:
+    """The value that one of a list belongs to."""
+    return path[:-1] if isinstance(path[-1], int) else path
+
+
 def _misplaced(path: DocumentPath) -> Problem:
     message = "${…} is for accounts, channels and network; a rule sees only the task"
     return Problem(path, message)
@@ -202,29 +236,6 @@ def _account_shapes() -> dict[str, type[Account]]:
 
 def _channel_shapes() -> dict[str, type[ChannelOptions]]:
     return {name: channel.options for name, channel in kinds().items()}
-
-
-def _reach(root: RootShape) -> Reach:
-    """What rules can use, including what is named and has faults of its own."""
-    accounts = {name: _abilities(_word(raw, "system")) for name, raw in root.accounts.items()}
-    ways = {name: _way(_word(raw, "kind")) for name, raw in root.channels.items()}
-    return Reach(ways, accounts)
-
-
-def _abilities(system: str) -> Abilities | None:
-    source = systems().get(system)
-    return Abilities(system, source.notifications, source.writes) if source else None
-
-
-def _way(kind: str) -> Way:
-    channel = kinds().get(kind)
-    if channel is None:
-        return Way(needs_target=False, can_update=True)
-    return Way(channel.needs_target, channel.can_update)
-
-
-def _word(raw: Any, key: str) -> str:
-    return str(raw.get(key)) if isinstance(raw, dict) else ""
 
 
 def _canonical(data: Mapping[str, Any]) -> str:

@@ -7,10 +7,10 @@ the guard of `service.http` would not see.
 import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from typing import Any, ClassVar, Self, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import httpx
-from pydantic import SecretStr, model_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from service.channels import ChannelOptions, ConfiguredChannel, Message, Receipt, http_call
 from service.clock import Clock
@@ -53,13 +53,14 @@ class SlackOptions(ChannelOptions):
 
     token: SecretStr | None = None
     api_url: str = "https://slack.com/api/"
-    webhook_url: SecretStr | None = None
+    webhook_url: SecretStr | None = Field(None, validate_default=True)
 
-    @model_validator(mode="after")
-    def _has_one_way(self) -> Self:
-        if (self.token is None) == (self.webhook_url is None):
+    @field_validator("webhook_url")
+    @classmethod
+    def _is_one_way(cls, webhook_url: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if "token" in info.data and (info.data["token"] is None) == (webhook_url is None):
             raise ValueError("give either token or webhook_url")
-        return self
+        return webhook_url
 
 
 class SlackChannel(ConfiguredChannel):

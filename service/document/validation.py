@@ -14,18 +14,21 @@ from service.faults import Path, Problem, did_you_mean
 _SHORT = 40
 
 Model = TypeVar("Model", bound=BaseModel)
+Form = TypeVar("Form", bound="Shape")
 
 
 class Shape(BaseModel):
     """What a part of the configuration looks like.
 
     `not_yet` names what the language knows and this version does not: to support one of them is
-    to move it from there to a field.
+    to move it from there to a field. `stand_ins` take the place of what it cannot be without and
+    what cannot be read, so that the rest of it is checked all the same.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     not_yet: ClassVar[frozenset[str]] = frozenset()
+    stand_ins: ClassVar[Mapping[str, Any]] = {}
 
 
 def not_supported(name: str) -> str:
@@ -57,10 +60,50 @@ def validated(
         made = model.model_validate({**rest, **lengths, **beside})
     except ValidationError as error:
         details = error.errors(include_url=False)
-        problems += [_problem(model, data, path, detail, beside) for detail in details]
+        found = [_problem(model, data, path, detail, beside) for detail in details]
+        problems += [
+            problem
+            for detail, problem in zip(details, found, strict=True)
+            if detail["type"] != "missing" or not _is_misspelt(problem, found)
+        ]
     else:
         return (None if problems else made), problems
     return None, _innermost(problems)
+
+
+def salvaged(shape: type[Form], data: Any, path: Path) -> tuple[Form | None, list[Problem]]:
+    """The shape made of what is sound in `data`, and every problem with the rest.
+
+    None where it cannot be without what is wrong.
+    """
+    made, problems = validated(shape, data, path)
+    if made is not None or not isinstance(data, dict):
+        return made, problems
+    sound = _sound(shape, data, [problem.path[len(path) :] for problem in problems])
+    return (None if sound is None else validated(shape, sound, path)[0]), problems
+
+
+def _sound(
+    shape: type[Shape], data: Mapping[str, Any], wrong: Collection[Path]
+) -> dict[str, Any] | None:
+    """`data` without what is wrong, as far inside as possible, and with what stands in for it."""
+    kept = dict(shape.stand_ins)
+    for name, value in data.items():
+        inside = [place[1:] for place in wrong if place[:1] == (name,)]
+        inner = _shape_at(shape, (name,))
+        if not inside:
+            kept[name] = value
+        elif () not in inside and isinstance(value, dict) and inner and issubclass(inner, Shape):
+            left = _sound(inner, value, inside)
+            kept |= {} if left is None else {name: left}
+    needed = {f.alias or name for name, f in shape.model_fields.items() if f.is_required()}
+    return kept if needed <= kept.keys() else None
+
+
+def _is_misspelt(missing: Problem, problems: Collection[Problem]) -> bool:
+    """Whether what is missing seems to be there under a name that is not known."""
+    said = (missing.path[:-1], f"did you mean {missing.path[-1]}?")
+    return any((one.path[:-1], one.hint) == said for one in problems)
 
 
 def _innermost(problems: Collection[Problem]) -> list[Problem]:
@@ -140,6 +183,7 @@ def _unknown_name(place: Path, shape: type[BaseModel] | None, given: Collection[
     return Problem(place, f"there is no {name} here", hint, at_key=True)
 
 
+_OF_WHAT_IS_NOT_THERE = frozenset({"missing", "value_error"})
 _WANTED = {
     "string_type": "text",
     "int_type": "a whole number",
@@ -165,7 +209,7 @@ _WANTED = {
 def _sentence(kind: str, name: str, detail: ErrorDetails) -> str:
     if kind in _WANTED:
         return f"{name} is {_WANTED[kind]}; {kind_of(detail['input'])}"
-    if kind == "too_short":
+    if kind in {"too_short", "string_too_short"}:
         return f"{name} is empty"
     if kind == "value_error":
         return detail["msg"].removeprefix("Value error, ")
@@ -182,7 +226,7 @@ def _place(data: Any, detail: ErrorDetails) -> Path:
         if inside:
             data = data[part]
             place.append(part)
-        elif detail["type"] == "missing" and part == detail["loc"][-1]:
+        elif isinstance(data, dict) and detail["type"] in _OF_WHAT_IS_NOT_THERE:
             place.append(part)
     return tuple(place)
 
@@ -192,13 +236,15 @@ def _shape_at(model: type[BaseModel], location: Path) -> type[BaseModel] | None:
     for part in location:
         fields = shape.model_fields if shape else {}
         field = fields.get(str(part))
-        inner = (field.annotation, *get_args(field.annotation)) if field else ()
-        shape = next((one for one in inner if _is_model(one)), None)
+        shape = _model_in(field.annotation) if field else None
     return shape
 
 
-def _is_model(annotation: Any) -> bool:
-    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    found = (_model_in(one) for one in get_args(annotation))
+    return next((one for one in found if one is not None), None)
 
 
 def _name(path: Path) -> str:

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from pydantic_core import PydanticCustomError
 
-from service.document.validation import validated
+from service.document.validation import kind_of, salvaged
 from service.durations import Duration
 from service.faults import Path, Problem, Severity, did_you_mean
 from service.rules.advice import advice
@@ -40,31 +40,21 @@ class Compiler:
 
     def rules(self, raws: Sequence[Any]) -> list[Rule]:
         """Every rule that is sound and switched on, in the order of the file."""
-        found: dict[str, Rule | None] = {}
+        found = []
+        self.problems += _twice(raws)
         for position, raw in enumerate(raws):
             path: Path = ("rules", position)
-            shape = self._shape(raw, path)
+            shape, problems = salvaged(RuleShape, raw, path)
+            self.problems += problems
             if shape is None:
                 continue
-            if shape.id in found:
-                self._fault((*path, "id"), f"there are two rules {shape.id}")
-            rule = self._rule(shape, path)
-            found[shape.id] = rule if shape.enabled else None
-        return [rule for rule in found.values() if rule is not None]
+            rule = self._rule(shape, raw, path)
+            if shape.enabled:
+                found.append(rule)
+        return found
 
-    def _shape(self, raw: Any, path: Path) -> RuleShape | None:
-        """The rule's shape; where parts of it are wrong the others, so that they are checked."""
-        shape, problems = validated(RuleShape, raw, path)
-        self.problems += problems
-        wrong = {problem.path[len(path)] for problem in problems if len(problem.path) > len(path)}
-        if shape is not None or not isinstance(raw, dict) or "when" in wrong:
-            return shape
-        sound = {name: value for name, value in raw.items() if name not in wrong}
-        stand_ins = {"id": f"unnamed-{path[-1]}", "then": [{"wait": "1s"}]}
-        shape, _ = validated(RuleShape, {**stand_ins, **sound}, path)
-        return shape
-
-    def _rule(self, shape: RuleShape, path: Path) -> Rule:
+    def _rule(self, shape: RuleShape, written: Mapping[str, Any], path: Path) -> Rule:
+        """The rule; what is `written` counts where it could not be read."""
         sure = shape.when.guarantees.union(*(proofs(text) for text in shape.conditions))
         conditions = self._all(condition, shape.conditions, (*path, "if"), sure)
         accounts = self._accounts(shape, path)
@@ -72,19 +62,19 @@ class Compiler:
             shape.id,
             shape.when,
             conditions,
-            self._planning(shape, accounts, sure, path),
+            self._planning(shape, written, accounts, sure, path),
             settle=Settle(shape.settle.quiet, shape.settle.max) if shape.settle else None,
             until=self._until(shape, path),
             accounts=frozenset(accounts) if shape.accounts else None,
             own_writes=shape.own_writes,
         )
-        self.problems += advice(rule, path)
+        self.problems += advice(rule, written, path)
         return rule
 
     def _all(
         self,
-        compiled: Callable[[str, Path, frozenset[str]], Compiled],
-        texts: Sequence[str],
+        compiled: Callable[[Any, Path, frozenset[str]], Compiled],
+        texts: Sequence[Any],
         path: Path,
         known: frozenset[str],
     ) -> tuple[Expression, ...]:
@@ -106,20 +96,27 @@ class Compiler:
 
     def _accounts(self, shape: RuleShape, path: Path) -> tuple[str, ...]:
         known = self.reach.accounts
-        for position, name in enumerate(shape.accounts or ()):
-            if name not in known:
+        names = tuple(str(name) for name in shape.accounts or ())
+        for position, name in enumerate(names):
+            if name not in known and "accounts" not in self.reach.unread:
                 place = (*path, "accounts", position)
                 self._fault(place, f"there is no account {name}", did_you_mean(name, known))
-        return shape.accounts or tuple(known)
+        return names or tuple(known)
 
     def _planning(
-        self, shape: RuleShape, accounts: Sequence[str], sure: frozenset[str], path: Path
+        self,
+        shape: RuleShape,
+        written: Mapping[str, Any],
+        accounts: Sequence[str],
+        sure: frozenset[str],
+        path: Path,
     ) -> Planning:
         reader = StepReader(self.reach, accounts)
         steps = reader.read(shape.then, (*path, "then"))
         self.problems += reader.problems
         timing = self._timing(shape, path)
-        if timing.business is None:
+        is_unread = "hours" in self.reach.unread or written.get("hours") is not None
+        if timing.business is None and not is_unread:
             self._refuse_business(steps, path)
         once_per = self._all(key, shape.once_per, (*path, "once_per"), sure)
         return Planning(steps, once_per, timing, self.reach)
@@ -129,7 +126,7 @@ class Compiler:
         if shape.hours is None:
             return Timing(expires=shape.expires, business=office)
         used = self.hours.get(shape.hours.use)
-        if used is None:
+        if used is None and "hours" not in self.reach.unread:
             message = f"there are no hours {shape.hours.use}"
             hint = did_you_mean(shape.hours.use, self.hours)
             self._fault((*path, "hours", "use"), message, hint)
@@ -147,28 +144,43 @@ class Compiler:
         self.problems.append(Problem(path, message, hint))
 
 
+def _twice(raws: Iterable[Any]) -> Iterable[Problem]:
+    """Rules that are called like one before them."""
+    known: set[str] = set()
+    for position, raw in enumerate(raws):
+        name = raw.get("id") if isinstance(raw, dict) else None
+        if not isinstance(name, str):
+            continue
+        if name in known:
+            yield Problem(("rules", position, "id"), f"there are two rules {name}")
+        known.add(name)
+
+
 def compile_hours(
-    texts: Mapping[str, str], country: str | None
+    texts: Mapping[str, Any], country: str | None
 ) -> tuple[dict[str, Hours], list[Problem]]:
-    """The named opening hours, and what is wrong with them."""
-    hours: dict[str, Hours] = {}
+    """The named opening hours, and what is wrong with them; those are open at any time."""
+    hours = {name: Hours(name, _ANY_TIME) for name in texts}
     problems: list[Problem] = []
     for name, text in texts.items():
-        if country is None and _HOLIDAY.search(text):
-            problems.append(_no_country(name))
+        if not isinstance(text, str):
+            problems.append(Problem(("hours", name), f"{name} is text; {kind_of(text)}"))
+            continue
         try:
             hours[name] = read_hours(name, text, country)
         except PydanticCustomError as error:
             said = error.context or {}
-            hours[name] = Hours(name, _ANY_TIME)
             problems.append(Problem(("hours", name), said["message"], said["hint"], said["offset"]))
     return hours, problems
 
 
-def _no_country(name: str) -> Problem:
+def unknown_holidays(texts: Mapping[str, Any]) -> Iterable[Problem]:
+    """Warnings about opening hours that speak of public holidays, where no country is given."""
     message = "PH is never: it is not said whose public holidays"
     hint = "give holidays: { country: US }"
-    return Problem(("hours", name), message, hint, severity=Severity.WARNING)
+    for name, text in texts.items():
+        if _HOLIDAY.search(str(text)):
+            yield Problem(("hours", name), message, hint, severity=Severity.WARNING)
 
 
 def _durations(step: Step) -> Iterable[tuple[Path, Duration]]:

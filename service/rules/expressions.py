@@ -4,6 +4,7 @@ A program is compiled per time zone, because `date(…)` is a day of the account
 both are kept. CEL stops loops by a budget and nesting by depth.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from zoneinfo import ZoneInfo
 from cel_expr_python import cel
 from cel_expr_python.ext import ext_optional
 
+from service.document.validation import kind_of
 from service.faults import Path, Problem
 from service.rules.cel_words import KNOWN, explain, kind
 from service.rules.guards import proven, unguarded
@@ -24,6 +26,7 @@ from service.rules.vocabulary import NOUNS, PACKAGE, POOL
 LONGEST = 4000
 
 UTC_ZONE = ZoneInfo("UTC")
+_ASKED = re.compile(r"\bhas\(\s*([\w.]+)\s*\)")
 _ONCE_TYPES = ("STRING", "TIMESTAMP", "INT", "BOOL", "DYN")
 
 
@@ -93,7 +96,7 @@ class Expression:
 
 
 def condition(
-    text: str, path: Path, known: Iterable[str] = (), variables: Iterable[str] = KNOWN
+    text: Any, path: Path, known: Iterable[str] = (), variables: Iterable[str] = KNOWN
 ) -> tuple[Expression | None, list[Problem]]:
     """An expression that is true or false, or what is wrong with it.
 
@@ -103,39 +106,47 @@ def condition(
 
 
 def key(
-    text: str, path: Path, known: Iterable[str] = ()
+    text: Any, path: Path, known: Iterable[str] = ()
 ) -> tuple[Expression | None, list[Problem]]:
     """An expression whose value can stand for a message, or what is wrong with it."""
     return _sound(text, path, known, KNOWN, _ONCE_TYPES, "once_per takes text, numbers and dates")
 
 
-def proofs(text: str) -> frozenset[str]:
-    """What must be there if the condition is true; nothing for one that cannot be read."""
+def proofs(text: Any) -> frozenset[str]:
+    """What must be there if the condition is true.
+
+    Of one that cannot be read, what it seems to ask for: its fault is told, and that is enough.
+    """
+    if not isinstance(text, str):
+        return frozenset()
     try:
         return proven(Tree(_program(text, UTC_ZONE)).root, truth=True)
     except RuntimeError:
-        return frozenset()
+        return frozenset(_ASKED.findall(text))
 
 
 def _sound(
-    text: str,
+    text: Any,
     path: Path,
     known: Iterable[str],
     variables: Iterable[str],
     types: tuple[str, ...],
     wanted: str,
 ) -> tuple[Expression | None, list[Problem]]:
+    if not isinstance(text, str):
+        return None, [Problem(path, f"an expression is expected here; {kind_of(text)}")]
     if len(text) > LONGEST:
         return None, [Problem(path, f"the expression is longer than {LONGEST} characters")]
     try:
         program = _program(text, UTC_ZONE)
     except RuntimeError as error:
         return None, explain(text, str(error), path)
-    found = program.return_type().name()
-    if found not in types:
-        return None, [Problem(path, f"{wanted}; this is {kind(found)}")]
     tree = Tree(program)
-    problems = [_lie(name, offset, path) for name, offset in unguarded(tree, known)]
+    found = program.return_type().name()
+    if found in types:
+        problems = [_lie(name, offset, path) for name, offset in unguarded(tree, known)]
+    else:
+        problems = [Problem(path, f"{wanted}; this is {kind(found)}")]
     used = KNOWN.intersection(node.call.function or dotted(node) for node in walk(tree.root))
     alien = sorted(used - set(variables))
     problems += [Problem(path, f"{name} cannot be used here") for name in alien]

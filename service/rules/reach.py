@@ -29,12 +29,25 @@ class Abilities:
         return channel not in BUILT_IN or (target or channel) in self.notifications
 
 
+# What is said of a channel that nobody knows: nothing that is only a consequence of that.
+ANY_WAY = Way(needs_target=False, can_update=True)
+
+
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """Channels and accounts, by their names."""
+    """Channels and accounts, by their names.
+
+    `unread` are the parts of the file (`accounts`, `channels`, `hours`) that are no groups of
+    names: whatever rules call from there is taken to exist.
+    """
 
     ways: Mapping[str, Way] = field(default_factory=dict)
     accounts: Mapping[str, Abilities | None] = field(default_factory=dict)
+    unread: frozenset[str] = frozenset()
+
+    def way(self, channel: str) -> Way | None:
+        """The configured channel of this name; None if there is none."""
+        return self.ways.get(channel, ANY_WAY if "channels" in self.unread else None)
 
     def refusal(self, account: str, channel: str, target: str) -> str | None:
         """Why an account's system will not do that; None if it will, or nobody knows."""

@@ -3,22 +3,36 @@
 A word of the language that is not supported yet stands in `not_yet` of its shape.
 """
 
+import re
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, PlainValidator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator
 
-from service.document.validation import Shape, kind_of, not_supported
+from service.document.validation import Shape, not_supported
 from service.durations import AnyDuration, Length
 from service.faults import refused
-from service.rules.triggers import Trigger, parse_trigger
+from service.rules.triggers import UNREAD, Trigger, parse_trigger
 
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 PRIORITIES = ("low", "normal", "high", "highest")
 
 
+def _name(value: str) -> str:
+    if not _NAME.fullmatch(value):
+        hint = "up to 64 letters, digits, dots, dashes and underscores; first a letter or a digit"
+        raise refused(f'"{value}" cannot be the id of a rule', hint)
+    return value
+
+
 def _one_or_many(value: Any) -> Any:
-    if not isinstance(value, str | list):
-        raise refused(f"an expression is expected here; {kind_of(value)}")
-    return [value] if isinstance(value, str) else value
+    return value if isinstance(value, list) else [value]
+
+
+def _some(value: Any) -> Any:
+    if isinstance(value, dict) and all(one is None for one in value.values()):
+        raise refused("there is nothing to change")
+    return value
 
 
 def _quiet(value: Any) -> Any:
@@ -50,21 +64,29 @@ class HoursShape(Shape):
 
 
 class RuleShape(Shape):
-    """One rule. `own_writes` lets it hear of changes that Taskbell made itself."""
+    """One rule. `own_writes` lets it hear of changes that Taskbell made itself.
+
+    What stands in a list is looked at later, one by one.
+    """
 
     not_yet: ClassVar[frozenset[str]] = frozenset({"for", "for_each", "group", "limit", "repeat"})
+    stand_ins: ClassVar[Mapping[str, Any]] = {
+        "id": "unread",
+        "when": UNREAD,
+        "then": [{"wait": "0s"}],
+    }
 
-    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+    id: Annotated[str, AfterValidator(_name)]
     when: Annotated[Trigger, PlainValidator(parse_trigger)]
-    conditions: Annotated[tuple[str, ...], BeforeValidator(_one_or_many)] = Field((), alias="if")
+    conditions: Annotated[tuple[Any, ...], BeforeValidator(_one_or_many)] = Field((), alias="if")
     settle: Annotated[SettleShape, BeforeValidator(_quiet)] | None = None
     hours: Annotated[HoursShape, BeforeValidator(_use)] | None = None
     expires: Length | None = None
-    once_per: Annotated[tuple[str, ...], BeforeValidator(_one_or_many)] = ()
+    once_per: Annotated[tuple[Any, ...], BeforeValidator(_one_or_many)] = ()
     then: Annotated[tuple[Any, ...], Field(min_length=1)]
     until: str | None = None
     enabled: Annotated[bool, BeforeValidator(_switch)] = True
-    accounts: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    accounts: Annotated[tuple[Any, ...], Field(min_length=1)] | None = None
     own_writes: bool = False
 
 
@@ -75,11 +97,14 @@ class StepShape(Shape):
 
 
 class NotifyShape(StepShape):
-    """A message by a channel of the configuration, or by the system itself."""
+    """A message by a channel of the configuration, or by the system itself.
+
+    It is told by `notify`, so that this is always written; empty stands in for what is no text.
+    """
 
     not_yet: ClassVar[frozenset[str]] = StepShape.not_yet | {"template"}
 
-    notify: str
+    notify: Annotated[str, Field(min_length=1)] = ""
     text: str | None = None
     subject: str | None = None
     on_undo: Literal["update", "thread", "retract", "nothing"] = "nothing"
@@ -110,6 +135,8 @@ class ChangesShape(Shape):
 class NewTaskShape(ChangesShape):
     """Fields of a task to create."""
 
+    stand_ins: ClassVar[Mapping[str, Any]] = {"title": "unread"}
+
     title: str
 
 
@@ -122,7 +149,7 @@ class CreateShape(StepShape):
 class UpdateShape(StepShape):
     """Change the task at hand."""
 
-    update_task: ChangesShape
+    update_task: Annotated[ChangesShape, BeforeValidator(_some)]
 
 
 class CompleteShape(StepShape):

@@ -1,15 +1,15 @@
 """Makes the steps of a rule from their shapes, or says what is wrong with them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic_core import PydanticCustomError
 
-from service.document.validation import kind_of, not_supported, validated
+from service.document.validation import kind_of, not_supported, salvaged
 from service.durations import parse_duration
 from service.faults import Path, Problem, Severity, did_you_mean
-from service.rules.reach import BUILT_IN, Reach
+from service.rules.reach import ANY_WAY, BUILT_IN, Reach, Way
 from service.rules.shapes import (
     PRIORITIES,
     STEPS,
@@ -45,7 +45,7 @@ class StepReader:
             case WaitShape() as shape:
                 return Wait(number, shape.wait)
             case NotifyShape() as shape:
-                return self._notify(shape, number, path)
+                return self._notify(shape, raw, number, path)
             case CreateShape() as shape:
                 return self._write("create_task", shape.create_task, number, path)
             case UpdateShape() as shape:
@@ -64,7 +64,7 @@ class StepReader:
         shape_class = self._shape_class(raw, path)
         if shape_class is None:
             return None
-        shape, problems = validated(shape_class, raw, path)
+        shape, problems = salvaged(shape_class, raw, path)
         self.problems += problems
         return shape
 
@@ -87,11 +87,16 @@ class StepReader:
             self._fault(path, "the step is empty")
         return None
 
-    def _notify(self, shape: NotifyShape, number: int, path: Path) -> Action | None:
+    def _notify(
+        self, shape: NotifyShape, written: Mapping[str, Any], number: int, path: Path
+    ) -> Action:
         channel, colon, target = shape.notify.partition(":")
         at = (*path, "notify")
         begins = len(channel) + len(colon)
-        action = Action(
+        way = self._way(channel, target, at) if shape.notify else ANY_WAY
+        self._check_words(way, written, path)
+        self._check_undo(shape, channel, way, path)
+        return Action(
             number,
             channel,
             target=self._target(target, at, begins),
@@ -99,24 +104,20 @@ class StepReader:
             subject=self._template(shape.subject, (*path, "subject")),
             on_undo=None if shape.on_undo == "nothing" else shape.on_undo,
         )
-        if not self._is_channel(channel, target, at):
-            return None
-        self._check_words(shape, channel, path)
-        self._check_undo(shape, channel, path)
-        return action
 
-    def _is_channel(self, channel: str, target: str, path: Path) -> bool:
+    def _way(self, channel: str, target: str, path: Path) -> Way | None:
+        """How the channel was configured; None for one that is built in."""
         if channel in BUILT_IN:
             self._check_notification(channel, target, path)
-            return True
-        way = self.reach.ways.get(channel)
+            return None
+        way = self.reach.way(channel)
         if way is None:
             hint = did_you_mean(channel, {*self.reach.ways, *BUILT_IN})
             self._fault(path, f"there is no channel {channel}", hint)
-            return False
+            return ANY_WAY
         if way.needs_target and not target:
             self._fault(path, f"{channel} needs a target", f"write {channel}:… with whom or where")
-        return True
+        return way
 
     def _check_notification(self, channel: str, target: str, path: Path) -> None:
         if channel == "employee" and target:
@@ -133,31 +134,27 @@ class StepReader:
         if said and len(said) == len(refusals):
             self._fault(path, "; ".join(said))
 
-    def _check_words(self, shape: NotifyShape, channel: str, path: Path) -> None:
-        way = self.reach.ways.get(channel)
-        if way is None and (shape.text is not None or shape.subject is not None):
-            name = "text" if shape.text is not None else "subject"
+    def _check_words(self, way: Way | None, written: Mapping[str, Any], path: Path) -> None:
+        words = [name for name in ("text", "subject") if written.get(name) is not None]
+        if way is None and words:
+            name = words[0]
             message = f"the system words its own messages; {name} is not used"
             self.problems.append(
                 Problem((*path, name), message, at_key=True, severity=Severity.WARNING)
             )
-        elif way is not None and way.needs_target and shape.text is None:
+        elif way is not None and way.needs_target and "text" not in words:
             self._fault((*path, "text"), "text is missing: there is nothing to say")
 
-    def _check_undo(self, shape: NotifyShape, channel: str, path: Path) -> None:
+    def _check_undo(self, shape: NotifyShape, channel: str, way: Way | None, path: Path) -> None:
         at = (*path, "on_undo")
-        way = self.reach.ways.get(channel)
         if shape.on_undo in {"thread", "retract"}:
             self._fault(at, not_supported(f"on_undo: {shape.on_undo}"))
         elif shape.on_undo == "update" and (way is None or not way.can_update):
             self._fault(at, f"{channel} cannot rewrite what it sent")
 
     def _fields(self, changes: ChangesShape, path: Path) -> dict[str, Value]:
-        given = changes.model_dump(exclude_none=True)
-        if not given and path[-1] == "update_task":
-            self._fault(path, "there is nothing to change")
         fields = {}
-        for name, text in given.items():
+        for name, text in changes.model_dump(exclude_none=True).items():
             value = self._value(name, text, (*path, name))
             if value is not None:
                 fields[name] = value

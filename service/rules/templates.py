@@ -124,12 +124,10 @@ def template(text: str, path: Path) -> tuple[Template | None, list[Problem]]:
         for name, spans in analysis.filters.items()
         if name not in _LIQUID.filters
     ]
-    if unknown:
-        return None, unknown
     read = [one for group in analysis.globals.values() for one in group]
-    return Template(text, parsed, analysis.globals), [
-        found for one in read for found in _missing(one, path)
-    ]
+    missing = [found for one in read for found in _missing(one, path)]
+    made = None if unknown else Template(text, parsed, analysis.globals)
+    return made, [*unknown, *missing]
 
 
 def _missing(variable: Variable, path: Path) -> Iterable[Problem]:

@@ -44,11 +44,15 @@ _CLOCK = {
 _NOT_YET = frozenset({"schedule", "signal"})
 # The clock watches open tasks only, so that a completion is never a date to count from.
 _ANCHORS = ("due", "start", "end", "created_at", "updated_at")
+_ANY_GUARANTEED = frozenset({*(f"task.{anchor}" for anchor in _ANCHORS), "task.completed_at"})
 
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """The events a rule listens to: their kinds, the fields they cover, the alarm that rang."""
+    """The events a rule listens to: their kinds, the fields they cover, the alarm that rang.
+
+    One without any kind is `UNREAD`.
+    """
 
     kinds: frozenset[Kind]
     fields: frozenset[str] = frozenset()
@@ -64,6 +68,8 @@ class Trigger:
     @property
     def guarantees(self) -> frozenset[str]:
         """What an expression may read without asking whether it is there."""
+        if not self.kinds:
+            return _ANY_GUARANTEED
         if self.alarm is not None:
             return frozenset({f"task.{self.alarm.field}"})
         if self.kinds == {Kind.COMPLETED}:
@@ -71,8 +77,14 @@ class Trigger:
         return frozenset()
 
 
+# Stands in for what cannot be read after `when:`, so that the rest of the rule can be.
+UNREAD = Trigger(frozenset())
+
+
 def parse_trigger(value: Any) -> Trigger:
     """Read what stands after `when:`; raises ValueError saying what is wrong with it."""
+    if isinstance(value, Trigger):
+        return value
     if isinstance(value, str):
         return _named(value, None)
     if not isinstance(value, dict) or not value:

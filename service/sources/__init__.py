@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 
 import httpx
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 
 from service.clock import Clock
 from service.errors import SourceRejected
@@ -29,6 +29,8 @@ from service.http.upstream import Upstream
 from service.model import Task
 
 Raw: TypeAlias = dict[str, Any]
+_Secret: TypeAlias = SecretStr | tuple[SecretStr, ...] | None
+_SHORTEST_POLL = timedelta(seconds=1)
 
 
 class WebhookOptions(BaseModel):
@@ -41,27 +43,34 @@ class WebhookOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     verify: Literal["plannr", "standard", "github", "slack", "token", "none"] = "none"
-    secret: SecretStr | tuple[SecretStr, ...] | None = None
+    secret: _Secret = Field(None, validate_default=True)
 
-    @model_validator(mode="after")
-    def _has_what_it_needs(self) -> Self:
-        if self.verify != "none" and not all(self.keys or (b"",)):
-            raise ValueError(f"verify: {self.verify} needs a secret")
-        return self
+    @field_validator("secret")
+    @classmethod
+    def _is_what_verify_needs(cls, secret: _Secret, info: ValidationInfo) -> _Secret:
+        verify = info.data.get("verify", "none")
+        if verify != "none" and not all(_keys(verify, secret) or (b"",)):
+            raise ValueError(f"verify: {verify} needs a secret")
+        return secret
 
     @cached_property
     def keys(self) -> tuple[bytes, ...]:
-        """The secrets as bytes; ValueError for one that should be base64 and is not."""
-        given = self.secret if isinstance(self.secret, tuple) else (self.secret,)
-        texts = [secret.get_secret_value() for secret in given if secret is not None]
-        if self.verify != "standard":
-            return tuple(text.encode() for text in texts)
-        try:
-            return tuple(b64decode(text.removeprefix("whsec_"), validate=True) for text in texts)
-        except ValueError:
-            raise ValueError(
-                "verify: standard needs a secret in base64, usually written whsec_…"
-            ) from None
+        """The secrets as bytes."""
+        return _keys(self.verify, self.secret)
+
+
+def _keys(verify: str, secret: _Secret) -> tuple[bytes, ...]:
+    """The secrets as bytes; ValueError for one that should be base64 and is not."""
+    given = secret if isinstance(secret, tuple) else (secret,)
+    texts = [one.get_secret_value() for one in given if one is not None]
+    if verify != "standard":
+        return tuple(text.encode() for text in texts)
+    try:
+        return tuple(b64decode(text.removeprefix("whsec_"), validate=True) for text in texts)
+    except ValueError:
+        raise ValueError(
+            "verify: standard needs a secret in base64, usually written whsec_…"
+        ) from None
 
 
 class Account(BaseModel):
@@ -93,6 +102,13 @@ class Account(BaseModel):
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise ValueError("must be an address that begins with https:// or http://")
         return base_url
+
+    @field_validator("poll")
+    @classmethod
+    def _is_not_too_often(cls, poll: timedelta) -> timedelta:
+        if poll < _SHORTEST_POLL:
+            raise ValueError("poll is at least 1s")
+        return poll
 
     def headers(self) -> Mapping[str, str]:
         """What every request carries: the credentials and the format asked for."""

@@ -61,7 +61,7 @@ FILES = {
     f"{KICKSERV}, timezone: Europe/Londn }}\n": (
         '3:88: there is no time zone "Europe/Londn" | did you mean Europe/London?'
     ),
-    f"{KICKSERV}, webhook: {{ verify: github }} }}\n": "3:87: verify: github needs a secret",
+    f"{KICKSERV}, webhook: {{ verify: github }} }}\n": "3:78: verify: github needs a secret",
     f"{LETSLIGO}  then: [{{ create_task: {{ title: Again }} }}]\n": (
         "7:25: a (letsligo) cannot create task: its tasks can only be read"
     ),
@@ -81,7 +81,7 @@ FILES = {
     "version: 1\nchannels:\n  s: { kind: slak }\n": (
         "3:14: there is no kind slak | did you mean slack?"
     ),
-    "version: 1\nchannels:\n  s: { kind: slack }\n": "3:6: give either token or webhook_url",
+    "version: 1\nchannels:\n  s: { kind: slack }\n": "3:3: give either token or webhook_url",
     "version: 1\nnetwork: { allow: [3.5] }\n": (
         "2:20: allow is a network such as 10.0.0.0/8; 3.5 is a number"
     ),
@@ -215,4 +215,4 @@ def test_all_faults_come_at_once(tmp_path: Path) -> None:
         "  if: task.titel == 'x'\n"
         "  then: []\n"
     )
-    assert [fault.line for fault in check(file, {})] == [2, 4, 4, 4, 7, 9]
+    assert [fault.line for fault in check(file, {})] == [2, 4, 4, 4, 7, 8, 9]
