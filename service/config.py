@@ -21,6 +21,7 @@ from service.document.validation import Shape, salvaged, validated
 from service.errors import ConfigError
 from service.faults import Fault, Problem, Severity, did_you_mean
 from service.faults import Path as DocumentPath
+from service.names import account_names, channel_names
 from service.offers import reach
 from service.rules import Ruleset
 from service.rules.compiling import Compiler, compile_hours, unknown_holidays
@@ -112,6 +113,8 @@ class _Loading:
         root = self._root(self._substituted(written))
         accounts = self._each("accounts", root.accounts, "system", Account, _account_shapes())
         channels = self._each("channels", root.channels, "kind", ChannelOptions, _channel_shapes())
+        self._problems += [*account_names(root.accounts), *channel_names(root.channels)]
+        self._problems += _open_doors(accounts.values())
         text = _canonical(written)
         rules = self._rules(root, written, text)
         faults = self._faults()
@@ -223,6 +226,15 @@ def _common_problems(
 def _whole(path: DocumentPath) -> DocumentPath:
     """The value that one of a list belongs to."""
     return path[:-1] if isinstance(path[-1], int) else path
+
+
+def _open_doors(accounts: Iterable[Account]) -> Iterable[Problem]:
+    for account in accounts:
+        if account.webhook is not None and account.webhook.verify == "none":
+            message = f"anybody who reaches /hooks/{account.name} can post to it"
+            hint = "say with verify: and secret: how its webhooks are proved genuine"
+            path = ("accounts", account.name, "webhook", "verify")
+            yield Problem(path, message, hint, severity=Severity.WARNING)
 
 
 def _misplaced(path: DocumentPath) -> Problem:
