@@ -6,9 +6,11 @@ from datetime import datetime, timedelta
 from typing import TypeAlias
 from zoneinfo import ZoneInfo
 
+from service.actions import BUILT_IN, CREATE
 from service.alarms import OVERDUE, Alarm
+from service.channels import Channel
 from service.model import Event, Observation, State
-from service.outbox import Lanes, Order, planning
+from service.outbox import Lanes, Order, account_lane, planning
 from service.rules import Ruleset
 from service.rules.verdict import Outcome, Plan, Verdict
 from service.store import Connection, decisions, settling
@@ -17,10 +19,6 @@ from service.store.tasks import Key
 
 Ruling: TypeAlias = tuple[Event, Verdict]
 
-# These go through the account's own system, one lane an account; the others have channels.
-_BY_ACCOUNT = frozenset({"customer", "employee", "create_task", "update_task", "complete_task"})
-# Done twice, these are noticed: nobody over there could tell the second from the first.
-_AT_MOST_ONCE = frozenset({"customer", "employee", "create_task"})
 _SETTLE_MOST = timedelta(days=1)
 
 
@@ -35,11 +33,20 @@ class NetChange:
 
 
 class Decider:
-    """The rules in force, and the hands that carry out what they decide."""
+    """The rules in force, and the hands that carry out what they decide.
 
-    def __init__(self, rules: Ruleset, zones: Mapping[str, ZoneInfo]) -> None:
+    `ways` are all that rules can send by, under their names.
+    """
+
+    def __init__(
+        self,
+        rules: Ruleset,
+        zones: Mapping[str, ZoneInfo],
+        ways: Mapping[str, type[Channel]],
+    ) -> None:
         self._rules = rules
         self._zones = zones
+        self._ways = ways
         self.alarms: frozenset[Alarm] = rules.alarms | {OVERDUE}
 
     async def written_by_us(
@@ -106,7 +113,7 @@ class Decider:
         self, connection: Connection, rulings: Sequence[Ruling], now: datetime
     ) -> Lanes:
         orders = [
-            _order(event, verdict.rule, plan)
+            self._order(event, verdict.rule, plan)
             for event, verdict in rulings
             for plan in verdict.plans
         ]
@@ -120,6 +127,15 @@ class Decider:
         if said:
             await decisions.insert(connection, said, self._rules.version, now)
         return frozenset(order.lane for order in orders if order.plan.send_at <= now)
+
+    def _order(self, event: Event, rule: str, plan: Plan) -> Order:
+        return Order(
+            event=event,
+            rule=rule,
+            plan=plan,
+            lane=account_lane(event.account) if plan.channel in BUILT_IN else plan.channel,
+            at_most_once=self._ways[plan.channel].at_most_once,
+        )
 
     async def _end_by_until(
         self, connection: Connection, happened: Sequence[Event], now: datetime
@@ -138,19 +154,9 @@ class Decider:
             await planning.cancel_all(connection, ended, "withdrawn: the rule's until is true", now)
 
 
-def _order(event: Event, rule: str, plan: Plan) -> Order:
-    return Order(
-        event=event,
-        rule=rule,
-        plan=plan,
-        lane=f"account:{event.account}" if plan.channel in _BY_ACCOUNT else plan.channel,
-        at_most_once=plan.channel in _AT_MOST_ONCE,
-    )
-
-
 async def _without_loops(connection: Connection, orders: list[Order]) -> list[Order]:
     """No rule makes a task because of a task that would not be there without that rule."""
-    keys = {_key(order) for order in orders if order.plan.channel == "create_task"}
+    keys = {_key(order) for order in orders if order.plan.channel == CREATE}
     if not keys:
         return orders
     makers = await planning.makers(connection, keys)
@@ -159,7 +165,7 @@ async def _without_loops(connection: Connection, orders: list[Order]) -> list[Or
 
 def _is_loop(order: Order, makers: Mapping[Key, frozenset[str]]) -> bool:
     made_by = makers.get(_key(order), frozenset())
-    return order.plan.channel == "create_task" and order.rule in made_by
+    return order.plan.channel == CREATE and order.rule in made_by
 
 
 def _ended(order: Order) -> Order:

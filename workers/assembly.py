@@ -8,15 +8,13 @@ from zoneinfo import ZoneInfo
 import httpx
 
 from service import metrics, store
-from service.channels import Channel, kinds
-from service.channels.customer import CustomerChannel
-from service.channels.writes import WritesChannel
+from service.channels import Channel, built_in, kinds, ways
 from service.clock import Clock
 from service.config import Config
 from service.deciding import Decider
 from service.engine import Engine
 from service.http import open_client
-from service.outbox import sending
+from service.outbox import account_lane, sending
 from service.settings import Settings
 from service.sources import Source, systems
 from service.store import Pool, accounts, backlog, decisions
@@ -58,7 +56,7 @@ async def _engine(pool: Pool, config: Config, clock: Clock) -> Engine:
     """The engine on a database that knows the accounts, the rules and the alarms in force."""
     await store.migrate(pool)
     zones = _zones(config)
-    decider = Decider(config.rules, zones)
+    decider = Decider(config.rules, zones, ways(config.channels))
     names = {name: account.system for name, account in config.accounts.items()}
     await accounts.register(pool, names, clock.now())
     await decisions.keep_rules(pool, config.rules.version, config.rules.text, clock.now())
@@ -124,12 +122,5 @@ def _channels(config: Config, client: httpx.AsyncClient, clock: Clock) -> dict[s
 
 def _account_lane(name: str, source: Source, pool: Pool, clock: Clock) -> Lane:
     """What an account's own system sends and writes, one lane an account."""
-    notify, write = CustomerChannel(source), WritesChannel(source)
-    ways: dict[str, Channel] = {
-        "customer": notify,
-        "employee": notify,
-        "create_task": write,
-        "update_task": write,
-        "complete_task": write,
-    }
-    return Lane(f"account:{name}", ways, pool, clock)
+    channels = {action: channel(source) for action, channel in built_in().items()}
+    return Lane(account_lane(name), channels, pool, clock)

@@ -2,14 +2,15 @@
 
 A new channel is one new module in this folder, named like its kind (`kind: slack` is
 `service/channels/slack.py`), with one class that derives from `ConfiguredChannel`. The
-configuration finds it by its name and the contract suite picks it up by itself.
+configuration finds it by its name and the contract suite picks it up by itself. What an account's
+own system does is a `SystemChannel`.
 """
 
 import asyncio
 import importlib
 import pkgutil
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -25,6 +26,7 @@ from service.errors import SendError
 from service.http import never_sent
 from service.http.failures import explain
 from service.http.reach import Reach
+from service.sources import Source
 
 Receipt: TypeAlias = dict[str, Any]
 JSON: TypeAlias = Mapping[str, Any] | orjson.Fragment | None
@@ -73,7 +75,6 @@ class ChannelOptions(BaseModel):
 class Channel(ABC):
     """One way out.
 
-    The built-in ones (`customer`, `employee`, the writes) are made with the account's source.
     `concurrency` is how many messages may be under way at once in one process. What may have
     arrived by an `at_most_once` channel is never sent again by itself.
     """
@@ -120,6 +121,15 @@ class ConfiguredChannel(Channel):
         """Take one channel's options, the guarded client for its calls, and the time."""
 
 
+class SystemChannel(Channel):
+    """A way out that nobody configures: the account's own system, by the `names` of its actions."""
+
+    names: ClassVar[frozenset[str]]
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+
+
 @asynccontextmanager
 async def http_call(host: str, within: timedelta) -> AsyncIterator[None]:
     """Bound an HTTP call to `host` in time, and raise SendError where it got no answer.
@@ -142,18 +152,27 @@ async def http_call(host: str, within: timedelta) -> AsyncIterator[None]:
 @cache
 def kinds() -> Mapping[str, type[ConfiguredChannel]]:
     """Every kind of channel that can be configured, by its name."""
-    classes = {
-        module.name: _channel_class(module.name) for module in pkgutil.iter_modules(__path__)
-    }
-    return {kind: way for kind, way in classes.items() if issubclass(way, ConfiguredChannel)}
+    return {kind: way for kind, way in _classes() if issubclass(way, ConfiguredChannel)}
 
 
-def _channel_class(kind: str) -> type[Channel]:
-    module = importlib.import_module(f"{__name__}.{kind}")
-    return next(
-        thing
-        for thing in vars(module).values()
-        if isinstance(thing, type)
-        and issubclass(thing, Channel)
-        and thing.__module__ == module.__name__
-    )
+@cache
+def built_in() -> Mapping[str, type[SystemChannel]]:
+    """What an account's own system does, by the names of `service.actions`."""
+    found = [way for _, way in _classes() if issubclass(way, SystemChannel)]
+    return {name: way for way in found for name in way.names}
+
+
+def ways(configured: Mapping[str, ChannelOptions]) -> Mapping[str, type[Channel]]:
+    """Every way out by the name that rules call it."""
+    chosen = {name: kinds()[options.kind] for name, options in configured.items()}
+    return {**chosen, **built_in()}
+
+
+def _classes() -> Iterator[tuple[str, type[Channel]]]:
+    """Every channel of this folder, with the name of its file."""
+    for file in pkgutil.iter_modules(__path__):
+        module = importlib.import_module(f"{__name__}.{file.name}")
+        for thing in vars(module).values():
+            is_channel = isinstance(thing, type) and issubclass(thing, Channel)
+            if is_channel and thing.__module__ == module.__name__:
+                yield file.name, thing

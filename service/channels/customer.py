@@ -2,22 +2,20 @@
 
 from typing import ClassVar
 
-from service.channels import Channel, Message, Receipt
+from service.actions import NOTIFICATIONS
+from service.channels import Message, Receipt, SystemChannel
 from service.errors import SendError, SourceError
-from service.sources import Source
 
 
-class CustomerChannel(Channel):
+class CustomerChannel(SystemChannel):
     """Built in as `customer` and `employee`: has the account's system notify somebody.
 
     A customer message's target is the notification (`on_the_way`, `details`); the employee's has
     none. The call has no idempotency key and reaches a real person.
     """
 
+    names: ClassVar[frozenset[str]] = NOTIFICATIONS
     at_most_once: ClassVar[bool] = True
-
-    def __init__(self, source: Source) -> None:
-        self._source = source
 
     async def send(self, message: Message) -> Receipt:
         notification = message.target or message.channel

@@ -27,6 +27,11 @@ class NotPossible(TaskbellError):
     """The delivery's state does not allow it; the message says which state it is in."""
 
 
+def account_lane(account: str) -> str:
+    """The lane of what goes through an account's own system."""
+    return f"account:{account}"
+
+
 @dataclass(frozen=True, slots=True)
 class Order:
     """A plan of a rule for an event, addressed to a lane.

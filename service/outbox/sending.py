@@ -6,11 +6,11 @@ from datetime import datetime
 import asyncpg
 import orjson
 
+from service.actions import WRITES
 from service.channels import Message
 from service.clock import Clock
 from service.model import State
 from service.outbox import LEASE, Claim, Settlement
-from service.rules.reach import WRITES
 from service.store import Connection, Pool, lookups
 from service.store.tasks import Key
 

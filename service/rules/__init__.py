@@ -7,9 +7,9 @@ from hashlib import blake2b
 from typing import Self
 from zoneinfo import ZoneInfo
 
+from service.actions import WRITES
 from service.alarms import Alarm
 from service.model import Event, Kind, Task
-from service.rules.reach import WRITES
 from service.rules.reads import by_noun
 from service.rules.rule import Rule
 from service.rules.scope import Scope

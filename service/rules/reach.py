@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-WRITES = frozenset({"create_task", "update_task", "complete_task"})
-BUILT_IN = frozenset({"customer", "employee"})
+from service.actions import NOTIFICATIONS, WRITES
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +25,7 @@ class Abilities:
     def allow(self, channel: str, target: str) -> bool:
         if channel in WRITES:
             return channel in self.writes
-        return channel not in BUILT_IN or (target or channel) in self.notifications
+        return channel not in NOTIFICATIONS or (target or channel) in self.notifications
 
 
 # What is said of a channel that nobody knows: nothing that is only a consequence of that.
@@ -54,7 +53,8 @@ class Reach:
         abilities = self.accounts.get(account)
         if abilities is None or abilities.allow(channel, target):
             return None
-        what = f"send {target or channel}" if channel in BUILT_IN else channel.replace("_", " ")
+        sends = channel in NOTIFICATIONS
+        what = f"send {target or channel}" if sends else channel.replace("_", " ")
         is_closed = channel in WRITES and not abilities.writes
         why = ": its tasks can only be read" if is_closed else ""
         return f"{account} ({abilities.system}) cannot {what}{why}"

@@ -6,10 +6,11 @@ from typing import Any
 
 from pydantic_core import PydanticCustomError
 
+from service.actions import CREATE, NOTIFICATIONS
 from service.document.validation import kind_of, not_supported, salvaged
 from service.durations import parse_duration
 from service.faults import Path, Problem, Severity, did_you_mean
-from service.rules.reach import ANY_WAY, BUILT_IN, Reach, Way
+from service.rules.reach import ANY_WAY, Reach, Way
 from service.rules.shapes import (
     PRIORITIES,
     STEPS,
@@ -47,7 +48,7 @@ class StepReader:
             case NotifyShape() as shape:
                 return self._notify(shape, raw, number, path)
             case CreateShape() as shape:
-                return self._write("create_task", shape.create_task, number, path)
+                return self._write(CREATE, shape.create_task, number, path)
             case UpdateShape() as shape:
                 return self._write("update_task", shape.update_task, number, path)
             case CompleteShape():
@@ -107,12 +108,12 @@ class StepReader:
 
     def _way(self, channel: str, target: str, path: Path) -> Way | None:
         """How the channel was configured; None for one that is built in."""
-        if channel in BUILT_IN:
+        if channel in NOTIFICATIONS:
             self._check_notification(channel, target, path)
             return None
         way = self.reach.way(channel)
         if way is None:
-            hint = did_you_mean(channel, {*self.reach.ways, *BUILT_IN})
+            hint = did_you_mean(channel, {*self.reach.ways, *NOTIFICATIONS})
             self._fault(path, f"there is no channel {channel}", hint)
             return ANY_WAY
         if way.needs_target and not target:

@@ -3,6 +3,8 @@
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from service.actions import NOTIFICATIONS
+
 CAUSES = {
     "webhook": "by a webhook",
     "poll": "found by polling",
@@ -65,6 +67,6 @@ def from_now(moment: datetime, now: datetime) -> str:
 
 def receiver(channel: str, target: str) -> str:
     """Where a delivery goes, such as `slack #office` or `customer: on the way`."""
-    if channel in {"customer", "employee"}:
+    if channel in NOTIFICATIONS:
         return f"{channel}: {target.replace('_', ' ')}" if target else channel
     return f"{channel} {target}".replace("_", " ") if target else channel.replace("_", " ")

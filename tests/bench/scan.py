@@ -12,6 +12,7 @@ import psutil
 from pydantic import SecretStr
 
 from service import store
+from service.channels import built_in
 from service.clock import SystemClock
 from service.deciding import Decider
 from service.embedded import EmbeddedPostgres
@@ -56,7 +57,9 @@ async def _measure(pool: Pool, port: int) -> list[Figure]:
     clock = SystemClock()
     await store.migrate(pool)
     await accounts.register(pool, {"london": "plannr"}, clock.now())
-    engine = Engine(Decider(Ruleset.empty(), {"london": LONDON}), {"london": LONDON}, clock)
+    engine = Engine(
+        Decider(Ruleset.empty(), {"london": LONDON}, built_in()), {"london": LONDON}, clock
+    )
     async with open_client([ip_network("127.0.0.0/8")]) as client:
         poll = Poll(pool, engine, Plannr.connect(account, client, clock, Unthrottled()), clock)
         first = await _timed(pool, poll)

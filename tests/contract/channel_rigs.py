@@ -13,9 +13,9 @@ from typing import Any, ClassVar
 import httpx
 from pydantic import SecretStr
 
-from service.channels import Channel, ConfiguredChannel, Message, kinds
+from service.channels import Channel, ConfiguredChannel, Message, SystemChannel, kinds
 from service.channels.customer import CustomerChannel
-from service.channels.writes import WritesChannel
+from service.channels.writes import CreatesChannel
 from service.clock import Clock
 from service.http import open_client
 from service.http.throttle import Unthrottled
@@ -160,7 +160,7 @@ class SourceRig(HttpRig):
     """A built-in channel over an account's source."""
 
     secrets = ("token-of-the-account",)
-    made_of: ClassVar[type[CustomerChannel | WritesChannel]]
+    made_of: ClassVar[type[SystemChannel]]
 
     def channel(self, client: httpx.AsyncClient, clock: Clock) -> Channel:
         account = Account(
@@ -187,7 +187,7 @@ class EmployeeRig(SourceRig):
 
 
 class CreateRig(SourceRig):
-    made_of = WritesChannel
+    made_of = CreatesChannel
     message = replace(MESSAGE, channel="create_task", fields={"title": "Send invoice"})
 
 
