@@ -10,7 +10,7 @@ from service.actions import BUILT_IN, CREATE
 from service.alarms import OVERDUE, Alarm
 from service.channels import Channel
 from service.model import Event, Observation, State
-from service.outbox import Lanes, Order, account_lane, planning
+from service.outbox import Lanes, Order, account_lane, ending, planning
 from service.rules import Ruleset
 from service.rules.verdict import Outcome, Plan, Verdict
 from service.store import Connection, decisions, settling
@@ -151,7 +151,7 @@ class Decider:
             if (task := tasks[account, task_id]) is not None and self._rules.until(rule, task, now)
         ]
         if ended:
-            await planning.cancel_all(connection, ended, "withdrawn: the rule's until is true", now)
+            await planning.cancel_all(connection, ended, ending.UNTIL_IS_TRUE, now)
 
 
 async def _without_loops(connection: Connection, orders: list[Order]) -> list[Order]:

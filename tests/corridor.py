@@ -100,10 +100,7 @@ class Corridor:
         pool, clock = self.pool, self.clock
         self.sources = assembly._sources(self.config, self.client, pool, clock)
         channels = assembly._channels(self.config, self.client, clock)
-        lanes = [
-            *(Lane(name, {name: channel}, pool, clock) for name, channel in channels.items()),
-            *(assembly._account_lane(name, one, pool, clock) for name, one in self.sources.items()),
-        ]
+        lanes = assembly._lanes(channels, self.sources, pool, clock, config.rules)
         engine = await assembly._engine(pool, self.config, clock)
         await assembly._give_up(pool, self.sources, lanes, clock)
         self.worker = self._worker(engine, lanes)

@@ -15,6 +15,7 @@ from service.deciding import Decider
 from service.engine import Engine
 from service.http import open_client
 from service.outbox import account_lane, sending
+from service.rules import Ruleset
 from service.settings import Settings
 from service.sources import Source, systems
 from service.store import Pool, accounts, backlog, decisions
@@ -39,10 +40,7 @@ async def open_shift(settings: Settings, config: Config, clock: Clock) -> AsyncI
         for channel in channels.values():
             stack.push_async_callback(channel.close)
         sources = _sources(config, client, pool, clock)
-        lanes = [
-            *(Lane(name, {name: channel}, pool, clock) for name, channel in channels.items()),
-            *(_account_lane(name, source, pool, clock) for name, source in sources.items()),
-        ]
+        lanes = _lanes(channels, sources, pool, clock, config.rules)
         engine = await _engine(pool, config, clock)
         await _give_up(pool, sources, lanes, clock)
         shift = _shift(settings, pool, clock, engine, sources, lanes)
@@ -120,7 +118,15 @@ def _channels(config: Config, client: httpx.AsyncClient, clock: Clock) -> dict[s
     }
 
 
-def _account_lane(name: str, source: Source, pool: Pool, clock: Clock) -> Lane:
-    """What an account's own system sends and writes, one lane an account."""
-    channels = {action: channel(source) for action, channel in built_in().items()}
-    return Lane(account_lane(name), channels, pool, clock)
+def _lanes(
+    channels: Mapping[str, Channel],
+    sources: Mapping[str, Source],
+    pool: Pool,
+    clock: Clock,
+    rules: Ruleset,
+) -> list[Lane]:
+    """One lane a channel, and one an account for what its own system sends and writes."""
+    lanes: dict[str, Mapping[str, Channel]] = {name: {name: one} for name, one in channels.items()}
+    for name, source in sources.items():
+        lanes[account_lane(name)] = {action: way(source) for action, way in built_in().items()}
+    return [Lane(name, ways_out, pool, clock, rules) for name, ways_out in lanes.items()]

@@ -12,6 +12,7 @@ from service.clock import Clock
 from service.errors import SendError
 from service.model import State
 from service.outbox import Claim, Settlement, sending
+from service.rules import Ruleset
 from service.store import Pool
 from workers.ledger import Ledger
 
@@ -29,11 +30,20 @@ _BROKEN_OFF = SendError("Taskbell was stopped while it waited for an answer", ou
 
 
 class Lane:
-    """Sends what is due on one lane; `channels` are its ways out by the delivery's channel."""
+    """Sends what is due on one lane; `channels` are its ways out by the delivery's channel.
+
+    `rules` are asked once more whether what is due has not come to its end.
+    """
 
     def __init__(
-        self, name: str, channels: Mapping[str, Channel], pool: Pool, clock: Clock
+        self,
+        name: str,
+        channels: Mapping[str, Channel],
+        pool: Pool,
+        clock: Clock,
+        rules: Ruleset,
     ) -> None:
+        self._rules = rules
         self.name = name
         self._channels = channels
         self._pool = pool
@@ -53,7 +63,7 @@ class Lane:
         room = await self._ledger.room()
         if self._stopping:
             return False
-        claims = await sending.claim(self._pool, self.name, self._clock, room)
+        claims = await sending.claim(self._pool, self.name, self._clock, room, self._rules)
         self._ledger.enter(claims)
         for claim in claims:
             attempt = asyncio.create_task(self._attempt(claim))

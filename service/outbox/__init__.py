@@ -17,6 +17,8 @@ from service.rules.verdict import Plan
 Lanes: TypeAlias = frozenset[str]
 # How long a delivery stays with a process that gives no sign of life; those at work renew it.
 LEASE = timedelta(seconds=20)
+# The reason of a delivery that a person has sent on its way once more.
+ASKED_FOR = "a person asked for another attempt"
 
 
 class NoSuchDelivery(TaskbellError):

@@ -98,13 +98,16 @@ async def withdraw(connection: Connection, events: Sequence[Event], now: datetim
 async def pending(
     connection: Connection, keys: Iterable[tuple[str, str]], rules: Iterable[str]
 ) -> list[tuple[int, str, str, str]]:
-    """What these rules have not sent yet about these tasks: (id, rule, account, task)."""
+    """What these rules have not sent yet about these tasks: (id, rule, account, task).
+
+    The rewriting of a message that is out is not among it.
+    """
     wanted = list(keys)
     rows = await connection.fetch(
         """
         SELECT id, rule, account, task FROM deliveries
         JOIN unnest($1::text[], $2::text[]) AS wanted (account, task) USING (account, task)
-        WHERE state IN ('planned', 'held') AND rule = ANY ($3)
+        WHERE state IN ('planned', 'held') AND rule = ANY ($3) AND updates IS NULL
         ORDER BY id FOR UPDATE OF deliveries
         """,
         [account for account, _ in wanted],

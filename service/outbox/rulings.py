@@ -6,7 +6,7 @@ import asyncpg
 
 from service.clock import Clock
 from service.model import State
-from service.outbox import NoSuchDelivery, NotPossible
+from service.outbox import ASKED_FOR, NoSuchDelivery, NotPossible
 from service.outbox.planning import cancel_all
 from service.store import Connection, Pool
 
@@ -30,13 +30,14 @@ async def retry(pool: Pool, clock: Clock, delivery: int) -> str:
 async def _plan_again(connection: Connection, delivery: int, now: datetime) -> str:
     lane: str = await connection.fetchval(
         """
-        UPDATE deliveries SET state = 'planned', reason = 'a person asked for another attempt',
+        UPDATE deliveries SET state = 'planned', reason = $3,
             next_attempt_at = $2, settled_at = NULL, expires_at = NULL,
             acknowledged_at = NULL
         WHERE id = $1 RETURNING lane
         """,
         delivery,
         now,
+        ASKED_FOR,
     )
     return lane
 

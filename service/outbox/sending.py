@@ -10,20 +10,36 @@ from service.actions import WRITES
 from service.channels import Message
 from service.clock import Clock
 from service.model import State
-from service.outbox import LEASE, Claim, Settlement
+from service.outbox import LEASE, Claim, Settlement, ending
+from service.rules import Ruleset
 from service.store import Connection, Pool, lookups
 from service.store.tasks import Key
 
+_NO_RULES = Ruleset.empty()
 
-async def claim(pool: Pool, lane: str, clock: Clock, limit: int) -> list[Claim]:
+
+async def claim(
+    pool: Pool, lane: str, clock: Clock, limit: int, rules: Ruleset = _NO_RULES
+) -> list[Claim]:
     """Take up to `limit` deliveries of a lane that are due, each for one attempt.
 
-    What rewrites another message waits until that one has been sent or given up.
+    What rewrites another message waits until that one has been sent or given up. Those whose
+    `until` has become true by time alone, as `rules` have it, are withdrawn.
+    """
+    while True:
+        claims, withdrawn = await _claim_or_withdraw(pool, lane, clock.now(), limit, rules)
+        if claims or not withdrawn:
+            return claims
+
+
+async def _claim_or_withdraw(
+    pool: Pool, lane: str, now: datetime, limit: int, rules: Ruleset
+) -> tuple[list[Claim], frozenset[int]]:
+    """What is to be sent, and the ids of what has ended instead.
 
     The mark is on disk before a customer's message is sent. For the others a lost mark costs
     at worst another attempt with the same key, so they do not wait for the disk.
     """
-    now = clock.now()
     async with pool.acquire() as connection, connection.transaction():
         await _expire(connection, lane, now)
         rows = await connection.fetch(
@@ -41,8 +57,8 @@ async def claim(pool: Pool, lane: str, clock: Clock, limit: int) -> list[Claim]:
                 FROM due WHERE deliveries.id = due.id RETURNING deliveries.*)
             SELECT claimed.id, claimed.attempts, claimed.at_most_once, claimed.updates, claimed.key,
                    claimed.channel, claimed.target, claimed.text, claimed.subject, claimed.fields,
-                   claimed.account, claimed.task, claimed.rule, claimed.event, original.receipt,
-                   original.state AS original,
+                   claimed.account, claimed.task, claimed.rule, claimed.event, claimed.reason,
+                   original.receipt, original.state AS original,
                    events.kind, events.at, events.cause, events.before, events.after
             FROM claimed JOIN events ON events.id = claimed.event
             LEFT JOIN deliveries AS original ON original.id = claimed.updates
@@ -55,7 +71,8 @@ async def claim(pool: Pool, lane: str, clock: Clock, limit: int) -> list[Claim]:
         )
         if not any(row["at_most_once"] for row in rows):
             await connection.execute("SET LOCAL synchronous_commit = off")
-    return [_claim(row) for row in rows]
+        withdrawn = await ending.withdraw(connection, rows, rules, now)
+    return [_claim(row) for row in rows if row["id"] not in withdrawn], withdrawn
 
 
 async def _expire(connection: Connection, lane: str, now: datetime) -> None:

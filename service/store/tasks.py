@@ -115,6 +115,21 @@ async def lock_watched(
     return {(row["account"], row["id"]): _known(row) for row in rows}
 
 
+async def present(connection: Connection, keys: Iterable[Key]) -> dict[Key, Task]:
+    """Those of these tasks that are known and not gone, as they were last seen."""
+    wanted = sorted(set(keys))
+    rows = await connection.fetch(
+        """
+        SELECT account, id, snapshot
+        FROM tasks JOIN unnest($1::text[], $2::text[]) AS wanted (account, id) USING (account, id)
+        WHERE deleted_at IS NULL AND snapshot IS NOT NULL
+        """,
+        [account for account, _ in wanted],
+        [task for _, task in wanted],
+    )
+    return {(row["account"], row["id"]): Task.from_json(row["snapshot"]) for row in rows}
+
+
 async def save(connection: Connection, saved: Sequence[Saved]) -> None:
     """Write the new states of tasks that this transaction has locked."""
     await connection.execute(
