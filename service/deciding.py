@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 from service.actions import BUILT_IN, CREATE
 from service.alarms import OVERDUE, Alarm
 from service.channels import Channel
-from service.model import Event, Observation, State
-from service.outbox import Lanes, Order, account_lane, ending, planning
+from service.model import Cause, Event, Kind, Observation, State
+from service.outbox import Lanes, Order, account_lane, ending, lineage, planning
 from service.rules import Ruleset
 from service.rules.verdict import Outcome, Plan, Verdict
 from service.store import Connection, decisions, settling
@@ -98,8 +98,16 @@ class Decider:
             verdict = self._rules.settled(change.rule, event, now, self._zones[change.account])
             if verdict is not None:
                 return event, verdict
-        reason = "when the task had been quiet, nothing was left of the change"
-        return Decision(change.event, change.rule, Outcome.NOT_MATCHED, reason)
+        return Decision(change.event, change.rule, Outcome.NOT_MATCHED, self._idleness(change))
+
+    def _idleness(self, change: NetChange) -> str:
+        """Why a rule that waited has nothing to decide on."""
+        if change.rule not in self._rules:
+            return "the rule was taken out or switched off while it waited"
+        if not change.events:
+            return "when the task had been quiet, nothing was left of the change"
+        left = " and ".join(f"task.{event.kind}" for event in change.events)
+        return f"when the task had been quiet, {left} was left, to which the rule does not listen"
 
     async def _wait(
         self, connection: Connection, event: Event, verdict: Verdict, now: datetime
@@ -155,21 +163,28 @@ class Decider:
 
 
 async def _without_loops(connection: Connection, orders: list[Order]) -> list[Order]:
-    """No rule makes a task because of a task that would not be there without that rule."""
-    keys = {_key(order) for order in orders if order.plan.channel == CREATE}
-    if not keys:
-        return orders
-    makers = await planning.makers(connection, keys)
-    return [_ended(order) if _is_loop(order, makers) else order for order in orders]
+    """No rule acts on what would not be there without that rule."""
+    made = {_key(order) for order in orders if _is_about_making(order)}
+    changed = {order.event.id for order in orders if order.event.cause is Cause.WRITE}
+    makers = await lineage.makers(connection, made)
+    changers = await lineage.changers(connection, changed)
+    return [
+        _ended(order)
+        if order.rule in changers.get(order.event.id, ())
+        or (_is_about_making(order) and order.rule in makers.get(_key(order), ()))
+        else order
+        for order in orders
+    ]
 
 
-def _is_loop(order: Order, makers: Mapping[Key, frozenset[str]]) -> bool:
-    made_by = makers.get(_key(order), frozenset())
-    return order.plan.channel == CREATE and order.rule in made_by
+def _is_about_making(order: Order) -> bool:
+    """Whether it makes a task, or is caused by one that Taskbell made."""
+    is_ours = order.event.cause is Cause.WRITE and order.event.kind is Kind.CREATED
+    return is_ours or order.plan.channel == CREATE
 
 
 def _ended(order: Order) -> Order:
-    reason = "this rule made the task itself, and would go on for ever"
+    reason = "this comes of what the rule itself has written, and would go on for ever"
     return replace(order, plan=replace(order.plan, state=State.SKIPPED, reason=reason))
 
 

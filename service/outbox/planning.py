@@ -11,8 +11,6 @@ from service.outbox import Lanes, Order
 from service.store import Connection
 from service.store.tasks import Key
 
-_LONGEST_LINE = 100  # tasks that were made because of one another
-
 
 async def place(
     connection: Connection, orders: Sequence[Order], now: datetime
@@ -202,26 +200,3 @@ async def writes_under_way(
         key = (row["account"], row["task"])
         written[key] = written.get(key, frozenset()) | frozenset(row["written"])
     return written
-
-
-async def makers(connection: Connection, keys: Iterable[Key]) -> dict[Key, frozenset[str]]:
-    """The rules that made these tasks, that made the tasks for which they were made, and so on."""
-    wanted = list(keys)
-    rows = await connection.fetch(
-        """
-        WITH RECURSIVE line AS (
-            SELECT account, task, task AS made, NULL AS rule, 0 AS depth
-            FROM unnest($1::text[], $2::text[]) AS wanted (account, task)
-            UNION ALL
-            SELECT line.account, line.task, deliveries.task, deliveries.rule, depth + 1
-            FROM line JOIN deliveries ON deliveries.channel = 'create_task'
-                AND deliveries.account = line.account AND deliveries.receipt ->> 'task' = line.made
-            WHERE depth < $3)
-        SELECT account, task, array_agg(rule) AS rules FROM line WHERE depth > 0
-        GROUP BY account, task
-        """,
-        [account for account, _ in wanted],
-        [task for _, task in wanted],
-        _LONGEST_LINE,
-    )
-    return {(row["account"], row["task"]): frozenset(row["rules"]) for row in rows}

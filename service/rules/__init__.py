@@ -48,6 +48,9 @@ class Ruleset:
         """No rules at all."""
         return cls((), "")
 
+    def __contains__(self, rule_id: str) -> bool:
+        return rule_id in self._rules
+
     def decide(self, event: Event, now: datetime, zone: ZoneInfo) -> list[Verdict]:
         """What every rule that listens to the event makes of it, in the order of the file.
 

@@ -25,6 +25,7 @@ SETTLING = """
 - { id: quiet, when: task.completed, settle: { quiet: 2m, max: 5m },
     then: [{ notify: "slack:#office", text: "{{ task.title }} done" }] }
 """
+OFF = SETTLING.replace("settle:", "enabled: false, settle:")
 
 
 @pytest.fixture
@@ -234,6 +235,39 @@ async def test_nothing_left_of_a_change_is_a_decision(
         assert await taskbell.deliveries() == []
         assert await taskbell.reasons() == [
             "when the task had been quiet, nothing was left of the change"
+        ]
+
+
+async def test_a_rule_that_is_gone_when_it_is_quiet_says_so(
+    pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """Taken out or switched off while it waited: that is the reason, and not the task."""
+    for rules in ("- { id: other, when: task.created, then: [{ wait: 1s }] }", OFF):
+        async with corridor(folder, pool, clock, SETTLING) as taskbell:
+            await taskbell.begin()
+            number = await visit_at(taskbell, clock.now() + timedelta(hours=1))
+            clock.advance(timedelta(seconds=1))
+            await taskbell.webhook(taskbell.sandbox.kickserv.finish(number))
+            await taskbell.restart(rules)
+            await taskbell.tick(minutes=10)
+            assert (await taskbell.reasons())[-1] == (
+                "the rule was taken out or switched off while it waited"
+            )
+
+
+async def test_a_rule_says_what_was_left_when_it_is_not_its_own(
+    pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """Ticked off, renamed and on again: a change is left, and none that the rule listens to."""
+    async with corridor(folder, pool, clock, SETTLING) as taskbell:
+        await taskbell.begin()
+        number = await visit_at(taskbell, clock.now() + timedelta(hours=1))
+        for change in ({"completed_on": "2026-03-06"}, {"completed_on": None, "name": "new"}):
+            clock.advance(timedelta(minutes=1))
+            await taskbell.webhook(taskbell.sandbox.kickserv.change(number, **change))
+        await taskbell.tick(minutes=10)
+        assert await taskbell.reasons() == [
+            "when the task had been quiet, task.changed was left, to which the rule does not listen"
         ]
 
 

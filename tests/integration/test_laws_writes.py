@@ -197,3 +197,88 @@ async def test_loops_end(rules: str, pool: Pool, clock: VirtualClock, folder: Pa
         made = [one for one in await taskbell.deliveries() if one["channel"] == "create_task"]
         assert made[-1]["state"] == "skipped"
         assert "would go on for ever" in made[-1]["reason"]
+
+
+GROWING = """
+- { id: grow, when: { task.changed: [title] }, own_writes: true,
+    then: [{ update_task: { title: "x {{ task.title }}" } }, { notify: accounting }] }
+"""
+ANSWERING = """
+- { id: ping, when: { task.changed: [title] }, own_writes: true, if: "!(task.title.endsWith('!'))",
+    then: [{ update_task: { title: "{{ task.title }}!" } }] }
+- { id: pong, when: { task.changed: [title] }, own_writes: true, if: "task.title.endsWith('!')",
+    then: [{ update_task: { title: "{{ task.title }}?" } }] }
+"""
+ENDLESS = "this comes of what the rule itself has written, and would go on for ever"
+
+
+@pytest.mark.parametrize(
+    ("rules", "titles"),
+    [(GROWING, ["x a", "x b"]), (ANSWERING, ["a!?", "b!?"])],
+    ids=["growing", "answering"],
+)
+async def test_changes_that_bring_about_themselves_end(
+    rules: str, titles: list[str], pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """A rule does not act on its own change, or on an answer to it; a person's begins anew."""
+    async with corridor(folder, pool, clock, rules) as taskbell:
+        kickserv, visit = taskbell.sandbox.kickserv, taskbell.visit()
+        await taskbell.begin()
+        found = []
+        for name in ("a", "b"):
+            await taskbell.webhook(kickserv.change(str(visit["id"]), name=name))
+            for _ in range(6):
+                await taskbell.deliver()
+                clock.advance(timedelta(seconds=10))
+                await taskbell.webhook(visit)
+                await taskbell.look_up()
+                await taskbell.tick(seconds=10)
+            found.append(visit["name"])
+        assert found == titles
+        last = (await taskbell.deliveries())[-1]
+        assert (last["state"], last["reason"]) == ("skipped", ENDLESS)
+        assert len(taskbell.accounting.requests) == (2 if rules is GROWING else 0)
+
+
+async def test_a_change_of_another_rule_is_no_loop(
+    pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """Who has written this title once, and hears that another rule writes it, does so again."""
+    rules = (
+        GROWING
+        + """
+- { id: urgent, when: task.reopened, then: [{ update_task: { title: "AGAIN" } }] }
+"""
+    )
+    async with corridor(folder, pool, clock, rules) as taskbell:
+        kickserv, visit = taskbell.sandbox.kickserv, taskbell.visit()
+        number = str(visit["id"])
+        kickserv.finish(number)
+        await taskbell.begin()
+        for change in ({"name": "a"}, {"completed_on": None}):
+            await taskbell.webhook(kickserv.change(number, **change))
+            for _ in range(4):
+                await taskbell.deliver()
+                clock.advance(timedelta(seconds=10))
+                await taskbell.webhook(visit)
+                await taskbell.look_up()
+        assert visit["name"] == "x AGAIN"
+
+
+async def test_a_task_that_a_rule_made_is_nothing_new_to_it(
+    pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """A rule that asks to hear of it hears of what it made itself no more than of its changes."""
+    rules = """
+- { id: more, when: task.created, own_writes: true,
+    then: [{ notify: accounting }, { create_task: { title: "More", type: invoice } }] }
+"""
+    async with corridor(folder, pool, clock, rules) as taskbell:
+        await taskbell.begin()
+        await taskbell.webhook(taskbell.visit())
+        for _ in range(3):
+            await taskbell.deliver()
+            clock.advance(timedelta(seconds=10))
+            await taskbell.look_up()
+        assert await taskbell.states() == ["sent", "sent", "skipped", "skipped"]
+        assert len(taskbell.accounting.requests) == 1
