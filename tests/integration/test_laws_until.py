@@ -113,6 +113,7 @@ async def test_many_that_have_ended_keep_nothing_from_going(
         await taskbell.webhook(starting(taskbell, hours=9))
         clock.advance(timedelta(hours=2))
         assert await taskbell.worker.lanes["slack"].batch()
+        await taskbell.worker.lanes["slack"].rest()
         assert await taskbell.states("brief") == ["cancelled"] * 40 + ["sent"]
 
 
