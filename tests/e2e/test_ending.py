@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -143,18 +142,18 @@ async def test_another_taskbell_at_work_on_the_folder_is_one_clear_sentence(fold
             assert (await client.get(f"{url}/readyz")).is_success
 
 
+@pytest.mark.timeout(180)
 async def test_what_can_never_run_ends_the_whole_with_a_clear_sentence(folder: Path) -> None:
-    """The web's port is taken in the moment before it starts: exit code 1, nothing left running."""
-    port = free_port()
+    """The configuration is spoilt while it starts: exit code 1, and nothing is left running."""
     async with System() as system:
         configure(folder, system, system)
-        with serving(folder, port) as process:
-            # Serving looks whether the port is free before it makes the folder.
+        with serving(folder, free_port()) as process:
+            # The folder is made after the configuration was found good.
             await eventually((folder / ".taskbell").exists)
-            with socket.create_server(("127.0.0.1", port)):
-                assert await asyncio.to_thread(process.wait, 2 * TIME_TO_END) == 1
-        assert f"Something already listens at 127.0.0.1:{port}" in said(folder)
-        assert "web cannot run: it ended 5 times in a row" in said(folder)
+            (folder / "taskbell.yaml").write_text("version: none\n")
+            assert await asyncio.to_thread(process.wait, 120) == 1
+        assert "taskbell.yaml:1:10:" in said(folder)
+        assert "cannot run: it ended 5 times in a row" in said(folder)
         assert at_work(folder) == []
 
 
