@@ -38,7 +38,8 @@ class Message:
 
     `key` is the same over all attempts of one delivery and never used for another. `event`,
     `task` and `before` are the API's JSON shapes. `thread` groups messages about one task.
-    `receipt` is what `send` returned for the message that an `update` rewrites.
+    `receipt` is what `send` returned for the message that an `update` rewrites. `others` are, for
+    a task that is made in a further attempt, the tasks that other messages are known to have made.
     """
 
     key: str
@@ -56,6 +57,7 @@ class Message:
     before: JSON = None
     fields: Mapping[str, Any] | None = None
     receipt: Receipt | None = None
+    others: frozenset[str] = frozenset()
 
 
 class ChannelOptions(BaseModel):

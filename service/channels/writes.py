@@ -1,22 +1,34 @@
 """Writing back: actions of rules that make, change or complete a task in its own system."""
 
-from typing import ClassVar
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, ClassVar
 
 from service.actions import CREATE, WRITES
 from service.channels import Message, Receipt, SystemChannel
-from service.errors import SendError, SourceError
-from service.sources import Raw
+from service.errors import PayloadError, SendError, SourceError
+from service.model import Task
+from service.sources import Raw, Source
+from service.sources.words import may_be, shows
+
+# Until then a task that was not there may still turn up: the system may be slow.
+_STILL_COMING = timedelta(minutes=5)
+_CLOCKS_DIFFER = timedelta(minutes=10)
 
 
 class WritesChannel(SystemChannel):
-    """Built in as `update_task` and `complete_task`: what is done twice is done once.
+    """Built in as `create_task`, `update_task` and `complete_task`.
 
     The message's `fields` are in the words of the rule language. The receipt holds the id of the
-    task that was written.
+    task that was written. Before a write is tried again it is looked for in the system.
     """
 
-    names: ClassVar[frozenset[str]] = WRITES - {CREATE}
+    names: ClassVar[frozenset[str]] = WRITES
     needs_target: ClassVar[bool] = False
+
+    def __init__(self, source: Source) -> None:
+        super().__init__(source)
+        self._adopted: dict[str, str] = {}  # by task the key of the message that has it
 
     async def send(self, message: Message) -> Receipt:
         if message.channel not in self._source.writes:
@@ -31,6 +43,16 @@ class WritesChannel(SystemChannel):
             raise _failure(message.channel, error) from error
         return {"task": self._source.identify(raw)}
 
+    async def find(self, message: Message) -> Receipt | None:
+        try:
+            if message.channel == CREATE:
+                task_id = await self._find_made(message)
+            else:
+                task_id = await self._find_changed(message)
+        except SourceError as error:
+            raise SendError.from_source(error) from error
+        return None if task_id is None else {"task": task_id}
+
     async def _write(self, message: Message) -> Raw:
         fields = message.fields or {}
         if message.channel == CREATE:
@@ -39,17 +61,44 @@ class WritesChannel(SystemChannel):
             return await self._source.update_task(message.task_id, fields)
         return await self._source.complete_task(message.task_id)
 
+    async def _find_made(self, message: Message) -> str | None:
+        """A task like the one to be made, made since, that no other message has made."""
+        since = message.at - _CLOCKS_DIFFER
+        async for page in self._source.alike(message.fields or {}, since):
+            for task_id, raw in page.raws.items():
+                if task_id not in message.others and self._is_made(raw, message, since):
+                    owner = self._adopted.setdefault(task_id, message.key)
+                    if owner == message.key:
+                        return task_id
+        return None
 
-class CreatesChannel(WritesChannel):
-    """Built in as `create_task`: what is done twice is two tasks."""
+    def _is_made(self, raw: Raw, message: Message, since: datetime) -> bool:
+        task = self._read(raw)
+        if task is None or (task.created_at is not None and task.created_at < since):
+            return False
+        return may_be(task, message.fields or {})
 
-    names: ClassVar[frozenset[str]] = frozenset({CREATE})
-    at_most_once: ClassVar[bool] = True
+    async def _find_changed(self, message: Message) -> str | None:
+        raw = await self._source.fetch(message.task_id)
+        task = None if raw is None else self._read(raw)
+        wanted: Mapping[str, Any] = message.fields or {}
+        if message.channel == "complete_task":
+            wanted = {"done": True}
+        return message.task_id if task is not None and shows(task, wanted) else None
+
+    def _read(self, raw: Raw) -> Task | None:
+        """None for a task that cannot be read: it cannot be recognised either."""
+        try:
+            return self._source.parse(raw)
+        except PayloadError:
+            return None
 
 
 def _failure(action: str, error: SourceError) -> SendError:
     failure = SendError.from_source(error)
     if action != CREATE:
-        # The same change made twice is one change, so it may simply be made again.
+        # The same change made twice is one change.
         failure.outcome_unknown = False
+    elif failure.outcome_unknown:
+        failure.retry_after = max(failure.retry_after or _STILL_COMING, _STILL_COMING)
     return failure

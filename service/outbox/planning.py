@@ -188,7 +188,7 @@ async def writes_under_way(
           AND channel IN ('update_task', 'complete_task')
         UNION ALL
         SELECT account, seen.task, '{}' FROM deliveries JOIN seen USING (account)
-        WHERE state IN ('sending', 'unknown') AND channel = 'create_task'
+        WHERE state IN ('planned', 'sending') AND attempts > 0 AND channel = 'create_task'
           AND fields ->> 'title' = seen.title
         """,
         [account for account, _, _ in looks],

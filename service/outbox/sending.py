@@ -6,7 +6,7 @@ from datetime import datetime
 import asyncpg
 import orjson
 
-from service.actions import WRITES
+from service.actions import CREATE, WRITES
 from service.channels import Message
 from service.clock import Clock
 from service.model import State
@@ -37,8 +37,8 @@ async def _claim_or_withdraw(
 ) -> tuple[list[Claim], frozenset[int]]:
     """What is to be sent, and the ids of what has ended instead.
 
-    The mark is on disk before a customer's message is sent. For the others a lost mark costs
-    at worst another attempt with the same key, so they do not wait for the disk.
+    The mark is on disk before a customer's message is sent or a task is made. For the others a
+    lost mark costs at worst another attempt with the same key, so they do not wait for the disk.
     """
     async with pool.acquire() as connection, connection.transaction():
         await _expire(connection, lane, now)
@@ -59,7 +59,12 @@ async def _claim_or_withdraw(
                    claimed.channel, claimed.target, claimed.text, claimed.subject, claimed.fields,
                    claimed.account, claimed.task, claimed.rule, claimed.event, claimed.reason,
                    original.receipt, original.state AS original,
-                   events.kind, events.at, events.cause, events.before, events.after
+                   events.kind, events.at, events.cause, events.before, events.after,
+                   ARRAY(SELECT made.receipt ->> 'task' FROM deliveries AS made
+                         WHERE claimed.channel = 'create_task' AND claimed.attempts > 1
+                           AND made.channel = 'create_task' AND made.account = claimed.account
+                           AND made.receipt IS NOT NULL AND made.id <> claimed.id
+                           AND made.settled_at > events.at - interval '1 day') AS others
             FROM claimed JOIN events ON events.id = claimed.event
             LEFT JOIN deliveries AS original ON original.id = claimed.updates
             ORDER BY claimed.id
@@ -69,7 +74,7 @@ async def _claim_or_withdraw(
             limit,
             LEASE,
         )
-        if not any(row["at_most_once"] for row in rows):
+        if not any(row["at_most_once"] or row["channel"] == CREATE for row in rows):
             await connection.execute("SET LOCAL synchronous_commit = off")
         withdrawn = await ending.withdraw(connection, rows, rules, now)
     return [_claim(row) for row in rows if row["id"] not in withdrawn], withdrawn
@@ -117,6 +122,7 @@ def _claim(row: asyncpg.Record) -> Claim:
         task=_fragment(row["after"] or row["before"]),
         before=_fragment(row["before"]),
         receipt=None if row["receipt"] is None else orjson.loads(row["receipt"]),
+        others=frozenset(row["others"]),
     )
     original = None if row["original"] is None else State(row["original"])
     return Claim(row["id"], row["attempts"], row["at_most_once"], row["updates"], original, message)

@@ -228,6 +228,11 @@ class Source(ABC):
         """
         return None
 
+    def alike(self, fields: Mapping[str, Any], since: datetime) -> AsyncIterator[Page]:
+        """Where a task is to be found that was made of these `fields` since then."""
+        del fields
+        return self.recent(since)
+
     @abstractmethod
     async def fetch(self, task_id: str) -> Raw | None:
         """The task as it is now; None if the system says that there is none of that id."""

@@ -17,11 +17,20 @@ from pydantic import Field
 from service.errors import OutcomeUnknown, SourceRejected
 from service.model import Customer, Person, Project, Task
 from service.sources import Account, Page, Raw, Source
-from service.sources.reading import Reading, single
-from service.sources.values import identifier, local, mapping, moment, required, scalar, text
+from service.sources.reading import GONE, Reading, single
+from service.sources.values import (
+    identifier,
+    local,
+    mapping,
+    moment,
+    only,
+    required,
+    scalar,
+    text,
+)
+from service.sources.words import translated
 
 NO_SUCH_TASK = "invalid job"
-GONE = frozenset({404, 410})
 
 # Everything else stays outside: a whole employee carries password_salt, encrypted_password and
 # remember_token.
@@ -95,12 +104,12 @@ class Kickserv(Source):
         return rows if all(isinstance(row, dict) for row in rows) else None
 
     def trim(self, raw: Raw) -> Raw:
-        kept = _only(raw, (*_TASK, self.account.completed_field))
+        kept = only(raw, (*_TASK, self.account.completed_field))
         for glue, names in _KEPT.items():
             if isinstance(raw.get(glue), dict):
-                kept[glue] = _only(raw[glue], (*names, self.account.opted_out_field))
+                kept[glue] = only(raw[glue], (*names, self.account.opted_out_field))
         if isinstance(raw.get("employees"), list):
-            kept["employees"] = [_only(mapping(one), _PERSON) for one in raw["employees"]]
+            kept["employees"] = [only(mapping(one), _PERSON) for one in raw["employees"]]
         return kept
 
     def identify(self, raw: Raw) -> str | None:
@@ -139,26 +148,14 @@ class Kickserv(Source):
     def version(self, raw: Raw) -> datetime | None:
         return self._date(raw, "updated_at")
 
-    async def scan(self) -> AsyncIterator[Page]:
-        reading, only = Reading(self), None
+    def scan(self) -> AsyncIterator[Page]:
         first, last = self._window()
-        window = {"from": f"{first}", "to": f"{last + timedelta(days=1)}"}
-        for number in count(1):
-            requested_at = self.upstream.clock.now()
-            asked: dict[str, str | int] = {
-                **window,
-                "page": number,
-                "per_page": self.account.per_page,
-            }
-            rows = reading.rows(await self._call("GET", "tasks.json", params=asked))
-            # A second page like the first, and not as long as asked: the system takes no notice
-            # of `page`, and that was all.
-            if not rows or (rows == only and len(rows) != self.account.per_page):
-                return
-            fresh = reading.fresh(rows)
-            raws = {key: self.trim(row) for key, row in fresh.items()}
-            yield Page(raws, requested_at, reading.nameless)
-            only = rows if number == 1 else None
+        return self._pages({"from": f"{first}", "to": f"{last + timedelta(days=1)}"})
+
+    def alike(self, fields: Mapping[str, Any], since: datetime) -> AsyncIterator[Page]:
+        # A new task belongs to a job, and may lie outside of the window or have no date at all.
+        job = {**self.account.create, **self._body(fields)}.get("job_id")
+        return super().alike(fields, since) if job is None else self._pages({"job_id": job})
 
     def listed_starts(self) -> tuple[datetime, datetime]:
         # A day less at both ends: the window has moved if midnight passed since the scan.
@@ -194,6 +191,21 @@ class Kickserv(Source):
         day, second = now.date().isoformat(), now.isoformat(timespec="seconds")
         return await self._put(task_id, {name: day if name.endswith("_on") else second})
 
+    async def _pages(self, query: Mapping[str, str | int]) -> AsyncIterator[Page]:
+        reading, only_page = Reading(self), None
+        for number in count(1):
+            requested_at = self.upstream.clock.now()
+            asked = {**query, "page": number, "per_page": self.account.per_page}
+            rows = reading.rows(await self._call("GET", "tasks.json", params=asked))
+            # A second page like the first, and not as long as asked: the system takes no notice
+            # of `page`, and that was all.
+            if not rows or (rows == only_page and len(rows) != self.account.per_page):
+                return
+            fresh = reading.fresh(rows)
+            raws = {key: self.trim(row) for key, row in fresh.items()}
+            yield Page(raws, requested_at, reading.nameless)
+            only_page = rows if number == 1 else None
+
     async def _put(self, task_id: str, body: Raw) -> Raw:
         answer = await self._call("PUT", _path(task_id), {"task": body})
         return single(self, answer, task_id, otherwise=OutcomeUnknown)
@@ -213,10 +225,7 @@ class Kickserv(Source):
 
     def _body(self, fields: Mapping[str, Any]) -> Raw:
         """What the rule language calls by its own words, in Kickserv's."""
-        unknown = fields.keys() - _WORDS.keys()
-        if unknown:
-            raise SourceRejected(f"kickserv: a task has no {', '.join(sorted(unknown))} to set")
-        body = {_WORDS[word]: value for word, value in fields.items()}
+        body = translated("kickserv", fields, _WORDS)
         for name in ("scheduled_at", "ends_at"):
             if body.get(name) is not None:
                 body[name] = local(body[name], self._zone).isoformat(timespec="seconds")
@@ -273,10 +282,6 @@ def _path(task_id: str) -> str:
 def _unwrapped(row: Any) -> Any:
     task = row.get("task") if isinstance(row, dict) else None
     return task if isinstance(task, dict) else row
-
-
-def _only(raw: Mapping[str, Any], names: tuple[str | None, ...]) -> Raw:
-    return {name: raw[name] for name in names if name is not None and name in raw}
 
 
 def _people(value: Any) -> tuple[Person, ...]:

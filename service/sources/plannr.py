@@ -13,18 +13,18 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, SecretStr
 
-from service.errors import OutcomeUnknown, SourceRejected
+from service.errors import OutcomeUnknown
 from service.http.upstream import Upstream
 from service.model import Customer, Person, Project, Task
 from service.sources import Account, Page, Raw, Source
-from service.sources.reading import Reading, single
+from service.sources.reading import Reading, by_id, single
 from service.sources.values import identifier, local, mapping, moment, required, scalar, text
+from service.sources.words import translated
 
 TASKS = "/api/v1/task"
 HOOKS = "/api/v2/webhook-subscriptions"
 EVENTS = ("task.created", "task.updated", "task.deleted", "task.completed")
 RECENT_PER_PAGE = 50
-GONE = frozenset({404, 410})
 
 _ALWAYS = frozenset(
     {
@@ -153,13 +153,7 @@ class Plannr(Source):
                 return
 
     async def fetch(self, task_id: str) -> Raw | None:
-        try:
-            answer = await self.upstream.request("GET", _path(task_id), params=self._wanted())
-        except SourceRejected as error:
-            if error.status in GONE:
-                return None
-            raise
-        return single(self, answer, task_id)
+        return await by_id(self, task_id, _path(task_id), self._wanted())
 
     async def hooks(self) -> list[str] | None:
         return [url for url, _ in await self._subscriptions()]
@@ -222,10 +216,7 @@ class Plannr(Source):
 
     def _body(self, fields: Mapping[str, Any]) -> Raw:
         """What the rule language calls by its own words, in Plannr's."""
-        unknown = fields.keys() - _WORDS.keys()
-        if unknown:
-            raise SourceRejected(f"plannr: a task has no {', '.join(sorted(unknown))} to set")
-        body = {_WORDS[word]: value for word, value in fields.items()}
+        body = translated("plannr", fields, _WORDS)
         if body.get("priority") == "normal":
             body["priority"] = "medium"
         if body.get("due_at") is not None:

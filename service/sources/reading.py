@@ -1,16 +1,31 @@
 """Reading a system's answers: one task, or a list page by page while it moves underneath."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import structlog
 
-from service.errors import SourceBroken, SourceError
+from service.errors import SourceBroken, SourceError, SourceRejected
 from service.sources import Raw, Source
 
 log = structlog.get_logger()
 
 STALE_PAGES = 2
 WRAPPERS = ("data", "task")
+GONE = frozenset({404, 410})
+
+
+async def by_id(
+    source: Source, task_id: str, path: str, params: Mapping[str, str | int] | None = None
+) -> Raw | None:
+    """The task at its own address, trimmed; None if the system says that there is none."""
+    try:
+        answer = await source.upstream.request("GET", path, params=params)
+    except SourceRejected as error:
+        if error.status in GONE:
+            return None
+        raise
+    return single(source, answer, task_id)
 
 
 def single(

@@ -1,6 +1,6 @@
 """Reading single values out of a foreign system's JSON: each returns None for "not there"."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, time, tzinfo
 from typing import Any
 
@@ -77,3 +77,8 @@ def local(value: Any, zone: tzinfo) -> datetime:
     """A moment to be written, a datetime or its RFC 3339 text, as local time in `zone`."""
     when = value if isinstance(value, datetime) else datetime.fromisoformat(value)
     return when.astimezone(zone)
+
+
+def only(raw: Mapping[str, Any], names: Iterable[str | None]) -> dict[str, Any]:
+    """Of an object the fields of these names, as far as they are there."""
+    return {name: raw[name] for name in names if name is not None and name in raw}

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from service.channels import Channel, ConfiguredChannel, Message, SystemChannel, kinds
 from service.channels.customer import CustomerChannel
-from service.channels.writes import CreatesChannel
+from service.channels.writes import WritesChannel
 from service.clock import Clock
 from service.http import open_client
 from service.http.throttle import Unthrottled
@@ -187,7 +187,7 @@ class EmployeeRig(SourceRig):
 
 
 class CreateRig(SourceRig):
-    made_of = CreatesChannel
+    made_of = WritesChannel
     message = replace(MESSAGE, channel="create_task", fields={"title": "Send invoice"})
 
 

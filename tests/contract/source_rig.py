@@ -1,7 +1,9 @@
 """For each system its sample documents and its sandbox: what the contract suite needs.
 
 A new system brings tests/payloads/{system}/ with account.json, task.json, task.expected.json
-and bodies.json, and a sandbox of the same name; nothing here has to be edited.
+and bodies.json, where it takes new tasks words.json (what those need beside a title and a due
+date, in the words of the rule language), and a sandbox of the same name; nothing here has to be
+edited.
 """
 
 from collections.abc import AsyncIterator

@@ -3,12 +3,14 @@
 from datetime import timedelta
 from pathlib import Path
 
+import orjson
 import pytest
 
 from service.clock import VirtualClock
+from service.outbox import sending
 from service.sandbox.faults import Fault, Kind
 from service.store import Pool
-from tests.corridor import corridor
+from tests.corridor import Corridor, corridor
 
 INVOICE = """
 - id: invoice
@@ -58,7 +60,7 @@ async def test_a_created_task_is_ours_before_the_answer(
         await taskbell.webhook(taskbell.sandbox.kickserv.finish(str(visit["id"])))
         taskbell.sandbox.kickserv.faults.set(Fault(Kind.RESET_AFTER, method="POST"))
         await taskbell.deliver()
-        assert await taskbell.states() == ["unknown"]
+        assert await taskbell.states() == ["planned"]
         [made] = [one for one in taskbell.sandbox.kickserv.tasks.values() if one is not visit]
         if road == "webhook":
             await taskbell.webhook(made)
@@ -66,6 +68,93 @@ async def test_a_created_task_is_ours_before_the_answer(
             await taskbell.poll()
         assert await taskbell.events(made["id"]) == ["created by write"]
         assert len(await taskbell.deliveries()) == 1
+
+
+async def bill(taskbell: Corridor) -> None:
+    """A rule wants an invoice for a visit that was just finished."""
+    visit = taskbell.visit()
+    await taskbell.begin()
+    await taskbell.webhook(taskbell.sandbox.kickserv.finish(str(visit["id"])))
+
+
+def invoices(taskbell: Corridor) -> list[str]:
+    tasks = taskbell.sandbox.kickserv.tasks
+    return [key for key, task in tasks.items() if task["name"].startswith("Invoice")]
+
+
+@pytest.mark.parametrize("kind", [Kind.FAILED, Kind.FAILED_AFTER, Kind.RESET_AFTER])
+async def test_a_task_is_made_once_though_the_answer_was_lost(
+    kind: Kind, pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """Whether the call was carried out or not: the system is asked before it is made again."""
+    async with corridor(folder, pool, clock, INVOICE) as taskbell:
+        await bill(taskbell)
+        taskbell.sandbox.kickserv.faults.set(Fault(kind, method="POST"))
+        await taskbell.deliver()
+        clock.advance(timedelta(minutes=4))
+        await taskbell.deliver()
+        assert await taskbell.states() == ["planned"]
+        clock.advance(timedelta(minutes=2))
+        await taskbell.restart(INVOICE)
+        await taskbell.deliver()
+        [delivery] = await taskbell.deliveries()
+        [made] = invoices(taskbell)
+        assert (delivery["state"], orjson.loads(delivery["receipt"])) == ("sent", {"task": made})
+        await taskbell.look_up()
+        assert await taskbell.events(made) == ["created by write"]
+
+
+async def test_a_task_is_made_once_though_the_process_died(
+    pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """Between the call and its answer: the next one finds what was made."""
+    async with corridor(folder, pool, clock, INVOICE) as taskbell:
+        await bill(taskbell)
+        [claim] = await sending.claim(pool, "account:field", clock, 1)
+        await taskbell.sources["field"].create_task(claim.message.fields or {})
+        await taskbell.lose_workers(minutes=5)
+        await taskbell.deliver()
+        assert await taskbell.states() == ["sent"]
+        assert len(invoices(taskbell)) == 1
+
+
+async def test_two_tasks_of_one_name_are_two(pool: Pool, clock: VirtualClock, folder: Path) -> None:
+    """One was made and one was not, and nobody got an answer: none is taken for the other."""
+    rules = INVOICE.replace("Invoice for {{ task.title }}", "Invoice")
+    async with corridor(folder, pool, clock, rules) as taskbell:
+        kickserv, visits = taskbell.sandbox.kickserv, [taskbell.visit(), taskbell.visit()]
+        await taskbell.begin()
+        for visit in visits:
+            await taskbell.webhook(kickserv.finish(str(visit["id"])))
+        for kind in (Kind.FAILED, Kind.FAILED_AFTER):
+            kickserv.faults.set(Fault(kind, method="POST"))
+        await taskbell.deliver()
+        assert len(invoices(taskbell)) == 1
+        clock.advance(timedelta(minutes=6))
+        await taskbell.restart(rules)
+        await taskbell.deliver()
+        receipts = {delivery["receipt"] for delivery in await taskbell.deliveries()}
+        assert len(receipts) == len(invoices(taskbell)) == 2
+
+
+async def test_what_another_delivery_made_is_not_taken_for_ours(
+    pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """The first one got its answer, the second one got none and was not carried out."""
+    rules = INVOICE.replace("Invoice for {{ task.title }}", "Invoice")
+    async with corridor(folder, pool, clock, rules) as taskbell:
+        kickserv, visits = taskbell.sandbox.kickserv, [taskbell.visit(), taskbell.visit()]
+        await taskbell.begin()
+        await taskbell.webhook(kickserv.finish(str(visits[0]["id"])))
+        await taskbell.deliver()
+        await taskbell.webhook(kickserv.finish(str(visits[1]["id"])))
+        kickserv.faults.set(Fault(Kind.FAILED, method="POST"))
+        await taskbell.deliver()
+        clock.advance(timedelta(minutes=6))
+        await taskbell.restart(rules)
+        await taskbell.deliver()
+        assert await taskbell.states() == ["sent", "sent"]
+        assert len(invoices(taskbell)) == 2
 
 
 @pytest.mark.parametrize("when", ["sending", "answered", "lost"])

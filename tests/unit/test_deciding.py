@@ -39,7 +39,7 @@ def test_what_a_system_does_leaves_by_its_account(channel: str) -> None:
     """One lane an account; what would be noticed if it came twice is never sent again."""
     made = order(channel)
     assert made.lane == "account:field"
-    assert made.at_most_once == (channel in {"customer", "employee", "create_task"})
+    assert made.at_most_once == (channel in {"customer", "employee"})
 
 
 @pytest.mark.parametrize("way", [WebhookChannel, TellingOnce])

@@ -1,0 +1,44 @@
+"""The words in which rules write to tasks: put into a system's own, and read back from it."""
+
+from collections.abc import Mapping
+from datetime import UTC
+from typing import Any
+
+from service.errors import SourceRejected
+from service.model import Task
+from service.sources import Raw
+from service.sources.values import local
+
+_DATES = frozenset({"due", "start", "end"})
+# By these two tasks can be told apart; the others are reworded by some systems.
+_TELLING = ("title", "due", "start", "end", "project", "customer", "assignee")
+
+
+def translated(system: str, fields: Mapping[str, Any], words: Mapping[str, str]) -> Raw:
+    """The fields under the system's own names; raises SourceRejected for what it cannot take."""
+    unknown = fields.keys() - words.keys()
+    if unknown:
+        raise SourceRejected(f"{system}: a task has no {', '.join(sorted(unknown))} to set")
+    return {words[word]: value for word, value in fields.items()}
+
+
+def shows(task: Task, fields: Mapping[str, Any]) -> bool:
+    """Whether a task looks as it does when these fields were written to it; dates to the second."""
+    return all(_shown(task, word) == _plain(value, word) for word, value in fields.items())
+
+
+def may_be(task: Task, fields: Mapping[str, Any]) -> bool:
+    """Whether a task may have been made of these fields: nothing that it shows says otherwise."""
+    told = {word: fields[word] for word in _TELLING if word in fields and _shown(task, word)}
+    return shows(task, told)
+
+
+def _shown(task: Task, word: str) -> Any:
+    value = getattr(task, word)
+    return _plain(getattr(value, "id", value), word)
+
+
+def _plain(value: Any, word: str) -> Any:
+    if word in _DATES and value is not None:
+        return local(value, UTC).replace(microsecond=0)
+    return value.strip() if isinstance(value, str) else value

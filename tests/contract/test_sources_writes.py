@@ -1,0 +1,173 @@
+"""After a write of which nobody knows whether it arrived, the task is read back."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from service.channels import Message
+from service.channels.writes import WritesChannel
+from service.clock import VirtualClock
+from service.errors import SendError
+from service.sandbox.faults import Fault, Kind
+from service.sources import Raw, systems
+from tests.contract.source_rig import Rig, rigged, sample
+
+ARRIVED = (
+    Kind.FAILED_AFTER,
+    Kind.RESET_AFTER,
+    Kind.BROKEN_OFF,
+    Kind.TRUNCATED,
+    Kind.WRONG_TYPE,
+)
+NOT_ARRIVED = (Kind.FAILED, Kind.RESET_BEFORE, Kind.UNAVAILABLE, Kind.PAGE, Kind.REDIRECT)
+WRITING = sorted(name for name, source in systems().items() if source.writes)
+
+
+@pytest.fixture(params=WRITING)
+async def rig(request: pytest.FixtureRequest, clock: VirtualClock) -> AsyncIterator[Rig]:
+    async with rigged(request.param, clock) as ready:
+        yield ready
+
+
+@pytest.fixture
+def channel(rig: Rig) -> WritesChannel:
+    return WritesChannel(rig.source)
+
+
+def message(rig: Rig, action: str, task_id: str = "T1", **fields: Any) -> Message:
+    """What a rule has to say to the system, of an event a minute ago."""
+    at = rig.clock.now() - timedelta(minutes=1)
+    return Message(
+        key="k-1",
+        channel=action,
+        target="",
+        text="",
+        account=rig.source.account.name,
+        task_id=task_id,
+        rule="invoice",
+        type="task.completed",
+        at=at,
+        fields=fields or None,
+    )
+
+
+def invoice(rig: Rig) -> Message:
+    """A new task, with all that the system needs."""
+    due = (rig.clock.now() + timedelta(days=1)).replace(microsecond=0)
+    needed = sample(rig.source.account.system, "words")
+    return message(rig, "create_task", title="Send the invoice", due=due.isoformat(), **needed)
+
+
+def invoices(rig: Rig) -> list[str]:
+    """The tasks that were made of it."""
+    named = rig.system.title
+    return [key for key, raw in rig.system.tasks.items() if raw[named] == "Send the invoice"]
+
+
+async def fail(channel: WritesChannel, wanted: Message) -> SendError:
+    with pytest.raises(SendError) as caught:
+        await channel.send(wanted)
+    return caught.value
+
+
+@pytest.mark.parametrize("kind", ARRIVED)
+async def test_a_task_that_was_made_is_found(rig: Rig, channel: WritesChannel, kind: Kind) -> None:
+    """Its answer was lost; it is not made a second time."""
+    rig.make(4)
+    rig.system.faults.set(Fault(kind, method="POST"))
+    wanted = invoice(rig)
+    error = await fail(channel, wanted)
+    assert (error.outcome_unknown, error.permanent) == (True, False)
+    rig.clock.advance(timedelta(minutes=5))
+    assert await channel.find(wanted) == {"task": invoices(rig)[0]}
+    assert len(invoices(rig)) == 1
+
+
+@pytest.mark.parametrize("kind", NOT_ARRIVED)
+async def test_a_task_that_was_not_made_is_not_found(
+    rig: Rig, channel: WritesChannel, kind: Kind
+) -> None:
+    """Nor is one that only looks like it: it may be made."""
+    rig.make(4)
+    rig.system.faults.set(Fault(kind, method="POST", seconds=0))
+    wanted = invoice(rig)
+    await fail(channel, wanted)
+    assert await channel.find(wanted) is None
+    await channel.send(wanted)
+    assert len(invoices(rig)) == 1
+
+
+async def test_a_slow_system_is_given_time(rig: Rig, channel: WritesChannel) -> None:
+    """A task that is not there yet may still be coming: minutes pass before it is made again."""
+    rig.system.faults.set(Fault(Kind.FAILED, method="POST"))
+    assert (await fail(channel, invoice(rig))).retry_after == timedelta(minutes=5)
+    rig.system.faults.set(Fault(Kind.THROTTLED, method="POST", seconds=9))
+    assert (await fail(channel, invoice(rig))).retry_after == timedelta(seconds=9)
+
+
+async def test_an_older_task_of_the_same_name_is_another(rig: Rig, channel: WritesChannel) -> None:
+    """It was there before the event that asked for the new one."""
+    await channel.send(invoice(rig))
+    rig.clock.advance(timedelta(hours=1))
+    assert await channel.find(replace(invoice(rig), fields={"title": "Send the invoice"})) is None
+
+
+async def test_a_task_of_the_same_name_with_another_date_is_another(
+    rig: Rig, channel: WritesChannel
+) -> None:
+    """The due date tells two of the same name apart."""
+    wanted = invoice(rig)
+    await channel.send(wanted)
+    assert await channel.find(wanted) is not None
+    later = {**(wanted.fields or {}), "due": "2030-01-01T09:00:00Z"}
+    assert await channel.find(replace(wanted, fields=later)) is None
+
+
+async def test_what_another_message_made_is_not_taken(rig: Rig, channel: WritesChannel) -> None:
+    """Neither what is written down as another's, nor what another one has found meanwhile."""
+    wanted = invoice(rig)
+    made = await channel.send(wanted)
+    assert await channel.find(replace(wanted, others=frozenset({made["task"]}))) is None
+    assert await channel.find(wanted) == made
+    assert await channel.find(wanted) == made
+    assert await channel.find(replace(wanted, key="k-2")) is None
+
+
+async def test_a_change_that_arrived_is_found(rig: Rig, channel: WritesChannel) -> None:
+    """Then whatever somebody wrote afterwards is not written over."""
+    (task_id,) = rig.make(1)
+    wanted = message(rig, "update_task", task_id, title="Call again")
+    rig.system.faults.set(Fault(Kind.RESET_AFTER, method="PUT"))
+    assert not (await fail(channel, wanted)).outcome_unknown
+    assert await channel.find(wanted) == {"task": task_id}
+    rig.system.change(task_id, **{rig.system.title: "Call Ida"})
+    assert await channel.find(wanted) is None
+
+
+async def test_a_completion_that_arrived_is_found(rig: Rig, channel: WritesChannel) -> None:
+    """And one that did not is not."""
+    (task_id,) = rig.make(1)
+    wanted = message(rig, "complete_task", task_id)
+    assert await channel.find(wanted) is None
+    rig.system.finish(task_id)
+    assert await channel.find(wanted) == {"task": task_id}
+
+
+async def test_a_task_that_cannot_be_read_hides_no_other(rig: Rig, channel: WritesChannel) -> None:
+    """A date that is none among the others does not keep the right one from being found."""
+    wanted = invoice(rig)
+    broken: Raw = rig.system.make()
+    broken["created_at"] = "soon"
+    made = await channel.send(wanted)
+    assert await channel.find(wanted) == made
+
+
+async def test_a_failure_while_reading_back_is_no_answer(rig: Rig, channel: WritesChannel) -> None:
+    """Whether it is there is not known, so nothing is made."""
+    rig.system.faults.set(Fault(Kind.FAILED, method="GET"))
+    with pytest.raises(SendError):
+        await channel.find(invoice(rig))
+    assert rig.system.record.writes == []
