@@ -143,7 +143,8 @@ class Observation:
     confirmed, asked by id, that the task is gone. `fingerprint` is the digest of what the system's
     lists show of the task, so that the next scan can tell an unchanged one without reading it;
     None where there is no task. `pushed` says that it was sent to us, so that nobody knows how
-    long it was on its way, `announced` that the system itself called the task new.
+    long it was on its way, `announced` that the system itself called the task new. `untold` are
+    the fields that this look leaves open.
     """
 
     account: str
@@ -155,6 +156,7 @@ class Observation:
     fingerprint: bytes | None = None
     pushed: bool = False
     announced: bool = False
+    untold: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,14 @@ def recognised(known: Known, seen: Observation) -> Observation:
     return replace(seen, task=replace(task, customer=before.customer))
 
 
+def with_untold(known: Known, seen: Observation) -> Observation:
+    """The same look, with what it leaves open as it was last known."""
+    if seen.task is None or known.task is None or not seen.untold:
+        return seen
+    last = {name: getattr(known.task, name) for name in seen.untold}
+    return replace(seen, task=replace(seen.task, **last))
+
+
 def is_doubtful(known: Known, seen: Observation) -> bool:
     """Whether only the system itself can say which is newer, what is known or what was seen.
 

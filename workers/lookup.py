@@ -68,6 +68,7 @@ class Lookups:
             cause=lookup.cause,
             version=None if raw is None else self._source.version(raw),
             fingerprint=None if raw is None else fingerprint(self._source.listed(raw)),
+            untold=frozenset() if raw is None else self._source.untold(raw),
         )
 
     async def _postpone(self, lookup: Lookup, error: SourceError | PayloadError) -> None:

@@ -136,6 +136,7 @@ class Poll:
                 cause=Cause.POLL,
                 version=self._source.version(raw),
                 fingerprint=fingerprint(self._source.listed(raw)),
+                untold=self._source.untold(raw),
             )
         ]
 

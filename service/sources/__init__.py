@@ -188,6 +188,11 @@ class Source(ABC):
     def parse(self, raw: Raw) -> Task:
         """The normalised task; raises PayloadError naming the field that cannot be read."""
 
+    def untold(self, raw: Raw) -> frozenset[str]:
+        """The fields of `Task` that this JSON leaves open: what is known of them stays."""
+        del raw
+        return frozenset()
+
     def version(self, raw: Raw) -> datetime | None:
         """When the system itself last changed the task; None where it does not say."""
         del raw
@@ -232,6 +237,11 @@ class Source(ABC):
         """Where a task is to be found that was made of these `fields` since then."""
         del fields
         return self.recent(since)
+
+    def covers(self, task: Task) -> bool:
+        """Whether a complete scan would list this task, if it still exists."""
+        del task
+        return True
 
     @abstractmethod
     async def fetch(self, task_id: str) -> Raw | None:
