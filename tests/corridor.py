@@ -53,6 +53,8 @@ accounts:
              task_types: {{ "1": job, "2": invoice }}, timeout: {patience} }}
   london: {{ system: plannr, base_url: "{sandbox}/plannr", account_uuid: "{uuid}", poll: 60s,
              token: "${{SYSTEM_TOKEN}}", per_minute: 100000, timeout: 1s }}
+  sales:  {{ system: rolodex, base_url: "{sandbox}/rolodex", poll: 60s, timeout: 1s,
+             token: "${{SYSTEM_TOKEN}}", per_minute: 100000 }}
 channels:
   slack:      {{ kind: slack, token: "${{SLACK_TOKEN}}", api_url: "{slack}/api/" }}
   accounting: {{ kind: webhook, url: "{accounting}/hook", secret: "${{HOOK_SECRET}}",

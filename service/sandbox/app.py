@@ -24,6 +24,7 @@ from service.sandbox.kickserv import Kickserv
 from service.sandbox.letsligo import LetsLigo
 from service.sandbox.plannr import Plannr
 from service.sandbox.push import Pusher, Subscription
+from service.sandbox.rolodex import Rolodex
 from service.sandbox.slack import Slack
 from service.sandbox.system import Notification, Raw, System, TaskSystem
 
@@ -35,10 +36,12 @@ class Sandbox:
         self.plannr = Plannr(clock)
         self.kickserv = Kickserv(clock)
         self.letsligo = LetsLigo(clock)
+        self.rolodex = Rolodex(clock)
         self.systems: dict[str, TaskSystem] = {
             "plannr": self.plannr,
             "kickserv": self.kickserv,
             "letsligo": self.letsligo,
+            "rolodex": self.rolodex,
         }
         self.slack = Slack(clock)
         self.inbox = Inbox(clock)
@@ -51,6 +54,7 @@ class Sandbox:
             Mount("/plannr", _behind_door(self.plannr, self.pusher.routes())),
             Mount("/kickserv", _behind_door(self.kickserv)),
             Mount("/letsligo", _behind_door(self.letsligo)),
+            Mount("/rolodex", _behind_door(self.rolodex)),
             Mount("/slack", _behind_door(self.slack)),
             Mount("/inbox", _behind_door(self.inbox)),
             *(Mount(f"/_sandbox/{name}", routes=board(one)) for name, one in self.systems.items()),

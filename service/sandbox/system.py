@@ -30,6 +30,7 @@ class Quirks:
     seconds the clock is wrong. `push`: what a webhook carries, `whole`, `partial` or `hint`.
     `prefixed`, `totalled`, `lean`: Hydra's words have their prefix, lists say how many there are,
     lists leave out what is long. `ends_early`: the first page says that it is the last.
+    `tags`: where they come along when asked for, `always`, in `lists` only, or `never`.
     """
 
     shift: int = 0
@@ -47,6 +48,7 @@ class Quirks:
     totalled: bool = True
     lean: bool = True
     ends_early: bool = False
+    tags: str = "always"
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from service.errors import OutcomeUnknown
 from service.http.upstream import Upstream
 from service.model import Customer, Person, Project, Task
 from service.sources import Account, Page, Raw, Source
-from service.sources.reading import Reading, by_id, single
+from service.sources.reading import Reading, by_id, enveloped, single
 from service.sources.values import identifier, local, mapping, moment, required, scalar, text
 from service.sources.words import translated
 
@@ -98,10 +98,7 @@ class Plannr(Source):
         self._needed = _ALWAYS | ({"custom_fields"} & set(account.include))
 
     def items(self, payload: Any) -> list[Raw] | None:
-        rows = payload.get("data") if isinstance(payload, dict) else payload
-        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-            return None
-        return rows
+        return enveloped(payload)
 
     def identify(self, raw: Raw) -> str | None:
         return identifier(raw.get("uuid", raw.get("id")))

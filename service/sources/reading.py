@@ -15,6 +15,14 @@ WRAPPERS = ("data", "task")
 GONE = frozenset({404, 410})
 
 
+def enveloped(payload: Any) -> list[Raw] | None:
+    """The rows of a list, bare or under `data`; None if it is no list of objects."""
+    rows = payload.get("data") if isinstance(payload, dict) else payload
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        return None
+    return rows
+
+
 async def by_id(
     source: Source, task_id: str, path: str, params: Mapping[str, str | int] | None = None
 ) -> Raw | None:

@@ -423,3 +423,37 @@ async def test_law_7_a_new_clock_rule_rings_nothing_for_the_past(taskbell: Corri
     await taskbell.tick(days=8)
     assert [one["task"] for one in await taskbell.deliveries("later")] == [str(future["id"])]
     assert len(await taskbell.deliveries("late")) == 3
+
+
+async def test_tags_that_a_system_did_not_show_are_not_gone(
+    pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """Rolodex may leave them out though they were asked for, in lists or by id."""
+    async with corridor(folder, pool, clock, RULES) as taskbell:
+        rolodex = taskbell.sandbox.rolodex
+        made = rolodex.make(tags=["tag_102"])
+        await taskbell.begin()
+        for number, tags in enumerate(("lists", "always", "never", "always")):
+            rolodex.set_quirks(tags=tags)
+            await taskbell.poll("sales", full=True)
+            await taskbell.webhook({"id": made["id"], "number": number}, "sales")
+            await taskbell.look_up("sales")
+        assert await taskbell.events(made["id"]) == []
+        rolodex.change(made["id"], tags=[])
+        await taskbell.poll("sales")
+        assert await taskbell.events(made["id"]) == ["changed by poll"]
+
+
+async def test_a_task_that_a_drifting_list_skipped_is_not_gone(
+    pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """Rows shift under every page, and what no page had is asked for by its id."""
+    async with corridor(folder, pool, clock, RULES) as taskbell:
+        rolodex = taskbell.sandbox.rolodex
+        made = [rolodex.make()["id"] for _ in range(120)]
+        await taskbell.begin()
+        rolodex.set_quirks(shift=1)
+        await taskbell.poll("sales", full=True)
+        await taskbell.look_up("sales")
+        assert await taskbell.events() == []
+        assert await taskbell.snapshot(made[-1]) is not None

@@ -1,0 +1,266 @@
+"""Rolodex: a contact-based CRM whose list is read by offsets that drift.
+
+Sources: the vendor's pages for reading tasks, in the user's hands, and its public pages for
+writing them. The address and the way to log in differ from page to page, so they are options of
+`RolodexAccount`.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, ClassVar, Literal
+from urllib.parse import quote
+
+from pydantic import Field
+
+from service.errors import OutcomeUnknown, SourceBroken, SourceRejected
+from service.model import Customer, Person, Task
+from service.sources import Account, Page, Raw, Source
+from service.sources.reading import Reading, by_id, enveloped, single
+from service.sources.values import identifier, local, mapping, moment, only, required, text
+from service.sources.words import translated
+
+OVERLAP = 10  # rows that a page has in common with the one before
+PASSES = 3  # readings of a list that does not hold still
+
+_TASK = ("id", "body", "due_date", "completed_at", "created_at", "updated_at")
+_WHOLE = frozenset({*_TASK, "contacts", "assignee", "tags"})
+# Pictures stay outside: their addresses change without any change of the task.
+_USERS = ("assignee", "creator")
+_PERSON = ("id", "full_name")
+_TAG = ("id", "name")
+_RELATIONS = ("contacts", "tags")
+_WORDS = {"title": "body", "due": "due_date", "assignee": "assignee", "customer": "contacts"}
+_ASKED = {"include": "tags"}
+
+
+class RolodexAccount(Account):
+    """A Rolodex workspace.
+
+    `auth` is how `token` is shown: as `x-rolodex-api-key` or as a bearer token. `path` leads
+    from `base_url` to the tasks. `create` holds what every new task gets.
+    """
+
+    auth: Literal["key", "bearer"] = "key"
+    path: str = Field(default="/user-api/v1", pattern=r"^(/[\w.~-]+)*$")
+    per_page: int = Field(default=100, ge=2)
+    create: Mapping[str, Any] = Field(default_factory=dict)
+
+    def headers(self) -> Mapping[str, str]:
+        if self.auth == "bearer":
+            return super().headers()
+        return {"x-rolodex-api-key": self.token.get_secret_value(), "Accept": "application/json"}
+
+
+class Rolodex(Source):
+    """One Rolodex account."""
+
+    options: ClassVar[type[Account]] = RolodexAccount
+    writes: ClassVar[frozenset[str]] = frozenset({"create_task", "update_task", "complete_task"})
+
+    account: RolodexAccount
+
+    def items(self, payload: Any) -> list[Raw] | None:
+        return enveloped(payload)
+
+    def trim(self, raw: Raw) -> Raw:
+        kept = only(raw, _TASK) | {name: _named(raw[name]) for name in _USERS if name in raw}
+        if isinstance(raw.get("contacts"), list):
+            kept["contacts"] = [_named(contact) for contact in raw["contacts"]]
+        if isinstance(raw.get("tags"), list):
+            tags = [only(mapping(tag), _TAG) for tag in raw["tags"]]
+            kept["tags"] = sorted(tags, key=lambda tag: str(tag.get("id")))
+        return kept
+
+    def identify(self, raw: Raw) -> str | None:
+        return identifier(raw.get("id", raw.get("uuid")))
+
+    def is_whole(self, raw: Raw) -> bool:
+        return raw.keys() >= _WHOLE
+
+    def untold(self, raw: Raw) -> frozenset[str]:
+        # Tags may be missing although they were asked for: that does not mean that there are none.
+        return frozenset() if "tags" in raw else frozenset({"tags"})
+
+    def parse(self, raw: Raw) -> Task:
+        account, assignee = self.account, _person(raw.get("assignee"))
+        completed_at = self._date(raw, "completed_at")
+        creator = _person(raw.get("creator"))
+        return Task(
+            id=required(self.identify(raw), "id"),
+            account=account.name,
+            system=account.system,
+            title=text(raw.get("body")) or "",
+            done=completed_at is not None,
+            due=self._date(raw, "due_date"),
+            created_at=self._date(raw, "created_at"),
+            updated_at=self._date(raw, "updated_at"),
+            completed_at=completed_at,
+            assignee=assignee,
+            assignees=() if assignee is None else (assignee,),
+            customer=_customer(raw.get("contacts")),
+            tags=_tags(raw.get("tags")),
+            fields={} if creator is None else {"creator": creator.name},
+        )
+
+    def version(self, raw: Raw) -> datetime | None:
+        return self._date(raw, "updated_at")
+
+    async def scan(self) -> AsyncIterator[Page]:
+        """The list, each task once; read again, a few times at most, if it moved meanwhile."""
+        given: set[str] = set()
+        for _ in range(PASSES):
+            walk = _Walk()
+            async for page in self._pages(walk):
+                fresh = {key: raw for key, raw in page.raws.items() if key not in given}
+                given.update(fresh)
+                yield Page(fresh, page.requested_at)
+            if walk.is_steady:
+                return
+
+    async def fetch(self, task_id: str) -> Raw | None:
+        return await by_id(self, task_id, self._path(task_id), _ASKED)
+
+    async def create_task(self, fields: Mapping[str, Any]) -> Raw:
+        body = {**self.account.create, **self._body(fields)}
+        answer = await self._call("POST", json=body)
+        return single(self, answer, otherwise=OutcomeUnknown)
+
+    async def update_task(self, task_id: str, fields: Mapping[str, Any]) -> Raw:
+        body = self._body(fields)
+        return await self._put(await self._existing(task_id), body)
+
+    async def complete_task(self, task_id: str) -> Raw:
+        known = await self._existing(task_id)
+        if known.get("completed_at"):
+            return known
+        return await self._put(known, {"completed_at": _stamp(self.upstream.clock.now())})
+
+    async def _existing(self, task_id: str) -> Raw:
+        known = await self.fetch(task_id)
+        if known is None:
+            raise SourceRejected(
+                f"{self.account.name}: there is no task {task_id} to write to", status=404
+            )
+        return known
+
+    async def _put(self, known: Raw, body: Raw) -> Raw:
+        """Write over a task. Relations are replaced whole, so what it has goes along."""
+        task_id = required(self.identify(known), "id")
+        merged = {
+            name: list(dict.fromkeys([*body.get(name, ()), *_ids(known[name])]))
+            for name in _RELATIONS
+            if name in known
+        }
+        answer = await self._call("PUT", task_id, params=_ASKED, json={**body, **merged})
+        return single(self, answer, task_id, otherwise=OutcomeUnknown)
+
+    async def _pages(self, walk: "_Walk") -> AsyncIterator[Page]:
+        reading, asked = Reading(self), {**_ASKED, "order_by": "due_date:asc"}
+        while not walk.is_over:
+            requested_at = self.upstream.clock.now()
+            window = {"limit": self.account.per_page, "offset": walk.offset}
+            answer = await self._call("GET", params={**asked, **window})
+            rows = reading.rows(answer)
+            self._take_step(walk, rows, answer)
+            fresh = reading.fresh(rows)
+            yield Page({key: self.trim(row) for key, row in fresh.items()}, requested_at)
+
+    async def _call(
+        self,
+        method: str,
+        task_id: str | None = None,
+        *,
+        params: Mapping[str, str | int] | None = None,
+        json: Any = None,
+    ) -> Any:
+        effect = method != "GET"
+        path = self._path(task_id)
+        return await self.upstream.request(method, path, params=params, json=json, effect=effect)
+
+    def _path(self, task_id: str | None = None) -> str:
+        tasks = f"{self.account.path}/tasks"
+        return tasks if task_id is None else f"{tasks}/{quote(task_id, safe='')}"
+
+    def _take_step(self, walk: "_Walk", rows: Sequence[Raw], answer: Any) -> None:
+        total = mapping(mapping(answer).get("pagination")).get("total")
+        total = total if isinstance(total, int) else None
+        if total and not rows and not walk.offset:
+            raise SourceBroken(
+                f"{self.account.name}: the list of tasks is empty and says that it has {total}"
+            )
+        walk.step([self.identify(row) for row in rows], total)
+
+    def _body(self, fields: Mapping[str, Any]) -> Raw:
+        """What the rule language calls by its own words, in Rolodex's."""
+        body = translated("rolodex", fields, _WORDS)
+        if body.get("due_date") is not None:
+            body["due_date"] = _stamp(local(body["due_date"], UTC))
+        if "contacts" in body:
+            body["contacts"] = [body["contacts"]]
+        return body
+
+    def _date(self, raw: Raw, name: str) -> datetime | None:
+        return moment(raw, name, self.account.timezone or UTC)
+
+
+class _Walk:
+    """One walk through a list by offsets, while others insert and remove rows.
+
+    Each page begins with the last rows of the one before. Where these are not what it begins
+    with, or where the total is another one, rows have moved, and some may have moved from what
+    was still to be read into what had been read.
+    """
+
+    def __init__(self) -> None:
+        self.offset = 0
+        self.is_over = False
+        self.is_steady = True
+        self._seen: set[str] = set()
+        self._expected: set[str] = set()
+        self._total: int | None = None
+
+    def step(self, ids: Sequence[str | None], total: int | None) -> None:
+        """Go behind a page with tasks of these ids (None for what has no id)."""
+        found = {task_id for task_id in ids if task_id is not None}
+        if found & self._seen != self._expected or self._total not in (None, total):
+            self.is_steady = False
+        end = self.offset + len(ids)
+        self.is_over = found <= self._expected or (total is not None and end >= total)
+        overlap = min(OVERLAP, len(ids) // 2)
+        self._expected = {task_id for task_id in ids[len(ids) - overlap :] if task_id is not None}
+        self._seen |= found
+        self._total = total
+        self.offset = end - overlap
+
+
+def _named(value: Any) -> Raw | None:
+    """What is kept of a person; None for nobody."""
+    return only(value, _PERSON) if isinstance(value, dict) else None
+
+
+def _person(value: Any) -> Person | None:
+    person = mapping(value)
+    number = identifier(person.get("id"))
+    return None if number is None else Person(id=number, name=text(person.get("full_name")))
+
+
+def _customer(contacts: Any) -> Customer | None:
+    """The first contact; a task may have several."""
+    people = contacts if isinstance(contacts, list) else []
+    first = next((one for one in map(_person, people) if one is not None), None)
+    return None if first is None else Customer(id=first.id, name=first.name)
+
+
+def _tags(value: Any) -> tuple[str, ...]:
+    tags = value if isinstance(value, list) else []
+    names = (text(mapping(tag).get("name")) for tag in tags)
+    return tuple(name for name in names if name is not None)
+
+
+def _ids(relation: Sequence[Any]) -> list[str]:
+    found = (identifier(mapping(one).get("id")) for one in relation)
+    return [number for number in found if number is not None]
+
+
+def _stamp(when: datetime) -> str:
+    return when.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
