@@ -113,7 +113,7 @@ class Rolodex(Source):
             async for page in self._pages(walk):
                 fresh = {key: raw for key, raw in page.raws.items() if key not in given}
                 given.update(fresh)
-                yield Page(fresh, page.requested_at)
+                yield Page(fresh, page.requested_at, page.nameless)
             if walk.is_steady:
                 return
 
@@ -163,7 +163,8 @@ class Rolodex(Source):
             rows = reading.rows(answer)
             self._take_step(walk, rows, answer)
             fresh = reading.fresh(rows)
-            yield Page({key: self.trim(row) for key, row in fresh.items()}, requested_at)
+            raws = {key: self.trim(row) for key, row in fresh.items()}
+            yield Page(raws, requested_at, reading.nameless)
 
     async def _call(
         self,

@@ -22,7 +22,7 @@ from tests.receivers import LOOPBACK
 from workers import assembly
 from workers.ingest import Ingest
 from workers.lookup import Lookups
-from workers.poll import Poll
+from workers.poll import LEASE, Poll
 
 CONFIG = """\
 version: 1
@@ -49,10 +49,11 @@ class Outreach:
         """Poll, a minute later; what was asked of the system."""
         self.clock.advance(timedelta(minutes=1))
         self.system.record.requests.clear()
-        async with self.pool.acquire() as connection:
-            state = (await accounts.read(connection, ["outreach"]))["outreach"]
+        await self.pool.execute("UPDATE accounts SET next_poll_at = $1", self.clock.now())
+        [state] = await accounts.claim_due(self.pool, ["outreach"], self.clock.now(), LEASE)
         async for _ in self.poller.run(state):
             pass
+        await accounts.release(self.pool, state)
         return list(self.system.record.requests)
 
     async def look_up(self) -> None:
