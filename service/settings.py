@@ -45,6 +45,7 @@ class Settings(BaseModel):
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=1, le=65535)
     workers: int = Field(default=2, ge=1)
+    ps: str = "worker.1"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["json", "console"] = "console"
     taskbell_keep_receipts: Length = timedelta(days=14)
@@ -90,6 +91,11 @@ class Settings(BaseModel):
     @classmethod
     def _is_redis(cls, url: SecretStr | None) -> SecretStr | None:
         return _beginning_with(_REDIS_SCHEMES, url)
+
+    @property
+    def listens_closely(self) -> bool:
+        """Whether this worker is the first of several, or the only one."""
+        return self.ps.rpartition(".")[2] in {"1", "worker"}
 
     @property
     def database(self) -> str:

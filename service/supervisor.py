@@ -124,7 +124,7 @@ class Supervisor:
     async def _start(self, program: Program) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
             *program.command,
-            env=self._environ,
+            env={**self._environ, "PS": program.name},
             stdin=asyncio.subprocess.PIPE,
             # A session of its own: Ctrl-C reaches the supervisor alone, which then stops the
             # others one by one and lets them finish what they have in hand.

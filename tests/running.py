@@ -50,7 +50,10 @@ class Taskbell:
         command = ["service", "web"] if name == "web" else ["workers"]
         with self.log.open("ab") as log:
             self.processes[name] = subprocess.Popen(
-                [sys.executable, "-m", *command], env=self.environ, stdout=log, stderr=log
+                [sys.executable, "-m", *command],
+                env={**self.environ, "PS": name},
+                stdout=log,
+                stderr=log,
             )
 
     def kill(self, name: str) -> None:

@@ -26,7 +26,7 @@ async def work(settings: Settings) -> None:
         gc.freeze()
         busy = [
             asyncio.create_task(go_round(shift)),
-            asyncio.create_task(listen(shift, settings.redis)),
+            asyncio.create_task(listen(shift, settings)),
         ]
         await _told_to_stop()
         for task in busy:

@@ -13,6 +13,7 @@ from arq.worker import Worker
 from redis.exceptions import RedisError
 
 from service.jobs import QUEUE, redis_settings
+from service.settings import Settings
 from workers.shift import Shift
 
 log = structlog.get_logger()
@@ -35,10 +36,10 @@ async def deliver(ctx: dict[str, Any], lane: str) -> None:
     _shift(ctx).ring("deliver", lane)
 
 
-async def listen(shift: Shift, redis_url: str) -> None:
+async def listen(shift: Shift, settings: Settings) -> None:
     """Answer the doorbell for ever, and wait for a Redis that is away; ends by being cancelled."""
     while True:
-        worker = build(shift, redis_url)
+        worker = build(shift, settings)
         try:
             await worker.async_run()
         except (RedisError, OSError) as error:
@@ -50,15 +51,16 @@ async def listen(shift: Shift, redis_url: str) -> None:
         await asyncio.sleep(_BEFORE_LISTENING_AGAIN)
 
 
-def build(shift: Shift, redis_url: str) -> Worker:
+def build(shift: Shift, settings: Settings) -> Worker:
     """The arq worker that answers the doorbell for this shift."""
     return Worker(
         functions=[ingest, lookup, deliver],
         queue_name=QUEUE,
-        redis_settings=redis_settings(redis_url),
+        redis_settings=redis_settings(settings.redis),
         ctx={"shift": shift},
-        # Idle workers cost what they ask Redis. Of the usual two, one asks every 10 ms.
-        poll_delay=0.02,
+        # An idle worker costs what it asks Redis. It is enough that one asks often: the others
+        # are there for floods, in which whoever looks finds something.
+        poll_delay=0.01 if settings.listens_closely else 0.2,
         max_jobs=50,
         queue_read_limit=1000,
         job_timeout=30,

@@ -40,3 +40,12 @@ def test_on_another_address_than_loopback_a_token_is_needed() -> None:
     """With it, and on loopback without it, Taskbell starts."""
     assert not read_settings({"HOST": "::", "TASKBELL_ADMIN_TOKEN": "secret"}).is_loopback
     assert read_settings({"HOST": "localhost"}).is_loopback
+
+
+@pytest.mark.parametrize(
+    ("name", "closely"),
+    [("worker.1", True), ("worker", True), ("worker.2", False), ("w.11", False)],
+)
+def test_one_worker_of_several_listens_closely(name: str, *, closely: bool) -> None:
+    """Its name says which: an idle worker costs what it asks Redis."""
+    assert read_settings({"PS": name}).listens_closely is closely
