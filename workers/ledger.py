@@ -6,17 +6,20 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import asyncpg
+import orjson
 import structlog
 
 from service import metrics
 from service.clock import Clock
 from service.outbox import LEASE, Claim, Settlement, sending
-from service.store import DATABASE_GONE, Pool
+from service.store import Pool
 
 log = structlog.get_logger()
 
 _PAUSE_WITHOUT_DATABASE = 1.0  # seconds
 _GATHERING = 0.01  # seconds for which an answer waits for others to be written down with it
+# Whatever the database says against it: a ledger that gave up would keep what it has for ever.
+_NOT_WRITTEN = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
 
 
 class Ledger:
@@ -85,7 +88,7 @@ class Ledger:
             await asyncio.sleep(LEASE.total_seconds() / 3)
             try:
                 await sending.renew(self._pool, list(self._in_hand), self._clock)
-            except DATABASE_GONE as error:
+            except _NOT_WRITTEN as error:
                 log.warning("delivery.lease_not_renewed", lane=self._lane, error=str(error))
 
     async def _strike_off(self, answers: Iterable[Settlement]) -> None:
@@ -98,15 +101,15 @@ class Ledger:
         while True:
             try:
                 await sending.settle(self._pool, answers, self._clock.now())
-            except DATABASE_GONE as error:
+            except (asyncpg.DataError, orjson.JSONEncodeError) as error:
+                return await self._write_singly(answers, error)
+            except _NOT_WRITTEN as error:
                 log.warning("delivery.unsettled", lane=self._lane, error=str(error))
                 await asyncio.sleep(_PAUSE_WITHOUT_DATABASE)
-            except asyncpg.DataError as error:
-                return await self._write_singly(answers, error)
             else:
                 return _tell(answers)
 
-    async def _write_singly(self, answers: Sequence[Settlement], error: asyncpg.DataError) -> None:
+    async def _write_singly(self, answers: Sequence[Settlement], error: Exception) -> None:
         """Write down without its details the one answer that no table can hold."""
         if len(answers) > 1:
             for one in answers:

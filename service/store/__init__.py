@@ -34,6 +34,7 @@ DATABASE_GONE = (
     asyncpg.exceptions.OperatorInterventionError,
     asyncpg.exceptions.InsufficientResourcesError,
     asyncpg.exceptions.TransactionRollbackError,
+    asyncpg.exceptions.ReadOnlySQLTransactionError,  # a standby that is not the primary yet
     OSError,
 )
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -89,18 +90,49 @@ async def test_a_lane_that_is_stopped_claims_nothing(taskbell: Corridor) -> None
     assert await taskbell.states() == ["planned"]
 
 
-async def test_an_answer_that_no_table_can_hold_blocks_nothing(taskbell: Corridor) -> None:
-    """A NUL in what the other side said costs that answer its details, and the others nothing."""
+@pytest.mark.parametrize("odd", ["a\0b", "a\ud800b"])
+async def test_an_answer_that_no_table_can_hold_blocks_nothing(
+    odd: str, taskbell: Corridor
+) -> None:
+    """Odd characters in what the other side said cost that answer its details, others nothing."""
     claims = await claimed(taskbell, 2)
     ledger = Ledger("accounting", taskbell.pool, taskbell.clock, capacity=2, worth_claiming=1)
     ledger.enter(claims)
-    for claim, text in zip(claims, ("a\0b", "c"), strict=True):
+    for claim, text in zip(claims, (odd, "c"), strict=True):
         ledger.answer(Settlement(claim, State.SENT, receipt={"id": text}))
-    await ledger.empty()
+    async with asyncio.timeout(5):
+        await ledger.empty()
     assert await taskbell.states() == ["sent", "sent"]
     first, second = await taskbell.deliveries()
     assert "cannot be stored" in first["reason"]
     assert second["receipt"] == '{"id": "c"}'
+
+
+async def test_an_answer_outlives_a_database_that_only_reads(taskbell: Corridor) -> None:
+    """During a failover nothing can be written for a while; the answer is kept until it can."""
+    claims = await claimed(taskbell, 1)
+    ledger = Ledger("accounting", taskbell.pool, taskbell.clock, capacity=1, worth_claiming=1)
+    async with only_read(taskbell.pool):
+        ledger.enter(claims)
+        ledger.answer(Settlement(claims[0], State.SENT))
+        await asyncio.sleep(0.2)
+    async with asyncio.timeout(5):
+        await ledger.empty()
+    assert await taskbell.states() == ["sent"]
+
+
+@asynccontextmanager
+async def only_read(pool: Pool) -> AsyncIterator[None]:
+    """A database that takes no writes until this ends, as a standby does."""
+    name = await pool.fetchval("SELECT current_database()")
+    setting = f"ALTER DATABASE {name} SET default_transaction_read_only"
+    await pool.execute(f"{setting} = on")
+    await pool.expire_connections()
+    yield
+    async with pool.acquire() as connection:
+        await connection.execute("SET default_transaction_read_only = off")
+        await connection.execute(f"{setting} = off")
+    await pool.expire_connections()
 
 
 async def test_there_is_room_again_when_claiming_is_worth_while(taskbell: Corridor) -> None:
