@@ -22,7 +22,8 @@ async def claim(connection: Connection, account: str, limit: int, size: int) -> 
     """Lock an account's oldest receipts: up to `limit`, and no more after `size` bytes.
 
     Until the transaction ends no other worker reads this account's receipts, so that they are
-    worked off in the order they came.
+    worked off in the order they came. They are locked in the order in which the door locks those
+    that come again, so that neither waits for the other.
     """
     await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", account)
     rows = await connection.fetch(
@@ -34,13 +35,13 @@ async def claim(connection: Connection, account: str, limit: int, size: int) -> 
                 FROM (SELECT id, body FROM receipts WHERE account = $1 AND state = 'pending'
                       ORDER BY id LIMIT $2) AS oldest) AS summed
             WHERE ahead < $3)
-        ORDER BY id FOR UPDATE
+        ORDER BY key FOR UPDATE
         """,
         account,
         limit,
         size,
     )
-    return [Pending(*row) for row in rows]
+    return sorted((Pending(*row) for row in rows), key=lambda receipt: receipt.id)
 
 
 async def settle(connection: Connection, receipts: Sequence[Pending], now: datetime) -> None:
@@ -67,7 +68,7 @@ async def note(connection: Connection, receipts: Sequence[int], reason: str) -> 
     await connection.execute(
         """
         UPDATE receipts SET reason = concat_ws('; ', reason, $2::text) WHERE id IN (
-            SELECT id FROM receipts WHERE id = ANY ($1) AND state = 'done' ORDER BY id FOR UPDATE)
+            SELECT id FROM receipts WHERE id = ANY ($1) AND state = 'done' ORDER BY key FOR UPDATE)
         """,
         receipts,
         reason,

@@ -15,6 +15,7 @@ from service.embedded import EmbeddedValkey
 from service.jobs import Doorbell
 from service.settings import read_settings
 from service.store import Pool, backlog
+from service.store.receipts import body_key
 from tests.corridor import Corridor, corridor, eventually
 from tests.running import free_port
 from tests.site import site
@@ -265,6 +266,24 @@ async def test_two_workers_read_an_account_one_after_the_other(
             await backlog.settle(connection, taken, clock.now())
             await first.commit()
         assert (await other).count == 1
+
+
+async def test_what_is_sent_again_while_it_is_read_is_answered(
+    pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """The door and the worker meet at the same receipts, in whatever order their keys stand."""
+    async with corridor(folder, pool, clock, RULES) as taskbell:
+        await taskbell.begin()
+        bodies = sorted((b'{"id": "%d"}' % number for number in range(3)), key=body_key)[::-1]
+        first, between, last = [await taskbell.receive(body) for body in bodies]
+        async with pool.acquire() as connection, connection.transaction():
+            await connection.execute("SELECT FROM receipts WHERE id = $1 FOR UPDATE", between)
+            reading = asyncio.create_task(taskbell.worker.ingests["field"].batch())
+            await asyncio.sleep(0.1)
+            coming = [asyncio.create_task(taskbell.receive(body)) for body in bodies]
+            await asyncio.sleep(0.1)
+        assert await asyncio.gather(*coming) == [first, between, last]
+        assert (await reading).count == 3
 
 
 async def test_a_batch_ends_where_its_bytes_are_enough(
