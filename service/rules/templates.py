@@ -30,6 +30,8 @@ _NO_FILTERS = ("date", "safe", "escapejs")
 _NO_TAGS = ("include", "render", "increment", "decrement", "ifchanged")
 _MULTIPLYING = frozenset({"replace", "join"})
 _NAMES = frozenset({*NOUNS, "now", "zone"})
+# What Python says where Liquid's filters and conditions do not look at what they are given.
+_UNFIT = (ArithmeticError, LookupError, RecursionError, TypeError, ValueError)
 
 
 class RenderError(Exception):
@@ -103,13 +105,20 @@ class Template:
         self._is_plain = "{{" not in text and "{%" not in text
 
     def render(self, values: Mapping[str, Any]) -> str:
-        """The text with its values; raises RenderError where they do not fit."""
+        """The text with its values; raises RenderError where they do not fit.
+
+        Decoding can bring forth a NUL, which PostgreSQL cannot hold: it is left out.
+        """
         if self._is_plain:
             return self.text
         try:
-            return self._parsed.render(values)
+            return self._parsed.render(values).replace("\0", "")
         except LiquidError as error:
             raise RenderError(f"{_shortened(self.text)}: {error.message}") from None
+        except _UNFIT:
+            raise RenderError(
+                f"{_shortened(self.text)}: it cannot take its values"
+            ) from None
 
 
 def template(text: str, path: Path) -> tuple[Template | None, list[Problem]]:

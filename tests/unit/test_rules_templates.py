@@ -36,6 +36,7 @@ def render(text: str) -> str:
         ("{% for tag in task.tags %}{{ tag }},{% endfor %}", "a,b,"),
         ("{% if task.done %}done{% else %}open{% endif %}", "open"),
         ("no values at all }}", "no values at all }}"),
+        ("{{ 'a%00b' | url_decode }}", "ab"),
     ],
 )
 def test_rendering(text: str, rendered: str) -> None:
@@ -77,6 +78,22 @@ GROWING = {
         "{% assign n = 9999 %}{% for i in (1..99) %}{% assign n = n | times: n %}{% endfor %}"
     ),
 }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{ task.title | base64_decode }}",
+        "{{ task.title | sum }}",
+        "{{ task.title | round: 'inf' }}",
+        "{{ task" + "[task" * 500 + "]" * 500 + " }}",
+        "{{ task | compact: 0 }}",
+    ],
+)
+def test_a_value_that_does_not_fit(text: str) -> None:
+    """What a task holds can spoil its own message, and nothing that stands beside it."""
+    with pytest.raises(RenderError, match="cannot take its values"):
+        render(text)
 
 
 @pytest.mark.parametrize("name", GROWING)
