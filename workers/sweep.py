@@ -20,10 +20,13 @@ _DELIVERIES = """
     DELETE FROM deliveries WHERE id IN (
         SELECT id FROM deliveries WHERE created_at < $1 AND settled_at IS NOT NULL LIMIT $2)
 """
+# What the clock announces may have been due long before it is stored; numbers tell when that was.
 _EVENTS = """
     DELETE FROM events WHERE id IN (
-        SELECT id FROM events WHERE at < $1 AND NOT EXISTS (
-            SELECT FROM deliveries WHERE deliveries.event = events.id) LIMIT $2)
+        SELECT id FROM events
+        WHERE at < $1
+          AND id < coalesce((SELECT min(id) FROM events WHERE at >= $1), 9223372036854775807)
+          AND NOT EXISTS (SELECT FROM deliveries WHERE deliveries.event = events.id) LIMIT $2)
 """
 _DELETED_TASKS = """
     DELETE FROM tasks WHERE (account, id) IN (

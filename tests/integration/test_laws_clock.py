@@ -9,8 +9,10 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from service.clock import VirtualClock
+from service.settings import read_settings
 from service.store import Pool
 from tests.corridor import Corridor, corridor, kinds
+from workers import sweep
 
 NEW_YORK = ZoneInfo("America/New_York")
 RULES = """
@@ -124,6 +126,15 @@ async def test_two_workers_ring_once(taskbell: Corridor) -> None:
     taskbell.clock.advance(timedelta(hours=4))
     await asyncio.gather(*(taskbell.tick() for _ in range(4)))
     assert kinds(await taskbell.events()).count("overdue") == 40
+
+
+async def test_what_was_due_years_ago_is_remembered_as_news(taskbell: Corridor) -> None:
+    """An old task that turns up is overdue now, and its event is kept for as long as others."""
+    await taskbell.restart(OFF)
+    await visit_at(taskbell, taskbell.clock.now() - timedelta(days=800))
+    await taskbell.tick(seconds=1)
+    await sweep.prune(taskbell.pool, read_settings({}), taskbell.clock.now())
+    assert kinds(await taskbell.events()) == ["created", "overdue"]
 
 
 async def test_a_task_that_moved_rings_anew(taskbell: Corridor) -> None:
