@@ -26,18 +26,19 @@ async def asking(pool: Pool, limit: int) -> list[asyncpg.Record]:
     )
 
 
-async def read_again(pool: Pool, receipt: int) -> None:
-    """Have the worker try to read it once more. Raises NotSetAside."""
-    found = await pool.fetchval(
+async def read_again(pool: Pool, receipt: int) -> str:
+    """Have the worker try to read it once more; whose it is. Raises NotSetAside."""
+    account: str | None = await pool.fetchval(
         """
         UPDATE receipts SET state = 'pending', reason = NULL, settled_at = NULL,
             acknowledged_at = NULL
-        WHERE id = $1 AND state = 'poison' RETURNING id
+        WHERE id = $1 AND state = 'poison' RETURNING account
         """,
         receipt,
     )
-    if found is None:
+    if account is None:
         raise NotSetAside(receipt)
+    return account
 
 
 async def leave(pool: Pool, receipt: int, *, by: str, now: datetime) -> None:

@@ -42,8 +42,8 @@ class Rulings:
             raise Problem(HTTPStatus.NOT_FOUND, "There is no such webhook")
         try:
             if ruling == "retry":
-                await set_aside.read_again(self._pool, receipt)
-                self._doorbell.ring(INGEST)
+                account = await set_aside.read_again(self._pool, receipt)
+                self._doorbell.ring(INGEST, account)
             else:
                 await set_aside.leave(self._pool, receipt, by=by, now=self._clock.now())
         except NotSetAside as error:
