@@ -114,6 +114,9 @@ FILES = {
         "write it like 30m, 2h or 1 day"
     ),
     # if
+    HEAD + RULE.replace("task.completed", "task.overdue") + "  settle: 2m\n" + NOTIFY: (
+        "15:11: a rule by the clock has no change to wait for the end of | leave settle out"
+    ),
     rule("if: task.typo == 1"): "15:12: a task has no typo | did you mean type?",
     rule("if: task.priority == 3"): "15:21: task.priority is text; 3 is a number",
     rule("if: task.due < now"): (
