@@ -42,6 +42,11 @@ DATABASE_GONE = (
 _MIGRATION_LOCK = 7_235_525
 
 
+# How long a transaction may wait for the process that began it. One on a host that has vanished
+# would else keep its locks for the two hours after which TCP gives up.
+_LONGEST_SILENCE = "60s"
+
+
 class DatabaseUnreachable(TaskbellError):
     """The database cannot be used; the message says where and why, without the password."""
 
@@ -50,7 +55,12 @@ async def connect(url: str, *, size: int = 10) -> Pool:
     """Open a pool of at most `size` connections; raises DatabaseUnreachable."""
     try:
         return await asyncpg.create_pool(
-            url, min_size=1, max_size=size, command_timeout=30, reset=_leave_as_it_is
+            url,
+            min_size=1,
+            max_size=size,
+            command_timeout=30,
+            init=_bound_silence,
+            reset=_leave_as_it_is,
         )
     except (*DATABASE_GONE, asyncpg.PostgresError, ValueError) as error:
         raise DatabaseUnreachable(
@@ -93,6 +103,13 @@ async def pending(connection: Connection) -> list[Traversable]:
     folder = resources.files("service") / "migrations"
     files = sorted((file for file in folder.iterdir()), key=lambda file: file.name)
     return [file for file in files if file.name.endswith(".sql") and file.name not in applied]
+
+
+async def _bound_silence(connection: Connection) -> None:
+    # Not with the connection's first message: PgBouncer refuses settings there.
+    await connection.execute(
+        "SELECT set_config('idle_in_transaction_session_timeout', $1, false)", _LONGEST_SILENCE
+    )
 
 
 async def _leave_as_it_is(connection: Connection) -> None:

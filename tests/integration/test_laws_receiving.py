@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 from structlog.testing import capture_logs
 
+from service import store
 from service.clock import VirtualClock
 from service.embedded import EmbeddedValkey
 from service.jobs import Doorbell
@@ -266,6 +267,25 @@ async def test_two_workers_read_an_account_one_after_the_other(
             await backlog.settle(connection, taken, clock.now())
             await first.commit()
         assert (await other).count == 1
+
+
+async def test_a_worker_that_vanished_holds_nobody_up(
+    monkeypatch: pytest.MonkeyPatch, database_url: str, clock: VirtualClock, folder: Path
+) -> None:
+    """Its host is gone in the middle of a batch: the database takes back what it had locked."""
+    monkeypatch.setattr(store, "_LONGEST_SILENCE", "200ms")
+    async with (
+        await store.connect(database_url) as pool,
+        corridor(folder, pool, clock, RULES) as taskbell,
+    ):
+        await taskbell.begin()
+        await taskbell.receive({"id": "1"})
+        vanished = await pool.acquire()
+        await vanished.execute("BEGIN")
+        await backlog.claim(vanished, "field", 200, 1_000_000)
+        async with asyncio.timeout(5):
+            assert (await taskbell.worker.ingests["field"].batch()).count == 1
+        await pool.release(vanished)
 
 
 async def test_what_is_sent_again_while_it_is_read_is_answered(
