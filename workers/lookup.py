@@ -7,7 +7,7 @@ import structlog
 
 from service.clock import Clock
 from service.engine import Engine
-from service.errors import PayloadError, SourceError
+from service.errors import PayloadError, SourceError, SourceRejected
 from service.model import Observation
 from service.outbox import Lanes
 from service.sources import Source, fingerprint
@@ -20,6 +20,9 @@ _AT_ONCE = 4
 _LEASE = timedelta(minutes=3)
 _FIRST_RETRY = timedelta(seconds=2)
 _LAST_RETRY = timedelta(minutes=10)
+# How often, over about an hour, a task is asked for that the system will not show, or not so that
+# it can be read. For ever would be for all of them, and each takes a call from the others.
+_TRIES = 15
 
 
 class Lookups:
@@ -42,7 +45,10 @@ class Lookups:
         try:
             look = await self._read(lookup)
         except (SourceError, PayloadError) as error:
-            await self._postpone(lookup, error)
+            if lookup.attempts >= _TRIES and isinstance(error, SourceRejected | PayloadError):
+                await self._give_up(lookup, error)
+            else:
+                await self._postpone(lookup, error)
             return frozenset()
         async with self._pool.acquire() as connection, connection.transaction():
             seen = await self._engine.observe(connection, [look])
@@ -70,6 +76,13 @@ class Lookups:
             fingerprint=None if raw is None else fingerprint(self._source.listed(raw)),
             untold=frozenset() if raw is None else self._source.untold(raw),
         )
+
+    async def _give_up(self, lookup: Lookup, error: SourceRejected | PayloadError) -> None:
+        """Leave the task to the next scan, and have the webhooks that asked for it say why."""
+        log.warning("lookup.given_up", account=lookup.account, task=lookup.task, error=str(error))
+        async with self._pool.acquire() as connection, connection.transaction():
+            await lookups.done(connection, lookup)
+            await backlog.note(connection, lookup.receipts, f"given up: {error}")
 
     async def _postpone(self, lookup: Lookup, error: SourceError | PayloadError) -> None:
         pause = min(_FIRST_RETRY * 2 ** min(lookup.attempts - 1, 12), _LAST_RETRY)

@@ -116,9 +116,7 @@ class Template:
         except LiquidError as error:
             raise RenderError(f"{_shortened(self.text)}: {error.message}") from None
         except _UNFIT:
-            raise RenderError(
-                f"{_shortened(self.text)}: it cannot take its values"
-            ) from None
+            raise RenderError(f"{_shortened(self.text)}: it cannot take its values") from None
 
 
 def template(text: str, path: Path) -> tuple[Template | None, list[Problem]]:

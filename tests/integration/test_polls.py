@@ -11,6 +11,8 @@ import pytest
 from service import metrics
 from service.clock import VirtualClock
 from service.model import Kind
+from service.sandbox import faults
+from service.sandbox.faults import Fault
 from service.settings import read_settings
 from service.sources import Raw
 from service.store import Pool, accounts, listing
@@ -186,6 +188,21 @@ async def test_a_hint_to_a_task_that_is_not_there_says_so(taskbell: Corridor) ->
         "field says that there is no task 4712",
     }
     assert reasons[other] is None
+
+
+async def test_a_hint_that_the_system_rejects_is_not_asked_for_ever(taskbell: Corridor) -> None:
+    """After an hour it is given up, and the webhook says why; others get its calls."""
+    number = await taskbell.receive({"id": "no-such-kind-of-id"})
+    await taskbell.ingest()
+    for _ in range(30):
+        taskbell.sandbox.kickserv.faults.set(Fault(faults.Kind.REJECTED, method="GET"))
+        await taskbell.look_up()
+        taskbell.clock.advance(timedelta(minutes=10))
+    assert await taskbell.pool.fetchval("SELECT count(*) FROM lookups") == 0
+    row = await listing.read_one(taskbell.pool, listing.RECEIPTS, number)
+    assert row is not None
+    assert row["reason"].startswith("given up: field: GET ")
+    assert "was rejected (422)" in row["reason"]
 
 
 async def test_a_scan_asks_only_for_what_its_list_would_have_had(taskbell: Corridor) -> None:
