@@ -16,6 +16,7 @@
 The text of each is for a person: what happened, where, what to do. None holds a secret.
 """
 
+from asyncio import CancelledError
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Self
@@ -41,6 +42,10 @@ class SettingsError(TaskbellError):
 
 class PayloadError(TaskbellError):
     """A webhook body from which no task can be read."""
+
+
+class NotBegun(CancelledError):
+    """A call was cancelled while it waited for its turn: nothing has left this process."""
 
 
 class SourceError(TaskbellError):

@@ -9,7 +9,7 @@ import structlog
 
 from service.channels import Channel, Receipt
 from service.clock import Clock
-from service.errors import SendError
+from service.errors import NotBegun, SendError
 from service.model import State
 from service.outbox import Claim, Settlement, sending
 from service.rules import Ruleset
@@ -102,6 +102,8 @@ class Lane:
             receipt = await _send(channel, claim)
         except SendError as error:
             return _failed(claim, error, self._clock.now())
+        except NotBegun:
+            raise
         except asyncio.CancelledError:
             return _failed(claim, _BROKEN_OFF, self._clock.now())
         except Exception as error:  # a defect in a channel must not take the others' answers along

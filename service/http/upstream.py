@@ -15,6 +15,7 @@ import orjson
 
 from service.clock import Clock
 from service.errors import (
+    NotBegun,
     OutcomeUnknown,
     SourceBroken,
     SourceError,
@@ -88,7 +89,10 @@ class Upstream:
             call.fail(
                 SourceUnreachable, "was not called: it failed or asked for a pause before", left
             )
-        await self._sleep(admission.wait.total_seconds())
+        try:
+            await self._sleep(admission.wait.total_seconds())
+        except asyncio.CancelledError:
+            raise NotBegun from None
         try:
             status, headers, body = await self._exchange(call, params, json)
             answer = call.read(status, headers, body, retry_after(headers, self.clock.now()))

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,19 @@ async def test_a_stop_gives_back_what_was_only_waiting(within: float, taskbell: 
     ]
     assert len(given_back) == 3
     assert {one["next_attempt_at"] for one in given_back} == {taskbell.clock.now()}
+
+
+async def test_a_stop_gives_back_what_waits_for_its_account(taskbell: Corridor) -> None:
+    """The system allows no call yet: nothing was said to anybody, and nobody has to look."""
+    await taskbell.webhook(taskbell.visit())
+    soon = taskbell.clock.now() + timedelta(minutes=1)
+    await taskbell.pool.execute("UPDATE throttles SET next_call_at = $1", soon)
+    lane = taskbell.worker.lanes["account:field"]
+    await lane.batch()
+    await asyncio.sleep(0.1)
+    await lane.finish(within=0)
+    assert await taskbell.states() == ["planned"]
+    assert taskbell.told == []
 
 
 async def test_a_lane_that_is_stopped_claims_nothing(taskbell: Corridor) -> None:
