@@ -25,7 +25,7 @@ from service.store import Connection, Pool, accounts, events, lookups, settling,
 from service.store.settling import Settled
 from service.store.tasks import Key, Known, Saved
 from service.store.watches import Outdated
-from service.tracking import is_doubtful, recognised, track, with_rung, with_untold
+from service.tracking import filled_in, is_doubtful, track, with_rung
 from service.watch import Watch, carried_over, owed
 
 # How long what is watched stays in force when no process says that it wants it.
@@ -105,7 +105,7 @@ class Engine:
         for raw_look in sorted(seen, key=lambda look: look.observed_at):
             key = (raw_look.account, raw_look.task_id)
             last = changed.get(key, known[key])
-            look = recognised(last, with_untold(last, raw_look))
+            look = filled_in(last, raw_look)
             if is_doubtful(last, look):
                 doubted.append(key)
                 continue

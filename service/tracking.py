@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from service.alarms import Rung, moved
 from service.diff import Transition, diff
-from service.model import Cause, Observation
+from service.model import Cause, Observation, Task
 from service.store.accounts import AccountState
 from service.store.tasks import Known
 
@@ -56,25 +56,26 @@ def track(
     )
 
 
-def recognised(known: Known, seen: Observation) -> Observation:
-    """The same look; a customer of whom it has the id alone is the one who is known already.
+def filled_in(known: Known, seen: Observation) -> Observation:
+    """The same look, with what it leaves open as it was last known.
 
-    Their name stands elsewhere in the system and could not be read, which is no news of them.
+    Left open are the fields that it calls `untold`, and everything about a customer of whom it
+    has the id alone: their name stands elsewhere in the system and could not be read, which is no
+    news of them.
     """
-    before, task = known.present, seen.task
-    if before is None or before.customer is None or task is None or task.customer is None:
-        return seen
-    if not task.customer.is_reference or task.customer.id != before.customer.id:
-        return seen
-    return replace(seen, task=replace(task, customer=before.customer))
-
-
-def with_untold(known: Known, seen: Observation) -> Observation:
-    """The same look, with what it leaves open as it was last known."""
-    if seen.task is None or known.task is None or not seen.untold:
+    if seen.task is None or known.task is None:
         return seen
     last = {name: getattr(known.task, name) for name in seen.untold}
-    return replace(seen, task=replace(seen.task, **last))
+    if _is_known_by_id(known.present, seen.task):
+        last["customer"] = known.task.customer
+    return replace(seen, task=replace(seen.task, **last)) if last else seen
+
+
+def _is_known_by_id(before: Task | None, task: Task) -> bool:
+    """Whether all that a look tells of the customer is that it is still the same one."""
+    if before is None or before.customer is None or task.customer is None:
+        return False
+    return task.customer.is_reference and task.customer.id == before.customer.id
 
 
 def is_doubtful(known: Known, seen: Observation) -> bool:

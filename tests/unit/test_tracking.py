@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from service.model import Cause, Customer, Kind, Observation, Task
 from service.store.accounts import AccountState
 from service.store.tasks import Known
-from service.tracking import recognised, track, with_untold
+from service.tracking import filled_in, track
 from tests.tasks import SMITH, START, task
 
 ESTABLISHED = AccountState(
@@ -136,17 +136,17 @@ def test_a_customer_of_whom_only_the_id_is_told_is_recognised() -> None:
     known = Known(task=task(customer=SMITH), observed_at=START)
     told = {"c1": SMITH, "c2": Customer(id="c2")}
     for number, customer in told.items():
-        seen = recognised(known, look(task(customer=Customer(id=number)), 1))
+        seen = filled_in(known, look(task(customer=Customer(id=number)), 1))
         assert seen.task == task(customer=customer)
     for other in (task(), None):
-        assert recognised(known, look(other, 1)).task == other
+        assert filled_in(known, look(other, 1)).task == other
 
 
 def test_what_a_look_leaves_open_stays_as_it_was() -> None:
     """A list that did not show the tags says nothing about them, also not of a task gone since."""
     known = Known(task=task(tags=("Sales",), title="Call"), observed_at=START)
     seen = replace(look(task(title="Call again"), 1), untold=frozenset({"tags"}))
-    assert with_untold(known, seen).task == task(tags=("Sales",), title="Call again")
-    assert with_untold(Known(), seen) == seen
-    assert with_untold(known, look(None, 1)).task is None
-    assert with_untold(known, look(task(), 1)).task == task()
+    assert filled_in(known, seen).task == task(tags=("Sales",), title="Call again")
+    assert filled_in(Known(), seen) == seen
+    assert filled_in(known, look(None, 1)).task is None
+    assert filled_in(known, look(task(), 1)).task == task()
