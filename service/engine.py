@@ -2,27 +2,25 @@
 
 Every road ends here: looks at tasks (`observe`), pushed signals (`hear`), the clock (`ring`),
 rules whose task has been quiet (`settle`), and a change of what the clock watches (`rearm`). The
-caller opens the transaction, so that a receipt
-or a lookup is struck off together with what became of it.
+caller opens the transaction, so that a receipt or a lookup is struck off together with what became
+of it.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from functools import partial
-from typing import Self, TypeAlias
+from typing import Self
 from zoneinfo import ZoneInfo
 
 from service import alarms, metrics
-from service.alarms import Ringing
 from service.clock import Clock
-from service.deciding import Decider, NetChange
-from service.diff import Transition, diff
-from service.model import Cause, Event, Kind, Observation, Task
+from service.deciding import Decider
+from service.drafts import Draft, net_change, of_alarm, of_look, of_signal
+from service.model import Cause, Kind, Observation, Signal
 from service.outbox import Lanes
 from service.store import Connection, Pool, accounts, events, lookups, settling, tasks, watches
-from service.store.settling import Settled
+from service.store.accounts import AccountState
 from service.store.tasks import Key, Known, Saved
 from service.store.watches import Outdated
 from service.tracking import filled_in, is_doubtful, track, with_rung
@@ -30,19 +28,6 @@ from service.watch import Watch, carried_over, owed
 
 # How long what is watched stays in force when no process says that it wants it.
 _IN_FORCE = timedelta(minutes=1)
-
-Draft: TypeAlias = Callable[[int], Event]
-"""An event that waits for its number."""
-
-
-@dataclass(frozen=True, slots=True)
-class Signal:
-    """Something pushed about a task that is no state of it, such as "I am leaving now"."""
-
-    account: str
-    task_id: str
-    name: str
-    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +42,15 @@ class Consequences:
 
     def __or__(self, other: Self) -> Self:
         return replace(self, lanes=self.lanes | other.lanes, events=self.events + other.events)
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """What some looks change and bring about, and the tasks of which they leave doubts."""
+
+    changed: dict[Key, Known] = field(default_factory=dict)
+    happened: list[list[Draft]] = field(default_factory=list)
+    doubted: list[Key] = field(default_factory=list)
 
 
 class Engine:
@@ -99,36 +93,17 @@ class Engine:
         known = await tasks.lock(connection, ((look.account, look.task_id) for look in seen))
         states = await accounts.read(connection, {look.account for look in seen})
         ours = await self._decider.written_by_us(connection, seen)
-        changed: dict[Key, Known] = {}
-        happened: list[list[Draft]] = []
-        doubted: list[Key] = []
-        for raw_look in sorted(seen, key=lambda look: look.observed_at):
-            key = (raw_look.account, raw_look.task_id)
-            last = changed.get(key, known[key])
-            look = filled_in(last, raw_look)
-            if is_doubtful(last, look):
-                doubted.append(key)
-                continue
-            step = track(last, look, states[look.account], self._dates, now)
-            if step is None:
-                continue
-            changed[key] = step.known
-            happened.append(
-                [
-                    partial(_event, look, last, one, _cause(look, one, ours.get(key)))
-                    for one in step.transitions
-                ]
-            )
-        await lookups.ask(connection, doubted, Cause.WEBHOOK, now)
-        await self._save(connection, changed)
-        await tasks.forget_unseen(connection, _unseen(known, changed))
-        return await self._follow(connection, happened)
+        taken = self._taken(seen, known, states, ours, now)
+        await lookups.ask(connection, taken.doubted, Cause.WEBHOOK, now)
+        await self._save(connection, taken.changed)
+        await tasks.forget_unseen(connection, _unseen(known, taken.changed))
+        return await self._follow(connection, taken.happened)
 
     async def hear(self, connection: Connection, signals: Sequence[Signal]) -> Consequences:
         """Take in signals about tasks that are known; one about an unknown task is nothing."""
         known = await tasks.lock(connection, ((one.account, one.task_id) for one in signals))
         happened = [
-            [partial(_signal_event, signal, known[signal.account, signal.task_id])]
+            [of_signal(signal, known[signal.account, signal.task_id])]
             for signal in signals
             if known[signal.account, signal.task_id].present
         ]
@@ -168,7 +143,7 @@ class Engine:
             connection, await settling.ended(connection, self._zones, now, limit)
         )
         waits = await settling.take(connection, list(known), now)
-        quiet = [_net_change(wait, known[wait.account, wait.task].present, now) for wait in waits]
+        quiet = [net_change(wait, known[wait.account, wait.task].present, now) for wait in waits]
         return len(waits), Consequences(await self._decider.settle(connection, quiet, now))
 
     def committed(self, after: Consequences) -> Lanes:
@@ -178,6 +153,27 @@ class Engine:
             if cause is Cause.POLL and account in self._pushed:
                 metrics.missed_by_webhook.labels(account).inc(count)
         return after.lanes
+
+    def _taken(
+        self,
+        seen: Sequence[Observation],
+        known: Mapping[Key, Known],
+        states: Mapping[str, AccountState],
+        ours: Mapping[Key, frozenset[str]],
+        now: datetime,
+    ) -> _Taken:
+        """Take the looks in one after the other, as they were asked for."""
+        taken = _Taken()
+        for one in sorted(seen, key=lambda look: look.observed_at):
+            key = (one.account, one.task_id)
+            last = taken.changed.get(key, known[key])
+            look = filled_in(last, one)
+            if is_doubtful(last, look):
+                taken.doubted.append(key)
+            elif step := track(last, look, states[look.account], self._dates, now):
+                taken.changed[key] = step.known
+                taken.happened.append(of_look(look, last, step.transitions, ours.get(key)))
+        return taken
 
     async def _save(self, connection: Connection, changed: Mapping[Key, Known]) -> None:
         await tasks.save(connection, [self._armed(key, known) for key, known in changed.items()])
@@ -199,14 +195,14 @@ class Engine:
             return []
         watch = self._watches[key[0]]
         due = alarms.due(task, watch.alarms, watch.zone, known.rung, now)
-        return [partial(_clock_event, key, one, task) for one in due]
+        return [of_alarm(key, one, task) for one in due]
 
     def _owes(self, key: Key, known: Known, old: Outdated) -> list[Draft]:
         task, new = known.present, self._watches[old.account]
         if task is None:
             return []
         due = owed(task, known.rung, old.watch, new, old.since, self._clock.now())
-        return [partial(_clock_event, key, one, task) for one in due]
+        return [of_alarm(key, one, task) for one in due]
 
     def _taken_over(self, known: Known, old: Outdated) -> Known:
         task, new = known.present, self._watches[old.account]
@@ -228,78 +224,6 @@ class Engine:
         await events.insert(connection, stored)
         lanes = await self._decider.decide(connection, groups, self._clock.now())
         return Consequences(lanes, Counter((one.account, one.kind, one.cause) for one in stored))
-
-
-def _cause(look: Observation, one: Transition, written: frozenset[str] | None) -> Cause:
-    """What we wrote is our own doing; what somebody else changed meanwhile is not."""
-    if written is not None and (one.kind is Kind.CREATED or not written.isdisjoint(one.changed)):
-        return Cause.WRITE
-    return Cause.FETCH if look.cause is Cause.WRITE else look.cause
-
-
-def _event(look: Observation, last: Known, one: Transition, cause: Cause, number: int) -> Event:
-    return Event(
-        id=number,
-        account=look.account,
-        task_id=look.task_id,
-        kind=one.kind,
-        at=look.observed_at,
-        cause=cause,
-        before=last.present,
-        after=look.task,
-        changed=one.changed,
-    )
-
-
-def _clock_event(key: Key, one: Ringing, task: Task, number: int) -> Event:
-    return Event(
-        id=number,
-        account=key[0],
-        task_id=key[1],
-        kind=one.alarm.kind,
-        at=one.at,
-        cause=Cause.CLOCK,
-        before=None,
-        after=task,
-        alarm=str(one.alarm),
-    )
-
-
-def _signal_event(signal: Signal, known: Known, number: int) -> Event:
-    return Event(
-        id=number,
-        account=signal.account,
-        task_id=signal.task_id,
-        kind=Kind.SIGNAL,
-        at=signal.at,
-        cause=Cause.SIGNAL,
-        before=None,
-        after=known.present,
-        signal=signal.name,
-    )
-
-
-def _net_change(wait: Settled, current: Task | None, now: datetime) -> NetChange:
-    """What happened from before the first change until now, as events under the first's number.
-
-    They are events of now: what the rule makes of them expires from now on.
-    """
-    cause = Cause(wait.cause)
-    net = [
-        Event(
-            wait.event,
-            wait.account,
-            wait.task,
-            one.kind,
-            now,
-            cause,
-            wait.before,
-            current,
-            changed=one.changed,
-        )
-        for one in diff(wait.before, current)
-    ]
-    return NetChange(wait.rule, wait.event, wait.account, net)
 
 
 def _unseen(known: Mapping[Key, Known], changed: Mapping[Key, Known]) -> list[Key]:

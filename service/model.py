@@ -160,6 +160,16 @@ class Observation:
 
 
 @dataclass(frozen=True, slots=True)
+class Signal:
+    """Something pushed about a task that is no state of it, such as "I am leaving now"."""
+
+    account: str
+    task_id: str
+    name: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """One typed transition of one task.
 

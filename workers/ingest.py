@@ -9,9 +9,9 @@ import orjson
 import structlog
 
 from service.clock import Clock
-from service.engine import Consequences, Engine, Signal
+from service.engine import Consequences, Engine
 from service.errors import PayloadError
-from service.model import Cause, Observation
+from service.model import Cause, Observation, Signal
 from service.outbox import Lanes
 from service.sources import Source, fingerprint
 from service.sources.payload import Hint, Sighting, Whole, read

@@ -1,0 +1,115 @@
+"""Events before they have their numbers: what each road makes of what it has seen or heard.
+
+Numbers are given out once it is known how many are needed, and rules need them to be there.
+"""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from functools import partial
+from typing import TypeAlias
+
+from service.alarms import Ringing
+from service.deciding import NetChange
+from service.diff import Transition, diff
+from service.model import Cause, Event, Kind, Observation, Signal, Task
+from service.store.settling import Settled
+from service.store.tasks import Key, Known
+
+Draft: TypeAlias = Callable[[int], Event]
+"""An event that waits for its number."""
+
+
+def of_look(
+    look: Observation,
+    last: Known,
+    transitions: Iterable[Transition],
+    written: frozenset[str] | None,
+) -> list[Draft]:
+    """What one look brings to light; `written` are the fields that Taskbell itself writes."""
+    return [
+        partial(_transition, look, last, one, _cause(look, one, written)) for one in transitions
+    ]
+
+
+def of_alarm(key: Key, one: Ringing, task: Task) -> Draft:
+    """An alarm of a task that has come."""
+    return partial(_alarm, key, one, task)
+
+
+def of_signal(signal: Signal, known: Known) -> Draft:
+    """Something that was pushed about a known task."""
+    return partial(_signal, signal, known)
+
+
+def net_change(wait: Settled, current: Task | None, now: datetime) -> NetChange:
+    """What happened from before the first change until now, as events under the first's number.
+
+    They are events of now: what the rule makes of them expires from now on.
+    """
+    cause = Cause(wait.cause)
+    net = [
+        Event(
+            wait.event,
+            wait.account,
+            wait.task,
+            one.kind,
+            now,
+            cause,
+            wait.before,
+            current,
+            changed=one.changed,
+        )
+        for one in diff(wait.before, current)
+    ]
+    return NetChange(wait.rule, wait.event, wait.account, net)
+
+
+def _cause(look: Observation, one: Transition, written: frozenset[str] | None) -> Cause:
+    """What we wrote is our own doing; what somebody else changed meanwhile is not."""
+    if written is not None and (one.kind is Kind.CREATED or not written.isdisjoint(one.changed)):
+        return Cause.WRITE
+    return Cause.FETCH if look.cause is Cause.WRITE else look.cause
+
+
+def _transition(
+    look: Observation, last: Known, one: Transition, cause: Cause, number: int
+) -> Event:
+    return Event(
+        id=number,
+        account=look.account,
+        task_id=look.task_id,
+        kind=one.kind,
+        at=look.observed_at,
+        cause=cause,
+        before=last.present,
+        after=look.task,
+        changed=one.changed,
+    )
+
+
+def _alarm(key: Key, one: Ringing, task: Task, number: int) -> Event:
+    return Event(
+        id=number,
+        account=key[0],
+        task_id=key[1],
+        kind=one.alarm.kind,
+        at=one.at,
+        cause=Cause.CLOCK,
+        before=None,
+        after=task,
+        alarm=str(one.alarm),
+    )
+
+
+def _signal(signal: Signal, known: Known, number: int) -> Event:
+    return Event(
+        id=number,
+        account=signal.account,
+        task_id=signal.task_id,
+        kind=Kind.SIGNAL,
+        at=signal.at,
+        cause=Cause.SIGNAL,
+        before=None,
+        after=known.present,
+        signal=signal.name,
+    )
