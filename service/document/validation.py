@@ -1,17 +1,16 @@
-"""Values against the shape they should have, and what is wrong with them in plain words."""
+"""Values against the shape they should have: what can be made of them, and what is wrong."""
 
 from collections.abc import Collection, Mapping
 from datetime import timedelta
 from typing import Any, ClassVar, TypeVar, get_args
-from zoneinfo import available_timezones
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic_core import PydanticCustomError
 
+from service.document.problems import problem_of, shape_at
+from service.document.wording import kind_of, name_of
 from service.durations import parse_length
-from service.faults import Path, Problem, did_you_mean
-
-_SHORT = 40
+from service.faults import Path, Problem
 
 Model = TypeVar("Model", bound=BaseModel)
 Form = TypeVar("Form", bound="Shape")
@@ -31,11 +30,6 @@ class Shape(BaseModel):
     stand_ins: ClassVar[Mapping[str, Any]] = {}
 
 
-def not_supported(name: str) -> str:
-    """What is said of something that the language will know."""
-    return f"{name} is not supported yet"
-
-
 def validated(
     model: type[Model], data: Any, path: Path, given: Mapping[str, Any] | None = None
 ) -> tuple[Model | None, list[Problem]]:
@@ -45,30 +39,21 @@ def validated(
     """
     beside = given or {}
     if not isinstance(data, dict):
-        message = f"{_name(path)} holds names and values; {kind_of(data)}"
+        message = f"{name_of(path)} holds names and values; {kind_of(data)}"
         return None, [Problem(path, message)]
-    problems = [
+    lengths, problems = _lengths(model, data, path)
+    wrong = {problem.path[-1] for problem in problems}
+    rest = {name: value for name, value in data.items() if name not in wrong}
+    problems += [
         Problem((*path, name), f"{name} is not given here", at_key=True)
         for name in beside
         if name in data
     ]
-    lengths, unread = _lengths(model, data, path)
-    problems += unread
-    wrong = {problem.path[-1] for problem in unread}
-    rest = {name: value for name, value in data.items() if name not in wrong}
     try:
         made = model.model_validate({**rest, **lengths, **beside})
     except ValidationError as error:
-        details = error.errors(include_url=False)
-        found = [_problem(model, data, path, detail, beside) for detail in details]
-        problems += [
-            problem
-            for detail, problem in zip(details, found, strict=True)
-            if detail["type"] != "missing" or not _is_misspelt(problem, found)
-        ]
-    else:
-        return (None if problems else made), problems
-    return None, _innermost(problems)
+        return None, _innermost([*problems, *_found(error, model, data, path, beside)])
+    return (None if problems else made), problems
 
 
 def salvaged(shape: type[Form], data: Any, path: Path) -> tuple[Form | None, list[Problem]]:
@@ -90,7 +75,7 @@ def _sound(
     kept = dict(shape.stand_ins)
     for name, value in data.items():
         inside = [place[1:] for place in wrong if place[:1] == (name,)]
-        inner = _shape_at(shape, (name,))
+        inner = shape_at(shape, (name,))
         if not inside:
             kept[name] = value
         elif () not in inside and isinstance(value, dict) and inner and issubclass(inner, Shape):
@@ -98,6 +83,22 @@ def _sound(
             kept |= {} if left is None else {name: left}
     needed = {f.alias or name for name, f in shape.model_fields.items() if f.is_required()}
     return kept if needed <= kept.keys() else None
+
+
+def _found(
+    error: ValidationError,
+    model: type[BaseModel],
+    data: Mapping[str, Any],
+    path: Path,
+    beside: Collection[str],
+) -> list[Problem]:
+    details = error.errors(include_url=False)
+    found = [problem_of(model, data, path, detail, beside) for detail in details]
+    return [
+        problem
+        for detail, problem in zip(details, found, strict=True)
+        if detail["type"] != "missing" or not _is_misspelt(problem, found)
+    ]
 
 
 def _is_misspelt(missing: Problem, problems: Collection[Problem]) -> bool:
@@ -114,21 +115,6 @@ def _innermost(problems: Collection[Problem]) -> list[Problem]:
     return list(kept.values())
 
 
-def kind_of(value: Any) -> str:
-    """`3 is a number`, `this is a list`: what was found, for the end of a sentence."""
-    if value is None:
-        return "nothing is given"
-    if isinstance(value, bool):
-        return f"{str(value).lower()} is true or false"
-    if isinstance(value, int | float):
-        return f"{value} is a number"
-    if isinstance(value, list):
-        return "this is a list"
-    if isinstance(value, dict):
-        return "this is a group of names and values"
-    return f"{_short(str(value))} is text"
-
-
 def _lengths(
     model: type[BaseModel], data: Mapping[str, Any], path: Path
 ) -> tuple[dict[str, timedelta], list[Problem]]:
@@ -142,117 +128,3 @@ def _lengths(
             said = error.context or {}
             problems.append(Problem((*path, name), f"{name}: {said['message']}", said["hint"]))
     return lengths, problems
-
-
-def _problem(
-    model: type[BaseModel],
-    data: Any,
-    path: Path,
-    detail: ErrorDetails,
-    given: Collection[str],
-) -> Problem:
-    place = (*path, *_place(data, detail))
-    name = _name(place)
-    context = detail.get("ctx", {})
-    match detail["type"]:
-        case "extra_forbidden":
-            shape = _shape_at(model, detail["loc"][:-1])
-            return _unknown_name(place, shape, given)
-        case "missing":
-            return Problem(place, f"{name} is missing", at_key=True)
-        case "refused":
-            place = (*place, *context["inside"])
-            return Problem(place, context["message"], context["hint"], context["offset"])
-        case "zoneinfo_str":
-            zone = str(detail["input"])
-            hint = did_you_mean(zone, available_timezones())
-            return Problem(place, f"there is no time zone {_short(zone)}", hint)
-        case "literal_error" | "enum":
-            expected = str(context["expected"]).replace("'", "")
-            return Problem(place, f"{name} is {expected}; {kind_of(detail['input'])}")
-        case kind:
-            return Problem(place, _sentence(kind, name, detail))
-
-
-def _unknown_name(place: Path, shape: type[BaseModel] | None, given: Collection[str]) -> Problem:
-    name = str(place[-1])
-    if shape is not None and name in getattr(shape, "not_yet", ()):
-        return Problem(place, not_supported(name), at_key=True)
-    known = {field.alias or key for key, field in shape.model_fields.items()} if shape else set()
-    hint = did_you_mean(name, known - set(given))
-    return Problem(place, f"there is no {name} here", hint, at_key=True)
-
-
-_OF_WHAT_IS_NOT_THERE = frozenset({"missing", "value_error"})
-_WANTED = {
-    "string_type": "text",
-    "int_type": "a whole number",
-    "int_parsing": "a whole number",
-    "int_from_float": "a whole number",
-    "float_type": "a number",
-    "bool_type": "true or false",
-    "bool_parsing": "true or false",
-    "time_delta_type": "a length of time such as 30m, 2h or 1 day",
-    "time_delta_parsing": "a length of time such as 30m, 2h or 1 day",
-    "ip_any_network": "a network such as 10.0.0.0/8",
-    "ip_v4_network": "a network such as 10.0.0.0/8",
-    "ip_v6_network": "a network such as 10.0.0.0/8",
-    "list_type": "a list",
-    "tuple_type": "a list",
-    "dict_type": "a group of names and values",
-    "model_type": "a group of names and values",
-    "model_attributes_type": "a group of names and values",
-    "mapping_type": "a group of names and values",
-}
-
-
-def _sentence(kind: str, name: str, detail: ErrorDetails) -> str:
-    if kind in _WANTED:
-        return f"{name} is {_WANTED[kind]}; {kind_of(detail['input'])}"
-    if kind in {"too_short", "string_too_short"}:
-        return f"{name} is empty"
-    if kind == "value_error":
-        return detail["msg"].removeprefix("Value error, ")
-    return f"{name}: {detail['msg'][:1].lower()}{detail['msg'][1:]}"
-
-
-def _place(data: Any, detail: ErrorDetails) -> Path:
-    """The error's location without the names that pydantic gives to alternatives."""
-    place: list[str | int] = []
-    for part in detail["loc"]:
-        inside = (isinstance(data, dict) and part in data) or (
-            isinstance(data, list) and isinstance(part, int) and part < len(data)
-        )
-        if inside:
-            data = data[part]
-            place.append(part)
-        elif isinstance(data, dict) and detail["type"] in _OF_WHAT_IS_NOT_THERE:
-            place.append(part)
-    return tuple(place)
-
-
-def _shape_at(model: type[BaseModel], location: Path) -> type[BaseModel] | None:
-    shape: type[BaseModel] | None = model
-    for part in location:
-        fields = shape.model_fields if shape else {}
-        field = fields.get(str(part))
-        shape = _model_in(field.annotation) if field else None
-    return shape
-
-
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    found = (_model_in(one) for one in get_args(annotation))
-    return next((one for one in found if one is not None), None)
-
-
-def _name(path: Path) -> str:
-    """What a person would call the place: its name, or the list it is in."""
-    names = [part for part in path if isinstance(part, str)]
-    return names[-1] if names else "the configuration"
-
-
-def _short(text: str) -> str:
-    line = " ".join(text.split())
-    return f'"{line[:_SHORT]}…"' if len(line) > _SHORT else f'"{line}"'

@@ -7,7 +7,8 @@ from typing import Any, TypeAlias
 
 from pydantic_core import PydanticCustomError
 
-from service.document.validation import kind_of, salvaged
+from service.document.validation import salvaged
+from service.document.wording import kind_of
 from service.durations import Duration
 from service.faults import Path, Problem, Severity, did_you_mean
 from service.rules.advice import advice

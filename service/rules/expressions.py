@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from cel_expr_python import cel
 from cel_expr_python.ext import ext_optional
 
-from service.document.validation import kind_of
+from service.document.wording import kind_of
 from service.faults import Path, Problem
 from service.rules.cel_words import KNOWN, explain, kind
 from service.rules.guards import proven, unguarded

@@ -9,7 +9,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator
 
-from service.document.validation import Shape, not_supported
+from service.document.validation import Shape
+from service.document.wording import not_supported
 from service.durations import AnyDuration, Length
 from service.faults import refused
 from service.rules.triggers import UNREAD, Trigger, parse_trigger

@@ -7,7 +7,8 @@ from typing import Any
 from pydantic_core import PydanticCustomError
 
 from service.actions import CREATE, NOTIFICATIONS
-from service.document.validation import kind_of, not_supported, salvaged
+from service.document.validation import salvaged
+from service.document.wording import kind_of, not_supported
 from service.durations import parse_duration
 from service.faults import Path, Problem, Severity, did_you_mean
 from service.rules.reach import ANY_WAY, Reach, Way

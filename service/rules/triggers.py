@@ -9,7 +9,7 @@ from typing import Any
 from pydantic_core import PydanticCustomError
 
 from service.alarms import Alarm
-from service.document.validation import kind_of, not_supported
+from service.document.wording import kind_of, not_supported
 from service.durations import parse_length
 from service.faults import did_you_mean, refused
 from service.model import Event, Kind, Task
