@@ -25,7 +25,8 @@ from service.names import account_names, channel_names
 from service.offers import reach
 from service.rules import Ruleset
 from service.rules.compiling import Compiler, compile_hours, unknown_holidays
-from service.sources import Account, systems
+from service.sources import systems
+from service.sources.account import Account
 
 Named = TypeVar("Named", Account, ChannelOptions)
 Network: TypeAlias = IPv4Network | IPv6Network

@@ -21,7 +21,8 @@ from service.errors import (
 from service.http import open_client
 from service.http.reach import Reach, reach
 from service.http.throttle import Unthrottled
-from service.sources import Account, Source, systems
+from service.sources import Source, systems
+from service.sources.account import Account
 
 _PATIENCE = 20.0  # seconds
 _TOLERABLE_SKEW = timedelta(minutes=1)

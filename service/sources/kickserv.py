@@ -16,7 +16,8 @@ from pydantic import Field
 
 from service.errors import OutcomeUnknown, SourceRejected
 from service.model import Customer, Person, Project, Task
-from service.sources import Account, Page, Raw, Source
+from service.sources import Page, Raw, Source
+from service.sources.account import Account
 from service.sources.reading import GONE, Reading, single
 from service.sources.values import (
     identifier,

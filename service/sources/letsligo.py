@@ -19,7 +19,8 @@ from pydantic import Field
 from service.errors import SourceBroken, SourceError, SourceRefused, SourceRejected
 from service.http.upstream import Upstream
 from service.model import Customer, Task
-from service.sources import Account, Page, Raw, Source
+from service.sources import Page, Raw, Source
+from service.sources.account import Account
 from service.sources.reading import Reading, single
 from service.sources.values import identifier, mapping, moment, required, text
 

@@ -16,7 +16,8 @@ from pydantic import Field, SecretStr
 from service.errors import OutcomeUnknown
 from service.http.upstream import Upstream
 from service.model import Customer, Person, Project, Task
-from service.sources import Account, Page, Raw, Source
+from service.sources import Page, Raw, Source
+from service.sources.account import Account
 from service.sources.reading import Reading, by_id, enveloped, single
 from service.sources.values import identifier, local, mapping, moment, required, scalar, text
 from service.sources.words import translated

@@ -14,7 +14,8 @@ from pydantic import Field
 
 from service.errors import OutcomeUnknown, SourceBroken, SourceRejected
 from service.model import Customer, Person, Task
-from service.sources import Account, Page, Raw, Source
+from service.sources import Page, Raw, Source
+from service.sources.account import Account
 from service.sources.reading import Reading, by_id, enveloped, single
 from service.sources.values import identifier, local, mapping, moment, only, required, text
 from service.sources.words import translated

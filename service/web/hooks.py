@@ -9,7 +9,7 @@ from starlette.types import Receive, Scope, Send
 from service import metrics
 from service.clock import Clock
 from service.errors import PayloadError
-from service.sources import Account, WebhookOptions
+from service.sources.account import Account, HookOptions
 from service.sources.payload import without_secrets
 from service.store.receipts import (
     Backlogged,
@@ -50,7 +50,7 @@ _OUTCOMES = {
     HTTPStatus.TOO_MANY_REQUESTS: "backlogged",
     HTTPStatus.SERVICE_UNAVAILABLE: "not_kept",
 }
-_OPEN_DOOR = WebhookOptions()
+_OPEN_DOOR = HookOptions()
 
 
 class Door:
@@ -118,7 +118,7 @@ def _check_json(body: bytes) -> None:
         raise Problem(HTTPStatus.BAD_REQUEST, f"The body is not JSON: {error}") from error
 
 
-def _key(options: WebhookOptions, headers: Headers, body: bytes) -> str:
+def _key(options: HookOptions, headers: Headers, body: bytes) -> str:
     if options.verify == "standard":
         return sender_key(headers[b"webhook-id"])
     return body_key(body)

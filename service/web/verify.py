@@ -13,7 +13,7 @@ from hashlib import sha256
 from typing import TypeAlias
 
 from service.errors import TaskbellError
-from service.sources import WebhookOptions
+from service.sources.account import HookOptions
 
 TOLERANCE = timedelta(minutes=5)
 # More digits than any date has; longer ones are not worth reading as a number.
@@ -29,7 +29,7 @@ class NotGenuine(TaskbellError):
     """The webhook is not proved to come from its sender; says what was wrong, not what is right."""
 
 
-def verify(options: WebhookOptions, headers: Headers, body: bytes, now: datetime) -> None:
+def verify(options: HookOptions, headers: Headers, body: bytes, now: datetime) -> None:
     """Raise NotGenuine unless the webhook is signed with one of the account's secrets."""
     _SCHEMES[options.verify](options.keys, headers, body, now)
 

@@ -20,7 +20,8 @@ from service.clock import Clock
 from service.http import open_client
 from service.http.throttle import Unthrottled
 from service.model import Task
-from service.sources import Account, Page, Raw, Source
+from service.sources import Page, Raw, Source
+from service.sources.account import Account
 from tests.receivers import LOOPBACK, Answer, Fault, HttpReceiver, Receiver
 from tests.slack_receiver import SlackReceiver
 from tests.smtp_receiver import SmtpReceiver

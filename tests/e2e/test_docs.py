@@ -23,7 +23,8 @@ from service.rules.shapes import STEPS, NewTaskShape, RuleShape
 from service.sandbox.faults import Kind as FaultKind
 from service.sandbox.system import Quirks
 from service.settings import Settings
-from service.sources import WebhookOptions, systems
+from service.sources import systems
+from service.sources.account import HookOptions
 from service.web.openapi import describe
 
 ROOT = Path(__file__).parents[2]
@@ -163,7 +164,7 @@ def code_words(page: str) -> set[str]:
 
 def test_every_option_is_explained() -> None:
     """Each key of the configuration, of every system and of every channel, has its place."""
-    shapes: list[Any] = [RootShape, WebhookOptions]
+    shapes: list[Any] = [RootShape, HookOptions]
     shapes += [source.options for source in systems().values()]
     shapes += [channel.options for channel in kinds().values()]
     keys = {field.alias or name for one in shapes for name, field in one.model_fields.items()}

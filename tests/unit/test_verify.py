@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from standardwebhooks import Webhook
 
-from service.sources import WebhookOptions
+from service.sources.account import HookOptions
 from service.web.verify import NotGenuine, verify
 
 NOW = datetime(2026, 3, 6, 12, 0, tzinfo=UTC)
@@ -19,8 +19,8 @@ OLD, NEW = "b2xkIHNlY3JldA==", "whsec_bmV3IHNlY3JldA=="
 SCHEMES = ["plannr", "standard", "github", "slack", "token"]
 
 
-def options(scheme: str, *secrets: str) -> WebhookOptions:
-    return WebhookOptions.model_validate({"verify": scheme, "secret": secrets})
+def options(scheme: str, *secrets: str) -> HookOptions:
+    return HookOptions.model_validate({"verify": scheme, "secret": secrets})
 
 
 def hexed(secret: str, signed: bytes) -> bytes:
@@ -127,7 +127,7 @@ def test_no_header_can_do_more_than_not_match(scheme: str, junk: bytes) -> None:
 
 def test_none_lets_everything_in() -> None:
     """An account that asks for no proof takes what comes."""
-    verify(WebhookOptions(), {}, BODY, NOW)
+    verify(HookOptions(), {}, BODY, NOW)
 
 
 @pytest.mark.parametrize(
@@ -143,5 +143,5 @@ def test_none_lets_everything_in() -> None:
 def test_options_that_could_not_verify_are_refused(given_options: dict[str, object]) -> None:
     """A missing, empty or misspelt secret is a fault of the configuration, and is not shown."""
     with pytest.raises(ValidationError) as refused:
-        WebhookOptions.model_validate(given_options)
+        HookOptions.model_validate(given_options)
     assert "no base64!" not in str(refused.value)

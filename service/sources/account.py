@@ -1,0 +1,99 @@
+"""What a configuration says of an account: its system, its credentials, and who may push to it."""
+
+from base64 import b64decode
+from collections.abc import Mapping
+from datetime import timedelta
+from functools import cached_property
+from typing import Literal, TypeAlias
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
+
+_Secret: TypeAlias = SecretStr | tuple[SecretStr, ...] | None
+_SHORTEST_POLL = timedelta(seconds=1)
+
+
+class HookOptions(BaseModel):
+    """How an account's incoming webhooks are proved genuine.
+
+    There may be two secrets while one is being replaced. For `standard` they are base64, with or
+    without the prefix whsec_, as Standard Webhooks has it.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    verify: Literal["plannr", "standard", "github", "slack", "token", "none"] = "none"
+    secret: _Secret = Field(None, validate_default=True)
+
+    @field_validator("secret")
+    @classmethod
+    def _is_what_verify_needs(cls, secret: _Secret, info: ValidationInfo) -> _Secret:
+        verify = info.data.get("verify", "none")
+        if verify != "none" and not all(_keys(verify, secret) or (b"",)):
+            raise ValueError(f"verify: {verify} needs a secret")
+        return secret
+
+    @cached_property
+    def keys(self) -> tuple[bytes, ...]:
+        """The secrets as bytes."""
+        return _keys(self.verify, self.secret)
+
+
+def _keys(verify: str, secret: _Secret) -> tuple[bytes, ...]:
+    """The secrets as bytes; ValueError for one that should be base64 and is not."""
+    given = secret if isinstance(secret, tuple) else (secret,)
+    texts = [one.get_secret_value() for one in given if one is not None]
+    if verify != "standard":
+        return tuple(text.encode() for text in texts)
+    try:
+        return tuple(b64decode(text.removeprefix("whsec_"), validate=True) for text in texts)
+    except ValueError:
+        raise ValueError(
+            "verify: standard needs a secret in base64, usually written whsec_…"
+        ) from None
+
+
+class Account(BaseModel):
+    """One connection to a system: what every system's options have in common.
+
+    `per_minute` is how many calls Taskbell makes at most, `timeout` the longest that one takes,
+    `max_pages` where reading a list is given up.
+    A system with options of its own derives from this and names the class in `Source.options`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    system: str
+    base_url: str
+    token: SecretStr
+    timezone: ZoneInfo | None = None
+    poll: timedelta = timedelta(minutes=1)
+    full_scan: timedelta = timedelta(hours=1)
+    per_minute: int = Field(default=120, ge=1)
+    timeout: timedelta = timedelta(minutes=1)
+    max_pages: int = Field(default=2000, ge=1)
+    webhook: HookOptions | None = None
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_http(cls, base_url: str) -> str:
+        parts = urlsplit(base_url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError("must be an address that begins with https:// or http://")
+        return base_url
+
+    @field_validator("poll")
+    @classmethod
+    def _is_not_too_often(cls, poll: timedelta) -> timedelta:
+        if poll < _SHORTEST_POLL:
+            raise ValueError("poll is at least 1s")
+        return poll
+
+    def headers(self) -> Mapping[str, str]:
+        """What every request carries: the credentials and the format asked for."""
+        return {
+            "Authorization": f"Bearer {self.token.get_secret_value()}",
+            "Accept": "application/json",
+        }
