@@ -1,7 +1,7 @@
 """Receipts become observations: what came in by webhook is read and handed to the engine."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 import asyncpg
@@ -13,7 +13,7 @@ from service.engine import Consequences, Engine
 from service.errors import PayloadError
 from service.model import Cause, Observation, Signal
 from service.outbox import Lanes
-from service.sources import Source, fingerprint
+from service.sources import Source
 from service.sources.payload import Hint, Sighting, Whole, read
 from service.store import Connection, Pool, backlog, lookups
 from service.store.backlog import Pending
@@ -138,7 +138,6 @@ class Ingest:
         return found
 
     def _read(self, receipt: Pending) -> list[Found]:
-        """What one receipt says; a body seen before is only a hint to look again."""
         sightings = read(self._source, orjson.loads(receipt.body))
         return [_found(self._source, receipt, sighting) for sighting in sightings]
 
@@ -151,27 +150,14 @@ class Ingest:
 
 
 def _found(source: Source, receipt: Pending, sighting: Sighting) -> Found:
+    """What one receipt says; a body seen before is only a hint to look again."""
     match sighting:
         case Whole() if not receipt.repeats:
-            return _look(source, receipt, sighting)
+            look = source.look(sighting.raw, receipt.received_at, Cause.WEBHOOK)
+            return replace(look, pushed=True, announced=sighting.announced)
         case Whole():
             return receipt.account, source.parse(sighting.raw).id
         case Hint():
             return receipt.account, sighting.task_id
         case _:
             return Signal(receipt.account, sighting.task_id, sighting.name, receipt.received_at)
-
-
-def _look(source: Source, receipt: Pending, sighting: Whole) -> Observation:
-    task = source.parse(sighting.raw)
-    return Observation(
-        account=receipt.account,
-        task_id=task.id,
-        task=task,
-        observed_at=receipt.received_at,
-        cause=Cause.WEBHOOK,
-        version=source.version(sighting.raw),
-        fingerprint=fingerprint(source.listed(sighting.raw)),
-        pushed=True,
-        announced=sighting.announced,
-    )

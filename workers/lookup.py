@@ -10,7 +10,7 @@ from service.engine import Engine
 from service.errors import PayloadError, SourceError, SourceRejected
 from service.model import Observation
 from service.outbox import Lanes
-from service.sources import Source, fingerprint
+from service.sources import Source
 from service.store import Connection, Pool, backlog, lookups
 from service.store.lookups import Lookup
 
@@ -66,16 +66,9 @@ class Lookups:
     async def _read(self, lookup: Lookup) -> Observation:
         requested_at = self._clock.now()
         raw = await self._source.fetch(lookup.task)
-        return Observation(
-            account=lookup.account,
-            task_id=lookup.task,
-            task=None if raw is None else self._source.parse(raw),
-            observed_at=requested_at,
-            cause=lookup.cause,
-            version=None if raw is None else self._source.version(raw),
-            fingerprint=None if raw is None else fingerprint(self._source.listed(raw)),
-            untold=frozenset() if raw is None else self._source.untold(raw),
-        )
+        if raw is None:
+            return Observation(lookup.account, lookup.task, None, requested_at, lookup.cause)
+        return self._source.look(raw, requested_at, lookup.cause)
 
     async def _give_up(self, lookup: Lookup, error: SourceRejected | PayloadError) -> None:
         """Leave the task to the next scan, and have the webhooks that asked for it say why."""

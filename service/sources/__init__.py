@@ -23,7 +23,7 @@ from service.clock import Clock
 from service.errors import SourceRejected
 from service.http.throttle import Throttle
 from service.http.upstream import Upstream
-from service.model import Task
+from service.model import Cause, Observation, Task
 from service.sources.account import Account
 
 Raw: TypeAlias = dict[str, Any]
@@ -44,7 +44,7 @@ class Page:
 class Source(ABC):
     """One account of one system: what its JSON means, and the calls it understands.
 
-    The readers (`items` to `version`) are pure. The calls raise only `SourceError`.
+    The readers (`items` to `look`) are pure. The calls raise only `SourceError`.
     """
 
     options: ClassVar[type[Account]] = Account
@@ -108,6 +108,20 @@ class Source(ABC):
         """When the system itself last changed the task; None where it does not say."""
         del raw
         return None
+
+    def look(self, raw: Raw, observed_at: datetime, cause: Cause) -> Observation:
+        """What this trimmed JSON, asked for or come in at that moment, says; raises as `parse`."""
+        task = self.parse(raw)
+        return Observation(
+            account=self.account.name,
+            task_id=task.id,
+            task=task,
+            observed_at=observed_at,
+            cause=cause,
+            version=self.version(raw),
+            fingerprint=fingerprint(self.listed(raw)),
+            untold=self.untold(raw),
+        )
 
     @abstractmethod
     def scan(self) -> AsyncIterator[Page]:

@@ -444,6 +444,22 @@ async def test_tags_that_a_system_did_not_show_are_not_gone(
         assert await taskbell.events(made["id"]) == ["changed by poll"]
 
 
+async def test_tags_that_a_webhook_does_not_show_are_not_gone(
+    pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """A whole task with null for its tags changes the rest of it and leaves them alone."""
+    async with corridor(folder, pool, clock, RULES) as taskbell:
+        rolodex = taskbell.sandbox.rolodex
+        made = rolodex.make(tags=["tag_102"])
+        await taskbell.begin()
+        tags = (await taskbell.snapshot(made["id"]) or {})["tags"]
+        renamed = rolodex.change(made["id"], body="Call again")
+        await taskbell.webhook({**renamed, "tags": None}, "sales")
+        assert await taskbell.events(made["id"]) == ["changed by webhook"]
+        known = await taskbell.snapshot(made["id"]) or {}
+        assert (known["title"], known["tags"]) == ("Call again", tags)
+
+
 async def test_a_task_that_a_drifting_list_skipped_is_not_gone(
     pool: Pool, clock: VirtualClock, folder: Path
 ) -> None:
