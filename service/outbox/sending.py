@@ -15,12 +15,8 @@ from service.rules import Ruleset
 from service.store import Connection, Pool, lookups
 from service.store.tasks import Key
 
-_NO_RULES = Ruleset.empty()
 
-
-async def claim(
-    pool: Pool, lane: str, clock: Clock, limit: int, rules: Ruleset = _NO_RULES
-) -> list[Claim]:
+async def claim(pool: Pool, lane: str, clock: Clock, limit: int, rules: Ruleset) -> list[Claim]:
     """Take up to `limit` deliveries of a lane that are due, each for one attempt.
 
     What rewrites another message waits until that one has been sent or given up. Those whose

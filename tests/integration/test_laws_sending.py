@@ -86,7 +86,7 @@ async def test_law_8_what_surely_did_not_happen_is_tried_again(
 async def test_law_8_a_worker_that_died_while_sending_leaves_unknown(taskbell: Corridor) -> None:
     """The lease runs out, nobody sends it again, and whoever looks is told what to do."""
     await taskbell.webhook(taskbell.visit())
-    [claim] = await sending.claim(taskbell.pool, "account:field", taskbell.clock, 1)
+    [claim] = await taskbell.claim("account:field")
     await pass_days(taskbell)
     [delivery] = await taskbell.deliveries()
     assert (delivery["state"], delivery["id"]) == ("unknown", claim.id)
@@ -97,7 +97,7 @@ async def test_law_8_a_worker_that_died_while_sending_leaves_unknown(taskbell: C
 async def test_law_8_a_late_answer_settles_what_was_unknown(taskbell: Corridor) -> None:
     """The process was only slow: what it learnt in the end counts."""
     await taskbell.webhook(taskbell.visit())
-    [claim] = await sending.claim(taskbell.pool, "account:field", taskbell.clock, 1)
+    [claim] = await taskbell.claim("account:field")
     await taskbell.lose_workers(minutes=5)
     assert await taskbell.states() == ["unknown"]
     await settle(taskbell, claim)
@@ -112,7 +112,7 @@ async def settle(taskbell: Corridor, claim: Claim) -> None:
 async def test_law_8_a_late_answer_does_not_overrule_a_person(taskbell: Corridor) -> None:
     """What somebody resolved, or sent once more, is not changed by the first attempt's answer."""
     await taskbell.webhook(taskbell.visit())
-    [claim] = await sending.claim(taskbell.pool, "account:field", taskbell.clock, 1)
+    [claim] = await taskbell.claim("account:field")
     await taskbell.lose_workers(minutes=5)
     await rulings.resolve(taskbell.pool, taskbell.clock, claim.id, arrived=False)
     await settle(taskbell, claim)
@@ -205,7 +205,7 @@ async def test_law_9_the_schedule_ends_with_a_reason(taskbell: Corridor) -> None
 async def test_law_9_a_worker_that_died_is_followed_by_another(taskbell: Corridor) -> None:
     """The lease runs out, and the message goes out with the key it had."""
     await new_task(taskbell)
-    [claim] = await sending.claim(taskbell.pool, "accounting", taskbell.clock, 1)
+    [claim] = await taskbell.claim("accounting")
     await taskbell.deliver()
     assert taskbell.accounting.requests == []
     await taskbell.lose_workers(seconds=21)

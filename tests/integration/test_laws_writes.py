@@ -7,7 +7,6 @@ import orjson
 import pytest
 
 from service.clock import VirtualClock
-from service.outbox import sending
 from service.sandbox.faults import Fault, Kind
 from service.store import Pool
 from tests.corridor import Corridor, corridor
@@ -110,7 +109,7 @@ async def test_a_task_is_made_once_though_the_process_died(
     """Between the call and its answer: the next one finds what was made."""
     async with corridor(folder, pool, clock, INVOICE) as taskbell:
         await bill(taskbell)
-        [claim] = await sending.claim(pool, "account:field", clock, 1)
+        [claim] = await taskbell.claim("account:field")
         await taskbell.sources["field"].create_task(claim.message.fields or {})
         await taskbell.lose_workers(minutes=5)
         await taskbell.deliver()

@@ -10,7 +10,7 @@ import pytest
 
 from service.clock import VirtualClock
 from service.model import State
-from service.outbox import Claim, Settlement, sending
+from service.outbox import Claim, Settlement
 from service.sandbox.faults import Fault, Kind
 from service.store import Pool
 from tests.corridor import Corridor, corridor, eventually
@@ -167,7 +167,7 @@ async def claimed(taskbell: Corridor, count: int) -> list[Claim]:
     """That many deliveries to accounting, planned and claimed."""
     for _ in range(count):
         await taskbell.webhook(taskbell.sandbox.plannr.make(), "london")
-    return await sending.claim(taskbell.pool, "accounting", taskbell.clock, count)
+    return await taskbell.claim("accounting", count)
 
 
 async def test_a_rewrite_waits_for_what_it_rewrites(taskbell: Corridor) -> None:
