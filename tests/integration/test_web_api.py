@@ -1,6 +1,5 @@
 """/api/v1 over a real socket: shapes, pages, filters, decisions, and who may ask."""
 
-from collections.abc import AsyncIterator
 from dataclasses import fields
 from datetime import timedelta
 from pathlib import Path
@@ -23,14 +22,6 @@ DELIVERY = {
     *("id", "account", "task", "event", "rule", "channel", "target", "state", "reason"),
     *("attempts", "text", "created_at", "next_attempt_at", "settled_at"),
 }
-
-
-@pytest.fixture
-async def web(
-    tmp_path: Path, pool: Pool, clock: VirtualClock, valkey: EmbeddedValkey
-) -> AsyncIterator[Site]:
-    async with site(tmp_path, pool, clock, valkey.url) as running:
-        yield running
 
 
 async def get(web: Site, path: str, **parameters: Any) -> Any:

@@ -1,29 +1,18 @@
 """Alive, ready, counted: what those who run Taskbell ask."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from service import metrics
 from service.clock import VirtualClock
-from service.embedded import EmbeddedValkey
 from service.store import Pool, watches
 from service.watch import Watch
 from tests.history import know
 from tests.site import Site, site
 from tests.tasks import task
-
-
-@pytest.fixture
-async def web(
-    tmp_path: Path, pool: Pool, clock: VirtualClock, valkey: EmbeddedValkey
-) -> AsyncIterator[Site]:
-    async with site(tmp_path, pool, clock, valkey.url) as running:
-        yield running
 
 
 async def numbers(web: Site) -> dict[str, float]:

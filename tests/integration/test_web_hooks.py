@@ -4,7 +4,6 @@ import asyncio
 import hmac
 from collections.abc import AsyncIterator
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,21 +12,13 @@ import pytest
 from standardwebhooks import Webhook
 
 from service.clock import VirtualClock
-from service.embedded import EmbeddedPostgres, EmbeddedValkey
+from service.embedded import EmbeddedPostgres
 from service.store import Pool
 from service.web.hooks import BODY_BYTES
 from tests.conftest import closed_to_all
-from tests.site import HEX_SECRET, STANDARD_SECRET, Site, site
+from tests.site import HEX_SECRET, STANDARD_SECRET, Site
 
 BODY = b'{"id": "T1"}'
-
-
-@pytest.fixture
-async def web(
-    tmp_path: Path, pool: Pool, clock: VirtualClock, valkey: EmbeddedValkey
-) -> AsyncIterator[Site]:
-    async with site(tmp_path, pool, clock, valkey.url) as running:
-        yield running
 
 
 def problem(answer: httpx.Response, status: int) -> str:

@@ -22,14 +22,6 @@ from tests.tasks import task
 
 
 @pytest.fixture
-async def web(
-    tmp_path: Path, pool: Pool, clock: VirtualClock, valkey: EmbeddedValkey
-) -> AsyncIterator[Site]:
-    async with site(tmp_path, pool, clock, valkey.url) as running:
-        yield running
-
-
-@pytest.fixture
 async def guarded(
     tmp_path: Path, pool: Pool, clock: VirtualClock, valkey: EmbeddedValkey
 ) -> AsyncIterator[Site]:
