@@ -4,8 +4,7 @@ The database, the sockets, the emulated systems and the receivers are real; the 
 test's. Each verb does its work until nothing is left of it.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -251,13 +250,6 @@ async def go_round(worker: Worker) -> None:
     """Let this worker's clock speak until it has nothing to say."""
     while (await worker.clock_round.batch())[0]:
         pass
-
-
-async def eventually(holds: Callable[[], Awaitable[bool]]) -> None:
-    """Wait until it holds, where loops are at work; no longer than ten seconds."""
-    async with asyncio.timeout(10):
-        while not await holds():
-            await asyncio.sleep(0.01)
 
 
 def copy(raw: Raw) -> Raw:

@@ -1,6 +1,5 @@
 """A whole Taskbell for tests that need real processes: servers, web and workers, all killable."""
 
-import asyncio
 import os
 import socket
 import subprocess
@@ -16,6 +15,7 @@ import psutil
 
 from service import store
 from service.embedded import EmbeddedPostgres, EmbeddedValkey
+from tests.waiting import eventually
 
 PATIENCE = 30.0  # seconds
 
@@ -73,9 +73,8 @@ class Taskbell:
 
     async def ready(self) -> None:
         """Wait until the web process says that nothing is missing."""
-        async with asyncio.timeout(PATIENCE), httpx.AsyncClient() as client:
-            while not await self._is_ready(client):
-                await asyncio.sleep(0.05)
+        async with httpx.AsyncClient() as client:
+            await eventually(lambda: self._is_ready(client), PATIENCE)
 
     async def _is_ready(self, client: httpx.AsyncClient) -> bool:
         try:

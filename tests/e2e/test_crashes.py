@@ -29,6 +29,7 @@ from service.sandbox.kickserv import Kickserv
 from service.supervisor import Supervisor, environment, procfile, read_procfile
 from tests.receivers import HttpReceiver
 from tests.running import free_port
+from tests.waiting import eventually
 
 EVENTS, SOAKED_EVENTS = 1000, 5000
 SENDERS = 16
@@ -149,9 +150,8 @@ def make_visit(kickserv: Kickserv) -> bytes:
 
 async def halfway(running: Installation, count: int, catastrophe: Catastrophe) -> None:
     """Wait until the work is well under way, then strike."""
-    async with asyncio.timeout(PATIENCE):
-        while len(running.kickserv.record.notifications) < count // 10:
-            await asyncio.sleep(0.01)
+    told = running.kickserv.record
+    await eventually(lambda: len(told.notifications) >= count // 10, PATIENCE)
     await catastrophe(running)
 
 
@@ -179,9 +179,7 @@ async def _is_acknowledged(client: httpx.AsyncClient, body: bytes) -> bool:
 
 
 async def first_sync(running: Installation) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while not await _is_synced(running):
-            await asyncio.sleep(0.1)
+    await eventually(lambda: _is_synced(running), PATIENCE)
 
 
 async def _is_synced(running: Installation) -> bool:

@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,9 @@ import pytest
 
 from tests.e2e.test_going_on import CONFIGURATION, VISIT, System
 from tests.receivers import Answer, HttpReceiver, Request
-from tests.running import PATIENCE, free_port
+from tests.running import free_port
 from tests.serving import TIME_TO_END, at_work, press_ctrl_c, said, serving
+from tests.waiting import eventually
 
 
 class SlowReceiver(HttpReceiver):
@@ -190,18 +190,10 @@ def _place(process: psutil.Process) -> str:
         return ""
 
 
-async def eventually(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while not condition():
-            await asyncio.sleep(0.02)
-
-
 async def at_its_work(client: httpx.AsyncClient, url: str, folder: Path) -> None:
     """Wait until the run that was started last is up and has read the account."""
     await eventually(lambda: "Taskbell is at" in said(folder))
-    async with asyncio.timeout(PATIENCE):
-        while not await _is_synced(client, url):
-            await asyncio.sleep(0.05)
+    await eventually(lambda: _is_synced(client, url))
 
 
 async def _is_synced(client: httpx.AsyncClient, url: str) -> bool:

@@ -1,7 +1,5 @@
 """What goes on while something is missing, and at once after a restart."""
 
-import asyncio
-from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -9,6 +7,7 @@ import httpx
 from service.jobs import Doorbell
 from tests.receivers import Answer, HttpReceiver, Request
 from tests.running import Taskbell, taskbell
+from tests.waiting import eventually
 
 CONFIGURATION = """
 version: 1
@@ -45,16 +44,9 @@ class System(HttpReceiver):
         return Answer(body=[], delay=self.delay)
 
 
-async def eventually(condition: Callable[[], bool], within: float) -> None:
-    async with asyncio.timeout(within):
-        while not condition():
-            await asyncio.sleep(0.02)
-
-
 async def synced(running: Taskbell) -> None:
-    async with asyncio.timeout(20):
-        while not await running.query("SELECT FROM accounts WHERE baseline_at IS NOT NULL"):
-            await asyncio.sleep(0.05)
+    known = "SELECT FROM accounts WHERE baseline_at IS NOT NULL"
+    await eventually(lambda: running.query(known), within=20)
 
 
 async def test_without_redis_work_goes_on_a_second_later(folder: Path) -> None:
@@ -93,9 +85,8 @@ async def test_one_of_two_workers_that_stops_is_not_the_last(folder: Path) -> No
             await synced(running)
             doorbell = Doorbell(running.valkey.url)
             assert running.terminate("worker.1") == 0
-            async with asyncio.timeout(5), httpx.AsyncClient() as client:
-                while not await doorbell.has_worker():
-                    await asyncio.sleep(0.05)
+            await eventually(doorbell.has_worker, within=5)
+            async with httpx.AsyncClient() as client:
                 answer = await client.post(f"{running.url}/hooks/field", json=VISIT)
             assert answer.status_code == 202
             await eventually(lambda: len(receiver.requests) == 1, within=5)

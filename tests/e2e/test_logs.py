@@ -11,6 +11,7 @@ import pytest
 from tests.commands import clean_environment
 from tests.running import free_port, taskbell
 from tests.site import CONFIGURATION
+from tests.waiting import eventually
 
 # A library's line, one with a traceback, a warning, our own, a destructor's, and a crash.
 NOISY = """
@@ -113,9 +114,7 @@ async def test_whole_processes_write_nothing_else(folder: Path) -> None:
         await reader.read()
         writer.close()
         running.valkey.kill()
-        async with asyncio.timeout(20):
-            while b"doorbell.away" not in running.log.read_bytes():
-                await asyncio.sleep(0.1)
+        await eventually(lambda: b"doorbell.away" in running.log.read_bytes(), within=20)
         running.valkey.revive()
         running.stop()
         lines = running.log.read_text().splitlines()

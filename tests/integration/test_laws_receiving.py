@@ -17,9 +17,10 @@ from service.jobs import Doorbell
 from service.settings import read_settings
 from service.store import Pool, backlog
 from service.store.receipts import body_key
-from tests.corridor import Corridor, corridor, eventually
+from tests.corridor import Corridor, corridor
 from tests.running import free_port
 from tests.site import site
+from tests.waiting import eventually
 from workers.assembly import open_shift
 
 RULES = """

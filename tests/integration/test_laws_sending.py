@@ -13,9 +13,10 @@ from service.outbox import Claim, Settlement, rulings, sending
 from service.sandbox.faults import Fault, Kind
 from service.settings import read_settings
 from service.store import Pool
-from tests.corridor import Corridor, corridor, eventually
+from tests.corridor import Corridor, corridor
 from tests.receivers import Answer
 from tests.receivers import Fault as Break
+from tests.waiting import eventually
 from workers.assembly import open_shift
 from workers.deliver import RETRY_AFTER
 

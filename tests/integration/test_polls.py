@@ -16,9 +16,10 @@ from service.sandbox.faults import Fault
 from service.settings import read_settings
 from service.sources import Raw
 from service.store import Pool, accounts, listing
-from tests.corridor import Corridor, corridor, eventually
+from tests.corridor import Corridor, corridor
 from tests.history import know, record
 from tests.tasks import task
+from tests.waiting import eventually
 from workers import assembly, sweep
 from workers.poll import LEASE
 

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -13,17 +13,18 @@ import pytest
 from service.embedded import EmbeddedPostgres, EmbeddedValkey
 from service.guardian import guarded
 from service.supervisor import CannotRun, Program, Supervisor, read_procfile
+from tests.waiting import eventually
 
 # Notes each start; dies at once until it has been started twice, then waits to be told to stop.
 _SHORT_LIVED = """
 import pathlib, signal, sys, time
 notes = pathlib.Path(sys.argv[1])
-with notes.open("a") as file: file.write("started\\n")
-if notes.read_text().count("started") < 2: sys.exit(3)
 def stop(*_):
     with notes.open("a") as file: file.write("stopped\\n")
     sys.exit(0)
 signal.signal(signal.SIGTERM, stop)
+with notes.open("a") as file: file.write("started\\n")
+if notes.read_text().count("started") < 2: sys.exit(3)
 time.sleep(60)
 """
 
@@ -61,12 +62,6 @@ async def running(supervisor: Supervisor) -> AsyncIterator[None]:
         await task
 
 
-async def eventually(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(15):
-        while not condition():
-            await asyncio.sleep(0.02)
-
-
 async def test_what_dies_is_started_again_and_all_is_stopped_in_the_end(tmp_path: Path) -> None:
     """A process that dies comes back; at the end it is asked to stop, and may finish."""
     notes = tmp_path / "notes"
@@ -74,7 +69,6 @@ async def test_what_dies_is_started_again_and_all_is_stopped_in_the_end(tmp_path
     program = Program("short", (sys.executable, "-c", _SHORT_LIVED, str(notes)))
     async with running(Supervisor([program], os.environ)):
         await eventually(lambda: notes.read_text().count("started") == 2)
-        await asyncio.sleep(0.2)  # until the second one listens for its signal
     assert notes.read_text().split() == ["started", "started", "stopped"]
 
 

@@ -13,8 +13,9 @@ from service.model import State
 from service.outbox import Claim, Settlement
 from service.sandbox.faults import Fault, Kind
 from service.store import Pool
-from tests.corridor import Corridor, corridor, eventually
+from tests.corridor import Corridor, corridor
 from tests.receivers import Answer
+from tests.waiting import eventually
 from workers.ledger import Ledger
 
 RULES = """
