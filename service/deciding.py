@@ -55,7 +55,7 @@ class Decider:
         """The fields of these tasks that Taskbell writes; nothing where no rule ever writes."""
         if not self._rules.writes:
             return {}
-        return await planning.writes_under_way(connection, seen)
+        return await lineage.writes_under_way(connection, seen)
 
     async def decide(
         self, connection: Connection, groups: Sequence[Sequence[Event]], now: datetime
@@ -67,7 +67,7 @@ class Decider:
                 await self._wait(connection, event, verdict, now)
         lanes = await self._carry_out(connection, rulings, now)
         happened = [event for group in groups for event in group]
-        await planning.withdraw(connection, happened, now)
+        await ending.withdraw(connection, happened, now)
         await self._end_by_until(connection, happened, now)
         return lanes | await planning.take_back(connection, happened, now)
 
@@ -152,14 +152,14 @@ class Decider:
         if not self._rules.with_until:
             return
         tasks = {(event.account, event.task_id): event.after for event in happened}
-        pending = await planning.pending(connection, tasks, self._rules.with_until)
+        pending = await ending.pending(connection, tasks, self._rules.with_until)
         ended = [
             delivery
             for delivery, rule, account, task_id in pending
             if (task := tasks[account, task_id]) is not None and self._rules.until(rule, task, now)
         ]
         if ended:
-            await planning.cancel_all(connection, ended, ending.UNTIL_IS_TRUE, now)
+            await ending.cancel_all(connection, ended, ending.UNTIL_IS_TRUE, now)
 
 
 async def _without_loops(connection: Connection, orders: list[Order]) -> list[Order]:

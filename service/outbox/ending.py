@@ -1,18 +1,86 @@
-"""Deliveries whose rule has ended while they waited: `until` is asked once more before they go."""
+"""Deliveries that end before they go out: their task moved on, or their rule's `until` came true.
 
-from collections.abc import Sequence
+`until` is asked with every event of the task, and once more when a delivery is about to go out,
+because time alone may have made it true.
+"""
+
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 import asyncpg
 
+from service.model import Event
 from service.outbox import ASKED_FOR
 from service.rules import Ruleset
 from service.store import Connection, tasks
+from service.store.tasks import Key
 
 UNTIL_IS_TRUE = "withdrawn: the rule's until is true"
 
 
-async def withdraw(
+async def withdraw(connection: Connection, events: Sequence[Event], now: datetime) -> None:
+    """Cancel what is not sent yet and what one of these events has made pointless.
+
+    What is to be rewritten when it is undone, and may have arrived by an attempt whose answer
+    was lost, is left to `planning.take_back`.
+    """
+    await connection.execute(
+        """
+        UPDATE deliveries SET state = 'cancelled', settled_at = $1, next_attempt_at = NULL,
+            reason = 'withdrawn: the task was ' || news.kind
+        FROM unnest($2::text[], $3::text[], $4::bigint[], $5::text[])
+          AS news (account, task, id, kind)
+        WHERE deliveries.account = news.account AND deliveries.task = news.task
+          AND state IN ('planned', 'held') AND news.kind = ANY (withdraw_on)
+          AND deliveries.event < news.id AND (on_undo IS NULL OR attempts = 0)
+        """,
+        now,
+        [event.account for event in events],
+        [event.task_id for event in events],
+        [event.id for event in events],
+        [event.kind for event in events],
+    )
+
+
+async def pending(
+    connection: Connection, keys: Iterable[Key], rules: Iterable[str]
+) -> list[tuple[int, str, str, str]]:
+    """What these rules have not sent yet about these tasks: (id, rule, account, task).
+
+    The rewriting of a message that is out is not among it.
+    """
+    wanted = list(keys)
+    rows = await connection.fetch(
+        """
+        SELECT id, rule, account, task FROM deliveries
+        JOIN unnest($1::text[], $2::text[]) AS wanted (account, task) USING (account, task)
+        WHERE state IN ('planned', 'held') AND rule = ANY ($3) AND updates IS NULL
+        ORDER BY id FOR UPDATE OF deliveries
+        """,
+        [account for account, _ in wanted],
+        [task for _, task in wanted],
+        list(rules),
+    )
+    return [tuple(row) for row in rows]
+
+
+async def cancel_all(
+    connection: Connection, ids: Sequence[int], reason: str, now: datetime
+) -> None:
+    """Cancel deliveries that this transaction has locked."""
+    await connection.execute(
+        """
+        UPDATE deliveries SET state = 'cancelled', reason = $2, settled_at = $3,
+            next_attempt_at = NULL
+        WHERE id = ANY ($1) AND state IN ('planned', 'held')
+        """,
+        ids,
+        reason,
+        now,
+    )
+
+
+async def withdraw_claimed(
     connection: Connection, claimed: Sequence[asyncpg.Record], rules: Ruleset, now: datetime
 ) -> frozenset[int]:
     """Cancel those of the deliveries just claimed whose rule has ended; returns their ids.

@@ -1,14 +1,52 @@
-"""Whose doing a task or a change is: the rules that wrote it, and those that made them write."""
+"""Whose doing a task or a change is: Taskbell's own, and which of its rules wrote it."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import TypeAlias
 
+from service.model import Observation
 from service.store import Connection
 from service.store.tasks import Key
 
 Rules: TypeAlias = frozenset[str]
 
 _LONGEST_LINE = 100  # writes that were made because of one another
+
+
+async def writes_under_way(
+    connection: Connection, seen: Sequence[Observation]
+) -> dict[Key, frozenset[str]]:
+    """Those of the tasks seen that Taskbell itself is writing, and the fields that it writes.
+
+    A write counts from its first attempt until the task was read back. The id of a task that is
+    just being created is not known yet: it is recognised by its title.
+    """
+    looks = [(look.account, look.task_id, look.task) for look in seen]
+    rows = await connection.fetch(
+        """
+        WITH seen AS (SELECT DISTINCT * FROM unnest($1::text[], $2::text[], $3::text[])
+                      AS seen (account, task, title))
+        SELECT account, task, written FROM lookups JOIN seen USING (account, task)
+        WHERE cause = 'write'
+        UNION ALL
+        SELECT account, task, CASE channel WHEN 'complete_task' THEN ARRAY['done']
+               ELSE ARRAY(SELECT jsonb_object_keys(fields)) END
+        FROM deliveries JOIN seen USING (account, task)
+        WHERE state IN ('planned', 'sending') AND attempts > 0
+          AND channel IN ('update_task', 'complete_task')
+        UNION ALL
+        SELECT account, seen.task, '{}' FROM deliveries JOIN seen USING (account)
+        WHERE state IN ('planned', 'sending') AND attempts > 0 AND channel = 'create_task'
+          AND fields ->> 'title' = seen.title
+        """,
+        [account for account, _, _ in looks],
+        [task_id for _, task_id, _ in looks],
+        ["" if task is None else task.title for _, _, task in looks],
+    )
+    written: dict[Key, frozenset[str]] = {}
+    for row in rows:
+        key = (row["account"], row["task"])
+        written[key] = written.get(key, frozenset()) | frozenset(row["written"])
+    return written
 
 
 async def makers(connection: Connection, keys: Iterable[Key]) -> dict[Key, Rules]:

@@ -7,7 +7,7 @@ import asyncpg
 from service.clock import Clock
 from service.model import State
 from service.outbox import ASKED_FOR, NoSuchDelivery, NotPossible
-from service.outbox.planning import cancel_all
+from service.outbox.ending import cancel_all
 from service.store import Connection, Pool
 
 

@@ -72,7 +72,7 @@ async def _claim_or_withdraw(
         )
         if not any(row["at_most_once"] or row["channel"] == CREATE for row in rows):
             await connection.execute("SET LOCAL synchronous_commit = off")
-        withdrawn = await ending.withdraw(connection, rows, rules, now)
+        withdrawn = await ending.withdraw_claimed(connection, rows, rules, now)
     return [_claim(row) for row in rows if row["id"] not in withdrawn], withdrawn
 
 

@@ -164,6 +164,8 @@ async def test_rules_without_until_ask_nothing(
         rows = await taskbell.deliveries("other")
         nobody = cast("Connection", None)
         rules = taskbell.config.rules
-        assert await ending.withdraw(nobody, rows, rules, clock.now()) == frozenset()
+        assert await ending.withdraw_claimed(nobody, rows, rules, clock.now()) == frozenset()
         with pytest.raises(AttributeError):
-            await ending.withdraw(nobody, await taskbell.deliveries("brief"), rules, clock.now())
+            await ending.withdraw_claimed(
+                nobody, await taskbell.deliveries("brief"), rules, clock.now()
+            )
