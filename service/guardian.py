@@ -86,6 +86,8 @@ def _end_valkey(note: Path) -> None:
 
 def _end_postgres(note: Path) -> None:
     """First a smart shutdown, which lets the workers settle; for whoever stays, a fast one."""
+    if not _is_answered(note):
+        return
     for way, patience in (
         (signal.SIGTERM, _WORKERS_PATIENCE),
         (signal.SIGINT, _POSTGRES_PATIENCE),
@@ -95,6 +97,20 @@ def _end_postgres(note: Path) -> None:
             deadline = time.monotonic() + patience
             while note.exists() and time.monotonic() < deadline:
                 time.sleep(_PAUSE)
+
+
+def _is_answered(note: Path) -> bool:
+    """Whether PostgreSQL is there. A note outlives a crash, and its process id may be anybody's."""
+    try:
+        _, _, _, port, folder, host, *_ = note.read_text().splitlines()
+        if folder:
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.connect(f"{folder}/.s.PGSQL.{port}")
+        else:
+            socket.create_connection((host, int(port)), timeout=1).close()
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -102,6 +103,18 @@ async def test_a_guardian_that_is_killed_comes_back(folder: Path) -> None:
             [first] = guardians()
             first.kill()
             await eventually(lambda: guardians() not in ([], [first]))
+
+
+async def test_a_guardian_leaves_alone_who_has_the_number_of_a_dead_server(folder: Path) -> None:
+    """PostgreSQL's note outlives a power cut, after which its number is somebody else's."""
+    somebody = await asyncio.create_subprocess_exec(sys.executable, "-c", "input()", stdin=PIPE)
+    note = [somebody.pid, folder, 1795331612, 5432, folder, "", "1 1", "ready"]
+    (folder / "postmaster.pid").write_text("\n".join(map(str, note)))
+    with (folder / "lock").open("w") as lock, guarded([folder], lock.fileno()):
+        pass
+    await asyncio.sleep(0.1)
+    assert somebody.returncode is None
+    await somebody.communicate(b"\n")
 
 
 def guardians() -> list[psutil.Process]:
