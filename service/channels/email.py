@@ -28,6 +28,8 @@ from service.http.failures import explain_socket
 from service.http.reach import Reach
 
 ADDRESS = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]+@[\w-]+(\.[\w-]+)*", re.ASCII)
+# Folding a subject into lines takes time that grows with its square.
+LONGEST_SUBJECT = 400
 LINE_BREAK = re.compile(r"[\r\n\v\f\x1c-\x1e\x85\u2028\u2029]")
 POLICY = SMTP_POLICY.clone(cte_type="7bit")
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -127,7 +129,8 @@ class EmailChannel(ConfiguredChannel):
                 await smtp.quit(timeout=self._timeout)
 
     def _compose(self, message: Message) -> EmailMessage:
-        subject = message.text.partition("\n")[0] if message.subject is None else message.subject
+        first_line = message.text.partition("\n")[0]
+        subject = (first_line if message.subject is None else message.subject)[:LONGEST_SUBJECT]
         if LINE_BREAK.search(subject):
             raise SendError("the subject has a line break in it", permanent=True)
         if not ADDRESS.fullmatch(message.target):

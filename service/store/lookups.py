@@ -37,7 +37,8 @@ async def ask(
 ) -> None:
     """Ask for these tasks to be read; what was written by us stays marked so.
 
-    `receipts` are the webhooks that ask, one for each task, if it is webhooks that do.
+    `receipts` are the webhooks that ask, one for each task, if it is webhooks that do. The last
+    hundred of them are remembered.
     """
     if not wanted:
         return
@@ -50,7 +51,8 @@ async def ask(
         GROUP BY account, task ORDER BY account, task
         ON CONFLICT (account, task) DO UPDATE
         SET asked_at = excluded.asked_at, next_attempt_at = excluded.next_attempt_at, attempts = 0,
-            receipts = lookups.receipts || excluded.receipts,
+            receipts = ARRAY(SELECT DISTINCT unnest(lookups.receipts || excluded.receipts) AS id
+                             ORDER BY id DESC LIMIT 100),
             cause = CASE WHEN lookups.cause = 'write' OR excluded.cause = 'fetch'
                          THEN lookups.cause ELSE excluded.cause END
         """,

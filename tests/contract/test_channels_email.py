@@ -50,6 +50,13 @@ async def test_a_mail_says_what_it_is(smtp: SmtpReceiver, channel: Channel) -> N
     assert mail.message.get_content().splitlines() == ["Größe", ".", "zuletzt"]
 
 
+async def test_a_subject_has_an_end(smtp: SmtpReceiver, channel: Channel) -> None:
+    """One of thousands of signs is cut, which would else hold up everything for seconds."""
+    await channel.send(replace(MESSAGE, subject="✅" * 40_000))
+    (mail,) = smtp.mails
+    assert mail.message["Subject"] == "✅" * 400
+
+
 async def test_a_mail_sent_again_keeps_its_id(smtp: SmtpReceiver, channel: Channel) -> None:
     """A mailbox that gets it twice can tell that it is one."""
     receipts = [await channel.send(MESSAGE) for _ in range(2)]

@@ -10,12 +10,12 @@ import pytest
 
 from service import metrics
 from service.clock import VirtualClock
-from service.model import Kind
+from service.model import Cause, Kind
 from service.sandbox import faults
 from service.sandbox.faults import Fault
 from service.settings import read_settings
 from service.sources import Raw
-from service.store import Pool, accounts, listing
+from service.store import Pool, accounts, listing, lookups
 from tests.corridor import Corridor, corridor
 from tests.history import know, record
 from tests.tasks import task
@@ -189,6 +189,18 @@ async def test_a_hint_to_a_task_that_is_not_there_says_so(taskbell: Corridor) ->
         "field says that there is no task 4712",
     }
     assert reasons[other] is None
+
+
+async def test_a_task_that_is_hinted_at_for_ever_remembers_the_last_hints(
+    taskbell: Corridor,
+) -> None:
+    """Each webhook once, and no more than a hundred, however long the system is away."""
+    async with taskbell.pool.acquire() as connection:
+        for number in [*range(150), 149]:
+            now = taskbell.clock.now()
+            await lookups.ask(connection, [("field", "1")], Cause.WEBHOOK, now, [number])
+    kept = await taskbell.pool.fetchval("SELECT receipts FROM lookups")
+    assert sorted(kept) == list(range(50, 150))
 
 
 async def test_a_hint_that_the_system_rejects_is_not_asked_for_ever(taskbell: Corridor) -> None:
