@@ -40,6 +40,11 @@ class Consequences:
     lanes: Lanes = frozenset()
     events: Counter[tuple[str, Kind, Cause]] = field(default_factory=Counter)
 
+    @property
+    def found_by_poll(self) -> int:
+        """How many transitions no webhook had told."""
+        return sum(count for (_, _, cause), count in self.events.items() if cause is Cause.POLL)
+
     def __or__(self, other: Self) -> Self:
         return replace(self, lanes=self.lanes | other.lanes, events=self.events + other.events)
 

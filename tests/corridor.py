@@ -51,7 +51,8 @@ accounts:
              token: "${{SYSTEM_TOKEN}}", per_minute: 100000, create: {{ job_id: 1 }},
              task_types: {{ "1": job, "2": invoice }}, timeout: {patience} }}
   london: {{ system: plannr, base_url: "{sandbox}/plannr", account_uuid: "{uuid}", poll: 60s,
-             token: "${{SYSTEM_TOKEN}}", per_minute: 100000, timeout: 1s }}
+             token: "${{SYSTEM_TOKEN}}", per_minute: 100000, timeout: 1s,
+             webhook: {{ verify: plannr, secret: "${{HOOK_SECRET}}" }} }}
   sales:  {{ system: rolodex, base_url: "{sandbox}/rolodex", poll: 60s, timeout: 1s,
              token: "${{SYSTEM_TOKEN}}", per_minute: 100000 }}
 channels:

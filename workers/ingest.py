@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
 
 import asyncpg
@@ -15,7 +16,7 @@ from service.model import Cause, Observation, Signal
 from service.outbox import Lanes
 from service.sources import Source
 from service.sources.payload import Hint, Sighting, Whole, read
-from service.store import Connection, Pool, backlog, lookups
+from service.store import Connection, Pool, accounts, backlog, lookups
 from service.store.backlog import Pending
 from service.store.tasks import Key
 
@@ -25,6 +26,7 @@ log = structlog.get_logger()
 # beginnings are tried, until the one that is at fault stands alone.
 BATCHES = (200, 25, 3)
 BATCH_BYTES = 4 * 1024 * 1024
+_NOTED_EVERY = timedelta(seconds=1)
 
 Found: TypeAlias = Observation | Signal | Key
 """A look at a task, a signal about one, or one to be read by id."""
@@ -56,14 +58,25 @@ class _Read:
                     self.hints.append(one)
                     self.hinting.append(receipt.id)
 
+    @property
+    def told_at(self) -> datetime | None:
+        """When the last of these came; None where they told of no task, as signals do not."""
+        if not self.looks and not self.hints:
+            return None
+        return max(receipt.received_at for receipt in self.receipts)
+
 
 @dataclass(frozen=True, slots=True)
 class Ingested:
-    """How many receipts were taken, what came of it, and whether tasks are to be read by id."""
+    """How many receipts were taken, what came of it, and whether tasks are to be read by id.
+
+    `told_at` is when the last one came, if they told of tasks.
+    """
 
     count: int
     after: Consequences = field(default_factory=Consequences)
     hinted: bool = False
+    told_at: datetime | None = None
 
     @property
     def lanes(self) -> Lanes:
@@ -79,18 +92,23 @@ class Ingest:
         self._source = source
         self._account = source.account.name
         self._clock = clock
+        self._noted_at = datetime.min.replace(tzinfo=UTC)
 
     async def batch(self) -> Ingested:
         """Work off one batch; what of it cannot be read is set aside with its reason."""
         for limit in BATCHES:
             try:
-                return self._committed(await self._take(limit))
+                return await self._committed(await self._take(limit))
             except _POISONOUS as error:
                 log.info("ingest.in_smaller_steps", receipts=limit, reason=str(error))
-        return self._committed(await self._take_one())
+        return await self._committed(await self._take_one())
 
-    def _committed(self, done: Ingested) -> Ingested:
+    async def _committed(self, done: Ingested) -> Ingested:
         self._engine.committed(done.after)
+        # Not in the transaction: an account's row is what its poll locks first.
+        if done.told_at is not None and done.told_at >= self._noted_at + _NOTED_EVERY:
+            self._noted_at = done.told_at
+            await accounts.note_webhook(self._pool, self._account, done.told_at)
         return done
 
     async def _take(self, limit: int) -> Ingested:
@@ -125,7 +143,7 @@ class Ingest:
             await lookups.ask(connection, found.hints, Cause.WEBHOOK, now, found.hinting)
         await backlog.settle(connection, found.receipts, self._clock.now())
         log.debug("receipts.ingested", receipts=len(pending), looks=len(found.looks))
-        return Ingested(len(pending), after, bool(found.hints))
+        return Ingested(len(pending), after, bool(found.hints), found.told_at)
 
     async def _read_all(self, connection: Connection, pending: Sequence[Pending]) -> _Read:
         """Sort what the receipts say, and set aside those that say nothing."""

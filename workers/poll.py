@@ -6,15 +6,15 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from service import metrics
+from service import metrics, pacing
 from service.clock import Clock
-from service.engine import Engine
+from service.engine import Consequences, Engine
 from service.errors import PayloadError, SourceBroken, SourceError, SourceRejected
 from service.model import Cause, Observation
 from service.outbox import Lanes
 from service.sources import Page, Raw, Source, fingerprint
 from service.store import Pool, accounts, lookups, tasks
-from service.store.accounts import AccountState
+from service.store.accounts import AccountState, Progress
 from service.store.tasks import Key
 
 log = structlog.get_logger()
@@ -39,26 +39,30 @@ class Poll:
         self._clock = clock
         self._account = source.account
         self._unread: SourceBroken | None = None
+        self._missed_at: datetime | None = None
+        self._progress: Progress | None = None
 
     async def run(self, state: AccountState) -> AsyncIterator[Lanes]:
         """Read what has changed, or everything when that is due; yields the lanes to ring."""
         started_at, self._unread = self._clock.now(), None
+        self._missed_at = state.missed_at
+        is_scan = self._wants_everything(state, started_at)
+        self._progress = Progress() if is_scan else None
+        reading = self._scan(state, started_at) if is_scan else self._read_recent(state)
         try:
-            if self._wants_everything(state, started_at):
-                async for lanes in self._scan(state, started_at):
-                    yield lanes
-            else:
-                async for lanes in self._read_recent(state):
-                    yield lanes
+            async for lanes in reading:
+                yield lanes
         except (SourceError, PayloadError) as error:
             log.warning("poll.failed", account=state.name, error=str(error))
             await self._fail(state, str(error), getattr(error, "retry_after", None))
         else:
-            await self._finish(state, started_at)
+            scanned_at = started_at if is_scan else state.scanned_at
+            await self._finish(state, started_at, scanned_at)
 
     async def keep_lease(self, state: AccountState) -> bool:
-        """Say that this poll is still going on; False if another one is by now."""
-        return await accounts.keep_lease(self._pool, state, self._clock.now() + LEASE)
+        """Say that this poll is still going on; False if it is to end: it is another's by now."""
+        until = self._clock.now() + LEASE
+        return await accounts.keep_lease(self._pool, state, until, self._progress)
 
     async def crash(self, state: AccountState, error: Exception) -> None:
         """Have the account show that its poll ended by a defect of Taskbell's own."""
@@ -73,6 +77,18 @@ class Poll:
     async def _read_recent(self, state: AccountState) -> AsyncIterator[Lanes]:
         async for page in self._source.recent((state.watermark or state.added_at) - _OVERLAP):
             yield await self._take(page)
+
+    def _count(self, page: Page) -> None:
+        if self._progress is not None:
+            self._progress = Progress(self._progress.read + len(page.raws), page.total)
+
+    async def _note_missed(self, seen: Consequences) -> None:
+        """Remember that webhooks, where there are any, did not tell this."""
+        if self._account.webhook is not None and seen.found_by_poll:
+            self._missed_at = self._clock.now()
+            await accounts.note_missed(
+                self._pool, self._account.name, seen.found_by_poll, self._missed_at
+            )
 
     async def _scan(self, state: AccountState, started_at: datetime) -> AsyncIterator[Lanes]:
         """Read everything; only a list that came to its end says anything about what is gone."""
@@ -89,6 +105,7 @@ class Poll:
 
     async def _take(self, page: Page) -> Lanes:
         """Hand the changed tasks of a page to the engine; an unchanged one costs a comparison."""
+        self._count(page)
         looks: list[Observation] = []
         unread: list[Key] = []
         for task_id, raw in await self._changed(page):
@@ -102,7 +119,9 @@ class Poll:
         async with self._pool.acquire() as connection, connection.transaction():
             await lookups.ask(connection, unread, Cause.POLL, self._clock.now())
             seen = await self._engine.observe(connection, looks)
-        return self._engine.committed(seen)
+        lanes = self._engine.committed(seen)
+        await self._note_missed(seen)
+        return lanes
 
     async def _changed(self, page: Page) -> list[tuple[str, Raw]]:
         async with self._pool.acquire() as connection:
@@ -165,12 +184,21 @@ class Poll:
                 "poll.list_shrank", account=self._account.name, listed=listed, missing=missing
             )
 
-    async def _finish(self, state: AccountState, started_at: datetime) -> None:
+    async def _finish(
+        self, state: AccountState, started_at: datetime, scanned_at: datetime | None
+    ) -> None:
         now = self._clock.now()
         metrics.poll_seconds.labels(state.name).observe((now - started_at).total_seconds())
-        pause = self._account.poll * random.uniform(1 - _JITTER, 1)  # noqa: S311
+        pause = pacing.pause(
+            self._account,
+            now,
+            webhook_at=state.webhook_at,
+            missed_at=self._missed_at,
+            scanned_at=scanned_at,
+        )
+        next_poll_at = now + pause * random.uniform(1 - _JITTER, 1)  # noqa: S311
         if not await accounts.finish_poll(
-            self._pool, state, now=now, next_poll_at=now + pause, watermark=started_at
+            self._pool, state, now=now, next_poll_at=next_poll_at, watermark=started_at
         ):
             log.warning("poll.overtaken", account=state.name)
 

@@ -33,12 +33,14 @@ Raw: TypeAlias = dict[str, Any]
 class Page:
     """One page of a list: tasks by id, in the system's own shape but trimmed; when asked for.
 
-    `nameless` is how many rows without a usable id there were up to here.
+    `nameless` is how many rows without a usable id there were up to here, `total` how many tasks
+    the system says that the whole list has.
     """
 
     raws: Mapping[str, Raw]
     requested_at: datetime
     nameless: int = 0
+    total: int | None = None
 
 
 class Source(ABC):

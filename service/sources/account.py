@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 
 _Secret: TypeAlias = SecretStr | tuple[SecretStr, ...] | None
-_SHORTEST_POLL = timedelta(seconds=1)
+SHORTEST_POLL = timedelta(seconds=1)
 
 
 class HookOptions(BaseModel):
@@ -58,7 +58,8 @@ class Account(BaseModel):
     """One connection to a system: what every system's options have in common.
 
     `per_minute` is how many calls Taskbell makes at most, `timeout` the longest that one takes,
-    `max_pages` where reading a list is given up.
+    `max_pages` where reading a list is given up, `stretch` how many times as long as `poll` polls
+    may be apart while webhooks come.
     A system with options of its own derives from this and names the class in `Source.options`.
     """
 
@@ -71,6 +72,7 @@ class Account(BaseModel):
     timezone: ZoneInfo | None = None
     poll: timedelta = timedelta(minutes=1)
     full_scan: timedelta = timedelta(hours=1)
+    stretch: float = Field(default=5, ge=1, le=100)
     per_minute: int = Field(default=120, ge=1)
     timeout: timedelta = timedelta(minutes=1)
     max_pages: int = Field(default=2000, ge=1)
@@ -87,9 +89,14 @@ class Account(BaseModel):
     @field_validator("poll")
     @classmethod
     def _is_not_too_often(cls, poll: timedelta) -> timedelta:
-        if poll < _SHORTEST_POLL:
+        if poll < SHORTEST_POLL:
             raise ValueError("poll is at least 1s")
         return poll
+
+    @property
+    def has_signed_webhooks(self) -> bool:
+        """Whether webhooks come that only the system can have sent."""
+        return self.webhook is not None and self.webhook.verify != "none"
 
     def headers(self) -> Mapping[str, str]:
         """What every request carries: the credentials and the format asked for."""

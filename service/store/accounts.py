@@ -19,7 +19,8 @@ class AccountState:
     `baseline_at` is when its first, silent scan was complete, `scanned_at` when its last complete
     scan was started, `watermark` up to where incremental reading has come. `scan_asked_at` is
     when somebody wanted everything read, until that is done; `lease` names the poll that this
-    was claimed for.
+    was claimed for. `webhook_at` is when the last webhook came that told of a task, `missed_at`
+    when a poll last found a change that no webhook had told.
     """
 
     name: str
@@ -30,6 +31,16 @@ class AccountState:
     failures: int
     scan_asked_at: datetime | None = None
     lease: UUID | None = None
+    webhook_at: datetime | None = None
+    missed_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How many tasks a scan has read, and of how many where the system says so."""
+
+    read: int = 0
+    total: int | None = None
 
 
 async def register(pool: Pool, systems: Mapping[str, str], now: datetime) -> None:
@@ -64,11 +75,12 @@ async def claim_due(
     rows = await pool.fetch(
         """
         UPDATE accounts
-        SET lease_until = $2::timestamptz + $3, lease_holder = gen_random_uuid()
+        SET lease_until = $2::timestamptz + $3, lease_holder = gen_random_uuid(),
+            scan_read = NULL, scan_total = NULL
         WHERE name = ANY($1) AND next_poll_at <= $2 AND NOT paused
           AND (lease_until IS NULL OR lease_until < $2)
         RETURNING name, added_at, baseline_at, scanned_at, watermark, failures, scan_asked_at,
-            lease_holder AS lease
+            lease_holder AS lease, webhook_at, missed_at
         """,
         list(names),
         now,
@@ -77,13 +89,23 @@ async def claim_due(
     return [AccountState(**row) for row in rows]
 
 
-async def keep_lease(pool: Pool, state: AccountState, until: datetime) -> bool:
-    """Say that this poll is still going on; False if it lost its lease."""
+async def keep_lease(
+    pool: Pool, state: AccountState, until: datetime, progress: Progress | None = None
+) -> bool:
+    """Say that this poll is still going on, and how far it is if it is a scan.
+
+    False if it lost its lease.
+    """
     done = await pool.execute(
-        "UPDATE accounts SET lease_until = $3 WHERE name = $1 AND lease_holder = $2",
+        """
+        UPDATE accounts SET lease_until = $3, scan_read = $4, scan_total = $5
+        WHERE name = $1 AND lease_holder = $2
+        """,
         state.name,
         state.lease,
         until,
+        progress and progress.read,
+        progress and progress.total,
     )
     return _is_held(done)
 
@@ -92,7 +114,8 @@ async def release(pool: Pool, state: AccountState) -> None:
     """Say that this poll is over."""
     await pool.execute(
         """
-        UPDATE accounts SET lease_until = NULL, lease_holder = NULL
+        UPDATE accounts
+        SET lease_until = NULL, lease_holder = NULL, scan_read = NULL, scan_total = NULL
         WHERE name = $1 AND lease_holder = $2
         """,
         state.name,
@@ -177,7 +200,55 @@ async def poll_now(pool: Pool, name: str, now: datetime) -> bool:
     done = await pool.execute(
         "UPDATE accounts SET next_poll_at = $2, scan_asked_at = $2 WHERE name = $1", name, now
     )
-    return bool(done == "UPDATE 1")
+    return _is_held(done)
+
+
+async def pause(pool: Pool, name: str) -> None:
+    """Leave the account alone until it is resumed.
+
+    A poll that is going on loses its lease, and is broken off by whoever made it.
+    """
+    await pool.execute(
+        """
+        UPDATE accounts SET paused = true, lease_until = NULL, lease_holder = NULL,
+            scan_read = NULL, scan_total = NULL
+        WHERE name = $1
+        """,
+        name,
+    )
+
+
+async def resume(pool: Pool, name: str, now: datetime) -> None:
+    """Go on with a paused account, with a full scan at once.
+
+    What was to be sent through its system waits for that scan, which may withdraw it.
+    """
+    await pool.execute(
+        """
+        UPDATE accounts SET paused = false, resumed_at = $2::timestamptz,
+            next_poll_at = $2::timestamptz, scan_asked_at = $2::timestamptz
+        WHERE name = $1 AND paused
+        """,
+        name,
+        now,
+    )
+
+
+async def note_webhook(pool: Pool, name: str, at: datetime) -> None:
+    """A webhook came at that time which told of a task."""
+    await pool.execute(
+        "UPDATE accounts SET webhook_at = greatest(webhook_at, $2) WHERE name = $1", name, at
+    )
+
+
+async def note_missed(pool: Pool, name: str, count: int, now: datetime) -> None:
+    """A poll found as many transitions that no webhook had told."""
+    await pool.execute(
+        "UPDATE accounts SET missed = missed + $2, missed_at = $3 WHERE name = $1",
+        name,
+        count,
+        now,
+    )
 
 
 def _is_held(done: str) -> bool:

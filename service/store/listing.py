@@ -164,7 +164,7 @@ async def read_accounts(pool: Pool, names: Sequence[str]) -> list[Row]:
                CASE WHEN paused THEN 'paused' WHEN failing_since IS NOT NULL THEN 'failing'
                     WHEN baseline_at IS NULL THEN 'baseline' ELSE 'ok' END AS state,
                failing_since, coalesce(error, warning) AS error, polled_at, next_poll_at,
-               baseline_at
+               baseline_at, webhook_at, missed, missed_at, scan_read, scan_total
         FROM accounts WHERE name = ANY ($1) ORDER BY name
         """,
         list(names),

@@ -15,6 +15,7 @@ Schema: TypeAlias = dict[str, Any]
 _TEXT: Schema = {"type": "string"}
 _MAYBE_TEXT: Schema = {"type": ["string", "null"]}
 _NUMBER: Schema = {"type": "integer"}
+_MAYBE_NUMBER: Schema = {"type": ["integer", "null"]}
 _TIME: Schema = {"type": "string", "format": "date-time"}
 _MAYBE_TIME: Schema = {"type": ["string", "null"], "format": "date-time"}
 _MAYBE_TASK: Schema = {"anyOf": [{"$ref": "#/components/schemas/task"}, {"type": "null"}]}
@@ -64,8 +65,8 @@ SHAPES: Mapping[str, Mapping[str, Schema]] = {
     "delivery": {
         "id": _NUMBER,
         "account": _TEXT,
-        "task": _TEXT,
-        "event": _NUMBER,
+        "task": {**_TEXT, "description": "empty where it is about the account"},
+        "event": {**_MAYBE_NUMBER, "description": "null where it is about the account"},
         "rule": _TEXT,
         "channel": _TEXT,
         "target": _TEXT,
@@ -97,6 +98,11 @@ SHAPES: Mapping[str, Mapping[str, Schema]] = {
         "polled_at": _MAYBE_TIME,
         "next_poll_at": _TIME,
         "baseline_at": _MAYBE_TIME,
+        "webhook_at": {**_MAYBE_TIME, "description": "the last one that told of a task"},
+        "missed": {**_NUMBER, "description": "changes that polls found and no webhook told"},
+        "missed_at": _MAYBE_TIME,
+        "scan_read": {**_MAYBE_NUMBER, "description": "tasks that a read under way has come to"},
+        "scan_total": {**_MAYBE_NUMBER, "description": "how many the system says there are"},
     },
     "rule": {"id": _TEXT},
 }
