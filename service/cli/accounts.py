@@ -1,25 +1,38 @@
 """`taskbell accounts`: the connections to the systems, and how they are doing."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from service.cli.console import AsJson, say, show_rows
 from service.cli.database import NoSuchAccount, with_pool
+from service.cli.syncing import follow
 from service.clock import SystemClock
+from service.errors import TaskbellError
 from service.store import Pool, accounts
 
 app = typer.Typer(
     help="The connections to the systems, and how they are doing.", no_args_is_help=True
 )
 
-_COLUMNS = ("name", "system", "state", "tasks", "polled_at", "next_poll_at", "error")
+_COLUMNS = ("name", "system", "state", "tasks", "missed", "polled_at", "next_poll_at", "error")
 _NONE = "no accounts: `taskbell serve` adds those of the configuration"
+_CLOCK = SystemClock()
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The account's name.")]
+Waits = Annotated[bool, typer.Option("--wait", help="Show how far it is, until it is done.")]
+
+
+class IsPaused(TaskbellError):
+    """The account is paused, and nothing is asked of its system."""
 
 
 @app.command("list")
 def list_(*, as_json: AsJson = False) -> None:
-    """Every account: whether it works, since when not, and when it was last read."""
+    """Every account: whether it works, since when not, and when it was last read.
+
+    `missed` counts the changes that polls found although the account sends webhooks.
+    """
 
     async def read(pool: Pool) -> None:
         rows = await pool.fetch(
@@ -28,24 +41,82 @@ def list_(*, as_json: AsJson = False) -> None:
                 WHEN failing_since IS NOT NULL THEN 'failing' WHEN baseline_at IS NULL
                 THEN 'first sync' ELSE 'ok' END AS state,
                 (SELECT count(*) FROM tasks WHERE account = name AND deleted_at IS NULL) AS tasks,
-                polled_at, next_poll_at, failing_since, coalesce(error, warning) AS error
+                polled_at, next_poll_at, failing_since, coalesce(error, warning) AS error,
+                webhook_at, missed, missed_at, scan_read, scan_total
             FROM accounts ORDER BY name
             """
         )
-        show_rows([dict(row) for row in rows], _COLUMNS, _NONE, as_json=as_json)
+        found = [dict(row) for row in rows]
+        shown = found if as_json else [one | {"state": _state(one)} for one in found]
+        show_rows(shown, _COLUMNS, _NONE, as_json=as_json)
 
     with_pool(read)
 
 
+def _state(account: dict[str, Any]) -> str:
+    """The state in words: how far the first sync is, since when it fails."""
+    match account:
+        case {"state": "first sync", "scan_read": int(read), "scan_total": int(total)}:
+            return f"first sync: {read:,} of {total:,} tasks so far"
+        case {"state": "first sync", "scan_read": int(read)}:
+            return f"first sync: {read:,} tasks so far"
+        case {"state": "failing", "failing_since": since}:
+            return f"failing since {since.astimezone():%d %b %H:%M}"
+    return str(account["state"])
+
+
 @app.command()
-def sync(
-    account: Annotated[str, typer.Argument(help="The account's name.")], *, as_json: AsJson = False
-) -> None:
+def sync(account: Name, *, wait: Waits = False, as_json: AsJson = False) -> None:
     """Have the account read as a whole at once; the worker does it."""
 
     async def ask(pool: Pool) -> None:
-        if not await accounts.poll_now(pool, account, SystemClock().now()):
-            raise NoSuchAccount(f"there is no account {account}; see `taskbell accounts list`")
+        if await _is_paused(pool, account):
+            raise IsPaused(
+                f"{account} is paused; `taskbell accounts resume {account}` reads it as a whole"
+            )
+        now = _CLOCK.now()
+        await accounts.poll_now(pool, account, now)
+        if wait:
+            await follow(pool, account, now)
 
     with_pool(ask)
-    say(f"{account} will be read as a whole at once", {"account": account}, as_json=as_json)
+    says = "has been read as a whole" if wait else "will be read as a whole at once"
+    say(f"{account} {says}", {"account": account}, as_json=as_json)
+
+
+@app.command()
+def pause(account: Name, *, as_json: AsJson = False) -> None:
+    """Ask nothing of the account's system and send nothing through it, until it is resumed.
+
+    Its webhooks are still taken, kept and read.
+    """
+
+    async def ask(pool: Pool) -> None:
+        await _is_paused(pool, account)
+        await accounts.pause(pool, account)
+
+    with_pool(ask)
+    says = f"{account} is paused: nothing is asked of its system, webhooks are still read"
+    say(says, {"account": account, "paused": True}, as_json=as_json)
+
+
+@app.command()
+def resume(account: Name, *, as_json: AsJson = False) -> None:
+    """Go on with an account that was paused; it is read as a whole first."""
+
+    async def ask(pool: Pool) -> bool:
+        was_paused = await _is_paused(pool, account)
+        await accounts.resume(pool, account, _CLOCK.now())
+        return was_paused
+
+    was_paused = with_pool(ask)
+    says = "goes on, and is read as a whole first" if was_paused else "was not paused"
+    say(f"{account} {says}", {"account": account, "paused": False}, as_json=as_json)
+
+
+async def _is_paused(pool: Pool, account: str) -> bool:
+    """Whether the account is paused; raises NoSuchAccount."""
+    paused = await pool.fetchval("SELECT paused FROM accounts WHERE name = $1", account)
+    if paused is None:
+        raise NoSuchAccount(f"there is no account {account}; see `taskbell accounts list`")
+    return bool(paused)

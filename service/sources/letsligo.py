@@ -22,7 +22,7 @@ from service.model import Customer, Task
 from service.sources import Page, Raw, Source
 from service.sources.account import Account
 from service.sources.reading import Reading, single
-from service.sources.values import identifier, mapping, moment, required, text
+from service.sources.values import identifier, mapping, moment, required, tally, text
 
 log = structlog.get_logger()
 
@@ -128,7 +128,8 @@ class LetsLigo(Source):
             rows = reading.rows(answer)
             fresh, read = reading.fresh(rows), read + len(rows)
             raws = {key: self.trim(row) for key, row in fresh.items()}
-            yield Page(raws, requested_at, reading.nameless)
+            total = tally(_hydra(mapping(answer), "totalItems"))
+            yield Page(raws, requested_at, reading.nameless, total)
             # What comes again and is no full page: `page` is not heeded, and that was all.
             is_end = not rows or (rows == before and len(rows) != self._page_size)
             following = self._following(mapping(answer), next_number, read, is_end=is_end)

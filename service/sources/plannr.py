@@ -19,7 +19,7 @@ from service.model import Customer, Person, Project, Task
 from service.sources import Page, Raw, Source
 from service.sources.account import Account
 from service.sources.reading import Reading, by_id, enveloped, single
-from service.sources.values import identifier, local, mapping, moment, required, scalar, text
+from service.sources.values import identifier, local, mapping, moment, required, scalar, tally, text
 from service.sources.words import translated
 
 TASKS = "/api/v1/task"
@@ -201,7 +201,8 @@ class Plannr(Source):
             asked = {**self._wanted(), **self._filters(), **params, "page": number}
             answer = await self.upstream.request("GET", TASKS, params=asked)
             rows = reading.rows(answer)
-            yield Page(reading.fresh(rows), requested_at, reading.nameless)
+            total = tally(mapping(mapping(answer).get("meta")).get("total"))
+            yield Page(reading.fresh(rows), requested_at, reading.nameless, total)
             if not rows or _is_last(answer, number):
                 return
 

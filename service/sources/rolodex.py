@@ -17,7 +17,7 @@ from service.model import Customer, Person, Task
 from service.sources import Page, Raw, Source
 from service.sources.account import Account
 from service.sources.reading import Reading, by_id, enveloped, single
-from service.sources.values import identifier, local, mapping, moment, only, required, text
+from service.sources.values import identifier, local, mapping, moment, only, required, tally, text
 from service.sources.words import translated
 
 OVERLAP = 10  # rows that a page has in common with the one before
@@ -114,7 +114,7 @@ class Rolodex(Source):
             async for page in self._pages(walk):
                 fresh = {key: raw for key, raw in page.raws.items() if key not in given}
                 given.update(fresh)
-                yield Page(fresh, page.requested_at, page.nameless)
+                yield Page(fresh, page.requested_at, page.nameless, page.total)
             if walk.is_steady:
                 return
 
@@ -165,7 +165,8 @@ class Rolodex(Source):
             self._take_step(walk, rows, answer)
             fresh = reading.fresh(rows)
             raws = {key: self.trim(row) for key, row in fresh.items()}
-            yield Page(raws, requested_at, reading.nameless)
+            total = tally(mapping(mapping(answer).get("pagination")).get("total"))
+            yield Page(raws, requested_at, reading.nameless, total)
 
     async def _call(
         self,

@@ -8,6 +8,7 @@ from service.errors import PayloadError
 
 LONGEST_ID = 200
 _SMALLEST, _LARGEST = -(2**63), 2**64 - 1
+_MOST = 2**31 - 1
 
 
 def identifier(value: Any) -> str | None:
@@ -29,6 +30,12 @@ def text(value: Any) -> str | None:
     if not isinstance(value, str) or not value:
         return None
     return value.replace("\0", "") if "\0" in value else value
+
+
+def tally(value: Any) -> int | None:
+    """How many there are, from 0 to what a column of 32 bits holds."""
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return value if is_number and 0 <= value <= _MOST else None
 
 
 def required(value: str | None, name: str) -> str:

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from service.actions import NOTIFICATIONS
+from service.actions import BUILT_IN, NOTIFICATIONS
 
 CAUSES = {
     "webhook": "by a webhook",
@@ -63,6 +63,21 @@ def from_now(moment: datetime, now: datetime) -> str:
             said = f"{count} {name}{'' if count == 1 else 's'}"
             return f"in {said}" if moment > now else f"{said} ago"
     return "in a moment" if moment > now else "just now"
+
+
+def many(count: int, noun: str) -> str:
+    """Such as `1 task` or `12,400 tasks`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def progress(read: int, total: int | None) -> str:
+    """Such as `12,400 tasks`, or `12,400 of 200,000 tasks`."""
+    return many(read, "task") if total is None else f"{read:,} of {many(total, 'task')}"
+
+
+def goes_by_account(channel: str) -> bool:
+    """Whether it goes through the account's own system."""
+    return channel in BUILT_IN
 
 
 def receiver(channel: str, target: str) -> str:

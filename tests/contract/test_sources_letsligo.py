@@ -116,6 +116,19 @@ async def test_every_shape_of_a_list_is_read_to_its_end(rig: Rig, quirks: dict[s
         assert listed == list(rig.system.tasks)
 
 
+@pytest.mark.parametrize(
+    ("quirks", "total"), [({}, 2), ({"prefixed": False}, 2), ({"bare": True}, None)]
+)
+async def test_a_list_says_how_many_tasks_there_are(
+    rig: Rig, quirks: dict[str, bool], total: int | None
+) -> None:
+    """Each page says it of the whole list, where the answer does."""
+    rig.system.set_quirks(**quirks)
+    rig.make(2)
+    totals = {page.total async for page in rig.source.scan() if page.raws}
+    assert totals == {total}
+
+
 async def test_an_upgrade_that_drops_the_prefix_changes_nothing(rig: Rig) -> None:
     """A task looks the same before and after."""
     rig.make(1)
