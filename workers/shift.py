@@ -31,6 +31,8 @@ log = structlog.get_logger()
 
 # Seconds after which a stop breaks off what is being sent, and those in which it is written down.
 _TIME_TO_ANSWER, _TIME_TO_FINISH = 20.0, 25.0
+# Seconds between two signs of life of a poll, which also say how far it is and hear of a pause.
+_SIGN_OF_LIFE = 2.0
 
 
 class Shift:
@@ -153,8 +155,17 @@ class Shift:
 
     async def _poll(self, state: AccountState) -> None:
         """Poll an account under its lease, which is given back whatever happens."""
+        reading = asyncio.create_task(self._read(state))
+        keeping = asyncio.create_task(_keep_lease(self._polls[state.name], state, reading))
+        try:
+            await reading
+        finally:
+            keeping.cancel()
+            with suppress(*DATABASE_GONE):
+                await accounts.release(self._pool, state)
+
+    async def _read(self, state: AccountState) -> None:
         poll = self._polls[state.name]
-        keeping = asyncio.create_task(_keep_lease(poll, state))
         try:
             async for lanes in poll.run(state):
                 self._ring_lanes(lanes)
@@ -165,19 +176,17 @@ class Shift:
             log.exception("poll.crashed", account=state.name)
             with suppress(*DATABASE_GONE):
                 await poll.crash(state, error)
-        finally:
-            keeping.cancel()
-            with suppress(*DATABASE_GONE):
-                await accounts.release(self._pool, state)
 
 
-async def _keep_lease(poll: Poll, state: AccountState) -> None:
-    """Keep an account's lease for as long as its poll takes, or until it is lost."""
+async def _keep_lease(poll: Poll, state: AccountState, reading: asyncio.Task[None]) -> None:
+    """Keep an account's lease for as long as its poll takes; break off one that lost it."""
     is_held = True
     while is_held:
-        await asyncio.sleep(LEASE.total_seconds() / 3)
+        await asyncio.sleep(_SIGN_OF_LIFE)
         with suppress(*DATABASE_GONE):
             is_held = await poll.keep_lease(state)
+    log.info("poll.broken_off", account=state.name)
+    reading.cancel()
 
 
 def _begin(work: Coroutine[Any, Any, None], among: set[asyncio.Task[None]]) -> None:

@@ -20,7 +20,8 @@ async def claim(pool: Pool, lane: str, clock: Clock, limit: int, rules: Ruleset)
     """Take up to `limit` deliveries of a lane that are due, each for one attempt.
 
     What rewrites another message waits until that one has been sent or given up. Those whose
-    `until` has become true by time alone, as `rules` have it, are withdrawn.
+    `until` has become true by time alone, as `rules` have it, are withdrawn. What goes through
+    an account's own system waits while that is paused, and then for what a full scan finds.
     """
     while True:
         claims, withdrawn = await _claim_or_withdraw(pool, lane, clock.now(), limit, rules)
@@ -46,6 +47,9 @@ async def _claim_or_withdraw(
                   AND (updates IS NULL OR NOT EXISTS (
                     SELECT FROM deliveries AS original WHERE original.id = deliveries.updates
                       AND original.state IN ('planned', 'held', 'sending')))
+                  AND NOT EXISTS (
+                    SELECT FROM accounts WHERE 'account:' || name = $1
+                      AND (paused OR scanned_at < resumed_at))
                 ORDER BY next_attempt_at, id LIMIT $3 FOR UPDATE SKIP LOCKED),
             claimed AS (
                 UPDATE deliveries SET state = 'sending', attempts = attempts + 1,

@@ -127,12 +127,16 @@ async def ask_back(
 async def claim(
     pool: Pool, account: str, now: datetime, lease: timedelta, limit: int
 ) -> list[Lookup]:
-    """Take the account's lookups that are due; they come back if not done within `lease`."""
+    """Take the account's lookups that are due; they come back if not done within `lease`.
+
+    None while the account is paused.
+    """
     rows = await pool.fetch(
         """
         UPDATE lookups SET next_attempt_at = $2::timestamptz + $3, attempts = attempts + 1
         WHERE (account, task) IN (
             SELECT account, task FROM lookups WHERE account = $1 AND next_attempt_at <= $2
+                AND NOT EXISTS (SELECT FROM accounts WHERE name = $1 AND paused)
             -- Absences to confirm may be thousands; they wait behind what has just happened.
             ORDER BY cause = 'fetch', next_attempt_at LIMIT $4 FOR UPDATE SKIP LOCKED)
         RETURNING account, task, cause, asked_at, attempts, receipts
@@ -171,10 +175,10 @@ async def postpone(pool: Pool, lookup: Lookup, until: datetime, error: str) -> N
 
 
 async def accounts_due(pool: Pool, accounts: Iterable[str], now: datetime) -> list[str]:
-    """Those of these accounts that have a lookup whose time has come."""
+    """Those of these accounts, paused ones aside, that have a lookup whose time has come."""
     rows = await pool.fetch(
         """
-        SELECT name FROM unnest($1::text[]) AS name WHERE EXISTS (
+        SELECT name FROM accounts WHERE name = ANY ($1) AND NOT paused AND EXISTS (
             SELECT FROM lookups WHERE account = name AND next_attempt_at <= $2)
         """,
         list(accounts),

@@ -1,5 +1,6 @@
 """The operator page: what it shows to whom, and its buttons."""
 
+import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -250,3 +251,48 @@ async def test_a_session_ends_and_cannot_be_made_up(guarded: Site, clock: Virtua
     for forged in (f"{later}.{value.partition('.')[2]}", later, "", ".", "x.y"):
         answer = await client.get("/", headers={"cookie": f"{name}={forged}"})
         assert answer.status_code == 303
+
+
+async def test_a_paused_account_says_so_beside_what_waits_for_it(
+    web: Site, pool: Pool, clock: VirtualClock
+) -> None:
+    """Whoever wonders why a message does not go out reads the reason and the way out of it."""
+    event = await record(pool, task(account="field"), Kind.COMPLETED, at=clock.now())
+    await plan(pool, event, State.PLANNED, channel="customer", target="details")
+    assert "resumed" not in (await web.client.get("/")).text
+    await pool.execute("UPDATE accounts SET paused = true WHERE name = 'field'")
+    page = (await web.client.get("/")).text
+    assert "Waits until field is resumed." in page
+    assert "<code>taskbell accounts resume field</code>" in page
+
+
+async def test_an_account_says_what_its_webhooks_do(
+    web: Site, pool: Pool, clock: VirtualClock
+) -> None:
+    """When the last came, and what polls had to find in their place."""
+    await pool.execute(
+        "UPDATE accounts SET webhook_at = $1, missed = 1200, missed_at = $1 WHERE name = 'london'",
+        clock.now() - timedelta(minutes=5),
+    )
+    page = " ".join(re.sub(r"<.*?>", "", (await web.client.get("/")).text).split())
+    assert "Last webhook 5 minutes ago." in page
+    assert "Polls found 1,200 changes that no webhook had told, last 5 minutes ago." in page
+
+
+async def test_a_message_to_the_operator_is_about_an_account(
+    web: Site, pool: Pool, clock: VirtualClock
+) -> None:
+    """No task and no event stand behind it."""
+    await pool.execute(
+        """
+        INSERT INTO deliveries (account, task, rule, once_key, step, channel, target, lane,
+            at_most_once, text, state, created_at, settled_at)
+        VALUES ('field', '', 'account.failing', 'f', 1, 'slack', '#ops', 'slack', false,
+            'field has been failing', 'sent', $1, $1)
+        """,
+        clock.now(),
+    )
+    page = (await web.client.get("/")).text
+    assert "About the account field itself" in page
+    delivery = (await web.client.get("/api/v1/deliveries")).json()["data"][0]
+    assert (delivery["task"], delivery["event"]) == ("", None)

@@ -1,0 +1,121 @@
+"""`taskbell accounts`: how they do, and what a person decides about them."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable, Coroutine
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+
+from service.clock import VirtualClock
+from service.sandbox.faults import Fault, Kind
+from service.store import Pool
+from tests.commands import Result, taskbell
+from tests.corridor import Corridor, corridor
+from tests.waiting import eventually
+
+Command: TypeAlias = Callable[..., Coroutine[Any, Any, Result]]
+RULES = "- { id: done, when: task.completed, then: [{ notify: accounting }] }"
+
+
+@pytest.fixture
+def command(tmp_path: Path, database_url: str) -> Command:
+    """`taskbell`, in an empty folder, with this test's database."""
+
+    async def run(*words: str, **environ: str) -> Result:
+        return await taskbell(tmp_path, *words, DATABASE_URL=database_url, **environ)
+
+    return run
+
+
+@pytest.fixture
+async def running(pool: Pool, folder: Path) -> AsyncIterator[Corridor]:
+    """A Taskbell that has not read anything, an hour ahead of what commands ask for."""
+    clock = VirtualClock(datetime.now(UTC) + timedelta(hours=1))
+    async with corridor(folder, pool, clock, RULES) as made:
+        yield made
+
+
+async def test_the_list_says_how_far_the_first_sync_is(command: Command, running: Corridor) -> None:
+    """A count while it goes on, with the total where there is one."""
+    for number, words in ((None, "12,400 tasks so far"), (200_000, "12,400 of 200,000 tasks")):
+        await running.pool.execute(
+            "UPDATE accounts SET scan_read = 12400, scan_total = $1 WHERE name = 'field'", number
+        )
+        listed = " ".join((await command("accounts", "list")).out.split())
+        assert "first sync: " in listed
+        assert words.split()[0] in listed
+    as_json = (await command("accounts", "list", "--json")).json[0]
+    assert (as_json["state"], as_json["scan_read"]) == ("first sync", 12400)
+
+
+async def test_the_list_counts_what_webhooks_missed(command: Command, running: Corridor) -> None:
+    """A person sees at which account the webhooks are broken."""
+    await running.pool.execute("UPDATE accounts SET missed = 417 WHERE name = 'london'")
+    listed = await command("accounts", "list")
+    [london] = [line for line in listed.out.splitlines() if line.startswith("london")]
+    assert "417" in london
+
+
+async def test_sync_waits_until_everything_is_read(command: Command, running: Corridor) -> None:
+    """It shows how far that is, and ends when a worker has read the account, not before."""
+    sync = command("accounts", "sync", "field", "--wait", FORCE_COLOR="1")
+    asked = asyncio.create_task(sync)
+
+    async def is_asked() -> bool:
+        return bool(await running.pool.fetchval("SELECT count(scan_asked_at) FROM accounts"))
+
+    await eventually(is_asked)
+    await running.pool.execute("UPDATE accounts SET scan_read = 12, scan_total = 150")
+    await asyncio.sleep(1.2)
+    assert not asked.done()
+    await running.poll_what_is_due()
+    result = await asked
+    assert (result.code, result.out) == (0, "field has been read as a whole\n")
+    assert "12/150" in re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", result.err)
+
+
+async def test_sync_says_why_it_failed(command: Command, running: Corridor) -> None:
+    """In the words of the account's error, with exit code 1."""
+    running.sandbox.kickserv.faults.set(Fault(Kind.UNAUTHORIZED, times=9))
+    asked = asyncio.create_task(command("accounts", "sync", "field", "--wait"))
+
+    async def is_asked() -> bool:
+        return bool(await running.pool.fetchval("SELECT count(scan_asked_at) FROM accounts"))
+
+    await eventually(is_asked)
+    await asyncio.sleep(0.7)
+    await running.poll_what_is_due()
+    result = await asked
+    assert result.code == 1
+    assert "refused the account's credentials (401)" in result.err
+
+
+async def test_pause_and_resume(command: Command, running: Corridor) -> None:
+    """No restart is needed: whatever process works looks into the table."""
+    paused = await command("accounts", "pause", "field")
+    assert paused.out.startswith("field is paused: nothing is asked of its system")
+    assert "paused" in (await command("accounts", "list")).out
+    synced = await command("accounts", "sync", "field")
+    assert synced.code == 1
+    assert "`taskbell accounts resume field` reads it as a whole" in synced.err
+    await running.poll_what_is_due()
+    assert (
+        await running.pool.fetchval("SELECT polled_at FROM accounts WHERE name = 'field'") is None
+    )
+    resumed = await command("accounts", "resume", "field", "--json")
+    assert resumed.json == {"account": "field", "paused": False}
+    await running.poll_what_is_due()
+    assert await running.pool.fetchval("SELECT scanned_at FROM accounts WHERE name = 'field'")
+    again = await command("accounts", "resume", "field")
+    assert again.out == "field was not paused\n"
+
+
+@pytest.mark.parametrize("verb", ["pause", "resume", "sync"])
+async def test_an_account_that_is_not_there(command: Command, verb: str) -> None:
+    """A misspelt name changes nothing and says where the names are."""
+    result = await command("accounts", verb, "filed")
+    assert result.code == 1
+    assert "there is no account filed; see `taskbell accounts list`" in result.err
