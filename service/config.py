@@ -23,8 +23,10 @@ from service.faults import Fault, Problem, Severity, did_you_mean
 from service.faults import Path as DocumentPath
 from service.names import account_names, channel_names
 from service.offers import reach
+from service.operator import Operator, read_operator
 from service.rules import Ruleset
 from service.rules.compiling import Compiler, compile_hours, unknown_holidays
+from service.rules.reach import Reach
 from service.sources import systems
 from service.sources.account import Account
 
@@ -43,7 +45,8 @@ class Config:
     """A configuration without faults.
 
     `allow` are the private networks that may be called. `timezone` is that of accounts that have
-    none. `text` is the part that decisions depend on, as JSON, without any secret.
+    none. `operator` is whom Taskbell tells how it does. `text` is the part that decisions depend
+    on, as JSON, without any secret.
     """
 
     accounts: Mapping[str, Account]
@@ -53,6 +56,7 @@ class Config:
     rules: Ruleset
     warnings: tuple[Fault, ...]
     text: str
+    operator: Operator | None = None
 
 
 class NetworkShape(Shape):
@@ -77,6 +81,7 @@ class RootShape(Shape):
     accounts: dict[str, Any] = Field(default_factory=dict)
     channels: dict[str, Any] = Field(default_factory=dict)
     network: NetworkShape = NetworkShape()
+    operator: str | None = None
     timezone: ZoneInfo = ZoneInfo("UTC")
     hours: dict[str, Any] = Field(default_factory=dict)
     holidays: HolidaysShape | None = None
@@ -117,12 +122,14 @@ class _Loading:
         self._problems += [*account_names(root.accounts), *channel_names(root.channels)]
         self._problems += _open_doors(accounts.values())
         text = _canonical(written)
-        rules = self._rules(root, written, text)
+        offered = reach(root.accounts, root.channels, self._unread)
+        operator = self._operator(root, offered)
+        rules = self._rules(root, written, text, offered)
         faults = self._faults()
         if any(fault.severity is Severity.ERROR for fault in faults):
             raise ConfigError(faults)
         zone, allow = root.timezone, root.network.allow
-        return Config(accounts, channels, allow, zone, rules, tuple(faults), text)
+        return Config(accounts, channels, allow, zone, rules, tuple(faults), text, operator)
 
     def _substituted(self, written: Mapping[str, Any]) -> dict[str, Any]:
         data = dict(written)
@@ -176,12 +183,21 @@ class _Loading:
                     found[name] = made
         return found
 
-    def _rules(self, root: RootShape, written: Mapping[str, Any], text: str) -> Ruleset:
+    def _operator(self, root: RootShape, offered: Reach) -> Operator | None:
+        if root.operator is None:
+            return None
+        operator, problems = read_operator(root.operator, offered)
+        self._problems += problems
+        return operator
+
+    def _rules(
+        self, root: RootShape, written: Mapping[str, Any], text: str, offered: Reach
+    ) -> Ruleset:
         country = root.holidays.country if root.holidays else None
         hours, problems = compile_hours(root.hours, country)
         if "holidays" not in written:
             self._problems += unknown_holidays(root.hours)
-        compiler = Compiler(reach(root.accounts, root.channels, self._unread), hours)
+        compiler = Compiler(offered, hours)
         rules = compiler.rules(root.rules)
         self._problems += problems + compiler.problems
         return Ruleset(rules, text)

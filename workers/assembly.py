@@ -15,11 +15,13 @@ from service.deciding import Decider
 from service.engine import Engine
 from service.http import open_client
 from service.outbox import account_lane, sending
+from service.outbox.alerts import Address
 from service.rules import Ruleset
 from service.settings import Settings
 from service.sources import Source, systems
 from service.store import Pool, accounts, backlog, decisions
 from service.store.throttles import AccountThrottle
+from workers.alerts import Alerts
 from workers.clock import ClockRound
 from workers.deliver import Lane
 from workers.ingest import Ingest
@@ -43,7 +45,8 @@ async def open_shift(settings: Settings, config: Config, clock: Clock) -> AsyncI
         lanes = _lanes(channels, sources, pool, clock, config.rules)
         engine = await _engine(pool, config, clock)
         await _give_up(pool, sources, lanes, clock)
-        shift = _shift(settings, pool, clock, engine, sources, lanes)
+        alerts = Alerts(pool, clock, sources, _operator(config))
+        shift = _shift(settings, pool, clock, engine, sources, lanes, alerts)
         shift.start()
         stack.push_async_callback(metrics.publish, pool)
         stack.push_async_callback(shift.stop)
@@ -83,6 +86,7 @@ def _shift(
     engine: Engine,
     sources: Mapping[str, Source],
     lanes: list[Lane],
+    alerts: Alerts,
 ) -> Shift:
     return Shift(
         settings=settings,
@@ -93,7 +97,15 @@ def _shift(
         lookups_of={name: Lookups(pool, engine, one, clock) for name, one in sources.items()},
         polls={name: Poll(pool, engine, one, clock) for name, one in sources.items()},
         lanes=lanes,
+        alerts=alerts,
     )
+
+
+def _operator(config: Config) -> Address | None:
+    if (operator := config.operator) is None:
+        return None
+    way = ways(config.channels)[operator.channel]
+    return Address(operator.channel, operator.target, way.at_most_once, config.timezone)
 
 
 def _zones(config: Config) -> dict[str, ZoneInfo]:

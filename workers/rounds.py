@@ -21,6 +21,7 @@ async def go_round(shift: Shift) -> None:
         rounds.create_task(_every(1, shift.tick))
         rounds.create_task(_every(1, shift.sweep))
         rounds.create_task(_every(5, shift.publish))
+        rounds.create_task(_every(5, shift.tell_operator))
         rounds.create_task(_every(15, shift.stay_in_force))
         rounds.create_task(_every(60, shift.prune))
 

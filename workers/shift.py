@@ -20,6 +20,7 @@ from service.settings import Settings
 from service.store import DATABASE_GONE, Pool, accounts, lookups
 from service.store.accounts import AccountState
 from workers import sweep
+from workers.alerts import Alerts
 from workers.clock import ClockRound
 from workers.deliver import Lane
 from workers.drain import Drain
@@ -48,6 +49,7 @@ class Shift:
         lookups_of: Mapping[str, Lookups],
         polls: Mapping[str, Poll],
         lanes: Iterable[Lane],
+        alerts: Alerts,
     ) -> None:
         self._settings = settings
         self._pool = pool
@@ -56,6 +58,7 @@ class Shift:
         self._clock_round = clock_round
         self._lookups_of = lookups_of
         self._polls = polls
+        self._alerts = alerts
         self._lanes = list(lanes)
         self._drains: dict[Bell, Drain] = {}
         self._draining: set[asyncio.Task[None]] = set()
@@ -114,6 +117,10 @@ class Shift:
     async def publish(self) -> None:
         """Every few seconds: what this process has counted."""
         await metrics.publish(self._pool)
+
+    async def tell_operator(self) -> None:
+        """Every few seconds: which accounts fail, and which work again."""
+        self._ring_lanes(await self._alerts.batch())
 
     async def stay_in_force(self) -> None:
         """Every few seconds: what this process has the clock watch is still wanted."""

@@ -7,7 +7,7 @@ import asyncpg
 import orjson
 
 from service.actions import CREATE, WRITES
-from service.channels import Message
+from service.channels import JSON, Message
 from service.clock import Clock
 from service.model import State
 from service.outbox import LEASE, Claim, Settlement, ending
@@ -58,6 +58,7 @@ async def _claim_or_withdraw(
             SELECT claimed.id, claimed.attempts, claimed.at_most_once, claimed.updates, claimed.key,
                    claimed.channel, claimed.target, claimed.text, claimed.subject, claimed.fields,
                    claimed.account, claimed.task, claimed.rule, claimed.event, claimed.reason,
+                   claimed.created_at,
                    original.receipt, original.state AS original,
                    events.kind, events.at, events.cause, events.before, events.after,
                    ARRAY(SELECT made.receipt ->> 'task' FROM deliveries AS made
@@ -65,7 +66,7 @@ async def _claim_or_withdraw(
                            AND made.channel = 'create_task' AND made.account = claimed.account
                            AND made.receipt IS NOT NULL AND made.id <> claimed.id
                            AND made.settled_at > events.at - interval '1 day') AS others
-            FROM claimed JOIN events ON events.id = claimed.event
+            FROM claimed LEFT JOIN events ON events.id = claimed.event
             LEFT JOIN deliveries AS original ON original.id = claimed.updates
             ORDER BY claimed.id
             """,
@@ -98,14 +99,7 @@ async def _expire(connection: Connection, lane: str, now: datetime) -> None:
 
 
 def _claim(row: asyncpg.Record) -> Claim:
-    event = {
-        "id": row["event"],
-        "account": row["account"],
-        "task": row["task"],
-        "kind": row["kind"],
-        "at": row["at"],
-        "cause": row["cause"],
-    }
+    kind, at, event = _happened(row)
     message = Message(
         key=str(row["key"]),
         channel=row["channel"],
@@ -116,8 +110,8 @@ def _claim(row: asyncpg.Record) -> Claim:
         account=row["account"],
         task_id=row["task"],
         rule=row["rule"],
-        type=f"task.{row['kind']}",
-        at=row["at"],
+        type=kind,
+        at=at,
         event=event,
         task=_fragment(row["after"] or row["before"]),
         before=_fragment(row["before"]),
@@ -126,6 +120,19 @@ def _claim(row: asyncpg.Record) -> Claim:
     )
     original = None if row["original"] is None else State(row["original"])
     return Claim(row["id"], row["attempts"], row["at_most_once"], row["updates"], original, message)
+
+
+def _happened(row: asyncpg.Record) -> tuple[str, datetime, JSON]:
+    """What the message is about: its type, when it happened, and the event as in the API.
+
+    What is about an account is told by the rule of its own that has its type's name.
+    """
+    if row["event"] is None:
+        happened = {"account": row["account"], "kind": row["rule"], "at": row["created_at"]}
+        return row["rule"], row["created_at"], happened
+    names = ("account", "task", "kind", "at", "cause")
+    event = {"id": row["event"], **{name: row[name] for name in names}}
+    return f"task.{row['kind']}", row["at"], event
 
 
 def _fragment(text: str | None) -> orjson.Fragment | None:

@@ -49,7 +49,16 @@ FILES = {
     "version: 2\n": "1:10: version is 1; 2 is a number",
     "version: 1\nrulez: []\n": "2:1: there is no rulez here | did you mean rules?",
     "version: 1\ntests: []\n": "2:1: tests is not supported yet",
-    # accounts, channels, network, time
+    f"{HEAD}operator: slakc:#ops\n": "12:11: there is no channel slakc | did you mean slack?",
+    f"{HEAD}operator: slack\n": ("12:11: slack needs a target | write slack:… with whom or where"),
+    f"{HEAD}operator: customer:details\n": (
+        "12:11: customer goes by an account, and that may be what fails | name a channel"
+    ),
+    f'{HEAD}operator: "slack:{{{{ task.id }}}}"\n': (
+        "12:11: the operator is always the same, whatever the task | write it out"
+    ),
+    f"{HEAD}operator: [slack]\n": "12:11: operator is text; this is a list",
+    # accounts, channels, network, time, operator
     "version: 1\naccounts:\n  a: { slug: x }\n": "3:3: system is missing",
     "version: 1\naccounts:\n  a: 3\n": "3:6: a needs system: and what belongs to it",
     "version: 1\naccounts:\n  a: { system: planner }\n": (

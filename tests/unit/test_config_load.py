@@ -11,6 +11,7 @@ import pytest
 from service.config import check, load
 from service.errors import ConfigError
 from service.faults import Severity
+from service.operator import Operator
 from tests.rule_files import ENVIRON, HEAD, configured
 
 ONE_RULE = '- { id: r, when: task.created, then: [{ notify: "slack:#o", text: hi }] }\n'
@@ -27,6 +28,14 @@ def test_accounts_and_channels_get_their_own_classes(tmp_path: Path) -> None:
     assert config.accounts["field"].token.get_secret_value() == "s3cr3t-value"
     assert type(config.channels["slack"]).__name__ == "SlackOptions"
     assert config.timezone == ZoneInfo("America/New_York")
+
+
+def test_the_operator_is_a_channel_and_a_target(tmp_path: Path) -> None:
+    """Written as in a rule's `notify`; without it nobody is told."""
+    config = configured(tmp_path, f'{ONE_RULE}operator: "slack:#ops"\n')
+    assert config.operator == Operator("slack", "#ops")
+    assert configured(tmp_path, ONE_RULE).operator is None
+    assert config.text == configured(tmp_path, ONE_RULE).text
 
 
 def test_lengths_of_time_and_networks(tmp_path: Path) -> None:

@@ -1,0 +1,137 @@
+"""What the operator is told of accounts: that one fails, and that it works again, each once.
+
+An account keeps the failure that was told of in the transaction that plans the message, so that
+no other worker and no restart tells it again.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import asyncpg
+
+from service.store import Connection
+
+# The names of the rules, and types of the messages, that are Taskbell's own.
+FAILING, WORKING = "account.failing", "account.working"
+# How long an account fails before anybody is told: a hiccup is nobody's business.
+HICCUP = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where messages to the operator go, and the zone in which times are told there."""
+
+    channel: str
+    target: str
+    at_most_once: bool
+    zone: ZoneInfo
+
+
+async def tell_failing(
+    connection: Connection, names: Sequence[str], address: Address, now: datetime
+) -> int:
+    """Plan a message for each of these accounts that fails and was not told of; how many."""
+    rows = await connection.fetch(
+        """
+        UPDATE accounts SET told_of = failing_since WHERE name IN (
+            SELECT name FROM accounts
+            WHERE name = ANY ($1) AND NOT paused AND told_of IS NULL AND failing_since <= $2
+            FOR UPDATE SKIP LOCKED)
+        RETURNING name, system, failing_since AS since, error
+        """,
+        names,
+        now - HICCUP,
+    )
+    for row in rows:
+        text = (
+            f"{row['name']} ({row['system']}) has been failing since"
+            f" {_local(row['since'], address)}: {row['error']}.\nTaskbell goes on trying, and will"
+            " say when it works again. Other accounts go on; webhooks are kept and read."
+        )
+        await _plan(connection, FAILING, row, text, address, now)
+    return len(rows)
+
+
+async def tell_working(
+    connection: Connection, names: Sequence[str], address: Address, now: datetime
+) -> int:
+    """Plan a message for each of these accounts that was told of and works again; how many.
+
+    Where the bad news has not gone out yet it is withdrawn, and there is nothing to tell.
+    """
+    rows = await connection.fetch(
+        """
+        WITH better AS (
+            SELECT name, told_of FROM accounts
+            WHERE name = ANY ($1) AND told_of IS NOT NULL AND failing_since IS NULL
+            FOR UPDATE SKIP LOCKED)
+        UPDATE accounts SET told_of = NULL FROM better WHERE accounts.name = better.name
+        RETURNING accounts.name, system, better.told_of AS since, polled_at
+        """,
+        names,
+    )
+    for row in rows:
+        if await _was_told(connection, row, now):
+            text = (
+                f"{row['name']} ({row['system']}) works again. It had been failing from"
+                f" {_local(row['since'], address)} to {_local(row['polled_at'], address)}."
+            )
+            await _plan(connection, WORKING, row, text, address, now)
+    return len(rows)
+
+
+async def _was_told(connection: Connection, row: asyncpg.Record, now: datetime) -> bool:
+    """Whether the bad news may be out; if it still waits it is withdrawn."""
+    withdrawn = await connection.fetch(
+        """
+        UPDATE deliveries SET state = 'cancelled', settled_at = $3, next_attempt_at = NULL,
+            reason = 'withdrawn: the account works again'
+        WHERE account = $1 AND task = '' AND rule = $4 AND once_key = $2
+          AND state IN ('planned', 'held')
+        RETURNING attempts
+        """,
+        row["name"],
+        _period(row),
+        now,
+        FAILING,
+    )
+    return all(one["attempts"] for one in withdrawn)
+
+
+async def _plan(
+    connection: Connection,
+    rule: str,
+    row: asyncpg.Record,
+    text: str,
+    address: Address,
+    now: datetime,
+) -> None:
+    await connection.execute(
+        """
+        INSERT INTO deliveries (account, task, rule, once_key, step, channel, target, lane,
+            at_most_once, text, state, created_at, next_attempt_at)
+        VALUES ($1, '', $2, $3, 1, $4, $5, $4, $6, $7, 'planned', $8, $8)
+        ON CONFLICT (rule, once_key, step, target)
+            WHERE state NOT IN ('skipped', 'cancelled', 'expired') DO NOTHING
+        """,
+        row["name"],
+        rule,
+        _period(row),
+        address.channel,
+        address.target,
+        address.at_most_once,
+        text,
+        now,
+    )
+
+
+def _period(row: asyncpg.Record) -> str:
+    """One failure of one account."""
+    return f"{row['name']}:{row['since'].isoformat()}"
+
+
+def _local(moment: datetime, address: Address) -> str:
+    there = moment.astimezone(address.zone)
+    return f"{there:%a} {there.day} {there:%b}, {there:%H:%M}"

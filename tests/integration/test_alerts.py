@@ -1,0 +1,212 @@
+"""The operator is told that an account fails, and that it works again: each once."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from service.clock import VirtualClock
+from service.operator import Operator
+from service.outbox.alerts import HICCUP
+from service.sandbox.faults import Fault, Kind
+from service.settings import read_settings
+from service.store import Pool, accounts
+from tests.corridor import Corridor, corridor
+from tests.receivers import Answer
+from workers import assembly
+from workers.alerts import Alerts
+
+RULES = "- { id: tell, when: task.created, then: [{ notify: accounting }] }"
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+async def taskbell(pool: Pool, clock: VirtualClock, folder: Path) -> AsyncIterator[Corridor]:
+    async with corridor(folder, pool, clock, RULES) as running:
+        await running.begin()
+        yield running
+
+
+def worker(taskbell: Corridor, channel: str = "slack", target: str = "#office") -> Alerts:
+    """The part of a worker that tells the operator."""
+    config = replace(taskbell.config, operator=Operator(channel, target))
+    names, address = config.accounts, assembly._operator(config)
+    return Alerts(taskbell.pool, taskbell.clock, names, address)
+
+
+async def fail(taskbell: Corridor, account: str = "field") -> None:
+    """A poll that is refused."""
+    sandbox = taskbell.sandbox
+    systems = {"field": sandbox.kickserv, "london": sandbox.plannr, "sales": sandbox.rolodex}
+    system = systems[account]
+    system.faults.set(Fault(Kind.UNAUTHORIZED))
+    await taskbell.poll(account)
+    system.faults.clear()
+
+
+async def go_on_failing(taskbell: Corridor, minutes: int, *alerts: Alerts) -> None:
+    """Each minute another poll fails, and every worker looks whether there is anything to tell."""
+    for _ in range(minutes):
+        taskbell.clock.advance(MINUTE)
+        await fail(taskbell)
+        for one in alerts:
+            await one.batch()
+    await taskbell.deliver()
+
+
+async def test_a_failure_and_its_end_are_told_once(taskbell: Corridor) -> None:
+    """By two workers, over restarts, however long it lasts: two messages in all."""
+    alerts = [worker(taskbell), worker(taskbell)]
+    await fail(taskbell)
+    await go_on_failing(taskbell, 4, *alerts)
+    assert taskbell.posts == []
+    await go_on_failing(taskbell, 30, *alerts)
+    await taskbell.restart(RULES)
+    await go_on_failing(taskbell, 30, worker(taskbell))
+    [bad] = taskbell.posts
+    assert bad.startswith("field (kickserv) has been failing since Fri 6 Mar, 07:01: field: GET ")
+    assert "refused the account's credentials (401)" in bad
+    await taskbell.poll()
+    for one in alerts:
+        await one.batch()
+    await taskbell.deliver()
+    [good] = taskbell.posts[1:]
+    assert good.endswith(
+        "works again. It had been failing from Fri 6 Mar, 07:01 to Fri 6 Mar, 08:05."
+    )
+    await fail(taskbell)
+    await go_on_failing(taskbell, 6, *alerts)
+    assert len(taskbell.posts) == 3
+
+
+async def test_workers_that_look_at_once_tell_it_once(taskbell: Corridor) -> None:
+    """Whoever comes second finds it told."""
+    for account in ("field", "london", "sales"):
+        await fail(taskbell, account)
+    taskbell.clock.advance(HICCUP)
+    await asyncio.gather(*(worker(taskbell).batch() for _ in range(6)))
+    await taskbell.deliver()
+    assert sorted(text.split()[0] for text in taskbell.posts) == ["field", "london", "sales"]
+
+
+async def test_a_hiccup_is_not_told(taskbell: Corridor) -> None:
+    """What mends itself within minutes is nobody's business."""
+    alerts = worker(taskbell)
+    await fail(taskbell)
+    await go_on_failing(taskbell, 4, alerts)
+    await taskbell.poll()
+    taskbell.clock.advance(HICCUP)
+    assert await alerts.batch() == frozenset()
+    assert await taskbell.deliveries() == []
+
+
+async def test_it_is_told_although_the_next_try_is_hours_away(taskbell: Corridor) -> None:
+    """A system that asks for a long pause fails all the while."""
+    taskbell.sandbox.kickserv.faults.set(Fault(Kind.THROTTLED, seconds=7200))
+    await taskbell.poll()
+    taskbell.clock.advance(HICCUP)
+    assert await worker(taskbell).batch() == {"slack"}
+
+
+async def test_bad_news_that_never_went_out_is_withdrawn(taskbell: Corridor) -> None:
+    """Nobody hears that something works again of which nobody heard that it failed."""
+    alerts = worker(taskbell)
+    await fail(taskbell)
+    taskbell.clock.advance(HICCUP)
+    await alerts.batch()
+    await taskbell.poll()
+    await alerts.batch()
+    await taskbell.deliver()
+    assert taskbell.posts == []
+    [planned] = await taskbell.deliveries()
+    assert (planned["state"], planned["reason"]) == (
+        "cancelled",
+        "withdrawn: the account works again",
+    )
+
+
+async def test_what_a_person_has_withdrawn_is_not_planned_again(taskbell: Corridor) -> None:
+    """They know by then."""
+    alerts = worker(taskbell)
+    await fail(taskbell)
+    taskbell.clock.advance(HICCUP)
+    await alerts.batch()
+    await taskbell.pool.execute("UPDATE deliveries SET state = 'cancelled'")
+    assert await alerts.batch() == frozenset()
+    assert await taskbell.states() == ["cancelled"]
+
+
+async def test_bad_news_that_may_have_gone_out_is_answered(taskbell: Corridor) -> None:
+    """The receiver's answer was lost, so that the good news is sent all the same."""
+    alerts = worker(taskbell, "accounting", "")
+    await fail(taskbell)
+    taskbell.clock.advance(HICCUP)
+    await alerts.batch()
+    taskbell.accounting.reply(Answer(503))
+    await taskbell.deliver()
+    await taskbell.poll()
+    await alerts.batch()
+    await taskbell.deliver()
+    assert await taskbell.states() == ["cancelled", "sent"]
+
+
+async def test_it_goes_by_the_outbox_like_everything_else(taskbell: Corridor) -> None:
+    """It is tried again with the same key, and a program can read what it is about."""
+    alerts = worker(taskbell, "accounting", "")
+    await fail(taskbell)
+    taskbell.clock.advance(HICCUP)
+    told_at = taskbell.clock.now()
+    await alerts.batch()
+    taskbell.accounting.reply(Answer(503), Answer(204))
+    await taskbell.deliver()
+    taskbell.clock.advance(MINUTE)
+    await taskbell.deliver()
+    first, second = taskbell.accounting.requests
+    assert first.headers["webhook-id"] == second.headers["webhook-id"]
+    body = second.json
+    assert (body["type"], body["data"]["rule"]) == ("account.failing", "account.failing")
+    assert body["data"]["event"]["account"] == "field"
+    assert body["timestamp"] == told_at.isoformat().replace("+00:00", "Z")
+    assert body["data"]["task"] is None
+
+
+async def test_the_others_go_on_meanwhile(taskbell: Corridor) -> None:
+    """What happens in another account is told as ever."""
+    await fail(taskbell)
+    await go_on_failing(taskbell, 6, worker(taskbell))
+    taskbell.sandbox.plannr.make()
+    await taskbell.poll("london")
+    await taskbell.deliver()
+    assert len(taskbell.accounting.requests) == 1
+
+
+async def test_an_account_that_is_paused_or_forgotten_is_not_told(taskbell: Corridor) -> None:
+    """Whoever paused it knows, and what is out of the configuration fails nobody."""
+    for account in ("field", "london"):
+        await fail(taskbell, account)
+    await accounts.pause(taskbell.pool, "field")
+    taskbell.config = replace(
+        taskbell.config,
+        accounts={name: taskbell.config.accounts[name] for name in ("field", "sales")},
+    )
+    taskbell.clock.advance(HICCUP)
+    assert await worker(taskbell).batch() == frozenset()
+
+
+async def test_a_worker_tells_whom_the_configuration_names(
+    taskbell: Corridor, database_url: str
+) -> None:
+    """Several times a minute, and nobody where nobody is named."""
+    settings = read_settings({"DATABASE_URL": database_url})
+    await fail(taskbell)
+    taskbell.clock.advance(HICCUP)
+    async with assembly.open_shift(settings, taskbell.config, taskbell.clock) as shift:
+        await shift.tell_operator()
+    assert await taskbell.deliveries() == []
+    config = replace(taskbell.config, operator=Operator("slack", "#dispatch"))
+    async with assembly.open_shift(settings, config, taskbell.clock) as shift:
+        await shift.tell_operator()
+    assert [one["target"] for one in await taskbell.deliveries()] == ["#dispatch"]
