@@ -1,17 +1,18 @@
 """Tasks read by id: what a thin webhook hinted at, what a scan missed, what was written by us."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
 
 import structlog
 
 from service.clock import Clock
 from service.engine import Engine
-from service.errors import PayloadError, SourceError, SourceRejected
+from service.errors import PayloadError, SourceBroken, SourceError, SourceRejected
 from service.model import Observation
 from service.outbox import Lanes
 from service.sources import Source
-from service.store import Connection, Pool, backlog, lookups
+from service.store import Connection, Pool, backlog, canaries, lookups, tasks
 from service.store.lookups import Lookup
 
 log = structlog.get_logger()
@@ -38,18 +39,59 @@ class Lookups:
         """Read a few tasks side by side; returns how many and the lanes to ring."""
         account = self._source.account.name
         claimed = await lookups.claim(self._pool, account, self._clock.now(), _LEASE, _AT_ONCE)
-        lanes = await asyncio.gather(*(self._look_up(lookup) for lookup in claimed))
+        looks = await asyncio.gather(*(self._attempt(lookup) for lookup in claimed))
+        read = [(one, look) for one, look in zip(claimed, looks, strict=True) if look is not None]
+        doubt = await self._doubt([one for one, look in read if look.task is None])
+        lanes = await asyncio.gather(
+            *(
+                self._postpone(one, doubt) if doubt and look.task is None else self._take(one, look)
+                for one, look in read
+            )
+        )
         return len(claimed), frozenset[str]().union(*lanes)
 
-    async def _look_up(self, lookup: Lookup) -> Lanes:
+    async def _attempt(self, lookup: Lookup) -> Observation | None:
+        """What the task looks like; None if that could not be read, and is tried again later."""
         try:
-            look = await self._read(lookup)
+            return await self._read(lookup)
         except (SourceError, PayloadError) as error:
             if lookup.attempts >= _TRIES and isinstance(error, SourceRejected | PayloadError):
                 await self._give_up(lookup, error)
             else:
                 await self._postpone(lookup, error)
-            return frozenset()
+            return None
+
+    async def _doubt(self, gone: Sequence[Lookup]) -> SourceError | None:
+        """Why the system's word that there are no such tasks does not count; None if it does.
+
+        It counts while the system shows another task that it has listed before. Where it does
+        not, the list has to say what is the matter.
+        """
+        account, others = self._source.account.name, await self._canaries(gone)
+        try:
+            for task_id in others:
+                if await self._source.fetch(task_id) is not None:
+                    return None
+        except SourceError as error:
+            return error
+        if not others:
+            return None
+        await canaries.renew(self._pool, account, self._clock.now())
+        return SourceBroken(
+            f"{account}: there is no such task, says the system, and shows none of those either"
+            " that it listed last: has the token lost its rights?"
+        )
+
+    async def _canaries(self, gone: Sequence[Lookup]) -> list[str]:
+        """Tasks that should be there, if any of those that are not was known."""
+        ids = [one.task for one in gone]
+        account = self._source.account.name
+        async with self._pool.acquire() as connection:
+            if not await tasks.present(connection, [(account, task_id) for task_id in ids]):
+                return []
+            return await canaries.others(connection, account, ids)
+
+    async def _take(self, lookup: Lookup, look: Observation) -> Lanes:
         async with self._pool.acquire() as connection, connection.transaction():
             seen = await self._engine.observe(connection, [look])
             await lookups.done(connection, lookup)
@@ -77,9 +119,10 @@ class Lookups:
             await lookups.done(connection, lookup)
             await backlog.note(connection, lookup.receipts, f"given up: {error}")
 
-    async def _postpone(self, lookup: Lookup, error: SourceError | PayloadError) -> None:
+    async def _postpone(self, lookup: Lookup, error: SourceError | PayloadError) -> Lanes:
         pause = min(_FIRST_RETRY * 2 ** min(lookup.attempts - 1, 12), _LAST_RETRY)
         if isinstance(error, SourceError) and error.retry_after is not None:
             pause = max(pause, error.retry_after)
         log.warning("lookup.failed", account=lookup.account, task=lookup.task, error=str(error))
         await lookups.postpone(self._pool, lookup, self._clock.now() + pause, str(error))
+        return frozenset()

@@ -1,8 +1,9 @@
 """Polling: reading an account's list, page by page, and what a complete list proves."""
 
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from datetime import datetime, timedelta
+from itertools import islice
 
 import structlog
 
@@ -13,7 +14,7 @@ from service.errors import PayloadError, SourceBroken, SourceError, SourceReject
 from service.model import Cause, Observation
 from service.outbox import Lanes
 from service.sources import Page, Raw, Source, fingerprint
-from service.store import Pool, accounts, lookups, tasks
+from service.store import Pool, accounts, canaries, lookups, tasks
 from service.store.accounts import AccountState, Progress
 from service.store.tasks import Key
 
@@ -24,9 +25,10 @@ LEASE = timedelta(seconds=30)
 _OVERLAP = timedelta(minutes=2)  # a change may be committed over there after a later one is shown
 _JITTER = 0.1
 _LONGEST_PAUSE = timedelta(minutes=15)
-# A list that shrank by more than this share, and by more than a handful, is worth a warning.
+# A list that shrank by more than this share, and by more than a handful, is suspicious.
 _BELIEVABLE_LOSS = 0.1
-_HANDFUL = 10
+_HANDFUL = 5
+_CANARIES = _HANDFUL + 1
 
 
 class Poll:
@@ -92,16 +94,20 @@ class Poll:
 
     async def _scan(self, state: AccountState, started_at: datetime) -> AsyncIterator[Lanes]:
         """Read everything; only a list that came to its end says anything about what is gone."""
-        listed: set[str] = set()
+        listed, shown = set[str](), list[str]()
         nameless = 0
         async for page in self._source.scan():
             listed.update(page.raws)
             nameless = page.nameless
+            if len(shown) < _CANARIES:
+                shown += await self._known(started_at, page.raws)
             yield await self._take(page)
         # What is read later would pass for news once the baseline is complete.
         if self._unread is not None and state.baseline_at is None:
             raise self._unread
-        await self._miss(state, listed, started_at, nameless)
+        if state.baseline_at is None:
+            shown = list(islice(listed, _CANARIES))
+        await self._miss(state, listed, shown, started_at, nameless)
 
     async def _take(self, page: Page) -> Lanes:
         """Hand the changed tasks of a page to the engine; an unchanged one costs a comparison."""
@@ -124,14 +130,11 @@ class Poll:
         return lanes
 
     async def _changed(self, page: Page) -> list[tuple[str, Raw]]:
+        listed, name = self._source.listed, self._account.name
+        prints = [fingerprint(listed(raw)) for raw in page.raws.values()]
         async with self._pool.acquire() as connection:
-            known = await tasks.fingerprints(connection, self._account.name, list(page.raws))
-        listed = self._source.listed
-        return [
-            (task_id, raw)
-            for task_id, raw in page.raws.items()
-            if known.get(task_id) != fingerprint(listed(raw))
-        ]
+            changed = await tasks.changed(connection, name, list(page.raws), prints)
+        return [(task_id, page.raws[task_id]) for task_id in changed]
 
     async def _look(self, task_id: str, row: Raw, requested_at: datetime) -> list[Observation]:
         """[] for a task that cannot be read: it must not keep the others from being seen."""
@@ -160,9 +163,15 @@ class Poll:
         ]
 
     async def _miss(
-        self, state: AccountState, listed: set[str], started_at: datetime, nameless: int
+        self,
+        state: AccountState,
+        listed: set[str],
+        shown: list[str],
+        started_at: datetime,
+        nameless: int,
     ) -> None:
         """Ask by id for tasks that the complete list should have had, and end the baseline."""
+        shown = shown or await self._shown_by_id(started_at)
         warning = f"{nameless} rows without an id in the list of tasks" if nameless else None
         async with self._pool.acquire() as connection, connection.transaction():
             if not await accounts.finish_scan(connection, state, started_at, warning):
@@ -175,7 +184,32 @@ class Poll:
                 started_at,
                 self._clock.now(),
             )
+            is_believed = await canaries.keep(connection, state.name, shown, missing)
+            if missing > _HANDFUL and not is_believed:
+                raise self._doubt(missing)
         self._note_loss(missing, len(listed))
+
+    async def _known(self, before: datetime, among: Iterable[str] | None = None) -> list[str]:
+        """A few of the tasks, of all or of these, that were known before the scan."""
+        name, ids = self._account.name, None if among is None else list(among)
+        async with self._pool.acquire() as connection:
+            return await canaries.known(connection, name, before, _CANARIES, ids)
+
+    async def _shown_by_id(self, before: datetime) -> list[str]:
+        """Where the list has none of the tasks that were known: a few that are there by id."""
+        known = await self._known(before)
+        if len(known) <= _HANDFUL:
+            return []
+        return [one for one in known if await self._source.fetch(one) is not None]
+
+    def _doubt(self, missing: int) -> SourceBroken:
+        name = self._account.name
+        return SourceBroken(
+            f"{name}: the list has lost all of the {missing} tasks that it should have, and the"
+            f" system shows none of the {_CANARIES} that were asked for by id: has"
+            " the token lost its rights? Nothing was deleted; if they are really gone:"
+            f" taskbell accounts sync {name} --believe"
+        )
 
     def _note_loss(self, missing: int, listed: int) -> None:
         """Say so when a list shrank a lot; what is gone is told by the answers for each task."""

@@ -9,7 +9,7 @@ from service.cli.database import NoSuchAccount, with_pool
 from service.cli.syncing import follow
 from service.clock import SystemClock
 from service.errors import TaskbellError
-from service.store import Pool, accounts
+from service.store import Pool, accounts, canaries
 
 app = typer.Typer(
     help="The connections to the systems, and how they are doing.", no_args_is_help=True
@@ -20,6 +20,9 @@ _NONE = "no accounts: `taskbell serve` adds those of the configuration"
 _CLOCK = SystemClock()
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The account's name.")]
+Believes = Annotated[
+    bool, typer.Option("--believe", help="All that the system does not show any more is deleted.")
+]
 Waits = Annotated[bool, typer.Option("--wait", help="Show how far it is, until it is done.")]
 
 
@@ -66,7 +69,9 @@ def _state(account: dict[str, Any]) -> str:
 
 
 @app.command()
-def sync(account: Name, *, wait: Waits = False, as_json: AsJson = False) -> None:
+def sync(
+    account: Name, *, believe: Believes = False, wait: Waits = False, as_json: AsJson = False
+) -> None:
     """Have the account read as a whole at once; the worker does it."""
 
     async def ask(pool: Pool) -> None:
@@ -74,6 +79,8 @@ def sync(account: Name, *, wait: Waits = False, as_json: AsJson = False) -> None
             raise IsPaused(
                 f"{account} is paused; `taskbell accounts resume {account}` reads it as a whole"
             )
+        if believe:
+            await canaries.believe(pool, account)
         now = _CLOCK.now()
         await accounts.poll_now(pool, account, now)
         if wait:

@@ -102,7 +102,7 @@ class Kickserv(TaskSystem):
     async def _list(self, request: Request) -> Response:
         self.check(request)
         query = request.query_params
-        rows = [task for task in self.tasks.values() if _is_asked_for(task, query)]
+        rows = [task for task in self.visible.values() if _is_asked_for(task, query)]
         number, per_page = int(query.get("page", 1)), int(query.get("per_page", 25))
         page = self.page(rows, number, min(per_page, LARGEST_PAGE))
         return JSONResponse([self._shown(task) for task in page])
@@ -158,7 +158,7 @@ class Kickserv(TaskSystem):
         return fields
 
     def _task(self, task_id: str) -> Raw:
-        if task_id not in self.tasks:
+        if task_id not in self.visible:
             raise HTTPException(400, "Invalid job.")
         return self.tasks[task_id]
 

@@ -130,6 +130,7 @@ class Plannr(TaskSystem):
         if self.quirks.bare:
             return JSONResponse(page)
         last = number + 1 if self.quirks.loop else max(1, -(-len(rows) // per_page))
+        last = 1 if self.quirks.ends_early else last
         return JSONResponse({"data": page, **self._paging(request, number, last, len(rows))})
 
     def _paging(self, request: Request, number: int, last: int, total: int) -> Raw:
@@ -171,7 +172,7 @@ class Plannr(TaskSystem):
         return JSONResponse({"data": task} if self.quirks.bare else task, status)
 
     def _task(self, uuid: str) -> Raw:
-        if uuid not in self.tasks:
+        if uuid not in self.visible:
             raise HTTPException(404, "No query results for model [Task].")
         return self.tasks[uuid]
 
@@ -187,7 +188,7 @@ class Plannr(TaskSystem):
         if name not in {"created_at", "updated_at", "due_at", "name", "priority"}:
             raise HTTPException(400, f"Requested sort(s) `{name}` is not allowed.")
         return sorted(
-            self.tasks.values(), key=lambda task: task[name] or "", reverse=by.startswith("-")
+            self.visible.values(), key=lambda task: task[name] or "", reverse=by.startswith("-")
         )
 
     def _announce(self, event: str, task: Raw) -> None:

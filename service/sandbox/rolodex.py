@@ -96,6 +96,7 @@ class Rolodex(TaskSystem):
         if self.quirks.bare:
             return JSONResponse(page)
         total = offset + 2 * limit if self.quirks.loop else len(rows)
+        total = limit if self.quirks.ends_early else total
         total = 0 if self.quirks.empty else total
         pagination = {"limit": limit, "offset": offset, "total": total}
         return JSONResponse({"pagination": pagination, "data": page})
@@ -128,7 +129,7 @@ class Rolodex(TaskSystem):
         if name != "due_date" or direction not in {"asc", "desc"}:
             raise HTTPException(400, f"order_by {by} is not supported.")
         return sorted(
-            self.tasks.values(),
+            self.visible.values(),
             key=lambda task: task["due_date"] or "",
             reverse=direction == "desc",
         )
@@ -154,7 +155,7 @@ class Rolodex(TaskSystem):
         return {name: value for name, value in task.items() if name != "tags"}
 
     def _task(self, task_id: str) -> Raw:
-        if task_id not in self.tasks:
+        if task_id not in self.visible:
             raise HTTPException(404, "Task not found.")
         return self.tasks[task_id]
 

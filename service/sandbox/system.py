@@ -25,11 +25,12 @@ class Quirks:
 
     `shift`: by how many rows the list moves between two pages. `loop`: every page is the first
     and says that another follows. `foreign_next`: page links lead to another origin. `empty`:
-    lists are empty. `bare`: lists come without envelope, single items with one. `wrapped`:
-    items are under their noun. `unpaged`: the page asked for is ignored. `skew`: by how many
-    seconds the clock is wrong. `push`: what a webhook carries, `whole`, `partial` or `hint`.
-    `prefixed`, `totalled`, `lean`: Hydra's words have their prefix, lists say how many there are,
-    lists leave out what is long. `ends_early`: the first page says that it is the last.
+    lists are empty. `blind`: the token may see nothing any more: lists are empty, and of each
+    task the answer is that there is none. `bare`: lists come without envelope, single items with
+    one. `wrapped`: items are under their noun. `unpaged`: the page asked for is ignored. `skew`:
+    by how many seconds the clock is wrong. `push`: what a webhook carries, `whole`, `partial` or
+    `hint`. `prefixed`, `totalled`, `lean`: Hydra's words have their prefix, lists say how many
+    there are, lists leave out what is long. `ends_early`: the list ends after its first page.
     `tags`: where they come along when asked for, `always`, in `lists` only, or `never`.
     """
 
@@ -37,6 +38,7 @@ class Quirks:
     loop: bool = False
     foreign_next: bool = False
     empty: bool = False
+    blind: bool = False
     bare: bool = False
     wrapped: bool = False
     unpaged: bool = False
@@ -141,6 +143,11 @@ class TaskSystem(System):
         super().__init__(clock)
         self.tasks: dict[str, Raw] = {}
 
+    @property
+    def visible(self) -> dict[str, Raw]:
+        """The tasks that the caller's token may see."""
+        return {} if self.quirks.blind else self.tasks
+
     @abstractmethod
     def make(self, **fields: Any) -> Raw:
         """A new task with these of its own fields."""
@@ -159,7 +166,7 @@ class TaskSystem(System):
 
     def page(self, rows: list[Raw], number: int, per_page: int) -> list[Raw]:
         """One page of a list, as far as the quirks let it be the right one."""
-        if self.quirks.empty:
+        if self.quirks.empty or (self.quirks.ends_early and number > 1):
             return []
         if self.quirks.loop or self.quirks.unpaged:
             number = 1

@@ -169,19 +169,27 @@ async def forget_unseen(connection: Connection, keys: Sequence[Key]) -> None:
     )
 
 
-async def fingerprints(
-    connection: Connection, account: str, ids: Sequence[str]
-) -> dict[str, bytes]:
-    """The fingerprints of those of these tasks that are there, for telling what is unchanged."""
+async def changed(
+    connection: Connection, account: str, ids: Sequence[str], fingerprints: Sequence[bytes]
+) -> list[str]:
+    """Those of these tasks, in their order, that do not look as they did when they were last seen.
+
+    `fingerprints` has what each of them looks like now.
+    """
     rows = await connection.fetch(
         """
-        SELECT id, fingerprint FROM tasks
-        WHERE account = $1 AND id = ANY($2) AND deleted_at IS NULL AND fingerprint IS NOT NULL
+        SELECT listed.id
+        FROM unnest($2::text[], $3::bytea[]) WITH ORDINALITY AS listed (id, fingerprint, place)
+        LEFT JOIN tasks
+          ON tasks.account = $1 AND tasks.id = listed.id AND tasks.deleted_at IS NULL
+        WHERE tasks.fingerprint IS DISTINCT FROM listed.fingerprint
+        ORDER BY place
         """,
         account,
         ids,
+        fingerprints,
     )
-    return {row["id"]: row["fingerprint"] for row in rows}
+    return [row["id"] for row in rows]
 
 
 def task_json(task: Task | None) -> str | None:

@@ -176,6 +176,10 @@ async def test_accounts_are_listed_and_read_on_demand(command: Command, pool: Po
     synced = await command("accounts", "sync", "field")
     assert synced.out == "field will be read as a whole at once\n"
     assert await pool.fetchval("SELECT next_poll_at < now() FROM accounts")
+    believed = "SELECT believed FROM accounts"
+    assert not await pool.fetchval(believed)
+    await command("accounts", "sync", "field", "--believe")
+    assert await pool.fetchval(believed)
     missing = await command("accounts", "sync", "filed")
     assert missing.code == 1
     assert "there is no account filed" in missing.err

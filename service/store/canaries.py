@@ -1,0 +1,88 @@
+"""Tasks by which to tell whether a system that says "there is no such task" can be believed.
+
+A token that has lost its rights sees nothing, and of every task the system then says that there
+is none. So a few that the last complete scan listed are remembered for each account, as miners
+kept canaries: while none of them is shown, nothing is taken for deleted.
+"""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+
+from service.store import Connection, Pool
+
+
+async def keep(connection: Connection, account: str, shown: Sequence[str], missing: int) -> bool:
+    """Remember tasks that the system shows; False if none is shown and nobody has said why.
+
+    A person's word that all are gone holds until none of them is `missing` any more.
+    """
+    believed: bool = await connection.fetchval(
+        """
+        UPDATE accounts SET canaries = $2, believed = believed AND $3
+        WHERE name = $1 RETURNING believed
+        """,
+        account,
+        shown,
+        not shown and missing > 0,
+    )
+    return bool(shown) or believed
+
+
+async def believe(pool: Pool, account: str) -> None:
+    """Take the system's word for what it does not show any more."""
+    await pool.execute(
+        "UPDATE accounts SET canaries = '{}', believed = true WHERE name = $1", account
+    )
+
+
+async def others(connection: Connection, account: str, gone: Collection[str]) -> list[str]:
+    """The account's canaries, without those that are said to be `gone` or are known to be."""
+    rows = await connection.fetch(
+        """
+        SELECT id FROM tasks
+        WHERE account = $1 AND deleted_at IS NULL AND id <> ALL ($2::text[])
+          AND id = ANY (SELECT unnest(canaries) FROM accounts WHERE name = $1)
+        ORDER BY id
+        """,
+        account,
+        gone,
+    )
+    return [row["id"] for row in rows]
+
+
+async def known(
+    connection: Connection,
+    account: str,
+    before: datetime,
+    limit: int,
+    among: Sequence[str] | None = None,
+) -> list[str]:
+    """Tasks, of all or `among` these, that were known before that moment and are not gone.
+
+    The first are those that changed last.
+    """
+    rows = await connection.fetch(
+        """
+        SELECT id FROM tasks
+        WHERE account = $1 AND deleted_at IS NULL AND observed_at < $2
+          AND ($4::text[] IS NULL OR id = ANY ($4))
+        ORDER BY observed_at DESC, id LIMIT $3
+        """,
+        account,
+        before,
+        limit,
+        among,
+    )
+    return [row["id"] for row in rows]
+
+
+async def renew(pool: Pool, account: str, now: datetime) -> None:
+    """Have the account read as a whole, to choose others; one that is failing is read anyway."""
+    await pool.execute(
+        """
+        UPDATE accounts SET next_poll_at = $2, scan_asked_at = $2
+        WHERE name = $1 AND failing_since IS NULL
+        """,
+        account,
+        now,
+    )
