@@ -1,14 +1,13 @@
 """`python -m workers`: one worker process."""
 
 import asyncio
-import gc
 import os
 import signal
 import sys
 
 import uvloop
 
-from service import config, lifeline, log
+from service import collector, config, lifeline, log
 from service.clock import SystemClock
 from service.errors import TaskbellError
 from service.settings import Settings, read_settings
@@ -21,9 +20,7 @@ async def work(settings: Settings) -> None:
     """Work until the process is told to stop; what is in hand then is finished first."""
     configuration = config.load(settings.taskbell_config, os.environ)
     async with open_shift(settings, configuration, SystemClock()) as shift:
-        # What is there now stays: the collector need not look at it again with every batch.
-        gc.collect()
-        gc.freeze()
+        collector.look_seldom()
         busy = [
             asyncio.create_task(go_round(shift)),
             asyncio.create_task(listen(shift, settings)),

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import AsyncIterator, Iterable
+from contextlib import aclosing
 from datetime import datetime, timedelta
 from itertools import islice
 
@@ -14,6 +15,7 @@ from service.errors import PayloadError, SourceBroken, SourceError, SourceReject
 from service.model import Cause, Observation
 from service.outbox import Lanes
 from service.sources import Page, Raw, Source, fingerprint
+from service.sources.reading import one_ahead
 from service.store import Pool, accounts, canaries, lookups, tasks
 from service.store.accounts import AccountState, Progress
 from service.store.tasks import Key
@@ -77,8 +79,10 @@ class Poll:
         return now - state.scanned_at >= self._account.full_scan
 
     async def _read_recent(self, state: AccountState) -> AsyncIterator[Lanes]:
-        async for page in self._source.recent((state.watermark or state.added_at) - _OVERLAP):
-            yield await self._take(page)
+        since = (state.watermark or state.added_at) - _OVERLAP
+        async with aclosing(one_ahead(self._source.recent(since))) as pages:
+            async for page in pages:
+                yield await self._take(page)
 
     def _count(self, page: Page) -> None:
         if self._progress is not None:
@@ -96,12 +100,13 @@ class Poll:
         """Read everything; only a list that came to its end says anything about what is gone."""
         listed, shown = set[str](), list[str]()
         nameless = 0
-        async for page in self._source.scan():
-            listed.update(page.raws)
-            nameless = page.nameless
-            if len(shown) < _CANARIES:
-                shown += await self._known(started_at, page.raws)
-            yield await self._take(page)
+        async with aclosing(one_ahead(self._source.scan())) as pages:
+            async for page in pages:
+                listed.update(page.raws)
+                nameless = page.nameless
+                if len(shown) < _CANARIES:
+                    shown += await self._known(started_at, page.raws)
+                yield await self._take(page)
         # What is read later would pass for news once the baseline is complete.
         if self._unread is not None and state.baseline_at is None:
             raise self._unread
@@ -130,10 +135,10 @@ class Poll:
         return lanes
 
     async def _changed(self, page: Page) -> list[tuple[str, Raw]]:
-        listed, name = self._source.listed, self._account.name
-        prints = [fingerprint(listed(raw)) for raw in page.raws.values()]
+        listed = self._source.listed
+        prints = {task_id: fingerprint(listed(raw)) for task_id, raw in page.raws.items()}
         async with self._pool.acquire() as connection:
-            changed = await tasks.changed(connection, name, list(page.raws), prints)
+            changed = await tasks.changed(connection, self._account.name, prints)
         return [(task_id, page.raws[task_id]) for task_id in changed]
 
     async def _look(self, task_id: str, row: Raw, requested_at: datetime) -> list[Observation]:

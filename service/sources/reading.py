@@ -1,12 +1,13 @@
 """Reading a system's answers: one task, or a list page by page while it moves underneath."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Any
 
 import structlog
 
 from service.errors import SourceBroken, SourceError, SourceRejected
-from service.sources import Raw, Source
+from service.sources import Page, Raw, Source
 
 log = structlog.get_logger()
 
@@ -56,6 +57,22 @@ def single(
     return source.trim(raw)
 
 
+async def one_ahead(pages: AsyncIterator[Page]) -> AsyncGenerator[Page]:
+    """The same pages, each asked for while the one before it is being worked on."""
+
+    async def ask() -> Page | None:
+        return await anext(pages, None)
+
+    coming = asyncio.create_task(ask())
+    try:
+        while (page := await coming) is not None:
+            coming = asyncio.create_task(ask())
+            yield page
+    finally:
+        coming.cancel()
+        await asyncio.gather(coming, return_exceptions=True)
+
+
 class Reading:
     """One reading of a list: drops what was already seen, and ends what would never end.
 
@@ -86,7 +103,10 @@ class Reading:
             raise SourceBroken(
                 f"{self._account}: the list of tasks has more than {self._pages - 1} pages"
             )
-        fresh = {task_id: row for row in rows if (task_id := self._identify(row)) is not None}
+        identify = self._source.identify
+        fresh = {task_id: row for row in rows if (task_id := identify(row)) is not None}
+        if len(fresh) < len(rows):
+            self._count_nameless(rows)
         for task_id in fresh.keys() & self._seen:
             del fresh[task_id]
         self._seen.update(fresh)
@@ -97,10 +117,9 @@ class Reading:
             )
         return fresh
 
-    def _identify(self, row: Raw) -> str | None:
-        """The id of a row; one without a usable id must not keep the others from being read."""
-        task_id = self._source.identify(row)
-        if task_id is None:
-            self.nameless += 1
-            log.warning("list.row_without_id", account=self._account)
-        return task_id
+    def _count_nameless(self, rows: list[Raw]) -> None:
+        """Rows without a usable id must not keep the others from being read."""
+        nameless = sum(self._source.identify(row) is None for row in rows)
+        self.nameless += nameless
+        if nameless:
+            log.warning("list.rows_without_id", account=self._account, rows=nameless)

@@ -77,12 +77,13 @@ async def ask_for_unlisted(
     `starts`: only those that begin from the first to before the second moment. Returns how many.
     """
     done = await connection.execute(
-        """
+        r"""
         INSERT INTO lookups (account, task, cause, asked_at, next_attempt_at)
         SELECT account, id, 'fetch', $4::timestamptz, $4::timestamptz FROM (
             SELECT account, id, snapshot FROM tasks
             WHERE account = $1 AND deleted_at IS NULL AND observed_at < $3 AND NOT EXISTS (
-                SELECT FROM unnest($2::text[]) AS listed (id) WHERE listed.id = tasks.id)
+                SELECT FROM unnest(string_to_array($2, E'\n')) AS listed (id)
+                WHERE listed.id = tasks.id)
             OFFSET 0  -- so that of the listed ones no snapshot is read
         ) AS unlisted
         WHERE $5::timestamptz IS NULL OR (snapshot ->> 'start')::timestamptz >= $5
@@ -92,7 +93,7 @@ async def ask_for_unlisted(
             next_attempt_at = excluded.next_attempt_at, attempts = 0
         """,
         account,
-        listed,
+        "\n".join(listed),
         before,
         now,
         *(starts or (None, None)),

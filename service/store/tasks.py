@@ -170,24 +170,26 @@ async def forget_unseen(connection: Connection, keys: Sequence[Key]) -> None:
 
 
 async def changed(
-    connection: Connection, account: str, ids: Sequence[str], fingerprints: Sequence[bytes]
+    connection: Connection, account: str, fingerprints: Mapping[str, bytes]
 ) -> list[str]:
     """Those of these tasks, in their order, that do not look as they did when they were last seen.
 
-    `fingerprints` has what each of them looks like now.
+    `fingerprints` has by its id what each looks like now, in 16 bytes.
     """
+    # Ids are printable (`sources.values.identifier`). As one text and one row of bytes they cost a
+    # fraction of what arrays do, which the driver takes apart.
     rows = await connection.fetch(
-        """
+        r"""
         SELECT listed.id
-        FROM unnest($2::text[], $3::bytea[]) WITH ORDINALITY AS listed (id, fingerprint, place)
+        FROM unnest(string_to_array($2, E'\n')) WITH ORDINALITY AS listed (id, place)
         LEFT JOIN tasks
           ON tasks.account = $1 AND tasks.id = listed.id AND tasks.deleted_at IS NULL
-        WHERE tasks.fingerprint IS DISTINCT FROM listed.fingerprint
+        WHERE tasks.fingerprint IS DISTINCT FROM substr($3::bytea, 16 * place::int - 15, 16)
         ORDER BY place
         """,
         account,
-        ids,
-        fingerprints,
+        "\n".join(fingerprints),
+        b"".join(fingerprints.values()),
     )
     return [row["id"] for row in rows]
 

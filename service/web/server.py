@@ -1,11 +1,9 @@
 """The web process: uvicorn around the application, and what the application stands on."""
 
-import gc
-
 import uvicorn
 from starlette.applications import Starlette
 
-from service import store
+from service import collector, store
 from service.clock import SystemClock
 from service.config import Config
 from service.jobs import Doorbell
@@ -28,9 +26,7 @@ async def serve(settings: Settings, config: Config) -> None:
             clock=SystemClock(),
             doorbell=doorbell,
         )
-        # What is there now stays: the collector need not look at it again with every webhook.
-        gc.collect()
-        gc.freeze()
+        collector.look_seldom()
         await serving(app, settings.host, settings.port).serve()
         await doorbell.close()
 

@@ -1,22 +1,24 @@
 """`make bench`: one table. Ratios within one run mean something; absolute figures drift."""
 
-import asyncio
 import logging
 import sys
 import tempfile
 from pathlib import Path
 
+import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import figures, nodered, scan
+from tests.bench import figures, neighbours, nodered, scan, sync
 from tests.bench.figures import Figure
 
 MEASUREMENTS = {
     "accept": figures.accept,
     "throughput": figures.throughput,
     "latency": figures.latency,
+    "neighbours": neighbours.neighbours,
     "scan": scan.scan,
+    "sync": sync.sync,
     "idle": figures.idle,
     "nodered": nodered.throughput,
 }
@@ -29,7 +31,7 @@ def main() -> None:
     lines: list[Figure] = []
     with tempfile.TemporaryDirectory() as folder:
         for name in chosen:
-            lines += asyncio.run(MEASUREMENTS[name](Path(folder) / name))
+            lines += uvloop.run(MEASUREMENTS[name](Path(folder) / name))
     show(lines)
     sys.exit(any(line.holds is False for line in lines))
 

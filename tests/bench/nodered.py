@@ -76,7 +76,7 @@ def _flow(receiver: int) -> list[dict[str, object]]:
             "id": "in",
             "type": "http in",
             "z": "t",
-            "url": work.PATH,
+            "url": "/hooks/london",
             "method": "post",
             "wires": [["tell", "ok"]],
         },

@@ -2,7 +2,8 @@
 
 `GET /stats` tells how many came, how many different ones, when the last came and, where a task's
 title is the time it was made at, how long each took. Any other GET is an empty list of tasks, so
-that it can stand in for a system that has nothing to say.
+that it can stand in for a system that has nothing to say. After `GET /ill` what begins with
+`/slow` is answered after 30 s and what begins with `/failing` with 500, until `GET /well`.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ import orjson
 import uvloop
 
 _ID = re.compile(rb"webhook-id: ([^\r]+)", re.IGNORECASE)
+_SLOW, _FAILING, _LATE = b"GET /slow", b"GET /failing", 30.0
 _TITLE = re.compile(rb'"title":"(\d+\.\d+)"')
 
 
@@ -24,6 +26,7 @@ class Stats:
         self.seen: set[bytes] = set()
         self.last = 0.0
         self.delays: list[float] = []
+        self.ill = False
 
     def note(self, request: bytes) -> None:
         self.last = time.time()
@@ -56,7 +59,11 @@ class Receiver(asyncio.Protocol):
         self._buffer += data
         while (end := self._whole()) is not None:
             one, self._buffer = self._buffer[:end], self._buffer[end:]
-            self._transport.write(self._answer(one))
+            if self._stats.ill and one.startswith(_SLOW):
+                later = asyncio.get_running_loop().call_later
+                later(_LATE, self._transport.write, self._answer(one))
+            else:
+                self._transport.write(self._answer(one))
 
     def _whole(self) -> int | None:
         head = self._buffer.find(b"\r\n\r\n")
@@ -70,6 +77,10 @@ class Receiver(asyncio.Protocol):
         if request.startswith(b"POST"):
             self._stats.note(request)
             return b"HTTP/1.1 204 No Content\r\n\r\n"
+        if self._stats.ill and request.startswith(_FAILING):
+            return b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n"
+        if request.startswith((b"GET /ill", b"GET /well")):
+            self._stats.ill = request.startswith(b"GET /ill")
         body = self._stats.to_json() if request.startswith(b"GET /stats") else b'{"data":[]}'
         return (
             b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"

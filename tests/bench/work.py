@@ -11,22 +11,30 @@ import orjson
 from tests.bench.wire import request
 
 SECRET = "bench-secret"
-PATH = "/hooks/london"
 
 
-def configuration(receiver: int) -> str:
+def account(name: str, base_url: str, poll: str = "60s", full_scan: str = "1h") -> str:
+    """An account whose webhooks are signed, and whose system may be called as often as it likes."""
     return f"""
-version: 1
-network: {{ allow: ["127.0.0.0/8"] }}
-accounts:
-  london:
+  {name}:
     system: plannr
-    base_url: "http://127.0.0.1:{receiver}"
+    base_url: "{base_url}"
     token: none
     account_uuid: 00000000-0000-0000-0000-000000000001
     timezone: Europe/London
-    poll: 60s
-    webhook: {{ verify: plannr, secret: {SECRET} }}
+    poll: {poll}
+    full_scan: {full_scan}
+    per_minute: 1000000
+    webhook: {{ verify: plannr, secret: {SECRET} }}"""
+
+
+def configuration(receiver: int, *accounts: str) -> str:
+    """These accounts (default: `london`, of which nothing is to be polled), and one rule."""
+    listed = accounts or (account("london", f"http://127.0.0.1:{receiver}"),)
+    return f"""
+version: 1
+network: {{ allow: ["127.0.0.0/8"] }}
+accounts:{"".join(listed)}
 channels:
   receiver: {{ kind: webhook, url: "http://127.0.0.1:{receiver}/in", secret: whsec_c2VjcmV0 }}
 rules:
@@ -65,8 +73,13 @@ def task(number: int, title: str) -> dict[str, Any]:
     }
 
 
-def webhook(number: int, title: str) -> bytes:
+def webhook(number: int, title: str, account: str = "london") -> bytes:
     """A signed request that says that this task was made."""
-    body = orjson.dumps(task(number, title))
+    return signed(task(number, title), account)
+
+
+def signed(content: Any, account: str) -> bytes:
+    """A webhook's request with this content."""
+    body = orjson.dumps(content)
     signature = hmac.new(SECRET.encode(), body, hashlib.sha256).hexdigest()
-    return request(PATH, body, X_Signature=signature)
+    return request(f"/hooks/{account}", body, X_Signature=signature)
