@@ -61,9 +61,13 @@ class Receiver(asyncio.Protocol):
             one, self._buffer = self._buffer[:end], self._buffer[end:]
             if self._stats.ill and one.startswith(_SLOW):
                 later = asyncio.get_running_loop().call_later
-                later(_LATE, self._transport.write, self._answer(one))
+                later(_LATE, self._write, self._answer(one))
             else:
-                self._transport.write(self._answer(one))
+                self._write(self._answer(one))
+
+    def _write(self, answer: bytes) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(answer)
 
     def _whole(self) -> int | None:
         head = self._buffer.find(b"\r\n\r\n")
