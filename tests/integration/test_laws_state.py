@@ -2,19 +2,12 @@
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
-import orjson
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from service.clock import VirtualClock
 from service.sandbox.faults import Fault, Kind
-from service.sandbox.system import Raw
-from service.sources import Page
 from service.store import Pool
 from tests.corridor import Corridor, copy, corridor, kinds
 
@@ -32,122 +25,6 @@ async def taskbell(pool: Pool, clock: VirtualClock, folder: Path) -> AsyncIterat
     async with corridor(folder, pool, clock, RULES) as running:
         await running.begin()
         yield running
-
-
-class Office:
-    """One task that people change, while looks at it travel by every road at their own pace."""
-
-    def __init__(self, taskbell: Corridor, account: str) -> None:
-        self.taskbell = taskbell
-        self.account = account
-        self.system = taskbell.sandbox.systems["plannr" if account == "london" else "kickserv"]
-        self.task: Raw = taskbell.visit() if account != "london" else self.system.make()
-        self.id = str(self.task.get("uuid") or self.task["id"])
-        self.sent: list[Raw] = []
-        self.pages: list[Page] = []
-        self.changes = 0
-        self._post()
-
-    def _post(self) -> None:
-        """The system posts a webhook, which may arrive now, later, never, or twice."""
-        if self.account == "undated":
-            del self.task["updated_at"]
-        self.sent.append(copy(self.task))
-
-    async def do(self, action: str) -> None:
-        self.taskbell.clock.advance(timedelta(milliseconds=1))
-        name, _, number = action.partition(" ")
-        await getattr(self, name)(*([int(number)] if number else []))
-
-    async def change(self, which: int) -> None:
-        self.changes += 1
-        if which == 0:
-            self.system.change(self.id, name=f"name {self.changes}")
-        elif which == 1:
-            self.system.finish(self.id)
-        elif self.account == "london":
-            self.system.reopen(self.id)  # type: ignore[attr-defined]
-        else:
-            self.system.change(self.id, completed_on=None)
-        self._post()
-
-    async def arrives(self, back: int) -> None:
-        body = self.sent[max(0, len(self.sent) - 1 - back)]
-        await self.taskbell.webhook({"event": "task.updated", "data": body}, self.road)
-
-    async def hint(self) -> None:
-        await self.taskbell.webhook({"id": self.id}, self.road)
-
-    async def look_up(self) -> None:
-        await self.taskbell.look_up(self.road)
-
-    async def poll(self) -> None:
-        await self.taskbell.poll(self.road)
-
-    async def scan(self) -> None:
-        await self.taskbell.poll(self.road, full=True)
-
-    async def ask_page(self) -> None:
-        self.pages += [page async for page in self.taskbell.sources[self.road].scan()]
-
-    async def page_arrives(self) -> None:
-        if self.pages:
-            await self.taskbell.worker.polls[self.road]._take(self.pages.pop())
-
-    async def a_second_passes(self) -> None:
-        self.taskbell.clock.advance(timedelta(seconds=1))
-
-    @property
-    def road(self) -> str:
-        return "field" if self.account == "undated" else self.account
-
-
-ACTIONS = [
-    *(f"change {which}" for which in (0, 1, 2)),
-    *(f"arrives {back}" for back in (0, 0, 1, 2)),
-    *("hint", "look_up", "poll", "scan", "ask_page", "page_arrives"),
-    *(["a_second_passes"] * 4),
-]
-
-
-@pytest.mark.parametrize("account", ["london", "field", "undated"])
-@settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(actions=st.lists(st.sampled_from(ACTIONS), max_size=14))
-async def test_laws_4_and_5_any_order_of_roads_tells_one_story(
-    account: str, actions: list[str], taskbell: Corridor
-) -> None:
-    """However looks are doubled, late and shuffled: each transition once, and never back.
-
-    `undated` is a system that does not say when a task was changed.
-    """
-    office = Office(taskbell, account)
-    for action in [*actions, "a_second_passes", "arrives 1", "arrives 0", "poll", "look_up"]:
-        await office.do(action)
-
-    known = await taskbell.snapshot(office.id)
-    assert known is not None
-    source = taskbell.sources[office.road]
-    assert known == orjson.loads(source.parse(source.trim(office.task)).to_json())
-    story = await told(taskbell, office.id)
-    assert [kind for kind, _, _ in story][:1] == ["created"]
-    assert [kind for kind, _, _ in story].count("created") == 1
-    for _, before, after in story[1:]:
-        assert (after["updated_at"] or "") >= (before["updated_at"] or "")
-    turns = [kind for kind, _, _ in story if kind in {"completed", "reopened"}]
-    assert all(one != other for one, other in pairwise(turns))
-    assert len(story) - 1 <= office.changes, "a change was told twice"
-
-
-async def told(taskbell: Corridor, task_id: str) -> list[tuple[str, Any, Any]]:
-    rows = await taskbell.pool.fetch(
-        "SELECT kind, before, after FROM events WHERE task = $1 ORDER BY id", task_id
-    )
-    return [
-        (row["kind"], orjson.loads(row["before"] or "null"), orjson.loads(row["after"] or "null"))
-        for row in rows
-    ]
 
 
 async def test_law_4_six_roads_are_one_event(taskbell: Corridor) -> None:
