@@ -104,8 +104,8 @@ class Poll:
             async for page in pages:
                 listed.update(page.raws)
                 nameless = page.nameless
-                if len(shown) < _CANARIES:
-                    shown += await self._known(started_at, page.raws)
+                if len(shown) < _CANARIES and state.baseline_at is not None:
+                    shown += await self._known_among(page.raws, started_at)
                 yield await self._take(page)
         # What is read later would pass for news once the baseline is complete.
         if self._unread is not None and state.baseline_at is None:
@@ -194,15 +194,17 @@ class Poll:
                 raise self._doubt(missing)
         self._note_loss(missing, len(listed))
 
-    async def _known(self, before: datetime, among: Iterable[str] | None = None) -> list[str]:
-        """A few of the tasks, of all or of these, that were known before the scan."""
-        name, ids = self._account.name, None if among is None else list(among)
+    async def _known_among(self, ids: Iterable[str], before: datetime) -> list[str]:
+        """A few of these tasks that were known before the scan."""
         async with self._pool.acquire() as connection:
-            return await canaries.known(connection, name, before, _CANARIES, ids)
+            return await canaries.known_among(
+                connection, self._account.name, list(ids), before, _CANARIES
+            )
 
     async def _shown_by_id(self, before: datetime) -> list[str]:
         """Where the list has none of the tasks that were known: a few that are there by id."""
-        known = await self._known(before)
+        async with self._pool.acquire() as connection:
+            known = await canaries.known(connection, self._account.name, before, _CANARIES)
         if len(known) <= _HANDFUL:
             return []
         return [one for one in known if await self._source.fetch(one) is not None]

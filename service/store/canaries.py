@@ -50,28 +50,34 @@ async def others(connection: Connection, account: str, gone: Collection[str]) ->
     return [row["id"] for row in rows]
 
 
-async def known(
-    connection: Connection,
-    account: str,
-    before: datetime,
-    limit: int,
-    among: Sequence[str] | None = None,
-) -> list[str]:
-    """Tasks, of all or `among` these, that were known before that moment and are not gone.
-
-    The first are those that changed last.
-    """
+async def known(connection: Connection, account: str, before: datetime, limit: int) -> list[str]:
+    """Tasks that were known before that moment and are not gone, those that changed last first."""
     rows = await connection.fetch(
         """
         SELECT id FROM tasks
         WHERE account = $1 AND deleted_at IS NULL AND observed_at < $2
-          AND ($4::text[] IS NULL OR id = ANY ($4))
         ORDER BY observed_at DESC, id LIMIT $3
         """,
         account,
         before,
         limit,
-        among,
+    )
+    return [row["id"] for row in rows]
+
+
+async def known_among(
+    connection: Connection, account: str, ids: Sequence[str], before: datetime, limit: int
+) -> list[str]:
+    """Those of these tasks that were known before that moment and are not gone, in any order."""
+    rows = await connection.fetch(
+        """
+        SELECT id FROM tasks
+        WHERE account = $1 AND id = ANY ($2) AND deleted_at IS NULL AND observed_at < $3 LIMIT $4
+        """,
+        account,
+        ids,
+        before,
+        limit,
     )
     return [row["id"] for row in rows]
 
