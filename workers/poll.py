@@ -128,8 +128,9 @@ class Poll:
         if not looks and not unread:
             return frozenset()
         async with self._pool.acquire() as connection, connection.transaction():
-            await lookups.ask(connection, unread, Cause.POLL, self._clock.now())
+            # Tasks are locked before lookups on every road, so that none waits for another.
             seen = await self._engine.observe(connection, looks)
+            await lookups.ask(connection, unread, Cause.POLL, self._clock.now())
         lanes = self._engine.committed(seen)
         await self._note_missed(seen)
         return lanes
