@@ -15,7 +15,7 @@ from service.errors import PayloadError, SourceBroken, SourceError, SourceReject
 from service.model import Cause, Observation
 from service.outbox import Lanes
 from service.sources import Page, Raw, Source, fingerprint
-from service.sources.reading import one_ahead
+from service.sources.reading import read_ahead
 from service.store import Pool, accounts, canaries, lookups, tasks
 from service.store.accounts import AccountState, Progress
 from service.store.tasks import Key
@@ -80,7 +80,7 @@ class Poll:
 
     async def _read_recent(self, state: AccountState) -> AsyncIterator[Lanes]:
         since = (state.watermark or state.added_at) - _OVERLAP
-        async with aclosing(one_ahead(self._source.recent(since))) as pages:
+        async with aclosing(read_ahead(self._source.recent(since))) as pages:
             async for page in pages:
                 yield await self._take(page)
 
@@ -100,7 +100,7 @@ class Poll:
         """Read everything; only a list that came to its end says anything about what is gone."""
         listed, shown = set[str](), list[str]()
         nameless = 0
-        async with aclosing(one_ahead(self._source.scan())) as pages:
+        async with aclosing(read_ahead(self._source.scan())) as pages:
             async for page in pages:
                 listed.update(page.raws)
                 nameless = page.nameless

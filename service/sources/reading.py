@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import AsyncExitStack, aclosing
 from typing import Any
 
 import structlog
@@ -12,6 +13,8 @@ from service.sources import Page, Raw, Source
 log = structlog.get_logger()
 
 STALE_PAGES = 2
+# With one, the request for the next page would wait until the page at hand has been hashed.
+PAGES_AHEAD = 2
 WRAPPERS = ("data", "task")
 GONE = frozenset({404, 410})
 
@@ -57,9 +60,16 @@ def single(
     return source.trim(raw)
 
 
-async def one_ahead(pages: AsyncIterator[Page]) -> AsyncGenerator[Page]:
-    """The same pages, each asked for while the one before it is being worked on."""
+async def read_ahead(pages: AsyncIterator[Page]) -> AsyncGenerator[Page]:
+    """The same pages, the next PAGES_AHEAD asked for while one is being worked on."""
+    async with AsyncExitStack() as stack:
+        for _ in range(PAGES_AHEAD):
+            pages = await stack.enter_async_context(aclosing(_one_ahead(pages)))
+        async for page in pages:
+            yield page
 
+
+async def _one_ahead(pages: AsyncIterator[Page]) -> AsyncGenerator[Page]:
     async def ask() -> Page | None:
         return await anext(pages, None)
 
