@@ -8,12 +8,12 @@ from zoneinfo import ZoneInfo
 
 from service.actions import BUILT_IN, CREATE
 from service.alarms import OVERDUE, Alarm
+from service.books import Books
 from service.channels import Channel
 from service.model import Cause, Event, Kind, Observation, State
-from service.outbox import Lanes, Order, account_lane, ending, lineage, planning
+from service.outbox import Lanes, Order, account_lane, ending
 from service.rules import Ruleset
 from service.rules.verdict import Outcome, Plan, Verdict
-from service.store import Connection, decisions, settling
 from service.store.decisions import Decision
 from service.store.tasks import Key
 
@@ -50,36 +50,32 @@ class Decider:
         self.alarms: frozenset[Alarm] = rules.alarms | {OVERDUE}
 
     async def written_by_us(
-        self, connection: Connection, seen: Sequence[Observation]
-    ) -> dict[Key, frozenset[str]]:
+        self, books: Books, seen: Sequence[Observation]
+    ) -> Mapping[Key, frozenset[str]]:
         """The fields of these tasks that Taskbell writes; nothing where no rule ever writes."""
         if not self._rules.writes:
             return {}
-        return await lineage.writes_under_way(connection, seen)
+        return await books.writes_under_way(seen)
 
-    async def decide(
-        self, connection: Connection, groups: Sequence[Sequence[Event]], now: datetime
-    ) -> Lanes:
+    async def decide(self, books: Books, groups: Sequence[Sequence[Event]], now: datetime) -> Lanes:
         """Let the rules decide on events that were just stored, each group from one look."""
         rulings = [ruling for group in groups for ruling in self._rule_on(group, now)]
         for event, verdict in rulings:
             if verdict.outcome is Outcome.SETTLING:
-                await self._wait(connection, event, verdict, now)
-        lanes = await self._carry_out(connection, rulings, now)
+                await self._wait(books, event, verdict, now)
+        lanes = await self._carry_out(books, rulings, now)
         happened = [event for group in groups for event in group]
-        await ending.withdraw(connection, happened, now)
-        await self._end_by_until(connection, happened, now)
-        return lanes | await planning.take_back(connection, happened, now)
+        await books.withdraw(happened, now)
+        await self._end_by_until(books, happened, now)
+        return lanes | await books.take_back(happened, now)
 
-    async def settle(
-        self, connection: Connection, quiet: Sequence[NetChange], now: datetime
-    ) -> Lanes:
+    async def settle(self, books: Books, quiet: Sequence[NetChange], now: datetime) -> Lanes:
         """Let rules that waited decide on what is left of the changes."""
         decided = [self._rule_on_net(change, now) for change in quiet]
         rulings = [ruling for ruling in decided if isinstance(ruling, tuple)]
         nothing = [ruling for ruling in decided if isinstance(ruling, Decision)]
-        await decisions.insert(connection, nothing, self._rules.version, now)
-        return await self._carry_out(connection, rulings, now)
+        await books.decide(nothing, self._rules.version, now)
+        return await self._carry_out(books, rulings, now)
 
     def _rule_on(self, group: Sequence[Event], now: datetime) -> list[Ruling]:
         """A rule that listens to several transitions of one look speaks once."""
@@ -109,31 +105,27 @@ class Decider:
         left = " and ".join(f"task.{event.kind}" for event in change.events)
         return f"when the task had been quiet, {left} was left, to which the rule does not listen"
 
-    async def _wait(
-        self, connection: Connection, event: Event, verdict: Verdict, now: datetime
-    ) -> None:
+    async def _wait(self, books: Books, event: Event, verdict: Verdict, now: datetime) -> None:
         if verdict.settle is None:
             raise ValueError(f"rule {verdict.rule} settles, and does not say for how long")
         most = verdict.settle_max or _SETTLE_MOST
-        await settling.start(connection, verdict.rule, event, now, verdict.settle, most)
+        await books.wait(verdict.rule, event, now, verdict.settle, most)
 
-    async def _carry_out(
-        self, connection: Connection, rulings: Sequence[Ruling], now: datetime
-    ) -> Lanes:
+    async def _carry_out(self, books: Books, rulings: Sequence[Ruling], now: datetime) -> Lanes:
         orders = [
             self._order(event, verdict.rule, plan)
             for event, verdict in rulings
             for plan in verdict.plans
         ]
-        orders = await _without_loops(connection, orders)
-        placed = await planning.place(connection, orders, now) if orders else set()
+        orders = await _without_loops(books, orders)
+        placed = await books.place(orders, now) if orders else set()
         said = [
             Decision(event.id, verdict.rule, verdict.outcome, _reason(verdict, placed))
             for event, verdict in rulings
             if verdict.outcome in {Outcome.MATCHED, Outcome.FAILED}
         ]
         if said:
-            await decisions.insert(connection, said, self._rules.version, now)
+            await books.decide(said, self._rules.version, now)
         return frozenset(order.lane for order in orders if order.plan.send_at <= now)
 
     def _order(self, event: Event, rule: str, plan: Plan) -> Order:
@@ -145,29 +137,27 @@ class Decider:
             at_most_once=self._ways[plan.channel].at_most_once,
         )
 
-    async def _end_by_until(
-        self, connection: Connection, happened: Sequence[Event], now: datetime
-    ) -> None:
+    async def _end_by_until(self, books: Books, happened: Sequence[Event], now: datetime) -> None:
         """Withdraw what waits or is held by a rule whose `until` has come true."""
         if not self._rules.with_until:
             return
         tasks = {(event.account, event.task_id): event.after for event in happened}
-        pending = await ending.pending(connection, tasks, self._rules.with_until)
+        pending = await books.pending(tasks, self._rules.with_until)
         ended = [
             delivery
             for delivery, rule, account, task_id in pending
             if (task := tasks[account, task_id]) is not None and self._rules.until(rule, task, now)
         ]
         if ended:
-            await ending.cancel_all(connection, ended, ending.UNTIL_IS_TRUE, now)
+            await books.cancel(ended, ending.UNTIL_IS_TRUE, now)
 
 
-async def _without_loops(connection: Connection, orders: list[Order]) -> list[Order]:
+async def _without_loops(books: Books, orders: list[Order]) -> list[Order]:
     """No rule acts on what would not be there without that rule."""
     made = {_key(order) for order in orders if _is_about_making(order)}
     changed = {order.event.id for order in orders if order.event.cause is Cause.WRITE}
-    makers = await lineage.makers(connection, made)
-    changers = await lineage.changers(connection, changed)
+    makers = await books.makers(made)
+    changers = await books.changers(changed)
     return [
         _ended(order)
         if order.rule in changers.get(order.event.id, ())

@@ -14,12 +14,14 @@ from typing import Self
 from zoneinfo import ZoneInfo
 
 from service import alarms, metrics
+from service.books import Books
+from service.books.database import DatabaseBooks
 from service.clock import Clock
 from service.deciding import Decider
 from service.drafts import Draft, net_change, of_alarm, of_look, of_signal
 from service.model import Cause, Kind, Observation, Signal
 from service.outbox import Lanes
-from service.store import Connection, Pool, accounts, events, lookups, settling, tasks, watches
+from service.store import Pool, tasks, watches
 from service.store.accounts import AccountState
 from service.store.tasks import Key, Known, Saved
 from service.store.watches import Outdated
@@ -92,64 +94,60 @@ class Engine:
         now = self._clock.now()
         await watches.keep_in_force(pool, self._watches, now, now + _IN_FORCE)
 
-    async def observe(self, connection: Connection, seen: Sequence[Observation]) -> Consequences:
+    async def observe(self, books: Books, seen: Sequence[Observation]) -> Consequences:
         """Take in looks at tasks, in whatever order they came."""
         now = self._clock.now()
-        known = await tasks.lock(connection, ((look.account, look.task_id) for look in seen))
-        states = await accounts.read(connection, {look.account for look in seen})
-        ours = await self._decider.written_by_us(connection, seen)
+        known = await books.lock((look.account, look.task_id) for look in seen)
+        states = await books.accounts({look.account for look in seen})
+        ours = await self._decider.written_by_us(books, seen)
         taken = self._taken(seen, known, states, ours, now)
-        await lookups.ask(connection, taken.doubted, Cause.WEBHOOK, now)
-        await self._save(connection, taken.changed)
-        await tasks.forget_unseen(connection, _unseen(known, taken.changed))
-        return await self._follow(connection, taken.happened)
+        await books.doubt(taken.doubted, now)
+        await self._save(books, taken.changed)
+        await books.forget_unseen(_unseen(known, taken.changed))
+        return await self._follow(books, taken.happened)
 
-    async def hear(self, connection: Connection, signals: Sequence[Signal]) -> Consequences:
+    async def hear(self, books: Books, signals: Sequence[Signal]) -> Consequences:
         """Take in signals about tasks that are known; one about an unknown task is nothing."""
-        known = await tasks.lock(connection, ((one.account, one.task_id) for one in signals))
+        known = await books.lock((one.account, one.task_id) for one in signals)
         happened = [
             [of_signal(signal, known[signal.account, signal.task_id])]
             for signal in signals
             if known[signal.account, signal.task_id].present
         ]
-        await tasks.forget_unseen(connection, _unseen(known, {}))
-        return await self._follow(connection, happened)
+        await books.forget_unseen(_unseen(known, {}))
+        return await self._follow(books, happened)
 
-    async def ring(self, connection: Connection, limit: int) -> tuple[int, Consequences]:
+    async def ring(self, books: Books, limit: int) -> tuple[int, Consequences]:
         """Announce what the clock has brought, for some tasks of each account; returns how many."""
         now = self._clock.now()
-        known = await tasks.lock_ringing(connection, self._watch_ids, now, limit)
+        known = await books.lock_ringing(self._watch_ids, now, limit)
         happened = [self._rings(key, one, now) for key, one in known.items()]
         await self._save(
-            connection, {key: with_rung(one, self._dates, now) for key, one in known.items()}
+            books, {key: with_rung(one, self._dates, now) for key, one in known.items()}
         )
-        return len(known), await self._follow(connection, happened)
+        return len(known), await self._follow(books, happened)
 
-    async def rearm(self, connection: Connection, limit: int) -> tuple[int, Consequences]:
+    async def rearm(self, books: DatabaseBooks, limit: int) -> tuple[int, Consequences]:
         """Set the alarms of up to `limit` tasks anew that another watch has set; returns how many.
 
         What they still owed when this one came into force is announced; what is new rings for
         nothing before that.
         """
-        old = await watches.outdated(connection, self._watches)
+        old = await watches.outdated(books.connection, self._watches)
         if old is None:
             return 0, Consequences()
-        known = await tasks.lock_watched(connection, old.account, old.id, limit)
+        known = await tasks.lock_watched(books.connection, old.account, old.id, limit)
         happened = [self._owes(key, one, old) for key, one in known.items()]
-        await self._save(
-            connection, {key: self._taken_over(one, old) for key, one in known.items()}
-        )
-        return len(known), await self._follow(connection, happened)
+        await self._save(books, {key: self._taken_over(one, old) for key, one in known.items()})
+        return len(known), await self._follow(books, happened)
 
-    async def settle(self, connection: Connection, limit: int) -> tuple[int, Consequences]:
+    async def settle(self, books: Books, limit: int) -> tuple[int, Consequences]:
         """Let rules decide on the net change of tasks that have been quiet; returns how many."""
         now = self._clock.now()
-        known = await tasks.lock(
-            connection, await settling.ended(connection, self._zones, now, limit)
-        )
-        waits = await settling.take(connection, list(known), now)
+        known = await books.lock(await books.waits_over(self._zones, now, limit))
+        waits = await books.take_waits(list(known), now)
         quiet = [net_change(wait, known[wait.account, wait.task].present, now) for wait in waits]
-        return len(waits), Consequences(await self._decider.settle(connection, quiet, now))
+        return len(waits), Consequences(await self._decider.settle(books, quiet, now))
 
     def committed(self, after: Consequences) -> Lanes:
         """Count the events, which are there for good now; returns the lanes to be rung."""
@@ -180,8 +178,8 @@ class Engine:
                 taken.happened.append(of_look(look, last, step.transitions, ours.get(key)))
         return taken
 
-    async def _save(self, connection: Connection, changed: Mapping[Key, Known]) -> None:
-        await tasks.save(connection, [self._armed(key, known) for key, known in changed.items()])
+    async def _save(self, books: Books, changed: Mapping[Key, Known]) -> None:
+        await books.save([self._armed(key, known) for key, known in changed.items()])
 
     def _armed(self, key: Key, known: Known) -> Saved:
         """With its next alarm. A task that another watch has set is for that one to look at now."""
@@ -216,18 +214,16 @@ class Engine:
         rung = carried_over(task, known.rung, old.watch, new, old.since)
         return replace(known, rung=rung, watch=None)
 
-    async def _follow(
-        self, connection: Connection, happened: Sequence[Sequence[Draft]]
-    ) -> Consequences:
+    async def _follow(self, books: Books, happened: Sequence[Sequence[Draft]]) -> Consequences:
         """Number and store the events, each list from one look, and let the rules decide."""
         count = sum(len(group) for group in happened)
         if not count:
             return Consequences()
-        ids = iter(await events.allot_ids(connection, count))
+        ids = iter(await books.allot_ids(count))
         groups = [[draft(next(ids)) for draft in group] for group in happened]
         stored = [event for group in groups for event in group]
-        await events.insert(connection, stored)
-        lanes = await self._decider.decide(connection, groups, self._clock.now())
+        await books.record(stored)
+        lanes = await self._decider.decide(books, groups, self._clock.now())
         return Consequences(lanes, Counter((one.account, one.kind, one.cause) for one in stored))
 
 

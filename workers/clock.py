@@ -5,6 +5,7 @@ who has set its alarm, so that this can be broken off anywhere and goes on anywh
 other work and beside workers that still have the configuration of before.
 """
 
+from service.books.database import DatabaseBooks
 from service.engine import Engine
 from service.outbox import Lanes
 from service.store import Pool
@@ -23,11 +24,11 @@ class ClockRound:
         """One batch of each; returns how many tasks there were."""
         async with self._pool.acquire() as connection:
             async with connection.transaction():
-                anew, owing = await self._engine.rearm(connection, BATCH)
+                anew, owing = await self._engine.rearm(DatabaseBooks(connection), BATCH)
             async with connection.transaction():
-                rung, ringing = await self._engine.ring(connection, BATCH)
+                rung, ringing = await self._engine.ring(DatabaseBooks(connection), BATCH)
             async with connection.transaction():
-                quiet, settled = await self._engine.settle(connection, BATCH)
+                quiet, settled = await self._engine.settle(DatabaseBooks(connection), BATCH)
         return anew + rung + quiet, self._engine.committed(owing | ringing | settled)
 
     async def stay_in_force(self) -> None:

@@ -9,6 +9,7 @@ import asyncpg
 import orjson
 import structlog
 
+from service.books.database import DatabaseBooks
 from service.clock import Clock
 from service.engine import Consequences, Engine
 from service.errors import PayloadError
@@ -135,9 +136,9 @@ class Ingest:
         found = await self._read_all(connection, pending)
         after = Consequences()
         if found.looks:
-            after |= await self._engine.observe(connection, found.looks)
+            after |= await self._engine.observe(DatabaseBooks(connection), found.looks)
         if found.signals:
-            after |= await self._engine.hear(connection, found.signals)
+            after |= await self._engine.hear(DatabaseBooks(connection), found.signals)
         if found.hints:
             now = self._clock.now()
             await lookups.ask(connection, found.hints, Cause.WEBHOOK, now, found.hinting)

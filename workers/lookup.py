@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import structlog
 
+from service.books.database import DatabaseBooks
 from service.clock import Clock
 from service.engine import Engine
 from service.errors import PayloadError, SourceBroken, SourceError, SourceRejected
@@ -93,7 +94,7 @@ class Lookups:
 
     async def _take(self, lookup: Lookup, look: Observation) -> Lanes:
         async with self._pool.acquire() as connection, connection.transaction():
-            seen = await self._engine.observe(connection, [look])
+            seen = await self._engine.observe(DatabaseBooks(connection), [look])
             await lookups.done(connection, lookup)
             if look.task is None:
                 await self._note_absence(connection, lookup)

@@ -9,6 +9,7 @@ from itertools import islice
 import structlog
 
 from service import metrics, pacing
+from service.books.database import DatabaseBooks
 from service.clock import Clock
 from service.engine import Consequences, Engine
 from service.errors import PayloadError, SourceBroken, SourceError, SourceRejected
@@ -129,7 +130,7 @@ class Poll:
             return frozenset()
         async with self._pool.acquire() as connection, connection.transaction():
             # Tasks are locked before lookups on every road, so that none waits for another.
-            seen = await self._engine.observe(connection, looks)
+            seen = await self._engine.observe(DatabaseBooks(connection), looks)
             await lookups.ask(connection, unread, Cause.POLL, self._clock.now())
         lanes = self._engine.committed(seen)
         await self._note_missed(seen)

@@ -13,12 +13,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from service.books import Books
 from service.clock import VirtualClock
 from service.engine import Consequences, Engine
 from service.model import Cause, Observation
 from service.sandbox.system import Raw
 from service.sources import Page
-from service.store import Connection, Pool
+from service.store import Pool
 from service.store.lookups import Lookup
 from tests.corridor import Corridor, copy, corridor
 
@@ -64,10 +65,10 @@ class Death:
         self._observe = partial(Engine.observe, engine)
         engine.observe = self._or_die  # type: ignore[method-assign]
 
-    async def _or_die(self, connection: Connection, seen: Sequence[Observation]) -> Consequences:
+    async def _or_die(self, books: Books, seen: Sequence[Observation]) -> Consequences:
         if self.comes == "early":
             raise Died
-        after = await self._observe(connection, seen)
+        after = await self._observe(books, seen)
         if self.comes == "late":
             raise Died
         return after

@@ -1,0 +1,86 @@
+"""The books in PostgreSQL: each page is kept by the module of its noun."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+
+from service.books import Placed, Rules
+from service.model import Cause, Event, Observation
+from service.outbox import Lanes, Order, ending, lineage, planning
+from service.store import Connection, accounts, decisions, events, lookups, settling, tasks
+from service.store.accounts import AccountState
+from service.store.decisions import Decision
+from service.store.settling import Settled
+from service.store.tasks import Key, Known, Saved
+
+
+class DatabaseBooks:
+    """What Taskbell at work remembers, inside the transaction that is open on `connection`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    async def accounts(self, names: Collection[str]) -> Mapping[str, AccountState]:
+        return await accounts.read(self.connection, names)
+
+    async def lock(self, keys: Iterable[Key]) -> dict[Key, Known]:
+        return await tasks.lock(self.connection, keys)
+
+    async def lock_ringing(
+        self, watches: Mapping[str, str], now: datetime, limit: int
+    ) -> dict[Key, Known]:
+        return await tasks.lock_ringing(self.connection, watches, now, limit)
+
+    async def save(self, saved: Sequence[Saved]) -> None:
+        await tasks.save(self.connection, saved)
+
+    async def forget_unseen(self, keys: Sequence[Key]) -> None:
+        await tasks.forget_unseen(self.connection, keys)
+
+    async def doubt(self, keys: Sequence[Key], now: datetime) -> None:
+        await lookups.ask(self.connection, keys, Cause.WEBHOOK, now)
+
+    async def allot_ids(self, count: int) -> list[int]:
+        return await events.allot_ids(self.connection, count)
+
+    async def record(self, happened: Sequence[Event]) -> None:
+        await events.insert(self.connection, happened)
+
+    async def writes_under_way(self, seen: Sequence[Observation]) -> Mapping[Key, frozenset[str]]:
+        return await lineage.writes_under_way(self.connection, seen)
+
+    async def wait(
+        self, rule: str, event: Event, now: datetime, quiet: timedelta, most: timedelta
+    ) -> None:
+        await settling.start(self.connection, rule, event, now, quiet, most)
+
+    async def waits_over(self, names: Iterable[str], now: datetime, limit: int) -> Sequence[Key]:
+        return await settling.ended(self.connection, names, now, limit)
+
+    async def take_waits(self, keys: Sequence[Key], now: datetime) -> list[Settled]:
+        return await settling.take(self.connection, keys, now)
+
+    async def decide(self, decided: Sequence[Decision], version: str, now: datetime) -> None:
+        await decisions.insert(self.connection, decided, version, now)
+
+    async def place(self, orders: Sequence[Order], now: datetime) -> set[Placed]:
+        return await planning.place(self.connection, orders, now)
+
+    async def withdraw(self, happened: Sequence[Event], now: datetime) -> None:
+        await ending.withdraw(self.connection, happened, now)
+
+    async def pending(
+        self, keys: Iterable[Key], rules: Iterable[str]
+    ) -> list[tuple[int, str, str, str]]:
+        return await ending.pending(self.connection, keys, rules)
+
+    async def cancel(self, deliveries: Sequence[int], reason: str, now: datetime) -> None:
+        await ending.cancel_all(self.connection, deliveries, reason, now)
+
+    async def take_back(self, happened: Sequence[Event], now: datetime) -> Lanes:
+        return await planning.take_back(self.connection, happened, now)
+
+    async def makers(self, keys: Iterable[Key]) -> Mapping[Key, Rules]:
+        return await lineage.makers(self.connection, keys)
+
+    async def changers(self, happened: Collection[int]) -> Mapping[int, Rules]:
+        return await lineage.changers(self.connection, happened)

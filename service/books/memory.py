@@ -1,0 +1,173 @@
+"""The books in memory: for a rehearsal, which is over when the process is."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from heapq import heappop, heappush
+
+from service.books import Placed, Rules
+from service.books.outbox import MemoryOutbox
+from service.model import Event, Observation, Task
+from service.outbox import Lanes, Order
+from service.store.accounts import AccountState
+from service.store.decisions import Decision
+from service.store.settling import Settled
+from service.store.tasks import Key, Known, Saved
+
+
+@dataclass(slots=True)
+class _Wait:
+    event: Event
+    started_at: datetime
+    ends_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A decision, the moment of it (UTC), and the version of the rules that made it."""
+
+    decision: Decision
+    version: str
+    at: datetime
+
+
+class MemoryBooks:
+    """What a rehearsal remembers. `accounts` are taken as read: there is no first sync."""
+
+    def __init__(self, states: Mapping[str, AccountState]) -> None:
+        self.outbox = MemoryOutbox()
+        self.events: list[Event] = []
+        self.decisions: list[Decided] = []
+        self.written: dict[Key, frozenset[str]] = {}
+        self._states = states
+        self._known: dict[Key, Known] = {}
+        self._alarm_of: dict[Key, datetime | None] = {}
+        self._alarms: list[tuple[datetime, Key]] = []
+        self._waits: dict[Key, dict[str, _Wait]] = defaultdict(dict)
+        self._ends: list[tuple[datetime, Key, str]] = []
+
+    def present(self, key: Key) -> Task | None:
+        """The task as it is now; None where there is none."""
+        known = self._known.get(key)
+        return None if known is None else known.present
+
+    def next_moment(self) -> datetime | None:
+        """When something is to be done next: an alarm, the end of a wait, a delivery."""
+        moments = (self._next_alarm(), self._next_end(), self.outbox.next_due())
+        return min((one for one in moments if one is not None), default=None)
+
+    def _next_alarm(self) -> datetime | None:
+        while self._alarms and self._alarm_of[self._alarms[0][1]] != self._alarms[0][0]:
+            heappop(self._alarms)
+        return self._alarms[0][0] if self._alarms else None
+
+    def _next_end(self) -> datetime | None:
+        while self._ends and not self._is_waiting(*self._ends[0]):
+            heappop(self._ends)
+        return self._ends[0][0] if self._ends else None
+
+    def _is_waiting(self, ends_at: datetime, key: Key, rule: str) -> bool:
+        wait = self._waits[key].get(rule)
+        return wait is not None and wait.ends_at == ends_at
+
+    async def accounts(self, names: Collection[str]) -> Mapping[str, AccountState]:
+        return {name: self._states[name] for name in names}
+
+    async def lock(self, keys: Iterable[Key]) -> dict[Key, Known]:
+        return {key: self._known.get(key, Known()) for key in sorted(set(keys))}
+
+    async def lock_ringing(
+        self, watches: Mapping[str, str], now: datetime, limit: int
+    ) -> dict[Key, Known]:
+        del watches, limit
+        ringing: dict[Key, Known] = {}
+        while (at := self._next_alarm()) is not None and at <= now:
+            _, key = heappop(self._alarms)
+            ringing[key] = self._known[key]
+        return ringing
+
+    async def save(self, saved: Sequence[Saved]) -> None:
+        for one in saved:
+            self._known[one.key] = one.known
+            self._alarm_of[one.key] = one.next_alarm
+            if one.next_alarm is not None:
+                heappush(self._alarms, (one.next_alarm, one.key))
+
+    async def forget_unseen(self, keys: Sequence[Key]) -> None:
+        """Locking has left nothing."""
+
+    async def doubt(self, keys: Sequence[Key], now: datetime) -> None:
+        """There is nobody to ask: in a rehearsal every look is what it says."""
+
+    async def allot_ids(self, count: int) -> list[int]:
+        first = len(self.events) + 1
+        return list(range(first, first + count))
+
+    async def record(self, happened: Sequence[Event]) -> None:
+        self.events += happened
+
+    async def writes_under_way(self, seen: Sequence[Observation]) -> Mapping[Key, frozenset[str]]:
+        return {key: self.written[key] for key in _keys(seen) if key in self.written}
+
+    async def wait(
+        self, rule: str, event: Event, now: datetime, quiet: timedelta, most: timedelta
+    ) -> None:
+        key = event.account, event.task_id
+        wait = self._waits[key].setdefault(rule, _Wait(event, now, now + quiet))
+        wait.ends_at = min(wait.started_at + most, now + quiet)
+        heappush(self._ends, (wait.ends_at, key, rule))
+
+    async def waits_over(self, names: Iterable[str], now: datetime, limit: int) -> Sequence[Key]:
+        del names, limit
+        over: dict[Key, None] = {}
+        while (ends_at := self._next_end()) is not None and ends_at <= now:
+            over[heappop(self._ends)[1]] = None
+        return list(over)
+
+    async def take_waits(self, keys: Sequence[Key], now: datetime) -> list[Settled]:
+        over = [
+            (rule, self._waits[key].pop(rule).event)
+            for key in keys
+            for rule, wait in list(self._waits[key].items())
+            if wait.ends_at <= now
+        ]
+        return [
+            Settled(rule, one.account, one.task_id, one.id, one.before, one.cause)
+            for rule, one in sorted(over, key=lambda pair: (pair[1].id, pair[0]))
+        ]
+
+    async def decide(self, decided: Sequence[Decision], version: str, now: datetime) -> None:
+        self.decisions += [Decided(one, version, now) for one in decided]
+
+    async def place(self, orders: Sequence[Order], now: datetime) -> set[Placed]:
+        return self.outbox.place(orders, now)
+
+    async def withdraw(self, happened: Sequence[Event], now: datetime) -> None:
+        self.outbox.withdraw(happened, now)
+
+    async def pending(
+        self, keys: Iterable[Key], rules: Iterable[str]
+    ) -> list[tuple[int, str, str, str]]:
+        return self.outbox.pending(keys, rules)
+
+    async def cancel(self, deliveries: Sequence[int], reason: str, now: datetime) -> None:
+        self.outbox.cancel(deliveries, reason, now)
+
+    async def take_back(self, happened: Sequence[Event], now: datetime) -> Lanes:
+        self.outbox.take_back(happened, now)
+        return frozenset()
+
+    async def makers(self, keys: Iterable[Key]) -> Mapping[Key, Rules]:
+        """No task is really made, so that none comes of another."""
+        del keys
+        return {}
+
+    async def changers(self, happened: Collection[int]) -> Mapping[int, Rules]:
+        """Nothing is really written."""
+        del happened
+        return {}
+
+
+def _keys(seen: Iterable[Observation]) -> list[Key]:
+    return [(look.account, look.task_id) for look in seen]

@@ -1,0 +1,72 @@
+"""Rules on trial: the engine at work on a clock that is moved by hand, and nothing is ever sent.
+
+Alarms, waits and deliveries come when their moment does, in the order in which the worker would
+have come to them: the clock rings, rules that waited decide, what is due goes out.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from service.books.memory import MemoryBooks
+from service.books.outbox import Delivery
+from service.channels import Channel
+from service.clock import VirtualClock
+from service.deciding import Decider
+from service.engine import Engine
+from service.model import Observation, Signal
+from service.outbox import ending
+from service.rules import Ruleset
+from service.store.accounts import AccountState
+
+_ALL = 1_000_000_000
+
+
+class Rehearsal:
+    """Rules, tasks and time. `books` has everything that came of them."""
+
+    def __init__(
+        self,
+        rules: Ruleset,
+        zones: Mapping[str, ZoneInfo],
+        ways: Mapping[str, type[Channel]],
+        start: datetime,
+    ) -> None:
+        self._rules = rules
+        self.clock = VirtualClock(start)
+        self.books = MemoryBooks({name: _account(name, self.clock.now()) for name in zones})
+        self._engine = Engine(Decider(rules, zones, ways), zones, self.clock)
+
+    async def observe(self, seen: Sequence[Observation]) -> None:
+        """Take in looks at tasks now, and send what that makes due."""
+        await self._engine.observe(self.books, seen)
+        self._send()
+
+    async def hear(self, signals: Sequence[Signal]) -> None:
+        """Take in signals now, and send what they make due."""
+        await self._engine.hear(self.books, signals)
+        self._send()
+
+    async def go_on(self, until: datetime) -> None:
+        """Let time pass up to `until` (aware), and let everything come that comes by then."""
+        while (moment := self.books.next_moment()) is not None and moment <= until:
+            self.clock.set(max(moment, self.clock.now()))
+            await self._engine.ring(self.books, _ALL)
+            await self._engine.settle(self.books, _ALL)
+            self._send()
+        self.clock.set(max(until, self.clock.now()))
+
+    def _send(self) -> None:
+        self.books.outbox.send(self.clock.now(), self._end_of)
+
+    def _end_of(self, delivery: Delivery) -> str | None:
+        task = self.books.present(delivery.key)
+        if task is None or not self._rules.until(delivery.order.rule, task, self.clock.now()):
+            return None
+        return ending.UNTIL_IS_TRUE
+
+
+def _account(name: str, now: datetime) -> AccountState:
+    return AccountState(
+        name, added_at=now, baseline_at=now, scanned_at=None, watermark=None, failures=0
+    )

@@ -1,0 +1,232 @@
+"""A rehearsal decides and plans what Taskbell at work does, for any rules and any history."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, cast
+
+import orjson
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from service.books.database import DatabaseBooks
+from service.channels import ways
+from service.clock import VirtualClock
+from service.config import Config
+from service.deciding import Decider
+from service.engine import Engine
+from service.model import Cause, Observation, State, Task
+from service.outbox import Settlement, account_lane, sending
+from service.rehearsal import Rehearsal
+from service.store import Connection, Pool
+from tests.rule_files import configured
+from tests.rule_strategies import rules
+from tests.tasks import START, tasks
+
+ACCOUNT = "field"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Time goes by; then the process may be a new one, and a task looks different or is gone."""
+
+    pause: timedelta
+    task_id: str
+    task: Task | None
+    restart: bool
+
+
+looks = tasks.map(lambda one: replace(one, description=None, tags=(), fields={}))
+steps = st.builds(
+    Step,
+    st.sampled_from([0, 1, 10, 25, 60, 200, 1500]).map(lambda minutes: timedelta(minutes=minutes)),
+    st.sampled_from(["T1", "T2"]),
+    st.none() | st.builds(replace, looks, title=st.sampled_from(["", "a", "end"])),
+    st.booleans(),
+)
+
+
+class Live:
+    """Taskbell at work in PostgreSQL, inside one transaction that is rolled back."""
+
+    def __init__(self, config: Config, connection: Connection, clock: VirtualClock) -> None:
+        self._config = config
+        self._connection = connection
+        self._clock = clock
+        self._books = DatabaseBooks(connection)
+        self.restart()
+
+    def restart(self) -> None:
+        zones = {ACCOUNT: self._config.timezone}
+        decider = Decider(self._config.rules, zones, ways(self._config.channels))
+        self._engine = Engine(decider, zones, self._clock)
+
+    async def observe(self, look: Observation) -> None:
+        await self._engine.observe(self._books, [look])
+        await self._send()
+
+    async def go_on(self, until: datetime) -> None:
+        """Come to every moment at which something is to be done, as the loops would."""
+        while (moment := await self._next_moment()) is not None and moment <= until:
+            self._clock.set(max(moment, self._clock.now()))
+            while (await self._engine.ring(self._books, 100))[0]:
+                pass
+            while (await self._engine.settle(self._books, 100))[0]:
+                pass
+            await self._send()
+        self._clock.set(until)
+
+    async def _next_moment(self) -> datetime | None:
+        moment: datetime | None = await self._connection.fetchval(
+            """
+            SELECT least((SELECT min(next_alarm) FROM tasks), (SELECT min(ends_at) FROM settling),
+                         (SELECT min(next_attempt_at) FROM deliveries))
+            """
+        )
+        return moment
+
+    async def _send(self) -> None:
+        pool = cast("Pool", self)
+        for lane in (*self._config.channels, account_lane(ACCOUNT)):
+            while claims := await sending.claim(pool, lane, self._clock, 10, self._config.rules):
+                sent = [Settlement(claim, State.SENT) for claim in claims]
+                await sending.settle(pool, sent, self._clock.now())
+
+    @asynccontextmanager
+    async def acquire(self) -> AsyncIterator[Connection]:
+        """The one connection there is: this stands in for the pool that `sending` asks."""
+        yield self._connection
+
+    async def record(self) -> "Record":
+        decided = await self._connection.fetch(
+            "SELECT event, rule, rules_version, outcome, reason, at FROM decisions"
+        )
+        sent = await self._connection.fetch(
+            """
+            SELECT event, rule, step, once_key, channel, target, text, subject, fields, state,
+                   reason, created_at, settled_at, expires_at, updates IS NOT NULL AS rewrites
+            FROM deliveries
+            """
+        )
+        first = await self._connection.fetchval("SELECT min(id) - 1 FROM events") or 0
+        return _record(first, decided, sent)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Everything that was decided and planned, and what has become of it."""
+
+    decisions: list[str]
+    deliveries: list[str]
+
+
+def _record(first: int, decided: Sequence[Any], sent: Sequence[Any]) -> Record:
+    """Events counted from 1, whatever numbers the database has given them."""
+    decisions = [{**row, "event": row["event"] - first} for row in map(dict, decided)]
+    deliveries = [_numbered(dict(row), first) for row in sent]
+    return Record(
+        sorted(_text(row) for row in decisions),
+        sorted(_text(row) for row in deliveries),
+    )
+
+
+def _text(row: dict[str, Any]) -> str:
+    return orjson.dumps(row, option=orjson.OPT_SORT_KEYS).decode()
+
+
+def _numbered(row: dict[str, Any], first: int) -> dict[str, Any]:
+    key = str(row["once_key"])
+    if key.startswith("event:"):
+        key = f"event:{int(key.removeprefix('event:')) - first}"
+    fields = orjson.loads(row["fields"]) if isinstance(row["fields"], str) else row["fields"]
+    undo = "undo" if key.startswith("undo:") else key
+    return {**row, "event": row["event"] - first, "once_key": undo, "fields": fields}
+
+
+async def at_work(pool: Pool, config: Config, history: Sequence[Step]) -> Record:
+    clock = VirtualClock(START)
+    async with pool.acquire() as connection:
+        transaction = connection.transaction()
+        await transaction.start()
+        try:
+            await _begin(connection)
+            live = Live(config, connection, clock)
+            for step in history:
+                await live.go_on(clock.now() + step.pause)
+                if step.restart:
+                    live.restart()
+                await live.observe(_look(step, clock.now()))
+            await live.go_on(clock.now() + timedelta(days=3))
+            return await live.record()
+        finally:
+            await transaction.rollback()
+
+
+async def _begin(connection: Connection) -> None:
+    await connection.execute(
+        "INSERT INTO accounts (name, system, added_at, baseline_at, next_poll_at)"
+        " VALUES ($1, 'kickserv', $2, $2, $2)",
+        ACCOUNT,
+        START,
+    )
+
+
+async def rehearsed(config: Config, history: Sequence[Step]) -> Record:
+    trial = Rehearsal(config.rules, {ACCOUNT: config.timezone}, ways(config.channels), START)
+    for step in history:
+        await trial.go_on(trial.clock.now() + step.pause)
+        await trial.observe([_look(step, trial.clock.now())])
+    await trial.go_on(trial.clock.now() + timedelta(days=3))
+    decided = [
+        {
+            "event": one.decision.event,
+            "rule": one.decision.rule,
+            "rules_version": one.version,
+            "outcome": one.decision.outcome,
+            "reason": one.decision.reason,
+            "at": one.at,
+        }
+        for one in trial.books.decisions
+    ]
+    sent = [_row(one) for one in trial.books.outbox.deliveries]
+    return _record(0, decided, sent)
+
+
+def _row(one: Any) -> dict[str, Any]:
+    order, plan = one.order, one.order.plan
+    return {
+        "event": one.event,
+        "rule": order.rule,
+        "step": plan.step,
+        "once_key": plan.once_key if one.updates is None else "undo:",
+        "channel": plan.channel,
+        "target": plan.target,
+        "text": one.text,
+        "subject": plan.subject,
+        "fields": plan.fields if one.updates is None else None,
+        "state": one.state,
+        "reason": one.reason,
+        "created_at": one.created_at,
+        "settled_at": one.settled_at,
+        "expires_at": plan.expires_at if one.updates is None else None,
+        "rewrites": one.updates is not None,
+    }
+
+
+def _look(step: Step, now: datetime) -> Observation:
+    task = step.task and replace(step.task, id=step.task_id, account=ACCOUNT, updated_at=None)
+    return Observation(ACCOUNT, step.task_id, task, now, Cause.POLL)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(written=rules, history=st.lists(steps, min_size=1, max_size=8))
+async def test_a_rehearsal_agrees_with_taskbell_at_work(
+    pool: Pool, tmp_path: Path, written: list[dict[str, Any]], history: list[Step]
+) -> None:
+    """Every decision with its reason, every delivery with its text, times and fate: the same."""
+    config = configured(tmp_path, f" {orjson.dumps(written).decode()}")
+    live, trial = await at_work(pool, config, history), await rehearsed(config, history)
+    assert trial.decisions == live.decisions
+    assert trial.deliveries == live.deliveries

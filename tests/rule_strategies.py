@@ -1,0 +1,71 @@
+"""Rules as Hypothesis makes them: sound, and of every part of the language."""
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+TRIGGERS: list[Any] = [
+    "task.created",
+    "task.completed",
+    "task.reopened",
+    "task.rescheduled",
+    "task.reassigned",
+    "task.changed",
+    "task.deleted",
+    {"task.changed": ["priority", "due"]},
+    {"task.due_soon": "2h"},
+    "task.overdue",
+    {"task.overdue": "3h"},
+    {"task.starting_soon": "30m"},
+    {"before": "task.start", "by": "1 day", "at": "16:00"},
+    {"after": "task.due", "by": "1h"},
+]
+CONDITIONS = [
+    'task.title != ""',
+    "has(task.assignee)",
+    '!has(task.priority) || task.priority == "high"',
+    "has(task.due) && task.due > now",
+    "has(before.due) && has(task.due) && task.due > before.due",
+    "size(task.tags) < 2",
+    "1 / size(task.title) == 1",  # has no value for a task without a title
+]
+ONCE = ["task.id", "task.title", "has(task.due) ? date(task.due) : ''"]
+NOTIFY = [
+    {"notify": "slack:#office", "text": "{{ task.title }} {{ event.kind }}"},
+    {"notify": "slack:#office", "text": "again: {{ task.title }}", "on_undo": "update"},
+    {"notify": "email:{{ task.assignee.email }}", "subject": "S", "text": "{{ task.due | local }}"},
+    {"notify": "accounting"},
+    {"notify": "customer:details"},
+    {"update_task": {"priority": "high", "due": "1 business day"}},
+]
+WAITS = [{"wait": "45m"}, {"wait": "2 business hours"}]
+UNTIL = ["task.done", 'task.title == "end"', "now > timestamp('2026-03-07T00:00:00Z')"]
+
+steps = st.lists(
+    st.tuples(st.none() | st.sampled_from(WAITS), st.sampled_from(NOTIFY)), min_size=1, max_size=3
+).map(lambda pairs: [step for pair in pairs for step in pair if step is not None])
+
+_optional = {
+    "if": st.lists(st.sampled_from(CONDITIONS), min_size=1, max_size=2),
+    "settle": st.sampled_from(["20m", {"quiet": "30m", "max": "1h"}]),
+    "hours": st.sampled_from(["office", {"use": "texting", "outside": "skip"}]),
+    "expires": st.sampled_from(["20m", "5h"]),
+    "once_per": st.lists(st.sampled_from(ONCE), min_size=1, max_size=2),
+    "until": st.sampled_from(UNTIL),
+}
+_shapes = st.fixed_dictionaries(
+    {"when": st.sampled_from(TRIGGERS), "then": steps}, optional=_optional
+)
+
+
+def _sound(rule: dict[str, Any]) -> dict[str, Any]:
+    """Without what the language refuses: the clock has no change to wait for the end of."""
+    by_clock = rule["when"] == "task.overdue" or (
+        isinstance(rule["when"], dict) and "task.changed" not in rule["when"]
+    )
+    return {name: value for name, value in rule.items() if not (by_clock and name == "settle")}
+
+
+rules = st.lists(_shapes.map(_sound), min_size=1, max_size=4).map(
+    lambda found: [{"id": f"r{number}", **rule} for number, rule in enumerate(found)]
+)
