@@ -3,7 +3,7 @@
 What it looks like: see README.md. Every fault has its file, line and column.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -29,6 +29,8 @@ from service.rules.compiling import Compiler, compile_hours, unknown_holidays
 from service.rules.reach import Reach
 from service.sources import systems
 from service.sources.account import Account
+from service.trials import Trial
+from service.trials.shapes import TrialReader
 
 Named = TypeVar("Named", Account, ChannelOptions)
 Network: TypeAlias = IPv4Network | IPv6Network
@@ -37,6 +39,8 @@ _SUBSTITUTED = ("accounts", "channels", "network")
 _RULES = ("timezone", "hours", "holidays", "rules")
 # What rules call by its name.
 _NAMED = ("accounts", "channels", "hours")
+# What rules need to know of an account or a channel.
+_NEEDED = ("system", "kind", "timezone")
 _SHORTEST_SECRET = 4
 
 
@@ -57,6 +61,27 @@ class Config:
     warnings: tuple[Fault, ...]
     text: str
     operator: Operator | None = None
+    trials: tuple[Trial, ...] = ()
+
+    @property
+    def kinds(self) -> dict[str, str]:
+        """The kind of every channel."""
+        return {name: options.kind for name, options in self.channels.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Sketch:
+    """What rules see of a configuration: for that nobody needs its credentials.
+
+    `zones`, `systems` and `kinds` are by the names of accounts, accounts and channels.
+    """
+
+    rules: Ruleset
+    timezone: ZoneInfo
+    zones: Mapping[str, ZoneInfo]
+    systems: Mapping[str, str]
+    kinds: Mapping[str, str]
+    trials: tuple[Trial, ...]
 
 
 class NetworkShape(Shape):
@@ -74,7 +99,6 @@ class HolidaysShape(Shape):
 class RootShape(Shape):
     """The whole configuration; accounts, channels, hours and rules are looked at one by one."""
 
-    not_yet: ClassVar[frozenset[str]] = frozenset({"tests"})
     stand_ins: ClassVar[Mapping[str, Any]] = {"version": 1}
 
     version: Literal[1]
@@ -86,6 +110,20 @@ class RootShape(Shape):
     hours: dict[str, Any] = Field(default_factory=dict)
     holidays: HolidaysShape | None = None
     rules: list[Any] = Field(default_factory=list)
+    tests: list[Any] = Field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """The parts of a configuration, as far as they could be read."""
+
+    root: RootShape
+    accounts: Mapping[str, Account]
+    channels: Mapping[str, ChannelOptions]
+    operator: Operator | None
+    rules: Ruleset
+    trials: tuple[Trial, ...]
+    text: str
 
 
 def load(path: Path, environ: Mapping[str, str]) -> Config:
@@ -94,6 +132,14 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
     Values are put in from `environ` and from files. Raises ConfigError with every fault.
     """
     return _Loading(Document(texts(path)), Substitution(environ)).config()
+
+
+def sketch(path: Path) -> Sketch:
+    """Read as much of the configuration at `path` as its rules and their tests need.
+
+    Raises ConfigError with every fault in that; what only a connection needs may be missing.
+    """
+    return _Loading(Document(texts(path)), Substitution({})).sketch()
 
 
 def check(path: Path, environ: Mapping[str, str]) -> list[Fault]:
@@ -115,6 +161,36 @@ class _Loading:
 
     def config(self) -> Config:
         """The whole, or ConfigError."""
+        read = self._read()
+        warnings = self._demand_none(self._problems)
+        root = read.root
+        return Config(
+            accounts=read.accounts,
+            channels=read.channels,
+            allow=root.network.allow,
+            timezone=root.timezone,
+            rules=read.rules,
+            warnings=warnings,
+            text=read.text,
+            operator=read.operator,
+            trials=read.trials,
+        )
+
+    def sketch(self) -> Sketch:
+        """The part that decides and is tested, or ConfigError."""
+        read = self._read()
+        self._demand_none([one for one in self._problems if not _is_about_connecting(one.path)])
+        root = read.root
+        return Sketch(
+            rules=read.rules,
+            timezone=root.timezone,
+            zones={name: _zone(raw, root.timezone) for name, raw in root.accounts.items()},
+            systems={name: raw["system"] for name, raw in root.accounts.items()},
+            kinds={name: raw["kind"] for name, raw in root.channels.items()},
+            trials=read.trials,
+        )
+
+    def _read(self) -> _Read:
         written = {name: part for name, part in self._document.data.items() if part is not None}
         root = self._root(self._substituted(written))
         accounts = self._each("accounts", root.accounts, "system", Account, _account_shapes())
@@ -125,11 +201,22 @@ class _Loading:
         offered = reach(root.accounts, root.channels, self._unread)
         operator = self._operator(root, offered)
         rules = self._rules(root, written, text, offered)
-        faults = self._faults()
+        return _Read(root, accounts, channels, operator, rules, self._trials(root), text)
+
+    def _trials(self, root: RootShape) -> tuple[Trial, ...]:
+        ids = [str(raw.get("id")) for raw in root.rules if isinstance(raw, dict)]
+        reader = TrialReader(ids, tuple(root.accounts), root.timezone)
+        at = {i: self._document.fault(Problem(("tests", i), "")) for i in range(len(root.tests))}
+        trials = reader.read(root.tests, {i: f"{one.file}:{one.line}" for i, one in at.items()})
+        self._problems += reader.problems
+        return tuple(trials)
+
+    def _demand_none(self, problems: Sequence[Problem]) -> tuple[Fault, ...]:
+        """The warnings; raises ConfigError with everything if there is more than that."""
+        faults = self._faults(problems)
         if any(fault.severity is Severity.ERROR for fault in faults):
             raise ConfigError(faults)
-        zone, allow = root.timezone, root.network.allow
-        return Config(accounts, channels, allow, zone, rules, tuple(faults), text, operator)
+        return tuple(faults)
 
     def _substituted(self, written: Mapping[str, Any]) -> dict[str, Any]:
         data = dict(written)
@@ -202,12 +289,12 @@ class _Loading:
         self._problems += problems + compiler.problems
         return Ruleset(rules, text)
 
-    def _faults(self) -> list[Fault]:
+    def _faults(self, problems: Sequence[Problem]) -> list[Fault]:
         """Everything found, in the order of the files, each once, and without any secret."""
         missing = [_whole(problem.path) for problem in self._substitution.problems]
         told = [
             problem
-            for problem in self._problems
+            for problem in problems
             if problem in self._substitution.problems
             or not any(problem.path[: len(path)] == path for path in missing)
         ]
@@ -224,6 +311,20 @@ class _Loading:
                 message = message.replace(value, shown[value])
                 hint = hint and hint.replace(value, shown[value])
         return replace(fault, message=message, hint=hint)
+
+
+def _is_about_connecting(path: DocumentPath) -> bool:
+    """Whether a place matters only to whoever calls out."""
+    if path[:1] not in {("accounts",), ("channels",)}:
+        return path[:1] in {("network",), ("operator",)}
+    return len(path) > 2 and path[2] not in _NEEDED  # noqa: PLR2004 (part, name, and what of it)
+
+
+def _zone(raw: Mapping[str, Any], default: ZoneInfo) -> ZoneInfo:
+    """The zone of an account: its own, its system's usual one, or that of the configuration."""
+    shape = _account_shapes().get(str(raw.get("system")), Account)
+    usual: ZoneInfo | None = shape.model_fields["timezone"].default
+    return ZoneInfo(str(raw["timezone"])) if "timezone" in raw else usual or default
 
 
 def _unknown_kind(path: DocumentPath, kind: Any, known: Iterable[str]) -> Problem:

@@ -4,7 +4,8 @@ Alarms, waits and deliveries come when their moment does, in the order in which 
 have come to them: the clock rings, rules that waited decide, what is due goes out.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -14,7 +15,7 @@ from service.channels import Channel
 from service.clock import VirtualClock
 from service.deciding import Decider
 from service.engine import Engine
-from service.model import Observation, Signal
+from service.model import Cause, Observation, Signal
 from service.outbox import ending
 from service.rules import Ruleset
 from service.store.accounts import AccountState
@@ -34,8 +35,16 @@ class Rehearsal:
     ) -> None:
         self._rules = rules
         self.clock = VirtualClock(start)
-        self.books = MemoryBooks({name: _account(name, self.clock.now()) for name in zones})
+        self.books = MemoryBooks(_accounts(zones, self.clock.now()))
         self._engine = Engine(Decider(rules, zones, ways), zones, self.clock)
+
+    async def begin(self, seen: Sequence[Observation]) -> None:
+        """Take up tasks in silence, as a first sync does: what is past is nobody's news."""
+        self.books.states = {
+            name: replace(state, baseline_at=None) for name, state in self.books.states.items()
+        }
+        await self._engine.observe(self.books, [replace(look, cause=Cause.POLL) for look in seen])
+        self.books.states = _accounts(self.books.states, self.clock.now())
 
     async def observe(self, seen: Sequence[Observation]) -> None:
         """Take in looks at tasks now, and send what that makes due."""
@@ -66,7 +75,11 @@ class Rehearsal:
         return ending.UNTIL_IS_TRUE
 
 
-def _account(name: str, now: datetime) -> AccountState:
-    return AccountState(
-        name, added_at=now, baseline_at=now, scanned_at=None, watermark=None, failures=0
-    )
+def _accounts(names: Iterable[str], now: datetime) -> dict[str, AccountState]:
+    """Accounts whose first sync is complete."""
+    return {
+        name: AccountState(
+            name, added_at=now, baseline_at=now, scanned_at=None, watermark=None, failures=0
+        )
+        for name in names
+    }

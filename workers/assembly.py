@@ -57,7 +57,7 @@ async def _engine(pool: Pool, config: Config, clock: Clock) -> Engine:
     """The engine on a database that knows the accounts, the rules and the alarms in force."""
     await store.migrate(pool)
     zones = _zones(config)
-    decider = Decider(config.rules, zones, ways(config.channels))
+    decider = Decider(config.rules, zones, ways(config.kinds))
     names = {name: account.system for name, account in config.accounts.items()}
     await accounts.register(pool, names, clock.now())
     await decisions.keep_rules(pool, config.rules.version, config.rules.text, clock.now())
@@ -104,7 +104,7 @@ def _shift(
 def _operator(config: Config) -> Address | None:
     if (operator := config.operator) is None:
         return None
-    way = ways(config.channels)[operator.channel]
+    way = ways(config.kinds)[operator.channel]
     return Address(operator.channel, operator.target, way.at_most_once, config.timezone)
 
 

@@ -33,14 +33,14 @@ class Decided:
 
 
 class MemoryBooks:
-    """What a rehearsal remembers. `accounts` are taken as read: there is no first sync."""
+    """What a rehearsal remembers, of accounts in these states."""
 
     def __init__(self, states: Mapping[str, AccountState]) -> None:
         self.outbox = MemoryOutbox()
         self.events: list[Event] = []
         self.decisions: list[Decided] = []
         self.written: dict[Key, frozenset[str]] = {}
-        self._states = states
+        self.states = states
         self._known: dict[Key, Known] = {}
         self._alarm_of: dict[Key, datetime | None] = {}
         self._alarms: list[tuple[datetime, Key]] = []
@@ -72,7 +72,7 @@ class MemoryBooks:
         return wait is not None and wait.ends_at == ends_at
 
     async def accounts(self, names: Collection[str]) -> Mapping[str, AccountState]:
-        return {name: self._states[name] for name in names}
+        return {name: self.states[name] for name in names}
 
     async def lock(self, keys: Iterable[Key]) -> dict[Key, Known]:
         return {key: self._known.get(key, Known()) for key in sorted(set(keys))}

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from heapq import heappop, heappush
 
@@ -49,6 +49,19 @@ class MemoryOutbox:
         self._due: list[tuple[datetime, int]] = []
         self._placed: dict[Placed, int] = {}
         self._of_task: dict[Key, list[Delivery]] = defaultdict(list)
+        self._log: list[Delivery] = []
+
+    @property
+    def changes(self) -> int:
+        """How often a delivery was planned, held or skipped, or has come to an end."""
+        return len(self._log)
+
+    def news(self, since: int) -> Iterator[Delivery]:
+        """The deliveries that were held or have come to an end after so many changes.
+
+        Each as it was then, in that order.
+        """
+        return (one for one in self._log[since:] if one.state is not State.PLANNED)
 
     def place(self, orders: Sequence[Order], now: datetime) -> set[Placed]:
         placed = set()
@@ -125,6 +138,7 @@ class MemoryOutbox:
         else:
             one.due = due
             heappush(self._due, (due, number))
+        self._log.append(replace(one))
         return one
 
     def _rewrite(self, sent: Delivery, event: Event, now: datetime) -> None:
@@ -141,6 +155,7 @@ class MemoryOutbox:
 
     def _end(self, one: Delivery, state: State, reason: str | None, now: datetime) -> None:
         one.state, one.reason, one.settled_at, one.due = state, reason, now, None
+        self._log.append(replace(one))
 
 
 def _identity(order: Order) -> Placed:

@@ -164,9 +164,9 @@ def built_in() -> Mapping[str, type[SystemChannel]]:
     return {name: way for way in found for name in way.names}
 
 
-def ways(configured: Mapping[str, ChannelOptions]) -> Mapping[str, type[Channel]]:
-    """Every way out by the name that rules call it."""
-    chosen = {name: kinds()[options.kind] for name, options in configured.items()}
+def ways(configured: Mapping[str, str]) -> Mapping[str, type[Channel]]:
+    """Every way out by the name that rules call it; `configured` has each channel's kind."""
+    chosen = {name: kinds()[kind] for name, kind in configured.items()}
     return {**chosen, **built_in()}
 
 

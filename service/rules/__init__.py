@@ -1,7 +1,7 @@
 """The firm's rules: asked about an event, they answer with verdicts, and do nothing themselves."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from datetime import datetime
 from hashlib import blake2b
 from typing import Self
@@ -47,6 +47,10 @@ class Ruleset:
     def empty(cls) -> Self:
         """No rules at all."""
         return cls((), "")
+
+    def only(self, ids: Container[str]) -> "Ruleset":
+        """The rules with these ids, and no others."""
+        return Ruleset((rule for rule in self._rules.values() if rule.id in ids), self.text)
 
     def __contains__(self, rule_id: str) -> bool:
         return rule_id in self._rules

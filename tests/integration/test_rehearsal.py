@@ -60,7 +60,7 @@ class Live:
 
     def restart(self) -> None:
         zones = {ACCOUNT: self._config.timezone}
-        decider = Decider(self._config.rules, zones, ways(self._config.channels))
+        decider = Decider(self._config.rules, zones, ways(self._config.kinds))
         self._engine = Engine(decider, zones, self._clock)
 
     async def observe(self, look: Observation) -> None:
@@ -174,7 +174,7 @@ async def _begin(connection: Connection) -> None:
 
 
 async def rehearsed(config: Config, history: Sequence[Step]) -> Record:
-    trial = Rehearsal(config.rules, {ACCOUNT: config.timezone}, ways(config.channels), START)
+    trial = Rehearsal(config.rules, {ACCOUNT: config.timezone}, ways(config.kinds), START)
     for step in history:
         await trial.go_on(trial.clock.now() + step.pause)
         await trial.observe([_look(step, trial.clock.now())])

@@ -1,0 +1,64 @@
+"""`taskbell test`: the rule tests of a configuration, on a virtual clock; nothing is sent."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from service import config
+from service.channels import ways
+from service.cli.check import Files
+from service.cli.console import AsJson, out, show_json
+from service.config import Sketch
+from service.settings import read_settings
+from service.trials import report
+from service.trials.running import Outcome, Stage, run
+
+app = typer.Typer()
+
+Junit = Annotated[
+    Path | None,
+    typer.Option("--junit", metavar="FILE", help="Write the results as JUnit XML, too."),
+]
+Only = Annotated[
+    str | None, typer.Option("--only", metavar="TEXT", help="Only tests with this in their name.")
+]
+
+
+@app.command("test")
+def try_rules(
+    files: Files = None, *, only: Only = None, junit: Junit = None, as_json: AsJson = False
+) -> None:
+    """Run the rule tests under `tests:`; no credentials, database or network are needed."""
+    paths = files or [read_settings().taskbell_config]
+    outcomes = [one for path in paths for one in asyncio.run(_run_all(path, only or ""))]
+    if junit is not None:
+        junit.write_bytes(report.junit(outcomes))
+    if as_json:
+        show_json(report.as_json(outcomes))
+    else:
+        for outcome in outcomes:
+            for line in report.lines(outcome):
+                out.print(line, markup=False, soft_wrap=True)
+        out.print(_summary(outcomes, paths), markup=False, soft_wrap=True)
+    if not outcomes or any(one.failures for one in outcomes):
+        raise typer.Exit(1)
+
+
+async def _run_all(path: Path, only: str) -> list[Outcome]:
+    sketch = config.sketch(path)
+    stage = stage_of(sketch)
+    return [await run(trial, stage) for trial in sketch.trials if only in trial.name]
+
+
+def stage_of(sketch: Sketch) -> Stage:
+    """What a configuration's rules are tried on."""
+    return Stage(sketch.rules, sketch.timezone, sketch.zones, sketch.systems, ways(sketch.kinds))
+
+
+def _summary(outcomes: list[Outcome], paths: list[Path]) -> str:
+    if outcomes:
+        return report.summary(outcomes)
+    where = ", ".join(str(path) for path in paths)
+    return f"there are no tests in {where}; how to write them: docs/rules.md"
