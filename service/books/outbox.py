@@ -66,12 +66,13 @@ class MemoryOutbox:
     def place(self, orders: Sequence[Order], now: datetime) -> set[Placed]:
         placed = set()
         for order in sorted(orders, key=_identity):
-            identity = _identity(order)
-            if self._stands_in_the_way(identity):
+            identity, plan = _identity(order), order.plan
+            counts = plan.state not in _NEVER_SENT
+            if counts and self._stands_in_the_way(identity):
                 continue
-            plan = order.plan
             delivery = self._add(order, plan.state, plan.reason, plan.send_at, now)
-            self._placed[identity] = delivery.id
+            if counts:
+                self._placed[identity] = delivery.id
             placed.add(identity)
         return placed
 

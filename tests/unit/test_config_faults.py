@@ -48,7 +48,6 @@ FILES = {
     "version: 1\nrules: []\nrules: []\n": "3:1: rules is here twice; the first is in t.yaml:2",
     "version: 2\n": "1:10: version is 1; 2 is a number",
     "version: 1\nrulez: []\n": "2:1: there is no rulez here | did you mean rules?",
-    "version: 1\ntests: []\n": "2:1: tests is not supported yet",
     f"{HEAD}operator: slakc:#ops\n": "12:11: there is no channel slakc | did you mean slack?",
     f"{HEAD}operator: slack\n": ("12:11: slack needs a target | write slack:… with whom or where"),
     f"{HEAD}operator: customer:details\n": (
