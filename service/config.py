@@ -142,6 +142,18 @@ def sketch(path: Path) -> Sketch:
     return _Loading(Document(texts(path)), Substitution({})).sketch()
 
 
+def past_rules(text: str, sketch: Sketch) -> Ruleset:
+    """Rules out of the text that was kept of them (`Config.text`), as they decided then.
+
+    What they call by name and is not in the configuration any more is taken to exist. Raises
+    ConfigError where the language has changed so that they cannot be read.
+    """
+    loading = _Loading(Document([("the rules of then", text)]), Substitution({}))
+    accounts = {name: {"system": system} for name, system in sketch.systems.items()}
+    channels = {name: {"kind": kind} for name, kind in sketch.kinds.items()}
+    return loading.rules_alone(reach(accounts, channels, frozenset({"accounts", "channels"})))
+
+
 def check(path: Path, environ: Mapping[str, str]) -> list[Fault]:
     """Every fault and warning of the configuration at `path`; none means that it is fine."""
     try:
@@ -189,6 +201,14 @@ class _Loading:
             kinds={name: raw["kind"] for name, raw in root.channels.items()},
             trials=read.trials,
         )
+
+    def rules_alone(self, offered: Reach) -> Ruleset:
+        """The rules of a document that has nothing else, or ConfigError."""
+        written = {"version": 1, **self._document.data}
+        root = self._root(written)
+        rules = self._rules(root, written, _canonical(written), offered)
+        self._demand_none(self._problems)
+        return rules
 
     def _read(self) -> _Read:
         written = {name: part for name, part in self._document.data.items() if part is not None}

@@ -47,6 +47,7 @@ class Decider:
         self._rules = rules
         self._zones = zones
         self._ways = ways
+        self.version = rules.version
         self.alarms: frozenset[Alarm] = rules.alarms | {OVERDUE}
 
     async def written_by_us(
@@ -70,10 +71,18 @@ class Decider:
         return lanes | await books.take_back(happened, now)
 
     async def settle(self, books: Books, quiet: Sequence[NetChange], now: datetime) -> Lanes:
-        """Let rules that waited decide on what is left of the changes."""
+        """Let rules that waited decide on what is left of the changes.
+
+        Each decision is kept, whatever it is: that a wait has ended stands nowhere else.
+        """
         decided = [self._rule_on_net(change, now) for change in quiet]
         rulings = [ruling for ruling in decided if isinstance(ruling, tuple)]
         nothing = [ruling for ruling in decided if isinstance(ruling, Decision)]
+        nothing += [
+            Decision(event.id, verdict.rule, verdict.outcome, verdict.reason)
+            for event, verdict in rulings
+            if verdict.outcome is Outcome.NOT_MATCHED
+        ]
         await books.decide(nothing, self._rules.version, now)
         return await self._carry_out(books, rulings, now)
 

@@ -222,8 +222,9 @@ class Engine:
         ids = iter(await books.allot_ids(count))
         groups = [[draft(next(ids)) for draft in group] for group in happened]
         stored = [event for group in groups for event in group]
-        await books.record(stored)
-        lanes = await self._decider.decide(books, groups, self._clock.now())
+        now = self._clock.now()
+        await books.record(stored, now, self._decider.version)
+        lanes = await self._decider.decide(books, groups, now)
         return Consequences(lanes, Counter((one.account, one.kind, one.cause) for one in stored))
 
 

@@ -10,13 +10,11 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from service.books.memory import MemoryBooks
-from service.books.outbox import Delivery
 from service.channels import Channel
 from service.clock import VirtualClock
 from service.deciding import Decider
 from service.engine import Engine
 from service.model import Cause, Observation, Signal
-from service.outbox import ending
 from service.rules import Ruleset
 from service.store.accounts import AccountState
 
@@ -49,12 +47,12 @@ class Rehearsal:
     async def observe(self, seen: Sequence[Observation]) -> None:
         """Take in looks at tasks now, and send what that makes due."""
         await self._engine.observe(self.books, seen)
-        self._send()
+        self.books.send(self._rules, self.clock.now())
 
     async def hear(self, signals: Sequence[Signal]) -> None:
         """Take in signals now, and send what they make due."""
         await self._engine.hear(self.books, signals)
-        self._send()
+        self.books.send(self._rules, self.clock.now())
 
     async def go_on(self, until: datetime) -> None:
         """Let time pass up to `until` (aware), and let everything come that comes by then."""
@@ -62,17 +60,8 @@ class Rehearsal:
             self.clock.set(max(moment, self.clock.now()))
             await self._engine.ring(self.books, _ALL)
             await self._engine.settle(self.books, _ALL)
-            self._send()
+            self.books.send(self._rules, self.clock.now())
         self.clock.set(max(until, self.clock.now()))
-
-    def _send(self) -> None:
-        self.books.outbox.send(self.clock.now(), self._end_of)
-
-    def _end_of(self, delivery: Delivery) -> str | None:
-        task = self.books.present(delivery.key)
-        if task is None or not self._rules.until(delivery.order.rule, task, self.clock.now()):
-            return None
-        return ending.UNTIL_IS_TRUE
 
 
 def _accounts(names: Iterable[str], now: datetime) -> dict[str, AccountState]:

@@ -27,7 +27,7 @@ async def record(
     async with pool.acquire() as connection:
         [number] = await events.allot_ids(connection, 1)
         event = Event(number, after.account, after.id, kind, at, cause, None, after)
-        await events.insert(connection, [event])
+        await events.insert(connection, [event], at, "none")
     return event
 
 

@@ -46,8 +46,8 @@ class TaskBooks(Protocol):
     async def allot_ids(self, count: int) -> list[int]:
         """The numbers of the next events."""
 
-    async def record(self, events: Sequence[Event]) -> None:
-        """Keep what happened, for good."""
+    async def record(self, events: Sequence[Event], now: datetime, version: str) -> None:
+        """Keep what happened, for good; the rules of this version decide on it now."""
 
     async def writes_under_way(self, seen: Sequence[Observation]) -> Mapping[Key, frozenset[str]]:
         """Those of the tasks seen that Taskbell itself is writing, and the fields it writes."""

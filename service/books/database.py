@@ -42,8 +42,8 @@ class DatabaseBooks:
     async def allot_ids(self, count: int) -> list[int]:
         return await events.allot_ids(self.connection, count)
 
-    async def record(self, happened: Sequence[Event]) -> None:
-        await events.insert(self.connection, happened)
+    async def record(self, happened: Sequence[Event], now: datetime, version: str) -> None:
+        await events.insert(self.connection, happened, now, version)
 
     async def writes_under_way(self, seen: Sequence[Observation]) -> Mapping[Key, frozenset[str]]:
         return await lineage.writes_under_way(self.connection, seen)

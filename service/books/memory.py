@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 from heapq import heappop, heappush
 
 from service.books import Placed, Rules
-from service.books.outbox import MemoryOutbox
+from service.books.outbox import Delivery, MemoryOutbox
 from service.model import Event, Observation, Task
-from service.outbox import Lanes, Order
+from service.outbox import Lanes, Order, ending
+from service.rules import Ruleset
 from service.store.accounts import AccountState
 from service.store.decisions import Decision
 from service.store.settling import Settled
@@ -17,7 +18,9 @@ from service.store.tasks import Key, Known, Saved
 
 
 @dataclass(slots=True)
-class _Wait:
+class Wait:
+    """A rule that waits, because of an event, until a task has been quiet."""
+
     event: Event
     started_at: datetime
     ends_at: datetime
@@ -44,13 +47,23 @@ class MemoryBooks:
         self._known: dict[Key, Known] = {}
         self._alarm_of: dict[Key, datetime | None] = {}
         self._alarms: list[tuple[datetime, Key]] = []
-        self._waits: dict[Key, dict[str, _Wait]] = defaultdict(dict)
+        self._waits: dict[Key, dict[str, Wait]] = defaultdict(dict)
         self._ends: list[tuple[datetime, Key, str]] = []
 
     def present(self, key: Key) -> Task | None:
         """The task as it is now; None where there is none."""
         known = self._known.get(key)
         return None if known is None else known.present
+
+    def send(self, rules: Ruleset, now: datetime) -> None:
+        """Let go out what is due, unless its rule has ended."""
+
+        def end_of(one: Delivery) -> str | None:
+            task = self.present(one.key)
+            ended = task is not None and rules.until(one.order.rule, task, now)
+            return ending.UNTIL_IS_TRUE if ended else None
+
+        self.outbox.send(now, end_of)
 
     def next_moment(self) -> datetime | None:
         """When something is to be done next: an alarm, the end of a wait, a delivery."""
@@ -104,7 +117,8 @@ class MemoryBooks:
         first = len(self.events) + 1
         return list(range(first, first + count))
 
-    async def record(self, happened: Sequence[Event]) -> None:
+    async def record(self, happened: Sequence[Event], now: datetime, version: str) -> None:
+        del now, version
         self.events += happened
 
     async def writes_under_way(self, seen: Sequence[Observation]) -> Mapping[Key, frozenset[str]]:
@@ -114,7 +128,7 @@ class MemoryBooks:
         self, rule: str, event: Event, now: datetime, quiet: timedelta, most: timedelta
     ) -> None:
         key = event.account, event.task_id
-        wait = self._waits[key].setdefault(rule, _Wait(event, now, now + quiet))
+        wait = self._waits[key].setdefault(rule, Wait(event, now, now + quiet))
         wait.ends_at = min(wait.started_at + most, now + quiet)
         heappush(self._ends, (wait.ends_at, key, rule))
 
@@ -127,15 +141,20 @@ class MemoryBooks:
 
     async def take_waits(self, keys: Sequence[Key], now: datetime) -> list[Settled]:
         over = [
-            (rule, self._waits[key].pop(rule).event)
+            (rule, key)
             for key in keys
-            for rule, wait in list(self._waits[key].items())
-            if wait.ends_at <= now
+            for rule, wait in self._waits[key].items()
+            if self._is_over(rule, wait, now)
         ]
+        taken = [(rule, self._waits[key].pop(rule).event) for rule, key in over]
         return [
             Settled(rule, one.account, one.task_id, one.id, one.before, one.cause)
-            for rule, one in sorted(over, key=lambda pair: (pair[1].id, pair[0]))
+            for rule, one in sorted(taken, key=lambda pair: (pair[1].id, pair[0]))
         ]
+
+    def _is_over(self, rule: str, wait: Wait, now: datetime) -> bool:
+        del rule
+        return wait.ends_at <= now
 
     async def decide(self, decided: Sequence[Decision], version: str, now: datetime) -> None:
         self.decisions += [Decided(one, version, now) for one in decided]

@@ -48,6 +48,7 @@ class MemoryOutbox:
         self.deliveries: list[Delivery] = []
         self._due: list[tuple[datetime, int]] = []
         self._placed: dict[Placed, int] = {}
+        self._placed_before: set[Placed] = set()
         self._of_task: dict[Key, list[Delivery]] = defaultdict(list)
         self._log: list[Delivery] = []
 
@@ -62,6 +63,10 @@ class MemoryOutbox:
         Each as it was then, in that order.
         """
         return (one for one in self._log[since:] if one.state is not State.PLANNED)
+
+    def remember(self, placed: Iterable[Placed]) -> None:
+        """Take these for placed, long ago: they stand in the way of the same again."""
+        self._placed_before.update(placed)
 
     def place(self, orders: Sequence[Order], now: datetime) -> set[Placed]:
         placed = set()
@@ -125,7 +130,9 @@ class MemoryOutbox:
 
     def _stands_in_the_way(self, identity: Placed) -> bool:
         number = self._placed.get(identity)
-        return number is not None and self.deliveries[number - 1].state not in _NEVER_SENT
+        if number is None:
+            return identity in self._placed_before
+        return self.deliveries[number - 1].state not in _NEVER_SENT
 
     def _add(
         self, order: Order, state: State, reason: str | None, due: datetime, now: datetime

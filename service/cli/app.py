@@ -4,7 +4,18 @@ import sys
 
 import typer
 
-from service.cli import accounts, check, database, demo, doctor, outbox, sandbox, serve, trials
+from service.cli import (
+    accounts,
+    check,
+    database,
+    demo,
+    doctor,
+    outbox,
+    replay,
+    sandbox,
+    serve,
+    trials,
+)
 from service.cli.console import err
 from service.errors import TaskbellError
 
@@ -14,7 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for part in (serve, demo, sandbox, check, trials, doctor, database):
+for part in (serve, demo, sandbox, check, trials, replay, doctor, database):
     app.add_typer(part.app)
 app.add_typer(outbox.app, name="outbox")
 app.add_typer(accounts.app, name="accounts")

@@ -27,12 +27,17 @@ async def withdraw(connection: Connection, events: Sequence[Event], now: datetim
     await connection.execute(
         """
         UPDATE deliveries SET state = 'cancelled', settled_at = $1, next_attempt_at = NULL,
-            reason = 'withdrawn: the task was ' || news.kind
-        FROM unnest($2::text[], $3::text[], $4::bigint[], $5::text[])
-          AS news (account, task, id, kind)
-        WHERE deliveries.account = news.account AND deliveries.task = news.task
-          AND state IN ('planned', 'held') AND news.kind = ANY (withdraw_on)
-          AND deliveries.event < news.id AND (on_undo IS NULL OR attempts = 0)
+            reason = 'withdrawn: the task was ' || first.kind
+        FROM (
+            SELECT DISTINCT ON (deliveries.id) deliveries.id, news.kind
+            FROM unnest($2::text[], $3::text[], $4::bigint[], $5::text[])
+                   AS news (account, task, id, kind)
+            JOIN deliveries ON deliveries.account = news.account AND deliveries.task = news.task
+            WHERE state IN ('planned', 'held') AND news.kind = ANY (withdraw_on)
+              AND deliveries.event < news.id AND (on_undo IS NULL OR attempts = 0)
+            ORDER BY deliveries.id, news.id) AS first
+        WHERE deliveries.id = first.id AND state IN ('planned', 'held')
+          AND (on_undo IS NULL OR attempts = 0)
         """,
         now,
         [event.account for event in events],

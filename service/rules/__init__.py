@@ -48,6 +48,12 @@ class Ruleset:
         """No rules at all."""
         return cls((), "")
 
+    @property
+    def channels(self) -> frozenset[str]:
+        """The names of what its rules send by."""
+        steps = (step for rule in self._rules.values() for step in rule.planning.steps)
+        return frozenset(step.channel for step in steps if isinstance(step, Action))
+
     def only(self, ids: Container[str]) -> "Ruleset":
         """The rules with these ids, and no others."""
         return Ruleset((rule for rule in self._rules.values() if rule.id in ids), self.text)

@@ -1,6 +1,7 @@
 """The record of what happened: typed transitions, never changed once written."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from service.model import Event
 from service.store import Connection
@@ -15,13 +16,16 @@ async def allot_ids(connection: Connection, count: int) -> list[int]:
     return [row["id"] for row in rows]
 
 
-async def insert(connection: Connection, events: Sequence[Event]) -> None:
+async def insert(
+    connection: Connection, events: Sequence[Event], now: datetime, rules_version: str
+) -> None:
+    """Keep events on which these rules decide now."""
     await connection.execute(
         """
         INSERT INTO events (id, account, task, kind, at, cause, changed, alarm, signal, before,
-                            after)
+                            after, decided_at, rules_version)
         SELECT id, account, task, kind, at, cause, string_to_array(changed, ' '), alarm, signal,
-               before, after
+               before, after, $12, $13
         FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::timestamptz[],
                     $6::text[], $7::text[], $8::text[], $9::text[], $10::json[], $11::json[])
           AS new (id, account, task, kind, at, cause, changed, alarm, signal, before, after)
@@ -37,4 +41,6 @@ async def insert(connection: Connection, events: Sequence[Event]) -> None:
         [event.signal for event in events],
         [task_json(event.before) for event in events],
         [task_json(event.after) for event in events],
+        now,
+        rules_version,
     )

@@ -14,13 +14,16 @@ from hypothesis import strategies as st
 from service.books.database import DatabaseBooks
 from service.channels import ways
 from service.clock import VirtualClock
-from service.config import Config
+from service.config import Config, Sketch, past_rules
 from service.deciding import Decider
 from service.engine import Engine
+from service.history import batches
+from service.history.replay import Replay, Replayed
 from service.model import Cause, Observation, State, Task
 from service.outbox import Settlement, account_lane, sending
 from service.rehearsal import Rehearsal
 from service.store import Connection, Pool
+from service.store import history as recorded
 from tests.rule_files import configured
 from tests.rule_strategies import rules
 from tests.tasks import START, tasks
@@ -41,7 +44,7 @@ class Step:
 looks = tasks.map(lambda one: replace(one, description=None, tags=(), fields={}))
 steps = st.builds(
     Step,
-    st.sampled_from([0, 1, 10, 25, 60, 200, 1500]).map(lambda minutes: timedelta(minutes=minutes)),
+    st.sampled_from([0.1, 1, 10, 25, 60, 200, 1500]).map(lambda some: timedelta(minutes=some)),
     st.sampled_from(["T1", "T2"]),
     st.none() | st.builds(replace, looks, title=st.sampled_from(["", "a", "end"])),
     st.booleans(),
@@ -145,7 +148,7 @@ def _numbered(row: dict[str, Any], first: int) -> dict[str, Any]:
     return {**row, "event": row["event"] - first, "once_key": undo, "fields": fields}
 
 
-async def at_work(pool: Pool, config: Config, history: Sequence[Step]) -> Record:
+async def at_work(pool: Pool, config: Config, history: Sequence[Step]) -> tuple[Record, Replayed]:
     clock = VirtualClock(START)
     async with pool.acquire() as connection:
         transaction = connection.transaction()
@@ -159,7 +162,7 @@ async def at_work(pool: Pool, config: Config, history: Sequence[Step]) -> Record
                     live.restart()
                 await live.observe(_look(step, clock.now()))
             await live.go_on(clock.now() + timedelta(days=3))
-            return await live.record()
+            return await live.record(), await replayed(connection, config)
         finally:
             await transaction.rollback()
 
@@ -171,6 +174,22 @@ async def _begin(connection: Connection) -> None:
         ACCOUNT,
         START,
     )
+
+
+async def replayed(connection: Connection, config: Config) -> Replayed:
+    """What was just recorded, decided on once more by the text of the rules that was kept."""
+    until = START + timedelta(days=100)
+    sketch = Sketch(
+        config.rules, config.timezone, {}, {ACCOUNT: "kickserv"}, config.kinds, trials=()
+    )
+    replay = Replay(
+        {config.rules.version: past_rules(config.rules.text, sketch)},
+        {ACCOUNT: config.timezone},
+        ways(config.kinds),
+        await recorded.decisions(connection, START, until),
+        await recorded.placed_before(connection, START),
+    )
+    return await replay.run(batches(recorded.events(connection, START, until)), lambda _: None)
 
 
 async def rehearsed(config: Config, history: Sequence[Step]) -> Record:
@@ -227,6 +246,10 @@ async def test_a_rehearsal_agrees_with_taskbell_at_work(
 ) -> None:
     """Every decision with its reason, every delivery with its text, times and fate: the same."""
     config = configured(tmp_path, f" {orjson.dumps(written).decode()}")
-    live, trial = await at_work(pool, config, history), await rehearsed(config, history)
+    (live, again), trial = (
+        await at_work(pool, config, history),
+        await rehearsed(config, history),
+    )
     assert trial.decisions == live.decisions
     assert trial.deliveries == live.deliveries
+    assert (again.missing, again.new) == ([], [])

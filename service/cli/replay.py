@@ -1,0 +1,76 @@
+"""`taskbell replay`: what was decided, decided once more, must come out the same."""
+
+from datetime import UTC, datetime
+
+import typer
+
+from service import config
+from service.channels import ways
+from service.channels.webhook import WebhookChannel
+from service.cli.console import AsJson, out, show_json
+from service.cli.database import with_pool
+from service.cli.progress import counting
+from service.cli.since import Since
+from service.config import Sketch, past_rules
+from service.history import batches
+from service.history.replay import Replay, Replayed
+from service.settings import read_settings
+from service.store import Connection, Pool, history
+
+app = typer.Typer()
+
+# Stands in for channels that are not in the configuration any more: nothing is sent anyway.
+_ANY = WebhookChannel
+
+
+@app.command()
+def replay(since: Since = "30d", *, as_json: AsJson = False) -> None:  # type: ignore[assignment]
+    """Decide once more on everything recorded; any difference is a defect of Taskbell."""
+    sketch = config.sketch(read_settings().taskbell_config)
+
+    async def read(pool: Pool) -> Replayed:
+        async with pool.acquire() as connection, connection.transaction(readonly=True):
+            return await _replay(connection, sketch, since, datetime.now(UTC))
+
+    replayed = with_pool(read)
+    _tell(replayed, as_json=as_json)
+    if replayed.missing or replayed.new:
+        raise typer.Exit(1)
+
+
+async def _replay(
+    connection: Connection, sketch: Sketch, since: datetime, until: datetime
+) -> Replayed:
+    texts = await history.rulesets(connection, since, until)
+    rules = {version: past_rules(text, sketch) for version, text in texts.items()}
+    gone = dict.fromkeys(frozenset[str]().union(*(one.channels for one in rules.values())), _ANY)
+    replay = Replay(
+        rules,
+        sketch.zones,
+        {**gone, **ways(sketch.kinds)},
+        await history.decisions(connection, since, until),
+        await history.placed_before(connection, since),
+    )
+    total = await history.count(connection, since, until)
+    with counting("replaying", total) as progress:
+        recorded = history.events(connection, since, until)
+        return await replay.run(batches(recorded), progress)
+
+
+def _tell(replayed: Replayed, *, as_json: bool) -> None:
+    if as_json:
+        show_json(replayed)
+        return
+    for what, several in (("was recorded", replayed.missing), ("comes out", replayed.new)):
+        for one in several:
+            line = f"{what:<12} event {one.event}, {one.rule}: {one.outcome}: {one.reason}"
+            out.print(line, markup=False, soft_wrap=True)
+    out.print(_summary(replayed), markup=False, soft_wrap=True)
+
+
+def _summary(replayed: Replayed) -> str:
+    looked_at = f"{replayed.events:,} events, {replayed.decisions:,} decisions"
+    if not replayed.missing and not replayed.new:
+        return f"{looked_at}: all come out the same"
+    count = max(len(replayed.missing), len(replayed.new))
+    return f"{looked_at}: {count:,} do not come out the same; please report this"

@@ -1,0 +1,161 @@
+"""What was recorded, in the order in which it was decided: for whoever decides it once more."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime
+
+import asyncpg
+
+from service.model import Cause, Event, Kind, Task
+from service.store import Connection
+from service.store.tasks import Key, read_task
+
+_AT_ONCE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """An event, and when and by which rules it was decided on."""
+
+    event: Event
+    decided_at: datetime
+    rules_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedDecision:
+    """A decision as it was written down; `decided_at` is when its event was first looked at."""
+
+    event: int
+    account: str
+    task: str
+    rule: str
+    rules_version: str
+    outcome: str
+    reason: str
+    at: datetime
+    decided_at: datetime
+
+
+async def count(connection: Connection, since: datetime, until: datetime) -> int:
+    """How many events there are to read."""
+    found: int = await connection.fetchval(
+        "SELECT count(*) FROM events WHERE decided_at >= $1 AND decided_at < $2", since, until
+    )
+    return found
+
+
+async def events(
+    connection: Connection, since: datetime, until: datetime
+) -> AsyncIterator[Recorded]:
+    """Every event in the order in which it was decided on; a transaction has to be open."""
+    reader = _Reader()
+    rows = connection.cursor(
+        """
+        SELECT id, account, task, kind, at, cause, changed, alarm, signal, before, after,
+               decided_at, rules_version
+        FROM events WHERE decided_at >= $1 AND decided_at < $2 ORDER BY decided_at, id
+        """,
+        since,
+        until,
+        prefetch=_AT_ONCE,
+    )
+    async for row in rows:
+        yield Recorded(reader.event(row), row["decided_at"], row["rules_version"])
+
+
+async def decisions(
+    connection: Connection, since: datetime, until: datetime
+) -> list[RecordedDecision]:
+    """The decisions on those events, in the order in which they were made."""
+    rows = await connection.fetch(
+        """
+        SELECT event, account, task, rule, decisions.rules_version, outcome, reason, decisions.at,
+               decided_at
+        FROM decisions JOIN events ON events.id = event
+        WHERE decided_at >= $1 AND decided_at < $2 ORDER BY decisions.at, decisions.id
+        """,
+        since,
+        until,
+    )
+    return [RecordedDecision(**row) for row in rows]
+
+
+async def rulesets(connection: Connection, since: datetime, until: datetime) -> dict[str, str]:
+    """The text of every version of the rules that decided something then."""
+    rows = await connection.fetch(
+        """
+        SELECT version, text FROM rulesets WHERE version IN (
+            SELECT rules_version FROM events WHERE decided_at >= $1 AND decided_at < $2
+            UNION SELECT rules_version FROM decisions WHERE at >= $1 AND at < $2)
+        """,
+        since,
+        until,
+    )
+    return {row["version"]: row["text"] for row in rows}
+
+
+async def placed_before(
+    connection: Connection, moment: datetime
+) -> list[tuple[str, int, str, str]]:
+    """(rule, step, once_key, target) of what was planned before then and counts for once_per."""
+    rows = await connection.fetch(
+        """
+        SELECT rule, step, once_key, target FROM deliveries
+        WHERE created_at < $1 AND state NOT IN ('skipped', 'cancelled', 'expired')
+          AND once_key NOT LIKE 'event:%'
+        """,
+        moment,
+    )
+    return [tuple(row) for row in rows]
+
+
+async def tasks_at(connection: Connection, moment: datetime) -> AsyncIterator[tuple[Key, Task]]:
+    """Every task that was there at that moment, as it was; a transaction has to be open.
+
+    What has changed since is told by the first event after it.
+    """
+    rows = connection.cursor(
+        """
+        SELECT tasks.account, tasks.id, CASE WHEN first.id IS NULL THEN
+            CASE WHEN deleted_at IS NULL THEN snapshot END ELSE first.before END AS snapshot
+        FROM tasks LEFT JOIN LATERAL (
+            SELECT id, before FROM events
+            WHERE events.account = tasks.account AND events.task = tasks.id
+              AND decided_at >= $1 AND cause <> 'clock' AND kind <> 'signal'
+            ORDER BY id LIMIT 1) AS first ON true
+        """,
+        moment,
+        prefetch=_AT_ONCE,
+    )
+    async for row in rows:
+        if (task := read_task(row["snapshot"])) is not None:
+            yield (row["account"], row["id"]), task
+
+
+class _Reader:
+    """Reads events; a state that was just read as the one before need not be read again."""
+
+    def __init__(self) -> None:
+        self._last: dict[Key, tuple[str | None, Task | None]] = {}
+
+    def event(self, row: asyncpg.Record) -> Event:
+        key = row["account"], row["task"]
+        text, before = self._last.get(key, (None, None))
+        if text != row["before"]:
+            before = read_task(row["before"])
+        after = before if row["after"] == row["before"] else read_task(row["after"])
+        self._last[key] = row["after"], after
+        return Event(
+            id=row["id"],
+            account=row["account"],
+            task_id=row["task"],
+            kind=Kind(row["kind"]),
+            at=row["at"],
+            cause=Cause(row["cause"]),
+            before=before,
+            after=after,
+            changed=tuple(row["changed"]),
+            alarm=row["alarm"],
+            signal=row["signal"],
+        )
