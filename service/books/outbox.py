@@ -51,6 +51,7 @@ class MemoryOutbox:
         self._placed_before: set[Placed] = set()
         self._of_task: dict[Key, list[Delivery]] = defaultdict(list)
         self._log: list[Delivery] = []
+        self._rewritten: set[int] = set()
 
     @property
     def changes(self) -> int:
@@ -106,7 +107,7 @@ class MemoryOutbox:
     def take_back(self, events: Iterable[Event], now: datetime) -> None:
         for event in events:
             for one in list(self._of_task[event.account, event.task_id]):
-                if one.order.plan.on_undo == "update" and _is_undone(one, event):
+                if one.id not in self._rewritten and _is_undone(one, event):
                     self._rewrite(one, event, now)
 
     def next_due(self) -> datetime | None:
@@ -150,6 +151,7 @@ class MemoryOutbox:
         return one
 
     def _rewrite(self, sent: Delivery, event: Event, now: datetime) -> None:
+        self._rewritten.add(sent.id)
         one = self._add(sent.order, State.PLANNED, None, now, now)
         one.event, one.updates = event.id, sent.id
         one.text = f"Taken back ({event.kind}): {sent.text}"
@@ -172,6 +174,8 @@ def _identity(order: Order) -> Placed:
 
 def _is_undone(one: Delivery, event: Event) -> bool:
     cause = one.order.event
-    if one.state is not State.SENT or one.updates is not None or cause.id >= event.id:
+    if one.order.plan.on_undo != "update" or one.updates is not None:
+        return False
+    if one.state is not State.SENT or cause.id >= event.id:
         return False
     return (cause.kind, event.kind) in _UNDONE
