@@ -33,8 +33,11 @@ async def batches(recorded: AsyncIterator[Recorded]) -> AsyncIterator[Batch]:
         yield _batch(group)
 
 
-def _of(one: Recorded) -> tuple[datetime, str]:
-    return one.decided_at, one.rules_version
+def _of(one: Recorded) -> tuple[datetime, str, Cause | None]:
+    """The same for what was decided on together: the clock and signals are by themselves."""
+    cause = one.event.cause
+    alone = cause if cause in {Cause.CLOCK, Cause.SIGNAL} else None
+    return one.decided_at, one.rules_version, alone
 
 
 def _batch(recorded: Sequence[Recorded]) -> Batch:
