@@ -28,6 +28,8 @@ from service.sources.account import Account
 
 Raw: TypeAlias = dict[str, Any]
 
+_LEVELS = 100
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
@@ -187,8 +189,24 @@ class Source(ABC):
 
 
 def fingerprint(raw: Raw) -> bytes:
-    """A digest of what lists show of a task, the same in every process: equal means unchanged."""
-    return blake2b(orjson.dumps(raw), digest_size=16).digest()
+    """A digest of what lists show of a task, the same in every process: equal means unchanged.
+
+    What nests deeper than orjson writes, which means nothing in any system, is left out.
+    """
+    try:
+        written = orjson.dumps(raw)
+    except orjson.JSONEncodeError:
+        written = orjson.dumps(_shallow(raw, _LEVELS))
+    return blake2b(written, digest_size=16).digest()
+
+
+def _shallow(value: Any, levels: int) -> Any:
+    """A JSON value down to so many levels, and None for what lies below."""
+    if isinstance(value, dict):
+        return {name: _shallow(one, levels - 1) for name, one in value.items()} if levels else None
+    if isinstance(value, list):
+        return [_shallow(one, levels - 1) for one in value] if levels else None
+    return value
 
 
 @cache

@@ -1,6 +1,7 @@
 """What a webhook's body says, for every system."""
 
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -9,11 +10,13 @@ import pytest
 
 from service.clock import VirtualClock
 from service.errors import PayloadError
+from service.model import Cause
 from service.sandbox.kickserv import PLANTED
 from service.sources import Source, systems
 from service.sources.payload import Hint, Sighting, Signal, Whole, read, without_secrets
 from tests.contract.source_rig import connect, sample
 
+NOW = datetime(2026, 3, 6, 12, 0, tzinfo=UTC)
 CASES = [
     pytest.param(system, case, id=f"{system}: {case['what']}")
     for system in sorted(systems())
@@ -180,6 +183,16 @@ def test_fields_of_the_wrong_kind_do_no_harm(source: Source, task: Any) -> None:
     for raw in [{**task, name: nonsense} for name in task for nonsense in NONSENSE]:
         with suppress(PayloadError):
             assert b"\\u0000" not in source.parse(raw).to_json()
+
+
+def test_fields_that_nest_deeper_than_json_is_written_do_no_harm(source: Source, task: Any) -> None:
+    """Every field in turn is a list in a list in a list: it can be compared all the same."""
+    deep: Any = []
+    for _ in range(900):
+        deep = [deep]
+    for raw in [{**task, name: deep} for name in task]:
+        with suppress(PayloadError):
+            assert source.look(source.trim(raw), NOW, Cause.POLL).task is not None
 
 
 def test_what_is_stored_of_a_body_holds_no_credentials() -> None:

@@ -131,6 +131,18 @@ async def test_a_page_that_fails_deletes_nothing(watched: Watched, kind: Kind) -
     assert (await watched.there(), await watched.events()) == (set(watched.made), [])
 
 
+async def test_a_task_that_nests_too_deep_keeps_no_other_from_being_seen(watched: Watched) -> None:
+    """Somebody has put 300 lists into each other for a title: the poll reads on."""
+    deep: Any = []
+    for _ in range(300):
+        deep = [deep]
+    watched.system.tasks[watched.made[0]][watched.system.title] = deep
+    watched.system.finish(watched.made[1])
+    await watched.scan()
+    assert "completed" in await watched.events()
+    assert (await watched.there(), await watched.error()) == (set(watched.made), None)
+
+
 async def test_a_token_that_lost_its_rights_deletes_nothing(watched: Watched) -> None:
     """Nothing is listed, nothing is there by id: the account says so, and recovers by itself."""
     watched.system.set_quirks(blind=True)
