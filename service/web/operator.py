@@ -29,6 +29,7 @@ log = structlog.get_logger()
 _SHOWN = 25
 _PATIENCE = 5.0  # seconds, with a database that does not answer
 _FORM_BYTES = 4096
+_FORM_FIELDS = 20
 # All who sign in have the one token: who of them it was, nobody can say.
 _BY = "somebody at the page"
 # Nothing on the page comes from elsewhere, and nothing in it may run but our own script.
@@ -191,8 +192,13 @@ def _templates() -> Environment:
 
 
 async def _form(request: Request) -> dict[str, str]:
-    """The fields of a form as browsers send it, the last of each name."""
+    """The fields of a form as browsers send it, the last of each name; a 400 Problem if many."""
     announced = request.headers.get("content-length")
     body = await read_body(request.receive, _FORM_BYTES, announced)
-    fields = parse_qs(body.decode("utf-8", "replace"), max_num_fields=20)
+    try:
+        fields = parse_qs(body.decode("utf-8", "replace"), max_num_fields=_FORM_FIELDS)
+    except ValueError as error:
+        raise Problem(
+            HTTPStatus.BAD_REQUEST, f"The form has more than {_FORM_FIELDS} fields"
+        ) from error
     return {name: values[-1] for name, values in fields.items()}

@@ -102,6 +102,11 @@ def _mark(text: str, listing: Listing) -> Mark:
     kinds = list(listing.key.values())
     if not isinstance(mark, list) or [type(part) for part in mark] != kinds:
         raise wrong("cursor", "what an earlier page gave as next")
-    if any(isinstance(part, int) and not 0 <= part <= LARGEST_ID for part in mark):
+    if not all(_can_be_key(part) for part in mark):
         raise wrong("cursor", "what an earlier page gave as next")
     return tuple(mark)
+
+
+def _can_be_key(part: str | int) -> bool:
+    """Whether a row may be found by it; PostgreSQL holds neither larger numbers nor NUL."""
+    return part.isprintable() if isinstance(part, str) else 0 <= part <= LARGEST_ID

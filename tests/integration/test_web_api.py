@@ -182,6 +182,7 @@ async def test_rules_are_shown_as_written(web: Site) -> None:
         ("/events", "cursor", "nonsense"),
         ("/events", "cursor", "WyJ4Il0"),
         ("/events", "cursor", "Wzk5OTk5OTk5OTk5OTk5OTk5OTld"),
+        ("/tasks", "cursor", "WyJcdTAwMDAiLCJ4Il0"),
         ("/decisions", "state", "matched"),
         ("/deliveries", "state", "lost"),
         ("/receipts", "state", "lost"),

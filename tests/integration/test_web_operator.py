@@ -240,6 +240,13 @@ async def test_signing_in_and_out(guarded: Site) -> None:
     assert (await client.get("/")).status_code == 303
 
 
+async def test_a_form_that_no_page_of_ours_sends_is_refused(guarded: Site) -> None:
+    """More fields than any form here has: the sender's fault, not one of ours."""
+    answer = await guarded.client.post("/login", data={f"f{n}": "x" for n in range(21)})
+    assert answer.status_code == 400
+    assert "20 fields" in answer.json()["detail"]
+
+
 async def test_a_session_ends_and_cannot_be_made_up(guarded: Site, clock: VirtualClock) -> None:
     """After a week one signs in again; a cookie with a later date is not believed."""
     client = guarded.client
