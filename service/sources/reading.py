@@ -1,8 +1,10 @@
 """Reading a system's answers: one task, or a list page by page while it moves underneath."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, aclosing
+from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import structlog
@@ -15,6 +17,7 @@ log = structlog.get_logger()
 STALE_PAGES = 2
 # With one, the request for the next page would wait until the page at hand has been hashed.
 PAGES_AHEAD = 2
+LARGEST_PIECE = 1000
 WRAPPERS = ("data", "task")
 GONE = frozenset({404, 410})
 
@@ -61,12 +64,25 @@ def single(
 
 
 async def read_ahead(pages: AsyncIterator[Page]) -> AsyncGenerator[Page]:
-    """The same pages, the next PAGES_AHEAD asked for while one is being worked on."""
+    """The same pages, the next PAGES_AHEAD asked for while one is being worked on.
+
+    One of more than LARGEST_PIECE tasks comes in pieces, each of which can be one transaction.
+    """
     async with AsyncExitStack() as stack:
         for _ in range(PAGES_AHEAD):
             pages = await stack.enter_async_context(aclosing(_one_ahead(pages)))
         async for page in pages:
-            yield page
+            for piece in _pieces(page):
+                yield piece
+
+
+def _pieces(page: Page) -> Iterator[Page]:
+    if len(page.raws) <= LARGEST_PIECE:
+        yield page
+        return
+    rows = iter(page.raws.items())
+    while piece := dict(islice(rows, LARGEST_PIECE)):
+        yield replace(page, raws=piece)
 
 
 async def _one_ahead(pages: AsyncIterator[Page]) -> AsyncGenerator[Page]:

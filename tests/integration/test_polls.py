@@ -235,6 +235,17 @@ async def test_a_scan_asks_only_for_what_its_list_would_have_had(taskbell: Corri
     assert [tuple(row) for row in asked] == [(str(inside["id"]), "fetch")]
 
 
+async def test_a_list_that_comes_in_one_piece_is_taken_up_in_several(taskbell: Corridor) -> None:
+    """A system that ignores paging sends all at once: no transaction has more than a thousand."""
+    for _ in range(2500):
+        taskbell.visit()
+    taskbell.sandbox.kickserv.set_quirks(unpaged=True)
+    await taskbell.poll(full=True)
+    rows = await taskbell.pool.fetch("SELECT count(*) FROM tasks GROUP BY xmin::text")
+    assert sorted(count for (count,) in rows) == [500, 1000, 1000]
+    assert (await taskbell.events()) == ["created by poll"] * 2500
+
+
 async def test_what_is_old_is_forgotten_by_the_settings(taskbell: Corridor) -> None:
     """A deleted task after its time; one that is there stays, however old."""
     old = taskbell.clock.now()
