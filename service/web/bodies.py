@@ -1,13 +1,45 @@
 """Request bodies, of which no more is read than may come."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 
 from starlette.types import Message, Receive
 
-from service.web.problems import Problem
+from service.web.problems import Problem, come_again
 
 LONGEST_BODY = 20.0  # seconds
+
+
+class Room:
+    """How many bytes of bodies that are still coming in are held in memory at once.
+
+    Who sends one is known only when all of it is there, so that strangers may begin any number.
+    """
+
+    def __init__(self, left: int) -> None:
+        self._left = left
+
+    @contextmanager
+    def taken_by(self, receive: Receive) -> Iterator[Receive]:
+        """What comes in, held until this ends; a 503 Problem where there is no room for it."""
+        held = 0
+
+        async def counted() -> Message:
+            nonlocal held
+            message = await receive()
+            size = len(message.get("body", b""))
+            if size > self._left:
+                raise _too_many()
+            self._left -= size
+            held += size
+            return message
+
+        try:
+            yield counted
+        finally:
+            self._left += held
 
 
 async def read_body(receive: Receive, most: int, announced: bytes | str | None) -> bytes:
@@ -37,6 +69,14 @@ def _too_large(most: int) -> Problem:
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         f"The body is larger than {most} bytes",
         headers={"Connection": "close"},
+    )
+
+
+def _too_many() -> Problem:
+    return come_again(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "Too much is coming in at once; send this again in a moment",
+        closes=True,
     )
 
 

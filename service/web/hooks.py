@@ -19,11 +19,12 @@ from service.store.receipts import (
     body_key,
     sender_key,
 )
-from service.web.bodies import read_body
+from service.web.bodies import Room, read_body
 from service.web.problems import Problem, come_again
 from service.web.verify import Headers, NotGenuine, verify
 
 BODY_BYTES = 1024 * 1024
+COMING_BYTES = 64 * BODY_BYTES
 # What a receipt remembers of its request. No header that proves or unlocks anything is here.
 KEPT_HEADERS = frozenset(
     {
@@ -63,6 +64,7 @@ class Door:
         self._accepted = {name: metrics.receipts.labels(name, "accepted") for name in accounts}
         self._keeper = keeper
         self._clock = clock
+        self._room = Room(COMING_BYTES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         account = scope["path_params"]["account"]
@@ -80,7 +82,8 @@ class Door:
     async def _keep(self, account: str, headers: Headers, receive: Receive) -> int:
         options, now = self._options[account], self._clock.now()
         _check_type(headers)
-        body = await read_body(receive, BODY_BYTES, headers.get(b"content-length"))
+        with self._room.taken_by(receive) as coming:
+            body = await read_body(coming, BODY_BYTES, headers.get(b"content-length"))
         try:
             verify(options, headers, body, now)
         except NotGenuine as error:

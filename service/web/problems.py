@@ -62,10 +62,14 @@ async def _drop_body(receive: Receive) -> None:
         more = message["type"] == "http.request" and message.get("more_body", False)
 
 
-def come_again(status: HTTPStatus, detail: str) -> Problem:
-    """Trouble of our own that passes: the caller is told when to try again."""
+def come_again(status: HTTPStatus, detail: str, *, closes: bool = False) -> Problem:
+    """Trouble of our own that passes: the caller is told when to try again.
+
+    `closes` saves reading what the caller still has to send.
+    """
     seconds = int(RETRY_AFTER.total_seconds())
-    return Problem(status, detail, headers={"Retry-After": str(seconds)})
+    closing = {"Connection": "close"} if closes else {}
+    return Problem(status, detail, headers={"Retry-After": str(seconds), **closing})
 
 
 def respond(problem: HTTPException) -> Response:

@@ -263,3 +263,20 @@ async def test_what_is_not_http_is_told_so_as_a_problem(web: Site, request_: byt
     assert await reader.read() == b""
     writer.close()
     assert (await web.post("open", BODY)).status_code == 202
+
+
+async def test_bodies_that_do_not_end_have_only_so_much_room(web: Site) -> None:
+    """Senders hold back their last byte: one too many is told to come again, and not stored up."""
+    connections = [await asyncio.open_connection("127.0.0.1", web.port) for _ in range(66)]
+    for _, writer in connections:
+        writer.write(HEAD + b"Content-Length: %d\r\n\r\n" % BODY_BYTES + b" " * (BODY_BYTES - 1))
+    answers = [asyncio.create_task(read_answer(reader)) for reader, _ in connections]
+    first, _ = await asyncio.wait(answers, timeout=10, return_when=asyncio.FIRST_COMPLETED)
+    head, document = first.pop().result()
+    assert head.startswith(b"HTTP/1.1 503")
+    assert b"retry-after: " in head.lower()
+    assert "at once" in document["detail"]
+    for _, writer in connections:
+        writer.close()
+    await asyncio.gather(*answers, return_exceptions=True)
+    assert (await web.post("open", b"1" * 300 + b" " * (BODY_BYTES - 300))).status_code == 202
