@@ -4,6 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 import orjson
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -29,6 +30,9 @@ class Switches:
             Route("/tasks", self._make, methods=["POST"]),
             Route(task, self._change, methods=["PATCH"]),
             Route(f"{task}/finish", self._finish, methods=["POST"]),
+            Route(f"{task}/reopen", self._reopen, methods=["POST"]),
+            Route(f"{task}/hide", self._hide, methods=["POST"]),
+            Route(f"{task}/show", self._show, methods=["POST"]),
             Route(task, self._delete, methods=["DELETE"]),
             Route("/faults", self._set_fault, methods=["POST"]),
             Route("/faults", self._clear_faults, methods=["DELETE"]),
@@ -45,6 +49,20 @@ class Switches:
 
     async def _finish(self, request: Request) -> Response:
         return _json(self._system.finish(request.path_params["id"]))
+
+    async def _reopen(self, request: Request) -> Response:
+        return _json(self._system.reopen(request.path_params["id"]))
+
+    async def _hide(self, request: Request) -> Response:
+        """Have lists leave a task out that is there by its id, as an archived one."""
+        if request.path_params["id"] not in self._system.tasks:
+            raise HTTPException(404, "There is no such task.")
+        self._system.hidden.add(request.path_params["id"])
+        return _json({})
+
+    async def _show(self, request: Request) -> Response:
+        self._system.hidden.discard(request.path_params["id"])
+        return _json({})
 
     async def _delete(self, request: Request) -> Response:
         self._system.delete(request.path_params["id"])

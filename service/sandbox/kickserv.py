@@ -4,7 +4,7 @@ from base64 import b64encode
 from collections.abc import Mapping
 from datetime import datetime
 from itertools import count
-from typing import Any
+from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
 from starlette.exceptions import HTTPException
@@ -33,6 +33,8 @@ _REQUIRED = ("name", "job_id", "task_type_id")
 
 class Kickserv(TaskSystem):
     """One account's tasks, and what its customers and employees were told."""
+
+    when: ClassVar[str] = "scheduled_at"
 
     def __init__(self, clock: Clock) -> None:
         super().__init__(clock)
@@ -70,6 +72,9 @@ class Kickserv(TaskSystem):
         value = now.date().isoformat() if name.endswith("_on") else _local(now)
         return self.change(task_id, **{name: value})
 
+    def reopen(self, task_id: str) -> Raw:
+        return self.change(task_id, **{self.quirks.completed_field: None})
+
     def delete(self, task_id: str) -> None:
         self._task(task_id)
         del self.tasks[task_id]
@@ -102,7 +107,7 @@ class Kickserv(TaskSystem):
     async def _list(self, request: Request) -> Response:
         self.check(request)
         query = request.query_params
-        rows = [task for task in self.visible.values() if _is_asked_for(task, query)]
+        rows = [task for task in self.listed if _is_asked_for(task, query)]
         number, per_page = int(query.get("page", 1)), int(query.get("per_page", 25))
         page = self.page(rows, number, min(per_page, LARGEST_PAGE))
         return JSONResponse([self._shown(task) for task in page])

@@ -105,7 +105,7 @@ class LetsLigo(TaskSystem):
         self.check(request)
         query = request.query_params
         number, per_page = int(query.get("page", 1)), int(query.get("itemsPerPage", PER_PAGE))
-        page = self.page(list(self.visible.values()), number, min(per_page, LARGEST_PAGE))
+        page = self.page(self.listed, number, min(per_page, LARGEST_PAGE))
         members = [self._shown(task, request, lean=self.quirks.lean) for task in page]
         if self.quirks.bare:
             return JSONResponse(members)
@@ -114,7 +114,7 @@ class LetsLigo(TaskSystem):
     def _collection(self, request: Request, members: list[Raw], number: int, per_page: int) -> Raw:
         prefix = "hydra:" if self.quirks.prefixed else ""
         # As if what moves the pages were tasks that are made or deleted meanwhile.
-        total = 0 if self.quirks.empty else len(self.visible) + self.quirks.shift * (number - 1)
+        total = 0 if self.quirks.empty else len(self.listed) + self.quirks.shift * (number - 1)
         collection: Raw = {
             "@context": "/api/contexts/ContactTask",
             "@id": request.url.path,

@@ -187,9 +187,7 @@ class Plannr(TaskSystem):
         name = by.removeprefix("-")
         if name not in {"created_at", "updated_at", "due_at", "name", "priority"}:
             raise HTTPException(400, f"Requested sort(s) `{name}` is not allowed.")
-        return sorted(
-            self.visible.values(), key=lambda task: task[name] or "", reverse=by.startswith("-")
-        )
+        return sorted(self.listed, key=lambda task: task[name] or "", reverse=by.startswith("-"))
 
     def _announce(self, event: str, task: Raw) -> None:
         for listener in self.listeners:

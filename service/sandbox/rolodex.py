@@ -28,6 +28,7 @@ class Rolodex(TaskSystem):
     """One workspace's tasks."""
 
     title: ClassVar[str] = "body"
+    when: ClassVar[str] = "due_date"
 
     def __init__(self, clock: Clock) -> None:
         super().__init__(clock)
@@ -60,6 +61,9 @@ class Rolodex(TaskSystem):
 
     def finish(self, task_id: str) -> Raw:
         return self.change(task_id, completed_at=self.clock.now())
+
+    def reopen(self, task_id: str) -> Raw:
+        return self.change(task_id, completed_at=None)
 
     def delete(self, task_id: str) -> None:
         self._task(task_id)
@@ -129,7 +133,7 @@ class Rolodex(TaskSystem):
         if name != "due_date" or direction not in {"asc", "desc"}:
             raise HTTPException(400, f"order_by {by} is not supported.")
         return sorted(
-            self.visible.values(),
+            self.listed,
             key=lambda task: task["due_date"] or "",
             reverse=direction == "desc",
         )

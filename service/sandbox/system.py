@@ -134,19 +134,27 @@ class System(ABC):
 class TaskSystem(System):
     """A system that keeps tasks, and what its own people do to them.
 
-    `title` is its own name for what a task is called.
+    `title` is its own name for what a task is called, `when` one for when it is, which may be set
+    to a moment. Of `hidden` tasks lists show nothing, as of archived ones.
     """
 
     title: ClassVar[str] = "name"
+    when: ClassVar[str] = "due"
 
     def __init__(self, clock: Clock) -> None:
         super().__init__(clock)
         self.tasks: dict[str, Raw] = {}
+        self.hidden: set[str] = set()
 
     @property
     def visible(self) -> dict[str, Raw]:
         """The tasks that the caller's token may see."""
         return {} if self.quirks.blind else self.tasks
+
+    @property
+    def listed(self) -> list[Raw]:
+        """The tasks that lists show, before any filter."""
+        return [task for task_id, task in self.visible.items() if task_id not in self.hidden]
 
     @abstractmethod
     def make(self, **fields: Any) -> Raw:
@@ -159,6 +167,10 @@ class TaskSystem(System):
     @abstractmethod
     def finish(self, task_id: str) -> Raw:
         """Mark a task done."""
+
+    @abstractmethod
+    def reopen(self, task_id: str) -> Raw:
+        """Take back that a task is done."""
 
     @abstractmethod
     def delete(self, task_id: str) -> None:

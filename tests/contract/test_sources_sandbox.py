@@ -110,7 +110,11 @@ async def test_everything_can_be_switched_over_http(town: Town, system: str) -> 
     made = await town.call("POST", f"{board}/tasks", json={title: "Call"})
     task_id = made.get("uuid") or made["id"]
     changed = await town.call("PATCH", f"{board}/tasks/{task_id}", json={title: "Call back"})
-    await town.call("POST", f"{board}/tasks/{task_id}/finish")
+    for verb in ("finish", "reopen", "hide"):
+        await town.call("POST", f"{board}/tasks/{task_id}/{verb}")
+    assert town.sandbox.systems[system].listed == []
+    await town.call("POST", f"{board}/tasks/{task_id}/show")
+    assert len(town.sandbox.systems[system].listed) == 1
     assert changed[title] == "Call back"
     await town.call("POST", f"{board}/faults", json={"kind": "failed", "times": 1})
     assert (await town.client.get(f"/{system}/anything")).status_code == 500

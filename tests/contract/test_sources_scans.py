@@ -7,6 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from structlog.testing import capture_logs
 
 from service.channels import built_in
 from service.clock import VirtualClock
@@ -251,14 +252,41 @@ async def test_deleted_restored_and_deleted_again(watched: Watched) -> None:
 async def test_finished_reopened_and_finished_again(watched: Watched) -> None:
     """Each turn is told once, however often the list is read in between."""
     task_id = watched.made[0]
-    before = dict(watched.system.tasks[task_id])
     for _ in range(2):
         watched.system.finish(task_id)
         await watched.scan()
-        after = watched.system.tasks[task_id]
-        undone = {name: old for name, old in before.items() if after[name] != old}
-        undone.pop("updated_at", None)
-        watched.system.change(task_id, **undone)
+        watched.system.reopen(task_id)
         await watched.scan()
         await watched.scan()
     assert await watched.events() == ["completed", "reopened"] * 2
+
+
+async def test_what_is_archived_or_hidden_is_not_deleted(watched: Watched) -> None:
+    """Two thirds of the list are gone, and are there by id: no event, but a word in the log."""
+    hidden, shown = watched.made[:8], watched.made[8]
+    watched.system.hidden.update(hidden)
+    with capture_logs() as logs:
+        for _ in range(2):
+            await watched.scan()
+    assert (await watched.there(), await watched.events()) == (set(watched.made), [])
+    shrunk = [one for one in logs if one["event"] == "poll.list_shrank"]
+    assert [(one["listed"], one["missing"]) for one in shrunk] == [(4, 8)] * 2
+
+    watched.system.delete(hidden[0])
+    watched.system.finish(hidden[1])
+    watched.system.finish(shown)
+    watched.system.hidden.clear()
+    for _ in range(2):
+        await watched.scan()
+    assert sorted(await watched.events()) == ["completed", "completed", "deleted"]
+
+
+async def test_what_moves_far_away_is_moved_and_not_deleted(watched: Watched) -> None:
+    """A task goes to next year, where lists of some systems do not reach, and comes back."""
+    task_id, now = watched.made[0], watched.rig.clock.now()
+    for days in (300, 3):
+        watched.system.change(task_id, **{watched.system.when: now + timedelta(days=days)})
+        for _ in range(2):
+            await watched.scan()
+        assert task_id in await watched.there()
+    assert await watched.events() == ["rescheduled"] * 2
