@@ -1,6 +1,7 @@
 """The door of an emulated system: every call is recorded, dated, and may go wrong."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 from starlette.datastructures import MutableHeaders
@@ -10,6 +11,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.sandbox.faults import Fault, Kind, failed, instead
 from service.sandbox.system import System
 
+_MINUTE = timedelta(minutes=1)
+
 
 class Door:
     """A system's application behind its faults; answers are dated by the system's clock."""
@@ -17,17 +20,19 @@ class Door:
     def __init__(self, app: ASGIApp, system: System) -> None:
         self._app = app
         self._system = system
+        self._meter = _Meter(system)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         method, path = scope["method"], scope["path"]
         self._system.record.requests.append(f"{method} {path}")
         if method == "GET":
             self._system.watched.set()
-        fault = self._system.faults.take(method, path)
+        headed = self._headed(send, self._meter.count())
+        fault = self._meter.excess() or self._system.faults.take(method, path)
         if fault is None:
-            await self._app(scope, receive, self._dated(send))
+            await self._app(scope, receive, headed)
         else:
-            await self._go_wrong(fault, scope, receive, self._dated(send))
+            await self._go_wrong(fault, scope, receive, headed)
 
     async def _go_wrong(self, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
         answer = instead(fault, self._system.clock.now())
@@ -54,14 +59,42 @@ class Door:
         else:
             await _damaged(kind, answer)(scope, receive, send)
 
-    def _dated(self, send: Send) -> Send:
-        async def dated(message: Message) -> None:
+    def _headed(self, send: Send, left: int | None) -> Send:
+        async def headed(message: Message) -> None:
             if message["type"] == "http.response.start":
-                now = format_datetime(self._system.clock.now(), usegmt=True)
-                MutableHeaders(scope=message)["date"] = now
+                headers = MutableHeaders(scope=message)
+                headers["date"] = format_datetime(self._system.clock.now(), usegmt=True)
+                if left is not None:
+                    headers["x-ratelimit-remaining"] = str(max(left, 0))
             await send(message)
 
-        return dated
+        return headed
+
+
+class _Meter:
+    """Counts the calls of each minute, where a quirk says how many there may be."""
+
+    def __init__(self, system: System) -> None:
+        self._system = system
+        self._until = datetime.min.replace(tzinfo=UTC)
+        self._left = 0
+
+    def count(self) -> int | None:
+        """How many more there may be after this one; None where there may be any number."""
+        allowed, now = self._system.quirks.per_minute, self._system.clock.now()
+        if allowed is None:
+            return None
+        if now >= self._until:
+            self._until, self._left = now + _MINUTE, allowed
+        self._left -= 1
+        return self._left
+
+    def excess(self) -> Fault | None:
+        """The refusal of a call that was one too many."""
+        if self._system.quirks.per_minute is None or self._left >= 0:
+            return None
+        rest = self._until - self._system.clock.now()
+        return Fault(Kind.THROTTLED, seconds=rest.total_seconds())
 
 
 class _Capture:

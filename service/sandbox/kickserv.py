@@ -172,6 +172,8 @@ class Kickserv(TaskSystem):
         task |= {**fields, **moments, "updated_at": _local(self.clock.now())}
 
     def _shown(self, task: Raw) -> Raw:
+        if not self.quirks.stamped:
+            task = {name: task[name] for name in task if name != "updated_at"}
         if not self.quirks.glue:
             task = {name: task[name] for name in task if not isinstance(task[name], dict | list)}
         return {"task": task} if self.quirks.wrapped else task

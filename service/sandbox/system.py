@@ -32,6 +32,8 @@ class Quirks:
     `hint`. `prefixed`, `totalled`, `lean`: Hydra's words have their prefix, lists say how many
     there are, lists leave out what is long. `ends_early`: the list ends after its first page.
     `tags`: where they come along when asked for, `always`, in `lists` only, or `never`.
+    `stamped`: Kickserv's tasks say when they were changed. `per_minute`: how many calls are
+    allowed, which answers then tell.
     """
 
     shift: int = 0
@@ -51,6 +53,8 @@ class Quirks:
     lean: bool = True
     ends_early: bool = False
     tags: str = "always"
+    stamped: bool = True
+    per_minute: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from service.errors import (
     SourceRejected,
     SourceThrottled,
 )
+from service.http.allowance import Allowance
 from service.model import Task
 from service.sandbox.faults import Fault, Kind
 from service.sandbox.kickserv import PLANTED
@@ -214,6 +215,20 @@ async def test_a_pause_until_a_time_is_right_though_a_clock_is_wrong(rig: Rig, s
     with pytest.raises(SourceThrottled) as caught:
         await rig.listed()
     assert caught.value.retry_after == timedelta(minutes=2)
+
+
+async def test_what_is_left_of_the_calls_allowed_is_known(rig: Rig) -> None:
+    """The system counts; beyond its limit it asks for a pause until its minute is over."""
+    (task_id,) = rig.make(1)
+    rig.system.set_quirks(per_minute=1)
+    await rig.source.fetch(task_id)
+    assert rig.source.upstream.allowance == Allowance(0)
+    rig.clock.advance(timedelta(seconds=20))
+    with pytest.raises(SourceThrottled) as caught:
+        await rig.source.fetch(task_id)
+    assert caught.value.retry_after == timedelta(seconds=40)
+    rig.clock.advance(timedelta(seconds=40))
+    await rig.source.fetch(task_id)
 
 
 async def test_a_wrong_token_is_refused_and_not_shown(rig: Rig, clock: VirtualClock) -> None:

@@ -10,6 +10,7 @@ from service.clock import VirtualClock
 from service.errors import SourceRejected
 from service.model import Task
 from service.sandbox.kickserv import PLANTED
+from service.sources import fingerprint
 from tests.contract.source_rig import Rig, rigged, sample
 
 DAY = timedelta(days=1)
@@ -91,6 +92,17 @@ async def test_due_is_the_end_or_else_the_start(rig: Rig) -> None:
     assert (
         parsed(rig, scheduled_at=start, ends_at=None).due == parsed(rig, scheduled_at=start).start
     )
+
+
+async def test_a_change_shows_where_no_task_says_when_it_was_changed(rig: Rig) -> None:
+    """`updated_at` may be absent: what the task looks like has to do."""
+    (task_id,) = rig.make(1)
+    rig.system.set_quirks(stamped=False)
+    (before,) = await rig.listed()
+    rig.system.change(task_id, name="Clean the windows")
+    (after,) = await rig.listed()
+    assert (rig.source.version(before), rig.source.version(after)) == (None, None)
+    assert fingerprint(before) != fingerprint(after)
 
 
 async def test_glue_may_be_missing(rig: Rig) -> None:
