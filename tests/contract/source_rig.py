@@ -1,9 +1,9 @@
 """For each system its sample documents and its sandbox: what the contract suite needs.
 
 A new system brings tests/payloads/{system}/ with account.json, task.json, task.expected.json
-and bodies.json, where it takes new tasks words.json (what those need beside a title and a due
-date, in the words of the rule language), and a sandbox of the same name; nothing here has to be
-edited.
+and bodies.json, every sample answer of its makers' documents as documented_*.json, where it takes
+new tasks words.json (what those need beside a title and a due date, in the words of the rule
+language), and a sandbox of the same name; nothing here has to be edited.
 """
 
 from collections.abc import AsyncIterator
@@ -53,6 +53,11 @@ class Rig:
 def sample(system: str, name: str) -> Any:
     """One of a system's sample documents."""
     return orjson.loads((PAYLOADS / system / f"{name}.json").read_bytes())
+
+
+def documented(system: str) -> list[str]:
+    """The names of the samples that stand in the documents of the system's makers."""
+    return sorted(file.stem for file in (PAYLOADS / system).glob("documented_*.json"))
 
 
 def connect(

@@ -14,7 +14,8 @@ from service.model import Cause
 from service.sandbox.kickserv import PLANTED
 from service.sources import Source, systems
 from service.sources.payload import Hint, Sighting, Signal, Whole, read, without_secrets
-from tests.contract.source_rig import connect, sample
+from service.sources.reading import single
+from tests.contract.source_rig import connect, documented, sample
 
 NOW = datetime(2026, 3, 6, 12, 0, tzinfo=UTC)
 CASES = [
@@ -183,6 +184,25 @@ def test_fields_of_the_wrong_kind_do_no_harm(source: Source, task: Any) -> None:
     for raw in [{**task, name: nonsense} for name in task for nonsense in NONSENSE]:
         with suppress(PayloadError):
             assert b"\\u0000" not in source.parse(raw).to_json()
+
+
+@pytest.mark.parametrize(
+    ("system", "name"), [(one, name) for one in sorted(systems()) for name in documented(one)]
+)
+def test_what_the_makers_document_is_read(system: str, name: str, clock: VirtualClock) -> None:
+    """Each sample answer gives things with an id and a title, as a reply and at the door."""
+    source, answer = reader(system, clock), sample(system, name)
+    listed = source.items(answer)
+    rows = [single(source, answer)] if listed is None else [source.trim(row) for row in listed]
+    tasks = [source.look(row, NOW, Cause.POLL).task for row in rows]
+    assert tasks
+    assert all(task is not None and task.id and task.title for task in tasks)
+    assert len(read(source, answer)) == len(tasks)
+
+
+def test_every_system_has_a_documented_sample(source: Source) -> None:
+    """What the makers' documents show is what a source is first held to."""
+    assert documented(source.account.system)
 
 
 def test_fields_that_nest_deeper_than_json_is_written_do_no_harm(source: Source, task: Any) -> None:
