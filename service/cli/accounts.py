@@ -9,13 +9,16 @@ from service.cli.database import NoSuchAccount, with_pool
 from service.cli.syncing import follow
 from service.clock import SystemClock
 from service.errors import TaskbellError
-from service.store import Pool, accounts, canaries
+from service.store import Pool, accounts, canaries, listing, tasks
 
 app = typer.Typer(
     help="The connections to the systems, and how they are doing.", no_args_is_help=True
 )
 
-_COLUMNS = ("name", "system", "state", "tasks", "missed", "polled_at", "next_poll_at", "error")
+_COLUMNS = (
+    *("name", "system", "state", "tasks", "webhooks_missed"),
+    *("polled_at", "next_poll_at", "error"),
+)
 _NONE = "no accounts: `taskbell serve` adds those of the configuration"
 _CLOCK = SystemClock()
 
@@ -34,35 +37,32 @@ class IsPaused(TaskbellError):
 def list_(*, as_json: AsJson = False) -> None:
     """Every account: whether it works, since when not, and when it was last read.
 
-    `missed` counts the changes that polls found although the account sends webhooks.
+    "webhooks missed" counts the changes that polls found and no webhook had told.
     """
 
-    async def read(pool: Pool) -> None:
-        rows = await pool.fetch(
-            """
-            SELECT name, system, CASE WHEN paused THEN 'paused'
-                WHEN failing_since IS NOT NULL THEN 'failing' WHEN baseline_at IS NULL
-                THEN 'first sync' ELSE 'ok' END AS state,
-                (SELECT count(*) FROM tasks WHERE account = name AND deleted_at IS NULL) AS tasks,
-                polled_at, next_poll_at, failing_since, coalesce(error, warning) AS error,
-                webhook_at, missed, missed_at, scan_read, scan_total
-            FROM accounts ORDER BY name
-            """
-        )
-        found = [dict(row) for row in rows]
-        shown = found if as_json else [one | {"state": _state(one)} for one in found]
-        show_rows(shown, _COLUMNS, _NONE, as_json=as_json)
+    async def read(pool: Pool) -> list[dict[str, Any]]:
+        counts = await tasks.count(pool)
+        found = await listing.read_accounts(pool)
+        return [{"name": one["id"], **one, "tasks": counts.get(one["id"], 0)} for one in found]
 
-    with_pool(read)
+    found = with_pool(read)
+    shown = found if as_json else list(map(_in_words, found))
+    show_rows(shown, _COLUMNS, _NONE, as_json=as_json)
+
+
+def _in_words(account: dict[str, Any]) -> dict[str, Any]:
+    return account | {"state": _state(account), "webhooks_missed": account["missed"]}
 
 
 def _state(account: dict[str, Any]) -> str:
     """The state in words: how far the first sync is, since when it fails."""
     match account:
-        case {"state": "first sync", "scan_read": int(read), "scan_total": int(total)}:
+        case {"state": "baseline", "scan_read": int(read), "scan_total": int(total)}:
             return f"first sync: {read:,} of {total:,} tasks so far"
-        case {"state": "first sync", "scan_read": int(read)}:
+        case {"state": "baseline", "scan_read": int(read)}:
             return f"first sync: {read:,} tasks so far"
+        case {"state": "baseline"}:
+            return "first sync"
         case {"state": "failing", "failing_since": since}:
             return f"failing since {since.astimezone():%d %b %H:%M}"
     return str(account["state"])

@@ -156,18 +156,23 @@ async def read_task(pool: Pool, task: str, account: str | None) -> list[Row]:
     return [_shape(row) for row in rows]
 
 
-async def read_accounts(pool: Pool, names: Sequence[str]) -> list[Row]:
-    """How the accounts of these names are: ok, failing, paused, or still at their baseline."""
+async def read_accounts(pool: Pool, names: Sequence[str] | None = None) -> list[Row]:
+    """How the accounts of these names (default: all) are.
+
+    They are ok, failing, paused, or still at their baseline, the first sync. One that is paused
+    has no next poll.
+    """
     rows = await pool.fetch(
         """
         SELECT name AS id, system,
                CASE WHEN paused THEN 'paused' WHEN failing_since IS NOT NULL THEN 'failing'
                     WHEN baseline_at IS NULL THEN 'baseline' ELSE 'ok' END AS state,
-               failing_since, coalesce(error, warning) AS error, polled_at, next_poll_at,
+               failing_since, coalesce(error, warning) AS error, polled_at,
+               CASE WHEN NOT paused THEN next_poll_at END AS next_poll_at,
                baseline_at, webhook_at, missed, missed_at, scan_read, scan_total
-        FROM accounts WHERE name = ANY ($1) ORDER BY name
+        FROM accounts WHERE $1::text[] IS NULL OR name = ANY ($1) ORDER BY name
         """,
-        list(names),
+        None if names is None else list(names),
     )
     return [dict(row) for row in rows]
 

@@ -10,7 +10,7 @@ import orjson
 
 from service.alarms import Rung
 from service.model import JSON_OPTIONS, Task
-from service.store import Connection
+from service.store import Connection, Pool
 
 Key: TypeAlias = tuple[str, str]
 """An account's name and the id of a task in it."""
@@ -192,6 +192,14 @@ async def changed(
         b"".join(fingerprints.values()),
     )
     return [row["id"] for row in rows]
+
+
+async def count(pool: Pool) -> dict[str, int]:
+    """How many tasks that are not gone each account has, where it has any."""
+    rows = await pool.fetch(
+        "SELECT account, count(*) FROM tasks WHERE deleted_at IS NULL GROUP BY account"
+    )
+    return {row["account"]: row["count"] for row in rows}
 
 
 def task_json(task: Task | None) -> str | None:

@@ -11,7 +11,7 @@ import pytest
 
 from service.clock import VirtualClock
 from service.sandbox.faults import Fault, Kind
-from service.store import Pool
+from service.store import Pool, listing
 from tests.commands import Result, taskbell
 from tests.corridor import Corridor, corridor
 from tests.waiting import eventually
@@ -48,7 +48,27 @@ async def test_the_list_says_how_far_the_first_sync_is(command: Command, running
         assert "first sync: " in listed
         assert words.split()[0] in listed
     as_json = (await command("accounts", "list", "--json")).json[0]
-    assert (as_json["state"], as_json["scan_read"]) == ("first sync", 12400)
+    assert (as_json["state"], as_json["scan_read"]) == ("baseline", 12400)
+
+
+async def test_the_list_says_what_the_api_says(command: Command, running: Corridor) -> None:
+    """One state, in the same words for scripts; beside it how many tasks there are."""
+    running.visit()
+    await running.poll()
+    await command("accounts", "pause", "sales")
+    await running.pool.execute("UPDATE accounts SET failing_since = $1", running.clock.now())
+    listed = {one["id"]: one for one in (await command("accounts", "list", "--json")).json}
+    for told in await listing.read_accounts(running.pool):
+        own = listed[told["id"]]
+        assert {name: own[name] for name in ("state", "error")} == {
+            name: told[name] for name in ("state", "error")
+        }
+    assert {name: (one["state"], one["tasks"]) for name, one in listed.items()} == {
+        "field": ("failing", 1),
+        "london": ("failing", 0),
+        "sales": ("paused", 0),
+    }
+    assert listed["sales"]["next_poll_at"] is None
 
 
 async def test_the_list_counts_what_webhooks_missed(command: Command, running: Corridor) -> None:

@@ -144,7 +144,7 @@ async def test_receipts_that_were_set_aside_are_found(web: Site, pool: Pool) -> 
 async def test_accounts_say_how_they_are_and_no_secret(
     web: Site, pool: Pool, clock: VirtualClock
 ) -> None:
-    """Ok, failing, paused or at the first reading; tokens and secrets are nowhere."""
+    """Ok, failing, paused or at the first sync; tokens and secrets are nowhere."""
     await pool.execute("UPDATE accounts SET baseline_at = $1", clock.now())
     await pool.execute(
         "UPDATE accounts SET failing_since = $1, error = 'no answer' WHERE name = 'london'",
