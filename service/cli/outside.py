@@ -58,9 +58,11 @@ async def _account(account: Account, client: httpx.AsyncClient, clock: Clock) ->
 
 
 def _left(source: Source) -> str:
-    """How many calls the system still allows, where it said so."""
+    """How many calls the system still allows."""
     left = source.upstream.allowance
-    return "" if left is None else f"; it allows {left.remaining} more calls for now"
+    if left is None:
+        return "; it does not say how many calls are left"
+    return f"; it allows {left.remaining} more calls for now"
 
 
 async def _pushes(subject: str, source: Source) -> list[Finding]:
@@ -111,11 +113,13 @@ def _door(subject: str, account: Account) -> list[Finding]:
 async def _skew(
     subject: str, account: Account, client: httpx.AsyncClient, clock: Clock
 ) -> list[Finding]:
-    """Compare this machine's clock with the system's; silent where they agree."""
+    """Compare this machine's clock with the system's; silent where that does not tell."""
     theirs = await _time_at(client, account.base_url)
-    skew = timedelta(0) if theirs is None else clock.now() - theirs
-    if abs(skew) <= _TOLERABLE_SKEW:
+    if theirs is None:
         return []
+    skew = clock.now() - theirs
+    if abs(skew) <= _TOLERABLE_SKEW:
+        return [fine(subject, "its clock and this machine's agree")]
     direction = "ahead of" if skew > timedelta(0) else "behind"
     minutes = f"{abs(skew).total_seconds() / 60:.0f} min"
     return [
@@ -130,7 +134,8 @@ async def _skew(
 async def _time_at(client: httpx.AsyncClient, url: str) -> datetime | None:
     """The time of day that a server puts on its answers; None if it does not."""
     try:
-        moment = parsedate_to_datetime((await client.head(url)).headers["date"])
+        answer = await client.head(f"{url.rstrip('/')}/")
+        moment = parsedate_to_datetime(answer.headers["date"])
     except (httpx.RequestError, KeyError, ValueError):
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,6 +1,7 @@
 """`taskbell doctor`: what it finds, against real servers; and that it sends nothing."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from redis.asyncio import Redis
 
@@ -18,11 +20,14 @@ from service.jobs import QUEUE
 from service.sandbox.app import Sandbox, running
 from service.sandbox.faults import Fault, Kind
 from service.sandbox.plannr import ACCOUNT_UUID
+from service.sources import systems
 from tests.commands import Result, taskbell
+from tests.contract.source_rig import sample
 from tests.receivers import Answer, HttpReceiver, Request
 from tests.running import free_port
 from tests.smtp_receiver import SmtpReceiver
 
+LOCAL = {"version": 1, "network": {"allow": ["127.0.0.0/8"]}}
 CONFIGURATION = """\
 version: 1
 network: {{ allow: ["127.0.0.0/8"] }}
@@ -143,6 +148,27 @@ async def test_webhooks_that_anybody_may_send_are_a_note(clinic: Clinic) -> None
     assert result.code == 0
     assert "note   account field" in result.out
     assert "webhooks are not verified" in result.out
+
+
+@pytest.mark.parametrize("system", sorted(systems()))
+async def test_what_is_known_of_every_system(clinic: Clinic, system: str) -> None:
+    """Whether its token is taken, calls are left and clocks agree, and who may send webhooks."""
+    account = {**sample(system, "account"), "system": system, "base_url": f"{clinic.url}/{system}"}
+    name = account.pop("name")
+    text = orjson.dumps({**LOCAL, "accounts": {name: account}}).decode()
+    (clinic.folder / "taskbell.yaml").write_text(text)
+    said = (await clinic.doctor()).out
+    assert f"{system} answers and takes the token; it does not say how many calls are left" in said
+    assert "its clock and this machine's agree" in said
+    assert f"webhooks are not verified: whoever knows /hooks/{name} can send some" in said
+
+    clinic.sandbox.systems[system].set_quirks(per_minute=10, skew=-3600)
+    found = await clinic.wrong()
+    assert set(found) == {f"account {name}"}
+    assert (
+        "this machine's clock is 60 min ahead of the clock of" in found[f"account {name}"]["says"]
+    )
+    assert re.search("it allows [0-9] more calls for now", (await clinic.doctor()).out)
 
 
 async def test_a_clock_that_is_wrong(clinic: Clinic) -> None:
