@@ -145,6 +145,7 @@ class Poll:
 
     async def _look(self, task_id: str, row: Raw, requested_at: datetime) -> list[Observation]:
         """[] for a task that cannot be read: it must not keep the others from being seen."""
+        observed_at = self._clock.now() if self._source.rereads else requested_at
         try:
             raw = await self._source.enrich(row)
             if raw is None:
@@ -161,7 +162,7 @@ class Poll:
                 account=self._account.name,
                 task_id=task.id,
                 task=task,
-                observed_at=requested_at,
+                observed_at=observed_at,
                 cause=Cause.POLL,
                 version=self._source.version(raw),
                 fingerprint=fingerprint(self._source.listed(raw)),

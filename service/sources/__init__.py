@@ -59,6 +59,11 @@ class Source(ABC):
         self.account = account
         self.upstream = upstream
 
+    @property
+    def rereads(self) -> bool:
+        """Whether `enrich` reads a task of a list anew, so that it is as new as that call."""
+        return False
+
     @classmethod
     def connect(
         cls, account: Account, client: httpx.AsyncClient, clock: Clock, throttle: Throttle

@@ -76,6 +76,10 @@ class LetsLigo(Source):
         self._shown = _LEAN if account.lean_lists else _FULL
         self._page_size = account.per_page or PER_PAGE
 
+    @property
+    def rereads(self) -> bool:
+        return self.account.lean_lists
+
     def items(self, payload: Any) -> list[Raw] | None:
         rows = _hydra(payload, "member") if isinstance(payload, dict) else payload
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
@@ -138,7 +142,7 @@ class LetsLigo(Source):
             asked = following
 
     async def enrich(self, raw: Raw) -> Raw | None:
-        if self.account.lean_lists:
+        if self.rereads:
             return await self.fetch(raw["id"])
         return await self._introduce(raw)
 

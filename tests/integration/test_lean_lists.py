@@ -13,10 +13,12 @@ import pytest
 from service.clock import VirtualClock
 from service.config import load
 from service.http import open_client
+from service.model import Cause
 from service.sandbox.app import Sandbox, running
 from service.sandbox.faults import Fault, Kind
 from service.sandbox.letsligo import LetsLigo
 from service.store import Pool, accounts
+from service.store.lookups import Lookup
 from service.store.receipts import Receipt, ReceiptKeeper, body_key
 from tests.receivers import LOOPBACK
 from workers import assembly
@@ -244,3 +246,20 @@ async def test_a_deletion_is_confirmed_by_id(outreach: Outreach) -> None:
     assert await outreach.events() == [("deleted", [])]
     (known,) = await outreach.snapshots()
     assert known["id"] == kept["id"]
+
+
+async def test_what_a_page_led_to_is_as_new_as_its_own_request(outreach: Outreach) -> None:
+    """A look at the task that began after the list, and before it was read by id, is older."""
+    task = outreach.system.make()
+    await outreach.poll()
+    outreach.system.change(task["id"], title="Rappeler")
+    [page] = [page async for page in outreach.poller._source.scan()]
+    outreach.clock.advance(timedelta(seconds=1))
+    asked = Lookup("outreach", task["id"], Cause.FETCH, outreach.clock.now(), 1, [])
+    look = await outreach.lookups._read(asked)
+    outreach.clock.advance(timedelta(seconds=1))
+    outreach.system.finish(task["id"])
+    await outreach.poller._take(page)
+    await outreach.lookups._take(asked, look)
+    (known,) = await outreach.snapshots()
+    assert known["done"]
