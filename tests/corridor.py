@@ -4,7 +4,7 @@ The database, the sockets, the emulated systems and the receivers are real; the 
 test's. Each verb does its work until nothing is left of it.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -42,11 +42,7 @@ TOKENS = {
     "SLACK_TOKEN": "xoxb-hidden-7Q",
     "HOOK_SECRET": "whsec_aGlkZGVuLWhpZGRlbi03UQ==",
 }
-HEAD = """\
-version: 1
-timezone: {zone}
-network: {{ allow: ["127.0.0.0/8"] }}
-accounts:
+FIRM = """\
   field:  {{ system: kickserv, base_url: "{sandbox}/kickserv", slug: acme, poll: 60s,
              token: "${{SYSTEM_TOKEN}}", per_minute: 100000, create: {{ job_id: 1 }},
              task_types: {{ "1": job, "2": invoice }}, timeout: {patience} }}
@@ -55,6 +51,13 @@ accounts:
              webhook: {{ verify: plannr, secret: "${{HOOK_SECRET}}" }} }}
   sales:  {{ system: rolodex, base_url: "{sandbox}/rolodex", poll: 60s, timeout: 1s,
              token: "${{SYSTEM_TOKEN}}", per_minute: 100000 }}
+"""
+HEAD = """\
+version: 1
+timezone: {zone}
+network: {{ allow: ["127.0.0.0/8"] }}
+accounts:
+{accounts}
 channels:
   slack:      {{ kind: slack, token: "${{SLACK_TOKEN}}", api_url: "{slack}/api/" }}
   accounting: {{ kind: webhook, url: "{accounting}/hook", secret: "${{HOOK_SECRET}}",
@@ -265,13 +268,22 @@ def configured(folder: Path, rules: str, head: dict[str, str]) -> Config:
     return load(file, TOKENS)
 
 
+def firm(url: str, patience: str = "1s") -> str:
+    """The accounts of a firm at the sandbox with this address."""
+    return FIRM.format(sandbox=url, patience=patience, uuid=ACCOUNT_UUID)
+
+
 @asynccontextmanager
 async def corridor(
-    folder: Path, pool: Pool, clock: VirtualClock, rules: str, patience: str = "1s"
+    folder: Path,
+    pool: Pool,
+    clock: VirtualClock,
+    rules: str,
+    accounts: Callable[[str], str] = firm,
 ) -> AsyncIterator[Corridor]:
     """A Taskbell with these rules, whose accounts have never been polled.
 
-    `patience` is how long it waits for an answer of Kickserv's.
+    `accounts` writes them down for a sandbox with the address that it is given.
     """
     sandbox = Sandbox(clock)
     async with AsyncExitStack() as stack:
@@ -280,10 +292,8 @@ async def corridor(
         slack = await stack.enter_async_context(SlackReceiver("office", "dispatch"))
         accounting = await stack.enter_async_context(HttpReceiver())
         head = {
-            "sandbox": url,
-            "patience": patience,
+            "accounts": accounts(url).rstrip(),
             "zone": "America/New_York",
-            "uuid": ACCOUNT_UUID,
             "slack": slack.url,
             "accounting": accounting.url,
         }

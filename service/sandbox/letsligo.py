@@ -67,6 +67,12 @@ class LetsLigo(TaskSystem):
         self._task(task_id)
         del self.tasks[task_id]
 
+    def whole(self, task_id: str) -> Raw:
+        """A task with its contact in it, whom LetsLigo itself only refers to."""
+        task = self.tasks[task_id]
+        contact = {"id": task["contact"], **self.contacts[task["contact"]]}
+        return {**task, "contact": contact}
+
     def meet(self, **fields: Any) -> str:
         """A new contact of the fields given; its id."""
         uuid = str(fields.pop("id", None) or uuid4())

@@ -180,6 +180,10 @@ class TaskSystem(System):
     def delete(self, task_id: str) -> None:
         """Throw a task away."""
 
+    def whole(self, task_id: str) -> Raw:
+        """A task with all that there is to it, as somebody would push it."""
+        return self.tasks[task_id]
+
     def page(self, rows: list[Raw], number: int, per_page: int) -> list[Raw]:
         """One page of a list, as far as the quirks let it be the right one."""
         if self.quirks.empty or (self.quirks.ends_early and number > 1):

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from service.outbox import Claim, Settlement, rulings, sending
 from service.sandbox.faults import Fault, Kind
 from service.settings import read_settings
 from service.store import Pool
-from tests.corridor import Corridor, corridor
+from tests.corridor import Corridor, corridor, firm
 from tests.receivers import Answer
 from tests.receivers import Fault as Break
 from tests.waiting import eventually
@@ -260,7 +261,7 @@ async def test_law_15_a_slow_account_delays_no_other(
     pool: Pool, clock: VirtualClock, folder: Path, database_url: str
 ) -> None:
     """Kickserv answers nothing for seconds, on every road; Plannr's bells ring meanwhile."""
-    async with corridor(folder, pool, clock, RULES, patience="3s") as taskbell:
+    async with corridor(folder, pool, clock, RULES, partial(firm, patience="3s")) as taskbell:
         await taskbell.begin()
         for method in ("GET", "POST"):
             slow = Fault(Kind.SLOW, times=1000, method=method, seconds=30)

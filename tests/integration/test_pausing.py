@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from service.clock import VirtualClock
 from service.sandbox.faults import Fault, Kind
 from service.settings import read_settings
 from service.store import Pool, accounts, listing
-from tests.corridor import Corridor, corridor
+from tests.corridor import Corridor, corridor, firm
 from tests.waiting import eventually
 from workers import assembly, shift
 
@@ -115,7 +116,7 @@ async def test_a_poll_that_is_going_on_is_broken_off(
     """Within seconds, by whichever process makes it, and it is no failure of the account."""
     monkeypatch.setattr(shift, "_SIGN_OF_LIFE", 0.05)
     settings = read_settings({"DATABASE_URL": database_url})
-    async with corridor(folder, pool, clock, RULES, patience="1m") as taskbell:
+    async with corridor(folder, pool, clock, RULES, partial(firm, patience="1m")) as taskbell:
         taskbell.sandbox.kickserv.faults.set(Fault(Kind.SLOW, seconds=20))
         async with assembly.open_shift(settings, taskbell.config, clock) as running:
             await running.tick()
