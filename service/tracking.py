@@ -82,12 +82,14 @@ def is_doubtful(known: Known, seen: Observation) -> bool:
     """Whether only the system itself can say which is newer, what is known or what was seen.
 
     What was pushed may have been on its way for long. Where no version tells, and for a task
-    that was gone, it is no more than a reason to look.
+    that was gone, it is no more than a reason to look. That goes for what agrees with what is
+    known as well: else it would make a look stale that is under way and sees what came since.
     """
     if not seen.pushed or known.observed_at is None or seen.observed_at < known.observed_at:
         return False
-    tells = known.version and seen.version and known.version != seen.version
-    return seen.task != known.present and (known.present is None or not tells)
+    if known.present is None or known.version is None or seen.version is None:
+        return True
+    return known.version == seen.version and seen.task != known.present
 
 
 def is_stale(known: Known, seen: Observation, account: AccountState) -> bool:

@@ -8,7 +8,7 @@ import pytest
 
 from service.clock import VirtualClock
 from service.sandbox.faults import Fault, Kind
-from service.store import Pool
+from service.store import Pool, lookups
 from tests.corridor import Corridor, copy, corridor, kinds
 
 RULES = """
@@ -111,6 +111,27 @@ async def test_law_5_what_waited_through_a_scan_that_does_not_cover_it_is_not_lo
     taskbell.clock.advance(timedelta(seconds=1))
     await taskbell.poll(full=True)
     await taskbell.ingest()
+    await taskbell.look_up()
+    assert kinds(await taskbell.events(visit["id"])) == ["created", "completed"]
+
+
+async def test_law_5_what_was_long_on_its_way_does_not_outrank_a_look_that_is_under_way(
+    taskbell: Corridor,
+) -> None:
+    """A visit as it was, pushed late, agrees with what is known; it is no newer for that."""
+    visit = taskbell.visit()
+    del visit["updated_at"]
+    late = copy(visit)
+    await taskbell.poll()
+    taskbell.clock.advance(timedelta(seconds=1))
+    del taskbell.sandbox.kickserv.finish(str(visit["id"]))["updated_at"]
+    await taskbell.webhook({"id": visit["id"]})
+    reader, now = taskbell.worker.lookups["field"], taskbell.clock.now()
+    [asked] = await lookups.claim(taskbell.pool, "field", now, timedelta(minutes=3), 1)
+    look = await reader._read(asked)
+    taskbell.clock.advance(timedelta(seconds=1))
+    await taskbell.webhook(late)
+    await reader._take(asked, look)
     await taskbell.look_up()
     assert kinds(await taskbell.events(visit["id"])) == ["created", "completed"]
 
