@@ -44,7 +44,7 @@ STEPS = {
     "look_ends": 4,
     "pages_are_asked_for": 4,
     "page_comes": 6,
-    "poll": 2,
+    "poll": 4,
     "scan": 1,
 }
 # What says nothing about the task itself, so that no event is made of it.

@@ -44,6 +44,17 @@ async def test_law_4_six_roads_are_one_event(taskbell: Corridor) -> None:
     assert len(await taskbell.deliveries("done")) == 1
 
 
+async def test_law_4_the_same_webhook_again_is_a_reason_to_look(taskbell: Corridor) -> None:
+    """What it says was taken in once; that it comes again may mean that there is more."""
+    visit = copy(taskbell.visit())
+    await taskbell.webhook(visit)
+    taskbell.clock.advance(timedelta(seconds=1))
+    taskbell.sandbox.kickserv.finish(str(visit["id"]))
+    await taskbell.webhook(visit)
+    await taskbell.look_up()
+    assert kinds(await taskbell.events(visit["id"])) == ["created", "completed"]
+
+
 async def test_law_5_an_older_version_is_stale_however_late_it_comes(
     taskbell: Corridor,
 ) -> None:

@@ -15,6 +15,7 @@ from service.sandbox import faults
 from service.sandbox.faults import Fault
 from service.settings import read_settings
 from service.sources import Raw
+from service.sources.plannr import RECENT_PER_PAGE
 from service.store import Pool, accounts, listing, lookups
 from tests.corridor import Corridor, corridor
 from tests.history import know, record
@@ -62,6 +63,24 @@ async def test_a_poll_that_lost_its_lease_writes_nothing_down(taskbell: Corridor
     assert await columns(taskbell) == before
     assert await taskbell.pool.fetchval("SELECT count(*) FROM lookups") == 0
     assert await taskbell.worker.polls["field"].keep_lease(current)
+
+
+async def test_a_poll_that_died_between_two_pages_is_made_good_by_the_next(
+    taskbell: Corridor,
+) -> None:
+    """What its list had behind the page that it had read, however long ago that changed."""
+    await taskbell.begin("london")
+    plannr = taskbell.sandbox.plannr
+    made = [plannr.make()["uuid"] for _ in range(RECENT_PER_PAGE * 2)]
+    taskbell.clock.advance(timedelta(minutes=5))
+    dying = taskbell.worker.polls["london"].run(await taskbell.claim_poll("london"))
+    await anext(dying)
+    await dying.aclose()  # type: ignore[attr-defined]
+    assert len(await taskbell.events()) == RECENT_PER_PAGE
+
+    taskbell.clock.advance(timedelta(minutes=5))
+    await taskbell.poll("london")
+    assert len(await taskbell.events()) == len(made)
 
 
 async def test_an_account_is_polled_again_when_it_was_given_back(taskbell: Corridor) -> None:
