@@ -17,7 +17,7 @@ from tests.corridor import Corridor, corridor
 from tests.office import STEPS, Office, Step, every_system, shown
 
 RULES = "- { id: done, when: task.completed, then: [{ notify: accounting }] }"
-EXAMPLES = 1000 if settings.get_current_profile_name() == "soak" else 40
+EXAMPLES = 1000 if settings.get_current_profile_name() == "soak" else 30
 # Of each the system, and whether it says when a task was changed.
 KINDS = {**{name: (name, True) for name in sorted(systems())}, "undated": ("kickserv", False)}
 
