@@ -69,8 +69,9 @@ class Compiler:
             accounts=frozenset(accounts) if shape.accounts else None,
             own_writes=shape.own_writes,
         )
-        if rule.settle is not None and rule.trigger.alarm is not None:
-            message = "a rule by the clock has no change to wait for the end of"
+        if rule.settle is not None and not rule.trigger.is_change:
+            what = "by the clock" if rule.trigger.alarm is not None else "that waits for a signal"
+            message = f"a rule {what} has no change to wait for the end of"
             self._fault((*path, "settle"), message, "leave settle out")
         self.problems += advice(rule, written, path)
         return rule

@@ -81,4 +81,5 @@ class Rule:
 
     def _grounds(self, event: Event) -> str:
         conditions = " and ".join(condition.text for condition in self.conditions)
-        return f"task.{event.kind}" + (f", and {conditions}" if conditions else "")
+        happened = f"task.{event.kind}" if event.signal is None else f"signal {event.signal}"
+        return happened + (f", and {conditions}" if conditions else "")

@@ -14,6 +14,7 @@ from service.durations import parse_length
 from service.faults import did_you_mean, refused
 from service.model import Event, Kind, Task
 from service.rules.vocabulary import names
+from service.sources.values import identifier
 
 CLOCK_KINDS = frozenset({Kind.DUE_SOON, Kind.OVERDUE, Kind.STARTING_SOON, Kind.REMINDER})
 
@@ -41,7 +42,8 @@ _CLOCK = {
     "task.overdue": (Kind.OVERDUE, "due", _AFTER),
     "task.starting_soon": (Kind.STARTING_SOON, "start", _BEFORE),
 }
-_NOT_YET = frozenset({"schedule", "signal"})
+_SIGNAL = "signal"
+_NOT_YET = frozenset({"schedule"})
 # The clock watches open tasks only, so that a completion is never a date to count from.
 _ANCHORS = ("due", "start", "end", "created_at", "updated_at")
 _ANY_GUARANTEED = frozenset({*(f"task.{anchor}" for anchor in _ANCHORS), "task.completed_at"})
@@ -49,7 +51,7 @@ _ANY_GUARANTEED = frozenset({*(f"task.{anchor}" for anchor in _ANCHORS), "task.c
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """The events a rule listens to: their kinds, the fields they cover, the alarm that rang.
+    """The events a rule listens to: their kinds, the fields they cover, the alarm or signal.
 
     One without any kind is `UNREAD`.
     """
@@ -57,13 +59,21 @@ class Trigger:
     kinds: frozenset[Kind]
     fields: frozenset[str] = frozenset()
     alarm: Alarm | None = None
+    signal: str | None = None
 
     def matches(self, event: Event) -> bool:
         if event.kind not in self.kinds:
             return False
         if self.alarm is not None:
             return event.alarm == str(self.alarm)
+        if self.signal is not None:
+            return event.signal == self.signal
         return not self.fields or not self.fields.isdisjoint(event.changed)
+
+    @property
+    def is_change(self) -> bool:
+        """Whether it listens to changes of a task, of which several have a net result."""
+        return self.alarm is None and self.signal is None
 
     @property
     def guarantees(self) -> frozenset[str]:
@@ -94,6 +104,8 @@ def parse_trigger(value: Any) -> Trigger:
         raise refused(not_supported(word), inside=(word,))
     if "before" in value or "after" in value:
         return _reminder(value)
+    if _SIGNAL in value:
+        return _signal(value)
     if len(value) > 1:
         raise refused("when is one event; write one rule for each")
     ((name, argument),) = value.items()
@@ -103,10 +115,13 @@ def parse_trigger(value: Any) -> Trigger:
 def _named(name: str, argument: Any) -> Trigger:
     if name in _CLOCK:
         return _alarm(name, argument)
+    if name == _SIGNAL:
+        raise refused("signal needs a name", "write { signal: leaving }")
     if name not in _KINDS:
         if name in _NOT_YET:
             raise refused(not_supported(name))
-        raise refused(f"there is no event {name}", did_you_mean(name, {*_KINDS, *_CLOCK}))
+        known = {*_KINDS, *_CLOCK, _SIGNAL}
+        raise refused(f"there is no event {name}", did_you_mean(name, known))
     if argument is None:
         return Trigger(_KINDS[name])
     return Trigger(_KINDS[name], _fields(name, argument))
@@ -150,6 +165,19 @@ def _reminder(value: Mapping[str, Any]) -> Trigger:
     offset = -length if direction == "before" else length
     alarm = Alarm(Kind.REMINDER, field, offset, _clock_time(value.get("at")))
     return Trigger(frozenset({Kind.REMINDER}), alarm=alarm)
+
+
+def _signal(value: Mapping[str, Any]) -> Trigger:
+    for name in value:
+        if name != _SIGNAL:
+            raise refused(f"signal does not go with {name}", inside=(name,))
+    name = identifier(value[_SIGNAL])
+    if name is None:
+        hint = "up to 200 characters on one line, as whoever sends the signal calls it"
+        raise refused(
+            f"signal is the name of a signal; {kind_of(value[_SIGNAL])}", hint, inside=(_SIGNAL,)
+        )
+    return Trigger(frozenset({Kind.SIGNAL}), signal=name)
 
 
 def _length(argument: Any, name: str) -> timedelta:

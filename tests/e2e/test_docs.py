@@ -174,7 +174,7 @@ def test_every_option_is_explained() -> None:
 def test_every_word_of_the_rule_language_is_explained() -> None:
     """Each trigger, each key of a rule, each step and each field that can be written."""
     keys = {field.alias or name for name, field in RuleShape.model_fields.items()}
-    keys |= {f"task.{kind}" for kind in {*Kind} - {Kind.REMINDER, Kind.SIGNAL}}
+    keys |= {f"task.{kind}" for kind in {*Kind} - {Kind.REMINDER, Kind.SIGNAL}} | {"signal"}
     keys |= {*STEPS, *NewTaskShape.model_fields}
     assert keys - code_words("rules.md") == set()
 

@@ -107,7 +107,6 @@ FILES = {
         "14:27: task.completed takes no fields | write only task.completed"
     ),
     when('{ schedule: "* * * * *" }'): "14:21: schedule is not supported yet",
-    when("{ signal: leaving }"): "14:19: signal is not supported yet",
     when("task.due_soon"): (
         "14:9: task.due_soon needs a length of time | write { task.due_soon: 1h }"
     ),
