@@ -6,11 +6,9 @@ from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any
 
-from service.document.nodes import Node, Pair, compose
+from service.document.nodes import MAX_VALUES, Node, Pair, compose
 from service.errors import ConfigError
 from service.faults import Fault, Path, Problem
-
-MAX_VALUES = 100_000
 
 _SECRET_NAMES = ("token", "secret", "password", "api_key", "url", "webhook_url")
 

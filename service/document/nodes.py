@@ -5,7 +5,7 @@ is a text, a date is a text, and a file made to exhaust memory is refused before
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -25,9 +25,12 @@ from service.errors import ConfigError
 from service.faults import Fault
 
 MAX_DEPTH = 40
+MAX_VALUES = 100_000
+MAX_ENTRIES = 10_000  # of one list or one group of names
 
 _INTEGER = re.compile(r"[-+]?[0-9]{1,18}")
 _FRACTION = re.compile(r"[-+]?(\.[0-9]{1,300}|[0-9]{1,300}(\.[0-9]{0,300})?)([eE][-+]?[0-9]{1,3})?")
+_SPLIT = "split it into several files in one folder"
 _UNUSABLE = re.compile("[\0\ud800-\udfff]")
 _WORDS = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
@@ -75,6 +78,7 @@ class _Composer:
         self._lines = text.splitlines()
         self._events = events
         self._anchors: dict[str, Node] = {}
+        self._count = 0
 
     def document(self) -> Node | None:
         root = None
@@ -88,6 +92,9 @@ class _Composer:
     def _node(self, event: Any, depth: int) -> Node:
         if depth > MAX_DEPTH:
             raise self._fault(event, f"this is nested more than {MAX_DEPTH} deep")
+        self._count += 1
+        if self._count > MAX_VALUES:
+            raise self._fault(event, f"the file holds more than {MAX_VALUES} values", _SPLIT)
         if isinstance(event, AliasEvent):
             if event.anchor not in self._anchors:
                 raise self._fault(event, f"*{event.anchor} refers to nothing before it")
@@ -103,16 +110,22 @@ class _Composer:
             items = []
             while not isinstance(inner := next(self._events), SequenceEndEvent):
                 items.append(self._node(inner, depth + 1))
+                self._bound(items, event)
             return self._placed(event, inner, items=tuple(items))
         if isinstance(event, MappingStartEvent):
             pairs = []
             while not isinstance(inner := next(self._events), MappingEndEvent):
                 key = self._key(inner)
                 pairs.append((key, self._node(next(self._events), depth + 1)))
+                self._bound(pairs, event)
             return self._placed(event, inner, pairs=tuple(pairs))
         text = self._text(event)
         scalar = _resolve(text) if event.style is None else text
         return self._placed(event, event, scalar=scalar, style=event.style)
+
+    def _bound(self, entries: Sized, event: Any) -> None:
+        if len(entries) > MAX_ENTRIES:
+            raise self._fault(event, f"this has more than {MAX_ENTRIES} entries", _SPLIT)
 
     def _key(self, event: Any) -> Node:
         if not isinstance(event, ScalarEvent):

@@ -18,6 +18,7 @@ from cel_expr_python.ext import ext_optional
 from service.document.wording import kind_of
 from service.faults import Path, Problem
 from service.rules.cel_words import KNOWN, explain, kind
+from service.rules.constants import findings
 from service.rules.guards import proven, unguarded
 from service.rules.reads import Reads, reads
 from service.rules.syntax_tree import Tree, dotted, walk
@@ -147,6 +148,10 @@ def _sound(
         problems = [_lie(name, offset, path) for name, offset in unguarded(tree, known)]
     else:
         problems = [Problem(path, f"{wanted}; this is {kind(found)}")]
+    problems += [
+        Problem(path, one.message, one.hint, one.offset)
+        for one in findings(tree, environment(UTC_ZONE))
+    ]
     used = KNOWN.intersection(node.call.function or dotted(node) for node in walk(tree.root))
     alien = sorted(used - set(variables))
     problems += [Problem(path, f"{name} cannot be used here") for name in alien]

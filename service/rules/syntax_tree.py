@@ -21,7 +21,7 @@ _DECLARATIONS = {
         "2 id int64, 3 const Constant, 4 ident Ident, 5 select Select, 6 call Call, 7 list List, "
         "8 struct Struct, 9 comprehension Comprehension"
     ),
-    "Constant": "2 bool bool, 6 string string",
+    "Constant": "1 null int64?, 2 bool bool?, 3 int int64?, 5 double double?, 6 string string?",
     "Ident": "1 name string",
     "Select": "1 operand Expr, 2 field string, 3 test_only bool",
     "Call": "1 target Expr, 2 function string, 3 args Expr*",
@@ -37,6 +37,7 @@ _SCALARS = {
     "int64": FieldDescriptorProto.TYPE_INT64,
     "int32": FieldDescriptorProto.TYPE_INT32,
     "bool": FieldDescriptorProto.TYPE_BOOL,
+    "double": FieldDescriptorProto.TYPE_DOUBLE,
     "string": FieldDescriptorProto.TYPE_STRING,
 }
 
@@ -119,7 +120,11 @@ def _declare() -> Any:
                 if kind.endswith("*")
                 else FieldDescriptorProto.LABEL_OPTIONAL
             )
-            kind = kind.removesuffix("*")
+            if kind.endswith("?"):
+                field.proto3_optional = True
+                field.oneof_index = len(message.oneof_decl)
+                message.oneof_decl.add(name=f"_{name}")
+            kind = kind.rstrip("*?")
             field.type = _SCALARS.get(kind, FieldDescriptorProto.TYPE_MESSAGE)
             if kind not in _SCALARS:
                 field.type_name = f".tree.{kind}"

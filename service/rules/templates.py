@@ -1,34 +1,27 @@
-"""Texts with values in them: Liquid, strict about its syntax, bounded in what it can produce.
+"""Texts with values in them: Liquid, strict about its syntax, bounded in what it does.
 
 A value that is not there renders as nothing. Nothing here asks the machine for the time: `now`
 is a value like any other, and `local` shows a date in the account's zone.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, tzinfo
-from functools import wraps
 from typing import Any
 
-from liquid import Environment, Mode, RenderContext
+from liquid import Environment, RenderContext
 from liquid.exceptions import FilterArgumentError, LiquidError
 from liquid.filter import with_context
 from liquid.static_analysis import Variable
 from liquid.template import BoundTemplate
 
 from service.faults import Path, Problem, Severity, did_you_mean
+from service.rules.liquid_limits import bounded, language, loose_ranges, unreadable
 from service.rules.vocabulary import NOUNS, unknown_name
 
 DATE_FORMAT = "%a %-d %b %Y, %H:%M"
 
-_LONGEST = 40_000
-_LONGEST_PART = 500
 _SHORT = 60
-_LARGEST = 10**18
-# These would read the machine's clock, mark text as safe for HTML, or load other files.
-_NO_FILTERS = ("date", "safe", "escapejs")
-_NO_TAGS = ("include", "render", "increment", "decrement", "ifchanged")
-_MULTIPLYING = frozenset({"replace", "join"})
 _NAMES = frozenset({*NOUNS, "now", "zone"})
 # What Python says where Liquid's filters and conditions do not look at what they are given.
 _UNFIT = (ArithmeticError, LookupError, RecursionError, TypeError, ValueError)
@@ -50,46 +43,12 @@ def local(moment: Any, form: str = DATE_FORMAT, *, context: RenderContext) -> An
         raise FilterArgumentError(f"local: {error}", token=None) from None
 
 
-def _bounded(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """A filter that does not give what would exhaust the machine."""
-
-    @wraps(function)
-    def guarded(value: Any, *arguments: Any, **options: Any) -> Any:
-        if name in _MULTIPLYING and any(len(str(one)) > _LONGEST_PART for one in arguments):
-            raise FilterArgumentError(f"{name}: the text put in is too long", token=None)
-        result = function(value, *arguments, **options)
-        if _is_huge(result):
-            raise FilterArgumentError(f"{name}: the result is too long", token=None)
-        return result
-
-    return guarded
-
-
-def _is_huge(value: Any) -> bool:
-    if isinstance(value, str | list):
-        return len(value) > _LONGEST
-    return isinstance(value, int) and abs(value) > _LARGEST
-
-
-class _Language(Environment):
-    """Liquid with its limits."""
-
-    loop_iteration_limit = 1_000
-    output_stream_limit = _LONGEST
-    local_namespace_limit = 100_000
-    context_depth_limit = 10
-
-
 def _language() -> Environment:
-    language = _Language(tolerance=Mode.STRICT)
-    for name in _NO_FILTERS:
-        del language.filters[name]
-    for name in _NO_TAGS:
-        del language.tags[name]
-    language.add_filter("local", local)
-    for name, function in list(language.filters.items()):
-        language.filters[name] = _bounded(name, function)
-    return language
+    made = language()
+    made.add_filter("local", local)
+    for name, function in list(made.filters.items()):
+        made.filters[name] = bounded(name, function)
+    return made
 
 
 _LIQUID = _language()
@@ -121,11 +80,19 @@ class Template:
 
 def template(text: str, path: Path) -> tuple[Template | None, list[Problem]]:
     """A template made of `text`, or None; and what is wrong with it, some of it a warning."""
+    if refusal := unreadable(text):
+        message, offset = refusal
+        return None, [Problem(path, message, offset=offset)]
     try:
         parsed = _LIQUID.from_string(text)
         analysis = parsed.analyze()
     except LiquidError as error:
         return None, [_fault(error, path)]
+    if loose := next(loose_ranges(parsed), None):
+        message = f"a range such as {loose} can only be gone through by a loop"
+        return None, [
+            Problem(path, message, f"write {{% for n in {loose} %}}", loose.token.start_index)
+        ]
     unknown = [
         _no_such("filter", name, _LIQUID.filters, path, spans[0].index)
         for name, spans in analysis.filters.items()
@@ -152,8 +119,6 @@ def _fault(error: LiquidError, path: Path) -> Problem:
     said = str(error.message)
     if found := re.match(r"unexpected tag '(\w+)'", said):
         return _no_such("tag", found[1], _LIQUID.tags, path, offset)
-    if "expected '}}'" in said:
-        return Problem(path, "{{ is not closed by }}", None, offset)
     if found := re.match(r"expected tag (\w+)", said):
         return Problem(path, f"{{% {found[1]} %}} is missing")
     return Problem(path, f"the text cannot be read: {said}", None, offset)

@@ -168,15 +168,14 @@ def _reminder(value: Mapping[str, Any]) -> Trigger:
 
 
 def _signal(value: Mapping[str, Any]) -> Trigger:
-    for name in value:
-        if name != _SIGNAL:
-            raise refused(f"signal does not go with {name}", inside=(name,))
+    for word in value:
+        if word != _SIGNAL:
+            raise refused(f"{word} does not go with {_SIGNAL}", inside=(word,))
     name = identifier(value[_SIGNAL])
     if name is None:
+        message = f"signal is the name of a signal; {kind_of(value[_SIGNAL])}"
         hint = "up to 200 characters on one line, as whoever sends the signal calls it"
-        raise refused(
-            f"signal is the name of a signal; {kind_of(value[_SIGNAL])}", hint, inside=(_SIGNAL,)
-        )
+        raise refused(message, hint, inside=(_SIGNAL,))
     return Trigger(frozenset({Kind.SIGNAL}), signal=name)
 
 

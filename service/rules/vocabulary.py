@@ -20,6 +20,7 @@ from google.protobuf.message_factory import GetMessageClass
 from service.model import Customer, Event, Person, Project, Task
 
 PACKAGE = "taskbell"
+LONGEST_TEXT = 10_000  # of which conditions see the beginning
 NOUNS = {"task": Task, "before": Task, "event": Event}
 
 _HIDDEN: dict[type, frozenset[str]] = {Event: frozenset({"id", "task_id", "before", "after"})}
@@ -75,14 +76,15 @@ def as_values(noun: Any) -> dict[str, Any]:
 def as_message(noun: Any, read: frozenset[str]) -> Message:
     """A noun as the message that conditions are typed by, with the fields that are `read`.
 
-    What is empty is left out.
+    What is empty is left out, and what is longer than `LONGEST_TEXT` cut off there, so that no
+    condition can search through a large text again and again.
     """
     kind: type = type(noun)
     return _MESSAGES[kind](**_present(noun, _parts(kind, read)))
 
 
 def _present(noun: Any, parts: "_Parts") -> dict[str, Any]:
-    present = {name: value for name in parts.plain if (value := getattr(noun, name))}
+    present = {name: _cut(value) for name in parts.plain if (value := getattr(noun, name))}
     for name in parts.single:
         if (inner := getattr(noun, name)) is not None:
             present[name] = _present(inner, _PARTS[type(inner)])
@@ -90,6 +92,10 @@ def _present(noun: Any, parts: "_Parts") -> dict[str, Any]:
         if several := getattr(noun, name):
             present[name] = [_present(one, _PARTS[type(one)]) for one in several]
     return present
+
+
+def _cut(value: Any) -> Any:
+    return value[:LONGEST_TEXT] if type(value) is str else value
 
 
 class _Parts:

@@ -185,10 +185,8 @@ def test_missing_file(tmp_path: Path) -> None:
 
 
 HOSTILE = {
-    "nested sequences": (b"version: 1\nrules: " + b"[" * 100_000, "nested more than 40 deep"),
     "nested dashes": (b"- " * 5_000, "nested more than 40 deep"),
     "alias to itself": (b"rules: &a [*a]", "*a refers to nothing before it"),
-    "too large": (b"# " + b"x" * 1_000_000, "over 1 MB"),
     "not UTF-8": (b"version: 1\nrules: \xff", "t.yaml:2:8: the byte 0xff is not UTF-8"),
     "NUL": (b"version: 1\nrules: \0", "t.yaml:2:8: there is a NUL character here"),
     "control": (b"version: 1\nrules: \x07", "this is not text"),
@@ -207,20 +205,6 @@ def test_hostile_file(name: str, tmp_path: Path) -> None:
     file.write_bytes(raw)
     began = time.perf_counter()
     assert expected in said(file)
-    assert time.perf_counter() - began < 2
-
-
-def test_alias_bomb(tmp_path: Path) -> None:
-    """Aliases that multiply each other are stopped before they fill the memory."""
-    lines = ["a: &a [x, x, x, x, x, x, x, x, x, x]"]
-    lines += [
-        f"{b}: &{b} [{', '.join([f'*{a}'] * 10)}]"
-        for a, b in zip("abcdefgh", "bcdefghi", strict=True)
-    ]
-    file = tmp_path / "t.yaml"
-    file.write_text("\n".join(lines))
-    began = time.perf_counter()
-    assert "unfolds to more than 100000 values" in said(file)
     assert time.perf_counter() - began < 2
 
 

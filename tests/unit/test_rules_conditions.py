@@ -1,7 +1,5 @@
 """Conditions: what may be read, how errors come out, and what stops a hostile one."""
 
-import time
-from contextlib import suppress
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -101,7 +99,7 @@ def test_date_is_the_accounts_day() -> None:
         "1 / size(task.tags) == 1",
         "dyn(task.title)",
         "task.assignees[0].name == 'Bo'",
-        "duration('x') > duration('1s')",
+        "duration(task.title) > duration('1s')",
     ],
 )
 def test_error_is_told(text: str) -> None:
@@ -111,26 +109,3 @@ def test_error_is_told(text: str) -> None:
     with pytest.raises(EvaluationError) as caught:
         expression.test(scope(text, task()).activation, NEW_YORK)
     assert str(caught.value).startswith(text)
-
-
-ZEROS = "[" + ",".join("0" * 200) + "]"
-HOSTILE = {
-    "loops": f"{ZEROS}.exists(a, {ZEROS}.exists(b, {ZEROS}.exists(c, a + b + c > 0)))",
-    "brackets": "(" * 1_000 + "true" + ")" * 1_000,
-    "length": "true && " * 10_000 + "true",
-    "regular expression": "('a' + task.title).matches('^(a+)+$')",
-}
-
-
-@pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_expression_stops(name: str) -> None:
-    """Loops run into a budget and nesting into a limit, in no time."""
-    began = time.perf_counter()
-    expression, problems = condition(HOSTILE[name], ())
-    if expression is None:
-        assert problems
-    else:
-        long = scope(HOSTILE[name], task(title="a" * 50_000 + "!"))
-        with suppress(EvaluationError):
-            assert not expression.test(long.activation, NEW_YORK)
-    assert time.perf_counter() - began < 1
