@@ -7,25 +7,27 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeAlias, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias, TypeVar
 from zoneinfo import ZoneInfo
 
 import orjson
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from service.channels import ChannelOptions, kinds
 from service.document import Document
 from service.document.files import texts
+from service.document.problems import without_consequences
 from service.document.substitution import Substitution, references
 from service.document.validation import Shape, salvaged, validated
 from service.errors import ConfigError
-from service.faults import Fault, Problem, Severity, did_you_mean
+from service.faults import Fault, Problem, Severity, did_you_mean, refused
 from service.faults import Path as DocumentPath
 from service.names import account_names, channel_names
 from service.offers import reach
 from service.operator import Operator, read_operator
 from service.rules import Ruleset
 from service.rules.compiling import Compiler, compile_hours, unknown_holidays
+from service.rules.hours import is_country
 from service.rules.reach import Reach
 from service.sources import systems
 from service.sources.account import Account
@@ -90,10 +92,16 @@ class NetworkShape(Shape):
     allow: tuple[Network, ...] = ()
 
 
+def _country(code: str) -> str:
+    if not is_country(code):
+        raise refused(f"there is no country {code}", "write US, GB, DE …")
+    return code
+
+
 class HolidaysShape(Shape):
     """Whose public holidays PH are, as an ISO country code."""
 
-    country: str
+    country: Annotated[str, AfterValidator(_country)]
 
 
 class RootShape(Shape):
@@ -314,7 +322,7 @@ class _Loading:
         missing = [_whole(problem.path) for problem in self._substitution.problems]
         told = [
             problem
-            for problem in problems
+            for problem in without_consequences(problems, self._document.holds)
             if problem in self._substitution.problems
             or not any(problem.path[: len(path)] == path for path in missing)
         ]

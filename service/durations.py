@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator
+from pydantic_core import PydanticCustomError
 
 from service.faults import refused
 
@@ -28,6 +29,7 @@ _NAMES = {
     "d": "day",
     "w": "week",
 }
+_PLAIN = "write it like 30m, 2h or 1 day"
 _LONGEST = timedelta(days=3660)
 
 
@@ -75,10 +77,13 @@ def parse_length(value: Any) -> timedelta:
     """Read a length of time that is the same whenever it begins; raises ValueError."""
     if isinstance(value, timedelta):
         return value
-    duration = parse_duration(value)
+    try:
+        duration = parse_duration(value)
+    except PydanticCustomError as error:
+        raise refused(error.message(), _PLAIN) from None
     if duration.is_business:
         message = f"{duration.text} depends on opening hours, which do not count here"
-        raise refused(message, "write it like 30m, 2h or 1 day")
+        raise refused(message, _PLAIN)
     return duration.plain
 
 

@@ -31,6 +31,10 @@ class Document:
         self.data = self._mapping(_merged(_roots(texts)), ())
         self.faults = [self._at(node, problem) for node, problem in self._twice]
 
+    def holds(self, path: Path) -> bool:
+        """Whether something is written there."""
+        return path in self._places
+
     def fault(self, problem: Problem) -> Fault:
         """The problem with its place: of the value, or of the nearest name around it."""
         path = problem.path
@@ -121,7 +125,8 @@ def _roots(texts: Sequence[tuple[str, str]]) -> list[Node]:
             continue
         if root.pairs is None:
             message = "a configuration begins with names such as accounts:, channels:, rules:"
-            faults.append(Fault(file, root.line + 1, root.column + 1, message))
+            hint = "begin with version: 1"
+            faults.append(Fault(file, root.line + 1, root.column + 1, message, hint=hint))
             continue
         roots.append(root)
     if faults:

@@ -143,7 +143,8 @@ class _Composer:
     def _refuse_tag(self, event: Any) -> None:
         if event.tag is not None:
             hint = "a text that begins with ! must stand in quotes"
-            raise self._fault(event, f"{event.tag} cannot be used here", hint)
+            tag = event.tag.replace("tag:yaml.org,2002:", "!!")
+            raise self._fault(event, f"{tag} cannot be used here", hint)
 
     def _placed(self, first: Any, last: Any, **content: Any) -> Node:
         start, end = first.start_mark, last.end_mark
@@ -164,15 +165,16 @@ def _resolve(word: str) -> Any:
 
 
 def _unreadable(file: str, text: str, error: MarkedYAMLError) -> ConfigError:
-    mark = error.problem_mark or error.context_mark
+    is_about_a_name = str(error.problem).startswith(_NO_COLON)
+    mark = error.context_mark if is_about_a_name else error.problem_mark or error.context_mark
     lines = text.splitlines()
     line = min(mark.line, max(len(lines) - 1, 0))
     source = lines[line] if lines else ""
+    shown = "" if _SECRETIVE.search(source) else source
     if "\t" in source[: mark.column + 1]:
-        return _refusal(file, line, mark.column, "there is a tab here", "indent with spaces")
+        return _refusal(file, line, mark.column, "there is a tab here", "indent with spaces", shown)
     message, hint = _in_plain_words(str(error.problem))
     column = mark.column if line == mark.line else len(source)
-    shown = "" if _SECRETIVE.search(source) else source
     return _refusal(file, line, column, message, hint, shown)
 
 
@@ -187,7 +189,8 @@ def _in_plain_words(problem: str) -> tuple[str, str | None]:
     return f"this is not YAML: {problem}", None
 
 
-_QUOTE_IT = "a text with a colon or a sign at its beginning must stand in quotes"
+_NO_COLON = "could not find expected ':'"
+_QUOTE_IT = "a text that begins with a sign, or has a colon and a blank in it, must stand in quotes"
 _YAML_WORDS = (
     (r"mapping values are not allowed here", "a second colon does not fit here", _QUOTE_IT),
     (r"found character '(.)' that cannot", "a text cannot begin with {}", _QUOTE_IT),
@@ -195,7 +198,7 @@ _YAML_WORDS = (
     (r"expected '?,'? or '(.)', but got", "a comma or {} is missing before this", None),
     (r"expected <block end>, but found", "this line is not indented like the ones above", None),
     (r"expected the node content", "the file ends before this is closed", None),
-    (r"could not find expected ':'", "a colon is missing after the name", None),
+    (_NO_COLON, "a colon is missing after the name", None),
 )
 
 

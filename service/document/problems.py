@@ -1,6 +1,7 @@
 """From what pydantic finds wrong to problems with their places in the document."""
 
-from collections.abc import Collection
+import re
+from collections.abc import Callable, Collection
 from typing import Any, get_args
 from zoneinfo import available_timezones
 
@@ -10,6 +11,8 @@ from pydantic_core import ErrorDetails
 from service.document.wording import kind_of, name_of, not_supported, sentence, shortened
 from service.faults import Path, Problem, did_you_mean
 
+_MEANT = "did you mean "
+_WORD = re.compile(r"\w+")
 _OF_WHAT_IS_NOT_THERE = frozenset({"missing", "value_error"})
 
 
@@ -41,10 +44,36 @@ def problem_of(
             hint = did_you_mean(zone, available_timezones())
             return Problem(place, f"there is no time zone {shortened(zone)}", hint)
         case "literal_error" | "enum":
-            expected = str(context["expected"]).replace("'", "")
+            expected = str(context["expected"]).replace("'", "").replace("True", "true")
             return Problem(place, f"{name} is {expected}; {kind_of(detail['input'])}")
         case _:
-            return Problem(place, sentence(name, detail))
+            return Problem(place, sentence(name, detail), _as_list(detail))
+
+
+def _as_list(detail: ErrorDetails) -> str | None:
+    """How to write one value where several are wanted."""
+    if detail["type"] not in {"list_type", "tuple_type"}:
+        return None
+    if isinstance(detail["input"], dict):
+        return "begin each with a dash"
+    return f"write [{detail['input']}]" if isinstance(detail["input"], str) else None
+
+
+def without_consequences(
+    problems: Collection[Problem], is_written: Callable[[Path], bool]
+) -> list[Problem]:
+    """Without what is asked for and stands there under a misspelt name."""
+    meant: dict[Path, set[str]] = {}
+    for problem in problems:
+        if problem.at_key and (problem.hint or "").startswith(_MEANT):
+            word = str(problem.hint).removeprefix(_MEANT).removesuffix("?")
+            meant.setdefault(problem.path[:-1], set()).add(word)
+    return [
+        problem
+        for problem in problems
+        if is_written(problem.path)
+        or meant.get(problem.path[:-1], set()).isdisjoint(_WORD.findall(problem.message))
+    ]
 
 
 def _unknown_name(place: Path, shape: type[BaseModel] | None, given: Collection[str]) -> Problem:

@@ -39,7 +39,8 @@ def validated(
     """
     beside = given or {}
     if not isinstance(data, dict):
-        message = f"{name_of(path)} holds names and values; {kind_of(data)}"
+        what = f"each of {name_of(path)}" if isinstance(path[-1], int) else name_of(path)
+        message = f"{what} holds names and values; {kind_of(data)}"
         return None, [Problem(path, message)]
     lengths, problems = _lengths(model, data, path)
     wrong = {problem.path[-1] for problem in problems}
@@ -93,18 +94,7 @@ def _found(
     beside: Collection[str],
 ) -> list[Problem]:
     details = error.errors(include_url=False)
-    found = [problem_of(model, data, path, detail, beside) for detail in details]
-    return [
-        problem
-        for detail, problem in zip(details, found, strict=True)
-        if detail["type"] != "missing" or not _is_misspelt(problem, found)
-    ]
-
-
-def _is_misspelt(missing: Problem, problems: Collection[Problem]) -> bool:
-    """Whether what is missing seems to be there under a name that is not known."""
-    said = (missing.path[:-1], f"did you mean {missing.path[-1]}?")
-    return any((one.path[:-1], one.hint) == said for one in problems)
+    return [problem_of(model, data, path, detail, beside) for detail in details]
 
 
 def _innermost(problems: Collection[Problem]) -> list[Problem]:

@@ -18,6 +18,8 @@ _WANTED = {
     "bool_parsing": "true or false",
     "time_delta_type": "a length of time such as 30m, 2h or 1 day",
     "time_delta_parsing": "a length of time such as 30m, 2h or 1 day",
+    "time_type": 'a time of day such as "17:00"',
+    "time_parsing": 'a time of day such as "17:00"',
     "ip_any_network": "a network such as 10.0.0.0/8",
     "ip_v4_network": "a network such as 10.0.0.0/8",
     "ip_v6_network": "a network such as 10.0.0.0/8",
@@ -27,6 +29,10 @@ _WANTED = {
     "model_type": "a group of names and values",
     "model_attributes_type": "a group of names and values",
     "mapping_type": "a group of names and values",
+}
+_BOUNDS = {
+    "greater_than_equal": ("at least", "ge"),
+    "less_than_equal": ("at most", "le"),
 }
 
 
@@ -40,7 +46,7 @@ def kind_of(value: Any) -> str:
     if value is None:
         return "nothing is given"
     if isinstance(value, bool):
-        return f"{str(value).lower()} is true or false"
+        return f"this is {str(value).lower()}"
     if isinstance(value, int | float):
         return f"{value} is a number"
     if isinstance(value, list):
@@ -58,7 +64,13 @@ def sentence(name: str, detail: ErrorDetails) -> str:
     if kind in {"too_short", "string_too_short"}:
         return f"{name} is empty"
     if kind == "value_error":
-        return detail["msg"].removeprefix("Value error, ")
+        said = detail["msg"].removeprefix("Value error, ")
+        return f"{name} {said}" if said.startswith("must ") else said
+    if kind in _BOUNDS:
+        word, key = _BOUNDS[kind]
+        return f"{name} is {word} {detail['ctx'][key]:g}; this is {detail['input']}"
+    if kind == "string_pattern_mismatch":
+        return f"{shortened(str(detail['input']))} cannot be the {name}"
     return f"{name}: {detail['msg'][:1].lower()}{detail['msg'][1:]}"
 
 

@@ -8,6 +8,20 @@ from service.rules.vocabulary import NOUNS, PACKAGE, field_names
 
 KNOWN = frozenset({*NOUNS, "now", "date", "has", "size", "duration", "timestamp"})
 
+_FUNCTIONS = frozenset(
+    {
+        "has",
+        "size",
+        "duration",
+        "timestamp",
+        "date",
+        "contains",
+        "startsWith",
+        "endsWith",
+        "matches",
+    }
+    | {"exists", "all", "filter"}
+)
 _ERROR = re.compile(r"ERROR: <input>:(-?\d+):(-?\d+): ([^\n]*?)(?: \[[A-Z_]+\])?$", re.MULTILINE)
 _KINDS = {
     "string": "text",
@@ -20,6 +34,7 @@ _KINDS = {
     "duration": "a length of time",
 }
 _NULL_HINT = "to ask whether there is a value, write has(task.…)"
+_NOT = "not"
 _AFTER = re.compile(r"""\s*("[^"]*"|'[^']*'|[\w.]+)\s*(?:$|&&|\|\||\))""")
 _BEFORE = re.compile(r"([\w.]+)\s*$")
 
@@ -62,7 +77,9 @@ def _beginning(pattern: str, match: re.Match[str], text: str, offset: int) -> in
         return offset + 1 if text[offset : offset + 1] == "." else offset
     if pattern is _NAME:
         root = match[1].split(".")[0]
-        return max(text.rfind(root, 0, offset + len(root)), 0)
+        return max(text.rfind(root, 0, offset + len(root) + 1), 0)
+    if pattern is _SYNTAX and text[:offset].rstrip().endswith(_NOT):
+        return len(text[:offset].rstrip()) - len(_NOT)
     return offset
 
 
@@ -74,8 +91,11 @@ def _field(match: re.Match[str], text: str, offset: int) -> tuple[str, str | Non
 
 
 def _name(match: re.Match[str], text: str, offset: int) -> tuple[str, str | None]:
-    del text, offset
     root = match[1].split(".")[0]
+    if text[offset:].removeprefix(root).startswith("("):
+        return f"there is no function {root}", did_you_mean(root, _FUNCTIONS)
+    if root in field_names("Task"):
+        return f"{root} is not known here", f"did you mean task.{root}?"
     hint = did_you_mean(root, KNOWN)
     if hint is None or not hint.startswith("did you mean"):
         hint = f'if it is meant as text, write "{root}"'
@@ -103,9 +123,12 @@ def _syntax(match: re.Match[str], text: str, offset: int) -> tuple[str, str | No
     del match
     rest = text[offset:].lstrip()
     if not rest:
-        return "the expression ends too early", None
+        hint = "a bracket is not closed" if text.count("(") > text.count(")") else None
+        return "the expression ends too early", hint
+    if text[:offset].rstrip().endswith(_NOT):
+        return "not does not fit here", "write !"
     word = rest.split()[0]
-    hints = {"and": "write &&", "or": "write ||", "=": "write == to compare", "not": "write !"}
+    hints = {"and": "write &&", "or": "write ||", "=": "write == to compare"}
     if word[0] in "\"'":
         return "a quotation mark is not closed", None
     return f"{word} does not fit here", hints.get(word)
@@ -113,12 +136,13 @@ def _syntax(match: re.Match[str], text: str, offset: int) -> tuple[str, str | No
 
 _FIELD = r"undefined field '(.+?)' not found in struct '(.+?)'"
 _NAME = r"undeclared reference to '(.+?)'"
+_SYNTAX = r"Syntax error"
 _SAYINGS = (
     (_FIELD, _field),
     (_NAME, _name),
     (r"found no matching overload for '(.+?)' applied to '\((.*)\)'", _mismatch),
     (r"expression of type '(.+?)' cannot be the operand", _operand),
-    (r"Syntax error", _syntax),
+    (_SYNTAX, _syntax),
 )
 
 

@@ -6,7 +6,7 @@ both are kept. CEL stops loops by a budget and nesting by depth.
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache, lru_cache
 from typing import Any
@@ -26,6 +26,7 @@ from service.rules.vocabulary import NOUNS, PACKAGE, POOL
 
 LONGEST = 4000
 
+_MAY_BE_MISSING = " may be missing"
 UTC_ZONE = ZoneInfo("UTC")
 _ASKED = re.compile(r"\bhas\(\s*([\w.]+)\s*\)")
 _ONCE_TYPES = ("STRING", "TIMESTAMP", "INT", "BOOL", "DYN")
@@ -110,7 +111,10 @@ def key(
     text: Any, path: Path, known: Iterable[str] = ()
 ) -> tuple[Expression | None, list[Problem]]:
     """An expression whose value can stand for a message, or what is wrong with it."""
-    return _sound(text, path, known, KNOWN, _ONCE_TYPES, "once_per takes text, numbers and dates")
+    expression, problems = _sound(
+        text, path, known, KNOWN, _ONCE_TYPES, "once_per takes text, numbers and dates"
+    )
+    return expression, [_elsewhere(problem) for problem in problems]
 
 
 def proofs(text: Any) -> frozenset[str]:
@@ -161,7 +165,15 @@ def _sound(
 
 
 def _lie(name: str, offset: int, path: Path) -> Problem:
-    return Problem(path, f"{name} may be missing", f"write has({name}) && … before it", offset)
+    return Problem(path, f"{name}{_MAY_BE_MISSING}", f"write has({name}) && … before it", offset)
+
+
+def _elsewhere(problem: Problem) -> Problem:
+    """What once_per reads can only be asked for in a condition."""
+    if not problem.message.endswith(_MAY_BE_MISSING):
+        return problem
+    name = problem.message.removesuffix(_MAY_BE_MISSING)
+    return replace(problem, hint=f"add if: has({name})")
 
 
 def _first_line(error: Exception) -> str:

@@ -92,7 +92,10 @@ class Hours:
 
 
 def read_hours(name: str, text: str, country: str | None) -> Hours:
-    """Opening hours that can be read; raises ValueError with the place where they cannot."""
+    """Opening hours that can be read; raises ValueError with the place where they cannot.
+
+    `country` is one whose holidays are known.
+    """
     try:
         _calendar(text, country, ZoneInfo("UTC"))
     except ParserError as error:
@@ -100,6 +103,13 @@ def read_hours(name: str, text: str, country: str | None) -> Hours:
         offset = int(found[2]) - 1 if found else None
         hint = 'write them like "Mo-Fr 08:00-17:00; PH off"'
         raise refused("the opening hours cannot be read here", hint, offset) from None
-    except UnknownCountryError:
-        raise refused(f"there is no country {country}", "write US, GB, DE …") from None
     return Hours(name, text, country)
+
+
+def is_country(code: str) -> bool:
+    """Whether the public holidays of this ISO country code are known."""
+    try:
+        _calendar("24/7", code, ZoneInfo("UTC"))
+    except UnknownCountryError:
+        return False
+    return True

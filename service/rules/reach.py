@@ -1,6 +1,6 @@
 """What the configuration offers to rules: ways to send, and what each account's system can do."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from service.actions import NOTIFICATIONS, WRITES
@@ -47,6 +47,11 @@ class Reach:
     def way(self, channel: str) -> Way | None:
         """The configured channel of this name; None if there is none."""
         return self.ways.get(channel, ANY_WAY if "channels" in self.unread else None)
+
+    def notifications(self, accounts: Iterable[str]) -> frozenset[str]:
+        """What the systems of these accounts can send."""
+        known = (self.accounts.get(account) for account in accounts)
+        return frozenset[str]().union(*(one.notifications for one in known if one is not None))
 
     def refusal(self, account: str, channel: str, target: str) -> str | None:
         """Why an account's system will not do that; None if it will, or nobody knows."""

@@ -134,7 +134,8 @@ class StepReader:
         refusals = [self.reach.refusal(one, channel, target) for one in self.accounts]
         said = [refusal for refusal in refusals if refusal is not None]
         if said and len(said) == len(refusals):
-            self._fault(path, "; ".join(said))
+            known = self.reach.notifications(self.accounts) if target else ()
+            self._fault(path, "; ".join(said), did_you_mean(target, known))
 
     def _check_words(self, way: Way | None, written: Mapping[str, Any], path: Path) -> None:
         words = [name for name in ("text", "subject") if written.get(name) is not None]

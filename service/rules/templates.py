@@ -106,8 +106,9 @@ def template(text: str, path: Path) -> tuple[Template | None, list[Problem]]:
 
 def _missing(variable: Variable, path: Path) -> Iterable[Problem]:
     """A warning where a value is read that no task can have."""
-    names = tuple(segment for segment in variable.segments if isinstance(segment, str))
-    unknown, known = (names[0], _NAMES) if names[0] not in _NAMES else unknown_name(names)
+    path_read = variable.segments
+    noun = str(path_read[0])
+    unknown, known = (noun, _NAMES) if noun not in _NAMES else unknown_name(path_read)
     if unknown:
         message = f"{variable} means nothing and renders as nothing"
         hint = did_you_mean(unknown, known)
@@ -117,6 +118,8 @@ def _missing(variable: Variable, path: Path) -> Iterable[Problem]:
 def _fault(error: LiquidError, path: Path) -> Problem:
     offset = error.token.start_index if error.token and error.token.start_index >= 0 else None
     said = str(error.message)
+    if found := re.match(r"unexpected tag '(else|elsif|when|end\w+)'", said):
+        return Problem(path, f"{{% {found[1]} %}} belongs to nothing before it", None, offset)
     if found := re.match(r"unexpected tag '(\w+)'", said):
         return _no_such("tag", found[1], _LIQUID.tags, path, offset)
     if found := re.match(r"expected tag (\w+)", said):

@@ -98,7 +98,8 @@ def parse_trigger(value: Any) -> Trigger:
     if isinstance(value, str):
         return _named(value, None)
     if not isinstance(value, dict) or not value:
-        raise refused(f"when is an event such as task.completed; {kind_of(value)}")
+        hint = "write one rule for each event" if isinstance(value, list) else None
+        raise refused(f"when is an event such as task.completed; {kind_of(value)}", hint)
     if unsupported := _NOT_YET & value.keys():
         word = min(unsupported)
         raise refused(not_supported(word), inside=(word,))
@@ -132,7 +133,9 @@ def _fields(name: str, argument: Any) -> frozenset[str]:
     if known is None:
         raise refused(f"{name} takes no fields", f"write only {name}", inside=(name,))
     if not isinstance(argument, list) or not argument:
-        raise refused(f"{name} takes a list of fields such as [{known[0]}]", inside=(name,))
+        example = argument if argument in known else known[-1]
+        message = f"{name} takes a list of fields; {kind_of(argument)}"
+        raise refused(message, f"write {{ {name}: [{example}] }}", inside=(name,))
     for position, field in enumerate(argument):
         if field not in known:
             hint = did_you_mean(str(field), known)
@@ -153,11 +156,11 @@ def _reminder(value: Mapping[str, Any]) -> Trigger:
     for name in value:
         if name not in {direction, "by", "at"}:
             hint = did_you_mean(str(name), ["by", "at"])
-            raise refused(f"{direction} does not go with {name}", hint, inside=(name,))
+            raise refused(f"{name} does not go with {direction}", hint, inside=(name,))
     field = str(value[direction]).removeprefix("task.")
     if field not in _ANCHORS:
         known = [f"task.{anchor}" for anchor in _ANCHORS]
-        hint = did_you_mean(f"task.{field}", known)
+        hint = did_you_mean("" if field in names(Task) else f"task.{field}", known)
         raise refused(f"{direction} needs a date of an open task", hint, inside=(direction,))
     if "by" not in value and "at" not in value:
         raise refused(f'{direction} needs by: 1 day, at: "16:00", or both', inside=(direction,))

@@ -4,7 +4,7 @@ Read off the nouns of `service.model`, so that a field added there is in the lan
 names serve conditions, as messages that CEL can check types by, and templates, as plain values.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -23,6 +23,7 @@ PACKAGE = "taskbell"
 LONGEST_TEXT = 10_000  # of which conditions see the beginning
 NOUNS = {"task": Task, "before": Task, "event": Event}
 
+_OF_LISTS = frozenset({"first", "last", "size"})
 _HIDDEN: dict[type, frozenset[str]] = {Event: frozenset({"id", "task_id", "before", "after"})}
 _SCALARS = {
     str: FieldDescriptorProto.TYPE_STRING,
@@ -47,17 +48,25 @@ def field_names(noun: str) -> set[str]:
     return next((set(names(one)) for one in _TYPES if one.__name__ == noun), set())
 
 
-def unknown_name(path: tuple[str, ...]) -> tuple[str | None, frozenset[str]]:
-    """The first name of a path that means nothing, and what could stand there; or None."""
+def unknown_name(path: Sequence[Any]) -> tuple[str | None, frozenset[str]]:
+    """The first name of a path that means nothing, and what could stand there; or None.
+
+    What is no text in the path is a place in a list.
+    """
     noun: Any = NOUNS.get(path[0])
+    is_list = False
     for name in path[1:]:
-        if not (isinstance(noun, type) and is_dataclass(noun)):
+        if is_list:
+            is_list = False
+            if isinstance(name, str) and name not in _OF_LISTS:
+                return name, _OF_LISTS
+            continue
+        if not (isinstance(noun, type) and is_dataclass(noun)) or not isinstance(name, str):
             break
         known = names(noun)
         if name not in known:
             return name, frozenset(known)
-        kind, _, several = _inner(known[name])
-        noun = None if several else kind
+        noun, _, is_list = _inner(known[name])
     return None, frozenset()
 
 

@@ -41,7 +41,6 @@ FILES = {
             "15:34: an expression is expected here; 3 is a number",
             "16:14: there is no account feild",
             '17:18: "2x" is no length of time',
-            "17:24: text is missing: there is nothing to say",
             "17:34: slack needs a target",
             "17:41: there is no txt here",
         ],
@@ -148,12 +147,12 @@ rules:
 - { id: r, when: task.created, accounts: [c], then: [{ notify: mail }] }
 """,
         [
-            "3:45: must be an address that begins with https:// or http://",
+            "3:45: base_url must be an address that begins with https:// or http://",
             "3:76: poll is at least 1s",
-            "3:92: per_minute: input should be greater than or equal to 1",
+            "3:92: per_minute is at least 1; this is 0",
             "4:16: there is no system planner",
             "4:31: poll is at least 1s",
-            "4:45: must be an address that begins with https:// or http://",
+            "4:45: base_url must be an address that begins with https:// or http://",
             '4:75: verify is plannr, standard, github, slack, token or none; "gihtub" is text',
             "5:3: account_uuid is missing",
             "5:47: there is no tokn here",
