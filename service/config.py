@@ -26,6 +26,7 @@ from service.names import account_names, channel_names
 from service.offers import reach
 from service.operator import Operator, read_operator
 from service.rules import Ruleset
+from service.rules.advice import never_open
 from service.rules.compiling import Compiler, compile_hours, unknown_holidays
 from service.rules.hours import is_country
 from service.rules.reach import Reach
@@ -312,6 +313,7 @@ class _Loading:
         hours, problems = compile_hours(root.hours, country)
         if "holidays" not in written:
             self._problems += unknown_holidays(root.hours)
+        self._problems += never_open(hours.values())
         compiler = Compiler(offered, hours)
         rules = compiler.rules(root.rules)
         self._problems += problems + compiler.problems

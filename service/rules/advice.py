@@ -1,15 +1,61 @@
 """What may be meant and seldom is: warnings about rules that are sound."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, TypeAlias
+from zoneinfo import ZoneInfo
 
 from service.faults import Path, Problem, Severity
+from service.rules.contradictions import KNOWN_VALUES, never
+from service.rules.hours import Hours
+from service.rules.reach import Reach
 from service.rules.rule import Rule
 from service.rules.steps import Action
+from service.rules.triggers import Trigger
+
+Placed: TypeAlias = tuple[Rule, Path]
+_Message: TypeAlias = tuple[Trigger, str, str, str]
+
+# Hours that do not open in this century are not waited for.
+_LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
-def advice(rule: Rule, written: Mapping[str, Any], path: Path) -> Iterable[Problem]:
+def advice(rule: Rule, written: Mapping[str, Any], path: Path, reach: Reach) -> Iterable[Problem]:
     """Warnings about one rule, as it is written in the file."""
+    yield from _about_customers(rule, written, path)
+    values = {**KNOWN_VALUES}
+    if "accounts" not in reach.unread:
+        values["task.account"] = frozenset(reach.accounts)
+    if found := never(rule.conditions, rule.trigger, values):
+        message = f"the rule never matches: {found.message}"
+        place = (*path, "if", found.condition)
+        yield Problem(place, message, found.hint, found.offset, severity=Severity.WARNING)
+
+
+def never_open(hours: Iterable[Hours]) -> Iterator[Problem]:
+    """Warnings about hours that hold everything back for ever."""
+    for one in hours:
+        if one.next_open(_LONG_AGO, ZoneInfo("UTC")) is None:
+            message = f"{one.name} never opens: what is held for it never goes out"
+            yield _warning(("hours", one.name), message, None)
+
+
+def twins(rules: Sequence[Placed]) -> Iterator[Problem]:
+    """Warnings about rules that tell the same to the same person when the same happens."""
+    known: dict[_Message, list[Rule]] = {}
+    for rule, path in rules:
+        for step, message in _messages(rule):
+            earlier = known.setdefault(message, [])
+            if other := next((one for one in earlier if _may_both(one, rule)), None):
+                place = (*path, "then", step.number - 1, "notify")
+                hint = "leave one of them out, or let their conditions exclude each other"
+                said = f"the rule {other.id} sends the same to the same, at the same moment"
+                yield _warning(place, said, hint)
+            if rule not in earlier:
+                earlier.append(rule)
+
+
+def _about_customers(rule: Rule, written: Mapping[str, Any], path: Path) -> Iterator[Problem]:
     for step in rule.planning.steps:
         if not isinstance(step, Action) or not step.reaches_customer:
             continue
@@ -20,5 +66,24 @@ def advice(rule: Rule, written: Mapping[str, Any], path: Path) -> Iterable[Probl
             yield _warning(place, "customers may get this more than once", "give it once_per:")
 
 
-def _warning(path: Path, message: str, hint: str) -> Problem:
+def _messages(rule: Rule) -> Iterator[tuple[Action, _Message]]:
+    """What a rule sends before it waits for anything."""
+    for step in rule.planning.steps:
+        if not isinstance(step, Action):
+            return
+        if not step.fields:
+            target, text = (one.text if one else "" for one in (step.target, step.text))
+            yield step, (rule.trigger, step.channel, target, text)
+
+
+def _may_both(one: Rule, other: Rule) -> bool:
+    """Whether one event can be for both."""
+    if one is other:
+        return False
+    if one.accounts and other.accounts and one.accounts.isdisjoint(other.accounts):
+        return False
+    return never((*one.conditions, *other.conditions), one.trigger) is None
+
+
+def _warning(path: Path, message: str, hint: str | None) -> Problem:
     return Problem(path, message, hint, severity=Severity.WARNING)

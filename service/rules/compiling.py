@@ -11,7 +11,7 @@ from service.document.validation import salvaged
 from service.document.wording import kind_of
 from service.durations import Duration
 from service.faults import Path, Problem, Severity, did_you_mean
-from service.rules.advice import advice
+from service.rules.advice import Placed, advice, twins
 from service.rules.cel_words import KNOWN
 from service.rules.expressions import Expression, condition, key, proofs
 from service.rules.hours import Hours, read_hours
@@ -41,7 +41,7 @@ class Compiler:
 
     def rules(self, raws: Sequence[Any]) -> list[Rule]:
         """Every rule that is sound and switched on, in the order of the file."""
-        found = []
+        found: list[Placed] = []
         self.problems += _twice(raws)
         for position, raw in enumerate(raws):
             path: Path = ("rules", position)
@@ -51,8 +51,9 @@ class Compiler:
                 continue
             rule = self._rule(shape, raw, path)
             if shape.enabled:
-                found.append(rule)
-        return found
+                found.append((rule, path))
+        self.problems += twins(found)
+        return [rule for rule, _ in found]
 
     def _rule(self, shape: RuleShape, written: Mapping[str, Any], path: Path) -> Rule:
         """The rule; what is `written` counts where it could not be read."""
@@ -73,7 +74,7 @@ class Compiler:
             what = "by the clock" if rule.trigger.alarm is not None else "that waits for a signal"
             message = f"a rule {what} has no change to wait for the end of"
             self._fault((*path, "settle"), message, "leave settle out")
-        self.problems += advice(rule, written, path)
+        self.problems += advice(rule, written, path, self.reach)
         return rule
 
     def _all(

@@ -60,12 +60,22 @@ def _program(text: str, zone: ZoneInfo) -> cel.Expression:
     return environment(zone).compile(text)
 
 
+@lru_cache(maxsize=1_000)
+def _tree(text: str) -> Tree:
+    return Tree(_program(text, UTC_ZONE))
+
+
 @dataclass(frozen=True, slots=True)
 class Expression:
     """An expression that was found to be sound. `reads` are the fields it looks at."""
 
     text: str
     reads: Reads
+
+    @property
+    def tree(self) -> Tree:
+        """How it is built."""
+        return _tree(self.text)
 
     @property
     def refusal(self) -> str:
@@ -125,7 +135,7 @@ def proofs(text: Any) -> frozenset[str]:
     if not isinstance(text, str):
         return frozenset()
     try:
-        return proven(Tree(_program(text, UTC_ZONE)).root, truth=True)
+        return proven(_tree(text).root, truth=True)
     except RuntimeError:
         return frozenset(_ASKED.findall(text))
 
@@ -146,7 +156,7 @@ def _sound(
         program = _program(text, UTC_ZONE)
     except RuntimeError as error:
         return None, explain(text, str(error), path)
-    tree = Tree(program)
+    tree = _tree(text)
     found = program.return_type().name()
     if found in types:
         problems = [_lie(name, offset, path) for name, offset in unguarded(tree, known)]

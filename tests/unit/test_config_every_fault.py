@@ -189,7 +189,7 @@ rules:
     "hours and holidays": (
         """version: 1
 timezone: Nowhere/Land
-hours: { office: 3, late: "Mo-Fri 8-17", holi: "PH off" }
+hours: { office: 3, late: "Mo-Fri 8-17", holi: "24/7; PH off" }
 holidays: { contry: US }
 rules:
 - { id: r, when: task.created, hours: office, then: [{ wait: 1 business day }, { wait: 3 }] }

@@ -1,0 +1,76 @@
+"""What is no contradiction, and who are no twins: a warning that is wrong is worse than none."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.rule_files import configured
+
+NOTIFY = '  then: [{ notify: "slack:#o", text: hi }]\n'
+FINE = [
+    'task.type == "job" || task.type == "invoice"',
+    'task.type != "job" && task.type != "invoice"',
+    'task.type == "job" && before.type == "invoice"',
+    'task.type == "job" && !(task.type == "invoice")',
+    'task.type == "job" && (task.done || task.type == "invoice")',
+    '!(task.type == "job" && task.type == "invoice")',
+    "has(task.assignee) && !has(before.assignee)",
+    'task.priority in ["high", "urgent"]',
+    'task.priority != "urgent"',
+    'has(task.due) && task.due > now && (task.due < now || task.type == "job")',
+]
+
+
+@pytest.mark.parametrize("condition", FINE)
+def test_what_may_hold_is_not_warned_of(condition: str, tmp_path: Path) -> None:
+    """Alternatives, exclusions, and what is said of the task before."""
+    rule = f"- id: r\n  when: task.changed\n  if: '{condition}'\n{NOTIFY}"
+    assert configured(tmp_path, rule).warnings == ()
+
+
+DIFFERENT = [
+    ('if: task.type == "job"', 'if: task.type != "job"'),
+    ("if: task.done", "if: '!task.done'"),
+    ("accounts: [field]", "accounts: [london]"),
+    ("enabled: false", "settle: 2m"),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), DIFFERENT)
+def test_rules_for_different_tasks_are_no_twins(one: str, other: str, tmp_path: Path) -> None:
+    """They may say the same, as they never say it of the same task."""
+    rules = "".join(
+        f"- id: r{number}\n  when: task.changed\n  {words}\n{NOTIFY}"
+        for number, words in enumerate((one, other))
+    )
+    assert configured(tmp_path, rules).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("slack:#o, text: hi", "slack:#p, text: hi"),
+        ("slack:#o, text: hi", "slack:#o, text: ho"),
+        ("accounting", "slack:#o, text: hi"),
+    ],
+)
+def test_different_messages_are_no_twins(one: str, other: str, tmp_path: Path) -> None:
+    """Another target, another text, another channel."""
+    rules = "".join(
+        f"- id: r{number}\n  when: task.changed\n  then: [{{ notify: {words} }}]\n"
+        for number, words in enumerate((one, other))
+    )
+    assert configured(tmp_path, rules).warnings == ()
+
+
+def test_different_moments_are_no_twins(tmp_path: Path) -> None:
+    """The same reminder an hour before and a day before, and once more after a wait."""
+    rules = "".join(
+        f"- id: r{hours}\n  when: {{ task.due_soon: {hours}h }}\n{NOTIFY}" for hours in (1, 24)
+    )
+    again = (
+        "- id: again\n  when: task.overdue\n"
+        '  then: [{ notify: "slack:#o", text: hi }, { wait: 1h },'
+        ' { notify: "slack:#o", text: hi }]\n'
+    )
+    assert configured(tmp_path, rules + again).warnings == ()
