@@ -29,6 +29,10 @@ _NAMES = {
     "d": "day",
     "w": "week",
 }
+_UNIT = "|".join(sorted(_NAMES, key=len, reverse=True))
+# For whoever describes the configuration without reading it.
+LENGTH_PATTERN = rf"^\s*\d{{1,6}}\s*({_UNIT})\s*$"
+DURATION_PATTERN = rf"^\s*\d{{1,6}}\s*({_UNIT}|business\s+(hours?|h|days?|d))\s*$"
 _PLAIN = "write it like 30m, 2h or 1 day"
 _LONGEST = timedelta(days=3660)
 

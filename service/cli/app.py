@@ -13,6 +13,7 @@ from service.cli import (
     outbox,
     replay,
     sandbox,
+    schema,
     serve,
     trials,
 )
@@ -25,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for part in (serve, demo, sandbox, check, trials, replay, doctor, database):
+for part in (serve, demo, sandbox, check, trials, replay, schema, doctor, database):
     app.add_typer(part.app)
 app.add_typer(outbox.app, name="outbox")
 app.add_typer(accounts.app, name="accounts")

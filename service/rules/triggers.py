@@ -21,7 +21,7 @@ CLOCK_KINDS = frozenset({Kind.DUE_SOON, Kind.OVERDUE, Kind.STARTING_SOON, Kind.R
 _CHANGES = frozenset(
     {Kind.CHANGED, Kind.RESCHEDULED, Kind.REASSIGNED, Kind.COMPLETED, Kind.REOPENED}
 )
-_KINDS = {
+KINDS = {
     "task.created": frozenset({Kind.CREATED}),
     "task.completed": frozenset({Kind.COMPLETED}),
     "task.reopened": frozenset({Kind.REOPENED}),
@@ -30,23 +30,23 @@ _KINDS = {
     "task.changed": _CHANGES,
     "task.deleted": frozenset({Kind.DELETED}),
 }
-_WITH_FIELDS = {
+FIELDS = {
     "task.rescheduled": ("due", "start", "end"),
     "task.reassigned": ("assignee", "assignees"),
     "task.changed": tuple(names(Task)),
 }
-_CLOCK_TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
+CLOCK_TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 _BEFORE, _AFTER = -1, 1
-_CLOCK = {
+CLOCK = {
     "task.due_soon": (Kind.DUE_SOON, "due", _BEFORE),
     "task.overdue": (Kind.OVERDUE, "due", _AFTER),
     "task.starting_soon": (Kind.STARTING_SOON, "start", _BEFORE),
 }
-_SIGNAL = "signal"
+SIGNAL = "signal"
 _NOT_YET = frozenset({"schedule"})
 # The clock watches open tasks only, so that a completion is never a date to count from.
-_ANCHORS = ("due", "start", "end", "created_at", "updated_at")
-_ANY_GUARANTEED = frozenset({*(f"task.{anchor}" for anchor in _ANCHORS), "task.completed_at"})
+ANCHORS = ("due", "start", "end", "created_at", "updated_at")
+_ANY_GUARANTEED = frozenset({*(f"task.{anchor}" for anchor in ANCHORS), "task.completed_at"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ def parse_trigger(value: Any) -> Trigger:
         raise refused(not_supported(word), inside=(word,))
     if "before" in value or "after" in value:
         return _reminder(value)
-    if _SIGNAL in value:
+    if SIGNAL in value:
         return _signal(value)
     if len(value) > 1:
         raise refused("when is one event; write one rule for each")
@@ -114,22 +114,22 @@ def parse_trigger(value: Any) -> Trigger:
 
 
 def _named(name: str, argument: Any) -> Trigger:
-    if name in _CLOCK:
+    if name in CLOCK:
         return _alarm(name, argument)
-    if name == _SIGNAL:
+    if name == SIGNAL:
         raise refused("signal needs a name", "write { signal: leaving }")
-    if name not in _KINDS:
+    if name not in KINDS:
         if name in _NOT_YET:
             raise refused(not_supported(name))
-        known = {*_KINDS, *_CLOCK, _SIGNAL}
+        known = {*KINDS, *CLOCK, SIGNAL}
         raise refused(f"there is no event {name}", did_you_mean(name, known))
     if argument is None:
-        return Trigger(_KINDS[name])
-    return Trigger(_KINDS[name], _fields(name, argument))
+        return Trigger(KINDS[name])
+    return Trigger(KINDS[name], _fields(name, argument))
 
 
 def _fields(name: str, argument: Any) -> frozenset[str]:
-    known = _WITH_FIELDS.get(name)
+    known = FIELDS.get(name)
     if known is None:
         raise refused(f"{name} takes no fields", f"write only {name}", inside=(name,))
     if not isinstance(argument, list) or not argument:
@@ -144,7 +144,7 @@ def _fields(name: str, argument: Any) -> frozenset[str]:
 
 
 def _alarm(name: str, argument: Any) -> Trigger:
-    kind, field, direction = _CLOCK[name]
+    kind, field, direction = CLOCK[name]
     if argument is None and direction == _BEFORE:
         raise refused(f"{name} needs a length of time", f"write {{ {name}: 1h }}")
     length = timedelta(0) if argument is None else _length(argument, name)
@@ -158,8 +158,8 @@ def _reminder(value: Mapping[str, Any]) -> Trigger:
             hint = did_you_mean(str(name), ["by", "at"])
             raise refused(f"{name} does not go with {direction}", hint, inside=(name,))
     field = str(value[direction]).removeprefix("task.")
-    if field not in _ANCHORS:
-        known = [f"task.{anchor}" for anchor in _ANCHORS]
+    if field not in ANCHORS:
+        known = [f"task.{anchor}" for anchor in ANCHORS]
         hint = did_you_mean("" if field in names(Task) else f"task.{field}", known)
         raise refused(f"{direction} needs a date of an open task", hint, inside=(direction,))
     if "by" not in value and "at" not in value:
@@ -172,13 +172,13 @@ def _reminder(value: Mapping[str, Any]) -> Trigger:
 
 def _signal(value: Mapping[str, Any]) -> Trigger:
     for word in value:
-        if word != _SIGNAL:
-            raise refused(f"{word} does not go with {_SIGNAL}", inside=(word,))
-    name = identifier(value[_SIGNAL])
+        if word != SIGNAL:
+            raise refused(f"{word} does not go with {SIGNAL}", inside=(word,))
+    name = identifier(value[SIGNAL])
     if name is None:
-        message = f"signal is the name of a signal; {kind_of(value[_SIGNAL])}"
+        message = f"signal is the name of a signal; {kind_of(value[SIGNAL])}"
         hint = "up to 200 characters on one line, as whoever sends the signal calls it"
-        raise refused(message, hint, inside=(_SIGNAL,))
+        raise refused(message, hint, inside=(SIGNAL,))
     return Trigger(frozenset({Kind.SIGNAL}), signal=name)
 
 
@@ -193,6 +193,6 @@ def _length(argument: Any, name: str) -> timedelta:
 def _clock_time(value: Any) -> time | None:
     if value is None:
         return None
-    if not isinstance(value, str) or not _CLOCK_TIME.fullmatch(value):
+    if not isinstance(value, str) or not CLOCK_TIME.fullmatch(value):
         raise refused("at is a time of day", 'write it like at: "16:00"', inside=("at",))
     return time.fromisoformat(value)
