@@ -14,6 +14,7 @@ from service.document import Document
 from service.schema import schema
 from service.sources import systems
 from tests.corridor import HEAD as CORRIDOR
+from tests.corridor import firm
 from tests.e2e.test_docs import EXAMPLE, completed, examples
 from tests.faulty_files import Case, cases
 from tests.json_schema import faults
@@ -100,6 +101,8 @@ def test_the_command_prints_it() -> None:
 
 def test_the_corridor_is_valid() -> None:
     """The configuration that the integration tests run on."""
-    blanks = dict.fromkeys(("sandbox", "slack", "accounting"), "http://127.0.0.1:9")
-    text = CORRIDOR.format(zone="UTC", uuid="u", patience="1s", rules=SOON, **blanks)
+    address = "http://127.0.0.1:9"
+    text = CORRIDOR.format(
+        zone="UTC", accounts=firm(address), slack=address, accounting=address, rules=SOON
+    )
     assert said(text) == []
