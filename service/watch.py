@@ -60,7 +60,8 @@ def owed(
 
     Nor is an alarm of both forgotten that a new zone has brought forward to before that moment.
     """
-    kept = due(task, old.alarms & new.alarms, new.zone, rung, since)
+    both = [alarm for alarm in old.alarms & new.alarms if not _was_told(alarm, task, old, rung)]
+    kept = due(task, both, new.zone, rung, since)
     past = due(task, old.alarms, old.zone, rung, since)
     once = {one.alarm: one for one in [*kept, *past] if not one.alarm.is_pointless(task, now)}
     return sorted(once.values(), key=lambda one: (one.at, one.alarm))
@@ -78,7 +79,12 @@ def carried_over(task: Task, rung: Rung, old: Watch, new: Watch, since: datetime
         for alarm in old.alarms & new.alarms
         if (at := alarm.instant(task, new.zone)) is not None
         and not was_rung(alarm, at, lines)
-        and (before := alarm.instant(task, old.zone)) is not None
-        and was_rung(alarm, before, lines)
+        and _was_told(alarm, task, old, lines)
     }
     return {**lines, **put_off}
+
+
+def _was_told(alarm: Alarm, task: Task, by: Watch, rung: Rung) -> bool:
+    """Whether this alarm of a task has been announced, at the moment that `by` has for it."""
+    at = alarm.instant(task, by.zone)
+    return at is not None and was_rung(alarm, at, rung)

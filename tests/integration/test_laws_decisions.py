@@ -102,15 +102,15 @@ async def test_law_10_history_replayed_gives_the_recorded_decisions(
         await taskbell.tick(days=2)
         rows = await pool.fetch(
             """
-            SELECT events.*, decisions.rule, outcome, reason, decisions.at AS decided_at, version
+            SELECT events.*, decisions.rule, outcome, reason, decisions.at AS now, version
             FROM decisions JOIN events ON events.id = decisions.event
-            JOIN rulesets ON version = rules_version ORDER BY decisions.id
+            JOIN rulesets ON version = decisions.rules_version ORDER BY decisions.id
             """
         )
         assert len(rows) >= 5
         rules = taskbell.config.rules
         for row in rows:
-            verdicts = rules.decide(read_event(row), row["decided_at"], NEW_YORK)
+            verdicts = rules.decide(read_event(row), row["now"], NEW_YORK)
             found = {one.rule: (one.outcome, one.reason) for one in verdicts}
             assert found[row["rule"]] == (row["outcome"], row["reason"])
             assert row["version"] == Ruleset([], rules.text).version

@@ -61,3 +61,14 @@ def test_whatever_changes_an_alarm_that_stays_rings_once(
         rings = alarm.instant(one, LONDON) is not None
         assert told.count(alarm) <= int(rings)
         assert alarm.offset < timedelta(0) or told.count(alarm) == int(rings)
+
+
+def test_what_was_told_by_another_zone_is_not_told_again_by_the_first() -> None:
+    """London, Alaska and London again: an alarm that Alaska brought forward has rung."""
+    eve = Alarm(Kind.REMINDER, "start", timedelta(days=-1), time(16))
+    here, there = Watch(frozenset({eve}), LONDON), Watch(frozenset({eve}), ALASKA)
+    one = task(start=START - timedelta(hours=4))
+    away, back = START - timedelta(hours=21), START - timedelta(hours=5)
+    assert [ring.alarm for ring in owed(one, {}, here, there, away, away)] == [eve]
+    rung = carried_over(one, {}, here, there, away)
+    assert owed(one, rung, there, here, back, back) == []
