@@ -14,9 +14,10 @@ from service.channels import Channel
 from service.clock import VirtualClock
 from service.deciding import Decider
 from service.engine import Engine
-from service.model import Cause, Observation, Signal
+from service.model import Cause, Observation, Signal, Task
 from service.rules import Ruleset
 from service.store.accounts import AccountState
+from service.store.tasks import Key, Known, Saved
 
 _ALL = 1_000_000_000
 
@@ -48,6 +49,17 @@ class Rehearsal:
         """Take in looks at tasks now, and send what that makes due."""
         await self._engine.observe(self.books, seen)
         self.books.send(self._rules, self.clock.now())
+
+    async def remember(self, states: Iterable[tuple[Key, Task | None]]) -> None:
+        """Take tasks for looking so until now, where they were last seen otherwise; in silence."""
+        other = [(key, task) for key, task in states if self.books.present(key) != task]
+        now = self.clock.now()
+        gone = [key for key, task in other if task is None]
+        await self.books.save([Saved(key, Known(deleted_at=now, observed_at=now)) for key in gone])
+        there = [(key, task) for key, task in other if task is not None]
+        await self.books.forget_unseen([key for key, _ in there])
+        if there:
+            await self.begin([Observation(*key, task, now, Cause.POLL) for key, task in there])
 
     async def hear(self, signals: Sequence[Signal]) -> None:
         """Take in signals now, and send what they make due."""

@@ -108,7 +108,9 @@ class MemoryBooks:
                 heappush(self._alarms, (one.next_alarm, one.key))
 
     async def forget_unseen(self, keys: Sequence[Key]) -> None:
-        """Locking has left nothing."""
+        for key in keys:
+            self._known.pop(key, None)
+            self._alarm_of[key] = None
 
     async def doubt(self, keys: Sequence[Key], now: datetime) -> None:
         """There is nobody to ask: in a rehearsal every look is what it says."""

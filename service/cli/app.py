@@ -6,6 +6,7 @@ import typer
 
 from service.cli import (
     accounts,
+    backtest,
     check,
     database,
     demo,
@@ -26,7 +27,19 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for part in (serve, demo, sandbox, check, trials, replay, schema, doctor, database):
+_COMMANDS = (
+    serve,
+    demo,
+    sandbox,
+    check,
+    trials,
+    backtest,
+    replay,
+    schema,
+    doctor,
+    database,
+)
+for part in _COMMANDS:
     app.add_typer(part.app)
 app.add_typer(outbox.app, name="outbox")
 app.add_typer(accounts.app, name="accounts")

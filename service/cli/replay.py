@@ -10,7 +10,7 @@ from service.channels.webhook import WebhookChannel
 from service.cli.console import AsJson, out, show_json
 from service.cli.database import with_pool
 from service.cli.progress import counting
-from service.cli.since import Since
+from service.cli.since import A_MONTH, Since
 from service.config import Sketch, past_rules
 from service.history import batches
 from service.history.replay import Replay, Replayed
@@ -24,7 +24,7 @@ _ANY = WebhookChannel
 
 
 @app.command()
-def replay(since: Since = "30d", *, as_json: AsJson = False) -> None:  # type: ignore[assignment]
+def replay(since: Since = A_MONTH, *, as_json: AsJson = False) -> None:
     """Decide once more on everything recorded; any difference is a defect of Taskbell."""
     sketch = config.sketch(read_settings().taskbell_config)
 

@@ -1,7 +1,7 @@
 """`--since 30d`: how far back a command looks."""
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from pydantic_core import PydanticCustomError
@@ -26,3 +26,4 @@ Since = Annotated[
     datetime,
     typer.Option("--since", parser=_moment, metavar="TIME", help="From when on: 30d, or a date."),
 ]
+A_MONTH: Any = "30d"

@@ -1,20 +1,24 @@
 """The firm's rules: asked about an event, they answer with verdicts, and do nothing themselves."""
 
 from collections import defaultdict
-from collections.abc import Container, Iterable
+from collections.abc import Collection, Container, Iterable
 from datetime import datetime
 from hashlib import blake2b
-from typing import Self
+from typing import Any, Self
 from zoneinfo import ZoneInfo
 
 from service.actions import WRITES
 from service.alarms import Alarm
-from service.model import Event, Kind, Task
-from service.rules.reads import by_noun
+from service.model import Cause, Event, Task
+from service.rules.reads import ByNoun, by_noun
 from service.rules.rule import Rule
 from service.rules.scope import Scope
 from service.rules.steps import Action
+from service.rules.triggers import Topic, topic_of
 from service.rules.verdict import Verdict
+
+# How many different sorts of events are remembered with those who listen to them.
+_MOST_HEARD = 10_000
 
 
 class Ruleset:
@@ -29,13 +33,11 @@ class Ruleset:
         self._rules = {rule.id: rule for rule in rules}
         self.text = text
         self.version = blake2b(text.encode(), digest_size=8).hexdigest()
-        self._listening: dict[Kind, list[Rule]] = defaultdict(list)
+        self._by_topic: dict[Topic, list[Rule]] = defaultdict(list)
         for rule in self._rules.values():
-            for kind in rule.trigger.kinds:
-                self._listening[kind].append(rule)
-        self._reads = {
-            kind: by_noun(rule.reads for rule in rules) for kind, rules in self._listening.items()
-        }
+            for topic in rule.trigger.topics:
+                self._by_topic[topic].append(rule)
+        self._heard: dict[Any, tuple[list[Rule], ByNoun]] = {}
         alarms = (rule.trigger.alarm for rule in self._rules.values())
         self.alarms: frozenset[Alarm] = frozenset(alarm for alarm in alarms if alarm is not None)
         self.writes = any(_writes(rule) for rule in self._rules.values())
@@ -47,6 +49,11 @@ class Ruleset:
     def empty(cls) -> Self:
         """No rules at all."""
         return cls((), "")
+
+    @property
+    def ids(self) -> Collection[str]:
+        """The rules' ids, in the order of the file."""
+        return self._rules.keys()
 
     @property
     def channels(self) -> frozenset[str]:
@@ -66,11 +73,26 @@ class Ruleset:
 
         `now` is in UTC, `zone` the account's. A pure function: the same again for the same.
         """
-        rules = [rule for rule in self._listening.get(event.kind, ()) if rule.listens_to(event)]
+        rules, reads = self._listening(event)
         if not rules:
             return []
-        scope = Scope(event, now, zone, self._reads[event.kind])
+        scope = Scope(event, now, zone, reads)
         return [rule.decide(scope) for rule in rules]
+
+    def _listening(self, event: Event) -> tuple[list[Rule], ByNoun]:
+        """The rules that listen to the event, and what they read: found once for all of its kind.
+
+        Thousands of rules that do not listen cost nothing.
+        """
+        topic, is_ours = topic_of(event), event.cause is Cause.WRITE
+        key = topic, event.account, event.changed, is_ours
+        if (found := self._heard.get(key)) is None:
+            rules = [rule for rule in self._by_topic.get(topic, ()) if rule.listens_to(event)]
+            found = rules, by_noun(rule.reads for rule in rules)
+            if len(self._heard) >= _MOST_HEARD:
+                self._heard.clear()
+            self._heard[key] = found
+        return found
 
     def settled(self, rule_id: str, event: Event, now: datetime, zone: ZoneInfo) -> Verdict | None:
         """What a rule that waited makes of the net event; None if it does not listen to it."""

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import time, timedelta
-from typing import Any
+from typing import Any, TypeAlias
 
 from pydantic_core import PydanticCustomError
 
@@ -49,6 +49,14 @@ ANCHORS = ("due", "start", "end", "created_at", "updated_at")
 _ANY_GUARANTEED = frozenset({*(f"task.{anchor}" for anchor in ANCHORS), "task.completed_at"})
 
 
+Topic: TypeAlias = tuple[Kind, str | None]
+"""A kind of event, and the alarm that rang or the name of the signal."""
+
+
+def topic_of(event: Event) -> Topic:
+    return event.kind, event.alarm or event.signal
+
+
 @dataclass(frozen=True, slots=True)
 class Trigger:
     """The events a rule listens to: their kinds, the fields they cover, the alarm or signal.
@@ -69,6 +77,12 @@ class Trigger:
         if self.signal is not None:
             return event.signal == self.signal
         return not self.fields or not self.fields.isdisjoint(event.changed)
+
+    @property
+    def topics(self) -> frozenset[Topic]:
+        """The topics of the events that it may listen to."""
+        word = self.signal if self.alarm is None else str(self.alarm)
+        return frozenset((kind, word) for kind in self.kinds)
 
     @property
     def is_change(self) -> bool:

@@ -9,7 +9,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import figures, neighbours, nodered, scan, sync
+from tests.bench import figures, history, neighbours, nodered, scan, sync
 from tests.bench.figures import Figure
 
 MEASUREMENTS = {
@@ -19,6 +19,7 @@ MEASUREMENTS = {
     "neighbours": neighbours.neighbours,
     "scan": scan.scan,
     "sync": sync.sync,
+    "backtest": history.backtesting,
     "idle": figures.idle,
     "nodered": nodered.throughput,
 }

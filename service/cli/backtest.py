@@ -1,0 +1,134 @@
+"""`taskbell backtest`: what rules would have sent over the recorded history."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from service import config
+from service.books.outbox import Delivery
+from service.channels import ways
+from service.cli.console import AsJson, out, show_json
+from service.cli.database import with_pool
+from service.cli.progress import counting
+from service.cli.since import A_MONTH, Since
+from service.config import Sketch
+from service.faults import did_you_mean
+from service.history import batches
+from service.history.backtest import Findings, address, backtest, findings
+from service.rehearsal import Rehearsal
+from service.rules import Ruleset
+from service.settings import read_settings
+from service.store import Pool, history
+
+app = typer.Typer()
+
+_FEW = 10
+_TIME = "%a %-d %b, %H:%M"
+
+Rules = Annotated[
+    list[str] | None, typer.Argument(metavar="RULE", show_default="all rules", help="By their ids.")
+]
+File = Annotated[
+    Path | None,
+    typer.Option(
+        "--file",
+        exists=True,
+        metavar="FILE",
+        show_default="TASKBELL_CONFIG",
+        help="The configuration that has the rules; it need not be the one at work.",
+    ),
+]
+
+
+@app.command("backtest")
+def command(
+    rules: Rules = None,
+    since: Since = A_MONTH,
+    file: File = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Tell what rules would have sent, how often, to whom and when; nothing is sent."""
+    sketch = config.sketch(file or read_settings().taskbell_config)
+    chosen = _chosen(sketch.rules, rules)
+    until = datetime.now(UTC)
+
+    async def read(pool: Pool) -> Sequence[Delivery]:
+        async with pool.acquire() as connection, connection.transaction(readonly=True):
+            total = await history.count(connection, since, until)
+            with counting("going through what happened", total) as progress:
+                return await backtest(
+                    Rehearsal(chosen, sketch.zones, ways(sketch.kinds), since),
+                    history.tasks_at(connection, since),
+                    batches(history.events(connection, since, until)),
+                    until,
+                    progress,
+                )
+
+    found = findings(with_pool(read), sketch.zones)
+    if as_json:
+        show_json(_as_json(found))
+    else:
+        _tell(found, sketch, since)
+
+
+def _chosen(rules: Ruleset, ids: Sequence[str] | None) -> Ruleset:
+    for one in ids or ():
+        if one not in rules:
+            hint = did_you_mean(one, rules.ids) or ""
+            raise typer.BadParameter(f"there is no rule {one}; {hint}".rstrip("; "))
+    return rules if not ids else rules.only(ids)
+
+
+def _tell(found: Findings, sketch: Sketch, since: datetime) -> None:
+    count = len(found.sent)
+    days = max((datetime.now(UTC) - since).days, 1)
+    _say(f"{count:,} would have been sent in {days} days, {count / days:.1f} a day")
+    for where, several in list(found.by_address.items())[:_FEW]:
+        _say(f"  {several:>6,}  {where}")
+    if len(found.by_address) > _FEW:
+        _say(f"          and {len(found.by_address) - _FEW:,} more addresses")
+    for why, several in list(found.kept.items())[:_FEW]:
+        _say(f"  {several:>6,}  not sent, {why}")
+    _tell_some("between 21:00 and 7:00", found.at_night, sketch)
+    _tell_some("to the same customer again on the same day", found.twice, sketch)
+    _tell_some("the last ones", found.sent[-_FEW:], sketch)
+
+
+def _tell_some(what: str, several: Sequence[Delivery], sketch: Sketch) -> None:
+    if not several:
+        return
+    _say(f"{what}: {len(several):,}")
+    for one in several[:_FEW]:
+        zone = sketch.zones[one.order.event.account]
+        at = (one.settled_at or one.created_at).astimezone(zone).strftime(_TIME)
+        _say(f"  {at}  {one.order.rule}  {address(one)}  {one.text or one.order.event.task.title}")
+
+
+def _say(line: str) -> None:
+    out.print(line, markup=False, soft_wrap=True)
+
+
+def _as_json(found: Findings) -> dict[str, Any]:
+    return {
+        "sent": [_row(one) for one in found.sent],
+        "by_address": found.by_address,
+        "not_sent": found.kept,
+        "at_night": [one.id for one in found.at_night],
+        "twice": [one.id for one in found.twice],
+    }
+
+
+def _row(one: Delivery) -> dict[str, Any]:
+    return {
+        "id": one.id,
+        "at": one.settled_at,
+        "account": one.order.event.account,
+        "task": one.order.event.task_id,
+        "rule": one.order.rule,
+        "to": address(one),
+        "text": one.text,
+    }
