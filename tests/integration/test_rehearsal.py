@@ -1,4 +1,4 @@
-"""A rehearsal decides and plans what Taskbell at work does, for any rules and any history."""
+"""Live, rehearsed, replayed and backtested: the same, for any rules, history and restarts."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -18,6 +18,7 @@ from service.config import Config, Sketch, past_rules
 from service.deciding import Decider
 from service.engine import Engine
 from service.history import batches
+from service.history.backtest import backtest
 from service.history.replay import Replay, Replayed
 from service.model import Cause, Observation, State, Task
 from service.outbox import Settlement, account_lane, sending
@@ -125,6 +126,15 @@ class Record:
     deliveries: list[str]
 
 
+@dataclass(frozen=True, slots=True)
+class AtWork:
+    """What Taskbell at work did, and what its record says when it is gone through once more."""
+
+    live: Record
+    replayed: Replayed
+    backtested: Record
+
+
 def _record(first: int, decided: Sequence[Any], sent: Sequence[Any]) -> Record:
     """Events counted from 1, whatever numbers the database has given them."""
     decisions = [{**row, "event": row["event"] - first} for row in map(dict, decided)]
@@ -148,7 +158,9 @@ def _numbered(row: dict[str, Any], first: int) -> dict[str, Any]:
     return {**row, "event": row["event"] - first, "once_key": undo, "fields": fields}
 
 
-async def at_work(pool: Pool, config: Config, history: Sequence[Step]) -> tuple[Record, Replayed]:
+async def at_work(
+    pool: Pool, config: Config, history: Sequence[Step]
+) -> tuple[Record, Replayed, Record]:
     clock = VirtualClock(START)
     async with pool.acquire() as connection:
         transaction = connection.transaction()
@@ -162,7 +174,11 @@ async def at_work(pool: Pool, config: Config, history: Sequence[Step]) -> tuple[
                     live.restart()
                 await live.observe(_look(step, clock.now()))
             await live.go_on(clock.now() + timedelta(days=3))
-            return await live.record(), await replayed(connection, config)
+            return AtWork(
+                await live.record(),
+                await replayed(connection, config),
+                await backtested(connection, config, clock.now()),
+            )
         finally:
             await transaction.rollback()
 
@@ -192,12 +208,25 @@ async def replayed(connection: Connection, config: Config) -> Replayed:
     return await replay.run(batches(recorded.events(connection, START, until)), lambda _: None)
 
 
+async def backtested(connection: Connection, config: Config, until: datetime) -> Record:
+    """What the same rules would have made of what was just recorded."""
+    trial = Rehearsal(config.rules, {ACCOUNT: config.timezone}, ways(config.kinds), START)
+    happened = recorded.events(connection, START, until + timedelta(days=1))
+    known = recorded.tasks_at(connection, START)
+    await backtest(trial, known, batches(happened), until, lambda _: None)
+    return _of(trial)
+
+
 async def rehearsed(config: Config, history: Sequence[Step]) -> Record:
     trial = Rehearsal(config.rules, {ACCOUNT: config.timezone}, ways(config.kinds), START)
     for step in history:
         await trial.go_on(trial.clock.now() + step.pause)
         await trial.observe([_look(step, trial.clock.now())])
     await trial.go_on(trial.clock.now() + timedelta(days=3))
+    return _of(trial)
+
+
+def _of(trial: Rehearsal) -> Record:
     decided = [
         {
             "event": one.decision.event,
@@ -241,15 +270,14 @@ def _look(step: Step, now: datetime) -> Observation:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(written=rules, history=st.lists(steps, min_size=1, max_size=8))
-async def test_a_rehearsal_agrees_with_taskbell_at_work(
+async def test_live_rehearsal_replay_and_backtest_agree(
     pool: Pool, tmp_path: Path, written: list[dict[str, Any]], history: list[Step]
 ) -> None:
     """Every decision with its reason, every delivery with its text, times and fate: the same."""
     config = configured(tmp_path, f" {orjson.dumps(written).decode()}")
-    (live, again), trial = (
-        await at_work(pool, config, history),
-        await rehearsed(config, history),
-    )
+    real = await at_work(pool, config, history)
+    live, trial = real.live, await rehearsed(config, history)
     assert trial.decisions == live.decisions
     assert trial.deliveries == live.deliveries
-    assert (again.missing, again.new) == ([], [])
+    assert (real.replayed.missing, real.replayed.new) == ([], [])
+    assert real.backtested == live
