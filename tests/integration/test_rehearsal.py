@@ -158,9 +158,7 @@ def _numbered(row: dict[str, Any], first: int) -> dict[str, Any]:
     return {**row, "event": row["event"] - first, "once_key": undo, "fields": fields}
 
 
-async def at_work(
-    pool: Pool, config: Config, history: Sequence[Step]
-) -> tuple[Record, Replayed, Record]:
+async def at_work(pool: Pool, config: Config, history: Sequence[Step]) -> AtWork:
     clock = VirtualClock(START)
     async with pool.acquire() as connection:
         transaction = connection.transaction()
