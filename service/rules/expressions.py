@@ -84,19 +84,20 @@ class Expression:
 
     def test(self, activation: cel.Activation, zone: ZoneInfo) -> bool:
         """Whether it is true; raises EvaluationError if that cannot be said."""
-        value = self._value(activation, zone)
+        value = self.value(activation, zone)
         if value is True or value is False:
             return value
         raise EvaluationError(f"{self.text} is neither true nor false: {value}")
 
     def key(self, activation: cel.Activation, zone: ZoneInfo) -> str:
         """Its value as text, dates in UTC; raises EvaluationError if there is none."""
-        value = self._value(activation, zone)
+        value = self.value(activation, zone)
         if isinstance(value, datetime):
             return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
         return str(value)
 
-    def _value(self, activation: cel.Activation, zone: ZoneInfo) -> Any:
+    def value(self, activation: cel.Activation, zone: ZoneInfo) -> Any:
+        """Whatever it comes out as; raises EvaluationError if it comes out as nothing."""
         try:
             result = _program(self.text, zone).eval(activation)
             value = result.plain_value()
@@ -105,6 +106,11 @@ class Expression:
         if isinstance(value, str) and result.type() == cel.Type.ERROR:
             raise EvaluationError(f"{self.text}: {value}")
         return value
+
+
+def syntax(text: str) -> Tree:
+    """The syntax tree of an expression that was found to be sound."""
+    return Tree(_program(text, UTC_ZONE))
 
 
 def condition(

@@ -1,4 +1,4 @@
-"""The syntax tree of a checked CEL expression, as far as the guards need it.
+"""The syntax tree of a checked CEL expression, as far as it is needed here.
 
 CEL hands its tree out as the bytes of `cel.expr.CheckedExpr` (github.com/google/cel-spec,
 proto/cel/expr/checked.proto and syntax.proto); the messages are declared here by those numbers.
@@ -49,6 +49,10 @@ class Tree:
         checked = _CHECKED.FromString(AnyMessage.FromString(expression.serialize()).value)
         self.root = checked.expr
         self._positions = {one.key: one.value for one in checked.source.positions}
+
+    def position(self, node: Any) -> int:
+        """Where the node's operator or bracket stands; for other nodes, where they begin."""
+        return int(self._positions.get(node.id, 0))
 
     def offset(self, node: Any) -> int:
         """Where the node begins, in characters from the beginning of the text."""

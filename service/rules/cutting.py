@@ -1,0 +1,127 @@
+"""Which part of an expression's text a node of its syntax tree is.
+
+CEL tells of each node where its operator or its bracket stands, not where it begins and ends. The
+rest follows from the text: what stands before an operator, behind it, between two commas.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from service.rules.syntax_tree import Tree, children, node_kind
+
+_BINARY = {
+    *("_&&_", "_||_", "_==_", "_!=_", "_<_", "_<=_", "_>_", "_>=_"),
+    *("_+_", "_-_", "_*_", "_/_", "_%_", "@in"),
+}
+_UNARY = {"!_", "-_"}
+_CLOSES = {"(": ")", "[": "]", "{": "}"}
+# A text or a remark is one word: what looks like a bracket in it is none.
+_WORD = re.compile(
+    r"""[rR]"[^"]*"|[rR]'[^']*'|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|//[^\n]*|.""", re.DOTALL
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A node, and where it stands in the text of the whole."""
+
+    node: Any
+    begin: int
+    end: int
+
+    @property
+    def function(self) -> str:
+        """What is called, such as `_&&_`; empty for what is no call."""
+        return str(self.node.call.function) if node_kind(self.node) == "call" else ""
+
+
+class Cutter:
+    """Cuts the text of an expression into the pieces that its tree has."""
+
+    def __init__(self, text: str, tree: Tree) -> None:
+        self._text = text
+        self._tree = tree
+
+    def whole(self) -> Piece:
+        return self._piece(self._tree.root, 0, len(self._text))
+
+    def text(self, piece: Piece) -> str:
+        """What is written there."""
+        return self._text[piece.begin : piece.end]
+
+    def inside(self, piece: Piece) -> list[Piece]:
+        """The pieces directly inside; none where the text cannot be cut any further."""
+        function, at = piece.function, self._tree.position(piece.node)
+        if function in _BINARY:
+            one, other = piece.node.call.args
+            behind = at + len(function.strip("_@"))
+            return [self._piece(one, piece.begin, at), self._piece(other, behind, piece.end)]
+        if function in _UNARY:
+            return [self._piece(piece.node.call.args[0], at + 1, piece.end)]
+        if function == "_?_:_":
+            return self._choice(piece, at)
+        if self._text[at : at + 1] == "(":
+            return [*self._target(piece, at), *self._arguments(piece, at)]
+        return []
+
+    def _choice(self, piece: Piece, at: int) -> list[Piece]:
+        condition, then, otherwise = piece.node.call.args
+        # Between the colon and what follows there are only brackets and spaces.
+        colon = self._text.rfind(":", at, self._tree.offset(otherwise))
+        return [
+            self._piece(condition, piece.begin, at),
+            self._piece(then, at + 1, colon),
+            self._piece(otherwise, colon + 1, piece.end),
+        ]
+
+    def _target(self, piece: Piece, at: int) -> Iterator[Piece]:
+        """What stands before the dot; of a macro, such as `exists`, that is what it runs over."""
+        is_loop = node_kind(piece.node) == "comprehension"
+        if is_loop or (piece.function and piece.node.call.HasField("target")):
+            dot = self._text.rfind(".", piece.begin, at)
+            yield self._piece(children(piece.node)[0], piece.begin, dot)
+
+    def _arguments(self, piece: Piece, at: int) -> list[Piece]:
+        if not piece.function:
+            return []
+        commas = list(self._commas(at, piece.end))
+        return [
+            self._piece(node, begin + 1, end)
+            for node, begin, end in zip(piece.node.call.args, commas, commas[1:], strict=False)
+        ]
+
+    def _commas(self, at: int, end: int) -> Iterator[int]:
+        """The bracket that opens at `at`, the commas between it and its end, and its end."""
+        yield at
+        for place, word, depth in self._nested(at, end):
+            if depth == 1 and word == ",":
+                yield place
+            if depth == 0:
+                yield place
+                return
+
+    def _nested(self, begin: int, end: int) -> Iterator[tuple[int, str, int]]:
+        """Each word with its place, and how deep in brackets one is behind it."""
+        depth = 0
+        for found in _WORD.finditer(self._text, begin, end):
+            word = found[0]
+            depth += (word in _CLOSES) - (word in _CLOSES.values())
+            yield found.start(), word, depth
+
+    def _piece(self, node: Any, begin: int, end: int) -> Piece:
+        """Without the spaces and brackets around it."""
+        while True:
+            shown = self._text[begin:end]
+            begin += len(shown) - len(shown.lstrip())
+            end -= len(shown) - len(shown.rstrip())
+            if not self._is_bracketed(begin, end):
+                return Piece(node, begin, end)
+            begin, end = begin + 1, end - 1
+
+    def _is_bracketed(self, begin: int, end: int) -> bool:
+        if self._text[begin : begin + 1] != "(":
+            return False
+        closes = next(place for place, _, depth in self._nested(begin, end) if depth == 0)
+        return closes == end - 1
