@@ -5,14 +5,12 @@ import os
 import secrets
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
-from importlib import resources
-from pathlib import Path
 
 import typer
 
 from service import log, servers, signals, store
 from service.cli.console import AsJson
-from service.cli.instance import demo_data
+from service.cli.instance import demo_configuration, demo_data
 from service.cli.listening import demand_free
 from service.cli.telling import announce, follow
 from service.clock import SystemClock
@@ -58,7 +56,7 @@ async def _run(settings: Settings, on: Servers, *, as_json: bool) -> None:
         environ = environment(
             DATABASE_URL=on.database,
             REDIS_URL=on.redis,
-            TASKBELL_CONFIG=str(_configuration()),
+            TASKBELL_CONFIG=str(demo_configuration()),
             SANDBOX_URL=url,
             SANDBOX_SMTP=f"127.0.0.1:{sandbox.inbox.smtp_port}",
             PLANNR_SIGNING_SECRET=secret,
@@ -79,7 +77,3 @@ async def _meanwhile(*work: Coroutine[None, None, None]) -> AsyncIterator[None]:
         for task in beside:
             task.cancel()
         await asyncio.gather(*beside, return_exceptions=True)
-
-
-def _configuration() -> Path:
-    return Path(str(resources.files("service.sandbox") / "demo.yaml"))

@@ -1,5 +1,6 @@
 """Which Taskbell is meant by a command that is typed in another terminal."""
 
+from importlib import resources
 from pathlib import Path
 
 from service import embedded
@@ -23,17 +24,24 @@ def demo_data(data: Path) -> Path:
     return data / "demo"
 
 
+def demo_configuration() -> Path:
+    """The rules of the demo, and what they are tried on."""
+    return Path(str(resources.files("service.sandbox") / "demo.yaml"))
+
+
 def find(settings: Settings) -> Settings:
     """The settings of the Taskbell that is at work in this folder, or else was last.
 
-    Where they name a database, that is the one. The demo is found as well as the real one.
-    Raises NothingHere.
+    Where they name a database, that is the one. The demo is found as well as the real one, with
+    its own configuration. Raises NothingHere.
     """
     if settings.database_url is not None:
         return settings
-    folders = (settings.taskbell_data, demo_data(settings.taskbell_data))
+    data = settings.taskbell_data
+    demo = {"taskbell_data": demo_data(data), "taskbell_config": demo_configuration()}
     for is_here in (embedded.is_at_work, embedded.has_data):
-        for folder in folders:
-            if is_here(folder):
-                return settings.model_copy(update={"taskbell_data": folder})
+        if is_here(data):
+            return settings
+        if is_here(demo_data(data)):
+            return settings.model_copy(update=demo)
     raise NothingHere(settings.taskbell_data)

@@ -1,7 +1,7 @@
 """The firm's rules: asked about an event, they answer with verdicts, and do nothing themselves."""
 
 from collections import defaultdict
-from collections.abc import Collection, Container, Iterable
+from collections.abc import Collection, Container, Iterable, Iterator
 from datetime import datetime
 from hashlib import blake2b
 from typing import Any, Self
@@ -64,6 +64,9 @@ class Ruleset:
     def only(self, ids: Container[str]) -> "Ruleset":
         """The rules with these ids, and no others."""
         return Ruleset((rule for rule in self._rules.values() if rule.id in ids), self.text)
+
+    def __iter__(self) -> Iterator[Rule]:
+        return iter(self._rules.values())
 
     def __contains__(self, rule_id: str) -> bool:
         return rule_id in self._rules

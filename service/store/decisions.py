@@ -37,11 +37,19 @@ async def insert(
 
 
 async def keep_rules(pool: Pool, version: str, text: str, now: datetime) -> None:
-    """Keep the text that decisions made from now on refer to."""
+    """Keep the text that decisions made from now on refer to; it is the one in force now."""
     await pool.execute(
         "INSERT INTO rulesets (version, text, loaded_at) VALUES ($1, $2, $3)"
-        " ON CONFLICT (version) DO NOTHING",
+        " ON CONFLICT (version) DO UPDATE SET loaded_at = excluded.loaded_at",
         version,
         text,
         now,
     )
+
+
+async def rules_in_force(pool: Pool) -> tuple[str, str] | None:
+    """The version and the text of the rules that were loaded last; None if none ever were."""
+    row = await pool.fetchrow(
+        "SELECT version, text FROM rulesets ORDER BY loaded_at DESC, version LIMIT 1"
+    )
+    return None if row is None else (row["version"], row["text"])

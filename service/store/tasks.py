@@ -130,6 +130,18 @@ async def present(connection: Connection, keys: Iterable[Key]) -> dict[Key, Task
     return {(row["account"], row["id"]): Task.from_json(row["snapshot"]) for row in rows}
 
 
+async def look(connection: Connection, key: Key) -> Known:
+    """What is known of a task at this moment, without locking it."""
+    row = await connection.fetchrow(
+        """
+        SELECT snapshot, deleted_at, version, observed_at, fingerprint, rung, watch
+        FROM tasks WHERE account = $1 AND id = $2
+        """,
+        *key,
+    )
+    return Known() if row is None else _known(row)
+
+
 async def save(connection: Connection, saved: Sequence[Saved]) -> None:
     """Write the new states of tasks that this transaction has locked."""
     await connection.execute(

@@ -1,0 +1,118 @@
+"""`taskbell explain`: why each rule did what it did with a task, and why it did not."""
+
+from datetime import datetime
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+import typer
+
+from service import config
+from service.cli import explaining
+from service.cli.console import AsJson, out, show_json
+from service.cli.database import with_pool
+from service.cli.instance import find
+from service.clock import SystemClock
+from service.config import Sketch
+from service.errors import TaskbellError
+from service.explaining import Explanation, explain
+from service.faults import did_you_mean
+from service.settings import Settings, read_settings
+from service.store import Pool, decisions, dossier
+from service.store.dossier import Dossier
+from service.store.tasks import Key
+
+app = typer.Typer()
+
+_MOST_NAMED = 10
+
+Named = Annotated[
+    str, typer.Argument(metavar="TASK", help="The task's id, or its title if only one has it.")
+]
+Account = Annotated[
+    str | None, typer.Option("--account", metavar="NAME", help="Only a task of this account.")
+]
+OneRule = Annotated[str | None, typer.Option("--rule", metavar="ID", help="Only this rule.")]
+At = Annotated[
+    str | None,
+    typer.Option(
+        "--at",
+        metavar="TIME",
+        help="What happened until then, such as 2026-03-06T17:00; without a zone the account's.",
+    ),
+]
+
+
+class NoSuchTask(TaskbellError):
+    """No task is called that, or several are; says which."""
+
+
+class NoSuchRule(TaskbellError):
+    """No rule is called that."""
+
+
+@app.command("explain")
+def explain_task(
+    task: Named,
+    *,
+    account: Account = None,
+    rule: OneRule = None,
+    at: At = None,
+    as_json: AsJson = False,
+) -> None:
+    """Why each rule fired for a task, and why it did not, with the value of every part of it."""
+    settings = find(read_settings())
+    sketch = config.sketch(settings.taskbell_config)
+
+    async def read(pool: Pool) -> tuple[Dossier, bool]:
+        loaded = await decisions.rules_in_force(pool)
+        async with pool.acquire() as connection:
+            key = _one(task, account, await dossier.find(connection, task, account))
+            papers = await dossier.read(connection, key)
+        return papers, loaded is None or loaded[0] == sketch.rules.version
+
+    papers, is_loaded = with_pool(read)
+    zone = sketch.zones.get(papers.key[0], sketch.timezone)
+    papers = papers.until(_moment(at, zone)) if at else papers
+    found = _explained(sketch, papers, zone, settings, rule)
+    if as_json:
+        show_json(explaining.as_json(papers, found, is_loaded=is_loaded))
+        return
+    for line in explaining.lines(papers, found, zone, is_loaded=is_loaded):
+        out.print(line, soft_wrap=True)
+
+
+def _explained(
+    sketch: Sketch, papers: Dossier, zone: ZoneInfo, settings: Settings, rule: str | None
+) -> list[Explanation]:
+    now = SystemClock().now()
+    since = max(papers.added_at, now - settings.taskbell_keep_events)
+    found = explain(sketch.rules, papers, zone, now, since)
+    if rule is None:
+        return found
+    names = [one.rule for one in found]
+    if rule not in names:
+        hint = did_you_mean(rule, names) or "see `taskbell check`"
+        raise NoSuchRule(f"there is no rule {rule} in {settings.taskbell_config}; {hint}")
+    return [one for one in found if one.rule == rule]
+
+
+def _one(named: str, account: str | None, found: list[tuple[str, str, str]]) -> Key:
+    if not found:
+        where = f" in {account}" if account else ""
+        raise NoSuchTask(f"no task{where} has the id or the title {named}")
+    if len(found) > 1:
+        several = "\n".join(
+            f"  taskbell explain {number} --account {name}   # {title}"
+            for name, number, title in found[:_MOST_NAMED]
+        )
+        raise NoSuchTask(f"{len(found)} tasks are called {named}; say which one:\n{several}")
+    [(name, number, _)] = found
+    return name, number
+
+
+def _moment(text: str, zone: ZoneInfo) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text} is no time; write 2026-03-06T17:00") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=zone)

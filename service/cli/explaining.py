@@ -1,0 +1,142 @@
+"""How an explanation reads: a paragraph for each rule, and the values below each condition."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import orjson
+from rich.markup import escape
+
+from service.explaining import Explanation, Standing
+from service.explaining.clockwork import told
+from service.model import Event, State
+from service.rules.tracing import Finding, Trace
+from service.store.dossier import Dossier, Sending
+
+_STANDINGS = {
+    Standing.FIRED: "[green]fired[/green]",
+    Standing.NOT_MATCHED: "[yellow]did not fire[/yellow]",
+    Standing.FAILED: "[red]could not be decided[/red]",
+    Standing.SETTLING: "[cyan]waits until the task is quiet[/cyan]",
+    Standing.UNHEARD: "[dim]had nothing to decide[/dim]",
+    Standing.OFF: "[dim]is switched off[/dim]",
+    Standing.ELSEWHERE: "[dim]is not for this account[/dim]",
+}
+_LATEST = 10
+_NOT_LOADED = (
+    "The file is not what runs: it was changed and has not been loaded. See `taskbell plan`."
+)
+_FATES = {
+    State.PLANNED: "goes out {next}",
+    State.HELD: "held until {next}",
+    State.SENDING: "is being sent",
+    State.SENT: "sent {settled}",
+    State.FAILED: "failed {settled}",
+    State.UNKNOWN: "nobody knows whether it arrived",
+    State.SKIPPED: "not sent",
+    State.CANCELLED: "withdrawn {settled}",
+    State.EXPIRED: "too late {settled}",
+}
+
+
+def as_json(papers: Dossier, found: Sequence[Explanation], *, is_loaded: bool) -> dict[str, Any]:
+    """The task, what happened to it, and each rule's explanation."""
+    task = papers.known.task
+    return {
+        "task": task and orjson.Fragment(task.to_json()),
+        "deleted_at": papers.known.deleted_at,
+        "rules_loaded": is_loaded,
+        "events": [_event(one) for one in papers.events],
+        "rules": [asdict(one) for one in found],
+    }
+
+
+def lines(
+    papers: Dossier, found: Sequence[Explanation], zone: ZoneInfo, *, is_loaded: bool
+) -> Iterator[str]:
+    """The same for people, in the account's time zone, with markup."""
+    yield from _head(papers, zone)
+    if not is_loaded:
+        yield f"[yellow]{_NOT_LOADED}[/yellow]"
+    for one in found:
+        yield ""
+        yield from _paragraph(one, papers, zone)
+
+
+def _event(event: Event) -> dict[str, Any]:
+    names = ("id", "kind", "at", "cause", "changed", "alarm", "signal")
+    return {name: getattr(event, name) for name in names}
+
+
+def _head(papers: Dossier, zone: ZoneInfo) -> Iterator[str]:
+    task, (account, number) = papers.known.task, papers.key
+    if task is None:
+        return
+    gone = papers.known.deleted_at
+    facts = [f"deleted {told(gone, zone)}" if gone else "done" if task.done else "open"]
+    facts += [f"due {told(task.due, zone)}"] if task.due else []
+    facts += [f"assigned to {task.assignee.name}"] if task.assignee and task.assignee.name else []
+    where = f"({number} in {account}): {', '.join(facts)}"
+    yield f"[bold]{escape(task.title)}[/bold] {escape(where)}"
+    yield f"[dim]Times are those of {zone.key}.[/dim]"
+    if len(papers.events) > _LATEST:
+        yield f"  … {len(papers.events) - _LATEST} events before"
+    for event in papers.events[-_LATEST:]:
+        yield f"  #{event.id}  {told(event.at, zone)}  {event.kind}  [dim]by {event.cause}[/dim]"
+
+
+def _paragraph(one: Explanation, papers: Dossier, zone: ZoneInfo) -> Iterator[str]:
+    yield f"[bold]{one.rule}[/bold] {_STANDINGS[one.standing]}: {escape(one.says)}"
+    yield f"  listens to {escape(one.when)}{_heard(one, papers, zone)}"
+    if one.clock is not None:
+        yield f"  clock: {escape(one.clock)}"
+    yield from (f"  note: {escape(note)}" for note in one.notes)
+    rows = [row for condition in one.conditions for row in _rows(condition, zone, 1)]
+    width = max((len(text) for text, _ in rows), default=0)
+    yield from (
+        f"{escape(f'{text:<{width}}')}  [cyan]{escape(value)}[/cyan]" for text, value in rows
+    )
+    for sending in one.deliveries:
+        yield f"  → {escape(_fate(sending, zone))}"
+
+
+def _heard(one: Explanation, papers: Dossier, zone: ZoneInfo) -> str:
+    event = next((event for event in papers.events if event.id == one.event), None)
+    if event is None:
+        return ""
+    first = f"{len(one.heard)} times so far, the last" if len(one.heard) > 1 else "once so far,"
+    return f"; {first} #{event.id}, {told(event.at, zone)}"
+
+
+def _rows(trace: Trace, zone: ZoneInfo, depth: int) -> Iterator[tuple[str, str]]:
+    yield f"{'  ' * depth}{' '.join(trace.text.split())}", _value(trace, zone)
+    for part in trace.parts:
+        yield from _rows(part, zone, depth + 1)
+
+
+def _value(trace: Trace, zone: ZoneInfo) -> str:
+    match trace.finding:
+        case Finding.NOT_NEEDED:
+            return "not needed"
+        case Finding.MISSING:
+            return "nothing"
+        case Finding.FAILED:
+            return f"has no value: {trace.reason}"
+    if isinstance(trace.value, datetime):
+        return told(trace.value, zone)
+    if isinstance(trace.value, timedelta):
+        return str(trace.value)
+    return orjson.dumps(trace.value, default=str).decode()
+
+
+def _fate(sending: Sending, zone: ZoneInfo) -> str:
+    moments = {"next": sending.next_attempt_at, "settled": sending.settled_at}
+    shown = {name: "" if at is None else told(at, zone) for name, at in moments.items()}
+    what = f"{sending.channel}:{sending.target}" if sending.target else sending.channel
+    again = f" (rewrites delivery {sending.rewrites})" if sending.rewrites else ""
+    tried = f" after {sending.attempts} attempts" if sending.attempts > 1 else ""
+    why = f": {sending.reason}" if sending.reason else ""
+    fate = _FATES[sending.state].format(**shown).rstrip()
+    return f"step {sending.step}, {what}{again}: {fate}{tried}{why}"

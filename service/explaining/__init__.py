@@ -1,0 +1,243 @@
+"""Why each rule did what it did with a task, and why it did not: from what is on record.
+
+What was decided and sent is read from the record. What did not match is on no record: it is
+decided again, by the code that decides at work, which gives the same again.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import orjson
+
+from service.explaining.clockwork import next_ring, told
+from service.explaining.occasions import Occasion, last_occasion
+from service.model import Cause
+from service.rules import Ruleset
+from service.rules.expressions import Expression
+from service.rules.reads import by_noun
+from service.rules.rule import Rule
+from service.rules.scope import Scope
+from service.rules.tracing import Finding, Trace, trace
+from service.rules.verdict import Outcome, Verdict
+from service.store.dossier import Dossier, Ruling, Sending
+
+_SURROUNDINGS = ("timezone", "hours", "holidays")
+
+
+class Standing(StrEnum):
+    """What came of a rule for a task.
+
+    `UNHEARD`: nothing happened to it that the rule listens to; `ELSEWHERE`: the rule is for other
+    accounts.
+    """
+
+    FIRED = "fired"
+    NOT_MATCHED = "not_matched"
+    FAILED = "failed"
+    SETTLING = "settling"
+    UNHEARD = "unheard"
+    OFF = "off"
+    ELSEWHERE = "elsewhere"
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """One rule and one task. `says` is why, in a sentence.
+
+    `heard` are the numbers of the events that it listens to, `event` the one that it was asked
+    about last, `asked_at` when. `conditions` are its conditions as they stand in the file now.
+    `decision` and `deliveries` are what is on record about that event. `clock` is what the clock
+    will do, for a rule by the clock. `notes` are sentences on what else a reader should know.
+    """
+
+    rule: str
+    when: str
+    standing: Standing
+    says: str
+    heard: tuple[int, ...] = ()
+    event: int | None = None
+    asked_at: datetime | None = None
+    conditions: tuple[Trace, ...] = ()
+    decision: Ruling | None = None
+    deliveries: tuple[Sending, ...] = ()
+    clock: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+def explain(
+    rules: Ruleset, dossier: Dossier, zone: ZoneInfo, now: datetime, since: datetime
+) -> list[Explanation]:
+    """Every rule of the file, in its order, for the task of a dossier.
+
+    `zone` is the account's, `since` from when on there are events on record.
+    """
+    explainer = _Explainer(rules, dossier, zone, now, since)
+    return [explainer.rule(raw) for raw in _written(rules.text)]
+
+
+def _written(text: str) -> list[dict[str, Any]]:
+    rules: list[dict[str, Any]] = orjson.loads(text).get("rules", []) if text else []
+    return rules
+
+
+class _Explainer:
+    def __init__(
+        self, rules: Ruleset, dossier: Dossier, zone: ZoneInfo, now: datetime, since: datetime
+    ) -> None:
+        self._rules = {rule.id: rule for rule in rules}
+        self._text = rules.text
+        self._text_version = rules.version
+        self._dossier = dossier
+        self._zone = zone
+        self._now = now
+        self._since = since
+        self._decided_at = {one.event: one.at for one in dossier.rulings}
+
+    def rule(self, raw: Mapping[str, Any]) -> Explanation:
+        rule, account = self._rules.get(raw["id"]), self._dossier.key[0]
+        blank = Explanation(
+            raw["id"], words_of_trigger(raw["when"]), Standing.OFF, "it says enabled: false"
+        )
+        if rule is None:
+            return blank
+        if rule.accounts is not None and account not in rule.accounts:
+            says = f"it is only for {', '.join(sorted(rule.accounts))}"
+            return replace(blank, standing=Standing.ELSEWHERE, says=says)
+        events, rulings = self._dossier.events, self._rulings(rule)
+        occasion = last_occasion(rule, events, rulings, self._decided_at)
+        known = replace(
+            blank,
+            heard=tuple(one.id for one in events if rule.listens_to(one)),
+            clock=self._clock(rule),
+            notes=tuple(self._own_writes(rule)),
+        )
+        return self._unheard(known) if occasion is None else self._asked(known, rule, occasion)
+
+    def _clock(self, rule: Rule) -> str | None:
+        alarm = rule.trigger.alarm
+        if alarm is None:
+            return None
+        return next_ring(alarm, self._dossier.known, self._zone, self._now)
+
+    def _own_writes(self, rule: Rule) -> Iterator[str]:
+        if rule.own_writes:
+            return
+        for event in self._dossier.events:
+            if event.cause is Cause.WRITE and rule.trigger.matches(event):
+                yield (
+                    f"#{event.id} was Taskbell's own writing, of which the rule does not hear"
+                    " (own_writes: true)"
+                )
+
+    def _unheard(self, known: Explanation) -> Explanation:
+        if known.clock is not None:
+            return replace(known, standing=Standing.UNHEARD, says=known.clock, clock=None)
+        since = told(self._since, self._zone)
+        says = f"there was no {known.when} since {since}; the task is {self._state()}"
+        return replace(known, standing=Standing.UNHEARD, says=says)
+
+    def _state(self) -> str:
+        task = self._dossier.known.present
+        return "deleted" if task is None else "done" if task.done else "open"
+
+    def _asked(self, known: Explanation, rule: Rule, occasion: Occasion) -> Explanation:
+        wait = next((one for one in self._dossier.waits if one.rule == rule.id), None)
+        if wait is not None:
+            says = f"it looks again {told(wait.ends_at, self._zone)}, or later if the task changes"
+            return replace(known, standing=Standing.SETTLING, says=says, event=wait.event)
+        decision = self._decision(rule, occasion)
+        number = occasion.id if decision is None else decision.event
+        known = replace(
+            known,
+            event=number,
+            asked_at=occasion.at,
+            decision=decision,
+            deliveries=self._deliveries(rule, number),
+            notes=(*known.notes, *self._changed_since(rule, decision)),
+        )
+        if not occasion.events:
+            says = "when the task had been quiet, nothing was left that it listens to"
+            return replace(known, standing=Standing.NOT_MATCHED, says=says)
+        scope, verdict = self._decided_again(rule, occasion, number)
+        standing, says = _outcome(decision, verdict)
+        traced = tuple(traces(rule.conditions, scope))
+        return replace(known, standing=standing, says=says, conditions=traced)
+
+    def _decision(self, rule: Rule, occasion: Occasion) -> Ruling | None:
+        numbers = {occasion.id, *(event.id for event in occasion.events)}
+        found = [one for one in self._rulings(rule) if one.event in numbers]
+        return found[-1] if found else None
+
+    def _rulings(self, rule: Rule) -> list[Ruling]:
+        return [one for one in self._dossier.rulings if one.rule == rule.id]
+
+    def _deliveries(self, rule: Rule, number: int) -> tuple[Sending, ...]:
+        """Those of the event, and the rewriting of what they have sent."""
+        ours = [one for one in self._dossier.sendings if one.rule == rule.id]
+        first = {one.id for one in ours if one.event == number and one.rewrites is None}
+        return tuple(one for one in ours if one.id in first or one.rewrites in first)
+
+    def _changed_since(self, rule: Rule, decision: Ruling | None) -> Iterator[str]:
+        if decision is None or decision.rules_version == self._text_version:
+            return
+        then = self._dossier.texts.get(decision.rules_version)
+        if then is None or _words(then, rule.id) != _words(self._text, rule.id):
+            yield "the rule has been changed since; its conditions are shown as they are now"
+
+    def _decided_again(self, rule: Rule, occasion: Occasion, number: int) -> tuple[Scope, Verdict]:
+        """What the rule makes of the event with this number, or of the first that it fires on."""
+        asked = [one for one in occasion.events if one.id == number] or occasion.events
+        for event in asked:
+            scope = Scope(event, occasion.at, self._zone, by_noun([rule.reads]))
+            verdict = rule.decide_now(scope)
+            if verdict.outcome is Outcome.MATCHED:
+                break
+        return scope, verdict
+
+
+def traces(conditions: Sequence[Expression], scope: Scope) -> Iterator[Trace]:
+    """The conditions of a rule, of which all must hold: none is asked behind one that does not."""
+    holds = True
+    for one in conditions:
+        found = trace(one, scope) if holds else Trace(one.text, Finding.NOT_NEEDED)
+        holds = holds and found.value is True
+        yield found
+
+
+def words_of_trigger(when: Any) -> str:
+    """What stands after `when:` in one line."""
+    if not isinstance(when, dict):
+        return str(when)
+    return ", ".join(
+        f"{name} ({', '.join(more)})" if isinstance(more, list) else f"{name}: {more}"
+        for name, more in when.items()
+    ).removesuffix(": None")
+
+
+def _outcome(decision: Ruling | None, verdict: Verdict) -> tuple[Standing, str]:
+    """What is on record; where nothing is, the rule did not fire."""
+    if decision is not None:
+        return _STANDINGS[Outcome(decision.outcome)], decision.reason
+    if verdict.outcome is Outcome.NOT_MATCHED:
+        return Standing.NOT_MATCHED, verdict.reason
+    would = "would fire" if verdict.outcome is Outcome.MATCHED else f"fails ({verdict.reason})"
+    return Standing.NOT_MATCHED, f"as it is now it {would}, but then it was not yet in force"
+
+
+def _words(text: str, rule: str) -> Any:
+    """All that a rule's decisions depend on."""
+    whole = orjson.loads(text)
+    own = [one for one in whole.get("rules", []) if one.get("id") == rule]
+    return own, [whole.get(name) for name in _SURROUNDINGS]
+
+
+_STANDINGS = {
+    Outcome.MATCHED: Standing.FIRED,
+    Outcome.SETTLING: Standing.SETTLING,
+    Outcome.NOT_MATCHED: Standing.NOT_MATCHED,
+    Outcome.FAILED: Standing.FAILED,
+}

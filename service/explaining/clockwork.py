@@ -1,0 +1,36 @@
+"""What the clock has to say about a task for a rule, or why it says nothing: in words."""
+
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from service.alarms import Alarm, Rung, was_rung
+from service.model import Task
+from service.rules.templates import DATE_FORMAT
+from service.store.tasks import Known
+
+
+def next_ring(alarm: Alarm, known: Known, zone: ZoneInfo, now: datetime) -> str:
+    """When the alarm rings, or why it does not, in the account's zone."""
+    task = known.present
+    if task is None or task.done:
+        state = "deleted" if task is None else "done"
+        return f"the task is {state}, and the clock looks at open tasks only"
+    at = alarm.instant(task, zone)
+    if at is None:
+        return f"it rings by the date {alarm.field}, which the task does not have"
+    if at > now and not was_rung(alarm, at, known.rung):
+        return f"rings {told(at, zone)}, if the task is open then and its {alarm.field} stays"
+    return f"its moment was {told(at, zone)}; {_past(alarm, task, at, known.rung, now)}"
+
+
+def _past(alarm: Alarm, task: Task, at: datetime, rung: Rung, now: datetime) -> str:
+    if was_rung(alarm, at, rung):
+        return f"for this {alarm.field} date it does not ring again"
+    if alarm.is_pointless(task, now):
+        return "now it is too late for it"
+    return "it rings as soon as a worker looks at the clock"
+
+
+def told(moment: datetime, zone: ZoneInfo) -> str:
+    """A moment in a zone, as templates show it."""
+    return moment.astimezone(zone).strftime(DATE_FORMAT)

@@ -1,0 +1,161 @@
+"""`taskbell explain`, as an office manager reads it."""
+
+from collections.abc import AsyncIterator, Callable, Coroutine
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+
+from service.clock import VirtualClock
+from service.store import Pool
+from tests.commands import Result, taskbell
+from tests.corridor import Corridor, corridor
+
+Command: TypeAlias = Callable[..., Coroutine[Any, Any, Result]]
+# Friday, 7 in the morning in New York.
+BEGIN = datetime(2026, 3, 6, 12, 0, tzinfo=UTC)
+RULES = """
+- id: job-done
+  when: task.completed
+  if: [task.type == "job", 'task.title.contains("gutters")']
+  then:
+    - { notify: "slack:#office", text: "{{ task.title }} is done" }
+    - { wait: 2 business hours }
+    - { notify: accounting }
+- id: invoice-done
+  when: task.completed
+  if:
+    - task.type == "invoice" && has(task.due)
+    - task.priority == "high"
+  then: [{ notify: accounting }]
+- { id: moved, when: { task.changed: [due, start] }, then: [{ notify: accounting }] }
+- { id: overdue, when: { task.overdue: 2h }, then: [{ notify: accounting }] }
+- { id: off, when: task.created, then: [{ notify: accounting }], enabled: false }
+"""
+TOLD = """\
+Clean the gutters (2357911 in field): done, due Sat 7 Mar 2026, 08:01, assigned to Bo Reed
+Times are those of America/New_York.
+  #1  Fri 6 Mar 2026, 07:01  created  by webhook
+  #2  Fri 6 Mar 2026, 07:06  completed  by webhook
+
+job-done fired: task.completed, and task.type == "job" and task.title.contains("gutters")
+  listens to task.completed; once so far, #2, Fri 6 Mar 2026, 07:06
+  task.type == "job"              true
+    task.type                     "job"
+  task.title.contains("gutters")  true
+    task.title                    "Clean the gutters"
+  → step 1, slack:#office: sent Fri 6 Mar 2026, 07:06
+  → step 3, accounting: goes out Fri 6 Mar 2026, 10:00: waits 2 business hours
+
+invoice-done did not fire: task.type == "invoice" && has(task.due) is not true
+  listens to task.completed; once so far, #2, Fri 6 Mar 2026, 07:06
+  task.type == "invoice" && has(task.due)  false
+    task.type == "invoice"                 false
+      task.type                            "job"
+    has(task.due)                          not needed
+  task.priority == "high"                  not needed
+
+moved had nothing to decide: there was no task.changed (due, start) since Fri 6 Mar 2026, 07:00; \
+the task is done
+  listens to task.changed (due, start)
+
+overdue had nothing to decide: the task is done, and the clock looks at open tasks only
+  listens to task.overdue: 2h
+
+off is switched off: it says enabled: false
+  listens to task.created
+"""
+
+
+@pytest.fixture
+def command(folder: Path, database_url: str) -> Command:
+    """`taskbell`, with this test's database, in the folder of its configuration."""
+
+    async def run(*words: str) -> Result:
+        kept = "99 weeks"  # since the day of these tests
+        return await taskbell(folder, *words, DATABASE_URL=database_url, TASKBELL_KEEP_EVENTS=kept)
+
+    return run
+
+
+@pytest.fixture
+async def running(pool: Pool, folder: Path) -> AsyncIterator[Corridor]:
+    """A Taskbell to which a visit was told, and five minutes later that it is done."""
+    async with corridor(folder, pool, VirtualClock(BEGIN), RULES) as made:
+        await made.begin()
+        visit = made.visit()
+        await made.webhook(visit)
+        made.clock.advance(timedelta(minutes=5))
+        await made.webhook(made.sandbox.kickserv.finish(str(visit["id"])))
+        await made.deliver()
+        yield made
+
+
+@pytest.mark.usefixtures("running")
+async def test_a_paragraph_for_each_rule(command: Command) -> None:
+    """What happened, what each rule made of it, why, and what became of its messages."""
+    result = await command("explain", "2357911")
+    assert (result.code, result.err) == (0, "")
+    assert result.out == TOLD
+
+
+@pytest.mark.usefixtures("running")
+async def test_by_title_and_of_one_rule(command: Command) -> None:
+    """Nobody knows ids by heart; the title will do, in any case of letters."""
+    result = await command("explain", "clean the GUTTERS", "--rule", "invoice-done")
+    assert "invoice-done did not fire" in result.out
+    assert "job-done" not in result.out
+    unknown = await command("explain", "2357911", "--rule", "jobdone")
+    assert unknown.code == 1
+    assert "there is no rule jobdone in taskbell.yaml; did you mean job-done?" in unknown.err
+
+
+async def test_a_title_of_several_tasks(command: Command, running: Corridor) -> None:
+    """Each of them is named, with the command that tells of it."""
+    other = running.visit()
+    await running.webhook(other)
+    several = await command("explain", "Clean the gutters")
+    assert several.code == 1
+    assert several.err.splitlines()[0] == "2 tasks are called Clean the gutters; say which one:"
+    assert f"  taskbell explain {other['id']} --account field" in several.err
+    nobody = await command("explain", "Clean the attic", "--account", "london")
+    assert (nobody.code, nobody.err) == (
+        1,
+        "no task in london has the id or the title Clean the attic\n",
+    )
+
+
+@pytest.mark.usefixtures("running")
+async def test_up_to_a_moment(command: Command) -> None:
+    """Two minutes before the visit was done nothing had been said to the rule yet."""
+    early = await command("explain", "2357911", "--rule", "job-done", "--at", "2026-03-06 07:04")
+    assert "job-done had nothing to decide: there was no task.completed since" in early.out
+    assert "#2" not in early.out
+    wrong = await command("explain", "2357911", "--at", "yesterday")
+    assert wrong.code == 2
+    assert "yesterday is no time; write 2026-03-06T17:00" in wrong.err
+
+
+@pytest.mark.usefixtures("running")
+async def test_scripts_get_every_value(command: Command) -> None:
+    """The tree of each condition, in JSON."""
+    whole = (await command("explain", "2357911", "--json")).json
+    assert whole["rules_loaded"] is True
+    assert whole["task"]["title"] == "Clean the gutters"
+    assert [one["kind"] for one in whole["events"]] == ["created", "completed"]
+    by_rule = {one["rule"]: one for one in whole["rules"]}
+    first = by_rule["invoice-done"]["conditions"][0]["parts"][0]
+    assert (first["text"], first["value"]) == ('task.type == "invoice"', False)
+    assert first["parts"][0]["value"] == "job"
+    assert by_rule["invoice-done"]["conditions"][1]["finding"] == "not_needed"
+    assert by_rule["job-done"]["standing"] == "fired"
+    assert by_rule["job-done"]["deliveries"][1]["next_attempt_at"] == "2026-03-06T15:00:00Z"
+
+
+async def test_a_file_that_was_not_loaded(command: Command, running: Corridor) -> None:
+    """What is explained is the file; that something else runs is said."""
+    file = running.folder / "taskbell.yaml"
+    file.write_text(file.read_text("utf-8").replace("2h }", "3h }"), "utf-8")
+    result = await command("explain", "2357911")
+    assert "The file is not what runs: it was changed and has not been loaded." in result.out

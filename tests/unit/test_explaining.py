@@ -1,0 +1,99 @@
+"""An explanation agrees with what rules decided, for any rules and any history."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import orjson
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from service.channels import ways
+from service.config import Config
+from service.explaining import Explanation, Standing, explain
+from service.model import Cause, Observation, Task
+from service.rehearsal import Rehearsal
+from service.rules.tracing import Finding
+from service.store.dossier import Dossier, Ruling
+from tests.rule_files import configured
+from tests.rule_strategies import rules
+from tests.tasks import START, tasks
+
+ACCOUNT = "field"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Time goes by, and the task looks different or is gone."""
+
+    pause: timedelta
+    task: Task | None
+
+
+looks = st.builds(
+    replace,
+    tasks.map(lambda one: replace(one, description=None, tags=(), fields={})),
+    title=st.sampled_from(["", "a", "end"]),
+)
+pauses = st.sampled_from([0, 1, 10, 25, 60, 200, 1500]).map(lambda few: timedelta(minutes=few))
+steps = st.builds(Step, pauses, st.none() | looks)
+
+
+async def lived(config: Config, history: Sequence[Step]) -> tuple[Dossier, Rehearsal]:
+    """The papers of a task after this history, and three days later."""
+    trial = Rehearsal(config.rules, {ACCOUNT: config.timezone}, ways(config.kinds), START)
+    for step in history:
+        await trial.go_on(trial.clock.now() + step.pause)
+        now = trial.clock.now()
+        task = step.task and replace(step.task, id="T1", account=ACCOUNT, updated_at=None)
+        await trial.observe([Observation(ACCOUNT, "T1", task, now, Cause.POLL)])
+    await trial.go_on(trial.clock.now() + timedelta(days=3))
+    rulings = [
+        Ruling(
+            one.decision.event,
+            one.decision.rule,
+            one.version,
+            one.decision.outcome,
+            one.decision.reason,
+            one.at,
+        )
+        for one in trial.books.decisions
+    ]
+    key = (ACCOUNT, "T1")
+    known = (await trial.books.lock([key]))[key]
+    return Dossier(key, known, START, trial.books.events, rulings), trial
+
+
+def last_rulings(papers: Dossier) -> dict[str, Ruling]:
+    return {one.rule: one for one in papers.rulings}
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(written=rules, history=st.lists(steps, min_size=1, max_size=8))
+async def test_what_is_on_record_is_what_comes_out_again(
+    tmp_path: Path, written: list[dict[str, Any]], history: list[Step]
+) -> None:
+    """Nothing that fired is said not to have; nothing that did not is said to match."""
+    config = configured(tmp_path, f" {orjson.dumps(written).decode()}")
+    papers, trial = await lived(config, history)
+    for one in explain(config.rules, papers, config.timezone, trial.clock.now(), START):
+        assert "then it was not yet in force" not in one.says, one
+        if one.decision is None:
+            assert one.standing in {Standing.UNHEARD, Standing.NOT_MATCHED}
+        hold(one)
+        newest = last_rulings(papers).get(one.rule)
+        if one.decision is not None:
+            assert newest == one.decision
+
+
+def hold(one: Explanation) -> None:
+    """The values shown are a reason for what is said."""
+    known = [trace.value for trace in one.conditions if trace.finding is Finding.KNOWN]
+    if one.standing is Standing.FIRED:
+        assert all(value is True for value in known)
+        assert len(known) == len(one.conditions)
+    elif one.standing is Standing.NOT_MATCHED and one.conditions:
+        assert known[-1] is False
+        assert one.says == f"{one.conditions[len(known) - 1].text} is not true"
