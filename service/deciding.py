@@ -19,7 +19,7 @@ from service.store.tasks import Key
 
 Ruling: TypeAlias = tuple[Event, Verdict]
 
-SETTLE_MOST = timedelta(days=1)
+_SETTLE_MOST = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ class Decider:
     async def _wait(self, books: Books, event: Event, verdict: Verdict, now: datetime) -> None:
         if verdict.settle is None:
             raise ValueError(f"rule {verdict.rule} settles, and does not say for how long")
-        most = verdict.settle_max or SETTLE_MOST
+        most = verdict.settle_max or _SETTLE_MOST
         await books.wait(verdict.rule, event, now, verdict.settle, most)
 
     async def _carry_out(self, books: Books, rulings: Sequence[Ruling], now: datetime) -> Lanes:

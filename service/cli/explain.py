@@ -12,9 +12,9 @@ from service.cli.console import AsJson, out, show_json
 from service.cli.database import with_pool
 from service.cli.instance import find
 from service.clock import SystemClock
-from service.config import Sketch
+from service.config import Sketch, past_rules
 from service.errors import TaskbellError
-from service.explaining import Explanation, explain
+from service.explaining import Explanation, Rulebook, explain
 from service.faults import did_you_mean
 from service.settings import Settings, read_settings
 from service.store import Pool, decisions, dossier
@@ -86,7 +86,8 @@ def _explained(
 ) -> list[Explanation]:
     now = SystemClock().now()
     since = max(papers.added_at, now - settings.taskbell_keep_events)
-    found = explain(sketch.rules, papers, zone, now, since)
+    then = {version: past_rules(text, sketch) for version, text in papers.texts.items()}
+    found = explain(Rulebook(sketch.rules, then), papers, zone, now, since)
     if rule is None:
         return found
     names = [one.rule for one in found]

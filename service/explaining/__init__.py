@@ -1,7 +1,7 @@
 """Why each rule did what it did with a task, and why it did not: from what is on record.
 
 What was decided and sent is read from the record. What did not match is on no record: it is
-decided again, by the code that decides at work, which gives the same again.
+decided again, by the rules of then and the code that decides at work, which gives the same again.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +15,7 @@ import orjson
 
 from service.explaining.clockwork import next_ring, told
 from service.explaining.occasions import Occasion, last_occasion
-from service.model import Cause
+from service.model import Cause, Event
 from service.rules import Ruleset
 from service.rules.expressions import Expression
 from service.rules.reads import by_noun
@@ -49,7 +49,7 @@ class Explanation:
     """One rule and one task. `says` is why, in a sentence.
 
     `heard` are the numbers of the events that it listens to, `event` the one that it was asked
-    about last, `asked_at` when. `conditions` are its conditions as they stand in the file now.
+    about last, `asked_at` when. `conditions` are its conditions as they were then.
     `decision` and `deliveries` are what is on record about that event. `clock` is what the clock
     will do, for a rule by the clock. `notes` are sentences on what else a reader should know.
     """
@@ -68,15 +68,23 @@ class Explanation:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Rulebook:
+    """The rules of the file, `now`, and those `then`, by the version that decided something."""
+
+    now: Ruleset
+    then: Mapping[str, Ruleset]
+
+
 def explain(
-    rules: Ruleset, dossier: Dossier, zone: ZoneInfo, now: datetime, since: datetime
+    rules: Rulebook, dossier: Dossier, zone: ZoneInfo, now: datetime, since: datetime
 ) -> list[Explanation]:
     """Every rule of the file, in its order, for the task of a dossier.
 
     `zone` is the account's, `since` from when on there are events on record.
     """
     explainer = _Explainer(rules, dossier, zone, now, since)
-    return [explainer.rule(raw) for raw in _written(rules.text)]
+    return [explainer.rule(raw) for raw in _written(rules.now.text)]
 
 
 def _written(text: str) -> list[dict[str, Any]]:
@@ -86,19 +94,18 @@ def _written(text: str) -> list[dict[str, Any]]:
 
 class _Explainer:
     def __init__(
-        self, rules: Ruleset, dossier: Dossier, zone: ZoneInfo, now: datetime, since: datetime
+        self, rules: Rulebook, dossier: Dossier, zone: ZoneInfo, now: datetime, since: datetime
     ) -> None:
-        self._rules = {rule.id: rule for rule in rules}
-        self._text = rules.text
-        self._text_version = rules.version
+        self._rulebook = rules
         self._dossier = dossier
         self._zone = zone
         self._now = now
         self._since = since
-        self._decided_at = {one.event: one.at for one in dossier.rulings}
+        self._decided_at = {one.event.id: one.decided_at for one in dossier.recorded}
+        self._versions = {one.event.id: one.rules_version for one in dossier.recorded}
 
     def rule(self, raw: Mapping[str, Any]) -> Explanation:
-        rule, account = self._rules.get(raw["id"]), self._dossier.key[0]
+        rule, account = self._rulebook.now.get(raw["id"]), self._dossier.key[0]
         blank = Explanation(
             raw["id"], words_of_trigger(raw["when"]), Standing.OFF, "it says enabled: false"
         )
@@ -157,15 +164,33 @@ class _Explainer:
             asked_at=occasion.at,
             decision=decision,
             deliveries=self._deliveries(rule, number),
-            notes=(*known.notes, *self._changed_since(rule, decision)),
         )
         if not occasion.events:
             says = "when the task had been quiet, nothing was left that it listens to"
             return replace(known, standing=Standing.NOT_MATCHED, says=says)
-        scope, verdict = self._decided_again(rule, occasion, number)
-        standing, says = _outcome(decision, verdict)
-        traced = tuple(traces(rule.conditions, scope))
-        return replace(known, standing=standing, says=says, conditions=traced)
+        version = self._versions[number] if decision is None else decision.rules_version
+        asked = [one for one in occasion.events if one.id == number] or list(occasion.events)
+        return self._judged(known, rule, version, asked)
+
+    def _judged(
+        self, known: Explanation, rule: Rule, version: str, asked: Sequence[Event]
+    ) -> Explanation:
+        """With the reasons that the rule had as it was in this version."""
+        then = self._rule_of(version, rule)
+        heard = [event for event in asked if then is not None and then.listens_to(event)]
+        if then is None or not heard:
+            says = "when that happened, the rule was not there yet, or listened to something else"
+            return replace(known, standing=Standing.NOT_MATCHED, says=says)
+        scope, verdict = self._decided_again(then, heard, known.asked_at or self._now)
+        standing, says = _outcome(known.decision, verdict)
+        traced = tuple(traces(then.conditions, scope))
+        notes = (*known.notes, *self._changed_since(rule, version))
+        return replace(known, standing=standing, says=says, conditions=traced, notes=notes)
+
+    def _rule_of(self, version: str, rule: Rule) -> Rule | None:
+        """The rule as it was in a version; as it is now where that version is on no record."""
+        then = self._rulebook.then.get(version)
+        return rule if then is None else then.get(rule.id)
 
     def _decision(self, rule: Rule, occasion: Occasion) -> Ruling | None:
         numbers = {occasion.id, *(event.id for event in occasion.events)}
@@ -181,18 +206,21 @@ class _Explainer:
         first = {one.id for one in ours if one.event == number and one.rewrites is None}
         return tuple(one for one in ours if one.id in first or one.rewrites in first)
 
-    def _changed_since(self, rule: Rule, decision: Ruling | None) -> Iterator[str]:
-        if decision is None or decision.rules_version == self._text_version:
-            return
-        then = self._dossier.texts.get(decision.rules_version)
-        if then is None or _words(then, rule.id) != _words(self._text, rule.id):
-            yield "the rule has been changed since; its conditions are shown as they are now"
+    def _changed_since(self, rule: Rule, version: str) -> Iterator[str]:
+        then = self._rulebook.then.get(version)
+        if then is not None and _words(then.text, rule.id) != _words(self._text, rule.id):
+            yield "the rule has been changed since; this is what it was then"
 
-    def _decided_again(self, rule: Rule, occasion: Occasion, number: int) -> tuple[Scope, Verdict]:
-        """What the rule makes of the event with this number, or of the first that it fires on."""
-        asked = [one for one in occasion.events if one.id == number] or occasion.events
+    @property
+    def _text(self) -> str:
+        return self._rulebook.now.text
+
+    def _decided_again(
+        self, rule: Rule, asked: Sequence[Event], at: datetime
+    ) -> tuple[Scope, Verdict]:
+        """What the rule makes of the first of these events that it fires on, or of the last."""
         for event in asked:
-            scope = Scope(event, occasion.at, self._zone, by_noun([rule.reads]))
+            scope = Scope(event, at, self._zone, by_noun([rule.reads]))
             verdict = rule.decide_now(scope)
             if verdict.outcome is Outcome.MATCHED:
                 break
@@ -219,13 +247,10 @@ def words_of_trigger(when: Any) -> str:
 
 
 def _outcome(decision: Ruling | None, verdict: Verdict) -> tuple[Standing, str]:
-    """What is on record; where nothing is, the rule did not fire."""
+    """What is on record, or else what comes out again."""
     if decision is not None:
         return _STANDINGS[Outcome(decision.outcome)], decision.reason
-    if verdict.outcome is Outcome.NOT_MATCHED:
-        return Standing.NOT_MATCHED, verdict.reason
-    would = "would fire" if verdict.outcome is Outcome.MATCHED else f"fails ({verdict.reason})"
-    return Standing.NOT_MATCHED, f"as it is now it {would}, but then it was not yet in force"
+    return _STANDINGS[verdict.outcome], verdict.reason
 
 
 def _words(text: str, rule: str) -> Any:

@@ -65,6 +65,10 @@ class Ruleset:
         """The rules with these ids, and no others."""
         return Ruleset((rule for rule in self._rules.values() if rule.id in ids), self.text)
 
+    def get(self, rule_id: str) -> Rule | None:
+        """The rule of this id, if there is one and it is switched on."""
+        return self._rules.get(rule_id)
+
     def __iter__(self) -> Iterator[Rule]:
         return iter(self._rules.values())
 

@@ -5,9 +5,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Self
 
-from service.model import Cause, Event, Kind, State
+from service.model import Event, State
 from service.store import Connection
-from service.store.tasks import Key, Known, look, read_task
+from service.store.history import Recorded, events_of
+from service.store.tasks import Key, Known, look
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +61,20 @@ class Dossier:
     key: Key
     known: Known
     added_at: datetime
-    events: list[Event] = field(default_factory=list)
+    recorded: list[Recorded] = field(default_factory=list)
     rulings: list[Ruling] = field(default_factory=list)
     sendings: list[Sending] = field(default_factory=list)
     waits: list[Waiting] = field(default_factory=list)
     texts: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def events(self) -> list[Event]:
+        """What happened to the task."""
+        return [one.event for one in self.recorded]
+
     def until(self, moment: datetime) -> Self:
         """What had happened by then; what became of it is as it is now."""
-        return replace(self, events=[one for one in self.events if one.at <= moment])
+        return replace(self, recorded=[one for one in self.recorded if one.event.at <= moment])
 
 
 async def find(
@@ -92,49 +98,25 @@ async def find(
 
 async def read(connection: Connection, key: Key) -> Dossier:
     """All papers of a task that is known."""
+    recorded = await events_of(connection, key)
     rulings = await _rulings(connection, key)
+    versions = {one.rules_version for one in recorded} | {one.rules_version for one in rulings}
     return Dossier(
         key=key,
         known=await look(connection, key),
         added_at=await connection.fetchval("SELECT added_at FROM accounts WHERE name = $1", key[0]),
-        events=await _events(connection, key),
+        recorded=recorded,
         rulings=rulings,
         sendings=await _sendings(connection, key),
         waits=await _waits(connection, key),
-        texts=await _texts(connection, {one.rules_version for one in rulings}),
+        texts=await _texts(connection, versions),
     )
-
-
-async def _events(connection: Connection, key: Key) -> list[Event]:
-    rows = await connection.fetch(
-        """
-        SELECT id, kind, at, cause, changed, alarm, signal, before, after FROM events
-        WHERE account = $1 AND task = $2 ORDER BY id
-        """,
-        *key,
-    )
-    return [
-        Event(
-            id=row["id"],
-            account=key[0],
-            task_id=key[1],
-            kind=Kind(row["kind"]),
-            at=row["at"],
-            cause=Cause(row["cause"]),
-            before=read_task(row["before"]),
-            after=read_task(row["after"]),
-            changed=tuple(row["changed"]),
-            alarm=row["alarm"],
-            signal=row["signal"],
-        )
-        for row in rows
-    ]
 
 
 async def _rulings(connection: Connection, key: Key) -> list[Ruling]:
     rows = await connection.fetch(
         """
-        SELECT event, rule, rules_version, outcome, reason, decisions.at
+        SELECT event, rule, decisions.rules_version, outcome, reason, decisions.at
         FROM decisions JOIN events ON events.id = decisions.event
         WHERE account = $1 AND task = $2 ORDER BY decisions.id
         """,

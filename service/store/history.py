@@ -64,6 +64,20 @@ async def events(
         yield Recorded(reader.event(row), row["decided_at"], row["rules_version"])
 
 
+async def events_of(connection: Connection, key: Key) -> list[Recorded]:
+    """Every event of one task, in its order, also from before it was kept when it was decided."""
+    reader = _Reader()
+    rows = await connection.fetch(
+        """
+        SELECT id, account, task, kind, at, cause, changed, alarm, signal, before, after,
+               coalesce(decided_at, at) AS decided_at, coalesce(rules_version, '') AS rules_version
+        FROM events WHERE account = $1 AND task = $2 ORDER BY id
+        """,
+        *key,
+    )
+    return [Recorded(reader.event(row), row["decided_at"], row["rules_version"]) for row in rows]
+
+
 async def decisions(
     connection: Connection, since: datetime, until: datetime
 ) -> list[RecordedDecision]:
