@@ -29,7 +29,7 @@ from service.tracking import filled_in, is_doubtful, track, with_rung
 from service.watch import Watch, carried_over, owed
 
 # How long what is watched stays in force when no process says that it wants it.
-_IN_FORCE = timedelta(minutes=1)
+IN_FORCE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +87,12 @@ class Engine:
     async def come_into_force(self, pool: Pool) -> None:
         """Have the clock watch what these rules and zones want, from now on."""
         now = self._clock.now()
-        await watches.put_in_force(pool, self._watches, now, now + _IN_FORCE)
+        await watches.put_in_force(pool, self._watches, now, now + IN_FORCE)
 
     async def stay_in_force(self, pool: Pool) -> None:
         """Say, several times a minute, that it is still wanted."""
         now = self._clock.now()
-        await watches.keep_in_force(pool, self._watches, now, now + _IN_FORCE)
+        await watches.keep_in_force(pool, self._watches, now, now + IN_FORCE)
 
     async def observe(self, books: Books, seen: Sequence[Observation]) -> Consequences:
         """Take in looks at tasks, in whatever order they came."""

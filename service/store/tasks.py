@@ -72,7 +72,7 @@ async def lock(connection: Connection, keys: Iterable[Key]) -> dict[Key, Known]:
         """,
         *columns,
     )
-    return {(row["account"], row["id"]): _known(row) for row in rows}
+    return {(row["account"], row["id"]): known_from(row) for row in rows}
 
 
 async def lock_ringing(
@@ -96,7 +96,7 @@ async def lock_ringing(
         list(watches.values()),
         limit,
     )
-    return {(row["account"], row["id"]): _known(row) for row in rows}
+    return {(row["account"], row["id"]): known_from(row) for row in rows}
 
 
 async def lock_watched(
@@ -112,7 +112,7 @@ async def lock_watched(
         watch,
         limit,
     )
-    return {(row["account"], row["id"]): _known(row) for row in rows}
+    return {(row["account"], row["id"]): known_from(row) for row in rows}
 
 
 async def present(connection: Connection, keys: Iterable[Key]) -> dict[Key, Task]:
@@ -139,7 +139,7 @@ async def look(connection: Connection, key: Key) -> Known:
         """,
         *key,
     )
-    return Known() if row is None else _known(row)
+    return Known() if row is None else known_from(row)
 
 
 async def save(connection: Connection, saved: Sequence[Saved]) -> None:
@@ -222,7 +222,8 @@ def read_task(text: str | None) -> Task | None:
     return None if text is None else Task.from_json(text)
 
 
-def _known(row: asyncpg.Record) -> Known:
+def known_from(row: asyncpg.Record) -> Known:
+    """What the columns of a task's row tell of it."""
     rung = {name: datetime.fromisoformat(at) for name, at in orjson.loads(row["rung"]).items()}
     return Known(
         task=read_task(row["snapshot"]),

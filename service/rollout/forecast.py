@@ -1,0 +1,107 @@
+"""A configuration compared with what runs: read off the database, which stays as it is."""
+
+from collections.abc import AsyncIterable, Callable, Iterable
+from datetime import datetime
+
+from service.outbox import account_lane
+from service.rollout import Change, Fate, Rollout, Side
+from service.rollout.timers import timers
+from service.rollout.wording import compare_rules, compare_settings
+from service.rules.preview import already_matching
+from service.store.outlook import Deliveries, Waits
+from service.store.tasks import Known
+
+_TO_BE_PASSED_OVER = {Change.ADDED, Change.CHANGED}
+
+
+class Forecast:
+    """What `planned` would bring about where `running` is in force; None where nothing is.
+
+    `plan` is the answer, to which each method adds.
+    """
+
+    def __init__(self, running: Side | None, planned: Side) -> None:
+        self._running = running
+        self._planned = planned
+        self.plan = _in_words(running, planned)
+        self._rules = {one.rule: one for one in self.plan.rules}
+        self._news = planned.rules.only(
+            {one.rule for one in self.plan.rules if one.change in _TO_BE_PASSED_OVER}
+        )
+
+    @property
+    def concerns_tasks(self) -> bool:
+        """Whether any alarm can be another one, or any task match what is new."""
+        before = None if self._running is None else self._running.zones
+        return before != self._planned.zones or not self.plan.is_nothing
+
+    def add_waits(self, waits: Iterable[Waits]) -> None:
+        """What becomes of rules that wait until a task has been quiet."""
+        for one in waits:
+            if one.rule in self._rules:
+                self._rules[one.rule].waits[self._fate_of_wait(one)] += one.count
+
+    def add_deliveries(self, deliveries: Iterable[Deliveries]) -> None:
+        """What becomes of messages that are planned or held: their rule is not asked any more."""
+        gone = set()
+        for one in deliveries:
+            fate = Fate.KEPT if self._has_lane(one.lane) else Fate.LOST
+            gone |= {one.lane} if fate is Fate.LOST else set()
+            if one.rule in self._rules:
+                self._rules[one.rule].deliveries[fate] += one.count
+        self.plan.lanes_gone = sorted(gone)
+
+    async def add_tasks(
+        self,
+        tasks: AsyncIterable[tuple[str, Known]],
+        now: datetime,
+        progress: Callable[[int], None],
+    ) -> None:
+        """Count what matches already, and what becomes of each alarm."""
+        count = 0
+        async for account, known in tasks:
+            count += 1
+            progress(count)
+            self._add_timers(account, known, now)
+            self._add_matching(account, known, now)
+
+    def _add_timers(self, account: str, known: Known, now: datetime) -> None:
+        if self._running is None:
+            return
+        for timer in timers(known, account, self._running, self._planned, now):
+            plan = self._rules[timer.rule]
+            plan.timers[timer.fate] += 1
+            if timer.rings_at is not None:
+                plan.next_ring = min(plan.next_ring or timer.rings_at, timer.rings_at)
+
+    def _add_matching(self, account: str, known: Known, now: datetime) -> None:
+        if known.present is None or account not in self._planned.zones:
+            return
+        found = already_matching(self._news, [known.present], self._planned.zones, now)
+        for rule, count in found.items():
+            self._rules[rule].matching += count
+
+    def _fate_of_wait(self, wait: Waits) -> Fate:
+        """As `Engine.settle` and `Decider.settle` do it when its time comes."""
+        if wait.account not in self._planned.zones:
+            return Fate.STRANDED
+        rule = self._planned.rules.get(wait.rule)
+        if rule is None or (rule.accounts is not None and wait.account not in rule.accounts):
+            return Fate.LOST
+        return Fate.KEPT
+
+    def _has_lane(self, lane: str) -> bool:
+        return lane in self._planned.channels or lane in map(account_lane, self._planned.zones)
+
+
+def _in_words(running: Side | None, planned: Side) -> Rollout:
+    text = "" if running is None else running.rules.text
+    known = {} if running is None else running.zones
+    return Rollout(
+        running=None if running is None else running.rules.version,
+        planned=planned.rules.version,
+        rules=compare_rules(text, planned.rules.text),
+        settings=() if running is None else compare_settings(text, planned.rules.text),
+        accounts_added=sorted(planned.zones.keys() - known.keys()),
+        accounts_gone=sorted(known.keys() - planned.zones.keys()),
+    )

@@ -1,0 +1,56 @@
+"""What a rule that is switched on finds: tasks that match already, and that it passes over."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from service.model import Cause, Event, Kind, Task
+from service.rules import Ruleset
+from service.rules.expressions import EvaluationError
+from service.rules.reads import by_noun
+from service.rules.rule import Rule
+from service.rules.scope import Scope
+from service.rules.triggers import Trigger
+
+
+def already_matching(
+    rules: Ruleset, tasks: Iterable[Task], zones: Mapping[str, ZoneInfo], now: datetime
+) -> dict[str, int]:
+    """How many of these tasks each rule would have acted on, had it been there before.
+
+    A rule for new tasks counts all that are there, one for completed tasks those that are done,
+    one by the clock the open ones whose alarm is past; each as far as the rule's conditions hold.
+    Other changes leave no mark on a task: their rules count none. `zones` has the zone of every
+    account, `now` is in UTC.
+    """
+    counts = dict.fromkeys((rule.id for rule in rules), 0)
+    for task in tasks:
+        for rule in rules:
+            counts[rule.id] += _matches(rule, task, zones[task.account], now)
+    return counts
+
+
+def _matches(rule: Rule, task: Task, zone: ZoneInfo, now: datetime) -> bool:
+    kind = _past(rule.trigger, task, zone, now)
+    if kind is None:
+        return False
+    alarm = None if rule.trigger.alarm is None else str(rule.trigger.alarm)
+    event = Event(0, task.account, task.id, kind, now, Cause.POLL, None, task, alarm=alarm)
+    if not rule.listens_to(event):
+        return False
+    scope = Scope(event, now, zone, by_noun([rule.reads]))
+    try:
+        return all(condition.test(scope.activation, zone) for condition in rule.conditions)
+    except EvaluationError:
+        return False
+
+
+def _past(trigger: Trigger, task: Task, zone: ZoneInfo, now: datetime) -> Kind | None:
+    """What must have happened to the task, by how it looks now; None where nothing has."""
+    if (alarm := trigger.alarm) is not None:
+        at = alarm.instant(task, zone)
+        rang = not task.done and at is not None and at <= now
+        return alarm.kind if rang and not alarm.is_pointless(task, now) else None
+    if Kind.COMPLETED in trigger.kinds and len(trigger.kinds) == 1:
+        return Kind.COMPLETED if task.done else None
+    return Kind.CREATED if Kind.CREATED in trigger.kinds else None
