@@ -52,6 +52,7 @@ _optional = {
     "expires": st.sampled_from(["20m", "5h"]),
     "once_per": st.lists(st.sampled_from(ONCE), min_size=1, max_size=2),
     "until": st.sampled_from(UNTIL),
+    "enabled": st.sampled_from([True, "shadow"]),
 }
 _shapes = st.fixed_dictionaries(
     {"when": st.sampled_from(TRIGGERS), "then": steps}, optional=_optional

@@ -8,7 +8,7 @@ from heapq import heappop, heappush
 
 from service.books import Placed
 from service.model import Event, Kind, State
-from service.outbox import Order
+from service.outbox import Order, ending
 from service.store.tasks import Key
 
 PENDING = frozenset({State.PLANNED, State.HELD})
@@ -47,8 +47,8 @@ class MemoryOutbox:
     def __init__(self) -> None:
         self.deliveries: list[Delivery] = []
         self._due: list[tuple[datetime, int]] = []
-        self._placed: dict[Placed, int] = {}
         self._placed_before: set[Placed] = set()
+        self._placed: dict[tuple[Placed, bool], Delivery] = {}
         self._of_task: dict[Key, list[Delivery]] = defaultdict(list)
         self._log: list[Delivery] = []
         self._rewritten: set[int] = set()
@@ -74,11 +74,11 @@ class MemoryOutbox:
         for order in sorted(orders, key=_identity):
             identity, plan = _identity(order), order.plan
             counts = plan.state not in _NEVER_SENT
-            if counts and self._stands_in_the_way(identity):
+            if counts and self._was_announced(order):
                 continue
             delivery = self._add(order, plan.state, plan.reason, plan.send_at, now)
             if counts:
-                self._placed[identity] = delivery.id
+                self._placed[identity, order.shadow] = delivery
             placed.add(identity)
         return placed
 
@@ -126,14 +126,19 @@ class MemoryOutbox:
                 self._end(one, State.EXPIRED, late, now)
             elif one.updates is None and (reason := has_ended(one)) is not None:
                 self._end(one, State.CANCELLED, reason, now)
+            elif one.order.shadow:
+                plan = one.order.plan
+                reason = ending.only_on_trial(plan.channel, plan.target)
+                self._end(one, State.SKIPPED, reason, now)
             else:
                 self._end(one, State.SENT, None, now)
 
-    def _stands_in_the_way(self, identity: Placed) -> bool:
-        number = self._placed.get(identity)
-        if number is None:
-            return identity in self._placed_before
-        return self.deliveries[number - 1].state not in _NEVER_SENT
+    def _was_announced(self, order: Order) -> bool:
+        """Whether it has been before, or on trial would have been."""
+        before = self._placed.get((_identity(order), order.shadow))
+        if before is None:
+            return _identity(order) in self._placed_before
+        return before.state not in _NEVER_SENT or (order.shadow and before.state is State.SKIPPED)
 
     def _add(
         self, order: Order, state: State, reason: str | None, due: datetime, now: datetime

@@ -47,6 +47,11 @@ class Order:
     lane: str
     at_most_once: bool
 
+    @property
+    def shadow(self) -> bool:
+        """Whether it would be sent, were its rule not only on trial."""
+        return self.plan.shadow and self.plan.state is not State.SKIPPED
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:

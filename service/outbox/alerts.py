@@ -113,8 +113,7 @@ async def _plan(
         INSERT INTO deliveries (account, task, rule, once_key, step, channel, target, lane,
             at_most_once, text, state, created_at, next_attempt_at)
         VALUES ($1, '', $2, $3, 1, $4, $5, $4, $6, $7, 'planned', $8, $8)
-        ON CONFLICT (rule, once_key, step, target)
-            WHERE state NOT IN ('skipped', 'cancelled', 'expired') DO NOTHING
+        ON CONFLICT DO NOTHING
         """,
         row["name"],
         rule,

@@ -18,6 +18,11 @@ from service.store.tasks import Key
 UNTIL_IS_TRUE = "withdrawn: the rule's until is true"
 
 
+def only_on_trial(channel: str, target: str) -> str:
+    """The reason of what would go out now, were it not of a rule with `enabled: shadow`."""
+    return f"shadow: would have been sent now ({':'.join(filter(None, (channel, target)))})"
+
+
 async def withdraw(connection: Connection, events: Sequence[Event], now: datetime) -> None:
     """Cancel what is not sent yet and what one of these events has made pointless.
 
@@ -115,6 +120,26 @@ async def withdraw_claimed(
             now,
         )
     return frozenset(ended)
+
+
+async def end_shadows(
+    connection: Connection, claimed: Iterable[asyncpg.Record], now: datetime
+) -> frozenset[int]:
+    """Skip those of the deliveries just claimed that are of a rule on trial; returns their ids."""
+    shadows = [row for row in claimed if row["shadow"]]
+    if shadows:
+        await connection.execute(
+            """
+            UPDATE deliveries SET state = 'skipped', reason = new.reason, settled_at = $3,
+                lease_until = NULL, attempts = attempts - 1
+            FROM unnest($1::bigint[], $2::text[]) AS new (id, reason)
+            WHERE deliveries.id = new.id
+            """,
+            [row["id"] for row in shadows],
+            [only_on_trial(row["channel"], row["target"]) for row in shadows],
+            now,
+        )
+    return frozenset(row["id"] for row in shadows)
 
 
 def _may_end(row: asyncpg.Record) -> bool:

@@ -16,22 +16,22 @@ async def place(
 ) -> set[tuple[str, int, str, str]]:
     """Store the orders; what the same rule already sent for the same reason is left out.
 
-    What was skipped, withdrawn or came too late was not sent, and stands in nobody's way.
+    What was skipped, withdrawn or came too late was not sent, and stands in nobody's way. A rule
+    on trial keeps count for itself (the indexes `deliveries_once` and `deliveries_on_trial`).
 
     Returns (rule, step, once_key, target) of what was really placed.
     """
     rows = await connection.fetch(
         """
         INSERT INTO deliveries (account, task, event, rule, lane, at_most_once, once_key, step,
-            channel, target, text, subject, fields, on_undo, withdraw_on, state, reason,
+            channel, target, text, subject, fields, on_undo, withdraw_on, shadow, state, reason,
             created_at, next_attempt_at, expires_at, settled_at)
         SELECT account, task, event, rule, lane, at_most_once, once_key, step,
-            channel, target, text, subject, fields, on_undo, withdraw_on, state, reason,
+            channel, target, text, subject, fields, on_undo, withdraw_on, shadow, state, reason,
             created_at, next_attempt_at, expires_at, settled_at
         FROM json_populate_recordset(NULL::deliveries, $1)
         ORDER BY rule, once_key, step, target  -- so that two transactions meet in one order
-        ON CONFLICT (rule, once_key, step, target)
-            WHERE state NOT IN ('skipped', 'cancelled', 'expired') DO NOTHING
+        ON CONFLICT DO NOTHING
         RETURNING rule, step, once_key, target
         """,
         orjson.dumps([_row(order, now) for order in orders]).decode(),
@@ -59,6 +59,7 @@ def _row(order: Order, now: datetime) -> dict[str, Any]:
         "fields": plan.fields,
         "on_undo": plan.on_undo,
         "withdraw_on": sorted(plan.withdraw_on),
+        "shadow": order.shadow,
         "state": plan.state,
         "reason": plan.reason,
         "created_at": now,
@@ -89,8 +90,7 @@ async def take_back(connection: Connection, events: Sequence[Event], now: dateti
              AND sent.event < news.id
         JOIN events ON events.id = sent.event
         WHERE (events.kind, news.kind) IN (('completed', 'reopened'), ('created', 'deleted'))
-        ON CONFLICT (rule, once_key, step, target)
-            WHERE state NOT IN ('skipped', 'cancelled', 'expired') DO NOTHING
+        ON CONFLICT DO NOTHING
         RETURNING lane
         """,
         now,

@@ -20,7 +20,8 @@ async def claim(pool: Pool, lane: str, clock: Clock, limit: int, rules: Ruleset)
     """Take up to `limit` deliveries of a lane that are due, each for one attempt.
 
     What rewrites another message waits until that one has been sent or given up. Those whose
-    `until` has become true by time alone, as `rules` have it, are withdrawn. What goes through
+    `until` has become true by time alone, as `rules` have it, are withdrawn, and those of rules on
+    trial skipped. What goes through
     an account's own system waits while that is paused, and then for what a full scan finds.
     """
     while True:
@@ -58,7 +59,7 @@ async def _claim_or_withdraw(
             SELECT claimed.id, claimed.attempts, claimed.at_most_once, claimed.updates, claimed.key,
                    claimed.channel, claimed.target, claimed.text, claimed.subject, claimed.fields,
                    claimed.account, claimed.task, claimed.rule, claimed.event, claimed.reason,
-                   claimed.created_at,
+                   claimed.created_at, claimed.shadow,
                    original.receipt, original.state AS original,
                    events.kind, events.at, events.cause, events.before, events.after,
                    ARRAY(SELECT made.receipt ->> 'task' FROM deliveries AS made
@@ -78,7 +79,9 @@ async def _claim_or_withdraw(
         if not any(row["at_most_once"] or row["channel"] == CREATE for row in rows):
             await connection.execute("SET LOCAL synchronous_commit = off")
         withdrawn = await ending.withdraw_claimed(connection, rows, rules, now)
-    return [_claim(row) for row in rows if row["id"] not in withdrawn], withdrawn
+        wanted = [row for row in rows if row["id"] not in withdrawn]
+        shadows = await ending.end_shadows(connection, wanted, now)
+    return [_claim(row) for row in wanted if row["id"] not in shadows], withdrawn | shadows
 
 
 async def _expire(connection: Connection, lane: str, now: datetime) -> None:
@@ -228,7 +231,8 @@ async def abandon(pool: Pool, lanes: Sequence[str], now: datetime, before: datet
     """Give up what was planned before then on lanes other than these: nobody will send it."""
     await pool.execute(
         """
-        UPDATE deliveries SET state = 'failed', settled_at = $2, next_attempt_at = NULL,
+        UPDATE deliveries SET state = CASE WHEN shadow THEN 'cancelled' ELSE 'failed' END,
+            settled_at = $2, next_attempt_at = NULL,
             reason = lane || ' is not in the configuration any more'
         WHERE state IN ('planned', 'held') AND lane <> ALL ($1) AND created_at < $3
         """,

@@ -125,7 +125,7 @@ class Compiler:
         if timing.business is None and not is_unread:
             self._refuse_business(steps, path)
         once_per = self._all(key, shape.once_per, (*path, "once_per"), sure)
-        return Planning(steps, once_per, timing, self.reach)
+        return Planning(steps, once_per, timing, self.reach, shadow=shape.enabled == "shadow")
 
     def _timing(self, shape: RuleShape, path: Path) -> Timing:
         office = self.hours.get("office")

@@ -54,12 +54,13 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Planning:
-    """The second half of a rule: what to do, when, and how often."""
+    """The second half of a rule: what to do, when, and how often; only for show if `shadow`."""
 
     steps: tuple[Step, ...]
     once_per: tuple[Expression, ...]
     timing: Timing
     reach: Reach
+    shadow: bool = False
 
     def plans(self, scope: Scope) -> tuple[Plan, ...]:
         """Every delivery, in order; raises EvaluationError or RenderError."""
@@ -142,6 +143,7 @@ class Planning:
             expires_at=slot.expires_at,
             withdraw_on=_withdraw_on(step, scope.event, is_pending=slot.send_at > scope.now),
             on_undo=step.on_undo,
+            shadow=self.shadow,
         )
 
     def _refusal(self, step: Action, target: str, scope: Scope) -> str | None:

@@ -82,4 +82,5 @@ class Rule:
     def _grounds(self, event: Event) -> str:
         conditions = " and ".join(condition.text for condition in self.conditions)
         happened = f"task.{event.kind}" if event.signal is None else f"signal {event.signal}"
-        return happened + (f", and {conditions}" if conditions else "")
+        grounds = happened + (f", and {conditions}" if conditions else "")
+        return f"shadow: {grounds}" if self.planning.shadow else grounds

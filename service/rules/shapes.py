@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator
 
 from service.document.validation import Shape
-from service.document.wording import not_supported
+from service.document.wording import kind_of
 from service.durations import AnyDuration, Length
 from service.faults import refused
 from service.rules.triggers import UNREAD, Trigger, parse_trigger
@@ -45,9 +45,9 @@ def _use(value: Any) -> Any:
 
 
 def _switch(value: Any) -> Any:
-    if value == "shadow":
-        raise refused(not_supported("enabled: shadow"))
-    return value
+    if value is True or value is False or value == "shadow":
+        return value
+    raise refused(f"enabled is true, false or shadow; {kind_of(value)}")
 
 
 class SettleShape(Shape):
@@ -86,7 +86,7 @@ class RuleShape(Shape):
     once_per: Annotated[tuple[Any, ...], BeforeValidator(_one_or_many)] = ()
     then: Annotated[tuple[Any, ...], Field(min_length=1)]
     until: str | None = None
-    enabled: Annotated[bool, BeforeValidator(_switch)] = True
+    enabled: Annotated[Literal[True, False, "shadow"], BeforeValidator(_switch)] = True
     accounts: Annotated[tuple[Any, ...], Field(min_length=1)] | None = None
     own_writes: bool = False
 

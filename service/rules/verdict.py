@@ -26,7 +26,8 @@ class Plan:
     `update_task` or `complete_task`. `state` is planned, held (outside hours, until `send_at`)
     or skipped, with `reason` in words for the last two and for waits. `once_key` holds the
     values of `once_per`, or the event. `withdraw_on` are the events of the same task that make
-    it pointless. `on_undo` is what to do with a sent message when its cause is taken back.
+    it pointless. `on_undo` is what to do with a sent message when its cause is taken back. One
+    that is `shadow` has everything but its sending.
     """
 
     step: int
@@ -42,6 +43,7 @@ class Plan:
     expires_at: datetime | None = None
     withdraw_on: frozenset[Kind] = frozenset()
     on_undo: str | None = None
+    shadow: bool = False
 
 
 @dataclass(frozen=True, slots=True)

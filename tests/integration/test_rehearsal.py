@@ -110,7 +110,8 @@ class Live:
         sent = await self._connection.fetch(
             """
             SELECT event, rule, step, once_key, channel, target, text, subject, fields, state,
-                   reason, created_at, settled_at, expires_at, updates IS NOT NULL AS rewrites
+                   reason, created_at, settled_at, expires_at, shadow,
+                   updates IS NOT NULL AS rewrites
             FROM deliveries
             """
         )
@@ -257,6 +258,7 @@ def _row(one: Any) -> dict[str, Any]:
         "created_at": one.created_at,
         "settled_at": one.settled_at,
         "expires_at": plan.expires_at if one.updates is None else None,
+        "shadow": order.shadow,
         "rewrites": one.updates is not None,
     }
 

@@ -98,7 +98,7 @@ FILES = {
             "18:20: there is no channel slakc",
             "18:41: on_undo: thread is not supported yet",
             "19:7: there are two rules r",
-            '21:12: enabled is true or false; "maybe" is text',
+            '21:12: enabled is true, false or shadow; "maybe" is text',
         ],
     ),
     "steps that write": (
