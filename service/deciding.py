@@ -1,7 +1,7 @@
 """From events to deliveries: ask the rules, write down what they said, fill the outbox."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeAlias
 from zoneinfo import ZoneInfo
@@ -10,7 +10,8 @@ from service.actions import BUILT_IN, CREATE
 from service.alarms import OVERDUE, Alarm
 from service.books import Books
 from service.channels import Channel
-from service.model import Cause, Event, Kind, Observation, State
+from service.limiting import within_limits
+from service.model import Cause, Event, Kind, Observation
 from service.outbox import Lanes, Order, account_lane, ending
 from service.rules import Ruleset
 from service.rules.verdict import Outcome, Plan, Verdict
@@ -20,6 +21,7 @@ from service.store.tasks import Key
 Ruling: TypeAlias = tuple[Event, Verdict]
 
 _SETTLE_MOST = timedelta(days=1)
+_ENDLESS = "this comes of what the rule itself has written, and would go on for ever"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +129,7 @@ class Decider:
             for plan in verdict.plans
         ]
         orders = await _without_loops(books, orders)
+        orders = await within_limits(books, orders, self._rules.limits)
         placed = await books.place(orders, now) if orders else set()
         said = [
             Decision(event.id, verdict.rule, verdict.outcome, _reason(verdict, placed))
@@ -168,7 +171,7 @@ async def _without_loops(books: Books, orders: list[Order]) -> list[Order]:
     makers = await books.makers(made)
     changers = await books.changers(changed)
     return [
-        _ended(order)
+        order.skipped(_ENDLESS)
         if order.rule in changers.get(order.event.id, ())
         or (_is_about_making(order) and order.rule in makers.get(_key(order), ()))
         else order
@@ -180,11 +183,6 @@ def _is_about_making(order: Order) -> bool:
     """Whether it makes a task, or is caused by one that Taskbell made."""
     is_ours = order.event.cause is Cause.WRITE and order.event.kind is Kind.CREATED
     return is_ours or order.plan.channel == CREATE
-
-
-def _ended(order: Order) -> Order:
-    reason = "this comes of what the rule itself has written, and would go on for ever"
-    return replace(order, plan=replace(order.plan, state=State.SKIPPED, reason=reason))
 
 
 def _key(order: Order) -> Key:

@@ -52,6 +52,7 @@ _optional = {
     "expires": st.sampled_from(["20m", "5h"]),
     "once_per": st.lists(st.sampled_from(ONCE), min_size=1, max_size=2),
     "until": st.sampled_from(UNTIL),
+    "limit": st.sampled_from(["1/h", "2/d", "3/d"]),
     "enabled": st.sampled_from([True, "shadow"]),
 }
 _shapes = st.fixed_dictionaries(

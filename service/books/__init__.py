@@ -9,15 +9,13 @@ from datetime import datetime, timedelta
 from typing import Protocol, TypeAlias
 
 from service.model import Event, Observation
-from service.outbox import Lanes, Order
+from service.outbox import Identity, Lanes, Order
 from service.store.accounts import AccountState
 from service.store.decisions import Decision
 from service.store.settling import Settled
 from service.store.tasks import Key, Known, Saved
 
 Rules: TypeAlias = frozenset[str]
-Placed: TypeAlias = tuple[str, int, str, str]
-"""(rule, step, once_key, target) of a delivery."""
 
 
 class TaskBooks(Protocol):
@@ -70,8 +68,19 @@ class RuleBooks(Protocol):
     async def decide(self, decisions: Sequence[Decision], version: str, now: datetime) -> None:
         """Keep why something is sent or is not, and by which version of the rules."""
 
-    async def place(self, orders: Sequence[Order], now: datetime) -> set[Placed]:
+    async def place(self, orders: Sequence[Order], now: datetime) -> set[Identity]:
         """Put orders into the outbox; returns those that the rule had not placed before."""
+
+    async def placed_before(self, orders: Sequence[Order]) -> set[Identity]:
+        """Those of the orders that their rule has placed already."""
+
+    async def limited(
+        self, rule: str, begin: datetime, end: datetime, *, shadow: bool
+    ) -> list[datetime]:
+        """When messages of this rule, which has a limit, go out in that time.
+
+        Nobody else plans any for it before this is over.
+        """
 
     async def withdraw(self, events: Sequence[Event], now: datetime) -> None:
         """Cancel what is not sent yet and what one of these events has made pointless."""

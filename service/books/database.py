@@ -3,9 +3,9 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from service.books import Placed, Rules
+from service.books import Rules
 from service.model import Cause, Event, Observation
-from service.outbox import Lanes, Order, ending, lineage, planning
+from service.outbox import Identity, Lanes, Order, ending, limiting, lineage, planning
 from service.store import Connection, accounts, decisions, events, lookups, settling, tasks
 from service.store.accounts import AccountState
 from service.store.decisions import Decision
@@ -62,8 +62,16 @@ class DatabaseBooks:
     async def decide(self, decided: Sequence[Decision], version: str, now: datetime) -> None:
         await decisions.insert(self.connection, decided, version, now)
 
-    async def place(self, orders: Sequence[Order], now: datetime) -> set[Placed]:
+    async def place(self, orders: Sequence[Order], now: datetime) -> set[Identity]:
         return await planning.place(self.connection, orders, now)
+
+    async def placed_before(self, orders: Sequence[Order]) -> set[Identity]:
+        return await limiting.placed_before(self.connection, orders)
+
+    async def limited(
+        self, rule: str, begin: datetime, end: datetime, *, shadow: bool
+    ) -> list[datetime]:
+        return await limiting.limited(self.connection, rule, begin, end, shadow=shadow)
 
     async def withdraw(self, happened: Sequence[Event], now: datetime) -> None:
         await ending.withdraw(self.connection, happened, now)

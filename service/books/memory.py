@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from heapq import heappop, heappush
 
-from service.books import Placed, Rules
+from service.books import Rules
 from service.books.outbox import Delivery, MemoryOutbox
 from service.model import Event, Observation, Task
-from service.outbox import Lanes, Order, ending
+from service.outbox import Identity, Lanes, Order, ending
 from service.rules import Ruleset
 from service.store.accounts import AccountState
 from service.store.decisions import Decision
@@ -161,8 +161,16 @@ class MemoryBooks:
     async def decide(self, decided: Sequence[Decision], version: str, now: datetime) -> None:
         self.decisions += [Decided(one, version, now) for one in decided]
 
-    async def place(self, orders: Sequence[Order], now: datetime) -> set[Placed]:
+    async def place(self, orders: Sequence[Order], now: datetime) -> set[Identity]:
         return self.outbox.place(orders, now)
+
+    async def placed_before(self, orders: Sequence[Order]) -> set[Identity]:
+        return self.outbox.placed_before(orders)
+
+    async def limited(
+        self, rule: str, begin: datetime, end: datetime, *, shadow: bool
+    ) -> list[datetime]:
+        return self.outbox.limited(rule, begin, end, shadow=shadow)
 
     async def withdraw(self, happened: Sequence[Event], now: datetime) -> None:
         self.outbox.withdraw(happened, now)

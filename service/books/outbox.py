@@ -1,14 +1,14 @@
 """An outbox in memory, of which nothing ever leaves: what would be sent is marked as sent."""
 
+from bisect import bisect_left, bisect_right, insort
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from heapq import heappop, heappush
 
-from service.books import Placed
 from service.model import Event, Kind, State
-from service.outbox import Order, ending
+from service.outbox import Identity, Order, ending
 from service.store.tasks import Key
 
 PENDING = frozenset({State.PLANNED, State.HELD})
@@ -47,9 +47,10 @@ class MemoryOutbox:
     def __init__(self) -> None:
         self.deliveries: list[Delivery] = []
         self._due: list[tuple[datetime, int]] = []
-        self._placed_before: set[Placed] = set()
-        self._placed: dict[tuple[Placed, bool], Delivery] = {}
+        self._placed_before: set[Identity] = set()
+        self._placed: dict[tuple[Identity, bool], Delivery] = {}
         self._of_task: dict[Key, list[Delivery]] = defaultdict(list)
+        self._limited: dict[tuple[str, bool], list[Delivery]] = defaultdict(list)
         self._log: list[Delivery] = []
         self._rewritten: set[int] = set()
 
@@ -65,22 +66,33 @@ class MemoryOutbox:
         """
         return (one for one in self._log[since:] if one.state is not State.PLANNED)
 
-    def remember(self, placed: Iterable[Placed]) -> None:
+    def remember(self, placed: Iterable[Identity]) -> None:
         """Take these for placed, long ago: they stand in the way of the same again."""
         self._placed_before.update(placed)
 
-    def place(self, orders: Sequence[Order], now: datetime) -> set[Placed]:
+    def place(self, orders: Sequence[Order], now: datetime) -> set[Identity]:
         placed = set()
-        for order in sorted(orders, key=_identity):
-            identity, plan = _identity(order), order.plan
+        for order in sorted(orders, key=lambda one: one.identity):
+            identity, plan = order.identity, order.plan
             counts = plan.state not in _NEVER_SENT
             if counts and self._was_announced(order):
                 continue
             delivery = self._add(order, plan.state, plan.reason, plan.send_at, now)
             if counts:
                 self._placed[identity, order.shadow] = delivery
+            if order.is_limited:
+                insort(self._limited[order.rule, order.shadow], delivery, key=_send_at)
             placed.add(identity)
         return placed
+
+    def placed_before(self, orders: Sequence[Order]) -> set[Identity]:
+        return {order.identity for order in orders if self._was_announced(order)}
+
+    def limited(self, rule: str, begin: datetime, end: datetime, *, shadow: bool) -> list[datetime]:
+        known = self._limited[rule, shadow]
+        first = bisect_left(known, begin, key=_send_at)
+        last = bisect_right(known, end, key=_send_at)
+        return [_send_at(one) for one in known[first:last] if _counts(one)]
 
     def withdraw(self, events: Iterable[Event], now: datetime) -> None:
         for event in events:
@@ -135,10 +147,10 @@ class MemoryOutbox:
 
     def _was_announced(self, order: Order) -> bool:
         """Whether it has been before, or on trial would have been."""
-        before = self._placed.get((_identity(order), order.shadow))
+        before = self._placed.get((order.identity, order.shadow))
         if before is None:
-            return _identity(order) in self._placed_before
-        return before.state not in _NEVER_SENT or (order.shadow and before.state is State.SKIPPED)
+            return order.identity in self._placed_before
+        return _counts(before)
 
     def _add(
         self, order: Order, state: State, reason: str | None, due: datetime, now: datetime
@@ -173,8 +185,13 @@ class MemoryOutbox:
         self._log.append(replace(one))
 
 
-def _identity(order: Order) -> Placed:
-    return order.rule, order.plan.step, order.plan.once_key, order.plan.target
+def _send_at(delivery: Delivery) -> datetime:
+    return delivery.order.plan.send_at
+
+
+def _counts(one: Delivery) -> bool:
+    """Whether it was announced, or on trial would have been."""
+    return one.state not in _NEVER_SENT or (one.order.shadow and one.state is State.SKIPPED)
 
 
 def _is_undone(one: Delivery, event: Event) -> bool:

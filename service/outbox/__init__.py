@@ -5,9 +5,9 @@ out means that a process died in between: what reaches a customer is then `unkno
 a person, everything else is sent again with the same idempotency key.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TypeAlias
+from typing import Self, TypeAlias
 
 from service.channels import Message, Receipt
 from service.errors import TaskbellError
@@ -15,6 +15,8 @@ from service.model import Event, State
 from service.rules.verdict import Plan
 
 Lanes: TypeAlias = frozenset[str]
+Identity: TypeAlias = tuple[str, int, str, str]
+"""(rule, step, once_key, target) of a delivery."""
 # How long a delivery stays with a process that gives no sign of life; those at work renew it.
 LEASE = timedelta(seconds=20)
 # The reason of a delivery that a person has sent on its way once more.
@@ -39,6 +41,7 @@ class Order:
     """A plan of a rule for an event, addressed to a lane.
 
     A lane is what is sent side by side and fails together: a configured channel, or an account.
+    One that `is_limited` counts for the limit of its rule.
     """
 
     event: Event
@@ -46,11 +49,20 @@ class Order:
     plan: Plan
     lane: str
     at_most_once: bool
+    is_limited: bool = False
+
+    @property
+    def identity(self) -> Identity:
+        return self.rule, self.plan.step, self.plan.once_key, self.plan.target
 
     @property
     def shadow(self) -> bool:
         """Whether it would be sent, were its rule not only on trial."""
         return self.plan.shadow and self.plan.state is not State.SKIPPED
+
+    def skipped(self, reason: str) -> Self:
+        """The same, but not to be sent."""
+        return replace(self, plan=replace(self.plan, state=State.SKIPPED, reason=reason))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,11 @@ from typing import Any
 import orjson
 
 from service.model import Event, State
-from service.outbox import Lanes, Order
+from service.outbox import Identity, Lanes, Order
 from service.store import Connection
 
 
-async def place(
-    connection: Connection, orders: Sequence[Order], now: datetime
-) -> set[tuple[str, int, str, str]]:
+async def place(connection: Connection, orders: Sequence[Order], now: datetime) -> set[Identity]:
     """Store the orders; what the same rule already sent for the same reason is left out.
 
     What was skipped, withdrawn or came too late was not sent, and stands in nobody's way. A rule
@@ -24,11 +22,11 @@ async def place(
     rows = await connection.fetch(
         """
         INSERT INTO deliveries (account, task, event, rule, lane, at_most_once, once_key, step,
-            channel, target, text, subject, fields, on_undo, withdraw_on, shadow, state, reason,
-            created_at, next_attempt_at, expires_at, settled_at)
+            channel, target, text, subject, fields, on_undo, withdraw_on, shadow, limited_at,
+            state, reason, created_at, next_attempt_at, expires_at, settled_at)
         SELECT account, task, event, rule, lane, at_most_once, once_key, step,
-            channel, target, text, subject, fields, on_undo, withdraw_on, shadow, state, reason,
-            created_at, next_attempt_at, expires_at, settled_at
+            channel, target, text, subject, fields, on_undo, withdraw_on, shadow, limited_at,
+            state, reason, created_at, next_attempt_at, expires_at, settled_at
         FROM json_populate_recordset(NULL::deliveries, $1)
         ORDER BY rule, once_key, step, target  -- so that two transactions meet in one order
         ON CONFLICT DO NOTHING
@@ -60,6 +58,7 @@ def _row(order: Order, now: datetime) -> dict[str, Any]:
         "on_undo": plan.on_undo,
         "withdraw_on": sorted(plan.withdraw_on),
         "shadow": order.shadow,
+        "limited_at": plan.send_at if order.is_limited else None,
         "state": plan.state,
         "reason": plan.reason,
         "created_at": now,

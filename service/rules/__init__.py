@@ -26,7 +26,7 @@ class Ruleset:
 
     `version` is a digest of `text`, which is all that decisions depend on beside their event.
     `alarms` is what the clock must watch, `writes` whether any rule writes back to a system,
-    `with_until` the rules whose pending deliveries may end early.
+    `with_until` the rules whose pending deliveries may end early, `limits` are by rule.
     """
 
     def __init__(self, rules: Iterable[Rule], text: str) -> None:
@@ -44,6 +44,8 @@ class Ruleset:
         self.with_until = frozenset(
             rule.id for rule in self._rules.values() if rule.until is not None
         )
+        limits = {rule.id: rule.limit for rule in self._rules.values()}
+        self.limits = {name: limit for name, limit in limits.items() if limit is not None}
 
     @classmethod
     def empty(cls) -> Self:

@@ -69,6 +69,7 @@ class Compiler:
             until=self._until(shape, path),
             accounts=frozenset(accounts) if shape.accounts else None,
             own_writes=shape.own_writes,
+            limit=shape.limit,
         )
         if rule.settle is not None and not rule.trigger.is_change:
             what = "by the clock" if rule.trigger.alarm is not None else "that waits for a signal"

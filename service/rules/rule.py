@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from service.model import Cause, Event, Task
 from service.rules.expressions import UTC_ZONE, EvaluationError, Expression
+from service.rules.limit import Limit
 from service.rules.planning import Planning
 from service.rules.reads import Reads, by_noun
 from service.rules.scope import Scope, lasting
@@ -33,6 +34,7 @@ class Rule:
     until: Expression | None = None
     accounts: frozenset[str] | None = None
     own_writes: bool = False
+    limit: Limit | None = None
 
     @property
     def reads(self) -> Reads:

@@ -13,6 +13,7 @@ from service.document.validation import Shape
 from service.document.wording import kind_of
 from service.durations import AnyDuration, Length
 from service.faults import refused
+from service.rules.limit import Limit, parse_limit
 from service.rules.triggers import UNREAD, Trigger, parse_trigger
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -70,7 +71,7 @@ class RuleShape(Shape):
     What stands in a list is looked at later, one by one.
     """
 
-    not_yet: ClassVar[frozenset[str]] = frozenset({"for", "for_each", "group", "limit", "repeat"})
+    not_yet: ClassVar[frozenset[str]] = frozenset({"for", "for_each", "group", "repeat"})
     stand_ins: ClassVar[Mapping[str, Any]] = {
         "id": "unread",
         "when": UNREAD,
@@ -84,6 +85,7 @@ class RuleShape(Shape):
     hours: Annotated[HoursShape, BeforeValidator(_use)] | None = None
     expires: Length | None = None
     once_per: Annotated[tuple[Any, ...], BeforeValidator(_one_or_many)] = ()
+    limit: Annotated[Limit | None, PlainValidator(parse_limit)] = None
     then: Annotated[tuple[Any, ...], Field(min_length=1)]
     until: str | None = None
     enabled: Annotated[Literal[True, False, "shadow"], BeforeValidator(_switch)] = True
@@ -94,7 +96,7 @@ class RuleShape(Shape):
 class StepShape(Shape):
     """What every step may have one day."""
 
-    not_yet: ClassVar[frozenset[str]] = frozenset({"approve", "limit", "on_fail", "repeat"})
+    not_yet: ClassVar[frozenset[str]] = frozenset({"approve", "on_fail", "repeat"})
 
 
 class NotifyShape(StepShape):

@@ -1,0 +1,48 @@
+"""Limits: how many messages of one rule may go out in a stretch of time, wherever that begins."""
+
+import re
+from bisect import insort
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from service.document.wording import kind_of
+from service.faults import refused
+
+_WRITTEN = re.compile(r"(\d{1,6})\s*/\s*([mhd])")
+_PERIODS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """No more than `count` messages within any `period`; `text` is how it was written."""
+
+    text: str
+    count: int
+    period: timedelta
+
+    @property
+    def refusal(self) -> str:
+        """What a person reads where it does not admit a message."""
+        return f"limit {self.text} reached: no more messages of this rule may go out in that time"
+
+    def admits(self, moment: datetime, others: Iterable[datetime]) -> bool:
+        """Whether one more may go out at that moment, where `others` do at theirs."""
+        moments = sorted(others)
+        insort(moments, moment)
+        pairs = zip(moments, moments[self.count :], strict=False)
+        return all(later - earlier >= self.period for earlier, later in pairs)
+
+
+def parse_limit(value: Any) -> Limit:
+    """Read a limit such as `5/h`; raises ValueError saying what is wrong with it."""
+    hint = "write it like 5/h, 2/m or 20/d"
+    written = _WRITTEN.fullmatch(value.strip()) if isinstance(value, str) else None
+    if written is None:
+        message = f"limit is how many messages a minute, an hour or a day; {kind_of(value)}"
+        raise refused(message, hint)
+    count = int(written[1])
+    if count == 0:
+        raise refused("a limit of nothing lets nothing out", "write enabled: shadow, or 1/d")
+    return Limit(f"{count}/{written[2]}", count, _PERIODS[written[2]])
