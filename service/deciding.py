@@ -191,11 +191,11 @@ def _key(order: Order) -> Key:
 
 def _reason(verdict: Verdict, placed: set[tuple[str, int, str, str]]) -> str:
     """The verdict's own reason, and which of its messages had been planned before."""
-    again = [
+    again = dict.fromkeys(
         str(plan.step)
         for plan in verdict.plans
         if (verdict.rule, plan.step, plan.once_key, plan.target) not in placed
-    ]
+    )
     if not again:
         return verdict.reason
     return f"{verdict.reason}; step {', '.join(again)} not again: once_per had it before"

@@ -35,6 +35,8 @@ NOTIFY = [
     {"notify": "slack:#office", "text": "again: {{ task.title }}", "on_undo": "update"},
     {"notify": "email:{{ task.assignee.email }}", "subject": "S", "text": "{{ task.due | local }}"},
     {"notify": "accounting"},
+    {"notify": "accounting", "repeat": {"every": "2h", "max": 3}},
+    {"notify": "slack:#o", "text": "x", "repeat": {"every": "3 business hours", "max": 2}},
     {"notify": "customer:details"},
     {"update_task": {"priority": "high", "due": "1 business day"}},
 ]
@@ -52,11 +54,22 @@ _optional = {
     "expires": st.sampled_from(["20m", "5h"]),
     "once_per": st.lists(st.sampled_from(ONCE), min_size=1, max_size=2),
     "until": st.sampled_from(UNTIL),
-    "limit": st.sampled_from(["1/h", "2/d", "3/d"]),
+    "limit": st.sampled_from(["1/d", "2/d"]),
     "enabled": st.sampled_from([True, "shadow"]),
 }
 _shapes = st.fixed_dictionaries(
     {"when": st.sampled_from(TRIGGERS), "then": steps}, optional=_optional
+)
+
+
+# Rules that speak often, so that what bounds them is reached.
+_eager = st.fixed_dictionaries(
+    {"when": st.sampled_from(["task.created", "task.changed"]), "then": steps},
+    optional={
+        "once_per": st.just(["task.title"]),
+        "limit": st.sampled_from(["1/d", "2/d"]),
+        "enabled": st.just("shadow"),
+    },
 )
 
 
@@ -68,6 +81,6 @@ def _sound(rule: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in rule.items() if not (by_clock and name == "settle")}
 
 
-rules = st.lists(_shapes.map(_sound), min_size=1, max_size=4).map(
+rules = st.lists((_shapes | _eager).map(_sound), min_size=1, max_size=4).map(
     lambda found: [{"id": f"r{number}", **rule} for number, rule in enumerate(found)]
 )

@@ -194,6 +194,8 @@ def _durations(step: Step) -> Iterable[tuple[Path, Duration]]:
     if isinstance(step, Wait):
         yield ("wait",), step.duration
         return
+    if step.repeat is not None:
+        yield ("repeat", "every"), step.repeat.every
     for name, value in step.fields.items():
         if isinstance(value, Duration):
             yield (step.channel, name), value

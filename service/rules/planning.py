@@ -1,7 +1,7 @@
 """From a rule that matched to the deliveries it wants, each with its time and its reason."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import Any, Literal
@@ -67,19 +67,41 @@ class Planning:
         once_key = self._once_key(scope)
         moment = scope.now
         waited: list[str] = []
-        plans = []
+        plans: list[Plan] = []
         for step in self.steps:
             if isinstance(step, Action):
                 slot = self._slot(moment, waited, scope)
-                plans.append(self._plan(step, once_key, slot, scope))
+                plans += self._sendings(step, once_key, slot, scope)
                 moment = slot.send_at
                 continue
-            later = self._later(step.duration, moment, scope)
-            if later is None:
-                raise RenderError(f"step {step.number}: {_NEVER}")
-            moment = later
+            moment = self._waited(step, step.duration, moment, scope)
             waited.append(step.duration.text)
         return tuple(plans)
+
+    def _sendings(self, step: Action, once_key: str, slot: Slot, scope: Scope) -> list[Plan]:
+        """The step once, and as often again as it says, unless there is nobody to send it to.
+
+        Each repetition counts from when the one before it goes out, so that those of a weekend do
+        not come together on Monday.
+        """
+        first = self._plan(step, once_key, slot, scope)
+        if step.repeat is None or first.state is not slot.state:
+            return [first]
+        plans = [first]
+        for number in range(1, step.repeat.times + 1):
+            moment = self._waited(step, step.repeat.every, plans[-1].send_at, scope)
+            again = self._slot(moment, [], scope)
+            named = f"repetition {number} of {step.repeat.times}"
+            reason = f"{named}; {again.reason}" if again.reason else named
+            key = f"{once_key}/again:{number}"
+            plans.append(self._plan(step, key, replace(again, reason=reason), scope))
+        return plans
+
+    def _waited(self, step: Step, duration: Duration, moment: datetime, scope: Scope) -> datetime:
+        later = self._later(duration, moment, scope)
+        if later is None:
+            raise RenderError(f"step {step.number}: {_NEVER}")
+        return later
 
     def _once_key(self, scope: Scope) -> str:
         if not self.once_per:

@@ -5,18 +5,21 @@ A word of the language that is not supported yet stands in `not_yet` of its shap
 
 import re
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator
 
 from service.document.validation import Shape
 from service.document.wording import kind_of
-from service.durations import AnyDuration, Length
+from service.durations import AnyDuration, Duration, Length
 from service.faults import refused
 from service.rules.limit import Limit, parse_limit
 from service.rules.triggers import UNREAD, Trigger, parse_trigger
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_SHORTEST_PAUSE = timedelta(minutes=1)
+_MOST_TIMES = 100
 PRIORITIES = ("low", "normal", "high", "highest")
 
 
@@ -51,6 +54,19 @@ def _switch(value: Any) -> Any:
     raise refused(f"enabled is true, false or shadow; {kind_of(value)}")
 
 
+def _pause(value: Duration) -> Duration:
+    if not value.is_business and value.plain < _SHORTEST_PAUSE:
+        raise refused("every is at least 1m")
+    return value
+
+
+def _times(value: Any) -> Any:
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    if not is_whole or not 1 <= value <= _MOST_TIMES:
+        raise refused(f"max is how often, from 1 to {_MOST_TIMES}; {kind_of(value)}")
+    return value
+
+
 class SettleShape(Shape):
     """Wait until it has been quiet; `max` bounds how long that may be put off."""
 
@@ -71,7 +87,7 @@ class RuleShape(Shape):
     What stands in a list is looked at later, one by one.
     """
 
-    not_yet: ClassVar[frozenset[str]] = frozenset({"for", "for_each", "group", "repeat"})
+    not_yet: ClassVar[frozenset[str]] = frozenset({"for", "for_each", "group"})
     stand_ins: ClassVar[Mapping[str, Any]] = {
         "id": "unread",
         "when": UNREAD,
@@ -96,7 +112,14 @@ class RuleShape(Shape):
 class StepShape(Shape):
     """What every step may have one day."""
 
-    not_yet: ClassVar[frozenset[str]] = frozenset({"approve", "on_fail", "repeat"})
+    not_yet: ClassVar[frozenset[str]] = frozenset({"approve", "on_fail"})
+
+
+class RepeatShape(Shape):
+    """The same once more, and again, at most `max` times."""
+
+    every: Annotated[AnyDuration, AfterValidator(_pause)]
+    max: Annotated[int, BeforeValidator(_times)]
 
 
 class NotifyShape(StepShape):
@@ -111,6 +134,7 @@ class NotifyShape(StepShape):
     text: str | None = None
     subject: str | None = None
     on_undo: Literal["update", "thread", "retract", "nothing"] = "nothing"
+    repeat: RepeatShape | None = None
 
 
 class WaitShape(StepShape):

@@ -23,7 +23,7 @@ from service.rules.shapes import (
     UpdateShape,
     WaitShape,
 )
-from service.rules.steps import DATES, Action, Step, Value, Wait
+from service.rules.steps import DATES, Action, Repeat, Step, Value, Wait
 from service.rules.templates import Template, template
 
 
@@ -105,6 +105,7 @@ class StepReader:
             text=self._template(shape.text, (*path, "text")),
             subject=self._template(shape.subject, (*path, "subject")),
             on_undo=None if shape.on_undo == "nothing" else shape.on_undo,
+            repeat=Repeat(shape.repeat.every, shape.repeat.max) if shape.repeat else None,
         )
 
     def _way(self, channel: str, target: str, path: Path) -> Way | None:

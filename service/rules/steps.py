@@ -21,6 +21,14 @@ class Wait:
 
 
 @dataclass(frozen=True, slots=True)
+class Repeat:
+    """The same again so many `times`, each so long after the one before it."""
+
+    every: Duration
+    times: int
+
+
+@dataclass(frozen=True, slots=True)
 class Action:
     """Something to send or to write. `number` counts the rule's steps from 1."""
 
@@ -31,6 +39,7 @@ class Action:
     subject: Template | None = None
     fields: Mapping[str, Value] = field(default_factory=dict)
     on_undo: str | None = None
+    repeat: Repeat | None = None
 
     @property
     def reaches_customer(self) -> bool:

@@ -85,6 +85,22 @@ async def test_what_was_withdrawn_or_had_before_takes_no_room(
         assert await taskbell.states() == ["cancelled", "sent", "sent", "skipped"]
 
 
+async def test_what_was_skipped_is_no_announcement(
+    pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """Refused once, the same comes again: within the hour it is refused again, later it is told."""
+    rules = BUSY.replace("limit: 3/h", "limit: 1/h\n  once_per: task.title")
+    async with corridor(folder, pool, clock, rules) as taskbell:
+        await taskbell.begin()
+        await arrive(taskbell, "a", "b", "b")
+        clock.advance(timedelta(minutes=59))
+        await arrive(taskbell, "b")
+        assert taskbell.posts == ["a"]
+        clock.advance(timedelta(minutes=1))
+        await arrive(taskbell, "b")
+        assert taskbell.posts == ["a", "b"]
+
+
 async def test_what_was_held_counts_when_it_goes_out(
     pool: Pool, clock: VirtualClock, folder: Path
 ) -> None:

@@ -153,7 +153,8 @@ def _text(row: dict[str, Any]) -> str:
 def _numbered(row: dict[str, Any], first: int) -> dict[str, Any]:
     key = str(row["once_key"])
     if key.startswith("event:"):
-        key = f"event:{int(key.removeprefix('event:')) - first}"
+        number, slash, which = key.removeprefix("event:").partition("/")
+        key = f"event:{int(number) - first}{slash}{which}"
     fields = orjson.loads(row["fields"]) if isinstance(row["fields"], str) else row["fields"]
     undo = "undo" if key.startswith("undo:") else key
     return {**row, "event": row["event"] - first, "once_key": undo, "fields": fields}
