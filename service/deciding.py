@@ -10,6 +10,7 @@ from service.actions import BUILT_IN, CREATE
 from service.alarms import OVERDUE, Alarm
 from service.books import Books
 from service.channels import Channel
+from service.lasting import Lasting
 from service.limiting import within_limits
 from service.model import Cause, Event, Kind, Observation
 from service.outbox import Lanes, Order, account_lane, ending
@@ -26,11 +27,10 @@ _ENDLESS = "this comes of what the rule itself has written, and would go on for 
 
 @dataclass(frozen=True, slots=True)
 class NetChange:
-    """What is left of a task's changes for a rule that waited; `events` may be none."""
+    """What is left for a rule that waited since `first`; `events` may be none."""
 
     rule: str
-    event: int
-    account: str
+    first: Event
     events: list[Event]
 
 
@@ -51,6 +51,7 @@ class Decider:
         self._ways = ways
         self.version = rules.version
         self.alarms: frozenset[Alarm] = rules.alarms | {OVERDUE}
+        self.lasting = rules.lasting
 
     async def written_by_us(
         self, books: Books, seen: Sequence[Observation]
@@ -62,10 +63,16 @@ class Decider:
 
     async def decide(self, books: Books, groups: Sequence[Sequence[Event]], now: datetime) -> Lanes:
         """Let the rules decide on events that were just stored, each group from one look."""
-        rulings = [ruling for group in groups for ruling in self._rule_on(group, now)]
-        for event, verdict in rulings:
-            if verdict.outcome is Outcome.SETTLING:
-                await self._wait(books, event, verdict, now)
+        lasting = await Lasting.about(books, self._rules, self._zones, groups)
+        rulings: list[Ruling] = []
+        for group in groups:
+            await self._decide_nothing(books, await lasting.end(group, now), now)
+            ruled = self._rule_on(group, now)
+            rulings += ruled
+            for event, verdict in ruled:
+                if verdict.outcome is Outcome.SETTLING:
+                    await self._wait(books, event, verdict, now)
+                    lasting.begin(verdict.rule, event)
         lanes = await self._carry_out(books, rulings, now)
         happened = [event for group in groups for event in group]
         await books.withdraw(happened, now)
@@ -85,8 +92,14 @@ class Decider:
             for event, verdict in rulings
             if verdict.outcome is Outcome.NOT_MATCHED
         ]
-        await books.decide(nothing, self._rules.version, now)
+        await self._decide_nothing(books, nothing, now)
         return await self._carry_out(books, rulings, now)
+
+    async def _decide_nothing(
+        self, books: Books, decisions: Sequence[Decision], now: datetime
+    ) -> None:
+        if decisions:
+            await books.decide(decisions, self._rules.version, now)
 
     def _rule_on(self, group: Sequence[Event], now: datetime) -> list[Ruling]:
         """A rule that listens to several transitions of one look speaks once."""
@@ -102,15 +115,17 @@ class Decider:
 
     def _rule_on_net(self, change: NetChange, now: datetime) -> Ruling | Decision:
         for event in change.events:
-            verdict = self._rules.settled(change.rule, event, now, self._zones[change.account])
+            verdict = self._rules.settled(change.rule, event, now, self._zones[event.account])
             if verdict is not None:
                 return event, verdict
-        return Decision(change.event, change.rule, Outcome.NOT_MATCHED, self._idleness(change))
+        return Decision(change.first.id, change.rule, Outcome.NOT_MATCHED, self._idleness(change))
 
     def _idleness(self, change: NetChange) -> str:
         """Why a rule that waited has nothing to decide on."""
         if change.rule not in self._rules:
             return "the rule was taken out or switched off while it waited"
+        if change.rule in self.lasting:
+            return "when the time was over, the task was gone"
         if not change.events:
             return "when the task had been quiet, nothing was left of the change"
         left = " and ".join(f"task.{event.kind}" for event in change.events)

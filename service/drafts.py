@@ -4,6 +4,7 @@ Numbers are given out once it is known how many are needed, and rules need them 
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import TypeAlias
@@ -46,22 +47,17 @@ def net_change(wait: Settled, current: Task | None, now: datetime) -> NetChange:
 
     They are events of now: what the rule makes of them expires from now on.
     """
-    cause = Cause(wait.cause)
     net = [
-        Event(
-            wait.event,
-            wait.account,
-            wait.task,
-            one.kind,
-            now,
-            cause,
-            wait.before,
-            current,
-            changed=one.changed,
-        )
-        for one in diff(wait.before, current)
+        replace(wait.first, kind=one.kind, at=now, after=current, changed=one.changed)
+        for one in diff(wait.first.before, current)
     ]
-    return NetChange(wait.rule, wait.event, wait.account, net)
+    return NetChange(wait.rule, wait.first, net)
+
+
+def lasting_change(wait: Settled, current: Task | None, now: datetime) -> NetChange:
+    """What happened first, and the task as it is now; nothing where it is gone."""
+    left = [] if current is None else [replace(wait.first, at=now, after=current)]
+    return NetChange(wait.rule, wait.first, left)
 
 
 def _cause(look: Observation, one: Transition, written: frozenset[str] | None) -> Cause:

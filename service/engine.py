@@ -17,12 +17,13 @@ from service import alarms, metrics
 from service.books import Books
 from service.books.database import DatabaseBooks
 from service.clock import Clock
-from service.deciding import Decider
-from service.drafts import Draft, net_change, of_alarm, of_look, of_signal
-from service.model import Cause, Kind, Observation, Signal
+from service.deciding import Decider, NetChange
+from service.drafts import Draft, lasting_change, net_change, of_alarm, of_look, of_signal
+from service.model import Cause, Kind, Observation, Signal, Task
 from service.outbox import Lanes
 from service.store import Pool, tasks, watches
 from service.store.accounts import AccountState
+from service.store.settling import Settled
 from service.store.tasks import Key, Known, Saved
 from service.store.watches import Outdated
 from service.tracking import filled_in, is_doubtful, track, with_rung
@@ -142,12 +143,19 @@ class Engine:
         return len(known), await self._follow(books, happened)
 
     async def settle(self, books: Books, limit: int) -> tuple[int, Consequences]:
-        """Let rules decide on the net change of tasks that have been quiet; returns how many."""
+        """Let rules decide that have waited long enough; returns how many.
+
+        Those with `for` decide on what is still so, the others on the net change.
+        """
         now = self._clock.now()
         known = await books.lock(await books.waits_over(self._zones, now, limit))
         waits = await books.take_waits(list(known), now)
-        quiet = [net_change(wait, known[wait.account, wait.task].present, now) for wait in waits]
-        return len(waits), Consequences(await self._decider.settle(books, quiet, now))
+        left = [self._left(wait, known[wait.key].present, now) for wait in waits]
+        return len(waits), Consequences(await self._decider.settle(books, left, now))
+
+    def _left(self, wait: Settled, current: Task | None, now: datetime) -> NetChange:
+        change = lasting_change if wait.rule in self._decider.lasting else net_change
+        return change(wait, current, now)
 
     def committed(self, after: Consequences) -> Lanes:
         """Count the events, which are there for good now; returns the lanes to be rung."""

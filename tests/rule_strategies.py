@@ -50,6 +50,7 @@ steps = st.lists(
 _optional = {
     "if": st.lists(st.sampled_from(CONDITIONS), min_size=1, max_size=2),
     "settle": st.sampled_from(["20m", {"quiet": "30m", "max": "1h"}]),
+    "for": st.sampled_from(["20m", "2h"]),
     "hours": st.sampled_from(["office", {"use": "texting", "outside": "skip"}]),
     "expires": st.sampled_from(["20m", "5h"]),
     "once_per": st.lists(st.sampled_from(ONCE), min_size=1, max_size=2),
@@ -67,6 +68,8 @@ _eager = st.fixed_dictionaries(
     {"when": st.sampled_from(["task.created", "task.changed"]), "then": steps},
     optional={
         "once_per": st.just(["task.title"]),
+        "if": st.just(['task.title != "end"', "size(task.title) > 0 || has(before.due)"]),
+        "for": st.sampled_from(["20m", "2h"]),
         "limit": st.sampled_from(["1/d", "2/d"]),
         "enabled": st.just("shadow"),
     },
@@ -74,11 +77,17 @@ _eager = st.fixed_dictionaries(
 
 
 def _sound(rule: dict[str, Any]) -> dict[str, Any]:
-    """Without what the language refuses: the clock has no change to wait for the end of."""
+    """Without what the language refuses.
+
+    The clock has no change to wait for the end of, nobody waits in two ways at once, and what is
+    gone stays so.
+    """
     by_clock = rule["when"] == "task.overdue" or (
         isinstance(rule["when"], dict) and "task.changed" not in rule["when"]
     )
-    return {name: value for name, value in rule.items() if not (by_clock and name == "settle")}
+    refused = {"settle"} if by_clock or "for" in rule else set()
+    refused |= {"for"} if rule["when"] == "task.deleted" else set()
+    return {name: value for name, value in rule.items() if name not in refused}
 
 
 rules = st.lists((_shapes | _eager).map(_sound), min_size=1, max_size=4).map(

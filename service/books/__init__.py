@@ -65,6 +65,12 @@ class RuleBooks(Protocol):
     async def take_waits(self, keys: Sequence[Key], now: datetime) -> list[Settled]:
         """Take out the waits about these locked tasks that are over."""
 
+    async def waiting(self, keys: Iterable[Key], rules: Iterable[str]) -> list[Settled]:
+        """What these rules are waiting for about these locked tasks."""
+
+    async def stop_waiting(self, waits: Sequence[Settled]) -> None:
+        """Wait no longer."""
+
     async def decide(self, decisions: Sequence[Decision], version: str, now: datetime) -> None:
         """Keep why something is sent or is not, and by which version of the rules."""
 

@@ -59,6 +59,12 @@ class DatabaseBooks:
     async def take_waits(self, keys: Sequence[Key], now: datetime) -> list[Settled]:
         return await settling.take(self.connection, keys, now)
 
+    async def waiting(self, keys: Iterable[Key], rules: Iterable[str]) -> list[Settled]:
+        return await settling.waiting(self.connection, keys, rules)
+
+    async def stop_waiting(self, waits: Sequence[Settled]) -> None:
+        await settling.stop(self.connection, waits)
+
     async def decide(self, decided: Sequence[Decision], version: str, now: datetime) -> None:
         await decisions.insert(self.connection, decided, version, now)
 

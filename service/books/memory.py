@@ -149,14 +149,24 @@ class MemoryBooks:
             if self._is_over(rule, wait, now)
         ]
         taken = [(rule, self._waits[key].pop(rule).event) for rule, key in over]
-        return [
-            Settled(rule, one.account, one.task_id, one.id, one.before, one.cause)
-            for rule, one in sorted(taken, key=lambda pair: (pair[1].id, pair[0]))
-        ]
+        return [Settled(*pair) for pair in sorted(taken, key=lambda pair: (pair[1].id, pair[0]))]
 
     def _is_over(self, rule: str, wait: Wait, now: datetime) -> bool:
         del rule
         return wait.ends_at <= now
+
+    async def waiting(self, keys: Iterable[Key], rules: Iterable[str]) -> list[Settled]:
+        wanted = frozenset(rules)
+        return [
+            Settled(rule, wait.event)
+            for key in keys
+            for rule, wait in self._waits[key].items()
+            if rule in wanted
+        ]
+
+    async def stop_waiting(self, waits: Sequence[Settled]) -> None:
+        for one in waits:
+            self._waits[one.key].pop(one.rule, None)
 
     async def decide(self, decided: Sequence[Decision], version: str, now: datetime) -> None:
         self.decisions += [Decided(one, version, now) for one in decided]

@@ -47,7 +47,7 @@ class MemoryOutbox:
     def __init__(self) -> None:
         self.deliveries: list[Delivery] = []
         self._due: list[tuple[datetime, int]] = []
-        self._placed_before: set[Identity] = set()
+        self._placed_before: set[tuple[Identity, bool]] = set()
         self._placed: dict[tuple[Identity, bool], Delivery] = {}
         self._of_task: dict[Key, list[Delivery]] = defaultdict(list)
         self._limited: dict[tuple[str, bool], list[Delivery]] = defaultdict(list)
@@ -66,8 +66,8 @@ class MemoryOutbox:
         """
         return (one for one in self._log[since:] if one.state is not State.PLANNED)
 
-    def remember(self, placed: Iterable[Identity]) -> None:
-        """Take these for placed, long ago: they stand in the way of the same again."""
+    def remember(self, placed: Iterable[tuple[Identity, bool]]) -> None:
+        """Take these for placed, on trial or not, long ago: they stand in the way of the same."""
         self._placed_before.update(placed)
 
     def place(self, orders: Sequence[Order], now: datetime) -> set[Identity]:
@@ -149,7 +149,7 @@ class MemoryOutbox:
         """Whether it has been before, or on trial would have been."""
         before = self._placed.get((order.identity, order.shadow))
         if before is None:
-            return order.identity in self._placed_before
+            return (order.identity, order.shadow) in self._placed_before
         return _counts(before)
 
     def _add(

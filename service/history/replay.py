@@ -13,7 +13,9 @@ from service.deciding import Decider
 from service.engine import Engine
 from service.history import Batch
 from service.model import Event
+from service.outbox import Identity
 from service.rules import Ruleset
+from service.rules.verdict import Outcome
 from service.store.decisions import Decision
 from service.store.history import RecordedDecision
 from service.store.tasks import Key, Known, Saved
@@ -68,7 +70,7 @@ class Replay:
         zones: Mapping[str, ZoneInfo],
         ways: Mapping[str, type[Channel]],
         recorded: Sequence[RecordedDecision],
-        placed: Iterable[tuple[str, int, str, str]],
+        placed: Iterable[tuple[Identity, bool]],
     ) -> None:
         """`placed` is what had been planned before, and stands in the way of the same again."""
         self._clock = VirtualClock(datetime.min.replace(tzinfo=UTC))
@@ -76,7 +78,7 @@ class Replay:
         self._books.outbox.remember(placed)
         self._rules = rules
         self._recorded = recorded
-        self._late = deque(one for one in recorded if one.at > one.decided_at)
+        self._late = deque(one for one in recorded if _is_late(one))
         self._deciders = {name: Decider(one, zones, ways) for name, one in rules.items()}
         self._engines = {
             name: Engine(decider, zones, self._clock) for name, decider in self._deciders.items()
@@ -121,6 +123,11 @@ class Replay:
         while (due := self._books.outbox.next_due()) is not None and due <= moment:
             self._books.send(self._rules[version], max(due, self._clock.now()))
         self._clock.set(moment)
+
+
+def _is_late(one: RecordedDecision) -> bool:
+    """Whether it was made when a wait was over. One that has lapsed comes of a later event."""
+    return one.at > one.decided_at and one.outcome != Outcome.LAPSED
 
 
 def _saved(event: Event) -> Saved:

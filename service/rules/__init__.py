@@ -26,7 +26,8 @@ class Ruleset:
 
     `version` is a digest of `text`, which is all that decisions depend on beside their event.
     `alarms` is what the clock must watch, `writes` whether any rule writes back to a system,
-    `with_until` the rules whose pending deliveries may end early, `limits` are by rule.
+    `lasting` the rules with `for`, `with_until` those whose pending deliveries may end early,
+    `limits` are by rule.
     """
 
     def __init__(self, rules: Iterable[Rule], text: str) -> None:
@@ -44,6 +45,7 @@ class Ruleset:
         self.with_until = frozenset(
             rule.id for rule in self._rules.values() if rule.until is not None
         )
+        self.lasting = frozenset(rule.id for rule in self._rules.values() if rule.lasts is not None)
         limits = {rule.id: rule.limit for rule in self._rules.values()}
         self.limits = {name: limit for name, limit in limits.items() if limit is not None}
 
@@ -109,6 +111,12 @@ class Ruleset:
         if rule is None or not rule.listens_to(event):
             return None
         return rule.decide_now(Scope(event, now, zone, by_noun([rule.reads])))
+
+    def lapse(self, rule_id: str, event: Event, now: datetime, zone: ZoneInfo) -> str | None:
+        """Why a rule with `for` need not wait any longer: its `if` is not true; None if it is."""
+        rule = self._rules[rule_id]
+        refused = rule.refusal(Scope(event, now, zone, by_noun([rule.reads])))
+        return None if refused is None else refused.reason
 
     def until(self, rule_id: str, task: Task, now: datetime) -> bool:
         """Whether what the rule still has pending for this task is to be withdrawn."""

@@ -11,6 +11,7 @@ from service.document.validation import salvaged
 from service.document.wording import kind_of
 from service.durations import Duration
 from service.faults import Path, Problem, Severity, did_you_mean
+from service.model import Kind
 from service.rules.advice import Placed, advice, twins
 from service.rules.cel_words import KNOWN
 from service.rules.expressions import Expression, condition, key, proofs
@@ -70,13 +71,24 @@ class Compiler:
             accounts=frozenset(accounts) if shape.accounts else None,
             own_writes=shape.own_writes,
             limit=shape.limit,
+            lasts=shape.lasts,
         )
+        if shape.lasts is not None:
+            self._check_lasts(shape, path)
         if rule.settle is not None and not rule.trigger.is_change:
             what = "by the clock" if rule.trigger.alarm is not None else "that waits for a signal"
             message = f"a rule {what} has no change to wait for the end of"
             self._fault((*path, "settle"), message, "leave settle out")
         self.problems += advice(rule, written, path, self.reach)
         return rule
+
+    def _check_lasts(self, shape: RuleShape, path: Path) -> None:
+        if shape.settle is not None:
+            hint = "for: asks whether it stayed so, settle: waits until nothing happens any more"
+            self._fault((*path, "for"), "for and settle do not go together", hint)
+        if shape.when.kinds == {Kind.DELETED}:
+            message = "what is deleted stays so: there is nothing to wait for"
+            self._fault((*path, "for"), message, "leave for out")
 
     def _all(
         self,

@@ -210,10 +210,15 @@ def _rfc3339(moment: datetime) -> str:
 
 def _withdraw_on(step: Action, event: Event, *, is_pending: bool) -> frozenset[Kind]:
     """The events that make a delivery pointless while it has not gone out."""
-    if event.kind in CLOCK_KINDS:
+    if is_pending or event.kind in CLOCK_KINDS:
+        return ends_waiting(event.kind)
+    # What would be rewritten the moment it is out need not go out.
+    return _UNDONE_BY.get(event.kind, frozenset()) if step.on_undo else frozenset()
+
+
+def ends_waiting(kind: Kind) -> frozenset[Kind]:
+    """The events that make pointless what waits because of such an event."""
+    if kind in CLOCK_KINDS:
         return frozenset({Kind.COMPLETED, Kind.DELETED, Kind.RESCHEDULED})
-    if not is_pending:
-        # What would be rewritten the moment it is out need not go out.
-        return _UNDONE_BY.get(event.kind, frozenset()) if step.on_undo else frozenset()
-    undone = Kind.REOPENED if event.kind is Kind.COMPLETED else Kind.COMPLETED
-    return frozenset({undone, Kind.DELETED}) - {event.kind}
+    undone = Kind.REOPENED if kind is Kind.COMPLETED else Kind.COMPLETED
+    return frozenset({undone, Kind.DELETED}) - {kind}

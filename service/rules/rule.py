@@ -24,7 +24,7 @@ class Settle:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """When, if, then, until. `accounts` None: all of them."""
+    """When, if, then, until. `accounts` None: all of them; `lasts`: how long `if` must hold."""
 
     id: str
     trigger: Trigger
@@ -35,6 +35,7 @@ class Rule:
     accounts: frozenset[str] | None = None
     own_writes: bool = False
     limit: Limit | None = None
+    lasts: timedelta | None = None
 
     @property
     def reads(self) -> Reads:
@@ -51,22 +52,33 @@ class Rule:
 
     def decide(self, scope: Scope) -> Verdict:
         """What it makes of an event that it listens to, or that it waits with."""
-        if self.settle is None:
+        if self.settle is not None:
+            reason = f"waits until it has been quiet for {self.settle.quiet}"
+            return self._waits(reason, self.settle.quiet, self.settle.most)
+        if self.lasts is None:
             return self.decide_now(scope)
-        return Verdict(
-            self.id,
-            Outcome.SETTLING,
-            f"waits until it has been quiet for {self.settle.quiet}",
-            settle=self.settle.quiet,
-            settle_max=self.settle.most,
-        )
+        # What may be put off for no longer than it takes ends when it would have ended at first.
+        reason = f"waits whether it stays so for {self.lasts}"
+        return self.refusal(scope) or self._waits(reason, self.lasts, self.lasts)
 
-    def decide_now(self, scope: Scope) -> Verdict:
-        """What it makes of an event, without waiting for others."""
+    def _waits(self, reason: str, quiet: timedelta, most: timedelta | None) -> Verdict:
+        return Verdict(self.id, Outcome.SETTLING, reason, settle=quiet, settle_max=most)
+
+    def refusal(self, scope: Scope) -> Verdict | None:
+        """The verdict on an event of which `if` is not true; None if it is."""
         try:
             for condition in self.conditions:
                 if not condition.test(scope.activation, scope.zone):
                     return Verdict(self.id, Outcome.NOT_MATCHED, condition.refusal)
+        except EvaluationError as error:
+            return Verdict(self.id, Outcome.FAILED, str(error))
+        return None
+
+    def decide_now(self, scope: Scope) -> Verdict:
+        """What it makes of an event, without waiting for others."""
+        if (refused := self.refusal(scope)) is not None:
+            return refused
+        try:
             plans = self.planning.plans(scope)
         except (EvaluationError, RenderError) as error:
             return Verdict(self.id, Outcome.FAILED, str(error))

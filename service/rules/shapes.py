@@ -87,7 +87,7 @@ class RuleShape(Shape):
     What stands in a list is looked at later, one by one.
     """
 
-    not_yet: ClassVar[frozenset[str]] = frozenset({"for", "for_each", "group"})
+    not_yet: ClassVar[frozenset[str]] = frozenset({"for_each", "group"})
     stand_ins: ClassVar[Mapping[str, Any]] = {
         "id": "unread",
         "when": UNREAD,
@@ -98,6 +98,7 @@ class RuleShape(Shape):
     when: Annotated[Trigger, PlainValidator(parse_trigger)]
     conditions: Annotated[tuple[Any, ...], BeforeValidator(_one_or_many)] = Field((), alias="if")
     settle: Annotated[SettleShape, BeforeValidator(_quiet)] | None = None
+    lasts: Length | None = Field(None, alias="for")
     hours: Annotated[HoursShape, BeforeValidator(_use)] | None = None
     expires: Length | None = None
     once_per: Annotated[tuple[Any, ...], BeforeValidator(_one_or_many)] = ()

@@ -10,11 +10,15 @@ from service.model import Kind, State
 
 
 class Outcome(StrEnum):
-    """How a rule that listens to an event decided."""
+    """How a rule that listens to an event decided.
+
+    One with `for` that was settling may have lapsed: what it waited for did not stay so.
+    """
 
     MATCHED = "matched"
     SETTLING = "settling"
     NOT_MATCHED = "not_matched"
+    LAPSED = "lapsed"
     FAILED = "failed"
 
 

@@ -111,17 +111,21 @@ async def rulesets(connection: Connection, since: datetime, until: datetime) -> 
 
 async def placed_before(
     connection: Connection, moment: datetime
-) -> list[tuple[str, int, str, str]]:
-    """(rule, step, once_key, target) of what was planned before then and counts for once_per."""
+) -> list[tuple[tuple[str, int, str, str], bool]]:
+    """(rule, step, once_key, target) of what was planned before then and counts for once_per.
+
+    Each with whether its rule was on trial.
+    """
     rows = await connection.fetch(
         """
-        SELECT rule, step, once_key, target FROM deliveries
-        WHERE created_at < $1 AND state NOT IN ('skipped', 'cancelled', 'expired')
+        SELECT rule, step, once_key, target, shadow FROM deliveries
+        WHERE created_at < $1 AND state NOT IN ('cancelled', 'expired')
+          AND (shadow OR state <> 'skipped')
           AND once_key NOT LIKE 'event:%'
         """,
         moment,
     )
-    return [tuple(row) for row in rows]
+    return [(tuple(row)[:4], row["shadow"]) for row in rows]
 
 
 async def tasks_at(connection: Connection, moment: datetime) -> AsyncIterator[tuple[Key, Task]]:

@@ -1,27 +1,36 @@
-"""Rules that wait until a task has been quiet: since when, and how it looked before."""
+"""Rules that wait, until a task has been quiet or for as long as something holds: since when."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from service.model import Event, Task
+import asyncpg
+
+from service.model import Cause, Event, Kind
 from service.store import Connection
 from service.store.tasks import Key, read_task, task_json
 
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """A rule whose task has been quiet long enough.
+    """A rule that waits or has waited, and the event with which that began.
 
-    `before` is how it looked before the first change; `event` and `cause` are of that.
+    Of the event is kept how the task looked before; how it looked then is not.
     """
 
     rule: str
-    account: str
-    task: str
-    event: int
-    before: Task | None
-    cause: str
+    first: Event
+
+    @property
+    def key(self) -> Key:
+        return self.first.account, self.first.task_id
+
+
+_WAITS = """
+    SELECT waits.rule, waits.account, waits.task, waits.event, waits.before,
+           kind, at, cause, changed, alarm, signal
+    FROM waits JOIN events ON events.id = waits.event ORDER BY waits.event, waits.rule
+"""
 
 
 async def start(
@@ -70,27 +79,68 @@ async def ended(
 async def take(connection: Connection, keys: Sequence[Key], now: datetime) -> list[Settled]:
     """Take out the waits about these tasks, which must be locked, that have ended."""
     rows = await connection.fetch(
-        """
-        WITH taken AS (
+        f"""
+        WITH waits AS (
             DELETE FROM settling USING unnest($1::text[], $2::text[]) AS wanted (account, task)
             WHERE settling.account = wanted.account AND settling.task = wanted.task
               AND ends_at <= $3
             RETURNING settling.*)
-        SELECT taken.rule, taken.account, taken.task, taken.event, taken.before, events.cause
-        FROM taken JOIN events ON events.id = taken.event ORDER BY taken.event, taken.rule
+        {_WAITS}
         """,
         [account for account, _ in keys],
         [task for _, task in keys],
         now,
     )
-    return [
-        Settled(
-            rule=row["rule"],
-            account=row["account"],
-            task=row["task"],
-            event=row["event"],
-            before=read_task(row["before"]),
-            cause=row["cause"],
-        )
-        for row in rows
-    ]
+    return [_settled(row) for row in rows]
+
+
+async def waiting(
+    connection: Connection, keys: Iterable[Key], rules: Iterable[str]
+) -> list[Settled]:
+    """What these rules are waiting for about these locked tasks."""
+    wanted = list(keys)
+    rows = await connection.fetch(
+        f"""
+        WITH waits AS (
+            SELECT settling.* FROM settling
+            JOIN unnest($1::text[], $2::text[]) AS wanted (account, task) USING (account, task)
+            WHERE rule = ANY ($3))
+        {_WAITS}
+        """,
+        [account for account, _ in wanted],
+        [task for _, task in wanted],
+        list(rules),
+    )
+    return [_settled(row) for row in rows]
+
+
+async def stop(connection: Connection, waits: Sequence[Settled]) -> None:
+    """Wait no longer."""
+    await connection.execute(
+        """
+        DELETE FROM settling USING unnest($1::text[], $2::text[], $3::text[])
+          AS ended (rule, account, task)
+        WHERE settling.rule = ended.rule AND settling.account = ended.account
+          AND settling.task = ended.task
+        """,
+        [one.rule for one in waits],
+        [one.first.account for one in waits],
+        [one.first.task_id for one in waits],
+    )
+
+
+def _settled(row: asyncpg.Record) -> Settled:
+    first = Event(
+        id=row["event"],
+        account=row["account"],
+        task_id=row["task"],
+        kind=Kind(row["kind"]),
+        at=row["at"],
+        cause=Cause(row["cause"]),
+        before=read_task(row["before"]),
+        after=None,
+        changed=tuple(row["changed"]),
+        alarm=row["alarm"],
+        signal=row["signal"],
+    )
+    return Settled(row["rule"], first)

@@ -1,0 +1,79 @@
+"""Rules with `for`: what they wait for ends early when it is not so any more."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Self
+from zoneinfo import ZoneInfo
+
+from service.books import Books
+from service.model import Event
+from service.rules import Ruleset
+from service.rules.planning import ends_waiting
+from service.rules.verdict import Outcome
+from service.store.decisions import Decision
+from service.store.settling import Settled
+from service.store.tasks import Key
+
+
+class Lasting:
+    """The waits of rules with `for` about some locked tasks, while events about these come."""
+
+    def __init__(
+        self,
+        books: Books,
+        rules: Ruleset,
+        zones: Mapping[str, ZoneInfo],
+        waits: Iterable[Settled],
+    ) -> None:
+        self._books = books
+        self._rules = rules
+        self._zones = zones
+        self._waits: dict[Key, dict[str, Settled]] = defaultdict(dict)
+        for wait in waits:
+            self._waits[wait.key][wait.rule] = wait
+
+    @classmethod
+    async def about(
+        cls,
+        books: Books,
+        rules: Ruleset,
+        zones: Mapping[str, ZoneInfo],
+        groups: Sequence[Sequence[Event]],
+    ) -> Self:
+        """The waits about the tasks of these events; where no rule has `for`, nothing is read."""
+        if not rules.lasting:
+            return cls(books, rules, zones, ())
+        keys = {(event.account, event.task_id) for group in groups for event in group}
+        return cls(books, rules, zones, await books.waiting(sorted(keys), rules.lasting))
+
+    def begin(self, rule: str, event: Event) -> None:
+        """Know of a wait that has begun, unless the rule waits already."""
+        if rule in self._rules.lasting:
+            waits = self._waits[event.account, event.task_id]
+            waits.setdefault(rule, Settled(rule, event))
+
+    async def end(self, group: Sequence[Event], now: datetime) -> list[Decision]:
+        """End the waits that events from one look make pointless; returns why."""
+        if not group:
+            return []
+        waits = self._waits.get((group[0].account, group[0].task_id), {})
+        ended = {wait.rule: why for wait in waits.values() if (why := self._why(wait, group, now))}
+        gone = [waits.pop(rule) for rule in ended]
+        if gone:
+            await self._books.stop_waiting(gone)
+        return [
+            Decision(
+                wait.first.id, wait.rule, Outcome.LAPSED, f"it did not stay so: {ended[wait.rule]}"
+            )
+            for wait in gone
+        ]
+
+    def _why(self, wait: Settled, group: Sequence[Event], now: datetime) -> str | None:
+        """Why it need not wait any more; None if it has to."""
+        for event in group:
+            if event.kind in ends_waiting(wait.first.kind):
+                return f"the task was {event.kind}"
+        current = replace(wait.first, after=group[-1].after)
+        return self._rules.lapse(wait.rule, current, now, self._zones[current.account])
