@@ -27,7 +27,7 @@ def _abilities(system: str) -> Abilities | None:
 
 def _way(kind: str) -> Way:
     channel = kinds().get(kind)
-    return ANY_WAY if channel is None else Way(channel.needs_target, channel.can_update)
+    return ANY_WAY if channel is None else Way(channel.needs_target, channel.undoes)
 
 
 def _word(raw: Any, key: str) -> str:

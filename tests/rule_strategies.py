@@ -33,6 +33,8 @@ ONCE = ["task.id", "task.title", "has(task.due) ? date(task.due) : ''"]
 NOTIFY = [
     {"notify": "slack:#office", "text": "{{ task.title }} {{ event.kind }}"},
     {"notify": "slack:#office", "text": "again: {{ task.title }}", "on_undo": "update"},
+    {"notify": "slack:#o", "text": "{{ task.title }}", "on_undo": "retract"},
+    {"notify": "email:a@b.test", "text": "{{ task.title }}", "on_undo": "thread"},
     {"notify": "email:{{ task.assignee.email }}", "subject": "S", "text": "{{ task.due | local }}"},
     {"notify": "accounting"},
     {"notify": "accounting", "repeat": {"every": "2h", "max": 3}},

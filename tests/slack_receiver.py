@@ -27,10 +27,12 @@ class SlackReceiver(HttpReceiver):
             "/api/auth.test": lambda _: {"user": "taskbell"},
             "/api/chat.postMessage": self._post,
             "/api/chat.update": self._update,
+            "/api/chat.delete": self._delete,
             "/api/users.lookupByEmail": lambda one: {"user": {"id": f"U-{one.query['email']}"}},
             "/api/conversations.open": lambda one: {"channel": {"id": f"D-{one.json['users']}"}},
             "/api/conversations.list": partial(self._page, self._listing),
             "/api/conversations.history": partial(self._page, self._history),
+            "/api/conversations.replies": partial(self._page, self._replies),
         }
         answer = {"ok": True, **methods[request.path](request)}
         self._losing -= 1
@@ -39,7 +41,9 @@ class SlackReceiver(HttpReceiver):
     def take(self, content: dict[str, Any]) -> dict[str, Any]:
         """Post a message as chat.postMessage does, without a request."""
         wanted = content["channel"]
-        channel = f"D-{wanted}" if wanted.startswith("U") else self.channels[wanted.strip("#")]
+        known = {*self.channels.values(), f"D-{wanted}"}
+        channel = f"D-{wanted}" if wanted.startswith("U") else wanted
+        channel = channel if channel in known else self.channels[wanted.strip("#")]
         ts = f"{next(self._ts)}.000100"
         self.posted[channel, ts] = content
         return {"channel": channel, "ts": ts}
@@ -52,14 +56,27 @@ class SlackReceiver(HttpReceiver):
         self.posted[place["channel"], place["ts"]] |= request.json
         return place
 
+    def _delete(self, request: Request) -> dict[str, Any]:
+        place = (request.json["channel"], request.json["ts"])
+        if self.posted.pop(place, None) is None:
+            return {"ok": False, "error": "message_not_found"}
+        return {"channel": place[0], "ts": place[1]}
+
     def _listing(self, request: Request) -> dict[str, list[dict[str, Any]]]:
         del request
         return {"channels": [{"id": key, "name": name} for name, key in self.channels.items()]}
 
     def _history(self, request: Request) -> dict[str, list[dict[str, Any]]]:
-        channel = request.query["channel"]
-        told = [{**text, "ts": ts} for (place, ts), text in self.posted.items() if place == channel]
+        told = [one for one in self._in_channel(request) if "thread_ts" not in one]
         return {"messages": told[::-1]}
+
+    def _replies(self, request: Request) -> dict[str, list[dict[str, Any]]]:
+        ts, posts = request.query["ts"], self._in_channel(request)
+        return {"messages": [one for one in posts if ts in {one["ts"], one.get("thread_ts")}]}
+
+    def _in_channel(self, request: Request) -> list[dict[str, Any]]:
+        channel = request.query["channel"]
+        return [{**text, "ts": ts} for (place, ts), text in self.posted.items() if place == channel]
 
     def _page(
         self, items_of: Callable[[Request], dict[str, list[dict[str, Any]]]], request: Request

@@ -115,19 +115,13 @@ class Lane:
 
 async def _send(channel: Channel, claim: Claim) -> Receipt:
     """Send, unless an earlier attempt turns out to have arrived."""
-    if claim.updates is not None:
-        return await _rewrite(channel, claim)
     if claim.attempts > 1 and (found := await channel.find(claim.message)) is not None:
         return found
-    return await channel.send(claim.message)
-
-
-async def _rewrite(channel: Channel, claim: Claim) -> Receipt:
-    if not channel.can_update:
+    if claim.updates is None or claim.message.undo not in channel.undoes:
         return await channel.send(claim.message)
     if claim.message.receipt is None:
-        raise SendError("the message that this one rewrites has not been sent yet")
-    return await channel.update(claim.message)
+        raise SendError("the message that this one takes back has not been sent yet")
+    return await channel.take_back(claim.message)
 
 
 def _failed(claim: Claim, error: SendError, now: datetime) -> Settlement:

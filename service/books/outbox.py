@@ -196,7 +196,7 @@ def _counts(one: Delivery) -> bool:
 
 def _is_undone(one: Delivery, event: Event) -> bool:
     cause = one.order.event
-    if one.order.plan.on_undo != "update" or one.updates is not None:
+    if one.order.plan.on_undo is None or one.updates is not None:
         return False
     if one.state is not State.SENT or cause.id >= event.id:
         return False

@@ -38,8 +38,10 @@ class Message:
 
     `key` is the same over all attempts of one delivery and never used for another. `event`,
     `task` and `before` are the API's JSON shapes. `thread` groups messages about one task.
-    `receipt` is what `send` returned for the message that an `update` rewrites. `others` are, for
-    a task that is made in a further attempt, the tasks that other messages are known to have made.
+    `receipt` is what `send` returned for the message that this one takes back, and `undo` how that
+    is done: `update` rewrites it, `thread` answers it, `retract` removes it. `others` are,
+    for a task that is made in a further attempt, the tasks that other messages are known to have
+    made.
     """
 
     key: str
@@ -57,6 +59,7 @@ class Message:
     before: JSON = None
     fields: Mapping[str, Any] | None = None
     receipt: Receipt | None = None
+    undo: str | None = None
     others: frozenset[str] = frozenset()
 
 
@@ -78,21 +81,22 @@ class Channel(ABC):
     """One way out.
 
     `concurrency` is how many messages may be under way at once in one process. What may have
-    arrived by an `at_most_once` channel is never sent again by itself.
+    arrived by an `at_most_once` channel is never sent again by itself. `undoes` are the ways in
+    which it can take back what it sent.
     """
 
     concurrency: ClassVar[int] = 4
     at_most_once: ClassVar[bool] = False
-    can_update: ClassVar[bool] = False
+    undoes: ClassVar[frozenset[str]] = frozenset()
     needs_target: ClassVar[bool] = True
 
     @abstractmethod
     async def send(self, message: Message) -> Receipt:
         """Send, and return what identifies the message over there; raises only SendError."""
 
-    async def update(self, message: Message) -> Receipt:
-        """Rewrite the message that `message.receipt` identifies; raises only SendError."""
-        raise NotImplementedError(f"{message.channel} cannot rewrite what it sent")
+    async def take_back(self, message: Message) -> Receipt:
+        """Take back what `message.receipt` identifies, by `message.undo`; raises only SendError."""
+        raise NotImplementedError(f"{message.channel} cannot take back what it sent")
 
     async def find(self, message: Message) -> Receipt | None:
         """Look whether an earlier attempt of this message arrived, and return its receipt.

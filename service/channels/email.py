@@ -95,6 +95,7 @@ class EmailChannel(ConfiguredChannel):
     """Hands mail to one SMTP server, over connections that are kept for the next mail."""
 
     options: ClassVar[type[ChannelOptions]] = EmailOptions
+    undoes: ClassVar[frozenset[str]] = frozenset({"thread"})
 
     def __init__(self, options: EmailOptions, client: httpx.AsyncClient, clock: Clock) -> None:
         del client, clock
@@ -115,6 +116,9 @@ class EmailChannel(ConfiguredChannel):
             async with self._step(f"the mail to {message.target}", deadline, handing_over=True):
                 await smtp.data(mail.as_bytes())
         return {"message_id": mail["Message-ID"]}
+
+    async def take_back(self, message: Message) -> Receipt:
+        return await self.send(message)
 
     async def probe(self, reach: Reach) -> None:
         del reach
@@ -141,7 +145,9 @@ class EmailChannel(ConfiguredChannel):
         mail["Subject"] = subject
         mail["Date"] = format_datetime(message.at)
         mail["Message-ID"] = f"<{message.key}@{self._domain}>"
-        mail["In-Reply-To"] = mail["References"] = self._thread(message)
+        thread, answered = self._thread(message), (message.receipt or {}).get("message_id")
+        mail["In-Reply-To"] = answered or thread
+        mail["References"] = f"{thread} {answered}" if answered else thread
         mail["Auto-Submitted"] = "auto-generated"
         mail.set_content(message.text)
         return mail

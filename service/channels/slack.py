@@ -1,4 +1,4 @@
-"""Slack, by a bot token (posts, rewrites, direct messages) or an incoming webhook (posts).
+"""Slack, by a bot token (posts and takes back, direct messages) or an incoming webhook (posts).
 
 The few methods of the Web API are called directly: slack-sdk opens sockets of its own, which
 the guard of `service.http` would not see.
@@ -26,16 +26,18 @@ CLOCK_SKEW = timedelta(minutes=5)
 CUT_ENTITY = re.compile(r"&[a-z]*$")
 TOO_MANY, SERVER_ERROR = 429, 500
 
+_GONE = "message_not_found"
 # https://docs.slack.dev/reference/methods/chat.postMessage#errors and its neighbours.
 EXPLANATIONS = {
     "account_inactive": "the app or its workspace was removed; install the app again",
+    "cant_delete_message": "the workspace does not allow the app to delete it",
     "cant_update_message": "somebody else posted the message, so it cannot be rewritten",
     "channel_is_archived": "the channel is archived; choose another",
     "channel_not_found": "there is no such channel, or the app is not in it; invite the app",
     "edit_window_closed": "the workspace does not allow a message this old to be rewritten",
     "invalid_auth": "the token is not valid; copy it again from the app's page",
     "is_archived": "the channel is archived; choose another",
-    "message_not_found": "the message to rewrite is gone",
+    _GONE: "the message to rewrite is gone",
     "missing_scope": "the app lacks a permission; add it on the app's page and install it again",
     "no_service": "the incoming webhook was removed; make a new one",
     "no_text": "the text is empty",
@@ -70,7 +72,7 @@ class SlackChannel(ConfiguredChannel):
     """
 
     options: ClassVar[type[ChannelOptions]] = SlackOptions
-    can_update: ClassVar[bool] = True
+    undoes: ClassVar[frozenset[str]] = frozenset({"update", "thread", "retract"})
 
     def __init__(self, options: SlackOptions, client: httpx.AsyncClient, clock: Clock) -> None:
         self._options = options
@@ -83,26 +85,46 @@ class SlackChannel(ConfiguredChannel):
         if self._options.webhook_url is not None:
             await self._post_by_webhook(self._options.webhook_url, _content(message.text))
             return {}
-        channel = await self._recipient(message.target)
+        return await self._post(message, {"channel": await self._recipient(message.target)})
+
+    async def take_back(self, message: Message) -> Receipt:
+        posted = message.receipt
+        if not posted:
+            raise SendError("an incoming webhook cannot take back its messages", permanent=True)
+        if message.undo == "thread":
+            place = {"channel": posted["channel"], "thread_ts": posted["ts"]}
+            return await self._post(message, place)
+        if message.undo == "retract":
+            await self._delete(posted)
+        else:
+            await self._call("chat.update", json={**posted, **_content(message.text)})
+        return posted
+
+    async def _post(self, message: Message, place: Json) -> Receipt:
         metadata = {"event_type": "taskbell", "event_payload": {"key": message.key}}
-        content: Json = {"channel": channel, "metadata": metadata, **_content(message.text)}
+        content: Json = {**place, "metadata": metadata, **_content(message.text)}
         answer = await self._call("chat.postMessage", json=content)
         return {"channel": answer.get("channel"), "ts": answer.get("ts")}
 
-    async def update(self, message: Message) -> Receipt:
-        if not message.receipt:
-            raise SendError("an incoming webhook cannot rewrite its messages", permanent=True)
-        await self._call("chat.update", json={**message.receipt, **_content(message.text)})
-        return message.receipt
+    async def _delete(self, posted: Receipt) -> None:
+        """Remove a post; one that is gone already has been removed."""
+        try:
+            await self._call("chat.delete", json=posted)
+        except SendError as error:
+            if _GONE not in str(error):
+                raise
 
     async def find(self, message: Message) -> Receipt | None:
-        """Look for the message's key in the history since `message.at`.
+        """Look for the message's key in the history since `message.at`, or among the answers.
 
-        None also where the app may not read the history: then the message is posted again.
+        None also where the app may not read the history: then the message is posted again. To
+        rewrite or to remove a post twice is the same as once.
         """
-        if self._options.token is None:
+        if self._options.token is None or message.undo in {"update", "retract"}:
             return None
         try:
+            if message.undo == "thread":
+                return await self._among_answers(message.receipt or {}, message)
             channel = await self._conversation(message.target)
             return None if channel is None else await self._in_history(channel, message)
         except SendError as error:
@@ -119,10 +141,18 @@ class SlackChannel(ConfiguredChannel):
 
     async def _in_history(self, channel: str, message: Message) -> Receipt | None:
         since = (message.at - CLOCK_SKEW).timestamp()
-        query = {"channel": channel, "oldest": str(since), "include_all_metadata": "true"}
-        async for posted in self._list("conversations.history", "messages", query):
+        query = {"channel": channel, "oldest": str(since)}
+        return await self._among("conversations.history", query, message)
+
+    async def _among_answers(self, posted: Receipt, message: Message) -> Receipt | None:
+        query = {"channel": posted.get("channel"), "ts": posted.get("ts")}
+        return await self._among("conversations.replies", query, message)
+
+    async def _among(self, method: str, query: Json, message: Message) -> Receipt | None:
+        query["include_all_metadata"] = "true"
+        async for posted in self._list(method, "messages", query):
             if posted.get("metadata", {}).get("event_payload", {}).get("key") == message.key:
-                return {"channel": channel, "ts": posted.get("ts")}
+                return {"channel": query["channel"], "ts": posted.get("ts")}
         return None
 
     async def _recipient(self, target: str) -> str:

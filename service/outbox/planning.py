@@ -69,7 +69,7 @@ def _row(order: Order, now: datetime) -> dict[str, Any]:
 
 
 async def take_back(connection: Connection, events: Sequence[Event], now: datetime) -> Lanes:
-    """Plan the rewriting of messages whose cause one of these events undoes; returns the lanes.
+    """Plan the taking back of messages whose cause one of these events undoes; returns the lanes.
 
     A completion is undone by a reopening, a creation by a deletion.
     """
@@ -84,7 +84,7 @@ async def take_back(connection: Connection, events: Sequence[Event], now: dateti
         FROM unnest($2::text[], $3::text[], $4::bigint[], $5::text[])
                AS news (account, task, id, kind)
         JOIN deliveries AS sent ON sent.account = news.account AND sent.task = news.task
-             AND sent.on_undo = 'update' AND sent.attempts > 0
+             AND sent.on_undo IS NOT NULL AND sent.attempts > 0
              AND sent.state IN ('planned', 'sending', 'sent')
              AND sent.event < news.id
         JOIN events ON events.id = sent.event

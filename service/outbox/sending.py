@@ -60,7 +60,7 @@ async def _claim_or_withdraw(
                    claimed.channel, claimed.target, claimed.text, claimed.subject, claimed.fields,
                    claimed.account, claimed.task, claimed.rule, claimed.event, claimed.reason,
                    claimed.created_at, claimed.shadow,
-                   original.receipt, original.state AS original,
+                   original.receipt, original.on_undo AS undo, original.state AS original,
                    events.kind, events.at, events.cause, events.before, events.after,
                    ARRAY(SELECT made.receipt ->> 'task' FROM deliveries AS made
                          WHERE claimed.channel = 'create_task' AND claimed.attempts > 1
@@ -119,6 +119,7 @@ def _claim(row: asyncpg.Record) -> Claim:
         task=_fragment(row["after"] or row["before"]),
         before=_fragment(row["before"]),
         receipt=None if row["receipt"] is None else orjson.loads(row["receipt"]),
+        undo=row["undo"],
         others=frozenset(row["others"]),
     )
     original = None if row["original"] is None else State(row["original"])

@@ -11,7 +11,7 @@ class Way:
     """A configured channel, as far as rules have to know it."""
 
     needs_target: bool = True
-    can_update: bool = False
+    undoes: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Abilities:
 
 
 # What is said of a channel that nobody knows: nothing that is only a consequence of that.
-ANY_WAY = Way(needs_target=False, can_update=True)
+ANY_WAY = Way(needs_target=False, undoes=frozenset({"update", "thread", "retract"}))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from pydantic_core import PydanticCustomError
 
 from service.actions import CREATE, NOTIFICATIONS
 from service.document.validation import salvaged
-from service.document.wording import kind_of, not_supported
+from service.document.wording import kind_of
 from service.durations import parse_duration
 from service.faults import Path, Problem, Severity, did_you_mean
 from service.rules.reach import ANY_WAY, Reach, Way
@@ -25,6 +25,8 @@ from service.rules.shapes import (
 )
 from service.rules.steps import DATES, Action, Repeat, Step, Value, Wait
 from service.rules.templates import Template, template
+
+_UNDOING = {"update": "rewrite", "thread": "answer", "retract": "remove"}
 
 
 @dataclass(slots=True)
@@ -150,11 +152,12 @@ class StepReader:
             self._fault((*path, "text"), "text is missing: there is nothing to say")
 
     def _check_undo(self, shape: NotifyShape, channel: str, way: Way | None, path: Path) -> None:
-        at = (*path, "on_undo")
-        if shape.on_undo in {"thread", "retract"}:
-            self._fault(at, not_supported(f"on_undo: {shape.on_undo}"))
-        elif shape.on_undo == "update" and (way is None or not way.can_update):
-            self._fault(at, f"{channel} cannot rewrite what it sent")
+        undoes = frozenset[str]() if way is None else way.undoes
+        if shape.on_undo == "nothing" or shape.on_undo in undoes:
+            return
+        hint = f"it can: on_undo: {' or '.join(sorted(undoes))}" if undoes else None
+        message = f"{channel} cannot {_UNDOING[shape.on_undo]} what it sent"
+        self._fault((*path, "on_undo"), message, hint)
 
     def _fields(self, changes: ChangesShape, path: Path) -> dict[str, Value]:
         fields = {}

@@ -135,6 +135,8 @@ def _posts(slack: Slack) -> list[Raw]:
             "to": slack.name(post["channel"]),
             "text": post.get("text", ""),
             "edited": "edited" in post,
+            "deleted": "deleted" in post,
+            "answer": "thread_ts" in post,
         }
         for post in slack.posted.values()
     ]

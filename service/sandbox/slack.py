@@ -28,7 +28,9 @@ class Slack(System):
             "auth.test": self._test,
             "chat.postMessage": self._post,
             "chat.update": self._update,
+            "chat.delete": self._delete,
             "conversations.history": self._history,
+            "conversations.replies": self._replies,
             "conversations.list": self._list,
             "conversations.open": self._open,
             "users.lookupByEmail": self._look_up,
@@ -51,7 +53,9 @@ class Slack(System):
         channel = self._id(str(content.get("channel", "")))
         ts = f"{int(self.clock.now().timestamp())}.{next(self._numbers):06}"
         kept: Raw = {
-            name: content[name] for name in ("text", "blocks", "metadata") if name in content
+            name: content[name]
+            for name in ("text", "blocks", "metadata", "thread_ts")
+            if name in content
         }
         at = self.clock.now()
         self.posted[channel, ts] = {**kept, "channel": channel, "ts": ts, "at": at}
@@ -59,19 +63,31 @@ class Slack(System):
 
     async def _update(self, request: Request) -> Response:
         content = await self._content(request)
-        message = self.posted.get((content.get("channel", ""), content.get("ts", "")))
+        message = self._find(content)
         if message is None:
             return self._answer(request, error="message_not_found")
         message |= {name: content[name] for name in ("text", "blocks") if name in content}
         message["edited"] = {"ts": f"{self.clock.now().timestamp():.6f}"}
         return self._answer(request, channel=message["channel"], ts=message["ts"])
 
+    async def _delete(self, request: Request) -> Response:
+        message = self._find(await self._content(request))
+        if message is None:
+            return self._answer(request, error="message_not_found")
+        message["deleted"] = True
+        return self._answer(request, channel=message["channel"], ts=message["ts"])
+
+    async def _replies(self, request: Request) -> Response:
+        content = await self._content(request)
+        channel, ts = content.get("channel"), content.get("ts")
+        found = [one for one in self._standing(channel) if ts in {one["ts"], one.get("thread_ts")}]
+        return self._answer(request, messages=[_shown(one) for one in found])
+
     async def _history(self, request: Request) -> Response:
         content = await self._content(request)
         channel, oldest = content.get("channel"), float(content.get("oldest") or 0)
-        found = [one for key, one in self.posted.items() if key[0] == channel]
-        found = [one for one in found if float(one["ts"]) >= oldest]
-        shown = [{name: one[name] for name in one if name != "at"} for one in found]
+        found = [one for one in self._standing(channel) if float(one["ts"]) >= oldest]
+        shown = [_shown(one) for one in found if "thread_ts" not in one]
         return self._answer(request, messages=shown[::-1])
 
     async def _list(self, request: Request) -> Response:
@@ -85,6 +101,15 @@ class Slack(System):
     async def _look_up(self, request: Request) -> Response:
         content = await self._content(request)
         return self._answer(request, user={"id": f"U{content.get('email')}"})
+
+    def _find(self, content: dict[str, Any]) -> Raw | None:
+        found = self.posted.get((content.get("channel", ""), content.get("ts", "")))
+        return None if found is None or "deleted" in found else found
+
+    def _standing(self, channel: str | None) -> list[Raw]:
+        """What can be read in a channel now."""
+        inside = [one for one in self.posted.values() if one["channel"] == channel]
+        return [one for one in inside if "deleted" not in one]
 
     async def _content(self, request: Request) -> dict[str, Any]:
         if request.headers.get("content-type", "").startswith("application/json"):
@@ -107,3 +132,7 @@ class Slack(System):
         if error is not None:
             return JSONResponse({"ok": False, "error": error})
         return JSONResponse({"ok": True, **content})
+
+
+def _shown(post: Raw) -> Raw:
+    return {name: post[name] for name in post if name != "at"}

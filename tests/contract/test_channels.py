@@ -97,15 +97,18 @@ async def test_no_secret_in_any_error(rig: Rig, channel: Channel) -> None:
     _assert_silent(await _failure(rig, channel), rig)
 
 
-@pytest.mark.parametrize("kind", [name for name, made in kinds().items() if made.can_update])
-async def test_a_sent_message_can_be_rewritten(kind: str, clock: VirtualClock) -> None:
-    """Where a channel says that it can, `update` works on the receipt of `send`."""
+@pytest.mark.parametrize(
+    ("kind", "undo"), [(name, way) for name, made in kinds().items() for way in sorted(made.undoes)]
+)
+async def test_a_sent_message_can_be_taken_back(kind: str, undo: str, clock: VirtualClock) -> None:
+    """In every way that a channel names; only an answer is one more message."""
     rig = RIGS[kind]()
     async with opened(rig, clock) as channel:
         receipt = await channel.send(rig.message)
-        again = await channel.update(replace(rig.message, text="reopened", receipt=receipt))
-    assert again == receipt
-    assert len(rig.arrived()) == 1
+        back = replace(rig.message, key="of-the-undo", text="reopened", receipt=receipt, undo=undo)
+        again = await channel.take_back(back)
+    assert (again == receipt) is (undo != "thread")
+    assert len(rig.arrived()) == (2 if undo == "thread" else 1)
 
 
 @pytest.mark.parametrize("kind", kinds())

@@ -87,7 +87,8 @@ async def test_a_rewritten_message_shows_the_new_text(
 ) -> None:
     """The message stays in its place and keeps the key it was posted with."""
     receipt = await channel.send(MESSAGE)
-    await channel.update(replace(MESSAGE, key="of-the-update", text="reopened", receipt=receipt))
+    rewrite = replace(MESSAGE, key="of-the-update", text="reopened", receipt=receipt)
+    await channel.take_back(replace(rewrite, undo="update"))
     (posted,) = slack.posted.values()
     assert _texts(posted) == ["reopened"]
     assert posted["metadata"]["event_payload"] == {"key": MESSAGE.key}
@@ -162,7 +163,7 @@ async def test_a_message_that_cannot_be_rewritten_stays(
     receipt = await channel.send(MESSAGE)
     slack.reply(_no(code))
     with pytest.raises(SendError, match=code) as caught:
-        await channel.update(replace(MESSAGE, receipt=receipt))
+        await channel.take_back(replace(MESSAGE, receipt=receipt, undo="update"))
     assert caught.value.permanent
 
 
@@ -198,14 +199,14 @@ async def test_nonsense_leaves_the_outcome_unknown(
 
 
 async def test_an_incoming_webhook_posts_and_no_more(clock: VirtualClock) -> None:
-    """It takes the text, and can neither rewrite nor be asked."""
+    """It takes the text, and can neither take it back nor be asked."""
     async with HttpReceiver() as hook, open_client(LOOPBACK) as client:
         channel = configured("slack", client, clock, webhook_url=f"{hook.url}/services/hidden")
         receipt = await channel.send(replace(MESSAGE, text="<done>"))
         assert _texts(hook.requests[0].json) == ["&lt;done&gt;"]
         assert await channel.find(MESSAGE) is None
-        with pytest.raises(SendError, match="cannot rewrite") as caught:
-            await channel.update(replace(MESSAGE, receipt=receipt))
+        with pytest.raises(SendError, match="cannot take back") as caught:
+            await channel.take_back(replace(MESSAGE, receipt=receipt, undo="update"))
         assert caught.value.permanent
 
 

@@ -85,7 +85,7 @@ FILES = {
   then: []
 - id: r
   when: task.created
-  then: [{{ notify: "slakc:#o", on_undo: thread }}]
+  then: [{{ notify: "slakc:#o", on_undo: threads }}]
 - id: r
   when: task.created
   enabled: maybe
@@ -96,7 +96,7 @@ FILES = {
             "15:9: then is empty",
             "16:7: there are two rules r",
             "18:20: there is no channel slakc",
-            "18:41: on_undo: thread is not supported yet",
+            '18:41: on_undo is update, thread, retract or nothing; "threads" is text',
             "19:7: there are two rules r",
             '21:12: enabled is true, false or shadow; "maybe" is text',
         ],

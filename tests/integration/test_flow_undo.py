@@ -1,0 +1,65 @@
+"""`on_undo: thread | retract`: what was said and is not so any more is answered, or removed."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from service.clock import VirtualClock
+from service.store import Pool
+from tests.corridor import Corridor, corridor
+
+FINISHED = """
+- id: answered
+  when: task.completed
+  then: [{ notify: "slack:#office", text: "{{ task.title }} done", on_undo: thread }]
+- id: removed
+  when: task.completed
+  then: [{ notify: "slack:#dispatch", text: "{{ task.title }} done", on_undo: retract }]
+"""
+BACK = "Taken back (reopened): Clean the gutters done"
+
+
+@pytest.fixture
+async def taskbell(pool: Pool, clock: VirtualClock, folder: Path) -> AsyncIterator[Corridor]:
+    """A Taskbell that has told of a visit that was finished, and hears that it is open again."""
+    async with corridor(folder, pool, clock, FINISHED) as running:
+        await running.begin()
+        visit = running.visit()
+        await running.webhook(visit)
+        for change in ({"completed_on": "2026-03-06"}, {"completed_on": None}):
+            clock.advance(timedelta(minutes=1))
+            changed = running.sandbox.kickserv.change(str(visit["id"]), **change)
+            await running.webhook(changed)
+            if change["completed_on"]:
+                await running.deliver()
+        yield running
+
+
+def posts(taskbell: Corridor, name: str) -> list[str]:
+    place = taskbell.slack.channels[name]
+    return [one["text"] for (channel, _), one in taskbell.slack.posted.items() if channel == place]
+
+
+async def test_one_is_answered_and_one_is_removed(taskbell: Corridor) -> None:
+    """The answer stands below the message; of the other nothing is left."""
+    assert posts(taskbell, "office") == posts(taskbell, "dispatch") == ["Clean the gutters done"]
+    await taskbell.deliver()
+    assert posts(taskbell, "office") == ["Clean the gutters done", BACK]
+    assert posts(taskbell, "dispatch") == []
+    [(_, ts), _], answer = taskbell.slack.posted, list(taskbell.slack.posted.values())[-1]
+    assert answer["thread_ts"] == ts
+    assert await taskbell.is_everything_sent()
+
+
+async def test_an_answer_that_was_lost_is_not_given_twice(taskbell: Corridor) -> None:
+    """Slack took both and broke off: the answer is found, and what is gone stays gone."""
+    taskbell.slack.lose_answers(2)
+    await taskbell.deliver()
+    assert await taskbell.states() == ["sent", "sent", "planned", "planned"]
+    taskbell.clock.advance(timedelta(minutes=1))
+    await taskbell.deliver()
+    assert posts(taskbell, "office") == ["Clean the gutters done", BACK]
+    assert posts(taskbell, "dispatch") == []
+    assert await taskbell.is_everything_sent()
