@@ -162,6 +162,7 @@ class Decider:
             plan=plan,
             lane=account_lane(event.account) if plan.channel in BUILT_IN else plan.channel,
             at_most_once=self._ways[plan.channel].at_most_once,
+            on_fail=tuple(self._order(event, rule, instead) for instead in plan.on_fail),
         )
 
     async def _end_by_until(self, books: Books, happened: Sequence[Event], now: datetime) -> None:

@@ -40,6 +40,13 @@ NOTIFY = [
     {"notify": "accounting", "repeat": {"every": "2h", "max": 3}},
     {"notify": "slack:#o", "text": "x", "repeat": {"every": "3 business hours", "max": 2}},
     {"notify": "customer:details"},
+    {
+        "notify": "accounting",
+        "on_fail": [
+            {"notify": "slack:#o", "text": "{{ task.title }}: {{ failure }}"},
+            {"create_task": {"title": "Call {{ task.customer.name }}", "due": "1 day"}},
+        ],
+    },
     {"update_task": {"priority": "high", "due": "1 business day"}},
 ]
 WAITS = [{"wait": "45m"}, {"wait": "2 business hours"}]

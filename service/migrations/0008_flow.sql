@@ -2,6 +2,7 @@
 -- itself, so that switching it on begins anew.
 ALTER TABLE deliveries
     ADD COLUMN shadow       boolean NOT NULL DEFAULT false,
+    ADD COLUMN on_fail      jsonb,          -- what goes out instead when it has failed for good
     ADD COLUMN limited_at   timestamptz;    -- when it was to go out, where its rule has a limit
 
 DROP INDEX deliveries_once;

@@ -41,7 +41,8 @@ class Order:
     """A plan of a rule for an event, addressed to a lane.
 
     A lane is what is sent side by side and fails together: a configured channel, or an account.
-    One that `is_limited` counts for the limit of its rule.
+    One that `is_limited` counts for the limit of its rule. `on_fail` is what goes out instead when
+    it has failed for good.
     """
 
     event: Event
@@ -50,6 +51,7 @@ class Order:
     lane: str
     at_most_once: bool
     is_limited: bool = False
+    on_fail: tuple["Order", ...] = ()
 
     @property
     def identity(self) -> Identity:

@@ -22,22 +22,22 @@ async def place(connection: Connection, orders: Sequence[Order], now: datetime) 
     rows = await connection.fetch(
         """
         INSERT INTO deliveries (account, task, event, rule, lane, at_most_once, once_key, step,
-            channel, target, text, subject, fields, on_undo, withdraw_on, shadow, limited_at,
-            state, reason, created_at, next_attempt_at, expires_at, settled_at)
+            channel, target, text, subject, fields, on_undo, withdraw_on, on_fail,
+            shadow, limited_at, state, reason, created_at, next_attempt_at, expires_at, settled_at)
         SELECT account, task, event, rule, lane, at_most_once, once_key, step,
-            channel, target, text, subject, fields, on_undo, withdraw_on, shadow, limited_at,
-            state, reason, created_at, next_attempt_at, expires_at, settled_at
+            channel, target, text, subject, fields, on_undo, withdraw_on, on_fail,
+            shadow, limited_at, state, reason, created_at, next_attempt_at, expires_at, settled_at
         FROM json_populate_recordset(NULL::deliveries, $1)
         ORDER BY rule, once_key, step, target  -- so that two transactions meet in one order
         ON CONFLICT DO NOTHING
         RETURNING rule, step, once_key, target
         """,
-        orjson.dumps([_row(order, now) for order in orders]).decode(),
+        orjson.dumps([row_of(order, now) for order in orders]).decode(),
     )
     return {tuple(row) for row in rows}
 
 
-def _row(order: Order, now: datetime) -> dict[str, Any]:
+def row_of(order: Order, now: datetime) -> dict[str, Any]:
     """A delivery as it begins, by the columns of its table."""
     event, plan = order.event, order.plan
     is_skipped = plan.state is State.SKIPPED
@@ -57,6 +57,7 @@ def _row(order: Order, now: datetime) -> dict[str, Any]:
         "fields": plan.fields,
         "on_undo": plan.on_undo,
         "withdraw_on": sorted(plan.withdraw_on),
+        "on_fail": [_instead(one) for one in order.on_fail] or None,
         "shadow": order.shadow,
         "limited_at": plan.send_at if order.is_limited else None,
         "state": plan.state,
@@ -65,6 +66,24 @@ def _row(order: Order, now: datetime) -> dict[str, Any]:
         "next_attempt_at": None if is_skipped else plan.send_at,
         "expires_at": plan.expires_at,
         "settled_at": now if is_skipped else None,
+    }
+
+
+def _instead(order: Order) -> dict[str, Any]:
+    """What is planned when another delivery has failed, by the columns of the table."""
+    plan = order.plan
+    return {
+        "lane": order.lane,
+        "at_most_once": order.at_most_once,
+        "once_key": plan.once_key,
+        "step": plan.step,
+        "channel": plan.channel,
+        "target": plan.target,
+        "text": plan.text,
+        "subject": plan.subject,
+        "fields": plan.fields,
+        "state": State.SKIPPED if plan.state is State.SKIPPED else State.PLANNED,
+        "reason": plan.reason if plan.state is State.SKIPPED else None,
     }
 
 

@@ -6,7 +6,7 @@ import asyncpg
 
 from service.clock import Clock
 from service.model import State
-from service.outbox import ASKED_FOR, NoSuchDelivery, NotPossible
+from service.outbox import ASKED_FOR, NoSuchDelivery, NotPossible, fallback
 from service.outbox.ending import cancel_all
 from service.store import Connection, Pool
 
@@ -73,7 +73,10 @@ async def _leave(connection: Connection, delivery: int, left: str, now: datetime
 
 
 async def resolve(pool: Pool, clock: Clock, delivery: int, *, arrived: bool) -> None:
-    """Settle an unknown delivery by what a person found out. Raises as `cancel`."""
+    """Settle an unknown delivery by what a person found out; what did not arrive has failed.
+
+    Raises as `cancel`.
+    """
     async with pool.acquire() as connection, connection.transaction():
         await _demand(connection, delivery, (State.UNKNOWN,), "resolved")
         await connection.execute(
@@ -83,6 +86,7 @@ async def resolve(pool: Pool, clock: Clock, delivery: int, *, arrived: bool) -> 
             f"a person found that it {'arrived' if arrived else 'did not arrive'}",
             clock.now(),
         )
+        await fallback.plan(connection, [delivery], clock.now())
 
 
 async def _demand(

@@ -10,7 +10,7 @@ from service.actions import CREATE, WRITES
 from service.channels import JSON, Message
 from service.clock import Clock
 from service.model import State
-from service.outbox import LEASE, Claim, Settlement, ending
+from service.outbox import LEASE, Claim, Settlement, ending, fallback
 from service.rules import Ruleset
 from service.store import Connection, Pool, lookups
 from service.store.tasks import Key
@@ -153,7 +153,7 @@ async def renew(pool: Pool, deliveries: Sequence[int], clock: Clock) -> None:
 
 
 async def settle(pool: Pool, settlements: Sequence[Settlement], now: datetime) -> None:
-    """Write down how attempts ended, and have what they wrote read back.
+    """Write down how attempts ended, plan what goes out instead, have what was written read back.
 
     An answer that comes after its lease ran out still counts, as long as nobody made another
     attempt: it is the evidence that an `unknown` delivery was waiting for.
@@ -162,7 +162,7 @@ async def settle(pool: Pool, settlements: Sequence[Settlement], now: datetime) -
     async with pool.acquire() as connection, connection.transaction():
         if not guarded:
             await connection.execute("SET LOCAL synchronous_commit = off")
-        await connection.execute(
+        rows = await connection.fetch(
             """
             UPDATE deliveries SET state = new.state, reason = new.reason,
                 receipt = coalesce(new.receipt, deliveries.receipt),
@@ -174,6 +174,7 @@ async def settle(pool: Pool, settlements: Sequence[Settlement], now: datetime) -
             WHERE deliveries.id = new.id AND deliveries.attempts = new.attempts
               AND (deliveries.state IN ('sending', 'unknown')
                    OR deliveries.state = 'planned' AND NOT deliveries.at_most_once)
+            RETURNING deliveries.id, deliveries.state
             """,
             now,
             [one.claim.id for one in settlements],
@@ -186,6 +187,8 @@ async def settle(pool: Pool, settlements: Sequence[Settlement], now: datetime) -
             ],
             [one.again_at for one in settlements],
         )
+        failed = [row["id"] for row in rows if row["state"] == State.FAILED]
+        await fallback.plan(connection, failed, now)
         await lookups.ask_back(connection, _written(settlements), now)
 
 
@@ -230,17 +233,20 @@ async def reclaim(pool: Pool, now: datetime) -> list[str]:
 
 async def abandon(pool: Pool, lanes: Sequence[str], now: datetime, before: datetime) -> None:
     """Give up what was planned before then on lanes other than these: nobody will send it."""
-    await pool.execute(
-        """
-        UPDATE deliveries SET state = CASE WHEN shadow THEN 'cancelled' ELSE 'failed' END,
-            settled_at = $2, next_attempt_at = NULL,
-            reason = lane || ' is not in the configuration any more'
-        WHERE state IN ('planned', 'held') AND lane <> ALL ($1) AND created_at < $3
-        """,
-        lanes,
-        now,
-        before,
-    )
+    async with pool.acquire() as connection, connection.transaction():
+        rows = await connection.fetch(
+            """
+            UPDATE deliveries SET state = CASE WHEN shadow THEN 'cancelled' ELSE 'failed' END,
+                settled_at = $2, next_attempt_at = NULL,
+                reason = lane || ' is not in the configuration any more'
+            WHERE state IN ('planned', 'held') AND lane <> ALL ($1) AND created_at < $3
+            RETURNING id
+            """,
+            lanes,
+            now,
+            before,
+        )
+        await fallback.plan(connection, [row["id"] for row in rows], now)
 
 
 async def lanes_due(pool: Pool, lanes: Sequence[str], now: datetime) -> list[str]:

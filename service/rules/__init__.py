@@ -125,5 +125,5 @@ class Ruleset:
 
 
 def _writes(rule: Rule) -> bool:
-    steps = rule.planning.steps
-    return any(isinstance(step, Action) and step.channel in WRITES for step in steps)
+    actions = [step for step in rule.planning.steps if isinstance(step, Action)]
+    return any(one.channel in WRITES for step in actions for one in (step, *step.on_fail))

@@ -208,6 +208,9 @@ def _durations(step: Step) -> Iterable[tuple[Path, Duration]]:
         return
     if step.repeat is not None:
         yield ("repeat", "every"), step.repeat.every
+    for position, instead in enumerate(step.on_fail):
+        for place, duration in _durations(instead):
+            yield ("on_fail", position, *place), duration
     for name, value in step.fields.items():
         if isinstance(value, Duration):
             yield (step.channel, name), value

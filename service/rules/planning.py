@@ -166,6 +166,10 @@ class Planning:
             withdraw_on=_withdraw_on(step, scope.event, is_pending=slot.send_at > scope.now),
             on_undo=step.on_undo,
             shadow=self.shadow,
+            on_fail=tuple(
+                self._plan(instead, f"{once_key}/instead:{number}", slot, scope)
+                for number, instead in enumerate(step.on_fail, 1)
+            ),
         )
 
     def _refusal(self, step: Action, target: str, scope: Scope) -> str | None:

@@ -11,6 +11,7 @@ from cel_expr_python.cel import Activation
 from service.model import Event, Task
 from service.rules.expressions import UTC_ZONE, environment
 from service.rules.reads import ByNoun
+from service.rules.verdict import FAILURE
 from service.rules.vocabulary import as_message, as_values
 
 
@@ -22,7 +23,7 @@ class Scope:
         self.now = now
         self.zone = zone
         self._reads = reads
-        self._values: dict[str, Any] = {"now": now, "zone": zone}
+        self._values: dict[str, Any] = {"now": now, "zone": zone, "failure": FAILURE}
 
     @cached_property
     def activation(self) -> Activation:

@@ -113,7 +113,7 @@ class RuleShape(Shape):
 class StepShape(Shape):
     """What every step may have one day."""
 
-    not_yet: ClassVar[frozenset[str]] = frozenset({"approve", "on_fail"})
+    not_yet: ClassVar[frozenset[str]] = frozenset({"approve"})
 
 
 class RepeatShape(Shape):
@@ -136,6 +136,7 @@ class NotifyShape(StepShape):
     subject: str | None = None
     on_undo: Literal["update", "thread", "retract", "nothing"] = "nothing"
     repeat: RepeatShape | None = None
+    on_fail: tuple[Any, ...] = ()
 
 
 class WaitShape(StepShape):

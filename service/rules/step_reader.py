@@ -33,12 +33,13 @@ _UNDOING = {"update": "rewrite", "thread": "answer", "retract": "remove"}
 class StepReader:
     """Makes the steps of one rule, and collects what is wrong with them.
 
-    `accounts` are those that the rule is for.
+    `accounts` are those that the rule is for, `also` what texts may name beside everything else.
     """
 
     reach: Reach
     accounts: Iterable[str]
     problems: list[Problem] = field(default_factory=list)
+    also: frozenset[str] = frozenset()
 
     def read(self, raws: Iterable[Any], path: Path) -> tuple[Step, ...]:
         steps = [self._step(raw, i + 1, (*path, i)) for i, raw in enumerate(raws)]
@@ -108,7 +109,29 @@ class StepReader:
             subject=self._template(shape.subject, (*path, "subject")),
             on_undo=None if shape.on_undo == "nothing" else shape.on_undo,
             repeat=Repeat(shape.repeat.every, shape.repeat.max) if shape.repeat else None,
+            on_fail=self._instead(shape.on_fail, number, (*path, "on_fail")),
         )
+
+    def _instead(self, raws: Iterable[Any], number: int, path: Path) -> tuple[Action, ...]:
+        """What is done at once, and only once, when a message has failed."""
+        reader = StepReader(self.reach, self.accounts, self.problems, also=frozenset({"failure"}))
+        found = []
+        for position, raw in enumerate(raws):
+            place = (*path, position)
+            step = reader._step(raw, number, place)
+            if isinstance(step, Wait):
+                self._fault((*place, "wait"), "nothing waits here: it goes out at once")
+            elif step is not None:
+                found.append(step)
+                self._refuse_further(step, place)
+        return tuple(found)
+
+    def _refuse_further(self, step: Action, path: Path) -> None:
+        further = {"on_fail": step.on_fail, "on_undo": step.on_undo, "repeat": step.repeat}
+        for word, value in further.items():
+            if value:
+                message = f"what goes out instead has no {word} of its own"
+                self._fault((*path, word), message, "leave it out")
 
     def _way(self, channel: str, target: str, path: Path) -> Way | None:
         """How the channel was configured; None for one that is built in."""
@@ -183,7 +206,7 @@ class StepReader:
     def _template(self, text: str | None, path: Path, begins: int = 0) -> Template | None:
         if not text:
             return None
-        made, problems = template(text, path)
+        made, problems = template(text, path, self.also)
         self.problems += [
             replace(problem, offset=begins + (problem.offset or 0)) for problem in problems
         ]

@@ -30,7 +30,10 @@ class Repeat:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """Something to send or to write. `number` counts the rule's steps from 1."""
+    """Something to send or to write. `number` counts the rule's steps from 1.
+
+    `on_fail` is what is done instead when it has failed for good.
+    """
 
     number: int
     channel: str
@@ -40,6 +43,7 @@ class Action:
     fields: Mapping[str, Value] = field(default_factory=dict)
     on_undo: str | None = None
     repeat: Repeat | None = None
+    on_fail: tuple["Action", ...] = ()
 
     @property
     def reaches_customer(self) -> bool:

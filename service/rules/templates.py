@@ -78,8 +78,13 @@ class Template:
             raise RenderError(f"{_shortened(self.text)}: it cannot take its values") from None
 
 
-def template(text: str, path: Path) -> tuple[Template | None, list[Problem]]:
-    """A template made of `text`, or None; and what is wrong with it, some of it a warning."""
+def template(
+    text: str, path: Path, also: frozenset[str] = frozenset()
+) -> tuple[Template | None, list[Problem]]:
+    """A template made of `text`, or None; and what is wrong with it, some of it a warning.
+
+    `also` are names that mean something beside those that always do.
+    """
     if refusal := unreadable(text):
         message, offset = refusal
         return None, [Problem(path, message, offset=offset)]
@@ -99,16 +104,16 @@ def template(text: str, path: Path) -> tuple[Template | None, list[Problem]]:
         if name not in _LIQUID.filters
     ]
     read = [one for group in analysis.globals.values() for one in group]
-    missing = [found for one in read for found in _missing(one, path)]
+    missing = [found for one in read for found in _missing(one, path, _NAMES | also)]
     made = None if unknown else Template(text, parsed, analysis.globals)
     return made, [*unknown, *missing]
 
 
-def _missing(variable: Variable, path: Path) -> Iterable[Problem]:
+def _missing(variable: Variable, path: Path, names: frozenset[str]) -> Iterable[Problem]:
     """A warning where a value is read that no task can have."""
     path_read = variable.segments
     noun = str(path_read[0])
-    unknown, known = (noun, _NAMES) if noun not in _NAMES else unknown_name(path_read)
+    unknown, known = unknown_name(path_read) if noun in names else (noun, names)
     if unknown:
         message = f"{variable} means nothing and renders as nothing"
         hint = did_you_mean(unknown, known)

@@ -8,6 +8,9 @@ from typing import Any
 
 from service.model import Kind, State
 
+# Stands for the reason in the text of what is sent when something has failed: nobody writes it.
+FAILURE = "\uf0f1"
+
 
 class Outcome(StrEnum):
     """How a rule that listens to an event decided.
@@ -31,7 +34,8 @@ class Plan:
     or skipped, with `reason` in words for the last two and for waits. `once_key` holds the
     values of `once_per`, or the event, and which repetition it is. `withdraw_on` are the events of
     the same task that make it pointless. `on_undo` is what to do with a sent message when its
-    cause is taken back. One that is `shadow` has everything but its sending.
+    cause is taken back. One that is `shadow` has everything but its sending. `on_fail` is what
+    is wanted instead when it has failed for good; FAILURE in their texts stands for the reason.
     """
 
     step: int
@@ -48,6 +52,7 @@ class Plan:
     withdraw_on: frozenset[Kind] = frozenset()
     on_undo: str | None = None
     shadow: bool = False
+    on_fail: tuple["Plan", ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

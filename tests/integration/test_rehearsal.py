@@ -22,6 +22,7 @@ from service.history.backtest import backtest
 from service.history.replay import Replay, Replayed
 from service.model import Cause, Observation, State, Task
 from service.outbox import Settlement, account_lane, sending
+from service.outbox.planning import row_of
 from service.rehearsal import Rehearsal
 from service.store import Connection, Pool
 from service.store import history as recorded
@@ -110,7 +111,7 @@ class Live:
         sent = await self._connection.fetch(
             """
             SELECT event, rule, step, once_key, channel, target, text, subject, fields, state,
-                   reason, created_at, settled_at, expires_at, shadow,
+                   reason, created_at, settled_at, expires_at, shadow, on_fail,
                    updates IS NOT NULL AS rewrites
             FROM deliveries
             """
@@ -156,8 +157,18 @@ def _numbered(row: dict[str, Any], first: int) -> dict[str, Any]:
         number, slash, which = key.removeprefix("event:").partition("/")
         key = f"event:{int(number) - first}{slash}{which}"
     fields = orjson.loads(row["fields"]) if isinstance(row["fields"], str) else row["fields"]
+    instead = row["on_fail"]
+    if isinstance(instead, str):
+        instead = orjson.loads(instead)
+    instead = [{**one, "once_key": key} for one in instead or ()]
     undo = "undo" if key.startswith("undo:") else key
-    return {**row, "event": row["event"] - first, "once_key": undo, "fields": fields}
+    return {
+        **row,
+        "event": row["event"] - first,
+        "once_key": undo,
+        "fields": fields,
+        "on_fail": instead,
+    }
 
 
 async def at_work(pool: Pool, config: Config, history: Sequence[Step]) -> AtWork:
@@ -260,6 +271,7 @@ def _row(one: Any) -> dict[str, Any]:
         "settled_at": one.settled_at,
         "expires_at": plan.expires_at if one.updates is None else None,
         "shadow": order.shadow,
+        "on_fail": row_of(order, one.created_at)["on_fail"] if one.updates is None else None,
         "rewrites": one.updates is not None,
     }
 

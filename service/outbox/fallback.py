@@ -1,0 +1,39 @@
+"""What goes out instead of a delivery that has failed for good, by `on_fail` of its step.
+
+It was rendered when the rule decided, and is planned in the transaction in which the failure is
+written down: once, however often the same failure is told.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from service.rules.verdict import FAILURE
+from service.store import Connection
+
+
+async def plan(connection: Connection, deliveries: Sequence[int], now: datetime) -> None:
+    """Plan what goes out instead of those of the deliveries that have failed."""
+    if not deliveries:
+        return
+    await connection.execute(
+        """
+        INSERT INTO deliveries (account, task, event, rule, once_key, step, channel, target, lane,
+            at_most_once, text, subject, fields, withdraw_on, state, reason, created_at,
+            next_attempt_at, settled_at, expires_at)
+        SELECT failed.account, failed.task, failed.event, failed.rule, instead.once_key,
+            instead.step, instead.channel, instead.target, instead.lane, instead.at_most_once,
+            replace(instead.text, $3, coalesce(failed.reason, '')),
+            replace(instead.subject, $3, coalesce(failed.reason, '')),
+            instead.fields, failed.withdraw_on, instead.state,
+            coalesce(instead.reason, 'instead of delivery ' || failed.id || ', which failed'),
+            $2, CASE instead.state WHEN 'planned' THEN $2::timestamptz END,
+            CASE instead.state WHEN 'skipped' THEN $2::timestamptz END, failed.expires_at
+        FROM deliveries AS failed,
+            jsonb_populate_recordset(NULL::deliveries, failed.on_fail) AS instead
+        WHERE failed.id = ANY ($1) AND failed.state = 'failed'
+        ON CONFLICT DO NOTHING
+        """,
+        deliveries,
+        now,
+        FAILURE,
+    )

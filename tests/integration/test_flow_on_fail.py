@@ -1,0 +1,128 @@
+"""`on_fail`: another channel, once, when a message has failed for good."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from service.clock import VirtualClock
+from service.model import State
+from service.outbox import Settlement, rulings, sending
+from service.store import Pool
+from tests.corridor import Corridor, corridor
+from tests.receivers import Answer
+
+RULES = """
+- id: new
+  when: task.created
+  then:
+    - notify: slack:#office
+      text: "{{ task.title }}"
+      on_fail:
+        - { notify: accounting, text: "{{ task.title }} was not told: {{ failure }}" }
+        - { notify: "slack:@{{ task.assignee.email }}", text: "{{ task.title }}" }
+- id: brief
+  when: task.completed
+  then: [{ notify: customer:details,
+            on_fail: [{ notify: "slack:#dispatch", text: "call them" }] }]
+"""
+REFUSED = Answer(body={"ok": False, "error": "is_archived"})
+WHY = "Slack refused: the channel is archived; choose another (is_archived)"
+
+
+@pytest.fixture
+async def taskbell(pool: Pool, clock: VirtualClock, folder: Path) -> AsyncIterator[Corridor]:
+    """A Taskbell after its first sync."""
+    async with corridor(folder, pool, clock, RULES) as running:
+        await running.begin()
+        yield running
+
+
+async def come(taskbell: Corridor) -> str:
+    """A new visit that nobody has; its id."""
+    visit = taskbell.visit(employees=[])
+    await taskbell.webhook(visit)
+    return str(visit["id"])
+
+
+async def test_what_was_refused_goes_another_way(taskbell: Corridor) -> None:
+    """The webhook says why; whoever cannot be told has that as the reason."""
+    taskbell.slack.reply(REFUSED)
+    await come(taskbell)
+    await taskbell.deliver()
+    [told] = taskbell.accounting.requests
+    assert told.json["data"]["text"] == f"Clean the gutters was not told: {WHY}"
+    ends = [(one["channel"], one["state"], one["reason"]) for one in await taskbell.deliveries()]
+    assert ends == [
+        ("slack", "failed", WHY),
+        ("accounting", "sent", None),
+        (
+            "slack",
+            "skipped",
+            "nobody to send it to: @{{ task.assignee.email }} came out empty",
+        ),
+    ]
+
+
+async def test_what_is_tried_again_has_not_failed(taskbell: Corridor) -> None:
+    """A hiccup of Slack's, and then it arrives: nobody else is told."""
+    taskbell.slack.reply(Answer(500))
+    await come(taskbell)
+    await taskbell.deliver()
+    taskbell.clock.advance(timedelta(minutes=1))
+    await taskbell.deliver()
+    assert await taskbell.states() == ["sent"]
+    assert taskbell.accounting.requests == []
+
+
+async def test_a_failure_told_twice_sends_one_message(taskbell: Corridor) -> None:
+    """Written down, and again by a process that had died; then a person tries it in vain."""
+    await come(taskbell)
+    [claim] = await taskbell.claim("slack")
+    failure = Settlement(claim, State.FAILED, WHY)
+    for _ in range(2):
+        await sending.settle(taskbell.pool, [failure], taskbell.clock.now())
+    await rulings.retry(taskbell.pool, taskbell.clock, claim.id)
+    taskbell.slack.reply(Answer(body={"ok": True, "channels": []}), REFUSED)
+    await taskbell.deliver()
+    assert await taskbell.states() == ["failed", "sent", "skipped", "skipped"]
+    assert len(taskbell.accounting.requests) == 1
+
+
+async def test_death_before_the_failure_is_written_down(taskbell: Corridor) -> None:
+    """The process was killed with the refusal in hand: the next attempt finds out, once."""
+    await come(taskbell)
+    await taskbell.claim("slack")
+    await taskbell.lose_workers(seconds=30)
+    taskbell.slack.reply(Answer(body={"ok": True, "channels": []}), REFUSED)
+    await taskbell.deliver()
+    assert await taskbell.states() == ["failed", "sent", "skipped"]
+
+
+async def test_a_channel_that_was_taken_out(taskbell: Corridor) -> None:
+    """What was planned on it has failed, and goes the other way."""
+    await come(taskbell)
+    taskbell.clock.advance(timedelta(minutes=1))
+    now = taskbell.clock.now()
+    await sending.abandon(taskbell.pool, ["accounting"], now, now)
+    await taskbell.deliver("accounting")
+    [told] = taskbell.accounting.requests
+    assert told.json["data"]["text"].endswith("slack is not in the configuration any more")
+
+
+@pytest.mark.parametrize("arrived", [True, False])
+async def test_unknown_is_not_failed_until_a_person_says_so(
+    taskbell: Corridor, *, arrived: bool
+) -> None:
+    """A customer message of which nobody knows: only who found that it did not arrive is heard."""
+    number = await come(taskbell)
+    taskbell.clock.advance(timedelta(minutes=1))
+    await taskbell.webhook(taskbell.sandbox.kickserv.finish(number))
+    [claim] = await taskbell.claim("account:field")
+    await taskbell.lose_workers(seconds=30)
+    assert await taskbell.states("brief") == ["unknown"]
+    await rulings.resolve(taskbell.pool, taskbell.clock, claim.id, arrived=arrived)
+    await taskbell.deliver()
+    assert await taskbell.states("brief") == (["sent"] if arrived else ["failed", "sent"])
+    assert ("call them" in taskbell.posts) is not arrived
