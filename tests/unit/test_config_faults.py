@@ -28,7 +28,6 @@ def then(step: str) -> str:
 FILES = {
     when('{ schedule: "* * * * *" }'): "14:21: schedule is not supported yet",
     rule("group: { by: x }"): "15:3: group is not supported yet",
-    rule("enabled: shadow"): "15:12: enabled: shadow is not supported yet",
     then("notify: slack:#o, text: hi, approve: slack:#o"): "15:40: approve is not supported yet",
 }
 
