@@ -12,7 +12,7 @@ from service.model import Event, Task
 from service.rules.expressions import UTC_ZONE, environment
 from service.rules.reads import ByNoun
 from service.rules.verdict import FAILURE
-from service.rules.vocabulary import as_message, as_values
+from service.rules.vocabulary import NOUNS, as_message, as_values
 
 
 class Scope:
@@ -23,7 +23,7 @@ class Scope:
         self.now = now
         self.zone = zone
         self._reads = reads
-        self._values: dict[str, Any] = {"now": now, "zone": zone, "failure": FAILURE}
+        self._values: dict[str, Any] = {"now": now, "zone": zone}
 
     @cached_property
     def activation(self) -> Activation:
@@ -32,10 +32,11 @@ class Scope:
 
     def values(self, nouns: Iterable[str]) -> dict[str, Any]:
         """What a template needs that reads from these nouns."""
-        for noun in nouns:
-            if noun not in self._values:
-                self._values[noun] = as_values(self._noun(noun))
-        return self._values
+        wanted = frozenset(nouns)
+        for noun in wanted & NOUNS.keys() - self._values.keys():
+            self._values[noun] = as_values(self._noun(noun))
+        # Only a text that may speak of a failure is given what stands for it.
+        return {**self._values, "failure": FAILURE} if "failure" in wanted else self._values
 
     def _noun(self, name: str) -> Task | Event:
         """What a name stands for; where there was no task before, one that nothing is known of."""

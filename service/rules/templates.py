@@ -59,7 +59,7 @@ class Template:
 
     def __init__(self, text: str, parsed: BoundTemplate, nouns: Iterable[str]) -> None:
         self.text = text
-        self.nouns = frozenset(nouns) & _NAMES
+        self.nouns = frozenset(nouns)
         self._parsed = parsed
         self._is_plain = "{{" not in text and "{%" not in text
 
@@ -105,7 +105,9 @@ def template(
     ]
     read = [one for group in analysis.globals.values() for one in group]
     missing = [found for one in read for found in _missing(one, path, _NAMES | also)]
-    made = None if unknown else Template(text, parsed, analysis.globals)
+    made = (
+        None if unknown else Template(text, parsed, (_NAMES | also).intersection(analysis.globals))
+    )
     return made, [*unknown, *missing]
 
 

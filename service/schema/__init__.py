@@ -13,7 +13,7 @@ from pydantic.json_schema import models_json_schema
 
 from service.channels import kinds
 from service.config import RootShape
-from service.rules.shapes import STEPS, RuleShape
+from service.rules.shapes import STEPS, NotifyShape, RuleShape
 from service.schema.generator import Generator
 from service.schema.triggers import trigger
 from service.schema.words import described
@@ -25,6 +25,7 @@ Shapes: TypeAlias = Mapping[str, type[BaseModel]]
 
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _TEXT = {"type": "string"}
+_LIMIT = {"type": "string", "pattern": r"^\s*\d{1,6}\s*/\s*[mhd]\s*$"}
 _REFERENCE = {"type": "string", "pattern": r"\$\{.+\}"}
 
 
@@ -49,7 +50,10 @@ def schema() -> Json:
     _list(root, "tests", parts.reference(TrialShape))
     rule = parts.of(RuleShape)
     rule["properties"]["when"] |= trigger()
+    rule["properties"]["limit"] |= _LIMIT
     _list(rule, "then", parts.any_of(STEPS.values()))
+    instead = [shape for word, shape in STEPS.items() if word != "wait"]
+    _list(parts.of(NotifyShape), "on_fail", parts.any_of(instead))
     for name in ("if", "once_per", "accounts"):
         _list(rule, name, _TEXT)
     _list(parts.of(TrialShape), "steps", parts.reference(StepShape))

@@ -65,6 +65,23 @@ async def test_what_was_refused_goes_another_way(taskbell: Corridor) -> None:
     ]
 
 
+async def test_only_what_goes_out_instead_speaks_of_the_failure(
+    pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """Elsewhere the word means nothing, is a warning, and renders as nothing."""
+    rules = """
+    - { id: new, when: task.created, then: [{ notify: "slack:#office", text: "a{{ failure }}b",
+        on_fail: [{ notify: accounting, text: "{{ failure }}" }] }] }
+    """
+    async with corridor(folder, pool, clock, rules) as taskbell:
+        [warning] = taskbell.config.warnings
+        assert warning.message == "failure means nothing and renders as nothing"
+        await taskbell.begin()
+        await come(taskbell)
+        await taskbell.deliver()
+        assert taskbell.posts == ["ab"]
+
+
 async def test_what_is_tried_again_has_not_failed(taskbell: Corridor) -> None:
     """A hiccup of Slack's, and then it arrives: nobody else is told."""
     taskbell.slack.reply(Answer(500))
