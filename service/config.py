@@ -30,6 +30,7 @@ from service.rules.advice import never_open
 from service.rules.compiling import Compiler, compile_hours, unknown_holidays
 from service.rules.hours import is_country
 from service.rules.reach import Reach
+from service.rules.rule import Rule
 from service.sources import systems
 from service.sources.account import Account
 from service.trials import Trial
@@ -40,8 +41,8 @@ Network: TypeAlias = IPv4Network | IPv6Network
 
 _SUBSTITUTED = ("accounts", "channels", "network")
 _RULES = ("timezone", "hours", "holidays", "rules")
-# What rules call by its name.
-_NAMED = ("accounts", "channels", "hours")
+# What rules and their tests call by its name.
+_NAMED = ("accounts", "channels", "hours", "rules")
 # What rules need to know of an account or a channel.
 _NEEDED = ("system", "kind", "timezone")
 _SHORTEST_SECRET = 4
@@ -76,10 +77,12 @@ class Config:
 class Sketch:
     """What rules see of a configuration: for that nobody needs its credentials.
 
-    `zones`, `systems` and `kinds` are by the names of accounts, accounts and channels.
+    `every` has also the rules that are switched off. `zones`, `systems` and `kinds` are by the
+    names of accounts, accounts and channels.
     """
 
     rules: Ruleset
+    every: Ruleset
     timezone: ZoneInfo
     zones: Mapping[str, ZoneInfo]
     systems: Mapping[str, str]
@@ -131,6 +134,7 @@ class _Read:
     channels: Mapping[str, ChannelOptions]
     operator: Operator | None
     rules: Ruleset
+    every: Ruleset
     trials: tuple[Trial, ...]
     text: str
 
@@ -204,6 +208,7 @@ class _Loading:
         root = read.root
         return Sketch(
             rules=read.rules,
+            every=read.every,
             timezone=root.timezone,
             zones={name: _zone(raw, root.timezone) for name, raw in root.accounts.items()},
             systems={name: raw["system"] for name, raw in root.accounts.items()},
@@ -229,14 +234,25 @@ class _Loading:
         text = _canonical(written)
         offered = reach(root.accounts, root.channels, self._unread)
         operator = self._operator(root, offered)
-        rules = self._rules(root, written, text, offered)
-        return _Read(root, accounts, channels, operator, rules, self._trials(root), text)
+        rules, off = self._rules(root, written, offered)
+        return _Read(
+            root,
+            accounts,
+            channels,
+            operator,
+            Ruleset(rules, text),
+            Ruleset([*rules, *off], text),
+            self._trials(root, [rule.id for rule in rules]),
+            text,
+        )
 
-    def _trials(self, root: RootShape) -> tuple[Trial, ...]:
+    def _trials(self, root: RootShape, switched_on: Sequence[str]) -> tuple[Trial, ...]:
         ids = [str(raw.get("id")) for raw in root.rules if isinstance(raw, dict)]
-        reader = TrialReader(ids, tuple(root.accounts), root.timezone)
-        at = {i: self._document.fault(Problem(("tests", i), "")) for i in range(len(root.tests))}
-        trials = reader.read(root.tests, {i: f"{one.file}:{one.line}" for i, one in at.items()})
+        place = self._document.place
+        reader = TrialReader(
+            ids, switched_on, tuple(root.accounts), root.timezone, place, self._unread
+        )
+        trials = reader.read(root.tests)
         self._problems += reader.problems
         return tuple(trials)
 
@@ -307,8 +323,9 @@ class _Loading:
         return operator
 
     def _rules(
-        self, root: RootShape, written: Mapping[str, Any], text: str, offered: Reach
-    ) -> Ruleset:
+        self, root: RootShape, written: Mapping[str, Any], offered: Reach
+    ) -> tuple[list[Rule], list[Rule]]:
+        """The rules that are switched on, and those that are not."""
         country = root.holidays.country if root.holidays else None
         hours, problems = compile_hours(root.hours, country)
         if "holidays" not in written:
@@ -317,7 +334,7 @@ class _Loading:
         compiler = Compiler(offered, hours)
         rules = compiler.rules(root.rules)
         self._problems += problems + compiler.problems
-        return Ruleset(rules, text)
+        return rules, compiler.off
 
     def _faults(self, problems: Sequence[Problem]) -> list[Fault]:
         """Everything found, in the order of the files, each once, and without any secret."""
@@ -354,7 +371,8 @@ def _zone(raw: Mapping[str, Any], default: ZoneInfo) -> ZoneInfo:
     """The zone of an account: its own, its system's usual one, or that of the configuration."""
     shape = _account_shapes().get(str(raw.get("system")), Account)
     usual: ZoneInfo | None = shape.model_fields["timezone"].default
-    return ZoneInfo(str(raw["timezone"])) if "timezone" in raw else usual or default
+    own = raw.get("timezone", usual)
+    return ZoneInfo(str(own)) if own else default
 
 
 def _unknown_kind(path: DocumentPath, kind: Any, known: Iterable[str]) -> Problem:

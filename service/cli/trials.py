@@ -11,6 +11,7 @@ from service.channels import ways
 from service.cli.check import Files
 from service.cli.console import AsJson, out, show_json
 from service.config import Sketch
+from service.errors import TaskbellError
 from service.settings import read_settings
 from service.trials import report
 from service.trials.running import Outcome, Stage, run
@@ -34,14 +35,14 @@ def try_rules(
     paths = files or [read_settings().taskbell_config]
     outcomes = [one for path in paths for one in asyncio.run(_run_all(path, only or ""))]
     if junit is not None:
-        junit.write_bytes(report.junit(outcomes))
+        _write(junit, report.junit(outcomes))
     if as_json:
         show_json(report.as_json(outcomes))
     else:
         for outcome in outcomes:
             for line in report.lines(outcome):
                 out.print(line, markup=False, soft_wrap=True)
-        out.print(_summary(outcomes, paths), markup=False, soft_wrap=True)
+        out.print(_summary(outcomes, paths, only), markup=False, soft_wrap=True)
     if not outcomes or any(one.failures for one in outcomes):
         raise typer.Exit(1)
 
@@ -54,11 +55,20 @@ async def _run_all(path: Path, only: str) -> list[Outcome]:
 
 def stage_of(sketch: Sketch) -> Stage:
     """What a configuration's rules are tried on."""
-    return Stage(sketch.rules, sketch.timezone, sketch.zones, sketch.systems, ways(sketch.kinds))
+    return Stage(sketch.every, sketch.timezone, sketch.zones, sketch.systems, ways(sketch.kinds))
 
 
-def _summary(outcomes: list[Outcome], paths: list[Path]) -> str:
+def _write(file: Path, results: bytes) -> None:
+    try:
+        file.write_bytes(results)
+    except OSError as error:
+        raise TaskbellError(f"{file} cannot be written: {error.strerror}") from None
+
+
+def _summary(outcomes: list[Outcome], paths: list[Path], only: str | None) -> str:
     if outcomes:
         return report.summary(outcomes)
     where = ", ".join(str(path) for path in paths)
+    if only:
+        return f'no test in {where} has "{only}" in its name'
     return f"there are no tests in {where}; how to write them: docs/rules.md"

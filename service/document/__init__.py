@@ -48,6 +48,11 @@ class Document:
             node = Node(next(iter(self._lines), ""), 0, 0, 0, 0)
         return self._at(node, problem)
 
+    def place(self, path: Path) -> str:
+        """Where a value stands, as file:line."""
+        fault = self.fault(Problem(path, ""))
+        return f"{fault.file}:{fault.line}"
+
     def _at(self, node: Node, problem: Problem) -> Fault:
         lines = self._lines.get(node.file, [])
         line, column = _within(node, problem.offset, lines)

@@ -34,11 +34,15 @@ _LASTING = KNOWN - {"before", "event", "date"}
 
 @dataclass(slots=True)
 class Compiler:
-    """Makes rules, and collects what is wrong with them in `problems`."""
+    """Makes rules, and collects what is wrong with them in `problems`.
+
+    `off` has those that are sound and switched off.
+    """
 
     reach: Reach
     hours: Mapping[str, Hours]
     problems: list[Problem] = field(default_factory=list)
+    off: list[Rule] = field(default_factory=list)
 
     def rules(self, raws: Sequence[Any]) -> list[Rule]:
         """Every rule that is sound and switched on, in the order of the file."""
@@ -53,6 +57,8 @@ class Compiler:
             rule = self._rule(shape, raw, path)
             if shape.enabled:
                 found.append((rule, path))
+            else:
+                self.off.append(rule)
         self.problems += twins(found)
         return [rule for rule, _ in found]
 

@@ -6,9 +6,10 @@ Nothing is sent and no database is needed: a trial is a `service.rehearsal` with
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 
-Fields = Mapping[str, Any]
+Values: TypeAlias = Mapping[str, Any]
+"""Fields of a task, with what `service.model.Task` holds in them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,36 +24,50 @@ class Expected:
     what: str = ""
     contains: tuple[str, ...] = ()
     subject: str | None = None
-    fields: Fields | None = None
+    fields: Mapping[str, Any] | None = None
 
     def __str__(self) -> str:
-        said = "".join(f' with "{text}"' for text in self.contains)
-        written = f" {dict(self.fields)}" if self.fields else ""
-        return f"{self.verb} {self.what}{written}".rstrip() + said
+        parts = [] if self.subject is None else [f'the subject "{self.subject}"']
+        parts += [f'"{text}"' for text in self.contains]
+        said = f" with {' and '.join(parts)}" if parts else ""
+        return f"{self.verb} {self.what or listed(self.fields)}".rstrip() + said
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """At a moment (local time of the configuration) tasks change; then, what should be so.
+    """At a moment (in the configuration's zone) tasks change; then, what should be so.
 
     `changes` has by its id what changes of each task, None for one that is deleted; `signals`
-    what was pushed about it. `expected` None says nothing about what is sent.
+    what was pushed about it. `expected` None says nothing about what is sent. `place` is the
+    file and line.
     """
 
+    place: str
     at: datetime
-    changes: Mapping[str, Fields | None]
+    changes: Mapping[str, Values | None]
     signals: Mapping[str, str]
     expected: Sequence[Expected] | None
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One rule test. `rules` None: all of them; `account` is whose tasks these are."""
+    """One rule test, of the rules with these ids; `account` is whose tasks these are.
+
+    `given` are the tasks that are there at its `start`, by their ids.
+    """
 
     name: str
     place: str
     start: datetime
     account: str
-    rules: frozenset[str] | None
-    given: Sequence[Fields]
+    rules: frozenset[str]
+    given: Mapping[str, Values]
     steps: Sequence[Step]
+
+
+def listed(fields: Mapping[str, Any] | None) -> str:
+    """Fields and their values, for people; dates on the clock they have."""
+    return ", ".join(
+        f'{name} "{value:%Y-%m-%d %H:%M}"' if isinstance(value, datetime) else f'{name} "{value}"'
+        for name, value in (fields or {}).items()
+    )

@@ -1,31 +1,36 @@
 """How rule tests went: for people, and as JUnit XML for a build server."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, tostring
 
+from service.rules.templates import DATE_FORMAT
 from service.trials.running import Failure, Outcome
 
-_TIME = "%a %-d %b %Y, %H:%M"
+# What XML cannot hold, not even escaped: https://www.w3.org/TR/xml/#charsets
+_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def lines(outcome: Outcome) -> Iterator[str]:
     """One line for a test that passed; for another, what was expected and what came, and why."""
     trial = outcome.trial
-    yield f"{'✗' if outcome.failures else '✓'} {trial.name}"
+    if not outcome.failures:
+        yield f"✓ {trial.name}"
+        return
+    yield f"✗ {trial.name} ({trial.place})"
     for failure in outcome.failures:
         yield from _failure(failure)
-    if outcome.failures:
-        yield f"  written in {trial.place}"
 
 
 def _failure(failure: Failure) -> Iterator[str]:
-    yield f"  by {failure.at.strftime(_TIME)}"
-    yield from (f"    missing   {one}" for one in failure.missing)
-    yield from (f"    unasked   {one}" for one in failure.unasked)
-    yield from (f"    decided   {one}" for one in failure.decided)
-    if not failure.decided:
-        yield "    decided   nothing: no rule matched what happened since the step before"
+    yield f"  {failure.at.strftime(DATE_FORMAT)} ({failure.place})"
+    yield from (f"    did not come  {one}" for one in failure.missing)
+    yield from (f"    unexpected    {one}" for one in failure.unexpected)
+    yield from (f"    besides       {one}" for one in failure.besides)
+    yield from (f"    because       {one}" for one in failure.reasons)
+    if not failure.reasons:
+        yield "    because       nothing happened to the tasks since the step before"
 
 
 def summary(outcomes: Sequence[Outcome]) -> str:
@@ -35,6 +40,7 @@ def summary(outcomes: Sequence[Outcome]) -> str:
 
 
 def as_json(outcomes: Iterable[Outcome]) -> list[dict[str, Any]]:
+    """The results as plain values, for scripts."""
     return [
         {
             "name": one.trial.name,
@@ -43,9 +49,11 @@ def as_json(outcomes: Iterable[Outcome]) -> list[dict[str, Any]]:
             "failures": [
                 {
                     "at": failure.at,
+                    "place": failure.place,
                     "missing": [str(wanted) for wanted in failure.missing],
-                    "unasked": [str(came) for came in failure.unasked],
-                    "decided": failure.decided,
+                    "unexpected": [str(came) for came in failure.unexpected],
+                    "besides": [str(came) for came in failure.besides],
+                    "reasons": failure.reasons,
                 }
                 for failure in one.failures
             ],
@@ -62,8 +70,13 @@ def junit(outcomes: Sequence[Outcome]) -> bytes:
     )
     for one in outcomes:
         file = one.trial.place.rpartition(":")[0]
-        case = SubElement(suite, "testcase", name=one.trial.name, classname=file)
+        name = _for_xml(one.trial.name)
+        case = SubElement(suite, "testcase", name=name, classname=_for_xml(file))
         if one.failures:
-            text = "\n".join(lines(one))
+            text = _for_xml("\n".join(lines(one)))
             SubElement(case, "failure", message="not as expected").text = text
     return bytes(tostring(suite, encoding="utf-8", xml_declaration=True))
+
+
+def _for_xml(text: str) -> str:
+    return _NOT_XML.sub("\ufffd", text)

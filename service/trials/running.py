@@ -5,27 +5,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from service.actions import WRITES
-from service.books.outbox import Delivery
 from service.channels import Channel
-from service.model import Cause, Observation, Signal, State, Task
+from service.model import Cause, Observation, Signal, Task
 from service.rehearsal import Rehearsal
 from service.rules import Ruleset
-from service.trials import Expected, Fields, Step, Trial
-from service.trials.making import changed
-
-_VERBS = {
-    State.CANCELLED: "cancelled",
-    State.SKIPPED: "skipped",
-    State.EXPIRED: "expired",
-}
+from service.trials import Expected, Step, Trial, Values
+from service.trials.happening import Happened, happened, is_loud
+from service.trials.reasons import Reasons
+from service.trials.tasks import changed
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
     """What tests are tried on: rules, and accounts with their systems and zones.
 
-    `ways` are all that rules can send by, under their names.
+    `zone` is that of the tests themselves, `ways` are all that rules can send by, under their
+    names.
     """
 
     rules: Ruleset
@@ -36,32 +31,19 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True)
-class Happened:
-    """One thing that came of the rules, in the words of `Expected`; `why` is its reason."""
-
-    verb: str
-    what: str
-    text: str
-    subject: str | None
-    fields: Fields
-    rule: str
-    why: str | None
-
-    def __str__(self) -> str:
-        said = f' "{self.text}"' if self.text else ""
-        written = f" {dict(self.fields)}" if self.fields else ""
-        why = f" ({self.why})" if self.why else ""
-        return f"{self.verb} {self.what}{written}".rstrip() + f"{said}, by {self.rule}{why}"
-
-
-@dataclass(frozen=True, slots=True)
 class Failure:
-    """A step that did not go as expected: what was missing, and what came unasked."""
+    """A step that did not go as expected: what did not come, and what came unexpected.
 
+    `besides` is what happened unexpected and may: that something was held or withdrawn. `reasons`
+    has what happened to the tasks and what the rules said, a line each.
+    """
+
+    place: str
     at: datetime
     missing: Sequence[Expected]
-    unasked: Sequence[Happened]
-    decided: Sequence[str]
+    unexpected: Sequence[Happened]
+    besides: Sequence[Happened]
+    reasons: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,92 +61,72 @@ async def run(trial: Trial, stage: Stage) -> Outcome:
 
 class _Run:
     def __init__(self, trial: Trial, stage: Stage) -> None:
-        rules = stage.rules if trial.rules is None else stage.rules.only(trial.rules)
+        rules = stage.rules.only(trial.rules)
         self._trial = trial
         self._stage = stage
         self._rehearsal = Rehearsal(rules, stage.zones, stage.ways, trial.start)
+        self._reasons = Reasons(self._rehearsal.books, rules, stage.zones, stage.zone)
         self._tasks: dict[str, Task] = {}
         self._told = 0
 
     async def outcome(self) -> Outcome:
-        given = {str(fields["id"]): fields for fields in self._trial.given}
-        await self._rehearsal.begin([self._look(one, fields) for one, fields in given.items()])
+        given = self._trial.given.items()
+        await self._rehearsal.begin([self._look(one, values) for one, values in given])
         failures = [await self._step(step) for step in self._trial.steps]
         return Outcome(self._trial, [one for one in failures if one is not None])
 
     async def _step(self, step: Step) -> Failure | None:
-        since = self._rehearsal.clock.now()
         await self._rehearsal.go_on(step.at)
-        for task_id, fields in step.changes.items():
-            await self._rehearsal.observe([self._look(task_id, fields)])
+        for task_id, values in step.changes.items():
+            await self._rehearsal.observe([self._look(task_id, self._dated(task_id, values))])
         now, account = self._rehearsal.clock.now(), self._trial.account
         signals = [Signal(account, one, name, now) for one, name in step.signals.items()]
         await self._rehearsal.hear(signals)
-        happened, decided = self._news(since)
+        came, reasons = self._came(), self._reasons.new()
         if step.expected is None:
             return None
-        missing, unasked = compared(step.expected, happened)
-        return Failure(step.at, missing, unasked, decided) if missing or unasked else None
+        missing, others = compared(step.expected, came)
+        unexpected = [one for one in others if is_loud(one)]
+        if not missing and not unexpected:
+            return None
+        besides = [one for one in others if not is_loud(one)]
+        return Failure(step.place, step.at, missing, unexpected, besides, reasons)
 
-    def _look(self, task_id: str, fields: Fields | None) -> Observation:
+    def _dated(self, task_id: str, values: Values | None) -> Values | None:
+        """With the dates that a system gives to what is new and to what changes."""
+        if values is None:
+            return None
+        now = self._rehearsal.clock.now()
+        created = {} if task_id in self._tasks else {"created_at": now}
+        return {**created, "updated_at": now, **values}
+
+    def _look(self, task_id: str, values: Values | None) -> Observation:
         now, account = self._rehearsal.clock.now(), self._trial.account
-        if fields is None:
+        if values is None:
             self._tasks.pop(task_id, None)
         else:
             new = Task(id=task_id, account=account, system=self._stage.systems[account])
-            known = self._tasks.get(task_id, new)
-            self._tasks[task_id] = changed(known, fields, self._stage.zone, now)
+            self._tasks[task_id] = changed(self._tasks.get(task_id, new), values, now)
         return Observation(account, task_id, self._tasks.get(task_id), now, Cause.WEBHOOK)
 
-    def _news(self, since: datetime) -> tuple[list[Happened], list[str]]:
-        """What came about after the last look at the outbox, and what was decided meanwhile."""
-        books = self._rehearsal.books
-        news = list(books.outbox.news(self._told))
-        self._told = books.outbox.changes
-        decided = [
-            f"{one.decision.rule}: {one.decision.reason}"
-            for one in books.decisions
-            if one.at >= since
-        ]
-        return [happened(one) for one in news], decided
-
-
-def happened(one: Delivery) -> Happened:
-    """What a delivery has come to, in the words of a test."""
-    plan = one.order.plan
-    address = f"{plan.channel}:{plan.target}" if plan.target else plan.channel
-    verb = _VERBS.get(one.state, "notify")
-    if one.state is State.HELD:
-        verb = "held"
-    elif one.updates is not None and one.state is State.SENT:
-        verb = "updated"
-    elif plan.channel in WRITES and one.state is State.SENT:
-        verb, address = plan.channel, ""
-    return Happened(
-        verb, address, one.text, plan.subject, plan.fields or {}, one.order.rule, one.reason
-    )
+    def _came(self) -> list[Happened]:
+        """What came about after the last look at the outbox."""
+        outbox = self._rehearsal.books.outbox
+        news = [happened(one, self._stage.zone) for one in outbox.news(self._told)]
+        self._told = outbox.changes
+        return news
 
 
 def compared(
-    expected: Iterable[Expected], happened: Iterable[Happened]
+    expected: Iterable[Expected], came: Iterable[Happened]
 ) -> tuple[list[Expected], list[Happened]]:
-    """What is missing, and what came unasked: everything that went out has to be expected."""
-    left = list(happened)
+    """What was expected and is missing, and what came and was not expected."""
+    left = list(came)
     missing = []
     for wanted in expected:
-        found = next((one for one in left if _is(wanted, one)), None)
+        found = next((one for one in left if one.meets(wanted)), None)
         if found is None:
             missing.append(wanted)
         else:
             left.remove(found)
-    return missing, [one for one in left if one.verb in {"notify", "updated", *WRITES}]
-
-
-def _is(wanted: Expected, one: Happened) -> bool:
-    return (
-        wanted.verb == one.verb
-        and wanted.what == one.what
-        and all(text in f"{one.subject or ''}\n{one.text}" for text in wanted.contains)
-        and wanted.subject in {None, one.subject}
-        and all(str(one.fields.get(name)) == str(v) for name, v in (wanted.fields or {}).items())
-    )
+    return missing, left

@@ -1,39 +1,22 @@
 """What a rule test looks like in the file, and what is wrong with one."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, TypeVar
 from zoneinfo import ZoneInfo
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
-from service.actions import WRITES
 from service.document.validation import Shape, salvaged
-from service.document.wording import kind_of
-from service.faults import Path, Problem, did_you_mean, refused
-from service.model import Task
-from service.rules.vocabulary import names
-from service.trials import Expected, Fields, Step, Trial
-from service.trials.making import NotATask, check_fields
+from service.faults import Path, Problem, did_you_mean
+from service.trials import Expected, Step, Trial, Values
+from service.trials.expectations import read_expected
+from service.trials.tasks import GivenShape, Moment, TaskShape, local
 
-VERBS = ("notify", "updated", "cancelled", "skipped", "expired", "held", *sorted(WRITES))
-_WORDS = ("contains", "subject")
-_WHEN = "write it like 2026-03-06 16:30"
+Form = TypeVar("Form", bound=Shape)
 
-
-def _moment(value: Any) -> Any:
-    try:
-        return datetime.fromisoformat(str(value))
-    except ValueError:
-        raise refused(f"this is no date and time; {kind_of(value)}", _WHEN) from None
-
-
-def _texts(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
-
-
-Moment = Annotated[datetime, BeforeValidator(_moment)]
+DELETED = "deleted"
 
 
 class StepShape(Shape):
@@ -42,119 +25,159 @@ class StepShape(Shape):
     stand_ins: ClassVar[Mapping[str, Any]] = {"at": "2000-01-01 00:00"}
 
     at: Moment
-    change: dict[str, dict[str, Any] | None] = Field(default_factory=dict)
+    change: dict[str, Any] = Field(default_factory=dict)
     signal: dict[str, str] = Field(default_factory=dict)
     expect: tuple[Any, ...] | None = None
 
 
 class TrialShape(Shape):
-    """One test; without `rules`, of all of them; without `account`, with tasks of the first."""
+    """One test.
 
-    stand_ins: ClassVar[Mapping[str, Any]] = {"name": "unread", "start": "2000-01-01 00:00"}
+    Without `rules`, of all that are switched on; without `account`, with tasks of the first.
+    """
 
-    name: str
+    stand_ins: ClassVar[Mapping[str, Any]] = {
+        "name": "unread",
+        "start": "2000-01-01 00:00",
+        "steps": [{"at": "2000-01-01 00:00"}],
+    }
+
+    name: Annotated[str, Field(min_length=1)]
     start: Moment
-    rules: tuple[str, ...] | None = None
+    rules: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     account: str | None = None
-    given: tuple[dict[str, Any], ...] = ()
-    steps: tuple[Any, ...] = Field(default=(), min_length=1)
+    given: tuple[Any, ...] = ()
+    steps: Annotated[tuple[Any, ...], Field(min_length=1)]
 
 
 @dataclass(slots=True)
 class TrialReader:
-    """Makes tests, and collects what is wrong with them in `problems`."""
+    """Makes tests, and collects what is wrong with them in `problems`.
+
+    `rules` and `accounts` are what the configuration has of them, `switched_on` the rules that a
+    test without any is of. `zone` is the configuration's time zone, and `place` says where
+    something stands, as file:line. `unread` are the parts of the file that are
+    no groups of names: whatever tests call from there is taken to exist.
+    """
 
     rules: Collection[str]
-    accounts: Collection[str]
+    switched_on: Collection[str]
+    accounts: Sequence[str]
     zone: ZoneInfo
+    place: Callable[[Path], str]
+    unread: frozenset[str] = frozenset()
     problems: list[Problem] = field(default_factory=list)
 
-    def read(self, raws: Collection[Any], places: Mapping[int, str]) -> list[Trial]:
-        """Every test that is sound; `places` says where each stands, as file:line."""
-        found = (self._trial(raw, ("tests", i), places.get(i, "")) for i, raw in enumerate(raws))
+    def read(self, raws: Iterable[Any]) -> list[Trial]:
+        """The tests, as far as they can be read: to be run only if there are no problems."""
+        found = (self._trial(raw, ("tests", i)) for i, raw in enumerate(raws))
         return [trial for trial in found if trial is not None]
 
-    def _trial(self, raw: Any, path: Path, place: str) -> Trial | None:
-        shape, problems = salvaged(TrialShape, raw, path)
-        self.problems += problems
+    def _trial(self, raw: Any, path: Path) -> Trial | None:
+        shape = self._shape(TrialShape, raw, path)
         if shape is None:
             return None
         for position, name in enumerate(shape.rules or ()):
-            self._known("rule", name, self.rules, (*path, "rules", position))
-        if shape.account is not None:
-            self._known("account", shape.account, self.accounts, (*path, "account"))
-        for position, fields in enumerate(shape.given):
-            self._check_task(fields, (*path, "given", position), needs_id=True)
-        steps = [self._step(one, (*path, "steps", i)) for i, one in enumerate(shape.steps)]
-        self._check_order(shape.start, steps, path)
+            self._check("rule", name, self.rules, (*path, "rules", position))
+        given = self._given(shape.given, (*path, "given"))
         return Trial(
-            shape.name,
-            place,
-            self._local(shape.start),
-            shape.account or next(iter(self.accounts), ""),
-            None if shape.rules is None else frozenset(shape.rules),
-            shape.given,
-            [step for step in steps if step is not None],
+            name=shape.name,
+            place=self.place(path),
+            start=local(shape.start, self.zone),
+            account=self._account(shape, path),
+            rules=frozenset(self.switched_on if shape.rules is None else shape.rules),
+            given=given,
+            steps=self._steps(shape, given, path),
         )
 
-    def _step(self, raw: Any, path: Path) -> Step | None:
-        shape, problems = salvaged(StepShape, raw, path)
-        self.problems += problems
+    def _account(self, shape: TrialShape, path: Path) -> str:
+        if shape.account is not None:
+            self._check("account", shape.account, self.accounts, (*path, "account"))
+            return shape.account
+        if not self.accounts and "accounts" not in self.unread:
+            self._fault(path, "there is no account that the tasks could be of", "write accounts:")
+        return next(iter(self.accounts), "")
+
+    def _given(self, raws: Iterable[Any], path: Path) -> dict[str, Values]:
+        given: dict[str, Values] = {}
+        for position, raw in enumerate(raws):
+            task = self._shape(GivenShape, raw, (*path, position))
+            if task is None:
+                continue
+            if task.id in given:
+                self._fault((*path, position, "id"), f"there are two tasks {task.id}")
+            given[task.id] = task.values(self.zone)
+        return given
+
+    def _steps(self, shape: TrialShape, given: Collection[str], path: Path) -> list[Step]:
+        known, last = set(given), local(shape.start, self.zone)
+        steps = []
+        for position, raw in enumerate(shape.steps):
+            place: Path = (*path, "steps", position)
+            step = self._step(raw, known, place)
+            if step is not None:
+                self._check_order(last, step.at, (*place, "at"))
+                last = max(last, step.at)
+                steps.append(step)
+        return steps
+
+    def _step(self, raw: Any, known: set[str], path: Path) -> Step | None:
+        shape = self._shape(StepShape, raw, path)
         if shape is None:
             return None
-        for task_id, fields in shape.change.items():
-            self._check_task(fields or {}, (*path, "change", task_id))
-        expected = None if shape.expect is None else list(self._expected(shape.expect, path))
-        return Step(self._local(shape.at), shape.change, shape.signal, expected)
+        changes = {
+            one: self._change(one, change, known, (*path, "change", one))
+            for one, change in shape.change.items()
+        }
+        for one in shape.signal:
+            self._check("task", one, known, (*path, "signal", one), at_key=True)
+        return Step(
+            place=self.place(path),
+            at=local(shape.at, self.zone),
+            changes=changes,
+            signals=shape.signal,
+            expected=self._expected(shape.expect, (*path, "expect")),
+        )
 
-    def _expected(self, raws: Collection[Any], path: Path) -> Iterator[Expected]:
-        for position, raw in enumerate(raws):
-            place = (*path, "expect", position)
-            verbs = [name for name in VERBS if isinstance(raw, dict) and name in raw]
-            if len(verbs) != 1:
-                message = f"what is expected begins with one of {', '.join(VERBS)}"
-                self.problems.append(Problem(place, message))
-                continue
-            for name in raw.keys() - {verbs[0], "contains", "subject"}:
-                hint = did_you_mean(name, ["contains", "subject"])
-                self.problems.append(
-                    Problem(
-                        (*place, name), f"{verbs[0]} does not go with {name}", hint, at_key=True
-                    )
-                )
-            yield _expectation(verbs[0], raw)
+    def _change(self, one: str, raw: Any, known: set[str], path: Path) -> Values | None:
+        """What changes of a task; one that was not known is new from then on."""
+        if raw == DELETED:
+            self._check("task", one, known, path, at_key=True)
+            known.discard(one)
+            return None
+        known.add(one)
+        if not isinstance(raw, dict):
+            self._fault(path, f"write what changes, such as {{ done: true }}, or {DELETED}")
+            return {}
+        task = self._shape(TaskShape, raw, path)
+        return {} if task is None else task.values(self.zone)
 
-    def _check_task(self, fields: Fields, path: Path, *, needs_id: bool = False) -> None:
-        if needs_id and "id" not in fields:
-            self.problems.append(Problem(path, "the task needs an id, such as T1"))
-        for name in fields.keys() - names(Task).keys():
-            hint = did_you_mean(name, names(Task))
-            self.problems.append(Problem((*path, name), f"a task has no {name}", hint, at_key=True))
-        try:
-            check_fields(fields, self.zone)
-        except NotATask as error:
-            self.problems.append(Problem((*path, *error.inside), str(error), error.hint))
+    def _expected(self, raws: Iterable[Any] | None, path: Path) -> list[Expected] | None:
+        if raws is None:
+            return None
+        read = [read_expected(raw, (*path, i), self.zone) for i, raw in enumerate(raws)]
+        self.problems += [problem for _, problems in read for problem in problems]
+        return [expected for expected, _ in read if expected is not None]
 
-    def _check_order(self, start: datetime, steps: list[Step | None], path: Path) -> None:
-        before = self._local(start)
-        for position, step in enumerate(steps):
-            if step is not None and step.at < before:
-                place = (*path, "steps", position, "at")
-                self.problems.append(Problem(place, "this is earlier than the step before it"))
-            before = before if step is None else step.at
+    def _shape(self, shape: type[Form], raw: Any, path: Path) -> Form | None:
+        made, problems = salvaged(shape, raw, path)
+        self.problems += problems
+        return made
 
-    def _known(self, noun: str, name: str, known: Collection[str], path: Path) -> None:
-        if name not in known:
+    def _check_order(self, last: datetime, at: datetime, path: Path) -> None:
+        is_unread = any(problem.path == path for problem in self.problems)
+        if at.timestamp() < last.timestamp() and not is_unread:
+            message = f"this is before {last:%Y-%m-%d %H:%M}, to which the test has come by then"
+            self._fault(path, message)
+
+    def _check(
+        self, noun: str, name: str, known: Collection[str], path: Path, *, at_key: bool = False
+    ) -> None:
+        if name not in known and f"{noun}s" not in self.unread:
             hint = did_you_mean(name, known)
-            self.problems.append(Problem(path, f"there is no {noun} {name}", hint))
+            self._fault(path, f"there is no {noun} {name}", hint, at_key=at_key)
 
-    def _local(self, moment: datetime) -> datetime:
-        return moment if moment.tzinfo else moment.replace(tzinfo=self.zone)
-
-
-def _expectation(verb: str, raw: Mapping[str, Any]) -> Expected:
-    value = raw[verb]
-    contains = tuple(str(one) for one in _texts(raw.get("contains", [])))
-    fields = value if isinstance(value, dict) else None
-    what = "" if verb in WRITES else str(value)
-    return Expected(verb, what, contains, raw.get("subject"), fields)
+    def _fault(
+        self, path: Path, message: str, hint: str | None = None, *, at_key: bool = False
+    ) -> None:
+        self.problems.append(Problem(path, message, hint, at_key=at_key))

@@ -1,0 +1,100 @@
+"""What came of the rules, in the words of a test."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from service.actions import WRITES
+from service.books.outbox import Delivery
+from service.model import Event, State
+from service.rules.steps import DATES
+from service.rules.templates import DATE_FORMAT
+from service.trials import Expected, listed
+
+_VERBS = {
+    State.HELD: "held",
+    State.CANCELLED: "cancelled",
+    State.SKIPPED: "skipped",
+    State.EXPIRED: "expired",
+}
+_LOUD = frozenset({"notify", "updated", *WRITES})
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """One thing that came of a rule, in the words of `Expected`.
+
+    `event` is what had happened, and when; `why` the reason for what was not simply sent.
+    """
+
+    verb: str
+    what: str
+    text: str
+    subject: str | None
+    fields: Mapping[str, Any]
+    rule: str
+    event: str
+    why: str | None
+
+    def __str__(self) -> str:
+        texts = [" ".join(text.split()) for text in (self.subject, self.text) if text]
+        said = "".join(f' "{text}"' for text in texts)
+        why = f"; {self.why}" if self.why else ""
+        what = self.what or listed(self.fields)
+        return f"{self.verb} {what}".rstrip() + f"{said}, by {self.rule} ({self.event}){why}"
+
+    def meets(self, wanted: Expected) -> bool:
+        """Whether this is what was expected."""
+        return (
+            wanted.verb == self.verb
+            and wanted.what == self.what
+            and all(text in f"{self.subject or ''}\n{self.text}" for text in wanted.contains)
+            and wanted.subject in {None, self.subject}
+            and all(self.fields.get(name) == v for name, v in (wanted.fields or {}).items())
+        )
+
+
+def is_loud(one: Happened) -> bool:
+    """Whether anybody notices: what goes out or is written has to be expected."""
+    return one.verb in _LOUD
+
+
+def happened(one: Delivery, zone: ZoneInfo) -> Happened:
+    """What a delivery has come to; dates on the clocks of `zone`."""
+    plan = one.order.plan
+    verb, what = _VERBS.get(one.state, "notify"), _address(plan.channel, plan.target)
+    if one.state is State.SENT and one.updates is not None:
+        verb = "updated"
+    elif one.state is State.SENT and plan.channel in WRITES:
+        verb, what = plan.channel, ""
+    fields = {name: _shown(name, value, zone) for name, value in (plan.fields or {}).items()}
+    return Happened(
+        verb=verb,
+        what=what,
+        text=one.text,
+        subject=plan.subject,
+        fields=fields,
+        rule=one.order.rule,
+        event=f"{named(one.order.event)}, {shown(one.order.event.at, zone)}",
+        why=one.reason,
+    )
+
+
+def named(event: Event) -> str:
+    """An event as people call it: `T1 overdue`."""
+    return f"{event.task_id} {event.kind}".replace("_", " ")
+
+
+def shown(moment: datetime, zone: ZoneInfo) -> str:
+    """A moment on the clocks of `zone`."""
+    return moment.astimezone(zone).strftime(DATE_FORMAT)
+
+
+def _address(channel: str, target: str) -> str:
+    return f"{channel}:{target}" if target else channel
+
+
+def _shown(name: str, value: Any, zone: ZoneInfo) -> Any:
+    return datetime.fromisoformat(value).astimezone(zone) if name in DATES else value

@@ -1,0 +1,148 @@
+"""Tasks as tests write them: a few fields, dates in local time."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import BeforeValidator, Field, Strict
+
+from service.document.validation import Shape
+from service.document.wording import kind_of
+from service.faults import refused
+from service.model import Customer, Person, Project, Task
+
+_YEARS = range(1970, 2200)
+_HINT = "write it like 2026-03-06 16:30"
+
+
+def moment(value: Any) -> datetime:
+    """A date and time, naive where no zone is written; raises ValueError saying what is wrong."""
+    try:
+        found = datetime.fromisoformat(str(value))
+    except ValueError:
+        raise refused(f"this is no date and time; {kind_of(value)}", _HINT) from None
+    if found.year not in _YEARS:
+        raise refused(f"the calendar of tests goes from {_YEARS[0]} to {_YEARS[-1]}", _HINT)
+    return found
+
+
+def _number_as_text(value: Any) -> Any:
+    """Systems count their tasks and people, and nobody puts such a number in quotes."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _scalar(value: Any) -> Any:
+    if isinstance(value, list | dict):
+        raise refused(f"a custom field holds text, a number, true or false; {kind_of(value)}")
+    return value
+
+
+Moment = Annotated[datetime, BeforeValidator(moment)]
+Id = Annotated[str, BeforeValidator(_number_as_text)]
+Scalar = Annotated[Any, BeforeValidator(_scalar)]
+Truth = Annotated[bool, Strict()]
+
+
+class PersonShape(Shape):
+    """Somebody who works on tasks."""
+
+    id: Id | None = None
+    name: str | None = None
+    email: str | None = None
+
+    def noun(self) -> Person:
+        return Person(**self.model_dump())
+
+
+class CustomerShape(Shape):
+    """Whom a task is done for."""
+
+    id: Id | None = None
+    name: str | None = None
+    email: str | None = None
+    phone: str | None = None
+    opted_out: Truth = False
+
+    def noun(self) -> Customer:
+        return Customer(**self.model_dump())
+
+
+class ProjectShape(Shape):
+    """What a task belongs to."""
+
+    id: Id | None = None
+    name: str | None = None
+
+    def noun(self) -> Project:
+        return Project(**self.model_dump())
+
+
+class TaskShape(Shape):
+    """What a task has, as far as it is told; account and system are the test's."""
+
+    title: str = ""
+    url: str | None = None
+    description: str | None = None
+    type: str | None = None
+    status: str | None = None
+    done: Truth = False
+    priority: Literal["low", "normal", "high", "highest"] | None = None
+    due: Moment | None = None
+    start: Moment | None = None
+    end: Moment | None = None
+    created_at: Moment | None = None
+    updated_at: Moment | None = None
+    completed_at: Moment | None = None
+    assignee: PersonShape | None = None
+    assignees: tuple[PersonShape, ...] = ()
+    customer: CustomerShape | None = None
+    project: ProjectShape | None = None
+    tags: tuple[str, ...] = ()
+    fields: dict[str, Scalar] = Field(default_factory=dict)
+
+    def values(self, zone: ZoneInfo) -> dict[str, Any]:
+        """What is told, as a task holds it; dates without a zone are in `zone`."""
+        return {
+            name: _held(getattr(self, name), zone)
+            for name in self.model_fields_set & TaskShape.model_fields.keys()
+        }
+
+
+class GivenShape(TaskShape):
+    """A task that is there when a test begins."""
+
+    id: Id
+
+
+def _held(value: Any, zone: ZoneInfo) -> Any:
+    match value:
+        case PersonShape() | CustomerShape() | ProjectShape():
+            return value.noun()
+        case datetime():
+            return local(value, zone).astimezone(UTC)
+        case tuple():
+            return tuple(_held(one, zone) for one in value)
+        case _:
+            return value
+
+
+def local(moment: datetime, zone: ZoneInfo) -> datetime:
+    """The moment on the clocks of `zone`, which is also the zone of one that has none."""
+    return moment.astimezone(zone) if moment.tzinfo else moment.replace(tzinfo=zone)
+
+
+def changed(task: Task, values: Mapping[str, Any], now: datetime) -> Task:
+    """The task with these values instead of what it had, at the moment `now` (UTC).
+
+    The one assignee is also the only one of its assignees, if these are not told; what is done
+    was completed now.
+    """
+    more = dict(values)
+    if "assignee" in more:
+        person = more["assignee"]
+        more.setdefault("assignees", () if person is None else (person,))
+    if "done" in more:
+        more.setdefault("completed_at", now if more["done"] else None)
+    return replace(task, **more)
