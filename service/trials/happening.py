@@ -41,9 +41,12 @@ class Happened:
     def __str__(self) -> str:
         texts = [" ".join(text.split()) for text in (self.subject, self.text) if text]
         said = "".join(f' "{text}"' for text in texts)
-        why = f"; {self.why}" if self.why else ""
-        what = self.what or listed(self.fields)
-        return f"{self.verb} {what}".rstrip() + f"{said}, by {self.rule} ({self.event}){why}"
+        return f"{self.verb} {self.what or listed(self.fields)}".rstrip() + said
+
+    @property
+    def grounds(self) -> list[str]:
+        """Which rule it comes of and why, a line each."""
+        return [f"by {self.rule}: {self.event}", *([self.why] if self.why else [])]
 
     def meets(self, wanted: Expected) -> bool:
         """Whether this is what was expected."""
@@ -77,19 +80,15 @@ def happened(one: Delivery, zone: ZoneInfo) -> Happened:
         subject=plan.subject,
         fields=fields,
         rule=one.order.rule,
-        event=f"{named(one.order.event)}, {shown(one.order.event.at, zone)}",
+        event=named(one.order.event, zone),
         why=one.reason,
     )
 
 
-def named(event: Event) -> str:
-    """An event as people call it: `T1 overdue`."""
-    return f"{event.task_id} {event.kind}".replace("_", " ")
-
-
-def shown(moment: datetime, zone: ZoneInfo) -> str:
-    """A moment on the clocks of `zone`."""
-    return moment.astimezone(zone).strftime(DATE_FORMAT)
+def named(event: Event, zone: ZoneInfo) -> str:
+    """An event as people call it, with its time on the clocks of `zone`."""
+    at = event.at.astimezone(zone).strftime(DATE_FORMAT)
+    return f"{event.task_id} {event.kind.replace('_', ' ')}, {at}"
 
 
 def _address(channel: str, target: str) -> str:

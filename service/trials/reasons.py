@@ -1,19 +1,28 @@
 """Why it came so: what happened to the tasks of a test, and what each rule made of it."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from service.books.memory import Decided, MemoryBooks
 from service.model import Event
 from service.rules import Ruleset
 from service.rules.verdict import Outcome
-from service.trials.happening import named, shown
+from service.trials.happening import named
 
 _SAID: Mapping[str, str] = {
     Outcome.MATCHED: "matched",
     Outcome.FAILED: "failed",
     Outcome.NOT_MATCHED: "did not match",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """What had happened to a task and when, and what was said to that."""
+
+    event: str
+    said: str
 
 
 class Reasons:
@@ -29,30 +38,28 @@ class Reasons:
         self._events = 0
         self._decisions = 0
 
-    def new(self) -> list[str]:
-        """A line for each event and each decision that came after the last look."""
+    def new(self) -> list[Reason]:
+        """One for each event and each decision that came after the last look."""
         events = self._books.events[self._events :]
         decisions = self._books.decisions[self._decisions :]
         self._events, self._decisions = len(self._books.events), len(self._books.decisions)
-        lines = [(one.at, line) for one in events for line in self._of_event(one)]
-        lines += [(one.at, self._of_decision(one)) for one in decisions]
-        return [
-            f"{shown(at, self._zone)}: {line}"
-            for at, line in sorted(lines, key=lambda pair: pair[0])
-        ]
+        found = [(one.at, reason) for one in events for reason in self._of_event(one)]
+        found += [(one.at, self._of_decision(one)) for one in decisions]
+        return [reason for _, reason in sorted(found, key=lambda pair: pair[0])]
 
-    def _of_event(self, event: Event) -> Iterator[str]:
+    def _of_event(self, event: Event) -> Iterator[Reason]:
         """Rules that did not match are not in the books: they are asked again."""
+        what = named(event, self._zone)
         verdicts = self._rules.decide(event, event.at, self._zones[event.account])
         if not verdicts:
-            yield f"{named(event)}; no rule listens to that"
+            yield Reason(what, "no rule listens to that")
         for one in verdicts:
             if one.outcome is Outcome.NOT_MATCHED:
-                yield f"{named(event)}; {one.rule} did not match: {one.reason}"
+                yield Reason(what, f"{one.rule} did not match: {one.reason}")
             elif one.outcome is Outcome.SETTLING:
-                yield f"{named(event)}; {one.rule} {one.reason}"
+                yield Reason(what, f"{one.rule} {one.reason}")
 
-    def _of_decision(self, decided: Decided) -> str:
+    def _of_decision(self, decided: Decided) -> Reason:
         one = decided.decision
-        event = self._books.events[one.event - 1]
-        return f"{named(event)}; {one.rule} {_SAID[one.outcome]}: {one.reason}"
+        what = named(self._books.events[one.event - 1], self._zone)
+        return Reason(what, f"{one.rule} {_SAID[one.outcome]}: {one.reason}")

@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 from service.rules.templates import DATE_FORMAT
+from service.trials.happening import Happened
 from service.trials.running import Failure, Outcome
 
 # What XML cannot hold, not even escaped: https://www.w3.org/TR/xml/#charsets
@@ -25,12 +27,21 @@ def lines(outcome: Outcome) -> Iterator[str]:
 
 def _failure(failure: Failure) -> Iterator[str]:
     yield f"  {failure.at.strftime(DATE_FORMAT)} ({failure.place})"
-    yield from (f"    did not come  {one}" for one in failure.missing)
-    yield from (f"    unexpected    {one}" for one in failure.unexpected)
-    yield from (f"    besides       {one}" for one in failure.besides)
-    yield from (f"    because       {one}" for one in failure.reasons)
+    for wanted in failure.missing:
+        yield from _paragraph("did not come", str(wanted))
+    for came in failure.unexpected:
+        yield from _paragraph("unexpected", str(came), *came.grounds)
+    for came in failure.besides:
+        yield from _paragraph("besides", str(came), *came.grounds)
+    for reason in failure.reasons:
+        yield from _paragraph("because", reason.event, reason.said)
     if not failure.reasons:
-        yield "    because       nothing happened to the tasks since the step before"
+        yield from _paragraph("because", "nothing happened to the tasks since the step before")
+
+
+def _paragraph(word: str, first: str, *others: str) -> Iterator[str]:
+    yield f"    {word:<14}{first}"
+    yield from (f"{'':<18}{line}" for line in others)
 
 
 def summary(outcomes: Sequence[Outcome]) -> str:
@@ -51,15 +62,19 @@ def as_json(outcomes: Iterable[Outcome]) -> list[dict[str, Any]]:
                     "at": failure.at,
                     "place": failure.place,
                     "missing": [str(wanted) for wanted in failure.missing],
-                    "unexpected": [str(came) for came in failure.unexpected],
-                    "besides": [str(came) for came in failure.besides],
-                    "reasons": failure.reasons,
+                    "unexpected": [_as_value(came) for came in failure.unexpected],
+                    "besides": [_as_value(came) for came in failure.besides],
+                    "reasons": [asdict(reason) for reason in failure.reasons],
                 }
                 for failure in one.failures
             ],
         }
         for one in outcomes
     ]
+
+
+def _as_value(came: Happened) -> dict[str, Any]:
+    return {"what": str(came), "rule": came.rule, "event": came.event, "reason": came.why}
 
 
 def junit(outcomes: Sequence[Outcome]) -> bytes:

@@ -11,7 +11,7 @@ from service.rehearsal import Rehearsal
 from service.rules import Ruleset
 from service.trials import Expected, Step, Trial, Values
 from service.trials.happening import Happened, happened, is_loud
-from service.trials.reasons import Reasons
+from service.trials.reasons import Reason, Reasons
 from service.trials.tasks import changed
 
 
@@ -35,7 +35,7 @@ class Failure:
     """A step that did not go as expected: what did not come, and what came unexpected.
 
     `besides` is what happened unexpected and may: that something was held or withdrawn. `reasons`
-    has what happened to the tasks and what the rules said, a line each.
+    has what happened to the tasks since the step before, and what the rules said.
     """
 
     place: str
@@ -43,7 +43,7 @@ class Failure:
     missing: Sequence[Expected]
     unexpected: Sequence[Happened]
     besides: Sequence[Happened]
-    reasons: Sequence[str]
+    reasons: Sequence[Reason]
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ class TrialShape(Shape):
     stand_ins: ClassVar[Mapping[str, Any]] = {
         "name": "unread",
         "start": "2000-01-01 00:00",
-        "steps": [{"at": "2000-01-01 00:00"}],
+        "steps": [{"at": "2199-12-31 00:00"}],
     }
 
     name: Annotated[str, Field(min_length=1)]

@@ -1,0 +1,131 @@
+"""`taskbell test`: what a person sees of their rule tests, and what a build server gets."""
+
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from tests.commands import taskbell
+
+CONFIG = """\
+version: 1
+timezone: America/New_York
+accounts:
+  field: { system: kickserv, base_url: "https://k.test", slug: a, token: "${API_TOKEN}" }
+channels:
+  slack: { kind: slack, token: "${SLACK_TOKEN}" }
+rules:
+- id: done
+  when: task.completed
+  then: [{ notify: "slack:#office", text: "{{ task.title }} is done" }]
+"""
+TESTS = """\
+tests:
+- name: The office hears of it
+  start: 2026-03-06 10:00
+  given: [{ id: T1, title: Gutters }]
+  steps:
+  - at: 2026-03-06 11:00
+    change: { T1: { done: true } }
+    expect: [{ notify: "slack:#office", contains: Gutters is done }]
+- name: "Nobody is told in the night \\u0007"
+  start: 2026-03-06 22:00
+  given: [{ id: T1, title: <Roof> }]
+  steps:
+  - at: 2026-03-06 23:00
+    change: { T1: { done: true } }
+    expect: []
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "taskbell.yaml"
+    path.write_text(CONFIG + TESTS, encoding="utf-8")
+    return path
+
+
+async def test_every_test_is_run_and_told(file: Path) -> None:
+    """Without any secret: a line for each, and all about the one that failed; exit code 1."""
+    result = await taskbell(file.parent, "test", COLUMNS="40")
+    assert (result.code, result.err) == (1, "")
+    assert result.out == (
+        "✓ The office hears of it\n"
+        "✗ Nobody is told in the night  (taskbell.yaml:19)\n"
+        "  Fri 6 Mar 2026, 23:00 (taskbell.yaml:23)\n"
+        '    unexpected    notify slack:#office "<Roof> is done"\n'
+        "                  by done: T1 completed, Fri 6 Mar 2026, 23:00\n"
+        "    because       T1 completed, Fri 6 Mar 2026, 23:00\n"
+        "                  done matched: task.completed\n"
+        "1 passed, 1 failed\n"
+    )
+
+
+async def test_only_some_are_run(file: Path) -> None:
+    """Those with a text in their name; none at all is no success."""
+    some = await taskbell(file.parent, "test", "--only", "office")
+    none = await taskbell(file.parent, "test", "--only", "dispatch")
+    assert (some.code, some.out) == (0, "✓ The office hears of it\n1 passed\n")
+    assert (none.code, none.out) == (1, 'no test in taskbell.yaml has "dispatch" in its name\n')
+
+
+async def test_a_build_server_gets_junit(file: Path) -> None:
+    """XML that a parser reads, whatever stands in names and texts."""
+    results = file.with_name("results.xml")
+    result = await taskbell(file.parent, "test", "--junit", str(results))
+    suite = ET.parse(results).getroot()  # noqa: S314 (it is our own)
+    assert result.code == 1
+    assert (suite.tag, suite.get("tests"), suite.get("failures")) == ("testsuite", "2", "1")
+    passed, failed = suite.iter("testcase")
+    assert (passed.get("name"), passed.get("classname")) == (
+        "The office hears of it",
+        "taskbell.yaml",
+    )
+    assert list(passed) == []
+    assert '"<Roof> is done"' in (failed.findtext("failure") or "")
+
+
+async def test_a_script_gets_json(file: Path) -> None:
+    """The same, value by value."""
+    result = await taskbell(file.parent, "test", "--json", str(file))
+    passed, failed = result.json
+    (failure,) = failed["failures"]
+    assert (result.code, passed["passed"], failed["passed"]) == (1, True, False)
+    assert failed["place"] == f"{file}:19"
+    assert failure["at"] == "2026-03-06T23:00:00-05:00"
+    assert failure["unexpected"] == [
+        {
+            "what": 'notify slack:#office "<Roof> is done"',
+            "rule": "done",
+            "event": "T1 completed, Fri 6 Mar 2026, 23:00",
+            "reason": None,
+        }
+    ]
+
+
+async def test_a_faulty_configuration_is_not_tested(file: Path) -> None:
+    """Every fault of rules and tests is shown with its place; exit code 1."""
+    text = (CONFIG + TESTS).replace("task.completed", "task.complete").replace("start:", "begin:")
+    file.write_text(text, encoding="utf-8")
+    result = await taskbell(file.parent, "test")
+    assert (result.code, result.out) == (1, "")
+    assert "taskbell.yaml:9:9: there is no event task.complete\n" in result.err
+    assert "taskbell.yaml:13:3: there is no begin here\n" in result.err
+    assert "API_TOKEN" not in result.err
+
+
+async def test_no_tests_are_no_success(file: Path) -> None:
+    """A configuration without tests says so; exit code 1."""
+    file.write_text(CONFIG, encoding="utf-8")
+    result = await taskbell(file.parent, "test")
+    said = "there are no tests in taskbell.yaml; how to write them: docs/rules.md\n"
+    assert (result.code, result.out) == (1, said)
+
+
+async def test_wrong_use(file: Path) -> None:
+    """A file that is not there is wrong use; one that cannot be written is told plainly."""
+    nowhere = await taskbell(file.parent, "test", "nowhere.yaml")
+    unwritten = await taskbell(file.parent, "test", "--junit", "nowhere/results.xml")
+    assert (nowhere.code, nowhere.out) == (2, "")
+    assert unwritten.code == 1
+    assert unwritten.err == "nowhere/results.xml cannot be written: No such file or directory\n"

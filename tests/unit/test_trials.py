@@ -1,0 +1,247 @@
+"""Rule tests at work: what passes, what fails, and what is said of it."""
+
+from pathlib import Path
+
+from service.cli.trials import stage_of
+from service.config import sketch
+from service.trials.report import lines, summary
+from service.trials.running import Outcome, run
+from tests.rule_files import HEAD
+
+RULES = """\
+rules:
+- id: overdue-nudge
+  when: { task.overdue: 2h }
+  hours: office
+  once_per: [task.id, task.due]
+  then:
+    - notify: "email:{{ task.assignee.email }}"
+      subject: "Overdue: {{ task.title }}"
+      text: "It was due {{ task.due | local }}"
+    - wait: 2 business hours
+    - notify: slack:#dispatch
+      text: "Still open: {{ task.title }}"
+  until: task.done || task.due > now
+- id: finished
+  when: task.completed
+  if: task.type == "job"
+  then:
+    - notify: slack:#office
+      text: "{{ task.title }} is done"
+      on_undo: update
+    - create_task: { title: "Invoice {{ task.title }}", due: 1 business day }
+- id: on-the-way
+  when: { task.starting_soon: 30m }
+  hours: { use: texting, outside: skip }
+  expires: 20m
+  once_per: [task.id, date(task.start)]
+  then: [{ notify: customer:on_the_way }]
+- id: gone
+  when: task.deleted
+  then: [{ notify: accounting }]
+- id: back
+  when: task.reopened
+  then: [{ update_task: { priority: high } }, { complete_task: true }]
+- id: late
+  when: { after: task.created_at, by: 1h }
+  hours: office
+  then: [{ wait: 3h }, { notify: slack:#office, text: "{{ task.title }} is there for an hour" }]
+- id: calm
+  when: { task.changed: [title] }
+  settle: 10m
+  then: [{ notify: slack:#office, text: "Now called {{ task.title }}" }]
+- id: quiet
+  when: { after: task.updated_at, by: 3 days }
+  enabled: false
+  then: [{ notify: slack:#office, text: "Nothing has happened to {{ task.title }}" }]
+tests:
+"""
+TASK = "id: T1, title: Gutters, type: job, assignee: { name: Bo, email: bo@x.test }"
+FAILED = """
+✗ It (taskbell.yaml:58)
+  Mon 9 Mar 2026, 08:00 (taskbell.yaml:64)
+    did not come  notify email:bo@x.test with "Smyth"
+    unexpected    notify email:bo@x.test "Overdue: Gutters" "It was due Fri 6 Mar 2026, 17:00"
+                  by overdue-nudge: T1 overdue, Fri 6 Mar 2026, 19:00
+    because       nothing happened to the tasks since the step before
+  Mon 9 Mar 2026, 08:00 (taskbell.yaml:65)
+    did not come  create_task title "Invoice"
+    because       T2 completed, Mon 9 Mar 2026, 08:00
+                  finished did not match: task.type == "job" is not true
+  Mon 9 Mar 2026, 09:10 (taskbell.yaml:66)
+    unexpected    create_task title "Invoice Gutters", due "2026-03-10 09:10"
+                  by finished: T1 completed, Mon 9 Mar 2026, 09:10
+    besides       cancelled slack:#dispatch "Still open: Gutters"
+                  by overdue-nudge: T1 overdue, Fri 6 Mar 2026, 19:00
+                  withdrawn: the task was completed
+    because       T1 completed, Mon 9 Mar 2026, 09:10
+                  finished matched: task.completed, and task.type == "job"
+  Mon 9 Mar 2026, 09:10 (taskbell.yaml:67)
+    did not come  held accounting
+    because       T1 changed, Mon 9 Mar 2026, 09:10
+                  no rule listens to that
+  Mon 9 Mar 2026, 09:10 (taskbell.yaml:68)
+    did not come  notify accounting with the subject "Hello" and "You"
+    because       nothing happened to the tasks since the step before
+"""
+
+
+async def tried(
+    folder: Path, start: str, given: str, *steps: str, rules: str = "", account: str = "field"
+) -> Outcome:
+    """How one test went, of all rules or of these."""
+    file = folder / "taskbell.yaml"
+    body = "".join(f"    - {{ {step} }}\n" for step in steps)
+    head = f"{HEAD}{RULES}- name: It\n  account: {account}\n"
+    named = f"  rules: [{rules}]\n" if rules else ""
+    file.write_text(
+        f"{head}{named}  start: {start}\n  given: [{given}]\n  steps:\n{body}",
+        encoding="utf-8",
+    )
+    found = sketch(file)
+    (trial,) = found.trials
+    return await run(trial, stage_of(found))
+
+
+def told(outcome: Outcome) -> list[str]:
+    """The lines about it, without the folder that the file is in."""
+    folder = outcome.trial.place.rpartition("taskbell.yaml")[0]
+    return [line.replace(folder, "") for line in lines(outcome)]
+
+
+async def test_friday_nudge_waits_for_monday(tmp_path: Path) -> None:
+    """Held over the weekend and the change to summer time, sent as the office opens, withdrawn."""
+    outcome = await tried(
+        tmp_path,
+        "2026-03-06 16:30",
+        f"{{ {TASK}, due: 2026-03-06 17:00 }}",
+        "at: 2026-03-06 18:59, expect: []",
+        'at: 2026-03-06 19:00, expect: [{ held: "email:bo@x.test" }]',
+        "at: 2026-03-09 07:59, expect: []",
+        'at: 2026-03-09 08:00, expect: [{ notify: "email:bo@x.test", '
+        'subject: "Overdue: Gutters", contains: ["6 Mar 2026, 17:00", Gutters] }]',
+        "at: 2026-03-09 09:10, change: { T1: { due: 2026-03-12 17:00 } }, "
+        'expect: [{ cancelled: "slack:#dispatch" }]',
+        "at: 2026-03-12 18:59, expect: []",
+        'at: 2026-03-13 08:00, expect: [{ notify: "email:bo@x.test" }]',
+    )
+    assert told(outcome) == ["✓ It"]
+
+
+async def test_past_of_given_tasks_is_nobodys_news(tmp_path: Path) -> None:
+    """Tasks that are there in the beginning are no events, and their past alarms do not ring."""
+    outcome = await tried(
+        tmp_path,
+        "2026-03-06 10:00",
+        f"{{ {TASK}, due: 2026-03-06 07:00, created_at: 2026-03-06 08:00 }}, "
+        "{ id: T2, type: job, done: true }",
+        "at: 2026-03-08 12:00, expect: []",
+    )
+    assert told(outcome) == ["✓ It"]
+
+
+async def test_what_comes_while_the_test_runs(tmp_path: Path) -> None:
+    """A task that a step adds was created then, by the system's own word."""
+    outcome = await tried(
+        tmp_path,
+        "2026-03-06 10:00",
+        "",
+        "at: 2026-03-06 10:00, change: { T9: { title: Fence } }, expect: []",
+        "at: 2026-03-06 11:00, expect: []",
+        "at: 2026-03-06 14:00, expect: [{ notify: slack:#office, contains: Fence }]",
+        rules="late",
+    )
+    assert told(outcome) == ["✓ It"]
+
+
+async def test_writing_is_compared_by_its_fields(tmp_path: Path) -> None:
+    """What is written can be told in part; a date is meant on the test's own clock."""
+    outcome = await tried(
+        tmp_path,
+        "2026-03-06 10:00",
+        f"{{ {TASK} }}",
+        "at: 2026-03-06 10:30, change: { T1: { done: true } }, expect: [{ notify: slack:#office }, "
+        "{ create_task: { title: Invoice Gutters, due: 2026-03-09 10:30 } }]",
+        "at: 2026-03-06 11:00, change: { T1: { done: false } }, "
+        "expect: [{ updated: slack:#office }, { complete_task: true }, "
+        "{ update_task: { priority: high } }]",
+    )
+    assert told(outcome) == ["✓ It"]
+
+
+async def test_what_never_goes_out_can_be_expected(tmp_path: Path) -> None:
+    """It is skipped: outside of hours, or where nobody is to be told; what waits goes out."""
+    outcome = await tried(
+        tmp_path,
+        "2026-03-06 05:00",
+        "{ id: T1, start: 2026-03-06 07:00, due: 2026-03-06 07:30 }",
+        "at: 2026-03-06 06:30, expect: [{ skipped: customer:on_the_way }]",
+        "at: 2026-03-06 09:30, expect: [{ skipped: email }]",
+        "at: 2026-03-06 11:30, expect: [{ notify: slack:#dispatch }]",
+        rules="on-the-way, overdue-nudge",
+    )
+    assert told(outcome) == ["✓ It"]
+
+
+async def test_two_zones(tmp_path: Path) -> None:
+    """A test is told in the configuration's zone; what goes out is in the account's."""
+    outcome = await tried(
+        tmp_path,
+        "2026-03-06 09:00",
+        "{ id: T1, title: Call, due: 2026-03-06 10:00, assignee: { email: gwen@x.test } }",
+        "at: 2026-03-06 12:00, expect: []",
+        "at: 2026-03-09 04:00, expect: [{ notify: email:gwen@x.test, contains: '15:00' }]",
+        rules="overdue-nudge",
+        account="london",
+    )
+    assert told(outcome) == ["✓ It"]
+
+
+async def test_deleted_signalled_and_settled(tmp_path: Path) -> None:
+    """A deletion is a change, a signal is heard, and what settles comes when it is quiet."""
+    outcome = await tried(
+        tmp_path,
+        "2026-03-06 10:00",
+        f"{{ {TASK} }}",
+        "at: 2026-03-06 10:00, change: { T1: { title: Roof } }, signal: { T1: leaving }",
+        "at: 2026-03-06 10:05, change: { T1: { title: Fence } }, expect: []",
+        "at: 2026-03-06 10:14, expect: []",
+        "at: 2026-03-06 10:15, expect: [{ notify: slack:#office, contains: Fence }]",
+        "at: 2026-03-06 11:00, change: { T1: deleted }, expect: [{ notify: accounting }]",
+    )
+    assert told(outcome) == ["✓ It"]
+
+
+async def test_a_step_may_expect_nothing_in_particular(tmp_path: Path) -> None:
+    """Without `expect` whatever comes is fine; `expect: []` is that nothing does."""
+    steps = "at: 2026-03-06 10:30, change: { T1: { done: true } }"
+    fine = await tried(tmp_path, "2026-03-06 10:00", f"{{ {TASK} }}", steps)
+    wrong = await tried(tmp_path, "2026-03-06 10:00", f"{{ {TASK} }}", f"{steps}, expect: []")
+    assert (len(fine.failures), len(wrong.failures)) == (0, 1)
+
+
+async def test_a_rule_that_is_switched_off_can_be_tested(tmp_path: Path) -> None:
+    """It is tried where it is named, so that it is proven before it is switched on."""
+    given, step = "{ id: T1, title: Roof, updated_at: 2026-03-06 09:00 }", "at: 2026-03-09 10:00"
+    said = f"{step}, expect: [{{ notify: slack:#office, contains: Roof }}]"
+    named = await tried(tmp_path, "2026-03-06 10:00", given, said, rules="quiet")
+    unnamed = await tried(tmp_path, "2026-03-06 10:00", given, f"{step}, expect: []")
+    assert (named.failures, unnamed.failures) == ([], [])
+
+
+async def test_failure_says_what_was_decided_and_why(tmp_path: Path) -> None:
+    """What did not come, what came unexpected, what else became of it, and each rule's reason."""
+    outcome = await tried(
+        tmp_path,
+        "2026-03-06 16:30",
+        f"{{ {TASK}, due: 2026-03-06 17:00 }}, {{ id: T2, type: call }}",
+        "at: 2026-03-06 19:00",
+        "at: 2026-03-09 08:00, expect: [{ notify: email:bo@x.test, contains: Smyth }]",
+        "at: 2026-03-09 08:00, change: { T2: { done: true } }, expect: "
+        "[{ create_task: { title: Invoice } }]",
+        "at: 2026-03-09 09:10, change: { T1: { done: true } }, expect: [{ notify: slack:#office }]",
+        "at: 2026-03-09 09:10, change: { T1: { priority: low } }, expect: [{ held: accounting }]",
+        "at: 2026-03-09 09:10, expect: [{ notify: accounting, subject: Hello, contains: You }]",
+    )
+    assert "\n".join(told(outcome)) == FAILED.strip()
+    assert summary([outcome, outcome]) == "0 passed, 2 failed"
