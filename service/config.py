@@ -77,17 +77,17 @@ class Config:
 class Sketch:
     """What rules see of a configuration: for that nobody needs its credentials.
 
-    `every` has also the rules that are switched off. `zones`, `systems` and `kinds` are by the
-    names of accounts, accounts and channels.
+    `zones`, `systems` and `kinds` are by the names of accounts, accounts and channels; `off` are
+    the rules that are switched off.
     """
 
     rules: Ruleset
-    every: Ruleset
     timezone: ZoneInfo
     zones: Mapping[str, ZoneInfo]
     systems: Mapping[str, str]
     kinds: Mapping[str, str]
     trials: tuple[Trial, ...]
+    off: tuple[Rule, ...] = ()
 
 
 class NetworkShape(Shape):
@@ -134,7 +134,6 @@ class _Read:
     channels: Mapping[str, ChannelOptions]
     operator: Operator | None
     rules: Ruleset
-    every: Ruleset
     trials: tuple[Trial, ...]
     text: str
 
@@ -183,6 +182,7 @@ class _Loading:
         self._substitution = substitution
         self._problems: list[Problem] = []
         self._unread: frozenset[str] = frozenset()
+        self._off: tuple[Rule, ...] = ()
 
     def config(self) -> Config:
         """The whole, or ConfigError."""
@@ -208,12 +208,12 @@ class _Loading:
         root = read.root
         return Sketch(
             rules=read.rules,
-            every=read.every,
             timezone=root.timezone,
             zones={name: _zone(raw, root.timezone) for name, raw in root.accounts.items()},
             systems={name: raw["system"] for name, raw in root.accounts.items()},
             kinds={name: raw["kind"] for name, raw in root.channels.items()},
             trials=read.trials,
+            off=self._off,
         )
 
     def rules_alone(self, offered: Reach) -> Ruleset:
@@ -234,23 +234,18 @@ class _Loading:
         text = _canonical(written)
         offered = reach(root.accounts, root.channels, self._unread)
         operator = self._operator(root, offered)
-        rules, off = self._rules(root, written, offered)
-        return _Read(
-            root,
-            accounts,
-            channels,
-            operator,
-            Ruleset(rules, text),
-            Ruleset([*rules, *off], text),
-            self._trials(root, [rule.id for rule in rules]),
-            text,
-        )
+        rules = self._rules(root, written, text, offered)
+        return _Read(root, accounts, channels, operator, rules, self._trials(root, rules), text)
 
-    def _trials(self, root: RootShape, switched_on: Sequence[str]) -> tuple[Trial, ...]:
+    def _trials(self, root: RootShape, rules: Ruleset) -> tuple[Trial, ...]:
         ids = [str(raw.get("id")) for raw in root.rules if isinstance(raw, dict)]
-        place = self._document.place
         reader = TrialReader(
-            ids, switched_on, tuple(root.accounts), root.timezone, place, self._unread
+            rules=ids,
+            switched_on=[one for one in ids if one in rules],
+            accounts=tuple(root.accounts),
+            zone=root.timezone,
+            place=self._document.place,
+            unread=self._unread,
         )
         trials = reader.read(root.tests)
         self._problems += reader.problems
@@ -323,9 +318,8 @@ class _Loading:
         return operator
 
     def _rules(
-        self, root: RootShape, written: Mapping[str, Any], offered: Reach
-    ) -> tuple[list[Rule], list[Rule]]:
-        """The rules that are switched on, and those that are not."""
+        self, root: RootShape, written: Mapping[str, Any], text: str, offered: Reach
+    ) -> Ruleset:
         country = root.holidays.country if root.holidays else None
         hours, problems = compile_hours(root.hours, country)
         if "holidays" not in written:
@@ -334,7 +328,8 @@ class _Loading:
         compiler = Compiler(offered, hours)
         rules = compiler.rules(root.rules)
         self._problems += problems + compiler.problems
-        return rules, compiler.off
+        self._off = tuple(compiler.off)
+        return Ruleset(rules, text)
 
     def _faults(self, problems: Sequence[Problem]) -> list[Fault]:
         """Everything found, in the order of the files, each once, and without any secret."""

@@ -55,7 +55,8 @@ async def _run_all(path: Path, only: str) -> list[Outcome]:
 
 def stage_of(sketch: Sketch) -> Stage:
     """What a configuration's rules are tried on."""
-    return Stage(sketch.every, sketch.timezone, sketch.zones, sketch.systems, ways(sketch.kinds))
+    rules = sketch.rules.with_others(sketch.off)
+    return Stage(rules, sketch.timezone, sketch.zones, sketch.systems, ways(sketch.kinds))
 
 
 def _write(file: Path, results: bytes) -> None:

@@ -76,6 +76,10 @@ class Ruleset:
     def __iter__(self) -> Iterator[Rule]:
         return iter(self._rules.values())
 
+    def with_others(self, rules: Iterable[Rule]) -> "Ruleset":
+        """These rules and others."""
+        return Ruleset([*self._rules.values(), *rules], self.text)
+
     def __contains__(self, rule_id: str) -> bool:
         return rule_id in self._rules
 

@@ -222,11 +222,20 @@ async def test_a_step_may_expect_nothing_in_particular(tmp_path: Path) -> None:
 
 async def test_a_rule_that_is_switched_off_can_be_tested(tmp_path: Path) -> None:
     """It is tried where it is named, so that it is proven before it is switched on."""
-    given, step = "{ id: T1, title: Roof, updated_at: 2026-03-06 09:00 }", "at: 2026-03-09 10:00"
-    said = f"{step}, expect: [{{ notify: slack:#office, contains: Roof }}]"
-    named = await tried(tmp_path, "2026-03-06 10:00", given, said, rules="quiet")
-    unnamed = await tried(tmp_path, "2026-03-06 10:00", given, f"{step}, expect: []")
-    assert (named.failures, unnamed.failures) == ([], [])
+    touched = "at: 2026-03-06 10:00, change: { T1: { priority: low } }"
+    named = await tried(
+        tmp_path,
+        "2026-03-06 09:00",
+        "{ id: T1, title: Roof }",
+        touched,
+        "at: 2026-03-09 10:59, expect: []",
+        "at: 2026-03-09 11:00, expect: [{ notify: slack:#office, contains: Roof }]",
+        rules="quiet",
+    )
+    unnamed = await tried(
+        tmp_path, "2026-03-06 09:00", "{ id: T1 }", touched, "at: 2026-03-09 11:00, expect: []"
+    )
+    assert (told(named), told(unnamed)) == (["✓ It"], ["✓ It"])
 
 
 async def test_failure_says_what_was_decided_and_why(tmp_path: Path) -> None:
