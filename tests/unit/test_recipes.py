@@ -1,0 +1,45 @@
+"""The page of recipes: each rule on it does what its test says, under `taskbell test` as here."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from service.cli.trials import stage_of
+from service.config import Sketch, load, sketch
+from service.trials.report import lines
+from service.trials.running import run
+
+PAGE = Path(__file__).parents[2] / "docs" / "recipes.md"
+HEAD, *RECIPES = re.findall(
+    r"^```yaml\n(.*?)^```$", PAGE.read_text("utf-8"), re.DOTALL | re.MULTILINE
+)
+NAMES = [re.findall(r"^  - id: (\S+)", recipe, re.MULTILINE) for recipe in RECIPES]
+SECRETS = dict.fromkeys(re.findall(r"\$\{(\w+)\}", HEAD), "whsec_dGFza2JlbGw=")
+
+
+async def failures(found: Sketch, without: str = "") -> list[str]:
+    """What is said of the tests that fail; `without` a rule."""
+    trials = [replace(one, rules=one.rules - {without}) for one in found.trials]
+    outcomes = [await run(trial, stage_of(found)) for trial in trials]
+    return [line for one in outcomes if one.failures for line in lines(one)]
+
+
+def test_there_are_enough() -> None:
+    """At least twenty recipes, and no two rules of the same name."""
+    rules = [name for names in NAMES for name in names]
+    assert len(RECIPES) >= 20
+    assert len(set(rules)) == len(rules)
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=map("-".join, NAMES))
+async def test_recipe(recipe: str, tmp_path: Path) -> None:
+    """It loads without a warning, its tests pass, and without any rule of it one would fail."""
+    file = tmp_path / "taskbell.yaml"
+    file.write_text(HEAD + recipe, encoding="utf-8")
+    assert load(file, SECRETS).warnings == ()
+    found = sketch(file)
+    assert await failures(found) == []
+    for name in re.findall(r"^  - id: (\S+)", recipe, re.MULTILINE):
+        assert await failures(found, without=name) != []
