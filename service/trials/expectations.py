@@ -21,7 +21,7 @@ VERBS = (*FATES, *sorted(WRITES))
 
 
 def _texts(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
+    return value if isinstance(value, list) else [value]
 
 
 class WordsShape(Shape):
