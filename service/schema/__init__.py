@@ -13,12 +13,15 @@ from pydantic.json_schema import models_json_schema
 
 from service.channels import kinds
 from service.config import RootShape
-from service.rules.shapes import STEPS, NotifyShape, RuleShape
+from service.rules.shapes import STEPS, ChangesShape, NotifyShape, RuleShape
+from service.schema.expectations import expectation
 from service.schema.generator import Generator
 from service.schema.triggers import trigger
 from service.schema.words import described
 from service.sources import systems
-from service.trials.shapes import StepShape, TrialShape
+from service.trials.expectations import WordsShape
+from service.trials.shapes import DELETED, StepShape, TrialShape
+from service.trials.tasks import GivenShape, TaskShape
 
 Json: TypeAlias = dict[str, Any]
 Shapes: TypeAlias = Mapping[str, type[BaseModel]]
@@ -35,7 +38,8 @@ def schema() -> Json:
     channels: Shapes = {name: channel.options for name, channel in kinds().items()}
     parts = _Parts(
         [
-            *(RootShape, RuleShape, TrialShape, StepShape),
+            *(RootShape, RuleShape, ChangesShape),
+            *(TrialShape, StepShape, GivenShape, TaskShape, WordsShape),
             *(*STEPS.values(), *accounts.values(), *channels.values()),
         ]
     )
@@ -56,7 +60,12 @@ def schema() -> Json:
     _list(parts.of(NotifyShape), "on_fail", parts.any_of(instead))
     for name in ("if", "once_per", "accounts"):
         _list(rule, name, _TEXT)
+    _list(parts.of(TrialShape), "given", parts.reference(GivenShape))
     _list(parts.of(TrialShape), "steps", parts.reference(StepShape))
+    change = {"anyOf": [parts.reference(TaskShape), {"const": DELETED}]}
+    _fill(parts.of(StepShape), "change", change)
+    expected = expectation(parts.take(WordsShape), parts.reference(ChangesShape))
+    _list(parts.of(StepShape), "expect", expected)
     parts.forget_unused(root)
     return {"$schema": _DRAFT, "title": "taskbell.yaml", **root, "$defs": parts.definitions}
 

@@ -71,16 +71,16 @@ WORDS = {
     "TrialShape": {
         "name": "What the test shows.",
         "start": "When it begins, in the zone of the configuration.",
-        "rules": "The rules that take part; without it, all of them.",
+        "rules": "The rules that take part, also if off; without it, all that are on.",
         "account": "Whose tasks these are; without it, the first account's.",
         "given": "The tasks as they are at the beginning.",
         "steps": "What happens, moment after moment, and what is expected.",
     },
     "StepShape": {
         "at": "The moment, no earlier than the one before.",
-        "change": "Tasks by their ids, with what changes about them; null deletes one.",
+        "change": "Tasks by their ids, with what changes about them, or deleted.",
         "signal": "Signals, by the ids of their tasks.",
-        "expect": "All that has gone out since the moment before.",
+        "expect": "All that has gone out since the step before; [] is nothing.",
     },
     "Account": {
         "system": "Which system it is.",

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import BeforeValidator, Field, Strict
+from pydantic import BeforeValidator, Field, Strict, WithJsonSchema
 
 from service.document.validation import Shape
 from service.document.wording import kind_of
@@ -40,7 +40,9 @@ def _scalar(value: Any) -> Any:
 
 
 Moment = Annotated[datetime, BeforeValidator(moment)]
-Id = Annotated[str, BeforeValidator(_number_as_text)]
+Id = Annotated[
+    str, BeforeValidator(_number_as_text), WithJsonSchema({"type": ["string", "integer"]})
+]
 Scalar = Annotated[Any, BeforeValidator(_scalar)]
 Truth = Annotated[bool, Strict()]
 
