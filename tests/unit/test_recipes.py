@@ -1,4 +1,4 @@
-"""The page of recipes: each rule on it does what its test says, under `taskbell test` as here."""
+"""The page of recipes: each rule on it does what its test says."""
 
 import re
 from dataclasses import replace
@@ -31,6 +31,14 @@ def test_there_are_enough() -> None:
     rules = [name for names in NAMES for name in names]
     assert len(RECIPES) >= 20
     assert len(set(rules)) == len(rules)
+
+
+async def test_all_of_them_together(tmp_path: Path) -> None:
+    """As a folder with a file for each they are one configuration, as sound as each alone."""
+    for number, text in enumerate([HEAD, *RECIPES]):
+        (tmp_path / f"{number:02}.yaml").write_text(text, encoding="utf-8")
+    assert load(tmp_path, SECRETS).warnings == ()
+    assert await failures(sketch(tmp_path)) == []
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=map("-".join, NAMES))
