@@ -26,6 +26,11 @@ class Expected:
     subject: str | None = None
     fields: Mapping[str, Any] | None = None
 
+    @property
+    def demands(self) -> int:
+        """In how many ways it is more than a verb and an address."""
+        return len(self.contains) + len(self.fields or ()) + (self.subject is not None)
+
     def __str__(self) -> str:
         parts = [] if self.subject is None else [f'the subject "{self.subject}"']
         parts += [f'"{text}"' for text in self.contains]

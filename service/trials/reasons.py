@@ -10,12 +10,6 @@ from service.rules import Ruleset
 from service.rules.verdict import Outcome
 from service.trials.happening import named
 
-_SAID: Mapping[str, str] = {
-    Outcome.MATCHED: "matched",
-    Outcome.FAILED: "failed",
-    Outcome.NOT_MATCHED: "did not match",
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Reason:
@@ -62,4 +56,8 @@ class Reasons:
     def _of_decision(self, decided: Decided) -> Reason:
         one = decided.decision
         what = named(self._books.events[one.event - 1], self._zone)
-        return Reason(what, f"{one.rule} {_SAID[one.outcome]}: {one.reason}")
+        return Reason(what, f"{one.rule} {_said(one.outcome)}: {one.reason}")
+
+
+def _said(outcome: str) -> str:
+    return "did not match" if outcome == Outcome.NOT_MATCHED else outcome

@@ -123,7 +123,8 @@ def compared(
     """What was expected and is missing, and what came and was not expected."""
     left = list(came)
     missing = []
-    for wanted in expected:
+    # Who asks for more chooses first: else a vague expectation takes what an exact one needs.
+    for wanted in sorted(expected, key=lambda one: one.demands, reverse=True):
         found = next((one for one in left if one.meets(wanted)), None)
         if found is None:
             missing.append(wanted)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -17,6 +17,9 @@ from service.trials.tasks import GivenShape, Moment, TaskShape, local
 Form = TypeVar("Form", bound=Shape)
 
 DELETED = "deleted"
+_LONGEST = timedelta(days=3660)
+# To look for what was meant among more takes too long, where much is wrong.
+_FEW = 1_000
 
 
 class StepShape(Shape):
@@ -39,7 +42,7 @@ class TrialShape(Shape):
     stand_ins: ClassVar[Mapping[str, Any]] = {
         "name": "unread",
         "start": "2000-01-01 00:00",
-        "steps": [{"at": "2199-12-31 00:00"}],
+        "steps": [{"at": "2000-01-01 00:00"}],
     }
 
     name: Annotated[str, Field(min_length=1)]
@@ -74,12 +77,14 @@ class TrialReader:
         return [trial for trial in found if trial is not None]
 
     def _trial(self, raw: Any, path: Path) -> Trial | None:
+        begun = len(self.problems)
         shape = self._shape(TrialShape, raw, path)
         if shape is None:
             return None
         for position, name in enumerate(shape.rules or ()):
             self._check("rule", name, self.rules, (*path, "rules", position))
         given = self._given(shape.given, (*path, "given"))
+        is_dated = self._are_read(begun, (*path, "start"), (*path, "steps"))
         return Trial(
             name=shape.name,
             place=self.place(path),
@@ -87,7 +92,7 @@ class TrialReader:
             account=self._account(shape, path),
             rules=frozenset(self.switched_on if shape.rules is None else shape.rules),
             given=given,
-            steps=self._steps(shape, given, path),
+            steps=self._steps(shape, given, path, is_dated=is_dated),
         )
 
     def _account(self, shape: TrialShape, path: Path) -> str:
@@ -109,14 +114,19 @@ class TrialReader:
             given[task.id] = task.values(self.zone)
         return given
 
-    def _steps(self, shape: TrialShape, given: Collection[str], path: Path) -> list[Step]:
-        known, last = set(given), local(shape.start, self.zone)
+    def _steps(
+        self, shape: TrialShape, given: Collection[str], path: Path, *, is_dated: bool
+    ) -> list[Step]:
+        known, start = set(given), local(shape.start, self.zone)
+        last = start
         steps = []
         for position, raw in enumerate(shape.steps):
             place: Path = (*path, "steps", position)
+            begun = len(self.problems)
             step = self._step(raw, known, place)
             if step is not None:
-                self._check_order(last, step.at, (*place, "at"))
+                if is_dated and self._are_read(begun, (*place, "at")):
+                    self._check_moment(start, last, step.at, (*place, "at"))
                 last = max(last, step.at)
                 steps.append(step)
         return steps
@@ -164,17 +174,22 @@ class TrialReader:
         self.problems += problems
         return made
 
-    def _check_order(self, last: datetime, at: datetime, path: Path) -> None:
-        is_unread = any(problem.path == path for problem in self.problems)
-        if at.timestamp() < last.timestamp() and not is_unread:
+    def _are_read(self, begun: int, *paths: Path) -> bool:
+        """Whether nothing stands in for these: no problem with them came after so many others."""
+        return not any(problem.path in paths for problem in self.problems[begun:])
+
+    def _check_moment(self, start: datetime, last: datetime, at: datetime, path: Path) -> None:
+        if at.timestamp() < last.timestamp():
             message = f"this is before {last:%Y-%m-%d %H:%M}, to which the test has come by then"
             self._fault(path, message)
+        elif at - start > _LONGEST:
+            self._fault(path, "a test goes on for ten years at most")
 
     def _check(
         self, noun: str, name: str, known: Collection[str], path: Path, *, at_key: bool = False
     ) -> None:
         if name not in known and f"{noun}s" not in self.unread:
-            hint = did_you_mean(name, known)
+            hint = did_you_mean(name, known) if len(known) <= _FEW else None
             self._fault(path, f"there is no {noun} {name}", hint, at_key=at_key)
 
     def _fault(

@@ -212,6 +212,19 @@ async def test_deleted_signalled_and_settled(tmp_path: Path) -> None:
     assert told(outcome) == ["✓ It"]
 
 
+async def test_the_order_of_expectations_is_free(tmp_path: Path) -> None:
+    """What is told exactly is found, whatever is told vaguely before it."""
+    outcome = await tried(
+        tmp_path,
+        "2026-03-06 10:00",
+        "{ id: T1, title: Roof, type: job }, { id: T2, title: Fence, type: job }",
+        "at: 2026-03-06 10:30, change: { T1: { done: true }, T2: { done: true } }, expect: "
+        "[{ notify: slack:#office }, { create_task: true }, { notify: slack:#office, "
+        "contains: Roof }, { create_task: { title: Invoice Roof } }]",
+    )
+    assert told(outcome) == ["✓ It"]
+
+
 async def test_a_step_may_expect_nothing_in_particular(tmp_path: Path) -> None:
     """Without `expect` whatever comes is fine; `expect: []` is that nothing does."""
     steps = "at: 2026-03-06 10:30, change: { T1: { done: true } }"
