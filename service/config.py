@@ -241,7 +241,7 @@ class _Loading:
         ids = [str(raw.get("id")) for raw in root.rules if isinstance(raw, dict)]
         reader = TrialReader(
             rules=ids,
-            switched_on=[one for one in ids if one in rules],
+            switched_on=rules.ids,
             accounts=tuple(root.accounts),
             zone=root.timezone,
             place=self._document.place,
