@@ -55,7 +55,6 @@ def _settled(rule: Rule, events: Sequence[Event], ruling: Ruling) -> Occasion:
     """What was left of the changes since the event of the ruling; that is on record, always."""
     first = next(event for event in events if event.id == ruling.event)
     current = [event for event in events if event.at <= ruling.at][-1].after
-    wait = Settled(rule.id, first.account, first.task_id, first.id, first.before, first.cause)
-    net = net_change(wait, current, ruling.at).events
+    net = net_change(Settled(rule.id, first), current, ruling.at).events
     left = [event for event in net if rule.listens_to(event)]
     return Occasion(first.id, ruling.at, tuple(left[:1]))
