@@ -218,6 +218,15 @@ async def test_an_answer_that_is_not_http_is_a_request_error(client: httpx.Async
         ({"retry-after": "-5"}, None),
         ({"retry-after": "soon"}, None),
         ({"retry-after": "²"}, None),
+        ({"retry-after": f"Fri, 06 Mar {'9' * 20} 12:00:00 GMT"}, None),
+        ({"retry-after": f"Fri, 06 Mar 2026 12:00:00 +{'9' * 20}"}, None),
+        (
+            {
+                "retry-after": "Fri, 06 Mar 2026 12:02:00 GMT",
+                "date": f"Fri, 06 Mar 2026 12:00:00 +{'9' * 20}",
+            },
+            timedelta(minutes=2),
+        ),
         ({}, None),
     ],
 )
