@@ -26,6 +26,7 @@ from service.errors import (
 )
 from service.http import never_sent, retry_after
 from service.http.allowance import Allowance, allowance
+from service.http.decoding import decoded
 from service.http.failures import explain
 from service.http.throttle import Throttle
 
@@ -197,13 +198,13 @@ class _Call:
         if not _has(headers, "json"):
             self.fail_ambiguously("answered with something else than JSON; is base_url right?")
         try:
-            return orjson.loads(body)
+            return decoded(body)
         except orjson.JSONDecodeError:
             self.fail_ambiguously("sent JSON that is cut off or broken")
 
 
 def _has(headers: Mapping[str, str], kind: str) -> bool:
-    return kind in headers.get("content-type", "")
+    return kind in headers.get("content-type", "").lower()
 
 
 def _explanation(headers: Mapping[str, str], body: bytes) -> str:
@@ -220,7 +221,7 @@ def _message(headers: Mapping[str, str], body: bytes) -> str:
     if not _has(headers, "json"):
         return _MARKUP.sub(" ", body.decode(errors="replace"))
     try:
-        answer = orjson.loads(body)
+        answer = decoded(body)
     except orjson.JSONDecodeError:
         return ""
     if isinstance(answer, dict):

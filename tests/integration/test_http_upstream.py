@@ -77,6 +77,20 @@ async def test_a_good_answer_is_its_json(rig: Rig) -> None:
     assert request.headers["authorization"] == f"Bearer {SECRET}"
 
 
+@pytest.mark.parametrize(
+    ("body", "title"),
+    [
+        (rb'{"title": "Thanks \ud83d"}', "Thanks \ufffd"),
+        (rb'{"title": "\ude00 \uD83D\uDE00 \\ud83d"}', "\ufffd \U0001f600 \\ud83d"),
+        (b'\xef\xbb\xbf{"title": "Call"}', "Call"),
+    ],
+)
+async def test_json_that_strict_readers_refuse_is_read(rig: Rig, body: bytes, title: str) -> None:
+    """Half an emoji at a cut-off end, a byte order mark: the rest of the list counts."""
+    rig.server.reply(Answer(body=body, headers={"content-type": "Application/JSON"}))
+    assert await rig.upstream.request("GET", "/tasks") == {"title": title}
+
+
 async def test_an_answer_without_a_body_is_none(rig: Rig) -> None:
     """Whoever says 204, or nothing with a 200, said yes."""
     rig.server.reply(Answer(204), Answer(200, b" ", HTML))
