@@ -103,8 +103,12 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> timedelta | None:
     until = _http_date(asked)
     if until is None:
         return None
-    pause = until - (_http_date(headers.get("date", "")) or now)
-    return min(max(pause, timedelta(0)), LONGEST_PAUSE)
+    return min(max(until - answered_at(headers, now), timedelta(0)), LONGEST_PAUSE)
+
+
+def answered_at(headers: Mapping[str, str], now: datetime) -> datetime:
+    """When an answer was sent by the other side's own clock, by which its dates are meant."""
+    return _http_date(headers.get("date", "")) or now
 
 
 def is_public(address: Address) -> bool:

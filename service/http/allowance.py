@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from service.http import answered_at
+
 _COMBINED = re.compile(r"\b(r|remaining|t|reset)=(\d{1,12})\b")
 _SHORT = {"r": "remaining", "t": "reset"}
 # A reset that is larger than this cannot be a number of seconds to wait: it is a time of day.
@@ -25,17 +27,28 @@ class Allowance:
 
 
 def allowance(headers: Mapping[str, str], now: datetime) -> Allowance | None:
-    """What an answer says of the calls that are left; None where it says nothing of them."""
-    said = {
-        _SHORT.get(name, name): value
-        for name, value in _COMBINED.findall(headers.get("ratelimit", "").lower())
-    }
+    """What an answer says of the calls that are left; None where it says nothing of them.
+
+    Of several limits the one counts that leaves the fewest. A reset that is a time of day is
+    meant by the other side's clock.
+    """
+    said = _tightest(headers.get("ratelimit", "").lower())
     remaining = _number(said.get("remaining") or _either(headers, "ratelimit-remaining"))
     if remaining is None:
         return None
-    return Allowance(
-        remaining, _lasts(said.get("reset") or _either(headers, "ratelimit-reset"), now)
-    )
+    reset = said.get("reset") or _either(headers, "ratelimit-reset")
+    return Allowance(remaining, _lasts(reset, answered_at(headers, now)))
+
+
+def _tightest(combined: str) -> dict[str, str]:
+    """Of the limits in `RateLimit` the one with the least left; commas part them since draft 08."""
+    limits = combined.split(",") if ";" in combined else [combined]
+    found = [
+        {_SHORT.get(name, name): value for name, value in _COMBINED.findall(limit)}
+        for limit in limits
+    ]
+    told = [limit for limit in found if "remaining" in limit]
+    return min(told, key=lambda limit: int(limit["remaining"]), default={})
 
 
 def _either(headers: Mapping[str, str], name: str) -> str:

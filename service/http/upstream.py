@@ -113,8 +113,9 @@ class Upstream:
         if found is None:
             return
         self.allowance = found
-        if not found.remaining:
-            await self._throttle.spent(found.lasts or _MINUTE)
+        lasts = _MINUTE if found.lasts is None else found.lasts
+        if lasts and not found.remaining:
+            await self._throttle.spent(lasts)
 
     async def _exchange(
         self, call: "_Call", params: Mapping[str, str | int] | None, json: Any

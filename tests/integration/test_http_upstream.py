@@ -252,3 +252,12 @@ async def test_the_last_call_allowed_is_followed_by_a_pause(rig: Rig) -> None:
         await rig.upstream.request("GET", "/tasks")
     assert rig.waited == [0.0, 31.0, 32.0]
     assert rig.upstream.allowance == Allowance(0, timedelta(seconds=30))
+
+
+async def test_calls_that_are_there_again_by_now_are_not_waited_for(rig: Rig) -> None:
+    """None is left, for no time at all: the next call goes out."""
+    spent = {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "0"}
+    rig.server.reply(*[Answer(body={}, headers=spent)] * 3)
+    for _ in range(3):
+        await rig.upstream.request("GET", "/tasks")
+    assert rig.waited == [0.0, 0.0, 0.0]

@@ -22,6 +22,8 @@ MINUTE = timedelta(minutes=1)
         ({"ratelimit": "limit=100, remaining=50, reset=60"}, Allowance(50, MINUTE)),
         ({"ratelimit": '"default";r=50;t=60'}, Allowance(50, MINUTE)),
         ({"ratelimit": '"default";r=0'}, Allowance(0)),
+        ({"ratelimit": '"burst";r=0;t=60, "daily";r=900;t=7200'}, Allowance(0, MINUTE)),
+        ({"ratelimit": '"daily";r=900;t=7200, "burst";r=2;t=60'}, Allowance(2, MINUTE)),
         ({"x-ratelimit-remaining": "many"}, None),
         ({"x-ratelimit-remaining": "-1"}, None),
         ({"x-ratelimit-remaining": "1", "x-ratelimit-reset": "soon"}, Allowance(1)),
@@ -44,3 +46,14 @@ def test_a_reset_in_the_past_is_now() -> None:
     """A clock that differs by a little does not make a negative pause."""
     past = {"x-ratelimit-remaining": "0", "x-ratelimit-reset": str(int(NOW.timestamp()) - 5)}
     assert allowance(past, NOW) == Allowance(0, timedelta(0))
+
+
+def test_a_reset_is_meant_by_the_clock_over_there() -> None:
+    """Where both clocks are an hour apart, a minute is still a minute."""
+    then = NOW + timedelta(hours=1, minutes=1)
+    headers = {
+        "date": "Sun, 22 Nov 2026 10:00:00 GMT",
+        "x-ratelimit-remaining": "0",
+        "x-ratelimit-reset": str(int(then.timestamp())),
+    }
+    assert allowance(headers, NOW) == Allowance(0, MINUTE)
