@@ -264,5 +264,6 @@ _STANDINGS = {
     Outcome.MATCHED: Standing.FIRED,
     Outcome.SETTLING: Standing.SETTLING,
     Outcome.NOT_MATCHED: Standing.NOT_MATCHED,
+    Outcome.LAPSED: Standing.NOT_MATCHED,
     Outcome.FAILED: Standing.FAILED,
 }
