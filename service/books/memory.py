@@ -65,6 +65,11 @@ class MemoryBooks:
 
         self.outbox.send(now, end_of)
 
+    def resume(self, wait: Settled, started_at: datetime, ends_at: datetime) -> None:
+        """Go on with a wait that has begun elsewhere."""
+        self._waits[wait.key][wait.rule] = Wait(wait.first, started_at, ends_at)
+        heappush(self._ends, (ends_at, wait.key, wait.rule))
+
     def next_moment(self) -> datetime | None:
         """When something is to be done next: an alarm, the end of a wait, a delivery."""
         moments = (self._next_alarm(), self._next_end(), self.outbox.next_due())

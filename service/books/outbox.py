@@ -70,6 +70,11 @@ class MemoryOutbox:
         """Take these for placed, on trial or not, long ago: they stand in the way of the same."""
         self._placed_before.update(placed)
 
+    def resume(self, order: Order, due: datetime, reason: str | None, now: datetime) -> None:
+        """Take over what was planned elsewhere and has not gone out."""
+        one = self._add(order, State.PLANNED, reason, due, now)
+        self._placed[order.identity, order.shadow] = one
+
     def place(self, orders: Sequence[Order], now: datetime) -> set[Identity]:
         placed = set()
         for order in sorted(orders, key=lambda one: one.identity):

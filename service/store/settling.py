@@ -114,6 +114,21 @@ async def waiting(
     return [_settled(row) for row in rows]
 
 
+async def under_way(
+    connection: Connection, until: datetime
+) -> list[tuple[Settled, datetime, datetime]]:
+    """Every wait that ends by then, since when it has been, and when it ends."""
+    rows = await connection.fetch(
+        """
+        SELECT rule, settling.account, settling.task, event, settling.before, started_at, ends_at,
+               kind, at, cause, changed, alarm, signal
+        FROM settling JOIN events ON events.id = event WHERE ends_at <= $1
+        """,
+        until,
+    )
+    return [(_settled(row), row["started_at"], row["ends_at"]) for row in rows]
+
+
 async def stop(connection: Connection, waits: Sequence[Settled]) -> None:
     """Wait no longer."""
     await connection.execute(

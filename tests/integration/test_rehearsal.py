@@ -1,6 +1,6 @@
 """Live, rehearsed, replayed and backtested: the same, for any rules, history and restarts."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -19,6 +19,7 @@ from service.deciding import Decider
 from service.engine import Engine
 from service.history import batches
 from service.history.backtest import backtest
+from service.history.coming import ahead
 from service.history.replay import Replay, Replayed
 from service.model import Cause, Observation, State, Task
 from service.outbox import Settlement, account_lane, sending
@@ -31,6 +32,7 @@ from tests.rule_strategies import rules
 from tests.tasks import START, tasks
 
 ACCOUNT = "field"
+LATER = timedelta(days=3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +135,8 @@ class AtWork:
     """What Taskbell at work did, and what its record says when it is gone through once more."""
 
     live: Record
+    foretold: list[str]
+    quiet_since: datetime
     replayed: Replayed
     backtested: Record
 
@@ -184,9 +188,13 @@ async def at_work(pool: Pool, config: Config, history: Sequence[Step]) -> AtWork
                 if step.restart:
                     live.restart()
                 await live.observe(_look(step, clock.now()))
-            await live.go_on(clock.now() + timedelta(days=3))
+            quiet_since = clock.now()
+            foreseen = await foretold(connection, config, quiet_since)
+            await live.go_on(clock.now() + LATER)
             return AtWork(
                 await live.record(),
+                foreseen,
+                quiet_since,
                 await replayed(connection, config),
                 await backtested(connection, config, clock.now()),
             )
@@ -219,6 +227,24 @@ async def replayed(connection: Connection, config: Config) -> Replayed:
     return await replay.run(batches(recorded.events(connection, START, until)), lambda _: None)
 
 
+async def foretold(connection: Connection, config: Config, now: datetime) -> list[str]:
+    """What is said to come if nothing changes."""
+    trial = Rehearsal(config.rules, {ACCOUNT: config.timezone}, ways(config.kinds), now)
+    found = await ahead(trial, connection, now + LATER)
+    return sorted(_essence(_row(one)) for one in found)
+
+
+def _essence(row: Mapping[str, Any]) -> str:
+    return _text({name: row[name] for name in ("settled_at", "rule", "step", "target", "text")})
+
+
+def sent_after(record: Record, moment: datetime) -> list[str]:
+    """What went out after that, other than what rewrites a message."""
+    rows = [orjson.loads(text) for text in record.deliveries]
+    sent = [row for row in rows if row["state"] == "sent" and not row["rewrites"]]
+    return sorted(_essence(row) for row in sent if row["settled_at"] > moment.isoformat())
+
+
 async def backtested(connection: Connection, config: Config, until: datetime) -> Record:
     """What the same rules would have made of what was just recorded."""
     trial = Rehearsal(config.rules, {ACCOUNT: config.timezone}, ways(config.kinds), START)
@@ -233,7 +259,7 @@ async def rehearsed(config: Config, history: Sequence[Step]) -> Record:
     for step in history:
         await trial.go_on(trial.clock.now() + step.pause)
         await trial.observe([_look(step, trial.clock.now())])
-    await trial.go_on(trial.clock.now() + timedelta(days=3))
+    await trial.go_on(trial.clock.now() + LATER)
     return _of(trial)
 
 
@@ -294,3 +320,4 @@ async def test_live_rehearsal_replay_and_backtest_agree(
     assert trial.deliveries == live.deliveries
     assert (real.replayed.missing, real.replayed.new) == ([], [])
     assert real.backtested == live
+    assert real.foretold == sent_after(live, real.quiet_since)

@@ -1,0 +1,76 @@
+"""`taskbell next`: what will be sent, and when, if nothing changes."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+import typer
+
+from service import config
+from service.books.outbox import Delivery
+from service.channels import ways
+from service.cli.console import AsJson, out, show_json
+from service.cli.database import with_pool
+from service.config import Sketch
+from service.durations import parse_length
+from service.history.backtest import address
+from service.history.coming import ahead
+from service.rehearsal import Rehearsal
+from service.settings import read_settings
+from service.store import Pool
+
+app = typer.Typer()
+
+_DAY: Any = "24h"
+_TIME = "%a %-d %b, %H:%M"
+
+Within = Annotated[
+    timedelta,
+    typer.Option("--within", parser=parse_length, metavar="TIME", help="How far ahead: 24h, 7d."),
+]
+Limit = Annotated[int, typer.Option(min=1, metavar="NUMBER", help="No more than these.")]
+
+
+@app.command("next")
+def command(within: Within = _DAY, limit: Limit = 50, *, as_json: AsJson = False) -> None:
+    """Show what will be sent, to whom and when, if no task changes; nothing is sent."""
+    sketch = config.sketch(read_settings().taskbell_config)
+
+    async def read(pool: Pool) -> Sequence[Delivery]:
+        now = datetime.now(UTC)
+        rehearsal = Rehearsal(sketch.rules, sketch.zones, ways(sketch.kinds), now)
+        async with pool.acquire() as connection, connection.transaction(readonly=True):
+            return await ahead(rehearsal, connection, now + within)
+
+    found = with_pool(read)
+    if as_json:
+        show_json([_row(one) for one in found[:limit]])
+        return
+    _tell(found[:limit], sketch)
+    if not found:
+        _say("nothing, if nothing changes")
+    elif len(found) > limit:
+        _say(f"… and {len(found) - limit:,} more")
+
+
+def _tell(found: Sequence[Delivery], sketch: Sketch) -> None:
+    for one in found:
+        event = one.order.event
+        at = (one.settled_at or one.created_at).astimezone(sketch.zones[event.account])
+        says = one.text or event.task.title
+        _say(f"{at.strftime(_TIME)}  {one.order.rule}  {address(one)}  {says}")
+
+
+def _say(line: str) -> None:
+    out.print(line, markup=False, soft_wrap=True)
+
+
+def _row(one: Delivery) -> dict[str, Any]:
+    return {
+        "at": one.settled_at,
+        "account": one.order.event.account,
+        "task": one.order.event.task_id,
+        "rule": one.order.rule,
+        "to": address(one),
+        "text": one.text,
+    }

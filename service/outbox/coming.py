@@ -1,0 +1,76 @@
+"""What is planned or held and goes out by a given moment, as the orders that it came of."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import asyncpg
+import orjson
+
+from service.model import Cause, Event, Kind, State
+from service.outbox import Order
+from service.rules.verdict import Plan
+from service.store import Connection
+from service.store.tasks import read_task
+
+
+@dataclass(frozen=True, slots=True)
+class Coming:
+    """An order, and when it is to go out."""
+
+    order: Order
+    due: datetime
+    reason: str | None
+
+
+async def before(connection: Connection, until: datetime) -> list[Coming]:
+    """Everything about tasks that is to go out by then, in that order.
+
+    The rewriting of a message that is out, and what goes to the operator, is not among it.
+    """
+    rows = await connection.fetch(
+        """
+        SELECT deliveries.*, kind, at, cause, changed, alarm, signal, before, after
+        FROM deliveries JOIN events ON events.id = deliveries.event
+        WHERE deliveries.state IN ('planned', 'held') AND next_attempt_at <= $1
+          AND updates IS NULL
+        ORDER BY next_attempt_at, deliveries.id
+        """,
+        until,
+    )
+    return [Coming(_order(row), row["next_attempt_at"], row["reason"]) for row in rows]
+
+
+def _order(row: asyncpg.Record) -> Order:
+    plan = Plan(
+        step=row["step"],
+        channel=row["channel"],
+        target=row["target"],
+        once_key=row["once_key"],
+        send_at=row["next_attempt_at"],
+        state=State(row["state"]),
+        text=row["text"],
+        subject=row["subject"],
+        fields=None if row["fields"] is None else orjson.loads(row["fields"]),
+        reason=row["reason"],
+        expires_at=row["expires_at"],
+        withdraw_on=frozenset(Kind(kind) for kind in row["withdraw_on"]),
+        on_undo=row["on_undo"],
+        shadow=row["shadow"],
+    )
+    return Order(_event(row), row["rule"], plan, row["lane"], row["at_most_once"])
+
+
+def _event(row: asyncpg.Record) -> Event:
+    return Event(
+        id=row["event"],
+        account=row["account"],
+        task_id=row["task"],
+        kind=Kind(row["kind"]),
+        at=row["at"],
+        cause=Cause(row["cause"]),
+        before=read_task(row["before"]),
+        after=read_task(row["after"]),
+        changed=tuple(row["changed"]),
+        alarm=row["alarm"],
+        signal=row["signal"],
+    )
