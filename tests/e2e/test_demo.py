@@ -39,6 +39,7 @@ async def test_within_thirty_seconds_a_person_sees_what_it_is_for(folder: Path) 
         assert await asyncio.to_thread(process.wait, TIME_TO_END) == 0
     assert at_work(folder) == []
     assert (await taskbell(folder, "outbox", "list", "--json")).json, "it is still there to read"
+    assert (await taskbell(folder, "plan")).out.endswith("demo.yaml changes nothing\n")
 
     with serving(folder, port) as process:
         async with asyncio.timeout(FIRST_IMPRESSION), httpx.AsyncClient() as client:

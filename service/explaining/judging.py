@@ -1,0 +1,216 @@
+"""From the papers of a task to what came of each rule, and why."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import orjson
+
+from service.explaining import Explanation, Rulebook, Standing
+from service.explaining.clockwork import next_ring, told
+from service.explaining.occasions import Occasion, last_occasion
+from service.model import Cause, Event
+from service.rules.expressions import Expression
+from service.rules.reads import by_noun
+from service.rules.rule import Rule
+from service.rules.scope import Scope
+from service.rules.tracing import Finding, Trace, trace
+from service.rules.verdict import Outcome, Verdict
+from service.store.dossier import Dossier, Ruling, Sending
+
+_SURROUNDINGS = ("timezone", "hours", "holidays")
+
+
+def explain(
+    rules: Rulebook, dossier: Dossier, zone: ZoneInfo, now: datetime, since: datetime
+) -> list[Explanation]:
+    """Every rule of the file, in its order, for the task of a dossier.
+
+    `zone` is the account's, `since` from when on there are events on record.
+    """
+    explainer = _Explainer(rules, dossier, zone, now, since)
+    return [explainer.rule(raw) for raw in _written(rules.now.text)]
+
+
+def _written(text: str) -> list[dict[str, Any]]:
+    rules: list[dict[str, Any]] = orjson.loads(text).get("rules", []) if text else []
+    return rules
+
+
+class _Explainer:
+    def __init__(
+        self, rules: Rulebook, dossier: Dossier, zone: ZoneInfo, now: datetime, since: datetime
+    ) -> None:
+        self._rulebook = rules
+        self._dossier = dossier
+        self._zone = zone
+        self._now = now
+        self._since = since
+        self._decided_at = {one.event.id: one.decided_at for one in dossier.recorded}
+        self._versions = {one.event.id: one.rules_version for one in dossier.recorded}
+
+    def rule(self, raw: Mapping[str, Any]) -> Explanation:
+        rule, account = self._rulebook.now.get(raw["id"]), self._dossier.key[0]
+        blank = Explanation(
+            raw["id"], words_of_trigger(raw["when"]), Standing.OFF, "it says enabled: false"
+        )
+        if rule is None:
+            return blank
+        if rule.accounts is not None and account not in rule.accounts:
+            says = f"it is only for {', '.join(sorted(rule.accounts))}"
+            return replace(blank, standing=Standing.ELSEWHERE, says=says)
+        events, rulings = self._dossier.events, self._rulings(rule)
+        occasion = last_occasion(rule, events, rulings, self._decided_at)
+        known = replace(
+            blank,
+            heard=tuple(one.id for one in events if rule.listens_to(one)),
+            clock=self._clock(rule),
+            notes=tuple(self._own_writes(rule)),
+        )
+        return self._unheard(known) if occasion is None else self._asked(known, rule, occasion)
+
+    def _clock(self, rule: Rule) -> str | None:
+        alarm = rule.trigger.alarm
+        if alarm is None:
+            return None
+        return next_ring(alarm, self._dossier.known, self._zone, self._now)
+
+    def _own_writes(self, rule: Rule) -> Iterator[str]:
+        if rule.own_writes:
+            return
+        for event in self._dossier.events:
+            if event.cause is Cause.WRITE and rule.trigger.matches(event):
+                yield (
+                    f"#{event.id} was Taskbell's own writing, of which the rule does not hear"
+                    " (own_writes: true)"
+                )
+
+    def _unheard(self, known: Explanation) -> Explanation:
+        if known.clock is not None:
+            return replace(known, standing=Standing.UNHEARD, says=known.clock, clock=None)
+        since = told(self._since, self._zone)
+        says = f"there was no {known.when} since {since}; the task is {self._state()}"
+        return replace(known, standing=Standing.UNHEARD, says=says)
+
+    def _state(self) -> str:
+        task = self._dossier.known.present
+        return "deleted" if task is None else "done" if task.done else "open"
+
+    def _asked(self, known: Explanation, rule: Rule, occasion: Occasion) -> Explanation:
+        wait = next((one for one in self._dossier.waits if one.rule == rule.id), None)
+        if wait is not None:
+            says = f"it looks again {told(wait.ends_at, self._zone)}, or later if the task changes"
+            return replace(known, standing=Standing.SETTLING, says=says, event=wait.event)
+        decision = self._decision(rule, occasion)
+        number = occasion.id if decision is None else decision.event
+        known = replace(
+            known,
+            event=number,
+            asked_at=occasion.at,
+            decision=decision,
+            deliveries=self._deliveries(rule, number),
+        )
+        if not occasion.events:
+            says = "when the task had been quiet, nothing was left that it listens to"
+            return replace(known, standing=Standing.NOT_MATCHED, says=says)
+        version = self._versions[number] if decision is None else decision.rules_version
+        asked = [one for one in occasion.events if one.id == number] or list(occasion.events)
+        return self._judged(known, rule, version, asked)
+
+    def _judged(
+        self, known: Explanation, rule: Rule, version: str, asked: Sequence[Event]
+    ) -> Explanation:
+        """With the reasons that the rule had as it was in this version."""
+        then = self._rule_of(version, rule)
+        heard = [event for event in asked if then is not None and then.listens_to(event)]
+        if then is None or not heard:
+            says = "when that happened, the rule was not there yet, or listened to something else"
+            return replace(known, standing=Standing.NOT_MATCHED, says=says)
+        scope, verdict = self._decided_again(then, heard, known.asked_at or self._now)
+        standing, says = _outcome(known.decision, verdict)
+        traced = tuple(traces(then.conditions, scope))
+        notes = (*known.notes, *self._changed_since(rule, version))
+        return replace(known, standing=standing, says=says, conditions=traced, notes=notes)
+
+    def _rule_of(self, version: str, rule: Rule) -> Rule | None:
+        """The rule as it was in a version; as it is now where that version is on no record."""
+        then = self._rulebook.then.get(version)
+        return rule if then is None else then.get(rule.id)
+
+    def _decision(self, rule: Rule, occasion: Occasion) -> Ruling | None:
+        numbers = {occasion.id, *(event.id for event in occasion.events)}
+        found = [one for one in self._rulings(rule) if one.event in numbers]
+        return found[-1] if found else None
+
+    def _rulings(self, rule: Rule) -> list[Ruling]:
+        return [one for one in self._dossier.rulings if one.rule == rule.id]
+
+    def _deliveries(self, rule: Rule, number: int) -> tuple[Sending, ...]:
+        """Those of the event, and the rewriting of what they have sent."""
+        ours = [one for one in self._dossier.sendings if one.rule == rule.id]
+        first = {one.id for one in ours if one.event == number and one.rewrites is None}
+        return tuple(one for one in ours if one.id in first or one.rewrites in first)
+
+    def _changed_since(self, rule: Rule, version: str) -> Iterator[str]:
+        then = self._rulebook.then.get(version)
+        if then is not None and _words(then.text, rule.id) != _words(self._text, rule.id):
+            yield "the rule has been changed since; this is what it was then"
+
+    @property
+    def _text(self) -> str:
+        return self._rulebook.now.text
+
+    def _decided_again(
+        self, rule: Rule, asked: Sequence[Event], at: datetime
+    ) -> tuple[Scope, Verdict]:
+        """What the rule makes of the first of these events that it fires on, or of the last."""
+        for event in asked:
+            scope = Scope(event, at, self._zone, by_noun([rule.reads]))
+            verdict = rule.decide_now(scope)
+            if verdict.outcome is Outcome.MATCHED:
+                break
+        return scope, verdict
+
+
+def traces(conditions: Sequence[Expression], scope: Scope) -> Iterator[Trace]:
+    """The conditions of a rule, of which all must hold: none is asked behind one that does not."""
+    holds = True
+    for one in conditions:
+        found = trace(one, scope) if holds else Trace(one.text, Finding.NOT_NEEDED)
+        holds = holds and found.value is True
+        yield found
+
+
+def words_of_trigger(when: Any) -> str:
+    """What stands after `when:` in one line."""
+    if not isinstance(when, dict):
+        return str(when)
+    return ", ".join(
+        f"{name} ({', '.join(more)})" if isinstance(more, list) else f"{name}: {more}"
+        for name, more in when.items()
+    ).removesuffix(": None")
+
+
+def _outcome(decision: Ruling | None, verdict: Verdict) -> tuple[Standing, str]:
+    """What is on record, or else what comes out again."""
+    if decision is not None:
+        return _STANDINGS[Outcome(decision.outcome)], decision.reason
+    return _STANDINGS[verdict.outcome], verdict.reason
+
+
+def _words(text: str, rule: str) -> Any:
+    """All that a rule's decisions depend on."""
+    whole = orjson.loads(text)
+    own = [one for one in whole.get("rules", []) if one.get("id") == rule]
+    return own, [whole.get(name) for name in _SURROUNDINGS]
+
+
+_STANDINGS = {
+    Outcome.MATCHED: Standing.FIRED,
+    Outcome.SETTLING: Standing.SETTLING,
+    Outcome.NOT_MATCHED: Standing.NOT_MATCHED,
+    Outcome.LAPSED: Standing.NOT_MATCHED,
+    Outcome.FAILED: Standing.FAILED,
+}
