@@ -74,7 +74,14 @@ class Dossier:
 
     def until(self, moment: datetime) -> Self:
         """What had happened by then; what became of it is as it is now."""
-        return replace(self, recorded=[one for one in self.recorded if one.event.at <= moment])
+        recorded = [one for one in self.recorded if one.event.at <= moment]
+        numbers = {one.event.id for one in recorded}
+        return replace(
+            self,
+            recorded=recorded,
+            rulings=[one for one in self.rulings if one.event in numbers],
+            waits=[one for one in self.waits if one.event in numbers],
+        )
 
 
 async def find(

@@ -46,11 +46,14 @@ async def taskbell(pool: Pool, clock: VirtualClock, folder: Path) -> AsyncIterat
         yield running
 
 
-async def explained(taskbell: Corridor, raw: Any, rule: str) -> Explanation:
-    """What is said of this rule and this visit now."""
+async def explained(
+    taskbell: Corridor, raw: Any, rule: str, until: datetime | None = None
+) -> Explanation:
+    """What is said of this rule and this visit now, or of what happened until then."""
     key: Key = ("field", str(raw["id"]))
     async with taskbell.pool.acquire() as connection:
         papers = await dossier.read(connection, key)
+    papers = papers if until is None else papers.until(until)
     sketch = config.sketch(taskbell.folder / "taskbell.yaml")
     then = {version: past_rules(text, sketch) for version, text in papers.texts.items()}
     rules, now = Rulebook(sketch.rules, then), taskbell.clock.now()
@@ -188,6 +191,7 @@ async def test_a_rule_that_settles(taskbell: Corridor) -> None:
     nothing = await explained(taskbell, visit, "calm")
     assert nothing.says == "when the task had been quiet, nothing was left that it listens to"
     assert nothing.decision is not None
+    before = taskbell.clock.now()
     await change(taskbell, visit, minutes=60, name="Call Ida")
     await change(taskbell, visit, name="Call Ida Smith")
     await taskbell.tick(minutes=11)
@@ -195,6 +199,7 @@ async def test_a_rule_that_settles(taskbell: Corridor) -> None:
     assert matched.standing is Standing.FIRED
     assert values(matched.conditions[0])["task.title"] == "Call Ida Smith"
     assert len(matched.deliveries) == 1
+    assert await explained(taskbell, visit, "calm", until=before) == nothing
 
 
 async def test_a_rule_that_waited_longer_than_it_had_to(taskbell: Corridor) -> None:
