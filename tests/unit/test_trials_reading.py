@@ -3,21 +3,21 @@
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.cli.trials import stage_of
 from service.config import check, sketch
 from service.errors import ConfigError
 from service.model import Task
-from service.rules import Ruleset
 from service.trials.report import junit
 from service.trials.running import Stage, run
 from service.trials.shapes import DELETED, TrialReader
 from service.trials.tasks import TaskShape
 from tests.rule_files import ENVIRON, HEAD
+from tests.unit.test_trials import RULES
 
 TEXT = f"""\
 {HEAD}rules:
@@ -74,43 +74,75 @@ nonsense = st.recursive(
     ),
     max_leaves=12,
 )
-likely = st.fixed_dictionaries(
-    {"name": st.just("x"), "start": st.just("2026-03-06 16:30"), "steps": st.lists(nonsense)},
-    optional={"rules": nonsense, "account": nonsense, "given": nonsense},
-)
-nearly_steps = st.fixed_dictionaries(
-    {"at": st.just("2026-03-07")},
-    optional={"change": nonsense, "signal": nonsense, "expect": st.lists(nonsense, max_size=2)},
-)
-nearly = st.fixed_dictionaries(
-    {
-        "name": st.just("x"),
-        "start": st.just("2026-03-06"),
-        "steps": st.lists(nearly_steps, min_size=1, max_size=2),
-    },
-    optional={"given": st.lists(st.dictionaries(st.sampled_from(KEYS), nonsense, max_size=4))},
-)
-
-STAGE = Stage(
-    rules=Ruleset.empty(),
-    zone=ZoneInfo("America/New_York"),
-    zones={"field": ZoneInfo("America/New_York")},
-    systems={"field": "kickserv"},
-    ways={},
-)
 
 
-@given(st.lists(nonsense | likely | nearly, max_size=2))
-async def test_nonsense_is_a_fault_and_never_a_trace(raws: list[Any]) -> None:
+def mostly(fitting: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """What fits, and nonsense now and then."""
+    return st.integers(0, 15).flatmap(lambda number: fitting if number else nonsense)
+
+
+def some(**fitting: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.fixed_dictionaries(
+        {}, optional={name: mostly(value) for name, value in fitting.items()}
+    )
+
+
+days = st.integers(1, 28).map(lambda day: f"2026-03-{day:02} 09:30")
+texts = st.text(max_size=5)
+people = st.none() | some(id=texts, name=texts, email=texts)
+written = {
+    "title": texts,
+    "done": st.booleans(),
+    "due": st.none() | days,
+    "start": days,
+    "created_at": days,
+    "assignee": people,
+    "customer": some(name=texts, opted_out=st.booleans()),
+    "type": st.just("job"),
+    "tags": st.lists(texts, max_size=2),
+    "fields": st.dictionaries(texts, scalars, max_size=2),
+}
+ids = st.sampled_from(["T1", "T2"])
+steps = some(
+    change=st.dictionaries(ids, mostly(some(**written) | st.just(DELETED)), max_size=2),
+    signal=st.dictionaries(ids, texts, max_size=1),
+    expect=st.lists(
+        some(notify=st.just("slack:#office"), contains=texts) | some(create_task=some(title=texts)),
+        max_size=2,
+    ),
+)
+
+
+@st.composite
+def told(draw: st.DrawFn) -> dict[str, Any]:
+    """A test that has most of what it needs, its days in order."""
+    moments = sorted(draw(st.lists(days, min_size=1, max_size=4)))
+    return {
+        "name": "It",
+        "start": "2026-03-01",
+        "given": [{"id": "T1", **draw(some(**written))}],
+        "steps": [{"at": at, **draw(steps)} for at in moments],
+    }
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Stage:
+    file = tmp_path_factory.mktemp("stage") / "taskbell.yaml"
+    file.write_text(f"{HEAD}{RULES}", encoding="utf-8")
+    return stage_of(sketch(file))
+
+
+@given(st.lists(nonsense | told(), max_size=2))
+async def test_nonsense_is_a_fault_and_never_a_trace(stage: Stage, raws: list[Any]) -> None:
     """Whatever stands under `tests:` is refused, each problem with its place, or it runs."""
-    reader = TrialReader(["nudge"], ["nudge"], ["field"], STAGE.zone, str)
+    reader = TrialReader(["nudge"], stage.rules.ids, ["field"], stage.zone, str)
     trials = reader.read(raws)
     for problem in reader.problems:
         assert problem.path[0] == "tests"
         assert problem.message
     if not reader.problems:
         assert len(trials) == len(raws)
-        outcomes = [await run(one, STAGE) for one in trials]
+        outcomes = [await run(one, stage) for one in trials]
         assert junit(outcomes)
 
 
