@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -11,8 +10,8 @@ from rich.markup import escape
 
 from service.explaining import Explanation, Standing
 from service.explaining.clockwork import told
+from service.explaining.values import rows
 from service.model import Event, State
-from service.rules.tracing import Finding, Trace
 from service.store.dossier import Dossier, Sending
 
 _STANDINGS = {
@@ -93,10 +92,10 @@ def _paragraph(one: Explanation, papers: Dossier, zone: ZoneInfo) -> Iterator[st
     if one.clock is not None:
         yield f"  clock: {escape(one.clock)}"
     yield from (f"  note: {escape(note)}" for note in one.notes)
-    rows = [row for condition in one.conditions for row in _rows(condition, zone, 1)]
-    width = max((len(text) for text, _ in rows), default=0)
+    values = [row for condition in one.conditions for row in rows(condition, zone, 1)]
+    width = max((len(text) for text, _ in values), default=0)
     yield from (
-        f"{escape(f'{text:<{width}}')}  [cyan]{escape(value)}[/cyan]" for text, value in rows
+        f"{escape(f'{text:<{width}}')}  [cyan]{escape(value)}[/cyan]" for text, value in values
     )
     for sending in one.deliveries:
         yield f"  → {escape(_fate(sending, zone))}"
@@ -108,27 +107,6 @@ def _heard(one: Explanation, papers: Dossier, zone: ZoneInfo) -> str:
         return ""
     first = f"{len(one.heard)} times so far, the last" if len(one.heard) > 1 else "once so far,"
     return f"; {first} #{event.id}, {told(event.at, zone)}"
-
-
-def _rows(trace: Trace, zone: ZoneInfo, depth: int) -> Iterator[tuple[str, str]]:
-    yield f"{'  ' * depth}{' '.join(trace.text.split())}", _value(trace, zone)
-    for part in trace.parts:
-        yield from _rows(part, zone, depth + 1)
-
-
-def _value(trace: Trace, zone: ZoneInfo) -> str:
-    match trace.finding:
-        case Finding.NOT_NEEDED:
-            return "not needed"
-        case Finding.MISSING:
-            return "nothing"
-        case Finding.FAILED:
-            return f"has no value: {trace.reason}"
-    if isinstance(trace.value, datetime):
-        return told(trace.value, zone)
-    if isinstance(trace.value, timedelta):
-        return str(trace.value)
-    return orjson.dumps(trace.value, default=str).decode()
 
 
 def _fate(sending: Sending, zone: ZoneInfo) -> str:

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Container, Iterable, Iterator
+from dataclasses import replace
 from datetime import datetime
 from hashlib import blake2b
 from typing import Any, Self
@@ -79,6 +80,11 @@ class Ruleset:
     def with_others(self, rules: Iterable[Rule]) -> "Ruleset":
         """These rules and others."""
         return Ruleset([*self._rules.values(), *rules], self.text)
+
+    def in_earnest(self) -> "Ruleset":
+        """The same rules, of which none is a shadow."""
+        rules = (replace(one, planning=replace(one.planning, shadow=False)) for one in self)
+        return Ruleset(rules, self.text)
 
     def __contains__(self, rule_id: str) -> bool:
         return rule_id in self._rules

@@ -5,18 +5,26 @@ from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from service.books.memory import Decided, MemoryBooks
+from service.explaining import traces
+from service.explaining.values import rows
 from service.model import Event
 from service.rules import Ruleset
+from service.rules.reads import by_noun
+from service.rules.scope import Scope
 from service.rules.verdict import Outcome
 from service.trials.happening import named
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """What had happened to a task and when, and what was said to that."""
+    """What had happened to a task and when, and what was said to that.
+
+    `values` has the parts of conditions that are not met, each with what it came out as.
+    """
 
     event: str
     said: str
+    values: tuple[tuple[str, str], ...] = ()
 
 
 class Reasons:
@@ -49,9 +57,18 @@ class Reasons:
             yield Reason(what, "no rule listens to that")
         for one in verdicts:
             if one.outcome is Outcome.NOT_MATCHED:
-                yield Reason(what, f"{one.rule} did not match: {one.reason}")
+                said = f"{one.rule} did not match: {one.reason}"
+                yield Reason(what, said, tuple(self._values(one.rule, event)))
             elif one.outcome is Outcome.SETTLING:
                 yield Reason(what, f"{one.rule} {one.reason}")
+
+    def _values(self, rule_id: str, event: Event) -> Iterator[tuple[str, str]]:
+        rule = self._rules.get(rule_id)
+        if rule is not None:
+            zone = self._zones[event.account]
+            scope = Scope(event, event.at, zone, by_noun([rule.reads]))
+            for found in traces(rule.conditions, scope):
+                yield from rows(found, self._zone)
 
     def _of_decision(self, decided: Decided) -> Reason:
         one = decided.decision

@@ -8,6 +8,7 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 
 from service.rules.templates import DATE_FORMAT
 from service.trials.happening import Happened
+from service.trials.reasons import Reason
 from service.trials.running import Failure, Outcome
 
 # What XML cannot hold, not even escaped: https://www.w3.org/TR/xml/#charsets
@@ -34,7 +35,7 @@ def _failure(failure: Failure) -> Iterator[str]:
     for came in failure.besides:
         yield from _paragraph("besides", str(came), *came.grounds)
     for reason in failure.reasons:
-        yield from _paragraph("because", reason.event, reason.said)
+        yield from _paragraph("because", reason.event, reason.said, *_values(reason))
     if not failure.reasons:
         yield from _paragraph("because", "nothing happened to the tasks since the step before")
 
@@ -42,6 +43,11 @@ def _failure(failure: Failure) -> Iterator[str]:
 def _paragraph(word: str, first: str, *others: str) -> Iterator[str]:
     yield f"    {word:<14}{first}"
     yield from (f"{'':<18}{line}" for line in others)
+
+
+def _values(reason: Reason) -> Iterator[str]:
+    width = max((len(text) for text, _ in reason.values), default=0)
+    return (f"  {text:<{width}}  {value}" for text, value in reason.values)
 
 
 def summary(outcomes: Sequence[Outcome]) -> str:

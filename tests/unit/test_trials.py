@@ -54,21 +54,27 @@ rules:
   when: { after: task.updated_at, by: 3 days }
   enabled: false
   then: [{ notify: slack:#office, text: "Nothing has happened to {{ task.title }}" }]
+- id: on-trial
+  when: { task.rescheduled: [end] }
+  enabled: shadow
+  then: [{ notify: slack:#dispatch, text: "{{ task.title }} takes longer" }]
 tests:
 """
 TASK = "id: T1, title: Gutters, type: job, assignee: { name: Bo, email: bo@x.test }"
 FAILED = """
-✗ It (taskbell.yaml:58)
-  Mon 9 Mar 2026, 08:00 (taskbell.yaml:64)
+✗ It (taskbell.yaml:62)
+  Mon 9 Mar 2026, 08:00 (taskbell.yaml:68)
     did not come  notify email:bo@x.test with "Smyth"
     unexpected    notify email:bo@x.test "Overdue: Gutters" "It was due Fri 6 Mar 2026, 17:00"
                   by overdue-nudge: T1 overdue, Fri 6 Mar 2026, 19:00
     because       nothing happened to the tasks since the step before
-  Mon 9 Mar 2026, 08:00 (taskbell.yaml:65)
+  Mon 9 Mar 2026, 08:00 (taskbell.yaml:69)
     did not come  create_task title "Invoice"
     because       T2 completed, Mon 9 Mar 2026, 08:00
                   finished did not match: task.type == "job" is not true
-  Mon 9 Mar 2026, 09:10 (taskbell.yaml:66)
+                    task.type == "job"  false
+                      task.type         "call"
+  Mon 9 Mar 2026, 09:10 (taskbell.yaml:70)
     unexpected    create_task title "Invoice Gutters", due "2026-03-10 09:10"
                   by finished: T1 completed, Mon 9 Mar 2026, 09:10
     besides       cancelled slack:#dispatch "Still open: Gutters"
@@ -76,11 +82,11 @@ FAILED = """
                   withdrawn: the task was completed
     because       T1 completed, Mon 9 Mar 2026, 09:10
                   finished matched: task.completed, and task.type == "job"
-  Mon 9 Mar 2026, 09:10 (taskbell.yaml:67)
+  Mon 9 Mar 2026, 09:10 (taskbell.yaml:71)
     did not come  held accounting
     because       T1 changed, Mon 9 Mar 2026, 09:10
                   no rule listens to that
-  Mon 9 Mar 2026, 09:10 (taskbell.yaml:68)
+  Mon 9 Mar 2026, 09:10 (taskbell.yaml:72)
     did not come  notify accounting with the subject "Hello" and "You"
     because       nothing happened to the tasks since the step before
 """
@@ -249,6 +255,19 @@ async def test_a_rule_that_is_switched_off_can_be_tested(tmp_path: Path) -> None
         tmp_path, "2026-03-06 09:00", "{ id: T1 }", touched, "at: 2026-03-09 11:00, expect: []"
     )
     assert (told(named), told(unnamed)) == (["✓ It"], ["✓ It"])
+
+
+async def test_a_shadow_is_tested_in_earnest(tmp_path: Path) -> None:
+    """What it would send is what a test expects of it."""
+    outcome = await tried(
+        tmp_path,
+        "2026-03-06 10:00",
+        f"{{ {TASK} }}",
+        "at: 2026-03-06 10:30, change: { T1: { end: 2026-03-06 12:00 } }, "
+        "expect: [{ notify: slack:#dispatch, contains: Gutters takes longer }]",
+        rules="on-trial",
+    )
+    assert told(outcome) == ["✓ It"]
 
 
 async def test_failure_says_what_was_decided_and_why(tmp_path: Path) -> None:
