@@ -15,7 +15,7 @@ from pydantic import AfterValidator, Field
 
 from service.channels import ChannelOptions, kinds
 from service.document import Document
-from service.document.files import texts
+from service.document.files import Folder, folder_of, texts
 from service.document.problems import without_consequences
 from service.document.substitution import Substitution, references
 from service.document.validation import Shape, salvaged, validated
@@ -143,7 +143,7 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
 
     Values are put in from `environ` and from files. Raises ConfigError with every fault.
     """
-    return _Loading(Document(texts(path)), Substitution(environ)).config()
+    return _Loading(Document(texts(path)), Substitution(environ), folder_of(path)).config()
 
 
 def sketch(path: Path) -> Sketch:
@@ -151,7 +151,7 @@ def sketch(path: Path) -> Sketch:
 
     Raises ConfigError with every fault in that; what only a connection needs may be missing.
     """
-    return _Loading(Document(texts(path)), Substitution({})).sketch()
+    return _Loading(Document(texts(path)), Substitution({}), folder_of(path)).sketch()
 
 
 def past_rules(text: str, sketch: Sketch) -> Ruleset:
@@ -160,7 +160,9 @@ def past_rules(text: str, sketch: Sketch) -> Ruleset:
     What they call by name and is not in the configuration any more is taken to exist. Raises
     ConfigError where the language has changed so that they cannot be read.
     """
-    loading = _Loading(Document([("the rules of then", text)]), Substitution({}))
+    document = Document([("the rules of then", text)])
+    kept = document.data.pop("templates", {})
+    loading = _Loading(document, Substitution({}), Folder(Path(), kept))
     accounts = {name: {"system": system} for name, system in sketch.systems.items()}
     channels = {name: {"kind": kind} for name, kind in sketch.kinds.items()}
     return loading.rules_alone(reach(accounts, channels, frozenset({"accounts", "channels"})))
@@ -177,8 +179,9 @@ def check(path: Path, environ: Mapping[str, str]) -> list[Fault]:
 class _Loading:
     """One reading of a configuration, and what is found wrong on the way."""
 
-    def __init__(self, document: Document, substitution: Substitution) -> None:
+    def __init__(self, document: Document, substitution: Substitution, folder: Folder) -> None:
         self._document = document
+        self._folder = folder
         self._substitution = substitution
         self._problems: list[Problem] = []
         self._unread: frozenset[str] = frozenset()
@@ -220,7 +223,7 @@ class _Loading:
         """The rules of a document that has nothing else, or ConfigError."""
         written = {"version": 1, **self._document.data}
         root = self._root(written)
-        rules = self._rules(root, written, _canonical(written), offered)
+        rules = self._rules(root, written, offered)
         self._demand_none(self._problems)
         return rules
 
@@ -231,11 +234,11 @@ class _Loading:
         channels = self._each("channels", root.channels, "kind", ChannelOptions, _channel_shapes())
         self._problems += [*account_names(root.accounts), *channel_names(root.channels)]
         self._problems += _open_doors(accounts.values())
-        text = _canonical(written)
         offered = reach(root.accounts, root.channels, self._unread)
         operator = self._operator(root, offered)
-        rules = self._rules(root, written, text, offered)
-        return _Read(root, accounts, channels, operator, rules, self._trials(root, rules), text)
+        rules = self._rules(root, written, offered)
+        trials = self._trials(root, rules)
+        return _Read(root, accounts, channels, operator, rules, trials, rules.text)
 
     def _trials(self, root: RootShape, rules: Ruleset) -> tuple[Trial, ...]:
         ids = [str(raw.get("id")) for raw in root.rules if isinstance(raw, dict)]
@@ -317,19 +320,19 @@ class _Loading:
         self._problems += problems
         return operator
 
-    def _rules(
-        self, root: RootShape, written: Mapping[str, Any], text: str, offered: Reach
-    ) -> Ruleset:
+    def _rules(self, root: RootShape, written: Mapping[str, Any], offered: Reach) -> Ruleset:
         country = root.holidays.country if root.holidays else None
         hours, problems = compile_hours(root.hours, country)
         if "holidays" not in written:
             self._problems += unknown_holidays(root.hours)
         self._problems += never_open(hours.values())
-        compiler = Compiler(offered, hours)
+        compiler = Compiler(offered, hours, self._folder)
         rules = compiler.rules(root.rules)
         self._problems += problems + compiler.problems
         self._off = tuple(compiler.off)
-        return Ruleset(rules, text)
+        for name, text in self._folder.texts.items():
+            self._document.add(self._folder.place(name), text)
+        return Ruleset(rules, _canonical(written, self._folder.texts))
 
     def _faults(self, problems: Sequence[Problem]) -> list[Fault]:
         """Everything found, in the order of the files, each once, and without any secret."""
@@ -411,7 +414,12 @@ def _channel_shapes() -> dict[str, type[ChannelOptions]]:
     return {name: channel.options for name, channel in kinds().items()}
 
 
-def _canonical(data: Mapping[str, Any]) -> str:
-    """The part of the configuration that decides, without comments and in one order."""
+def _canonical(data: Mapping[str, Any], templates: Mapping[str, str]) -> str:
+    """The part of the configuration that decides, without comments and in one order.
+
+    The texts that rules have in files of their own are part of it.
+    """
     parts = {name: data[name] for name in _RULES if name in data}
+    if templates:
+        parts["templates"] = dict(sorted(templates.items()))
     return orjson.dumps(parts, option=orjson.OPT_INDENT_2).decode()

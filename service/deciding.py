@@ -1,6 +1,6 @@
 """From events to deliveries: ask the rules, write down what they said, fill the outbox."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeAlias
@@ -10,12 +10,15 @@ from service.actions import BUILT_IN, CREATE
 from service.alarms import OVERDUE, Alarm
 from service.books import Books
 from service.channels import Channel
+from service.choosing import Chosen, choose
+from service.gathering import Digest, Join
 from service.lasting import Lasting
 from service.limiting import within_limits
 from service.model import Cause, Event, Kind, Observation
 from service.outbox import Lanes, Order, account_lane, ending
 from service.rules import Ruleset
 from service.rules.verdict import Outcome, Plan, Verdict
+from service.schedules import Slot, lateness
 from service.store.decisions import Decision
 from service.store.tasks import Key
 
@@ -23,6 +26,8 @@ Ruling: TypeAlias = tuple[Event, Verdict]
 
 _SETTLE_MOST = timedelta(days=1)
 _ENDLESS = "this comes of what the rule itself has written, and would go on for ever"
+_FIRED = frozenset({Outcome.MATCHED, Outcome.SETTLING, Outcome.GATHERED})
+_SAID = frozenset({Outcome.MATCHED, Outcome.GATHERED, Outcome.FAILED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,7 @@ class Decider:
         self.version = rules.version
         self.alarms: frozenset[Alarm] = rules.alarms | {OVERDUE}
         self.lasting = rules.lasting
+        self.schedules = rules.schedules(zones)
 
     async def written_by_us(
         self, books: Books, seen: Sequence[Observation]
@@ -101,6 +107,52 @@ class Decider:
         if decisions:
             await books.decide(decisions, self._rules.version, now)
 
+    async def close(self, books: Books, over: Sequence[Digest], now: datetime) -> Lanes:
+        """Let rules tell of digests; of those of which nothing is left it is written down why."""
+        told = [(one, self._rules.closed(one, now, self._zones[one.account])) for one in over]
+        rulings = [ruling for _, ruling in told if ruling is not None]
+        reason = "the rule was taken out or switched off before its digest was told"
+        orphans = [
+            Decision(one.event, one.rule, Outcome.NOT_MATCHED, reason)
+            for one, ruling in told
+            if ruling is None
+        ]
+        await self._decide_nothing(books, [*orphans, *_empty(rulings)], now)
+        return await self._carry_out(books, rulings, now)
+
+    async def choose(self, books: Books, slot: Slot, now: datetime) -> Chosen | None:
+        """The tasks for which a rule is asked by its schedule; None where it is about no task."""
+        selection = self._rules.selection(slot.rule)
+        if selection is None:
+            return None
+        zone, together = self._zones[slot.account], self._rules.gathers(slot.rule)
+        return await choose(books, selection, slot.account, now, zone, together=together)
+
+    async def fire(
+        self,
+        books: Books,
+        rule: str,
+        events: Sequence[Event],
+        chosen: Chosen | None,
+        now: datetime,
+    ) -> Lanes:
+        """Let a rule decide on its schedule: as such, on each chosen task, or on all at once."""
+        moment, *each = events
+        zone = self._zones[moment.account]
+        if chosen is None:
+            rulings = [(moment, self._rules.fired(rule, moment, now, zone))]
+        elif chosen.together:
+            told = self._rules.formed(rule, moment, chosen.tasks, now, zone)
+            rulings = [(moment, verdict) for verdict in told]
+        else:
+            rulings = [(event, self._rules.fired(rule, event, now, zone)) for event in each]
+        if chosen is not None:
+            outcome = Outcome.MATCHED if chosen.tasks else Outcome.NOT_MATCHED
+            reason = f"schedule {moment.alarm}{lateness(moment.at, now)}: {chosen.reason}"
+            said = Decision(moment.id, rule, outcome, reason)
+            await self._decide_nothing(books, [said], now)
+        return await self._carry_out(books, rulings, now)
+
     def _rule_on(self, group: Sequence[Event], now: datetime) -> list[Ruling]:
         """A rule that listens to several transitions of one look speaks once."""
         fired: set[str] = set()
@@ -109,7 +161,7 @@ class Decider:
             for verdict in self._rules.decide(event, now, self._zones[event.account]):
                 if verdict.rule not in fired:
                     rulings.append((event, verdict))
-                if verdict.outcome in {Outcome.MATCHED, Outcome.SETTLING}:
+                if verdict.outcome in _FIRED:
                     fired.add(verdict.rule)
         return rulings
 
@@ -146,10 +198,17 @@ class Decider:
         orders = await _without_loops(books, orders)
         orders = await within_limits(books, orders, self._rules.limits)
         placed = await books.place(orders, now) if orders else set()
+        joins = [
+            Join(verdict.rule, event, verdict.joining)
+            for event, verdict in rulings
+            if verdict.joining is not None
+        ]
+        if joins:
+            await books.join(joins, now)
         said = [
             Decision(event.id, verdict.rule, verdict.outcome, _reason(verdict, placed))
             for event, verdict in rulings
-            if verdict.outcome in {Outcome.MATCHED, Outcome.FAILED}
+            if verdict.outcome in _SAID
         ]
         if said:
             await books.decide(said, self._rules.version, now)
@@ -178,6 +237,15 @@ class Decider:
         ]
         if ended:
             await books.cancel(ended, ending.UNTIL_IS_TRUE, now)
+
+
+def _empty(rulings: Iterable[Ruling]) -> list[Decision]:
+    """Why there is nothing to tell of these."""
+    return [
+        Decision(event.id, verdict.rule, verdict.outcome, verdict.reason)
+        for event, verdict in rulings
+        if verdict.outcome is Outcome.NOT_MATCHED
+    ]
 
 
 async def _without_loops(books: Books, orders: list[Order]) -> list[Order]:

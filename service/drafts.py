@@ -10,9 +10,11 @@ from functools import partial
 from typing import TypeAlias
 
 from service.alarms import Ringing
+from service.choosing import Chosen
 from service.deciding import NetChange
 from service.diff import Transition, diff
 from service.model import Cause, Event, Kind, Observation, Signal, Task
+from service.schedules import Slot
 from service.store.settling import Settled
 from service.store.tasks import Key, Known
 
@@ -40,6 +42,12 @@ def of_alarm(key: Key, one: Ringing, task: Task) -> Draft:
 def of_signal(signal: Signal, known: Known) -> Draft:
     """Something that was pushed about a known task."""
     return partial(_signal, signal, known)
+
+
+def of_slot(slot: Slot, at: datetime, chosen: Chosen | None) -> list[Draft]:
+    """A schedule that has come, which is about no task, and the tasks that it asks one by one."""
+    each = () if chosen is None or chosen.together else chosen.tasks
+    return [partial(_slot, slot, at, task) for task in (None, *each)]
 
 
 def net_change(wait: Settled, current: Task | None, now: datetime) -> NetChange:
@@ -94,6 +102,20 @@ def _alarm(key: Key, one: Ringing, task: Task, number: int) -> Event:
         before=None,
         after=task,
         alarm=str(one.alarm),
+    )
+
+
+def _slot(slot: Slot, at: datetime, task: Task | None, number: int) -> Event:
+    return Event(
+        id=number,
+        account=slot.account,
+        task_id="" if task is None else task.id,
+        kind=Kind.SCHEDULED,
+        at=at,
+        cause=Cause.CLOCK,
+        before=None,
+        after=task,
+        alarm=slot.schedule.cron,
     )
 
 

@@ -1,33 +1,45 @@
 """The corridor's one transaction: lock, diff, snapshots, events, rules, decisions, outbox.
 
 Every road ends here: looks at tasks (`observe`), pushed signals (`hear`), the clock (`ring`),
-rules whose task has been quiet (`settle`), and a change of what the clock watches (`rearm`). The
-caller opens the transaction, so that a receipt or a lookup is struck off together with what became
-of it.
+rules whose task has been quiet (`settle`), digests that are over (`close`), schedules (`fire`), and
+a change of what the clock watches (`rearm`). The caller opens the transaction, so that a receipt or
+a lookup is struck off together with what became of it.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Self
 from zoneinfo import ZoneInfo
+
+import structlog
 
 from service import alarms, metrics
 from service.books import Books
 from service.books.database import DatabaseBooks
 from service.clock import Clock
 from service.deciding import Decider, NetChange
-from service.drafts import Draft, lasting_change, net_change, of_alarm, of_look, of_signal
-from service.model import Cause, Kind, Observation, Signal, Task
+from service.drafts import (
+    Draft,
+    lasting_change,
+    net_change,
+    of_alarm,
+    of_look,
+    of_signal,
+    of_slot,
+)
+from service.model import Cause, Event, Kind, Observation, Signal, Task
 from service.outbox import Lanes
-from service.store import Pool, tasks, watches
+from service.store import Pool, schedules, tasks, watches
 from service.store.accounts import AccountState
 from service.store.settling import Settled
 from service.store.tasks import Key, Known, Saved
 from service.store.watches import Outdated
 from service.tracking import filled_in, is_doubtful, track, with_rung
 from service.watch import Watch, carried_over, owed
+
+log = structlog.get_logger()
 
 # How long what is watched stays in force when no process says that it wants it.
 IN_FORCE = timedelta(minutes=1)
@@ -84,11 +96,13 @@ class Engine:
         self._watches = {name: Watch(decider.alarms, zone) for name, zone in zones.items()}
         self._watch_ids = {name: watch.id for name, watch in self._watches.items()}
         self._dates = frozenset(alarm.field for alarm in decider.alarms)
+        self.schedules = decider.schedules
 
     async def come_into_force(self, pool: Pool) -> None:
-        """Have the clock watch what these rules and zones want, from now on."""
+        """Have the clock watch, and schedules come, as these rules and zones want it now."""
         now = self._clock.now()
         await watches.put_in_force(pool, self._watches, now, now + IN_FORCE)
+        await schedules.put_in_force(pool, list(self._zones), self.schedules, now)
 
     async def stay_in_force(self, pool: Pool) -> None:
         """Say, several times a minute, that it is still wanted."""
@@ -157,6 +171,33 @@ class Engine:
         change = lasting_change if wait.rule in self._decider.lasting else net_change
         return change(wait, current, now)
 
+    async def close(self, books: Books, limit: int) -> tuple[int, Consequences]:
+        """Let rules tell of the digests that are over; returns how many."""
+        now = self._clock.now()
+        over = await books.take_digests(self._zones, now, limit)
+        if not over:
+            return 0, Consequences()
+        return len(over), Consequences(await self._decider.close(books, over, now))
+
+    async def fire(self, books: Books) -> tuple[int, Consequences]:
+        """Let the rule decide whose schedule has come, one at a time; returns how many there were.
+
+        A slot for which nobody was there is made up for while it is younger than an hour.
+        """
+        if not self.schedules:
+            return 0, Consequences()
+        now = self._clock.now()
+        slot = await books.take_slot(self.schedules, now)
+        if slot is None:
+            return 0, Consequences()
+        if slot.at is None:
+            log.warning("schedule.missed", rule=slot.rule, account=slot.account, due=slot.due)
+            return 1, Consequences()
+        chosen = await self._decider.choose(books, slot, now)
+        [events] = await self._recorded(books, [of_slot(slot, slot.at, chosen)])
+        lanes = await self._decider.fire(books, slot.rule, events, chosen, now)
+        return 1, Consequences(lanes, _counted(events))
+
     def committed(self, after: Consequences) -> Lanes:
         """Count the events, which are there for good now; returns the lanes to be rung."""
         for (account, kind, cause), count in after.events.items():
@@ -224,16 +265,25 @@ class Engine:
 
     async def _follow(self, books: Books, happened: Sequence[Sequence[Draft]]) -> Consequences:
         """Number and store the events, each list from one look, and let the rules decide."""
-        count = sum(len(group) for group in happened)
-        if not count:
+        if not any(happened):
             return Consequences()
-        ids = iter(await books.allot_ids(count))
+        groups = await self._recorded(books, happened)
+        lanes = await self._decider.decide(books, groups, self._clock.now())
+        return Consequences(lanes, _counted(event for group in groups for event in group))
+
+    async def _recorded(
+        self, books: Books, happened: Sequence[Sequence[Draft]]
+    ) -> list[list[Event]]:
+        """The events with their numbers, once they are stored."""
+        ids = iter(await books.allot_ids(sum(len(group) for group in happened)))
         groups = [[draft(next(ids)) for draft in group] for group in happened]
         stored = [event for group in groups for event in group]
-        now = self._clock.now()
-        await books.record(stored, now, self._decider.version)
-        lanes = await self._decider.decide(books, groups, now)
-        return Consequences(lanes, Counter((one.account, one.kind, one.cause) for one in stored))
+        await books.record(stored, self._clock.now(), self._decider.version)
+        return groups
+
+
+def _counted(events: Iterable[Event]) -> Counter[tuple[str, Kind, Cause]]:
+    return Counter((one.account, one.kind, one.cause) for one in events)
 
 
 def _unseen(known: Mapping[Key, Known], changed: Mapping[Key, Known]) -> list[Key]:

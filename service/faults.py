@@ -24,7 +24,8 @@ class Severity(StrEnum):
 class Problem:
     """Something wrong with a value, whose place is still the way to it through the document.
 
-    `offset` counts characters into a text. With `at_key` the name is meant, not the value.
+    `offset` counts characters into a text: that of the value, or of `file`, which it names. With
+    `at_key` the name is meant, not the value.
     """
 
     path: Path
@@ -33,6 +34,7 @@ class Problem:
     offset: int | None = None
     at_key: bool = False
     severity: Severity = Severity.ERROR
+    file: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

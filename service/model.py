@@ -27,7 +27,7 @@ class Cause(StrEnum):
 
 
 class Kind(StrEnum):
-    """What happened to a task. The first seven come from a change, the others from the clock."""
+    """What happened. The first seven come from a change of a task; a schedule may have no task."""
 
     CREATED = "created"
     COMPLETED = "completed"
@@ -41,6 +41,7 @@ class Kind(StrEnum):
     STARTING_SOON = "starting_soon"
     REMINDER = "reminder"
     SIGNAL = "signal"
+    SCHEDULED = "scheduled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,11 +172,11 @@ class Signal:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One typed transition of one task.
+    """One typed transition of one task, or a moment of a schedule, whose `task_id` is empty.
 
     `id` is given out before the event is stored. `changed` names the task's fields that this
-    transition covers. `alarm` is the alarm that rang, for the clock's events, `signal` the name
-    of a pushed signal.
+    transition covers. `alarm` is the alarm that rang, for the clock's events, or the schedule;
+    `signal` is the name of a pushed signal.
     """
 
     id: int
@@ -197,6 +198,15 @@ class Event:
         if task is None:
             raise ValueError(f"event {self.id} holds no task")
         return task
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Tasks of which a rule tells at once, by what they have in common."""
+
+    key: str
+    tasks: tuple[Task, ...]
+    size: int
 
 
 class State(StrEnum):

@@ -1,7 +1,8 @@
 """Rules on trial: the engine at work on a clock that is moved by hand, and nothing is ever sent.
 
 Alarms, waits and deliveries come when their moment does, in the order in which the worker would
-have come to them: the clock rings, rules that waited decide, what is due goes out.
+have come to them: the clock rings, rules that waited decide, digests are told, schedules come, what
+is due goes out.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -36,6 +37,7 @@ class Rehearsal:
         self.clock = VirtualClock(start)
         self.books = MemoryBooks(_accounts(zones, self.clock.now()))
         self._engine = Engine(Decider(rules, zones, ways), zones, self.clock)
+        self.books.schedules.put_in_force(self._engine.schedules, self.clock.now())
 
     async def begin(self, seen: Sequence[Observation]) -> None:
         """Take up tasks in silence, as a first sync does: what is past is nobody's news."""
@@ -72,6 +74,9 @@ class Rehearsal:
             self.clock.set(max(moment, self.clock.now()))
             await self._engine.ring(self.books, _ALL)
             await self._engine.settle(self.books, _ALL)
+            await self._engine.close(self.books, _ALL)
+            while (await self._engine.fire(self.books))[0]:
+                pass
             self.books.send(self._rules, self.clock.now())
         self.clock.set(max(until, self.clock.now()))
 

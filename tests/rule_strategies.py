@@ -51,6 +51,31 @@ NOTIFY = [
 ]
 WAITS = [{"wait": "45m"}, {"wait": "2 business hours"}]
 UNTIL = ["task.done", 'task.title == "end"', "now > timestamp('2026-03-07T00:00:00Z')"]
+GROUP_BY = ["task.assignee.email", "'all'", "date(now)", "'x' + string(1 / size(task.title))"]
+TELL = [
+    {
+        "notify": "slack:#office",
+        "text": "{{ group.size }} of {{ group.key }}:"
+        "{% for task in group.tasks %} {{ task.id }} {{ task.title }}{% endfor %}",
+    },
+    {"notify": "email:{{ group.key }}", "subject": "{{ group.tasks | size }}", "text": "x"},
+    {"wait": "45m"},
+    {"create_task": {"title": "Look at {{ group.size }}", "due": "1 day"}},
+    {"notify": "accounting"},
+    {"notify": "slack:#office", "template": "digest.liquid"},
+]
+ONCE_A_DIGEST = ["group.key", "date(now)", "string(group.size)"]
+SCHEDULES = [
+    {"schedule": "30 7 * * *"},
+    {"schedule": "0 */9 * * 1-5"},
+    {"schedule": "30 2 8 3 *"},  # in an hour that New York leaves out in that night
+]
+CHOICES = [
+    "tasks.filter(t, !t.done)",
+    "tasks.filter(t, has(t.due) && t.due < now)",
+    "tasks.filter(t, 1 / size(t.title) == 1)",  # has no value for a task without a title
+]
+REMIND = {"notify": "slack:#office", "text": "{{ event.at | local }} {{ now | local }}"}
 
 steps = st.lists(
     st.tuples(st.none() | st.sampled_from(WAITS), st.sampled_from(NOTIFY)), min_size=1, max_size=3
@@ -99,6 +124,48 @@ def _sound(rule: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in rule.items() if name not in refused}
 
 
-rules = st.lists((_shapes | _eager).map(_sound), min_size=1, max_size=4).map(
-    lambda found: [{"id": f"r{number}", **rule} for number, rule in enumerate(found)]
+_digests = st.fixed_dictionaries(
+    {
+        "when": st.sampled_from([one for one in TRIGGERS if one != "task.deleted"]),
+        "group": st.fixed_dictionaries(
+            {"by": st.sampled_from(GROUP_BY), "wait": st.sampled_from(["15m", "2h"])},
+            optional={"max": st.sampled_from([1, 2])},
+        ),
+        "then": st.lists(st.sampled_from(TELL), min_size=1, max_size=3),
+    },
+    optional=_optional | {"once_per": st.sampled_from(ONCE_A_DIGEST)},
+).map(_sound)
+_for_each = st.fixed_dictionaries(
+    {
+        "when": st.sampled_from(SCHEDULES),
+        "for_each": st.sampled_from(CHOICES),
+        "then": steps,
+    },
+    optional={name: one for name, one in _optional.items() if name not in {"settle", "for", "if"}}
+    | {"if": st.sampled_from(["has(task.assignee)", "1 / size(task.title) == 1"])},
 )
+_lists = st.fixed_dictionaries(
+    {
+        "when": st.sampled_from(SCHEDULES),
+        "for_each": st.sampled_from(CHOICES),
+        "group": st.fixed_dictionaries({"by": st.sampled_from(GROUP_BY)}),
+        "then": st.lists(st.sampled_from(TELL), min_size=1, max_size=2),
+    },
+    optional={
+        "if": st.just("has(task.assignee)"),
+        "hours": _optional["hours"],
+        "expires": _optional["expires"],
+        "once_per": st.sampled_from(ONCE_A_DIGEST),
+        "until": _optional["until"],
+    },
+)
+_reminders = st.fixed_dictionaries(
+    {"when": st.sampled_from(SCHEDULES), "then": st.just([REMIND])},
+    optional={"hours": _optional["hours"], "expires": _optional["expires"]},
+)
+
+rules = st.lists(
+    st.one_of(_shapes.map(_sound), _eager.map(_sound), _digests, _for_each, _lists, _reminders),
+    min_size=1,
+    max_size=4,
+).map(lambda found: [{"id": f"r{number}", **rule} for number, rule in enumerate(found)])

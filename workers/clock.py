@@ -1,4 +1,4 @@
-"""The clock's round: alarms that have come, rules whose tasks have been quiet.
+"""The clock's round: alarms that have come, rules whose tasks have been quiet, digests, schedules.
 
 Before that, what is to be set anew because the rules or a time zone have changed. Each task knows
 who has set its alarm, so that this can be broken off anywhere and goes on anywhere, beside all
@@ -29,7 +29,11 @@ class ClockRound:
                 rung, ringing = await self._engine.ring(DatabaseBooks(connection), BATCH)
             async with connection.transaction():
                 quiet, settled = await self._engine.settle(DatabaseBooks(connection), BATCH)
-        return anew + rung + quiet, self._engine.committed(owing | ringing | settled)
+                over, closed = await self._engine.close(DatabaseBooks(connection), BATCH)
+            async with connection.transaction():
+                fired, scheduled = await self._engine.fire(DatabaseBooks(connection))
+        count = anew + rung + quiet + over + fired
+        return count, self._engine.committed(owing | ringing | settled | closed | scheduled)
 
     async def stay_in_force(self) -> None:
         """Say that what this process has the clock watch is still wanted."""

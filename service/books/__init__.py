@@ -4,14 +4,17 @@ Taskbell at work has it in PostgreSQL (`database`). A rehearsal, which tries rul
 a made-up one and sends nothing, has it in memory (`memory`). Everything above is the same code.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol, TypeAlias
 
-from service.model import Event, Observation
+from service.gathering import Digest, Join
+from service.model import Event, Observation, Task
 from service.outbox import Identity, Lanes, Order
+from service.schedules import Slot
 from service.store.accounts import AccountState
 from service.store.decisions import Decision
+from service.store.schedules import Schedules
 from service.store.settling import Settled
 from service.store.tasks import Key, Known, Saved
 
@@ -31,6 +34,12 @@ class TaskBooks(Protocol):
         self, watches: Mapping[str, str], now: datetime, limit: int
     ) -> dict[Key, Known]:
         """Tasks whose alarm has come, up to `limit` of each account (account -> its watch)."""
+
+    async def tasks(self, keys: Iterable[Key]) -> Mapping[Key, Task]:
+        """Those of these tasks that are known and not gone."""
+
+    def pages(self, account: str, fields: Collection[str]) -> AsyncIterator[Sequence[Task]]:
+        """Every known task of an account, with at least its id and these fields."""
 
     async def save(self, saved: Sequence[Saved]) -> None:
         """Keep the new states of tasks that were locked."""
@@ -70,6 +79,17 @@ class RuleBooks(Protocol):
 
     async def stop_waiting(self, waits: Sequence[Settled]) -> None:
         """Wait no longer."""
+
+    async def join(self, joins: Sequence[Join], now: datetime) -> None:
+        """Add events to the open digests that they belong to."""
+
+    async def take_digests(
+        self, accounts: Iterable[str], now: datetime, limit: int
+    ) -> list[Digest]:
+        """Take out digests that are over."""
+
+    async def take_slot(self, schedules: Schedules, now: datetime) -> Slot | None:
+        """The slot that is due, of the schedule that has waited longest; it does not come again."""
 
     async def decide(self, decisions: Sequence[Decision], version: str, now: datetime) -> None:
         """Keep why something is sent or is not, and by which version of the rules."""

@@ -1,14 +1,27 @@
 """The books in PostgreSQL: each page is kept by the module of its noun."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from service.books import Rules
-from service.model import Cause, Event, Observation
+from service.gathering import Digest, Join
+from service.model import Cause, Event, Observation, Task
 from service.outbox import Identity, Lanes, Order, ending, limiting, lineage, planning
-from service.store import Connection, accounts, decisions, events, lookups, settling, tasks
+from service.schedules import Slot
+from service.store import (
+    Connection,
+    accounts,
+    decisions,
+    digests,
+    events,
+    lookups,
+    schedules,
+    settling,
+    tasks,
+)
 from service.store.accounts import AccountState
 from service.store.decisions import Decision
+from service.store.schedules import Schedules
 from service.store.settling import Settled
 from service.store.tasks import Key, Known, Saved
 
@@ -29,6 +42,12 @@ class DatabaseBooks:
         self, watches: Mapping[str, str], now: datetime, limit: int
     ) -> dict[Key, Known]:
         return await tasks.lock_ringing(self.connection, watches, now, limit)
+
+    async def tasks(self, keys: Iterable[Key]) -> Mapping[Key, Task]:
+        return await tasks.present(self.connection, keys)
+
+    def pages(self, account: str, fields: Collection[str]) -> AsyncIterator[Sequence[Task]]:
+        return tasks.pages(self.connection, account, fields)
 
     async def save(self, saved: Sequence[Saved]) -> None:
         await tasks.save(self.connection, saved)
@@ -64,6 +83,15 @@ class DatabaseBooks:
 
     async def stop_waiting(self, waits: Sequence[Settled]) -> None:
         await settling.stop(self.connection, waits)
+
+    async def join(self, joins: Sequence[Join], now: datetime) -> None:
+        await digests.join(self.connection, joins, now)
+
+    async def take_digests(self, names: Iterable[str], now: datetime, limit: int) -> list[Digest]:
+        return await digests.take(self.connection, names, now, limit)
+
+    async def take_slot(self, wanted: Schedules, now: datetime) -> Slot | None:
+        return await schedules.take(self.connection, wanted, now)
 
     async def decide(self, decided: Sequence[Decision], version: str, now: datetime) -> None:
         await decisions.insert(self.connection, decided, version, now)

@@ -1,18 +1,23 @@
 """The books in memory: for a rehearsal, which is over when the process is."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from heapq import heappop, heappush
 
 from service.books import Rules
+from service.books.digests import MemoryDigests
 from service.books.outbox import Delivery, MemoryOutbox
+from service.books.schedules import MemorySchedules
+from service.gathering import Digest, Join
 from service.model import Event, Observation, Task
 from service.outbox import Identity, Lanes, Order, ending
 from service.rules import Ruleset
+from service.schedules import Slot
 from service.store.accounts import AccountState
 from service.store.decisions import Decision
+from service.store.schedules import Schedules
 from service.store.settling import Settled
 from service.store.tasks import Key, Known, Saved
 
@@ -36,7 +41,10 @@ class Decided:
 
 
 class MemoryBooks:
-    """What a rehearsal remembers, of accounts in these states."""
+    """What a rehearsal remembers, of accounts in these states.
+
+    `schedules` are those of the rules, once they were put in force.
+    """
 
     def __init__(self, states: Mapping[str, AccountState]) -> None:
         self.outbox = MemoryOutbox()
@@ -49,6 +57,8 @@ class MemoryBooks:
         self._alarms: list[tuple[datetime, Key]] = []
         self._waits: dict[Key, dict[str, Wait]] = defaultdict(dict)
         self._ends: list[tuple[datetime, Key, str]] = []
+        self._digests = MemoryDigests()
+        self.schedules = MemorySchedules()
 
     def present(self, key: Key) -> Task | None:
         """The task as it is now; None where there is none."""
@@ -71,8 +81,14 @@ class MemoryBooks:
         heappush(self._ends, (ends_at, wait.key, wait.rule))
 
     def next_moment(self) -> datetime | None:
-        """When something is to be done next: an alarm, the end of a wait, a delivery."""
-        moments = (self._next_alarm(), self._next_end(), self.outbox.next_due())
+        """When something is to be done next: an alarm, the end of a wait, a delivery, and so on."""
+        moments = (
+            self._next_alarm(),
+            self._next_end(),
+            self._digests.next_moment(),
+            self.schedules.next_moment(),
+            self.outbox.next_due(),
+        )
         return min((one for one in moments if one is not None), default=None)
 
     def _next_alarm(self) -> datetime | None:
@@ -104,6 +120,13 @@ class MemoryBooks:
             _, key = heappop(self._alarms)
             ringing[key] = self._known[key]
         return ringing
+
+    async def tasks(self, keys: Iterable[Key]) -> Mapping[Key, Task]:
+        return {key: task for key in keys if (task := self.present(key)) is not None}
+
+    async def pages(self, account: str, fields: Collection[str]) -> AsyncIterator[Sequence[Task]]:
+        del fields
+        yield [task for key in self._known if key[0] == account and (task := self.present(key))]
 
     async def save(self, saved: Sequence[Saved]) -> None:
         for one in saved:
@@ -172,6 +195,16 @@ class MemoryBooks:
     async def stop_waiting(self, waits: Sequence[Settled]) -> None:
         for one in waits:
             self._waits[one.key].pop(one.rule, None)
+
+    async def join(self, joins: Sequence[Join], now: datetime) -> None:
+        self._digests.join(joins, now)
+
+    async def take_digests(self, names: Iterable[str], now: datetime, limit: int) -> list[Digest]:
+        del names, limit
+        return self._digests.take(now, self.present)
+
+    async def take_slot(self, wanted: Schedules, now: datetime) -> Slot | None:
+        return self.schedules.take(wanted, now)
 
     async def decide(self, decided: Sequence[Decision], version: str, now: datetime) -> None:
         self.decisions += [Decided(one, version, now) for one in decided]

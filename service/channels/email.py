@@ -145,9 +145,10 @@ class EmailChannel(ConfiguredChannel):
         mail["Subject"] = subject
         mail["Date"] = format_datetime(message.at)
         mail["Message-ID"] = f"<{message.key}@{self._domain}>"
-        thread, answered = self._thread(message), (message.receipt or {}).get("message_id")
-        mail["In-Reply-To"] = answered or thread
-        mail["References"] = f"{thread} {answered}" if answered else thread
+        if message.task_id:
+            thread, answered = self._thread(message), (message.receipt or {}).get("message_id")
+            mail["In-Reply-To"] = answered or thread
+            mail["References"] = f"{thread} {answered}" if answered else thread
         mail["Auto-Submitted"] = "auto-generated"
         mail.set_content(message.text)
         return mail

@@ -35,8 +35,14 @@ class Document:
         """Whether something is written there."""
         return path in self._places
 
+    def add(self, file: str, text: str) -> None:
+        """Know the lines of a text that the configuration names, for problems inside of it."""
+        self._lines[file] = text.split("\n")
+
     def fault(self, problem: Problem) -> Fault:
         """The problem with its place: of the value, or of the nearest name around it."""
+        if problem.file is not None:
+            return self._inside(problem.file, problem)
         path = problem.path
         while path and path not in self._places:
             path = path[:-1]
@@ -52,6 +58,14 @@ class Document:
         """Where a value stands, as file:line."""
         fault = self.fault(Problem(path, ""))
         return f"{fault.file}:{fault.line}"
+
+    def _inside(self, file: str, problem: Problem) -> Fault:
+        before = "\n".join(self._lines[file])[: problem.offset or 0]
+        line, column = before.count("\n"), len(before) - before.rfind("\n")
+        source = self._lines[file][line]
+        return Fault(
+            file, line + 1, column, problem.message, source, problem.hint, problem.severity
+        )
 
     def _at(self, node: Node, problem: Problem) -> Fault:
         lines = self._lines.get(node.file, [])

@@ -1,11 +1,14 @@
-"""The files of a configuration, as text."""
+"""The files of a configuration, and those that it names, as text."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from service.errors import ConfigError
-from service.faults import Fault
+from service.faults import Fault, refused
 
 MAX_BYTES = 1_000_000
+_INSIDE = "put it beside the configuration"
 _NO_FILE = "write one, beginning with the example in README.md, or set TASKBELL_CONFIG to its path"
 
 
@@ -29,6 +32,47 @@ def texts(path: Path) -> list[tuple[str, str]]:
     if faults:
         raise ConfigError(faults)
     return found
+
+
+class Folder:
+    """The folder of a configuration, with the texts in it that the configuration names.
+
+    `texts` are those that were read, by their names; some may be known beforehand.
+    """
+
+    def __init__(self, path: Path, texts: Mapping[str, str] = MappingProxyType({})) -> None:
+        self._path = path
+        self.texts = dict(texts)
+
+    def text(self, name: str) -> str:
+        """The text of this file; raises ValueError saying why there is none."""
+        if name not in self.texts:
+            self.texts[name] = self._read(name)
+        return self.texts[name]
+
+    def place(self, name: str) -> str:
+        """What a person would call the file."""
+        return str(self._path / name)
+
+    def _read(self, name: str) -> str:
+        file = (self._path / name).resolve()
+        if not file.is_relative_to(self._path.resolve()):
+            raise refused(f"{name} is outside of the configuration's folder", _INSIDE)
+        try:
+            with file.open("rb") as opened:
+                return _decode(name, opened.read(MAX_BYTES + 1))
+        except FileNotFoundError:
+            raise refused(f"there is no file {name} beside the configuration") from None
+        except (OSError, ValueError) as error:
+            said = error.strerror if isinstance(error, OSError) else "its name is none"
+            raise refused(f"{name} cannot be read: {said}") from None
+        except ConfigError as error:
+            raise refused(f"{name} cannot be read: {error.faults[0].message}") from None
+
+
+def folder_of(path: Path) -> Folder:
+    """The folder of the configuration at `path`, which is a file or that folder itself."""
+    return Folder(path if path.is_dir() else path.parent)
 
 
 def _files(path: Path) -> list[Path]:

@@ -1,4 +1,8 @@
-"""Replay: history, rules and clock once more, which must give the same decisions to the byte."""
+"""Replay: history, rules and clock once more, which must give the same decisions to the byte.
+
+What digests told, and what schedules brought, depends on many tasks at one moment, of which events
+alone do not tell: that is left out. That an event joined a digest is decided once more.
+"""
 
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
@@ -12,7 +16,7 @@ from service.clock import VirtualClock
 from service.deciding import Decider
 from service.engine import Engine
 from service.history import Batch
-from service.model import Event
+from service.model import Event, Kind
 from service.outbox import Identity
 from service.rules import Ruleset
 from service.rules.verdict import Outcome
@@ -94,18 +98,21 @@ class Replay:
             progress(events)
         if self._late:
             await self._settle_until(self._late[-1].at)
-        made = {_made(one.decision, one.version, one.at) for one in self._books.decisions}
-        known = {
+        everything = {_made(one.decision, one.version, one.at) for one in self._books.decisions}
+        made = set(filter(self._is_of_one_event, everything))
+        recorded = {
             _made(Decision(one.event, one.rule, one.outcome, one.reason), one.rules_version, one.at)
             for one in self._recorded
         }
+        known = set(filter(self._is_of_one_event, recorded))
         return Replayed(events, len(known), sorted(known - made), sorted(made - known))
 
     async def _decide(self, batch: Batch) -> None:
         self._let_pass(batch.now, batch.rules_version)
-        happened = [event for group in batch.groups for event in group]
+        groups = [group for group in batch.groups if group[0].kind is not Kind.SCHEDULED]
+        happened = [event for group in groups for event in group]
         await self._books.save([_saved(event) for event in happened])
-        await self._deciders[batch.rules_version].decide(self._books, batch.groups, batch.now)
+        await self._deciders[batch.rules_version].decide(self._books, groups, batch.now)
 
     async def _settle_until(self, moment: datetime) -> None:
         """End the waits that were over by then, as they were taken out together."""
@@ -123,6 +130,10 @@ class Replay:
         while (due := self._books.outbox.next_due()) is not None and due <= moment:
             self._books.send(self._rules[version], max(due, self._clock.now()))
         self._clock.set(moment)
+
+    def _is_of_one_event(self, made: Made) -> bool:
+        several = self._rules[made.rules_version].is_about_several(made.rule)
+        return not several or made.outcome == Outcome.GATHERED
 
 
 def _is_late(one: RecordedDecision) -> bool:

@@ -1,7 +1,7 @@
 """The firm's rules: asked about an event, they answer with verdicts, and do nothing themselves."""
 
 from collections import defaultdict
-from collections.abc import Collection, Container, Iterable, Iterator
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 from hashlib import blake2b
@@ -10,13 +10,17 @@ from zoneinfo import ZoneInfo
 
 from service.actions import WRITES
 from service.alarms import Alarm
+from service.gathering import Digest
 from service.model import Cause, Event, Task
+from service.rules import digests
 from service.rules.reads import ByNoun, by_noun
 from service.rules.rule import Rule
 from service.rules.scope import Scope
+from service.rules.selection import Selection
 from service.rules.steps import Action
 from service.rules.triggers import Topic, topic_of
 from service.rules.verdict import Verdict
+from service.schedules import Schedule
 
 # How many different sorts of events are remembered with those who listen to them.
 _MOST_HEARD = 10_000
@@ -37,7 +41,7 @@ class Ruleset:
         self.version = blake2b(text.encode(), digest_size=8).hexdigest()
         self._by_topic: dict[Topic, list[Rule]] = defaultdict(list)
         for rule in self._rules.values():
-            for topic in rule.trigger.topics:
+            for topic in rule.trigger.topics if rule.trigger.cron is None else ():
                 self._by_topic[topic].append(rule)
         self._heard: dict[Any, tuple[list[Rule], ByNoun]] = {}
         alarms = (rule.trigger.alarm for rule in self._rules.values())
@@ -127,6 +131,47 @@ class Ruleset:
         rule = self._rules[rule_id]
         refused = rule.refusal(Scope(event, now, zone, by_noun([rule.reads])))
         return None if refused is None else refused.reason
+
+    def schedules(self, zones: Mapping[str, ZoneInfo]) -> dict[tuple[str, str], Schedule]:
+        """When rules come by themselves, by rule and account, in the accounts' zones."""
+        return {
+            (rule.id, account): Schedule(rule.trigger.cron, zone)
+            for rule in self._rules.values()
+            if rule.trigger.cron is not None
+            for account, zone in zones.items()
+            if rule.accounts is None or account in rule.accounts
+        }
+
+    def is_about_several(self, rule_id: str) -> bool:
+        """Whether what it decides depends on more than one event and its task."""
+        rule = self._rules.get(rule_id)
+        return rule is not None and (rule.grouping is not None or rule.trigger.cron is not None)
+
+    def closed(self, digest: Digest, now: datetime, zone: ZoneInfo) -> tuple[Event, Verdict] | None:
+        """What a rule makes of a digest that is over; None if it gathers no more."""
+        rule = self._rules.get(digest.rule)
+        if rule is None or rule.grouping is None:
+            return None
+        return digests.close(rule, digest, now, zone)
+
+    def selection(self, rule_id: str) -> Selection | None:
+        """For which tasks a schedule has the rule asked; None for one that is about no task."""
+        return self._rules[rule_id].for_each
+
+    def gathers(self, rule_id: str) -> bool:
+        """Whether a rule tells of several tasks at once."""
+        return self._rules[rule_id].grouping is not None
+
+    def fired(self, rule_id: str, event: Event, now: datetime, zone: ZoneInfo) -> Verdict:
+        """What a rule makes of its schedule, or of a task that was chosen for that."""
+        rule = self._rules[rule_id]
+        return rule.decide_now(Scope(event, now, zone, by_noun([rule.reads])))
+
+    def formed(
+        self, rule_id: str, event: Event, chosen: Iterable[Task], now: datetime, zone: ZoneInfo
+    ) -> list[Verdict]:
+        """What a rule that gathers makes of the tasks that were chosen for its schedule."""
+        return digests.form(self._rules[rule_id], event, chosen, now, zone)
 
     def until(self, rule_id: str, task: Task, now: datetime) -> bool:
         """Whether what the rule still has pending for this task is to be withdrawn."""

@@ -10,11 +10,12 @@ from service.rules.contradictions import KNOWN_VALUES, never
 from service.rules.hours import Hours
 from service.rules.reach import Reach
 from service.rules.rule import Rule
+from service.rules.selection import Selection
 from service.rules.steps import Action
 from service.rules.triggers import Trigger
 
 Placed: TypeAlias = tuple[Rule, Path]
-_Message: TypeAlias = tuple[Trigger, str, str, str]
+_Message: TypeAlias = tuple[tuple[Trigger, Selection | None], str, str, str]
 
 # Hours that do not open in this century are not waited for.
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
@@ -73,7 +74,7 @@ def _messages(rule: Rule) -> Iterator[tuple[Action, _Message]]:
             return
         if not step.fields:
             target, text = (one.text if one else "" for one in (step.target, step.text))
-            yield step, (rule.trigger, step.channel, target, text)
+            yield step, ((rule.trigger, rule.for_each), step.channel, target, text)
 
 
 def _may_both(one: Rule, other: Rule) -> bool:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from service.faults import Path, Problem, did_you_mean
 from service.rules.vocabulary import NOUNS, PACKAGE, field_names
 
-KNOWN = frozenset({*NOUNS, "now", "date", "has", "size", "duration", "timestamp"})
+WORDS = frozenset({"now", "date", "has", "size", "duration", "timestamp"})
+KNOWN = frozenset({*NOUNS, "tasks", *WORDS})
 
 _FUNCTIONS = frozenset(
     {
@@ -106,6 +107,8 @@ def _mismatch(match: re.Match[str], text: str, offset: int) -> tuple[str, str | 
     operator = match[1].strip("_@")
     kinds = [kind(one) for one in _split(match[2])]
     hint = _NULL_HINT if "nothing" in kinds else None
+    if match[1] == "_?_:_":
+        return f"a condition is true or false; this is {kinds[0]}", hint
     if len(kinds) != 2 or not operator or operator[0].isalpha():  # noqa: PLR2004
         return f"{operator or 'this'} cannot be used with {' and '.join(kinds)}", hint
     left, right = _BEFORE.search(text[:offset]), _AFTER.match(text[offset + len(operator) :])

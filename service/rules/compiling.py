@@ -3,33 +3,36 @@
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, TypeAlias
 
 from pydantic_core import PydanticCustomError
 
+from service.document.files import Folder
 from service.document.validation import salvaged
 from service.document.wording import kind_of
 from service.durations import Duration
 from service.faults import Path, Problem, Severity, did_you_mean
 from service.model import Kind
 from service.rules.advice import Placed, advice, twins
-from service.rules.cel_words import KNOWN
+from service.rules.combining import misfits, subjects
 from service.rules.expressions import Expression, condition, key, proofs
+from service.rules.grouping import MOST, Grouping
 from service.rules.hours import Hours, read_hours
 from service.rules.planning import Planning, Timing
 from service.rules.reach import Reach
 from service.rules.rule import Rule, Settle
+from service.rules.selection import Selection, selection
 from service.rules.shapes import RuleShape
 from service.rules.step_reader import StepReader
 from service.rules.steps import Step, Wait
+from service.rules.subjects import LASTING
 
 Compiled: TypeAlias = tuple[Expression | None, list[Problem]]
 
 
 _HOLIDAY = re.compile(r"\bPH\b")
 _ANY_TIME = "24/7"
-# What came before, the event and its zone are forgotten when `until` is asked.
-_LASTING = KNOWN - {"before", "event", "date"}
 
 
 @dataclass(slots=True)
@@ -41,6 +44,7 @@ class Compiler:
 
     reach: Reach
     hours: Mapping[str, Hours]
+    folder: Folder
     problems: list[Problem] = field(default_factory=list)
     off: list[Rule] = field(default_factory=list)
 
@@ -64,25 +68,31 @@ class Compiler:
 
     def _rule(self, shape: RuleShape, written: Mapping[str, Any], path: Path) -> Rule:
         """The rule; what is `written` counts where it could not be read."""
-        sure = shape.when.guarantees.union(*(proofs(text) for text in shape.conditions))
-        conditions = self._all(condition, shape.conditions, (*path, "if"), sure)
+        self.problems += misfits(shape, path)
+        asked, told = subjects(shape)
+        for_each = self._for_each(shape, path)
+        chosen = frozenset[str]() if for_each is None else for_each.sure
+        sure = shape.when.guarantees.union(chosen, *(proofs(text) for text in shape.conditions))
+        conditions = self._all(condition, shape.conditions, (*path, "if"), sure, asked)
         accounts = self._accounts(shape, path)
         rule = Rule(
             shape.id,
             shape.when,
             conditions,
-            self._planning(shape, written, accounts, sure, path),
+            self._planning(shape, written, accounts, sure, told, path),
             settle=Settle(shape.settle.quiet, shape.settle.max) if shape.settle else None,
             until=self._until(shape, path),
             accounts=frozenset(accounts) if shape.accounts else None,
             own_writes=shape.own_writes,
             limit=shape.limit,
             lasts=shape.lasts,
+            for_each=for_each,
+            grouping=self._grouping(shape, sure, asked, path),
         )
         if shape.lasts is not None:
             self._check_lasts(shape, path)
         if rule.settle is not None and not rule.trigger.is_change:
-            what = "by the clock" if rule.trigger.alarm is not None else "that waits for a signal"
+            what = "that waits for a signal" if rule.trigger.signal is not None else "by the clock"
             message = f"a rule {what} has no change to wait for the end of"
             self._fault((*path, "settle"), message, "leave settle out")
         self.problems += advice(rule, written, path, self.reach)
@@ -98,14 +108,15 @@ class Compiler:
 
     def _all(
         self,
-        compiled: Callable[[Any, Path, frozenset[str]], Compiled],
+        compiled: Callable[[Any, Path, frozenset[str], frozenset[str]], Compiled],
         texts: Sequence[Any],
         path: Path,
         known: frozenset[str],
+        subjects: frozenset[str],
     ) -> tuple[Expression, ...]:
         found = []
         for position, text in enumerate(texts):
-            expression, problems = compiled(text, (*path, position), known)
+            expression, problems = compiled(text, (*path, position), known, subjects)
             self.problems += problems
             if expression is not None:
                 found.append(expression)
@@ -115,9 +126,26 @@ class Compiler:
         if shape.until is None:
             return None
         place = (*path, "until")
-        until, problems = condition(shape.until, place, shape.when.guarantees, _LASTING)
+        until, problems = condition(shape.until, place, shape.when.guarantees, LASTING)
         self.problems += problems
         return until
+
+    def _for_each(self, shape: RuleShape, path: Path) -> Selection | None:
+        if shape.for_each is None:
+            return None
+        chosen, problems = selection(shape.for_each, (*path, "for_each"))
+        self.problems += problems
+        return chosen
+
+    def _grouping(
+        self, shape: RuleShape, sure: frozenset[str], asked: frozenset[str], path: Path
+    ) -> Grouping | None:
+        if shape.group is None:
+            return None
+        by, problems = key(shape.group.by, (*path, "group", "by"), sure, asked)
+        self.problems += problems
+        wait, most = shape.group.wait or timedelta(0), shape.group.max or MOST
+        return None if by is None else Grouping(by, wait, most)
 
     def _accounts(self, shape: RuleShape, path: Path) -> tuple[str, ...]:
         known = self.reach.accounts
@@ -134,16 +162,17 @@ class Compiler:
         written: Mapping[str, Any],
         accounts: Sequence[str],
         sure: frozenset[str],
+        told: frozenset[str],
         path: Path,
     ) -> Planning:
-        reader = StepReader(self.reach, accounts)
+        reader = StepReader(self.reach, accounts, told, self.folder)
         steps = reader.read(shape.then, (*path, "then"))
         self.problems += reader.problems
         timing = self._timing(shape, path)
         is_unread = "hours" in self.reach.unread or written.get("hours") is not None
         if timing.business is None and not is_unread:
             self._refuse_business(steps, path)
-        once_per = self._all(key, shape.once_per, (*path, "once_per"), sure)
+        once_per = self._all(key, shape.once_per, (*path, "once_per"), sure, told)
         return Planning(steps, once_per, timing, self.reach, shadow=shape.enabled == "shadow")
 
     def _timing(self, shape: RuleShape, path: Path) -> Timing:

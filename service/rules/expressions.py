@@ -15,12 +15,13 @@ from zoneinfo import ZoneInfo
 from cel_expr_python import cel
 from cel_expr_python.ext import ext_optional
 
-from service.document.wording import kind_of
+from service.document.wording import kind_of, name_of
 from service.faults import Path, Problem
 from service.rules.cel_words import KNOWN, explain, kind
 from service.rules.constants import findings
 from service.rules.guards import proven, unguarded
 from service.rules.reads import Reads, reads
+from service.rules.subjects import CHANGED_TASK, misplaced
 from service.rules.syntax_tree import Tree, dotted, walk
 from service.rules.vocabulary import NOUNS, PACKAGE, POOL
 
@@ -49,7 +50,11 @@ def environment(zone: ZoneInfo) -> cel.Env:
     variables = {name: cel.Type(f"{PACKAGE}.{noun.__name__}") for name, noun in NOUNS.items()}
     return cel.NewEnv(
         POOL,
-        variables={**variables, "now": cel.Type.TIMESTAMP},
+        variables={
+            **variables,
+            "tasks": cel.Type.List(variables["task"]),
+            "now": cel.Type.TIMESTAMP,
+        },
         extensions=[ext_optional.ExtOptional()],
         functions=[cel.FunctionDecl("date", [date])],
     )
@@ -96,6 +101,10 @@ class Expression:
             return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
         return str(value)
 
+    def finds(self, activation: cel.Activation, zone: ZoneInfo) -> bool:
+        """Whether its list holds anything; raises EvaluationError if that cannot be said."""
+        return bool(self.value(activation, zone))
+
     def value(self, activation: cel.Activation, zone: ZoneInfo) -> Any:
         """Whatever it comes out as; raises EvaluationError if it comes out as nothing."""
         try:
@@ -114,22 +123,23 @@ def syntax(text: str) -> Tree:
 
 
 def condition(
-    text: Any, path: Path, known: Iterable[str] = (), variables: Iterable[str] = KNOWN
+    text: Any, path: Path, known: Iterable[str] = (), subjects: frozenset[str] = CHANGED_TASK
 ) -> tuple[Expression | None, list[Problem]]:
     """An expression that is true or false, or what is wrong with it.
 
-    `known` is what is sure to be there when it is asked; `variables` the names it may use.
+    `known` is what is sure to be there when it is asked; `subjects` the names it may use.
     """
-    return _sound(text, path, known, variables, ("BOOL", "DYN"), "a condition is true or false")
+    wanted = "a condition is true or false"
+    expression, _, problems = checked(text, path, known, subjects, ("BOOL", "DYN"), wanted)
+    return expression, problems
 
 
 def key(
-    text: Any, path: Path, known: Iterable[str] = ()
+    text: Any, path: Path, known: Iterable[str] = (), subjects: frozenset[str] = CHANGED_TASK
 ) -> tuple[Expression | None, list[Problem]]:
     """An expression whose value can stand for a message, or what is wrong with it."""
-    expression, problems = _sound(
-        text, path, known, KNOWN, _ONCE_TYPES, "once_per takes text, numbers and dates"
-    )
+    wanted = f"{name_of(path)} takes text, numbers and dates"
+    expression, _, problems = checked(text, path, known, subjects, _ONCE_TYPES, wanted)
     return expression, [_elsewhere(problem) for problem in problems]
 
 
@@ -146,22 +156,27 @@ def proofs(text: Any) -> frozenset[str]:
         return frozenset(_ASKED.findall(text))
 
 
-def _sound(
+def checked(
     text: Any,
     path: Path,
     known: Iterable[str],
-    variables: Iterable[str],
+    subjects: frozenset[str],
     types: tuple[str, ...],
     wanted: str,
-) -> tuple[Expression | None, list[Problem]]:
+) -> tuple[Expression | None, Tree | None, list[Problem]]:
+    """An expression of one of these CEL types with its tree, or what is wrong with it.
+
+    `wanted` is what is said of one of another type.
+    """
     if not isinstance(text, str):
-        return None, [Problem(path, f"an expression is expected here; {kind_of(text)}")]
+        return None, None, [Problem(path, f"an expression is expected here; {kind_of(text)}")]
     if len(text) > LONGEST:
-        return None, [Problem(path, f"the expression is longer than {LONGEST} characters")]
+        message = f"the expression is longer than {LONGEST} characters"
+        return None, None, [Problem(path, message)]
     try:
         program = _program(text, UTC_ZONE)
     except RuntimeError as error:
-        return None, explain(text, str(error), path)
+        return None, None, explain(text, str(error), path)
     tree = _tree(text)
     found = program.return_type().name()
     if found in types:
@@ -173,11 +188,10 @@ def _sound(
         for one in findings(tree, environment(UTC_ZONE))
     ]
     used = KNOWN.intersection(node.call.function or dotted(node) for node in walk(tree.root))
-    alien = sorted(used - set(variables))
-    problems += [Problem(path, f"{name} cannot be used here") for name in alien]
+    problems += [misplaced(name, subjects, path) for name in sorted(used - subjects)]
     if problems:
-        return None, problems
-    return Expression(text, frozenset(reads(tree.root))), []
+        return None, None, problems
+    return Expression(text, frozenset(reads(tree.root))), tree, []
 
 
 def _lie(name: str, offset: int, path: Path) -> Problem:

@@ -104,9 +104,11 @@ class Planning:
         return later
 
     def _once_key(self, scope: Scope) -> str:
-        if not self.once_per:
+        if not self.once_per and scope.group is None:
             return f"event:{scope.event.id}"
         values = [one.key(scope.activation, scope.zone) for one in self.once_per]
+        if scope.group is not None and not values:
+            values = [str(scope.event.id), scope.group.key]
         key = f"{scope.event.account}:{orjson.dumps(values).decode()}"
         if len(key.encode()) <= _LONGEST_KEY:
             return key
@@ -214,6 +216,8 @@ def _rfc3339(moment: datetime) -> str:
 
 def _withdraw_on(step: Action, event: Event, *, is_pending: bool) -> frozenset[Kind]:
     """The events that make a delivery pointless while it has not gone out."""
+    if not event.task_id:
+        return frozenset()
     if is_pending or event.kind in CLOCK_KINDS:
         return ends_waiting(event.kind)
     # What would be rewritten the moment it is out need not go out.

@@ -22,9 +22,14 @@ def reads(node: Any) -> Iterator[tuple[str, str]]:
         yield from reads(child)
 
 
+def all_of(several: Iterable[Reads]) -> Reads:
+    """What several expressions read together."""
+    return frozenset[tuple[str, str]]().union(*several)
+
+
 def by_noun(several: Iterable[Reads]) -> ByNoun:
     """The fields that several expressions together read of each noun."""
-    together = frozenset[tuple[str, str]]().union(*several)
+    together = all_of(several)
     return {
         noun: frozenset(field for one, field in together if one == noun)
         for noun in {noun for noun, _ in together}

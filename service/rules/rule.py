@@ -3,15 +3,19 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from service.gathering import Joining
 from service.model import Cause, Event, Task
 from service.rules.expressions import UTC_ZONE, EvaluationError, Expression
+from service.rules.grouping import Grouping, named
 from service.rules.limit import Limit
 from service.rules.planning import Planning
-from service.rules.reads import Reads, by_noun
+from service.rules.reads import Reads, all_of, by_noun
 from service.rules.scope import Scope, lasting
+from service.rules.selection import Selection
 from service.rules.templates import RenderError
 from service.rules.triggers import Trigger
 from service.rules.verdict import Outcome, Verdict
+from service.schedules import lateness
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +28,11 @@ class Settle:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """When, if, then, until. `accounts` None: all of them; `lasts`: how long `if` must hold."""
+    """When, if, then, until. `accounts` None: all of them.
+
+    `lasts` is how long `if` must hold, `for_each` are the tasks for which a schedule has the rule
+    asked, `grouping` what is told of at once.
+    """
 
     id: str
     trigger: Trigger
@@ -36,12 +44,14 @@ class Rule:
     own_writes: bool = False
     limit: Limit | None = None
     lasts: timedelta | None = None
+    for_each: Selection | None = None
+    grouping: Grouping | None = None
 
     @property
     def reads(self) -> Reads:
-        """The fields that its expressions look at, `until` aside."""
-        asked = (*self.conditions, *self.planning.once_per)
-        return frozenset[tuple[str, str]]().union(*(one.reads for one in asked))
+        """The fields that its expressions look at of an event, `until` aside."""
+        asked = self.planning.once_per if self.grouping is None else (self.grouping.by,)
+        return all_of(one.reads for one in (*self.conditions, *asked))
 
     def listens_to(self, event: Event) -> bool:
         if event.cause is Cause.WRITE and not self.own_writes:
@@ -79,10 +89,37 @@ class Rule:
         if (refused := self.refusal(scope)) is not None:
             return refused
         try:
+            if self.grouping is not None:
+                return self._gathered(self.grouping, scope)
             plans = self.planning.plans(scope)
         except (EvaluationError, RenderError) as error:
             return Verdict(self.id, Outcome.FAILED, str(error))
-        return Verdict(self.id, Outcome.MATCHED, self._grounds(scope.event), plans)
+        return Verdict(self.id, Outcome.MATCHED, self._grounds(scope), plans)
+
+    def tell(self, scope: Scope, grounds: str) -> Verdict:
+        """The verdict about a digest, whose steps are rendered once for all of its tasks."""
+        try:
+            plans = self.planning.plans(scope)
+        except (EvaluationError, RenderError) as error:
+            return Verdict(self.id, Outcome.FAILED, str(error))
+        return Verdict(self.id, Outcome.MATCHED, self._marked(grounds), plans)
+
+    def group_key(self, scope: Scope) -> str:
+        """What the event is told of together with; raises EvaluationError."""
+        return "" if self.grouping is None else self.grouping.key(scope)
+
+    def _gathered(self, grouping: Grouping, scope: Scope) -> Verdict:
+        key = grouping.key(scope)
+        anchor = self.anchor(scope.event.task)
+        joining = Joining(key, grouping.wait, grouping.most, anchor)
+        grounds = f"{self._grounds(scope)}; told with others of {named(key)}"
+        return Verdict(self.id, Outcome.GATHERED, grounds, joining=joining)
+
+    def anchor(self, task: Task) -> datetime | None:
+        """The task's date that the rule counts from; None for a rule that is not by the clock."""
+        alarm = self.trigger.alarm
+        date: datetime | None = None if alarm is None else getattr(task, alarm.field)
+        return date
 
     def has_ended(self, task: Task, now: datetime) -> bool:
         """Whether what it still has pending for this task is to be withdrawn."""
@@ -93,8 +130,14 @@ class Rule:
         except EvaluationError:
             return False
 
-    def _grounds(self, event: Event) -> str:
+    def _grounds(self, scope: Scope) -> str:
         conditions = " and ".join(condition.text for condition in self.conditions)
+        event = scope.event
         happened = f"task.{event.kind}" if event.signal is None else f"signal {event.signal}"
+        if self.trigger.cron is not None:
+            happened = f"schedule {self.trigger.cron}{lateness(event.at, scope.now)}"
         grounds = happened + (f", and {conditions}" if conditions else "")
+        return self._marked(grounds)
+
+    def _marked(self, grounds: str) -> str:
         return f"shadow: {grounds}" if self.planning.shadow else grounds

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from cel_expr_python.cel import Activation
 
-from service.model import Event, Task
+from service.model import Event, Group, Task
 from service.rules.expressions import UTC_ZONE, environment
 from service.rules.reads import ByNoun
 from service.rules.verdict import FAILURE
@@ -16,12 +16,23 @@ from service.rules.vocabulary import NOUNS, as_message, as_values
 
 
 class Scope:
-    """An event at a moment (UTC) in an account's zone; `reads` is what any rule looks at."""
+    """An event at a moment (UTC) in an account's zone; `reads` is what any rule looks at.
 
-    def __init__(self, event: Event, now: datetime, zone: ZoneInfo, reads: ByNoun) -> None:
+    `group` are the tasks that a digest tells of.
+    """
+
+    def __init__(
+        self,
+        event: Event,
+        now: datetime,
+        zone: ZoneInfo,
+        reads: ByNoun,
+        group: Group | None = None,
+    ) -> None:
         self.event = event
         self.now = now
         self.zone = zone
+        self.group = group
         self._reads = reads
         self._values: dict[str, Any] = {"now": now, "zone": zone}
 
@@ -38,12 +49,14 @@ class Scope:
         # Only a text that may speak of a failure is given what stands for it.
         return {**self._values, "failure": FAILURE} if "failure" in wanted else self._values
 
-    def _noun(self, name: str) -> Task | Event:
+    def _noun(self, name: str) -> Task | Event | Group:
         """What a name stands for; where there was no task before, one that nothing is known of."""
         if name == "event":
             return self.event
         if name == "task":
             return self.event.task
+        if name == "group" and self.group is not None:
+            return self.group
         return self.event.before or Task(id="", account="", system="")
 
 

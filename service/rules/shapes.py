@@ -14,6 +14,7 @@ from service.document.validation import Shape
 from service.document.wording import kind_of
 from service.durations import AnyDuration, Duration, Length
 from service.faults import refused
+from service.rules.grouping import MOST
 from service.rules.limit import Limit, parse_limit
 from service.rules.triggers import UNREAD, Trigger, parse_trigger
 
@@ -81,13 +82,20 @@ class HoursShape(Shape):
     outside: Literal["hold", "skip", "ignore"] = "hold"
 
 
+class GroupShape(Shape):
+    """What is told of at once: by what, how long it is gathered, and how much at most."""
+
+    by: str
+    wait: Length | None = None
+    max: Annotated[int, Field(ge=1, le=MOST)] | None = None
+
+
 class RuleShape(Shape):
     """One rule. `own_writes` lets it hear of changes that Taskbell made itself.
 
     What stands in a list is looked at later, one by one.
     """
 
-    not_yet: ClassVar[frozenset[str]] = frozenset({"for_each", "group"})
     stand_ins: ClassVar[Mapping[str, Any]] = {
         "id": "unread",
         "when": UNREAD,
@@ -97,8 +105,10 @@ class RuleShape(Shape):
     id: Annotated[str, AfterValidator(_name)]
     when: Annotated[Trigger, PlainValidator(parse_trigger)]
     conditions: Annotated[tuple[Any, ...], BeforeValidator(_one_or_many)] = Field((), alias="if")
+    for_each: str | None = None
     settle: Annotated[SettleShape, BeforeValidator(_quiet)] | None = None
     lasts: Length | None = Field(None, alias="for")
+    group: GroupShape | None = None
     hours: Annotated[HoursShape, BeforeValidator(_use)] | None = None
     expires: Length | None = None
     once_per: Annotated[tuple[Any, ...], BeforeValidator(_one_or_many)] = ()
@@ -129,10 +139,9 @@ class NotifyShape(StepShape):
     It is told by `notify`, so that this is always written; empty stands in for what is no text.
     """
 
-    not_yet: ClassVar[frozenset[str]] = StepShape.not_yet | {"template"}
-
     notify: Annotated[str, Field(min_length=1)] = ""
     text: str | None = None
+    template: str | None = None
     subject: str | None = None
     on_undo: Literal["update", "thread", "retract", "nothing"] = "nothing"
     repeat: RepeatShape | None = None

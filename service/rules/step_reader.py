@@ -7,6 +7,7 @@ from typing import Any
 from pydantic_core import PydanticCustomError
 
 from service.actions import CREATE, NOTIFICATIONS
+from service.document.files import Folder
 from service.document.validation import salvaged
 from service.document.wording import kind_of
 from service.durations import parse_duration
@@ -33,13 +34,15 @@ _UNDOING = {"update": "rewrite", "thread": "answer", "retract": "remove"}
 class StepReader:
     """Makes the steps of one rule, and collects what is wrong with them.
 
-    `accounts` are those that the rule is for, `also` what texts may name beside everything else.
+    `accounts` are those that the rule is for, `subjects` what its texts can speak of, `folder` is
+    where texts in files of their own are.
     """
 
     reach: Reach
     accounts: Iterable[str]
+    subjects: frozenset[str]
+    folder: Folder
     problems: list[Problem] = field(default_factory=list)
-    also: frozenset[str] = frozenset()
 
     def read(self, raws: Iterable[Any], path: Path) -> tuple[Step, ...]:
         steps = [self._step(raw, i + 1, (*path, i)) for i, raw in enumerate(raws)]
@@ -105,7 +108,7 @@ class StepReader:
             number,
             channel,
             target=self._target(target, at, begins),
-            text=self._template(shape.text, (*path, "text")),
+            text=self._text(shape, path),
             subject=self._template(shape.subject, (*path, "subject")),
             on_undo=None if shape.on_undo == "nothing" else shape.on_undo,
             repeat=Repeat(shape.repeat.every, shape.repeat.max) if shape.repeat else None,
@@ -114,7 +117,8 @@ class StepReader:
 
     def _instead(self, raws: Iterable[Any], number: int, path: Path) -> tuple[Action, ...]:
         """What is done at once, and only once, when a message has failed."""
-        reader = StepReader(self.reach, self.accounts, self.problems, also=frozenset({"failure"}))
+        subjects = self.subjects | {"failure"}
+        reader = StepReader(self.reach, self.accounts, subjects, self.folder, self.problems)
         found = []
         for position, raw in enumerate(raws):
             place = (*path, position)
@@ -164,14 +168,16 @@ class StepReader:
             self._fault(path, "; ".join(said), did_you_mean(target, known))
 
     def _check_words(self, way: Way | None, written: Mapping[str, Any], path: Path) -> None:
-        words = [name for name in ("text", "subject") if written.get(name) is not None]
+        words = [name for name in ("text", "template", "subject") if written.get(name) is not None]
         if way is None and words:
             name = words[0]
             message = f"the system words its own messages; {name} is not used"
             self.problems.append(
                 Problem((*path, name), message, at_key=True, severity=Severity.WARNING)
             )
-        elif way is not None and way.needs_target and "text" not in words:
+        elif {"text", "template"} <= {*words}:
+            self._fault((*path, "template"), "the text is here twice", "give text or template")
+        elif way is not None and way.needs_target and not {"text", "template"} & {*words}:
             self._fault((*path, "text"), "text is missing: there is nothing to say")
 
     def _check_undo(self, shape: NotifyShape, channel: str, way: Way | None, path: Path) -> None:
@@ -203,10 +209,26 @@ class StepReader:
                 return None
         return self._template(text, path)
 
+    def _text(self, shape: NotifyShape, path: Path) -> Template | None:
+        """What a message says: written in the rule, or in a file of its own."""
+        if shape.template is None or shape.text is not None:
+            return self._template(shape.text, (*path, "text"))
+        place = (*path, "template")
+        try:
+            text = self.folder.text(shape.template)
+        except PydanticCustomError as error:
+            said = error.context or {}
+            self._fault(place, said["message"], said["hint"])
+            return None
+        made, problems = template(text, place, self.subjects)
+        file = self.folder.place(shape.template)
+        self.problems += [replace(problem, file=file) for problem in problems]
+        return made
+
     def _template(self, text: str | None, path: Path, begins: int = 0) -> Template | None:
         if not text:
             return None
-        made, problems = template(text, path, self.also)
+        made, problems = template(text, path, self.subjects)
         self.problems += [
             replace(problem, offset=begins + (problem.offset or 0)) for problem in problems
         ]

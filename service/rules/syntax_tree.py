@@ -29,8 +29,8 @@ _DECLARATIONS = {
     "Struct": "2 entries Entry*",
     "Entry": "3 map_key Expr, 4 value Expr",
     "Comprehension": (
-        "2 iter_range Expr, 4 accu_init Expr, 5 loop_condition Expr, 6 loop_step Expr, "
-        "7 result Expr"
+        "1 iter_var string, 2 iter_range Expr, 4 accu_init Expr, 5 loop_condition Expr, "
+        "6 loop_step Expr, 7 result Expr"
     ),
 }
 _SCALARS = {

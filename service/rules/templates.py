@@ -17,12 +17,13 @@ from liquid.template import BoundTemplate
 
 from service.faults import Path, Problem, Severity, did_you_mean
 from service.rules.liquid_limits import bounded, language, loose_ranges, unreadable
+from service.rules.subjects import CHANGED_TASK, misplaced
 from service.rules.vocabulary import NOUNS, unknown_name
 
 DATE_FORMAT = "%a %-d %b %Y, %H:%M"
 
 _SHORT = 60
-_NAMES = frozenset({*NOUNS, "now", "zone"})
+_NAMES = frozenset({*NOUNS, "tasks", "now", "zone"})
 # What Python says where Liquid's filters and conditions do not look at what they are given.
 _UNFIT = (ArithmeticError, LookupError, RecursionError, TypeError, ValueError)
 
@@ -79,11 +80,11 @@ class Template:
 
 
 def template(
-    text: str, path: Path, also: frozenset[str] = frozenset()
+    text: str, path: Path, subjects: frozenset[str] = CHANGED_TASK
 ) -> tuple[Template | None, list[Problem]]:
     """A template made of `text`, or None; and what is wrong with it, some of it a warning.
 
-    `also` are names that mean something beside those that always do.
+    `subjects` are the names that it may read from.
     """
     if refusal := unreadable(text):
         message, offset = refusal
@@ -104,11 +105,16 @@ def template(
         if name not in _LIQUID.filters
     ]
     read = [one for group in analysis.globals.values() for one in group]
-    missing = [found for one in read for found in _missing(one, path, _NAMES | also)]
-    made = (
-        None if unknown else Template(text, parsed, (_NAMES | also).intersection(analysis.globals))
-    )
-    return made, [*unknown, *missing]
+    alien = [
+        misplaced(name, subjects, path, one.span.index)
+        for one in read
+        if (name := str(one.segments[0])) in _NAMES - {"zone"} - subjects
+    ]
+    names = _NAMES | (subjects & {"failure"})
+    missing = [found for one in read for found in _missing(one, path, names)]
+    is_sound = not unknown and not alien
+    made = Template(text, parsed, names.intersection(analysis.globals)) if is_sound else None
+    return made, [*unknown, *alien, *missing]
 
 
 def _missing(variable: Variable, path: Path, names: frozenset[str]) -> Iterable[Problem]:

@@ -9,14 +9,17 @@ from typing import Any, TypeAlias
 from pydantic_core import PydanticCustomError
 
 from service.alarms import Alarm
-from service.document.wording import kind_of, not_supported
+from service.document.wording import kind_of
 from service.durations import parse_length
 from service.faults import did_you_mean, refused
 from service.model import Event, Kind, Task
 from service.rules.vocabulary import names
+from service.schedules import parse_cron
 from service.sources.values import identifier
 
-CLOCK_KINDS = frozenset({Kind.DUE_SOON, Kind.OVERDUE, Kind.STARTING_SOON, Kind.REMINDER})
+CLOCK_KINDS = frozenset(
+    {Kind.DUE_SOON, Kind.OVERDUE, Kind.STARTING_SOON, Kind.REMINDER, Kind.SCHEDULED}
+)
 
 _CHANGES = frozenset(
     {Kind.CHANGED, Kind.RESCHEDULED, Kind.REASSIGNED, Kind.COMPLETED, Kind.REOPENED}
@@ -42,8 +45,7 @@ CLOCK = {
     "task.overdue": (Kind.OVERDUE, "due", _AFTER),
     "task.starting_soon": (Kind.STARTING_SOON, "start", _BEFORE),
 }
-SIGNAL = "signal"
-_NOT_YET = frozenset({"schedule"})
+SIGNAL, SCHEDULE = "signal", "schedule"
 # The clock watches open tasks only, so that a completion is never a date to count from.
 ANCHORS = ("due", "start", "end", "created_at", "updated_at")
 _ANY_GUARANTEED = frozenset({*(f"task.{anchor}" for anchor in ANCHORS), "task.completed_at"})
@@ -61,13 +63,14 @@ def topic_of(event: Event) -> Topic:
 class Trigger:
     """The events a rule listens to: their kinds, the fields they cover, the alarm or signal.
 
-    One without any kind is `UNREAD`.
+    With `cron` its events are made for the rule alone. One without any kind is `UNREAD`.
     """
 
     kinds: frozenset[Kind]
     fields: frozenset[str] = frozenset()
     alarm: Alarm | None = None
     signal: str | None = None
+    cron: str | None = None
 
     def matches(self, event: Event) -> bool:
         if event.kind not in self.kinds:
@@ -87,7 +90,12 @@ class Trigger:
     @property
     def is_change(self) -> bool:
         """Whether it listens to changes of a task, of which several have a net result."""
-        return self.alarm is None and self.signal is None
+        return not self.is_by_clock and self.signal is None
+
+    @property
+    def is_by_clock(self) -> bool:
+        """Whether nothing has happened but that time has passed."""
+        return self.alarm is not None or self.cron is not None
 
     @property
     def guarantees(self) -> frozenset[str]:
@@ -114,9 +122,6 @@ def parse_trigger(value: Any) -> Trigger:
     if not isinstance(value, dict) or not value:
         hint = "write one rule for each event" if isinstance(value, list) else None
         raise refused(f"when is an event such as task.completed; {kind_of(value)}", hint)
-    if unsupported := _NOT_YET & value.keys():
-        word = min(unsupported)
-        raise refused(not_supported(word), inside=(word,))
     if "before" in value or "after" in value:
         return _reminder(value)
     if SIGNAL in value:
@@ -128,14 +133,14 @@ def parse_trigger(value: Any) -> Trigger:
 
 
 def _named(name: str, argument: Any) -> Trigger:
+    if name == SCHEDULE:
+        return _schedule(argument)
     if name in CLOCK:
         return _alarm(name, argument)
     if name == SIGNAL:
         raise refused("signal needs a name", "write { signal: leaving }")
     if name not in KINDS:
-        if name in _NOT_YET:
-            raise refused(not_supported(name))
-        known = {*KINDS, *CLOCK, SIGNAL}
+        known = {*KINDS, *CLOCK, SIGNAL, SCHEDULE}
         raise refused(f"there is no event {name}", did_you_mean(name, known))
     if argument is None:
         return Trigger(KINDS[name])
@@ -194,6 +199,17 @@ def _signal(value: Mapping[str, Any]) -> Trigger:
         hint = "up to 200 characters on one line, as whoever sends the signal calls it"
         raise refused(message, hint, inside=(SIGNAL,))
     return Trigger(frozenset({Kind.SIGNAL}), signal=name)
+
+
+def _schedule(cron: Any) -> Trigger:
+    if not isinstance(cron, str):
+        message = f"a schedule is text; {kind_of(cron)}"
+        raise refused(message, 'write { schedule: "30 7 * * 1-5" }', inside=(SCHEDULE,))
+    try:
+        return Trigger(frozenset({Kind.SCHEDULED}), cron=parse_cron(cron))
+    except PydanticCustomError as error:
+        said = error.context or {}
+        raise refused(said["message"], said["hint"], inside=(SCHEDULE,)) from None
 
 
 def _length(argument: Any, name: str) -> timedelta:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from service.gathering import Joining
 from service.model import Kind, State
 
 # Stands for the reason in the text of what is sent when something has failed: nobody writes it.
@@ -20,6 +21,7 @@ class Outcome(StrEnum):
 
     MATCHED = "matched"
     SETTLING = "settling"
+    GATHERED = "gathered"
     NOT_MATCHED = "not_matched"
     LAPSED = "lapsed"
     FAILED = "failed"
@@ -60,7 +62,8 @@ class Verdict:
     """One rule's decision on one event, with the reason a person can read.
 
     With outcome `settling`, `settle` is how long the task must be quiet before the rule looks
-    again, and `settle_max` how long that may be put off.
+    again, and `settle_max` how long that may be put off. With `gathered`, `joining` says of what
+    digest the event becomes a part.
     """
 
     rule: str
@@ -69,3 +72,4 @@ class Verdict:
     plans: tuple[Plan, ...] = ()
     settle: timedelta | None = None
     settle_max: timedelta | None = None
+    joining: Joining | None = None

@@ -17,11 +17,11 @@ from google.protobuf.descriptor_pool import Default
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from service.model import Customer, Event, Person, Project, Task
+from service.model import Customer, Event, Group, Person, Project, Task
 
 PACKAGE = "taskbell"
 LONGEST_TEXT = 10_000  # of which conditions see the beginning
-NOUNS = {"task": Task, "before": Task, "event": Event}
+NOUNS = {"task": Task, "before": Task, "event": Event, "group": Group}
 
 _OF_LISTS = frozenset({"first", "last", "size"})
 _HIDDEN: dict[type, frozenset[str]] = {Event: frozenset({"id", "task_id", "before", "after"})}
@@ -164,7 +164,7 @@ def _is_a(kind: Any, base: type) -> bool:
     return isinstance(kind, type) and issubclass(kind, base)
 
 
-_TYPES = (Person, Customer, Project, Task, Event)
+_TYPES = (Person, Customer, Project, Task, Event, Group)
 _PARTS = {noun: _Parts(noun, frozenset(names(noun))) for noun in _TYPES}
 POOL = Default()
 POOL.AddSerializedFile(_descriptor().SerializeToString())

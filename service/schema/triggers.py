@@ -3,7 +3,7 @@
 from typing import Any, TypeAlias
 
 from service.durations import LENGTH_PATTERN
-from service.rules.triggers import ANCHORS, CLOCK, FIELDS, KINDS, SIGNAL
+from service.rules.triggers import ANCHORS, CLOCK, FIELDS, KINDS, SCHEDULE, SIGNAL
 from service.sources.values import LONGEST_ID
 
 Json: TypeAlias = dict[str, Any]
@@ -20,7 +20,8 @@ def trigger() -> Json:
     bells = [_one(name, _LENGTH) for name in CLOCK]
     reminders = [_reminder("before"), _reminder("after")]
     signal = _one(SIGNAL, {"type": ["string", "integer"], "maxLength": LONGEST_ID, "minLength": 1})
-    return {"anyOf": [{"enum": names}, *changes, *bells, *reminders, signal]}
+    schedule = _one(SCHEDULE, {"type": "string", "examples": ["30 7 * * 1-5"]})
+    return {"anyOf": [{"enum": names}, *changes, *bells, *reminders, signal, schedule]}
 
 
 def _one(name: str, value: Json) -> Json:

@@ -32,6 +32,8 @@ WORDS = {
         "id": "The rule's name, once in all files.",
         "when": "The event that it listens to.",
         "if": "A condition in CEL, or a list of which all must hold.",
+        "for_each": "The tasks for which a schedule has the rule asked: tasks.filter(t, …).",
+        "group": "Tell of several tasks at once, in one message for each value of by.",
         "settle": "Wait until the task has been quiet for so long, and look at the net change.",
         "for": "How long the condition must have been true without a break.",
         "hours": "The opening hours outside of which nothing goes out.",
@@ -48,6 +50,11 @@ WORDS = {
         "quiet": "How long the task must have been quiet.",
         "max": "How long restless tasks may put it off; a day, if not given.",
     },
+    "GroupShape": {
+        "by": "What they have in common, in CEL, such as task.assignee.email.",
+        "wait": "How long they are gathered, counted from the first.",
+        "max": "As many are told of at once; more make another message.",
+    },
     "HoursShape": {
         "use": "The name of the opening hours.",
         "outside": "hold it until they open, skip it, or ignore them.",
@@ -55,6 +62,7 @@ WORDS = {
     "NotifyShape": {
         "notify": "CHANNEL:TARGET, such as slack:#office, or customer:on_the_way.",
         "text": "What it says: a Liquid template.",
+        "template": "A file beside the configuration that holds the text.",
         "subject": "The subject of a mail: a Liquid template.",
         "on_undo": "What becomes of the message when its cause is undone.",
         "repeat": "Say it again and again, until the rule's until is true or the task is done.",

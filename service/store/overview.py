@@ -58,7 +58,7 @@ async def last_events(pool: Pool, limit: int) -> list[asyncpg.Record]:
     """What happened to tasks, the latest first; an old alarm may have got a late number."""
     return await pool.fetch(
         """
-        SELECT id, account, task, kind, at, cause, signal,
+        SELECT id, account, task, kind, at, cause, signal, alarm,
                coalesce(after, before) ->> 'title' AS title,
                coalesce(after, before) #>> '{customer,name}' AS customer
         FROM events ORDER BY at DESC, id DESC LIMIT $1

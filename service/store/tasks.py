@@ -1,7 +1,7 @@
 """The last known state of each task, and the lock under which it changes."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import TypeAlias
 
@@ -14,6 +14,9 @@ from service.store import Connection, Pool
 
 Key: TypeAlias = tuple[str, str]
 """An account's name and the id of a task in it."""
+
+_PAGE = 500  # tasks
+_BLANK = asdict(Task(id="", account="", system=""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +161,24 @@ async def look(connection: Connection, key: Key) -> Known:
     return Known() if row is None else known_from(row)
 
 
+async def pages(
+    connection: Connection, account: str, fields: Collection[str]
+) -> AsyncIterator[list[Task]]:
+    """Every task of the account that is not gone, with its id and these fields and no others.
+
+    Page by page, so that neither memory nor the event loop is taken up by all of them at once.
+    """
+    cursor = await connection.cursor(
+        """
+        SELECT id, snapshot FROM tasks
+        WHERE account = $1 AND deleted_at IS NULL AND snapshot IS NOT NULL
+        """,
+        account,
+    )
+    while rows := await cursor.fetch(_PAGE):
+        yield [_partly(row, fields) for row in rows]
+
+
 async def save(connection: Connection, saved: Sequence[Saved]) -> None:
     """Write the new states of tasks that this transaction has locked."""
     await connection.execute(
@@ -236,6 +257,12 @@ def task_json(task: Task | None) -> str | None:
 
 def read_task(text: str | None) -> Task | None:
     return None if text is None else Task.from_json(text)
+
+
+def _partly(row: asyncpg.Record, fields: Collection[str]) -> Task:
+    """A task of which only these fields are converted, which is most of the cost."""
+    raw = orjson.loads(row["snapshot"])
+    return Task.from_dict({**_BLANK, "id": row["id"], **{name: raw[name] for name in fields}})
 
 
 def known_from(row: asyncpg.Record) -> Known:

@@ -47,7 +47,7 @@ SHAPES: Mapping[str, Mapping[str, Schema]] = {
     "event": {
         "id": _NUMBER,
         "account": _TEXT,
-        "task": _TEXT,
+        "task": {**_TEXT, "description": "empty where a schedule came, which is about none"},
         "kind": _one_of(*Kind),
         "at": _TIME,
         "cause": _one_of(*Cause),
@@ -65,7 +65,7 @@ SHAPES: Mapping[str, Mapping[str, Schema]] = {
     "delivery": {
         "id": _NUMBER,
         "account": _TEXT,
-        "task": {**_TEXT, "description": "empty where it is about the account"},
+        "task": {**_TEXT, "description": "empty where it is about several tasks, or none"},
         "event": {**_MAYBE_NUMBER, "description": "null where it is about the account"},
         "rule": _TEXT,
         "channel": _TEXT,

@@ -27,6 +27,7 @@ HAPPENINGS = {
     "starting_soon": "starts soon",
     "reminder": "is coming up",
     "signal": "sent a signal",
+    "scheduled": "was chosen by a schedule",
 }
 
 STATES = {

@@ -1,5 +1,6 @@
 """Live, rehearsed, replayed and backtested: the same, for any rules, history and restarts."""
 
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -25,7 +26,7 @@ from service.model import Cause, Observation, State, Task
 from service.outbox import Settlement, account_lane, sending
 from service.outbox.planning import row_of
 from service.rehearsal import Rehearsal
-from service.store import Connection, Pool
+from service.store import Connection, Pool, schedules
 from service.store import history as recorded
 from tests.rule_files import configured
 from tests.rule_strategies import rules
@@ -63,9 +64,15 @@ class Live:
         self._connection = connection
         self._clock = clock
         self._books = DatabaseBooks(connection)
-        self.restart()
+        self._begin()
 
-    def restart(self) -> None:
+    async def restart(self) -> None:
+        """End the process, and begin another one with the same rules."""
+        self._begin()
+        wanted = self._engine.schedules
+        await schedules.put_in_force(self._connection, [ACCOUNT], wanted, self._clock.now())
+
+    def _begin(self) -> None:
         zones = {ACCOUNT: self._config.timezone}
         decider = Decider(self._config.rules, zones, ways(self._config.kinds))
         self._engine = Engine(decider, zones, self._clock)
@@ -82,6 +89,10 @@ class Live:
                 pass
             while (await self._engine.settle(self._books, 100))[0]:
                 pass
+            while (await self._engine.close(self._books, 100))[0]:
+                pass
+            while (await self._engine.fire(self._books))[0]:
+                pass
             await self._send()
         self._clock.set(until)
 
@@ -89,6 +100,7 @@ class Live:
         moment: datetime | None = await self._connection.fetchval(
             """
             SELECT least((SELECT min(next_alarm) FROM tasks), (SELECT min(ends_at) FROM settling),
+                         (SELECT min(closes_at) FROM digests), (SELECT min(next_at) FROM schedules),
                          (SELECT min(next_attempt_at) FROM deliveries))
             """
         )
@@ -156,10 +168,11 @@ def _text(row: dict[str, Any]) -> str:
 
 
 def _numbered(row: dict[str, Any], first: int) -> dict[str, Any]:
-    key = str(row["once_key"])
-    if key.startswith("event:"):
-        number, slash, which = key.removeprefix("event:").partition("/")
-        key = f"event:{int(number) - first}{slash}{which}"
+    key = re.sub(
+        r"^(event:|field:\[\")(\d+)(?=$|/|\",)",
+        lambda found: f"{found[1]}{int(found[2]) - first}",
+        str(row["once_key"]),
+    )
     fields = orjson.loads(row["fields"]) if isinstance(row["fields"], str) else row["fields"]
     instead = row["on_fail"]
     if isinstance(instead, str):
@@ -183,10 +196,11 @@ async def at_work(pool: Pool, config: Config, history: Sequence[Step]) -> AtWork
         try:
             await _begin(connection)
             live = Live(config, connection, clock)
+            await live.restart()
             for step in history:
                 await live.go_on(clock.now() + step.pause)
                 if step.restart:
-                    live.restart()
+                    await live.restart()
                 await live.observe(_look(step, clock.now()))
             quiet_since = clock.now()
             foreseen = await foretold(connection, config, quiet_since)
@@ -313,6 +327,7 @@ async def test_live_rehearsal_replay_and_backtest_agree(
     pool: Pool, tmp_path: Path, written: list[dict[str, Any]], history: list[Step]
 ) -> None:
     """Every decision with its reason, every delivery with its text, times and fate: the same."""
+    (tmp_path / "digest.liquid").write_text("{{ group.tasks | map: 'title' | join: ', ' }}")
     config = configured(tmp_path, f" {orjson.dumps(written).decode()}")
     real = await at_work(pool, config, history)
     live, trial = real.live, await rehearsed(config, history)

@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
+from itertools import cycle
 from pathlib import Path
 
 import pytest
@@ -12,8 +14,8 @@ from redis.asyncio import Redis
 from service.clock import VirtualClock
 from service.embedded import EmbeddedPostgres, EmbeddedValkey
 from service.jobs import QUEUE
-from service.model import Cause, Customer, Kind, State
-from service.store import Pool
+from service.model import Cause, Customer, Event, Kind, State
+from service.store import Pool, events
 from service.web import operator
 from service.web.auth import SESSION
 from tests.conftest import closed_to_all
@@ -100,7 +102,7 @@ async def test_every_kind_state_and_cause_has_its_words(
     web: Site, pool: Pool, clock: VirtualClock
 ) -> None:
     """Whatever can happen can be shown."""
-    for kind, cause in zip(Kind, [*Cause, *Cause], strict=True):
+    for kind, cause in zip(Kind, cycle(Cause), strict=False):
         await record(pool, task(), kind, at=clock.now(), cause=cause)
     for state in State:
         event = await record(pool, task(), Kind.CHANGED, at=clock.now())
@@ -303,3 +305,30 @@ async def test_a_message_to_the_operator_is_about_an_account(
     assert "About the account field itself" in page
     delivery = (await web.client.get("/api/v1/deliveries")).json()["data"][0]
     assert (delivery["task"], delivery["event"]) == ("", None)
+
+
+async def test_a_schedule_and_a_digest_say_what_they_are(
+    pool: Pool, clock: VirtualClock, web: Site
+) -> None:
+    """Neither is about one task: a schedule has its time, a digest the event that opened it."""
+    async with pool.acquire() as connection:
+        [number] = await events.allot_ids(connection, 1)
+        came = Event(
+            number,
+            "london",
+            "",
+            Kind.SCHEDULED,
+            clock.now(),
+            Cause.CLOCK,
+            None,
+            None,
+            alarm="30 7 * * 1-5",
+        )
+        await events.insert(connection, [came], clock.now(), "v1")
+    await plan(pool, came, text="Good morning")
+    opened = await record(pool, task(), Kind.COMPLETED, at=clock.now())
+    await plan(pool, replace(opened, task_id=""), text="3 done")
+    page = " ".join(re.sub(r"<[^>]*>", "", (await web.client.get("/")).text).split())
+    assert "The time of the schedule 30 7 * * 1-5 has come" in page
+    assert "Because its time had come" in page
+    assert "A digest, begun when Smith gutters is done" in page

@@ -25,9 +25,93 @@ def then(step: str) -> str:
     return f"{HEAD}{RULE}  then: [{{ {step} }}]\n"
 
 
+def listed(*lines: str) -> str:
+    """A rule by a schedule with these lines, from the file's 15th on."""
+    return when('{ schedule: "0 7 * * *" }' + "".join(f"\n  {line}" for line in lines))
+
+
+def gathered(step: str) -> str:
+    return f"{HEAD}{RULE}  group: {{ by: task.title, wait: 1h }}\n  then: [{{ {step} }}]\n"
+
+
+CRON = 'write minute, hour, day of the month, month and day of the week: "30 7 * * 1-5"'
+SEVERAL = (
+    "a digest is about several tasks: write group.key, group.size or"
+    " {% for task in group.tasks %}…{% endfor %}"
+)
+
+
 FILES = {
-    when('{ schedule: "* * * * *" }'): "14:21: schedule is not supported yet",
-    rule("group: { by: x }"): "15:3: group is not supported yet",
+    when('{ schedule: "0 7 * *" }'): f"14:21: a schedule has five parts; here are 4 | {CRON}",
+    when('{ schedule: "0 25 * * *" }'): f"14:21: 25 is no hour | {CRON}",
+    when("{ schedule: 7 }"): (
+        '14:21: a schedule is text; 7 is a number | write { schedule: "30 7 * * 1-5" }'
+    ),
+    when("schedule"): (
+        '14:9: a schedule is text; nothing is given | write { schedule: "30 7 * * 1-5" }'
+    ),
+    when('{ schedule: "0 7 * * *" }\n  if: task.done'): (
+        "15:7: task cannot be used here | a schedule is about no task: choose some with for_each:"
+    ),
+    when('{ schedule: "0 7 * * *" }\n  until: task.done'): (
+        "15:3: until asks about a task, and a schedule has none"
+        " | choose tasks with for_each: tasks.filter(t, …)"
+    ),
+    when('{ schedule: "0 7 * * *" }\n  group: { by: event.account }'): (
+        "15:3: there is nothing to group | choose tasks with for_each: tasks.filter(t, !t.done)"
+    ),
+    listed("for_each: tasks"): (
+        "15:13: for_each is one filter over tasks | write tasks.filter(t, !t.done && …)"
+    ),
+    listed("for_each: tasks.filter(t, t.due < now)"): (
+        "15:29: t.due may be missing | write has(t.due) && … before it"
+    ),
+    listed("for_each: tasks.filter(t, t.titel == 'x')"): (
+        "15:31: a task has no titel | did you mean title?"
+    ),
+    listed("for_each: tasks.filter(t, true)", "group: { by: task.title, wait: 1h }"): (
+        "16:28: wait does not go with a schedule, which tells of all tasks at once | leave wait out"
+    ),
+    listed("for_each: tasks.filter(t, true)", "if: before.done"): (
+        "16:7: before cannot be used here"
+    ),
+    rule("group: { by: task.title }"): (
+        "15:3: wait is missing: what happens one by one has to be gathered"
+        " | say for how long with wait: 30m"
+    ),
+    rule("group: { wait: 1h }"): "15:3: by is missing",
+    rule("group: { by: task.tags, wait: 1h }"): (
+        "15:16: by takes text, numbers and dates; this is a list"
+    ),
+    rule("group: { by: task.title, wait: 1h, max: 0 }"): ("15:43: max is at least 1; this is 0"),
+    rule("group: { by: task.title, wait: 1h }", "own_writes: true"): (
+        "16:3: own_writes does not go with group: nobody could tell when to stop"
+        " | leave one of them out"
+    ),
+    rule("group: { by: task.title, wait: 1h }", "once_per: task.id"): (
+        f"16:13: task cannot be used here | {SEVERAL}"
+    ),
+    rule("for_each: tasks.filter(t, true)"): (
+        '15:13: for_each is for rules by a schedule | write when: { schedule: "30 7 * * 1-5" }'
+    ),
+    rule("if: size(tasks) > 3"): (
+        "15:7: tasks cannot be used here | that is for for_each: in a rule by a schedule"
+    ),
+    rule("if: group.size > 3"): (
+        "15:7: group cannot be used here | that is for the steps of a rule with group:"
+    ),
+    gathered('notify: slack:#o, text: "{{ task.title }}"'): (
+        f"16:40: task cannot be used here | {SEVERAL}"
+    ),
+    gathered('notify: "email:{{ task.assignee.email }}", text: hi'): (
+        f"16:30: task cannot be used here | {SEVERAL}"
+    ),
+    gathered("notify: customer:details"): (
+        "16:20: customer is about one task, and there is none at hand | leave group out"
+    ),
+    gathered("complete_task: true"): (
+        "16:27: complete_task is about one task, and there is none at hand | leave group out"
+    ),
     then("notify: slack:#o, text: hi, approve: slack:#o"): "15:40: approve is not supported yet",
 }
 

@@ -141,13 +141,13 @@ def test_one_rule_with_faults_of_every_sort(tmp_path: Path) -> None:
             "  when: task.created\n"
             "  wehn: x\n"
             "  if: task.titel == 'x'\n"
-            "  group: { by: x }\n"
+            "  group: { by: x, wait: 1h }\n"
             '  then: [{ notify: "slakc:#o", text: "{{ task.title" }]\n',
         )
     assert [(fault.line - 12, fault.message) for fault in caught.value.faults] == [
         (3, "there is no wehn here"),
         (4, "a task has no titel"),
-        (5, "group is not supported yet"),
+        (5, "x is not known here"),
         (6, "there is no channel slakc"),
         (6, "{{ is not closed by }}"),
     ]

@@ -1,0 +1,100 @@
+"""Digests told: what is left of what a rule has gathered, and what a schedule makes of tasks."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from service.gathering import Digest, Member
+from service.model import Event, Group, Task
+from service.rules.expressions import EvaluationError
+from service.rules.grouping import MOST, named
+from service.rules.reads import all_of, by_noun
+from service.rules.rule import Rule
+from service.rules.scope import Scope
+from service.rules.verdict import Outcome, Verdict
+
+_FEW = 3
+
+
+def close(rule: Rule, digest: Digest, now: datetime, zone: ZoneInfo) -> tuple[Event, Verdict]:
+    """What the rule makes of a digest that is over, as an event under the first one's number.
+
+    It is an event of when the digest was to be over: what the rule makes of it expires from then.
+    """
+    left_out = {one.task_id: why for one in digest.members if (why := _absence(rule, one, now))}
+    tasks = [one.task for one in digest.members if one.task and one.task_id not in left_out]
+    event = Event(
+        digest.event,
+        digest.account,
+        "",
+        digest.kind,
+        min(digest.closes_at, now),
+        digest.cause,
+        None,
+        None,
+    )
+    return event, _told(rule, event, digest.key, tasks, list(left_out.values()), now, zone)
+
+
+def form(
+    rule: Rule, event: Event, tasks: Iterable[Task], now: datetime, zone: ZoneInfo
+) -> list[Verdict]:
+    """What the rule makes of the tasks that its schedule has chosen: a verdict for each key."""
+    reads = by_noun([rule.reads])
+    together: dict[str, list[Task]] = defaultdict(list)
+    failures: list[str] = []
+    for task in tasks:
+        scope = Scope(replace(event, task_id=task.id, after=task), now, zone, reads)
+        try:
+            refused = rule.refusal(scope)
+            if refused is None and not rule.has_ended(task, now):
+                together[rule.group_key(scope)].append(task)
+            elif refused is not None and refused.outcome is Outcome.FAILED:
+                failures.append(f"task {task.id}: {refused.reason}")
+        except EvaluationError as error:
+            failures.append(f"task {task.id}: {error}")
+    told = [
+        _told(rule, event, key, alike, [], now, zone) for key, alike in sorted(together.items())
+    ]
+    if failures:
+        told.append(Verdict(rule.id, Outcome.FAILED, f"left out: {_listed(failures)}"))
+    return told
+
+
+def _told(
+    rule: Rule,
+    event: Event,
+    key: str,
+    tasks: Sequence[Task],
+    left_out: Sequence[str],
+    now: datetime,
+    zone: ZoneInfo,
+) -> Verdict:
+    without = f"; left out: {_listed(left_out)}" if left_out else ""
+    if not tasks:
+        reason = f"nothing is left of the digest of {named(key)}{without}"
+        return Verdict(rule.id, Outcome.NOT_MATCHED, reason)
+    reads = by_noun([all_of(one.reads for one in rule.planning.once_per)])
+    group = Group(key, tuple(tasks[:MOST]), len(tasks))
+    count = f"{len(tasks)} task{'' if len(tasks) == 1 else 's'}"
+    scope = Scope(event, now, zone, reads, group)
+    return rule.tell(scope, f"digest of {named(key)}: {count}{without}")
+
+
+def _absence(rule: Rule, member: Member, now: datetime) -> str | None:
+    """Why there is nothing more to be told of a task that joined; None where there is."""
+    task = member.task
+    if task is None:
+        return f"{member.task_id} is gone"
+    if rule.trigger.is_by_clock and task.done:
+        return f"{task.id} is done"
+    if rule.anchor(task) != member.anchor:
+        return f"{task.id} was moved"
+    return f"until is true of {task.id}" if rule.has_ended(task, now) else None
+
+
+def _listed(reasons: Sequence[str]) -> str:
+    more = len(reasons) - _FEW
+    return ", ".join(reasons[:_FEW]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,78 @@
+"""Which tasks a schedule is for: `tasks.filter(t, …)`, which is asked of one task after another.
+
+No list of all tasks is ever made: a filter says the same of a task whatever stands beside it. Of
+each task only the fields that the filter reads are converted.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from service.faults import Path, Problem
+from service.model import Task
+from service.rules.expressions import Expression, checked, environment
+from service.rules.guards import proven
+from service.rules.subjects import ALL_TASKS
+from service.rules.syntax_tree import Tree, children, dotted, node_kind, walk
+from service.rules.vocabulary import as_message, names
+
+_HINT = "write tasks.filter(t, !t.done && …)"
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """A filter over tasks. `fields` are those that it reads, `sure` what its tasks have."""
+
+    expression: Expression
+    fields: frozenset[str]
+    sure: frozenset[str]
+
+    def takes(self, task: Task, now: datetime, zone: ZoneInfo) -> bool:
+        """Whether the task is among the chosen; raises EvaluationError if that cannot be said."""
+        alone = {"tasks": [as_message(task, self.fields)], "now": now}
+        return self.expression.finds(environment(zone).Activation(alone), zone)
+
+
+def selection(text: Any, path: Path) -> tuple[Selection | None, list[Problem]]:
+    """A filter that was found to be sound, or what is wrong with it."""
+    wanted = "for_each is some of the tasks"
+    expression, tree, problems = checked(
+        text, path, (), ALL_TASKS, ("LIST<taskbell.Task>",), wanted
+    )
+    if expression is None or tree is None:
+        return None, problems
+    condition = _condition(tree)
+    if condition is None:
+        return None, [Problem(path, "for_each is one filter over tasks", _HINT)]
+    variable = tree.root.comprehension.iter_var
+    sure = (name.partition(".") for name in proven(condition, truth=True))
+    return Selection(
+        expression,
+        frozenset(_fields(condition, variable)),
+        frozenset(f"task.{rest}" for first, _, rest in sure if first == variable and rest),
+    ), []
+
+
+def _condition(tree: Tree) -> Any:
+    """What the filter asks of each task; None where it is no plain filter over all tasks."""
+    if node_kind(tree.root) != "comprehension":
+        return None
+    loop = tree.root.comprehension
+    is_filter = dotted(loop.iter_range) == "tasks" and loop.loop_step.call.function == "_?_:_"
+    if not is_filter or dotted(loop.result) is None:
+        return None
+    condition = loop.loop_step.call.args[0]
+    looks_around = any(dotted(node) == "tasks" for node in walk(condition))
+    return None if looks_around else condition
+
+
+def _fields(node: Any, variable: str) -> Iterator[str]:
+    """The fields of a task that are read of this variable; all of them where it is taken whole."""
+    parts = (dotted(node) or "").split(".")
+    if parts[0] == variable and node_kind(node) in {"select", "ident"}:
+        yield from parts[1:2] or names(Task)
+        return
+    for child in children(node):
+        yield from _fields(child, variable)

@@ -1,0 +1,130 @@
+"""Open digests: what joins them, and those that are over."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from service.gathering import Digest, Join, Joining, Member
+from service.model import Cause, Kind
+from service.store import Connection, tasks
+
+
+async def join(connection: Connection, joins: Sequence[Join], now: datetime) -> None:
+    """Add events to the open digests of their rules, accounts and keys; open those that are not.
+
+    In one order, so that two transactions never wait for each other. A digest that is full is over,
+    and what comes then opens another one.
+    """
+    together: dict[tuple[str, str, str], list[Join]] = defaultdict(list)
+    for one in joins:
+        together[one.rule, one.event.account, one.joining.key].append(one)
+    for _, alike in sorted(together.items(), key=lambda pair: pair[0]):
+        left = alike
+        while left:
+            left = await _fill(connection, left, now)
+
+
+async def _fill(connection: Connection, joins: list[Join], now: datetime) -> list[Join]:
+    """Add as many as the open digest takes; returns the others."""
+    first, joining = joins[0], joins[0].joining
+    digest, size = await _open(connection, first, joining, now)
+    room = max(joining.most - size, 1)
+    members = {one.event.task_id: one for one in joins[:room]}
+    await connection.execute(
+        """
+        INSERT INTO digest_members (digest, task, event, anchor)
+        SELECT $1, * FROM unnest($2::text[], $3::bigint[], $4::timestamptz[])
+        ON CONFLICT (digest, task) DO UPDATE SET event = excluded.event, anchor = excluded.anchor
+        """,
+        digest,
+        list(members),
+        [one.event.id for one in members.values()],
+        [one.joining.anchor for one in members.values()],
+    )
+    await connection.execute(
+        """
+        UPDATE digests SET size = members.size, is_full = members.size >= $2,
+            closes_at = CASE WHEN members.size >= $2 THEN least(closes_at, $3) ELSE closes_at END
+        FROM (SELECT count(*) AS size FROM digest_members WHERE digest = $1) AS members
+        WHERE id = $1
+        """,
+        digest,
+        joining.most,
+        now,
+    )
+    return joins[room:]
+
+
+async def _open(
+    connection: Connection, first: Join, joining: Joining, now: datetime
+) -> tuple[int, int]:
+    """The id and the size of the open digest, locked; a new one where there is none."""
+    event = first.event
+    row = await connection.fetchrow(
+        """
+        INSERT INTO digests (rule, account, key, event, kind, cause, closes_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7)
+        ON CONFLICT (rule, account, key) WHERE NOT is_full DO UPDATE SET rule = excluded.rule
+        RETURNING id, size
+        """,
+        first.rule,
+        event.account,
+        joining.key,
+        event.id,
+        event.kind,
+        event.cause,
+        now + joining.wait,
+    )
+    if row is None:
+        raise RuntimeError("PostgreSQL returned no row of an insert that returns one")
+    return row["id"], row["size"]
+
+
+async def take(
+    connection: Connection, accounts: Iterable[str], now: datetime, limit: int
+) -> list[Digest]:
+    """Take out up to `limit` digests of these accounts that are over, each for one worker."""
+    rows = await connection.fetch(
+        """
+        SELECT id, rule, account, key, event, kind, cause, closes_at FROM digests
+        WHERE closes_at <= $1 AND account = ANY ($3)
+        ORDER BY closes_at, id LIMIT $2 FOR UPDATE SKIP LOCKED
+        """,
+        now,
+        limit,
+        list(accounts),
+    )
+    if not rows:
+        return []
+    members = await _members(connection, {row["id"]: row["account"] for row in rows})
+    await connection.execute("DELETE FROM digests WHERE id = ANY ($1)", list(members))
+    return [
+        Digest(
+            rule=row["rule"],
+            account=row["account"],
+            key=row["key"],
+            event=row["event"],
+            kind=Kind(row["kind"]),
+            cause=Cause(row["cause"]),
+            closes_at=row["closes_at"],
+            members=tuple(members[row["id"]]),
+        )
+        for row in rows
+    ]
+
+
+async def _members(connection: Connection, digests: dict[int, str]) -> dict[int, list[Member]]:
+    """What joined these digests (id -> account), with the tasks as they are now."""
+    rows = await connection.fetch(
+        "SELECT digest, task, anchor FROM digest_members WHERE digest = ANY ($1)"
+        " ORDER BY digest, event",
+        list(digests),
+    )
+    present = await tasks.present(
+        connection, [(digests[row["digest"]], row["task"]) for row in rows]
+    )
+    members: dict[int, list[Member]] = {digest: [] for digest in digests}
+    for row in rows:
+        task = present.get((digests[row["digest"]], row["task"]))
+        members[row["digest"]].append(Member(row["task"], row["anchor"], task))
+    return members

@@ -1,0 +1,79 @@
+"""When the rules by a schedule come next: kept here, so that each slot is announced once."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TypeAlias
+
+from service.schedules import Schedule, Slot
+from service.store import Connection, Pool
+
+Schedules: TypeAlias = Mapping[tuple[str, str], Schedule]
+"""By (rule, account)."""
+
+
+async def put_in_force(
+    connection: Pool | Connection, accounts: list[str], wanted: Schedules, now: datetime
+) -> None:
+    """Have these come in these accounts, and no others: the last configuration to start counts.
+
+    What is new, or has another cron or zone, begins now: its past is not made up for.
+    """
+    rows = sorted(wanted.items())
+    columns = (
+        [rule for (rule, _), _ in rows],
+        [account for (_, account), _ in rows],
+    )
+    await connection.execute(
+        """
+        DELETE FROM schedules WHERE account = ANY ($3) AND (rule, account) NOT IN (
+            SELECT * FROM unnest($1::text[], $2::text[]))
+        """,
+        *columns,
+        accounts,
+    )
+    await connection.execute(
+        """
+        INSERT INTO schedules (rule, account, cron, zone, next_at)
+        SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[])
+        ON CONFLICT (rule, account) DO UPDATE
+        SET cron = excluded.cron, zone = excluded.zone, next_at = excluded.next_at
+        WHERE (schedules.cron, schedules.zone) <> (excluded.cron, excluded.zone)
+        """,
+        *columns,
+        [schedule.cron for _, schedule in rows],
+        [schedule.zone.key for _, schedule in rows],
+        [schedule.after(now) for _, schedule in rows],
+    )
+
+
+async def take(connection: Connection, wanted: Schedules, now: datetime) -> Slot | None:
+    """Take the schedule that has waited longest, if one has come, and set when it comes next.
+
+    Not before the account has been read as a whole: half of its tasks make no list.
+    """
+    row = await connection.fetchrow(
+        """
+        SELECT rule, account, next_at FROM schedules
+        JOIN unnest($2::text[], $3::text[], $4::text[], $5::text[])
+          AS mine (rule, account, cron, zone) USING (rule, account, cron, zone)
+        WHERE next_at <= $1 AND EXISTS (
+            SELECT FROM accounts WHERE name = schedules.account AND baseline_at IS NOT NULL)
+        ORDER BY next_at, rule, account LIMIT 1 FOR UPDATE OF schedules SKIP LOCKED
+        """,
+        now,
+        [rule for rule, _ in wanted],
+        [account for _, account in wanted],
+        [schedule.cron for schedule in wanted.values()],
+        [schedule.zone.key for schedule in wanted.values()],
+    )
+    if row is None:
+        return None
+    rule, account, due = row
+    schedule = wanted[rule, account]
+    await connection.execute(
+        "UPDATE schedules SET next_at = $3 WHERE rule = $1 AND account = $2",
+        rule,
+        account,
+        schedule.after(now),
+    )
+    return Slot(rule, account, schedule, due, schedule.latest(due, now))
