@@ -186,10 +186,15 @@ async def test_two_workers_tell_once(taskbell: Corridor) -> None:
     """However many rounds go side by side, a digest is told by one of them."""
     for _ in range(9):
         await finish(taskbell, "roof")
-    taskbell.clock.advance(timedelta(hours=1))
+    for _ in range(2):  # at first they only connect
+        await asyncio.gather(*(go_round(taskbell.worker) for _ in range(4)))
+        await finish(taskbell, "gutters")
+        taskbell.clock.advance(timedelta(hours=1))
     await asyncio.gather(*(go_round(taskbell.worker) for _ in range(4)))
     await taskbell.deliver()
-    assert taskbell.posts == ["3 done: roof, roof, roof"] * 3
+    assert taskbell.posts == ["3 done: roof, roof, roof"] * 3 + ["1 done: gutters"] * 2
+    told = [reason for reason in await taskbell.reasons() if reason.startswith("digest of")]
+    assert len(told) == 5
 
 
 async def test_a_rule_that_is_gone_says_so(taskbell: Corridor) -> None:

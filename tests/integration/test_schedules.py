@@ -105,11 +105,21 @@ async def test_restarts_neither_double_nor_lose_a_slot(taskbell: Corridor) -> No
     assert taskbell.posts == ["Good morning: Fri 07:30"]
 
 
+async def test_a_worker_that_begins_anew_owes_the_slot(taskbell: Corridor) -> None:
+    """It was down at half past seven and is up ten minutes later, with the same rules."""
+    taskbell.clock.advance(timedelta(minutes=40))
+    await taskbell.restart(DAILY)
+    await pass_by(taskbell)
+    assert taskbell.posts == ["Good morning: Fri 07:30"]
+
+
 async def test_two_workers_fire_once(taskbell: Corridor) -> None:
     """However many rounds go side by side, each slot is one event."""
-    taskbell.clock.advance(timedelta(minutes=30))
+    for days in range(1, 4):
+        await asyncio.gather(*(go_round(taskbell.worker) for _ in range(4)))
+        taskbell.clock.set(datetime(2026, 3, 8 + days, 11, 30, tzinfo=UTC))
     await asyncio.gather(*(go_round(taskbell.worker) for _ in range(4)))
-    assert await taskbell.events() == ["scheduled by clock"]
+    assert await taskbell.events() == ["scheduled by clock"] * 3
 
 
 async def test_a_slot_that_was_slept_through_comes_late(taskbell: Corridor) -> None:
