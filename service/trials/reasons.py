@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from service.books.memory import Decided, MemoryBooks
-from service.explaining import traces
+from service.explaining.judging import traces
 from service.explaining.values import rows
 from service.model import Event
 from service.rules import Ruleset
