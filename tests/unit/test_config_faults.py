@@ -109,6 +109,9 @@ FILES = {
     gathered("notify: customer:details"): (
         "16:20: customer is about one task, and there is none at hand | leave group out"
     ),
+    gathered("notify: slack:#o, text: hi, repeat: { every: 1h, max: 2 }"): (
+        "16:48: repeat is about one task, and there is none at hand | leave group out"
+    ),
     gathered("complete_task: true"): (
         "16:27: complete_task is about one task, and there is none at hand | leave group out"
     ),
