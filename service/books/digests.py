@@ -33,6 +33,10 @@ class MemoryDigests:
             if len(digest.members) >= one.joining.most:
                 digest.closes_at = min(digest.closes_at, now)
 
+    def resume(self, join: Join, closes_at: datetime) -> None:
+        """Take over what has joined a digest elsewhere."""
+        self.join([join], closes_at)
+
     def take(self, now: datetime, present: Callable[[Key], Task | None]) -> list[Digest]:
         over = [one for one in self._open if one.closes_at <= now]
         self._open = [one for one in self._open if one.closes_at > now]

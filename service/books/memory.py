@@ -43,12 +43,14 @@ class Decided:
 class MemoryBooks:
     """What a rehearsal remembers, of accounts in these states.
 
-    `schedules` are those of the rules, once they were put in force.
+    The numbers of its events follow `last_id`. `schedules` are those of the rules, once they were
+    put in force.
     """
 
     def __init__(self, states: Mapping[str, AccountState]) -> None:
         self.outbox = MemoryOutbox()
         self.events: list[Event] = []
+        self.last_id = 0
         self.decisions: list[Decided] = []
         self.written: dict[Key, frozenset[str]] = {}
         self.states = states
@@ -57,7 +59,7 @@ class MemoryBooks:
         self._alarms: list[tuple[datetime, Key]] = []
         self._waits: dict[Key, dict[str, Wait]] = defaultdict(dict)
         self._ends: list[tuple[datetime, Key, str]] = []
-        self._digests = MemoryDigests()
+        self.digests = MemoryDigests()
         self.schedules = MemorySchedules()
 
     def present(self, key: Key) -> Task | None:
@@ -85,7 +87,7 @@ class MemoryBooks:
         moments = (
             self._next_alarm(),
             self._next_end(),
-            self._digests.next_moment(),
+            self.digests.next_moment(),
             self.schedules.next_moment(),
             self.outbox.next_due(),
         )
@@ -144,7 +146,7 @@ class MemoryBooks:
         """There is nobody to ask: in a rehearsal every look is what it says."""
 
     async def allot_ids(self, count: int) -> list[int]:
-        first = len(self.events) + 1
+        first = self.last_id + len(self.events) + 1
         return list(range(first, first + count))
 
     async def record(self, happened: Sequence[Event], now: datetime, version: str) -> None:
@@ -197,11 +199,11 @@ class MemoryBooks:
             self._waits[one.key].pop(one.rule, None)
 
     async def join(self, joins: Sequence[Join], now: datetime) -> None:
-        self._digests.join(joins, now)
+        self.digests.join(joins, now)
 
     async def take_digests(self, names: Iterable[str], now: datetime, limit: int) -> list[Digest]:
         del names, limit
-        return self._digests.take(now, self.present)
+        return self.digests.take(now, self.present)
 
     async def take_slot(self, wanted: Schedules, now: datetime) -> Slot | None:
         return self.schedules.take(wanted, now)

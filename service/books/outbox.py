@@ -9,6 +9,7 @@ from heapq import heappop, heappush
 
 from service.model import Event, Kind, State
 from service.outbox import Identity, Order, ending
+from service.outbox.coming import Coming
 from service.store.tasks import Key
 
 PENDING = frozenset({State.PLANNED, State.HELD})
@@ -70,10 +71,13 @@ class MemoryOutbox:
         """Take these for placed, on trial or not, long ago: they stand in the way of the same."""
         self._placed_before.update(placed)
 
-    def resume(self, order: Order, due: datetime, reason: str | None, now: datetime) -> None:
-        """Take over what was planned elsewhere and has not gone out."""
-        one = self._add(order, State.PLANNED, reason, due, now)
-        self._placed[order.identity, order.shadow] = one
+    def resume(self, one: Coming, now: datetime) -> None:
+        """Take over what was planned elsewhere."""
+        delivery = self._add(one.order, one.state, one.reason, one.due or now, now)
+        delivery.due = one.due
+        self._placed[one.order.identity, one.order.shadow] = delivery
+        if one.order.is_limited:
+            insort(self._limited[one.order.rule, one.order.shadow], delivery, key=_send_at)
 
     def place(self, orders: Sequence[Order], now: datetime) -> set[Identity]:
         placed = set()

@@ -7,7 +7,7 @@ from service.books.outbox import Delivery
 from service.model import State
 from service.outbox import coming
 from service.rehearsal import Rehearsal
-from service.store import Connection, history, settling, tasks
+from service.store import Connection, digests, events, history, settling, tasks
 
 
 async def ahead(
@@ -16,16 +16,17 @@ async def ahead(
     """What would go out from the rehearsal's start, which is now, up to `until`, in that order."""
     now, books = rehearsal.clock.now(), rehearsal.books
     books.outbox.remember(await history.placed_before(connection, now))
-    planned = await coming.before(connection, until)
-    waits = await settling.under_way(connection, until)
-    keys = {(one.order.event.account, one.order.event.task_id) for one in planned}
-    present = await tasks.present(connection, keys | {wait.key for wait, _, _ in waits})
-    await rehearsal.remember(list(present.items()))
+    books.last_id = await events.last_id(connection)
+    present = [one async for one in history.tasks_at(connection, now + datetime.resolution)]
+    await rehearsal.remember(present)
     await books.save(await tasks.ringing_before(connection, until))
-    for one in planned:
-        books.outbox.resume(one.order, one.due, one.reason, now)
-    for wait, started_at, ends_at in waits:
+    for one in await coming.before(connection, now, until):
+        books.outbox.resume(one, now)
+    for wait, started_at, ends_at in await settling.under_way(connection, until):
         books.resume(wait, started_at, ends_at)
+    for join, closes_at in await digests.joined(connection, until):
+        books.digests.resume(join, closes_at)
     await rehearsal.go_on(until)
-    sent = [one for one in books.outbox.deliveries if one.state is State.SENT]
-    return sorted(sent, key=lambda one: (one.settled_at or now, one.id))
+    sent = [(one.settled_at, one) for one in books.outbox.deliveries if one.state is State.SENT]
+    later = [(at, one.id, one) for at, one in sent if at is not None]
+    return [one for *_, one in sorted(later, key=lambda each: each[:2])]

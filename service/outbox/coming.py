@@ -1,7 +1,7 @@
-"""What is planned or held and goes out by a given moment, as the orders that it came of."""
+"""What is planned or held, as the orders that it came of; and what counts for limits."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import asyncpg
 import orjson
@@ -12,18 +12,21 @@ from service.rules.verdict import Plan
 from service.store import Connection
 from service.store.tasks import read_task
 
+_LONGEST_PERIOD = timedelta(days=1)  # that a limit is for
+
 
 @dataclass(frozen=True, slots=True)
 class Coming:
-    """An order, and when it is to go out."""
+    """An order, what has become of it, and when it is to go out; None where it has."""
 
     order: Order
-    due: datetime
+    state: State
+    due: datetime | None
     reason: str | None
 
 
-async def before(connection: Connection, until: datetime) -> list[Coming]:
-    """Everything about tasks that is to go out by then, in that order.
+async def before(connection: Connection, now: datetime, until: datetime) -> list[Coming]:
+    """Everything about tasks that is to go out by then, and what takes room of a limit until then.
 
     The rewriting of a message that is out, and what goes to the operator, is not among it.
     """
@@ -31,13 +34,18 @@ async def before(connection: Connection, until: datetime) -> list[Coming]:
         """
         SELECT deliveries.*, kind, at, cause, changed, alarm, signal, before, after
         FROM deliveries JOIN events ON events.id = deliveries.event
-        WHERE deliveries.state IN ('planned', 'held') AND next_attempt_at <= $1
-          AND updates IS NULL
+        WHERE updates IS NULL AND deliveries.state NOT IN ('cancelled', 'expired')
+          AND (deliveries.state IN ('planned', 'held') AND next_attempt_at <= $1
+               OR limited_at > $2)
         ORDER BY next_attempt_at, deliveries.id
         """,
         until,
+        now - _LONGEST_PERIOD,
     )
-    return [Coming(_order(row), row["next_attempt_at"], row["reason"]) for row in rows]
+    return [
+        Coming(_order(row), State(row["state"]), row["next_attempt_at"], row["reason"])
+        for row in rows
+    ]
 
 
 def _order(row: asyncpg.Record) -> Order:
@@ -46,7 +54,7 @@ def _order(row: asyncpg.Record) -> Order:
         channel=row["channel"],
         target=row["target"],
         once_key=row["once_key"],
-        send_at=row["next_attempt_at"],
+        send_at=row["limited_at"] or row["next_attempt_at"],
         state=State(row["state"]),
         text=row["text"],
         subject=row["subject"],
@@ -57,7 +65,8 @@ def _order(row: asyncpg.Record) -> Order:
         on_undo=row["on_undo"],
         shadow=row["shadow"],
     )
-    return Order(_event(row), row["rule"], plan, row["lane"], row["at_most_once"])
+    is_limited = row["limited_at"] is not None
+    return Order(_event(row), row["rule"], plan, row["lane"], row["at_most_once"], is_limited)
 
 
 def _event(row: asyncpg.Record) -> Event:

@@ -1,11 +1,14 @@
 """Open digests: what joins them, and those that are over."""
 
+import sys
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
+
+import asyncpg
 
 from service.gathering import Digest, Join, Joining, Member
-from service.model import Cause, Kind
+from service.model import Cause, Event, Kind
 from service.store import Connection, tasks
 
 
@@ -111,6 +114,35 @@ async def take(
         )
         for row in rows
     ]
+
+
+async def joined(connection: Connection, until: datetime) -> list[tuple[Join, datetime]]:
+    """What has joined digests that are over by then, and when each of them is."""
+    rows = await connection.fetch(
+        """
+        SELECT digests.rule, digests.account, digests.key, closes_at, members.task, members.event,
+               anchor, events.kind, events.cause, events.at
+        FROM digests JOIN digest_members AS members ON members.digest = digests.id
+        JOIN events ON events.id = members.event
+        WHERE closes_at <= $1 ORDER BY digests.id, members.event
+        """,
+        until,
+    )
+    return [(_join(row), row["closes_at"]) for row in rows]
+
+
+def _join(row: asyncpg.Record) -> Join:
+    event = Event(
+        id=row["event"],
+        account=row["account"],
+        task_id=row["task"],
+        kind=Kind(row["kind"]),
+        at=row["at"],
+        cause=Cause(row["cause"]),
+        before=None,
+        after=None,
+    )
+    return Join(row["rule"], event, Joining(row["key"], timedelta(0), sys.maxsize, row["anchor"]))
 
 
 async def _members(connection: Connection, digests: dict[int, str]) -> dict[int, list[Member]]:

@@ -16,6 +16,12 @@ async def allot_ids(connection: Connection, count: int) -> list[int]:
     return [row["id"] for row in rows]
 
 
+async def last_id(connection: Connection) -> int:
+    """The number of the latest event; 0 where there is none."""
+    found: int | None = await connection.fetchval("SELECT max(id) FROM events")
+    return found or 0
+
+
 async def insert(
     connection: Connection, events: Sequence[Event], now: datetime, rules_version: str
 ) -> None:
