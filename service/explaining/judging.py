@@ -113,7 +113,7 @@ class _Explainer:
             deliveries=self._deliveries(rule, number),
         )
         if not occasion.events:
-            says = "when the task had been quiet, nothing was left that it listens to"
+            says = "nothing was left that it listens to" if decision is None else decision.reason
             return replace(known, standing=Standing.NOT_MATCHED, says=says)
         version = self._versions[number] if decision is None else decision.rules_version
         asked = [one for one in occasion.events if one.id == number] or list(occasion.events)

@@ -1,14 +1,14 @@
 """What a rule was asked about: the last of a task's events that it listens to, or their sum.
 
-A rule that listens to several events of one look speaks once; a rule that settles is asked about
-what is left of all changes when the task has been quiet.
+A rule that listens to several events of one look speaks once; a rule with `settle` is asked about
+what is left of all changes when the task has been quiet, one with `for` about what is still so.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from service.drafts import net_change
+from service.drafts import lasting_change, net_change
 from service.model import Event
 from service.rules.rule import Rule
 from service.store.dossier import Ruling
@@ -40,8 +40,9 @@ def last_occasion(
     heard = [event for event in events if rule.listens_to(event)]
     if not heard:
         return None
-    if rule.settle is not None and rulings and rulings[-1].at >= heard[-1].at:
-        return _settled(rule, events, rulings[-1])
+    waits = rule.settle is not None or rule.lasts is not None
+    if waits and rulings and rulings[-1].at >= heard[-1].at:
+        return _waited(rule, events, rulings[-1])
     last = heard[-1]
     one_look = tuple(
         event
@@ -51,10 +52,11 @@ def last_occasion(
     return Occasion(last.id, decided_at[last.id], one_look)
 
 
-def _settled(rule: Rule, events: Sequence[Event], ruling: Ruling) -> Occasion:
-    """What was left of the changes since the event of the ruling; that is on record, always."""
+def _waited(rule: Rule, events: Sequence[Event], ruling: Ruling) -> Occasion:
+    """What was left when the wait since the ruling's event was over; that is always on record."""
     first = next(event for event in events if event.id == ruling.event)
     current = [event for event in events if event.at <= ruling.at][-1].after
-    net = net_change(Settled(rule.id, first), current, ruling.at).events
+    change = net_change if rule.lasts is None else lasting_change
+    net = change(Settled(rule.id, first), current, ruling.at).events
     left = [event for event in net if rule.listens_to(event)]
     return Occasion(first.id, ruling.at, tuple(left[:1]))

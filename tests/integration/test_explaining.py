@@ -189,7 +189,7 @@ async def test_a_rule_that_settles(taskbell: Corridor) -> None:
     await change(taskbell, visit, name="Clean all")
     await taskbell.tick(minutes=11)
     nothing = await explained(taskbell, visit, "calm")
-    assert nothing.says == "when the task had been quiet, nothing was left that it listens to"
+    assert nothing.says == "when the task had been quiet, nothing was left of the change"
     assert nothing.decision is not None
     before = taskbell.clock.now()
     await change(taskbell, visit, minutes=60, name="Call Ida")
