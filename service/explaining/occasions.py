@@ -42,7 +42,8 @@ def last_occasion(
         return None
     waits = rule.settle is not None or rule.lasts is not None
     if waits and rulings and rulings[-1].at >= heard[-1].at:
-        return _waited(rule, events, rulings[-1])
+        known = [event for event in events if decided_at[event.id] <= rulings[-1].at]
+        return _waited(rule, known, rulings[-1])
     last = heard[-1]
     one_look = tuple(
         event
@@ -53,9 +54,12 @@ def last_occasion(
 
 
 def _waited(rule: Rule, events: Sequence[Event], ruling: Ruling) -> Occasion:
-    """What was left when the wait since the ruling's event was over; that is always on record."""
+    """What was left when the wait since the ruling's event was over; that is always on record.
+
+    `events` are those of which was known then: an alarm is dated by the task, not by its ringing.
+    """
     first = next(event for event in events if event.id == ruling.event)
-    current = [event for event in events if event.at <= ruling.at][-1].after
+    current = events[-1].after
     change = net_change if rule.lasts is None else lasting_change
     net = change(Settled(rule.id, first), current, ruling.at).events
     left = [event for event in net if rule.listens_to(event)]

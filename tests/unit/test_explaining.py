@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,11 @@ async def lived(config: Config, history: Sequence[Step]) -> tuple[Dossier, Rehea
     key = (ACCOUNT, "T1")
     known = (await trial.books.lock([key]))[key]
     version = config.rules.version
-    recorded = [Recorded(one, one.at, version) for one in trial.books.events]
+    # An alarm whose moment was past when its date came is dated before what brought the date.
+    decided_at = accumulate((one.at for one in trial.books.events), max)
+    recorded = [
+        Recorded(one, at, version) for one, at in zip(trial.books.events, decided_at, strict=True)
+    ]
     return Dossier(key, known, START, recorded, rulings), trial
 
 
