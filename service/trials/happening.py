@@ -88,7 +88,8 @@ def happened(one: Delivery, zone: ZoneInfo) -> Happened:
 def named(event: Event, zone: ZoneInfo) -> str:
     """An event as people call it, with its time on the clocks of `zone`."""
     at = event.at.astimezone(zone).strftime(DATE_FORMAT)
-    return f"{event.task_id} {event.kind.replace('_', ' ')}, {at}"
+    what = f"{event.task_id} {event.kind.replace('_', ' ')}".strip()
+    return f"{what}, {at}"
 
 
 def _address(channel: str, target: str) -> str:

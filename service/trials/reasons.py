@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 from service.books.memory import Decided, MemoryBooks
 from service.explaining.judging import traces
 from service.explaining.values import rows
-from service.model import Event
+from service.model import Cause, Event
 from service.rules import Ruleset
 from service.rules.reads import by_noun
 from service.rules.scope import Scope
@@ -53,7 +53,7 @@ class Reasons:
         """Rules that did not match are not in the books: they are asked again."""
         what = named(event, self._zone)
         verdicts = self._rules.decide(event, event.at, self._zones[event.account])
-        if not verdicts:
+        if not verdicts and event.cause is not Cause.CLOCK:
             yield Reason(what, "no rule listens to that")
         for one in verdicts:
             if one.outcome is Outcome.NOT_MATCHED:

@@ -37,7 +37,9 @@ def _failure(failure: Failure) -> Iterator[str]:
     for reason in failure.reasons:
         yield from _paragraph("because", reason.event, reason.said, *_values(reason))
     if not failure.reasons:
-        yield from _paragraph("because", "nothing happened to the tasks since the step before")
+        yield from _paragraph(
+            "because", "nothing happened since the step before that a rule listens to"
+        )
 
 
 def _paragraph(word: str, first: str, *others: str) -> Iterator[str]:

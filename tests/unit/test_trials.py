@@ -67,7 +67,7 @@ FAILED = """
     did not come  notify email:bo@x.test with "Smyth"
     unexpected    notify email:bo@x.test "Overdue: Gutters" "It was due Fri 6 Mar 2026, 17:00"
                   by overdue-nudge: T1 overdue, Fri 6 Mar 2026, 19:00
-    because       nothing happened to the tasks since the step before
+    because       nothing happened since the step before that a rule listens to
   Mon 9 Mar 2026, 08:00 (taskbell.yaml:69)
     did not come  create_task title "Invoice"
     because       T2 completed, Mon 9 Mar 2026, 08:00
@@ -88,7 +88,7 @@ FAILED = """
                   no rule listens to that
   Mon 9 Mar 2026, 09:10 (taskbell.yaml:72)
     did not come  notify accounting with the subject "Hello" and "You"
-    because       nothing happened to the tasks since the step before
+    because       nothing happened since the step before that a rule listens to
 """
 
 
