@@ -39,9 +39,9 @@ class Message:
     `key` is the same over all attempts of one delivery and never used for another. `event`,
     `task` and `before` are the API's JSON shapes. `thread` groups messages about one task.
     `receipt` is what `send` returned for the message that this one takes back, and `undo` how that
-    is done: `update` rewrites it, `thread` answers it, `retract` removes it. `others` are,
-    for a task that is made in a further attempt, the tasks that other messages are known to have
-    made.
+    is done: `update` rewrites it, `thread` answers it, `retract` removes it. `others` are, for a
+    task that is made in a further attempt, those that it cannot have made: other messages did, or
+    they have its title and were known before.
     """
 
     key: str

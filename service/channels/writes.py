@@ -13,7 +13,8 @@ from service.sources.words import may_be, shows
 
 # Until then a task that was not there may still turn up: the system may be slow.
 _STILL_COMING = timedelta(minutes=5)
-_CLOCKS_DIFFER = timedelta(minutes=10)
+# By so much the system's clock, or the zone in which it tells times, may be wrong.
+_CLOCKS_DIFFER = timedelta(days=1)
 
 
 class WritesChannel(SystemChannel):
@@ -62,7 +63,7 @@ class WritesChannel(SystemChannel):
         return await self._source.complete_task(message.task_id)
 
     async def _find_made(self, message: Message) -> str | None:
-        """A task like the one to be made, made since, that no other message has made."""
+        """A task like the one to be made, made since, that nothing else is known to have made."""
         since = message.at - _CLOCKS_DIFFER
         async for page in self._source.alike(message.fields or {}, since):
             for task_id, raw in page.raws.items():

@@ -41,7 +41,7 @@ async def _claim_or_withdraw(
     async with pool.acquire() as connection, connection.transaction():
         await _expire(connection, lane, now)
         rows = await connection.fetch(
-            """
+            r"""
             WITH due AS (
                 SELECT id FROM deliveries
                 WHERE lane = $1 AND state IN ('planned', 'held') AND next_attempt_at <= $2
@@ -66,7 +66,20 @@ async def _claim_or_withdraw(
                          WHERE claimed.channel = 'create_task' AND claimed.attempts > 1
                            AND made.channel = 'create_task' AND made.account = claimed.account
                            AND made.receipt IS NOT NULL AND made.id <> claimed.id
-                           AND made.settled_at > events.at - interval '1 day') AS others
+                           AND made.settled_at > events.at - interval '2 days'
+                         UNION ALL
+                         SELECT known.id FROM tasks AS known
+                         WHERE claimed.channel = 'create_task' AND claimed.attempts > 1
+                           AND known.account = claimed.account
+                           AND regexp_replace(known.snapshot ->> 'title', '\s+', '', 'g')
+                               = regexp_replace(claimed.fields ->> 'title', '\s+', '', 'g')
+                           AND NOT EXISTS (
+                             SELECT FROM events AS since
+                             WHERE since.account = known.account AND since.task = known.id
+                               AND since.kind = 'created' AND since.id > claimed.event)
+                           AND claimed.created_at > (
+                             SELECT baseline_at FROM accounts WHERE name = claimed.account)
+                         ) AS others
             FROM claimed LEFT JOIN events ON events.id = claimed.event
             LEFT JOIN deliveries AS original ON original.id = claimed.updates
             ORDER BY claimed.id

@@ -1,8 +1,9 @@
 """The words in which rules write to tasks: put into a system's own, and read back from it."""
 
 from collections.abc import Mapping
-from datetime import UTC
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from unicodedata import normalize
 
 from service.errors import SourceRejected
 from service.model import Task
@@ -12,6 +13,7 @@ from service.sources.values import local
 _DATES = frozenset({"due", "start", "end"})
 # By these two tasks can be told apart; the others are reworded by some systems.
 _TELLING = ("title", "due", "start", "end", "project", "customer", "assignee")
+_ROUNDED = timedelta(minutes=1)
 
 
 def translated(system: str, fields: Mapping[str, Any], words: Mapping[str, str]) -> Raw:
@@ -28,9 +30,18 @@ def shows(task: Task, fields: Mapping[str, Any]) -> bool:
 
 
 def may_be(task: Task, fields: Mapping[str, Any]) -> bool:
-    """Whether a task may have been made of these fields: nothing that it shows says otherwise."""
-    told = {word: fields[word] for word in _TELLING if word in fields and _shown(task, word)}
-    return shows(task, told)
+    """Whether a task may have been made of these fields: nothing that it shows says otherwise.
+
+    Systems round times to the minute and squeeze blanks.
+    """
+    told = [word for word in _TELLING if word in fields and _shown(task, word)]
+    return all(_is_near(_shown(task, word), _plain(fields[word], word)) for word in told)
+
+
+def _is_near(shown: Any, wanted: Any) -> bool:
+    if isinstance(shown, datetime) and isinstance(wanted, datetime):
+        return abs(shown - wanted) < _ROUNDED
+    return bool(shown == wanted)
 
 
 def _shown(task: Task, word: str) -> Any:
@@ -41,4 +52,4 @@ def _shown(task: Task, word: str) -> Any:
 def _plain(value: Any, word: str) -> Any:
     if word in _DATES and value is not None:
         return local(value, UTC).replace(microsecond=0)
-    return value.strip() if isinstance(value, str) else value
+    return normalize("NFC", " ".join(value.split())) if isinstance(value, str) else value

@@ -111,8 +111,31 @@ async def test_a_slow_system_is_given_time(rig: Rig, channel: WritesChannel) -> 
 async def test_an_older_task_of_the_same_name_is_another(rig: Rig, channel: WritesChannel) -> None:
     """It was there before the event that asked for the new one."""
     await channel.send(invoice(rig))
-    rig.clock.advance(timedelta(hours=1))
+    rig.clock.advance(timedelta(days=2))
     assert await channel.find(replace(invoice(rig), fields={"title": "Send the invoice"})) is None
+
+
+@pytest.mark.parametrize("skew", [timedelta(hours=-8), timedelta(hours=8)])
+async def test_a_clock_that_is_wrong_over_there_hides_no_task(
+    rig: Rig, channel: WritesChannel, skew: timedelta
+) -> None:
+    """A task that seems to have been made hours before it was asked for is found all the same."""
+    rig.system.set_quirks(skew=skew.total_seconds())
+    wanted = invoice(rig)
+    made = await channel.send(wanted)
+    assert await channel.find(wanted) == made
+
+
+async def test_a_task_is_found_though_its_system_has_tidied_it_up(
+    rig: Rig, channel: WritesChannel
+) -> None:
+    """Blanks are squeezed and accents composed by one, seconds are left out by another."""
+    due = (rig.clock.now() + timedelta(days=1)).replace(second=33, microsecond=0)
+    said = {**(invoice(rig).fields or {}), "title": "  Invoice for  Zoe\u0308 ", "due": f"{due}"}
+    made = await channel.send(replace(invoice(rig), fields=said))
+    tidied = {rig.system.title: "Invoice for Zo\u00eb", rig.system.when: due.replace(second=0)}
+    rig.system.change(made["task"], **tidied)
+    assert await channel.find(replace(invoice(rig), fields=said)) == made
 
 
 async def test_a_task_of_the_same_name_with_another_date_is_another(

@@ -136,6 +136,26 @@ async def test_two_tasks_of_one_name_are_two(pool: Pool, clock: VirtualClock, fo
         assert len(receipts) == len(invoices(taskbell)) == 2
 
 
+async def test_a_task_that_was_known_before_is_not_taken_for_ours(
+    pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """An older invoice has the same name, and Kickserv need not say when it was made."""
+    rules = INVOICE.replace("Invoice for {{ task.title }}", "Invoice")
+    async with corridor(folder, pool, clock, rules) as taskbell:
+        kickserv, visit = taskbell.sandbox.kickserv, taskbell.visit()
+        old = taskbell.visit(name="Invoice", job={"id": 1, "name": "Garden"})
+        del old["created_at"]
+        await taskbell.begin()
+        await taskbell.webhook(kickserv.finish(str(visit["id"])))
+        kickserv.faults.set(Fault(Kind.FAILED, method="POST"))
+        await taskbell.deliver()
+        clock.advance(timedelta(minutes=6))
+        kickserv.change(str(old["id"]), description="paid by card")
+        await taskbell.poll()
+        await taskbell.deliver()
+        assert len(invoices(taskbell)) == 2
+
+
 async def test_what_another_delivery_made_is_not_taken_for_ours(
     pool: Pool, clock: VirtualClock, folder: Path
 ) -> None:
