@@ -68,7 +68,7 @@ class Rolodex(Source):
         if isinstance(raw.get("contacts"), list):
             kept["contacts"] = [_named(contact) for contact in raw["contacts"]]
         if isinstance(raw.get("tags"), list):
-            tags = [only(mapping(tag), _TAG) for tag in raw["tags"]]
+            tags = [_kept(tag, _TAG) for tag in raw["tags"]]
             kept["tags"] = sorted(tags, key=lambda tag: str(tag.get("id")))
         return kept
 
@@ -147,13 +147,22 @@ class Rolodex(Source):
     async def _put(self, known: Raw, body: Raw) -> Raw:
         """Write over a task. Relations are replaced whole, so what it has goes along."""
         task_id = required(self.identify(known), "id")
-        merged = {
-            name: list(dict.fromkeys([*body.get(name, ()), *_ids(known[name])]))
-            for name in _RELATIONS
-            if name in known
-        }
-        answer = await self._call("PUT", task_id, params=_ASKED, json={**body, **merged})
+        merged = {name: self._merged(known, body, name) for name in _RELATIONS if name in known}
+        told = {name: ids for name, ids in merged.items() if ids is not None}
+        answer = await self._call("PUT", task_id, params=_ASKED, json={**body, **told})
         return single(self, answer, task_id, otherwise=OutcomeUnknown)
+
+    def _merged(self, known: Raw, body: Raw, name: str) -> list[str] | None:
+        """What a relation is to be; None to leave out one that would lose what has no id."""
+        ids = _ids(known[name])
+        if len(ids) == len(known[name]):
+            return list(dict.fromkeys([*body.get(name, ()), *ids]))
+        if name not in body:
+            return None
+        raise SourceRejected(
+            f"{self.account.name}: some {name} of task {known['id']} have no id, and writing"
+            " others would take them away"
+        )
 
     async def _pages(self, walk: "_Walk") -> AsyncIterator[Page]:
         reading, asked = Reading(self), {**_ASKED, "order_by": "due_date:asc"}
@@ -237,8 +246,13 @@ class _Walk:
 
 
 def _named(value: Any) -> Raw | None:
-    """What is kept of a person; None for nobody."""
-    return only(value, _PERSON) if isinstance(value, dict) else None
+    """What is kept of a person, given as an object or by the id alone; None for nobody."""
+    return _kept(value, _PERSON) or None
+
+
+def _kept(value: Any, names: Sequence[str]) -> Raw:
+    number = identifier(value)
+    return only(mapping(value), names) if number is None else {"id": number}
 
 
 def _person(value: Any) -> Person | None:

@@ -11,6 +11,7 @@ import pytest
 from service.clock import VirtualClock
 from service.errors import SourceBroken, SourceRefused, SourceRejected
 from service.http import open_client
+from service.model import Customer
 from service.sources.rolodex import OVERLAP
 from tests.contract.source_rig import Rig, connect, rigged, sample
 from tests.receivers import LOOPBACK, Answer, HttpReceiver
@@ -231,6 +232,31 @@ async def test_a_write_leaves_relations_as_they_were(rig: Rig) -> None:
     ]
     task = rig.source.parse(rig.system.tasks[task_id])
     assert (task.title, task.done, task.tags) == ("Call again", True, ("High Priority", "Sales"))
+
+
+async def test_relations_that_are_shown_by_their_ids_are_left_too(rig: Rig) -> None:
+    """What the vendor takes as ids or as objects may come back as either."""
+    task_id = rig.id_of(rig.system.make())
+    rig.system.tasks[task_id] |= {"contacts": ["contact_456"], "tags": ["tag_102", "tag_101"]}
+    known = await rig.source.fetch(task_id)
+    assert known is not None
+    assert rig.source.parse(known).customer == Customer(id="contact_456")
+    await rig.source.update_task(task_id, {"title": "Call again"})
+    assert rig.system.record.writes[0].body == {
+        "body": "Call again",
+        "contacts": ["contact_456"],
+        "tags": ["tag_101", "tag_102"],
+    }
+
+
+async def test_relations_without_ids_are_not_wiped_out(rig: Rig) -> None:
+    """They are left out of a change, and one that would replace them is refused with the reason."""
+    task_id = rig.id_of(rig.system.make(tags=["tag_102"]))
+    rig.system.tasks[task_id]["contacts"] = [{"id": "contact_123"}, {"full_name": "Jane Smith"}]
+    await rig.source.update_task(task_id, {"title": "Call again"})
+    assert rig.system.record.writes[0].body == {"body": "Call again", "tags": ["tag_102"]}
+    with pytest.raises(SourceRejected, match="contacts of task .* have no id"):
+        await rig.source.update_task(task_id, {"customer": "contact_456"})
 
 
 async def test_a_customer_comes_first_among_the_contacts(rig: Rig) -> None:
