@@ -22,7 +22,7 @@ from service.model import Customer, Task
 from service.sources import Page, Raw, Source
 from service.sources.account import Account
 from service.sources.reading import Reading, single
-from service.sources.values import identifier, mapping, moment, required, tally, text
+from service.sources.values import identifier, mapping, moment, required, tally, text, truth
 
 log = structlog.get_logger()
 
@@ -108,7 +108,7 @@ class LetsLigo(Source):
         return raw.keys() >= set(_FULL) and isinstance(raw.get("contact"), dict)
 
     def parse(self, raw: Raw) -> Task:
-        done, kind = raw.get("completed") is True, text(raw.get("taskKind"))
+        done, kind = truth(raw.get("completed")), text(raw.get("taskKind"))
         return Task(
             id=required(self.identify(raw), "id"),
             account=self.account.name,

@@ -19,7 +19,17 @@ from service.model import Customer, Person, Project, Task
 from service.sources import Page, Raw, Source
 from service.sources.account import Account
 from service.sources.reading import Reading, by_id, enveloped, single
-from service.sources.values import identifier, local, mapping, moment, required, scalar, tally, text
+from service.sources.values import (
+    identifier,
+    local,
+    mapping,
+    moment,
+    required,
+    scalar,
+    tally,
+    text,
+    truth,
+)
 from service.sources.words import translated
 
 TASKS = "/api/v1/task"
@@ -111,7 +121,8 @@ class Plannr(Source):
         account = self.account
         status = mapping(raw.get("status"))
         completed_at = self._date(raw, "completed_at")
-        done = bool(status.get("is_type_completed", completed_at))
+        flag = status.get("is_type_completed")
+        done = completed_at is not None if flag is None else truth(flag)
         assignees = _people(raw.get("assigned_to"))
         kind = text(raw.get("taskable_type"))
         taskable = mapping(raw.get("taskable"))

@@ -80,6 +80,11 @@ def scalar(value: Any) -> str | int | float | bool | None:
     return text(value)
 
 
+def truth(value: Any) -> bool:
+    """A flag, which some databases hand on as a number or its text."""
+    return value in (True, "1", "true")
+
+
 def local(value: Any, zone: tzinfo) -> datetime:
     """A moment to be written, a datetime or its RFC 3339 text, as local time in `zone`."""
     when = value if isinstance(value, datetime) else datetime.fromisoformat(value)

@@ -81,6 +81,17 @@ async def test_flags_tell_what_is_done_and_names_do_not(rig: Rig) -> None:
     assert [task.status for task in tasks] == ["To be looked at", "Sorted", "Filed away"]
 
 
+@pytest.mark.parametrize(
+    ("flag", "done"),
+    [(0, False), ("0", False), ("false", False), (None, True), (1, True), ("1", True), ({}, False)],
+)
+def test_a_flag_may_be_a_number_or_its_text(rig: Rig, flag: Any, *, done: bool) -> None:
+    """As databases have it; where there is none, the date of completion tells."""
+    raw = {**sample("plannr", "task"), "completed_at": "2026-03-01 10:00:00"}
+    raw["status"] = {"name": "Sorted", "is_type_completed": flag}
+    assert rig.source.parse(raw).done is done
+
+
 def test_a_client_is_a_customer_and_a_case_a_project(rig: Rig) -> None:
     """What a task hangs on goes by its type."""
     taskable = {"uuid": "c-1", "name": "Ida Smith", "email": "ida@smith.test"}
