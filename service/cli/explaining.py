@@ -22,6 +22,7 @@ _STANDINGS = {
     Standing.UNHEARD: "[dim]had nothing to decide[/dim]",
     Standing.OFF: "[dim]is switched off[/dim]",
     Standing.ELSEWHERE: "[dim]is not for this account[/dim]",
+    Standing.SEVERAL: "[dim]is about several tasks[/dim]",
 }
 _LATEST = 10
 _NOT_LOADED = (

@@ -18,7 +18,7 @@ class Standing(StrEnum):
     """What came of a rule for a task.
 
     `UNHEARD`: nothing happened to it that the rule listens to; `ELSEWHERE`: the rule is for other
-    accounts.
+    accounts; `SEVERAL`: it tells of several tasks at once.
     """
 
     FIRED = "fired"
@@ -28,6 +28,7 @@ class Standing(StrEnum):
     UNHEARD = "unheard"
     OFF = "off"
     ELSEWHERE = "elsewhere"
+    SEVERAL = "several"
 
 
 @dataclass(frozen=True, slots=True)

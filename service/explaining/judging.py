@@ -61,6 +61,9 @@ class _Explainer:
         if rule.accounts is not None and account not in rule.accounts:
             says = f"it is only for {', '.join(sorted(rule.accounts))}"
             return replace(blank, standing=Standing.ELSEWHERE, says=says)
+        if rule.grouping is not None or rule.trigger.cron is not None:
+            says = "it tells of several tasks at once; what it sent: taskbell outbox list"
+            return replace(blank, standing=Standing.SEVERAL, says=says)
         events, rulings = self._dossier.events, self._rulings(rule)
         occasion = last_occasion(rule, events, rulings, self._decided_at)
         known = replace(

@@ -255,7 +255,7 @@ async def test_relations_without_ids_are_not_wiped_out(rig: Rig) -> None:
     rig.system.tasks[task_id]["contacts"] = [{"id": "contact_123"}, {"full_name": "Jane Smith"}]
     await rig.source.update_task(task_id, {"title": "Call again"})
     assert rig.system.record.writes[0].body == {"body": "Call again", "tags": ["tag_102"]}
-    with pytest.raises(SourceRejected, match="contacts of task .* have no id"):
+    with pytest.raises(SourceRejected, match=r"contacts of task .* have no id"):
         await rig.source.update_task(task_id, {"customer": "contact_456"})
 
 
