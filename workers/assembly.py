@@ -19,7 +19,7 @@ from service.outbox.alerts import Address
 from service.rules import Ruleset
 from service.settings import Settings
 from service.sources import Source, systems
-from service.store import Pool, accounts, backlog, decisions
+from service.store import Pool, accounts, backlog, decisions, set_back
 from service.store.throttles import AccountThrottle
 from workers.alerts import Alerts
 from workers.clock import ClockRound
@@ -60,6 +60,7 @@ async def _engine(pool: Pool, config: Config, clock: Clock) -> Engine:
     decider = Decider(config.rules, zones, ways(config.kinds))
     names = {name: account.system for name, account in config.accounts.items()}
     await accounts.register(pool, names, clock.now())
+    await set_back.correct(pool, clock.now())
     await decisions.keep_rules(pool, config.rules.version, config.rules.text, clock.now())
     pushed = frozenset(name for name, account in config.accounts.items() if account.webhook)
     engine = Engine(decider, zones, clock, pushed=pushed)

@@ -17,7 +17,7 @@ from service.clock import Clock
 from service.jobs import Bell
 from service.outbox import sending
 from service.settings import Settings
-from service.store import DATABASE_GONE, Pool, accounts, lookups
+from service.store import DATABASE_GONE, Pool, accounts, lookups, set_back
 from service.store.accounts import AccountState
 from workers import sweep
 from workers.alerts import Alerts
@@ -54,6 +54,7 @@ class Shift:
         self._settings = settings
         self._pool = pool
         self._clock = clock
+        self._swept_at = clock.now()
         self._ingests = ingests
         self._clock_round = clock_round
         self._lookups_of = lookups_of
@@ -108,8 +109,12 @@ class Shift:
             self.ring(jobs.LOOKUP, account)
 
     async def sweep(self) -> None:
-        """Each second: whatever was never answered, and what a dead process left."""
-        waiting, lanes = await sweep.unanswered(self._pool, self._ingests, self._clock.now())
+        """Each second: whatever was never answered, and what a dead process or clock left."""
+        now = self._clock.now()
+        if now < self._swept_at - set_back.TOLERANCE:
+            await set_back.correct(self._pool, now)
+        self._swept_at = now
+        waiting, lanes = await sweep.unanswered(self._pool, self._ingests, now)
         for account in waiting:
             self.ring(jobs.INGEST, account)
         self._ring_lanes(lanes)

@@ -1,0 +1,134 @@
+"""A clock that was a year ahead is right again: nothing waits for the year to pass."""
+
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from service.clock import VirtualClock
+from service.model import Cause
+from service.sandbox.faults import Fault, Kind
+from service.settings import read_settings
+from service.store import Pool, lookups
+from service.store.tasks import Key
+from tests.corridor import Corridor, corridor
+from workers import assembly
+
+YEAR = timedelta(days=365)
+RULES = """
+- { id: done, when: task.completed, then: [{ notify: accounting }] }
+- { id: late, when: task.overdue, then: [{ notify: accounting }] }
+"""
+
+
+@pytest.fixture
+async def taskbell(pool: Pool, clock: VirtualClock, folder: Path) -> AsyncIterator[Corridor]:
+    """A Taskbell whose Kickserv does not say when tasks are changed."""
+    async with corridor(folder, pool, clock, RULES) as running:
+        running.sandbox.kickserv.set_quirks(stamped=False)
+        yield running
+
+
+async def set_back(taskbell: Corridor) -> None:
+    """The clock is right again, and the worker is started anew."""
+    taskbell.clock.advance(-YEAR)
+    await taskbell.restart(RULES)
+
+
+async def test_what_is_seen_is_believed(taskbell: Corridor) -> None:
+    """A task that was seen in a year to come changes and goes, and both is told."""
+    kickserv, visit, other = taskbell.sandbox.kickserv, taskbell.visit(), taskbell.visit()
+    await taskbell.begin("field")
+    taskbell.clock.advance(YEAR)
+    for one in (visit, other):
+        await taskbell.webhook(kickserv.change(str(one["id"]), name="Dig"))
+    await taskbell.look_up()
+    await taskbell.poll(full=True)
+    await set_back(taskbell)
+    taskbell.clock.advance(timedelta(seconds=1))
+    kickserv.finish(str(visit["id"]))
+    kickserv.delete(str(other["id"]))
+    await taskbell.poll_what_is_due()
+    await taskbell.look_up()
+    assert "completed by poll" in await taskbell.events(visit["id"])
+    assert "deleted by fetch" in await taskbell.events(other["id"])
+
+
+async def test_an_account_that_failed_is_called_again(taskbell: Corridor) -> None:
+    """Neither its next poll nor its open breaker waits."""
+    await taskbell.begin("field")
+    taskbell.clock.advance(YEAR)
+    taskbell.sandbox.kickserv.faults.set(Fault(Kind.THROTTLED, seconds=3600))
+    await taskbell.poll()
+    await set_back(taskbell)
+    visit = taskbell.visit()
+    await taskbell.poll_what_is_due()
+    assert await taskbell.events(visit["id"]) == ["created by poll"]
+
+
+async def test_what_waits_does_not_wait_for_a_year(taskbell: Corridor) -> None:
+    """Neither a webhook, nor a task to be read, nor a message."""
+    kickserv, visit, other = taskbell.sandbox.kickserv, taskbell.visit(), taskbell.visit()
+    await taskbell.begin("field")
+    taskbell.clock.advance(YEAR)
+    await taskbell.webhook(kickserv.finish(str(visit["id"])))
+    await taskbell.look_up()
+    assert await taskbell.states("done") == ["planned"]
+    keys: list[Key] = [("field", str(other["id"]))]
+    async with taskbell.pool.acquire() as connection:
+        await lookups.ask(connection, keys, Cause.WEBHOOK, taskbell.clock.now())
+    await taskbell.receive(kickserv.change(str(other["id"]), name="Dig"))
+    await set_back(taskbell)
+    await taskbell.deliver()
+    assert await taskbell.states("done") == ["sent"]
+    await taskbell.ingest()
+    await taskbell.look_up()
+    assert "changed by webhook" in await taskbell.events(other["id"])
+    assert not await taskbell.pool.fetchval("SELECT count(*) FROM lookups")
+    latest = await taskbell.pool.fetchval("SELECT max(observed_at) FROM tasks")
+    assert latest <= taskbell.clock.now()
+
+
+async def test_alarms_ring_when_their_time_comes(taskbell: Corridor) -> None:
+    """A task that was first seen in a year to come is not taken for overdue since long."""
+    taskbell.clock.advance(YEAR)
+    visit = taskbell.visit(created_at=taskbell.clock.now() - 2 * YEAR)
+    await taskbell.begin("field")
+    later = taskbell.clock.now() - YEAR + timedelta(days=1)
+    taskbell.sandbox.kickserv.change(str(visit["id"]), scheduled_at=later, ends_at=later)
+    await set_back(taskbell)
+    await taskbell.poll_what_is_due()
+    await taskbell.tick(hours=25)
+    assert "overdue by clock" in await taskbell.events(visit["id"])
+
+
+async def test_a_worker_notices_that_its_clock_was_set_back(
+    taskbell: Corridor, database_url: str
+) -> None:
+    """It need not be started anew."""
+    await taskbell.begin("field")
+    settings = read_settings({"DATABASE_URL": database_url})
+    taskbell.clock.advance(YEAR)
+    async with assembly.open_shift(settings, taskbell.config, taskbell.clock) as shift:
+        await taskbell.poll(full=True)
+        taskbell.clock.advance(-YEAR)
+        await shift.sweep()
+        assert await next_poll_at(taskbell) == taskbell.clock.now()
+
+
+async def test_a_clock_that_is_right_changes_nothing(taskbell: Corridor) -> None:
+    """What waits with good reason goes on waiting."""
+    await taskbell.begin("field")
+    taskbell.sandbox.kickserv.faults.set(Fault(Kind.THROTTLED, seconds=86_400))
+    await taskbell.poll()
+    paused_until = await next_poll_at(taskbell)
+    await taskbell.restart(RULES)
+    assert await next_poll_at(taskbell) == paused_until > taskbell.clock.now()
+
+
+async def next_poll_at(taskbell: Corridor) -> datetime:
+    found: datetime = await taskbell.pool.fetchval(
+        "SELECT next_poll_at FROM accounts WHERE name = 'field'"
+    )
+    return found
