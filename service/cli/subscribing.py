@@ -23,9 +23,15 @@ async def subscribe(config: Config, name: str, url: str, secret_file: Path) -> F
     account = config.accounts.get(name)
     if account is None:
         raise NoSuchAccount(f"there is no account {name} in the configuration")
-    subject, hook = f"account {name}", f"{url.rstrip('/')}/hooks/{name}"
+    subject, path = f"account {name}", f"/hooks/{name}"
+    hook = url.rstrip("/").removesuffix(path) + path
+    if not hook.startswith(("https://", "http://")):
+        return wrong(subject, f"{url} is no address", "begin it with https://, and run this again")
     try:
         _demand_writable(secret_file)
+        if not _is_for_a_secret(secret_file):
+            says = f"{secret_file} holds something else than a secret, which would be lost"
+            return wrong(subject, says, "name another file, and run this again")
         async with open_client(config.allow) as client:
             source = systems()[account.system].connect(
                 account, client, SystemClock(), Unthrottled()
@@ -43,7 +49,12 @@ async def subscribe(config: Config, name: str, url: str, secret_file: Path) -> F
 
 def _demand_writable(path: Path) -> None:
     """Find out before anything is registered whether its secret could be kept."""
-    os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+
+
+def _is_for_a_secret(path: Path) -> bool:
+    """Whether nothing is lost when it is written over: it is empty, or a single word."""
+    return len(path.read_bytes().split()) <= 1
 
 
 def _keep(path: Path, secret: str) -> None:

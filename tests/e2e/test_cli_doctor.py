@@ -278,6 +278,33 @@ async def test_what_cannot_be_registered_says_why(
     assert says in result.out + result.err
 
 
+async def test_the_whole_address_may_be_given(clinic: Clinic) -> None:
+    """Whoever pastes the webhook's own address means the same."""
+    use_plannr(clinic)
+    url = "https://tasks.example/hooks/london/"
+    await clinic.doctor("--subscribe", "london", "--url", url, "--secret-file", "kept")
+    (subscription,) = clinic.sandbox.pusher.subscriptions.values()
+    assert subscription.url == "https://tasks.example/hooks/london"
+
+
+@pytest.mark.parametrize(
+    ("url", "file", "says"),
+    [
+        ("https://tasks.example", "taskbell.yaml", "holds something else than a secret"),
+        ("tasks.example", "kept", "tasks.example is no address"),
+    ],
+)
+async def test_a_slip_costs_nothing(clinic: Clinic, url: str, file: str, says: str) -> None:
+    """The configuration is not written over, and nothing is registered."""
+    use_plannr(clinic)
+    before = (clinic.folder / "taskbell.yaml").read_text()
+    result = await clinic.doctor("--subscribe", "london", "--url", url, "--secret-file", file)
+    assert result.code == 1
+    assert says in result.out + result.err
+    assert (clinic.folder / "taskbell.yaml").read_text() == before
+    assert not clinic.sandbox.pusher.subscriptions
+
+
 async def test_half_of_the_words_is_wrong_use(clinic: Clinic) -> None:
     """Without an address and a file nothing is registered."""
     assert (await clinic.doctor("--subscribe", "field")).code == 2
