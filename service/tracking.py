@@ -16,6 +16,8 @@ from service.store.tasks import Known
 
 # By so much another system's clock may be behind ours; and its stamps are whole seconds.
 _CLOCKS_DIFFER = timedelta(minutes=1)
+# And by so much its stamps may be ahead, if they are read in another zone than they are meant.
+_ZONES_DIFFER = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,14 +97,18 @@ def is_doubtful(known: Known, seen: Observation) -> bool:
 def is_stale(known: Known, seen: Observation, account: AccountState) -> bool:
     """Whether something newer is known already.
 
-    The system's own version decides where both have one and they differ; else the moment at
-    which the look was asked for. A look asked for before the last complete scan is older than
-    what that scan confirmed.
+    The system's own version decides where both have one and they differ, unless it is of a day
+    still to come: whatever clock wrote that would keep all changes from being seen until then.
+    Else the moment decides at which the look was asked for. A look asked for before the last
+    complete scan is older than what that scan confirmed.
     """
     if known.observed_at is None:
         return False
-    if known.present and known.version and seen.version and known.version != seen.version:
-        return seen.version < known.version
+    version = known.version
+    if version and version >= known.observed_at + _ZONES_DIFFER:
+        version = None
+    if known.present and version and seen.version and version != seen.version:
+        return seen.version < version
     confirmed_at = known.observed_at
     if account.scanned_at is not None and known.present is not None:
         confirmed_at = max(confirmed_at, account.scanned_at)

@@ -76,6 +76,16 @@ def test_an_older_version_is_stale_however_late_it_comes() -> None:
     assert track(known, late, ESTABLISHED, (), START) is None
 
 
+def test_a_version_of_a_day_to_come_makes_no_look_stale() -> None:
+    """A clock over there was a year ahead: what came later counts, once that is put right."""
+    ahead = START + timedelta(days=365)
+    known = Known(task=task(), observed_at=START, version=ahead)
+    right = replace(look(task(done=True), minute=9), version=START + timedelta(minutes=8))
+    assert kinds(known, right) == [Kind.COMPLETED]
+    before = replace(look(task(done=True), minute=-1), version=START - timedelta(minutes=2))
+    assert track(known, before, ESTABLISHED, (), START) is None
+
+
 def test_what_a_complete_scan_confirmed_later_is_not_unsaid() -> None:
     """A look asked for before the last complete scan is older than what the scan confirmed."""
     known = Known(task=task(), observed_at=START)
