@@ -68,7 +68,7 @@ EVENTS = Listing(
 
 DECISIONS = Listing(
     """
-    SELECT decisions.id, event, rule, rules_version, outcome, reason
+    SELECT decisions.id, event, rule, decisions.rules_version, outcome, reason
     FROM decisions LEFT JOIN events ON events.id = event
     """,
     key={"decisions.id": int},
