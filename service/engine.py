@@ -142,6 +142,10 @@ class Engine:
         )
         return len(known), await self._follow(books, happened)
 
+    async def take_over(self, books: Books, known: Mapping[Key, Known]) -> None:
+        """Watch over tasks as they are, whoever did so before."""
+        await self._save(books, {key: replace(one, watch=None) for key, one in known.items()})
+
     async def rearm(self, books: DatabaseBooks, limit: int) -> tuple[int, Consequences]:
         """Set the alarms of up to `limit` tasks anew that another watch has set; returns how many.
 

@@ -52,6 +52,11 @@ class Rehearsal:
         await self._engine.observe(self.books, seen)
         self.books.send(self._rules, self.clock.now())
 
+    async def take_over(self, present: Iterable[tuple[str, Known]]) -> None:
+        """Go on with tasks (account, state) as Taskbell at work knows them, and their alarms."""
+        known = {(account, one.task.id): one for account, one in present if one.task is not None}
+        await self._engine.take_over(self.books, known)
+
     async def remember(self, states: Iterable[tuple[Key, Task | None]]) -> None:
         """Take tasks for looking so until now, where they were last seen otherwise; in silence."""
         other = [(key, task) for key, task in states if self.books.present(key) != task]

@@ -21,12 +21,18 @@ async def know(pool: Pool, *known: Task, at: datetime, gone: bool = False) -> No
 
 
 async def record(
-    pool: Pool, after: Task, kind: Kind, *, at: datetime, cause: Cause = Cause.POLL
+    pool: Pool,
+    after: Task,
+    kind: Kind,
+    *,
+    at: datetime,
+    cause: Cause = Cause.POLL,
+    before: Task | None = None,
 ) -> Event:
     """Something happened to a task."""
     async with pool.acquire() as connection:
         [number] = await events.allot_ids(connection, 1)
-        event = Event(number, after.account, after.id, kind, at, cause, None, after)
+        event = Event(number, after.account, after.id, kind, at, cause, before, after)
         await events.insert(connection, [event], at, "none")
     return event
 

@@ -27,3 +27,4 @@ Since = Annotated[
     typer.Option("--since", parser=_moment, metavar="TIME", help="From when on: 30d, or a date."),
 ]
 A_MONTH: Any = "30d"
+A_DAY: Any = "1d"

@@ -7,7 +7,7 @@ from service.books.outbox import Delivery
 from service.model import State
 from service.outbox import coming
 from service.rehearsal import Rehearsal
-from service.store import Connection, digests, events, history, settling, tasks
+from service.store import Connection, digests, events, history, outlook, settling
 
 
 async def ahead(
@@ -17,9 +17,7 @@ async def ahead(
     now, books = rehearsal.clock.now(), rehearsal.books
     books.outbox.remember(await history.placed_before(connection, now))
     books.last_id = await events.last_id(connection)
-    present = [one async for one in history.tasks_at(connection, now + datetime.resolution)]
-    await rehearsal.remember(present)
-    await books.save(await tasks.ringing_before(connection, until))
+    await rehearsal.take_over([one async for one in outlook.tasks(connection)])
     for one in await coming.before(connection, now, until):
         books.outbox.resume(one, now)
     for wait, started_at, ends_at in await settling.under_way(connection, until):

@@ -118,22 +118,6 @@ async def lock_watched(
     return {(row["account"], row["id"]): known_from(row) for row in rows}
 
 
-async def ringing_before(connection: Connection, until: datetime) -> list[Saved]:
-    """The tasks for which the clock has something to say by then."""
-    rows = await connection.fetch(
-        """
-        SELECT account, id, snapshot, deleted_at, version, observed_at, fingerprint, rung, watch,
-               next_alarm
-        FROM tasks WHERE watch IS NOT NULL AND next_alarm <= $1
-        """,
-        until,
-    )
-    return [
-        Saved((row["account"], row["id"]), known_from(row), row["next_alarm"], row["watch"])
-        for row in rows
-    ]
-
-
 async def present(connection: Connection, keys: Iterable[Key]) -> dict[Key, Task]:
     """Those of these tasks that are known and not gone, as they were last seen."""
     wanted = sorted(set(keys))

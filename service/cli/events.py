@@ -1,0 +1,53 @@
+"""`taskbell events`: what happened to tasks, as it was recorded."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+import orjson
+import typer
+
+from service.cli.console import AsJson, show_rows
+from service.cli.database import with_pool
+from service.cli.since import A_DAY, Since
+from service.model import Kind
+from service.store import Pool, listing
+
+app = typer.Typer()
+
+_COLUMNS = ("id", "happened_at", "account", "task", "kind", "cause", "title")
+
+Account = Annotated[str | None, typer.Option(metavar="NAME", help="Only of this account.")]
+Task = Annotated[str | None, typer.Option(metavar="ID", help="Only of this task.")]
+OfKind = Annotated[
+    Kind | None, typer.Option("--kind", metavar="KIND", help=f"Only these: {', '.join(Kind)}.")
+]
+Limit = Annotated[int, typer.Option(min=1, max=1000, metavar="NUMBER", help="No more than these.")]
+
+
+@app.command("events")
+def list_events(
+    account: Account = None,
+    task: Task = None,
+    kind: OfKind = None,
+    since: Since = A_DAY,
+    limit: Limit = 50,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """The latest events, the newest first: what became of which task, and how that was learnt."""
+    asked = {"account": account, "task": task, "kind": kind, "since": since}
+    wanted = {name: value for name, value in asked.items() if value is not None}
+
+    async def read(pool: Pool) -> list[listing.Row]:
+        return (await listing.read_page(pool, listing.EVENTS, wanted, limit)).rows
+
+    rows = with_pool(read)
+    shown = rows if as_json else [_in_words(row) for row in rows]
+    show_rows(shown, _COLUMNS, "nothing happened in that time", as_json=as_json)
+
+
+def _in_words(row: listing.Row) -> dict[str, Any]:
+    shown: dict[str, Any] = orjson.loads(orjson.dumps(row))
+    task = shown["after"] or shown["before"] or {}
+    happened_at = datetime.fromisoformat(shown["at"])
+    return {**shown, "happened_at": happened_at, "title": task.get("title")}

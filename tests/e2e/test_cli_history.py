@@ -1,0 +1,130 @@
+"""`taskbell events`, `backtest`, `replay`, `next` and `send-test`, as people see them."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TypeAlias
+
+import orjson
+import pytest
+
+from service.model import Kind
+from service.store import Pool
+from tests import history
+from tests.commands import Result, taskbell
+from tests.receivers import HttpReceiver
+from tests.rule_files import ENVIRON, configured
+from tests.tasks import BO, task
+
+Command: TypeAlias = Callable[..., Awaitable[Result]]
+
+RULES = """\
+- id: finished
+  when: task.completed
+  then: [{ notify: slack:#office, text: "{{ task.title }} is done" }]
+- id: late
+  when: task.overdue
+  then: [{ notify: "email:{{ task.assignee.email }}", subject: S, text: Late }]
+"""
+NOW = datetime.now(UTC).replace(microsecond=0)
+
+
+@pytest.fixture
+def command(tmp_path: Path, database_url: str) -> Command:
+    """`taskbell`, in a folder with a configuration, with this test's database."""
+    configured(tmp_path, RULES)
+
+    async def run(*words: str) -> Result:
+        return await taskbell(tmp_path, *words, DATABASE_URL=database_url, **ENVIRON)
+
+    return run
+
+
+@pytest.fixture
+async def finished(pool: Pool) -> int:
+    """A task was found to be done two hours ago; the event's number."""
+    before = task("T1", account="field")
+    done, at = replace(before, done=True), NOW - timedelta(hours=2)
+    await history.know(pool, done, at=at)
+    event = await history.record(pool, done, Kind.COMPLETED, at=at, before=before)
+    return event.id
+
+
+async def test_events_tell_what_became_of_which_task(command: Command, finished: int) -> None:
+    """One line each, with how it was learnt; filters leave out the others."""
+    result = await command("events")
+    assert result.code == 0
+    _, line = result.out.splitlines()
+    assert line.split()[0] == str(finished)
+    assert "completed" in line
+    assert "Smith gutters" in line
+    assert (await command("events", "--kind", "created")).out == "nothing happened in that time\n"
+    assert (await command("events", "--since", "1h")).out == "nothing happened in that time\n"
+
+
+@pytest.mark.usefixtures("finished")
+async def test_a_backtest_tells_what_would_have_been_sent(command: Command, pool: Pool) -> None:
+    """How much, to whom and when; the database is as it was."""
+    result = await command("backtest", "finished", "--since", "3d")
+    assert result.code == 0
+    assert "1 would have been sent in 3 days" in result.out
+    assert "slack:#office  Smith gutters is done" in result.out
+    assert await pool.fetchval("SELECT count(*) FROM deliveries") == 0
+
+
+async def test_a_backtest_knows_no_other_rules(command: Command) -> None:
+    """A misspelt rule is refused with what was probably meant."""
+    result = await command("backtest", "finishd")
+    assert result.code == 2
+    assert "did you mean finished?" in result.err
+
+
+async def test_next_tells_what_is_still_to_come(command: Command, pool: Pool) -> None:
+    """An alarm that nobody has been told of yet, and nothing beyond the time asked for."""
+    due = NOW + timedelta(hours=5)
+    one = task("T1", account="field", due=due, assignee=BO, assignees=(BO,))
+    await history.know(pool, one, at=NOW)
+    await pool.execute("UPDATE tasks SET next_alarm = $1, watch = 'any'", due)
+    assert "late  email:bo@x.test  Late" in (await command("next")).out
+    assert (await command("next", "--within", "1h")).out == "nothing, if nothing changes\n"
+
+
+@pytest.mark.usefixtures("finished")
+async def test_replay_tells_of_decisions_that_do_not_come_out_again(
+    command: Command, pool: Pool, finished: int
+) -> None:
+    """A decision that no rule has made is shown, and the exit code says no."""
+    await pool.execute("INSERT INTO rulesets VALUES ('none', '{\"rules\": []}', $1)", NOW)
+    assert "all come out the same" in (await command("replay")).out
+    await pool.execute(
+        "INSERT INTO decisions (event, rule, rules_version, outcome, reason, at)"
+        " VALUES ($1, 'ghost', 'none', 'matched', 'because', $2)",
+        finished,
+        NOW - timedelta(hours=2),
+    )
+    result = await command("replay")
+    assert result.code == 1
+    assert f"was recorded event {finished}, ghost: matched: because" in result.out
+
+
+@pytest.fixture
+async def accounting() -> AsyncIterator[HttpReceiver]:
+    async with HttpReceiver() as receiver:
+        yield receiver
+
+
+async def test_a_test_message_really_goes_out(
+    tmp_path: Path, command: Command, accounting: HttpReceiver
+) -> None:
+    """By the channel that was named, once; what cannot be sent is said."""
+    file = tmp_path / "taskbell.yaml"
+    text = file.read_text("utf-8").replace("https://hooks.test/x", f"{accounting.url}/hook")
+    file.write_text(f'{text}network: {{ allow: ["127.0.0.0/8"] }}\n', encoding="utf-8")
+    result = await command("send-test", "accounting", "--text", "Hello")
+    assert (result.code, result.out) == (0, "sent by accounting\n")
+    [request] = accounting.requests
+    assert orjson.loads(request.body)["data"]["text"] == "Hello"
+    refused = await command("send-test", "acounting")
+    assert refused.code == 1
+    assert "did you mean accounting?" in refused.err
