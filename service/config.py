@@ -5,6 +5,7 @@ What it looks like: see README.md. Every fault has its file, line and column.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias, TypeVar
@@ -19,6 +20,7 @@ from service.document.files import Folder, folder_of, texts
 from service.document.problems import without_consequences
 from service.document.substitution import Substitution, references
 from service.document.validation import Shape, salvaged, validated
+from service.durations import Length
 from service.errors import ConfigError
 from service.faults import Fault, Problem, Severity, did_you_mean, refused
 from service.faults import Path as DocumentPath
@@ -33,6 +35,7 @@ from service.rules.reach import Reach
 from service.rules.rule import Rule
 from service.sources import systems
 from service.sources.account import Account
+from service.storm import StormGuard
 from service.trials import Trial
 from service.trials.shapes import TrialReader
 
@@ -40,7 +43,7 @@ Named = TypeVar("Named", Account, ChannelOptions)
 Network: TypeAlias = IPv4Network | IPv6Network
 
 _SUBSTITUTED = ("accounts", "channels", "network")
-_RULES = ("timezone", "hours", "holidays", "rules")
+_RULES = ("timezone", "hours", "holidays", "storm", "rules")
 # What rules and their tests call by its name.
 _NAMED = ("accounts", "channels", "hours", "rules")
 # What rules need to know of an account or a channel.
@@ -72,6 +75,11 @@ class Config:
         """The kind of every channel."""
         return {name: options.kind for name, options in self.channels.items()}
 
+    @property
+    def zones(self) -> dict[str, ZoneInfo]:
+        """The time zone of every account."""
+        return {name: one.timezone or self.timezone for name, one in self.accounts.items()}
+
 
 @dataclass(frozen=True, slots=True)
 class Sketch:
@@ -88,6 +96,12 @@ class Sketch:
     kinds: Mapping[str, str]
     trials: tuple[Trial, ...]
     off: tuple[Rule, ...] = ()
+
+
+def _some_time(length: timedelta) -> timedelta:
+    if length < timedelta(minutes=1):
+        raise refused("within is a minute or more")
+    return length
 
 
 class NetworkShape(Shape):
@@ -108,6 +122,13 @@ class HolidaysShape(Shape):
     country: Annotated[str, AfterValidator(_country)]
 
 
+class StormShape(Shape):
+    """How many customer messages of one account are too many, and in which time."""
+
+    messages: Annotated[int, Field(ge=1)] = 50
+    within: Annotated[Length, AfterValidator(_some_time)] = timedelta(minutes=10)
+
+
 class RootShape(Shape):
     """The whole configuration; accounts, channels, hours and rules are looked at one by one."""
 
@@ -121,6 +142,7 @@ class RootShape(Shape):
     timezone: ZoneInfo = ZoneInfo("UTC")
     hours: dict[str, Any] = Field(default_factory=dict)
     holidays: HolidaysShape | None = None
+    storm: StormShape = StormShape()
     rules: list[Any] = Field(default_factory=list)
     tests: list[Any] = Field(default_factory=list)
 
@@ -143,7 +165,9 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
 
     Values are put in from `environ` and from files. Raises ConfigError with every fault.
     """
-    return _Loading(Document(texts(path)), Substitution(environ), folder_of(path)).config()
+    has_page = any(environ.get(name) for name in ("TASKBELL_URL", "TASKBELL_URL_FILE"))
+    document, substitution = Document(texts(path)), Substitution(environ)
+    return _Loading(document, substitution, folder_of(path), has_page=has_page).config()
 
 
 def sketch(path: Path) -> Sketch:
@@ -179,7 +203,15 @@ def check(path: Path, environ: Mapping[str, str]) -> list[Fault]:
 class _Loading:
     """One reading of a configuration, and what is found wrong on the way."""
 
-    def __init__(self, document: Document, substitution: Substitution, folder: Folder) -> None:
+    def __init__(
+        self,
+        document: Document,
+        substitution: Substitution,
+        folder: Folder,
+        *,
+        has_page: bool = True,
+    ) -> None:
+        self._has_page = has_page
         self._document = document
         self._folder = folder
         self._substitution = substitution
@@ -234,7 +266,9 @@ class _Loading:
         channels = self._each("channels", root.channels, "kind", ChannelOptions, _channel_shapes())
         self._problems += [*account_names(root.accounts), *channel_names(root.channels)]
         self._problems += _open_doors(accounts.values())
-        offered = reach(root.accounts, root.channels, self._unread)
+        offered = replace(
+            reach(root.accounts, root.channels, self._unread), has_page=self._has_page
+        )
         operator = self._operator(root, offered)
         rules = self._rules(root, written, offered)
         trials = self._trials(root, rules)
@@ -332,7 +366,8 @@ class _Loading:
         self._off = tuple(compiler.off)
         for name, text in self._folder.texts.items():
             self._document.add(self._folder.place(name), text)
-        return Ruleset(rules, _canonical(written, self._folder.texts))
+        text = _canonical(written, self._folder.texts)
+        return Ruleset(rules, text, StormGuard(root.storm.messages, root.storm.within))
 
     def _faults(self, problems: Sequence[Problem]) -> list[Fault]:
         """Everything found, in the order of the files, each once, and without any secret."""

@@ -212,7 +212,8 @@ class Decider:
         ]
         if said:
             await books.decide(said, self._rules.version, now)
-        return frozenset(order.lane for order in orders if order.plan.send_at <= now)
+        asking = [order.asks for order in orders if order.asks is not None]
+        return frozenset(one.lane for one in (*orders, *asking) if one.plan.send_at <= now)
 
     def _order(self, event: Event, rule: str, plan: Plan) -> Order:
         return Order(
@@ -222,6 +223,7 @@ class Decider:
             lane=account_lane(event.account) if plan.channel in BUILT_IN else plan.channel,
             at_most_once=self._ways[plan.channel].at_most_once,
             on_fail=tuple(self._order(event, rule, instead) for instead in plan.on_fail),
+            asks=None if plan.asks is None else self._order(event, rule, plan.asks),
         )
 
     async def _end_by_until(self, books: Books, happened: Sequence[Event], now: datetime) -> None:

@@ -17,6 +17,7 @@ from service.deciding import Decider
 from service.engine import Engine
 from service.model import Cause, Observation, Signal, Task
 from service.rules import Ruleset
+from service.silence import Silence
 from service.store.accounts import AccountState
 from service.store.tasks import Key, Known, Saved
 
@@ -24,7 +25,10 @@ _ALL = 1_000_000_000
 
 
 class Rehearsal:
-    """Rules, tasks and time. `books` has everything that came of them."""
+    """Rules, tasks and time. `books` has everything that came of them.
+
+    `silenced` are the silences in force meanwhile: they are the operator's, not the rules'.
+    """
 
     def __init__(
         self,
@@ -32,10 +36,11 @@ class Rehearsal:
         zones: Mapping[str, ZoneInfo],
         ways: Mapping[str, type[Channel]],
         start: datetime,
+        silenced: Sequence[Silence] = (),
     ) -> None:
         self._rules = rules
         self.clock = VirtualClock(start)
-        self.books = MemoryBooks(_accounts(zones, self.clock.now()))
+        self.books = MemoryBooks(_accounts(zones, self.clock.now()), silenced)
         self._engine = Engine(Decider(rules, zones, ways), zones, self.clock)
         self.books.schedules.put_in_force(self._engine.schedules, self.clock.now())
 

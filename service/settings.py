@@ -42,6 +42,7 @@ class Settings(BaseModel):
     taskbell_config: Path = Path("taskbell.yaml")
     taskbell_data: Path = Path(".taskbell")
     taskbell_admin_token: SecretStr | None = None
+    taskbell_url: str | None = None
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=1, le=65535)
     workers: int = Field(default=2, ge=1)
@@ -63,6 +64,13 @@ class Settings(BaseModel):
                 " token, or HOST to 127.0.0.1"
             )
         return host
+
+    @field_validator("taskbell_url")
+    @classmethod
+    def _is_web_address(cls, url: str | None) -> str | None:
+        if url is not None and not url.startswith(("http://", "https://")):
+            raise ValueError("must begin with http:// or https://")
+        return url
 
     @field_validator(*_KEPT)
     @classmethod

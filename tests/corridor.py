@@ -15,6 +15,7 @@ import asyncpg
 import httpx
 import orjson
 
+from service.approval import ApprovalLinks
 from service.clock import VirtualClock
 from service.config import Config, load
 from service.engine import Engine
@@ -40,8 +41,10 @@ from workers.poll import LEASE, Poll
 TOKENS = {
     "SYSTEM_TOKEN": "sandbox",
     "SLACK_TOKEN": "xoxb-hidden-7Q",
+    "TASKBELL_URL": "https://tasks.test",
     "HOOK_SECRET": "whsec_aGlkZGVuLWhpZGRlbi03UQ==",
 }
+LINKS = ApprovalLinks(TOKENS["TASKBELL_URL"], None)
 FIRM = """\
   field:  {{ system: kickserv, base_url: "{sandbox}/kickserv", slug: acme, poll: 60s,
              token: "${{SYSTEM_TOKEN}}", per_minute: 100000, create: {{ job_id: 1 }},
@@ -105,7 +108,7 @@ class Corridor:
         pool, clock = self.pool, self.clock
         self.sources = assembly._sources(self.config, self.client, pool, clock)
         channels = assembly._channels(self.config, self.client, clock)
-        lanes = assembly._lanes(channels, self.sources, pool, clock, config.rules)
+        lanes = assembly._lanes(channels, self.sources, pool, clock, config.rules, LINKS)
         engine = await assembly._engine(pool, self.config, clock)
         await assembly._give_up(pool, self.sources, lanes, clock)
         self.worker = self._worker(engine, lanes)

@@ -4,7 +4,11 @@ from pathlib import Path
 
 from service.config import Config, load
 
-ENVIRON = {"SLACK_TOKEN": "xoxb-hidden", "API_TOKEN": "s3cr3t-value"}
+ENVIRON = {
+    "SLACK_TOKEN": "xoxb-hidden",
+    "API_TOKEN": "s3cr3t-value",
+    "TASKBELL_URL": "https://tasks.test",
+}
 
 HEAD = """\
 version: 1

@@ -47,8 +47,10 @@ NOTIFY = [
             {"create_task": {"title": "Call {{ task.customer.name }}", "due": "1 day"}},
         ],
     },
+    {"notify": "customer:on_the_way"},
     {"update_task": {"priority": "high", "due": "1 business day"}},
 ]
+APPROVE = [None, None, None, "slack:#dispatch", "email:{{ task.assignee.email }}"]
 WAITS = [{"wait": "45m"}, {"wait": "2 business hours"}]
 UNTIL = ["task.done", 'task.title == "end"', "now > timestamp('2026-03-07T00:00:00Z')"]
 GROUP_BY = ["task.assignee.email", "'all'", "date(now)", "'x' + string(1 / size(task.title))"]
@@ -77,8 +79,13 @@ CHOICES = [
 ]
 REMIND = {"notify": "slack:#office", "text": "{{ event.at | local }} {{ now | local }}"}
 
+actions = st.builds(
+    lambda action, approve: action if approve is None else {**action, "approve": approve},
+    st.sampled_from(NOTIFY),
+    st.sampled_from(APPROVE),
+)
 steps = st.lists(
-    st.tuples(st.none() | st.sampled_from(WAITS), st.sampled_from(NOTIFY)), min_size=1, max_size=3
+    st.tuples(st.none() | st.sampled_from(WAITS), actions), min_size=1, max_size=3
 ).map(lambda pairs: [step for pair in pairs for step in pair if step is not None])
 
 _optional = {
@@ -169,3 +176,5 @@ rules = st.lists(
     min_size=1,
     max_size=4,
 ).map(lambda found: [{"id": f"r{number}", **rule} for number, rule in enumerate(found)])
+
+storms = st.sampled_from(["storm: { messages: 1, within: 1 day }", "storm: { messages: 2 }", ""])

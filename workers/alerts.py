@@ -27,4 +27,5 @@ class Alerts:
         async with self._pool.acquire() as connection, connection.transaction():
             told = await alerts.tell_failing(connection, self._names, self._address, now)
             told += await alerts.tell_working(connection, self._names, self._address, now)
+            told += await alerts.tell_storms(connection, self._names, self._address, now)
         return frozenset({self._address.channel} if told else ())

@@ -2,16 +2,18 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import timedelta
-from zoneinfo import ZoneInfo
+from datetime import datetime, timedelta
 
 import httpx
+import structlog
 
 from service import metrics, store
+from service.approval import ApprovalLinks
 from service.channels import Channel, built_in, kinds, ways
 from service.clock import Clock
 from service.config import Config
 from service.deciding import Decider
+from service.enabling import passed_over
 from service.engine import Engine
 from service.http import open_client
 from service.outbox import account_lane, sending
@@ -29,6 +31,8 @@ from workers.lookup import Lookups
 from workers.poll import Poll
 from workers.shift import Shift
 
+log = structlog.get_logger()
+
 _ROLL_OUT = timedelta(hours=1)
 
 
@@ -42,7 +46,8 @@ async def open_shift(settings: Settings, config: Config, clock: Clock) -> AsyncI
         for channel in channels.values():
             stack.push_async_callback(channel.close)
         sources = _sources(config, client, pool, clock)
-        lanes = _lanes(channels, sources, pool, clock, config.rules)
+        links = ApprovalLinks(settings.taskbell_url or "", settings.taskbell_admin_token)
+        lanes = _lanes(channels, sources, pool, clock, config.rules, links)
         engine = await _engine(pool, config, clock)
         await _give_up(pool, sources, lanes, clock)
         alerts = Alerts(pool, clock, sources, _operator(config))
@@ -56,16 +61,26 @@ async def open_shift(settings: Settings, config: Config, clock: Clock) -> AsyncI
 async def _engine(pool: Pool, config: Config, clock: Clock) -> Engine:
     """The engine on a database that knows the accounts, the rules and the alarms in force."""
     await store.migrate(pool)
-    zones = _zones(config)
+    zones = config.zones
     decider = Decider(config.rules, zones, ways(config.kinds))
     names = {name: account.system for name, account in config.accounts.items()}
     await accounts.register(pool, names, clock.now())
     await set_back.correct(pool, clock.now())
-    await decisions.keep_rules(pool, config.rules.version, config.rules.text, clock.now())
+    await _keep_rules(pool, config, clock.now())
     pushed = frozenset(name for name, account in config.accounts.items() if account.webhook)
     engine = Engine(decider, zones, clock, pushed=pushed)
     await engine.come_into_force(pool)
     return engine
+
+
+async def _keep_rules(pool: Pool, config: Config, now: datetime) -> None:
+    """Keep the rules, and say how many tasks those pass over that were not in force before."""
+    rules, before = config.rules, await decisions.rules_in_force(pool)
+    await decisions.keep_rules(pool, rules.version, rules.text, now)
+    if before is None or before[0] == rules.version:
+        return
+    for rule, count in (await passed_over(pool, config, before[1], now)).items():
+        log.info("rule.passes_over", rule=rule, tasks=count, why="they matched before it was there")
 
 
 async def _give_up(
@@ -109,10 +124,6 @@ def _operator(config: Config) -> Address | None:
     return Address(operator.channel, operator.target, way.at_most_once, config.timezone)
 
 
-def _zones(config: Config) -> dict[str, ZoneInfo]:
-    return {name: one.timezone or config.timezone for name, one in config.accounts.items()}
-
-
 def _sources(
     config: Config, client: httpx.AsyncClient, pool: Pool, clock: Clock
 ) -> dict[str, Source]:
@@ -137,9 +148,10 @@ def _lanes(
     pool: Pool,
     clock: Clock,
     rules: Ruleset,
+    links: ApprovalLinks,
 ) -> list[Lane]:
     """One lane a channel, and one an account for what its own system sends and writes."""
     lanes: dict[str, Mapping[str, Channel]] = {name: {name: one} for name, one in channels.items()}
     for name, source in sources.items():
         lanes[account_lane(name)] = {action: way(source) for action, way in built_in().items()}
-    return [Lane(name, ways_out, pool, clock, rules) for name, ways_out in lanes.items()]
+    return [Lane(name, ways_out, pool, clock, rules, links) for name, ways_out in lanes.items()]

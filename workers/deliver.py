@@ -3,10 +3,12 @@
 import asyncio
 import random
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import structlog
 
+from service.approval import ApprovalLinks
 from service.channels import Channel, Receipt
 from service.clock import Clock
 from service.errors import NotBegun, SendError
@@ -32,7 +34,8 @@ _BROKEN_OFF = SendError("Taskbell was stopped while it waited for an answer", ou
 class Lane:
     """Sends what is due on one lane; `channels` are its ways out by the delivery's channel.
 
-    `rules` are asked once more whether what is due has not come to its end.
+    `rules` are asked once more whether what is due has not come to its end. `links` lead approvers
+    to what they are asked about.
     """
 
     def __init__(
@@ -42,7 +45,9 @@ class Lane:
         pool: Pool,
         clock: Clock,
         rules: Ruleset,
+        links: ApprovalLinks,
     ) -> None:
+        self._links = links
         self._rules = rules
         self.name = name
         self._channels = channels
@@ -98,8 +103,10 @@ class Lane:
         channel = self._channels[claim.message.channel]
         if claim.original in _NEVER_SENT:
             return Settlement(claim, State.CANCELLED, "nothing to rewrite: that was never sent")
+        if claim.approves is not None and claim.approves[1] is None:
+            return Settlement(claim, State.CANCELLED, "nothing to ask: that is decided")
         try:
-            receipt = await _send(channel, claim)
+            receipt = await _send(channel, self._linked(claim))
         except SendError as error:
             return _failed(claim, error, self._clock.now())
         except NotBegun:
@@ -111,6 +118,15 @@ class Lane:
             crash = SendError(f"internal error: {type(error).__name__}", outcome_unknown=True)
             return _failed(claim, crash, self._clock.now())
         return Settlement(claim, State.SENT, receipt=receipt)
+
+    def _linked(self, claim: Claim) -> Claim:
+        """A question to an approver, with the link by which it is answered."""
+        match claim.approves:
+            case (int(delivery), str(key)):
+                text = f"{claim.message.text}\n{self._links.to(delivery, key)}"
+            case _:
+                return claim
+        return replace(claim, message=replace(claim.message, text=text))
 
 
 async def _send(channel: Channel, claim: Claim) -> Receipt:

@@ -15,6 +15,7 @@ from service.model import Event, Observation, Task
 from service.outbox import Identity, Lanes, Order, ending
 from service.rules import Ruleset
 from service.schedules import Slot
+from service.silence import Silence
 from service.store.accounts import AccountState
 from service.store.decisions import Decision
 from service.store.schedules import Schedules
@@ -47,8 +48,10 @@ class MemoryBooks:
     put in force.
     """
 
-    def __init__(self, states: Mapping[str, AccountState]) -> None:
-        self.outbox = MemoryOutbox()
+    def __init__(
+        self, states: Mapping[str, AccountState], silenced: Sequence[Silence] = ()
+    ) -> None:
+        self.outbox = MemoryOutbox(silenced)
         self.events: list[Event] = []
         self.last_id = 0
         self.decisions: list[Decided] = []
@@ -75,7 +78,7 @@ class MemoryBooks:
             ended = task is not None and rules.until(one.order.rule, task, now)
             return ending.UNTIL_IS_TRUE if ended else None
 
-        self.outbox.send(now, end_of)
+        self.outbox.send(now, end_of, rules.storm)
 
     def resume(self, wait: Settled, started_at: datetime, ends_at: datetime) -> None:
         """Go on with a wait that has begun elsewhere."""

@@ -1,16 +1,20 @@
 """An outbox in memory, of which nothing ever leaves: what would be sent is marked as sent."""
 
 from bisect import bisect_left, bisect_right, insort
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from heapq import heappop, heappush
 
+from service.books.storms import MemoryStorms
 from service.model import Event, Kind, State
-from service.outbox import Identity, Order, ending
+from service.outbox import Identity, Order, ending, question, silences
 from service.outbox.coming import Coming
+from service.rules.verdict import Plan
+from service.silence import Silence
 from service.store.tasks import Key
+from service.storm import Lately, StormGuard
 
 PENDING = frozenset({State.PLANNED, State.HELD})
 # Once per key: what was never sent does not count. As the index `deliveries_once` has it.
@@ -22,8 +26,9 @@ _UNDONE = {(Kind.COMPLETED, Kind.REOPENED), (Kind.CREATED, Kind.DELETED)}
 class Delivery:
     """An order and what has become of it. `due` is when it is to go out, while it is pending.
 
-    `event` is what it is about, `updates` the delivery whose message it rewrites. All times are
-    UTC.
+    `event` is what it is about, `updates` the delivery whose message it rewrites, `approves` the
+    one that it asks an approver about. What a person has let go `is_excused` from being held. All
+    times are UTC.
     """
 
     id: int
@@ -36,16 +41,25 @@ class Delivery:
     settled_at: datetime | None = None
     text: str = ""
     updates: int | None = None
+    approves: int | None = None
+    is_excused: bool = False
 
     @property
     def key(self) -> Key:
         return self.order.event.account, self.order.event.task_id
 
+    @property
+    def is_guarded(self) -> bool:
+        """Whether the storm guard counts it."""
+        is_own = self.updates is None and self.approves is None and not self.is_excused
+        return is_own and self.order.plan.channel == "customer"
+
 
 class MemoryOutbox:
     """The deliveries, by the promises that `service.outbox` keeps with its tables."""
 
-    def __init__(self) -> None:
+    def __init__(self, silenced: Sequence[Silence] = ()) -> None:
+        self._silenced = silenced
         self.deliveries: list[Delivery] = []
         self._due: list[tuple[datetime, int]] = []
         self._placed_before: set[tuple[Identity, bool]] = set()
@@ -54,6 +68,7 @@ class MemoryOutbox:
         self._limited: dict[tuple[str, bool], list[Delivery]] = defaultdict(list)
         self._log: list[Delivery] = []
         self._rewritten: set[int] = set()
+        self._storms = MemoryStorms()
 
     @property
     def changes(self) -> int:
@@ -71,28 +86,38 @@ class MemoryOutbox:
         """Take these for placed, on trial or not, long ago: they stand in the way of the same."""
         self._placed_before.update(placed)
 
+    def remember_storms(self, known: Lately) -> None:
+        """Take over what the storm guard knows."""
+        self._storms = MemoryStorms(known)
+
     def resume(self, one: Coming, now: datetime) -> None:
         """Take over what was planned elsewhere."""
         delivery = self._add(one.order, one.state, one.reason, one.due or now, now)
-        delivery.due = one.due
+        delivery.due, delivery.is_excused = one.due, one.is_excused
         self._placed[one.order.identity, one.order.shadow] = delivery
         if one.order.is_limited:
             insort(self._limited[one.order.rule, one.order.shadow], delivery, key=_send_at)
 
     def place(self, orders: Sequence[Order], now: datetime) -> set[Identity]:
-        placed = set()
+        added = []
         for order in sorted(orders, key=lambda one: one.identity):
-            identity, plan = order.identity, order.plan
+            plan = order.plan
             counts = plan.state not in _NEVER_SENT
             if counts and self._was_announced(order):
                 continue
-            delivery = self._add(order, plan.state, plan.reason, plan.send_at, now)
+            due = plan.send_at if plan.asks is None else plan.asks.expires_at
+            delivery = self._add(order, plan.state, plan.reason, due or plan.send_at, now)
             if counts:
-                self._placed[identity, order.shadow] = delivery
+                self._placed[order.identity, order.shadow] = delivery
             if order.is_limited:
                 insort(self._limited[order.rule, order.shadow], delivery, key=_send_at)
-            placed.add(identity)
-        return placed
+            added.append(delivery)
+        for one in added:
+            if (reason := silences.refusal_of(self._silenced, one.order, now)) is not None:
+                self._refuse(one, reason, now)
+        for one in [one for one in added if one.state in PENDING]:
+            self._ask(one, now)
+        return {one.order.identity for one in added}
 
     def placed_before(self, orders: Sequence[Order]) -> set[Identity]:
         return {order.identity for order in orders if self._was_announced(order)}
@@ -137,22 +162,22 @@ class MemoryOutbox:
             heappop(self._due)
         return self._due[0][0] if self._due else None
 
-    def send(self, now: datetime, has_ended: Callable[[Delivery], str | None]) -> None:
-        """Mark what is due as sent, or as what has become of it: expired or ended by a reason."""
-        while (due := self.next_due()) is not None and due <= now:
-            one = self.deliveries[heappop(self._due)[1] - 1]
-            expires_at = one.order.plan.expires_at
-            if one.updates is None and expires_at is not None and expires_at <= now:
-                late = f"it was too late: wanted by {expires_at:%Y-%m-%d %H:%M} UTC"
-                self._end(one, State.EXPIRED, late, now)
-            elif one.updates is None and (reason := has_ended(one)) is not None:
-                self._end(one, State.CANCELLED, reason, now)
-            elif one.order.shadow:
-                plan = one.order.plan
-                reason = ending.only_on_trial(plan.channel, plan.target)
-                self._end(one, State.SKIPPED, reason, now)
+    def send(
+        self, now: datetime, has_ended: Callable[[Delivery], str | None], guard: StormGuard
+    ) -> None:
+        """Mark what is due as sent, or as what keeps it from being sent."""
+        fates = [(one, *self._fate(one, now, has_ended)) for one in self._take_due(now)]
+        leaving = (one for one, state, _ in fates if state is State.SENT and one.is_guarded)
+        many = Counter(one.key[0] for one in leaving)
+        for one, state, reason in fates:
+            account = one.key[0]
+            if state is not State.SENT or not one.is_guarded:
+                self._end(one, state, reason, now)
+            elif held := self._storms.refusal(account, many[account], guard, now):
+                self._hold(one, held)
             else:
-                self._end(one, State.SENT, None, now)
+                self._storms.note_sent(account, now)
+                self._end(one, state, reason, now)
 
     def _was_announced(self, order: Order) -> bool:
         """Whether it has been before, or on trial would have been."""
@@ -160,6 +185,47 @@ class MemoryOutbox:
         if before is None:
             return (order.identity, order.shadow) in self._placed_before
         return _counts(before)
+
+    def _take_due(self, now: datetime) -> list[Delivery]:
+        taken = []
+        while (due := self.next_due()) is not None and due <= now:
+            taken.append(self.deliveries[heappop(self._due)[1] - 1])
+        return taken
+
+    def _hold(self, one: Delivery, reason: str) -> None:
+        """Nothing is to be done with it any more but to let it expire."""
+        one.state, one.reason, one.due = State.HELD, reason, one.order.plan.expires_at
+        if one.due is not None:
+            heappush(self._due, (one.due, one.id))
+        self._log.append(replace(one))
+
+    def _fate(
+        self, one: Delivery, now: datetime, has_ended: Callable[[Delivery], str | None]
+    ) -> tuple[State, str | None]:
+        """What becomes of a delivery whose time has come."""
+        if one.updates is not None:
+            return State.SENT, None
+        if (late := _lateness(one.order.plan, now)) is not None:
+            return State.EXPIRED, late
+        if one.approves is None and (reason := has_ended(one)) is not None:
+            return State.CANCELLED, reason
+        if one.approves is None and (reason := self._refusal(one, now)) is not None:
+            return State.SKIPPED, reason
+        return State.SENT, None
+
+    def _refusal(self, one: Delivery, now: datetime) -> str | None:
+        if one.order.shadow:
+            return ending.only_on_trial(one.order.plan.channel, one.order.plan.target)
+        return silences.refusal_of(self._silenced, one.order, now)
+
+    def _refuse(self, one: Delivery, reason: str, now: datetime) -> None:
+        if one.state in PENDING:
+            self._end(one, State.SKIPPED, reason, now)
+
+    def _ask(self, one: Delivery, now: datetime) -> None:
+        """Place the question to whoever has to approve this. Nobody answers in a rehearsal."""
+        if (asks := question(one.order, one.id)) is not None:
+            self._add(asks, asks.plan.state, None, now, now).approves = one.id
 
     def _add(
         self, order: Order, state: State, reason: str | None, due: datetime, now: datetime
@@ -201,6 +267,17 @@ def _send_at(delivery: Delivery) -> datetime:
 def _counts(one: Delivery) -> bool:
     """Whether it was announced, or on trial would have been."""
     return one.state not in _NEVER_SENT or (one.order.shadow and one.state is State.SKIPPED)
+
+
+def _lateness(plan: Plan, now: datetime) -> str | None:
+    """Why it must not go out any more: nobody has approved it in time, or it has expired."""
+    expires_at = plan.expires_at if plan.asks is None else plan.asks.expires_at
+    if expires_at is None or expires_at > now:
+        return None
+    said = "it was too late: wanted by"
+    if plan.asks is not None:
+        said = f"nobody has approved it: {plan.approver} was asked until"
+    return f"{said} {expires_at:%Y-%m-%d %H:%M} UTC"
 
 
 def _is_undone(one: Delivery, event: Event) -> bool:

@@ -21,6 +21,7 @@ from service.cli import (
     schema,
     sending,
     serve,
+    silence,
     trials,
 )
 from service.cli.console import err
@@ -53,6 +54,7 @@ for part in _COMMANDS:
     app.add_typer(part.app)
 app.add_typer(outbox.app, name="outbox")
 app.add_typer(accounts.app, name="accounts")
+app.add_typer(silence.app, name="silence")
 
 
 def main() -> None:

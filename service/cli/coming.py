@@ -15,6 +15,7 @@ from service.config import Sketch
 from service.durations import parse_length
 from service.history.backtest import address
 from service.history.coming import ahead
+from service.outbox import silences
 from service.rehearsal import Rehearsal
 from service.settings import read_settings
 from service.store import Pool
@@ -38,8 +39,9 @@ def command(within: Within = _DAY, limit: Limit = 50, *, as_json: AsJson = False
 
     async def read(pool: Pool) -> Sequence[Delivery]:
         now = datetime.now(UTC)
-        rehearsal = Rehearsal(sketch.rules, sketch.zones, ways(sketch.kinds), now)
         async with pool.acquire() as connection, connection.transaction(readonly=True):
+            silenced = await silences.still_on(connection, now)
+            rehearsal = Rehearsal(sketch.rules, sketch.zones, ways(sketch.kinds), now, silenced)
             return await ahead(rehearsal, connection, now + within)
 
     found = with_pool(read)

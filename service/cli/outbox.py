@@ -1,6 +1,6 @@
 """`taskbell outbox`: what was sent, what was not and why, and what a person decides about it."""
 
-import getpass
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 import asyncpg
@@ -8,9 +8,10 @@ import typer
 
 from service.cli.console import AsJson, out, say, show_fields, show_rows
 from service.cli.database import with_pool
+from service.cli.person import who
 from service.clock import SystemClock
 from service.model import State
-from service.outbox import NoSuchDelivery, rulings
+from service.outbox import NoSuchDelivery, approvals, rulings, storms
 from service.store import Pool, set_aside
 
 app = typer.Typer(
@@ -22,6 +23,7 @@ Number = Annotated[
     int,
     typer.Argument(metavar="NUMBER", help="The delivery's number, as `outbox list` shows it."),
 ]
+Account = Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account's name.")]
 IsWebhook = Annotated[
     bool, typer.Option("--webhook", help="NUMBER is that of a webhook that was set aside.")
 ]
@@ -91,7 +93,8 @@ def show(number: Number, *, as_json: AsJson = False) -> None:
             SELECT deliveries.id, deliveries.account, deliveries.task, event,
                    events.kind AS because, events.cause AS learnt_by, rule, channel, target,
                    deliveries.state, deliveries.reason, attempts, text, subject, created_at,
-                   next_attempt_at, expires_at, settled_at, acknowledged_at, key::text
+                   next_attempt_at, expires_at, settled_at, acknowledged_at, approver, approve_by,
+                   approved_by, key::text
             FROM deliveries LEFT JOIN events ON events.id = event WHERE deliveries.id = $1
             """,
             number,
@@ -125,12 +128,38 @@ def cancel(
     """Withdraw what has not been sent yet; leave as it is what failed or could not be read."""
     clock = SystemClock()
     if webhook:
-        with_pool(lambda pool: set_aside.leave(pool, number, by=_who(), now=clock.now()))
+        with_pool(lambda pool: set_aside.leave(pool, number, by=who(), now=clock.now()))
         _say("webhook", number, "poison", "is left as it is", as_json=as_json)
         return
-    state = with_pool(lambda pool: rulings.cancel(pool, clock, number, by=_who(), reason=reason))
+    state = with_pool(lambda pool: rulings.cancel(pool, clock, number, by=who(), reason=reason))
     what = "is cancelled" if state is State.CANCELLED else f"is left as it is: {state}"
     _say("delivery", number, state, what, as_json=as_json)
+
+
+@app.command()
+def approve(number: Number, *, as_json: AsJson = False) -> None:
+    """Let a delivery that waits for approval go out when its time comes."""
+    with_pool(lambda pool: approvals.approve(pool, SystemClock(), number, by=who()))
+    _say("delivery", number, State.PLANNED, "is approved", as_json=as_json)
+
+
+@app.command()
+def decline(number: Number, *, as_json: AsJson = False) -> None:
+    """Have a delivery that waits for approval not go out."""
+    with_pool(lambda pool: approvals.decline(pool, SystemClock(), number, by=who()))
+    _say("delivery", number, State.CANCELLED, "is declined", as_json=as_json)
+
+
+@app.command()
+def release(account: Account, *, as_json: AsJson = False) -> None:
+    """Let go the customer messages of an account that the storm guard holds."""
+    _end_storm(storms.release, account, "let go", as_json=as_json)
+
+
+@app.command()
+def drop(account: Account, *, as_json: AsJson = False) -> None:
+    """Never send the customer messages of an account that the storm guard holds."""
+    _end_storm(storms.drop, account, "dropped", as_json=as_json)
 
 
 @app.command()
@@ -155,11 +184,18 @@ def resolve(
     _say("delivery", number, state, f"counts as {state}", as_json=as_json)
 
 
-def _who() -> str:
-    try:
-        return f"{getpass.getuser()} at the command line"
-    except (KeyError, OSError):  # in a container, users need not have names
-        return "somebody at the command line"
+def _end_storm(
+    end: Callable[..., Awaitable[tuple[str, int]]], account: str, done: str, *, as_json: bool
+) -> None:
+    async def work(pool: Pool) -> int:
+        storm = await storms.open_in(pool, account)
+        _, count = await end(pool, SystemClock(), storm, by=who())
+        return count
+
+    count = with_pool(work)
+    messages = "1 customer message" if count == 1 else f"{count} customer messages"
+    says = f"{messages} of {account} {'was' if count == 1 else 'were'} {done}"
+    say(says, {"account": account, "messages": count}, as_json=as_json)
 
 
 def _say(noun: str, number: int, state: str, what: str, *, as_json: bool) -> None:

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from service.books.outbox import Delivery
 from service.model import State
-from service.outbox import coming
+from service.outbox import coming, storms
 from service.rehearsal import Rehearsal
 from service.store import Connection, digests, events, history, outlook, settling
 
@@ -16,6 +16,7 @@ async def ahead(
     """What would go out from the rehearsal's start, which is now, up to `until`, in that order."""
     now, books = rehearsal.clock.now(), rehearsal.books
     books.outbox.remember(await history.placed_before(connection, now))
+    books.outbox.remember_storms(await storms.lately(connection, now))
     books.last_id = await events.last_id(connection)
     await rehearsal.take_over([one async for one in outlook.tasks(connection)])
     for one in await coming.before(connection, now, until):

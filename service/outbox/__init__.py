@@ -42,7 +42,7 @@ class Order:
 
     A lane is what is sent side by side and fails together: a configured channel, or an account.
     One that `is_limited` counts for the limit of its rule. `on_fail` is what goes out instead when
-    it has failed for good.
+    it has failed for good. `asks` is the question to whoever has to approve it first.
     """
 
     event: Event
@@ -52,6 +52,7 @@ class Order:
     at_most_once: bool
     is_limited: bool = False
     on_fail: tuple["Order", ...] = ()
+    asks: "Order | None" = None
 
     @property
     def identity(self) -> Identity:
@@ -67,11 +68,19 @@ class Order:
         return replace(self, plan=replace(self.plan, state=State.SKIPPED, reason=reason))
 
 
+def question(order: Order, delivery: int) -> Order | None:
+    """What an approver is asked about a delivery that was just placed; None where nobody is."""
+    if order.asks is None:
+        return None
+    return replace(order.asks, plan=replace(order.asks.plan, once_key=f"approve:{delivery}"))
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """A delivery that this process is to send now.
 
-    `updates` is the one whose message it rewrites, `original` where that one stands.
+    `updates` is the one whose message it rewrites, `original` where that one stands. `approves` is
+    the one that it asks an approver about, by its number and its key; no key once that is decided.
     """
 
     id: int
@@ -80,6 +89,7 @@ class Claim:
     updates: int | None
     original: State | None
     message: Message
+    approves: tuple[int, str | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

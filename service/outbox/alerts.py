@@ -1,6 +1,6 @@
-"""What the operator is told of accounts: that one fails, and that it works again, each once.
+"""What the operator is told of accounts, each once: a failure, its end, and a storm.
 
-An account keeps the failure that was told of in the transaction that plans the message, so that
+An account or storm keeps that it was told of in the transaction that plans the message, so that
 no other worker and no restart tells it again.
 """
 
@@ -15,6 +15,7 @@ from service.store import Connection
 
 # The names of the rules, and types of the messages, that are Taskbell's own.
 FAILING, WORKING = "account.failing", "account.working"
+STORM = "customers.held"
 # How long an account fails before anybody is told: a hiccup is nobody's business.
 HICCUP = timedelta(minutes=5)
 
@@ -79,6 +80,32 @@ async def tell_working(
                 f" {_local(row['since'], address)} to {_local(row['polled_at'], address)}."
             )
             await _plan(connection, WORKING, row, text, address, now)
+    return len(rows)
+
+
+async def tell_storms(
+    connection: Connection, names: Sequence[str], address: Address, now: datetime
+) -> int:
+    """Ask once what is to become of the customer messages that each storm holds; how many."""
+    rows = await connection.fetch(
+        """
+        UPDATE storms SET told_at = $2 WHERE id IN (
+            SELECT id FROM storms
+            WHERE account = ANY ($1) AND told_at IS NULL AND ended_at IS NULL
+            FOR UPDATE SKIP LOCKED)
+        RETURNING account AS name, began_at AS since, reason
+        """,
+        names,
+        now,
+    )
+    for row in rows:
+        name = row["name"]
+        text = (
+            f"{name}: {row['reason']}. No customer of {name} is written to until somebody decides:"
+            f" let them go or drop them on Taskbell's page, or by `taskbell outbox release {name}`"
+            f" or `taskbell outbox drop {name}`."
+        )
+        await _plan(connection, STORM, row, text, address, now)
     return len(rows)
 
 

@@ -8,6 +8,7 @@ import orjson
 
 from service.model import Cause, Event, Kind, State
 from service.outbox import Order
+from service.outbox.holding import may_be_held
 from service.rules.verdict import Plan
 from service.store import Connection
 from service.store.tasks import read_task
@@ -17,18 +18,23 @@ _LONGEST_PERIOD = timedelta(days=1)  # that a limit is for
 
 @dataclass(frozen=True, slots=True)
 class Coming:
-    """An order, what has become of it, and when it is to go out; None where it has."""
+    """An order, what has become of it, and when it is to go out; None where it has.
+
+    None also where it waits for a person's word. What has had that `is_excused` from being held.
+    """
 
     order: Order
     state: State
     due: datetime | None
     reason: str | None
+    is_excused: bool
 
 
 async def before(connection: Connection, now: datetime, until: datetime) -> list[Coming]:
     """Everything about tasks that is to go out by then, and what takes room of a limit until then.
 
-    The rewriting of a message that is out, and what goes to the operator, is not among it.
+    The rewriting of a message that is out, what goes to the operator, and what waits for a
+    person's word is not among it.
     """
     rows = await connection.fetch(
         """
@@ -43,9 +49,20 @@ async def before(connection: Connection, now: datetime, until: datetime) -> list
         now - _LONGEST_PERIOD,
     )
     return [
-        Coming(_order(row), State(row["state"]), row["next_attempt_at"], row["reason"])
+        Coming(
+            _order(row),
+            State(row["state"]),
+            None if _waits_for_a_person(row) else row["next_attempt_at"],
+            row["reason"],
+            not may_be_held(row) or row["storm"] is not None,
+        )
         for row in rows
     ]
+
+
+def _waits_for_a_person(row: asyncpg.Record) -> bool:
+    is_asked = row["approver"] is not None and row["approved_by"] is None
+    return is_asked or (row["state"] == State.HELD and row["storm"] is not None)
 
 
 def _order(row: asyncpg.Record) -> Order:

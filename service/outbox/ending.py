@@ -10,7 +10,7 @@ from datetime import datetime
 import asyncpg
 
 from service.model import Event
-from service.outbox import ASKED_FOR
+from service.outbox.holding import may_be_held
 from service.rules import Ruleset
 from service.store import Connection, tasks
 from service.store.tasks import Key
@@ -98,7 +98,7 @@ async def withdraw_claimed(
     This is the claim's own transaction: nobody has seen them being sent. The rewriting of a
     message that is out does not end, and neither does what a person has asked for.
     """
-    asked = [row for row in claimed if row["rule"] in rules.with_until and _may_end(row)]
+    asked = [row for row in claimed if row["rule"] in rules.with_until and may_be_held(row)]
     if not asked:
         return frozenset()
     present = await tasks.present(connection, [(row["account"], row["task"]) for row in asked])
@@ -140,7 +140,3 @@ async def end_shadows(
             now,
         )
     return frozenset(row["id"] for row in shadows)
-
-
-def _may_end(row: asyncpg.Record) -> bool:
-    return row["updates"] is None and row["reason"] != ASKED_FOR

@@ -1,13 +1,15 @@
 """Deliveries are planned, and messages taken back, in the transaction of what caused it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+import asyncpg
 import orjson
 
 from service.model import Event, State
-from service.outbox import Identity, Lanes, Order
+from service.outbox import Identity, Lanes, Order, holding, question, silences
+from service.rules.verdict import Plan
 from service.store import Connection
 
 
@@ -15,26 +17,79 @@ async def place(connection: Connection, orders: Sequence[Order], now: datetime) 
     """Store the orders; what the same rule already sent for the same reason is left out.
 
     What was skipped, withdrawn or came too late was not sent, and stands in nobody's way. A rule
-    on trial keeps count for itself (the indexes `deliveries_once` and `deliveries_on_trial`).
+    on trial keeps count for itself (the indexes `deliveries_once` and `deliveries_on_trial`). What
+    is silenced now is skipped.
 
     Returns (rule, step, once_key, target) of what was really placed.
     """
-    rows = await connection.fetch(
-        """
+    rows = await _insert(connection, [row_of(order, now) for order in orders], now)
+    silenced = _silenced(rows, orders, now)
+    await holding.skip(connection, silenced, now)
+    if any(order.asks for order in orders):
+        placed = [row for row in rows if row["id"] not in silenced]
+        await _ask(connection, placed, orders, now)
+    return {_identity(row) for row in rows}
+
+
+async def _ask(
+    connection: Connection, placed: Sequence[asyncpg.Record], orders: Sequence[Order], now: datetime
+) -> None:
+    """Place the questions to those who have to approve something of this."""
+    by_identity = _by_identity(orders)
+    questions = [
+        row_of(asks, now) | {"approves": row["id"]}
+        for row in placed
+        if (asks := question(by_identity[row["event"], *_identity(row)], row["id"])) is not None
+    ]
+    await _insert(connection, questions, now)
+
+
+async def _insert(
+    connection: Connection, rows: Sequence[Mapping[str, Any]], now: datetime
+) -> list[asyncpg.Record]:
+    """Store deliveries, each by the columns of its table; returns those that are new."""
+    return await connection.fetch(
+        f"""
         INSERT INTO deliveries (account, task, event, rule, lane, at_most_once, once_key, step,
             channel, target, text, subject, fields, on_undo, withdraw_on, on_fail,
-            shadow, limited_at, state, reason, created_at, next_attempt_at, expires_at, settled_at)
+            shadow, limited_at, state, reason, created_at, next_attempt_at, expires_at, settled_at,
+            approver, approve_by, send_at, approves)
         SELECT account, task, event, rule, lane, at_most_once, once_key, step,
             channel, target, text, subject, fields, on_undo, withdraw_on, on_fail,
-            shadow, limited_at, state, reason, created_at, next_attempt_at, expires_at, settled_at
+            shadow, limited_at, state, reason, created_at, next_attempt_at, expires_at, settled_at,
+            approver, approve_by, send_at, approves
         FROM json_populate_recordset(NULL::deliveries, $1)
         ORDER BY rule, once_key, step, target  -- so that two transactions meet in one order
         ON CONFLICT DO NOTHING
-        RETURNING rule, step, once_key, target
+        RETURNING id, event, rule, step, once_key, target, {silences.IN_FORCE}
         """,
-        orjson.dumps([row_of(order, now) for order in orders]).decode(),
+        orjson.dumps(rows).decode(),
+        now,
     )
-    return {tuple(row) for row in rows}
+
+
+def _silenced(
+    placed: Sequence[asyncpg.Record], orders: Sequence[Order], now: datetime
+) -> dict[int, str]:
+    """Why some of what was just placed must not go out, by its ids."""
+    found = silences.in_force(placed)
+    if not found:
+        return {}
+    by_identity = _by_identity(orders)
+    refused = {}
+    for row in placed:
+        order = by_identity[row["event"], *_identity(row)]
+        if (reason := silences.refusal_of(found, order, now)) is not None:
+            refused[row["id"]] = reason
+    return refused
+
+
+def _by_identity(orders: Sequence[Order]) -> dict[tuple[int, *Identity], Order]:
+    return {(order.event.id, *order.identity): order for order in orders}
+
+
+def _identity(row: asyncpg.Record) -> Identity:
+    return row["rule"], row["step"], row["once_key"], row["target"]
 
 
 def row_of(order: Order, now: datetime) -> dict[str, Any]:
@@ -66,6 +121,20 @@ def row_of(order: Order, now: datetime) -> dict[str, Any]:
         "next_attempt_at": None if is_skipped else plan.send_at,
         "expires_at": plan.expires_at,
         "settled_at": now if is_skipped else None,
+        **_approval(plan),
+    }
+
+
+def _approval(plan: Plan) -> dict[str, Any]:
+    """What waits for its approval has nothing to do until then but to be given up."""
+    if plan.asks is None:
+        return {}
+    open_until = plan.asks.expires_at
+    return {
+        "approver": plan.approver,
+        "approve_by": open_until,
+        "next_attempt_at": open_until,
+        "send_at": plan.send_at,
     }
 
 

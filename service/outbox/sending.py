@@ -10,7 +10,7 @@ from service.actions import CREATE, WRITES
 from service.channels import JSON, Message
 from service.clock import Clock
 from service.model import State
-from service.outbox import LEASE, Claim, Settlement, ending, fallback
+from service.outbox import LEASE, Claim, Settlement, ending, fallback, holding, silences, storms
 from service.rules import Ruleset
 from service.store import Connection, Pool, lookups
 from service.store.tasks import Key
@@ -20,20 +20,20 @@ async def claim(pool: Pool, lane: str, clock: Clock, limit: int, rules: Ruleset)
     """Take up to `limit` deliveries of a lane that are due, each for one attempt.
 
     What rewrites another message waits until that one has been sent or given up. Those whose
-    `until` has become true by time alone, as `rules` have it, are withdrawn, and those of rules on
-    trial skipped. What goes through
-    an account's own system waits while that is paused, and then for what a full scan finds.
+    `until` has become true by time alone, as `rules` have it, are withdrawn, those of rules on
+    trial and those that a silence covers are skipped. What goes through an account's own system
+    waits while that is paused, and then for what a full scan finds.
     """
     while True:
-        claims, withdrawn = await _claim_or_withdraw(pool, lane, clock.now(), limit, rules)
-        if claims or not withdrawn:
+        claims, stopped = await _claim_or_stop(pool, lane, clock.now(), limit, rules)
+        if claims or not stopped:
             return claims
 
 
-async def _claim_or_withdraw(
+async def _claim_or_stop(
     pool: Pool, lane: str, now: datetime, limit: int, rules: Ruleset
 ) -> tuple[list[Claim], frozenset[int]]:
-    """What is to be sent, and the ids of what has ended instead.
+    """What is to be sent, and the ids of what must not go out.
 
     The mark is on disk before a customer's message is sent or a task is made. For the others a
     lost mark costs at worst another attempt with the same key, so they do not wait for the disk.
@@ -41,10 +41,11 @@ async def _claim_or_withdraw(
     async with pool.acquire() as connection, connection.transaction():
         await _expire(connection, lane, now)
         rows = await connection.fetch(
-            r"""
+            rf"""
             WITH due AS (
                 SELECT id FROM deliveries
                 WHERE lane = $1 AND state IN ('planned', 'held') AND next_attempt_at <= $2
+                  AND (approver IS NULL OR approved_by IS NOT NULL)
                   AND (updates IS NULL OR NOT EXISTS (
                     SELECT FROM deliveries AS original WHERE original.id = deliveries.updates
                       AND original.state IN ('planned', 'held', 'sending')))
@@ -59,7 +60,11 @@ async def _claim_or_withdraw(
             SELECT claimed.id, claimed.attempts, claimed.at_most_once, claimed.updates, claimed.key,
                    claimed.channel, claimed.target, claimed.text, claimed.subject, claimed.fields,
                    claimed.account, claimed.task, claimed.rule, claimed.event, claimed.reason,
-                   claimed.created_at, claimed.shadow,
+                   claimed.created_at, claimed.shadow, claimed.approves, claimed.storm,
+                   CASE WHEN claimed.approves IS NOT NULL THEN
+                     (SELECT key::text FROM deliveries AS asked WHERE asked.id = claimed.approves
+                        AND asked.state = 'held' AND asked.approved_by IS NULL)
+                   END AS approves_key, {silences.IN_FORCE},
                    original.receipt, original.on_undo AS undo, original.state AS original,
                    events.kind, events.at, events.cause, events.before, events.after,
                    ARRAY(SELECT made.receipt ->> 'task' FROM deliveries AS made
@@ -91,22 +96,40 @@ async def _claim_or_withdraw(
         )
         if not any(row["at_most_once"] or row["channel"] == CREATE for row in rows):
             await connection.execute("SET LOCAL synchronous_commit = off")
-        withdrawn = await ending.withdraw_claimed(connection, rows, rules, now)
-        wanted = [row for row in rows if row["id"] not in withdrawn]
-        shadows = await ending.end_shadows(connection, wanted, now)
-    return [_claim(row) for row in wanted if row["id"] not in shadows], withdrawn | shadows
+        stopped = await _stop(connection, rows, rules, now)
+    return [_claim(row) for row in rows if row["id"] not in stopped], stopped
+
+
+async def _stop(
+    connection: Connection, claimed: Sequence[asyncpg.Record], rules: Ruleset, now: datetime
+) -> frozenset[int]:
+    """Stop what must not go out of the deliveries just claimed; returns their ids."""
+    stopped = await ending.withdraw_claimed(connection, claimed, rules, now)
+    stopped |= await ending.end_shadows(connection, _left(claimed, stopped), now)
+    refused = silences.refusals(_left(claimed, stopped), now)
+    await holding.skip(connection, refused, now)
+    stopped |= refused.keys()
+    left = _left(claimed, stopped)
+    return stopped | await storms.hold_claimed(connection, left, rules.storm, now)
+
+
+def _left(claimed: Sequence[asyncpg.Record], stopped: frozenset[int]) -> list[asyncpg.Record]:
+    return [row for row in claimed if row["id"] not in stopped]
 
 
 async def _expire(connection: Connection, lane: str, now: datetime) -> None:
     await connection.execute(
         """
         UPDATE deliveries SET state = 'expired', settled_at = $2, next_attempt_at = NULL,
-            reason = 'it was too late: wanted by '
-                     || to_char(expires_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI "UTC"')
+            reason = CASE WHEN approver IS NOT NULL AND approved_by IS NULL
+                          THEN 'nobody has approved it: ' || approver || ' was asked until '
+                          ELSE 'it was too late: wanted by ' END
+                     || to_char(coalesce(approve_by, expires_at) AT TIME ZONE 'UTC',
+                                'YYYY-MM-DD HH24:MI "UTC"')
         WHERE id IN (
             SELECT id FROM deliveries
             WHERE lane = $1 AND state IN ('planned', 'held') AND next_attempt_at <= $2
-              AND expires_at <= $2
+              AND (expires_at <= $2 OR approve_by <= $2 AND approved_by IS NULL)
             ORDER BY id FOR UPDATE SKIP LOCKED)
         """,
         lane,
@@ -136,7 +159,10 @@ def _claim(row: asyncpg.Record) -> Claim:
         others=frozenset(row["others"]),
     )
     original = None if row["original"] is None else State(row["original"])
-    return Claim(row["id"], row["attempts"], row["at_most_once"], row["updates"], original, message)
+    approves = None if row["approves"] is None else (row["approves"], row["approves_key"])
+    return Claim(
+        row["id"], row["attempts"], row["at_most_once"], row["updates"], original, message, approves
+    )
 
 
 def _happened(row: asyncpg.Record) -> tuple[str, datetime, JSON]:

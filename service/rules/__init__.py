@@ -21,6 +21,7 @@ from service.rules.steps import Action
 from service.rules.triggers import Topic, topic_of
 from service.rules.verdict import Verdict
 from service.schedules import Schedule
+from service.storm import StormGuard
 
 # How many different sorts of events are remembered with those who listen to them.
 _MOST_HEARD = 10_000
@@ -32,10 +33,11 @@ class Ruleset:
     `version` is a digest of `text`, which is all that decisions depend on beside their event.
     `alarms` is what the clock must watch, `writes` whether any rule writes back to a system,
     `lasting` the rules with `for`, `with_until` those whose pending deliveries may end early,
-    `limits` are by rule.
+    `limits` are by rule, `storm` is how many customer messages are too many at once.
     """
 
-    def __init__(self, rules: Iterable[Rule], text: str) -> None:
+    def __init__(self, rules: Iterable[Rule], text: str, storm: StormGuard | None = None) -> None:
+        self.storm = storm or StormGuard()
         self._rules = {rule.id: rule for rule in rules}
         self.text = text
         self.version = blake2b(text.encode(), digest_size=8).hexdigest()
@@ -72,14 +74,16 @@ class Ruleset:
 
     def only(self, ids: Container[str]) -> "Ruleset":
         """The rules with these ids, and no others."""
-        return Ruleset((rule for rule in self._rules.values() if rule.id in ids), self.text)
+        return Ruleset(
+            (rule for rule in self._rules.values() if rule.id in ids), self.text, self.storm
+        )
+
+    def __iter__(self) -> Iterator[Rule]:
+        return iter(self._rules.values())
 
     def get(self, rule_id: str) -> Rule | None:
         """The rule of this id, if there is one and it is switched on."""
         return self._rules.get(rule_id)
-
-    def __iter__(self) -> Iterator[Rule]:
-        return iter(self._rules.values())
 
     def with_others(self, rules: Iterable[Rule]) -> "Ruleset":
         """These rules and others."""

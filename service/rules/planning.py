@@ -10,6 +10,7 @@ import orjson
 
 from service.durations import Duration
 from service.model import Event, Kind, State
+from service.rules.asking import asked
 from service.rules.expressions import Expression
 from service.rules.hours import Hours
 from service.rules.reach import Reach
@@ -153,7 +154,8 @@ class Planning:
         refusal = self._refusal(step, target, scope)
         if refusal is not None:
             state, reason = State.SKIPPED, refusal
-        return Plan(
+        is_pending = slot.send_at > scope.now or step.approver is not None
+        plan = Plan(
             step=step.number,
             channel=step.channel,
             target=target[:_LONGEST_TARGET],
@@ -165,7 +167,7 @@ class Planning:
             fields=self._fields(step.fields, slot.send_at, scope),
             reason=reason,
             expires_at=slot.expires_at,
-            withdraw_on=_withdraw_on(step, scope.event, is_pending=slot.send_at > scope.now),
+            withdraw_on=_withdraw_on(step, scope.event, is_pending=is_pending),
             on_undo=step.on_undo,
             shadow=self.shadow,
             on_fail=tuple(
@@ -173,6 +175,7 @@ class Planning:
                 for number, instead in enumerate(step.on_fail, 1)
             ),
         )
+        return plan if step.approver is None else asked(plan, step.approver, scope)
 
     def _refusal(self, step: Action, target: str, scope: Scope) -> str | None:
         if step.target is not None and not target.strip("@#"):

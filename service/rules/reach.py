@@ -37,12 +37,14 @@ class Reach:
     """Channels and accounts, by their names.
 
     `unread` are the parts of the file (`accounts`, `channels`, `hours`) that are no groups of
-    names: whatever rules call from there is taken to exist.
+    names: whatever rules call from there is taken to exist. `has_page` says that people can be
+    sent to Taskbell's own page.
     """
 
     ways: Mapping[str, Way] = field(default_factory=dict)
     accounts: Mapping[str, Abilities | None] = field(default_factory=dict)
     unread: frozenset[str] = frozenset()
+    has_page: bool = True
 
     def way(self, channel: str) -> Way | None:
         """The configured channel of this name; None if there is none."""

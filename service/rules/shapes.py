@@ -123,8 +123,6 @@ class RuleShape(Shape):
 class StepShape(Shape):
     """What every step may have one day."""
 
-    not_yet: ClassVar[frozenset[str]] = frozenset({"approve"})
-
 
 class RepeatShape(Shape):
     """The same once more, and again, at most `max` times."""
@@ -133,7 +131,13 @@ class RepeatShape(Shape):
     max: Annotated[int, BeforeValidator(_times)]
 
 
-class NotifyShape(StepShape):
+class ActionShape(StepShape):
+    """What can be asked for before it is done."""
+
+    approve: Annotated[str, Field(min_length=1)] | None = None
+
+
+class NotifyShape(ActionShape):
     """A message by a channel of the configuration, or by the system itself.
 
     It is told by `notify`, so that this is always written; empty stands in for what is no text.
@@ -178,19 +182,19 @@ class NewTaskShape(ChangesShape):
     title: str
 
 
-class CreateShape(StepShape):
+class CreateShape(ActionShape):
     """Make a task in the system of the task at hand."""
 
     create_task: NewTaskShape
 
 
-class UpdateShape(StepShape):
+class UpdateShape(ActionShape):
     """Change the task at hand."""
 
     update_task: Annotated[ChangesShape, BeforeValidator(_some)]
 
 
-class CompleteShape(StepShape):
+class CompleteShape(ActionShape):
     """Mark the task at hand done."""
 
     complete_task: Literal[True]

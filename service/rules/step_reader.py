@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic_core import PydanticCustomError
 
-from service.actions import CREATE, NOTIFICATIONS
+from service.actions import BUILT_IN, CREATE, NOTIFICATIONS
 from service.document.files import Folder
 from service.document.validation import salvaged
 from service.document.wording import kind_of
@@ -16,6 +16,7 @@ from service.rules.reach import ANY_WAY, Reach, Way
 from service.rules.shapes import (
     PRIORITIES,
     STEPS,
+    ActionShape,
     ChangesShape,
     CompleteShape,
     CreateShape,
@@ -24,7 +25,7 @@ from service.rules.shapes import (
     UpdateShape,
     WaitShape,
 )
-from service.rules.steps import DATES, Action, Repeat, Step, Value, Wait
+from service.rules.steps import DATES, Action, Approver, Repeat, Step, Value, Wait
 from service.rules.templates import Template, template
 
 _UNDOING = {"update": "rewrite", "thread": "answer", "retract": "remove"}
@@ -55,18 +56,36 @@ class StepReader:
             case NotifyShape() as shape:
                 return self._notify(shape, raw, number, path)
             case CreateShape() as shape:
-                return self._write(CREATE, shape.create_task, number, path)
+                return self._write(CREATE, shape.create_task, shape, number, path)
             case UpdateShape() as shape:
-                return self._write("update_task", shape.update_task, number, path)
-            case CompleteShape():
-                return self._write("complete_task", ChangesShape(), number, path)
+                return self._write("update_task", shape.update_task, shape, number, path)
+            case CompleteShape() as shape:
+                return self._write("complete_task", ChangesShape(), shape, number, path)
             case _:
                 return None
 
-    def _write(self, channel: str, changes: ChangesShape, number: int, path: Path) -> Action:
+    def _write(
+        self, channel: str, changes: ChangesShape, shape: ActionShape, number: int, path: Path
+    ) -> Action:
         place = (*path, channel)
         self._require(channel, "", place)
-        return Action(number, channel, fields=self._fields(changes, place))
+        approver = self._approver(shape, path)
+        return Action(number, channel, fields=self._fields(changes, place), approver=approver)
+
+    def _approver(self, shape: ActionShape, path: Path) -> Approver | None:
+        """Who is asked first, written as in `notify`."""
+        if shape.approve is None:
+            return None
+        channel, colon, target = shape.approve.partition(":")
+        at = (*path, "approve")
+        if channel in BUILT_IN:
+            self._fault(at, f"nobody can be asked by {channel}", "name a channel of yours")
+            return None
+        self._way(channel, target, at)
+        if not self.reach.has_page:
+            message = "TASKBELL_URL is not set: whoever is asked could not reach the page to answer"
+            self._fault(at, message, "set it to Taskbell's address, as https://tasks.example.com")
+        return Approver(channel, self._target(target, at, len(channel) + len(colon)))
 
     def _shape(self, raw: Any, path: Path) -> StepShape | None:
         shape_class = self._shape_class(raw, path)
@@ -113,6 +132,7 @@ class StepReader:
             on_undo=None if shape.on_undo == "nothing" else shape.on_undo,
             repeat=Repeat(shape.repeat.every, shape.repeat.max) if shape.repeat else None,
             on_fail=self._instead(shape.on_fail, number, (*path, "on_fail")),
+            approver=self._approver(shape, path),
         )
 
     def _instead(self, raws: Iterable[Any], number: int, path: Path) -> tuple[Action, ...]:

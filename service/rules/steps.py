@@ -29,6 +29,14 @@ class Repeat:
 
 
 @dataclass(frozen=True, slots=True)
+class Approver:
+    """Who is asked before something is sent: a configured channel, and whom or where in it."""
+
+    channel: str
+    target: Template | None
+
+
+@dataclass(frozen=True, slots=True)
 class Action:
     """Something to send or to write. `number` counts the rule's steps from 1.
 
@@ -44,6 +52,7 @@ class Action:
     on_undo: str | None = None
     repeat: Repeat | None = None
     on_fail: tuple["Action", ...] = ()
+    approver: Approver | None = None
 
     @property
     def reaches_customer(self) -> bool:

@@ -38,6 +38,8 @@ class Plan:
     the same task that make it pointless. `on_undo` is what to do with a sent message when its
     cause is taken back. One that is `shadow` has everything but its sending. `on_fail` is what
     is wanted instead when it has failed for good; FAILURE in their texts stands for the reason.
+    `asks` is the question to whoever has to approve it first, which is open until that one's
+    `expires_at`.
     """
 
     step: int
@@ -55,6 +57,17 @@ class Plan:
     on_undo: str | None = None
     shadow: bool = False
     on_fail: tuple["Plan", ...] = ()
+    asks: "Plan | None" = None
+
+    @property
+    def approver(self) -> str | None:
+        """Who has to approve it first, such as `slack:#dispatch`."""
+        return None if self.asks is None else self.asks.receiver
+
+    @property
+    def receiver(self) -> str:
+        """Where it goes, as `notify` has it."""
+        return f"{self.channel}:{self.target}" if self.target else self.channel
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,6 +112,25 @@ RECEIPTS = Listing(
     choices={"state": frozenset({"pending", "done", "poison"})},
 )
 
+STORMS = Listing(
+    """
+    SELECT id, account, reason, began_at, ended_at, ended_by,
+           (SELECT count(*) FROM deliveries WHERE storm = storms.id AND state = 'held') AS held
+    FROM storms
+    """,
+    key={"id": int},
+    filters={"account": "account = {}", "since": "began_at >= {}"},
+)
+
+SILENCES = Listing(
+    """
+    SELECT id, rule, person, customer, project, account, created_at, ends_at, reason, created_by
+    FROM silences
+    """,
+    key={"id": int},
+    filters={"account": "account = {}", "rule": "rule = {}", "since": "ends_at >= {}"},
+)
+
 
 async def read_page(
     pool: Pool, listing: Listing, values: Mapping[str, Any], limit: int, after: Mark | None = None

@@ -7,6 +7,7 @@ from service.store import Pool
 _DELIVERY = """
     SELECT deliveries.id, deliveries.task, deliveries.account, rule, channel, target, state,
            reason, attempts, text, subject, created_at, next_attempt_at,
+           approver IS NOT NULL AND approved_by IS NULL AS asks, send_at,
            coalesce(acknowledged_at, settled_at, created_at) AS ended_at,
            events.kind, events.cause,
            coalesce(events.after, events.before) ->> 'title' AS title,
@@ -28,9 +29,9 @@ async def in_trouble(pool: Pool, limit: int) -> list[asyncpg.Record]:
 
 
 async def waiting(pool: Pool, limit: int) -> list[asyncpg.Record]:
-    """Deliveries that are still to go out, the next first."""
+    """Deliveries that are still to go out, the next first; not what a storm holds."""
     return await pool.fetch(
-        f"{_DELIVERY} WHERE state IN ('planned', 'held')"
+        f"{_DELIVERY} WHERE state = 'planned' OR state = 'held' AND storm IS NULL"
         " ORDER BY next_attempt_at, deliveries.id LIMIT $1",
         limit,
     )

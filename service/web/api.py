@@ -19,7 +19,7 @@ from service.web.bodies import read_body
 from service.web.openapi import describe
 from service.web.parameters import LARGEST_ID, cursor, filtered, read_parameters, wrong
 from service.web.problems import Problem
-from service.web.rulings import RULINGS, WEBHOOK_RULINGS, Rulings
+from service.web.rulings import RULINGS, STORM_RULINGS, WEBHOOK_RULINGS, Rulings
 
 _BODY_BYTES = 16 * 1024
 _BY = "somebody over the API"
@@ -30,6 +30,8 @@ LISTS: Mapping[str, Listing] = {
     "decisions": listing.DECISIONS,
     "deliveries": listing.DELIVERIES,
     "receipts": listing.RECEIPTS,
+    "silences": listing.SILENCES,
+    "storms": listing.STORMS,
 }
 
 
@@ -79,6 +81,19 @@ class Api:
                     methods=["POST"],
                 )
                 for ruling in WEBHOOK_RULINGS
+            ),
+            *(
+                Route(
+                    f"/api/v1/storms/{{id:int}}/{ruling}",
+                    self._guard.protects(partial(self._end_storm, ruling)),
+                    methods=["POST"],
+                )
+                for ruling in STORM_RULINGS
+            ),
+            Route(
+                "/api/v1/silences/{id:int}/expire",
+                self._guard.protects(self._end_silence),
+                methods=["POST"],
             ),
         ]
 
@@ -133,6 +148,14 @@ class Api:
     async def _rule_on_webhook(self, ruling: str, request: Request) -> Response:
         await self._rulings.rule_on_webhook(ruling, request.path_params["id"], _BY)
         return await self._one(listing.RECEIPTS, request)
+
+    async def _end_storm(self, ruling: str, request: Request) -> Response:
+        await self._rulings.end_storm(ruling, request.path_params["id"], _BY)
+        return await self._one(listing.STORMS, request)
+
+    async def _end_silence(self, request: Request) -> Response:
+        await self._rulings.end_silence(request.path_params["id"])
+        return await self._one(listing.SILENCES, request)
 
 
 def _object(body: bytes) -> dict[str, Any]:

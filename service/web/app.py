@@ -7,6 +7,7 @@ from functools import partial
 from starlette.applications import Starlette
 from starlette.routing import Route
 
+from service.approval import ApprovalLinks
 from service.clock import Clock
 from service.config import Config
 from service.jobs import INGEST, Doorbell
@@ -14,6 +15,7 @@ from service.settings import Settings
 from service.store import Pool
 from service.store.receipts import ReceiptKeeper
 from service.web.api import Api
+from service.web.approvals import ApprovalPage
 from service.web.auth import Guard
 from service.web.health import Health
 from service.web.hooks import Door
@@ -33,6 +35,7 @@ def build(
     """Put the parts together; the pool and the doorbell stay the caller's, to be closed later."""
     keeper = ReceiptKeeper(pool, partial(doorbell.ring, INGEST))
     guard = Guard(settings.taskbell_admin_token, clock)
+    links = ApprovalLinks(settings.taskbell_url or "", settings.taskbell_admin_token)
     rulings = Rulings(pool, clock, doorbell)
 
     @asynccontextmanager
@@ -47,6 +50,7 @@ def build(
             Route("/hooks/{account}", Door(config.accounts, keeper, clock), methods=["POST"]),
             *Health(pool, doorbell, clock, guard).routes(),
             *Api(pool, guard, rulings, config).routes(),
+            *ApprovalPage(pool, clock, guard, rulings, config, links).routes(),
             *OperatorPage(pool, clock, guard, rulings, config, doorbell).routes(),
         ],
         exception_handlers=HANDLERS,

@@ -44,13 +44,18 @@ class Guard:
 
         return guarded
 
-    def admit(self, request: Request) -> None:
-        """Raise Problem unless the request may be answered."""
+    def admit_by_link(self, request: Request) -> None:
+        """Raise Problem unless a request may be answered that proves itself by its link."""
         if request.method not in _READING:
             _refuse_other_sites(request)
         if self._token is None:
             _demand_this_machine(request)
-        elif not self._has_token(request) and not self._has_session(request):
+
+    def admit(self, request: Request) -> None:
+        """Raise Problem unless the request may be answered."""
+        self.admit_by_link(request)
+        is_known = self._has_token(request) or self._has_session(request)
+        if self._token is not None and not is_known:
             raise Problem(
                 HTTPStatus.UNAUTHORIZED,
                 "Send the admin token as Authorization: Bearer TOKEN",

@@ -5,10 +5,11 @@ from dataclasses import fields
 from typing import Any, TypeAlias
 
 from service.model import Cause, Kind, State, Task
+from service.silence import SCOPES
 from service.store import listing
 from service.store.listing import Listing
 from service.web.parameters import DEFAULT_LIMIT, MOST
-from service.web.rulings import RULINGS, WEBHOOK_RULINGS
+from service.web.rulings import RULINGS, STORM_RULINGS, WEBHOOK_RULINGS
 
 Schema: TypeAlias = dict[str, Any]
 
@@ -89,6 +90,23 @@ SHAPES: Mapping[str, Mapping[str, Schema]] = {
         "settled_at": _MAYBE_TIME,
         "acknowledged_at": _MAYBE_TIME,
     },
+    "storm": {
+        "id": _NUMBER,
+        "account": _TEXT,
+        "reason": _TEXT,
+        "began_at": _TIME,
+        "ended_at": _MAYBE_TIME,
+        "ended_by": _MAYBE_TEXT,
+        "held": {**_NUMBER, "description": "messages that wait for a decision"},
+    },
+    "silence": {
+        "id": _NUMBER,
+        **dict.fromkeys(SCOPES, _MAYBE_TEXT),
+        "created_at": _TIME,
+        "ends_at": _TIME,
+        "reason": _TEXT,
+        "created_by": _TEXT,
+    },
     "account": {
         "id": _TEXT,
         "system": _TEXT,
@@ -114,6 +132,8 @@ _LISTS: Mapping[str, tuple[str, Listing | None]] = {
     "decisions": ("decision", listing.DECISIONS),
     "deliveries": ("delivery", listing.DELIVERIES),
     "receipts": ("receipt", listing.RECEIPTS),
+    "silences": ("silence", listing.SILENCES),
+    "storms": ("storm", listing.STORMS),
     "accounts": ("account", None),
     "rules": ("rule", None),
 }
@@ -132,6 +152,9 @@ def describe() -> Schema:
         }
     for ruling in WEBHOOK_RULINGS:
         paths[f"/api/v1/receipts/{{id}}/{ruling}"] = {"post": _one("receipt"), "parameters": [_ID]}
+    paths["/api/v1/silences/{id}/expire"] = {"post": _one("silence"), "parameters": [_ID]}
+    for ruling in STORM_RULINGS:
+        paths[f"/api/v1/storms/{{id}}/{ruling}"] = {"post": _one("storm"), "parameters": [_ID]}
     return {
         "openapi": "3.1.0",
         "info": {"title": "Taskbell", "version": "1"},
@@ -194,6 +217,8 @@ def _said(ruling: str) -> Schema:
         "retry": {},
         "cancel": {"reason": _TEXT},
         "resolve": {"arrived": {"type": "boolean"}},
+        "approve": {},
+        "decline": {},
     }[ruling]
     schema = {"type": "object", "properties": properties}
     return {"content": {"application/json": {"schema": schema}}}

@@ -5,10 +5,8 @@ from collections.abc import Awaitable, Coroutine
 from functools import partial
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import parse_qs
 
 import structlog
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
@@ -17,30 +15,19 @@ from starlette.staticfiles import StaticFiles
 from service.clock import Clock
 from service.config import Config
 from service.jobs import Doorbell
+from service.outbox import silences, storms
 from service.store import Pool, listing, overview, set_aside
-from service.web import words
 from service.web.auth import COOKIE, Guard
-from service.web.bodies import read_body
+from service.web.pages import Pages, read_form
 from service.web.problems import DATABASE_ERRORS, RETRY_AFTER, Problem
-from service.web.rulings import RULINGS, WEBHOOK_RULINGS, Rulings
+from service.web.rulings import RULINGS, STORM_RULINGS, WEBHOOK_RULINGS, Rulings
 
 log = structlog.get_logger()
 
 _SHOWN = 25
 _PATIENCE = 5.0  # seconds, with a database that does not answer
-_FORM_BYTES = 4096
-_FORM_FIELDS = 20
 # All who sign in have the one token: who of them it was, nobody can say.
 _BY = "somebody at the page"
-# Nothing on the page comes from elsewhere, and nothing in it may run but our own script.
-_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self';"
-    " img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none';"
-    " frame-ancestors 'none'",
-    "Referrer-Policy": "same-origin",
-    "X-Content-Type-Options": "nosniff",
-    "Cache-Control": "no-store",
-}
 
 
 class OperatorPage:
@@ -61,7 +48,7 @@ class OperatorPage:
         self._guard = guard
         self._rulings = rulings
         self._config = config
-        self._templates = _templates()
+        self._pages = Pages()
 
     def routes(self) -> list[Route | Mount]:
         return [
@@ -85,6 +72,19 @@ class OperatorPage:
                 )
                 for ruling in WEBHOOK_RULINGS
             ),
+            *(
+                Route(
+                    f"/storms/{{id:int}}/{ruling}",
+                    self._guard.protects(partial(self.end_storm, ruling)),
+                    methods=["POST"],
+                )
+                for ruling in STORM_RULINGS
+            ),
+            Route(
+                "/silences/{id:int}/expire",
+                self._guard.protects(self.end_silence),
+                methods=["POST"],
+            ),
             Mount("/static", StaticFiles(packages=[("service.web", "static")])),
         ]
 
@@ -102,7 +102,7 @@ class OperatorPage:
         return self._render("login.html", wrong=False)
 
     async def log_in(self, request: Request) -> Response:
-        form = await _form(request)
+        form = await read_form(request)
         welcome = RedirectResponse("/", HTTPStatus.SEE_OTHER)
         secure = request.url.scheme == "https"
         if self._guard.begin_session(form.get("token", ""), welcome, secure=secure):
@@ -119,7 +119,7 @@ class OperatorPage:
 
     async def decide(self, ruling: str, request: Request) -> Response:
         """A button of the page; the page is shown again with what came of it."""
-        form = await _form(request)
+        form = await read_form(request)
         said = {"arrived": form["arrived"] == "yes"} if "arrived" in form else {}
         ruled = self._rulings.rule(ruling, request.path_params["id"], said, _BY)
         return await self._unless_away(_decided(ruled))
@@ -128,6 +128,16 @@ class OperatorPage:
         """A button beside a webhook that nobody could read."""
         ruled = self._rulings.rule_on_webhook(ruling, request.path_params["id"], _BY)
         return await self._unless_away(_decided(ruled))
+
+    async def end_storm(self, ruling: str, request: Request) -> Response:
+        """A button beside what the storm guard holds."""
+        ended = self._rulings.end_storm(ruling, request.path_params["id"], _BY)
+        return await self._unless_away(_decided(ended))
+
+    async def end_silence(self, request: Request) -> Response:
+        """The button beside a silence."""
+        ended = self._rulings.end_silence(request.path_params["id"])
+        return await self._unless_away(_decided(ended))
 
     async def _show(self, *, too_late: bool) -> Response:
         return self._render("overview.html", too_late=too_late, **await self._overview())
@@ -142,6 +152,8 @@ class OperatorPage:
             "set_aside": await set_aside.asking(self._pool, _SHOWN),
             "waiting": await overview.waiting(self._pool, _SHOWN),
             "lately": await overview.lately(self._pool, _SHOWN),
+            "storms": await storms.read(self._pool),
+            "silences": await silences.read(self._pool, self._clock.now()),
             "events": await overview.last_events(self._pool, _SHOWN),
             "accounts": await listing.read_accounts(self._pool, list(self._config.accounts)),
         }
@@ -162,10 +174,7 @@ class OperatorPage:
             return page
 
     def _render(self, template: str, **values: Any) -> HTMLResponse:
-        page = self._templates.get_template(template)
-        return HTMLResponse(
-            page.render(has_login=self._guard.has_token, **values), headers=_HEADERS
-        )
+        return self._pages.render(template, has_login=self._guard.has_token, **values)
 
 
 async def _decided(ruling: Awaitable[None]) -> Response:
@@ -177,28 +186,3 @@ async def _decided(ruling: Awaitable[None]) -> Response:
             raise
         return RedirectResponse("/?too_late", HTTPStatus.SEE_OTHER)
     return RedirectResponse("/", HTTPStatus.SEE_OTHER)
-
-
-def _templates() -> Environment:
-    templates = Environment(
-        loader=PackageLoader("service.web"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    templates.globals["words"] = words
-    return templates
-
-
-async def _form(request: Request) -> dict[str, str]:
-    """The fields of a form as browsers send it, the last of each name; a 400 Problem if many."""
-    announced = request.headers.get("content-length")
-    body = await read_body(request.receive, _FORM_BYTES, announced)
-    try:
-        fields = parse_qs(body.decode("utf-8", "replace"), max_num_fields=_FORM_FIELDS)
-    except ValueError as error:
-        raise Problem(
-            HTTPStatus.BAD_REQUEST, f"The form has more than {_FORM_FIELDS} fields"
-        ) from error
-    return {name: values[-1] for name, values in fields.items()}

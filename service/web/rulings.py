@@ -6,14 +6,17 @@ from typing import Any
 
 from service.clock import Clock
 from service.jobs import DELIVER, INGEST, Doorbell
-from service.outbox import NoSuchDelivery, NotPossible, rulings
+from service.outbox import NoSuchDelivery, NotPossible, approvals, rulings, silences, storms
+from service.outbox.silences import NoSuchSilence
+from service.outbox.storms import NoStorm
 from service.store import Pool, set_aside
 from service.store.set_aside import NotSetAside
 from service.web.parameters import LARGEST_ID, wrong
 from service.web.problems import Problem
 
-RULINGS = ("retry", "cancel", "resolve")
+RULINGS = ("retry", "cancel", "resolve", "approve", "decline")
 WEBHOOK_RULINGS = ("retry", "cancel")
+STORM_RULINGS = ("release", "drop")
 _LONGEST_REASON = 500
 
 
@@ -49,12 +52,37 @@ class Rulings:
         except NotSetAside as error:
             raise Problem(HTTPStatus.CONFLICT, str(error)) from error
 
+    async def end_storm(self, ruling: str, storm: int, by: str) -> None:
+        """Let go what the storm guard holds, or drop it."""
+        if storm > LARGEST_ID:
+            raise Problem(HTTPStatus.NOT_FOUND, "There is no such storm")
+        end = storms.release if ruling == "release" else storms.drop
+        try:
+            lane, _ = await end(self._pool, self._clock, storm, by=by)
+        except NoStorm as error:
+            raise Problem(HTTPStatus.CONFLICT, str(error)) from error
+        self._doorbell.ring(DELIVER, lane)
+
+    async def end_silence(self, number: int) -> None:
+        """End a silence now."""
+        if number > LARGEST_ID:
+            raise Problem(HTTPStatus.NOT_FOUND, "There is no such silence")
+        try:
+            await silences.expire(self._pool, number, self._clock.now())
+        except NoSuchSilence as error:
+            raise Problem(HTTPStatus.CONFLICT, str(error)) from error
+
     async def _carry_out(
         self, ruling: str, delivery: int, said: Mapping[str, Any], by: str
     ) -> None:
         if ruling == "retry":
             lane = await rulings.retry(self._pool, self._clock, delivery)
             self._doorbell.ring(DELIVER, lane)
+        elif ruling == "approve":
+            lane = await approvals.approve(self._pool, self._clock, delivery, by=by)
+            self._doorbell.ring(DELIVER, lane)
+        elif ruling == "decline":
+            await approvals.decline(self._pool, self._clock, delivery, by=by)
         elif ruling == "cancel":
             await rulings.cancel(self._pool, self._clock, delivery, by=by, reason=_reason(said))
         else:

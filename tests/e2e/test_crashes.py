@@ -50,6 +50,7 @@ accounts:
     webhook: {{ verify: none }}
 channels:
   accounting: {{ kind: webhook, url: "{receiver}/hook" }}
+storm: {{ messages: 1000000 }}
 rules:
 - id: tell-everybody
   when: task.created

@@ -100,7 +100,8 @@ def completed(text: str) -> str:
 def loaded(folder: Path, text: str) -> Config:
     file = folder / "taskbell.yaml"
     file.write_text(text, encoding="utf-8")
-    return load(file, dict.fromkeys(_REFERENCE.findall(text), SECRET))
+    references = dict.fromkeys(_REFERENCE.findall(text), SECRET)
+    return load(file, {**references, "TASKBELL_URL": "https://tasks.example.com"})
 
 
 def yaml(path: Path) -> Any:

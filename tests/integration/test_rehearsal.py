@@ -3,13 +3,13 @@
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
 import orjson
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from service.books.database import DatabaseBooks
@@ -26,11 +26,13 @@ from service.model import Cause, Observation, State, Task
 from service.outbox import Settlement, account_lane, sending
 from service.outbox.planning import row_of
 from service.rehearsal import Rehearsal
+from service.silence import Silence
 from service.store import Connection, Pool, schedules
 from service.store import history as recorded
 from tests.rule_files import configured
-from tests.rule_strategies import rules
+from tests.rule_strategies import rules, storms
 from tests.tasks import START, tasks
+from tests.tasks import task as one_task
 
 ACCOUNT = "field"
 LATER = timedelta(days=3)
@@ -54,6 +56,18 @@ steps = st.builds(
     st.none() | st.builds(replace, looks, title=st.sampled_from(["", "a", "end"])),
     st.booleans(),
 )
+
+
+@st.composite
+def _silences(draw: st.DrawFn) -> tuple[Silence, ...]:
+    """Overlapping or not, some of them begun before the history and over before its end."""
+    found = []
+    for number in range(1, draw(st.integers(0, 2)) + 1):
+        begins = START + timedelta(minutes=draw(st.sampled_from([0, 30, 90, 240])))
+        ends = begins + timedelta(minutes=draw(st.sampled_from([1, 60, 600])))
+        scope = draw(st.sampled_from([{"rule": "r0"}, {"customer": "Smith"}, {"account": ACCOUNT}]))
+        found.append(Silence(number, begins, ends, "stocktaking", **scope))
+    return tuple(found)
 
 
 class Live:
@@ -109,7 +123,7 @@ class Live:
     async def _send(self) -> None:
         pool = cast("Pool", self)
         for lane in (*self._config.channels, account_lane(ACCOUNT)):
-            while claims := await sending.claim(pool, lane, self._clock, 10, self._config.rules):
+            while claims := await sending.claim(pool, lane, self._clock, 100, self._config.rules):
                 sent = [Settlement(claim, State.SENT) for claim in claims]
                 await sending.settle(pool, sent, self._clock.now())
 
@@ -178,23 +192,26 @@ def _numbered(row: dict[str, Any], first: int) -> dict[str, Any]:
     if isinstance(instead, str):
         instead = orjson.loads(instead)
     instead = [{**one, "once_key": key} for one in instead or ()]
-    undo = "undo" if key.startswith("undo:") else key
+    if key.startswith(("undo:", "approve:")):  # the number of another delivery
+        key = key.partition(":")[0]
     return {
         **row,
         "event": row["event"] - first,
-        "once_key": undo,
+        "once_key": key,
         "fields": fields,
         "on_fail": instead,
     }
 
 
-async def at_work(pool: Pool, config: Config, history: Sequence[Step]) -> AtWork:
+async def at_work(
+    pool: Pool, config: Config, history: Sequence[Step], silenced: Sequence[Silence]
+) -> AtWork:
     clock = VirtualClock(START)
     async with pool.acquire() as connection:
         transaction = connection.transaction()
         await transaction.start()
         try:
-            await _begin(connection)
+            await _begin(connection, silenced)
             live = Live(config, connection, clock)
             await live.restart()
             for step in history:
@@ -203,25 +220,30 @@ async def at_work(pool: Pool, config: Config, history: Sequence[Step]) -> AtWork
                     await live.restart()
                 await live.observe(_look(step, clock.now()))
             quiet_since = clock.now()
-            foreseen = await foretold(connection, config, quiet_since)
+            foreseen = await foretold(connection, config, quiet_since, silenced)
             await live.go_on(clock.now() + LATER)
             return AtWork(
                 await live.record(),
                 foreseen,
                 quiet_since,
                 await replayed(connection, config),
-                await backtested(connection, config, clock.now()),
+                await backtested(connection, config, clock.now(), silenced),
             )
         finally:
             await transaction.rollback()
 
 
-async def _begin(connection: Connection) -> None:
+async def _begin(connection: Connection, silenced: Sequence[Silence]) -> None:
     await connection.execute(
         "INSERT INTO accounts (name, system, added_at, baseline_at, next_poll_at)"
         " VALUES ($1, 'kickserv', $2, $2, $2)",
         ACCOUNT,
         START,
+    )
+    await connection.execute(
+        "INSERT INTO silences OVERRIDING SYSTEM VALUE"
+        " SELECT * FROM json_populate_recordset(NULL::silences, $1)",
+        orjson.dumps([{**asdict(one), "created_by": "Ann"} for one in silenced]).decode(),
     )
 
 
@@ -241,9 +263,11 @@ async def replayed(connection: Connection, config: Config) -> Replayed:
     return await replay.run(batches(recorded.events(connection, START, until)), lambda _: None)
 
 
-async def foretold(connection: Connection, config: Config, now: datetime) -> list[str]:
+async def foretold(
+    connection: Connection, config: Config, now: datetime, silenced: Sequence[Silence]
+) -> list[str]:
     """What is said to come if nothing changes."""
-    trial = Rehearsal(config.rules, {ACCOUNT: config.timezone}, ways(config.kinds), now)
+    trial = _trial(config, silenced, now)
     found = await ahead(trial, connection, now + LATER)
     return sorted(_essence(_row(one)) for one in found)
 
@@ -259,17 +283,24 @@ def sent_after(record: Record, moment: datetime) -> list[str]:
     return sorted(_essence(row) for row in sent if row["settled_at"] > moment.isoformat())
 
 
-async def backtested(connection: Connection, config: Config, until: datetime) -> Record:
+async def backtested(
+    connection: Connection, config: Config, until: datetime, silenced: Sequence[Silence]
+) -> Record:
     """What the same rules would have made of what was just recorded."""
-    trial = Rehearsal(config.rules, {ACCOUNT: config.timezone}, ways(config.kinds), START)
+    trial = _trial(config, silenced)
     happened = recorded.events(connection, START, until + timedelta(days=1))
     known = recorded.tasks_at(connection, START)
     await backtest(trial, known, batches(happened), until, lambda _: None)
     return _of(trial)
 
 
-async def rehearsed(config: Config, history: Sequence[Step]) -> Record:
-    trial = Rehearsal(config.rules, {ACCOUNT: config.timezone}, ways(config.kinds), START)
+def _trial(config: Config, silenced: Sequence[Silence], start: datetime = START) -> Rehearsal:
+    zones = {ACCOUNT: config.timezone}
+    return Rehearsal(config.rules, zones, ways(config.kinds), start, silenced)
+
+
+async def rehearsed(config: Config, history: Sequence[Step], silenced: Sequence[Silence]) -> Record:
+    trial = _trial(config, silenced)
     for step in history:
         await trial.go_on(trial.clock.now() + step.pause)
         await trial.observe([_look(step, trial.clock.now())])
@@ -321,16 +352,61 @@ def _look(step: Step, now: datetime) -> Observation:
     return Observation(ACCOUNT, step.task_id, task, now, Cause.POLL)
 
 
+def _bookings(count: int) -> list[Step]:
+    """Visits that are made one a minute, all of them to be told to a customer."""
+    minute = timedelta(minutes=1)
+    return [
+        Step(minute, f"T{number}", one_task(f"T{number}"), restart=False) for number in range(count)
+    ]
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(written=rules, history=st.lists(steps, min_size=1, max_size=8))
+@example(
+    written=[
+        {"id": "r0", "when": "task.created", "then": [{"notify": "customer:details"}]},
+        {
+            "id": "r1",
+            "when": "task.created",
+            "expires": "5h",
+            "then": [{"notify": "customer:details", "approve": "slack:#dispatch"}],
+        },
+    ],
+    history=_bookings(4),
+    silenced=(),
+    storm="storm: { messages: 2, within: 1h }",
+)
+@example(
+    written=[
+        {
+            "id": "r0",
+            "when": "task.created",
+            "expires": "5h",
+            "then": [{"wait": "45m"}, {"notify": "customer:details"}],
+        }
+    ],
+    history=_bookings(4),
+    silenced=(Silence(1, START, START + timedelta(minutes=2), "stocktaking", account=ACCOUNT),),
+    storm="storm: { messages: 1 }",
+)
+@given(
+    written=rules,
+    history=st.lists(steps, min_size=1, max_size=8),
+    silenced=_silences(),
+    storm=storms,
+)
 async def test_live_rehearsal_replay_and_backtest_agree(
-    pool: Pool, tmp_path: Path, written: list[dict[str, Any]], history: list[Step]
+    pool: Pool,
+    tmp_path: Path,
+    written: list[dict[str, Any]],
+    history: list[Step],
+    silenced: tuple[Silence, ...],
+    storm: str,
 ) -> None:
     """Every decision with its reason, every delivery with its text, times and fate: the same."""
     (tmp_path / "digest.liquid").write_text("{{ group.tasks | map: 'title' | join: ', ' }}")
-    config = configured(tmp_path, f" {orjson.dumps(written).decode()}")
-    real = await at_work(pool, config, history)
-    live, trial = real.live, await rehearsed(config, history)
+    config = configured(tmp_path, f" {orjson.dumps(written).decode()}\n{storm}")
+    real = await at_work(pool, config, history, silenced)
+    live, trial = real.live, await rehearsed(config, history, silenced)
     assert trial.decisions == live.decisions
     assert trial.deliveries == live.deliveries
     assert (real.replayed.missing, real.replayed.new) == ([], [])

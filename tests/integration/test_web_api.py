@@ -1,7 +1,7 @@
 """/api/v1 over a real socket: shapes, pages, filters, decisions, and who may ask."""
 
 from dataclasses import fields
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ import pytest
 from service.clock import VirtualClock
 from service.embedded import EmbeddedValkey
 from service.model import Kind, State, Task
+from service.outbox import silences
+from service.silence import Silence
 from service.store import Pool
 from tests.history import know, plan, record
 from tests.site import Site, site
@@ -233,10 +235,15 @@ async def test_the_description_is_true(web: Site, pool: Pool, clock: VirtualCloc
         " VALUES ($1, 'r', 'v', 'matched', '', now())",
         event.id,
     )
+    now = clock.now()
+    await silences.add(pool, Silence(0, now, now, "moving", rule="r"), by="Ann")
+    await pool.execute(
+        "INSERT INTO storms (account, reason, began_at) VALUES ('open', 'many', now())"
+    )
     described = await get(web, "/openapi.json")
     schemas = described["components"]["schemas"]
     lists = [path for path in described["paths"] if "{" not in path]
-    assert len(lists) == 7
+    assert len(lists) == 9
     for path in lists:
         operation = described["paths"][path]["get"]
         page = operation["responses"]["200"]["content"]["application/json"]["schema"]
@@ -279,3 +286,18 @@ async def test_with_a_token_everybody_needs_it(
         for path in ("/healthz", "/readyz"):
             assert (await web.client.get(path)).is_success
         assert (await web.post("open", b"{}")).status_code == 202
+
+
+async def test_silences_are_listed_and_ended(web: Site, pool: Pool, clock: VirtualClock) -> None:
+    """Ending one twice is a conflict; one that never was is too."""
+    now = clock.now()
+    silence = Silence(0, now, now + timedelta(hours=2), "moving", rule="r")
+    number = await silences.add(pool, silence, by="Ann")
+    [listed] = (await web.client.get("/api/v1/silences?rule=r")).json()["data"]
+    assert (listed["id"], listed["reason"], listed["customer"]) == (number, "moving", None)
+    clock.advance(timedelta(hours=1))
+    ended = await web.client.post(f"/api/v1/silences/{number}/expire")
+    assert datetime.fromisoformat(ended.json()["ends_at"]) == clock.now()
+    for missing in (number, 4711, 2**70):
+        again = await web.client.post(f"/api/v1/silences/{missing}/expire")
+        assert again.status_code in {404, 409}

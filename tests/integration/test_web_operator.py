@@ -15,6 +15,8 @@ from service.clock import VirtualClock
 from service.embedded import EmbeddedPostgres, EmbeddedValkey
 from service.jobs import QUEUE
 from service.model import Cause, Customer, Event, Kind, State
+from service.outbox import silences
+from service.silence import Silence
 from service.store import Pool, events
 from service.web import operator
 from service.web.auth import SESSION
@@ -332,3 +334,20 @@ async def test_a_schedule_and_a_digest_say_what_they_are(
     assert "The time of the schedule 30 7 * * 1-5 has come" in page
     assert "Because its time had come" in page
     assert "A digest, begun when Smith gutters is done" in page
+
+
+async def test_silences_are_shown_and_can_be_ended(
+    web: Site, pool: Pool, clock: VirtualClock
+) -> None:
+    """Whom nobody writes to now, until when and why; one press ends it, another comes too late."""
+    now = clock.now()
+    silence = Silence(0, now, now + timedelta(hours=2), "stocktaking", customer="<Smith>")
+    number = await silences.add(pool, silence, by="Ann")
+    page = " ".join((await web.client.get("/")).text.split())
+    assert "<b>customer &lt;Smith&gt;</b>" in page
+    assert "in 2 hours" in page
+    assert 'stocktaking <span class="faint">(Ann)' in page
+    for comes_back in ("/", "/?too_late"):
+        ended = await web.client.post(f"/silences/{number}/expire")
+        assert ended.headers["location"] == comes_back
+    assert "stocktaking" not in (await web.client.get("/")).text

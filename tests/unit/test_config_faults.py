@@ -115,8 +115,30 @@ FILES = {
     gathered("complete_task: true"): (
         "16:27: complete_task is about one task, and there is none at hand | leave group out"
     ),
-    then("notify: slack:#o, text: hi, approve: slack:#o"): "15:40: approve is not supported yet",
+    f"{HEAD}storm: {{ messages: 0 }}\n": "12:20: messages is at least 1; this is 0",
+    f"{HEAD}storm: {{ within: 30s }}\n": "12:18: within is a minute or more",
+    then("notify: slack:#o, text: hi, approve: slakc:#o"): (
+        "15:49: there is no channel slakc | did you mean slack?"
+    ),
+    then("notify: slack:#o, text: hi, approve: slack"): (
+        "15:49: slack needs a target | write slack:… with whom or where"
+    ),
+    then("notify: slack:#o, text: hi, approve: customer:details"): (
+        "15:49: nobody can be asked by customer | name a channel of yours"
+    ),
+    then("wait: 2h, approve: slack:#o"): "15:22: there is no approve here | known here: wait",
 }
+
+
+def test_who_is_asked_must_be_able_to_answer(tmp_path: Path) -> None:
+    """Without Taskbell's address no link leads there, and the configuration is not used."""
+    file = tmp_path / "t.yaml"
+    file.write_text(then("notify: slack:#o, text: hi, approve: slack:#o"), encoding="utf-8")
+    without = {name: value for name, value in ENVIRON.items() if name != "TASKBELL_URL"}
+    [fault] = check(file, without)
+    assert (fault.line, fault.column) == (15, 49)
+    assert fault.message.startswith("TASKBELL_URL is not set: ")
+    assert check(file, {**without, "TASKBELL_URL_FILE": "/run/secrets/url"}) == []
 
 
 @pytest.mark.parametrize(("text", "expected"), FILES.items(), ids=FILES.values())

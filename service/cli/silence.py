@@ -1,0 +1,146 @@
+"""`taskbell silence`: what nobody wants to be sent for a while, and why."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import typer
+from pydantic_core import PydanticCustomError
+
+from service.cli.console import AsJson, out, say, show_json, show_rows
+from service.cli.database import NoSuchAccount, with_pool
+from service.cli.person import who
+from service.clock import SystemClock
+from service.durations import parse_length
+from service.outbox import silences
+from service.outbox.silences import LOOK_BACK, Preview
+from service.silence import Silence, described
+from service.store import Pool
+
+app = typer.Typer(help="What nobody wants to be sent for a while, and why.", no_args_is_help=True)
+
+_CLOCK = SystemClock()
+_COLUMNS = ("id", "covers", "ends_at", "reason", "created_by")
+_LONGEST_REASON = 500
+
+Number = Annotated[
+    int, typer.Argument(metavar="NUMBER", help="The silence's number, as `silence list` shows it.")
+]
+
+
+@app.command()
+def add(
+    until: Annotated[
+        str,
+        typer.Option(
+            metavar="WHEN", help='A time such as "2026-03-09 08:00", or a length such as 2h.'
+        ),
+    ],
+    reason: Annotated[str, typer.Option(help="Why; it stands beside everything it hides.")],
+    rule: Annotated[str | None, typer.Option(help="What this rule sends.")] = None,
+    person: Annotated[
+        str | None, typer.Option(metavar="MAIL", help="What goes to this address.")
+    ] = None,
+    customer: Annotated[
+        str | None, typer.Option(metavar="ID|NAME", help="What is about a task for this customer.")
+    ] = None,
+    project: Annotated[
+        str | None, typer.Option(metavar="ID|NAME", help="What is about a task of this project.")
+    ] = None,
+    account: Annotated[
+        str | None, typer.Option(help="What is about a task in this account.")
+    ] = None,
+    *,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only show what it would hide.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Send nothing of this until then; what several options say must all be true of it.
+
+    First it shows how many messages it hides. What is written to a system is no message.
+    """
+    now = _CLOCK.now()
+    silence = Silence(
+        0, now, _end(until, now), _said(reason), rule, person, customer, project, account
+    )
+    if not any((rule, person, customer, project, account)):
+        raise typer.BadParameter("say what is to be silent: --rule, --person, --customer, …")
+
+    async def work(pool: Pool) -> tuple[Preview, int | None]:
+        await _demand_account(pool, account)
+        preview = await silences.preview(pool, silence)
+        number = None if dry_run else await silences.add(pool, silence, who())
+        return preview, number
+
+    preview, number = with_pool(work)
+    if as_json:
+        hides = {"pending": preview.pending, "last_30_days": preview.lately}
+        show_json({"id": number, "ends_at": silence.ends_at, "hides": hides})
+    else:
+        _tell(silence, preview, number)
+
+
+@app.command("list")
+def list_(
+    *,
+    ended: Annotated[bool, typer.Option("--all", help="Also those that have ended.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """The silences that are on, the one that ends first above the others."""
+    rows = with_pool(lambda pool: silences.read(pool, _CLOCK.now(), also_ended=ended))
+    shown = rows if as_json else [row | {"covers": described(row)} for row in rows]
+    show_rows(shown, _COLUMNS, "nothing is silenced", as_json=as_json)
+
+
+@app.command()
+def expire(number: Number, *, as_json: AsJson = False) -> None:
+    """End a silence now. What it has hidden stays hidden; `outbox list` shows it."""
+    now = _CLOCK.now()
+    with_pool(lambda pool: silences.expire(pool, number, now))
+    say(f"silence {number} has ended", {"id": number, "ends_at": now}, as_json=as_json)
+
+
+def _end(text: str, now: datetime) -> datetime:
+    """A time, in this machine's zone where it names none, or a length of time from now."""
+    try:
+        end = datetime.fromisoformat(text).astimezone(UTC)
+    except ValueError:
+        end = now + _length(text)
+    if end <= now:
+        raise typer.BadParameter(f"{text} is over already", param_hint="--until")
+    return end
+
+
+def _length(text: str) -> timedelta:
+    try:
+        return parse_length(text)
+    except PydanticCustomError:
+        message = f'"{text}" is neither a time such as "2026-03-09 08:00" nor a length such as 2h'
+        raise typer.BadParameter(message, param_hint="--until") from None
+
+
+def _said(reason: str) -> str:
+    if not reason.strip() or not reason.isprintable() or len(reason) > _LONGEST_REASON:
+        message = f"say why, in up to {_LONGEST_REASON} printable characters"
+        raise typer.BadParameter(message, param_hint="--reason")
+    return reason.strip()
+
+
+async def _demand_account(pool: Pool, name: str | None) -> None:
+    known = await pool.fetchval("SELECT true FROM accounts WHERE name = $1", name)
+    if name is not None and not known:
+        raise NoSuchAccount(f"there is no account {name}; see `taskbell accounts list`")
+
+
+def _tell(silence: Silence, preview: Preview, number: int | None) -> None:
+    out.print(
+        f"hides {preview.pending} of what waits to go out now; of the last {LOOK_BACK.days} days"
+        f" it would have hidden {preview.lately}",
+        markup=False,
+        soft_wrap=True,
+    )
+    until = silence.ends_at.astimezone().strftime("%a %d %b %Y, %H:%M")
+    if number is None:
+        out.print(f"nothing was done: without --dry-run it holds until {until}", soft_wrap=True)
+    else:
+        out.print(f"silence {number} holds until {until}", soft_wrap=True)

@@ -1,0 +1,38 @@
+"""Switching rules on: which of them are new, and how many tasks match them already.
+
+These tasks are passed over: what is past when a rule comes is nobody's news.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from service.config import Config
+from service.rules.preview import already_matching
+from service.store import Pool, tasks
+
+
+async def passed_over(pool: Pool, config: Config, before: str, now: datetime) -> dict[str, int]:
+    """How many tasks match each new or changed rule already; only rules that any task matches.
+
+    New is what the rules that were in force `before` did not have in the same words.
+    """
+    rules = config.rules.only(_news(_written(before), _written(config.text)))
+    counts: Counter[str] = Counter()
+    if any(True for _ in rules):
+        async for some in tasks.in_batches(pool, list(config.accounts)):
+            counts.update(already_matching(rules, some, config.zones, now))
+    return {rule: count for rule, count in counts.items() if count}
+
+
+def _news(old: Mapping[str, Any], new: Mapping[str, Any]) -> frozenset[str]:
+    return frozenset(name for name, rule in new.items() if old.get(name) != rule)
+
+
+def _written(text: str) -> dict[str, Any]:
+    """The rules of a kept text as they were written, by their ids."""
+    rules = orjson.loads(text).get("rules", [])
+    return {rule["id"]: rule for rule in rules}

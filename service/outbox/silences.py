@@ -1,0 +1,168 @@
+"""Silences as they are kept, and what each has hidden or would hide."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+import orjson
+
+from service.errors import TaskbellError
+from service.model import Task
+from service.outbox import Order
+from service.outbox.holding import may_be_held
+from service.silence import SCOPES, Silence, refusal
+from service.store import Connection, Pool
+from service.store.tasks import read_task
+
+# How far back a preview looks for what a silence would have hidden.
+LOOK_BACK = timedelta(days=30)
+# In statements that are made anyway: null for as long as there is no silence. $2 is now.
+IN_FORCE = "(SELECT json_agg(silences) FROM silences WHERE ends_at > $2) AS silences"
+_AT_ONCE = 1000
+
+
+class NoSuchSilence(TaskbellError):
+    """There is no silence of this number that is still on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """How many deliveries a silence would hide: those that wait now, and those of `LOOK_BACK`."""
+
+    pending: int
+    lately: int
+
+
+async def add(pool: Pool, silence: Silence, by: str) -> int:
+    """Keep a silence, whose id is given here; returns it."""
+    number: int = await pool.fetchval(
+        """
+        INSERT INTO silences (rule, person, customer, project, account, created_at, ends_at,
+            reason, created_by)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id
+        """,
+        *(getattr(silence, scope) for scope in SCOPES),
+        silence.created_at,
+        silence.ends_at,
+        silence.reason,
+        by,
+    )
+    return number
+
+
+async def read(pool: Pool, now: datetime, *, also_ended: bool = False) -> list[dict[str, Any]]:
+    """The silences that are on, or all that there were; the one that ends first comes first."""
+    rows = await pool.fetch(
+        """
+        SELECT id, rule, person, customer, project, account, created_at, ends_at, reason, created_by
+        FROM silences WHERE ends_at > $1 OR $2 ORDER BY ends_at, id
+        """,
+        now,
+        also_ended,
+    )
+    return [dict(row) for row in rows]
+
+
+async def still_on(connection: Connection, now: datetime) -> list[Silence]:
+    """The silences that have not ended."""
+    rows = await connection.fetch(
+        "SELECT json_agg(silences) AS silences FROM silences WHERE ends_at > $1", now
+    )
+    return in_force(rows)
+
+
+async def expire(pool: Pool, number: int, now: datetime) -> None:
+    """End a silence now; raises NoSuchSilence. What it has hidden stays hidden."""
+    ended = await pool.fetchval(
+        "UPDATE silences SET ends_at = $2 WHERE id = $1 AND ends_at > $2 RETURNING id", number, now
+    )
+    if ended is None:
+        raise NoSuchSilence(f"there is no silence {number} that is still on")
+
+
+async def preview(pool: Pool, silence: Silence) -> Preview:
+    """What it would hide of what waits now, and what it would have hidden lately."""
+    pending = lately = 0
+    async with pool.acquire() as connection, connection.transaction():
+        rows = connection.cursor(
+            """
+            SELECT rule, channel, target, deliveries.account, deliveries.task, before, after,
+                   state IN ('planned', 'held') AS is_pending, next_attempt_at
+            FROM deliveries JOIN events ON events.id = event
+            WHERE (deliveries.created_at >= $1 OR state IN ('planned', 'held'))
+              AND updates IS NULL AND approves IS NULL
+              AND ($2::text IS NULL OR rule = $2)
+              AND ($3::text IS NULL OR deliveries.account = $3)
+            """,
+            silence.created_at - LOOK_BACK,
+            silence.rule,
+            silence.account,
+            prefetch=_AT_ONCE,
+        )
+        async for row in rows:
+            if not _covers(silence, row):
+                continue
+            if not row["is_pending"]:
+                lately += 1
+            elif row["next_attempt_at"] is None or row["next_attempt_at"] < silence.ends_at:
+                pending += 1
+    return Preview(pending, lately)
+
+
+def refusal_of(silences: Sequence[Silence], order: Order, now: datetime) -> str | None:
+    """Why what is wanted must not go out now; of a rule on trial nothing does anyway."""
+    plan = order.plan
+    if plan.shadow:
+        return None
+    event = order.event
+    task = event.task if event.task_id else None
+    return refusal(silences, order.rule, plan.channel, plan.target, event.account, task, now)
+
+
+def _covers(silence: Silence, row: asyncpg.Record) -> bool:
+    return silence.covers(*_names(row), _task(row))
+
+
+def _names(row: asyncpg.Record) -> tuple[str, str, str, str]:
+    return row["rule"], row["channel"], row["target"], row["account"]
+
+
+def _task(row: asyncpg.Record) -> Task | None:
+    """The one task that a delivery is about."""
+    return read_task(row["after"] or row["before"]) if row["task"] else None
+
+
+def in_force(rows: Sequence[asyncpg.Record]) -> list[Silence]:
+    """The silences that a statement with `IN_FORCE` has found, which each of its rows tells."""
+    found = rows[0]["silences"] if rows else None
+    return [_silence(raw) for raw in orjson.loads(found or "[]")]
+
+
+def _silence(raw: Mapping[str, Any]) -> Silence:
+    scopes = {scope: raw[scope] for scope in SCOPES}
+    return Silence(
+        raw["id"], _utc(raw["created_at"]), _utc(raw["ends_at"]), raw["reason"], **scopes
+    )
+
+
+def _utc(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def refusals(claimed: Sequence[asyncpg.Record], now: datetime) -> dict[int, str]:
+    """Why some of the deliveries just claimed must not go out: by their ids.
+
+    What corrects a message that is out goes, and so does what a person has asked for.
+    """
+    silences = in_force(claimed)
+    if not silences:
+        return {}
+    found = {}
+    for row in claimed:
+        if row["event"] is None or not may_be_held(row):
+            continue
+        if (reason := refusal(silences, *_names(row), _task(row), now)) is not None:
+            found[row["id"]] = reason
+    return found

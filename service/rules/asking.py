@@ -1,0 +1,64 @@
+"""What needs somebody's word before it goes out: the plan that waits for it, and the question."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from service.model import Event, State, Task
+from service.rules.scope import Scope
+from service.rules.steps import Approver
+from service.rules.templates import DATE_FORMAT
+from service.rules.verdict import Plan
+
+# How long the question is open where the rule does not say when it expires.
+ANSWER_WITHIN = timedelta(days=1)
+
+
+def asked(plan: Plan, approver: Approver, scope: Scope) -> Plan:
+    """The plan, held until the approver has answered; raises RenderError.
+
+    About what is not sent anyway, on trial for instance, nobody is asked.
+    """
+    if plan.state is State.SKIPPED or plan.shadow:
+        return plan
+    target = ""
+    if approver.target is not None:
+        target = " ".join(approver.target.render(scope.values(approver.target.nouns)).split())
+        if not target.strip("@#"):
+            reason = f"nobody to approve it: {approver.target.text} came out empty"
+            return replace(plan, state=State.SKIPPED, reason=reason)
+    open_until = plan.expires_at or plan.send_at + ANSWER_WITHIN
+    until = open_until.astimezone(scope.zone).strftime(DATE_FORMAT)
+    question = Plan(
+        step=plan.step,
+        channel=approver.channel,
+        target=target,
+        once_key="",  # the delivery that it is about, which has no number yet
+        send_at=scope.now,
+        state=State.PLANNED,
+        text=_question(plan, scope.event, until),
+        subject=f"To approve: {plan.receiver}",
+        expires_at=open_until,
+        withdraw_on=plan.withdraw_on,
+    )
+    reason = f"waits until {until} for {question.receiver} to approve it"
+    return replace(plan, state=State.HELD, reason=reason, asks=question)
+
+
+def _question(plan: Plan, event: Event, until: str) -> str:
+    """What would be sent to whom, about what, and what becomes of it unanswered."""
+    about = f" about {_about(event.task)}" if event.task_id else ""
+    fields = [f"{name}: {value}" for name, value in (plan.fields or {}).items()]
+    content = "\n".join(filter(None, (plan.subject, plan.text, *fields)))
+    return "\n".join(
+        (
+            f"Shall this go out? To {plan.receiver}{about}",
+            content or "(the system has its own words for it)",
+            f"Without an answer by {until} it does not.",
+        )
+    )
+
+
+def _about(task: Task) -> str:
+    customer = task.customer and task.customer.name
+    title = task.title or task.id
+    return f"{title}, for {customer}" if customer else title

@@ -1,0 +1,96 @@
+"""The page behind the link that an approver gets: what would be sent to whom, and two buttons.
+
+The link itself is what lets them in: whoever was sent it need not have the admin token. Reading
+the page decides nothing, however often a program looks at links ahead of people.
+"""
+
+from http import HTTPStatus
+
+import asyncpg
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from service.approval import ApprovalLinks
+from service.clock import Clock
+from service.config import Config
+from service.outbox import approvals
+from service.store import Pool
+from service.web.auth import Guard
+from service.web.pages import Pages, read_form
+from service.web.parameters import LARGEST_ID, wrong
+from service.web.problems import Problem
+from service.web.rulings import Rulings
+
+_ANSWERS = ("approve", "decline")
+
+
+class ApprovalPage:
+    """One delivery, for whoever has the link to it."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        clock: Clock,
+        guard: Guard,
+        rulings: Rulings,
+        config: Config,
+        links: ApprovalLinks,
+    ) -> None:
+        self._pool = pool
+        self._clock = clock
+        self._guard = guard
+        self._rulings = rulings
+        self._zone = config.timezone
+        self._links = links
+        self._pages = Pages()
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/approvals/{id:int}", self.show),
+            Route("/approvals/{id:int}", self.answer, methods=["POST"]),
+        ]
+
+    async def show(self, request: Request) -> Response:
+        return self._page(await self._admitted(request), too_late=None)
+
+    async def answer(self, request: Request) -> Response:
+        """One of the buttons; the page is shown again, and says what came of it."""
+        row = await self._admitted(request)
+        ruling = (await read_form(request)).get("answer", "")
+        if ruling not in _ANSWERS:
+            raise wrong("answer", " or ".join(_ANSWERS))
+        by = f"whoever opened the link sent to {row['approver']}"
+        too_late = None
+        try:
+            await self._rulings.rule(ruling, row["id"], {}, by)
+        except Problem as problem:
+            if problem.status_code != HTTPStatus.CONFLICT:
+                raise
+            too_late = problem.detail
+        return self._page(await self._admitted(request), too_late=too_late)
+
+    async def _admitted(self, request: Request) -> asyncpg.Record:
+        """The delivery that the link leads to; Problem where it does not lead to any."""
+        self._guard.admit_by_link(request)
+        number = request.path_params["id"]
+        row = await approvals.read(self._pool, number) if number <= LARGEST_ID else None
+        token = request.query_params.get("token", "")
+        if row is None or not self._links.is_genuine(number, row["key"], token):
+            raise Problem(HTTPStatus.NOT_FOUND, "This link leads to nothing that can be approved")
+        return row
+
+    def _page(self, row: asyncpg.Record, *, too_late: str | None) -> Response:
+        is_open = (
+            row["state"] == "held"
+            and row["approved_by"] is None
+            and row["approve_by"] > self._clock.now()
+        )
+        return self._pages.render(
+            "approval.html",
+            one=row,
+            is_open=is_open,
+            too_late=too_late,
+            now=self._clock.now(),
+            zone=self._zone,
+        )

@@ -1,0 +1,57 @@
+"""What all pages for people have in common: their headers, templates and forms."""
+
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import parse_qs
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.requests import Request
+from starlette.responses import HTMLResponse
+
+from service.silence import described
+from service.web import words
+from service.web.bodies import read_body
+from service.web.problems import Problem
+
+_FORM_BYTES = 4096
+_FORM_FIELDS = 20
+# Nothing on a page comes from elsewhere, and nothing in it may run but our own script.
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self';"
+    " img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none';"
+    " frame-ancestors 'none'",
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+}
+
+
+class Pages:
+    """The templates, ready to be filled in."""
+
+    def __init__(self) -> None:
+        self._templates = Environment(
+            loader=PackageLoader("service.web"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._templates.globals["words"] = words
+        self._templates.globals["covered"] = described
+
+    def render(self, template: str, **values: Any) -> HTMLResponse:
+        return HTMLResponse(self._templates.get_template(template).render(values), headers=_HEADERS)
+
+
+async def read_form(request: Request) -> dict[str, str]:
+    """The fields of a form as browsers send it, the last of each name; a 400 Problem if many."""
+    announced = request.headers.get("content-length")
+    body = await read_body(request.receive, _FORM_BYTES, announced)
+    try:
+        fields = parse_qs(body.decode("utf-8", "replace"), max_num_fields=_FORM_FIELDS)
+    except ValueError as error:
+        raise Problem(
+            HTTPStatus.BAD_REQUEST, f"The form has more than {_FORM_FIELDS} fields"
+        ) from error
+    return {name: values[-1] for name, values in fields.items()}

@@ -1,0 +1,157 @@
+"""Silences: what nobody wants to hear for a while is not sent, and says why."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.clock import VirtualClock
+from service.outbox import rulings, silences
+from service.outbox.silences import NoSuchSilence, Preview
+from service.silence import Silence
+from service.store import Pool
+from tests.corridor import Corridor, corridor
+
+HOUR = timedelta(hours=1)
+RULES = """
+- id: new
+  when: task.created
+  then: [{ notify: "slack:#office", text: "{{ task.title }}" }]
+- id: later
+  when: task.created
+  then:
+    - wait: 2h
+    - notify: slack:#dispatch
+      text: "later {{ task.title }}"
+"""
+
+
+async def silence(taskbell: Corridor, hours: float, **scopes: Any) -> int:
+    """From now on, for that many hours."""
+    now = taskbell.clock.now()
+    one = Silence(0, now, now + hours * HOUR, "stocktaking", **scopes)
+    return await silences.add(taskbell.pool, one, by="Ann")
+
+
+async def fates(taskbell: Corridor, rule: str) -> list[tuple[str, str | None]]:
+    return [(one["state"], one["reason"]) for one in await taskbell.deliveries(rule)]
+
+
+async def test_what_is_silenced_is_not_planned(
+    pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """Neither what would go out now nor what would have gone out when the silence is over."""
+    async with corridor(folder, pool, clock, RULES) as taskbell:
+        await taskbell.begin()
+        until = f"{clock.now() + HOUR:%Y-%m-%d %H:%M} UTC"
+        number = await silence(taskbell, 1, account="field")
+        await taskbell.webhook(taskbell.visit())
+        clock.advance(3 * HOUR)
+        await taskbell.deliver()
+        fate = ("skipped", f"silence {number} until {until}: stocktaking")
+        assert await fates(taskbell, "new") == [fate]
+        assert await fates(taskbell, "later") == [fate]
+        await taskbell.webhook(taskbell.visit(name="after"))
+        await taskbell.deliver()
+        assert taskbell.posts == ["after"]
+
+
+async def test_what_waits_is_asked_again_when_it_is_about_to_go(
+    pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """Planned before the silence: it is skipped if its moment falls into it, no attempt made."""
+    async with corridor(folder, pool, clock, RULES) as taskbell:
+        await taskbell.begin()
+        await taskbell.webhook(taskbell.visit())
+        await taskbell.deliver()
+        clock.advance(1.5 * HOUR)
+        await silence(taskbell, 1, rule="later")
+        clock.advance(HOUR / 2)
+        await taskbell.deliver()
+        [later] = await taskbell.deliveries("later")
+        assert (later["state"], later["attempts"], later["lease_until"]) == ("skipped", 0, None)
+        assert later["reason"].endswith(": stocktaking")
+        assert await taskbell.states("new") == ["sent"]
+
+
+async def test_what_waits_goes_when_the_silence_is_over_by_then(
+    pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """A silence in between leaves no trace, also one that somebody ended early."""
+    async with corridor(folder, pool, clock, RULES) as taskbell:
+        await taskbell.begin()
+        await taskbell.webhook(taskbell.visit())
+        await silence(taskbell, 1, rule="later")
+        number = await silence(taskbell, 100, rule="later")
+        clock.advance(HOUR)
+        await silences.expire(pool, number, clock.now())
+        with pytest.raises(NoSuchSilence):
+            await silences.expire(pool, number, clock.now())
+        clock.advance(HOUR)
+        await taskbell.deliver()
+        assert await taskbell.states("later") == ["sent"]
+
+
+async def test_other_customers_hear_what_they_should(
+    pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """A silence for one customer is for that customer's tasks."""
+    async with corridor(folder, pool, clock, RULES) as taskbell:
+        await taskbell.begin()
+        await silence(taskbell, 1, customer="Smith")
+        for name in ("Smith", "Jones"):
+            customer = {"id": len(name), "name": name}
+            await taskbell.webhook(taskbell.visit(name=f"for {name}", customer=customer))
+        await taskbell.deliver()
+        assert taskbell.posts == ["for Jones"]
+
+
+async def test_what_a_person_sends_all_the_same_goes(
+    pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """And so does what takes a message back that is out."""
+    rules = """
+    - id: new
+      when: task.completed
+      then: [{ notify: "slack:#office", text: done, on_undo: update }]
+    - id: later
+      when: task.created
+      then: [{ wait: 2h }, { notify: "slack:#office", text: later }]
+    """
+    async with corridor(folder, pool, clock, rules) as taskbell:
+        await taskbell.begin()
+        visit = taskbell.visit()
+        await taskbell.webhook(visit)
+        kickserv = taskbell.sandbox.kickserv
+        clock.advance(timedelta(minutes=1))
+        await taskbell.webhook(kickserv.change(str(visit["id"]), completed_on="2026-03-06"))
+        await taskbell.deliver()
+        await silence(taskbell, 5, account="field")
+        [later] = await taskbell.deliveries("later")
+        await rulings.retry(pool, clock, later["id"])
+        clock.advance(timedelta(minutes=1))
+        await taskbell.webhook(kickserv.change(str(visit["id"]), completed_on=None))
+        await taskbell.deliver()
+        assert sorted(taskbell.posts) == ["Taken back (reopened): done", "later"]
+
+
+async def test_a_preview_counts_what_waits_and_what_went_out(
+    pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """Of what waits only that whose moment falls into the silence; of the past a month."""
+    async with corridor(folder, pool, clock, RULES) as taskbell:
+        await taskbell.begin()
+        await taskbell.webhook(taskbell.visit(name="long ago"))
+        clock.advance(timedelta(days=31))
+        await taskbell.deliver()
+        for name in ("a", "b"):
+            await taskbell.webhook(taskbell.visit(name=name))
+        await taskbell.deliver()
+        now = clock.now()
+        short = Silence(0, now, now + HOUR, "", account="field")
+        long = Silence(0, now, now + 3 * HOUR, "", account="field")
+        assert await silences.preview(pool, short) == Preview(pending=0, lately=2)
+        assert await silences.preview(pool, long) == Preview(pending=2, lately=2)
+        other = Silence(0, now, now + 3 * HOUR, "", account="field", customer="nobody")
+        assert await silences.preview(pool, other) == Preview(pending=0, lately=0)

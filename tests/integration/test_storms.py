@@ -1,0 +1,232 @@
+"""The storm guard: a flood of customer messages is held, and a person is asked once."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from service.clock import VirtualClock
+from service.embedded import EmbeddedValkey
+from service.operator import Operator
+from service.outbox import rulings, storms
+from service.outbox.storms import NoStorm
+from service.store import Pool
+from service.storm import StormGuard, usual, usual_of
+from tests.corridor import Corridor, corridor
+from tests.site import serving
+from workers import assembly
+from workers.alerts import Alerts
+
+LANE = "account:field"
+RULES = """
+- id: new
+  when: task.created
+  then: [{ notify: "customer:details" }, { notify: accounting }]
+storm: { messages: 5, within: 10m }
+"""
+
+
+@pytest.fixture
+async def taskbell(pool: Pool, clock: VirtualClock, folder: Path) -> AsyncIterator[Corridor]:
+    async with corridor(folder, pool, clock, RULES) as running:
+        await running.begin()
+        yield running
+
+
+async def book(taskbell: Corridor, count: int) -> None:
+    """So many visits are made at once."""
+    await taskbell.webhook([taskbell.visit() for _ in range(count)])
+
+
+async def customers(taskbell: Corridor) -> list[str]:
+    rows = await taskbell.pool.fetch(
+        "SELECT state FROM deliveries WHERE channel = 'customer' ORDER BY id"
+    )
+    return [row["state"] for row in rows]
+
+
+async def test_as_many_as_allowed_go(taskbell: Corridor) -> None:
+    """Five within ten minutes are no storm, and when these are over another five are not."""
+    for _ in range(2):
+        await book(taskbell, 5)
+        await taskbell.deliver()
+        taskbell.clock.advance(timedelta(minutes=10))
+    assert len(taskbell.told) == 10
+
+
+async def test_one_more_holds_all_that_have_not_gone(taskbell: Corridor) -> None:
+    """An import of six: no customer hears of it; others do. Nobody is claimed or sent twice."""
+    await book(taskbell, 6)
+    await taskbell.deliver()
+    assert taskbell.told == []
+    assert len(taskbell.accounting.requests) == 6
+    [held] = {
+        (one["state"], one["reason"], one["attempts"], one["lease_until"], one["next_attempt_at"])
+        for one in await taskbell.deliveries()
+        if one["channel"] == "customer"
+    }
+    why = "held by the storm guard: 6 customer messages in 10 minutes, more than 5"
+    assert held == ("held", why, 0, None, None)
+
+
+async def test_little_by_little_is_a_storm_too(taskbell: Corridor) -> None:
+    """One a minute: the sixth and those after it wait, over restarts, until somebody decides."""
+    for _ in range(8):
+        await book(taskbell, 1)
+        await taskbell.deliver()
+        taskbell.clock.advance(timedelta(minutes=1))
+        await taskbell.restart(RULES)
+    assert await customers(taskbell) == ["sent"] * 5 + ["held"] * 3
+    taskbell.clock.advance(timedelta(days=1))
+    await book(taskbell, 1)
+    await taskbell.deliver()
+    assert await customers(taskbell) == ["sent"] * 5 + ["held"] * 4
+
+
+async def test_what_is_let_go_goes_once_and_asks_nothing_again(taskbell: Corridor) -> None:
+    """And a few more soon after are no second storm."""
+    await book(taskbell, 30)
+    await taskbell.deliver()
+    storm = await storms.open_in(taskbell.pool, "field")
+    released = await storms.release(taskbell.pool, taskbell.clock, storm, by="Ann")
+    assert released == (LANE, 30)
+    taskbell.clock.advance(timedelta(seconds=1))
+    await taskbell.deliver()
+    await book(taskbell, 5)
+    await taskbell.deliver()
+    assert len(taskbell.told) == 35
+    with pytest.raises(NoStorm):
+        await storms.drop(taskbell.pool, taskbell.clock, storm, by="Bo")
+    await book(taskbell, 1)
+    await taskbell.deliver()
+    assert (await customers(taskbell))[-1] == "held"
+
+
+async def test_what_is_dropped_is_never_sent(taskbell: Corridor) -> None:
+    """Its reason says by whom; a single one can still be sent by a person."""
+    await book(taskbell, 6)
+    await taskbell.deliver()
+    storm = await storms.open_in(taskbell.pool, "field")
+    await storms.drop(taskbell.pool, taskbell.clock, storm, by="Ann")
+    await taskbell.deliver()
+    assert taskbell.told == []
+    [first, *_] = await taskbell.deliveries()
+    assert (first["state"], first["reason"].partition(";")[0]) == ("cancelled", "dropped by Ann")
+    await rulings.retry(taskbell.pool, taskbell.clock, first["id"])
+    await taskbell.deliver()
+    assert taskbell.told == ["details"]
+
+
+async def test_held_messages_expire_and_are_withdrawn(
+    pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """Nobody decides: what is too late expires, what has become pointless is withdrawn."""
+    rules = RULES.replace("when: task.created", "when: task.created\n  expires: 1h")
+    async with corridor(folder, pool, clock, rules) as taskbell:
+        await taskbell.begin()
+        visits = [taskbell.visit() for _ in range(6)]
+        await taskbell.webhook(visits)
+        await taskbell.deliver()
+        clock.advance(timedelta(hours=1))
+        await taskbell.deliver(LANE)
+        assert await customers(taskbell) == ["expired"] * 6
+        assert taskbell.told == []
+
+
+async def test_of_two_workers_neither_lets_too_many_go(taskbell: Corridor) -> None:
+    """They claim at the same time, and count together."""
+    await book(taskbell, 6)
+    claims = await asyncio.gather(*(taskbell.claim(LANE, 3) for _ in range(4)))
+    assert [len(one) for one in claims] == [0, 0, 0, 0]
+    assert await customers(taskbell) == ["held"] * 6
+
+
+async def test_a_worker_that_dies_over_it_loses_nothing(taskbell: Corridor) -> None:
+    """Five are claimed, the worker is gone: they are unknown; the sixth is held, and all count."""
+    await book(taskbell, 5)
+    assert len(await taskbell.claim(LANE, 5)) == 5
+    await book(taskbell, 1)
+    assert await taskbell.claim(LANE, 5) == []
+    await taskbell.lose_workers(minutes=1)
+    assert await customers(taskbell) == ["unknown"] * 5 + ["held"]
+
+
+async def test_ten_times_the_usual_is_a_storm(
+    pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """Where one or so goes out at a time, eleven are held although fifty would be allowed."""
+    rules = RULES.replace("storm: { messages: 5, within: 10m }", "")
+    async with corridor(folder, pool, clock, rules) as taskbell:
+        await taskbell.begin()
+        for _ in range(20):
+            await book(taskbell, 1)
+            await taskbell.deliver()
+            clock.advance(timedelta(hours=1))
+        await book(taskbell, 10)
+        await taskbell.deliver()
+        assert len(taskbell.told) == 30
+        clock.advance(timedelta(hours=1))
+        await book(taskbell, 15)
+        await taskbell.deliver()
+        assert len(taskbell.told) == 30
+        [storm] = await storms.read(pool)
+        assert storm["held"] == 15
+        assert storm["reason"].endswith("more than 10 times the usual 1.4")
+
+
+def test_what_is_usual_needs_a_past() -> None:
+    """Nineteen spans of time are too few to tell; messages of one span count together."""
+    assert usual_of(19, 19) is None
+    start = datetime.fromisoformat("2026-03-06T12:00:00+00:00")
+    moments = [start + timedelta(minutes=10 * (number // 3)) for number in range(60)]
+    assert usual(moments, timedelta(minutes=10)) == 3.0
+    guard = StormGuard()
+    assert guard.refusal(31, 3.0) is not None
+    assert guard.refusal(30, 3.0) is None
+    assert guard.refusal(50, None) is None
+    assert guard.refusal(51, None) is not None
+
+
+async def test_the_operator_is_asked_once(taskbell: Corridor) -> None:
+    """By whichever worker; and not at all about what was decided before."""
+    config = replace(taskbell.config, operator=Operator("slack", "#office"))
+    address = assembly._operator(config)
+    alerts = [Alerts(taskbell.pool, taskbell.clock, config.accounts, address) for _ in range(2)]
+    await book(taskbell, 6)
+    await taskbell.deliver()
+    await asyncio.gather(*(one.batch() for one in alerts))
+    await taskbell.deliver()
+    [asked] = taskbell.posts
+    assert asked.startswith("field: held by the storm guard: 6 customer messages in 10 minutes")
+    assert "`taskbell outbox release field`" in asked
+    storm = await storms.open_in(taskbell.pool, "field")
+    await storms.drop(taskbell.pool, taskbell.clock, storm, by="Ann")
+    await book(taskbell, 6)
+    await taskbell.deliver()
+    again = await storms.open_in(taskbell.pool, "field")
+    await storms.drop(taskbell.pool, taskbell.clock, again, by="Ann")
+    await alerts[0].batch()
+    await taskbell.deliver()
+    assert len(taskbell.posts) == 1
+
+
+async def test_the_page_and_the_api_decide(taskbell: Corridor, valkey: EmbeddedValkey) -> None:
+    """How many are held and why; one press, and a second comes too late."""
+    await book(taskbell, 6)
+    await taskbell.deliver()
+    async with serving(taskbell.config, taskbell.pool, taskbell.clock, valkey.url) as web:
+        page = " ".join((await web.client.get("/")).text.split())
+        assert "1 thing needs a person" in page
+        assert "6 messages to customers of field" in page
+        pressed = await web.client.post("/storms/1/release")
+        assert pressed.headers["location"] == "/"
+        late = await web.client.post("/storms/1/drop")
+        assert late.headers["location"] == "/?too_late"
+        assert (await web.client.post("/api/v1/storms/1/drop")).status_code == 409
+        [listed] = (await web.client.get("/api/v1/storms")).json()["data"]
+        assert (listed["ended_by"], listed["held"]) == ("somebody at the page", 0)
+    await taskbell.deliver()
+    assert len(taskbell.told) == 6
