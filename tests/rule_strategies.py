@@ -131,6 +131,16 @@ def _sound(rule: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in rule.items() if name not in refused}
 
 
+def _muted(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The last rule is muted by the first, where that is one that the clock ends."""
+    first = found[0]["when"]
+    is_about_one = "group" not in found[0] and "group" not in found[-1]
+    is_about_one &= "schedule" not in found[-1]["when"] or "for_each" in found[-1]
+    if len(found) > 1 and is_about_one and "task.overdue" in first:
+        found[-1]["muted_by"] = {"rule": "r0", "same": ["task.customer.id"]}
+    return found
+
+
 _digests = st.fixed_dictionaries(
     {
         "when": st.sampled_from([one for one in TRIGGERS if one != "task.deleted"]),
@@ -175,6 +185,6 @@ rules = st.lists(
     st.one_of(_shapes.map(_sound), _eager.map(_sound), _digests, _for_each, _lists, _reminders),
     min_size=1,
     max_size=4,
-).map(lambda found: [{"id": f"r{number}", **rule} for number, rule in enumerate(found)])
+).map(lambda found: _muted([{"id": f"r{number}", **rule} for number, rule in enumerate(found)]))
 
 storms = st.sampled_from(["storm: { messages: 1, within: 1 day }", "storm: { messages: 2 }", ""])

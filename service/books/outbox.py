@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from heapq import heappop, heappush
 
+from service.books.muting import MemoryMuting
 from service.books.storms import MemoryStorms
 from service.model import Event, Kind, State
 from service.outbox import Identity, Order, ending, question, silences
 from service.outbox.coming import Coming
+from service.outbox.muting import Mute
 from service.rules.verdict import Plan
 from service.silence import Silence
 from service.store.tasks import Key
@@ -69,6 +71,7 @@ class MemoryOutbox:
         self._log: list[Delivery] = []
         self._rewritten: set[int] = set()
         self._storms = MemoryStorms()
+        self._muting = MemoryMuting()
 
     @property
     def changes(self) -> int:
@@ -89,6 +92,10 @@ class MemoryOutbox:
     def remember_storms(self, known: Lately) -> None:
         """Take over what the storm guard knows."""
         self._storms = MemoryStorms(known)
+
+    def remember_mutes(self, known: Iterable[Mute]) -> None:
+        """Take over what rules have said of tasks."""
+        self._muting = MemoryMuting(known)
 
     def resume(self, one: Coming, now: datetime) -> None:
         """Take over what was planned elsewhere."""
@@ -111,6 +118,7 @@ class MemoryOutbox:
                 self._placed[order.identity, order.shadow] = delivery
             if order.is_limited:
                 insort(self._limited[order.rule, order.shadow], delivery, key=_send_at)
+            self._muting.note(order)
             added.append(delivery)
         for one in added:
             if (reason := silences.refusal_of(self._silenced, one.order, now)) is not None:
@@ -130,6 +138,7 @@ class MemoryOutbox:
 
     def withdraw(self, events: Iterable[Event], now: datetime) -> None:
         for event in events:
+            self._muting.end(event)
             for one in self._pending_of((event.account, event.task_id)):
                 if event.kind in one.order.plan.withdraw_on and one.order.event.id < event.id:
                     self._end(one, State.CANCELLED, f"withdrawn: the task was {event.kind}", now)
@@ -216,7 +225,9 @@ class MemoryOutbox:
     def _refusal(self, one: Delivery, now: datetime) -> str | None:
         if one.order.shadow:
             return ending.only_on_trial(one.order.plan.channel, one.order.plan.target)
-        return silences.refusal_of(self._silenced, one.order, now)
+        if (reason := silences.refusal_of(self._silenced, one.order, now)) is not None:
+            return reason
+        return self._muting.refusal(one.order.plan.muted_by)
 
     def _refuse(self, one: Delivery, reason: str, now: datetime) -> None:
         if one.state in PENDING:

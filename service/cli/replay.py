@@ -14,6 +14,7 @@ from service.cli.since import A_MONTH, Since
 from service.config import Sketch, past_rules
 from service.history import batches
 from service.history.replay import Replay, Replayed
+from service.outbox import silences
 from service.settings import read_settings
 from service.store import Connection, Pool, history
 
@@ -50,6 +51,7 @@ async def _replay(
         {**gone, **ways(sketch.kinds)},
         await history.decisions(connection, since, until),
         await history.placed_before(connection, since),
+        await silences.still_on(connection, since),
     )
     total = await history.count(connection, since, until)
     with counting("replaying", total) as progress:

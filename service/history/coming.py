@@ -5,7 +5,7 @@ from datetime import datetime
 
 from service.books.outbox import Delivery
 from service.model import State
-from service.outbox import coming, storms
+from service.outbox import coming, muting, storms
 from service.rehearsal import Rehearsal
 from service.store import Connection, digests, events, history, outlook, settling
 
@@ -17,6 +17,7 @@ async def ahead(
     now, books = rehearsal.clock.now(), rehearsal.books
     books.outbox.remember(await history.placed_before(connection, now))
     books.outbox.remember_storms(await storms.lately(connection, now))
+    books.outbox.remember_mutes(await muting.holding(connection))
     books.last_id = await events.last_id(connection)
     await rehearsal.take_over([one async for one in outlook.tasks(connection)])
     for one in await coming.before(connection, now, until):

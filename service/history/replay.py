@@ -20,6 +20,7 @@ from service.model import Event, Kind
 from service.outbox import Identity
 from service.rules import Ruleset
 from service.rules.verdict import Outcome
+from service.silence import Silence
 from service.store.decisions import Decision
 from service.store.history import RecordedDecision
 from service.store.tasks import Key, Known, Saved
@@ -52,8 +53,8 @@ class Replayed:
 class _RecordedBooks(MemoryBooks):
     """Books in which a wait is over when the record says so, and not by the clock."""
 
-    def __init__(self) -> None:
-        super().__init__({})
+    def __init__(self, silenced: Sequence[Silence]) -> None:
+        super().__init__({}, silenced)
         self.over: dict[tuple[str, int], Key] = {}
 
     async def waits_over(self, names: Iterable[str], now: datetime, limit: int) -> Sequence[Key]:
@@ -75,10 +76,14 @@ class Replay:
         ways: Mapping[str, type[Channel]],
         recorded: Sequence[RecordedDecision],
         placed: Iterable[tuple[Identity, bool]],
+        silenced: Sequence[Silence],
     ) -> None:
-        """`placed` is what had been planned before, and stands in the way of the same again."""
+        """`placed` is what had been planned before, and stands in the way of the same again.
+
+        What was `silenced` was not sent, and stands in nobody's way.
+        """
         self._clock = VirtualClock(datetime.min.replace(tzinfo=UTC))
-        self._books = _RecordedBooks()
+        self._books = _RecordedBooks(silenced)
         self._books.outbox.remember(placed)
         self._rules = rules
         self._recorded = recorded

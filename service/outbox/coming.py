@@ -81,6 +81,7 @@ def _order(row: asyncpg.Record) -> Order:
         withdraw_on=frozenset(Kind(kind) for kind in row["withdraw_on"]),
         on_undo=row["on_undo"],
         shadow=row["shadow"],
+        muted_by=row["muted_by"],
     )
     is_limited = row["limited_at"] is not None
     return Order(_event(row), row["rule"], plan, row["lane"], row["at_most_once"], is_limited)

@@ -53,11 +53,11 @@ async def _insert(
         INSERT INTO deliveries (account, task, event, rule, lane, at_most_once, once_key, step,
             channel, target, text, subject, fields, on_undo, withdraw_on, on_fail,
             shadow, limited_at, state, reason, created_at, next_attempt_at, expires_at, settled_at,
-            approver, approve_by, send_at, approves)
+            approver, approve_by, send_at, approves, muted_by, mutes)
         SELECT account, task, event, rule, lane, at_most_once, once_key, step,
             channel, target, text, subject, fields, on_undo, withdraw_on, on_fail,
             shadow, limited_at, state, reason, created_at, next_attempt_at, expires_at, settled_at,
-            approver, approve_by, send_at, approves
+            approver, approve_by, send_at, approves, muted_by, mutes
         FROM json_populate_recordset(NULL::deliveries, $1)
         ORDER BY rule, once_key, step, target  -- so that two transactions meet in one order
         ON CONFLICT DO NOTHING
@@ -122,7 +122,14 @@ def row_of(order: Order, now: datetime) -> dict[str, Any]:
         "expires_at": plan.expires_at,
         "settled_at": now if is_skipped else None,
         **_approval(plan),
+        **_muting(plan),
     }
+
+
+def _muting(plan: Plan) -> dict[str, Any]:
+    if (plan.muted_by is None and not plan.mutes) or plan.state is State.SKIPPED:
+        return {}
+    return {"muted_by": plan.muted_by, "mutes": plan.mutes or None}
 
 
 def _approval(plan: Plan) -> dict[str, Any]:

@@ -10,7 +10,17 @@ from service.actions import CREATE, WRITES
 from service.channels import JSON, Message
 from service.clock import Clock
 from service.model import State
-from service.outbox import LEASE, Claim, Settlement, ending, fallback, holding, silences, storms
+from service.outbox import (
+    LEASE,
+    Claim,
+    Settlement,
+    ending,
+    fallback,
+    holding,
+    muting,
+    silences,
+    storms,
+)
 from service.rules import Ruleset
 from service.store import Connection, Pool, lookups
 from service.store.tasks import Key
@@ -21,8 +31,8 @@ async def claim(pool: Pool, lane: str, clock: Clock, limit: int, rules: Ruleset)
 
     What rewrites another message waits until that one has been sent or given up. Those whose
     `until` has become true by time alone, as `rules` have it, are withdrawn, those of rules on
-    trial and those that a silence covers are skipped. What goes through an account's own system
-    waits while that is paused, and then for what a full scan finds.
+    trial and those that are muted or silenced are skipped. What goes through an account's own
+    system waits while that is paused, and then for what a full scan finds.
     """
     while True:
         claims, stopped = await _claim_or_stop(pool, lane, clock.now(), limit, rules)
@@ -61,6 +71,7 @@ async def _claim_or_stop(
                    claimed.channel, claimed.target, claimed.text, claimed.subject, claimed.fields,
                    claimed.account, claimed.task, claimed.rule, claimed.event, claimed.reason,
                    claimed.created_at, claimed.shadow, claimed.approves, claimed.storm,
+                   claimed.muted_by,
                    CASE WHEN claimed.approves IS NOT NULL THEN
                      (SELECT key::text FROM deliveries AS asked WHERE asked.id = claimed.approves
                         AND asked.state = 'held' AND asked.approved_by IS NULL)
@@ -106,7 +117,8 @@ async def _stop(
     """Stop what must not go out of the deliveries just claimed; returns their ids."""
     stopped = await ending.withdraw_claimed(connection, claimed, rules, now)
     stopped |= await ending.end_shadows(connection, _left(claimed, stopped), now)
-    refused = silences.refusals(_left(claimed, stopped), now)
+    left = _left(claimed, stopped)
+    refused = await muting.refusals(connection, left) | silences.refusals(left, now)
     await holding.skip(connection, refused, now)
     stopped |= refused.keys()
     left = _left(claimed, stopped)

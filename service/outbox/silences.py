@@ -66,7 +66,7 @@ async def read(pool: Pool, now: datetime, *, also_ended: bool = False) -> list[d
 
 
 async def still_on(connection: Connection, now: datetime) -> list[Silence]:
-    """The silences that have not ended."""
+    """The silences that have not ended by then."""
     rows = await connection.fetch(
         "SELECT json_agg(silences) AS silences FROM silences WHERE ends_at > $1", now
     )

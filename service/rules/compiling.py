@@ -19,6 +19,8 @@ from service.rules.combining import misfits, subjects
 from service.rules.expressions import Expression, condition, key, proofs
 from service.rules.grouping import MOST, Grouping
 from service.rules.hours import Hours, read_hours
+from service.rules.linking import linked, muting_faults
+from service.rules.muting import Muting, Mutings
 from service.rules.planning import Planning, Timing
 from service.rules.reach import Reach
 from service.rules.rule import Rule, Settle
@@ -64,7 +66,9 @@ class Compiler:
             else:
                 self.off.append(rule)
         self.problems += twins(found)
-        return [rule for rule, _ in found]
+        ids = {str(raw.get("id")) for raw in raws if isinstance(raw, dict)}
+        self.problems += muting_faults(found, ids)
+        return linked(rule for rule, _ in found)
 
     def _rule(self, shape: RuleShape, written: Mapping[str, Any], path: Path) -> Rule:
         """The rule; what is `written` counts where it could not be read."""
@@ -88,6 +92,7 @@ class Compiler:
             lasts=shape.lasts,
             for_each=for_each,
             grouping=self._grouping(shape, sure, asked, path),
+            mutings=self._mutings(shape, sure, asked, path),
         )
         if shape.lasts is not None:
             self._check_lasts(shape, path)
@@ -97,6 +102,19 @@ class Compiler:
             self._fault((*path, "settle"), message, "leave settle out")
         self.problems += advice(rule, written, path, self.reach)
         return rule
+
+    def _mutings(
+        self, shape: RuleShape, sure: frozenset[str], asked: frozenset[str], path: Path
+    ) -> Mutings:
+        if shape.muted_by is None:
+            return Mutings()
+        is_about_none = shape.when.kinds == {Kind.SCHEDULED} and shape.for_each is None
+        if shape.group is not None or is_about_none:
+            message = "muted_by is about one task, and there is none at hand"
+            self._fault((*path, "muted_by"), message, "leave muted_by out")
+            return Mutings()
+        same = self._all(key, shape.muted_by.same, (*path, "muted_by", "same"), sure, asked)
+        return Mutings(Muting(shape.muted_by.rule, same))
 
     def _check_lasts(self, shape: RuleShape, path: Path) -> None:
         if shape.settle is not None:

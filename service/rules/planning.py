@@ -86,7 +86,8 @@ class Planning:
         not come together on Monday.
         """
         first = self._plan(step, once_key, slot, scope)
-        if step.repeat is None or first.state is not slot.state:
+        is_refused = first.state is State.SKIPPED and slot.state is not State.SKIPPED
+        if step.repeat is None or is_refused:
             return [first]
         plans = [first]
         for number in range(1, step.repeat.times + 1):

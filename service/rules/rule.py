@@ -1,6 +1,6 @@
 """One rule at work: from an event to a verdict, as a pure function."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from service.gathering import Joining
@@ -8,6 +8,7 @@ from service.model import Cause, Event, Task
 from service.rules.expressions import UTC_ZONE, EvaluationError, Expression
 from service.rules.grouping import Grouping, named
 from service.rules.limit import Limit
+from service.rules.muting import Mutings
 from service.rules.planning import Planning
 from service.rules.reads import Reads, all_of, by_noun
 from service.rules.scope import Scope, lasting
@@ -46,12 +47,13 @@ class Rule:
     lasts: timedelta | None = None
     for_each: Selection | None = None
     grouping: Grouping | None = None
+    mutings: Mutings = field(default_factory=Mutings)
 
     @property
     def reads(self) -> Reads:
         """The fields that its expressions look at of an event, `until` aside."""
         asked = self.planning.once_per if self.grouping is None else (self.grouping.by,)
-        return all_of(one.reads for one in (*self.conditions, *asked))
+        return self.mutings.reads | all_of(one.reads for one in (*self.conditions, *asked))
 
     def listens_to(self, event: Event) -> bool:
         if event.cause is Cause.WRITE and not self.own_writes:
@@ -91,7 +93,7 @@ class Rule:
         try:
             if self.grouping is not None:
                 return self._gathered(self.grouping, scope)
-            plans = self.planning.plans(scope)
+            plans = self.mutings.marked(self.planning.plans(scope), scope)
         except (EvaluationError, RenderError) as error:
             return Verdict(self.id, Outcome.FAILED, str(error))
         return Verdict(self.id, Outcome.MATCHED, self._grounds(scope), plans)

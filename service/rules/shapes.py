@@ -90,6 +90,13 @@ class GroupShape(Shape):
     max: Annotated[int, Field(ge=1, le=MOST)] | None = None
 
 
+class MutedShape(Shape):
+    """A rule that mutes this one, where these fields are the same in both tasks."""
+
+    rule: str
+    same: Annotated[tuple[Any, ...], BeforeValidator(_one_or_many), Field(min_length=1)]
+
+
 class RuleShape(Shape):
     """One rule. `own_writes` lets it hear of changes that Taskbell made itself.
 
@@ -113,6 +120,7 @@ class RuleShape(Shape):
     expires: Length | None = None
     once_per: Annotated[tuple[Any, ...], BeforeValidator(_one_or_many)] = ()
     limit: Annotated[Limit | None, PlainValidator(parse_limit)] = None
+    muted_by: MutedShape | None = None
     then: Annotated[tuple[Any, ...], Field(min_length=1)]
     until: str | None = None
     enabled: Annotated[Literal[True, False, "shadow"], BeforeValidator(_switch)] = True

@@ -39,7 +39,7 @@ class Plan:
     cause is taken back. One that is `shadow` has everything but its sending. `on_fail` is what
     is wanted instead when it has failed for good; FAILURE in their texts stands for the reason.
     `asks` is the question to whoever has to approve it first, which is open until that one's
-    `expires_at`.
+    `expires_at`. While it has not ended it mutes, under its keys `mutes`, what is `muted_by` one.
     """
 
     step: int
@@ -58,6 +58,8 @@ class Plan:
     shadow: bool = False
     on_fail: tuple["Plan", ...] = ()
     asks: "Plan | None" = None
+    muted_by: str | None = None
+    mutes: tuple[str, ...] = ()
 
     @property
     def approver(self) -> str | None:

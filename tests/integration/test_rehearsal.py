@@ -23,7 +23,7 @@ from service.history.backtest import backtest
 from service.history.coming import ahead
 from service.history.replay import Replay, Replayed
 from service.model import Cause, Observation, State, Task
-from service.outbox import Settlement, account_lane, sending
+from service.outbox import Settlement, account_lane, sending, silences
 from service.outbox.planning import row_of
 from service.rehearsal import Rehearsal
 from service.silence import Silence
@@ -31,7 +31,7 @@ from service.store import Connection, Pool, schedules
 from service.store import history as recorded
 from tests.rule_files import configured
 from tests.rule_strategies import rules, storms
-from tests.tasks import START, tasks
+from tests.tasks import SMITH, START, tasks
 from tests.tasks import task as one_task
 
 ACCOUNT = "field"
@@ -259,6 +259,7 @@ async def replayed(connection: Connection, config: Config) -> Replayed:
         ways(config.kinds),
         await recorded.decisions(connection, START, until),
         await recorded.placed_before(connection, START),
+        await silences.still_on(connection, START),
     )
     return await replay.run(batches(recorded.events(connection, START, until)), lambda _: None)
 
@@ -360,6 +361,20 @@ def _bookings(count: int) -> list[Step]:
     ]
 
 
+def _late_visits() -> list[Step]:
+    """One of two for the same customer is overdue for a while; the other changes meanwhile."""
+    late = one_task("T1", due=START, customer=SMITH)
+    other = one_task("T2", customer=SMITH)
+    looks = [
+        replace(late, due=START + timedelta(minutes=1)),
+        other,
+        replace(other, title="a"),
+        replace(late, due=START + timedelta(days=9)),
+        replace(other, title="b"),
+    ]
+    return [Step(timedelta(minutes=10), one.id, one, restart=False) for one in looks]
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @example(
     written=[
@@ -374,6 +389,24 @@ def _bookings(count: int) -> list[Step]:
     history=_bookings(4),
     silenced=(),
     storm="storm: { messages: 2, within: 1h }",
+)
+@example(
+    written=[
+        {
+            "id": "r0",
+            "when": "task.overdue",
+            "then": [{"notify": "slack:#office", "text": "{{ task.title }} is late"}],
+        },
+        {
+            "id": "r1",
+            "when": "task.changed",
+            "muted_by": {"rule": "r0", "same": "task.customer.id"},
+            "then": [{"notify": "accounting"}, {"wait": "45m"}, {"notify": "accounting"}],
+        },
+    ],
+    history=_late_visits(),
+    silenced=(),
+    storm="",
 )
 @example(
     written=[

@@ -40,6 +40,7 @@ SEVERAL = (
     " {% for task in group.tasks %}…{% endfor %}"
 )
 
+THEN = 'then: [{ notify: "slack:#o", text: hi }]'
 
 FILES = {
     when('{ schedule: "0 7 * *" }'): f"14:21: a schedule has five parts; here are 4 | {CRON}",
@@ -114,6 +115,16 @@ FILES = {
     ),
     gathered("complete_task: true"): (
         "16:27: complete_task is about one task, and there is none at hand | leave group out"
+    ),
+    rule("muted_by: { rule: s, same: task.id }"): "15:21: there is no rule s | known here: r",
+    rule("muted_by: { rule: r, same: task.id }"): "15:21: r would mute itself",
+    f"{rule('muted_by: { rule: s, same: task.id }')}- {{ id: s, when: task.created, {THEN} }}\n": (
+        "15:21: s is no rule by the clock: it would mute for ever"
+        " | name a rule such as one for task.overdue, which ends when its task moves on"
+    ),
+    rule("muted_by: { rule: s }"): "15:3: same is missing",
+    rule("group: { by: task.title, wait: 1h }", "muted_by: { rule: s, same: task.id }"): (
+        "16:13: muted_by is about one task, and there is none at hand | leave muted_by out"
     ),
     f"{HEAD}storm: {{ messages: 0 }}\n": "12:20: messages is at least 1; this is 0",
     f"{HEAD}storm: {{ within: 30s }}\n": "12:18: within is a minute or more",

@@ -1,0 +1,63 @@
+"""Muted by: while what a rule has said of one task holds, another rule keeps quiet about others.
+
+An overdue job mutes what there would be to say of its tasks. Which belong together is told by
+fields that are the same in both: no system tells the parent of a task.
+"""
+
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+
+import orjson
+
+from service.rules.expressions import EvaluationError, Expression
+from service.rules.reads import Reads
+from service.rules.scope import Scope
+from service.rules.verdict import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Muting:
+    """`rule` mutes where all of `same` have the same values in its task and in the other one."""
+
+    rule: str
+    same: tuple[Expression, ...]
+
+    def key(self, scope: Scope) -> str | None:
+        """What both have in common; None where something of it is empty, which nobody shares."""
+        try:
+            values = [one.key(scope.activation, scope.zone) for one in self.same]
+        except EvaluationError:
+            return None
+        if not all(values):
+            return None
+        said = orjson.dumps([scope.event.account, [one.text for one in self.same], values])
+        return f"{self.rule}:{blake2b(said, digest_size=16).hexdigest()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Mutings:
+    """What mutes a rule, and where it mutes others."""
+
+    by: Muting | None = None
+    others: tuple[Muting, ...] = ()
+
+    @property
+    def reads(self) -> Reads:
+        expressions = [one for muting in self._all() for one in muting.same]
+        return frozenset[tuple[str, str]]().union(*(one.reads for one in expressions))
+
+    def marked(self, plans: tuple[Plan, ...], scope: Scope) -> tuple[Plan, ...]:
+        """These plans, with the keys by which they mute and are muted."""
+        if not self._all():
+            return plans
+        muted_by = None if self.by is None else self.by.key(scope)
+        keys = {key for one in self.others if (key := one.key(scope)) is not None}
+        return tuple(replace(plan, muted_by=muted_by, mutes=tuple(sorted(keys))) for plan in plans)
+
+    def _all(self) -> tuple[Muting, ...]:
+        return self.others if self.by is None else (self.by, *self.others)
+
+
+def refusal(rule: str, task: str) -> str:
+    """What a person reads beside a message that was muted by what a rule has said of a task."""
+    return f'muted by {rule}, which has told of "{task}"'
