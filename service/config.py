@@ -165,9 +165,15 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
 
     Values are put in from `environ` and from files. Raises ConfigError with every fault.
     """
+    return load_texts(texts(path), folder_of(path), environ)
+
+
+def load_texts(
+    files: Sequence[tuple[str, str]], folder: Folder, environ: Mapping[str, str]
+) -> Config:
+    """Read a configuration from the names and texts of its files; else as `load` does it."""
     has_page = any(environ.get(name) for name in ("TASKBELL_URL", "TASKBELL_URL_FILE"))
-    document, substitution = Document(texts(path)), Substitution(environ)
-    return _Loading(document, substitution, folder_of(path), has_page=has_page).config()
+    return _Loading(Document(files), Substitution(environ), folder, has_page=has_page).config()
 
 
 def sketch(path: Path) -> Sketch:
@@ -175,7 +181,12 @@ def sketch(path: Path) -> Sketch:
 
     Raises ConfigError with every fault in that; what only a connection needs may be missing.
     """
-    return _Loading(Document(texts(path)), Substitution({}), folder_of(path)).sketch()
+    return sketch_texts(texts(path), folder_of(path))
+
+
+def sketch_texts(files: Sequence[tuple[str, str]], folder: Folder) -> Sketch:
+    """What rules see of a configuration of which these are the files; else as `sketch` does it."""
+    return _Loading(Document(files), Substitution({}), folder).sketch()
 
 
 def past_rules(text: str, sketch: Sketch) -> Ruleset:

@@ -49,10 +49,15 @@ class Fault:
     hint: str | None = None
     severity: Severity = Severity.ERROR
 
+    @property
+    def in_a_line(self) -> str:
+        """`file:line:column: message`."""
+        prefix = "warning: " if self.severity is Severity.WARNING else ""
+        return f"{self.file}:{self.line}:{self.column}: {prefix}{self.message}"
+
     def __str__(self) -> str:
         """`file:line:column: message`, the line, a caret under the place, and the suggestion."""
-        prefix = "warning: " if self.severity is Severity.WARNING else ""
-        lines = [f"{self.file}:{self.line}:{self.column}: {prefix}{self.message}"]
+        lines = [self.in_a_line]
         if self.source_line:
             margin = self.source_line[: self.column - 1]
             blank = "".join("\t" if letter == "\t" else " " for letter in margin)

@@ -82,9 +82,17 @@ async def publish(pool: Pool) -> None:
         raise
 
 
-async def scrape(pool: Pool, now: datetime) -> bytes:
-    """Everything in Prometheus' text format: the totals of all processes, and how things stand."""
-    metrics = [*await _totals(pool), *await _gauges(pool, now)]
+async def scrape(pool: Pool, now: datetime, faults: int = 0) -> bytes:
+    """Everything in Prometheus' text format: the totals of all processes, and how things stand.
+
+    `faults` are those of the configuration's files.
+    """
+    wrong = GaugeMetricFamily(
+        "taskbell_config_faults",
+        "Faults for which the configuration's files are not loaded as they are now",
+        faults,
+    )
+    metrics = [*await _totals(pool), *await _gauges(pool, now), wrong]
     return generate_latest(_Scrape(metrics))
 
 

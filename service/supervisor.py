@@ -4,7 +4,7 @@ import asyncio
 import os
 import shlex
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -72,22 +72,36 @@ def _numbered(name: str, counts: Mapping[str, int]) -> list[str]:
 
 
 class Supervisor:
-    """Runs programs with an environment, and servers beside them, until told to stop."""
+    """Runs programs with an environment, and servers beside them, until told to stop.
+
+    SIGHUP is to `reload`; where that is None it ends everything.
+    """
 
     def __init__(
         self,
         programs: Iterable[Program],
         environ: Mapping[str, str],
         servers: Iterable[Revivable] = (),
+        *,
+        reload: Callable[[], None] | None = None,
     ) -> None:
         self._programs = list(programs)
         self._environ = {**environ, **lifeline.MARK}
         self._servers = list(servers)
+        self._reload = reload
+        self._beginning = b""
+        self._running: set[asyncio.subprocess.Process] = set()
         self._stopping = asyncio.Event()
         self._failure: CannotRun | None = None
 
     def stop(self) -> None:
         self._stopping.set()
+
+    def tell(self, said: bytes, beginning: bytes) -> None:
+        """Say this to every program on its standard input; to one that is started, `beginning`."""
+        self._beginning = beginning
+        for process in self._running:
+            _say(process, said)
 
     async def run(self) -> None:
         """Keep everything running until `stop` or a signal to end; then end it in good order.
@@ -96,6 +110,8 @@ class Supervisor:
         """
         for number in signals.heeded():
             asyncio.get_running_loop().add_signal_handler(number, self.stop)
+        if self._reload is not None:
+            signals.on_hangup(self._reload)
         async with asyncio.TaskGroup() as group:
             for program in self._programs:
                 group.create_task(self._keep(program))
@@ -122,7 +138,7 @@ class Supervisor:
                 await self._pause(pause)
 
     async def _start(self, program: Program) -> asyncio.subprocess.Process:
-        return await asyncio.create_subprocess_exec(
+        process = await asyncio.create_subprocess_exec(
             *program.command,
             env={**self._environ, "PS": program.name},
             stdin=asyncio.subprocess.PIPE,
@@ -130,6 +146,9 @@ class Supervisor:
             # others one by one and lets them finish what they have in hand.
             start_new_session=True,
         )
+        _say(process, self._beginning)
+        self._running.add(process)
+        return process
 
     def _give_up(self, program: Program, code: int | None) -> None:
         # Whoever started all this sees it at once, and not only in the log. One that has proved
@@ -148,6 +167,7 @@ class Supervisor:
         finally:
             stopping.cancel()
             await self._end(process, ended)
+            self._running.discard(process)
 
     async def _end(self, process: asyncio.subprocess.Process, ended: asyncio.Task[int]) -> None:
         """Ask a process to end, and insist if it takes too long."""
@@ -175,6 +195,12 @@ class Supervisor:
             await asyncio.wait_for(self._stopping.wait(), seconds)
         except TimeoutError:
             return
+
+
+def _say(process: asyncio.subprocess.Process, said: bytes) -> None:
+    # Not waited for: one that has died reads nothing, and is told when it is started again.
+    if process.stdin is not None:
+        process.stdin.write(said)
 
 
 def procfile() -> Path:

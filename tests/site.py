@@ -5,15 +5,17 @@ import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import httpx
 
 from service.clock import Clock
 from service.config import Config, load
-from service.jobs import Doorbell
+from service.jobs import INGEST, Doorbell
 from service.settings import read_settings
 from service.store import Pool, accounts
+from service.store.receipts import ReceiptKeeper
 from service.web.app import build
 from service.web.server import serving as server_of
 
@@ -84,7 +86,10 @@ async def serving(
     systems = {name: account.system for name, account in config.accounts.items()}
     await accounts.register(pool, systems, clock.now())
     doorbell = Doorbell(redis_url)
-    app = build(settings=settings, config=config, pool=pool, clock=clock, doorbell=doorbell)
+    keeper = ReceiptKeeper(pool, partial(doorbell.ring, INGEST))
+    app = build(
+        settings=settings, config=config, pool=pool, clock=clock, doorbell=doorbell, keeper=keeper
+    )
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         server = server_of(app)
@@ -93,4 +98,5 @@ async def serving(
             yield Site(client, port)
         server.should_exit = True
         await running
+    await keeper.close()
     await doorbell.close()

@@ -4,31 +4,65 @@ import asyncio
 import os
 import signal
 import sys
+from contextlib import suppress
 
+import structlog
 import uvloop
 
-from service import collector, config, lifeline, log
+from service import collector, lifeline, log
 from service.clock import SystemClock
+from service.config import Config
 from service.errors import TaskbellError
+from service.lifeline import Lifeline
+from service.reloading.following import follow
+from service.reloading.report import report
 from service.settings import Settings, read_settings
-from workers.assembly import open_shift
-from workers.rounds import go_round
-from workers.settings import listen
+from service.store import DATABASE_GONE, DatabaseUnreachable
+from workers.roster import Roster
+
+logger = structlog.get_logger()
+
+_BEFORE_TRYING_AGAIN = 1.0  # seconds
 
 
-async def work(settings: Settings) -> None:
-    """Work until the process is told to stop; what is in hand then is finished first."""
-    configuration = config.load(settings.taskbell_config, os.environ)
-    async with open_shift(settings, configuration, SystemClock()) as shift:
-        collector.look_seldom()
-        busy = [
-            asyncio.create_task(go_round(shift)),
-            asyncio.create_task(listen(shift, settings)),
-        ]
-        await _told_to_stop()
-        for task in busy:
-            task.cancel()
-        await asyncio.gather(*busy, return_exceptions=True)
+async def work(settings: Settings, line: Lifeline | None) -> None:
+    """Work until the process is told to stop; what is in hand then is finished first.
+
+    The configuration comes by `line`; without one, from its files.
+    """
+    roster = Roster(settings, SystemClock())
+    working = asyncio.create_task(_follow(roster, settings, line))
+    told = asyncio.create_task(_told_to_stop())
+    try:
+        await asyncio.wait({working, told}, return_when=asyncio.FIRST_COMPLETED)
+        working.cancel()
+        with suppress(asyncio.CancelledError):
+            await working
+    finally:
+        await roster.close()
+
+
+async def _follow(roster: Roster, settings: Settings, line: Lifeline | None) -> None:
+    """Work by each configuration from when it comes; a fault in the first is raised."""
+    readings = follow(line, settings.taskbell_config, os.environ)
+    await roster.relieve((await anext(readings)).demand())
+    collector.look_seldom()
+    async for reading in readings:
+        if reading.config is None:
+            continue
+        if line is None and settings.listens_closely:
+            await report(settings.database, reading.word.texts, SystemClock())
+        await _relieve(roster, reading.config)
+
+
+async def _relieve(roster: Roster, config: Config) -> None:
+    """Try until the database is there; meanwhile the shift before waits for it as well."""
+    while True:
+        try:
+            return await roster.relieve(config)
+        except (DatabaseUnreachable, *DATABASE_GONE) as error:
+            logger.warning("worker.waits_for_the_database", error=str(error))
+        await asyncio.sleep(_BEFORE_TRYING_AGAIN)
 
 
 async def _told_to_stop() -> None:
@@ -40,12 +74,12 @@ async def _told_to_stop() -> None:
 
 def main() -> None:
     """Run the worker; a fault in the settings or the configuration ends it with code 1."""
-    lifeline.end_with_supervisor(os.environ)
+    line = lifeline.end_with_supervisor(os.environ)
     try:
         with log.explaining_the_end():
             settings = read_settings()
             log.configure(settings)
-            uvloop.run(work(settings))
+            uvloop.run(work(settings, line))
     except TaskbellError as error:
         sys.exit(str(error))
 

@@ -3,8 +3,6 @@
 import asyncio
 import os
 import secrets
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
 
 import typer
 
@@ -12,8 +10,11 @@ from service import log, servers, signals, store
 from service.cli.console import AsJson
 from service.cli.instance import demo_configuration, demo_data
 from service.cli.listening import demand_free
+from service.cli.meanwhile import meanwhile
 from service.cli.telling import announce, follow
 from service.clock import SystemClock
+from service.document.files import texts
+from service.reloading import Word
 from service.sandbox.app import Sandbox, running
 from service.sandbox.office import Office
 from service.sandbox.push import Subscription
@@ -51,29 +52,19 @@ async def _run(settings: Settings, on: Servers, *, as_json: bool) -> None:
     office = Office(sandbox, SystemClock())
     async with (
         running(sandbox) as url,
-        _meanwhile(office.run(), follow(on.database, as_json=as_json)),
+        meanwhile(office.run(), follow(on.database, as_json=as_json)),
     ):
         environ = environment(
             DATABASE_URL=on.database,
             REDIS_URL=on.redis,
-            TASKBELL_CONFIG=str(demo_configuration()),
             SANDBOX_URL=url,
             SANDBOX_SMTP=f"127.0.0.1:{sandbox.inbox.smtp_port}",
             PLANNR_SIGNING_SECRET=secret,
             LOG_LEVEL=settings.log_level,
         )
         announce(settings, url, as_json=as_json)
+        line = Word(texts(demo_configuration())).line()
         programs = read_procfile(procfile(), worker=settings.workers)
-        await Supervisor(programs, environ, on.own).run()
-
-
-@asynccontextmanager
-async def _meanwhile(*work: Coroutine[None, None, None]) -> AsyncIterator[None]:
-    """Have this work go on for as long as the context is open."""
-    beside = [asyncio.create_task(one) for one in work]
-    try:
-        yield
-    finally:
-        for task in beside:
-            task.cancel()
-        await asyncio.gather(*beside, return_exceptions=True)
+        supervisor = Supervisor(programs, environ, on.own)
+        supervisor.tell(line, line)
+        await supervisor.run()

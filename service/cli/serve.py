@@ -2,15 +2,24 @@
 
 import asyncio
 import os
+from functools import partial
 
 import structlog
 import typer
 import uvloop
 
 from service import config, lifeline, log, servers, signals, store
-from service.cli import demo
-from service.cli.console import AsJson, out, say
+from service.cli import demo, rollouts
+from service.cli.console import AsJson, out, say, show_json
 from service.cli.listening import demand_free
+from service.cli.meanwhile import meanwhile
+from service.clock import SystemClock
+from service.document.files import texts
+from service.reloading import Word
+from service.reloading.following import look
+from service.reloading.leading import Leading
+from service.rollout import Rollout
+from service.servers import Servers
 from service.settings import Settings, read_settings
 from service.supervisor import Supervisor, environment, procfile, read_procfile
 from service.web import server
@@ -31,16 +40,35 @@ def serve(*, as_json: AsJson = False) -> None:
         demo.demo(as_json=as_json)
         return
     log.configure(settings)
-    config.load(settings.taskbell_config, os.environ)
+    word = Word(texts(settings.taskbell_config))
+    config.load_texts(word.texts, os.environ)
     demand_free(settings.host, settings.port, "PORT=")
     with signals.ending_in_order(), servers.running(settings) as on:
-        environ = environment(DATABASE_URL=on.database, REDIS_URL=on.redis)
         asyncio.run(store.bring_up_to_date(on.database))
         url = f"http://{settings.host}:{settings.port}/"
         _greet(settings, url, as_json=as_json)
-        programs = read_procfile(procfile(), worker=settings.workers)
-        asyncio.run(Supervisor(programs, environ, on.own).run())
+        asyncio.run(_run(settings, word, on, as_json=as_json))
         signals.ignore()
+
+
+async def _run(settings: Settings, word: Word, on: Servers, *, as_json: bool) -> None:
+    environ = environment(DATABASE_URL=on.database, REDIS_URL=on.redis)
+    asked = asyncio.Event()
+    programs = read_procfile(procfile(), worker=settings.workers)
+    supervisor = Supervisor(programs, environ, on.own, reload=asked.set)
+    leading = Leading(supervisor, word, on.database, SystemClock())
+    readings = look(settings.taskbell_config, asked, os.environ, word)
+    async with meanwhile(leading.run(readings, partial(_show, settings, as_json=as_json))):
+        await supervisor.run()
+
+
+def _show(settings: Settings, found: Rollout, *, as_json: bool) -> None:
+    """What a new configuration does, beside its line in the log."""
+    if as_json:
+        show_json(found)
+    elif settings.log_format != "json":
+        for line in rollouts.lines(found):
+            out.print(line, soft_wrap=True)
 
 
 def _greet(settings: Settings, url: str, *, as_json: bool) -> None:
@@ -54,10 +82,9 @@ def _greet(settings: Settings, url: str, *, as_json: bool) -> None:
 @app.command(hidden=True)
 def web() -> None:
     """The web process, as the Procfile starts it."""
-    lifeline.end_with_supervisor(os.environ)
+    line = lifeline.end_with_supervisor(os.environ)
     with log.explaining_the_end():
         settings = read_settings()
         log.configure(settings)
-        configuration = config.load(settings.taskbell_config, os.environ)
         demand_free(settings.host, settings.port, "PORT=")
-        uvloop.run(server.serve(settings, configuration))
+        uvloop.run(server.serve(settings, line))

@@ -18,7 +18,7 @@ def texts(path: Path) -> list[tuple[str, str]]:
     Raises ConfigError for every file that cannot be read, is too large, or is no text in UTF-8.
     """
     found, faults = [], []
-    for file in _files(path):
+    for file in files(path):
         try:
             with file.open("rb") as opened:
                 raw = opened.read(MAX_BYTES + 1)
@@ -37,26 +37,29 @@ def texts(path: Path) -> list[tuple[str, str]]:
 class Folder:
     """The folder of a configuration, with the texts in it that the configuration names.
 
-    `texts` are those that were read, by their names; some may be known beforehand.
+    `texts` are those that were read, by their names; some may be known beforehand. `names` are
+    all that were asked for, also those of which there is none.
     """
 
     def __init__(self, path: Path, texts: Mapping[str, str] = MappingProxyType({})) -> None:
-        self._path = path
+        self.path = path
         self.texts = dict(texts)
+        self.names = set(texts)
 
     def text(self, name: str) -> str:
         """The text of this file; raises ValueError saying why there is none."""
+        self.names.add(name)
         if name not in self.texts:
             self.texts[name] = self._read(name)
         return self.texts[name]
 
     def place(self, name: str) -> str:
         """What a person would call the file."""
-        return str(self._path / name)
+        return str(self.path / name)
 
     def _read(self, name: str) -> str:
-        file = (self._path / name).resolve()
-        if not file.is_relative_to(self._path.resolve()):
+        file = (self.path / name).resolve()
+        if not file.is_relative_to(self.path.resolve()):
             raise refused(f"{name} is outside of the configuration's folder", _INSIDE)
         try:
             with file.open("rb") as opened:
@@ -75,17 +78,18 @@ def folder_of(path: Path) -> Folder:
     return Folder(path if path.is_dir() else path.parent)
 
 
-def _files(path: Path) -> list[Path]:
+def files(path: Path) -> list[Path]:
+    """The file at `path`, or every .yaml file of that folder; raises ConfigError if none can be."""
     if not path.is_dir():
         return [path]
     try:
-        files = sorted(file for file in path.iterdir() if file.suffix in {".yaml", ".yml"})
+        found = sorted(file for file in path.iterdir() if file.suffix in {".yaml", ".yml"})
     except OSError as error:
         message = f"the folder cannot be read: {error.strerror}"
         raise ConfigError([Fault(str(path), 1, 1, message)]) from None
-    if not files:
+    if not found:
         raise ConfigError([Fault(str(path), 1, 1, "the folder holds no .yaml file")])
-    return files
+    return found
 
 
 def _decode(file: str, raw: bytes) -> str:

@@ -53,3 +53,11 @@ async def rules_in_force(pool: Pool) -> tuple[str, str] | None:
         "SELECT version, text FROM rulesets ORDER BY loaded_at DESC, version LIMIT 1"
     )
     return None if row is None else (row["version"], row["text"])
+
+
+async def rules_text(pool: Pool, version: str) -> str | None:
+    """The text of rules that were in force once; None if none of this version ever were."""
+    text: str | None = await pool.fetchval(
+        "SELECT text FROM rulesets WHERE version = $1", version
+    )
+    return text

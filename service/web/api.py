@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from service.config import Config
 from service.model import JSON_OPTIONS
-from service.store import Pool, listing
+from service.store import Pool, decisions, listing
 from service.store.listing import Listing
 from service.web.auth import Endpoint, Guard
 from service.web.bodies import read_body
@@ -43,8 +43,7 @@ class Api:
         self._guard = guard
         self._rulings = rulings
         self._accounts = list(config.accounts)
-        # As they were written: whoever reads rules has the configuration's own words for them.
-        self._rules = orjson.loads(config.text).get("rules", [])
+        self._text = config.text
 
     def routes(self) -> list[Route]:
         reading: dict[str, Endpoint] = {
@@ -129,10 +128,25 @@ class Api:
         return _json(_found(_by_id(rows, request.path_params["id"])))
 
     async def _all_rules(self, request: Request) -> Response:
-        return _page(filtered(request.query_params, self._rules, {"rule": "id"}), None)
+        rules = await self._rules(request)
+        query = {name: text for name, text in request.query_params.items() if name != "version"}
+        return _page(filtered(query, rules, {"rule": "id"}), None)
 
     async def _one_rule(self, request: Request) -> Response:
-        return _json(_found(_by_id(self._rules, request.path_params["id"])))
+        return _json(_found(_by_id(await self._rules(request), request.path_params["id"])))
+
+    async def _rules(self, request: Request) -> Sequence[Mapping[str, Any]]:
+        """As they were written, now or when decisions were made by another `version` of them."""
+        version = request.query_params.get("version")
+        text = self._text if version is None else await self._kept(version)
+        rules: Sequence[Mapping[str, Any]] = orjson.loads(text).get("rules", [])
+        return rules
+
+    async def _kept(self, version: str) -> str:
+        text = await decisions.rules_text(self._pool, version) if version.isprintable() else None
+        if text is None:
+            raise Problem(HTTPStatus.NOT_FOUND, "No rules were ever loaded under this version")
+        return text
 
     async def _openapi(self, request: Request) -> Response:
         del request

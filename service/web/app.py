@@ -1,8 +1,6 @@
 """The web process's application: which part answers what."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from functools import partial
+from collections.abc import Sequence
 
 from starlette.applications import Starlette
 from starlette.routing import Route
@@ -10,7 +8,8 @@ from starlette.routing import Route
 from service.approval import ApprovalLinks
 from service.clock import Clock
 from service.config import Config
-from service.jobs import INGEST, Doorbell
+from service.faults import Fault
+from service.jobs import Doorbell
 from service.settings import Settings
 from service.store import Pool
 from service.store.receipts import ReceiptKeeper
@@ -31,30 +30,27 @@ def build(
     pool: Pool,
     clock: Clock,
     doorbell: Doorbell,
+    keeper: ReceiptKeeper,
+    faults: Sequence[Fault] = (),
 ) -> Starlette:
-    """Put the parts together; the pool and the doorbell stay the caller's, to be closed later."""
-    keeper = ReceiptKeeper(pool, partial(doorbell.ring, INGEST))
+    """Put the parts together; what they stand on stays the caller's, to be closed later.
+
+    `faults` keep another configuration from being in force instead of this one.
+    """
     guard = Guard(settings.taskbell_admin_token, clock)
     links = ApprovalLinks(settings.taskbell_url or "", settings.taskbell_admin_token)
     rulings = Rulings(pool, clock, doorbell)
-
-    @asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        del app
-        yield
-        await keeper.close()
 
     # The door comes first: it is asked a thousand times as often as anything else.
     app = Starlette(
         routes=[
             Route("/hooks/{account}", Door(config.accounts, keeper, clock), methods=["POST"]),
-            *Health(pool, doorbell, clock, guard).routes(),
+            *Health(pool, doorbell, clock, guard, len(faults)).routes(),
             *Api(pool, guard, rulings, config).routes(),
             *ApprovalPage(pool, clock, guard, rulings, config, links).routes(),
-            *OperatorPage(pool, clock, guard, rulings, config, doorbell).routes(),
+            *OperatorPage(pool, clock, guard, rulings, config, doorbell, faults).routes(),
         ],
         exception_handlers=HANDLERS,
-        lifespan=lifespan,
     )
     # A sender that is redirected has not delivered.
     app.router.redirect_slashes = False

@@ -21,8 +21,11 @@ _PATIENCE = 3.0  # seconds
 class Health:
     """Answers whoever runs Taskbell; none of it needs the token but the numbers."""
 
-    def __init__(self, pool: Pool, doorbell: Doorbell, clock: Clock, guard: Guard) -> None:
+    def __init__(
+        self, pool: Pool, doorbell: Doorbell, clock: Clock, guard: Guard, faults: int = 0
+    ) -> None:
         self._pool = pool
+        self._faults = faults
         self._doorbell = doorbell
         self._clock = clock
         self._guard = guard
@@ -54,7 +57,7 @@ class Health:
     async def numbers(self, request: Request) -> Response:
         del request
         await metrics.publish(self._pool)
-        text = await metrics.scrape(self._pool, self._clock.now())
+        text = await metrics.scrape(self._pool, self._clock.now(), self._faults)
         return Response(text, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def _missing(self) -> list[str]:

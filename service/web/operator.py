@@ -1,7 +1,7 @@
 """The operator page: what was sent and why, what waits, what needs a person."""
 
 import asyncio
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Coroutine, Sequence
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -14,6 +14,7 @@ from starlette.staticfiles import StaticFiles
 
 from service.clock import Clock
 from service.config import Config
+from service.faults import Fault
 from service.jobs import Doorbell
 from service.outbox import silences, storms
 from service.store import Pool, listing, overview, set_aside
@@ -41,6 +42,7 @@ class OperatorPage:
         rulings: Rulings,
         config: Config,
         doorbell: Doorbell,
+        faults: Sequence[Fault] = (),
     ) -> None:
         self._pool = pool
         self._doorbell = doorbell
@@ -48,6 +50,7 @@ class OperatorPage:
         self._guard = guard
         self._rulings = rulings
         self._config = config
+        self._faults = faults
         self._pages = Pages()
 
     def routes(self) -> list[Route | Mount]:
@@ -147,6 +150,7 @@ class OperatorPage:
             "now": self._clock.now(),
             "most": _SHOWN,
             "has_worker": await self._doorbell.has_worker(),
+            "faults": [fault.in_a_line for fault in self._faults],
             "zone": self._config.timezone,
             "trouble": await overview.in_trouble(self._pool, _SHOWN),
             "set_aside": await set_aside.asking(self._pool, _SHOWN),

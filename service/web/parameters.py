@@ -43,7 +43,7 @@ def read_parameters(query: QueryParams, listing: Listing) -> Asked:
 
 
 def filtered(
-    query: QueryParams, rows: Sequence[Mapping[str, Any]], filters: Mapping[str, str]
+    query: Mapping[str, str], rows: Sequence[Mapping[str, Any]], filters: Mapping[str, str]
 ) -> list[Mapping[str, Any]]:
     """A short list that is held whole, by `filters` (parameter to field) and `limit`.
 

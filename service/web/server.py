@@ -1,13 +1,23 @@
 """The web process: uvicorn around the application, and what the application stands on."""
 
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from functools import partial
+
 import uvicorn
 from starlette.applications import Starlette
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service import collector, store
 from service.clock import SystemClock
 from service.config import Config
-from service.jobs import Doorbell
+from service.jobs import INGEST, Doorbell
+from service.lifeline import Lifeline
+from service.reloading import Reading
+from service.reloading.following import follow
 from service.settings import Settings
+from service.store.receipts import ReceiptKeeper
 from service.web.app import build
 from service.web.protocol import ProblemProtocol
 
@@ -15,23 +25,54 @@ from service.web.protocol import ProblemProtocol
 _CONNECTIONS = 6
 
 
-async def serve(settings: Settings, config: Config) -> None:
-    """Answer requests until the process is told to stop; open ones are finished first."""
+class Front:
+    """The application in force: each request is answered by the one that was there as it came."""
+
+    def __init__(self, app: Starlette) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.app(scope, receive, send)
+
+
+async def serve(settings: Settings, line: Lifeline | None) -> None:
+    """Answer requests until the process is told to stop; open ones are finished first.
+
+    The configuration comes by `line`; without one, from its files. Raises ConfigError where the
+    first has faults.
+    """
+    readings = follow(line, settings.taskbell_config, os.environ)
+    config = (await anext(readings)).demand()
     doorbell = Doorbell(settings.redis)
     async with await store.connect(settings.database, size=_CONNECTIONS) as pool:
-        app = build(
+        keeper = ReceiptKeeper(pool, partial(doorbell.ring, INGEST))
+        made = partial(
+            build,
             settings=settings,
-            config=config,
             pool=pool,
             clock=SystemClock(),
             doorbell=doorbell,
+            keeper=keeper,
         )
+        front = Front(made(config=config))
         collector.look_seldom()
-        await serving(app, settings.host, settings.port).serve()
+        following = asyncio.create_task(_renew(front, made, config, readings))
+        await serving(front, settings.host, settings.port).serve()
+        following.cancel()
+        await keeper.close()
         await doorbell.close()
 
 
-def serving(app: Starlette, host: str = "127.0.0.1", port: int = 0) -> uvicorn.Server:
+async def _renew(
+    front: Front, made: partial[Starlette], config: Config, readings: AsyncIterator[Reading]
+) -> None:
+    """Have each configuration answer from when it comes, or say what keeps it from that."""
+    async for reading in readings:
+        config = reading.config or config
+        front.app = made(config=config, faults=reading.word.faults)
+
+
+def serving(app: ASGIApp, host: str = "127.0.0.1", port: int = 0) -> uvicorn.Server:
     """The HTTP server around the application."""
     return uvicorn.Server(
         uvicorn.Config(

@@ -23,6 +23,7 @@ from redis.asyncio import Redis
 
 from service.clock import SystemClock
 from service.embedded import EmbeddedPostgres, EmbeddedValkey
+from service.reloading import Word
 from service.sandbox.app import Sandbox
 from service.sandbox.app import running as serving
 from service.sandbox.kickserv import Kickserv
@@ -218,17 +219,18 @@ async def installation(folder: Path) -> AsyncIterator[Installation]:
     postgres = EmbeddedPostgres(folder / "postgres")
     with _stopped_after(postgres), EmbeddedValkey(folder / "valkey") as valkey:
         async with serving(sandbox) as address, HttpReceiver() as receiver:
-            path, port = folder / "taskbell.yaml", free_port()
-            path.write_text(CONFIGURATION.format(sandbox=address, receiver=receiver.url))
+            port = free_port()
+            configuration = CONFIGURATION.format(sandbox=address, receiver=receiver.url)
+            line = Word([("taskbell.yaml", configuration)]).line()
             environ = environment(
                 DATABASE_URL=postgres.url,
                 REDIS_URL=valkey.url,
-                TASKBELL_CONFIG=str(path),
                 PORT=str(port),
                 LOG_LEVEL="ERROR",
             )
             programs = read_procfile(procfile(), worker=2)
             supervisor = Supervisor(programs, environ, [postgres, valkey])
+            supervisor.tell(line, line)
             supervising = asyncio.create_task(supervisor.run())
             url = f"http://127.0.0.1:{port}"
             try:

@@ -1,0 +1,17 @@
+"""Work that goes on beside something else."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+
+
+@asynccontextmanager
+async def meanwhile(*work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    """Have this work go on for as long as the context is open."""
+    beside = [asyncio.create_task(one) for one in work]
+    try:
+        yield
+    finally:
+        for task in beside:
+            task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)

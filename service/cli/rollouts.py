@@ -1,0 +1,73 @@
+"""How the difference between two configurations is told to a person."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from rich.markup import escape
+
+from service.rollout import Change, Fate, Rollout, RulePlan
+
+_SIGNS = {
+    Change.ADDED: "[green]+[/green]",
+    Change.REMOVED: "[red]-[/red]",
+    Change.CHANGED: "[yellow]~[/yellow]",
+    Change.SAME: " ",
+}
+_TIMERS = {
+    Fate.KEPT: "kept",
+    Fate.MOVED: "moved to another time",
+    Fate.LOST: "lost",
+    Fate.NEW: "new",
+}
+_WAITS = {
+    Fate.KEPT: "kept, to be decided by the rule as it is then",
+    Fate.LOST: "ended without a message",
+    Fate.STRANDED: "left until their account is there again",
+}
+_MESSAGES = {
+    Fate.KEPT: "sent as they were planned",
+    Fate.LOST: "given up, as their way out is gone",
+}
+
+
+def lines(found: Rollout) -> Iterator[str]:
+    """What is different, rule by rule, and the counts at the end; for `rich`."""
+    yield from (f"[green]+[/green] account {name}" for name in found.accounts_added)
+    yield from (f"[red]-[/red] account {name}" for name in found.accounts_gone)
+    yield from (f"[red]-[/red] {lane}, with messages pending" for lane in found.lanes_gone)
+    if found.settings:
+        yield "[yellow]~[/yellow] what all rules share"
+        yield from map(_difference, found.settings)
+    for one in found.rules:
+        if one.is_affected:
+            yield from _rule(one)
+    yield ""
+    yield f"rules: {_counts(found)}"
+
+
+def _rule(one: RulePlan) -> Iterator[str]:
+    yield f"{_SIGNS[one.change]} rule [bold]{one.rule}[/bold]"
+    yield from map(_difference, one.lines)
+    if one.matching:
+        yield f"    tasks: {one.matching:,} matching already, passed over"
+    yield from _fates("alarms", one.timers, _TIMERS)
+    if one.next_ring is not None:
+        yield f"    next alarm: {one.next_ring.astimezone():%a %-d %b %Y, %H:%M}"
+    yield from _fates("waits until quiet", one.waits, _WAITS)
+    yield from _fates("messages", one.deliveries, _MESSAGES)
+
+
+def _fates(what: str, counts: Counter[Fate], words: dict[Fate, str]) -> Iterator[str]:
+    told = [f"{counts[fate]:,} {says}" for fate, says in words.items() if counts[fate]]
+    if told:
+        yield f"    {what}: {', '.join(told)}"
+
+
+def _difference(line: str) -> str:
+    style = {"+": "green", "-": "red"}.get(line[:1], "dim")
+    return f"    [{style}]{escape(line)}[/{style}]"
+
+
+def _counts(found: Rollout) -> str:
+    counts = Counter(one.change for one in found.rules)
+    return ", ".join(f"{counts[one]} {one}" for one in Change if counts[one])

@@ -1,0 +1,37 @@
+"""What the supervisor says to its programs of the configuration's files."""
+
+from collections.abc import AsyncIterator, Callable
+
+import structlog
+
+from service.clock import Clock
+from service.reloading import Reading, Word
+from service.reloading.report import report
+from service.rollout import Rollout
+from service.supervisor import Supervisor
+
+log = structlog.get_logger()
+
+
+class Leading:
+    """Hands a configuration over to programs: `good`, then each that follows and has no faults."""
+
+    def __init__(self, supervisor: Supervisor, good: Word, database: str, clock: Clock) -> None:
+        self._supervisor = supervisor
+        self._database = database
+        self._clock = clock
+        self._good = good.line()
+        supervisor.tell(self._good, self._good)
+
+    async def run(self, readings: AsyncIterator[Reading], show: Callable[[Rollout], None]) -> None:
+        """Hand over for ever, and show what each change does; ends by being cancelled."""
+        async for reading in readings:
+            line = reading.word.line()
+            if reading.config is None:
+                self._supervisor.tell(line, self._good + line)
+                continue
+            found = await report(self._database, reading.word.texts, self._clock)
+            self._good = line
+            self._supervisor.tell(line, line)
+            if found is not None:
+                show(found)

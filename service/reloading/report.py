@@ -1,0 +1,55 @@
+"""What a new configuration does to what was to come: kept, moved, lost."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import structlog
+
+from service import config, store
+from service.clock import Clock
+from service.errors import TaskbellError
+from service.reloading import Texts
+from service.rollout import Rollout
+from service.rollout.reading import foresee
+from service.store import DATABASE_GONE
+
+log = structlog.get_logger()
+
+
+async def report(database: str, texts: Texts, clock: Clock) -> Rollout | None:
+    """Compare with what is in force, and log it; None where that cannot be told just now.
+
+    It has to be asked before the new configuration is taken over.
+    """
+    try:
+        async with await store.connect(database, size=1) as pool:
+            found = await foresee(pool, config.sketch_texts(texts), clock.now(), _silently)
+    except (TaskbellError, *DATABASE_GONE) as error:
+        log.warning("configuration.not_compared", error=str(error))
+        return None
+    log.info("configuration.loaded", rules_version=found.planned, **_counts(found))
+    return found
+
+
+def _counts(found: Rollout) -> dict[str, dict[str, int]]:
+    """How many rules by what is done with them; what was to come, by what becomes of it."""
+    changes = Counter(str(one.change) for one in found.rules)
+    fates: dict[str, Counter[str]] = {
+        "alarms": Counter(),
+        "waits": Counter(),
+        "messages": Counter(),
+    }
+    for one in found.rules:
+        for counts, more in zip(
+            fates.values(), (one.timers, one.waits, one.deliveries), strict=True
+        ):
+            counts.update({str(fate): count for fate, count in more.items()})
+    return {"rules": dict(changes), **{name: dict(counts) for name, counts in fates.items()}}
+
+
+@contextmanager
+def _silently(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """No progress is shown: nobody waits for it."""
+    del what, total
+    yield lambda _: None

@@ -1,0 +1,38 @@
+"""What a configuration would bring about, with what runs read from the database."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import TypeAlias
+
+from service.config import Sketch, past_rules
+from service.engine import IN_FORCE
+from service.rollout import Rollout, Side
+from service.rollout.forecast import Forecast
+from service.store import Pool, decisions, outlook
+
+Counting: TypeAlias = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+"""Around what takes a while, called with its name and how many there are, about."""
+
+
+async def foresee(pool: Pool, sketch: Sketch, now: datetime, counting: Counting) -> Rollout:
+    """Compare with what is in force; reads every task if alarms or matches can be others."""
+    planned = Side(sketch.rules, sketch.zones, frozenset(sketch.kinds))
+    forecast = Forecast(await _running(pool, sketch), planned)
+    forecast.add_waits(await outlook.waits(pool))
+    forecast.add_deliveries(await outlook.deliveries(pool))
+    if forecast.concerns_tasks:
+        total = await outlook.count_tasks(pool)
+        async with pool.acquire() as connection, connection.transaction(readonly=True):
+            with counting("looking at tasks", total) as progress:
+                await forecast.add_tasks(outlook.tasks(connection), now, progress)
+    return forecast.plan
+
+
+async def _running(pool: Pool, sketch: Sketch) -> Side | None:
+    loaded = await decisions.rules_in_force(pool)
+    if loaded is None:
+        return None
+    watched = await outlook.watched(pool, IN_FORCE)
+    zones = {name: zone or sketch.timezone for name, zone in watched.items()}
+    return Side(past_rules(loaded[1], sketch), zones)

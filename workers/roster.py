@@ -1,0 +1,65 @@
+"""Who is on duty: one shift relieves the other when the configuration changes."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+
+from service.clock import Clock
+from service.config import Config
+from service.settings import Settings
+from service.store import DATABASE_GONE
+from workers.assembly import open_shift
+from workers.rounds import go_round
+from workers.settings import listen
+
+
+class Roster:
+    """The shift on duty, and those that were relieved and still finish what they have in hand.
+
+    Both work side by side then as two worker processes do: by what is locked and leased in the
+    database. So there is no moment at which nobody works.
+    """
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._on_duty = AsyncExitStack()
+        self._leaving: set[asyncio.Task[None]] = set()
+
+    async def relieve(self, config: Config) -> None:
+        """Have a shift with this configuration begin, and the one before go.
+
+        Where it cannot begin, such as without a database, the one before stays.
+        """
+        fresh = AsyncExitStack()
+        await fresh.enter_async_context(_at_work(self._settings, config, self._clock))
+        before, self._on_duty = self._on_duty, fresh
+        task = asyncio.create_task(_leave(before))
+        self._leaving.add(task)
+        task.add_done_callback(self._leaving.discard)
+
+    async def close(self) -> None:
+        """Have everybody go; returns when what they had in hand is settled."""
+        await self._on_duty.aclose()
+        await asyncio.gather(*self._leaving)
+
+
+async def _leave(duty: AsyncExitStack) -> None:
+    with suppress(*DATABASE_GONE):  # what is left then is taken up by the sweep
+        await duty.aclose()
+
+
+@asynccontextmanager
+async def _at_work(settings: Settings, config: Config, clock: Clock) -> AsyncIterator[None]:
+    """A shift with its rounds and its doorbell."""
+    async with open_shift(settings, config, clock) as shift:
+        busy = [
+            asyncio.create_task(go_round(shift)),
+            asyncio.create_task(listen(shift, settings)),
+        ]
+        try:
+            yield
+        finally:
+            for task in busy:
+                task.cancel()
+            await asyncio.gather(*busy, return_exceptions=True)
