@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 
 import psutil
 
@@ -15,13 +16,43 @@ from tests.commands import clean_environment
 TIME_TO_END = 20.0  # seconds
 
 
+# Runs a command in a session whose terminal is its standard input.
+_IN_TERMINAL = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+
+
+class Terminal:
+    """A terminal without a person; whoever runs in it is told when it is closed."""
+
+    def __init__(self) -> None:
+        self._ours, self.theirs = os.openpty()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        for end in {self._ours, self.theirs} - {-1}:
+            os.close(end)
+        self._ours = self.theirs = -1
+
+
 @contextmanager
-def serving(folder: Path, port: int, **environ: str) -> Iterator[subprocess.Popen[bytes]]:
-    """`python -m service serve`, as a terminal starts it: a process group of its own."""
+def serving(
+    folder: Path, port: int, *, terminal: Terminal | None = None, **environ: str
+) -> Iterator[subprocess.Popen[bytes]]:
+    """`python -m service serve` in a process group of its own, and in this terminal if any."""
+    command = ["-m", "service", "serve"]
     with (folder / "said").open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "service", "serve"],
+            [sys.executable, *(command if terminal is None else ["-c", _IN_TERMINAL, *command])],
             cwd=folder,
+            stdin=None if terminal is None else terminal.theirs,
             env=clean_environment(PORT=str(port), **environ),
             stdout=output,
             stderr=output,

@@ -33,7 +33,7 @@ class Word:
     def from_line(cls, line: bytes) -> Self:
         said = orjson.loads(line)
         faults = [Fault(**{**one, "severity": Severity(one["severity"])}) for one in said["faults"]]
-        return cls([(name, text) for name, text in said["texts"]], faults)
+        return cls(tuple((name, text) for name, text in said["texts"]), tuple(faults))
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,5 @@ async def rules_in_force(pool: Pool) -> tuple[str, str] | None:
 
 async def rules_text(pool: Pool, version: str) -> str | None:
     """The text of rules that were in force once; None if none of this version ever were."""
-    text: str | None = await pool.fetchval(
-        "SELECT text FROM rulesets WHERE version = $1", version
-    )
+    text: str | None = await pool.fetchval("SELECT text FROM rulesets WHERE version = $1", version)
     return text

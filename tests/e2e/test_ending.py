@@ -12,7 +12,7 @@ import pytest
 from tests.e2e.test_going_on import CONFIGURATION, VISIT, System
 from tests.receivers import Answer, HttpReceiver, Request
 from tests.running import free_port
-from tests.serving import TIME_TO_END, at_work, press_ctrl_c, said, serving
+from tests.serving import TIME_TO_END, Terminal, at_work, press_ctrl_c, said, serving
 from tests.waiting import eventually
 
 
@@ -75,15 +75,30 @@ def is_at_work(process: psutil.Process) -> bool:
     return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-async def test_a_process_manager_ends_it_with_code_0(number: signal.Signals, folder: Path) -> None:
-    """SIGTERM, or a terminal that is closed: everything is stopped, and nothing went wrong."""
+async def test_a_process_manager_ends_it_with_code_0(folder: Path) -> None:
+    """SIGTERM: everything is stopped, and nothing went wrong."""
     url = f"http://127.0.0.1:{(port := free_port())}"
     async with System() as system, httpx.AsyncClient() as client:
         configure(folder, system, system)
         with serving(folder, port) as process:
             await at_its_work(client, url, folder)
-            process.send_signal(number)
+            process.send_signal(signal.SIGTERM)
+            assert await asyncio.to_thread(process.wait, TIME_TO_END) == 0
+        assert at_work(folder) == []
+        assert "Traceback" not in said(folder)
+
+
+async def test_a_terminal_that_is_closed_ends_it(folder: Path) -> None:
+    """The SIGHUP that comes of it is no wish for another configuration."""
+    url = f"http://127.0.0.1:{(port := free_port())}"
+    async with System() as system, httpx.AsyncClient() as client:
+        configure(folder, system, system)
+        with Terminal() as terminal, serving(folder, port, terminal=terminal) as process:
+            await at_its_work(client, url, folder)
+            process.send_signal(signal.SIGHUP)
+            await asyncio.sleep(0.5)
+            assert (await client.get(f"{url}/healthz")).is_success
+            terminal.close()
             assert await asyncio.to_thread(process.wait, TIME_TO_END) == 0
         assert at_work(folder) == []
         assert "Traceback" not in said(folder)

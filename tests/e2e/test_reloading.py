@@ -1,9 +1,12 @@
 """The configuration is changed while Taskbell runs: as a whole or not, and nothing is lost."""
 
 import asyncio
-import os
 import signal
+import subprocess
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,101 +15,215 @@ import psutil
 import pytest
 
 from tests.e2e.test_going_on import CONFIGURATION, VISIT, System
-from tests.receivers import HttpReceiver
+from tests.receivers import Answer, HttpReceiver, Request
 from tests.running import free_port, taskbell
 from tests.serving import said, serving
 from tests.waiting import eventually
 
 EVENTS = 200
-FAULTY = "\n  colour: red\n"
-FAULT = "taskbell.yaml:13:3: there is no colour here"
+SECRET = '"{system}", slug: acme, webhook: {{ verify: token, secret: "${{file:secret}}" }}'
 
 
+class SlowReceiver(HttpReceiver):
+    """Somebody who takes a while to answer."""
+
+    def answer(self, request: Request) -> Answer:
+        del request
+        return Answer(delay=2)
+
+
+@dataclass
 class Running:
-    """A `taskbell serve` at work in `folder`, and those it talks to."""
+    """A `taskbell serve` at work in `folder`, which began with the configuration `text`."""
 
-    def __init__(self, folder: Path, port: int, text: str, client: httpx.AsyncClient) -> None:
-        self.folder = folder
-        self.url = f"http://127.0.0.1:{port}"
-        self.text = text
-        self.client = client
-        self.sent = 0
+    folder: Path
+    url: str
+    text: str
+    process: subprocess.Popen[bytes]
+    client: httpx.AsyncClient
+    sent: int = 0
 
-    def write(self, old: str = "", new: str = "") -> None:
-        """Change the file; the next change begins with the text as it was at first."""
-        (self.folder / "taskbell.yaml").write_text(self.text.replace(old, new) if old else self.text)
+    def rewrite(self, old: str, new: str) -> None:
+        """Change the file, which is otherwise as it was in the beginning."""
+        (self.folder / "taskbell.yaml").write_text(self.text.replace(old, new))
+
+    def program(self, module: str) -> psutil.Process:
+        """The web (`service`), or one of the workers."""
+        children = psutil.Process(self.process.pid).children()
+        return next(child for child in children if module in child.cmdline())
 
     async def get(self, path: str) -> Any:
-        return (await self.client.get(f"{self.url}{path}")).json()
+        return (await self.client.get(f"{self.url}/api/v1/{path}")).json()
 
     async def post(self, count: int) -> None:
-        """Send webhooks about new visits, one after the other, each until it is accepted."""
+        """Send webhooks about new visits, each until it is accepted."""
         for _ in range(count):
             self.sent += 1
             body = {**VISIT, "id": self.sent, "name": f"Visit {self.sent}"}
             answer = await self.client.post(f"{self.url}/hooks/field", json=body)
             assert answer.status_code == 202
 
-    async def is_in_force(self, name: str) -> bool:
-        """Whether the web has a rule of this name."""
-        return any(one["id"] == name for one in (await self.get("/api/v1/rules"))["data"])
+    async def has_rule(self, name: str) -> bool:
+        return any(one["id"] == name for one in (await self.get("rules"))["data"])
 
-    async def metric(self, name: str) -> float:
+    async def faults(self) -> float:
+        """As the metric says."""
         lines = (await self.client.get(f"{self.url}/metrics")).text.splitlines()
-        [value] = [line.split()[1] for line in lines if line.startswith(f"{name} ")]
-        return float(value)
+        [line] = [one for one in lines if one.startswith("taskbell_config_faults ")]
+        return float(line.split()[1])
 
 
-@pytest.fixture
-async def receiver():
-    async with HttpReceiver() as made:
-        yield made
-
-
-@pytest.fixture
-async def running(folder: Path, receiver: HttpReceiver):
-    """With the rule `made`, all of it at work."""
+@asynccontextmanager
+async def running(
+    folder: Path, receiver: HttpReceiver, configuration: str = CONFIGURATION
+) -> AsyncIterator[Running]:
+    """With the rule `made`, and all of it at work."""
     async with System() as system, httpx.AsyncClient(timeout=10) as client:
-        text = CONFIGURATION.format(system=system.url, receiver=receiver.url)
+        text = configuration.format(system=system.url, receiver=receiver.url)
         (folder / "taskbell.yaml").write_text(text)
         with serving(folder, port := free_port()) as process:
-            made = Running(folder, port, text, client)
-            made.process = process
+            made = Running(folder, f"http://127.0.0.1:{port}", text, process, client)
             await eventually(lambda: is_synced(made))
             yield made
 
 
-async def is_synced(running: Running) -> bool:
+async def is_synced(one: Running) -> bool:
     try:
-        return bool((await running.get("/api/v1/accounts"))["data"][0]["state"] == "ok")
-    except (httpx.TransportError, KeyError, IndexError):
+        accounts = (await one.get("accounts")).get("data", [])
+    except httpx.TransportError:
         return False
+    return [account["state"] for account in accounts] == ["ok"]
 
 
-async def settled(running: Running, receiver: HttpReceiver) -> None:
-    """Wait until whatever was sent has been told, and look that it was told once."""
-    await eventually(lambda: len(receiver.requests) >= running.sent)
-    await asyncio.sleep(1)
-    told = Counter(request.json["data"]["task"]["id"] for request in receiver.requests)
-    assert told == {str(number + 1): 1 for number in range(running.sent)}
+async def killed(program: psutil.Process) -> None:
+    program.kill()
+    await asyncio.to_thread(program.wait)
 
 
-async def test_a_change_in_the_middle_of_events(running: Running, receiver: HttpReceiver) -> None:
-    """None is lost and none is told twice; each decision names the rules it was made by."""
-    flowing = asyncio.create_task(running.post(EVENTS))
-    await eventually(lambda: running.sent >= EVENTS // 4)
-    running.write("id: made", "id: made-anew")
-    await eventually(lambda: running.is_in_force("made-anew"))
-    await flowing
-    await running.post(1)
-    await settled(running, receiver)
+async def told_of_all(one: Running, receiver: HttpReceiver) -> Counter[str]:
+    """Wait until every delivery is settled; returns how often each visit was told."""
 
-    page = await running.get("/api/v1/decisions?limit=500")
-    assert "data" in page, said(running.folder)
-    decisions = page["data"]
-    assert len(decisions) == running.sent
-    versions = {one["rule"]: one["rules_version"] for one in decisions}
-    assert versions.keys() == {"made", "made-anew"}
-    before = await running.get(f"/api/v1/rules?version={versions['made']}")
-    assert [one["id"] for one in before["data"]] == ["made"]
-    assert "1 added, 1 removed" in said(running.folder)
+    async def settled() -> bool:
+        deliveries = (await one.get("deliveries?limit=500"))["data"]
+        return [each["state"] for each in deliveries] == ["sent"] * one.sent
+
+    await eventually(settled)
+    return Counter(request.json["data"]["task"]["id"] for request in receiver.requests)
+
+
+async def test_a_change_in_the_middle_of_events(folder: Path) -> None:
+    """None is lost and none is told twice; each decision names its rules, and they can be read."""
+    async with HttpReceiver() as receiver, running(folder, receiver) as one:
+        flowing = asyncio.create_task(one.post(EVENTS))
+        await eventually(lambda: one.sent >= EVENTS // 4)
+        one.rewrite("id: made", "id: made-anew")
+        await eventually(lambda: one.has_rule("made-anew"))
+        await flowing
+        while "made-anew" not in {each["rule"] for each in (await one.get("decisions"))["data"]}:
+            await one.post(1)
+        told = await told_of_all(one, receiver)
+        assert told == {str(number + 1): 1 for number in range(one.sent)}
+
+        decisions = (await one.get("decisions?limit=500"))["data"]
+        assert len(decisions) == one.sent
+        versions = {(each["rule"], each["rules_version"]) for each in decisions}
+        assert len(versions) == 2
+        for rule, version in versions:
+            assert [each["id"] for each in (await one.get(f"rules?version={version}"))["data"]] == [
+                rule
+            ]
+        assert "rules: 1 added, 1 removed" in said(folder)
+
+
+async def test_a_faulty_file_changes_nothing_and_says_so(folder: Path) -> None:
+    """In the log, on the page, as a metric; who dies meanwhile comes back with the old rules."""
+    async with HttpReceiver() as receiver, running(folder, receiver) as one:
+        one.rewrite("when: task.created", "when: task.creatd")
+        await eventually(one.faults)
+        fault = "taskbell.yaml:10:9: there is no event task.creatd"
+        assert fault in said(folder)
+        assert fault in (await one.client.get(one.url)).text
+        assert (await one.client.get(f"{one.url}/readyz")).is_success
+
+        for program in (one.program("service"), one.program("workers")):
+            await killed(program)
+        await eventually(lambda: is_synced(one))
+        assert await one.faults() == 1
+        await one.post(3)
+        assert (await told_of_all(one, receiver)).total() == 3
+
+        one.rewrite("id: made", "id: mended")
+        await eventually(lambda: one.has_rule("mended"))
+        assert await one.faults() == 0
+        assert said(folder).count("configuration.not_loaded") == 1
+
+
+async def test_sighup_reads_everything_anew(folder: Path) -> None:
+    """Also what no look at the configuration's files shows: a secret in a file of its own."""
+    (folder / "secret").write_text("first-secret")
+    configuration = CONFIGURATION.replace('"{system}", slug: acme', SECRET)
+    async with HttpReceiver() as receiver, running(folder, receiver, configuration) as one:
+
+        async def answer(secret: str) -> int:
+            headers = {"X-Webhook-Token": secret}
+            url = f"{one.url}/hooks/field"
+            return (await one.client.post(url, json=VISIT, headers=headers)).status_code
+
+        async def is_taken() -> bool:
+            return await answer("second-secret") == httpx.codes.ACCEPTED
+
+        assert await answer("first-secret") == httpx.codes.ACCEPTED
+        (folder / "secret").write_text("second-secret")
+        assert not await is_taken()
+        one.process.send_signal(signal.SIGHUP)
+        await eventually(is_taken)
+        assert await answer("first-secret") == httpx.codes.UNAUTHORIZED
+
+
+async def test_what_is_in_hand_is_finished_by_who_has_begun_it(folder: Path) -> None:
+    """The other side takes two seconds to answer: the new rules do not wait, nothing goes twice."""
+    async with SlowReceiver() as receiver, running(folder, receiver) as one:
+        await one.post(1)
+        await eventually(lambda: receiver.requests)
+        one.rewrite("id: made", "id: made-anew")
+        await eventually(lambda: one.has_rule("made-anew"))
+        await one.post(1)
+        assert set((await told_of_all(one, receiver)).values()) == {1}
+        deliveries = (await one.get("deliveries"))["data"]
+        assert [each["attempts"] for each in deliveries] == [1, 1]
+
+
+@pytest.mark.crash
+@pytest.mark.timeout(180)
+async def test_a_worker_that_is_killed_while_it_takes_over(folder: Path) -> None:
+    """Kill -9 of one worker at the change, and of the other: each visit has one message."""
+    async with HttpReceiver() as receiver, running(folder, receiver) as one:
+        flowing = asyncio.create_task(one.post(EVENTS))
+        await eventually(lambda: one.sent >= EVENTS // 4)
+        one.rewrite("id: made", "id: made-anew")
+        first = one.program("workers")
+        await eventually(lambda: "configuration.loaded" in said(folder))
+        await killed(first)
+        one.program("workers").kill()
+        await flowing
+        assert set(await told_of_all(one, receiver)) == {str(n + 1) for n in range(one.sent)}
+        assert len({request.headers["webhook-id"] for request in receiver.requests}) == one.sent
+
+
+async def test_processes_that_are_started_one_by_one_look_themselves(folder: Path) -> None:
+    """A web process and a worker without a supervisor of ours: each takes the change over."""
+    async with System() as system, HttpReceiver() as receiver, httpx.AsyncClient() as client:
+        text = CONFIGURATION.format(system=system.url, receiver=receiver.url)
+        async with taskbell(folder, text, environ={"LOG_LEVEL": "INFO"}) as alone:
+            known = "SELECT FROM accounts WHERE baseline_at IS NOT NULL"
+            await eventually(lambda: alone.query(known))
+            (folder / "taskbell.yaml").write_text(text.replace("task.created", "task.creatd"))
+            await eventually(lambda: alone.log.read_text().count("configuration.not_loaded") == 2)
+            (folder / "taskbell.yaml").write_text(text.replace("id: made", "id: made-anew"))
+            await eventually(lambda: alone.query("SELECT FROM rulesets OFFSET 1"))
+            answer = await client.post(f"{alone.url}/hooks/field", json=VISIT)
+            assert answer.status_code == 202
+            await eventually(lambda: receiver.requests)
+            [decision] = await alone.query("SELECT rule FROM decisions")
+            assert decision["rule"] == "made-anew"
+            assert '"rules":{"added":1,"removed":1}' in alone.log.read_text()

@@ -53,6 +53,19 @@ time.sleep(60)
 """
 
 
+# Notes what its supervisor says, until it is told to die.
+_LISTENING = """
+import asyncio, os, pathlib, sys
+from service.lifeline import end_with_supervisor
+notes, line = pathlib.Path(sys.argv[1]), end_with_supervisor(os.environ)
+async def listen():
+    async for said in line.lines():
+        if said == b"die": os._exit(3)
+        with notes.open("a") as file: file.write(said.decode() + "\\n")
+asyncio.run(listen())
+"""
+
+
 @asynccontextmanager
 async def running(supervisor: Supervisor) -> AsyncIterator[None]:
     task = asyncio.create_task(supervisor.run())
@@ -94,6 +107,24 @@ async def test_a_program_is_told_to_end_when_its_supervisor_is_gone(tmp_path: Pa
     supervisor.kill()
     await supervisor.wait()
     await eventually(lambda: notes.read_text().split() == ["started", "stopped"])
+
+
+async def test_a_program_hears_what_is_said_and_one_that_comes_back_what_counts_now(
+    tmp_path: Path,
+) -> None:
+    """Each line reaches the program; after its death it begins with what it has to know."""
+    notes = tmp_path / "notes"
+    notes.touch()
+    supervisor = Supervisor(
+        [Program("one", (sys.executable, "-c", _LISTENING, str(notes)))], os.environ
+    )
+    supervisor.tell(b"first\n", b"first\n")
+    async with running(supervisor):
+        await eventually(lambda: notes.read_text().split() == ["first"])
+        supervisor.tell(b"second\n", b"both\n")
+        await eventually(lambda: notes.read_text().split() == ["first", "second"])
+        supervisor.tell(b"die\n", b"both\n")
+        await eventually(lambda: notes.read_text().split()[2:] == ["both"])
 
 
 async def test_a_guardian_that_is_killed_comes_back(folder: Path) -> None:
