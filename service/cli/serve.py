@@ -67,6 +67,7 @@ def _show(settings: Settings, found: Rollout, *, as_json: bool) -> None:
     if as_json:
         show_json(found)
     elif settings.log_format != "json":
+        out.print("The configuration was read anew:")
         for line in rollouts.lines(found):
             out.print(line, soft_wrap=True)
 

@@ -28,6 +28,9 @@ async def report(database: str, texts: Texts, clock: Clock) -> Rollout | None:
     except (TaskbellError, *DATABASE_GONE) as error:
         log.warning("configuration.not_compared", error=str(error))
         return None
+    except Exception:  # the edge: no report, whatever became of it, holds a configuration up
+        log.exception("configuration.not_compared")
+        return None
     log.info("configuration.loaded", rules_version=found.planned, **_counts(found))
     return found
 

@@ -145,6 +145,8 @@ def describe() -> Schema:
     for path, (noun, filtered_by) in _LISTS.items():
         paths[f"/api/v1/{path}"] = {"get": _list_of(noun, filtered_by)}
         paths[f"/api/v1/{path}/{{id}}"] = {"get": _one(noun), "parameters": [_ID]}
+    paths["/api/v1/rules"]["parameters"] = [_VERSION]
+    paths["/api/v1/rules/{id}"]["parameters"] = [_ID, _VERSION]
     for ruling in RULINGS:
         paths[f"/api/v1/deliveries/{{id}}/{ruling}"] = {
             "post": _one("delivery") | {"requestBody": _said(ruling)},
@@ -168,6 +170,12 @@ def describe() -> Schema:
 
 
 _ID: Schema = {"name": "id", "in": "path", "required": True, "schema": _TEXT}
+_VERSION: Schema = {
+    "name": "version",
+    "in": "query",
+    "schema": _TEXT,
+    "description": "as they were then: a decision's rules_version; else as they are now",
+}
 
 
 def _object(properties: Mapping[str, Schema]) -> Schema:

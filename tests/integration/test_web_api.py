@@ -14,6 +14,7 @@ from service.model import Kind, State, Task
 from service.outbox import silences
 from service.silence import Silence
 from service.store import Pool
+from service.store.decisions import keep_rules
 from tests.history import know, plan, record
 from tests.site import Site, site
 from tests.tasks import task
@@ -166,6 +167,22 @@ async def test_rules_are_shown_as_written(web: Site) -> None:
     assert (await get(web, "/rules"))["data"] == [await get(web, "/rules/job-done")]
     assert (await get(web, "/rules/job-done"))["when"] == "task.completed"
     await refused(web, 404, "/rules/none")
+
+
+async def test_rules_as_they_were(web: Site, pool: Pool, clock: VirtualClock) -> None:
+    """A decision names the version of its rules; their text is kept with it."""
+    text = '{"rules": [{"id": "job-done", "when": "task.created"}, {"id": "gone"}]}'
+    await keep_rules(pool, "v1", text, clock.now())
+    assert [one["id"] for one in (await get(web, "/rules", version="v1"))["data"]] == [
+        "job-done",
+        "gone",
+    ]
+    assert (await get(web, "/rules/job-done", version="v1"))["when"] == "task.created"
+    assert [one["id"] for one in (await get(web, "/rules", version="v1", rule="gone"))["data"]] == [
+        "gone"
+    ]
+    for version in ("v2", "\0"):
+        await refused(web, 404, "/rules", version=version)
 
 
 @pytest.mark.parametrize(
