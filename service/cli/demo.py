@@ -13,8 +13,7 @@ from service.cli.listening import demand_free
 from service.cli.meanwhile import meanwhile
 from service.cli.telling import announce, follow
 from service.clock import SystemClock
-from service.document.files import texts
-from service.reloading import Word
+from service.reloading.looking import first_look
 from service.sandbox.app import Sandbox, running
 from service.sandbox.office import Office
 from service.sandbox.push import Subscription
@@ -63,7 +62,7 @@ async def _run(settings: Settings, on: Servers, *, as_json: bool) -> None:
             LOG_LEVEL=settings.log_level,
         )
         announce(settings, url, as_json=as_json)
-        line = Word(texts(demo_configuration())).line()
+        line = first_look(demo_configuration(), environ).word.line()
         programs = read_procfile(procfile(), worker=settings.workers)
         supervisor = Supervisor(programs, environ, on.own)
         supervisor.tell(line, line)

@@ -8,16 +8,15 @@ import structlog
 import typer
 import uvloop
 
-from service import config, lifeline, log, servers, signals, store
+from service import lifeline, log, servers, signals, store
 from service.cli import demo, rollouts
 from service.cli.console import AsJson, out, say, show_json
 from service.cli.listening import demand_free
 from service.cli.meanwhile import meanwhile
 from service.clock import SystemClock
-from service.document.files import texts
-from service.reloading import Word
-from service.reloading.following import look
+from service.reloading import Reading
 from service.reloading.leading import Leading
+from service.reloading.looking import first_look, look
 from service.rollout import Rollout
 from service.servers import Servers
 from service.settings import Settings, read_settings
@@ -40,24 +39,24 @@ def serve(*, as_json: AsJson = False) -> None:
         demo.demo(as_json=as_json)
         return
     log.configure(settings)
-    word = Word(texts(settings.taskbell_config))
-    config.load_texts(word.texts, os.environ)
+    first = first_look(settings.taskbell_config, os.environ)
+    first.demand()
     demand_free(settings.host, settings.port, "PORT=")
     with signals.ending_in_order(), servers.running(settings) as on:
         asyncio.run(store.bring_up_to_date(on.database))
         url = f"http://{settings.host}:{settings.port}/"
         _greet(settings, url, as_json=as_json)
-        asyncio.run(_run(settings, word, on, as_json=as_json))
+        asyncio.run(_run(settings, first, on, as_json=as_json))
         signals.ignore()
 
 
-async def _run(settings: Settings, word: Word, on: Servers, *, as_json: bool) -> None:
+async def _run(settings: Settings, first: Reading, on: Servers, *, as_json: bool) -> None:
     environ = environment(DATABASE_URL=on.database, REDIS_URL=on.redis)
     asked = asyncio.Event()
     programs = read_procfile(procfile(), worker=settings.workers)
     supervisor = Supervisor(programs, environ, on.own, reload=asked.set)
-    leading = Leading(supervisor, word, on.database, SystemClock())
-    readings = look(settings.taskbell_config, asked, os.environ, word)
+    leading = Leading(supervisor, first.word, on.database, SystemClock())
+    readings = look(settings.taskbell_config, asked, os.environ, first)
     async with meanwhile(leading.run(readings, partial(_show, settings, as_json=as_json))):
         await supervisor.run()
 

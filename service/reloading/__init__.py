@@ -6,25 +6,30 @@ files have faults gets the text that had none. A process that is started by itse
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Self, TypeAlias
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Self
 
 import orjson
 
 from service.config import Config, load_texts
+from service.document.files import Folder
 from service.errors import ConfigError
 from service.faults import Fault, Severity
-
-Texts: TypeAlias = Sequence[tuple[str, str]]
-"""The name and the text of each file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """What is said of a configuration's files: their texts, or why they cannot be used."""
+    """What is said of a configuration: what its files hold, or why they cannot be used.
 
-    texts: Texts = ()
-    faults: Sequence[Fault] = ()
+    `texts` has the name and the text of each file; `named` are the texts that these name, by
+    their names in `folder`.
+    """
+
+    folder: str = ""
+    texts: tuple[tuple[str, str], ...] = ()
+    named: Mapping[str, str] = field(default_factory=dict)
+    faults: tuple[Fault, ...] = ()
 
     def line(self) -> bytes:
         return orjson.dumps(self) + b"\n"
@@ -32,42 +37,54 @@ class Word:
     @classmethod
     def from_line(cls, line: bytes) -> Self:
         said = orjson.loads(line)
-        faults = [Fault(**{**one, "severity": Severity(one["severity"])}) for one in said["faults"]]
-        return cls(tuple((name, text) for name, text in said["texts"]), tuple(faults))
+        texts = tuple((name, text) for name, text in said.pop("texts"))
+        faults = tuple(
+            Fault(**{**one, "severity": Severity(one["severity"])}) for one in said.pop("faults")
+        )
+        return cls(**said, texts=texts, faults=faults)
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A word and what it comes to: a configuration, or None where there are faults."""
+    """A word and what it comes to: a configuration, or None and the faults.
+
+    `names` are the texts that it names, also those that could not be read.
+    """
 
     word: Word
-    config: Config | None
+    config: Config | None = None
+    faults: Sequence[Fault] = ()
+    names: frozenset[str] = frozenset()
 
     def demand(self) -> Config:
         """The configuration, or ConfigError with the faults."""
         if self.config is None:
-            raise ConfigError(self.word.faults)
+            raise ConfigError(self.faults)
         return self.config
 
 
-async def read_each(
-    words: AsyncIterator[Word], environ: Mapping[str, str]
-) -> AsyncIterator[Reading]:
-    """What each word comes to, with values put in from `environ` and from files."""
-    async for word in words:
-        yield _read(word, environ)
+def read(word: Word, environ: Mapping[str, str]) -> Reading:
+    """What a word comes to, with values put in from `environ` and from files.
 
-
-async def handed(lines: AsyncIterator[bytes]) -> AsyncIterator[Word]:
-    """What the supervisor says."""
-    async for line in lines:
-        yield Word.from_line(line)
-
-
-def _read(word: Word, environ: Mapping[str, str]) -> Reading:
+    Its own word has the texts that it names as well.
+    """
     if word.faults:
-        return Reading(word, None)
+        return Reading(word, faults=word.faults)
+    folder = Folder(Path(word.folder), word.named)
+    config, faults = _loaded(word, folder, environ)
+    return Reading(replace(word, named=folder.texts), config, faults, frozenset(folder.names))
+
+
+async def handed(lines: AsyncIterator[bytes], environ: Mapping[str, str]) -> AsyncIterator[Reading]:
+    """What the supervisor says, and what it comes to."""
+    async for line in lines:
+        yield read(Word.from_line(line), environ)
+
+
+def _loaded(
+    word: Word, folder: Folder, environ: Mapping[str, str]
+) -> tuple[Config | None, Sequence[Fault]]:
     try:
-        return Reading(word, load_texts(word.texts, environ))
+        return load_texts(word.texts, folder, environ), ()
     except ConfigError as error:
-        return Reading(Word(faults=error.faults), None)
+        return None, error.faults

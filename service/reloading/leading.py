@@ -2,15 +2,11 @@
 
 from collections.abc import AsyncIterator, Callable
 
-import structlog
-
 from service.clock import Clock
 from service.reloading import Reading, Word
 from service.reloading.report import report
 from service.rollout import Rollout
 from service.supervisor import Supervisor
-
-log = structlog.get_logger()
 
 
 class Leading:
@@ -26,12 +22,12 @@ class Leading:
     async def run(self, readings: AsyncIterator[Reading], show: Callable[[Rollout], None]) -> None:
         """Hand over for ever, and show what each change does; ends by being cancelled."""
         async for reading in readings:
-            line = reading.word.line()
             if reading.config is None:
+                line = Word(faults=tuple(reading.faults)).line()
                 self._supervisor.tell(line, self._good + line)
                 continue
-            found = await report(self._database, reading.word.texts, self._clock)
-            self._good = line
-            self._supervisor.tell(line, line)
+            found = await report(self._database, reading.word, self._clock)
+            self._good = reading.word.line()
+            self._supervisor.tell(self._good, self._good)
             if found is not None:
                 show(found)

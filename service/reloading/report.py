@@ -3,13 +3,15 @@
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import structlog
 
 from service import config, store
 from service.clock import Clock
+from service.document.files import Folder
 from service.errors import TaskbellError
-from service.reloading import Texts
+from service.reloading import Word
 from service.rollout import Rollout
 from service.rollout.reading import foresee
 from service.store import DATABASE_GONE
@@ -17,14 +19,17 @@ from service.store import DATABASE_GONE
 log = structlog.get_logger()
 
 
-async def report(database: str, texts: Texts, clock: Clock) -> Rollout | None:
+async def report(database: str, word: Word, clock: Clock) -> Rollout | None:
     """Compare with what is in force, and log it; None where that cannot be told just now.
 
     It has to be asked before the new configuration is taken over.
     """
+    folder = Folder(Path(word.folder), word.named)
     try:
         async with await store.connect(database, size=1) as pool:
-            found = await foresee(pool, config.sketch_texts(texts), clock.now(), _silently)
+            found = await foresee(
+                pool, config.sketch_texts(word.texts, folder), clock.now(), _silently
+            )
     except (TaskbellError, *DATABASE_GONE) as error:
         log.warning("configuration.not_compared", error=str(error))
         return None

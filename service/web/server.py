@@ -69,7 +69,7 @@ async def _renew(
     """Have each configuration answer from when it comes, or say what keeps it from that."""
     async for reading in readings:
         config = reading.config or config
-        front.app = made(config=config, faults=reading.word.faults)
+        front.app = made(config=config, faults=reading.faults)
 
 
 def serving(app: ASGIApp, host: str = "127.0.0.1", port: int = 0) -> uvicorn.Server:

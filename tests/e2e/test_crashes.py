@@ -221,7 +221,7 @@ async def installation(folder: Path) -> AsyncIterator[Installation]:
         async with serving(sandbox) as address, HttpReceiver() as receiver:
             port = free_port()
             configuration = CONFIGURATION.format(sandbox=address, receiver=receiver.url)
-            line = Word([("taskbell.yaml", configuration)]).line()
+            line = Word(texts=(("taskbell.yaml", configuration),)).line()
             environ = environment(
                 DATABASE_URL=postgres.url,
                 REDIS_URL=valkey.url,
