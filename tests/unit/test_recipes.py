@@ -16,7 +16,8 @@ HEAD, *RECIPES = re.findall(
     r"^```yaml\n(.*?)^```$", PAGE.read_text("utf-8"), re.DOTALL | re.MULTILINE
 )
 NAMES = [re.findall(r"^  - id: (\S+)", recipe, re.MULTILINE) for recipe in RECIPES]
-SECRETS = dict.fromkeys(re.findall(r"\$\{(\w+)\}", HEAD), "whsec_dGFza2JlbGw=")
+NAMED = re.findall(r"\$\{(\w+)\}", HEAD)
+SECRETS = dict.fromkeys([*NAMED, "TASKBELL_URL"], "whsec_dGFza2JlbGw=")
 
 
 async def failures(found: Sketch, without: str = "") -> list[str]:
