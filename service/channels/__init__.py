@@ -24,8 +24,8 @@ from pydantic import BaseModel, ConfigDict
 from service.clock import Clock
 from service.errors import SendError
 from service.http import never_sent
+from service.http.connection_check import ConnectionCheck
 from service.http.failures import explain
-from service.http.reach import Reach
 from service.sources import Source
 
 Receipt: TypeAlias = dict[str, Any]
@@ -106,12 +106,12 @@ class Channel(ABC):
         del message
         return None
 
-    async def probe(self, reach: Reach) -> None:
+    async def probe(self, check: ConnectionCheck) -> None:
         """Find out whether a message could be sent, without sending any; raises only SendError.
 
-        `reach` tells whether anybody answers, where nothing better can be asked.
+        `check` tells whether anybody answers, where nothing better can be asked.
         """
-        del reach
+        del check
 
     async def close(self) -> None:  # noqa: B027 (most hold nothing open)
         """Give back what the channel holds open."""

@@ -24,8 +24,8 @@ from pydantic import Field, SecretStr, field_validator
 from service.channels import ChannelOptions, ConfiguredChannel, Message, Receipt
 from service.clock import Clock
 from service.errors import SendError
+from service.http.connection_check import ConnectionCheck
 from service.http.failures import explain_socket
-from service.http.reach import Reach
 
 ADDRESS = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]+@[\w-]+(\.[\w-]+)*", re.ASCII)
 # Folding a subject into lines takes time that grows with its square.
@@ -120,8 +120,8 @@ class EmailChannel(ConfiguredChannel):
     async def take_back(self, message: Message) -> Receipt:
         return await self.send(message)
 
-    async def probe(self, reach: Reach) -> None:
-        del reach
+    async def probe(self, check: ConnectionCheck) -> None:
+        del check
         deadline = asyncio.get_running_loop().time() + self._timeout
         async with self._step("the connection", deadline):
             await (await self._connect()).quit()

@@ -16,7 +16,7 @@ from service.channels import ChannelOptions, ConfiguredChannel, Message, Receipt
 from service.clock import Clock
 from service.errors import SendError
 from service.http import retry_after
-from service.http.reach import Reach
+from service.http.connection_check import ConnectionCheck
 
 Json: TypeAlias = dict[str, Any]
 
@@ -132,10 +132,10 @@ class SlackChannel(ConfiguredChannel):
                 return None
             raise
 
-    async def probe(self, reach: Reach) -> None:
+    async def probe(self, check: ConnectionCheck) -> None:
         if self._options.webhook_url is not None:
             url = httpx.URL(self._options.webhook_url.get_secret_value())
-            await reach(url, self._options.timeout)
+            await check(url, self._options.timeout)
         else:
             await self._call("auth.test", json={})
 

@@ -14,7 +14,7 @@ from service.channels import ChannelOptions, ConfiguredChannel, Message, Receipt
 from service.clock import Clock
 from service.errors import SendError
 from service.http import retry_after
-from service.http.reach import Reach
+from service.http.connection_check import ConnectionCheck
 from service.model import JSON_OPTIONS
 
 PREFIX = "whsec_"
@@ -88,8 +88,8 @@ class WebhookChannel(ConfiguredChannel):
             raise self._refusal(response)
         return {}
 
-    async def probe(self, reach: Reach) -> None:
-        await reach(self._url, self._timeout)
+    async def probe(self, check: ConnectionCheck) -> None:
+        await check(self._url, self._timeout)
 
     def _request(self, message: Message) -> httpx.Request:
         # Not by the client's build_request: merging parameters, cookies and headers that are

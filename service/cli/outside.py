@@ -19,7 +19,7 @@ from service.errors import (
     SourceUnreachable,
 )
 from service.http import open_client
-from service.http.reach import Reach, reach
+from service.http.connection_check import ConnectionCheck, check_connection
 from service.http.throttle import Unthrottled
 from service.sources import Source, systems
 from service.sources.account import Account
@@ -32,8 +32,8 @@ async def examine(config: Config, clock: Clock) -> list[Finding]:
     """Every account and channel, all at once, in the order of the configuration."""
     async with open_client(config.allow) as client:
         accounts = [_account(one, client, clock) for one in config.accounts.values()]
-        way = partial(reach, config.allow)
-        channels = [_channel(one, client, clock, way) for one in config.channels.values()]
+        check = partial(check_connection, config.allow)
+        channels = [_channel(one, client, clock, check) for one in config.channels.values()]
         found = await asyncio.gather(*accounts, *channels)
     return [finding for some in found for finding in some]
 
@@ -142,12 +142,12 @@ async def _time_at(client: httpx.AsyncClient, url: str) -> datetime | None:
 
 
 async def _channel(
-    options: ChannelOptions, client: httpx.AsyncClient, clock: Clock, way: Reach
+    options: ChannelOptions, client: httpx.AsyncClient, clock: Clock, check: ConnectionCheck
 ) -> list[Finding]:
     subject = f"channel {options.name}"
     channel = kinds()[options.kind](options, client, clock)
     try:
-        await channel.probe(way)
+        await channel.probe(check)
     except SendError as error:
         advice = f"correct channels.{options.name} in the configuration, or ask who runs it"
         return [wrong(subject, str(error), advice)]

@@ -10,7 +10,7 @@ import pytest
 from service.channels import Channel, kinds
 from service.clock import VirtualClock
 from service.errors import SendError
-from service.http.reach import reach
+from service.http.connection_check import check_connection
 from tests.contract.channel_rigs import RIGS, Rig, opened
 from tests.receivers import LOOPBACK
 
@@ -118,10 +118,10 @@ async def test_a_probe_tells_whether_somebody_is_there_and_sends_nothing(
     """It passes while the receiver listens, fails in plain words when not, and nothing arrives."""
     rig = RIGS[kind]()
     async with opened(rig, clock) as channel:
-        await channel.probe(partial(reach, LOOPBACK))
+        await channel.probe(partial(check_connection, LOOPBACK))
         await rig.receiver.stop()
         with pytest.raises(SendError, match="nobody answers at 127") as caught:
-            await channel.probe(partial(reach, LOOPBACK))
+            await channel.probe(partial(check_connection, LOOPBACK))
     _assert_silent(caught.value, rig)
     assert rig.arrived() == []
 

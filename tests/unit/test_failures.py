@@ -11,8 +11,8 @@ import pytest
 
 from service.errors import SendError
 from service.http import open_client
+from service.http.connection_check import check_connection
 from service.http.failures import explain
-from service.http.reach import reach
 from tests.receivers import LOOPBACK, HttpReceiver
 from tests.running import free_port
 
@@ -29,7 +29,7 @@ async def call(url: str) -> None:
 
 
 async def connect(url: str) -> None:
-    await reach(LOOPBACK, httpx.URL(url), SECOND)
+    await check_connection(LOOPBACK, httpx.URL(url), SECOND)
 
 
 @asynccontextmanager
@@ -98,7 +98,7 @@ async def test_a_server_that_is_silent_at_the_handshake() -> None:
 
     async with serving(wait) as place:
         with pytest.raises(SendError, match=f"^{place} does not answer$"):
-            await reach(LOOPBACK, httpx.URL(f"https://{place}/"), timedelta(seconds=0.1))
+            await check_connection(LOOPBACK, httpx.URL(f"https://{place}/"), timedelta(seconds=0.1))
 
 
 async def test_reaching_says_nothing() -> None:

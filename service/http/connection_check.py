@@ -13,13 +13,13 @@ from service.errors import SendError
 from service.http import AddressRefused, Network, is_public
 from service.http.failures import explain_socket
 
-Reach: TypeAlias = Callable[[httpx.URL, timedelta], Awaitable[None]]
-"""`reach` with the networks that may be called."""
+ConnectionCheck: TypeAlias = Callable[[httpx.URL, timedelta], Awaitable[None]]
+"""`check_connection` with the networks that may be called."""
 
 _PORTS = {"http": 80, "https": 443}
 
 
-async def reach(allow: Sequence[Network], url: httpx.URL, within: timedelta) -> None:
+async def check_connection(allow: Sequence[Network], url: httpx.URL, within: timedelta) -> None:
     """Open a connection to the address's host, encrypted for https, and close it: no more.
 
     Addresses that are not public are refused unless a range in `allow` holds them, as for every
