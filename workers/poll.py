@@ -113,7 +113,7 @@ class Poll:
             raise self._unread
         if state.baseline_at is None:
             shown = list(islice(listed, _CANARIES))
-        await self._miss(state, listed, shown, started_at, nameless)
+        await self._finish_scan(state, listed, shown, started_at, nameless)
 
     async def _take(self, page: Page) -> Lanes:
         """Hand the changed tasks of a page to the engine; an unchanged one costs a comparison."""
@@ -150,27 +150,15 @@ class Poll:
             raw = await self._source.enrich(row)
             if raw is None:
                 return []
-            task = self._source.parse(raw)
+            return [self._source.look(raw, observed_at, Cause.POLL)]
         except (PayloadError, SourceRejected) as error:
             metrics.poll_errors.labels(self._account.name).inc()
             log.warning(
                 "task.unreadable", account=self._account.name, task=task_id, error=str(error)
             )
             return []
-        return [
-            Observation(
-                account=self._account.name,
-                task_id=task.id,
-                task=task,
-                observed_at=observed_at,
-                cause=Cause.POLL,
-                version=self._source.version(raw),
-                fingerprint=fingerprint(self._source.listed(raw)),
-                untold=self._source.untold(raw),
-            )
-        ]
 
-    async def _miss(
+    async def _finish_scan(
         self,
         state: AccountState,
         listed: set[str],

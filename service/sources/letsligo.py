@@ -21,7 +21,7 @@ from service.http.upstream import Upstream
 from service.model import Customer, Task
 from service.sources import Page, Raw, Source
 from service.sources.account import Account
-from service.sources.reading import Reading, single
+from service.sources.reading import Reading, by_id
 from service.sources.values import identifier, mapping, moment, required, tally, text, truth
 
 log = structlog.get_logger()
@@ -29,7 +29,6 @@ log = structlog.get_logger()
 TASKS = "/api/contact_tasks"
 CONTACTS = "/api/contacts"
 PER_PAGE = 30
-GONE = frozenset({404, 410})
 
 # How many contacts an account remembers and for how long: a name changes seldom.
 CONTACTS_KEPT = 5000
@@ -147,13 +146,8 @@ class LetsLigo(Source):
         return await self._introduce(raw)
 
     async def fetch(self, task_id: str) -> Raw | None:
-        try:
-            answer = await self.upstream.request("GET", f"{TASKS}/{quote(task_id, safe='')}")
-        except SourceRejected as error:
-            if error.status in GONE:
-                return None
-            raise
-        return await self._introduce(single(self, answer, task_id))
+        raw = await by_id(self, task_id, f"{TASKS}/{quote(task_id, safe='')}")
+        return None if raw is None else await self._introduce(raw)
 
     async def _introduce(self, raw: Raw) -> Raw:
         """The task with its contact's name and addresses, if they can be read now."""
