@@ -43,12 +43,7 @@ class Lookups:
         looks = await asyncio.gather(*(self._attempt(lookup) for lookup in claimed))
         read = [(one, look) for one, look in zip(claimed, looks, strict=True) if look is not None]
         doubt = await self._doubt([one for one, look in read if look.task is None])
-        lanes = await asyncio.gather(
-            *(
-                self._postpone(one, doubt) if doubt and look.task is None else self._take(one, look)
-                for one, look in read
-            )
-        )
+        lanes = await asyncio.gather(*(self._settle(one, look, doubt) for one, look in read))
         return len(claimed), frozenset[str]().union(*lanes)
 
     async def _attempt(self, lookup: Lookup) -> Observation | None:
@@ -92,6 +87,13 @@ class Lookups:
                 return []
             return await canaries.others(connection, account, ids)
 
+    async def _settle(self, lookup: Lookup, look: Observation, doubt: SourceError | None) -> Lanes:
+        """Take over what was read; while it is in doubt, that there is no task waits."""
+        if look.task is None and doubt is not None:
+            await self._postpone(lookup, doubt)
+            return frozenset()
+        return await self._take(lookup, look)
+
     async def _take(self, lookup: Lookup, look: Observation) -> Lanes:
         async with self._pool.acquire() as connection, connection.transaction():
             seen = await self._engine.observe(DatabaseBooks(connection), [look])
@@ -120,10 +122,9 @@ class Lookups:
             await lookups.done(connection, lookup)
             await backlog.note(connection, lookup.receipts, f"given up: {error}")
 
-    async def _postpone(self, lookup: Lookup, error: SourceError | PayloadError) -> Lanes:
+    async def _postpone(self, lookup: Lookup, error: SourceError | PayloadError) -> None:
         pause = min(_FIRST_RETRY * 2 ** min(lookup.attempts - 1, 12), _LAST_RETRY)
         if isinstance(error, SourceError) and error.retry_after is not None:
             pause = max(pause, error.retry_after)
         log.warning("lookup.failed", account=lookup.account, task=lookup.task, error=str(error))
         await lookups.postpone(self._pool, lookup, self._clock.now() + pause, str(error))
-        return frozenset()
