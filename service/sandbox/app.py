@@ -17,7 +17,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from service.clock import Clock
-from service.sandbox.control import board
+from service.sandbox.control import Switches
 from service.sandbox.door import Door
 from service.sandbox.inbox import Inbox
 from service.sandbox.kickserv import Kickserv
@@ -57,7 +57,10 @@ class Sandbox:
             Mount("/rolodex", _behind_door(self.rolodex)),
             Mount("/slack", _behind_door(self.slack)),
             Mount("/inbox", _behind_door(self.inbox)),
-            *(Mount(f"/_sandbox/{name}", routes=board(one)) for name, one in self.systems.items()),
+            *(
+                Mount(f"/_sandbox/{name}", routes=Switches(one).routes())
+                for name, one in self.systems.items()
+            ),
         ]
 
     async def _show(self, request: Request) -> Response:

@@ -13,13 +13,8 @@ from service.sandbox.faults import Fault, Kind
 from service.sandbox.system import TaskSystem
 
 
-def board(system: TaskSystem) -> list[Route]:
-    """The switches of one system, at /_sandbox/{its name}."""
-    return Switches(system).routes()
-
-
 class Switches:
-    """The switches of one system; every answer is JSON."""
+    """The switches of one system, at /_sandbox/{its name}; every answer is JSON."""
 
     def __init__(self, system: TaskSystem) -> None:
         self._system = system

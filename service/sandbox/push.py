@@ -23,6 +23,7 @@ EVENTS = ("task.created", "task.updated", "task.deleted", "task.completed")
 PAUSES = (0.2, 1.0, 3.0, 10.0)  # seconds before each further attempt; then it is given up
 PARTIAL = ("uuid", "name", "updated_at")
 
+# Webhooks go to this very machine, where calls are refused unless they are allowed.
 _ANYWHERE = (ip_network("0.0.0.0/0"), ip_network("::/0"))
 
 

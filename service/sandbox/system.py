@@ -31,6 +31,8 @@ class Quirks:
     by how many seconds the clock is wrong. `push`: what a webhook carries, `whole`, `partial` or
     `hint`. `prefixed`, `totalled`, `lean`: Hydra's words have their prefix, lists say how many
     there are, lists leave out what is long. `ends_early`: the list ends after its first page.
+    `glue`: Kickserv's tasks carry their job, customer and employees; `completed_field`: what it
+    calls the moment at which a task was done.
     `tags`: where they come along when asked for, `always`, in `lists` only, or `never`.
     `stamped`: Kickserv's tasks say when they were changed. `per_minute`: how many calls are
     allowed, which answers then tell.
