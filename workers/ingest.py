@@ -27,6 +27,7 @@ log = structlog.get_logger()
 # beginnings are tried, until the one that is at fault stands alone.
 BATCHES = (200, 25, 3)
 BATCH_BYTES = 4 * 1024 * 1024
+# An account's row is written no more often than that, however many webhooks come.
 _NOTED_EVERY = timedelta(seconds=1)
 
 Found: TypeAlias = Observation | Signal | Key

@@ -20,7 +20,8 @@ class AccountState:
     scan was started, `watermark` up to where incremental reading has come. `scan_asked_at` is
     when somebody wanted everything read, until that is done; `lease` names the poll that this
     was claimed for. `webhook_at` is when the last webhook came that told of a task, `missed_at`
-    when a poll last found a change that no webhook had told.
+    when a poll last found a change that no webhook had told. `failures` counts the polls in a
+    row that failed.
     """
 
     name: str
@@ -107,7 +108,7 @@ async def keep_lease(
         progress and progress.read,
         progress and progress.total,
     )
-    return _is_held(done)
+    return _is_one(done)
 
 
 async def release(pool: Pool, state: AccountState) -> None:
@@ -147,7 +148,7 @@ async def finish_poll(
         next_poll_at,
         watermark,
     )
-    return _is_held(done)
+    return _is_one(done)
 
 
 async def finish_scan(
@@ -169,7 +170,7 @@ async def finish_scan(
         started_at,
         warning,
     )
-    return _is_held(done)
+    return _is_one(done)
 
 
 async def fail_poll(
@@ -192,7 +193,7 @@ async def fail_poll(
         next_poll_at,
         error,
     )
-    return _is_held(done)
+    return _is_one(done)
 
 
 async def poll_now(pool: Pool, name: str, now: datetime) -> bool:
@@ -200,7 +201,7 @@ async def poll_now(pool: Pool, name: str, now: datetime) -> bool:
     done = await pool.execute(
         "UPDATE accounts SET next_poll_at = $2, scan_asked_at = $2 WHERE name = $1", name, now
     )
-    return _is_held(done)
+    return _is_one(done)
 
 
 async def pause(pool: Pool, name: str) -> None:
@@ -251,5 +252,6 @@ async def note_missed(pool: Pool, name: str, count: int, now: datetime) -> None:
     )
 
 
-def _is_held(done: str) -> bool:
+def _is_one(done: str) -> bool:
+    """Whether the statement that PostgreSQL reports on has found its account."""
     return done == "UPDATE 1"

@@ -24,6 +24,7 @@ from service.web.problems import Problem, come_again
 from service.web.verify import Headers, NotGenuine, verify
 
 BODY_BYTES = 1024 * 1024
+# Of all bodies together that are still coming in: slow senders must not fill the memory.
 COMING_BYTES = 64 * BODY_BYTES
 # What a receipt remembers of its request. No header that proves or unlocks anything is here.
 KEPT_HEADERS = frozenset(
@@ -51,6 +52,7 @@ _OUTCOMES = {
     HTTPStatus.TOO_MANY_REQUESTS: "backlogged",
     HTTPStatus.SERVICE_UNAVAILABLE: "not_kept",
 }
+# An account without `webhook` takes them from anybody.
 _OPEN_DOOR = HookOptions()
 
 
