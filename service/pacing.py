@@ -1,4 +1,4 @@
-"""How long an account is left alone between two polls: what its webhooks have earned.
+"""How long an account is left alone: what its webhooks have earned, and what failures cost.
 
 Pure functions. A webhook that came lately speaks for webhooks, a change that a poll found first
 speaks against them.
@@ -12,6 +12,9 @@ from service.sources.account import SHORTEST_POLL, Account
 # long after the last one nothing of that is left, and how long a missed change makes polls hurry.
 PROBATION = timedelta(hours=1)
 HURRY = 0.5
+
+# A system may fail for weeks: what is doubled each time would be longer than any timedelta.
+_MOST_DOUBLINGS = 10
 
 
 def pause(
@@ -35,6 +38,12 @@ def pause(
     stretched = account.poll * (1 + (account.stretch - 1) * _trust(now, webhook_at, missed_at))
     until_scan = account.full_scan - (now - scanned_at) if scanned_at else account.poll
     return max(account.poll, min(stretched, until_scan))
+
+
+def backoff(first: timedelta, failures: int, longest: timedelta) -> timedelta:
+    """How long to wait after `failures` in a row beyond the first: ever twice as long."""
+    times: int = 2 ** min(failures, _MOST_DOUBLINGS)
+    return min(first * times, longest)
 
 
 def _have_stopped(now: datetime, webhook_at: datetime | None, missed_at: datetime | None) -> bool:

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import structlog
 
+from service import pacing
 from service.books.database import DatabaseBooks
 from service.clock import Clock
 from service.engine import Engine
@@ -123,7 +124,7 @@ class Lookups:
             await backlog.note(connection, lookup.receipts, f"given up: {error}")
 
     async def _postpone(self, lookup: Lookup, error: SourceError | PayloadError) -> None:
-        pause = min(_FIRST_RETRY * 2 ** min(lookup.attempts - 1, 12), _LAST_RETRY)
+        pause = pacing.backoff(_FIRST_RETRY, lookup.attempts - 1, _LAST_RETRY)
         if isinstance(error, SourceError) and error.retry_after is not None:
             pause = max(pause, error.retry_after)
         log.warning("lookup.failed", account=lookup.account, task=lookup.task, error=str(error))

@@ -236,7 +236,7 @@ class Poll:
 
     async def _fail(self, state: AccountState, error: str, retry_after: timedelta | None) -> None:
         metrics.poll_errors.labels(state.name).inc()
-        pause = min(self._account.poll * 2 ** min(state.failures, 10), _LONGEST_PAUSE)
+        pause = pacing.backoff(self._account.poll, state.failures, _LONGEST_PAUSE)
         now = self._clock.now()
         next_poll_at = now + max(pause, retry_after or pause)
         await accounts.fail_poll(self._pool, state, now=now, next_poll_at=next_poll_at, error=error)
