@@ -15,9 +15,10 @@ log = structlog.get_logger()
 
 # By so much the clocks of two hosts may differ; no lease is longer.
 TOLERANCE = timedelta(minutes=1)
-_LEASE = timedelta(seconds=20)
+_LEASE = timedelta(seconds=20)  # of a delivery; the outbox has it, and stands above the tables
 _LONGEST_PAUSE = timedelta(days=2)  # between two tries of anything
 
+# $1 is now; $2 is later than another host's clock may be, $3 later than anything is put off to.
 _ACCOUNTS = """
     UPDATE accounts SET next_poll_at = $1::timestamptz, lease_until = NULL, lease_holder = NULL,
         added_at = CASE WHEN added_at > $1 THEN $1 ELSE added_at END,
@@ -37,6 +38,7 @@ _ACCOUNTS = """
        OR failing_since IS NOT NULL AND next_poll_at > $3::timestamptz
     RETURNING name
 """
+# Of $4, the accounts whose clock was wrong, no pause counts; of the others, none beyond $3.
 _THROTTLES = """
     UPDATE throttles SET
         next_call_at = CASE WHEN next_call_at > $2 THEN $1 ELSE next_call_at END,
@@ -49,6 +51,7 @@ _LOOKUPS = """
     UPDATE lookups SET asked_at = $1::timestamptz, next_attempt_at = $1::timestamptz
     WHERE asked_at > $2::timestamptz OR next_attempt_at > $3::timestamptz
 """
+# $3 is now as the dates in `rung` are written.
 _TASKS = """
     UPDATE tasks SET
         observed_at = CASE WHEN observed_at > $1 THEN $1::timestamptz ELSE observed_at END,
@@ -70,10 +73,12 @@ _PLANNED = """
         expires_at = expires_at - (created_at - $1)
     WHERE created_at > $2::timestamptz
 """
+# $2 is later than any next attempt: an earlier one may be the ordinary pause.
 _TRIED = """
     UPDATE deliveries SET next_attempt_at = $1::timestamptz
     WHERE state = 'planned' AND attempts > 0 AND next_attempt_at > $2::timestamptz
 """
+# $1 is when a lease that begins now ends.
 _SENDING = """
     UPDATE deliveries SET lease_until = $1::timestamptz
     WHERE state = 'sending' AND lease_until > $2::timestamptz
