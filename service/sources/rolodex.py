@@ -68,6 +68,7 @@ class Rolodex(Source):
         if isinstance(raw.get("contacts"), list):
             kept["contacts"] = [_named(contact) for contact in raw["contacts"]]
         if isinstance(raw.get("tags"), list):
+            # They are the same tags in whatever order they come.
             tags = [_kept(tag, _TAG) for tag in raw["tags"]]
             kept["tags"] = sorted(tags, key=lambda tag: str(tag.get("id")))
         return kept
@@ -171,10 +172,10 @@ class Rolodex(Source):
             window = {"limit": self.account.per_page, "offset": walk.offset}
             answer = await self._call("GET", params={**asked, **window})
             rows = reading.rows(answer)
-            self._take_step(walk, rows, answer)
+            total = tally(mapping(mapping(answer).get("pagination")).get("total"))
+            self._take_step(walk, rows, total)
             fresh = reading.fresh(rows)
             raws = {key: self.trim(row) for key, row in fresh.items()}
-            total = tally(mapping(mapping(answer).get("pagination")).get("total"))
             yield Page(raws, requested_at, reading.nameless, total)
 
     async def _call(
@@ -193,9 +194,7 @@ class Rolodex(Source):
         tasks = f"{self.account.path}/tasks"
         return tasks if task_id is None else f"{tasks}/{quote(task_id, safe='')}"
 
-    def _take_step(self, walk: "_Walk", rows: Sequence[Raw], answer: Any) -> None:
-        total = mapping(mapping(answer).get("pagination")).get("total")
-        total = total if isinstance(total, int) else None
+    def _take_step(self, walk: "_Walk", rows: Sequence[Raw], total: int | None) -> None:
         if total and not rows and not walk.offset:
             raise SourceBroken(
                 f"{self.account.name}: the list of tasks is empty and says that it has {total}"
