@@ -8,7 +8,7 @@ from zoneinfo import available_timezones
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from service.document.wording import kind_of, name_of, not_supported, sentence, shortened
+from service.document.wording import kind_of, name_of, sentence, shortened
 from service.faults import Path, Problem, did_you_mean
 
 _MEANT = "did you mean "
@@ -78,8 +78,6 @@ def without_consequences(
 
 def _unknown_name(place: Path, shape: type[BaseModel] | None, given: Collection[str]) -> Problem:
     name = str(place[-1])
-    if shape is not None and name in getattr(shape, "not_yet", ()):
-        return Problem(place, not_supported(name), at_key=True)
     known = {field.alias or key for key, field in shape.model_fields.items()} if shape else set()
     hint = did_you_mean(name, known - set(given))
     return Problem(place, f"there is no {name} here", hint, at_key=True)

@@ -19,14 +19,12 @@ Form = TypeVar("Form", bound="Shape")
 class Shape(BaseModel):
     """What a part of the configuration looks like.
 
-    `not_yet` names what the language knows and this version does not: to support one of them is
-    to move it from there to a field. `stand_ins` take the place of what it cannot be without and
-    what cannot be read, so that the rest of it is checked all the same.
+    `stand_ins` take the place of what it cannot be without and what cannot be read, so that the
+    rest of it is checked all the same.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    not_yet: ClassVar[frozenset[str]] = frozenset()
     stand_ins: ClassVar[Mapping[str, Any]] = {}
 
 

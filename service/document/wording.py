@@ -36,11 +36,6 @@ _BOUNDS = {
 }
 
 
-def not_supported(name: str) -> str:
-    """What is said of something that the language will know."""
-    return f"{name} is not supported yet"
-
-
 def kind_of(value: Any) -> str:
     """`3 is a number`, `this is a list`: what was found, for the end of a sentence."""
     if value is None:

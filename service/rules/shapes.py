@@ -1,7 +1,4 @@
-"""The shape of a rule in the file, before its expressions and texts are looked at.
-
-A word of the language that is not supported yet stands in `not_yet` of its shape.
-"""
+"""The shape of a rule in the file, before its expressions and texts are looked at."""
 
 import re
 from collections.abc import Mapping

@@ -17,7 +17,6 @@ from ruamel.yaml import YAML
 from service import metrics
 from service.channels import kinds
 from service.config import Config, RootShape, load
-from service.document.validation import Shape
 from service.model import Kind, State
 from service.rules.shapes import STEPS, NewTaskShape, RuleShape
 from service.sandbox.faults import Kind as FaultKind
@@ -178,12 +177,6 @@ def test_every_word_of_the_rule_language_is_explained() -> None:
     keys |= {f"task.{kind}" for kind in {*Kind} - {Kind.REMINDER, Kind.SIGNAL}} | {"signal"}
     keys |= {*STEPS, *NewTaskShape.model_fields}
     assert keys - code_words("rules.md") == set()
-
-
-def test_what_is_not_supported_is_admitted() -> None:
-    """Each word that the loader answers with "not supported yet" is named as such."""
-    shapes: list[type[Shape]] = [RuleShape, *STEPS.values()]
-    assert {name for one in shapes for name in one.not_yet} - code_words("rules.md") == set()
 
 
 def test_every_switch_of_the_sandbox_is_explained() -> None:

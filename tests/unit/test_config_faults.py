@@ -1,4 +1,4 @@
-"""What is not supported yet, and how faults are shown; the table of faults is tests/faulty."""
+"""How faults are shown; the table of faults is tests/faulty."""
 
 from pathlib import Path
 
