@@ -213,7 +213,12 @@ def metric_names() -> set[str]:
         for one in metrics.registry.collect()
         for suffix in (["_total"] if one.type == "counter" else ["_count", "_sum"])
     }
-    return counted | {"taskbell_oldest_unprocessed_seconds", "taskbell_clock_lag_seconds"}
+    gauges = {
+        "taskbell_oldest_unprocessed_seconds",
+        "taskbell_clock_lag_seconds",
+        "taskbell_config_faults",
+    }
+    return counted | gauges
 
 
 def test_alerts_use_metrics_that_exist() -> None:
