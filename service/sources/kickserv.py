@@ -28,6 +28,7 @@ from service.sources.values import (
     required,
     scalar,
     text,
+    truth,
 )
 from service.sources.words import translated
 
@@ -256,7 +257,7 @@ class Kickserv(Source):
             name=_name(customer) or _name(contact),
             email=_email(contact) or _email(customer),
             phone=_phone(contact) or _phone(customer),
-            opted_out=flag is not None and customer.get(flag) is True,
+            opted_out=flag is not None and truth(customer.get(flag)),
         )
 
     def _window(self) -> tuple[date, date]:

@@ -113,11 +113,12 @@ async def test_glue_may_be_missing(rig: Rig) -> None:
     assert (task.customer, task.project, task.assignee, task.assignees) == (None, None, None, ())
 
 
+@pytest.mark.parametrize("flag", [True, 1, "1", "true"])
 async def test_a_customer_who_opted_out_is_known_by_a_field_to_be_named(
-    clock: VirtualClock,
+    clock: VirtualClock, flag: Any
 ) -> None:
-    """Only the truth itself opts out."""
-    customer = {"id": 1, "do_not_text": True}
+    """However the system's database hands the flag on; a customer without it has not."""
+    customer = {"id": 1, "do_not_text": flag}
     async with rigged("kickserv", clock, opted_out_field="do_not_text") as rig:
         raw = rig.source.trim({**sample("kickserv", "task"), "customer": customer})
         task, other = rig.source.parse(raw), parsed(rig)
