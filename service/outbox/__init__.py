@@ -64,8 +64,9 @@ class Order:
         return self.plan.shadow and self.plan.state is not State.SKIPPED
 
     def skipped(self, reason: str) -> Self:
-        """The same, but not to be sent."""
-        return replace(self, plan=replace(self.plan, state=State.SKIPPED, reason=reason))
+        """The same, but not to be sent, and nobody is asked about it."""
+        plan = replace(self.plan, state=State.SKIPPED, reason=reason, asks=None)
+        return replace(self, plan=plan, asks=None)
 
 
 def question(order: Order, delivery: int) -> Order | None:

@@ -41,6 +41,22 @@ async def test_what_goes_beyond_is_skipped(pool: Pool, clock: VirtualClock, fold
         assert ends[3:] == [("d", REACHED), ("e", REACHED)]
 
 
+async def test_nobody_is_asked_to_approve_what_is_skipped(
+    pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """Three visits and room for one: one question, and nothing of the others is left to be done."""
+    rules = BUSY.replace("limit: 3/h", "limit: 1/h").replace(
+        " }]", ', approve: "slack:#dispatch" }]'
+    )
+    async with corridor(folder, pool, clock, rules) as taskbell:
+        await taskbell.begin()
+        await arrive(taskbell, "a", "b", "c")
+        assert [text.splitlines()[1] for text in taskbell.posts] == ["a"]
+        skipped = [one for one in await taskbell.deliveries() if one["state"] == State.SKIPPED]
+        ends = [(one["text"], one["approver"], one["next_attempt_at"]) for one in skipped]
+        assert ends == [("b", None, None), ("c", None, None)]
+
+
 async def test_the_hour_slides(pool: Pool, clock: VirtualClock, folder: Path) -> None:
     """Two at 7:01, one at 7:31: from 8:01 there is room for two again, and for no third."""
     async with corridor(folder, pool, clock, BUSY) as taskbell:

@@ -97,7 +97,10 @@ class Live:
 
     async def go_on(self, until: datetime) -> None:
         """Come to every moment at which something is to be done, as the loops would."""
+        last = None
         while (moment := await self._next_moment()) is not None and moment <= until:
+            assert moment != last, f"at {moment} something is to be done that nobody does"
+            last = moment
             self._clock.set(max(moment, self._clock.now()))
             while (await self._engine.ring(self._books, 100))[0]:
                 pass
@@ -405,6 +408,19 @@ def _late_visits() -> list[Step]:
         },
     ],
     history=_late_visits(),
+    silenced=(),
+    storm="",
+)
+@example(
+    written=[
+        {
+            "id": "r0",
+            "when": "task.created",
+            "limit": "1/d",
+            "then": [{"notify": "slack:#office", "text": "new", "approve": "slack:#dispatch"}],
+        }
+    ],
+    history=_bookings(3),
     silenced=(),
     storm="",
 )
