@@ -20,7 +20,7 @@ from service.clock import VirtualClock
 from service.config import Config, load
 from service.engine import Engine
 from service.http import open_client
-from service.outbox import Claim, sending
+from service.outbox import Claim, claiming, sending
 from service.sandbox.app import Sandbox
 from service.sandbox.app import running as serving
 from service.sandbox.plannr import ACCOUNT_UUID
@@ -191,7 +191,7 @@ class Corridor:
 
     async def claim(self, lane: str, limit: int = 1) -> list[Claim]:
         """Take what is due on this lane to be sent; nobody sends it yet."""
-        return await sending.claim(self.pool, lane, self.clock, limit, self.config.rules)
+        return await claiming.claim(self.pool, lane, self.clock, limit, self.config.rules)
 
     async def lose_workers(self, **time: float) -> None:
         """Whoever is sending gives no sign of life for so long that the sweep steps in."""

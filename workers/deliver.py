@@ -13,7 +13,7 @@ from service.channels import Channel, Receipt
 from service.clock import Clock
 from service.errors import NotBegun, SendError
 from service.model import State
-from service.outbox import Claim, Settlement, sending
+from service.outbox import Claim, Settlement, claiming
 from service.rules import Ruleset
 from service.store import Pool
 from workers.ledger import Ledger
@@ -68,7 +68,7 @@ class Lane:
         room = await self._ledger.room()
         if self._stopping:
             return False
-        claims = await sending.claim(self._pool, self.name, self._clock, room, self._rules)
+        claims = await claiming.claim(self._pool, self.name, self._clock, room, self._rules)
         self._ledger.enter(claims)
         for claim in claims:
             attempt = asyncio.create_task(self._attempt(claim))

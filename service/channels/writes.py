@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
-from service.actions import CREATE, WRITES
+from service.actions import CLOCKS_DIFFER, CREATE, WRITES
 from service.channels import Message, Receipt, SystemChannel
 from service.errors import PayloadError, SendError, SourceError
 from service.model import Task
@@ -13,8 +13,6 @@ from service.sources.words import may_be, shows
 
 # Until then a task that was not there may still turn up: the system may be slow.
 _STILL_COMING = timedelta(minutes=5)
-# By so much the system's clock, or the zone in which it tells times, may be wrong.
-_CLOCKS_DIFFER = timedelta(days=1)
 
 
 class WritesChannel(SystemChannel):
@@ -64,7 +62,7 @@ class WritesChannel(SystemChannel):
 
     async def _find_made(self, message: Message) -> str | None:
         """A task like the one to be made, made since, that nothing else is known to have made."""
-        since = message.at - _CLOCKS_DIFFER
+        since = message.at - CLOCKS_DIFFER
         async for page in self._source.alike(message.fields or {}, since):
             for task_id, raw in page.raws.items():
                 if task_id not in message.others and self._is_made(raw, message, since):

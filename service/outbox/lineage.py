@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Sequence
 from typing import TypeAlias
 
+from service.actions import CLOCKS_DIFFER
 from service.model import Observation
 from service.store import Connection
 from service.store.tasks import Key
@@ -105,3 +106,39 @@ async def changers(connection: Connection, events: Collection[int]) -> dict[int,
         _LONGEST_LINE,
     )
     return {row["event"]: frozenset(row["rules"]) for row in rows}
+
+
+async def others(connection: Connection, creations: Collection[int]) -> dict[int, frozenset[str]]:
+    """By delivery that is to make a task: tasks of its title that it cannot have made itself.
+
+    Those are what other deliveries have made, and what was there when the account was first read.
+    """
+    if not creations:
+        return {}
+    rows = await connection.fetch(
+        r"""
+        SELECT mine.id, made.receipt ->> 'task' AS task
+        FROM deliveries AS mine JOIN events ON events.id = mine.event
+        JOIN deliveries AS made ON made.channel = 'create_task' AND made.account = mine.account
+          AND made.id <> mine.id AND made.receipt IS NOT NULL
+          AND made.settled_at > events.at - $2::interval
+        WHERE mine.id = ANY ($1)
+        UNION
+        SELECT mine.id, known.id
+        FROM deliveries AS mine
+        JOIN accounts ON accounts.name = mine.account AND baseline_at < mine.created_at
+        JOIN tasks AS known ON known.account = mine.account
+          AND regexp_replace(known.snapshot ->> 'title', '\s+', '', 'g')
+              = regexp_replace(mine.fields ->> 'title', '\s+', '', 'g')
+        WHERE mine.id = ANY ($1) AND NOT EXISTS (
+            SELECT FROM events AS since
+            WHERE since.account = known.account AND since.task = known.id
+              AND since.kind = 'created' AND since.id > mine.event)
+        """,
+        list(creations),
+        2 * CLOCKS_DIFFER,
+    )
+    found: dict[int, frozenset[str]] = {}
+    for row in rows:
+        found[row["id"]] = found.get(row["id"], frozenset()) | {row["task"]}
+    return found

@@ -23,7 +23,7 @@ from service.history.backtest import backtest
 from service.history.coming import ahead
 from service.history.replay import Replay, Replayed
 from service.model import Cause, Observation, State, Task
-from service.outbox import Settlement, account_lane, sending, silences
+from service.outbox import Settlement, account_lane, claiming, sending, silences
 from service.outbox.planning import row_of
 from service.rehearsal import Rehearsal
 from service.silence import Silence
@@ -126,7 +126,7 @@ class Live:
     async def _send(self) -> None:
         pool = cast("Pool", self)
         for lane in (*self._config.channels, account_lane(ACCOUNT)):
-            while claims := await sending.claim(pool, lane, self._clock, 100, self._config.rules):
+            while claims := await claiming.claim(pool, lane, self._clock, 100, self._config.rules):
                 sent = [Settlement(claim, State.SENT) for claim in claims]
                 await sending.settle(pool, sent, self._clock.now())
 

@@ -1,0 +1,183 @@
+"""Deliveries whose time has come are claimed, each for one attempt, and given their message."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+import orjson
+
+from service.actions import CREATE
+from service.channels import JSON, Message
+from service.clock import Clock
+from service.model import State
+from service.outbox import LEASE, Claim, ending, holding, lineage, muting, silences, storms
+from service.rules import Ruleset
+from service.store import Connection, Pool
+
+
+async def claim(pool: Pool, lane: str, clock: Clock, limit: int, rules: Ruleset) -> list[Claim]:
+    """Take up to `limit` deliveries of a lane that are due, each for one attempt.
+
+    What rewrites another message waits until that one has been sent or given up. Those whose
+    `until` has become true by time alone, as `rules` have it, are withdrawn, those of rules on
+    trial and those that are muted or silenced are skipped. What goes through an account's own
+    system waits while that is paused, and then for what a full scan finds.
+    """
+    while True:
+        claims, stopped = await _claim_or_stop(pool, lane, clock.now(), limit, rules)
+        if claims or not stopped:
+            return claims
+
+
+async def _claim_or_stop(
+    pool: Pool, lane: str, now: datetime, limit: int, rules: Ruleset
+) -> tuple[list[Claim], frozenset[int]]:
+    """What is to be sent, and the ids of what must not go out.
+
+    The mark is on disk before a customer's message is sent or a task is made. For the others a
+    lost mark costs at worst another attempt with the same key, so they do not wait for the disk.
+    """
+    async with pool.acquire() as connection, connection.transaction():
+        await _expire(connection, lane, now)
+        rows = await _take(connection, lane, now, limit)
+        if not any(row["at_most_once"] or row["channel"] == CREATE for row in rows):
+            await connection.execute("SET LOCAL synchronous_commit = off")
+        stopped = await _stop(connection, rows, rules, now)
+        left = _left(rows, stopped)
+        others = await lineage.others(connection, [row["id"] for row in left if _is_repeated(row)])
+    return [_claim(row, others.get(row["id"], frozenset())) for row in left], stopped
+
+
+async def _take(
+    connection: Connection, lane: str, now: datetime, limit: int
+) -> list[asyncpg.Record]:
+    """Mark what is due as being sent; returns it with what it is about."""
+    return await connection.fetch(
+        f"""
+        WITH due AS (
+            SELECT id FROM deliveries
+            WHERE lane = $1 AND state IN ('planned', 'held') AND next_attempt_at <= $2
+              AND (approver IS NULL OR approved_by IS NOT NULL)
+              AND (updates IS NULL OR NOT EXISTS (
+                SELECT FROM deliveries AS original WHERE original.id = deliveries.updates
+                  AND original.state IN ('planned', 'held', 'sending')))
+              AND NOT EXISTS (
+                SELECT FROM accounts WHERE 'account:' || name = $1
+                  AND (paused OR scanned_at < resumed_at))
+            ORDER BY next_attempt_at, id LIMIT $3 FOR UPDATE SKIP LOCKED),
+        claimed AS (
+            UPDATE deliveries SET state = 'sending', attempts = attempts + 1,
+                lease_until = $2::timestamptz + $4, next_attempt_at = NULL
+            FROM due WHERE deliveries.id = due.id RETURNING deliveries.*)
+        SELECT claimed.id, claimed.attempts, claimed.at_most_once, claimed.updates, claimed.key,
+               claimed.channel, claimed.target, claimed.text, claimed.subject, claimed.fields,
+               claimed.account, claimed.task, claimed.rule, claimed.event, claimed.reason,
+               claimed.created_at, claimed.shadow, claimed.approves, claimed.storm,
+               claimed.muted_by, asked.key::text AS approves_key, {silences.IN_FORCE},
+               original.receipt, original.on_undo AS undo,
+               original.state AS original,
+               events.kind, events.at, events.cause, events.before, events.after
+        FROM claimed LEFT JOIN events ON events.id = claimed.event
+        LEFT JOIN deliveries AS original ON original.id = claimed.updates
+        LEFT JOIN deliveries AS asked ON asked.id = claimed.approves
+          AND asked.state = 'held' AND asked.approved_by IS NULL
+        ORDER BY claimed.id
+        """,
+        lane,
+        now,
+        limit,
+        LEASE,
+    )
+
+
+def _is_repeated(row: asyncpg.Record) -> bool:
+    """Whether it is to make a task that an earlier attempt may have made."""
+    return bool(row["channel"] == CREATE and row["attempts"] > 1)
+
+
+async def _stop(
+    connection: Connection, claimed: Sequence[asyncpg.Record], rules: Ruleset, now: datetime
+) -> frozenset[int]:
+    """Stop what must not go out of the deliveries just claimed; returns their ids."""
+    stopped = await ending.withdraw_claimed(connection, claimed, rules, now)
+    stopped |= await ending.end_shadows(connection, _left(claimed, stopped), now)
+    left = _left(claimed, stopped)
+    refused = await muting.refusals(connection, left) | silences.refusals(left, now)
+    await holding.skip(connection, refused, now)
+    stopped |= refused.keys()
+    left = _left(claimed, stopped)
+    return stopped | await storms.hold_claimed(connection, left, rules.storm, now)
+
+
+def _left(claimed: Sequence[asyncpg.Record], stopped: frozenset[int]) -> list[asyncpg.Record]:
+    return [row for row in claimed if row["id"] not in stopped]
+
+
+async def _expire(connection: Connection, lane: str, now: datetime) -> None:
+    await connection.execute(
+        """
+        UPDATE deliveries SET state = 'expired', settled_at = $2, next_attempt_at = NULL,
+            reason = CASE WHEN approver IS NOT NULL AND approved_by IS NULL
+                          THEN 'nobody has approved it: ' || approver || ' was asked until '
+                          ELSE 'it was too late: wanted by ' END
+                     || to_char(coalesce(approve_by, expires_at) AT TIME ZONE 'UTC',
+                                'YYYY-MM-DD HH24:MI "UTC"')
+        WHERE id IN (
+            SELECT id FROM deliveries
+            WHERE lane = $1 AND state IN ('planned', 'held') AND next_attempt_at <= $2
+              AND (expires_at <= $2 OR approve_by <= $2 AND approved_by IS NULL)
+            ORDER BY id FOR UPDATE SKIP LOCKED)
+        """,
+        lane,
+        now,
+    )
+
+
+def _claim(row: asyncpg.Record, others: frozenset[str]) -> Claim:
+    kind, at, event = _happened(row)
+    message = Message(
+        key=str(row["key"]),
+        channel=row["channel"],
+        target=row["target"],
+        text=row["text"],
+        subject=row["subject"],
+        fields=_parsed(row["fields"]),
+        account=row["account"],
+        task_id=row["task"],
+        rule=row["rule"],
+        type=kind,
+        at=at,
+        event=event,
+        task=_fragment(row["after"] or row["before"]) if row["task"] else None,
+        before=_fragment(row["before"]) if row["task"] else None,
+        receipt=_parsed(row["receipt"]),
+        undo=row["undo"],
+        others=others,
+    )
+    original = None if row["original"] is None else State(row["original"])
+    approves = None if row["approves"] is None else (row["approves"], row["approves_key"])
+    return Claim(
+        row["id"], row["attempts"], row["at_most_once"], row["updates"], original, message, approves
+    )
+
+
+def _happened(row: asyncpg.Record) -> tuple[str, datetime, JSON]:
+    """What the message is about: its type, when it happened, and the event as in the API.
+
+    What is about an account is told by the rule of its own that has its type's name.
+    """
+    if row["event"] is None:
+        happened = {"account": row["account"], "kind": row["rule"], "at": row["created_at"]}
+        return row["rule"], row["created_at"], happened
+    names = ("account", "task", "kind", "at", "cause")
+    event = {"id": row["event"], **{name: row[name] for name in names}}
+    return f"task.{row['kind']}", row["at"], event
+
+
+def _fragment(text: str | None) -> orjson.Fragment | None:
+    return None if text is None else orjson.Fragment(text)
+
+
+def _parsed(text: str | None) -> dict[str, Any] | None:
+    return None if text is None else orjson.loads(text)
