@@ -6,11 +6,12 @@ from datetime import datetime, timedelta
 import asyncpg
 import orjson
 
-from service.model import Cause, Event, Kind, State
+from service.model import Kind, State
 from service.outbox import Order
 from service.outbox.holding import may_be_held
 from service.rules.verdict import Plan
 from service.store import Connection
+from service.store.events import event_from
 from service.store.tasks import read_task
 
 _LONGEST_PERIOD = timedelta(days=1)  # that a limit is for
@@ -84,20 +85,5 @@ def _order(row: asyncpg.Record) -> Order:
         muted_by=row["muted_by"],
     )
     is_limited = row["limited_at"] is not None
-    return Order(_event(row), row["rule"], plan, row["lane"], row["at_most_once"], is_limited)
-
-
-def _event(row: asyncpg.Record) -> Event:
-    return Event(
-        id=row["event"],
-        account=row["account"],
-        task_id=row["task"],
-        kind=Kind(row["kind"]),
-        at=row["at"],
-        cause=Cause(row["cause"]),
-        before=read_task(row["before"]),
-        after=read_task(row["after"]),
-        changed=tuple(row["changed"]),
-        alarm=row["alarm"],
-        signal=row["signal"],
-    )
+    event = event_from(row, read_task(row["before"]), read_task(row["after"]))
+    return Order(event, row["rule"], plan, row["lane"], row["at_most_once"], is_limited)

@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 import asyncpg
 
 from service.gathering import Digest, Join, Joining, Member
-from service.model import Cause, Event, Kind
+from service.model import Cause, Kind
 from service.store import Connection, tasks
+from service.store.events import event_from
 
 
 async def join(connection: Connection, joins: Sequence[Join], now: datetime) -> None:
@@ -121,7 +122,7 @@ async def joined(connection: Connection, until: datetime) -> list[tuple[Join, da
     rows = await connection.fetch(
         """
         SELECT digests.rule, digests.account, digests.key, closes_at, members.task, members.event,
-               anchor, events.kind, events.cause, events.at
+               anchor, events.kind, events.cause, at, changed, alarm, signal
         FROM digests JOIN digest_members AS members ON members.digest = digests.id
         JOIN events ON events.id = members.event
         WHERE closes_at <= $1 ORDER BY digests.id, members.event
@@ -132,17 +133,11 @@ async def joined(connection: Connection, until: datetime) -> list[tuple[Join, da
 
 
 def _join(row: asyncpg.Record) -> Join:
-    event = Event(
-        id=row["event"],
-        account=row["account"],
-        task_id=row["task"],
-        kind=Kind(row["kind"]),
-        at=row["at"],
-        cause=Cause(row["cause"]),
-        before=None,
-        after=None,
+    return Join(
+        row["rule"],
+        event_from(row, None, None),
+        Joining(row["key"], timedelta(0), sys.maxsize, row["anchor"]),
     )
-    return Join(row["rule"], event, Joining(row["key"], timedelta(0), sys.maxsize, row["anchor"]))
 
 
 async def _members(connection: Connection, digests: dict[int, str]) -> dict[int, list[Member]]:

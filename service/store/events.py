@@ -3,9 +3,31 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from service.model import Event
+import asyncpg
+
+from service.model import Cause, Event, Kind, Task
 from service.store import Connection
 from service.store.tasks import task_json
+
+
+def event_from(row: asyncpg.Record, before: Task | None, after: Task | None) -> Event:
+    """An event as it was kept, its id in the column `event`.
+
+    The task before and after it are given: not everybody has kept, or needs, both.
+    """
+    return Event(
+        id=row["event"],
+        account=row["account"],
+        task_id=row["task"],
+        kind=Kind(row["kind"]),
+        at=row["at"],
+        cause=Cause(row["cause"]),
+        before=before,
+        after=after,
+        changed=tuple(row["changed"]),
+        alarm=row["alarm"],
+        signal=row["signal"],
+    )
 
 
 async def allot_ids(connection: Connection, count: int) -> list[int]:

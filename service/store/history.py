@@ -6,8 +6,9 @@ from datetime import datetime
 
 import asyncpg
 
-from service.model import Cause, Event, Kind, Task
+from service.model import Event, Task
 from service.store import Connection
+from service.store.events import event_from
 from service.store.tasks import Key, read_task
 
 _AT_ONCE = 1000
@@ -52,7 +53,7 @@ async def events(
     reader = _Reader()
     rows = connection.cursor(
         """
-        SELECT id, account, task, kind, at, cause, changed, alarm, signal, before, after,
+        SELECT id AS event, account, task, kind, at, cause, changed, alarm, signal, before, after,
                decided_at, rules_version
         FROM events WHERE decided_at >= $1 AND decided_at < $2 ORDER BY decided_at, id
         """,
@@ -69,7 +70,7 @@ async def events_of(connection: Connection, key: Key) -> list[Recorded]:
     reader = _Reader()
     rows = await connection.fetch(
         """
-        SELECT id, account, task, kind, at, cause, changed, alarm, signal, before, after,
+        SELECT id AS event, account, task, kind, at, cause, changed, alarm, signal, before, after,
                coalesce(decided_at, at) AS decided_at, coalesce(rules_version, '') AS rules_version
         FROM events WHERE account = $1 AND task = $2 ORDER BY id
         """,
@@ -164,16 +165,4 @@ class _Reader:
             before = read_task(row["before"])
         after = before if row["after"] == row["before"] else read_task(row["after"])
         self._last[key] = row["after"], after
-        return Event(
-            id=row["id"],
-            account=row["account"],
-            task_id=row["task"],
-            kind=Kind(row["kind"]),
-            at=row["at"],
-            cause=Cause(row["cause"]),
-            before=before,
-            after=after,
-            changed=tuple(row["changed"]),
-            alarm=row["alarm"],
-            signal=row["signal"],
-        )
+        return event_from(row, before, after)

@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 
 import asyncpg
 
-from service.model import Cause, Event, Kind
+from service.model import Event
 from service.store import Connection
+from service.store.events import event_from
 from service.store.tasks import Key, read_task, task_json
 
 
@@ -145,17 +146,4 @@ async def stop(connection: Connection, waits: Sequence[Settled]) -> None:
 
 
 def _settled(row: asyncpg.Record) -> Settled:
-    first = Event(
-        id=row["event"],
-        account=row["account"],
-        task_id=row["task"],
-        kind=Kind(row["kind"]),
-        at=row["at"],
-        cause=Cause(row["cause"]),
-        before=read_task(row["before"]),
-        after=None,
-        changed=tuple(row["changed"]),
-        alarm=row["alarm"],
-        signal=row["signal"],
-    )
-    return Settled(row["rule"], first)
+    return Settled(row["rule"], event_from(row, read_task(row["before"]), None))

@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-import asyncpg
 import orjson
 import pytest
 from hypothesis import given
@@ -17,6 +16,8 @@ from service.model import Cause, Event, Kind, Task
 from service.outbox import NotPossible, rulings
 from service.rules import Ruleset
 from service.store import Pool
+from service.store.events import event_from
+from service.store.tasks import read_task
 from tests.corridor import Corridor, corridor
 from tests.receivers import Answer
 from tests.rule_files import configured
@@ -102,7 +103,8 @@ async def test_law_10_history_replayed_gives_the_recorded_decisions(
         await taskbell.tick(days=2)
         rows = await pool.fetch(
             """
-            SELECT events.*, decisions.rule, outcome, reason, decisions.at AS now, version
+            SELECT events.*, event, decisions.rule, outcome, reason, decisions.at AS now,
+                   version
             FROM decisions JOIN events ON events.id = decisions.event
             JOIN rulesets ON version = decisions.rules_version ORDER BY decisions.id
             """
@@ -110,30 +112,11 @@ async def test_law_10_history_replayed_gives_the_recorded_decisions(
         assert len(rows) >= 5
         rules = taskbell.config.rules
         for row in rows:
-            verdicts = rules.decide(read_event(row), row["now"], NEW_YORK)
+            event = event_from(row, read_task(row["before"]), read_task(row["after"]))
+            verdicts = rules.decide(event, row["now"], NEW_YORK)
             found = {one.rule: (one.outcome, one.reason) for one in verdicts}
             assert found[row["rule"]] == (row["outcome"], row["reason"])
             assert row["version"] == Ruleset([], rules.text).version
-
-
-def read_event(row: asyncpg.Record) -> Event:
-    """An event out of its table."""
-    return Event(
-        id=row["id"],
-        account=row["account"],
-        task_id=row["task"],
-        kind=Kind(row["kind"]),
-        at=row["at"],
-        cause=Cause(row["cause"]),
-        before=read_task(row["before"]),
-        after=read_task(row["after"]),
-        changed=tuple(row["changed"]),
-        alarm=row["alarm"],
-    )
-
-
-def read_task(text: str | None) -> Task | None:
-    return None if text is None else Task.from_json(text)
 
 
 EVERYTHING = """
