@@ -10,14 +10,15 @@ import typer
 from service import config
 from service.books.outbox import Delivery
 from service.channels import ways
-from service.cli.console import AsJson, out, show_json
+from service.cli.console import AsJson, print_line, show_json
 from service.cli.database import with_pool
 from service.cli.progress import counting
+from service.cli.rehearsed import line_of, row_of
 from service.cli.since import A_MONTH, Since
 from service.config import Sketch
 from service.faults import did_you_mean
 from service.history import batches
-from service.history.backtest import Findings, address, backtest, findings
+from service.history.backtest import Findings, backtest, findings
 from service.rehearsal import Rehearsal
 from service.rules import Ruleset
 from service.settings import read_settings
@@ -26,7 +27,6 @@ from service.store import Pool, history
 app = typer.Typer()
 
 _FEW = 10
-_TIME = "%a %-d %b, %H:%M"
 
 Rules = Annotated[
     list[str] | None, typer.Argument(metavar="RULE", show_default="all rules", help="By their ids.")
@@ -86,13 +86,13 @@ def _chosen(rules: Ruleset, ids: Sequence[str] | None) -> Ruleset:
 def _tell(found: Findings, sketch: Sketch, since: datetime) -> None:
     count = len(found.sent)
     days = max((datetime.now(UTC) - since).days, 1)
-    _say(f"{count:,} would have been sent in {days} days, {count / days:.1f} a day")
+    print_line(f"{count:,} would have been sent in {days} days, {count / days:.1f} a day")
     for where, several in list(found.by_address.items())[:_FEW]:
-        _say(f"  {several:>6,}  {where}")
+        print_line(f"  {several:>6,}  {where}")
     if len(found.by_address) > _FEW:
-        _say(f"          and {len(found.by_address) - _FEW:,} more addresses")
+        print_line(f"          and {len(found.by_address) - _FEW:,} more addresses")
     for why, several in list(found.kept.items())[:_FEW]:
-        _say(f"  {several:>6,}  not sent, {why}")
+        print_line(f"  {several:>6,}  not sent, {why}")
     _tell_some("between 21:00 and 7:00", found.at_night, sketch)
     _tell_some("to the same customer again on the same day", found.twice, sketch)
     _tell_some("the last ones", found.sent[-_FEW:], sketch)
@@ -101,34 +101,16 @@ def _tell(found: Findings, sketch: Sketch, since: datetime) -> None:
 def _tell_some(what: str, several: Sequence[Delivery], sketch: Sketch) -> None:
     if not several:
         return
-    _say(f"{what}: {len(several):,}")
+    print_line(f"{what}: {len(several):,}")
     for one in several[:_FEW]:
-        zone = sketch.zones[one.order.event.account]
-        at = (one.settled_at or one.created_at).astimezone(zone).strftime(_TIME)
-        _say(f"  {at}  {one.order.rule}  {address(one)}  {one.text or one.order.event.task.title}")
-
-
-def _say(line: str) -> None:
-    out.print(line, markup=False, soft_wrap=True)
+        print_line(f"  {line_of(one, sketch.zones)}")
 
 
 def _as_json(found: Findings) -> dict[str, Any]:
     return {
-        "sent": [_row(one) for one in found.sent],
+        "sent": [{"id": one.id, **row_of(one)} for one in found.sent],
         "by_address": found.by_address,
         "not_sent": found.kept,
         "at_night": [one.id for one in found.at_night],
         "twice": [one.id for one in found.twice],
-    }
-
-
-def _row(one: Delivery) -> dict[str, Any]:
-    return {
-        "id": one.id,
-        "at": one.settled_at,
-        "account": one.order.event.account,
-        "task": one.order.event.task_id,
-        "rule": one.order.rule,
-        "to": address(one),
-        "text": one.text,
     }

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from service import config
-from service.cli.console import AsJson, out, show_json
+from service.cli.console import AsJson, print_line, show_json
 from service.faults import Fault, Severity
 from service.settings import read_settings
 
@@ -47,10 +47,10 @@ def _wrong(faults: list[Fault], *, strict: bool) -> bool:
 def _tell(path: Path, faults: list[Fault]) -> None:
     for fault in faults:
         # The caret points at the right place only in a line that is not broken.
-        out.print(f"{fault}\n", markup=False, soft_wrap=True)
+        print_line(f"{fault}\n")
     warnings = sum(fault.severity is Severity.WARNING for fault in faults)
     counts = (_count(len(faults) - warnings, "fault"), _count(warnings, "warning"))
-    out.print(f"{path}: {' and '.join(filter(None, counts)) or 'no faults'}", markup=False)
+    print_line(f"{path}: {' and '.join(filter(None, counts)) or 'no faults'}")
 
 
 def _count(number: int, noun: str) -> str:

@@ -9,11 +9,10 @@ import typer
 from service import config
 from service.books.outbox import Delivery
 from service.channels import ways
-from service.cli.console import AsJson, out, show_json
+from service.cli.console import AsJson, print_line, show_json
 from service.cli.database import with_pool
-from service.config import Sketch
+from service.cli.rehearsed import line_of, row_of
 from service.durations import parse_length
-from service.history.backtest import address
 from service.history.coming import ahead
 from service.outbox import silences
 from service.rehearsal import Rehearsal
@@ -23,7 +22,6 @@ from service.store import Pool
 app = typer.Typer()
 
 _DAY: Any = "24h"
-_TIME = "%a %-d %b, %H:%M"
 
 Within = Annotated[
     timedelta,
@@ -46,33 +44,11 @@ def command(within: Within = _DAY, limit: Limit = 50, *, as_json: AsJson = False
 
     found = with_pool(read)
     if as_json:
-        show_json([_row(one) for one in found[:limit]])
+        show_json([row_of(one) for one in found[:limit]])
         return
-    _tell(found[:limit], sketch)
+    for one in found[:limit]:
+        print_line(line_of(one, sketch.zones))
     if not found:
-        _say("nothing, if nothing changes")
+        print_line("nothing, if nothing changes")
     elif len(found) > limit:
-        _say(f"… and {len(found) - limit:,} more")
-
-
-def _tell(found: Sequence[Delivery], sketch: Sketch) -> None:
-    for one in found:
-        event = one.order.event
-        at = (one.settled_at or one.created_at).astimezone(sketch.zones[event.account])
-        says = one.text or event.task.title
-        _say(f"{at.strftime(_TIME)}  {one.order.rule}  {address(one)}  {says}")
-
-
-def _say(line: str) -> None:
-    out.print(line, markup=False, soft_wrap=True)
-
-
-def _row(one: Delivery) -> dict[str, Any]:
-    return {
-        "at": one.settled_at,
-        "account": one.order.event.account,
-        "task": one.order.event.task_id,
-        "rule": one.order.rule,
-        "to": address(one),
-        "text": one.text,
-    }
+        print_line(f"… and {len(found) - limit:,} more")

@@ -19,12 +19,17 @@ err = Console(stderr=True, highlight=False)
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
 
+def print_line(text: str) -> None:
+    """Print a line as it is: nothing in it is markup, and no width breaks it."""
+    out.print(text, markup=False, soft_wrap=True)
+
+
 def say(sentence: str, value: Mapping[str, Any], *, as_json: bool) -> None:
     """Print what was done: a sentence, or the same as JSON."""
     if as_json:
         show_json(dict(value))
     else:
-        out.print(sentence, markup=False, soft_wrap=True)
+        print_line(sentence)
 
 
 def show_rows(
@@ -35,7 +40,7 @@ def show_rows(
         show_json(list(rows))
         return
     if not rows:
-        out.print(if_none, markup=False, soft_wrap=True)
+        print_line(if_none)
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
@@ -55,7 +60,7 @@ def show_fields(row: Mapping[str, Any], *, as_json: bool) -> None:
     for name, value in row.items():
         if value is not None:
             text = f"{name.replace('_', ' '):<{width}}  {_cell(value, '%Y-%m-%d %H:%M:%S %Z')}"
-            out.print(text, markup=False, soft_wrap=True)
+            print_line(text)
 
 
 def show_json(value: Any) -> None:

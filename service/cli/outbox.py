@@ -6,7 +6,7 @@ from typing import Annotated
 import asyncpg
 import typer
 
-from service.cli.console import AsJson, out, say, show_fields, show_rows
+from service.cli.console import AsJson, print_line, say, show_fields, show_rows
 from service.cli.database import with_pool
 from service.cli.person import who
 from service.clock import SystemClock
@@ -72,14 +72,12 @@ def list_(
 def _tell_set_aside(receipts: list[asyncpg.Record]) -> None:
     for one in receipts:
         what = f"set aside: webhook {one['id']} for {one['account']}: {one['reason']}"
-        out.print(what, markup=False, soft_wrap=True)
+        print_line(what)
     if receipts:
         number = receipts[0]["id"]
-        out.print(
+        print_line(
             f"read one again: taskbell outbox retry --webhook {number};"
-            f" leave it as it is: taskbell outbox cancel --webhook {number}",
-            markup=False,
-            soft_wrap=True,
+            f" leave it as it is: taskbell outbox cancel --webhook {number}"
         )
 
 

@@ -7,7 +7,7 @@ import typer
 from service import config
 from service.channels import ways
 from service.channels.webhook import WebhookChannel
-from service.cli.console import AsJson, out, show_json
+from service.cli.console import AsJson, print_line, show_json
 from service.cli.database import with_pool
 from service.cli.progress import counting
 from service.cli.since import A_MONTH, Since
@@ -66,8 +66,8 @@ def _tell(replayed: Replayed, *, as_json: bool) -> None:
     for what, several in (("was recorded", replayed.missing), ("comes out", replayed.new)):
         for one in several:
             line = f"{what:<12} event {one.event}, {one.rule}: {one.outcome}: {one.reason}"
-            out.print(line, markup=False, soft_wrap=True)
-    out.print(_summary(replayed), markup=False, soft_wrap=True)
+            print_line(line)
+    print_line(_summary(replayed))
 
 
 def _summary(replayed: Replayed) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from pydantic_core import PydanticCustomError
 
-from service.cli.console import AsJson, out, say, show_json, show_rows
+from service.cli.console import AsJson, out, print_line, say, show_json, show_rows
 from service.cli.database import NoSuchAccount, with_pool
 from service.cli.person import who
 from service.clock import SystemClock
@@ -133,11 +133,9 @@ async def _demand_account(pool: Pool, name: str | None) -> None:
 
 
 def _tell(silence: Silence, preview: Preview, number: int | None) -> None:
-    out.print(
+    print_line(
         f"hides {preview.pending} of what waits to go out now; of the last {LOOK_BACK.days} days"
-        f" it would have hidden {preview.lately}",
-        markup=False,
-        soft_wrap=True,
+        f" it would have hidden {preview.lately}"
     )
     until = silence.ends_at.astimezone().strftime("%a %d %b %Y, %H:%M")
     if number is None:

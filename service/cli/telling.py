@@ -13,7 +13,7 @@ import typer
 from rich.markup import escape
 
 from service import store
-from service.cli.console import out
+from service.cli.console import out, print_line
 from service.clock import SystemClock
 from service.model import JSON_OPTIONS
 from service.settings import Settings
@@ -43,7 +43,7 @@ def announce(settings: Settings, sandbox: str, *, as_json: bool) -> None:
         "2nd terminal": f"{_command()} outbox list  (in this folder)",
     }
     for what, where in told.items():
-        out.print(f"{what:<17} {where}", markup=False, soft_wrap=True)
+        print_line(f"{what:<17} {where}")
     out.print()
 
 

@@ -9,7 +9,7 @@ import typer
 from service import config
 from service.channels import ways
 from service.cli.check import Files
-from service.cli.console import AsJson, out, show_json
+from service.cli.console import AsJson, print_line, show_json
 from service.config import Sketch
 from service.errors import TaskbellError
 from service.settings import read_settings
@@ -41,8 +41,8 @@ def try_rules(
     else:
         for outcome in outcomes:
             for line in report.lines(outcome):
-                out.print(line, markup=False, soft_wrap=True)
-        out.print(_summary(outcomes, paths, only), markup=False, soft_wrap=True)
+                print_line(line)
+        print_line(_summary(outcomes, paths, only))
     if not outcomes or any(one.failures for one in outcomes):
         raise typer.Exit(1)
 

@@ -1,0 +1,28 @@
+"""The deliveries of a rehearsal as commands show them: as a line for people, as JSON."""
+
+from collections.abc import Mapping
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from service.books.outbox import Delivery
+from service.history.backtest import address
+
+
+def line_of(one: Delivery, zones: Mapping[str, ZoneInfo]) -> str:
+    """When it would have gone out by its account's clock, by which rule, to whom, and what."""
+    event = one.order.event
+    at = (one.settled_at or one.created_at).astimezone(zones[event.account])
+    text = one.text or event.task.title
+    return f"{at:%a %-d %b, %H:%M}  {one.order.rule}  {address(one)}  {text}"
+
+
+def row_of(one: Delivery) -> dict[str, Any]:
+    """The same for scripts; `at` is UTC."""
+    return {
+        "at": one.settled_at,
+        "account": one.order.event.account,
+        "task": one.order.event.task_id,
+        "rule": one.order.rule,
+        "to": address(one),
+        "text": one.text,
+    }
