@@ -5,32 +5,29 @@ What it looks like: see README.md. Every fault has its file, line and column.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
-from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias, TypeVar
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 import orjson
-from pydantic import AfterValidator, Field
 
 from service.channels import ChannelOptions, kinds
 from service.document import Document
 from service.document.files import Folder, folder_of, texts
-from service.document.problems import without_consequences
 from service.document.substitution import Substitution, references
-from service.document.validation import Shape, salvaged, validated
-from service.durations import Length
+from service.document.telling import faults_of
+from service.document.validation import salvaged
 from service.errors import ConfigError
-from service.faults import Fault, Problem, Severity, did_you_mean, refused
+from service.faults import Fault, Problem, Severity
 from service.faults import Path as DocumentPath
+from service.named_parts import read_named
 from service.names import account_names, channel_names
 from service.offers import reach
 from service.operator import Operator, read_operator
+from service.root_shape import Network, RootShape
 from service.rules import Ruleset
 from service.rules.advice import never_open
 from service.rules.compiling import Compiler, compile_hours, unknown_holidays
-from service.rules.hours import is_country
 from service.rules.reach import Reach
 from service.rules.rule import Rule
 from service.sources import systems
@@ -39,8 +36,7 @@ from service.storm import StormGuard
 from service.trials import Trial
 from service.trials.shapes import TrialReader
 
-Named = TypeVar("Named", Account, ChannelOptions)
-Network: TypeAlias = IPv4Network | IPv6Network
+Read = TypeVar("Read")
 
 _SUBSTITUTED = ("accounts", "channels", "network")
 _RULES = ("timezone", "hours", "holidays", "storm", "rules")
@@ -48,7 +44,6 @@ _RULES = ("timezone", "hours", "holidays", "storm", "rules")
 _NAMED = ("accounts", "channels", "hours", "rules")
 # What rules need to know of an account or a channel.
 _NEEDED = ("system", "kind", "timezone")
-_SHORTEST_SECRET = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,55 +91,6 @@ class Sketch:
     kinds: Mapping[str, str]
     trials: tuple[Trial, ...]
     off: tuple[Rule, ...] = ()
-
-
-def _some_time(length: timedelta) -> timedelta:
-    if length < timedelta(minutes=1):
-        raise refused("within is a minute or more")
-    return length
-
-
-class NetworkShape(Shape):
-    """Which private addresses may be called."""
-
-    allow: tuple[Network, ...] = ()
-
-
-def _country(code: str) -> str:
-    if not is_country(code):
-        raise refused(f"there is no country {code}", "write US, GB, DE …")
-    return code
-
-
-class HolidaysShape(Shape):
-    """Whose public holidays PH are, as an ISO country code."""
-
-    country: Annotated[str, AfterValidator(_country)]
-
-
-class StormShape(Shape):
-    """How many customer messages of one account are too many, and in which time."""
-
-    messages: Annotated[int, Field(ge=1)] = 50
-    within: Annotated[Length, AfterValidator(_some_time)] = timedelta(minutes=10)
-
-
-class RootShape(Shape):
-    """The whole configuration; accounts, channels, hours and rules are looked at one by one."""
-
-    stand_ins: ClassVar[Mapping[str, Any]] = {"version": 1}
-
-    version: Literal[1]
-    accounts: dict[str, Any] = Field(default_factory=dict)
-    channels: dict[str, Any] = Field(default_factory=dict)
-    network: NetworkShape = NetworkShape()
-    operator: str | None = None
-    timezone: ZoneInfo = ZoneInfo("UTC")
-    hours: dict[str, Any] = Field(default_factory=dict)
-    holidays: HolidaysShape | None = None
-    storm: StormShape = StormShape()
-    rules: list[Any] = Field(default_factory=list)
-    tests: list[Any] = Field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,8 +219,12 @@ class _Loading:
     def _read(self) -> _Read:
         written = {name: part for name, part in self._document.data.items() if part is not None}
         root = self._root(self._substituted(written))
-        accounts = self._each("accounts", root.accounts, "system", Account, _account_shapes())
-        channels = self._each("channels", root.channels, "kind", ChannelOptions, _channel_shapes())
+        accounts = self._noted(
+            read_named("accounts", root.accounts, "system", Account, _account_shapes())
+        )
+        channels = self._noted(
+            read_named("channels", root.channels, "kind", ChannelOptions, _channel_shapes())
+        )
         self._problems += [*account_names(root.accounts), *channel_names(root.channels)]
         self._problems += _open_doors(accounts.values())
         offered = replace(
@@ -301,7 +251,7 @@ class _Loading:
 
     def _demand_none(self, problems: Sequence[Problem]) -> tuple[Fault, ...]:
         """The warnings; raises ConfigError with everything if there is more than that."""
-        faults = self._faults(problems)
+        faults = faults_of(self._document, self._substitution, problems)
         if any(fault.severity is Severity.ERROR for fault in faults):
             raise ConfigError(faults)
         return tuple(faults)
@@ -330,40 +280,15 @@ class _Loading:
         )
         return root
 
-    def _each(
-        self,
-        part: str,
-        raws: Mapping[str, Any],
-        key: str,
-        base: type[Named],
-        shapes: Mapping[str, type[Named]],
-    ) -> dict[str, Named]:
-        """What is named in a part: its class is found by the value of `key`.
-
-        Where it is not found, what is given of that which all have in common is checked.
-        """
-        found = {}
-        for name, raw in raws.items():
-            path: DocumentPath = (part, name)
-            kind = str(raw.get(key)) if isinstance(raw, dict) else ""
-            if not isinstance(raw, dict):
-                self._problems.append(Problem(path, f"{name} needs {key}: and what belongs to it"))
-            elif kind not in shapes:
-                self._problems.append(_unknown_kind((*path, key), raw.get(key), shapes))
-                self._problems += _common_problems(base, raw, key, path)
-            else:
-                made, problems = validated(shapes[kind], raw, path, {"name": name})
-                self._problems += problems
-                if made is not None:
-                    found[name] = made
-        return found
+    def _noted(self, read: tuple[Read, Sequence[Problem]]) -> Read:
+        value, problems = read
+        self._problems += problems
+        return value
 
     def _operator(self, root: RootShape, offered: Reach) -> Operator | None:
         if root.operator is None:
             return None
-        operator, problems = read_operator(root.operator, offered)
-        self._problems += problems
-        return operator
+        return self._noted(read_operator(root.operator, offered))
 
     def _rules(self, root: RootShape, written: Mapping[str, Any], offered: Reach) -> Ruleset:
         country = root.holidays.country if root.holidays else None
@@ -380,29 +305,6 @@ class _Loading:
         text = _canonical(written, self._folder.texts)
         return Ruleset(rules, text, StormGuard(root.storm.messages, root.storm.within))
 
-    def _faults(self, problems: Sequence[Problem]) -> list[Fault]:
-        """Everything found, in the order of the files, each once, and without any secret."""
-        missing = [_whole(problem.path) for problem in self._substitution.problems]
-        told = [
-            problem
-            for problem in without_consequences(problems, self._document.holds)
-            if problem in self._substitution.problems
-            or not any(problem.path[: len(path)] == path for path in missing)
-        ]
-        found = [self._document.fault(problem) for problem in told]
-        clean = dict.fromkeys(map(self._redacted, (*self._document.faults, *found)))
-        return sorted(clean, key=lambda fault: (fault.file, fault.line, fault.column))
-
-    def _redacted(self, fault: Fault) -> Fault:
-        shown = {value: reference for reference, value in self._substitution.values.items()}
-        shown.update(dict.fromkeys(self._document.secrets, "***"))
-        message, hint = fault.message, fault.hint
-        for value in sorted(shown, key=len, reverse=True):
-            if len(value) >= _SHORTEST_SECRET:
-                message = message.replace(value, shown[value])
-                hint = hint and hint.replace(value, shown[value])
-        return replace(fault, message=message, hint=hint)
-
 
 def _is_about_connecting(path: DocumentPath) -> bool:
     """Whether a place matters only to whoever calls out."""
@@ -417,25 +319,6 @@ def _zone(raw: Mapping[str, Any], default: ZoneInfo) -> ZoneInfo:
     usual: ZoneInfo | None = shape.model_fields["timezone"].default
     own = raw.get("timezone", usual)
     return ZoneInfo(str(own)) if own else default
-
-
-def _unknown_kind(path: DocumentPath, kind: Any, known: Iterable[str]) -> Problem:
-    if kind is None:
-        return Problem(path, f"{path[-1]} is missing", at_key=True)
-    return Problem(path, f"there is no {path[-1]} {kind}", did_you_mean(str(kind), known))
-
-
-def _common_problems(
-    base: type[Named], raw: Mapping[str, Any], key: str, path: DocumentPath
-) -> Iterable[Problem]:
-    common = {word: raw[word] for word in raw if word in base.model_fields}
-    _, problems = validated(base, {**common, key: ""}, path, {"name": ""})
-    return (problem for problem in problems if problem.path[len(path)] in common)
-
-
-def _whole(path: DocumentPath) -> DocumentPath:
-    """The value that one of a list belongs to."""
-    return path[:-1] if isinstance(path[-1], int) else path
 
 
 def _open_doors(accounts: Iterable[Account]) -> Iterable[Problem]:

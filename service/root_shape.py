@@ -1,0 +1,65 @@
+"""What stands at the top of a configuration; its parts are looked at one by one elsewhere."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, Field
+
+from service.document.validation import Shape
+from service.durations import Length
+from service.faults import refused
+from service.rules.hours import is_country
+
+Network: TypeAlias = IPv4Network | IPv6Network
+
+
+def _some_time(length: timedelta) -> timedelta:
+    if length < timedelta(minutes=1):
+        raise refused("within is a minute or more")
+    return length
+
+
+class NetworkShape(Shape):
+    """Which private addresses may be called."""
+
+    allow: tuple[Network, ...] = ()
+
+
+def _country(code: str) -> str:
+    if not is_country(code):
+        raise refused(f"there is no country {code}", "write US, GB, DE …")
+    return code
+
+
+class HolidaysShape(Shape):
+    """Whose public holidays PH are, as an ISO country code."""
+
+    country: Annotated[str, AfterValidator(_country)]
+
+
+class StormShape(Shape):
+    """How many customer messages of one account are too many, and in which time."""
+
+    messages: Annotated[int, Field(ge=1)] = 50
+    within: Annotated[Length, AfterValidator(_some_time)] = timedelta(minutes=10)
+
+
+class RootShape(Shape):
+    """The whole configuration; accounts, channels, hours and rules are looked at one by one."""
+
+    stand_ins: ClassVar[Mapping[str, Any]] = {"version": 1}
+
+    version: Literal[1]
+    accounts: dict[str, Any] = Field(default_factory=dict)
+    channels: dict[str, Any] = Field(default_factory=dict)
+    network: NetworkShape = NetworkShape()
+    operator: str | None = None
+    timezone: ZoneInfo = ZoneInfo("UTC")
+    hours: dict[str, Any] = Field(default_factory=dict)
+    holidays: HolidaysShape | None = None
+    storm: StormShape = StormShape()
+    rules: list[Any] = Field(default_factory=list)
+    tests: list[Any] = Field(default_factory=list)
