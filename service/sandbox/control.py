@@ -1,16 +1,23 @@
 """The switchboard at /_sandbox: what a person or a test makes the systems do."""
 
-from dataclasses import asdict
-from typing import Any
+from dataclasses import asdict, fields
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
+from pydantic import TypeAdapter, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from service.sandbox.faults import Fault, Kind
+from service.faults import did_you_mean
+from service.sandbox.faults import Fault
 from service.sandbox.system import TaskSystem
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Made = TypeVar("Made", bound="DataclassInstance")
 
 
 class Switches:
@@ -64,8 +71,7 @@ class Switches:
         return _json({})
 
     async def _set_fault(self, request: Request) -> Response:
-        body = await _body(request)
-        self._system.faults.set(Fault(**{**body, "kind": Kind(body["kind"])}))
+        self._system.faults.set(_made(Fault, await _body(request)))
         return _json({})
 
     async def _clear_faults(self, request: Request) -> Response:
@@ -74,7 +80,9 @@ class Switches:
         return _json({})
 
     async def _set_quirks(self, request: Request) -> Response:
-        self._system.set_quirks(**await _body(request))
+        now = self._system.quirks
+        wanted = _made(type(now), {**asdict(now), **await _body(request)})
+        self._system.set_quirks(**asdict(wanted))
         return _json(self._system.quirks)
 
     async def _record(self, request: Request) -> Response:
@@ -84,9 +92,25 @@ class Switches:
 
 
 async def _body(request: Request) -> dict[str, Any]:
+    """What was sent, {} where nothing was; an HTTPException where that is no JSON object."""
     text = await request.body()
-    body: dict[str, Any] = orjson.loads(text) if text else {}
-    return body
+    try:
+        return TypeAdapter(dict[str, Any]).validate_json(text or b"{}")
+    except ValidationError as error:
+        raise HTTPException(422, "Send a JSON object.") from error
+
+
+def _made(shape: type[Made], values: dict[str, Any]) -> Made:
+    """A value of this class; an HTTPException that says what is wrong where there is none."""
+    known = {field.name for field in fields(shape)}
+    for name in values.keys() - known:
+        hint = did_you_mean(name, known) or f"there are {', '.join(sorted(known))}"
+        raise HTTPException(422, f"There is no {name} here: {hint}.")
+    try:
+        return TypeAdapter(shape).validate_python(values)
+    except ValidationError as error:
+        wrong = (f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        raise HTTPException(422, "; ".join(wrong)) from error
 
 
 def _json(content: Any, status: int = 200) -> Response:

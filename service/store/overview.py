@@ -7,7 +7,6 @@ from service.store import Pool
 _DELIVERY = """
     SELECT deliveries.id, deliveries.task, deliveries.account, rule, channel, target, state,
            reason, attempts, text, subject, created_at, next_attempt_at,
-           approver IS NOT NULL AND approved_by IS NULL AS asks, send_at,
            coalesce(acknowledged_at, settled_at, created_at) AS ended_at,
            events.kind, events.cause,
            coalesce(events.after, events.before) ->> 'title' AS title,
@@ -29,10 +28,30 @@ async def in_trouble(pool: Pool, limit: int) -> list[asyncpg.Record]:
 
 
 async def waiting(pool: Pool, limit: int) -> list[asyncpg.Record]:
-    """Deliveries that are still to go out, the next first; not what a storm holds."""
+    """Deliveries that go out by themselves when their time has come, the next first."""
     return await pool.fetch(
         f"{_DELIVERY} WHERE state = 'planned' OR state = 'held' AND storm IS NULL"
+        " AND (approver IS NULL OR approved_by IS NOT NULL)"
         " ORDER BY next_attempt_at, deliveries.id LIMIT $1",
+        limit,
+    )
+
+
+async def asking(pool: Pool, limit: int) -> list[asyncpg.Record]:
+    """Deliveries that only go out if somebody approves them; those with the least time first."""
+    return await pool.fetch(
+        f"{_DELIVERY} WHERE state = 'held' AND storm IS NULL"
+        " AND approver IS NOT NULL AND approved_by IS NULL"
+        " ORDER BY next_attempt_at, deliveries.id LIMIT $1",
+        limit,
+    )
+
+
+async def held(pool: Pool, storm: int, limit: int) -> list[asyncpg.Record]:
+    """Deliveries that this storm holds, in the order in which they came."""
+    return await pool.fetch(
+        f"{_DELIVERY} WHERE state = 'held' AND storm = $1 ORDER BY deliveries.id LIMIT $2",
+        storm,
         limit,
     )
 

@@ -26,6 +26,7 @@ from service.web.rulings import RULINGS, STORM_RULINGS, WEBHOOK_RULINGS, Rulings
 log = structlog.get_logger()
 
 _SHOWN = 25
+_FEW = 8  # of the messages that wait for one decision
 _PATIENCE = 5.0  # seconds, with a database that does not answer
 # All who sign in have the one token: who of them it was, nobody can say.
 _BY = "somebody at the page"
@@ -154,13 +155,21 @@ class OperatorPage:
             "zone": self._config.timezone,
             "trouble": await overview.in_trouble(self._pool, _SHOWN),
             "set_aside": await set_aside.asking(self._pool, _SHOWN),
+            "asking": await overview.asking(self._pool, _SHOWN),
             "waiting": await overview.waiting(self._pool, _SHOWN),
             "lately": await overview.lately(self._pool, _SHOWN),
-            "storms": await storms.read(self._pool),
+            "storms": await self._storms(),
             "silences": await silences.read(self._pool, self._clock.now()),
             "events": await overview.last_events(self._pool, _SHOWN),
             "accounts": await listing.read_accounts(self._pool, list(self._config.accounts)),
         }
+
+    async def _storms(self) -> list[dict[str, Any]]:
+        """Each with the first of the messages that it holds."""
+        return [
+            {**storm, "messages": await overview.held(self._pool, storm["id"], _FEW)}
+            for storm in await storms.read(self._pool)
+        ]
 
     async def _unless_away(self, answer: Coroutine[Any, Any, Response]) -> Response:
         """The answer, or a page for people that says that the database is away."""

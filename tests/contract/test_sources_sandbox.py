@@ -128,6 +128,30 @@ async def test_everything_can_be_switched_over_http(town: Town, system: str) -> 
     assert town.sandbox.systems[system].tasks == {}
 
 
+@pytest.mark.parametrize(
+    ("road", "body", "says"),
+    [
+        ("POST faults", b'{"kind": "reste_after"}', "Input should be 'unauthorized', 'not_found'"),
+        ("POST faults", b'{"kind": "slow", "second": 1}', "no second here: did you mean seconds?"),
+        ("PUT quirks", b'{"empti": true}', "no empti here: did you mean empty?"),
+        ("PUT quirks", b'{"shift": "a lot"}', "shift: Input should be a valid integer"),
+        ("POST tasks", b"[1]", "Send a JSON object."),
+    ],
+)
+@pytest.mark.parametrize("system", sorted(systems()))
+async def test_a_switch_that_is_not_there_is_named(
+    town: Town, system: str, road: str, body: bytes, says: str
+) -> None:
+    """A 422 in words for whoever misspelt it, and nothing is switched."""
+    method, switch = road.split()
+    before = town.sandbox.systems[system].quirks
+    answer = await town.client.request(method, f"/_sandbox/{system}/{switch}", content=body)
+    assert answer.status_code == 422
+    assert says in answer.text.replace("\\u0027", "'")
+    assert town.sandbox.systems[system].quirks == before
+    assert (await town.client.get(f"/{system}/anything")).status_code == 404
+
+
 async def test_slack_posts_rewrites_and_remembers(town: Town) -> None:
     """With metadata, so that a post whose answer was lost can be found again."""
     slack = {"headers": {"Authorization": f"Bearer {TOKEN}"}}
