@@ -94,9 +94,11 @@ async def serving(
         port = listener.getsockname()[1]
         server = server_of(app)
         running = asyncio.create_task(server.serve(sockets=[listener]))
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
-            yield Site(client, port)
-        server.should_exit = True
-        await running
-    await keeper.close()
-    await doorbell.close()
+        try:
+            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+                yield Site(client, port)
+        finally:
+            server.should_exit = True
+            await running
+            await keeper.close()
+            await doorbell.close()
