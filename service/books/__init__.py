@@ -4,7 +4,7 @@ Taskbell at work has it in PostgreSQL (`database`). A rehearsal, which tries rul
 a made-up one and sends nothing, has it in memory (`memory`). Everything above is the same code.
 """
 
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Container, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol, TypeAlias
 
@@ -74,7 +74,7 @@ class RuleBooks(Protocol):
     async def take_waits(self, keys: Sequence[Key], now: datetime) -> list[Settled]:
         """Take out the waits about these locked tasks that are over."""
 
-    async def waiting(self, keys: Iterable[Key], rules: Iterable[str]) -> list[Settled]:
+    async def waiting(self, keys: Iterable[Key], rules: Container[str]) -> list[Settled]:
         """What these rules are waiting for about these locked tasks."""
 
     async def stop_waiting(self, waits: Sequence[Settled]) -> None:
@@ -112,7 +112,7 @@ class RuleBooks(Protocol):
         """Cancel what is not sent yet and what one of these events has made pointless."""
 
     async def pending(
-        self, keys: Iterable[Key], rules: Iterable[str]
+        self, keys: Iterable[Key], rules: Container[str]
     ) -> list[tuple[int, str, str, str]]:
         """What these rules have not sent yet about these tasks: (id, rule, account, task)."""
 

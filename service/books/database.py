@@ -1,6 +1,6 @@
 """The books in PostgreSQL: each page is kept by the module of its noun."""
 
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Container, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from service.books import Rules
@@ -78,7 +78,7 @@ class DatabaseBooks:
     async def take_waits(self, keys: Sequence[Key], now: datetime) -> list[Settled]:
         return await settling.take(self.connection, keys, now)
 
-    async def waiting(self, keys: Iterable[Key], rules: Iterable[str]) -> list[Settled]:
+    async def waiting(self, keys: Iterable[Key], rules: Container[str]) -> list[Settled]:
         return await settling.waiting(self.connection, keys, rules)
 
     async def stop_waiting(self, waits: Sequence[Settled]) -> None:
@@ -111,7 +111,7 @@ class DatabaseBooks:
         await ending.withdraw(self.connection, happened, now)
 
     async def pending(
-        self, keys: Iterable[Key], rules: Iterable[str]
+        self, keys: Iterable[Key], rules: Container[str]
     ) -> list[tuple[int, str, str, str]]:
         return await ending.pending(self.connection, keys, rules)
 

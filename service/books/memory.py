@@ -1,7 +1,7 @@
 """The books in memory: for a rehearsal, which is over when the process is."""
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from heapq import heappop, heappush
@@ -188,13 +188,12 @@ class MemoryBooks:
         del rule
         return wait.ends_at <= now
 
-    async def waiting(self, keys: Iterable[Key], rules: Iterable[str]) -> list[Settled]:
-        wanted = frozenset(rules)
+    async def waiting(self, keys: Iterable[Key], rules: Container[str]) -> list[Settled]:
         return [
             Settled(rule, wait.event)
             for key in keys
             for rule, wait in self._waits[key].items()
-            if rule in wanted
+            if rule in rules
         ]
 
     async def stop_waiting(self, waits: Sequence[Settled]) -> None:
@@ -229,7 +228,7 @@ class MemoryBooks:
         self.outbox.withdraw(happened, now)
 
     async def pending(
-        self, keys: Iterable[Key], rules: Iterable[str]
+        self, keys: Iterable[Key], rules: Container[str]
     ) -> list[tuple[int, str, str, str]]:
         return self.outbox.pending(keys, rules)
 

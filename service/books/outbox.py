@@ -2,7 +2,7 @@
 
 from bisect import bisect_left, bisect_right, insort
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from heapq import heappop, heappush
@@ -143,13 +143,14 @@ class MemoryOutbox:
                 if event.kind in one.order.plan.withdraw_on and one.order.event.id < event.id:
                     self._end(one, State.CANCELLED, f"withdrawn: the task was {event.kind}", now)
 
-    def pending(self, keys: Iterable[Key], rules: Iterable[str]) -> list[tuple[int, str, str, str]]:
-        wanted = frozenset(rules)
+    def pending(
+        self, keys: Iterable[Key], rules: Container[str]
+    ) -> list[tuple[int, str, str, str]]:
         found = [
             (one.id, one.order.rule, *key)
             for key in keys
             for one in self._pending_of(key)
-            if one.order.rule in wanted and one.updates is None
+            if one.order.rule in rules and one.updates is None
         ]
         return sorted(found)
 

@@ -4,7 +4,7 @@
 because time alone may have made it true.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from datetime import datetime
 
 import asyncpg
@@ -53,13 +53,26 @@ async def withdraw(connection: Connection, events: Sequence[Event], now: datetim
 
 
 async def pending(
-    connection: Connection, keys: Iterable[Key], rules: Iterable[str]
+    connection: Connection, keys: Iterable[Key], rules: Container[str]
 ) -> list[tuple[int, str, str, str]]:
     """What these rules have not sent yet about these tasks: (id, rule, account, task).
 
-    The rewriting of a message that is out is not among it.
+    It is locked. The rewriting of a message that is out is not among it.
     """
     wanted = list(keys)
+    columns = [account for account, _ in wanted], [task for _, task in wanted]
+    found = await connection.fetch(
+        """
+        SELECT DISTINCT rule FROM deliveries
+        JOIN unnest($1::text[], $2::text[]) AS wanted (account, task) USING (account, task)
+        WHERE state IN ('planned', 'held') AND updates IS NULL
+        """,
+        *columns,
+    )
+    # Not asked for by all their names: there may be thousands, most of which wait for nothing.
+    waiting = [row["rule"] for row in found if row["rule"] in rules]
+    if not waiting:
+        return []
     rows = await connection.fetch(
         """
         SELECT id, rule, account, task FROM deliveries
@@ -67,9 +80,8 @@ async def pending(
         WHERE state IN ('planned', 'held') AND rule = ANY ($3) AND updates IS NULL
         ORDER BY id FOR UPDATE OF deliveries
         """,
-        [account for account, _ in wanted],
-        [task for _, task in wanted],
-        list(rules),
+        *columns,
+        waiting,
     )
     return [tuple(row) for row in rows]
 
