@@ -25,7 +25,7 @@ from service.errors import ConfigError
 from service.faults import Fault
 
 MAX_DEPTH = 40
-MAX_VALUES = 100_000
+MAX_VALUES = 300_000  # a good ten thousand rules
 MAX_ENTRIES = 10_000  # of one list or one group of names
 
 _INTEGER = re.compile(r"[-+]?[0-9]{1,18}")
