@@ -9,7 +9,9 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import figures, history, neighbours, nodered, scan, sync
+from service import log
+from service.settings import Settings
+from tests.bench import figures, history, neighbours, nodered, rules, scan, sync
 from tests.bench.figures import Figure
 
 MEASUREMENTS = {
@@ -19,6 +21,7 @@ MEASUREMENTS = {
     "neighbours": neighbours.neighbours,
     "scan": scan.scan,
     "sync": sync.sync,
+    "rules": rules.rules,
     "backtest": history.backtesting,
     "idle": figures.idle,
     "nodered": nodered.throughput,
@@ -28,6 +31,7 @@ MEASUREMENTS = {
 def main() -> None:
     """Measure what is named on the command line, or everything."""
     logging.disable(logging.INFO)
+    log.configure(Settings(log_level="WARNING"))
     chosen = sys.argv[1:] or list(MEASUREMENTS)
     lines: list[Figure] = []
     with tempfile.TemporaryDirectory() as folder:
