@@ -14,7 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 from service import store
 from service.clock import VirtualClock
@@ -31,8 +31,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     settings.register_profile("soak", max_examples=2000, deadline=None)
-    # The same examples every time: what fails is then of this commit. `make soak` looks for others.
-    settings.register_profile("test", deadline=None, derandomize=True)
+    # The same examples every time: what fails is then of this commit. `make soak` looks for others,
+    # and for the smallest: to make a history smaller can take longer than a test may.
+    settings.register_profile(
+        "test", deadline=None, derandomize=True, phases=(Phase.explicit, Phase.generate)
+    )
     settings.load_profile("soak" if config.getoption("--soak") else "test")
 
 
