@@ -92,6 +92,11 @@ class Sketch:
     trials: tuple[Trial, ...]
     off: tuple[Rule, ...] = ()
 
+    @property
+    def on_trial(self) -> Ruleset:
+        """All rules as if they were switched on: also those that are off, or only shadows."""
+        return self.rules.with_others(self.off).in_earnest()
+
 
 @dataclass(frozen=True, slots=True)
 class _Read:

@@ -53,7 +53,7 @@ def command(
 ) -> None:
     """Tell what rules would have sent, how often, to whom and when; nothing is sent."""
     sketch = config.sketch(file or read_settings().taskbell_config)
-    chosen = _chosen(sketch.rules, rules)
+    chosen = _chosen(sketch, rules)
     until = datetime.now(UTC)
 
     async def read(pool: Pool) -> Sequence[Delivery]:
@@ -75,12 +75,16 @@ def command(
         _tell(found, sketch, since)
 
 
-def _chosen(rules: Ruleset, ids: Sequence[str] | None) -> Ruleset:
-    for one in ids or ():
+def _chosen(sketch: Sketch, ids: Sequence[str] | None) -> Ruleset:
+    """The rules with these ids as if they were switched on; without any, those that are."""
+    if not ids:
+        return sketch.rules
+    rules = sketch.on_trial
+    for one in ids:
         if one not in rules:
             hint = did_you_mean(one, rules.ids) or ""
             raise typer.BadParameter(f"there is no rule {one}; {hint}".rstrip("; "))
-    return rules if not ids else rules.only(ids)
+    return rules.only(ids)
 
 
 def _tell(found: Findings, sketch: Sketch, since: datetime) -> None:

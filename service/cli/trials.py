@@ -55,8 +55,7 @@ async def _run_all(path: Path, only: str) -> list[Outcome]:
 
 def stage_of(sketch: Sketch) -> Stage:
     """What a configuration's rules are tried on."""
-    rules = sketch.rules.with_others(sketch.off).in_earnest()
-    return Stage(rules, sketch.timezone, sketch.zones, sketch.systems, ways(sketch.kinds))
+    return Stage(sketch.on_trial, sketch.timezone, sketch.zones, sketch.systems, ways(sketch.kinds))
 
 
 def _write(file: Path, results: bytes) -> None:

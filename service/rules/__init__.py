@@ -13,6 +13,7 @@ from service.alarms import Alarm
 from service.gathering import Digest
 from service.model import Cause, Event, Task
 from service.rules import digests
+from service.rules.linking import linked
 from service.rules.reads import ByNoun, by_noun
 from service.rules.rule import Rule
 from service.rules.scope import Scope
@@ -86,13 +87,13 @@ class Ruleset:
         return self._rules.get(rule_id)
 
     def with_others(self, rules: Iterable[Rule]) -> "Ruleset":
-        """These rules and others."""
-        return Ruleset([*self._rules.values(), *rules], self.text)
+        """These rules and others, which may mute each other."""
+        return Ruleset(linked([*self._rules.values(), *rules]), self.text, self.storm)
 
     def in_earnest(self) -> "Ruleset":
         """The same rules, of which none is a shadow."""
         rules = (replace(one, planning=replace(one.planning, shadow=False)) for one in self)
-        return Ruleset(rules, self.text)
+        return Ruleset(rules, self.text, self.storm)
 
     def __contains__(self, rule_id: str) -> bool:
         return rule_id in self._rules

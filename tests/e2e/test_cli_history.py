@@ -26,6 +26,14 @@ RULES = """\
 - id: late
   when: task.overdue
   then: [{ notify: "email:{{ task.assignee.email }}", subject: S, text: Late }]
+- id: not-yet
+  when: task.completed
+  enabled: false
+  then: [{ notify: accounting, text: "{{ task.title }}" }]
+- id: on-trial
+  when: task.completed
+  enabled: shadow
+  then: [{ notify: accounting, text: "{{ task.title }}" }]
 """
 NOW = datetime.now(UTC).replace(microsecond=0)
 
@@ -71,6 +79,17 @@ async def test_a_backtest_tells_what_would_have_been_sent(command: Command, pool
     assert "1 would have been sent in 3 days" in result.out
     assert "slack:#office  Smith gutters is done" in result.out
     assert await pool.fetchval("SELECT count(*) FROM deliveries") == 0
+
+
+@pytest.mark.usefixtures("finished")
+@pytest.mark.parametrize("rule", ["not-yet", "on-trial"])
+async def test_a_rule_is_tried_before_it_is_switched_on(command: Command, rule: str) -> None:
+    """Named, it is as if it were on; without a name it is as it is."""
+    named = await command("backtest", rule)
+    assert "1 would have been sent" in named.out
+    assert "1  accounting" in named.out
+    unnamed = await command("backtest", "--json")
+    assert [one["rule"] for one in orjson.loads(unnamed.out)["sent"]] == ["finished"]
 
 
 async def test_a_backtest_knows_no_other_rules(command: Command) -> None:

@@ -1,0 +1,55 @@
+"""What keeps messages back at work keeps them back in a rule test."""
+
+from pathlib import Path
+
+from service.cli.trials import stage_of
+from service.config import sketch
+from service.trials.running import Outcome, run
+from tests.rule_files import HEAD
+
+WELCOME = '{ id: welcome, when: task.created, then: [{ notify: "customer:details" }] }'
+LATE = "{ id: late, when: task.overdue, enabled: false, then: [{ notify: accounting }] }"
+MUTED = """{ id: moved, when: { task.changed: [title] }, enabled: false,
+    muted_by: { rule: late, same: task.customer.id },
+    then: [{ notify: "slack:#office", text: x }] }"""
+
+
+async def tried(folder: Path, *rules: str, top: str = "", test: str) -> Outcome:
+    """How one test of these rules went."""
+    written = "".join(f"  - {rule}\n" for rule in rules)
+    file = folder / "taskbell.yaml"
+    file.write_text(f"{HEAD}{top}\nrules:\n{written}tests:\n  - {{ {test} }}\n", encoding="utf-8")
+    found = sketch(file)
+    [trial] = found.trials
+    return await run(trial, stage_of(found))
+
+
+async def test_the_storm_guard_of_the_configuration_is_at_work(tmp_path: Path) -> None:
+    """Where two are too many, the second customer message is held."""
+    outcome = await tried(
+        tmp_path,
+        WELCOME,
+        top="storm: { messages: 1, within: 1h }",
+        test="""name: It, start: 2026-03-06 09:00, steps: [
+            { at: 2026-03-06 10:00, change: { T1: { title: Roof } },
+              expect: [{ notify: customer:details }] },
+            { at: 2026-03-06 10:01, change: { T2: { title: Gate } },
+              expect: [{ held: customer:details }] }]""",
+    )
+    assert outcome.failures == []
+
+
+async def test_a_rule_that_is_off_mutes_another_one(tmp_path: Path) -> None:
+    """Tried are both as they will be once they are switched on."""
+    outcome = await tried(
+        tmp_path,
+        LATE,
+        MUTED,
+        test="""name: It, rules: [late, moved], start: 2026-03-06 09:00,
+          given: [{ id: T1, due: 2026-03-06 10:00, customer: { id: 7 } },
+                  { id: T2, customer: { id: 7 } }, { id: T3, customer: { id: 8 } }], steps: [
+            { at: 2026-03-06 11:00, change: { T2: { title: a }, T3: { title: b } },
+              expect: [{ notify: accounting }, { skipped: slack:#office },
+                       { notify: slack:#office }] }]""",
+    )
+    assert outcome.failures == []
