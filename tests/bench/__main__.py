@@ -11,7 +11,7 @@ from rich.table import Table
 
 from service import log
 from service.settings import Settings
-from tests.bench import figures, history, neighbours, nodered, rules, scan, sync
+from tests.bench import clock, figures, history, neighbours, nodered, rules, scan, sync
 from tests.bench.figures import Figure
 
 MEASUREMENTS = {
@@ -23,6 +23,7 @@ MEASUREMENTS = {
     "sync": sync.sync,
     "rules": rules.rules,
     "backtest": history.backtesting,
+    "clock": clock.clock,
     "idle": figures.idle,
     "nodered": nodered.throughput,
 }

@@ -13,7 +13,13 @@ from tests.bench.wire import request
 SECRET = "bench-secret"
 
 
-def account(name: str, base_url: str, poll: str = "60s", full_scan: str = "1h") -> str:
+def account(
+    name: str,
+    base_url: str,
+    poll: str = "60s",
+    full_scan: str = "1h",
+    zone: str = "Europe/London",
+) -> str:
     """An account whose webhooks are signed, and whose system may be called as often as it likes."""
     return f"""
   {name}:
@@ -21,7 +27,7 @@ def account(name: str, base_url: str, poll: str = "60s", full_scan: str = "1h") 
     base_url: "{base_url}"
     token: none
     account_uuid: 00000000-0000-0000-0000-000000000001
-    timezone: Europe/London
+    timezone: {zone}
     poll: {poll}
     full_scan: {full_scan}
     per_minute: 1000000
