@@ -179,12 +179,16 @@ class MemoryOutbox:
         fates = [(one, *self._fate(one, now, has_ended)) for one in self._take_due(now)]
         leaving = (one for one, state, _ in fates if state is State.SENT and one.is_guarded)
         many = Counter(one.key[0] for one in leaving)
+        held = {
+            account: self._storms.refusal(account, count, guard, now)
+            for account, count in many.items()
+        }
         for one, state, reason in fates:
             account = one.key[0]
             if state is not State.SENT or not one.is_guarded:
                 self._end(one, state, reason, now)
-            elif held := self._storms.refusal(account, many[account], guard, now):
-                self._hold(one, held)
+            elif (why := held[account]) is not None:
+                self._hold(one, why)
             else:
                 self._storms.note_sent(account, now)
                 self._end(one, state, reason, now)

@@ -18,7 +18,7 @@ class MemoryStorms:
 
     def refusal(self, account: str, due: int, guard: StormGuard, now: datetime) -> str | None:
         """Why this account's customer messages, so many of which are due, are held."""
-        if account not in self._reasons and due:
+        if account not in self._reasons:
             reason = self._rising(account, due, guard, now)
             if reason is not None:
                 self._reasons[account] = reason

@@ -395,6 +395,15 @@ def _late_visits() -> list[Step]:
 )
 @example(
     written=[
+        {"id": rule, "when": "task.created", "then": [{"notify": "customer:details"}]}
+        for rule in ("r0", "r1")
+    ],
+    history=_bookings(1),
+    silenced=(),
+    storm="storm: { messages: 2 }",
+)
+@example(
+    written=[
         {
             "id": "r0",
             "when": "task.overdue",
