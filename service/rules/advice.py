@@ -1,12 +1,14 @@
 """What may be meant and seldom is: warnings about rules that are sound."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from heapq import merge
 from typing import Any, TypeAlias
 from zoneinfo import ZoneInfo
 
 from service.faults import Path, Problem, Severity
-from service.rules.contradictions import KNOWN_VALUES, never
+from service.rules.contradictions import KNOWN_VALUES, Value, demands, never
 from service.rules.hours import Hours
 from service.rules.reach import Reach
 from service.rules.rule import Rule
@@ -15,6 +17,7 @@ from service.rules.steps import Action
 from service.rules.triggers import Trigger
 
 Placed: TypeAlias = tuple[Rule, Path]
+_Numbered: TypeAlias = tuple[int, Rule]
 _Message: TypeAlias = tuple[tuple[Trigger, Selection | None], str, str, str]
 
 # Hours that do not open in this century are not waited for.
@@ -43,17 +46,45 @@ def never_open(hours: Iterable[Hours]) -> Iterator[Problem]:
 
 def twins(rules: Sequence[Placed]) -> Iterator[Problem]:
     """Warnings about rules that tell the same to the same person when the same happens."""
-    known: dict[_Message, list[Rule]] = {}
+    known: dict[_Message, _Senders] = defaultdict(_Senders)
     for rule, path in rules:
         for step, message in _messages(rule):
-            earlier = known.setdefault(message, [])
-            if other := next((one for one in earlier if _may_both(one, rule)), None):
+            earlier = known[message]
+            if other := earlier.twin(rule):
                 place = (*path, "then", step.number - 1, "notify")
                 hint = "leave one of them out, or let their conditions exclude each other"
                 said = f"the rule {other.id} sends the same to the same, at the same moment"
                 yield _warning(place, said, hint)
-            if rule not in earlier:
-                earlier.append(rule)
+            earlier.add(rule)
+
+
+class _Senders:
+    """Rules that send the same message, found by the first value that each demands of a name.
+
+    Those that demand another value of it are no twins: thousands often differ in that alone.
+    """
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._by_name: dict[str, list[_Numbered]] = defaultdict(list)
+        self._by_value: dict[tuple[str, Value], list[_Numbered]] = defaultdict(list)
+
+    def add(self, rule: Rule) -> None:
+        name, value = next(iter(demands(rule.conditions).items()), ("", ""))
+        self._count += 1
+        self._by_name[name].append((self._count, rule))
+        self._by_value[name, value].append((self._count, rule))
+
+    def twin(self, rule: Rule) -> Rule | None:
+        """The first of them that may send it at the same moment as this one."""
+        demanded = demands(rule.conditions)
+        comparable = merge(
+            *(
+                self._by_value.get((name, demanded[name]), ()) if name in demanded else senders
+                for name, senders in self._by_name.items()
+            )
+        )
+        return next((one for _, one in comparable if _may_both(one, rule)), None)
 
 
 def _about_customers(rule: Rule, written: Mapping[str, Any], path: Path) -> Iterator[Problem]:

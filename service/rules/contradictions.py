@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 from service.faults import did_you_mean
 from service.model import Cause, Kind
-from service.rules.expressions import Expression
+from service.rules.expressions import Expression, syntax
 from service.rules.shapes import PRIORITIES
 from service.rules.syntax_tree import dotted, node_kind
 from service.rules.triggers import Trigger
@@ -70,16 +71,20 @@ def never(
     """
     facts = _sure(trigger)
     for position, condition in enumerate(conditions):
-        tree = condition.tree
-        for node, truth in _conjuncts(tree.root, truth=True):
-            for name, value, holds in _claims(node, truth=truth):
-                against, hint = facts.add(name, value, holds=holds), None
-                if holds and name in values and value not in values[name]:
-                    against = f"{name} is never {_shown(value)}"
-                    hint = did_you_mean(str(value), values[name])
-                if against is not None:
-                    return Never(against, position, tree.offset(node), hint)
+        for name, value, holds, offset in _said(condition.text):
+            against, hint = facts.add(name, value, holds=holds), None
+            if holds and name in values and value not in values[name]:
+                against = f"{name} is never {_shown(value)}"
+                hint = did_you_mean(str(value), values[name])
+            if against is not None:
+                return Never(against, position, offset, hint)
     return None
+
+
+def demands(conditions: Iterable[Expression]) -> Mapping[str, Value]:
+    """The values that names must have where all of these conditions are true."""
+    said = (claim for condition in conditions for claim in _said(condition.text))
+    return {name: value for name, value, holds, _ in said if holds}
 
 
 def _sure(trigger: Trigger) -> _Facts:
@@ -93,6 +98,17 @@ def _sure(trigger: Trigger) -> _Facts:
         facts.equal |= {_HAS.format(name): True for name in trigger.guarantees}
     facts.sources = dict.fromkeys(facts.equal, source)
     return facts
+
+
+@lru_cache(maxsize=10_000)
+def _said(text: str) -> tuple[tuple[str, Value, bool, int], ...]:
+    """What a condition claims, and how far into it; kept, as rules are compared with each other."""
+    tree = syntax(text)
+    return tuple(
+        (*claim, tree.offset(node))
+        for node, truth in _conjuncts(tree.root, truth=True)
+        for claim in _claims(node, truth=truth)
+    )
 
 
 def _conjuncts(node: Any, *, truth: bool) -> Iterator[tuple[Any, bool]]:

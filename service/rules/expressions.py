@@ -66,7 +66,8 @@ def _program(text: str, zone: ZoneInfo) -> cel.Expression:
 
 
 @lru_cache(maxsize=1_000)
-def _tree(text: str) -> Tree:
+def syntax(text: str) -> Tree:
+    """The syntax tree of an expression that was found to be sound."""
     return Tree(_program(text, UTC_ZONE))
 
 
@@ -76,11 +77,6 @@ class Expression:
 
     text: str
     reads: Reads
-
-    @property
-    def tree(self) -> Tree:
-        """How it is built."""
-        return _tree(self.text)
 
     @property
     def refusal(self) -> str:
@@ -117,11 +113,6 @@ class Expression:
         return value
 
 
-def syntax(text: str) -> Tree:
-    """The syntax tree of an expression that was found to be sound."""
-    return Tree(_program(text, UTC_ZONE))
-
-
 def condition(
     text: Any, path: Path, known: Iterable[str] = (), subjects: frozenset[str] = CHANGED_TASK
 ) -> tuple[Expression | None, list[Problem]]:
@@ -151,7 +142,7 @@ def proofs(text: Any) -> frozenset[str]:
     if not isinstance(text, str):
         return frozenset()
     try:
-        return proven(_tree(text).root, truth=True)
+        return proven(syntax(text).root, truth=True)
     except RuntimeError:
         return frozenset(_ASKED.findall(text))
 
@@ -177,7 +168,7 @@ def checked(
         program = _program(text, UTC_ZONE)
     except RuntimeError as error:
         return None, None, explain(text, str(error), path)
-    tree = _tree(text)
+    tree = syntax(text)
     found = program.return_type().name()
     if found in types:
         problems = [_lie(name, offset, path) for name, offset in unguarded(tree, known)]

@@ -18,8 +18,8 @@ _DECLARATIONS = {
     "Source": "4 positions Position*",
     "Position": "1 key int64, 2 value int32",
     "Expr": (
-        "2 id int64, 3 const Constant, 4 ident Ident, 5 select Select, 6 call Call, 7 list List, "
-        "8 struct Struct, 9 comprehension Comprehension"
+        "2 id int64, 3 const Constant|, 4 ident Ident|, 5 select Select|, 6 call Call|, "
+        "7 list List|, 8 struct Struct|, 9 comprehension Comprehension|"
     ),
     "Constant": "1 null int64?, 2 bool bool?, 3 int int64?, 5 double double?, 6 string string?",
     "Ident": "1 name string",
@@ -92,7 +92,8 @@ def walk(node: Any) -> Iterator[Any]:
 
 
 def node_kind(node: Any) -> str | None:
-    return next((name for name in _KINDS if node.HasField(name)), None)
+    kind: str | None = node.WhichOneof(_KIND)
+    return kind
 
 
 def dotted(node: Any) -> str | None:
@@ -109,13 +110,15 @@ def dotted(node: Any) -> str | None:
     return f"{around}.{name}" if around and name else None
 
 
-_KINDS = ("const", "ident", "select", "call", "list", "struct", "comprehension")
+_KIND = "kind"
 
 
 def _declare() -> Any:
     file = FileDescriptorProto(name="checked.proto", package="tree", syntax="proto3")
     for message_name, declaration in _DECLARATIONS.items():
         message = file.message_type.add(name=message_name)
+        if "|" in declaration:
+            message.oneof_decl.add(name=_KIND)
         for words in declaration.split(", "):
             number, name, kind = words.split()
             field = message.field.add(name=name, number=int(number))
@@ -128,7 +131,9 @@ def _declare() -> Any:
                 field.proto3_optional = True
                 field.oneof_index = len(message.oneof_decl)
                 message.oneof_decl.add(name=f"_{name}")
-            kind = kind.rstrip("*?")
+            if kind.endswith("|"):
+                field.oneof_index = 0
+            kind = kind.rstrip("*?|")
             field.type = _SCALARS.get(kind, FieldDescriptorProto.TYPE_MESSAGE)
             if kind not in _SCALARS:
                 field.type_name = f".tree.{kind}"

@@ -7,7 +7,7 @@ names serve conditions, as messages that CEL can check types by, and templates, 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
@@ -36,7 +36,8 @@ _GIVEN = {
 }
 
 
-def names(noun: type) -> dict[str, Any]:
+@cache
+def names(noun: type) -> Mapping[str, Any]:
     """The fields of a noun that rules can read, and what each holds."""
     hints = get_type_hints(noun)
     hidden = _HIDDEN.get(noun, frozenset())
