@@ -74,3 +74,23 @@ def test_different_moments_are_no_twins(tmp_path: Path) -> None:
         ' { notify: "slack:#o", text: hi }]\n'
     )
     assert configured(tmp_path, rules + again).warnings == ()
+
+
+def test_the_first_of_several_twins_is_named(tmp_path: Path) -> None:
+    """Whatever their conditions demand, and in whatever order they ask."""
+    conditions = {
+        'task.type == "a"': None,
+        'task.type == "b"': None,
+        'task.type == "b" && task.priority == "low"': "r1",
+        'task.priority == "high"': "r0",
+        'task.priority == "high" && task.type == "b"': "r1",
+        'task.type == "c" && task.priority == "low"': None,
+        'task.priority != "high"': "r0",
+        'task.priority == "normal" && task.type == "d"': "r6",
+    }
+    rules = "".join(
+        f"- id: r{number}\n  when: task.changed\n  if: '{condition}'\n{NOTIFY}"
+        for number, condition in enumerate(conditions)
+    )
+    named = [warning.message.split()[2] for warning in configured(tmp_path, rules).warnings]
+    assert named == [one for one in conditions.values() if one is not None]
