@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from service.cli.app import app
-from tests.commands import taskbell
+from tests.commands import started, taskbell
 
 GOOD = """\
 version: 1
@@ -32,7 +32,7 @@ def file(tmp_path: Path) -> Path:
 
 async def test_a_good_configuration_is_said_to_be_good(file: Path) -> None:
     """Without arguments it is the one that Taskbell would use."""
-    result = await taskbell(file.parent, "check", API_TOKEN="t0ken")
+    result = await started(file.parent, "check", API_TOKEN="t0ken")
     assert (result.code, result.out, result.err) == (0, "taskbell.yaml: no faults\n", "")
 
 

@@ -13,7 +13,7 @@ from service.cli.app import app
 from service.model import Cause, Kind, State
 from service.store import Pool, accounts
 from tests import history
-from tests.commands import Result, taskbell
+from tests.commands import Result, started, taskbell
 from tests.running import free_port
 from tests.tasks import task
 
@@ -185,12 +185,15 @@ async def test_accounts_are_listed_and_read_on_demand(command: Command, pool: Po
     assert "there is no account filed" in missing.err
 
 
-async def test_migrate_makes_the_tables_once(database_url: str, command: Command) -> None:
+async def test_migrate_makes_the_tables_once(
+    tmp_path: Path, database_url: str, command: Command
+) -> None:
     """An empty database gets everything, a migrated one nothing."""
     connection = await asyncpg.connect(database_url)
     await connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
     await connection.close()
-    first, second = await command("migrate", "--json"), await command("migrate")
+    first = await command("migrate", "--json")
+    second = await started(tmp_path, "migrate", DATABASE_URL=database_url)
     assert first.json["applied"][0] == "0001_initial.sql"
     assert second.out == "the database is up to date\n"
 

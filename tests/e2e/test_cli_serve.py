@@ -9,7 +9,7 @@ from threading import Timer
 import pytest
 
 from service.cli.listening import demand_free
-from tests.commands import taskbell
+from tests.commands import started, taskbell
 from tests.running import free_port
 
 GOOD = "version: 1\n"
@@ -120,7 +120,7 @@ async def test_settings_with_faults_are_told_all_at_once(tmp_path: Path) -> None
 
 async def test_help_names_every_command(tmp_path: Path) -> None:
     """In the width of the terminal, and without colour where none is wanted."""
-    result = await taskbell(tmp_path, "--help", COLUMNS="80", NO_COLOR="1", FORCE_COLOR="1")
+    result = await started(tmp_path, "--help", COLUMNS="80", NO_COLOR="1", FORCE_COLOR="1")
     assert result.code == 0
     assert not re.search(r"\x1b\[[0-9;]*[34][0-7]", result.out)
     text = re.sub(r"\x1b\[[0-9;]*m", "", result.out)
