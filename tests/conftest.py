@@ -4,9 +4,10 @@ Servers start once per test process; a database is copied from a migrated templa
 """
 
 import asyncio
+import os
 import secrets
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,6 +20,7 @@ from hypothesis import Phase, settings
 from service import store
 from service.clock import VirtualClock
 from service.embedded import EmbeddedPostgres, EmbeddedValkey
+from service.guardian import guarded
 
 # Everything a test writes is thrown away, so it need not reach the disk; crash tests and the
 # benchmark start servers of their own, with fsync.
@@ -54,8 +56,8 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[EmbeddedPostgres]:
-    with TemporaryDirectory(prefix="taskbell-") as name:
-        server = EmbeddedPostgres(Path(name) / "data")
+    with _guarded_folder() as folder:
+        server = EmbeddedPostgres(folder)
         asyncio.run(_prepare(server.url))
         yield server
         server.stop()
@@ -63,7 +65,7 @@ def postgres() -> Iterator[EmbeddedPostgres]:
 
 @pytest.fixture(scope="session")
 def valkey() -> Iterator[EmbeddedValkey]:
-    with TemporaryDirectory(prefix="taskbell-") as name, EmbeddedValkey(Path(name)) as server:
+    with _guarded_folder() as folder, EmbeddedValkey(folder) as server:
         yield server
 
 
@@ -102,6 +104,18 @@ async def closed_to_all(postgres: EmbeddedPostgres, name: str) -> AsyncIterator[
     yield
     await admin.execute(f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS true")
     await admin.close()
+
+
+@contextmanager
+def _guarded_folder() -> Iterator[Path]:
+    """A folder whose server ends also when this process is ended in the middle of a test."""
+    with TemporaryDirectory(prefix="taskbell-") as name:
+        folder = Path(name) / "data"
+        folder.mkdir()
+        held = os.open(folder, os.O_RDONLY)
+        with guarded([folder], held):
+            yield folder
+        os.close(held)
 
 
 async def _prepare(url: str) -> None:

@@ -32,7 +32,7 @@ from tests.receivers import HttpReceiver
 from tests.running import free_port
 from tests.waiting import eventually
 
-EVENTS, SOAKED_EVENTS = 1000, 5000
+EVENTS, SOAKED_EVENTS = 300, 5000
 SENDERS = 16
 PATIENCE = 75.0  # seconds; a dead worker's leases take 20 of them
 

@@ -129,11 +129,11 @@ async def test_a_program_hears_what_is_said_and_one_that_comes_back_what_counts_
 
 async def test_a_guardian_that_is_killed_comes_back(folder: Path) -> None:
     """It is kept running like the servers that it is there for."""
-    with (folder / "lock").open("w") as lock, guarded([], lock.fileno()) as guardian:
+    with (folder / "lock").open("w") as lock, guarded([folder], lock.fileno()) as guardian:
         async with running(Supervisor([], os.environ, [guardian])):
-            [first] = guardians()
+            [first] = guardians(folder)
             first.kill()
-            await eventually(lambda: guardians() not in ([], [first]))
+            await eventually(lambda: guardians(folder) not in ([], [first]))
 
 
 async def test_a_guardian_leaves_alone_who_has_the_number_of_a_dead_server(folder: Path) -> None:
@@ -148,11 +148,11 @@ async def test_a_guardian_leaves_alone_who_has_the_number_of_a_dead_server(folde
     await somebody.communicate(b"\n")
 
 
-def guardians() -> list[psutil.Process]:
-    """Those that this process has started and that are alive."""
+def guardians(folder: Path) -> list[psutil.Process]:
+    """Those of this folder that this process has started and that are alive."""
     children = psutil.Process().children()
     alive = [one for one in children if one.status() != psutil.STATUS_ZOMBIE]
-    return [one for one in alive if "service.guardian" in one.cmdline()]
+    return [one for one in alive if {"service.guardian", str(folder)} <= set(one.cmdline())]
 
 
 async def test_an_embedded_server_that_is_killed_comes_back_at_its_address(folder: Path) -> None:
