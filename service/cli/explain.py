@@ -68,18 +68,23 @@ def explain_task(
         loaded = await decisions.rules_in_force(pool)
         async with pool.acquire() as connection:
             key = _one(task, account, await dossier.find(connection, task, account))
-            papers = await dossier.read(connection, key)
+            until = _moment(at, _zone(sketch, key)) if at else None
+            papers = await dossier.read(connection, key, sketch.rules.crons, until)
+        papers = papers if until is None else papers.until(until)
         return papers, loaded is None or loaded[0] == sketch.rules.version
 
     papers, is_loaded = with_pool(read)
-    zone = sketch.zones.get(papers.key[0], sketch.timezone)
-    papers = papers.until(_moment(at, zone)) if at else papers
+    zone = _zone(sketch, papers.key)
     found = _explained(sketch, papers, zone, settings, rule)
     if as_json:
         show_json(explaining.as_json(papers, found, is_loaded=is_loaded))
         return
     for line in explaining.lines(papers, found, zone, is_loaded=is_loaded):
         out.print(line, soft_wrap=True)
+
+
+def _zone(sketch: Sketch, key: Key) -> ZoneInfo:
+    return sketch.zones.get(key[0], sketch.timezone)
 
 
 def _explained(

@@ -12,7 +12,9 @@ from service.explaining import Explanation, Standing
 from service.explaining.clockwork import told
 from service.explaining.values import rows
 from service.model import Event, State
-from service.store.dossier import Dossier, Sending
+from service.store.dossier import Dossier
+from service.store.outcomes import Sending
+from service.store.together import Named
 
 _STANDINGS = {
     Standing.FIRED: "[green]fired[/green]",
@@ -22,7 +24,8 @@ _STANDINGS = {
     Standing.UNHEARD: "[dim]had nothing to decide[/dim]",
     Standing.OFF: "[dim]is switched off[/dim]",
     Standing.ELSEWHERE: "[dim]is not for this account[/dim]",
-    Standing.SEVERAL: "[dim]is about several tasks[/dim]",
+    Standing.GATHERED: "[cyan]waits to be told with others[/cyan]",
+    Standing.NO_TASK: "[dim]is about no task[/dim]",
 }
 _LATEST = 10
 _NOT_LOADED = (
@@ -92,6 +95,7 @@ def _paragraph(one: Explanation, papers: Dossier, zone: ZoneInfo) -> Iterator[st
     yield f"  listens to {escape(one.when)}{_heard(one, papers, zone)}"
     if one.clock is not None:
         yield f"  clock: {escape(one.clock)}"
+    yield from (f"  {escape(line)}" for line in _of_several(one, zone))
     yield from (f"  note: {escape(note)}" for note in one.notes)
     values = [row for condition in one.conditions for row in rows(condition, zone, 1)]
     width = max((len(text) for text, _ in values), default=0)
@@ -102,9 +106,28 @@ def _paragraph(one: Explanation, papers: Dossier, zone: ZoneInfo) -> Iterator[st
         yield f"  → {escape(_fate(sending, zone))}"
 
 
+def _of_several(one: Explanation, zone: ZoneInfo) -> Iterator[str]:
+    """What is to be said of its digest, and of what its schedule has chosen."""
+    if (digest := one.digest) is not None and digest.told_at is not None:
+        yield f"digest of {digest.of}: told {told(digest.told_at, zone)}"
+    elif digest is not None and digest.closes_at is not None:
+        so_far = f"holds so far {_named(digest.tasks)}"
+        yield f"digest of {digest.of}: is told {told(digest.closes_at, zone)}; {so_far}"
+    if one.schedule is not None:
+        yield from (f"then: {said}" for said in one.schedule.said if said != one.says)
+        if one.schedule.chosen:
+            yield f"chosen then: {_named(one.schedule.chosen)}"
+
+
+def _named(tasks: Sequence[Named]) -> str:
+    more = len(tasks) - _LATEST
+    names = ", ".join(f"{one.title} ({one.id})".lstrip() for one in tasks[:_LATEST])
+    return f"{names} and {more} more" if more > 0 else names
+
+
 def _heard(one: Explanation, papers: Dossier, zone: ZoneInfo) -> str:
     event = next((event for event in papers.events if event.id == one.event), None)
-    if event is None:
+    if event is None or not one.heard:
         return ""
     first = f"{len(one.heard)} times so far, the last" if len(one.heard) > 1 else "once so far,"
     return f"; {first} #{event.id}, {told(event.at, zone)}"

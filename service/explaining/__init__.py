@@ -11,14 +11,16 @@ from enum import StrEnum
 
 from service.rules import Ruleset
 from service.rules.tracing import Trace
-from service.store.dossier import Ruling, Sending
+from service.store.outcomes import Ruling, Sending
+from service.store.together import Named
 
 
 class Standing(StrEnum):
     """What came of a rule for a task.
 
     `UNHEARD`: nothing happened to it that the rule listens to; `ELSEWHERE`: the rule is for other
-    accounts; `SEVERAL`: it tells of several tasks at once.
+    accounts; `GATHERED`: it tells of the task with others, and has not yet; `NO_TASK`: it is about
+    none.
     """
 
     FIRED = "fired"
@@ -28,7 +30,36 @@ class Standing(StrEnum):
     UNHEARD = "unheard"
     OFF = "off"
     ELSEWHERE = "elsewhere"
-    SEVERAL = "several"
+    GATHERED = "gathered"
+    NO_TASK = "no_task"
+
+
+@dataclass(frozen=True, slots=True)
+class InDigest:
+    """The digest that a task belongs to: what it is `of`, as a person reads it.
+
+    While it is open until `closes_at` it holds `tasks`; what it held is on no record once it was
+    `told_at`.
+    """
+
+    of: str
+    closes_at: datetime | None = None
+    tasks: tuple[Named, ...] = ()
+    told_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BySchedule:
+    """When a rule's schedule came last and comes next in the account; None for never.
+
+    `chosen` are the tasks that it asked then, one by one. `said` is what the rule made of it, also
+    where it told of all of them at once: then only their number is on record.
+    """
+
+    came_at: datetime | None
+    comes_at: datetime | None
+    chosen: tuple[Named, ...] = ()
+    said: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +69,8 @@ class Explanation:
     `heard` are the numbers of the events that it listens to, `event` the one that it was asked
     about last, `asked_at` when. `conditions` are its conditions as they were then.
     `decision` and `deliveries` are what is on record about that event. `clock` is what the clock
-    will do, for a rule by the clock. `notes` are sentences on what else a reader should know.
+    will do, for a rule by the clock. `digest` and `schedule` are of rules that have such.
+    `notes` are sentences on what else a reader should know.
     """
 
     rule: str
@@ -52,6 +84,8 @@ class Explanation:
     decision: Ruling | None = None
     deliveries: tuple[Sending, ...] = ()
     clock: str | None = None
+    digest: InDigest | None = None
+    schedule: BySchedule | None = None
     notes: tuple[str, ...] = ()
 
 

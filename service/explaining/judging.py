@@ -11,14 +11,18 @@ import orjson
 from service.explaining import Explanation, Rulebook, Standing
 from service.explaining.clockwork import next_ring, told
 from service.explaining.occasions import Occasion, last_occasion
+from service.explaining.scheduling import by_schedule
+from service.explaining.together import in_digest, joined
+from service.gathering import Joining, Member
 from service.model import Cause, Event
-from service.rules.expressions import Expression
+from service.rules.digests import absence
 from service.rules.reads import by_noun
 from service.rules.rule import Rule
 from service.rules.scope import Scope
-from service.rules.tracing import Finding, Trace, trace
+from service.rules.tracing import traces
 from service.rules.verdict import Outcome, Verdict
-from service.store.dossier import Dossier, Ruling, Sending
+from service.store.dossier import Dossier
+from service.store.outcomes import Ruling, Sending
 
 _SURROUNDINGS = ("timezone", "hours", "holidays")
 
@@ -61,9 +65,8 @@ class _Explainer:
         if rule.accounts is not None and account not in rule.accounts:
             says = f"it is only for {', '.join(sorted(rule.accounts))}"
             return replace(blank, standing=Standing.ELSEWHERE, says=says)
-        if rule.grouping is not None or rule.trigger.cron is not None:
-            says = "it tells of several tasks at once; what it sent: taskbell outbox list"
-            return replace(blank, standing=Standing.SEVERAL, says=says)
+        if rule.trigger.cron is not None:
+            return self._by_schedule(blank, rule)
         events, rulings = self._dossier.events, self._rulings(rule)
         occasion = last_occasion(rule, events, rulings, self._decided_at)
         known = replace(
@@ -73,6 +76,14 @@ class _Explainer:
             notes=tuple(self._own_writes(rule)),
         )
         return self._unheard(known) if occasion is None else self._asked(known, rule, occasion)
+
+    def _by_schedule(self, blank: Explanation, rule: Rule) -> Explanation:
+        slot = self._dossier.together.slots.get(rule.id)
+        then = rule if slot is None else self._rule_of(slot.rules_version, rule)
+        found = by_schedule(blank, rule, then, slot, self._dossier, self._zone, self._now)
+        if slot is None:
+            return found
+        return replace(found, notes=tuple(self._changed_since(rule, slot.rules_version)))
 
     def _clock(self, rule: Rule) -> str | None:
         alarm = rule.trigger.alarm
@@ -135,7 +146,23 @@ class _Explainer:
         standing, says = _outcome(known.decision, verdict)
         traced = tuple(traces(then.conditions, scope))
         notes = (*known.notes, *self._changed_since(rule, version))
-        return replace(known, standing=standing, says=says, conditions=traced, notes=notes)
+        judged = replace(known, standing=standing, says=says, conditions=traced, notes=notes)
+        if standing is not Standing.GATHERED or verdict.joining is None:
+            return judged
+        return self._gathered(judged, rule, verdict.joining)
+
+    def _gathered(self, judged: Explanation, rule: Rule, joining: Joining) -> Explanation:
+        """With what has become of the task in the digest that it joined."""
+        digest = joined(judged.decision, self._dossier.together.gatherings)
+        if digest is None:
+            lost = "what became of its digest is not on record any more"
+            return replace(judged, notes=(*judged.notes, lost))
+        told = digest.told
+        at = self._now if told is None else told.at
+        then = rule if told is None else self._rule_of(told.rules_version, rule)
+        member = Member(self._dossier.key[1], joining.anchor, self._dossier.at(at))
+        left_out = None if then is None else absence(then, member, at)
+        return in_digest(judged, digest, left_out, self._zone)
 
     def _rule_of(self, version: str, rule: Rule) -> Rule | None:
         """The rule as it was in a version; as it is now where that version is on no record."""
@@ -148,7 +175,10 @@ class _Explainer:
         return found[-1] if found else None
 
     def _rulings(self, rule: Rule) -> list[Ruling]:
-        return [one for one in self._dossier.rulings if one.rule == rule.id]
+        """What it said of the task; what it told of a digest bears the number of who opened it."""
+        ours = [one for one in self._dossier.rulings if one.rule == rule.id]
+        joined = {one.event: one for one in reversed(ours) if one.outcome == Outcome.GATHERED}
+        return [one for one in ours if joined.get(one.event, one) is one]
 
     def _deliveries(self, rule: Rule, number: int) -> tuple[Sending, ...]:
         """Those of the event, and the rewriting of what they have sent."""
@@ -175,15 +205,6 @@ class _Explainer:
             if verdict.outcome is Outcome.MATCHED:
                 break
         return scope, verdict
-
-
-def traces(conditions: Sequence[Expression], scope: Scope) -> Iterator[Trace]:
-    """The conditions of a rule, of which all must hold: none is asked behind one that does not."""
-    holds = True
-    for one in conditions:
-        found = trace(one, scope) if holds else Trace(one.text, Finding.NOT_NEEDED)
-        holds = holds and found.value is True
-        yield found
 
 
 def words_of_trigger(when: Any) -> str:
@@ -214,6 +235,7 @@ _STANDINGS = {
     Outcome.MATCHED: Standing.FIRED,
     Outcome.SETTLING: Standing.SETTLING,
     Outcome.NOT_MATCHED: Standing.NOT_MATCHED,
+    Outcome.GATHERED: Standing.GATHERED,
     Outcome.LAPSED: Standing.NOT_MATCHED,
     Outcome.FAILED: Standing.FAILED,
 }

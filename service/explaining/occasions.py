@@ -11,7 +11,7 @@ from datetime import datetime
 from service.drafts import lasting_change, net_change
 from service.model import Event
 from service.rules.rule import Rule
-from service.store.dossier import Ruling
+from service.store.outcomes import Ruling
 from service.store.settling import Settled
 
 

@@ -137,6 +137,12 @@ class Ruleset:
         refused = rule.refusal(Scope(event, now, zone, by_noun([rule.reads])))
         return None if refused is None else refused.reason
 
+    @property
+    def crons(self) -> dict[str, str]:
+        """The schedules of the rules that have one, by their ids."""
+        crons = ((rule.id, rule.trigger.cron) for rule in self._rules.values())
+        return {rule: cron for rule, cron in crons if cron is not None}
+
     def schedules(self, zones: Mapping[str, ZoneInfo]) -> dict[tuple[str, str], Schedule]:
         """When rules come by themselves, by rule and account, in the accounts' zones."""
         return {

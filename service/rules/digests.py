@@ -23,7 +23,7 @@ def close(rule: Rule, digest: Digest, now: datetime, zone: ZoneInfo) -> tuple[Ev
 
     It is an event of when the digest was to be over: what the rule makes of it expires from then.
     """
-    left_out = {one.task_id: why for one in digest.members if (why := _absence(rule, one, now))}
+    left_out = {one.task_id: why for one in digest.members if (why := absence(rule, one, now))}
     tasks = [one.task for one in digest.members if one.task and one.task_id not in left_out]
     event = Event(
         digest.event,
@@ -74,16 +74,21 @@ def _told(
 ) -> Verdict:
     without = f"; left out: {_listed(left_out)}" if left_out else ""
     if not tasks:
-        reason = f"nothing is left of the digest of {named(key)}{without}"
+        reason = f"nothing is left of the {digest_of(key)}{without}"
         return Verdict(rule.id, Outcome.NOT_MATCHED, reason)
     reads = by_noun([all_of(one.reads for one in rule.planning.once_per)])
     group = Group(key, tuple(tasks[:MOST]), len(tasks))
     count = f"{len(tasks)} task{'' if len(tasks) == 1 else 's'}"
     scope = Scope(event, now, zone, reads, group)
-    return rule.tell(scope, f"digest of {named(key)}: {count}{without}")
+    return rule.tell(scope, f"{digest_of(key)}: {count}{without}")
 
 
-def _absence(rule: Rule, member: Member, now: datetime) -> str | None:
+def digest_of(key: str) -> str:
+    """What a person reads of a digest."""
+    return f"digest of {named(key)}"
+
+
+def absence(rule: Rule, member: Member, now: datetime) -> str | None:
     """Why there is nothing more to be told of a task that joined; None where there is."""
     task = member.task
     if task is None:

@@ -11,6 +11,7 @@ MOST = 500
 
 # Part of an index, of which PostgreSQL holds no entry above 2704 bytes.
 _LONGEST_KEY = 320  # characters
+_IN_COMPANY = "; told with others of "
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,3 +36,13 @@ class Grouping:
 def named(key: str) -> str:
     """How a person reads what a digest is of."""
     return key or "nobody and nothing"
+
+
+def in_company(grounds: str, key: str) -> str:
+    """The reason of an event that joined a digest."""
+    return f"{grounds}{_IN_COMPANY}{named(key)}"
+
+
+def company(reason: str) -> str:
+    """What the digest is of that an event joined for this reason, as a person reads it."""
+    return reason.rpartition(_IN_COMPANY)[2]

@@ -65,7 +65,7 @@ class Planning:
 
     def plans(self, scope: Scope) -> tuple[Plan, ...]:
         """Every delivery, in order; raises EvaluationError or RenderError."""
-        once_key = self._once_key(scope)
+        once_key = self.once_key(scope)
         moment = scope.now
         waited: list[str] = []
         plans: list[Plan] = []
@@ -105,7 +105,8 @@ class Planning:
             raise RenderError(f"step {step.number}: {_NEVER}")
         return later
 
-    def _once_key(self, scope: Scope) -> str:
+    def once_key(self, scope: Scope) -> str:
+        """Under what its deliveries are planned once only; repetitions add something to it."""
         if not self.once_per and scope.group is None:
             return f"event:{scope.event.id}"
         values = [one.key(scope.activation, scope.zone) for one in self.once_per]

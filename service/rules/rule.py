@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from service.gathering import Joining
 from service.model import Cause, Event, Task
 from service.rules.expressions import UTC_ZONE, EvaluationError, Expression
-from service.rules.grouping import Grouping, named
+from service.rules.grouping import Grouping, in_company
 from service.rules.limit import Limit
 from service.rules.muting import Mutings
 from service.rules.planning import Planning
@@ -114,8 +114,8 @@ class Rule:
         key = grouping.key(scope)
         anchor = self.anchor(scope.event.task)
         joining = Joining(key, grouping.wait, grouping.most, anchor)
-        grounds = f"{self._grounds(scope)}; told with others of {named(key)}"
-        return Verdict(self.id, Outcome.GATHERED, grounds, joining=joining)
+        reason = in_company(self._grounds(scope), key)
+        return Verdict(self.id, Outcome.GATHERED, reason, joining=joining)
 
     def anchor(self, task: Task) -> datetime | None:
         """The task's date that the rule counts from; None for a rule that is not by the clock."""

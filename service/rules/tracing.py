@@ -5,7 +5,7 @@ did not count, because the parts before it had decided, is said to be not needed
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -54,6 +54,15 @@ def trace(expression: Expression, scope: Scope) -> Trace:
     """The whole expression and all its parts, on what a rule sees in `scope`."""
     tracer = _Tracer(Cutter(expression.text, syntax(expression.text)), scope)
     return tracer.look(tracer.cutter.whole())
+
+
+def traces(conditions: Sequence[Expression], scope: Scope) -> Iterator[Trace]:
+    """The conditions of a rule, of which all must hold: none is asked behind one that does not."""
+    holds = True
+    for one in conditions:
+        found = trace(one, scope) if holds else Trace(one.text, Finding.NOT_NEEDED)
+        holds = holds and found.value is True
+        yield found
 
 
 class _Tracer:

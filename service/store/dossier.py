@@ -3,43 +3,17 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from types import MappingProxyType
 from typing import Self
 
-from service.model import Event, State
-from service.store import Connection
+from service.model import Cause, Event, Task
+from service.store import Connection, outcomes, together
 from service.store.history import Recorded, events_of
+from service.store.outcomes import Ruling, Sending
 from service.store.tasks import Key, Known, look
+from service.store.together import Together
 
-
-@dataclass(frozen=True, slots=True)
-class Ruling:
-    """What a rule decided about an event when it came, and by which version of the rules."""
-
-    event: int
-    rule: str
-    rules_version: str
-    outcome: str
-    reason: str
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Sending:
-    """A delivery and where it stands; `next_attempt_at` is when it is to go out."""
-
-    id: int
-    event: int
-    rule: str
-    step: int
-    channel: str
-    target: str
-    state: State
-    reason: str | None
-    attempts: int
-    rewrites: int | None
-    created_at: datetime
-    next_attempt_at: datetime | None
-    settled_at: datetime | None
+_NO_CHANGE = frozenset({Cause.CLOCK, Cause.SIGNAL})
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +29,8 @@ class Waiting:
 class Dossier:
     """One task's papers, each kind in the order in which it came.
 
-    `texts` are the rules, as JSON, of every version that decided something here.
+    `texts` are the rules, as JSON, of every version that decided something here. `later` is what
+    was recorded and is not to be explained.
     """
 
     key: Key
@@ -65,12 +40,24 @@ class Dossier:
     rulings: list[Ruling] = field(default_factory=list)
     sendings: list[Sending] = field(default_factory=list)
     waits: list[Waiting] = field(default_factory=list)
+    together: Together = field(default_factory=Together)
     texts: Mapping[str, str] = field(default_factory=dict)
+    later: list[Recorded] = field(default_factory=list)
 
     @property
     def events(self) -> list[Event]:
         """What happened to the task."""
         return [one.event for one in self.recorded]
+
+    def at(self, moment: datetime) -> Task | None:
+        """The task as it was known then; None where it was gone, or not known yet."""
+        everything = [*self.recorded, *self.later]
+        before = [one for one in everything if one.decided_at <= moment]
+        if before:
+            return before[-1].event.after
+        changes = (one.event for one in everything if one.event.cause not in _NO_CHANGE)
+        first = next(changes, None)
+        return self.known.present if first is None else first.before
 
     def until(self, moment: datetime) -> Self:
         """What had happened by then; what became of it is as it is now."""
@@ -79,6 +66,7 @@ class Dossier:
         return replace(
             self,
             recorded=recorded,
+            later=[one for one in self.recorded if one.event.id not in numbers],
             rulings=[one for one in self.rulings if one.event in numbers],
             waits=[one for one in self.waits if one.event in numbers],
         )
@@ -103,46 +91,33 @@ async def find(
     return []
 
 
-async def read(connection: Connection, key: Key) -> Dossier:
-    """All papers of a task that is known."""
+async def read(
+    connection: Connection,
+    key: Key,
+    crons: Mapping[str, str] = MappingProxyType({}),
+    until: datetime | None = None,
+) -> Dossier:
+    """All papers of a task that is known.
+
+    `crons` are the schedules of rules by their ids, of which the last slot `until` then is read.
+    """
     recorded = await events_of(connection, key)
-    rulings = await _rulings(connection, key)
-    versions = {one.rules_version for one in recorded} | {one.rules_version for one in rulings}
+    numbers = [one.event.id for one in recorded]
+    rulings = await outcomes.rulings(connection, numbers)
+    sent = await outcomes.sendings(connection, numbers)
+    shared = await together.read(connection, key, crons, until)
+    decided = {one.rules_version for one in recorded} | {one.rules_version for one in rulings}
     return Dossier(
         key=key,
         known=await look(connection, key),
         added_at=await connection.fetchval("SELECT added_at FROM accounts WHERE name = $1", key[0]),
         recorded=recorded,
         rulings=rulings,
-        sendings=await _sendings(connection, key),
+        sendings=sorted((one for each in sent.values() for one in each), key=lambda one: one.id),
         waits=await _waits(connection, key),
-        texts=await _texts(connection, versions),
+        together=shared,
+        texts=await _texts(connection, decided | shared.versions),
     )
-
-
-async def _rulings(connection: Connection, key: Key) -> list[Ruling]:
-    rows = await connection.fetch(
-        """
-        SELECT event, rule, decisions.rules_version, outcome, reason, decisions.at
-        FROM decisions JOIN events ON events.id = decisions.event
-        WHERE account = $1 AND task = $2 ORDER BY decisions.id
-        """,
-        *key,
-    )
-    return [Ruling(**row) for row in rows]
-
-
-async def _sendings(connection: Connection, key: Key) -> list[Sending]:
-    rows = await connection.fetch(
-        """
-        SELECT deliveries.id, event, rule, step, channel, target, state, reason, attempts,
-               updates AS rewrites, created_at, next_attempt_at, settled_at
-        FROM deliveries JOIN events ON events.id = deliveries.event
-        WHERE events.account = $1 AND events.task = $2 ORDER BY deliveries.id
-        """,
-        *key,
-    )
-    return [Sending(**{**row, "state": State(row["state"])}) for row in rows]
 
 
 async def _waits(connection: Connection, key: Key) -> list[Waiting]:

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from service.books.memory import Decided, MemoryBooks
-from service.explaining.judging import traces
 from service.explaining.values import rows
 from service.model import Cause, Event
 from service.rules import Ruleset
 from service.rules.reads import by_noun
 from service.rules.scope import Scope
+from service.rules.tracing import traces
 from service.rules.verdict import Outcome
 from service.trials.happening import named
 

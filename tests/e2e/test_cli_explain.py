@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import orjson
 import pytest
 
 from service.clock import VirtualClock
@@ -109,6 +110,57 @@ async def test_by_title_and_of_one_rule(command: Command) -> None:
     unknown = await command("explain", "2357911", "--rule", "jobdone")
     assert unknown.code == 1
     assert "there is no rule jobdone in taskbell.yaml; did you mean job-done?" in unknown.err
+
+
+async def test_a_digest_and_a_schedule(command: Command, running: Corridor) -> None:
+    """What the digest holds and when it is told; when the schedule came and what it chose."""
+    several = """
+- id: done-lately
+  when: task.completed
+  group: { by: "'the day'", wait: 30m }
+  then: [{ notify: "slack:#office", text: "{{ group.size }} done" }]
+- id: morning
+  when: { schedule: "30 7 * * 1-5" }
+  accounts: [field]
+  for_each: tasks.filter(t, t.done)
+  then: [{ notify: "slack:#office", text: "{{ task.title }}" }]
+"""
+    await running.restart(RULES + several)
+    await running.tick(minutes=1)
+    await running.webhook(running.sandbox.kickserv.change("2357911", completed_on=None))
+    await running.tick(minutes=1)
+    await running.webhook(running.sandbox.kickserv.finish("2357911"))
+    waits = await command("explain", "2357911", "--rule", "done-lately")
+    closes = "Fri 6 Mar 2026, 07:38"
+    assert waits.out.splitlines()[-3:] == [
+        "done-lately waits to be told with others: task.completed; told with others of the day",
+        "  listens to task.completed; 2 times so far, the last #4, Fri 6 Mar 2026, 07:08",
+        f"  digest of the day: is told {closes}; holds so far Clean the gutters (2357911)",
+    ]
+    await running.tick(minutes=30)
+    await running.deliver()
+    told = await command("explain", "2357911", "--rule", "done-lately")
+    assert told.out.splitlines()[-4:] == [
+        "done-lately fired: digest of the day: 1 task",
+        "  listens to task.completed; 2 times so far, the last #4, Fri 6 Mar 2026, 07:08",
+        "  digest of the day: told Fri 6 Mar 2026, 07:38",
+        "  → step 1, slack:#office: sent Fri 6 Mar 2026, 07:38",
+    ]
+    lines = (await command("explain", "2357911", "--rule", "morning")).out.splitlines()
+    assert lines[-6:-3] == [
+        "morning fired: schedule 30 7 * * 1-5, 8 minutes late",
+        "  listens to schedule: 30 7 * * 1-5",
+        lines[-4],
+    ]
+    assert lines[-4].startswith("  clock: came last Fri 6 Mar 2026, 07:30; comes ")
+    assert lines[-3:-1] == [
+        "  then: schedule 30 7 * * 1-5, 8 minutes late: 1 of 1 tasks chosen",
+        "  chosen then: Clean the gutters (2357911)",
+    ]
+    [found] = orjson.loads(
+        (await command("explain", "2357911", "--json", "--rule", "morning")).out
+    )["rules"]
+    assert found["schedule"]["chosen"] == [{"id": "2357911", "title": "Clean the gutters"}]
 
 
 async def test_a_title_of_several_tasks(command: Command, running: Corridor) -> None:

@@ -1,0 +1,60 @@
+"""What became of a task in the digest that it joined, or will become of it."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from zoneinfo import ZoneInfo
+
+from service.explaining import Explanation, InDigest, Standing
+from service.explaining.clockwork import told
+from service.rules.grouping import company
+from service.rules.verdict import Outcome
+from service.store.outcomes import Ruling
+from service.store.together import Gathering
+
+STANDINGS = {
+    Outcome.MATCHED: Standing.FIRED,
+    Outcome.NOT_MATCHED: Standing.NOT_MATCHED,
+    Outcome.FAILED: Standing.FAILED,
+}
+
+
+def joined(ruling: Ruling | None, gatherings: Iterable[Gathering]) -> Gathering | None:
+    """The digest that an event joined by this ruling; None if there is nothing on record of it.
+
+    It is the last of its kind that was open then: one that is full takes nothing more.
+    """
+    if ruling is None:
+        return None
+    of = company(ruling.reason)
+    moment = (ruling.at, ruling.event)
+    was_open = [
+        one
+        for one in gatherings
+        if one.opened.rule == ruling.rule
+        and company(one.opened.reason) == of
+        and (one.opened.at, one.opened.event) <= moment
+    ]
+    return max(was_open, key=lambda one: (one.opened.at, one.opened.event), default=None)
+
+
+def in_digest(
+    judged: Explanation, digest: Gathering, left_out: str | None, zone: ZoneInfo
+) -> Explanation:
+    """With the digest that the task is in; `left_out` says why it is not told of, or would not."""
+    of = company(digest.opened.reason)
+    if digest.told is None:
+        notes = [] if left_out is None else [f"as it is now, it would be left out: {left_out}"]
+        return replace(
+            judged,
+            digest=InDigest(of, digest.closes_at, digest.tasks),
+            notes=(*judged.notes, *notes),
+        )
+    judged = replace(
+        judged, digest=InDigest(of, told_at=digest.told.at), deliveries=digest.sendings
+    )
+    if left_out is not None:
+        at = told(digest.told.at, zone)
+        says = f"it was left out of the digest of {of}, {at}: {left_out}"
+        return replace(judged, standing=Standing.NOT_MATCHED, says=says)
+    standing = STANDINGS[Outcome(digest.told.outcome)]
+    return replace(judged, standing=standing, says=digest.told.reason)

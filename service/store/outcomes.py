@@ -1,0 +1,69 @@
+"""What rules decided about events, and what became of their messages: as it was written down."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from service.model import State
+from service.store import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """What a rule decided about an event when it came, and by which version of the rules."""
+
+    event: int
+    rule: str
+    rules_version: str
+    outcome: str
+    reason: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """A delivery and where it stands; `next_attempt_at` is when it is to go out."""
+
+    id: int
+    event: int
+    rule: str
+    step: int
+    once_key: str
+    channel: str
+    target: str
+    state: State
+    reason: str | None
+    attempts: int
+    rewrites: int | None
+    created_at: datetime
+    next_attempt_at: datetime | None
+    settled_at: datetime | None
+
+
+async def rulings(connection: Connection, events: Sequence[int]) -> list[Ruling]:
+    """What all rules decided about these events, in that order."""
+    rows = await connection.fetch(
+        """
+        SELECT event, rule, rules_version, outcome, reason, at
+        FROM decisions WHERE event = ANY ($1) ORDER BY id
+        """,
+        events,
+    )
+    return [Ruling(**row) for row in rows]
+
+
+async def sendings(connection: Connection, events: Sequence[int]) -> dict[int, list[Sending]]:
+    """What was planned because of these events, by their numbers."""
+    rows = await connection.fetch(
+        """
+        SELECT id, event, rule, step, once_key, channel, target, state, reason, attempts,
+               updates AS rewrites, created_at, next_attempt_at, settled_at
+        FROM deliveries WHERE event = ANY ($1) ORDER BY id
+        """,
+        events,
+    )
+    found: dict[int, list[Sending]] = defaultdict(list)
+    for row in rows:
+        found[row["event"]].append(Sending(**{**row, "state": State(row["state"])}))
+    return found

@@ -1,0 +1,192 @@
+"""What is on record of tasks that were told of together: digests, and schedules that came."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import asyncpg
+
+from service.model import Event
+from service.store import Connection, outcomes
+from service.store.events import event_from
+from service.store.outcomes import Ruling, Sending
+from service.store.tasks import Key, read_task
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A task as people know it."""
+
+    id: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gathering:
+    """A digest that `opened` with an event: as it was `told`, or, while it is open, what it holds.
+
+    `closes_at` is when it is to be told.
+    """
+
+    opened: Ruling
+    told: Ruling | None = None
+    sendings: tuple[Sending, ...] = ()
+    closes_at: datetime | None = None
+    tasks: tuple[Named, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A schedule that has come for a rule: `event`, decided on at `at` by these rules.
+
+    `chosen` are the tasks that the rule was asked about one by one, `rulings` what it said, about
+    the slot and about each of them.
+    """
+
+    event: Event
+    at: datetime
+    rules_version: str
+    chosen: tuple[Event, ...]
+    rulings: tuple[Ruling, ...]
+    sendings: tuple[Sending, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """The digests that a task has or may have joined, and the last slot of each rule."""
+
+    gatherings: tuple[Gathering, ...] = ()
+    slots: Mapping[str, Slot] = field(default_factory=dict)
+
+    @property
+    def versions(self) -> set[str]:
+        """The versions of the rules that decided something of this."""
+        told = {one.told.rules_version for one in self.gatherings if one.told is not None}
+        return told | {slot.rules_version for slot in self.slots.values()}
+
+
+async def read(
+    connection: Connection, key: Key, crons: Mapping[str, str], until: datetime | None
+) -> Together:
+    """What concerns a task; `crons` are the schedules of rules, which came `until` then."""
+    slots = {
+        rule: slot
+        for rule, cron in crons.items()
+        if (slot := await _last_slot(connection, rule, key[0], cron, until)) is not None
+    }
+    return Together((*await _told(connection, key), *await _open(connection, key)), slots)
+
+
+async def _told(connection: Connection, key: Key) -> list[Gathering]:
+    """The digests that were open while this task joined one of the same rule."""
+    rows = await connection.fetch(
+        """
+        SELECT opened.event, opened.rule, opened.rules_version, opened.outcome, opened.reason,
+               opened.at, told.rules_version AS told_version, told.outcome AS told_outcome,
+               told.reason AS told_reason, told.at AS told_at
+        FROM decisions AS opened
+        JOIN decisions AS told ON told.event = opened.event AND told.rule = opened.rule
+             AND told.id > opened.id AND told.outcome <> 'gathered'
+        JOIN events ON events.id = opened.event
+        WHERE opened.outcome = 'gathered' AND events.account = $1 AND EXISTS (
+            SELECT FROM decisions AS joined JOIN events AS own ON own.id = joined.event
+            WHERE own.account = $1 AND own.task = $2 AND joined.outcome = 'gathered'
+              AND joined.rule = opened.rule AND joined.at BETWEEN opened.at AND told.at)
+        ORDER BY opened.id
+        """,
+        *key,
+    )
+    sent = await outcomes.sendings(connection, [row["event"] for row in rows])
+    return [
+        Gathering(
+            opened=Ruling(*tuple(row)[:6]),
+            told=Ruling(row["event"], row["rule"], *tuple(row)[6:]),
+            sendings=tuple(one for one in sent[row["event"]] if one.rule == row["rule"]),
+        )
+        for row in rows
+    ]
+
+
+async def _open(connection: Connection, key: Key) -> list[Gathering]:
+    """The open digests that this task is in."""
+    rows = await connection.fetch(
+        """
+        SELECT opened.event, opened.rule, opened.rules_version, opened.outcome, opened.reason,
+               opened.at, closes_at, array_agg(others.task ORDER BY others.event) AS ids,
+               array_agg(coalesce(tasks.snapshot ->> 'title', '') ORDER BY others.event) AS titles
+        FROM digests
+        JOIN digest_members AS own ON own.digest = digests.id AND own.task = $2
+        JOIN digest_members AS others ON others.digest = digests.id
+        JOIN decisions AS opened ON opened.event = digests.event AND opened.rule = digests.rule
+             AND opened.outcome = 'gathered'
+        LEFT JOIN tasks ON tasks.account = digests.account AND tasks.id = others.task
+        WHERE digests.account = $1 GROUP BY digests.id, opened.id ORDER BY digests.id
+        """,
+        *key,
+    )
+    return [
+        Gathering(
+            opened=Ruling(*tuple(row)[:6]),
+            closes_at=row["closes_at"],
+            tasks=tuple(Named(*pair) for pair in zip(row["ids"], row["titles"], strict=True)),
+        )
+        for row in rows
+    ]
+
+
+async def _last_slot(
+    connection: Connection, rule: str, account: str, cron: str, until: datetime | None
+) -> Slot | None:
+    """The last time that the schedule of a rule came in an account; None if it never did.
+
+    A rule without for_each that refuses its slot leaves no decision: then it is one of nobody's.
+    """
+    row = await connection.fetchrow(
+        """
+        SELECT *, id AS event FROM events AS moment
+        WHERE account = $2 AND task = '' AND kind = 'scheduled' AND alarm = $3
+          AND ($4::timestamptz IS NULL OR at <= $4)
+          AND (EXISTS (SELECT FROM decisions WHERE event = moment.id AND rule = $1)
+               OR NOT EXISTS (SELECT FROM decisions WHERE event = moment.id))
+        ORDER BY id DESC LIMIT 1
+        """,
+        rule,
+        account,
+        cron,
+        until,
+    )
+    if row is None:
+        return None
+    chosen = await _chosen(connection, row)
+    numbers = [row["id"], *(one.id for one in chosen)]
+    sent = await outcomes.sendings(connection, numbers)
+    return Slot(
+        event=event_from(row, None, None),
+        at=row["decided_at"],
+        rules_version=row["rules_version"],
+        chosen=tuple(chosen),
+        rulings=tuple(
+            one for one in await outcomes.rulings(connection, numbers) if one.rule == rule
+        ),
+        sendings=tuple(one for number in numbers for one in sent[number] if one.rule == rule),
+    )
+
+
+async def _chosen(connection: Connection, moment: asyncpg.Record) -> list[Event]:
+    """The tasks that came with a slot: they follow it, up to the slot of another rule."""
+    rows = await connection.fetch(
+        """
+        SELECT *, id AS event FROM events
+        WHERE decided_at = $1 AND id > $2 AND account = $3 AND kind = 'scheduled'
+        ORDER BY id
+        """,
+        moment["decided_at"],
+        moment["id"],
+        moment["account"],
+    )
+    found: list[Event] = []
+    for row in rows:
+        if not row["task"]:
+            break
+        found.append(event_from(row, None, read_task(row["after"])))
+    return found
