@@ -320,3 +320,13 @@ async def corridor(
 def kinds(events: Sequence[str]) -> list[str]:
     """Of "kind by cause" the kinds."""
     return [event.partition(" ")[0] for event in events]
+
+
+@asynccontextmanager
+async def begun(
+    folder: Path, pool: Pool, clock: VirtualClock, rules: str
+) -> AsyncIterator[Corridor]:
+    """A Taskbell with these rules after its first sync; where the clock was not moved, at 7:01."""
+    async with corridor(folder, pool, clock, rules) as taskbell:
+        await taskbell.begin()
+        yield taskbell

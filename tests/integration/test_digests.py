@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 
 from service.clock import VirtualClock
 from service.store import Pool
-from tests.corridor import Corridor, corridor, go_round
+from tests.corridor import Corridor, begun, go_round
 
 TELL = """
     - notify: slack:#office
@@ -31,20 +30,10 @@ LATE = """
 """ + TELL.replace("{{ WORD }}", "late").lstrip("\n")
 
 
-@asynccontextmanager
-async def running(
-    folder: Path, pool: Pool, clock: VirtualClock, rules: str
-) -> AsyncIterator[Corridor]:
-    """A Taskbell with these rules, after its first sync."""
-    async with corridor(folder, pool, clock, rules) as taskbell:
-        await taskbell.begin()
-        yield taskbell
-
-
 @pytest.fixture
 async def taskbell(pool: Pool, clock: VirtualClock, folder: Path) -> AsyncIterator[Corridor]:
     """A Taskbell that tells of finished visits every half hour."""
-    async with running(folder, pool, clock, DONE) as made:
+    async with begun(folder, pool, clock, DONE) as made:
         yield made
 
 
@@ -141,7 +130,7 @@ async def test_an_empty_digest_sends_nothing_and_says_why(
     pool: Pool, clock: VirtualClock, folder: Path
 ) -> None:
     """Late at one, done and moved by two: there is nothing left to be said."""
-    async with running(folder, pool, clock, LATE) as taskbell:
+    async with begun(folder, pool, clock, LATE) as taskbell:
         done = await late_at_noon(taskbell, "roof")
         moved = await late_at_noon(taskbell, "gutters")
         await pass_by(taskbell, hours=1, minutes=1)
@@ -161,7 +150,7 @@ async def test_an_empty_digest_sends_nothing_and_says_why(
 async def test_until_leaves_a_task_out(pool: Pool, clock: VirtualClock, folder: Path) -> None:
     """A task of which `until` is true by then is not told of; the others are."""
     rules = LATE.replace("then:", 'until: task.title == "never mind"\n  then:')
-    async with running(folder, pool, clock, rules) as taskbell:
+    async with begun(folder, pool, clock, rules) as taskbell:
         dropped = await late_at_noon(taskbell, "roof")
         await late_at_noon(taskbell, "gutters")
         await pass_by(taskbell, hours=1, minutes=1)
@@ -213,7 +202,7 @@ async def test_hours_and_once_per_are_about_the_digest(
 ) -> None:
     """Told before the office opens, it waits for that; and only one a day goes out."""
     rules = DONE.replace("then:", "hours: office\n  once_per: [group.key, date(now)]\n  then:")
-    async with running(folder, pool, clock, rules) as taskbell:
+    async with begun(folder, pool, clock, rules) as taskbell:
         await finish(taskbell, "roof")
         await pass_by(taskbell, minutes=30)
         assert await taskbell.states() == ["held"]
@@ -228,7 +217,7 @@ async def test_hours_and_once_per_are_about_the_digest(
 async def test_an_old_digest_expires(pool: Pool, clock: VirtualClock, folder: Path) -> None:
     """`expires` counts from when the digest was to be told."""
     rules = DONE.replace("then:", "expires: 1h\n  then:")
-    async with running(folder, pool, clock, rules) as taskbell:
+    async with begun(folder, pool, clock, rules) as taskbell:
         await finish(taskbell, "roof")
         await pass_by(taskbell, hours=3)
         assert await taskbell.states() == ["skipped"]
@@ -249,7 +238,7 @@ async def test_a_webhook_about_a_digest_names_no_task(
 ) -> None:
     """It carries the event that opened the digest, and the text; of the tasks it takes none out."""
     rules = DONE.replace("notify: slack:#office", "notify: accounting")
-    async with running(folder, pool, clock, rules) as taskbell:
+    async with begun(folder, pool, clock, rules) as taskbell:
         await finish(taskbell, "roof")
         await pass_by(taskbell, minutes=30)
         [request] = taskbell.accounting.requests

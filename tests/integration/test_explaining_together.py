@@ -1,7 +1,6 @@
 """Why a task was told of with others, and why it was not, from what PostgreSQL has on record."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -15,7 +14,7 @@ from service.explaining import Explanation, Rulebook, Standing
 from service.explaining.judging import explain
 from service.model import State
 from service.store import Pool, dossier
-from tests.corridor import Corridor, corridor
+from tests.corridor import Corridor, begun
 
 NEW_YORK = ZoneInfo("America/New_York")
 # It is Friday, a minute past seven in New York, when the first of the tests' visits is told of.
@@ -56,25 +55,15 @@ SCHEDULES = """
 """
 
 
-@asynccontextmanager
-async def running(
-    folder: Path, pool: Pool, clock: VirtualClock, rules: str
-) -> AsyncIterator[Corridor]:
-    """A Taskbell with these rules, after its first sync."""
-    async with corridor(folder, pool, clock, rules) as taskbell:
-        await taskbell.begin()
-        yield taskbell
-
-
 @pytest.fixture
 async def digests(pool: Pool, clock: VirtualClock, folder: Path) -> AsyncIterator[Corridor]:
-    async with running(folder, pool, clock, DONE) as made:
+    async with begun(folder, pool, clock, DONE) as made:
         yield made
 
 
 @pytest.fixture
 async def mornings(pool: Pool, clock: VirtualClock, folder: Path) -> AsyncIterator[Corridor]:
-    async with running(folder, pool, clock, SCHEDULES) as made:
+    async with begun(folder, pool, clock, SCHEDULES) as made:
         yield made
 
 

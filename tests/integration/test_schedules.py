@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pytest
 
 from service.clock import VirtualClock
 from service.store import Pool
-from tests.corridor import Corridor, corridor, go_round
+from tests.corridor import Corridor, begun, corridor, go_round
 
 # The tests begin on Friday 6 March 2026 at noon in UTC, seven in the morning in New York.
 DAILY = """
@@ -40,20 +39,10 @@ MORNING_LIST = """
 """
 
 
-@asynccontextmanager
-async def running(
-    folder: Path, pool: Pool, clock: VirtualClock, rules: str
-) -> AsyncIterator[Corridor]:
-    """A Taskbell with these rules, after its first sync; it is 7:01 in New York."""
-    async with corridor(folder, pool, clock, rules) as taskbell:
-        await taskbell.begin()
-        yield taskbell
-
-
 @pytest.fixture
 async def taskbell(pool: Pool, clock: VirtualClock, folder: Path) -> AsyncIterator[Corridor]:
     """A Taskbell that says good morning."""
-    async with running(folder, pool, clock, DAILY) as made:
+    async with begun(folder, pool, clock, DAILY) as made:
         yield made
 
 
@@ -188,7 +177,7 @@ async def test_for_each_asks_the_rule_for_every_chosen_task(
     pool: Pool, clock: VirtualClock, folder: Path
 ) -> None:
     """Those due within a day, the first in front; `if` and `once_per` count for each."""
-    async with running(folder, pool, clock, EACH) as taskbell:
+    async with begun(folder, pool, clock, EACH) as taskbell:
         await visit(taskbell, "gutters", hours=20)
         await visit(taskbell, "roof", hours=4)
         await visit(taskbell, "secret", hours=5)
@@ -208,7 +197,7 @@ async def test_a_chosen_task_that_is_done_is_withdrawn(
     pool: Pool, clock: VirtualClock, folder: Path
 ) -> None:
     """What waits for the office to open is not sent about a visit that is done by then."""
-    async with running(folder, pool, clock, EACH.replace("then:", "hours: office\n  then:")) as one:
+    async with begun(folder, pool, clock, EACH.replace("then:", "hours: office\n  then:")) as one:
         number = await visit(one, "roof", hours=4)
         await pass_by(one, minutes=29)
         assert await one.states() == ["held"]
@@ -219,7 +208,7 @@ async def test_a_chosen_task_that_is_done_is_withdrawn(
 
 async def test_the_morning_list(pool: Pool, clock: VirtualClock, folder: Path) -> None:
     """What is due within a day, one message for each group; the weekend has none."""
-    async with running(folder, pool, clock, MORNING_LIST) as taskbell:
+    async with begun(folder, pool, clock, MORNING_LIST) as taskbell:
         for name, hours in (("roof", 4), ("roof", 20), ("fence", 5), ("gate", 100)):
             await visit(taskbell, name, hours=hours)
         await pass_by(taskbell, minutes=29)
@@ -237,7 +226,7 @@ async def test_a_morning_without_tasks_says_so(
     pool: Pool, clock: VirtualClock, folder: Path
 ) -> None:
     """Nothing due: no message, and a decision that says how many were looked through."""
-    async with running(folder, pool, clock, MORNING_LIST) as taskbell:
+    async with begun(folder, pool, clock, MORNING_LIST) as taskbell:
         await visit(taskbell, "gate", days=9)
         await pass_by(taskbell, minutes=29)
         assert taskbell.posts == []
