@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -24,7 +25,7 @@ from tests.bench.figures import Figure
 from tests.rule_files import ENVIRON, HEAD
 
 COUNT, LISTENING, FILES = 10_000, 10, 5
-ROUNDS, LIVE_ROUNDS = 3_000, 500
+ROUNDS, LIVE_ROUNDS, FRESH = 3_000, 500, 20
 MOST_RATIO, MOST_MICROSECONDS = 1.5, 15.0
 ACCOUNT, ZONE = "field", ZoneInfo("America/New_York")
 NOW = datetime(2026, 3, 6, 12, tzinfo=UTC)
@@ -109,11 +110,13 @@ async def rules(folder: Path) -> list[Figure]:
             ratios = [one for sort in _SORTS for one in await _ratios(pool, config, sort)]
     finally:
         postgres.stop()
-    name = f"reading {len(config.rules.ids):,} rules from {FILES + 1} files"
+    plain = config.rules.only(_listeners("a changed field")[len(_SPECIAL) :])
     return [
         *ratios,
-        *_evaluations(config.rules.only(_listeners("a changed field")[len(_SPECIAL) :])),
-        Figure(name, f"{took:.1f} s"),
+        _first(config.rules),
+        *_evaluations(plain),
+        _per_rule("a rule that alone listens, its if not true", _alone(plain)),
+        Figure(f"reading {COUNT:,} rules from {FILES + 1} files", f"{took:.1f} s"),
     ]
 
 
@@ -162,7 +165,7 @@ async def _ratios(pool: Pool, config: Config, sort: str) -> list[Figure]:
     event = replace(_SORTS[sort][1], after=_OTHER)
     few = config.rules.only(_listeners(sort))
     _demand(config.rules.decide(event, NOW, ZONE), [Outcome.NOT_MATCHED] * LISTENING)
-    asked = [lambda: few.decide(event, NOW, ZONE), lambda: config.rules.decide(event, NOW, ZONE)]
+    asked = [partial(each.decide, event, NOW, ZONE) for each in (few, config.rules)]
     deciders = [Decider(each, config.zones, ways(config.kinds)) for each in (few, config.rules)]
     name = f"{LISTENING} of {COUNT:,} rules listen to {sort}, to {LISTENING} rules alone"
     return [
@@ -201,6 +204,25 @@ def _ratio(name: str, medians: Sequence[float]) -> Figure:
     return Figure(name, f"{ratio:.2f}", f"≤ {MOST_RATIO}", ratio <= MOST_RATIO)
 
 
+def _first(ruleset: Ruleset) -> Figure:
+    """What it takes to find, once for all events of a sort, who listens to them."""
+    took = []
+    for _ in range(FRESH):
+        fresh = ruleset.only(ruleset.ids)
+        began = time.perf_counter()
+        fresh.decide(replace(_EVENT, after=_OTHER), NOW, ZONE)
+        took.append(time.perf_counter() - began)
+    name = f"the first event of a sort, among {COUNT:,} rules"
+    return Figure(name, f"{statistics.median(took) * 1000:.1f} ms")
+
+
+def _alone(ruleset: Ruleset) -> float:
+    """The median seconds of each rule by itself, the task converted for it alone."""
+    refused = replace(_EVENT, after=_OTHER)
+    each = [ruleset.only({rule.id}) for rule in ruleset]
+    return statistics.median(_medians([partial(one.decide, refused, NOW, ZONE) for one in each]))
+
+
 def _evaluations(ruleset: Ruleset) -> list[Figure]:
     """What each rule of several takes, converting the task once for all of them included."""
     listening = list(ruleset)
@@ -211,12 +233,8 @@ def _evaluations(ruleset: Ruleset) -> list[Figure]:
         scope = Scope(_EVENT, NOW, ZONE, reads)
         return [rule.refusal(scope) for rule in listening]
 
-    def decide() -> list[Verdict]:
-        return ruleset.decide(_EVENT, NOW, ZONE)
-
-    def refuse() -> list[Verdict]:
-        return ruleset.decide(refused, NOW, ZONE)
-
+    refuse = partial(ruleset.decide, refused, NOW, ZONE)
+    decide = partial(ruleset.decide, _EVENT, NOW, ZONE)
     _demand(refuse(), [Outcome.NOT_MATCHED] * len(listening))
     _demand(decide(), [Outcome.MATCHED] * len(listening))
     names = (
