@@ -26,7 +26,7 @@ check: setup
 	$(BIN)/lint-imports
 
 soak: setup
-	$(BIN)/python -m pytest --soak -o timeout=1800 tests/unit tests/integration tests/e2e
+	$(BIN)/python -m pytest --soak -o timeout=1800 -o faulthandler_timeout=1790 tests/unit tests/integration tests/e2e
 
 bench: setup
 	$(BIN)/python -m tests.bench

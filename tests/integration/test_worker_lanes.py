@@ -49,13 +49,14 @@ async def test_an_answer_is_written_down_while_others_are_awaited(taskbell: Corr
 async def test_a_stop_leaves_no_doubt_about_what_was_being_sent(taskbell: Corridor) -> None:
     """What was broken off is unknown where it reaches a customer, and planned again elsewhere."""
     taskbell.accounting.reply(Answer(delay=5))
-    taskbell.sandbox.kickserv.faults.set(Fault(Kind.SLOW, method="POST", seconds=5))
+    slow = Fault(Kind.SLOW, method="POST", seconds=5)
+    taskbell.sandbox.kickserv.faults.set(slow)
     await taskbell.webhook(taskbell.visit())
     await taskbell.webhook(taskbell.sandbox.plannr.make(), "london")
     lanes = [taskbell.worker.lanes[name] for name in ("account:field", "accounting")]
     for lane in lanes:
         assert await lane.batch()
-    await asyncio.sleep(0.1)
+    await eventually(lambda: taskbell.accounting.requests and not slow.times)
     for lane in lanes:
         await lane.finish(within=0)
     assert await taskbell.states("tell") == ["unknown"]
@@ -74,7 +75,7 @@ async def test_a_stop_gives_back_what_was_only_waiting(within: float, taskbell: 
         await taskbell.receive(taskbell.sandbox.plannr.make(), "london")
     await taskbell.ingest()
     await lane.batch()
-    await asyncio.sleep(0.1)
+    await eventually(lambda: len(taskbell.accounting.requests) == width)
     await lane.finish(within)
     given_back = [
         one for one in await taskbell.deliveries() if "before it was sent" in (one["reason"] or "")
