@@ -136,6 +136,8 @@ class Engine:
         """Announce what the clock has brought, for some tasks of each account; returns how many."""
         now = self._clock.now()
         known = await books.lock_ringing(self._watch_ids, now, limit)
+        if not known:
+            return 0, Consequences()
         happened = [self._rings(key, one, now) for key, one in known.items()]
         await self._save(
             books, {key: with_rung(one, self._dates, now) for key, one in known.items()}
@@ -166,7 +168,10 @@ class Engine:
         Those with `for` decide on what is still so, the others on the net change.
         """
         now = self._clock.now()
-        known = await books.lock(await books.waits_over(self._zones, now, limit))
+        over = await books.waits_over(self._zones, now, limit)
+        if not over:
+            return 0, Consequences()
+        known = await books.lock(over)
         waits = await books.take_waits(list(known), now)
         left = [self._left(wait, known[wait.key].present, now) for wait in waits]
         return len(waits), Consequences(await self._decider.settle(books, left, now))

@@ -60,7 +60,7 @@ def build(shift: Shift, settings: Settings) -> Worker:
         ctx={"shift": shift},
         # An idle worker costs what it asks Redis. It is enough that one asks often: the others
         # are there for floods, in which whoever looks finds something.
-        poll_delay=0.015 if settings.listens_closely else 0.2,
+        poll_delay=0.02 if settings.listens_closely else 0.2,
         max_jobs=50,
         queue_read_limit=1000,
         job_timeout=30,
