@@ -28,7 +28,7 @@ _FORKS.set_forkserver_preload(
         "service.history.replay",
         "service.rollout",
         "service.sandbox.app",
-        "service.supervisor",
+        "service.processes.supervisor",
         "service.web.server",
     ]
 )

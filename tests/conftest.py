@@ -19,8 +19,8 @@ from hypothesis import Phase, settings
 
 from service import store
 from service.clock import VirtualClock
-from service.embedded import EmbeddedPostgres, EmbeddedValkey
-from service.guardian import guarded
+from service.processes.embedded import EmbeddedPostgres, EmbeddedValkey
+from service.processes.guardian import guarded
 
 # Everything a test writes is thrown away, so it need not reach the disk; crash tests and the
 # benchmark start servers of their own, with fsync.

@@ -14,7 +14,7 @@ import httpx
 import psutil
 
 from service import store
-from service.embedded import EmbeddedPostgres, EmbeddedValkey
+from service.processes.embedded import EmbeddedPostgres, EmbeddedValkey
 from tests.waiting import eventually
 
 PATIENCE = 30.0  # seconds

@@ -9,11 +9,12 @@ from contextlib import suppress
 import structlog
 import uvloop
 
-from service import collector, lifeline, log
+from service import log
 from service.clock import SystemClock
 from service.config import Config
 from service.errors import TaskbellError
-from service.lifeline import Lifeline
+from service.processes import collector, lifeline
+from service.processes.lifeline import Lifeline
 from service.reloading.following import follow
 from service.reloading.report import report
 from service.settings import Settings, read_settings

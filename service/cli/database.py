@@ -7,10 +7,11 @@ from typing import TypeVar
 import typer
 import uvloop
 
-from service import embedded, log, store
+from service import log, store
 from service.cli.console import AsJson, say
 from service.cli.instance import NothingHere, find
 from service.errors import TaskbellError
+from service.processes import embedded
 from service.settings import Settings, read_settings
 from service.store import Pool
 

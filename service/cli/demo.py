@@ -6,20 +6,21 @@ import secrets
 
 import typer
 
-from service import log, servers, signals, store
+from service import log, store
 from service.cli.console import AsJson
 from service.cli.instance import demo_configuration, demo_data
 from service.cli.listening import demand_free
 from service.cli.meanwhile import meanwhile
 from service.cli.telling import announce, follow
 from service.clock import SystemClock
+from service.processes import servers, signals
+from service.processes.servers import Servers
+from service.processes.supervisor import Supervisor, environment, procfile, read_procfile
 from service.reloading.looking import first_look
 from service.sandbox.app import Sandbox, running
 from service.sandbox.office import Office
 from service.sandbox.push import Subscription
-from service.servers import Servers
 from service.settings import Settings, read_settings
-from service.supervisor import Supervisor, environment, procfile, read_procfile
 
 app = typer.Typer()
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 import uvloop
 
-from service import config, embedded, log
+from service import config, log
 from service.cli import subscribing
 from service.cli.console import AsJson, show_json
 from service.cli.finding import Finding, Verdict, fine, note, tell, wrong
@@ -17,8 +17,9 @@ from service.cli.instance import NothingHere, find
 from service.cli.outside import examine
 from service.clock import SystemClock
 from service.config import Config
-from service.embedded import CannotStart
 from service.errors import ConfigError, SettingsError
+from service.processes import embedded
+from service.processes.embedded import CannotStart
 from service.settings import Settings, read_settings
 
 app = typer.Typer()

@@ -1,8 +1,9 @@
 """What the doctor asks on the inside: the database, Redis, the worker."""
 
-from service import embedded, store
+from service import store
 from service.cli.finding import Finding, fine, wrong
 from service.jobs import Doorbell
+from service.processes import embedded
 from service.settings import Settings
 
 

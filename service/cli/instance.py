@@ -3,8 +3,8 @@
 from importlib import resources
 from pathlib import Path
 
-from service import embedded
 from service.errors import TaskbellError
+from service.processes import embedded
 from service.settings import Settings
 
 

@@ -8,19 +8,20 @@ import structlog
 import typer
 import uvloop
 
-from service import lifeline, log, servers, signals, store
+from service import log, store
 from service.cli import demo, rollouts
 from service.cli.console import AsJson, out, say, show_json
 from service.cli.listening import demand_free
 from service.cli.meanwhile import meanwhile
 from service.clock import SystemClock
+from service.processes import lifeline, servers, signals
+from service.processes.servers import Servers
+from service.processes.supervisor import Supervisor, environment, procfile, read_procfile
 from service.reloading import Reading
 from service.reloading.leading import Leading
 from service.reloading.looking import first_look, look
 from service.rollout import Rollout
-from service.servers import Servers
 from service.settings import Settings, read_settings
-from service.supervisor import Supervisor, environment, procfile, read_procfile
 from service.web import server
 
 app = typer.Typer()

@@ -5,8 +5,8 @@ import signal
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
-from service import signals
-from service.lifeline import Lifeline
+from service.processes import signals
+from service.processes.lifeline import Lifeline
 from service.reloading import Reading, handed
 from service.reloading.looking import first_look, look
 

@@ -3,10 +3,10 @@
 from collections.abc import AsyncIterator, Callable
 
 from service.clock import Clock
+from service.processes.supervisor import Supervisor
 from service.reloading import Reading, Word
 from service.reloading.report import report
 from service.rollout import Rollout
-from service.supervisor import Supervisor
 
 
 class Leading:

@@ -9,11 +9,12 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service import collector, store
+from service import store
 from service.clock import SystemClock
 from service.config import Config
 from service.jobs import INGEST, Doorbell
-from service.lifeline import Lifeline
+from service.processes import collector
+from service.processes.lifeline import Lifeline
 from service.reloading import Reading
 from service.reloading.following import follow
 from service.settings import Settings

@@ -14,8 +14,8 @@ from typing import Any
 import httpx
 import psutil
 
+from service.processes.supervisor import procfile, read_procfile
 from service.settings import Settings
-from service.supervisor import procfile, read_procfile
 from tests.bench import wire, work
 from tests.running import PATIENCE, Taskbell, free_port, taskbell
 

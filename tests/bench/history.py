@@ -12,10 +12,10 @@ from service import store
 from service.channels import ways
 from service.config import Config
 from service.diff import diff
-from service.embedded import EmbeddedPostgres
 from service.history import batches
 from service.history.backtest import backtest
 from service.model import Cause, Event, Person, Task
+from service.processes.embedded import EmbeddedPostgres
 from service.rehearsal import Rehearsal
 from service.store import Pool, events, history
 from tests.bench.figures import Figure

@@ -14,8 +14,8 @@ from service.books.database import DatabaseBooks
 from service.channels import ways
 from service.config import Config, load
 from service.deciding import Decider
-from service.embedded import EmbeddedPostgres
 from service.model import Cause, Customer, Event, Kind, Person, Task
+from service.processes.embedded import EmbeddedPostgres
 from service.rules import Ruleset
 from service.rules.reads import by_noun
 from service.rules.scope import Scope

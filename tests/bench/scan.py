@@ -14,14 +14,15 @@ import orjson
 import psutil
 from pydantic import SecretStr
 
-from service import collector, store
+from service import store
 from service.channels import built_in
 from service.clock import SystemClock
 from service.deciding import Decider
-from service.embedded import EmbeddedPostgres
 from service.engine import Engine
 from service.http import open_client
 from service.http.throttle import Unthrottled
+from service.processes import collector
+from service.processes.embedded import EmbeddedPostgres
 from service.rules import Ruleset
 from service.sources.plannr import Plannr, PlannrAccount
 from service.store import Pool, accounts

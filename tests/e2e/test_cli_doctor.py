@@ -15,8 +15,8 @@ import pytest
 from redis.asyncio import Redis
 
 from service.clock import SystemClock
-from service.embedded import EmbeddedValkey
 from service.jobs import QUEUE
+from service.processes.embedded import EmbeddedValkey
 from service.sandbox.app import Sandbox, running
 from service.sandbox.faults import Fault, Kind
 from service.sandbox.plannr import ACCOUNT_UUID

@@ -22,12 +22,12 @@ import pytest
 from redis.asyncio import Redis
 
 from service.clock import SystemClock
-from service.embedded import EmbeddedPostgres, EmbeddedValkey
+from service.processes.embedded import EmbeddedPostgres, EmbeddedValkey
+from service.processes.supervisor import Supervisor, environment, procfile, read_procfile
 from service.reloading import Word
 from service.sandbox.app import Sandbox
 from service.sandbox.app import running as serving
 from service.sandbox.kickserv import Kickserv
-from service.supervisor import Supervisor, environment, procfile, read_procfile
 from tests.receivers import HttpReceiver
 from tests.running import free_port
 from tests.waiting import eventually

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from service.clock import VirtualClock
-from service.embedded import EmbeddedValkey
+from service.processes.embedded import EmbeddedValkey
 from service.store import Pool
 from tests.site import Site, site
 

@@ -12,8 +12,8 @@ from pydantic import SecretStr
 
 from service.approval import ApprovalLinks
 from service.clock import VirtualClock
-from service.embedded import EmbeddedValkey
 from service.outbox import NotPossible, approvals, rulings
+from service.processes.embedded import EmbeddedValkey
 from service.store import Pool
 from tests.corridor import Corridor, corridor
 from tests.site import Site, serving

@@ -12,8 +12,8 @@ from structlog.testing import capture_logs
 
 from service import store
 from service.clock import VirtualClock
-from service.embedded import EmbeddedValkey
 from service.jobs import Doorbell
+from service.processes.embedded import EmbeddedValkey
 from service.settings import read_settings
 from service.store import Pool, backlog
 from service.store.receipts import body_key

@@ -12,8 +12,8 @@ import structlog
 from structlog.testing import capture_logs
 
 from service.clock import VirtualClock
-from service.embedded import EmbeddedValkey
 from service.log import configure
+from service.processes.embedded import EmbeddedValkey
 from service.sandbox.faults import Fault, Kind
 from service.sandbox.kickserv import PLANTED
 from service.settings import read_settings

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from service.clock import VirtualClock
-from service.embedded import EmbeddedValkey
+from service.processes.embedded import EmbeddedValkey
 from service.store import Pool, accounts, listing
 from tests.corridor import Corridor, corridor
 from tests.site import Site, serving

@@ -10,7 +10,7 @@ from standardwebhooks import Webhook
 
 from service.clock import VirtualClock
 from service.config import Config
-from service.embedded import EmbeddedValkey
+from service.processes.embedded import EmbeddedValkey
 from service.sources.account import HookOptions
 from service.store import Pool
 from tests.corridor import Corridor, corridor

@@ -3,8 +3,8 @@
 import asyncio
 
 from service import store
-from service.embedded import EmbeddedValkey
 from service.jobs import Doorbell
+from service.processes.embedded import EmbeddedValkey
 
 
 async def test_migrating_twice_does_nothing_the_second_time(pool: store.Pool) -> None:

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from service.clock import VirtualClock
-from service.embedded import EmbeddedValkey
 from service.operator import Operator
 from service.outbox import rulings, storms
 from service.outbox.storms import NoStorm
+from service.processes.embedded import EmbeddedValkey
 from service.store import Pool
 from service.storm import StormGuard, usual, usual_of
 from tests.corridor import Corridor, corridor

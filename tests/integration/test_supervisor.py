@@ -11,9 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from service.embedded import EmbeddedPostgres, EmbeddedValkey
-from service.guardian import guarded
-from service.supervisor import CannotRun, Program, Supervisor, read_procfile
+from service.processes.embedded import EmbeddedPostgres, EmbeddedValkey
+from service.processes.guardian import guarded
+from service.processes.supervisor import CannotRun, Program, Supervisor, read_procfile
 from tests.waiting import eventually
 
 # Notes each start; dies at once until it has been started twice, then waits to be told to stop.
@@ -33,7 +33,7 @@ time.sleep(60)
 # Runs the program given to it under a supervisor.
 _SUPERVISING = """
 import asyncio, os, sys
-from service.supervisor import Program, Supervisor
+from service.processes.supervisor import Program, Supervisor
 program = Program("one", (sys.argv[1], "-c", *sys.argv[2:]))
 asyncio.run(Supervisor([program], os.environ).run())
 """
@@ -41,7 +41,7 @@ asyncio.run(Supervisor([program], os.environ).run())
 # Has itself told of its supervisor's end, and notes its own.
 _SUPERVISED = """
 import os, pathlib, signal, sys, time
-from service.lifeline import end_with_supervisor
+from service.processes.lifeline import end_with_supervisor
 notes = pathlib.Path(sys.argv[1])
 def stop(*_):
     with notes.open("a") as file: file.write("stopped\\n")
@@ -56,7 +56,7 @@ time.sleep(60)
 # Notes what its supervisor says, until it is told to die.
 _LISTENING = """
 import asyncio, os, pathlib, sys
-from service.lifeline import end_with_supervisor
+from service.processes.lifeline import end_with_supervisor
 notes, line = pathlib.Path(sys.argv[1]), end_with_supervisor(os.environ)
 async def listen():
     async for said in line.lines():
@@ -152,7 +152,9 @@ def guardians(folder: Path) -> list[psutil.Process]:
     """Those of this folder that this process has started and that are alive."""
     children = psutil.Process().children()
     alive = [one for one in children if one.status() != psutil.STATUS_ZOMBIE]
-    return [one for one in alive if {"service.guardian", str(folder)} <= set(one.cmdline())]
+    return [
+        one for one in alive if {"service.processes.guardian", str(folder)} <= set(one.cmdline())
+    ]
 
 
 async def test_an_embedded_server_that_is_killed_comes_back_at_its_address(folder: Path) -> None:

@@ -9,9 +9,9 @@ import httpx
 import pytest
 
 from service.clock import VirtualClock
-from service.embedded import EmbeddedValkey
 from service.model import Kind, State, Task
 from service.outbox import silences
+from service.processes.embedded import EmbeddedValkey
 from service.silence import Silence
 from service.store import Pool
 from service.store.decisions import keep_rules

@@ -12,7 +12,7 @@ import pytest
 from standardwebhooks import Webhook
 
 from service.clock import VirtualClock
-from service.embedded import EmbeddedPostgres
+from service.processes.embedded import EmbeddedPostgres
 from service.store import Pool
 from service.web.hooks import BODY_BYTES
 from tests.conftest import closed_to_all

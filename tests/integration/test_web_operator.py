@@ -12,10 +12,10 @@ from arq.constants import health_check_key_suffix
 from redis.asyncio import Redis
 
 from service.clock import VirtualClock
-from service.embedded import EmbeddedPostgres, EmbeddedValkey
 from service.jobs import QUEUE
 from service.model import Cause, Customer, Event, Kind, State
 from service.outbox import silences
+from service.processes.embedded import EmbeddedPostgres, EmbeddedValkey
 from service.silence import Silence
 from service.store import Pool, events
 from service.web import operator

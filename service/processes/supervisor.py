@@ -11,8 +11,8 @@ from typing import Protocol
 
 import structlog
 
-from service import lifeline, signals
 from service.errors import TaskbellError
+from service.processes import lifeline, signals
 
 log = structlog.get_logger()
 
@@ -205,7 +205,7 @@ def _say(process: asyncio.subprocess.Process, said: bytes) -> None:
 
 def procfile() -> Path:
     """The Procfile of this installation."""
-    return Path(__file__).parent.parent / "Procfile"
+    return Path(__file__).parents[2] / "Procfile"
 
 
 def environment(**more: str) -> dict[str, str]:

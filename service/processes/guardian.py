@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from service.lifeline import wait_for_end_of_stdin
+from service.processes.lifeline import wait_for_end_of_stdin
 
 VALKEY_ADDRESS = "address"
 """The file in a Valkey's folder that has its URL while it runs; commands look there for it too."""

@@ -10,11 +10,11 @@ from typing import IO
 
 import structlog
 
-from service import embedded
 from service.errors import TaskbellError
-from service.guardian import guarded
+from service.processes import embedded
+from service.processes.guardian import guarded
+from service.processes.supervisor import Revivable
 from service.settings import Settings
-from service.supervisor import Revivable
 
 log = structlog.get_logger()
 
