@@ -5,6 +5,7 @@ input what they hold, so that all take over the same text, and one that is start
 files have faults gets the text that had none. A process that is started by itself looks itself.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -75,10 +76,15 @@ def read(word: Word, environ: Mapping[str, str]) -> Reading:
     return Reading(replace(word, named=folder.texts), config, faults, frozenset(folder.names))
 
 
+async def read_beside(word: Word, environ: Mapping[str, str]) -> Reading:
+    """What `read` says, beside all other work: thousands of rules take seconds."""
+    return await asyncio.to_thread(read, word, environ)
+
+
 async def handed(lines: AsyncIterator[bytes], environ: Mapping[str, str]) -> AsyncIterator[Reading]:
     """What the supervisor says, and what it comes to."""
     async for line in lines:
-        yield read(Word.from_line(line), environ)
+        yield await read_beside(Word.from_line(line), environ)
 
 
 def _loaded(

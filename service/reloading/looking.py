@@ -10,7 +10,7 @@ import structlog
 
 from service.document.files import files, folder_of, texts
 from service.errors import ConfigError
-from service.reloading import Reading, Word, read
+from service.reloading import Reading, Word, read, read_beside
 
 log = structlog.get_logger()
 
@@ -41,7 +41,7 @@ async def look(
         if was_asked or (marks == before and marks != seen):
             word, seen = _word(path, last.names), marks
             if was_asked or word != last.word:
-                last = read(word, environ)
+                last = await read_beside(word, environ)
                 _log_faults(last)
                 yield last
         before = marks

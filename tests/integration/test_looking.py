@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from service.faults import Fault, Severity
-from service.reloading import Word
+from service.reloading import Word, handed
 from service.reloading.looking import first_look, look
+from tests.rule_files import ENVIRON, HEAD
 from tests.waiting import eventually
 
 TWO_LOOKS = 1.1  # seconds, and a bit
@@ -119,3 +120,26 @@ async def test_a_text_that_a_rule_names_counts_as_well(tmp_path: Path) -> None:
         await eventually(lambda: len(words) == 2)
         await asyncio.sleep(TWO_LOOKS)
     assert [word.named["text.liquid"] for word in words] == ["one", "two"]
+
+
+async def test_other_work_goes_on_while_rules_are_read(tmp_path: Path) -> None:
+    """A process that takes over a long configuration does its work meanwhile."""
+    rule = "- { id: r$n, when: task.created, then: [{ notify: accounting, text: no $n }] }\n"
+    rules = "".join(rule.replace("$n", str(number)) for number in range(200))
+    word = Word(str(tmp_path), (("taskbell.yaml", f"{HEAD}rules:\n{rules}"),))
+    turns = 0
+
+    async def said() -> AsyncIterator[bytes]:
+        yield word.line()
+
+    async def work() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    working = asyncio.create_task(work())
+    readings = [reading async for reading in handed(said(), ENVIRON)]
+    working.cancel()
+    assert len(readings[0].demand().rules.ids) == 200
+    assert turns > 10
