@@ -35,6 +35,7 @@ from tests.tasks import SMITH, START, tasks
 from tests.tasks import task as one_task
 
 ACCOUNT = "field"
+EXAMPLES = 3000 if settings.get_current_profile_name() == "soak" else 200
 LATER = timedelta(days=3)
 
 
@@ -378,7 +379,7 @@ def _late_visits() -> list[Step]:
     return [Step(timedelta(minutes=10), one.id, one, restart=False) for one in looks]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @example(
     written=[
         {"id": "r0", "when": "task.created", "then": [{"notify": "customer:details"}]},
