@@ -4,7 +4,10 @@ from dataclasses import dataclass, fields
 
 from service.model import Customer, Kind, Task
 
-_SILENT = {"id", "account", "system", "url", "created_at", "updated_at", "completed_at", "done"}
+# What changes without a transition of its own.
+SILENT = frozenset(
+    {"id", "account", "system", "url", "created_at", "updated_at", "completed_at", "done"}
+)
 _KIND_OF = {
     "due": Kind.RESCHEDULED,
     "start": Kind.RESCHEDULED,
@@ -12,7 +15,7 @@ _KIND_OF = {
     "assignee": Kind.REASSIGNED,
     "assignees": Kind.REASSIGNED,
 }
-_WATCHED = tuple(field.name for field in fields(Task) if field.name not in _SILENT)
+_WATCHED = tuple(field.name for field in fields(Task) if field.name not in SILENT)
 _ORDER = (Kind.RESCHEDULED, Kind.REASSIGNED, Kind.CHANGED)
 
 

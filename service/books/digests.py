@@ -10,7 +10,9 @@ from service.store.tasks import Key
 
 
 @dataclass(slots=True)
-class _Open:
+class OpenDigest:
+    """A digest that the first of its members has opened, until it `closes_at`."""
+
     first: Join
     closes_at: datetime
     members: dict[str, Join] = field(default_factory=dict)
@@ -20,7 +22,7 @@ class MemoryDigests:
     """What rules have gathered, in the order in which digests were opened."""
 
     def __init__(self) -> None:
-        self._open: list[_Open] = []
+        self._open: list[OpenDigest] = []
 
     def next_moment(self) -> datetime | None:
         """When the next digest is over."""
@@ -38,15 +40,23 @@ class MemoryDigests:
         self.join([join], closes_at)
 
     def take(self, now: datetime, present: Callable[[Key], Task | None]) -> list[Digest]:
-        over = [one for one in self._open if one.closes_at <= now]
-        self._open = [one for one in self._open if one.closes_at > now]
+        return self._taken(lambda one: one.closes_at <= now, present)
+
+    def _taken(
+        self, is_over: Callable[[OpenDigest], bool], present: Callable[[Key], Task | None]
+    ) -> list[Digest]:
+        over = [one for one in self._open if is_over(one)]
+        self._open = [one for one in self._open if not is_over(one)]
         return [_over(one, present) for one in sorted(over, key=lambda one: one.closes_at)]
 
-    def _digest(self, join: Join, now: datetime) -> _Open:
-        for one in self._open:
+    def _digest(self, join: Join, now: datetime) -> OpenDigest:
+        for one in reversed(self._open):
             if _identity(one.first) == _identity(join) and len(one.members) < join.joining.most:
                 return one
-        self._open.append(_Open(join, now + join.joining.wait))
+        return self._open_by(join, now)
+
+    def _open_by(self, join: Join, now: datetime) -> OpenDigest:
+        self._open.append(OpenDigest(join, now + join.joining.wait))
         return self._open[-1]
 
 
@@ -54,7 +64,7 @@ def _identity(join: Join) -> tuple[str, str, str]:
     return join.rule, join.event.account, join.joining.key
 
 
-def _over(one: _Open, present: Callable[[Key], Task | None]) -> Digest:
+def _over(one: OpenDigest, present: Callable[[Key], Task | None]) -> Digest:
     event = one.first.event
     joined = sorted(one.members.values(), key=lambda join: join.event.id)
     return Digest(

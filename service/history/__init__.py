@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 
-from service.model import Cause, Event
+from service.model import Cause, Event, Kind
 from service.store.history import Recorded
 
 
@@ -33,11 +33,14 @@ async def batches(recorded: AsyncIterator[Recorded]) -> AsyncIterator[Batch]:
         yield _batch(group)
 
 
-def _of(one: Recorded) -> tuple[datetime, str, Cause | None]:
-    """The same for what was decided on together: the clock and signals are by themselves."""
-    cause = one.event.cause
-    alone = cause if cause in {Cause.CLOCK, Cause.SIGNAL} else None
-    return one.decided_at, one.rules_version, alone
+def _of(one: Recorded) -> tuple[datetime, str, Kind | Cause | None]:
+    """The same for what was decided on together.
+
+    The clock, schedules and signals are by themselves.
+    """
+    kind, cause = one.event.kind, one.event.cause
+    road = cause if cause in {Cause.CLOCK, Cause.SIGNAL} else None
+    return one.decided_at, one.rules_version, kind if kind is Kind.SCHEDULED else road
 
 
 def _batch(recorded: Sequence[Recorded]) -> Batch:

@@ -1,31 +1,38 @@
 """Replay: history, rules and clock once more, which must give the same decisions to the byte.
 
-What digests told, and what schedules brought, depends on many tasks at one moment, of which events
-alone do not tell: that is left out. That an event joined a digest is decided once more.
+What schedules chose, and what digests told, depends on many tasks at one moment. These are put
+together from the events, as far as changes leave any: a system's own date of the last change, for
+one, leaves none, and neither does a task that was taken up in silence. What leans on such cannot
+be proven where it comes out otherwise.
 """
 
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-from service.books.memory import MemoryBooks, Wait
 from service.channels import Channel
 from service.clock import VirtualClock
 from service.deciding import Decider
+from service.diff import SILENT
+from service.drafts import of_slot
 from service.engine import Engine
 from service.history import Batch
-from service.model import Event, Kind
+from service.history.recorded import Ending, RecordedBooks, endings
+from service.model import Event, Kind, Task
 from service.outbox import Identity
 from service.rules import Ruleset
+from service.rules.rule import Rule
 from service.rules.verdict import Outcome
+from service.schedules import Schedule, Slot
 from service.silence import Silence
 from service.store.decisions import Decision
 from service.store.history import RecordedDecision
 from service.store.tasks import Key, Known, Saved
 
 _ALL = 1_000_000_000
+_UNTOLD = SILENT - {"id", "account", "system", "done"}
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -42,28 +49,16 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """What came of a replay: `missing` was recorded and not made again, `new` the other way."""
+    """What came of a replay: `missing` was recorded and not made again, `new` the other way.
+
+    `unproven` are those of either kind for which the record does not hold all that is needed.
+    """
 
     events: int
     decisions: int
     missing: Sequence[Made]
     new: Sequence[Made]
-
-
-class _RecordedBooks(MemoryBooks):
-    """Books in which a wait is over when the record says so, and not by the clock."""
-
-    def __init__(self, silenced: Sequence[Silence]) -> None:
-        super().__init__({}, silenced)
-        self.over: dict[tuple[str, int], Key] = {}
-
-    async def waits_over(self, names: Iterable[str], now: datetime, limit: int) -> Sequence[Key]:
-        del names, now, limit
-        return list(self.over.values())
-
-    def _is_over(self, rule: str, wait: Wait, now: datetime) -> bool:
-        del now
-        return (rule, wait.event.id) in self.over
+    unproven: Sequence[Made]
 
 
 class Replay:
@@ -83,52 +78,108 @@ class Replay:
         What was `silenced` was not sent, and stands in nobody's way.
         """
         self._clock = VirtualClock(datetime.min.replace(tzinfo=UTC))
-        self._books = _RecordedBooks(silenced)
+        self._endings = deque(endings(recorded))
+        self._books = RecordedBooks(self._endings, silenced)
         self._books.outbox.remember(placed)
         self._rules = rules
+        self._zones = zones
         self._recorded = recorded
-        self._late = deque(one for one in recorded if _is_late(one))
+        self._slots = {one.event: one.rule for one in recorded if not one.task}
         self._deciders = {name: Decider(one, zones, ways) for name, one in rules.items()}
         self._engines = {
             name: Engine(decider, zones, self._clock) for name, decider in self._deciders.items()
         }
 
-    async def run(self, batches: AsyncIterator[Batch], progress: Callable[[int], None]) -> Replayed:
-        """Decide on everything once more; `progress` is told how many events are done."""
+    async def run(
+        self,
+        known: AsyncIterator[tuple[Key, Task]],
+        batches: AsyncIterator[Batch],
+        progress: Callable[[int], None],
+    ) -> Replayed:
+        """Decide on everything once more; `progress` is told how many events are done.
+
+        `known` are the tasks as they were before; they are read if a schedule chooses of them.
+        """
+        if any(rule.for_each is not None for rules in self._rules.values() for rule in rules):
+            await self._books.save([Saved(key, Known(task)) async for key, task in known])
         events = 0
         async for batch in batches:
-            await self._settle_until(batch.now)
+            while self._endings and self._endings[0].comes_before(batch):
+                await self._end(self._endings.popleft())
             await self._decide(batch)
             events += sum(map(len, batch.groups))
             progress(events)
-        if self._late:
-            await self._settle_until(self._late[-1].at)
-        everything = {_made(one.decision, one.version, one.at) for one in self._books.decisions}
-        made = set(filter(self._is_of_one_event, everything))
+        while self._endings:
+            await self._end(self._endings.popleft())
+        return self._compared(events)
+
+    def _compared(self, events: int) -> Replayed:
+        made = {_made(one.decision, one.version, one.at) for one in self._books.decisions}
         recorded = {
             _made(Decision(one.event, one.rule, one.outcome, one.reason), one.rules_version, one.at)
             for one in self._recorded
         }
-        known = set(filter(self._is_of_one_event, recorded))
-        return Replayed(events, len(known), sorted(known - made), sorted(made - known))
+        missing, new = recorded - made, made - recorded
+        unproven = set(filter(self._is_doubtful, missing | new))
+        return Replayed(
+            events,
+            len(recorded),
+            sorted(missing - unproven),
+            sorted(new - unproven),
+            sorted(unproven),
+        )
 
     async def _decide(self, batch: Batch) -> None:
         self._let_pass(batch.now, batch.rules_version)
-        groups = [group for group in batch.groups if group[0].kind is not Kind.SCHEDULED]
-        happened = [event for group in groups for event in group]
+        happened = [event for group in batch.groups for event in group]
+        if happened[0].kind is Kind.SCHEDULED:
+            for slot in _slots(happened):
+                await self._fire(slot, batch)
+            return
         await self._books.save([_saved(event) for event in happened])
-        await self._deciders[batch.rules_version].decide(self._books, groups, batch.now)
+        await self._deciders[batch.rules_version].decide(self._books, batch.groups, batch.now)
 
-    async def _settle_until(self, moment: datetime) -> None:
-        """End the waits that were over by then, as they were taken out together."""
-        while self._late and self._late[0].at <= moment:
-            first = self._late[0]
-            self._books.over = {}
-            while self._late and self._late[0].at == first.at:
-                one = self._late.popleft()
-                self._books.over[one.rule, one.event] = one.account, one.task
-            self._let_pass(first.at, first.rules_version)
-            await self._engines[first.rules_version].settle(self._books, _ALL)
+    async def _fire(self, events: Sequence[Event], batch: Batch) -> None:
+        """Have the rule choose and decide once more whose schedule came with these events."""
+        moment, *each = events
+        rule = self._slots.get(moment.id) or self._silent_rule(moment, batch)
+        if rule is None:
+            return
+        decider = self._deciders[batch.rules_version]
+        schedule = Schedule(moment.alarm or "", self._zones[moment.account])
+        slot = Slot(rule, moment.account, schedule, moment.at, moment.at)
+        chosen = await decider.choose(self._books, slot, batch.now)
+        numbers = {one.task_id: one.id for one in each}
+        asked = [draft(0) for draft in of_slot(slot, moment.at, chosen)[1:]]
+        again = [replace(one, id=numbers.get(one.task_id, 0)) for one in asked]
+        await decider.fire(self._books, rule, [moment, *again], chosen, batch.now)
+
+    def _silent_rule(self, moment: Event, batch: Batch) -> str | None:
+        """The rule of a slot on which nothing was decided, if every rule has something to say.
+
+        One without for_each that does not match leaves no decision: then all is as it should be.
+        """
+        rules = self._rules[batch.rules_version]
+        zone = self._zones[moment.account]
+        coming = rules.schedules({moment.account: zone})
+        mine = [
+            rule
+            for (rule, _), schedule in coming.items()
+            if schedule.cron == moment.alarm and rules.selection(rule) is None
+        ]
+        verdicts = [rules.fired(rule, moment, batch.now, zone) for rule in mine]
+        if any(one.outcome is Outcome.NOT_MATCHED for one in verdicts):
+            return None
+        return mine[0] if mine else None
+
+    async def _end(self, ending: Ending) -> None:
+        self._let_pass(ending.at, ending.rules_version)
+        self._books.end(ending.over)
+        engine = self._engines[ending.rules_version]
+        if ending.told:
+            await engine.close(self._books, _ALL)
+        else:
+            await engine.settle(self._books, _ALL)
 
     def _let_pass(self, moment: datetime, version: str) -> None:
         """What is due by then goes out when it is, unless its rule has ended."""
@@ -136,14 +187,30 @@ class Replay:
             self._books.send(self._rules[version], max(due, self._clock.now()))
         self._clock.set(moment)
 
-    def _is_of_one_event(self, made: Made) -> bool:
-        several = self._rules[made.rules_version].is_about_several(made.rule)
-        return not several or made.outcome == Outcome.GATHERED
+    def _is_doubtful(self, made: Made) -> bool:
+        rule = self._rules[made.rules_version].get(made.rule)
+        return rule is not None and made.outcome != Outcome.GATHERED and _leans_on_untold(rule)
 
 
-def _is_late(one: RecordedDecision) -> bool:
-    """Whether it was made when a wait was over. One that has lapsed comes of a later event."""
-    return one.at > one.decided_at and one.outcome != Outcome.LAPSED
+def _leans_on_untold(rule: Rule) -> bool:
+    """Whether what it says of several tasks depends on what of them may have left no event."""
+    if rule.for_each is not None:
+        return True
+    if rule.grouping is None:
+        return False
+    read = set() if rule.until is None else {field for _, field in rule.until.reads}
+    counted_from = rule.trigger.alarm.field if rule.trigger.alarm is not None else ""
+    return not _UNTOLD.isdisjoint({*read, counted_from})
+
+
+def _slots(events: Iterable[Event]) -> list[list[Event]]:
+    """Each slot with the tasks that it has chosen, which follow it."""
+    slots: list[list[Event]] = []
+    for event in events:
+        if not event.task_id:
+            slots.append([])
+        slots[-1].append(event)
+    return slots
 
 
 def _saved(event: Event) -> Saved:

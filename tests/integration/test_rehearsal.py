@@ -265,7 +265,9 @@ async def replayed(connection: Connection, config: Config) -> Replayed:
         await recorded.placed_before(connection, START),
         await silences.still_on(connection, START),
     )
-    return await replay.run(batches(recorded.events(connection, START, until)), lambda _: None)
+    known = recorded.tasks_at(connection, START)
+    happened = batches(recorded.events(connection, START, until))
+    return await replay.run(known, happened, lambda _: None)
 
 
 async def foretold(
@@ -468,6 +470,8 @@ async def test_live_rehearsal_replay_and_backtest_agree(
     live, trial = real.live, await rehearsed(config, history, silenced)
     assert trial.decisions == live.decisions
     assert trial.deliveries == live.deliveries
-    assert (real.replayed.missing, real.replayed.new) == ([], [])
+    again = real.replayed
+    assert (again.missing, again.new, again.unproven) == ([], [], [])
+    assert again.decisions == len(live.decisions)
     assert real.backtested == live
     assert real.foretold == sent_after(live, real.quiet_since)
