@@ -120,8 +120,7 @@ def moved(before: Task | None, after: Task, rung: Rung) -> Rung:
 def was_rung(alarm: Alarm, at: datetime, rung: Rung) -> bool:
     """Whether this alarm, which is due at `at`, has been announced."""
     until = rung.get(alarm.field)
-    if alarm.at is not None and (until is None or until < at):
-        # Only what is told by a local day can be put off by another zone.
+    if until is None or until < at:
         until = rung.get(alarm.mark)
     return until is not None and at <= until
 

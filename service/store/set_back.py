@@ -51,17 +51,24 @@ _LOOKUPS = """
     UPDATE lookups SET asked_at = $1::timestamptz, next_attempt_at = $1::timestamptz
     WHERE asked_at > $2::timestamptz OR next_attempt_at > $3::timestamptz
 """
-# $3 is now as the dates in `rung` are written.
+# $3 is now as the dates in `rung` are written. What was told under the wrong clock for a date that
+# the task still has keeps a mark of its own, and is not told again; marks are of no clock.
 _TASKS = """
     UPDATE tasks SET
         observed_at = CASE WHEN observed_at > $1 THEN $1::timestamptz ELSE observed_at END,
         deleted_at = CASE WHEN deleted_at > $1 THEN $1::timestamptz ELSE deleted_at END,
-        rung = (SELECT coalesce(jsonb_object_agg(key, CASE WHEN value::timestamptz > $1
-                                                      THEN $3::text ELSE value END), '{}')
-                FROM jsonb_each_text(rung)),
+        rung = (SELECT coalesce(jsonb_object_agg(key, CASE
+                    WHEN key NOT LIKE '% %' AND value::timestamptz > $1 THEN $3::text
+                    ELSE value END), '{}')
+                FROM jsonb_each_text(rung))
+            || (SELECT coalesce(jsonb_object_agg(field || ' ' || alarm, at), '{}')
+                FROM events, substring(alarm FROM ':([a-z_]+)') AS field
+                WHERE account = tasks.account AND task = tasks.id AND cause = 'clock' AND at > $1
+                  AND after ->> field = snapshot ->> field),
         next_alarm = CASE WHEN watch IS NOT NULL THEN $1::timestamptz END
     WHERE greatest(observed_at, deleted_at) > $2::timestamptz
-       OR EXISTS (SELECT FROM jsonb_each_text(rung) WHERE value::timestamptz > $2::timestamptz)
+       OR EXISTS (SELECT FROM jsonb_each_text(rung)
+                  WHERE key NOT LIKE '% %' AND value::timestamptz > $2::timestamptz)
 """
 _SETTLING = """
     UPDATE settling SET ends_at = ends_at - (started_at - $1), started_at = $1::timestamptz

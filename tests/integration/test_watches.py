@@ -75,6 +75,18 @@ async def test_what_a_new_zone_puts_off_is_not_announced_again(taskbell: Corrido
     assert await rung(taskbell, "eve") == [visit]
 
 
+async def test_a_restart_does_not_forget_what_a_new_zone_has_put_off(taskbell: Corridor) -> None:
+    """Told in London, it waits for no hour in Alaska, also with a worker that starts meanwhile."""
+    visit = await eve_in(taskbell, LONDON)
+    taskbell.clock.set(datetime(2026, 3, 7, 17, 0, tzinfo=UTC))
+    await taskbell.tick()
+    for _ in range(2):
+        await taskbell.restart(EVE, zone=ALASKA)
+        await taskbell.tick(minutes=10)
+    await taskbell.tick(hours=12)
+    assert await rung(taskbell, "eve") == [visit]
+
+
 async def test_what_a_new_zone_brings_forward_is_announced_late(taskbell: Corridor) -> None:
     """It would have rung at four in Alaska; in London that was hours ago, and nobody was told."""
     visit = await eve_in(taskbell, ALASKA)
