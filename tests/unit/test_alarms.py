@@ -1,19 +1,21 @@
 """When the clock has something to say."""
 
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.alarms import OVERDUE, Alarm, due, moved, next_alarm
 from service.model import Kind, Task
+from tests import wall_clock
 from tests.tasks import START, task, tasks
 
 UTC_ZONE = ZoneInfo("UTC")
 NEW_YORK = ZoneInfo("America/New_York")
 SOON = Alarm(Kind.DUE_SOON, "due", timedelta(minutes=-30))
 LATE = Alarm(Kind.OVERDUE, "due", timedelta(hours=2))
+EXAMPLES = 3000 if settings.get_current_profile_name() == "soak" else 400
 ALARMS = (OVERDUE, SOON, LATE, Alarm(Kind.STARTING_SOON, "start", timedelta(hours=-1)))
 
 
@@ -59,6 +61,23 @@ def test_a_time_of_day_is_the_accounts_own() -> None:
     reminder = Alarm(Kind.REMINDER, "start", timedelta(days=-1), time(16, 0))
     instant = reminder.instant(visit, NEW_YORK)
     assert instant == datetime(2026, 3, 7, 21, 0, tzinfo=UTC)  # Saturday 16:00 EST
+
+
+@settings(max_examples=EXAMPLES)
+@given(
+    place=wall_clock.places,
+    at=wall_clock.times,
+    start=wall_clock.times,
+    away=st.integers(-1, 1),
+)
+def test_a_time_of_day_is_what_the_clock_on_the_wall_shows(
+    place: tuple[ZoneInfo, date], at: time, start: time, away: int
+) -> None:
+    """Days before or after, in any zone, also where an hour is left out or comes twice."""
+    zone, day = place
+    alarm = Alarm(Kind.REMINDER, "start", timedelta(days=away), at)
+    visit = task(start=wall_clock.shown(day, start, zone))
+    assert alarm.instant(visit, zone) == wall_clock.shown(day + timedelta(days=away), at, zone)
 
 
 @given(tasks, st.integers(0, 48), st.integers(0, 48))

@@ -1,17 +1,19 @@
 """Opening hours, business durations and lengths of time, over weekends and clock changes."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.durations import parse_duration, parse_length
 from service.rules.hours import Hours
+from tests import wall_clock
 
 NEW_YORK = ZoneInfo("America/New_York")
 OFFICE = Hours("office", "Mo-Fr 08:00-17:00; PH off", "US")
+EXAMPLES = 3000 if settings.get_current_profile_name() == "soak" else 400
 NEVER = Hours("never", "off")
 ALWAYS = Hours("always", "24/7")
 
@@ -119,3 +121,35 @@ def test_business_hours_end_in_opening_hours(minutes: int, hours: int) -> None:
     assert end is not None
     assert end >= moment + timedelta(hours=hours)
     assert OFFICE.is_open(end - timedelta(microseconds=1), NEW_YORK)
+
+
+@settings(max_examples=EXAMPLES)
+@given(
+    place=wall_clock.places,
+    at=wall_clock.times,
+    count=st.integers(1, 7),
+    opening=st.sampled_from([(time(8), time(17)), (time(1), time(5))]),
+)
+def test_business_days_are_counted_as_on_a_calendar(
+    place: tuple[ZoneInfo, date], at: time, count: int, opening: tuple[time, time]
+) -> None:
+    """From Monday to Friday, at the same time of day; what begins while it is closed, at opening.
+
+    That goes for those who work at night as well, when the clocks change.
+    """
+    (zone, day), (opens, closes) = place, opening
+    hours = Hours("some", f"Mo-Fr {opens:%H:%M}-{closes:%H:%M}")
+    later = hours.after(
+        parse_duration(f"{count} business days"), wall_clock.shown(day, at, zone), zone
+    )
+    shown = wall_clock.shown(day, at, zone).astimezone(zone).time()
+    if shown >= closes or day.weekday() > 4:
+        day, shown = _next_weekday(day), opens
+    for _ in range(count):
+        day = _next_weekday(day)
+    assert later == wall_clock.shown(day, max(shown, opens), zone)
+
+
+def _next_weekday(day: date) -> date:
+    day += timedelta(days=1)
+    return day if day.weekday() < 5 else _next_weekday(day)
