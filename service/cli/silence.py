@@ -27,32 +27,34 @@ Number = Annotated[
 ]
 
 
+Until = Annotated[
+    str,
+    typer.Option(metavar="WHEN", help='A time such as "2026-03-09 08:00", or a length such as 2h.'),
+]
+Reason = Annotated[str, typer.Option(help="Why; it stands beside everything it hides.")]
+ByRule = Annotated[str | None, typer.Option(help="What this rule sends.")]
+ToPerson = Annotated[str | None, typer.Option(metavar="MAIL", help="What goes to this address.")]
+ForCustomer = Annotated[
+    str | None, typer.Option(metavar="ID|NAME", help="What is about a task for this customer.")
+]
+OfProject = Annotated[
+    str | None, typer.Option(metavar="ID|NAME", help="What is about a task of this project.")
+]
+InAccount = Annotated[str | None, typer.Option(help="What is about a task in this account.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what it would hide.")]
+
+
 @app.command()
 def add(
-    until: Annotated[
-        str,
-        typer.Option(
-            metavar="WHEN", help='A time such as "2026-03-09 08:00", or a length such as 2h.'
-        ),
-    ],
-    reason: Annotated[str, typer.Option(help="Why; it stands beside everything it hides.")],
-    rule: Annotated[str | None, typer.Option(help="What this rule sends.")] = None,
-    person: Annotated[
-        str | None, typer.Option(metavar="MAIL", help="What goes to this address.")
-    ] = None,
-    customer: Annotated[
-        str | None, typer.Option(metavar="ID|NAME", help="What is about a task for this customer.")
-    ] = None,
-    project: Annotated[
-        str | None, typer.Option(metavar="ID|NAME", help="What is about a task of this project.")
-    ] = None,
-    account: Annotated[
-        str | None, typer.Option(help="What is about a task in this account.")
-    ] = None,
+    until: Until,
+    reason: Reason,
+    rule: ByRule = None,
+    person: ToPerson = None,
+    customer: ForCustomer = None,
+    project: OfProject = None,
+    account: InAccount = None,
     *,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only show what it would hide.")
-    ] = False,
+    dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
     """Send nothing of this until then; what several options say must all be true of it.
