@@ -1,0 +1,114 @@
+"""One shift relieves the other inside a worker: nobody's work is broken off, lost or done twice."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from service.clock import VirtualClock
+from service.config import Config
+from service.settings import read_settings
+from service.store import Pool
+from tests.corridor import Corridor, configured, corridor
+from tests.receivers import Answer
+from tests.running import free_port
+from tests.waiting import eventually
+from workers.roster import Roster
+
+OLD = "- { id: old, when: task.created, then: [{ notify: accounting }] }"
+NEW = OLD.replace("id: old", "id: new")
+
+
+@pytest.fixture
+async def taskbell(pool: Pool, clock: VirtualClock, folder: Path) -> AsyncIterator[Corridor]:
+    """What a worker works on; its own worker stands still."""
+    async with corridor(folder, pool, clock, OLD) as running:
+        await running.begin()
+        yield running
+
+
+@pytest.fixture
+async def roster(
+    taskbell: Corridor, clock: VirtualClock, database_url: str
+) -> AsyncIterator[Roster]:
+    """With a shift on duty that has the old rules; nobody rings, so it goes round by itself."""
+    environ = {"DATABASE_URL": database_url, "REDIS_URL": f"redis://127.0.0.1:{free_port()}"}
+    roster = Roster(read_settings(environ), clock)
+    await roster.relieve(taskbell.config)
+    yield roster
+    await roster.close()
+
+
+def renewed(taskbell: Corridor) -> Config:
+    return configured(taskbell.folder, NEW, taskbell.head)
+
+
+async def rules(taskbell: Corridor) -> list[str]:
+    """By which rules was decided, in order."""
+    rows = await taskbell.pool.fetch("SELECT rule FROM decisions ORDER BY id")
+    return [row["rule"] for row in rows]
+
+
+async def test_who_is_relieved_decides_nothing_any_more(taskbell: Corridor, roster: Roster) -> None:
+    """After the change every decision is by the new rules alone."""
+    await taskbell.receive(taskbell.visit())
+    await eventually(taskbell.is_everything_sent)
+    await roster.relieve(renewed(taskbell))
+    await eventually(lambda: not roster._leaving)
+    for count in (2, 3):
+        await taskbell.receive(taskbell.visit())
+        await eventually(partial(is_told, taskbell, count))
+    assert await rules(taskbell) == ["old", "new", "new"]
+
+
+def is_told(taskbell: Corridor, times: int) -> bool:
+    return len(taskbell.accounting.requests) == times
+
+
+async def test_who_is_relieved_finishes_what_is_in_hand(taskbell: Corridor, roster: Roster) -> None:
+    """The new shift works beside it at once; the slow message goes once, and so does the next."""
+    taskbell.accounting.reply(Answer(delay=0.9))
+    await taskbell.receive(taskbell.visit())
+    await eventually(taskbell.is_accounting_told)
+    await roster.relieve(renewed(taskbell))
+    await taskbell.receive(taskbell.visit())
+    await eventually(partial(is_told, taskbell, 2))
+    assert sorted(await taskbell.states()) != ["sent", "sent"]
+    await eventually(taskbell.is_everything_sent)
+    assert [one["attempts"] for one in await taskbell.deliveries()] == [1, 1]
+    assert len(taskbell.accounting.requests) == 2
+
+
+async def test_the_end_waits_for_who_was_relieved(taskbell: Corridor, roster: Roster) -> None:
+    """A worker that is stopped right after a change settles what the old shift had in hand."""
+    taskbell.accounting.reply(Answer(delay=0.9))
+    await taskbell.receive(taskbell.visit())
+    await eventually(taskbell.is_accounting_told)
+    await roster.relieve(renewed(taskbell))
+    await roster.close()
+    [delivery] = await taskbell.deliveries()
+    assert (delivery["state"], delivery["attempts"]) == ("sent", 1)
+
+
+async def test_nobody_goes_before_the_next_has_begun(taskbell: Corridor, roster: Roster) -> None:
+    """The new shift takes its time to begin: meanwhile the old one does its work."""
+    async with taskbell.pool.acquire() as connection, connection.transaction():
+        await connection.execute("LOCK TABLE rulesets IN SHARE MODE")
+        relieving = asyncio.create_task(roster.relieve(renewed(taskbell)))
+        await eventually(partial(is_held_up, taskbell.pool))
+        await taskbell.receive(taskbell.visit())
+        await eventually(taskbell.is_everything_sent)
+        assert not relieving.done()
+    await relieving
+    assert await rules(taskbell) == ["old"]
+
+
+async def is_held_up(pool: Pool) -> bool:
+    """Whether somebody waits for a lock on the rules."""
+    return bool(
+        await pool.fetchval(
+            "SELECT count(*) FROM pg_locks WHERE relation = 'rulesets'::regclass AND NOT granted"
+        )
+    )
