@@ -135,5 +135,9 @@ def _rung(known: Known, seen: Observation) -> Rung:
 
 
 def with_rung(known: Known, fields: Iterable[str], now: datetime) -> Known:
-    """The same task, with the clock rung up to now for these dates."""
-    return replace(known, rung={**known.rung, **dict.fromkeys(fields, now)})
+    """The same task, with the clock rung up to now for these dates.
+
+    A worker whose clock is a little behind another's takes nothing back.
+    """
+    lines = {field: max(now, known.rung.get(field, now)) for field in fields}
+    return replace(known, rung={**known.rung, **lines})
