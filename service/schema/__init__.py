@@ -21,6 +21,7 @@ from service.schema.words import described
 from service.sources import systems
 from service.trials.expectations import WordsShape
 from service.trials.shapes import DELETED, StepShape, TrialShape
+from service.trials.silences import SilenceShape
 from service.trials.tasks import GivenShape, TaskShape
 
 Json: TypeAlias = dict[str, Any]
@@ -39,7 +40,7 @@ def schema() -> Json:
     parts = _Parts(
         [
             *(RootShape, RuleShape, ChangesShape),
-            *(TrialShape, StepShape, GivenShape, TaskShape, WordsShape),
+            *(TrialShape, StepShape, SilenceShape, GivenShape, TaskShape, WordsShape),
             *(*STEPS.values(), *accounts.values(), *channels.values()),
         ]
     )
@@ -61,6 +62,7 @@ def schema() -> Json:
     for name in ("if", "once_per", "accounts"):
         _list(rule, name, _TEXT)
     _list(parts.of(TrialShape), "given", parts.reference(GivenShape))
+    _list(parts.of(TrialShape), "silences", parts.reference(SilenceShape))
     _list(parts.of(TrialShape), "steps", parts.reference(StepShape))
     change = {"anyOf": [parts.reference(TaskShape), {"const": DELETED}]}
     _fill(parts.of(StepShape), "change", change)

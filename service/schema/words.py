@@ -82,7 +82,18 @@ WORDS = {
         "rules": "The rules that take part, also if off; without it, all that are on.",
         "account": "Whose tasks these are; without it, the first account's.",
         "given": "The tasks as they are at the beginning.",
+        "silences": "What nobody is sent for a while, as by `taskbell silence`.",
         "steps": "What happens, moment after moment, and what is expected.",
+    },
+    "SilenceShape": {
+        "from": "Since when; without it, since the test begins.",
+        "until": "Until when, in the zone of the configuration.",
+        "reason": "Why; it stands beside what it hides.",
+        "rule": "Only what this rule sends.",
+        "person": "Only what goes to this address.",
+        "customer": "Only what is about a task for this customer, by id or name.",
+        "project": "Only what is about a task of this project, by id or name.",
+        "account": "Only what is about a task in this account.",
     },
     "TaskShape": {
         "title": "What is to be done.",

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeAlias
 
+from service.silence import Silence
+
 Values: TypeAlias = Mapping[str, Any]
 """Fields of a task, with what `service.model.Task` holds in them."""
 
@@ -58,7 +60,8 @@ class Step:
 class Trial:
     """One rule test, of the rules with these ids; `account` is whose tasks these are.
 
-    `given` are the tasks that are there at its `start`, by their ids.
+    `given` are the tasks that are there at its `start`, by their ids; `silences` are those that
+    somebody has set.
     """
 
     name: str
@@ -68,6 +71,7 @@ class Trial:
     rules: frozenset[str]
     given: Mapping[str, Values]
     steps: Sequence[Step]
+    silences: Sequence[Silence] = ()
 
 
 def listed(fields: Mapping[str, Any] | None) -> str:

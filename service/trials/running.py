@@ -64,7 +64,7 @@ class _Run:
         rules = stage.rules.only(trial.rules)
         self._trial = trial
         self._stage = stage
-        self._rehearsal = Rehearsal(rules, stage.zones, stage.ways, trial.start)
+        self._rehearsal = Rehearsal(rules, stage.zones, stage.ways, trial.start, trial.silences)
         self._reasons = Reasons(self._rehearsal.books, rules, stage.zones, stage.zone)
         self._tasks: dict[str, Task] = {}
         self._told = 0

@@ -10,8 +10,10 @@ from pydantic import Field
 
 from service.document.validation import Shape, salvaged
 from service.faults import Path, Problem, did_you_mean
+from service.silence import Silence
 from service.trials import Expected, Step, Trial, Values
 from service.trials.expectations import read_expected
+from service.trials.silences import SilenceShape, silence_faults
 from service.trials.tasks import GivenShape, Moment, TaskShape, local
 
 Form = TypeVar("Form", bound=Shape)
@@ -50,6 +52,7 @@ class TrialShape(Shape):
     rules: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     account: str | None = None
     given: tuple[Any, ...] = ()
+    silences: tuple[Any, ...] = ()
     steps: Annotated[tuple[Any, ...], Field(min_length=1)]
 
 
@@ -93,6 +96,7 @@ class TrialReader:
             rules=frozenset(self.switched_on if shape.rules is None else shape.rules),
             given=given,
             steps=self._steps(shape, given, path, is_dated=is_dated),
+            silences=self._silences(shape, (*path, "silences"), is_dated=is_dated),
         )
 
     def _account(self, shape: TrialShape, path: Path) -> str:
@@ -113,6 +117,25 @@ class TrialReader:
                 self._fault((*path, position, "id"), f"there are two tasks {task.id}")
             given[task.id] = task.values(self.zone)
         return given
+
+    def _silences(self, shape: TrialShape, path: Path, *, is_dated: bool) -> list[Silence]:
+        start = local(shape.start, self.zone)
+        found = []
+        for number, raw in enumerate(shape.silences, 1):
+            place: Path = (*path, number - 1)
+            begun = len(self.problems)
+            written = self._shape(SilenceShape, raw, place)
+            if written is None:
+                continue
+            silence = written.silence(number, start, self.zone)
+            if is_dated and len(self.problems) == begun:
+                self.problems += silence_faults(silence, written.scopes, place)
+            if written.rule is not None:
+                self._check("rule", written.rule, self.rules, (*place, "rule"))
+            if written.account is not None:
+                self._check("account", written.account, self.accounts, (*place, "account"))
+            found.append(silence)
+        return found
 
     def _steps(
         self, shape: TrialShape, given: Collection[str], path: Path, *, is_dated: bool

@@ -53,3 +53,36 @@ async def test_a_rule_that_is_off_mutes_another_one(tmp_path: Path) -> None:
                        { notify: slack:#office }] }]""",
     )
     assert outcome.failures == []
+
+
+async def test_a_silence_hides_from_its_beginning_to_its_end(tmp_path: Path) -> None:
+    """Of one customer, until Saturday; what it hides is skipped, and not made up for."""
+    outcome = await tried(
+        tmp_path,
+        WELCOME,
+        test="""name: It, start: 2026-03-06 09:00,
+          silences: [{ from: 2026-03-06 10:00, until: 2026-03-07 08:00, customer: 7 }], steps: [
+            { at: 2026-03-06 09:59, change: { T1: { customer: { id: 7 } } },
+              expect: [{ notify: customer:details }] },
+            { at: 2026-03-06 10:00, change: { T2: { customer: { id: 7 } }, T3: {} },
+              expect: [{ skipped: customer:details }, { notify: customer:details }] },
+            { at: 2026-03-07 08:00, change: { T4: { customer: { id: 7 } } },
+              expect: [{ notify: customer:details }] }]""",
+    )
+    assert outcome.failures == []
+
+
+async def test_a_failure_says_which_silence_it_was(tmp_path: Path) -> None:
+    """Its number among those of the test, its end and its reason."""
+    outcome = await tried(
+        tmp_path,
+        WELCOME,
+        test="""name: It, start: 2026-03-06 09:00,
+          silences: [{ until: 2026-03-07 08:00, rule: welcome, reason: stocktaking }], steps: [
+            { at: 2026-03-06 10:00, change: { T1: {} },
+              expect: [{ notify: customer:details }] }]""",
+    )
+    [failure] = outcome.failures
+    assert [one.why for one in failure.besides] == [
+        "silence 1 until 2026-03-07 13:00 UTC: stocktaking"
+    ]
