@@ -127,17 +127,21 @@ def load_texts(
     return _Loading(Document(files), Substitution(environ), folder, has_page=has_page).config()
 
 
-def sketch(path: Path) -> Sketch:
+def sketch(path: Path, environ: Mapping[str, str]) -> Sketch:
     """Read as much of the configuration at `path` as its rules and their tests need.
 
-    Raises ConfigError with every fault in that; what only a connection needs may be missing.
+    Values are put in from `environ` and from files, as far as they are there. Raises ConfigError
+    with every fault in what is needed, such as an account's time zone; what only a connection
+    needs may be missing.
     """
-    return sketch_texts(texts(path), folder_of(path))
+    return sketch_texts(texts(path), folder_of(path), environ)
 
 
-def sketch_texts(files: Sequence[tuple[str, str]], folder: Folder) -> Sketch:
+def sketch_texts(
+    files: Sequence[tuple[str, str]], folder: Folder, environ: Mapping[str, str]
+) -> Sketch:
     """What rules see of a configuration of which these are the files; else as `sketch` does it."""
-    return _Loading(Document(files), Substitution({}), folder).sketch()
+    return _Loading(Document(files), Substitution(environ), folder).sketch()
 
 
 def past_rules(text: str, sketch: Sketch) -> Ruleset:

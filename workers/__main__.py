@@ -52,7 +52,7 @@ async def _follow(roster: Roster, settings: Settings, line: Lifeline | None) -> 
         if reading.config is None:
             continue
         if line is None and settings.listens_closely:
-            await report(settings.database, reading.word, SystemClock())
+            await report(settings.database, reading.word, SystemClock(), os.environ)
         await _relieve(roster, reading.config)
 
 

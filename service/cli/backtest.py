@@ -1,5 +1,6 @@
 """`taskbell backtest`: what rules would have sent over the recorded history."""
 
+import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -52,7 +53,7 @@ def command(
     as_json: AsJson = False,
 ) -> None:
     """Tell what rules would have sent, how often, to whom and when; nothing is sent."""
-    sketch = config.sketch(file or read_settings().taskbell_config)
+    sketch = config.sketch(file or read_settings().taskbell_config, os.environ)
     chosen = _chosen(sketch, rules)
     until = datetime.now(UTC)
 

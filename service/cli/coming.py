@@ -1,5 +1,6 @@
 """`taskbell next`: what will be sent, and when, if nothing changes."""
 
+import os
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
@@ -33,7 +34,7 @@ Limit = Annotated[int, typer.Option(min=1, metavar="NUMBER", help="No more than 
 @app.command("next")
 def command(within: Within = _DAY, limit: Limit = 50, *, as_json: AsJson = False) -> None:
     """Show what will be sent, to whom and when, if no task changes; nothing is sent."""
-    sketch = config.sketch(read_settings().taskbell_config)
+    sketch = config.sketch(read_settings().taskbell_config, os.environ)
 
     async def read(pool: Pool) -> Sequence[Delivery]:
         now = datetime.now(UTC)

@@ -1,5 +1,6 @@
 """`taskbell explain`: why each rule did what it did with a task, and why it did not."""
 
+import os
 from datetime import datetime
 from typing import Annotated
 from zoneinfo import ZoneInfo
@@ -62,7 +63,7 @@ def explain_task(
 ) -> None:
     """Why each rule fired for a task, and why it did not, with the value of every part of it."""
     settings = find(read_settings())
-    sketch = config.sketch(settings.taskbell_config)
+    sketch = config.sketch(settings.taskbell_config, os.environ)
 
     async def read(pool: Pool) -> tuple[Dossier, bool]:
         loaded = await decisions.rules_in_force(pool)

@@ -1,5 +1,6 @@
 """`taskbell plan`: what a configuration would change, before it is loaded."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -30,7 +31,7 @@ File = Annotated[
 def plan(file: File = None, *, as_json: AsJson = False) -> None:
     """Compare a configuration with what runs: rules, alarms, what is pending. Changes nothing."""
     path = file or find(read_settings()).taskbell_config
-    sketch = config.sketch(path)
+    sketch = config.sketch(path, os.environ)
     found = with_pool(lambda pool: foresee(pool, sketch, SystemClock().now(), counting))
     if as_json:
         show_json(found)

@@ -1,5 +1,6 @@
 """`taskbell replay`: what was decided, decided once more, must come out the same."""
 
+import os
 from datetime import UTC, datetime
 
 import typer
@@ -31,7 +32,7 @@ _UNPROVEN = (
 @app.command()
 def replay(since: Since = A_MONTH, *, as_json: AsJson = False) -> None:
     """Decide once more on everything recorded; any difference is a defect of Taskbell."""
-    sketch = config.sketch(read_settings().taskbell_config)
+    sketch = config.sketch(read_settings().taskbell_config, os.environ)
 
     async def read(pool: Pool) -> Replayed:
         async with pool.acquire() as connection, connection.transaction(readonly=True):

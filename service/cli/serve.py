@@ -56,7 +56,7 @@ async def _run(settings: Settings, first: Reading, on: Servers, *, as_json: bool
     asked = asyncio.Event()
     programs = read_procfile(procfile(), worker=settings.workers)
     supervisor = Supervisor(programs, environ, on.own, reload=asked.set)
-    leading = Leading(supervisor, first.word, on.database, SystemClock())
+    leading = Leading(supervisor, first.word, on.database, SystemClock(), os.environ)
     readings = look(settings.taskbell_config, asked, os.environ, first)
     async with meanwhile(leading.run(readings, partial(_show, settings, as_json=as_json))):
         await supervisor.run()

@@ -1,6 +1,7 @@
 """`taskbell test`: the rule tests of a configuration, on a virtual clock; nothing is sent."""
 
 import asyncio
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -48,7 +49,7 @@ def try_rules(
 
 
 async def _run_all(path: Path, only: str) -> list[Outcome]:
-    sketch = config.sketch(path)
+    sketch = config.sketch(path, os.environ)
     stage = stage_of(sketch)
     return [await run(trial, stage) for trial in sketch.trials if only in trial.name]
 

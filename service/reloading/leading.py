@@ -1,6 +1,6 @@
 """What the supervisor says to its programs of the configuration's files."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 
 from service.clock import Clock
 from service.processes.supervisor import Supervisor
@@ -12,10 +12,18 @@ from service.rollout import Rollout
 class Leading:
     """Hands a configuration over to programs: `good`, then each that follows and has no faults."""
 
-    def __init__(self, supervisor: Supervisor, good: Word, database: str, clock: Clock) -> None:
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        good: Word,
+        database: str,
+        clock: Clock,
+        environ: Mapping[str, str],
+    ) -> None:
         self._supervisor = supervisor
         self._database = database
         self._clock = clock
+        self._environ = environ
         self._good = good.line()
         supervisor.tell(self._good, self._good)
 
@@ -26,7 +34,7 @@ class Leading:
                 line = Word(faults=tuple(reading.faults)).line()
                 self._supervisor.tell(line, self._good + line)
                 continue
-            found = await report(self._database, reading.word, self._clock)
+            found = await report(self._database, reading.word, self._clock, self._environ)
             self._good = reading.word.line()
             self._supervisor.tell(self._good, self._good)
             if found is not None:

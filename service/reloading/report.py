@@ -1,7 +1,7 @@
 """What a new configuration does to what was to come: kept, moved, lost."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,7 +19,9 @@ from service.store import DATABASE_GONE
 log = structlog.get_logger()
 
 
-async def report(database: str, word: Word, clock: Clock) -> Rollout | None:
+async def report(
+    database: str, word: Word, clock: Clock, environ: Mapping[str, str]
+) -> Rollout | None:
     """Compare with what is in force, and log it; None where that cannot be told just now.
 
     It has to be asked before the new configuration is taken over.
@@ -27,9 +29,8 @@ async def report(database: str, word: Word, clock: Clock) -> Rollout | None:
     folder = Folder(Path(word.folder), word.named)
     try:
         async with await store.connect(database, size=1) as pool:
-            found = await foresee(
-                pool, config.sketch_texts(word.texts, folder), clock.now(), _silently
-            )
+            planned = config.sketch_texts(word.texts, folder, environ)
+            found = await foresee(pool, planned, clock.now(), _silently)
     except (TaskbellError, *DATABASE_GONE) as error:
         log.warning("configuration.not_compared", error=str(error))
         return None

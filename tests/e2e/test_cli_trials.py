@@ -129,3 +129,27 @@ async def test_wrong_use(file: Path) -> None:
     assert (nowhere.code, nowhere.out) == (2, "")
     assert unwritten.code == 1
     assert unwritten.err == "nowhere/results.xml cannot be written: No such file or directory\n"
+
+
+async def test_a_time_zone_from_the_environment(file: Path) -> None:
+    """Which hour it is depends on it: it is taken if it is set, and asked for if it is not."""
+    text = f"""{CONFIG}
+- id: morning
+  when: {{ schedule: "0 8 * * *" }}
+  then: [{{ notify: "slack:#office", text: Good morning }}]
+tests:
+- name: Eight in Berlin is two in New York
+  rules: [morning]
+  start: 2026-03-06 01:59
+  steps: [{{ at: 2026-03-06 02:00, expect: [{{ notify: slack:#office }}] }}]
+"""
+    file.write_text(text.replace("slug: a", "slug: a, timezone: '${ZONE}'"), encoding="utf-8")
+    there = await taskbell(file.parent, "test", ZONE="Europe/Berlin")
+    assert (there.code, there.err) == (0, "")
+    missing = await taskbell(file.parent, "test")
+    assert (missing.code, missing.out) == (1, "")
+    assert "taskbell.yaml:4:78: ZONE is not set in the environment" in missing.err
+    assert "API_TOKEN" not in missing.err.replace("${API_TOKEN}", "")
+    wrong = await taskbell(file.parent, "test", ZONE="Europe/Berlim")
+    assert wrong.code == 1
+    assert "there is no time zone" in wrong.err

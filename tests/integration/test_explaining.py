@@ -54,7 +54,7 @@ async def explained(
     async with taskbell.pool.acquire() as connection:
         papers = await dossier.read(connection, key)
     papers = papers if until is None else papers.until(until)
-    sketch = config.sketch(taskbell.folder / "taskbell.yaml")
+    sketch = config.sketch(taskbell.folder / "taskbell.yaml", {})
     then = {version: past_rules(text, sketch) for version, text in papers.texts.items()}
     rules, now = Rulebook(sketch.rules, then), taskbell.clock.now()
     found = explain(rules, papers, NEW_YORK, now, papers.added_at)

@@ -71,7 +71,7 @@ async def explained(
     taskbell: Corridor, number: str, rule: str, until: datetime | None = None
 ) -> Explanation:
     """What is said of this rule and this visit now, or of what happened until then."""
-    sketch = config.sketch(taskbell.folder / "taskbell.yaml")
+    sketch = config.sketch(taskbell.folder / "taskbell.yaml", {})
     async with taskbell.pool.acquire() as connection:
         papers = await dossier.read(connection, ("field", number), sketch.rules.crons, until)
     papers = papers if until is None else papers.until(until)

@@ -70,7 +70,7 @@ async def taskbell(pool: Pool, clock: VirtualClock, folder: Path) -> AsyncIterat
 
 async def replayed(taskbell: Corridor, since: datetime = BEGIN) -> Replayed:
     until = taskbell.clock.now() + timedelta(days=1)
-    sketch = config.sketch(taskbell.folder / "taskbell.yaml")
+    sketch = config.sketch(taskbell.folder / "taskbell.yaml", {})
     async with taskbell.pool.acquire() as connection, connection.transaction(readonly=True):
         texts = await history.rulesets(connection, since, until)
         replay = Replay(

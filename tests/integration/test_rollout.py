@@ -42,7 +42,7 @@ async def planned(
 ) -> dict[str, RulePlan]:
     """What is said of each rule, if these were loaded."""
     configured(taskbell.folder, rules, taskbell.head | {"zone": zone})
-    sketch = config.sketch(taskbell.folder / "taskbell.yaml")
+    sketch = config.sketch(taskbell.folder / "taskbell.yaml", {})
     loaded = await decisions.rules_in_force(taskbell.pool)
     assert loaded is not None
     watched = await outlook.watched(taskbell.pool, IN_FORCE)

@@ -39,7 +39,7 @@ async def test_all_of_them_together(tmp_path: Path) -> None:
     for number, text in enumerate([HEAD, *RECIPES]):
         (tmp_path / f"{number:02}.yaml").write_text(text, encoding="utf-8")
     assert load(tmp_path, SECRETS).warnings == ()
-    assert await failures(sketch(tmp_path)) == []
+    assert await failures(sketch(tmp_path, {})) == []
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=map("-".join, NAMES))
@@ -48,7 +48,7 @@ async def test_recipe(recipe: str, tmp_path: Path) -> None:
     file = tmp_path / "taskbell.yaml"
     file.write_text(HEAD + recipe, encoding="utf-8")
     assert load(file, SECRETS).warnings == ()
-    found = sketch(file)
+    found = sketch(file, {})
     assert await failures(found) == []
     for name in re.findall(r"^  - id: (\S+)", recipe, re.MULTILINE):
         assert await failures(found, without=name) != []

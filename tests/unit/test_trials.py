@@ -104,7 +104,7 @@ async def tried(
         f"{head}{named}  start: {start}\n  given: [{given}]\n  steps:\n{body}",
         encoding="utf-8",
     )
-    found = sketch(file)
+    found = sketch(file, {})
     (trial,) = found.trials
     return await run(trial, stage_of(found))
 

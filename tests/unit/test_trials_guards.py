@@ -19,7 +19,7 @@ async def tried(folder: Path, *rules: str, top: str = "", test: str) -> Outcome:
     written = "".join(f"  - {rule}\n" for rule in rules)
     file = folder / "taskbell.yaml"
     file.write_text(f"{HEAD}{top}\nrules:\n{written}tests:\n  - {{ {test} }}\n", encoding="utf-8")
-    found = sketch(file)
+    found = sketch(file, {})
     [trial] = found.trials
     return await run(trial, stage_of(found))
 

@@ -129,7 +129,7 @@ def told(draw: st.DrawFn) -> dict[str, Any]:
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Stage:
     file = tmp_path_factory.mktemp("stage") / "taskbell.yaml"
     file.write_text(f"{HEAD}{RULES}", encoding="utf-8")
-    return stage_of(sketch(file))
+    return stage_of(sketch(file, {}))
 
 
 @given(st.lists(nonsense | told(), max_size=2))
@@ -150,7 +150,7 @@ def test_what_is_written_before_the_tests_counts_as_well(tmp_path: Path) -> None
     """A faulty rule keeps the tests from running; a secret that is not at hand does not."""
     file = tmp_path / "t.yaml"
     file.write_text(TEXT, encoding="utf-8")
-    assert [trial.name for trial in sketch(file).trials] == ["Nudge"]
+    assert [trial.name for trial in sketch(file, {}).trials] == ["Nudge"]
     file.write_text(TEXT.replace("task.overdue", "task.overdeu"))
     with pytest.raises(ConfigError, match=r"t\.yaml:13:22: there is no event task\.overdeu"):
-        sketch(file)
+        sketch(file, {})
