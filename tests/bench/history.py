@@ -64,19 +64,21 @@ async def backtesting(folder: Path) -> list[Figure]:
         async with await store.connect(postgres.url) as pool:
             await store.migrate(pool)
             count = await _record(pool)
-            took, planned = await _try(pool, config)
+            wall, cpu, planned = await _try(pool, config)
     finally:
         postgres.stop()
     name = f"backtest of {count:,} events with {len(config.rules.ids)} rules"
     return [
-        Figure(name, f"{took:.1f} s", f"≤ {MOST:.0f} s", took <= MOST),
+        Figure(name, f"{wall:.1f} s", f"≤ {MOST:.0f} s", wall <= MOST),
+        Figure("  CPU time of the process alone", f"{cpu:.1f} s"),
         Figure("  deliveries that came of it", f"{planned:,}"),
     ]
 
 
-async def _try(pool: Pool, config: Config) -> tuple[float, int]:
+async def _try(pool: Pool, config: Config) -> tuple[float, float, int]:
+    """The seconds that it takes, of the clock and of this process, and what is planned."""
     until = START + MONTH
-    began = time.perf_counter()
+    wall, cpu = time.perf_counter(), time.process_time()
     async with pool.acquire() as connection, connection.transaction(readonly=True):
         trial = Rehearsal(config.rules, {ACCOUNT: config.timezone}, ways(config.kinds), START)
         planned = await backtest(
@@ -86,7 +88,7 @@ async def _try(pool: Pool, config: Config) -> tuple[float, int]:
             until,
             lambda _: None,
         )
-    return time.perf_counter() - began, len(planned)
+    return time.perf_counter() - wall, time.process_time() - cpu, len(planned)
 
 
 def _configuration(folder: Path) -> Config:
