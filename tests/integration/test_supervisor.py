@@ -131,6 +131,7 @@ async def test_a_guardian_that_is_killed_comes_back(folder: Path) -> None:
     """It is kept running like the servers that it is there for."""
     with (folder / "lock").open("w") as lock, guarded([folder], lock.fileno()) as guardian:
         async with running(Supervisor([], os.environ, [guardian])):
+            await eventually(lambda: guardians(folder))
             [first] = guardians(folder)
             first.kill()
             await eventually(lambda: guardians(folder) not in ([], [first]))
@@ -149,11 +150,11 @@ async def test_a_guardian_leaves_alone_who_has_the_number_of_a_dead_server(folde
 
 
 def guardians(folder: Path) -> list[psutil.Process]:
-    """Those of this folder that this process has started and that are alive."""
-    children = psutil.Process().children()
-    alive = [one for one in children if one.status() != psutil.STATUS_ZOMBIE]
+    """Those of this folder that are alive; of one that is dead nobody knows the command."""
     return [
-        one for one in alive if {"service.processes.guardian", str(folder)} <= set(one.cmdline())
+        one
+        for one in psutil.process_iter(["cmdline"])
+        if {"service.processes.guardian", str(folder)} <= set(one.info["cmdline"] or ())
     ]
 
 
