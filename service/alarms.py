@@ -5,6 +5,7 @@ field, the clock has already been rung (`rung`), so that a task that has not mov
 alarm once, and a task that has moved rings anew.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
@@ -14,6 +15,8 @@ from service.model import Kind, Task
 
 Rung = Mapping[str, datetime]
 """Up to where a task has been announced, by its date field; by an alarm's `mark` for that alone."""
+
+_WRITTEN = re.compile(r"[a-z_]+:([a-z_]+)[+-]")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -64,6 +67,12 @@ class Alarm:
         """Whether announcing it now would be untrue: what is past is not about to begin."""
         anchor: datetime = getattr(task, self.field)
         return self.offset < timedelta(0) and anchor <= now
+
+
+def date_of(alarm: str | None) -> str | None:
+    """The date field that an event's `alarm` counts from; None where that is no alarm."""
+    found = _WRITTEN.match(alarm or "")
+    return None if found is None else found[1]
 
 
 OVERDUE = Alarm(Kind.OVERDUE, "due", timedelta(0))

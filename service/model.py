@@ -192,6 +192,11 @@ class Event:
     signal: str | None = None
 
     @property
+    def words(self) -> frozenset[str]:
+        """What happened, as what waits may name it: `rescheduled`, and `rescheduled:due`."""
+        return frozenset({self.kind.value, *(f"{self.kind}:{name}" for name in self.changed)})
+
+    @property
     def task(self) -> Task:
         """The task as it is now; for a deleted one, as it was last seen."""
         task = self.after or self.before

@@ -33,7 +33,7 @@ class MemoryMuting:
         """Something happened to a task, of which less may hold now."""
         key = (event.account, event.task_id)
         for one in self._of_task.pop(key, ()):
-            if event.kind in one.ends_on and one.event < event.id:
+            if one.event < event.id and not event.words.isdisjoint(one.ends_on):
                 self._by_key[one.key].remove(one)
             else:
                 self._of_task[key].append(one)

@@ -140,7 +140,8 @@ class MemoryOutbox:
         for event in events:
             self._muting.end(event)
             for one in self._pending_of((event.account, event.task_id)):
-                if event.kind in one.order.plan.withdraw_on and one.order.event.id < event.id:
+                ends = not event.words.isdisjoint(one.order.plan.withdraw_on)
+                if ends and one.order.event.id < event.id:
                     self._end(one, State.CANCELLED, f"withdrawn: the task was {event.kind}", now)
 
     def pending(

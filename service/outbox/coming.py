@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import asyncpg
 import orjson
 
-from service.model import Kind, State
+from service.model import State
 from service.outbox import Order
 from service.outbox.holding import may_be_held
 from service.rules.verdict import Plan
@@ -79,7 +79,7 @@ def _order(row: asyncpg.Record) -> Order:
         fields=None if row["fields"] is None else orjson.loads(row["fields"]),
         reason=row["reason"],
         expires_at=row["expires_at"],
-        withdraw_on=frozenset(Kind(kind) for kind in row["withdraw_on"]),
+        withdraw_on=frozenset(row["withdraw_on"]),
         on_undo=row["on_undo"],
         shadow=row["shadow"],
         muted_by=row["muted_by"],

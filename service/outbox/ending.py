@@ -29,26 +29,28 @@ async def withdraw(connection: Connection, events: Sequence[Event], now: datetim
     What is to be rewritten when it is undone, and may have arrived by an attempt whose answer
     was lost, is left to `planning.take_back`.
     """
+    told = [(event, word) for event in events for word in event.words]
     await connection.execute(
         """
         UPDATE deliveries SET state = 'cancelled', settled_at = $1, next_attempt_at = NULL,
             reason = 'withdrawn: the task was ' || first.kind
         FROM (
             SELECT DISTINCT ON (deliveries.id) deliveries.id, news.kind
-            FROM unnest($2::text[], $3::text[], $4::bigint[], $5::text[])
-                   AS news (account, task, id, kind)
+            FROM unnest($2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[])
+                   AS news (account, task, id, kind, word)
             JOIN deliveries ON deliveries.account = news.account AND deliveries.task = news.task
-            WHERE state IN ('planned', 'held') AND news.kind = ANY (withdraw_on)
+            WHERE state IN ('planned', 'held') AND news.word = ANY (withdraw_on)
               AND deliveries.event < news.id AND (on_undo IS NULL OR attempts = 0)
             ORDER BY deliveries.id, news.id) AS first
         WHERE deliveries.id = first.id AND state IN ('planned', 'held')
           AND (on_undo IS NULL OR attempts = 0)
         """,
         now,
-        [event.account for event in events],
-        [event.task_id for event in events],
-        [event.id for event in events],
-        [event.kind for event in events],
+        [event.account for event, _ in told],
+        [event.task_id for event, _ in told],
+        [event.id for event, _ in told],
+        [event.kind for event, _ in told],
+        [word for _, word in told],
     )
 
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from service.model import Kind
 from service.outbox.holding import may_be_held
 from service.rules.muting import refusal
 from service.store import Connection
@@ -22,7 +21,9 @@ _HOLDING = """
     WHERE mutes IS NOT NULL AND NOT shadow AND NOT EXISTS (
         SELECT FROM events AS later
         WHERE later.account = deliveries.account AND later.task = deliveries.task
-          AND later.id > deliveries.event AND later.kind = ANY (withdraw_on))
+          AND later.id > deliveries.event
+          AND (later.kind = ANY (withdraw_on) OR withdraw_on && ARRAY(
+            SELECT later.kind || ':' || field FROM unnest(later.changed) AS field)))
 """
 
 
@@ -30,7 +31,7 @@ _HOLDING = """
 class Mute:
     """What a rule has said of a task (`title`), and the key under which that mutes others.
 
-    `event` is what it was said about; events of the kinds `ends_on` end it.
+    `event` is what it was said about; one with any of the words `ends_on` ends it.
     """
 
     key: str
@@ -38,7 +39,7 @@ class Mute:
     title: str
     task: Key
     event: int
-    ends_on: frozenset[Kind]
+    ends_on: frozenset[str]
 
 
 async def refusals(connection: Connection, claimed: Sequence[asyncpg.Record]) -> dict[int, str]:
@@ -69,7 +70,7 @@ async def holding(connection: Connection) -> list[Mute]:
             row["title"],
             (row["account"], row["task"]),
             row["event"],
-            frozenset(Kind(kind) for kind in row["withdraw_on"]),
+            frozenset(row["withdraw_on"]),
         )
         for row in rows
         for key in row["mutes"]

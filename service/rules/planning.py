@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import orjson
 
+from service.alarms import date_of
 from service.durations import Duration
 from service.model import Event, Kind, State
 from service.rules.asking import asked
@@ -24,8 +25,8 @@ from service.rules.verdict import Plan
 _LONGEST_KEY = 400  # bytes
 _LONGEST_TARGET = 320  # characters, as many as a mail address may have
 _UNDONE_BY = {
-    Kind.COMPLETED: frozenset({Kind.REOPENED}),
-    Kind.CREATED: frozenset({Kind.DELETED}),
+    Kind.COMPLETED: frozenset({Kind.REOPENED.value}),
+    Kind.CREATED: frozenset({Kind.DELETED.value}),
 }
 _NEVER = "the opening hours that it is counted by never open"
 
@@ -219,19 +220,24 @@ def _rfc3339(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def _withdraw_on(step: Action, event: Event, *, is_pending: bool) -> frozenset[Kind]:
+def _withdraw_on(step: Action, event: Event, *, is_pending: bool) -> frozenset[str]:
     """The events that make a delivery pointless while it has not gone out."""
     if not event.task_id:
         return frozenset()
     if is_pending or event.kind in CLOCK_KINDS:
-        return ends_waiting(event.kind)
+        return ends_waiting(event)
     # What would be rewritten the moment it is out need not go out.
     return _UNDONE_BY.get(event.kind, frozenset()) if step.on_undo else frozenset()
 
 
-def ends_waiting(kind: Kind) -> frozenset[Kind]:
-    """The events that make pointless what waits because of such an event."""
-    if kind in CLOCK_KINDS:
-        return frozenset({Kind.COMPLETED, Kind.DELETED, Kind.RESCHEDULED})
-    undone = Kind.REOPENED if kind is Kind.COMPLETED else Kind.COMPLETED
-    return frozenset({undone, Kind.DELETED}) - {kind}
+def ends_waiting(event: Event) -> frozenset[str]:
+    """What makes pointless what waits because of this event, by the `words` of events.
+
+    An alarm ends with the date that it counts from: for another date it would not ring again.
+    """
+    if event.kind in CLOCK_KINDS:
+        date = date_of(event.alarm)
+        moved = Kind.RESCHEDULED.value if date is None else f"{Kind.RESCHEDULED}:{date}"
+        return frozenset({Kind.COMPLETED.value, Kind.DELETED.value, moved})
+    undone = Kind.REOPENED if event.kind is Kind.COMPLETED else Kind.COMPLETED
+    return frozenset({undone.value, Kind.DELETED.value}) - {event.kind.value}

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from service.gathering import Joining
-from service.model import Kind, State
+from service.model import State
 
 # Stands for the reason in the text of what is sent when something has failed: nobody writes it.
 FAILURE = "\uf0f1"
@@ -53,7 +53,7 @@ class Plan:
     fields: Mapping[str, Any] | None = None
     reason: str | None = None
     expires_at: datetime | None = None
-    withdraw_on: frozenset[Kind] = frozenset()
+    withdraw_on: frozenset[str] = frozenset()
     on_undo: str | None = None
     shadow: bool = False
     on_fail: tuple["Plan", ...] = ()
