@@ -105,9 +105,11 @@ class Engine:
         await schedules.put_in_force(pool, list(self._zones), self.schedules, now)
 
     async def stay_in_force(self, pool: Pool) -> None:
-        """Say, several times a minute, that it is still wanted."""
+        """Say, several times a minute, that it is still wanted, by whatever clock is right now."""
         now = self._clock.now()
         await watches.keep_in_force(pool, self._watches, now, now + IN_FORCE)
+        if self.schedules:
+            await schedules.bring_forward(pool, self.schedules, now)
 
     async def observe(self, books: Books, seen: Sequence[Observation]) -> Consequences:
         """Take in looks at tasks, in whatever order they came."""

@@ -1,7 +1,7 @@
 """When the rules by a schedule come next: kept here, so that each slot is announced once."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeAlias
 
 from service.schedules import Schedule, Slot
@@ -9,6 +9,9 @@ from service.store import Connection, Pool
 
 Schedules: TypeAlias = Mapping[tuple[str, str], Schedule]
 """By (rule, account)."""
+
+# By how much a clock may have been ahead for its slots to count as told.
+_A_LITTLE_AHEAD = timedelta(days=2)
 
 
 async def put_in_force(
@@ -43,6 +46,27 @@ async def put_in_force(
         [schedule.cron for _, schedule in rows],
         [schedule.zone.key for _, schedule in rows],
         [schedule.after(now) for _, schedule in rows],
+    )
+
+
+async def bring_forward(pool: Pool, wanted: Schedules, now: datetime) -> None:
+    """Have those come again that a clock which was far ahead has put off for as long as that."""
+    rows = sorted(wanted.items())
+    await pool.execute(
+        """
+        UPDATE schedules SET next_at = mine.next_at
+        FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::timestamptz[],
+                    $6::timestamptz[]) AS mine (rule, account, cron, zone, next_at, latest)
+        WHERE schedules.rule = mine.rule AND schedules.account = mine.account
+          AND schedules.cron = mine.cron AND schedules.zone = mine.zone
+          AND schedules.next_at > mine.latest
+        """,
+        [rule for (rule, _), _ in rows],
+        [account for (_, account), _ in rows],
+        [schedule.cron for _, schedule in rows],
+        [schedule.zone.key for _, schedule in rows],
+        [schedule.after(now) for _, schedule in rows],
+        [schedule.after(now + _A_LITTLE_AHEAD) for _, schedule in rows],
     )
 
 

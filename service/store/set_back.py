@@ -17,6 +17,7 @@ log = structlog.get_logger()
 TOLERANCE = timedelta(minutes=1)
 _LEASE = timedelta(seconds=20)  # of a delivery; the outbox has it, and stands above the tables
 _LONGEST_PAUSE = timedelta(days=2)  # between two tries of anything
+_PATIENCE = 600.0  # seconds; a clock that is a day behind concerns every task there is
 
 # $1 is now; $2 is later than another host's clock may be, $3 later than anything is put off to.
 _ACCOUNTS = """
@@ -105,7 +106,7 @@ async def correct(pool: Pool, now: datetime) -> None:
         await connection.execute(_THROTTLES, now, ahead, far_ahead, names)
         await connection.execute(_RECEIPTS, now, ahead)
         await connection.execute(_LOOKUPS, now, ahead, far_ahead)
-        await connection.execute(_TASKS, now, ahead, utc(now).isoformat())
+        await connection.execute(_TASKS, now, ahead, utc(now).isoformat(), timeout=_PATIENCE)
         await connection.execute(_SETTLING, now, ahead)
         await connection.execute(_PLANNED, now, ahead)
         await connection.execute(_TRIED, now, far_ahead)

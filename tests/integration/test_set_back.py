@@ -20,6 +20,11 @@ RULES = """
 - { id: done, when: task.completed, then: [{ notify: accounting }] }
 - { id: late, when: task.overdue, then: [{ notify: accounting }] }
 """
+# The tests begin at seven in the morning in New York.
+MORNING = """
+- { id: morning, when: { schedule: "30 7 * * *" }, accounts: [field],
+    then: [{ notify: accounting }] }
+"""
 
 
 @pytest.fixture
@@ -101,6 +106,21 @@ async def test_alarms_ring_when_their_time_comes(taskbell: Corridor) -> None:
     await taskbell.poll_what_is_due()
     await taskbell.tick(hours=25)
     assert "overdue by clock" in await taskbell.events(visit["id"])
+
+
+async def test_a_schedule_comes_again(taskbell: Corridor) -> None:
+    """The next morning is told of, not the one in a year; what came within the hour, once."""
+    await taskbell.restart(RULES + MORNING)
+    await taskbell.begin("field")
+    await taskbell.tick(days=365)
+    taskbell.clock.advance(-YEAR)
+    await taskbell.worker.clock_round.stay_in_force()
+    await taskbell.tick(minutes=30)
+    assert await taskbell.events("") == ["scheduled by clock"]
+    taskbell.clock.advance(timedelta(minutes=-30))
+    await taskbell.worker.clock_round.stay_in_force()
+    await taskbell.tick(minutes=30)
+    assert await taskbell.events("") == ["scheduled by clock"]
 
 
 async def test_a_worker_notices_that_its_clock_was_set_back(
