@@ -96,7 +96,7 @@ async def taskbell(pool: Pool, clock: VirtualClock, folder: Path) -> AsyncIterat
 async def led(taskbell: Corridor, tmp_path: Path, database_url: str) -> AsyncIterator[Led]:
     led = Led(taskbell, Programs(tmp_path))
     supervisor = led.programs.supervisor
-    leading = Leading(supervisor, led.first, database_url, taskbell.clock)
+    leading = Leading(supervisor, led.first, database_url, taskbell.clock, {})
     async with at_work(supervisor, leading, led):
         await led.programs.hear(led.first)
         yield led
@@ -157,7 +157,7 @@ async def test_the_log_counts_what_becomes_of_what_was_to_come(
     taskbell.clock.advance(timedelta(minutes=1))
     await taskbell.webhook(taskbell.sandbox.kickserv.change(str(first["id"]), name="Other"))
     with capture_logs() as logs:
-        await report(database_url, reading(taskbell, TOLD).word, taskbell.clock)
+        await report(database_url, reading(taskbell, TOLD).word, taskbell.clock, {})
     [line] = [one for one in logs if one["event"] == "configuration.loaded"]
     assert line["rules"] == {"same": 1, "removed": 2}
     assert line["alarms"] == {"lost": 2}
