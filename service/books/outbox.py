@@ -11,8 +11,8 @@ from service.books.muting import MemoryMuting
 from service.books.storms import MemoryStorms
 from service.model import Event, Kind, State
 from service.outbox import Identity, Order, ending, question, silences
-from service.outbox.coming import Coming
 from service.outbox.muting import Mute
+from service.outbox.pending import PendingOrder
 from service.rules.verdict import Plan
 from service.silence import Silence
 from service.store.tasks import Key
@@ -97,7 +97,7 @@ class MemoryOutbox:
         """Take over what rules have said of tasks."""
         self._muting = MemoryMuting(known)
 
-    def resume(self, one: Coming, now: datetime) -> None:
+    def resume(self, one: PendingOrder, now: datetime) -> None:
         """Take over what was planned elsewhere."""
         delivery = self._add(one.order, one.state, one.reason, one.due or now, now)
         delivery.due, delivery.is_excused = one.due, one.is_excused

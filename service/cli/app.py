@@ -8,7 +8,6 @@ from service.cli import (
     accounts,
     backtest,
     check,
-    coming,
     database,
     demo,
     doctor,
@@ -23,6 +22,7 @@ from service.cli import (
     serve,
     silence,
     trials,
+    upcoming,
 )
 from service.cli.console import err
 from service.errors import TaskbellError
@@ -40,7 +40,7 @@ _COMMANDS = (
     check,
     trials,
     explain,
-    coming,
+    upcoming,
     plan,
     backtest,
     replay,

@@ -20,8 +20,8 @@ from service.deciding import Decider
 from service.engine import Engine
 from service.history import batches
 from service.history.backtest import backtest
-from service.history.coming import ahead
 from service.history.replay import Replay, Replayed
+from service.history.upcoming import upcoming
 from service.model import Cause, Observation, State, Task
 from service.outbox import Settlement, account_lane, claiming, sending, silences
 from service.outbox.planning import row_of
@@ -275,7 +275,7 @@ async def foretold(
 ) -> list[str]:
     """What is said to come if nothing changes."""
     trial = _trial(config, silenced, now)
-    found = await ahead(trial, connection, now + LATER)
+    found = await upcoming(trial, connection, now + LATER)
     return sorted(_essence(_row(one)) for one in found)
 
 

@@ -14,7 +14,7 @@ from service.cli.console import AsJson, print_line, show_json
 from service.cli.database import with_pool
 from service.cli.rehearsed import line_of, row_of
 from service.durations import parse_length
-from service.history.coming import ahead
+from service.history.upcoming import upcoming
 from service.outbox import silences
 from service.rehearsal import Rehearsal
 from service.settings import read_settings
@@ -41,7 +41,7 @@ def command(within: Within = _DAY, limit: Limit = 50, *, as_json: AsJson = False
         async with pool.acquire() as connection, connection.transaction(readonly=True):
             silenced = await silences.still_on(connection, now)
             rehearsal = Rehearsal(sketch.rules, sketch.zones, ways(sketch.kinds), now, silenced)
-            return await ahead(rehearsal, connection, now + within)
+            return await upcoming(rehearsal, connection, now + within)
 
     found = with_pool(read)
     if as_json:

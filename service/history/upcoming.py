@@ -1,26 +1,30 @@
-"""What will be sent, and when, if nothing changes: the present, and time that goes on."""
+"""What will be sent, and when, if no task changes: the present state, played forward."""
 
 from collections.abc import Sequence
 from datetime import datetime
 
 from service.books.outbox import Delivery
 from service.model import State
-from service.outbox import coming, muting, storms
+from service.outbox import muting, pending, storms
 from service.rehearsal import Rehearsal
 from service.store import Connection, digests, events, history, outlook, settling
 
 
-async def ahead(
+async def upcoming(
     rehearsal: Rehearsal, connection: Connection, until: datetime
 ) -> Sequence[Delivery]:
-    """What would go out from the rehearsal's start, which is now, up to `until`, in that order."""
+    """The deliveries that would be sent from now, where the rehearsal starts, up to `until`.
+
+    In the order in which they would go out. Everything that is under way is taken over from the
+    database: pending deliveries, waits, open digests, alarms, storms, mutes.
+    """
     now, books = rehearsal.clock.now(), rehearsal.books
     books.outbox.remember(await history.placed_before(connection, now))
     books.outbox.remember_storms(await storms.lately(connection, now))
     books.outbox.remember_mutes(await muting.holding(connection))
     books.last_id = await events.last_id(connection)
     await rehearsal.take_over([one async for one in outlook.tasks(connection)])
-    for one in await coming.before(connection, now, until):
+    for one in await pending.read(connection, now, until):
         books.outbox.resume(one, now)
     for wait, started_at, ends_at in await settling.under_way(connection, until):
         books.resume(wait, started_at, ends_at)

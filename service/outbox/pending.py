@@ -1,4 +1,7 @@
-"""What is planned or held, as the orders that it came of; and what counts for limits."""
+"""What the outbox still has to send, read back as the orders that it came from.
+
+With it come messages that are sent already and still count for the `limit` of their rule.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,14 +17,16 @@ from service.store import Connection
 from service.store.events import event_from
 from service.store.tasks import read_task
 
-_LONGEST_PERIOD = timedelta(days=1)  # that a limit is for
+_LONGEST_PERIOD = timedelta(days=1)  # a limit is per minute, hour or day
 
 
 @dataclass(frozen=True, slots=True)
-class Coming:
-    """An order, what has become of it, and when it is to go out; None where it has.
+class PendingOrder:
+    """An order as it stands in the outbox.
 
-    None also where it waits for a person's word. What has had that `is_excused` from being held.
+    `due` is when it goes out (UTC); None if it has gone out already, or waits until a person
+    approves or releases it. `is_excused` where the storm guard counts it no longer: a question
+    to an approver, a retry that a person asked for, and what a storm has held before.
     """
 
     order: Order
@@ -31,11 +36,10 @@ class Coming:
     is_excused: bool
 
 
-async def before(connection: Connection, now: datetime, until: datetime) -> list[Coming]:
-    """Everything about tasks that is to go out by then, and what takes room of a limit until then.
+async def read(connection: Connection, now: datetime, until: datetime) -> list[PendingOrder]:
+    """Every message about a task that is due up to `until`, and those that count for a limit.
 
-    The rewriting of a message that is out, what goes to the operator, and what waits for a
-    person's word is not among it.
+    Left out are the rewriting of messages that were sent, and messages to the operator.
     """
     rows = await connection.fetch(
         """
@@ -50,7 +54,7 @@ async def before(connection: Connection, now: datetime, until: datetime) -> list
         now - _LONGEST_PERIOD,
     )
     return [
-        Coming(
+        PendingOrder(
             _order(row),
             State(row["state"]),
             None if _waits_for_a_person(row) else row["next_attempt_at"],
