@@ -13,7 +13,7 @@ from service.channels import Channel
 from service.choosing import Chosen, choose
 from service.gathering import Digest, Join
 from service.lasting import Lasting
-from service.limiting import within_limits
+from service.limits import within_limits
 from service.model import Cause, Event, Kind, Observation
 from service.outbox import Lanes, Order, account_lane, ending
 from service.rules import Ruleset

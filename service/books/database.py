@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from service.books import Rules
 from service.gathering import Digest, Join
 from service.model import Cause, Event, Observation, Task
-from service.outbox import Identity, Lanes, Order, ending, limiting, lineage, planning
+from service.outbox import Identity, Lanes, Order, ending, limit_usage, lineage, planning
 from service.schedules import Slot
 from service.store import (
     Connection,
@@ -100,12 +100,12 @@ class DatabaseBooks:
         return await planning.place(self.connection, orders, now)
 
     async def placed_before(self, orders: Sequence[Order]) -> set[Identity]:
-        return await limiting.placed_before(self.connection, orders)
+        return await planning.placed_before(self.connection, orders)
 
     async def limited(
         self, rule: str, begin: datetime, end: datetime, *, shadow: bool
     ) -> list[datetime]:
-        return await limiting.limited(self.connection, rule, begin, end, shadow=shadow)
+        return await limit_usage.limited(self.connection, rule, begin, end, shadow=shadow)
 
     async def withdraw(self, happened: Sequence[Event], now: datetime) -> None:
         await ending.withdraw(self.connection, happened, now)

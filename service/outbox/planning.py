@@ -31,6 +31,25 @@ async def place(connection: Connection, orders: Sequence[Order], now: datetime) 
     return {_identity(row) for row in rows}
 
 
+async def placed_before(connection: Connection, orders: Sequence[Order]) -> set[Identity]:
+    """Those of the orders that their rule has placed already."""
+    rows = await connection.fetch(
+        """
+        SELECT rule, step, once_key, target FROM deliveries
+        JOIN unnest($1::text[], $2::int[], $3::text[], $4::text[], $5::boolean[])
+          AS wanted (rule, step, once_key, target, shadow)
+          USING (rule, step, once_key, target, shadow)
+        WHERE state NOT IN ('cancelled', 'expired') AND (shadow OR state <> 'skipped')
+        """,
+        [one.rule for one in orders],
+        [one.plan.step for one in orders],
+        [one.plan.once_key for one in orders],
+        [one.plan.target for one in orders],
+        [one.shadow for one in orders],
+    )
+    return {tuple(row) for row in rows}
+
+
 async def _ask(
     connection: Connection, placed: Sequence[asyncpg.Record], orders: Sequence[Order], now: datetime
 ) -> None:

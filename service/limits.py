@@ -1,7 +1,7 @@
-"""What goes beyond the limit of its rule: skipped when it is planned, with the reason.
+"""The `limit` of a rule: messages beyond it are skipped when they are planned, with the reason.
 
-Counted is what a rule has planned, by the moment at which it is to go out, as long as it was not
-withdrawn: what was held overnight counts in the morning.
+A message counts at the moment when it goes out, not when it is planned: one that is held overnight
+counts in the morning. One that was withdrawn does not count.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,9 +17,10 @@ from service.rules.limit import Limit
 async def within_limits(
     books: Books, orders: Sequence[Order], limits: Mapping[str, Limit]
 ) -> list[Order]:
-    """The orders, in their order, of which those are skipped that their rule has no room for.
+    """All of these orders, in the same order, those beyond their rule's limit marked as skipped.
 
-    `limits` are by rule; others cost nothing. What once_per keeps back takes no room.
+    `limits` are by rule id; orders of other rules pass at no cost. An order that `once_per` will
+    keep from being planned again does not count.
     """
     counted = [one for one in orders if _takes_room(one, limits)]
     if not counted:
@@ -42,7 +43,7 @@ def _takes_room(order: Order, limits: Mapping[str, Limit]) -> bool:
 
 
 async def _moments(books: Books, limit: Limit, orders: Sequence[Order]) -> list[datetime]:
-    """When those messages of a rule go out that may take the room of these orders of its own."""
+    """When the rule's messages go out that count in the same period as any of these orders."""
     wanted = [one.plan.send_at for one in orders]
     begin, end = min(wanted) - limit.period, max(wanted) + limit.period
     return await books.limited(orders[0].rule, begin, end, shadow=orders[0].shadow)
