@@ -14,7 +14,7 @@ from service.channels import ways
 from service.cli.console import AsJson, print_line, show_json
 from service.cli.database import with_pool
 from service.cli.progress import counting
-from service.cli.rehearsed import line_of, row_of
+from service.cli.rehearsal_output import line_of, row_of
 from service.cli.since import A_MONTH, Since
 from service.config import Sketch
 from service.faults import did_you_mean

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import typer
 
 from service import config
-from service.cli import explaining
+from service.cli import explain_output
 from service.cli.console import AsJson, out, show_json
 from service.cli.database import with_pool
 from service.cli.instance import find
@@ -78,9 +78,9 @@ def explain_task(
     zone = _zone(sketch, papers.key)
     found = _explained(sketch, papers, zone, settings, rule)
     if as_json:
-        show_json(explaining.as_json(papers, found, is_loaded=is_loaded))
+        show_json(explain_output.as_json(papers, found, is_loaded=is_loaded))
         return
-    for line in explaining.lines(papers, found, zone, is_loaded=is_loaded):
+    for line in explain_output.lines(papers, found, zone, is_loaded=is_loaded):
         out.print(line, soft_wrap=True)
 
 

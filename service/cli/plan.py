@@ -8,7 +8,7 @@ import typer
 from rich.markup import escape
 
 from service import config
-from service.cli import rollouts
+from service.cli import plan_output
 from service.cli.console import AsJson, out, show_json
 from service.cli.database import with_pool
 from service.cli.instance import find
@@ -39,7 +39,7 @@ def plan(file: File = None, *, as_json: AsJson = False) -> None:
     if found.is_nothing:
         out.print(f"{escape(str(path))} changes nothing", soft_wrap=True)
         return
-    *told, counts = rollouts.lines(found)
+    *told, counts = plan_output.lines(found)
     for line in told:
         out.print(line, soft_wrap=True)
     out.print(

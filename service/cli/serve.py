@@ -9,7 +9,7 @@ import typer
 import uvloop
 
 from service import log, store
-from service.cli import demo, rollouts
+from service.cli import demo, plan_output
 from service.cli.console import AsJson, out, say, show_json
 from service.cli.listening import demand_free
 from service.cli.meanwhile import meanwhile
@@ -68,7 +68,7 @@ def _show(settings: Settings, found: Rollout, *, as_json: bool) -> None:
         show_json(found)
     elif settings.log_format != "json":
         out.print("The configuration was read anew:")
-        for line in rollouts.lines(found):
+        for line in plan_output.lines(found):
             out.print(line, soft_wrap=True)
 
 

@@ -12,7 +12,7 @@ from service.books.outbox import Delivery
 from service.channels import ways
 from service.cli.console import AsJson, print_line, show_json
 from service.cli.database import with_pool
-from service.cli.rehearsed import line_of, row_of
+from service.cli.rehearsal_output import line_of, row_of
 from service.durations import parse_length
 from service.history.upcoming import upcoming
 from service.outbox import silences
