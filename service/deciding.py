@@ -11,7 +11,7 @@ from service.alarms import OVERDUE, Alarm
 from service.books import Books
 from service.channels import Channel
 from service.choosing import Chosen, choose
-from service.gathering import Digest, Join
+from service.digests import Digest, Join
 from service.lasting import Lasting
 from service.limits import within_limits
 from service.model import Cause, Event, Kind, Observation

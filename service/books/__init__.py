@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Collection, Container, Iterable, Mapp
 from datetime import datetime, timedelta
 from typing import Protocol, TypeAlias
 
-from service.gathering import Digest, Join
+from service.digests import Digest, Join
 from service.model import Event, Observation, Task
 from service.outbox import Identity, Lanes, Order
 from service.schedules import Slot

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Collection, Container, Iterable, Mapp
 from datetime import datetime, timedelta
 
 from service.books import Rules
-from service.gathering import Digest, Join
+from service.digests import Digest, Join
 from service.model import Cause, Event, Observation, Task
 from service.outbox import Identity, Lanes, Order, ending, limit_usage, lineage, planning
 from service.schedules import Slot

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from service.gathering import Digest, Join, Member
+from service.digests import Digest, Join, Member
 from service.model import Task
 from service.store.tasks import Key
 

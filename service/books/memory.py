@@ -10,7 +10,7 @@ from service.books import Rules
 from service.books.digests import MemoryDigests
 from service.books.outbox import Delivery, MemoryOutbox
 from service.books.schedules import MemorySchedules
-from service.gathering import Digest, Join
+from service.digests import Digest, Join
 from service.model import Event, Observation, Task
 from service.outbox import Identity, Lanes, Order, ending
 from service.rules import Ruleset

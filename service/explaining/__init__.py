@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from service.rules import Ruleset
 from service.rules.tracing import Trace
+from service.rules.verdict import Outcome
 from service.store.outcomes import Ruling, Sending
 from service.store.together import Named
 
@@ -32,6 +33,17 @@ class Standing(StrEnum):
     ELSEWHERE = "elsewhere"
     GATHERED = "gathered"
     NO_TASK = "no_task"
+
+
+STANDINGS = {
+    Outcome.MATCHED: Standing.FIRED,
+    Outcome.SETTLING: Standing.SETTLING,
+    Outcome.NOT_MATCHED: Standing.NOT_MATCHED,
+    Outcome.GATHERED: Standing.GATHERED,
+    Outcome.LAPSED: Standing.NOT_MATCHED,
+    Outcome.FAILED: Standing.FAILED,
+}
+"""What came of a rule, by the outcome of its decision."""
 
 
 @dataclass(frozen=True, slots=True)

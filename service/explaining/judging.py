@@ -8,14 +8,14 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
-from service.explaining import Explanation, Rulebook, Standing
+from service.digests import Joining, Member
+from service.explaining import STANDINGS, Explanation, Rulebook, Standing
 from service.explaining.clockwork import next_ring, told
 from service.explaining.occasions import Occasion, last_occasion
 from service.explaining.scheduling import by_schedule
 from service.explaining.together import in_digest, joined
-from service.gathering import Joining, Member
 from service.model import Cause, Event
-from service.rules.digests import absence
+from service.rules.digest_verdicts import absence
 from service.rules.reads import by_noun
 from service.rules.rule import Rule
 from service.rules.scope import Scope
@@ -220,8 +220,8 @@ def words_of_trigger(when: Any) -> str:
 def _outcome(decision: Ruling | None, verdict: Verdict) -> tuple[Standing, str]:
     """What is on record, or else what comes out again."""
     if decision is not None:
-        return _STANDINGS[Outcome(decision.outcome)], decision.reason
-    return _STANDINGS[verdict.outcome], verdict.reason
+        return STANDINGS[Outcome(decision.outcome)], decision.reason
+    return STANDINGS[verdict.outcome], verdict.reason
 
 
 def _words(text: str, rule: str) -> Any:
@@ -229,13 +229,3 @@ def _words(text: str, rule: str) -> Any:
     whole = orjson.loads(text)
     own = [one for one in whole.get("rules", []) if one.get("id") == rule]
     return own, [whole.get(name) for name in _SURROUNDINGS]
-
-
-_STANDINGS = {
-    Outcome.MATCHED: Standing.FIRED,
-    Outcome.SETTLING: Standing.SETTLING,
-    Outcome.NOT_MATCHED: Standing.NOT_MATCHED,
-    Outcome.GATHERED: Standing.GATHERED,
-    Outcome.LAPSED: Standing.NOT_MATCHED,
-    Outcome.FAILED: Standing.FAILED,
-}

@@ -5,11 +5,10 @@ from dataclasses import replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from service.explaining import BySchedule, Explanation, InDigest, Standing
+from service.explaining import STANDINGS, BySchedule, Explanation, InDigest, Standing
 from service.explaining.clockwork import told
-from service.explaining.together import STANDINGS
 from service.model import Event, Group
-from service.rules.digests import digest_of
+from service.rules.digest_verdicts import digest_of
 from service.rules.expressions import EvaluationError
 from service.rules.grouping import named
 from service.rules.reads import by_noun

@@ -4,18 +4,12 @@ from collections.abc import Iterable
 from dataclasses import replace
 from zoneinfo import ZoneInfo
 
-from service.explaining import Explanation, InDigest, Standing
+from service.explaining import STANDINGS, Explanation, InDigest, Standing
 from service.explaining.clockwork import told
 from service.rules.grouping import company
 from service.rules.verdict import Outcome
 from service.store.outcomes import Ruling
 from service.store.together import Gathering
-
-STANDINGS = {
-    Outcome.MATCHED: Standing.FIRED,
-    Outcome.NOT_MATCHED: Standing.NOT_MATCHED,
-    Outcome.FAILED: Standing.FAILED,
-}
 
 
 def joined(ruling: Ruling | None, gatherings: Iterable[Gathering]) -> Gathering | None:

@@ -14,6 +14,8 @@ from service.store.tasks import Key
 
 _NIGHT = (time(21), time(7))  # from when to when nobody wants to be disturbed, local time
 _CUSTOMER = "customer"
+# What these have brought is no change of a task, so that there is nothing to look at again.
+_NO_CHANGE = frozenset({Cause.CLOCK, Cause.SIGNAL})
 
 
 async def backtest(
@@ -50,9 +52,6 @@ async def _take(rehearsal: Rehearsal, batch: Batch) -> None:
         await rehearsal.remember([(_key(group[0]), group[0].before) for group in changes])
         rehearsal.books.written = _written(happened)
         await rehearsal.observe([_seen(group, batch.now) for group in changes])
-
-
-_NO_CHANGE = frozenset({Cause.CLOCK, Cause.SIGNAL})
 
 
 def _key(event: Event) -> Key:

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from service.books.digests import MemoryDigests, OpenDigest
 from service.books.memory import MemoryBooks, Wait
-from service.gathering import Digest, Join
+from service.digests import Digest, Join
 from service.history import Batch
 from service.model import Task
 from service.rules.verdict import Outcome

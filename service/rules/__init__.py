@@ -10,9 +10,9 @@ from zoneinfo import ZoneInfo
 
 from service.actions import WRITES
 from service.alarms import Alarm
-from service.gathering import Digest
+from service.digests import Digest
 from service.model import Cause, Event, Task
-from service.rules import digests
+from service.rules import digest_verdicts
 from service.rules.linking import linked
 from service.rules.reads import ByNoun, by_noun
 from service.rules.rule import Rule
@@ -153,17 +153,12 @@ class Ruleset:
             if rule.accounts is None or account in rule.accounts
         }
 
-    def is_about_several(self, rule_id: str) -> bool:
-        """Whether what it decides depends on more than one event and its task."""
-        rule = self._rules.get(rule_id)
-        return rule is not None and (rule.grouping is not None or rule.trigger.cron is not None)
-
     def closed(self, digest: Digest, now: datetime, zone: ZoneInfo) -> tuple[Event, Verdict] | None:
         """What a rule makes of a digest that is over; None if it gathers no more."""
         rule = self._rules.get(digest.rule)
         if rule is None or rule.grouping is None:
             return None
-        return digests.close(rule, digest, now, zone)
+        return digest_verdicts.close(rule, digest, now, zone)
 
     def selection(self, rule_id: str) -> Selection | None:
         """For which tasks a schedule has the rule asked; None for one that is about no task."""
@@ -182,7 +177,7 @@ class Ruleset:
         self, rule_id: str, event: Event, chosen: Iterable[Task], now: datetime, zone: ZoneInfo
     ) -> list[Verdict]:
         """What a rule that gathers makes of the tasks that were chosen for its schedule."""
-        return digests.form(self._rules[rule_id], event, chosen, now, zone)
+        return digest_verdicts.form(self._rules[rule_id], event, chosen, now, zone)
 
     def until(self, rule_id: str, task: Task, now: datetime) -> bool:
         """Whether what the rule still has pending for this task is to be withdrawn."""

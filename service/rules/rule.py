@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from service.gathering import Joining
+from service.digests import Joining
 from service.model import Cause, Event, Task
 from service.rules.expressions import UTC_ZONE, EvaluationError, Expression
 from service.rules.grouping import Grouping, in_company

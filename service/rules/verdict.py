@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from service.gathering import Joining
+from service.digests import Joining
 from service.model import State
 
 # Stands for the reason in the text of what is sent when something has failed: nobody writes it.

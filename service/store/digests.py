@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import asyncpg
 
-from service.gathering import Digest, Join, Joining, Member
+from service.digests import Digest, Join, Joining, Member
 from service.model import Cause, Kind
 from service.store import Connection, tasks
 from service.store.events import event_from

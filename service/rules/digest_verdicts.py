@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from service.gathering import Digest, Member
+from service.digests import Digest, Member
 from service.model import Event, Group, Task
 from service.rules.expressions import EvaluationError
 from service.rules.grouping import MOST, named
