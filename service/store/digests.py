@@ -66,8 +66,8 @@ async def _open(
     event = first.event
     row = await connection.fetchrow(
         """
-        INSERT INTO digests (rule, account, key, event, kind, cause, closes_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7)
+        INSERT INTO digests (rule, account, key, event, kind, cause, opened_at, closes_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7::timestamptz, $7::timestamptz + $8)
         ON CONFLICT (rule, account, key) WHERE NOT is_full DO UPDATE SET rule = excluded.rule
         RETURNING id, size
         """,
@@ -77,7 +77,8 @@ async def _open(
         event.id,
         event.kind,
         event.cause,
-        now + joining.wait,
+        now,
+        joining.wait,
     )
     if row is None:
         raise RuntimeError("PostgreSQL returned no row of an insert that returns one")

@@ -75,6 +75,10 @@ _SETTLING = """
     UPDATE settling SET ends_at = ends_at - (started_at - $1), started_at = $1::timestamptz
     WHERE started_at > $2::timestamptz
 """
+_DIGESTS = """
+    UPDATE digests SET closes_at = closes_at - (opened_at - $1), opened_at = $1::timestamptz
+    WHERE opened_at > $2::timestamptz
+"""
 _PLANNED = """
     UPDATE deliveries SET created_at = $1::timestamptz,
         next_attempt_at = next_attempt_at - (created_at - $1),
@@ -108,6 +112,7 @@ async def correct(pool: Pool, now: datetime) -> None:
         await connection.execute(_LOOKUPS, now, ahead, far_ahead)
         await connection.execute(_TASKS, now, ahead, utc(now).isoformat(), timeout=_PATIENCE)
         await connection.execute(_SETTLING, now, ahead)
+        await connection.execute(_DIGESTS, now, ahead)
         await connection.execute(_PLANNED, now, ahead)
         await connection.execute(_TRIED, now, far_ahead)
         await connection.execute(_SENDING, now + _LEASE, ahead)

@@ -20,6 +20,10 @@ RULES = """
 - { id: done, when: task.completed, then: [{ notify: accounting }] }
 - { id: late, when: task.overdue, then: [{ notify: accounting }] }
 """
+DIGEST = """
+- { id: hourly, when: task.completed, group: { by: task.title, wait: 1h },
+    then: [{ notify: accounting }] }
+"""
 # The tests begin at seven in the morning in New York.
 MORNING = """
 - { id: morning, when: { schedule: "30 7 * * *" }, accounts: [field],
@@ -121,6 +125,23 @@ async def test_a_schedule_comes_again(taskbell: Corridor) -> None:
     await taskbell.worker.clock_round.stay_in_force()
     await taskbell.tick(minutes=30)
     assert await taskbell.events("") == ["scheduled by clock"]
+
+
+async def test_a_digest_closes_when_it_should(taskbell: Corridor) -> None:
+    """An hour after it was opened, not after a year and an hour; however often it is looked at."""
+    await taskbell.restart(RULES + DIGEST)
+    visit = taskbell.visit()
+    await taskbell.begin("field")
+    taskbell.clock.advance(YEAR)
+    await taskbell.webhook(taskbell.sandbox.kickserv.finish(str(visit["id"])))
+    await taskbell.look_up()
+    taskbell.clock.advance(-YEAR)
+    for _ in range(2):
+        await taskbell.restart(RULES + DIGEST)
+        await taskbell.tick(minutes=29)
+    assert await taskbell.deliveries("hourly") == []
+    await taskbell.tick(minutes=2)
+    assert len(await taskbell.deliveries("hourly")) == 1
 
 
 async def test_a_worker_notices_that_its_clock_was_set_back(
