@@ -250,6 +250,7 @@ class _Loading:
             rules=ids,
             switched_on=rules.ids,
             accounts=tuple(root.accounts),
+            channels=tuple(root.channels),
             zone=root.timezone,
             place=self._document.place,
             unread=self._unread,

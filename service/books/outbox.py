@@ -6,7 +6,9 @@ from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from heapq import heappop, heappush
+from typing import TypeAlias
 
+from service.books.fallback import Failing, instead
 from service.books.muting import MemoryMuting
 from service.books.storms import MemoryStorms
 from service.model import Event, Kind, State
@@ -57,11 +59,19 @@ class Delivery:
         return is_own and self.order.plan.channel == "customer"
 
 
+Fate: TypeAlias = tuple[Delivery, State, str | None]
+"""A delivery whose time has come, what becomes of it, and why if it is not sent."""
+
+
 class MemoryOutbox:
-    """The deliveries, by the promises that `service.outbox` keeps with its tables."""
+    """The deliveries, by the promises that `service.outbox` keeps with its tables.
+
+    What is `failing` does not go out; what its steps have under `on_fail` does instead.
+    """
 
     def __init__(self, silenced: Sequence[Silence] = ()) -> None:
         self._silenced = silenced
+        self.failing = Failing()
         self.deliveries: list[Delivery] = []
         self._due: list[tuple[datetime, int]] = []
         self._placed_before: set[tuple[Identity, bool]] = set()
@@ -177,7 +187,10 @@ class MemoryOutbox:
         self, now: datetime, has_ended: Callable[[Delivery], str | None], guard: StormGuard
     ) -> None:
         """Mark what is due as sent, or as what keeps it from being sent."""
-        fates = [(one, *self._fate(one, now, has_ended)) for one in self._take_due(now)]
+        while due := self._take_due(now):
+            self._send([(one, *self._fate(one, now, has_ended)) for one in due], guard, now)
+
+    def _send(self, fates: Sequence[Fate], guard: StormGuard, now: datetime) -> None:
         leaving = (one for one, state, _ in fates if state is State.SENT and one.is_guarded)
         many = Counter(one.key[0] for one in leaving)
         held = {
@@ -185,14 +198,31 @@ class MemoryOutbox:
             for account, count in many.items()
         }
         for one, state, reason in fates:
-            account = one.key[0]
-            if state is not State.SENT or not one.is_guarded:
+            if state is not State.SENT:
                 self._end(one, state, reason, now)
-            elif (why := held[account]) is not None:
+            elif one.is_guarded and (why := held[one.key[0]]) is not None:
                 self._hold(one, why)
+            elif (failure := self._failure(one)) is not None:
+                self._fail(one, failure, now)
             else:
-                self._storms.note_sent(account, now)
-                self._end(one, state, reason, now)
+                self._leave(one, now)
+
+    def _leave(self, one: Delivery, now: datetime) -> None:
+        if one.is_guarded:
+            self._storms.note_sent(one.key[0], now)
+        self._end(one, State.SENT, None, now)
+
+    def _failure(self, one: Delivery) -> str | None:
+        is_own = one.updates is None and one.approves is None
+        return self.failing.reason(one.order) if is_own else None
+
+    def _fail(self, one: Delivery, reason: str, now: datetime) -> None:
+        """It is over; what goes out instead is planned, unless it was before."""
+        self._end(one, State.FAILED, reason, now)
+        for order in instead(one.order, one.id, reason, now):
+            if not self._was_announced(order):
+                added = self._add(order, order.plan.state, order.plan.reason, now, now)
+                self._placed[order.identity, order.shadow] = added
 
     def _was_announced(self, order: Order) -> bool:
         """Whether it has been before, or on trial would have been."""

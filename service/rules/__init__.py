@@ -69,9 +69,10 @@ class Ruleset:
 
     @property
     def channels(self) -> frozenset[str]:
-        """The names of what its rules send by."""
-        steps = (step for rule in self._rules.values() for step in rule.planning.steps)
-        return frozenset(step.channel for step in steps if isinstance(step, Action))
+        """The names of what its rules send by, or ask by, or would if something fails."""
+        steps = [step for rule in self._rules.values() for step in _actions(rule)]
+        asked = (step.approver.channel for step in steps if step.approver is not None)
+        return frozenset(step.channel for step in steps) | frozenset(asked)
 
     def only(self, ids: Container[str]) -> "Ruleset":
         """The rules with these ids, and no others."""
@@ -186,5 +187,11 @@ class Ruleset:
 
 
 def _writes(rule: Rule) -> bool:
-    actions = [step for step in rule.planning.steps if isinstance(step, Action)]
-    return any(one.channel in WRITES for step in actions for one in (step, *step.on_fail))
+    return any(step.channel in WRITES for step in _actions(rule))
+
+
+def _actions(rule: Rule) -> Iterator[Action]:
+    """What a rule does, and what it does instead where that fails."""
+    for step in rule.planning.steps:
+        if isinstance(step, Action):
+            yield from (step, *step.on_fail)

@@ -88,14 +88,25 @@ class _Senders:
 
 
 def _about_customers(rule: Rule, written: Mapping[str, Any], path: Path) -> Iterator[Problem]:
-    for step in rule.planning.steps:
-        if not isinstance(step, Action) or not step.reaches_customer:
+    for step, at in _placed(rule, path):
+        if not step.reaches_customer:
             continue
-        place = (*path, "then", step.number - 1, "notify")
+        place = (*at, "notify")
         if written.get("hours") is None:
             yield _warning(place, "customers may get this at night", "give the rule hours:")
         if not written.get("once_per"):
             yield _warning(place, "customers may get this more than once", "give it once_per:")
+
+
+def _placed(rule: Rule, path: Path) -> Iterator[tuple[Action, Path]]:
+    """What a rule does, and what instead where that fails, and where it stands."""
+    for step in rule.planning.steps:
+        if not isinstance(step, Action):
+            continue
+        place: Path = (*path, "then", step.number - 1)
+        yield step, place
+        for position, instead in enumerate(step.on_fail):
+            yield instead, (*place, "on_fail", position)
 
 
 def _messages(rule: Rule) -> Iterator[tuple[Action, _Message]]:

@@ -28,7 +28,8 @@ def _name(value: str) -> str:
     return value
 
 
-def _one_or_many(value: Any) -> Any:
+def one_or_many(value: Any) -> Any:
+    """What may be written without the dashes of a list where it is only one."""
     return value if isinstance(value, list) else [value]
 
 
@@ -91,7 +92,7 @@ class MutedShape(Shape):
     """A rule that mutes this one, where these fields are the same in both tasks."""
 
     rule: str
-    same: Annotated[tuple[Any, ...], BeforeValidator(_one_or_many), Field(min_length=1)]
+    same: Annotated[tuple[Any, ...], BeforeValidator(one_or_many), Field(min_length=1)]
 
 
 class RuleShape(Shape):
@@ -108,14 +109,14 @@ class RuleShape(Shape):
 
     id: Annotated[str, AfterValidator(_name)]
     when: Annotated[Trigger, PlainValidator(parse_trigger)]
-    conditions: Annotated[tuple[Any, ...], BeforeValidator(_one_or_many)] = Field((), alias="if")
+    conditions: Annotated[tuple[Any, ...], BeforeValidator(one_or_many)] = Field((), alias="if")
     for_each: str | None = None
     settle: Annotated[SettleShape, BeforeValidator(_quiet)] | None = None
     lasts: Length | None = Field(None, alias="for")
     group: GroupShape | None = None
     hours: Annotated[HoursShape, BeforeValidator(_use)] | None = None
     expires: Length | None = None
-    once_per: Annotated[tuple[Any, ...], BeforeValidator(_one_or_many)] = ()
+    once_per: Annotated[tuple[Any, ...], BeforeValidator(one_or_many)] = ()
     limit: Annotated[Limit | None, PlainValidator(parse_limit)] = None
     muted_by: MutedShape | None = None
     then: Annotated[tuple[Any, ...], Field(min_length=1)]

@@ -138,7 +138,9 @@ class StepReader:
     def _instead(self, raws: Iterable[Any], number: int, path: Path) -> tuple[Action, ...]:
         """What is done at once, and only once, when a message has failed."""
         subjects = self.subjects | {"failure"}
-        reader = StepReader(self.reach, self.accounts, subjects, self.folder, self.problems)
+        # Nobody can be asked about it, whether there is a page to answer on or not.
+        offered = replace(self.reach, has_page=True)
+        reader = StepReader(offered, self.accounts, subjects, self.folder, self.problems)
         found = []
         for position, raw in enumerate(raws):
             place = (*path, position)
@@ -151,7 +153,12 @@ class StepReader:
         return tuple(found)
 
     def _refuse_further(self, step: Action, path: Path) -> None:
-        further = {"on_fail": step.on_fail, "on_undo": step.on_undo, "repeat": step.repeat}
+        further = {
+            "on_fail": step.on_fail,
+            "on_undo": step.on_undo,
+            "repeat": step.repeat,
+            "approve": step.approver,
+        }
         for word, value in further.items():
             if value:
                 message = f"what goes out instead has no {word} of its own"

@@ -112,6 +112,7 @@ WORDS = {
         "at": "The moment, no earlier than the one before.",
         "change": "Tasks by their ids, with what changes about them, or deleted.",
         "signal": "Signals, by the ids of their tasks.",
+        "fails": "Channels or addresses by which nothing can be sent since the step before.",
         "expect": "All that has gone out since the step before; [] is nothing.",
     },
     "Account": {

@@ -3,7 +3,7 @@
 Nothing is sent and no database is needed: a trial is a `service.rehearsal` with made-up tasks.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeAlias
@@ -18,8 +18,9 @@ Values: TypeAlias = Mapping[str, Any]
 class Expected:
     """One thing that should have happened: `verb` with `what`, and what its text should hold.
 
-    `verb` is notify, updated, cancelled, skipped, expired or held, with the address as `what`; or
-    create_task, update_task or complete_task with the `fields` written. None stands for anything.
+    `verb` is notify, updated, cancelled, skipped, expired, held or failed, with the address as
+    `what`; or create_task, update_task or complete_task with the `fields` written. None stands for
+    anything.
     """
 
     verb: str
@@ -45,8 +46,8 @@ class Step:
     """At a moment (in the configuration's zone) tasks change; then, what should be so.
 
     `changes` has by its id what changes of each task, None for one that is deleted; `signals`
-    what was pushed about it. `expected` None says nothing about what is sent. `place` is the
-    file and line.
+    what was pushed about it. `fails` are the ways by which nothing can be sent since the step
+    before. `expected` None says nothing about what is sent. `place` is the file and line.
     """
 
     place: str
@@ -54,6 +55,7 @@ class Step:
     changes: Mapping[str, Values | None]
     signals: Mapping[str, str]
     expected: Sequence[Expected] | None
+    fails: Collection[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

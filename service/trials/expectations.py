@@ -11,23 +11,19 @@ from service.actions import WRITES
 from service.document.validation import Shape, validated
 from service.document.wording import kind_of
 from service.faults import Path, Problem, did_you_mean
-from service.rules.shapes import ChangesShape
+from service.rules.shapes import ChangesShape, one_or_many
 from service.rules.steps import DATES
 from service.trials import Expected
 from service.trials.tasks import local, moment
 
-FATES = ("notify", "updated", "cancelled", "skipped", "expired", "held")
+FATES = ("notify", "updated", "cancelled", "skipped", "expired", "held", "failed")
 VERBS = (*FATES, *sorted(WRITES))
-
-
-def _texts(value: Any) -> Any:
-    return value if isinstance(value, list) else [value]
 
 
 class WordsShape(Shape):
     """What a message should say."""
 
-    contains: Annotated[tuple[str, ...], BeforeValidator(_texts)] = ()
+    contains: Annotated[tuple[str, ...], BeforeValidator(one_or_many)] = ()
     subject: str | None = None
 
 

@@ -18,6 +18,7 @@ _VERBS = {
     State.CANCELLED: "cancelled",
     State.SKIPPED: "skipped",
     State.EXPIRED: "expired",
+    State.FAILED: "failed",
 }
 _LOUD = frozenset({"notify", "updated", *WRITES})
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+from service.books.fallback import Failing
 from service.channels import Channel
 from service.model import Cause, Observation, Signal, Task
 from service.rehearsal import Rehearsal
@@ -76,6 +77,7 @@ class _Run:
         return Outcome(self._trial, [one for one in failures if one is not None])
 
     async def _step(self, step: Step) -> Failure | None:
+        self._rehearsal.books.outbox.failing = Failing(step.fails)
         await self._rehearsal.go_on(step.at)
         for task_id, values in step.changes.items():
             await self._rehearsal.observe([self._look(task_id, self._dated(task_id, values))])

@@ -6,10 +6,12 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar, TypeVar
 from zoneinfo import ZoneInfo
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
+from service.actions import BUILT_IN
 from service.document.validation import Shape, salvaged
 from service.faults import Path, Problem, did_you_mean
+from service.rules.shapes import one_or_many
 from service.silence import Silence
 from service.trials import Expected, Step, Trial, Values
 from service.trials.expectations import read_expected
@@ -32,6 +34,7 @@ class StepShape(Shape):
     at: Moment
     change: dict[str, Any] = Field(default_factory=dict)
     signal: dict[str, str] = Field(default_factory=dict)
+    fails: Annotated[tuple[str, ...], BeforeValidator(one_or_many)] = ()
     expect: tuple[Any, ...] | None = None
 
 
@@ -60,15 +63,16 @@ class TrialShape(Shape):
 class TrialReader:
     """Makes tests, and collects what is wrong with them in `problems`.
 
-    `rules` and `accounts` are what the configuration has of them, `switched_on` the rules that a
-    test without any is of. `zone` is the configuration's time zone, and `place` says where
-    something stands, as file:line. `unread` are the parts of the file that are
-    no groups of names: whatever tests call from there is taken to exist.
+    `rules`, `accounts` and `channels` are what the configuration has of them, `switched_on` the
+    rules that a test without any is of. `zone` is the configuration's time zone, and `place` says
+    where something stands, as file:line. `unread` are the parts of the file that are no groups of
+    names: whatever tests call from there is taken to exist.
     """
 
     rules: Collection[str]
     switched_on: Collection[str]
     accounts: Sequence[str]
+    channels: Collection[str]
     zone: ZoneInfo
     place: Callable[[Path], str]
     unread: frozenset[str] = frozenset()
@@ -169,8 +173,15 @@ class TrialReader:
             at=local(shape.at, self.zone),
             changes=changes,
             signals=shape.signal,
+            fails=self._ways(shape.fails, (*path, "fails")),
             expected=self._expected(shape.expect, (*path, "expect")),
         )
+
+    def _ways(self, ways: Sequence[str], path: Path) -> Sequence[str]:
+        known = {*self.channels, *BUILT_IN}
+        for position, way in enumerate(ways):
+            self._check("channel", way.partition(":")[0], known, (*path, position))
+        return ways
 
     def _change(self, one: str, raw: Any, known: set[str], path: Path) -> Values | None:
         """What changes of a task; one that was not known is new from then on."""

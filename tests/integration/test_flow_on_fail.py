@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from service.books.fallback import Failing
+from service.channels import ways
 from service.clock import VirtualClock
-from service.model import State
+from service.model import Cause, Observation, State, Task
 from service.outbox import Settlement, rulings, sending
+from service.rehearsal import Rehearsal
 from service.store import Pool
 from tests.corridor import Corridor, corridor
 from tests.receivers import Answer
@@ -62,6 +65,32 @@ async def test_what_was_refused_goes_another_way(taskbell: Corridor) -> None:
             "skipped",
             "nobody to send it to: @{{ task.assignee.email }} came out empty",
         ),
+    ]
+
+
+async def test_a_rehearsal_does_the_same(taskbell: Corridor) -> None:
+    """What goes out instead is the same there, but for the words of the failure."""
+    taskbell.slack.reply(REFUSED)
+    number = await come(taskbell)
+    await taskbell.deliver()
+    after = await taskbell.pool.fetchval("SELECT after FROM events")
+    config, now = taskbell.config, taskbell.clock.now()
+    trial = Rehearsal(config.rules, config.zones, ways(config.kinds), now)
+    trial.books.outbox.failing = Failing({"slack"})
+    task = Task.from_json(after)
+    await trial.observe([Observation("field", number, task, now, Cause.POLL, announced=True)])
+    rehearsed = [
+        (one.state, one.order.plan.receiver, one.order.plan.once_key, one.text)
+        for one in trial.books.outbox.deliveries
+    ]
+    assert rehearsed == [
+        (
+            one["state"],
+            f"{one['channel']}:{one['target']}".rstrip(":"),
+            one["once_key"],
+            one["text"].replace(WHY, "slack fails, as the test has it"),
+        )
+        for one in await taskbell.deliveries()
     ]
 
 

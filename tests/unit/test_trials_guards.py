@@ -13,6 +13,12 @@ MUTED = """{ id: moved, when: { task.changed: [title] }, enabled: false,
     muted_by: { rule: late, same: task.customer.id },
     then: [{ notify: "slack:#office", text: x }] }"""
 
+SAFE = """{ id: safe, when: task.created, expires: 1h, then: [
+    { notify: "slack:#office", text: "{{ task.title }}", on_fail: [
+        { notify: "slack:@{{ task.assignee.email }}", text: never },
+        { notify: accounting, text: "{{ task.title }}: {{ failure }}" },
+        { create_task: { title: "Call about {{ task.title }}" } }] }] }"""
+
 
 async def tried(folder: Path, *rules: str, top: str = "", test: str) -> Outcome:
     """How one test of these rules went."""
@@ -86,3 +92,39 @@ async def test_a_failure_says_which_silence_it_was(tmp_path: Path) -> None:
     assert [one.why for one in failure.besides] == [
         "silence 1 until 2026-03-07 13:00 UTC: stocktaking"
     ]
+
+
+async def test_what_goes_out_instead_of_what_fails(tmp_path: Path) -> None:
+    """Where a channel fails in a step, and only there; of what fails itself nothing is told."""
+    outcome = await tried(
+        tmp_path,
+        SAFE,
+        test="""name: It, start: 2026-03-06 09:00, steps: [
+            { at: 2026-03-06 10:00, change: { T1: { title: Roof } }, fails: slack,
+              expect: [{ failed: slack:#office }, { skipped: "slack:@" },
+                       { notify: accounting, contains: "Roof: slack fails, as the test has it" },
+                       { create_task: { title: Call about Roof } }] },
+            { at: 2026-03-06 11:00, change: { T2: {} }, fails: ["slack:#office", create_task],
+              expect: [{ failed: slack:#office }, { skipped: "slack:@" }, { notify: accounting },
+                       { failed: create_task }] },
+            { at: 2026-03-06 12:00, change: { T3: {} }, fails: "slack:#dispatch",
+              expect: [{ notify: slack:#office }] }]""",
+    )
+    assert outcome.failures == []
+
+
+async def test_what_fails_while_time_goes_by(tmp_path: Path) -> None:
+    """It counts for all that goes out since the step before, and not for what comes later."""
+    late = """{ id: late, when: task.overdue, then: [
+        { notify: accounting, on_fail: [{ notify: "slack:#office", text: "{{ task.title }}" }] },
+        { wait: 2h }, { notify: accounting }] }"""
+    outcome = await tried(
+        tmp_path,
+        late,
+        test="""name: It, start: 2026-03-06 09:00,
+          given: [{ id: T1, title: Roof, due: 2026-03-06 10:00 }], steps: [
+            { at: 2026-03-06 11:00, fails: accounting,
+              expect: [{ failed: accounting }, { notify: slack:#office, contains: Roof }] },
+            { at: 2026-03-06 13:00, expect: [{ notify: accounting }] }]""",
+    )
+    assert outcome.failures == []

@@ -135,7 +135,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Stage:
 @given(st.lists(nonsense | told(), max_size=2))
 async def test_nonsense_is_a_fault_and_never_a_trace(stage: Stage, raws: list[Any]) -> None:
     """Whatever stands under `tests:` is refused, each problem with its place, or it runs."""
-    reader = TrialReader(["nudge"], stage.rules.ids, ["field"], stage.zone, str)
+    reader = TrialReader(["nudge"], stage.rules.ids, ["field"], ["slack"], stage.zone, str)
     trials = reader.read(raws)
     for problem in reader.problems:
         assert problem.path[0] == "tests"
