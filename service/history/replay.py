@@ -188,7 +188,8 @@ class Replay:
         self._clock.set(moment)
 
     def _is_doubtful(self, made: Made) -> bool:
-        rule = self._rules[made.rules_version].get(made.rule)
+        rules = self._rules.get(made.rules_version)
+        rule = None if rules is None else rules.get(made.rule)
         return rule is not None and made.outcome != Outcome.GATHERED and _leans_on_untold(rule)
 
 

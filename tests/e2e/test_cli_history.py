@@ -10,6 +10,7 @@ import orjson
 import pytest
 
 from service.model import Kind
+from service.rules import Ruleset
 from service.store import Pool
 from tests import history
 from tests.commands import Result, taskbell
@@ -125,6 +126,37 @@ async def test_replay_tells_of_decisions_that_do_not_come_out_again(
     result = await command("replay")
     assert result.code == 1
     assert f"was recorded event {finished}, ghost: matched: because" in result.out
+
+
+async def test_replay_says_what_the_record_does_not_hold(command: Command, pool: Pool) -> None:
+    """What a schedule chose from leaves no event where it was taken up in silence: no defect."""
+    at = NOW - timedelta(hours=2)
+    rule = {
+        "id": "daily",
+        "when": {"schedule": "0 7 * * *"},
+        "for_each": "tasks.filter(t, !t.done)",
+        "then": [{"notify": "accounting"}],
+    }
+    rules = Ruleset((), orjson.dumps({"rules": [rule]}, option=orjson.OPT_INDENT_2).decode())
+    await pool.execute("INSERT INTO rulesets VALUES ($1, $2, $3)", rules.version, rules.text, at)
+    await pool.execute(
+        "INSERT INTO events (id, account, task, kind, at, cause, alarm, decided_at, rules_version)"
+        " VALUES (7, 'field', '', 'scheduled', $1, 'clock', '0 7 * * *', $1, $2)",
+        at,
+        rules.version,
+    )
+    said = "schedule 0 7 * * *: 0 of 1 tasks chosen"
+    await pool.execute(
+        "INSERT INTO decisions (event, rule, rules_version, outcome, reason, at)"
+        " VALUES (7, 'daily', $1, 'not_matched', $2, $3)",
+        rules.version,
+        said,
+        at,
+    )
+    result = await command("replay")
+    assert result.code == 0
+    assert f"no proof of  event 7, daily: not_matched: {said}" in result.out
+    assert "all others come out the same; of those without proof the record does not" in result.out
 
 
 @pytest.fixture
