@@ -70,7 +70,7 @@ async def test_a_stop_gives_back_what_was_only_waiting(within: float, taskbell: 
     """What was claimed and not begun is planned for now, and the next worker sends it once."""
     lane = taskbell.worker.lanes["accounting"]
     width = lane._width._value
-    taskbell.accounting.reply(*[Answer(delay=0.5)] * width)
+    taskbell.accounting.reply(*[Answer(delay=2)] * width)
     for _ in range(width + 3):
         await taskbell.receive(taskbell.sandbox.plannr.make(), "london")
     await taskbell.ingest()
