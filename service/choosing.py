@@ -1,4 +1,4 @@
-"""The tasks for which a schedule has its rule asked."""
+"""`for_each`: picks the tasks about which a rule with a schedule is asked."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,9 +14,10 @@ _FEW = 3
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """The chosen tasks, those that are due first in front; out of how many, and what failed.
+    """The chosen tasks, the one that is due first in front.
 
-    `together` says that the rule tells of them at once.
+    `known` is how many tasks were looked at. `failures` says for which the filter had no answer.
+    `together` is set if the rule has `group`, and tells of all of them in one digest.
     """
 
     tasks: tuple[Task, ...]
@@ -26,7 +27,7 @@ class Chosen:
 
     @property
     def reason(self) -> str:
-        """What a person reads of the choice."""
+        """The choice in words, such as `3 of 40 tasks chosen`."""
         said = f"{len(self.tasks)} of {self.known} tasks chosen"
         return "; ".join([said, *(f"left out: {one}" for one in self.failures[:_FEW])])
 
@@ -40,7 +41,10 @@ async def choose(
     *,
     together: bool,
 ) -> Chosen:
-    """Ask of every task of the account whether it is meant; only those that are, are read whole."""
+    """Ask the filter about every task of the account; only chosen tasks are read completely.
+
+    `now` is UTC, `zone` the account's.
+    """
     known, found, failures = 0, list[str](), list[str]()
     async for page in books.pages(account, selection.fields):
         known += len(page)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import TypeAlias
 from zoneinfo import ZoneInfo
 
-from service.actions import BUILT_IN, CREATE
+from service.actions import BUILT_IN
 from service.alarms import OVERDUE, Alarm
 from service.books import Books
 from service.channels import Channel
@@ -14,7 +14,8 @@ from service.choosing import Chosen, choose
 from service.digests import Digest, Join
 from service.lasting import Lasting
 from service.limits import within_limits
-from service.model import Cause, Event, Kind, Observation
+from service.loop_guard import without_loops
+from service.model import Event, Observation
 from service.outbox import Lanes, Order, account_lane, ending
 from service.rules import Ruleset
 from service.rules.verdict import Outcome, Plan, Verdict
@@ -25,14 +26,16 @@ from service.store.tasks import Key
 Ruling: TypeAlias = tuple[Event, Verdict]
 
 _SETTLE_MOST = timedelta(days=1)
-_ENDLESS = "this comes of what the rule itself has written, and would go on for ever"
 _FIRED = frozenset({Outcome.MATCHED, Outcome.SETTLING, Outcome.GATHERED})
 _SAID = frozenset({Outcome.MATCHED, Outcome.GATHERED, Outcome.FAILED})
 
 
 @dataclass(frozen=True, slots=True)
 class NetChange:
-    """What is left for a rule that waited since `first`; `events` may be none."""
+    """What a rule that has waited since the event `first` decides on: the changes that remain.
+
+    `events` may be empty, for instance if a task was moved and moved back.
+    """
 
     rule: str
     first: Event
@@ -40,9 +43,10 @@ class NetChange:
 
 
 class Decider:
-    """The rules in force, and the hands that carry out what they decide.
+    """Asks the rules in force about events, and carries out what they answer.
 
-    `ways` are all that rules can send by, under their names.
+    `zones` has the time zone of each account, `ways` the channels that rules can send by, by name.
+    Methods that return lanes name those on which something is to be sent now.
     """
 
     def __init__(
@@ -68,11 +72,14 @@ class Decider:
         return await books.writes_under_way(seen)
 
     async def decide(self, books: Books, groups: Sequence[Sequence[Event]], now: datetime) -> Lanes:
-        """Let the rules decide on events that were just stored, each group from one look."""
+        """Let the rules decide on events that were just stored.
+
+        The events of one group came to light by one look at one task.
+        """
         lasting = await Lasting.about(books, self._rules, self._zones, groups)
         rulings: list[Ruling] = []
         for group in groups:
-            await self._decide_nothing(books, await lasting.end(group, now), now)
+            await self._write_down(books, await lasting.end(group, now), now)
             ruled = self._rule_on(group, now)
             rulings += ruled
             for event, verdict in ruled:
@@ -88,7 +95,8 @@ class Decider:
     async def settle(self, books: Books, quiet: Sequence[NetChange], now: datetime) -> Lanes:
         """Let rules that waited decide on what is left of the changes.
 
-        Each decision is kept, whatever it is: that a wait has ended stands nowhere else.
+        Every decision is stored, also one that did not match: nothing else records that a wait
+        has ended.
         """
         decided = [self._rule_on_net(change, now) for change in quiet]
         rulings = [ruling for ruling in decided if isinstance(ruling, tuple)]
@@ -98,17 +106,19 @@ class Decider:
             for event, verdict in rulings
             if verdict.outcome is Outcome.NOT_MATCHED
         ]
-        await self._decide_nothing(books, nothing, now)
+        await self._write_down(books, nothing, now)
         return await self._carry_out(books, rulings, now)
 
-    async def _decide_nothing(
-        self, books: Books, decisions: Sequence[Decision], now: datetime
-    ) -> None:
+    async def _write_down(self, books: Books, decisions: Sequence[Decision], now: datetime) -> None:
+        """Store decisions by the rules of this version."""
         if decisions:
             await books.decide(decisions, self._rules.version, now)
 
     async def close(self, books: Books, over: Sequence[Digest], now: datetime) -> Lanes:
-        """Let rules tell of digests; of those of which nothing is left it is written down why."""
+        """Let rules send the digests that are over.
+
+        Where nothing is left to send, because the tasks or the rule are gone, the decision says so.
+        """
         told = [(one, self._rules.closed(one, now, self._zones[one.account])) for one in over]
         rulings = [ruling for _, ruling in told if ruling is not None]
         reason = "the rule was taken out or switched off before its digest was told"
@@ -117,11 +127,11 @@ class Decider:
             for one, ruling in told
             if ruling is None
         ]
-        await self._decide_nothing(books, [*orphans, *_empty(rulings)], now)
+        await self._write_down(books, [*orphans, *_empty(rulings)], now)
         return await self._carry_out(books, rulings, now)
 
     async def choose(self, books: Books, slot: Slot, now: datetime) -> Chosen | None:
-        """The tasks for which a rule is asked by its schedule; None where it is about no task."""
+        """The tasks that the rule's `for_each` picks now; None if it has no `for_each`."""
         selection = self._rules.selection(slot.rule)
         if selection is None:
             return None
@@ -136,7 +146,12 @@ class Decider:
         chosen: Chosen | None,
         now: datetime,
     ) -> Lanes:
-        """Let a rule decide on its schedule: as such, on each chosen task, or on all at once."""
+        """Let a rule decide when its schedule has come.
+
+        `events` is the slot itself, followed by one event for each task to ask about. The rule
+        decides once about the slot if nothing was `chosen`, once about all chosen tasks if it
+        has `group`, and otherwise once for each of them.
+        """
         moment, *each = events
         zone = self._zones[moment.account]
         if chosen is None:
@@ -150,7 +165,7 @@ class Decider:
             outcome = Outcome.MATCHED if chosen.tasks else Outcome.NOT_MATCHED
             reason = f"schedule {moment.alarm}{lateness(moment.at, now)}: {chosen.reason}"
             said = Decision(moment.id, rule, outcome, reason)
-            await self._decide_nothing(books, [said], now)
+            await self._write_down(books, [said], now)
         return await self._carry_out(books, rulings, now)
 
     def _rule_on(self, group: Sequence[Event], now: datetime) -> list[Ruling]:
@@ -190,19 +205,10 @@ class Decider:
         await books.wait(verdict.rule, event, now, verdict.settle, most)
 
     async def _carry_out(self, books: Books, rulings: Sequence[Ruling], now: datetime) -> Lanes:
-        orders = [
-            self._order(event, verdict.rule, plan)
-            for event, verdict in rulings
-            for plan in verdict.plans
-        ]
-        orders = await _without_loops(books, orders)
-        orders = await within_limits(books, orders, self._rules.limits)
+        """Fill the outbox, let events join their digests, and store the decisions."""
+        orders = await self._orders(books, rulings)
         placed = await books.place(orders, now) if orders else set()
-        joins = [
-            Join(verdict.rule, event, verdict.joining)
-            for event, verdict in rulings
-            if verdict.joining is not None
-        ]
+        joins = _joins(rulings)
         if joins:
             await books.join(joins, now)
         said = [
@@ -210,10 +216,19 @@ class Decider:
             for event, verdict in rulings
             if verdict.outcome in _SAID
         ]
-        if said:
-            await books.decide(said, self._rules.version, now)
+        await self._write_down(books, said, now)
         asking = [order.asks for order in orders if order.asks is not None]
         return frozenset(one.lane for one in (*orders, *asking) if one.plan.send_at <= now)
+
+    async def _orders(self, books: Books, rulings: Sequence[Ruling]) -> list[Order]:
+        """What the verdicts want to have sent; skipped what loops or goes beyond a limit."""
+        orders = [
+            self._order(event, verdict.rule, plan)
+            for event, verdict in rulings
+            for plan in verdict.plans
+        ]
+        orders = await without_loops(books, orders)
+        return await within_limits(books, orders, self._rules.limits)
 
     def _order(self, event: Event, rule: str, plan: Plan) -> Order:
         return Order(
@@ -241,6 +256,14 @@ class Decider:
             await books.cancel(ended, ending.UNTIL_IS_TRUE, now)
 
 
+def _joins(rulings: Iterable[Ruling]) -> list[Join]:
+    return [
+        Join(verdict.rule, event, verdict.joining)
+        for event, verdict in rulings
+        if verdict.joining is not None
+    ]
+
+
 def _empty(rulings: Iterable[Ruling]) -> list[Decision]:
     """Why there is nothing to tell of these."""
     return [
@@ -248,31 +271,6 @@ def _empty(rulings: Iterable[Ruling]) -> list[Decision]:
         for event, verdict in rulings
         if verdict.outcome is Outcome.NOT_MATCHED
     ]
-
-
-async def _without_loops(books: Books, orders: list[Order]) -> list[Order]:
-    """No rule acts on what would not be there without that rule."""
-    made = {_key(order) for order in orders if _is_about_making(order)}
-    changed = {order.event.id for order in orders if order.event.cause is Cause.WRITE}
-    makers = await books.makers(made)
-    changers = await books.changers(changed)
-    return [
-        order.skipped(_ENDLESS)
-        if order.rule in changers.get(order.event.id, ())
-        or (_is_about_making(order) and order.rule in makers.get(_key(order), ()))
-        else order
-        for order in orders
-    ]
-
-
-def _is_about_making(order: Order) -> bool:
-    """Whether it makes a task, or is caused by one that Taskbell made."""
-    is_ours = order.event.cause is Cause.WRITE and order.event.kind is Kind.CREATED
-    return is_ours or order.plan.channel == CREATE
-
-
-def _key(order: Order) -> Key:
-    return order.event.account, order.event.task_id
 
 
 def _reason(verdict: Verdict, placed: set[tuple[str, int, str, str]]) -> str:

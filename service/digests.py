@@ -1,4 +1,4 @@
-"""Digests: what a rule gathers under one key, to tell of all of it at once."""
+"""Digests: the tasks that a rule with `group` gathers under one key, to send one message."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -8,10 +8,11 @@ from service.model import Cause, Event, Kind, Task
 
 @dataclass(frozen=True, slots=True)
 class Joining:
-    """That something is to be told with others of the same `key`.
+    """A rule's wish to have an event told together with others of the same `key`.
 
-    `wait` is how long a digest stays open after its first, `most` how many it takes. `anchor` is
-    the date that a rule by the clock counts from: a task whose date is another by then has moved.
+    A digest is open for `wait` after its first member, and takes up to `most` of them. For a rule
+    by the clock, `anchor` is the date of the task that it counts from (UTC): if the task has
+    another date when the digest is told, it was moved and is left out.
     """
 
     key: str
@@ -31,7 +32,7 @@ class Join:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A task that joined, as it is now; None where it is gone."""
+    """A task that joined a digest. `task` is how it is now; None if it is gone."""
 
     task_id: str
     anchor: datetime | None
@@ -40,9 +41,9 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Digest:
-    """A digest that is over, its members in the order in which they joined.
+    """A digest that is to be told now, with its members in the order in which they joined.
 
-    `event` is the number of the one that opened it, `kind` and `cause` are of that.
+    `event` is the number of the event that opened it; `kind` and `cause` are that event's.
     """
 
     rule: str

@@ -1,4 +1,4 @@
-"""Rules with `for`: what they wait for ends early when it is not so any more."""
+"""Rules with `for`: a wait ends early, without a message, once its condition is no longer true."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,8 +1,8 @@
-"""Rules on trial: the engine at work on a clock that is moved by hand, and nothing is ever sent.
+"""A dry run of rules: the real engine, on books in memory and a clock that is moved by hand.
 
-Alarms, waits and deliveries come when their moment does, in the order in which the worker would
-have come to them: the clock rings, rules that waited decide, digests are told, schedules come, what
-is due goes out.
+`taskbell test`, `backtest` and `next` are made of it. Nothing is ever sent: a delivery whose time
+has come is marked as sent. At each moment things happen in the order in which a worker does them:
+alarms ring, rules that waited decide, digests are told, schedules come, deliveries go out.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,9 +25,10 @@ _ALL = 1_000_000_000
 
 
 class Rehearsal:
-    """Rules, tasks and time. `books` has everything that came of them.
+    """Rules, tasks and a clock. Afterwards `books` has everything that came of them.
 
-    `silenced` are the silences in force meanwhile: they are the operator's, not the rules'.
+    `ways` are the channels that rules can send by, by name. `silenced` are the silences in force
+    meanwhile: those are an operator's decision and no part of the rules.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class Rehearsal:
         self.books.schedules.put_in_force(self._engine.schedules, self.clock.now())
 
     async def begin(self, seen: Sequence[Observation]) -> None:
-        """Take up tasks in silence, as a first sync does: what is past is nobody's news."""
+        """Take up tasks in silence, as the first sync of an account does: no rule is asked."""
         self.books.states = {
             name: replace(state, baseline_at=None) for name, state in self.books.states.items()
         }
@@ -63,7 +64,10 @@ class Rehearsal:
         await self._engine.take_over(self.books, known)
 
     async def remember(self, states: Iterable[tuple[Key, Task | None]]) -> None:
-        """Take tasks for looking so until now, where they were last seen otherwise; in silence."""
+        """Correct the known states of tasks without any event; None for one that is gone.
+
+        For changes that left nothing on record: the next one that did shows how the task looked.
+        """
         other = [(key, task) for key, task in states if self.books.present(key) != task]
         now = self.clock.now()
         gone = [key for key, task in other if task is None]
@@ -79,7 +83,7 @@ class Rehearsal:
         self.books.send(self._rules, self.clock.now())
 
     async def go_on(self, until: datetime) -> None:
-        """Let time pass up to `until` (aware), and let everything come that comes by then."""
+        """Move the clock to `until` (aware), stopping at each moment at which something is due."""
         while (moment := self.books.next_moment()) is not None and moment <= until:
             self.clock.set(max(moment, self.clock.now()))
             await self._engine.ring(self.books, _ALL)

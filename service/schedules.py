@@ -1,7 +1,7 @@
 """Schedules: the moments that a cron expression names in a time zone. Pure arithmetic.
 
-`cronsim` reads them as Debian's cron does: what falls into the hour that a spring night leaves out
-comes right after it, what falls into the hour that an autumn night has twice comes once.
+`cronsim` reads them as Debian's cron does where the clocks change: a time that does not exist on
+that day in spring comes right after the gap, a time that exists twice in autumn comes once.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from cronsim import CronSim, CronSimError
 
 from service.faults import refused
 
-# A slot that nobody was there for is made up for while it is younger than this.
+# A slot that was missed, because no worker ran, is made up for while it is younger than this.
 LATE = timedelta(hours=1)
 
 _PARTS = ("minute", "hour", "day-of-month", "month", "day-of-week")
@@ -39,7 +39,7 @@ def parse_cron(text: str) -> str:
 
 
 def lateness(at: datetime, now: datetime) -> str:
-    """`, 20 minutes late`, or nothing where nobody would call it that."""
+    """What is added to a reason: `, 20 minutes late`, or nothing below one minute."""
     minutes = (now - at) // timedelta(minutes=1)
     return f", {minutes} minute{'' if minutes == 1 else 's'} late" if minutes > 0 else ""
 
@@ -67,16 +67,17 @@ class Schedule:
     def _from(self, moment: datetime) -> Iterator[datetime]:
         for slot in CronSim(self.cron, moment.astimezone(self.zone)):
             at = slot.astimezone(UTC)
-            # From inside the hour that is there twice it would begin with the first of the two.
+            # Starting inside the hour that exists twice, cronsim goes back to the first of the two.
             if at > moment:
                 yield at
 
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """That a rule's schedule has come in an account: for the slot `at`; None if that was missed.
+    """A rule's schedule that has come in an account. All moments are UTC.
 
-    `due` is the first slot that nobody had come to.
+    `due` is the first slot that was not handled yet, `at` the latest one up to now, for which the
+    rule is asked; None if that is too long ago to be made up for.
     """
 
     rule: str
