@@ -1,7 +1,8 @@
-"""What the engine and the rules remember: every read and write of one transaction.
+"""The storage that the engine and the rules work on: every read and write of one transaction.
 
-Taskbell at work has it in PostgreSQL (`database`). A rehearsal, which tries rules on history or on
-a made-up one and sends nothing, has it in memory (`memory`). Everything above is the same code.
+There are two implementations. Taskbell at work uses PostgreSQL (`database`). A rehearsal, which
+tries rules on recorded or made-up history and sends nothing, keeps everything in memory (`memory`).
+The code above is the same for both. All times are UTC.
 """
 
 from collections.abc import AsyncIterator, Collection, Container, Iterable, Mapping, Sequence
@@ -25,18 +26,21 @@ class TaskBooks(Protocol):
     """What is known of accounts and tasks, and what happened to them."""
 
     async def accounts(self, names: Collection[str]) -> Mapping[str, AccountState]:
-        """These accounts, as far as they have been read."""
+        """How far each of these accounts has been read."""
 
     async def lock(self, keys: Iterable[Key]) -> dict[Key, Known]:
-        """These tasks, known or not, which nobody else changes before this is over."""
+        """The states of these tasks, known or not; locked until the transaction ends."""
 
     async def lock_ringing(
         self, watches: Mapping[str, str], now: datetime, limit: int
     ) -> dict[Key, Known]:
-        """Tasks whose alarm has come, up to `limit` of each account (account -> its watch)."""
+        """Lock tasks whose alarm has come, up to `limit` of each account.
+
+        `watches` has the watch of each account whose alarms this process rings (`service.watch`).
+        """
 
     async def tasks(self, keys: Iterable[Key]) -> Mapping[Key, Task]:
-        """Those of these tasks that are known and not gone."""
+        """Those of these tasks that are known and not deleted."""
 
     def pages(self, account: str, fields: Collection[str]) -> AsyncIterator[Sequence[Task]]:
         """Every known task of an account, with at least its id and these fields."""
@@ -45,89 +49,95 @@ class TaskBooks(Protocol):
         """Keep the new states of tasks that were locked."""
 
     async def forget_unseen(self, keys: Sequence[Key]) -> None:
-        """Take back what locking has left of tasks that were given no state."""
+        """Remove what `lock` has left of tasks that were not known and are not saved."""
 
     async def doubt(self, keys: Sequence[Key], now: datetime) -> None:
-        """Have the system itself asked for these tasks."""
+        """Have these tasks read by id from the system itself: what was pushed may be outdated."""
 
     async def allot_ids(self, count: int) -> list[int]:
-        """The numbers of the next events."""
+        """The ids of the next events, in ascending order."""
 
     async def record(self, events: Sequence[Event], now: datetime, version: str) -> None:
-        """Keep what happened, for good; the rules of this version decide on it now."""
+        """Store events, and by which version of the rules they are decided on now."""
 
     async def writes_under_way(self, seen: Sequence[Observation]) -> Mapping[Key, frozenset[str]]:
-        """Those of the tasks seen that Taskbell itself is writing, and the fields it writes."""
+        """The fields that Taskbell itself is writing, for each of these tasks that it writes to."""
 
 
 class RuleBooks(Protocol):
-    """What rules are waiting for, what they have decided, and what they want to have sent."""
+    """What rules wait for and gather, what they have decided, and what they have sent."""
 
     async def wait(
         self, rule: str, event: Event, now: datetime, quiet: timedelta, most: timedelta
     ) -> None:
-        """Have the rule wait until the task was quiet; each change begins anew, up to `most`."""
+        """Let the rule wait until the event's task has been `quiet` for so long.
+
+        If it waits already, the time starts again, up to `most` after the wait began.
+        """
 
     async def waits_over(self, accounts: Iterable[str], now: datetime, limit: int) -> Sequence[Key]:
         """Tasks for which some rule has waited long enough."""
 
     async def take_waits(self, keys: Sequence[Key], now: datetime) -> list[Settled]:
-        """Take out the waits about these locked tasks that are over."""
+        """Remove and return the waits about these locked tasks that are over."""
 
     async def waiting(self, keys: Iterable[Key], rules: Container[str]) -> list[Settled]:
-        """What these rules are waiting for about these locked tasks."""
+        """The waits of these rules about these locked tasks."""
 
     async def stop_waiting(self, waits: Sequence[Settled]) -> None:
-        """Wait no longer."""
+        """Remove waits; their rules decide nothing."""
 
     async def join(self, joins: Sequence[Join], now: datetime) -> None:
-        """Add events to the open digests that they belong to."""
+        """Add events to the open digests that they belong to, or open new ones."""
 
     async def take_digests(
         self, accounts: Iterable[str], now: datetime, limit: int
     ) -> list[Digest]:
-        """Take out digests that are over."""
+        """Remove and return digests that are to be told now."""
 
     async def take_slot(self, schedules: Schedules, now: datetime) -> Slot | None:
-        """The slot that is due, of the schedule that has waited longest; it does not come again."""
+        """Take the slot that has been due for longest, which then does not come again."""
 
     async def decide(self, decisions: Sequence[Decision], version: str, now: datetime) -> None:
-        """Keep why something is sent or is not, and by which version of the rules."""
+        """Store decisions and the version of the rules that made them."""
 
     async def place(self, orders: Sequence[Order], now: datetime) -> set[Identity]:
-        """Put orders into the outbox; returns those that the rule had not placed before."""
+        """Put orders into the outbox; returns those that are new by their rule's `once_per`."""
 
     async def placed_before(self, orders: Sequence[Order]) -> set[Identity]:
-        """Those of the orders that their rule has placed already."""
+        """Those of the orders that their rule has placed already, by its `once_per`."""
 
     async def limited(
         self, rule: str, begin: datetime, end: datetime, *, shadow: bool
     ) -> list[datetime]:
-        """When messages of this rule, which has a limit, go out in that time.
+        """When the messages that this rule has planned go out, from `begin` to `end`.
 
-        Nobody else plans any for it before this is over.
+        No other transaction plans messages of this rule, which has a `limit`, before this one ends.
         """
 
     async def withdraw(self, events: Sequence[Event], now: datetime) -> None:
-        """Cancel what is not sent yet and what one of these events has made pointless."""
+        """Cancel deliveries that are not sent yet and that one of these events makes pointless."""
 
     async def pending(
         self, keys: Iterable[Key], rules: Container[str]
     ) -> list[tuple[int, str, str, str]]:
-        """What these rules have not sent yet about these tasks: (id, rule, account, task)."""
+        """Deliveries of these rules about these tasks that are not sent yet, locked.
+
+        Each is (id, rule, account, task).
+        """
 
     async def cancel(self, deliveries: Sequence[int], reason: str, now: datetime) -> None:
-        """Cancel deliveries that were pending."""
+        """Cancel deliveries that `pending` has found."""
 
     async def take_back(self, events: Sequence[Event], now: datetime) -> Lanes:
-        """Plan the rewriting of messages whose cause one of these events undoes."""
+        """Plan to rewrite sent messages whose cause one of these events undoes (`on_undo`)."""
 
     async def makers(self, keys: Iterable[Key]) -> Mapping[Key, Rules]:
-        """The rules that made these tasks, and those that these were made for, and so on."""
+        """The rules that made each of these tasks: itself, the task it was made for, and so on."""
 
     async def changers(self, events: Collection[int]) -> Mapping[int, Rules]:
-        """The rules that wrote what these events are about, and so on."""
+        """The rules whose writing led to each of these events, directly or by one another."""
 
 
 class Books(TaskBooks, RuleBooks, Protocol):
-    """All of it."""
+    """Everything that a transaction of the engine reads and writes."""

@@ -1,4 +1,4 @@
-"""The books in PostgreSQL: each page is kept by the module of its noun."""
+"""The books in PostgreSQL: each call goes to the module that has the SQL of its noun."""
 
 from collections.abc import AsyncIterator, Collection, Container, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -27,7 +27,7 @@ from service.store.tasks import Key, Known, Saved
 
 
 class DatabaseBooks:
-    """What Taskbell at work remembers, inside the transaction that is open on `connection`."""
+    """Reads and writes within the transaction that the caller has opened on `connection`."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection

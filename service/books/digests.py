@@ -1,4 +1,4 @@
-"""Open digests in memory, by the promises that `service.store.digests` keeps with its tables."""
+"""Open digests in memory. They behave as those of `service.store.digests` do in the database."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field

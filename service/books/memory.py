@@ -1,4 +1,4 @@
-"""The books in memory: for a rehearsal, which is over when the process is."""
+"""The books in memory, for rehearsals: nothing is kept when the process ends."""
 
 from collections import defaultdict
 from collections.abc import AsyncIterator, Collection, Container, Iterable, Mapping, Sequence
@@ -42,10 +42,10 @@ class Decided:
 
 
 class MemoryBooks:
-    """What a rehearsal remembers, of accounts in these states.
+    """Storage for one rehearsal. `states` are the accounts.
 
-    The numbers of its events follow `last_id`. `schedules` are those of the rules, once they were
-    put in force.
+    The ids of its events follow `last_id`. `written` are the fields that Taskbell is taken to be
+    writing. Limits on how much is taken at once are ignored: there is nobody else to be fair to.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class MemoryBooks:
         return None if known is None else known.present
 
     def send(self, rules: Ruleset, now: datetime) -> None:
-        """Let go out what is due, unless its rule has ended."""
+        """Mark what is due as sent, or as withdrawn where the `until` of its rule is true."""
 
         def end_of(one: Delivery) -> str | None:
             task = self.present(one.key)
@@ -86,7 +86,7 @@ class MemoryBooks:
         heappush(self._ends, (ends_at, wait.key, wait.rule))
 
     def next_moment(self) -> datetime | None:
-        """When something is to be done next: an alarm, the end of a wait, a delivery, and so on."""
+        """When the next thing is due: an alarm, the end of a wait, a digest, a delivery, and so on."""
         moments = (
             self._next_alarm(),
             self._next_end(),
@@ -146,7 +146,7 @@ class MemoryBooks:
             self._alarm_of[key] = None
 
     async def doubt(self, keys: Sequence[Key], now: datetime) -> None:
-        """There is nobody to ask: in a rehearsal every look is what it says."""
+        """Do nothing: in a rehearsal there is no system to ask, and every look is right."""
 
     async def allot_ids(self, count: int) -> list[int]:
         first = self.last_id + len(self.events) + 1
@@ -240,12 +240,12 @@ class MemoryBooks:
         return frozenset()
 
     async def makers(self, keys: Iterable[Key]) -> Mapping[Key, Rules]:
-        """No task is really made, so that none comes of another."""
+        """Return nothing: in a rehearsal no task is really made."""
         del keys
         return {}
 
     async def changers(self, happened: Collection[int]) -> Mapping[int, Rules]:
-        """Nothing is really written."""
+        """Return nothing: in a rehearsal nothing is really written."""
         del happened
         return {}
 

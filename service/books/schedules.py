@@ -1,4 +1,4 @@
-"""When the rules by a schedule come next, in memory."""
+"""When the schedule of each rule comes next, in memory (see `service.store.schedules`)."""
 
 from datetime import datetime
 
@@ -7,13 +7,13 @@ from service.store.schedules import Schedules
 
 
 class MemorySchedules:
-    """As `service.store.schedules`, for one process."""
+    """The next slot of each rule in each account."""
 
     def __init__(self) -> None:
         self._next: dict[tuple[str, str], datetime | None] = {}
 
     def put_in_force(self, wanted: Schedules, now: datetime) -> None:
-        """Have these come from now on."""
+        """Begin with the first slot of each of these schedules after `now`."""
         self._next = {key: schedule.after(now) for key, schedule in wanted.items()}
 
     def next_moment(self) -> datetime | None:

@@ -1,6 +1,8 @@
-"""What was recorded, gone through once more: by the same rules to prove them, or by others to try.
+"""Recorded history, gone through once more.
 
-Everything here reads; nothing is ever sent or written.
+With the rules of then, to prove that they decide the same again (`replay`); or with other rules, to
+see what they would have sent (`backtest`). `upcoming` does the same with the future. All of it
+only reads: nothing is sent or written.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -14,7 +16,10 @@ from service.store.history import Recorded
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What was decided on in one transaction: events, each group of one look at a task."""
+    """The events that were decided on in one transaction, at `now` (UTC).
+
+    The events of one group came to light by one look at a task.
+    """
 
     now: datetime
     rules_version: str
@@ -22,7 +27,7 @@ class Batch:
 
 
 async def batches(recorded: AsyncIterator[Recorded]) -> AsyncIterator[Batch]:
-    """Put together again what was decided on together."""
+    """Recorded events, put together again as they were decided on."""
     group: list[Recorded] = []
     async for one in recorded:
         if group and _of(group[0]) != _of(one):
@@ -34,9 +39,9 @@ async def batches(recorded: AsyncIterator[Recorded]) -> AsyncIterator[Batch]:
 
 
 def _of(one: Recorded) -> tuple[datetime, str, Kind | Cause | None]:
-    """The same for what was decided on together.
+    """A key that is equal for events of one transaction.
 
-    The clock, schedules and signals are by themselves.
+    Alarms, schedules and signals have transactions of their own.
     """
     kind, cause = one.event.kind, one.event.cause
     road = cause if cause in {Cause.CLOCK, Cause.SIGNAL} else None
@@ -50,7 +55,7 @@ def _batch(recorded: Sequence[Recorded]) -> Batch:
 
 
 def _look(event: Event) -> object:
-    """The same for what one look, or one round of the clock, has brought to light about a task."""
+    """A key that is equal for events that one look at a task, or one alarm round, has brought."""
     key = event.account, event.task_id
     if event.cause is Cause.SIGNAL:
         return event.id

@@ -1,4 +1,4 @@
-"""Backtest: what rules would have made of the recorded history. Nothing is ever sent."""
+"""Backtest: what rules would have sent over the recorded history. Nothing is ever sent."""
 
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ from service.store.tasks import Key
 
 _NIGHT = (time(21), time(7))  # from when to when nobody wants to be disturbed, local time
 _CUSTOMER = "customer"
-# What these have brought is no change of a task, so that there is nothing to look at again.
+# Events of these causes say nothing about how the task looks.
 _NO_CHANGE = frozenset({Cause.CLOCK, Cause.SIGNAL})
 
 
@@ -25,9 +25,10 @@ async def backtest(
     until: datetime,
     progress: Callable[[int], None],
 ) -> Sequence[Delivery]:
-    """What the rehearsal's rules would have planned from its start up to `until`.
+    """The deliveries that the rehearsal's rules would have planned, from its start to `until`.
 
-    `known` are the tasks as they were at the start; `progress` is told how many events are done.
+    `known` are the tasks as they were at the start. `progress` is called with the number of events
+    that are done.
     """
     now = rehearsal.clock.now()
     await rehearsal.begin([_look(key, task, now) async for key, task in known])
@@ -42,7 +43,7 @@ async def backtest(
 
 
 async def _take(rehearsal: Rehearsal, batch: Batch) -> None:
-    """Look at the tasks as Taskbell did then; what its clock said is the rehearsal's own to say."""
+    """Show the rehearsal what Taskbell saw then. Alarms and schedules it brings by itself."""
     happened = [event for group in batch.groups for event in group]
     signals = [one for one in happened if one.signal is not None]
     changes = [group for group in batch.groups if group[0].cause not in _NO_CHANGE]
@@ -63,7 +64,7 @@ def _look(key: Key, task: Task, now: datetime) -> Observation:
 
 
 def _seen(group: Sequence[Event], now: datetime) -> Observation:
-    """The look that has brought these events to light."""
+    """The look at a task that led to these events."""
     event, is_new = group[-1], group[0].kind is Kind.CREATED
     cause = Cause.FETCH if event.cause is Cause.WRITE else event.cause
     return Observation(*_key(event), event.after, now, cause, announced=is_new)
@@ -74,7 +75,7 @@ def _signal(event: Event, now: datetime) -> Signal:
 
 
 def _written(happened: Iterable[Event]) -> dict[Key, frozenset[str]]:
-    """The fields that Taskbell had written itself, by what was recorded of it."""
+    """The fields that Taskbell had written itself, as far as events say so."""
     return {
         _key(event): frozenset(event.changed) for event in happened if event.cause is Cause.WRITE
     }
@@ -84,9 +85,10 @@ def _written(happened: Iterable[Event]) -> dict[Key, frozenset[str]]:
 class Findings:
     """What stands out in a backtest.
 
-    `sent` are what would have gone out, by what and to whom in `by_address`; `kept` says why the
-    rest would not have. `at_night` and `twice` are those that somebody might not have liked:
-    between 21:00 and 7:00 local time, and to the same customer again on the same day.
+    `sent` are the messages that would have gone out, `by_address` how many to each
+    `channel:target`, `kept` how many would not have, by the reason. Somebody might not have liked
+    those `at_night` (21:00 to 7:00 in the account's zone), and `twice`: the same to the same
+    customer again on the same day.
     """
 
     sent: Sequence[Delivery]
@@ -97,7 +99,7 @@ class Findings:
 
 
 def findings(deliveries: Iterable[Delivery], zones: Mapping[str, ZoneInfo]) -> Findings:
-    """What would have been sent, to whom, and what of it stands out."""
+    """Sum up the deliveries of a backtest; `zones` are the accounts' time zones."""
     planned = list(deliveries)
     sent = [one for one in planned if one.state is State.SENT]
     kept = Counter(f"{one.state}: {one.reason}" for one in planned if one.state is not State.SENT)
@@ -111,7 +113,7 @@ def findings(deliveries: Iterable[Delivery], zones: Mapping[str, ZoneInfo]) -> F
 
 
 def address(one: Delivery) -> str:
-    """By what and to whom, as rules write it."""
+    """Channel and target, as in `notify`: `slack:#office`."""
     plan = one.order.plan
     return f"{plan.channel}:{plan.target}" if plan.target else plan.channel
 
@@ -128,7 +130,7 @@ def _is_at_night(one: Delivery, zones: Mapping[str, ZoneInfo]) -> bool:
 
 
 def _again(sent: Iterable[Delivery], zones: Mapping[str, ZoneInfo]) -> Iterator[Delivery]:
-    """What would have reached a customer who had got the same on the same day."""
+    """Messages to a customer who had got the same one earlier on the same local day."""
     told = set()
     for one in sent:
         if one.order.plan.channel != _CUSTOMER:

@@ -1,4 +1,7 @@
-"""Books in which a wait or a digest is over when the record says so, and not by a clock."""
+"""Books for a replay: a wait or a digest ends when the record says so, not by a clock.
+
+When a worker got round to it is no part of the rules, and cannot be computed again.
+"""
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -21,9 +24,9 @@ Begun: TypeAlias = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """That waits, or digests that were told, had begun so and were over at a moment.
+    """Waits or, if `told`, digests that were over at a moment (UTC), by what they began with.
 
-    It was decided by rules of this version, and `after` the event with this number was.
+    They were decided on by rules of this version, after the event with the id `after`.
     """
 
     at: datetime
@@ -37,7 +40,7 @@ class Ending:
 
 
 def endings(recorded: Iterable[RecordedDecision]) -> list[Ending]:
-    """What was over when, as what was decided then tells, in that order."""
+    """When waits and digests were over, in that order: whatever ended left a decision."""
     found: list[Ending] = []
     gathered: set[Begun] = set()
     last = 0
@@ -57,15 +60,15 @@ def endings(recorded: Iterable[RecordedDecision]) -> list[Ending]:
 
 
 def _is_late(one: RecordedDecision) -> bool:
-    """Whether it was made when a wait was over. One that has lapsed comes of a later event."""
+    """Whether it was made when a wait was over. A wait that lapsed was ended by a later event."""
     return one.at > one.decided_at and one.outcome != Outcome.LAPSED
 
 
 class RecordedDigests(MemoryDigests):
-    """Digests that are opened by what is on record as `opened`; `over` are those to be told now.
+    """Digests that begin with the events that began them then; `over` are to be told now.
 
-    One that was open already when the record begins is opened by whatever joins it first, and
-    never told.
+    A digest that was open already when the record begins is opened by the first event that joins
+    it, and is never told.
     """
 
     def __init__(self, opened: Collection[Begun]) -> None:
@@ -84,7 +87,7 @@ class RecordedDigests(MemoryDigests):
 
 
 class RecordedBooks(MemoryBooks):
-    """What a replay remembers; `over` are the waits and digests that have ended."""
+    """Storage for a replay; its waits and digests end as `recorded` has it."""
 
     def __init__(self, recorded: Iterable[Ending], silenced: Sequence[Silence]) -> None:
         super().__init__({}, silenced)
@@ -95,7 +98,7 @@ class RecordedBooks(MemoryBooks):
         self._over: dict[Begun, Key] = {}
 
     def end(self, over: dict[Begun, Key]) -> None:
-        """Have these waits and digests be over, and no others."""
+        """Let exactly these waits and digests be over now."""
         self._over = over
         self._recorded.over = over
 
