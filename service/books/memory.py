@@ -86,7 +86,7 @@ class MemoryBooks:
         heappush(self._ends, (ends_at, wait.key, wait.rule))
 
     def next_moment(self) -> datetime | None:
-        """When the next thing is due: an alarm, the end of a wait, a digest, a delivery, and so on."""
+        """When the next thing is due: an alarm, the end of a wait, a digest, a delivery … (UTC)."""
         moments = (
             self._next_alarm(),
             self._next_end(),

@@ -1,7 +1,8 @@
-"""Why each rule did what it did with a task, and why it did not: from what is on record.
+"""`taskbell explain`: why each rule fired for a task or did not.
 
-What was decided and sent is read from the record. What did not match is on no record: it is
-decided again, by the rules of then and the code that decides at work, which gives the same again.
+Decisions and deliveries are read from the database. A rule that did not match has left nothing
+there: it is asked again, as it was at that time, by the code that also decides at work, and gives
+the same answer.
 """
 
 from collections.abc import Mapping
@@ -19,9 +20,9 @@ from service.store.together import Named
 class Standing(StrEnum):
     """What came of a rule for a task.
 
-    `UNHEARD`: nothing happened to it that the rule listens to; `ELSEWHERE`: the rule is for other
-    accounts; `GATHERED`: it tells of the task with others, and has not yet; `NO_TASK`: it is about
-    none.
+    `UNHEARD`: nothing that the rule listens to has happened to the task. `OFF`: the rule is
+    switched off. `ELSEWHERE`: the rule is for other accounts only. `GATHERED`: the task is in a
+    digest that has not been sent yet. `NO_TASK`: the rule comes by a schedule and is about no task.
     """
 
     FIRED = "fired"
@@ -48,10 +49,10 @@ STANDINGS = {
 
 @dataclass(frozen=True, slots=True)
 class InDigest:
-    """The digest that a task belongs to: what it is `of`, as a person reads it.
+    """The digest that a task belongs to. `of` is its key, as a person reads it.
 
-    While it is open until `closes_at` it holds `tasks`; what it held is on no record once it was
-    `told_at`.
+    An open digest has `closes_at` and the `tasks` that it holds so far. One that was sent has only
+    `told_at`: which tasks it held is not on record. Times are UTC.
     """
 
     of: str
@@ -62,10 +63,11 @@ class InDigest:
 
 @dataclass(frozen=True, slots=True)
 class BySchedule:
-    """When a rule's schedule came last and comes next in the account; None for never.
+    """When a rule's schedule came last and comes next in the account (UTC; None: never).
 
-    `chosen` are the tasks that it asked then, one by one. `said` is what the rule made of it, also
-    where it told of all of them at once: then only their number is on record.
+    `chosen` are the tasks that the rule was asked about, one by one, when it came last. For a rule
+    with `group` there are none: only how many they were is on record. `said` are the reasons of
+    what the rule decided about the schedule itself.
     """
 
     came_at: datetime | None
@@ -76,13 +78,16 @@ class BySchedule:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """One rule and one task. `says` is why, in a sentence.
+    """What one rule made of one task.
 
-    `heard` are the numbers of the events that it listens to, `event` the one that it was asked
-    about last, `asked_at` when. `conditions` are its conditions as they were then.
-    `decision` and `deliveries` are what is on record about that event. `clock` is what the clock
-    will do, for a rule by the clock. `digest` and `schedule` are of rules that have such.
-    `notes` are sentences on what else a reader should know.
+    - `when`: its trigger, in one line; `says`: why it stands as it does, in a sentence
+    - `heard`: ids of the task's events that it listens to
+    - `event`, `asked_at`: the event that it was asked about last, and when (UTC)
+    - `conditions`: its conditions with the values that they had then
+    - `decision`, `deliveries`: what is on record about that event
+    - `clock`: for a rule by the clock or a schedule, when it comes next or why it does not
+    - `digest`, `schedule`: for rules with `group`, and for rules by a schedule
+    - `notes`: what else a reader should know, in sentences
     """
 
     rule: str
@@ -103,7 +108,7 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True)
 class Rulebook:
-    """The rules of the file, `now`, and those `then`, by the version that decided something."""
+    """The rules of the file (`now`), and by version those that decided something `then`."""
 
     now: Ruleset
     then: Mapping[str, Ruleset]

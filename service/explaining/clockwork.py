@@ -1,4 +1,4 @@
-"""What the clock has to say about a task for a rule, or why it says nothing: in words."""
+"""When a rule's alarm rings for a task, or why it does not: in words."""
 
 from datetime import datetime
 from zoneinfo import ZoneInfo

@@ -1,4 +1,4 @@
-"""From the papers of a task to what came of each rule, and why."""
+"""From everything on record about a task to one explanation for each rule."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -30,9 +30,9 @@ _SURROUNDINGS = ("timezone", "hours", "holidays")
 def explain(
     rules: Rulebook, dossier: Dossier, zone: ZoneInfo, now: datetime, since: datetime
 ) -> list[Explanation]:
-    """Every rule of the file, in its order, for the task of a dossier.
+    """One explanation for each rule of the file, in its order, for the task of a dossier.
 
-    `zone` is the account's, `since` from when on there are events on record.
+    `zone` is the account's. `since` is from when on events are on record (UTC).
     """
     explainer = _Explainer(rules, dossier, zone, now, since)
     return [explainer.rule(raw) for raw in _written(rules.now.text)]
@@ -136,7 +136,7 @@ class _Explainer:
     def _judged(
         self, known: Explanation, rule: Rule, version: str, asked: Sequence[Event]
     ) -> Explanation:
-        """With the reasons that the rule had as it was in this version."""
+        """Add the outcome and the values of the conditions, by the rule as it was in a version."""
         then = self._rule_of(version, rule)
         heard = [event for event in asked if then is not None and then.listens_to(event)]
         if then is None or not heard:
@@ -152,7 +152,7 @@ class _Explainer:
         return self._gathered(judged, rule, verdict.joining)
 
     def _gathered(self, judged: Explanation, rule: Rule, joining: Joining) -> Explanation:
-        """With what has become of the task in the digest that it joined."""
+        """Add what has become of the task in the digest that it joined."""
         digest = joined(judged.decision, self._dossier.together.gatherings)
         if digest is None:
             lost = "what became of its digest is not on record any more"
@@ -165,7 +165,7 @@ class _Explainer:
         return in_digest(judged, digest, left_out, self._zone)
 
     def _rule_of(self, version: str, rule: Rule) -> Rule | None:
-        """The rule as it was in a version; as it is now where that version is on no record."""
+        """The rule as it was in a version, or as it is now if that version is not on record."""
         then = self._rulebook.then.get(version)
         return rule if then is None else then.get(rule.id)
 
@@ -175,13 +175,17 @@ class _Explainer:
         return found[-1] if found else None
 
     def _rulings(self, rule: Rule) -> list[Ruling]:
-        """What it said of the task; what it told of a digest bears the number of who opened it."""
+        """What the rule decided about this task.
+
+        The decision about a digest has the id of the event that opened it. If that event is one of
+        this task, the decision about joining comes first, and is the one that is meant here.
+        """
         ours = [one for one in self._dossier.rulings if one.rule == rule.id]
         joined = {one.event: one for one in reversed(ours) if one.outcome == Outcome.GATHERED}
         return [one for one in ours if joined.get(one.event, one) is one]
 
     def _deliveries(self, rule: Rule, number: int) -> tuple[Sending, ...]:
-        """Those of the event, and the rewriting of what they have sent."""
+        """The deliveries of the event, and those that rewrite what they have sent."""
         ours = [one for one in self._dossier.sendings if one.rule == rule.id]
         first = {one.id for one in ours if one.event == number and one.rewrites is None}
         return tuple(one for one in ours if one.id in first or one.rewrites in first)
@@ -198,7 +202,7 @@ class _Explainer:
     def _decided_again(
         self, rule: Rule, asked: Sequence[Event], at: datetime
     ) -> tuple[Scope, Verdict]:
-        """What the rule makes of the first of these events that it fires on, or of the last."""
+        """The verdict on the first of these events that the rule fires on, or else on the last."""
         for event in asked:
             scope = Scope(event, at, self._zone, by_noun([rule.reads]))
             verdict = rule.decide_now(scope)
@@ -218,14 +222,14 @@ def words_of_trigger(when: Any) -> str:
 
 
 def _outcome(decision: Ruling | None, verdict: Verdict) -> tuple[Standing, str]:
-    """What is on record, or else what comes out again."""
+    """By the decision that is on record, or else by the one that was just made again."""
     if decision is not None:
         return STANDINGS[Outcome(decision.outcome)], decision.reason
     return STANDINGS[verdict.outcome], verdict.reason
 
 
 def _words(text: str, rule: str) -> Any:
-    """All that a rule's decisions depend on."""
+    """All of the configuration that this rule's decisions depend on."""
     whole = orjson.loads(text)
     own = [one for one in whole.get("rules", []) if one.get("id") == rule]
     return own, [whole.get(name) for name in _SURROUNDINGS]

@@ -1,7 +1,8 @@
-"""What a rule was asked about: the last of a task's events that it listens to, or their sum.
+"""What a rule was asked about last: usually the last event of the task that it listens to.
 
-A rule that listens to several events of one look speaks once; a rule with `settle` is asked about
-what is left of all changes when the task has been quiet, one with `for` about what is still so.
+A rule that listens to several events of one look is asked once for all of them. A rule with
+`settle` is asked about the net change when the task has been quiet, a rule with `for` about the
+task as it is when the time is over.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,9 +18,10 @@ from service.store.settling import Settled
 
 @dataclass(frozen=True, slots=True)
 class Occasion:
-    """Why a rule was asked at `at`: `events`, in their order, under the number `id`.
+    """What a rule was asked about at `at` (UTC); its decision has the event id `id`.
 
-    Several came of one look; none are left of changes that were taken back.
+    There are several `events` if one look brought them, and none if all changes were taken back
+    while the rule waited.
     """
 
     id: int
@@ -35,7 +37,7 @@ def last_occasion(
 ) -> Occasion | None:
     """The last time a rule was asked about these events of a task; None if it never was.
 
-    `rulings` are its own, `decided_at` has when each event was decided on.
+    `rulings` are the rule's own, `decided_at` tells when each event was decided on.
     """
     heard = [event for event in events if rule.listens_to(event)]
     if not heard:
@@ -54,9 +56,10 @@ def last_occasion(
 
 
 def _waited(rule: Rule, events: Sequence[Event], ruling: Ruling) -> Occasion:
-    """What was left when the wait since the ruling's event was over; that is always on record.
+    """What was left to decide on when a wait was over; that always leaves a ruling.
 
-    `events` are those of which was known then: an alarm is dated by the task, not by its ringing.
+    `events` are those that had been decided on by then. `Event.at` would not tell: that of an
+    alarm is its due moment, not when it rang.
     """
     first = next(event for event in events if event.id == ruling.event)
     current = events[-1].after

@@ -1,4 +1,4 @@
-"""What a schedule that came has made of a task: whether it was chosen, and what came of that."""
+"""Rules by a schedule: whether a task was chosen when it came last, and what came of that."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -31,7 +31,7 @@ def by_schedule(
     zone: ZoneInfo,
     now: datetime,
 ) -> Explanation:
-    """What came of a rule by a schedule: of its last `slot`, by the rule as it was `then`."""
+    """What came of a rule's last `slot`, by the rule as it was `then`; None: it never came."""
     schedule = _schedule(rule, slot, zone, now)
     known = replace(blank, schedule=schedule, clock=_clock(schedule, zone))
     if slot is None:
@@ -60,7 +60,7 @@ def _clock(schedule: BySchedule, zone: ZoneInfo) -> str:
 
 
 class _Slot:
-    """One slot of a rule, and what it was for one task."""
+    """Explains one slot of a rule for one task."""
 
     def __init__(
         self, known: Explanation, rule: Rule, slot: Slot, papers: Dossier, zone: ZoneInfo
@@ -83,7 +83,10 @@ class _Slot:
         return self._in_company()
 
     def _not_chosen(self) -> Explanation:
-        """As the task was then; what changes of it without an event may have been otherwise."""
+        """Why `for_each` did not choose the task, by how it was then.
+
+        Fields that change without an event may have been different.
+        """
         task, says = self._papers.at(self._slot.at), "for_each did not choose the task"
         try:
             if task is None:
@@ -95,7 +98,7 @@ class _Slot:
         return replace(self._known, standing=Standing.NOT_MATCHED, says=says)
 
     def _asked(self, event: Event, ruling: Ruling | None) -> Explanation:
-        """What came of an event on which the rule was asked."""
+        """What came of an event that the rule was asked about."""
         scope = self._scope(event)
         verdict = self._rule.decide_now(scope)
         outcome, reason = verdict.outcome, verdict.reason
@@ -112,7 +115,10 @@ class _Slot:
         )
 
     def _in_company(self) -> Explanation:
-        """The task among those that were told of at once, of which no list is on record."""
+        """The task among those told of in one digest, of which no list is on record.
+
+        So the choice is made again, by how the task was then.
+        """
         task, choice = self._papers.at(self._slot.at), self._rule.for_each
         try:
             if task is None or choice is None:
@@ -126,7 +132,7 @@ class _Slot:
             return replace(self._known, standing=Standing.FAILED, says=says)
 
     def _chosen(self, scope: Scope) -> Explanation:
-        """Raises EvaluationError where nobody can say what it is told of together with."""
+        """What came of a chosen task; raises EvaluationError if `by` has no value for it."""
         traced = tuple(traces(self._rule.conditions, scope))
         known = replace(self._known, conditions=traced)
         refused = self._rule.refusal(scope)
@@ -153,7 +159,7 @@ class _Slot:
         )
 
     def _of_digest(self, key: str) -> Sequence[Sending]:
-        """Those of this digest; all of the slot where they cannot be told apart."""
+        """The deliveries of this digest, or all of the slot if they cannot be told apart."""
         once_key = self._rule.planning.once_key(self._scope(self._slot.event, Group(key, (), 0)))
         sent = self._slot.sendings
         return [one for one in sent if one.once_key.startswith(once_key)] or sent

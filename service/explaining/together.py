@@ -1,4 +1,4 @@
-"""What became of a task in the digest that it joined, or will become of it."""
+"""What became, or will become, of a task in the digest that it joined."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -13,9 +13,10 @@ from service.store.together import Gathering
 
 
 def joined(ruling: Ruling | None, gatherings: Iterable[Gathering]) -> Gathering | None:
-    """The digest that an event joined by this ruling; None if there is nothing on record of it.
+    """The digest that an event joined by this ruling; None if it is not on record.
 
-    It is the last of its kind that was open then: one that is full takes nothing more.
+    It is the last one with this rule and key that had been opened by then: an earlier one takes
+    nothing more.
     """
     if ruling is None:
         return None
@@ -34,7 +35,10 @@ def joined(ruling: Ruling | None, gatherings: Iterable[Gathering]) -> Gathering 
 def in_digest(
     judged: Explanation, digest: Gathering, left_out: str | None, zone: ZoneInfo
 ) -> Explanation:
-    """With the digest that the task is in; `left_out` says why it is not told of, or would not."""
+    """Add the digest that the task is in.
+
+    `left_out` is why the digest does not mention the task, or would not as the task is now.
+    """
     of = company(digest.opened.reason)
     if digest.told is None:
         notes = [] if left_out is None else [f"as it is now, it would be left out: {left_out}"]

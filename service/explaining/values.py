@@ -1,4 +1,4 @@
-"""What the parts of a condition came out as, for people."""
+"""The values of a condition and of its parts, as text for people."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -11,7 +11,7 @@ from service.rules.tracing import Finding, Trace
 
 
 def rows(trace: Trace, zone: ZoneInfo, depth: int = 0) -> Iterator[tuple[str, str]]:
-    """Each part, indented below what it is a part of, and its value; dates in `zone`."""
+    """Each part of a condition and its value, parts indented below the whole; dates in `zone`."""
     yield f"{'  ' * depth}{' '.join(trace.text.split())}", _value(trace, zone)
     for part in trace.parts:
         yield from rows(part, zone, depth + 1)
