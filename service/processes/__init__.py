@@ -1,1 +1,1 @@
-"""The processes of a run: the servers it stands on, the programs, and how all of them end."""
+"""The processes of `taskbell serve`: embedded servers, web and workers; start, watch, end."""

@@ -69,8 +69,8 @@ class EmbeddedPostgres:
         self._server.cleanup()
 
     def _forget_the_dead(self) -> None:
-        # The wheel lists the processes that use a server, and its last one stops it. One that was
-        # killed stays in the list, and nobody would ever be the last.
+        # The wheel keeps a list of the processes that use a server, and the last one to leave stops
+        # it. A process that was killed stays in the list, so that nobody would ever be the last.
         users = self._server.global_process_id_list
         users.put([pid for pid in users.get_and_add(os.getpid()) if _is_alive(pid)])
 
@@ -104,7 +104,7 @@ class EmbeddedValkey:
         return bool(self._server.is_running())
 
     def kill(self) -> None:
-        """Kill -9, as a test of those who depend on it."""
+        """Kill the server with SIGKILL, for tests of what depends on it."""
         self._server.terminate()
 
     def stop(self) -> None:
@@ -136,7 +136,10 @@ def _is_alive(pid: int) -> bool:
 
 @contextmanager
 def database(settings: Settings) -> Iterator[tuple[str, EmbeddedPostgres | None]]:
-    """The address of the database that the settings name, or of an embedded one, and that one."""
+    """The address of the database: the one in the settings, or else of an embedded server.
+
+    Also gives the embedded server, None if there is none; it is stopped at the end.
+    """
     if settings.database_url is not None:
         yield settings.database, None
         return
@@ -149,7 +152,7 @@ def database(settings: Settings) -> Iterator[tuple[str, EmbeddedPostgres | None]
 
 @contextmanager
 def redis(settings: Settings) -> Iterator[tuple[str, EmbeddedValkey | None]]:
-    """The address of the Redis that the settings name, or of an embedded one, and that one."""
+    """The address of Redis, from the settings or of an embedded server; see `database`."""
     if settings.redis_url is not None:
         yield settings.redis, None
         return

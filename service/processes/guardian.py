@@ -1,9 +1,9 @@
-"""Ends the embedded servers after a supervisor that was killed and cannot do it itself.
+"""Stops the embedded servers when the supervisor was killed and cannot do it itself.
 
-PostgreSQL and Valkey are not ours and do not mind who started them. So a process of its own, of
-a few MB and asleep, waits for the end of the same kind of pipe as the programs (see `lifeline`),
-and then does what the supervisor would have done. It looks for the servers by the notes in their
-folders, because they may have been started again since.
+Unlike our own programs (see `lifeline`), PostgreSQL and Valkey do not notice that whoever started
+them is gone. So a small process of its own sleeps on the same kind of pipe, and stops them when
+that ends. It finds the servers by the files that they keep in their folders, because they may have
+been started again in the meantime.
 """
 
 import os
@@ -30,7 +30,7 @@ _PAUSE = 0.05
 
 
 class Guardian:
-    """The supervisor's side: the process, and the pipe that keeps it waiting."""
+    """The guardian process, as the supervisor sees it, and the pipe that it waits on."""
 
     def __init__(self, folders: Sequence[Path], lock: int) -> None:
         self._command = [sys.executable, "-m", __name__, *map(str, folders)]
@@ -44,7 +44,7 @@ class Guardian:
             self._process = self._start()
 
     def dismiss(self) -> None:
-        """Let it end whatever still runs, and wait for that."""
+        """Close the pipe, and wait until the guardian has stopped whatever still runs."""
         self._process.communicate()
 
     def _start(self) -> subprocess.Popen[bytes]:
@@ -76,7 +76,7 @@ def main() -> None:
 
 
 def _end_valkey(note: Path) -> None:
-    """Nothing is lost with it, and the workers do without, so it may go at once."""
+    """Stop Valkey at once: nothing in it is lost, and the workers can do without it."""
     with suppress(OSError):
         address = urlsplit(note.read_text())
         with socket.create_connection((address.hostname, address.port), timeout=1) as connection:
@@ -85,7 +85,7 @@ def _end_valkey(note: Path) -> None:
 
 
 def _end_postgres(note: Path) -> None:
-    """First a smart shutdown, which lets the workers settle; for whoever stays, a fast one."""
+    """Ask PostgreSQL for a smart shutdown, which waits for the workers; then for a fast one."""
     if not _is_answered(note):
         return
     for way, patience in (

@@ -1,9 +1,9 @@
-"""How a program that the supervisor started hears of it, and learns that it is gone.
+"""The pipe from the supervisor to each of its programs: carries messages, and notices its death.
 
-A supervisor that is killed cannot stop anything any more. So each of its programs has the reading
-end of a pipe as its standard input, whose writing end nobody but the supervisor holds: whichever
-way that ends, the kernel closes it, and reading comes to its end. That is so on every Unix;
-PR_SET_PDEATHSIG is Linux's alone, and is told when a *thread* ends.
+A supervisor that is killed cannot stop anything any more. So each program has a pipe as its
+standard input whose other end only the supervisor holds. However the supervisor ends, the kernel
+closes that end, and the program reads end-of-file. That works on every Unix; PR_SET_PDEATHSIG
+exists on Linux only, and fires when a *thread* of the parent ends.
 """
 
 import asyncio
@@ -14,8 +14,8 @@ from contextlib import suppress
 from queue import SimpleQueue
 from threading import Thread
 
-# Says that standard input is this pipe. Whoever starts a program by hand or under another
-# supervisor may give it any input, and /dev/null is at its end at once.
+# In the environment: standard input is this pipe. A program that was started in another way may
+# have any standard input, such as /dev/null, which is at its end at once.
 MARK = {"TASKBELL_SUPERVISED": "1"}
 
 _STDIN = 0
@@ -23,16 +23,16 @@ _AT_ONCE = 65536  # bytes
 
 
 class Lifeline:
-    """The pipe from the supervisor: what it says, line by line, until it is gone."""
+    """Reads lines from the supervisor; at end-of-file sends SIGTERM to its own process."""
 
     def __init__(self) -> None:
         self._said: SimpleQueue[bytes] = SimpleQueue()
         self._tell: Callable[[], object] = lambda: None
-        # A thread, because it has to work before there is an event loop as well.
+        # A thread, because it has to work before there is an event loop.
         Thread(target=self._listen, daemon=True).start()
 
     async def lines(self) -> AsyncIterator[bytes]:
-        """Every line since the beginning, as it comes; never ends by itself."""
+        """Every line since the start of the process, as it comes; never ends by itself."""
         loop, more = asyncio.get_running_loop(), asyncio.Event()
         self._tell = lambda: loop.call_soon_threadsafe(more.set)
         while True:
@@ -53,9 +53,9 @@ class Lifeline:
 
 
 def end_with_supervisor(environ: Mapping[str, str]) -> Lifeline | None:
-    """Have this process sent SIGTERM when the supervisor that started it is gone.
+    """Let this process get SIGTERM when the supervisor that started it is gone.
 
-    Returns None where it was started by another.
+    Returns None if it was not started by a supervisor.
     """
     return Lifeline() if MARK.items() <= environ.items() else None
 

@@ -1,4 +1,4 @@
-"""What a run of Taskbell stands on: the servers that the settings name, or embedded ones."""
+"""PostgreSQL and Redis for one run: those of the settings, or embedded ones."""
 
 import fcntl
 import shutil
@@ -25,7 +25,7 @@ class DataFolderTaken(TaskbellError):
 
 @dataclass(frozen=True, slots=True)
 class Servers:
-    """The addresses of the database and of Redis, and what has to be kept running for them."""
+    """The addresses of PostgreSQL and Redis, and the embedded servers to keep running (`own`)."""
 
     database: str
     redis: str
@@ -45,7 +45,7 @@ def running(settings: Settings, *, anew: bool = False) -> Iterator[Servers]:
         return
     with _claimed(settings.taskbell_data) as lock:
         for folder in folders:
-            # What a Valkey left behind is only the address of one that runs no more.
+            # All that a Valkey leaves behind is its address, at which it does not run any more.
             if anew or folder.name == "valkey":
                 shutil.rmtree(folder, ignore_errors=True)
         with (
@@ -59,10 +59,10 @@ def running(settings: Settings, *, anew: bool = False) -> Iterator[Servers]:
 
 @contextmanager
 def _claimed(folder: Path) -> Iterator[int]:
-    """Have `folder` for this process and its guardian; gives the lock that the guardian keeps.
+    """Lock `folder` for this process and its guardian; gives the descriptor that the latter keeps.
 
-    Two locks tell two cases apart: another Taskbell at work, which has both, and one that was
-    killed, whose guardian still ends its servers and has the second. That one is waited for.
+    There are two locks. A Taskbell at work holds both: then this one must not start. Of one that
+    was killed, the guardian holds the second lock while it stops the servers: that is waited for.
     """
     with _opened(folder / "lock") as ours, _opened(folder / "guardian.lock") as guardians:
         if not _locked(ours):

@@ -1,9 +1,9 @@
-"""The signals that end a command, heeded once: being told again hurries nothing.
+"""The Unix signals that end a command. The first one counts; later ones are ignored.
 
-A second Ctrl-C would break off the very thing that the first one asked for, and leave servers
-running or messages of which nobody knows whether they arrived. SIGHUP from a terminal that is
-closed ends Taskbell like the others; from anybody else it asks for the configuration to be read
-anew. What `nohup` or a shell has ignored stays ignored.
+A second Ctrl-C would interrupt the orderly end that the first one began, and leave servers
+running, or messages of which nobody knows whether they arrived. SIGHUP ends Taskbell if it comes
+because the terminal was closed; otherwise it asks to read the configuration anew. A signal that the
+process was started to ignore, as by `nohup`, stays ignored.
 """
 
 import asyncio
@@ -17,15 +17,15 @@ _TO_END = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def heeded() -> list[signal.Signals]:
-    """The signals to end that this process was not started to ignore."""
+    """The signals that end this process, without those that it was started to ignore."""
     return [number for number in _TO_END if signal.getsignal(number) is not signal.SIG_IGN]
 
 
 @contextmanager
 def ending_in_order() -> Iterator[None]:
-    """Have a signal end this block as Ctrl-C would, and nothing break off its clearing up.
+    """Within this block a signal raises KeyboardInterrupt, once; clean-up is not interrupted.
 
-    The block then counts as done: whoever stops Taskbell while it starts has not met an error.
+    The block swallows the KeyboardInterrupt: stopping Taskbell while it starts is no error.
     """
     for number in heeded():
         signal.signal(number, _end)
@@ -34,7 +34,7 @@ def ending_in_order() -> Iterator[None]:
 
 
 def on_hangup(reload: Callable[[], None]) -> None:
-    """From here on SIGHUP asks for this, unless it comes because the terminal was closed."""
+    """Call `reload` at each SIGHUP from now on, unless it comes because the terminal was closed."""
     if signal.SIGHUP not in heeded():
         return
     had_terminal = _has_terminal()
@@ -49,13 +49,13 @@ def on_hangup(reload: Callable[[], None]) -> None:
 
 
 def ignore() -> None:
-    """From here on the end is under way; no signal changes anything."""
+    """Ignore these signals from now on: the end is under way."""
     for number in _TO_END:
         signal.signal(number, signal.SIG_IGN)
 
 
 def _has_terminal() -> bool:
-    """Whether there is one that could be closed; a service has none from the beginning."""
+    """Whether this process has a terminal; a service never has one."""
     try:
         os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
     except OSError:

@@ -49,9 +49,9 @@ class Program:
 
 
 def read_procfile(path: Path, **counts: int) -> list[Program]:
-    """The programs of a Procfile; `python` is the interpreter that runs this.
+    """The programs of a Procfile; `python` there stands for the interpreter that runs this.
 
-    `counts` says of which line several are wanted; their names are then `worker.1`, `worker.2`.
+    `counts` says how many of a line's program to run: `worker=2` gives `worker.1` and `worker.2`.
     """
     programs = []
     for line in path.read_text().splitlines():
@@ -72,9 +72,9 @@ def _numbered(name: str, counts: Mapping[str, int]) -> list[str]:
 
 
 class Supervisor:
-    """Runs programs with an environment, and servers beside them, until told to stop.
+    """Keeps programs and embedded servers running until told to stop.
 
-    SIGHUP is to `reload`; where that is None it ends everything.
+    `environ` is the programs' environment. SIGHUP calls `reload`; without one it ends everything.
     """
 
     def __init__(
@@ -98,7 +98,10 @@ class Supervisor:
         self._stopping.set()
 
     def tell(self, said: bytes, beginning: bytes) -> None:
-        """Say this to every program on its standard input; to one that is started, `beginning`."""
+        """Write `said` to the standard input of every program.
+
+        A program that is started later gets `beginning` instead.
+        """
         self._beginning = beginning
         for process in self._running:
             _say(process, said)
@@ -151,8 +154,8 @@ class Supervisor:
         return process
 
     def _give_up(self, program: Program, code: int | None) -> None:
-        # Whoever started all this sees it at once, and not only in the log. One that has proved
-        # that it can run is waited for instead: meanwhile the others do their work.
+        # Ends everything, so that whoever has just started it sees it. A program that has proved
+        # that it can run does not come here: it is tried again while the others do their work.
         if self._stopping.is_set():
             return
         self._failure = CannotRun(program.name, code)

@@ -21,10 +21,10 @@ from service.faults import Fault, Severity
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """What is said of a configuration: what its files hold, or why they cannot be used.
+    """The contents of a configuration's files, or the `faults` for which they cannot be used.
 
-    `texts` has the name and the text of each file; `named` are the texts that these name, by
-    their names in `folder`.
+    `texts` has the name and the text of each YAML file. `named` are the files that those refer to,
+    such as `template: morning.liquid`: text by name in `folder`. Secrets are still `${NAME}`.
     """
 
     folder: str = ""
@@ -47,9 +47,9 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A word and what it comes to: a configuration, or None and the faults.
+    """The contents of the files, and the configuration in them; None if there are `faults`.
 
-    `names` are the texts that it names, also those that could not be read.
+    `names` are the files that the configuration refers to, also those that could not be read.
     """
 
     word: Word
@@ -65,9 +65,9 @@ class Reading:
 
 
 def read(word: Word, environ: Mapping[str, str]) -> Reading:
-    """What a word comes to, with values put in from `environ` and from files.
+    """Load a configuration from the contents of its files; secrets come from `environ` and files.
 
-    Its own word has the texts that it names as well.
+    The word of the result has the files that the configuration refers to as well.
     """
     if word.faults:
         return Reading(word, faults=word.faults)
@@ -77,12 +77,12 @@ def read(word: Word, environ: Mapping[str, str]) -> Reading:
 
 
 async def read_beside(word: Word, environ: Mapping[str, str]) -> Reading:
-    """What `read` says, beside all other work: thousands of rules take seconds."""
+    """Do what `read` does in a thread: thousands of rules take seconds."""
     return await asyncio.to_thread(read, word, environ)
 
 
 async def handed(lines: AsyncIterator[bytes], environ: Mapping[str, str]) -> AsyncIterator[Reading]:
-    """What the supervisor says, and what it comes to."""
+    """Every configuration that the supervisor sends, loaded; one a line."""
     async for line in lines:
         yield await read_beside(Word.from_line(line), environ)
 

@@ -1,4 +1,4 @@
-"""Where one process has its configuration from, when it starts and later."""
+"""Where a web or worker process gets its configuration from, at its start and later."""
 
 import asyncio
 import signal
@@ -14,7 +14,10 @@ from service.reloading.looking import first_look, look
 async def follow(
     line: Lifeline | None, path: Path, environ: Mapping[str, str]
 ) -> AsyncIterator[Reading]:
-    """What there is, and whatever follows: from the supervisor, or without one from `path`."""
+    """The configuration now, and again after each change, for as long as the process runs.
+
+    It comes from the supervisor through `line`, or without a supervisor from the files at `path`.
+    """
     if line is None:
         asked = asyncio.Event()
         signals.on_hangup(asked.set)
@@ -22,7 +25,7 @@ async def follow(
         yield first
         readings = look(path, asked, environ, first)
     else:
-        # Of the files it hears from the supervisor, and should nobody else send it signals.
+        # The supervisor tells of changes; a SIGHUP that was meant for it must not end this process.
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         readings = handed(line.lines(), environ)
     async for reading in readings:

@@ -1,4 +1,4 @@
-"""What the supervisor says to its programs of the configuration's files."""
+"""The supervisor's side: sends a changed configuration to its programs."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
 
@@ -10,7 +10,7 @@ from service.rollout import Rollout
 
 
 class Leading:
-    """Hands a configuration over to programs: `good`, then each that follows and has no faults."""
+    """Sends programs the configuration `good`, and then each later one that has no faults."""
 
     def __init__(
         self,
@@ -28,7 +28,7 @@ class Leading:
         supervisor.tell(self._good, self._good)
 
     async def run(self, readings: AsyncIterator[Reading], show: Callable[[Rollout], None]) -> None:
-        """Hand over for ever, and show what each change does; ends by being cancelled."""
+        """Send each new reading, and `show` what the change does; runs until it is cancelled."""
         async for reading in readings:
             if reading.config is None:
                 line = Word(faults=tuple(reading.faults)).line()

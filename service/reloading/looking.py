@@ -1,4 +1,4 @@
-"""Looks at the files of a configuration, and notices that they are not what they were."""
+"""Watches the files of a configuration for changes."""
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping
@@ -17,7 +17,7 @@ log = structlog.get_logger()
 _BETWEEN_LOOKS = 0.5  # seconds
 
 _Marks: TypeAlias = list[tuple[str, int, int, int]]
-"""What tells a file from what it was: name, time of change, size, and which one it is."""
+"""Of each file its name, time of change (ns), size and inode: different after any change."""
 
 
 def first_look(path: Path, environ: Mapping[str, str]) -> Reading:
@@ -28,11 +28,11 @@ def first_look(path: Path, environ: Mapping[str, str]) -> Reading:
 async def look(
     path: Path, asked: asyncio.Event, environ: Mapping[str, str], last: Reading
 ) -> AsyncIterator[Reading]:
-    """What is at `path` whenever it is not what `last` read, and when `asked`.
+    """A new reading after each change at `path` since `last`, and whenever `asked` is set.
 
-    A change counts when nothing has moved from one look to the next, as somebody may be in the
-    middle of writing. Whoever asks is answered at once, also where nothing has changed: what a
-    `${file:…}` stands for may have. What is wrong is logged.
+    A change counts once the files have stayed the same from one look to the next: somebody may be
+    in the middle of writing. Whoever asks gets a reading even if no file has changed, because what
+    a `${file:…}` stands for may have. Faults are logged.
     """
     before, seen = None, None
     while True:
@@ -48,7 +48,7 @@ async def look(
 
 
 def _word(path: Path, names: Collection[str]) -> Word:
-    """What the files hold, and those of these texts that can be read."""
+    """The contents of the files, and of those `names` that can be read."""
     folder = folder_of(path)
     for name in names:
         with suppress(ValueError):
@@ -60,7 +60,7 @@ def _word(path: Path, names: Collection[str]) -> Word:
 
 
 def _marks(path: Path, names: Collection[str]) -> _Marks:
-    """Of every file that can be looked at just now."""
+    """The marks of every file that is there and can be looked at now."""
     found: list[Path] = []
     with suppress(ConfigError):
         found = files(path)

@@ -1,4 +1,4 @@
-"""What a new configuration does to what was to come: kept, moved, lost."""
+"""Logs what a new configuration does to alarms, waits and messages: kept, moved, lost."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -22,9 +22,10 @@ log = structlog.get_logger()
 async def report(
     database: str, word: Word, clock: Clock, environ: Mapping[str, str]
 ) -> Rollout | None:
-    """Compare with what is in force, and log it; None where that cannot be told just now.
+    """Compare with the configuration in force and log the result.
 
-    It has to be asked before the new configuration is taken over.
+    Returns None if that is not possible just now, for instance without the database. Has to be
+    called before the new configuration is taken over.
     """
     folder = Folder(Path(word.folder), word.named)
     try:
@@ -34,7 +35,9 @@ async def report(
     except (TaskbellError, *DATABASE_GONE) as error:
         log.warning("configuration.not_compared", error=str(error))
         return None
-    except Exception:  # the edge: no report, whatever became of it, holds a configuration up
+    except (
+        Exception
+    ):  # the edge: a report that fails must not keep a configuration from being loaded
         log.exception("configuration.not_compared")
         return None
     log.info("configuration.loaded", rules_version=found.planned, **_counts(found))
@@ -42,7 +45,7 @@ async def report(
 
 
 def _counts(found: Rollout) -> dict[str, dict[str, int]]:
-    """How many rules by what is done with them; what was to come, by what becomes of it."""
+    """How many rules were added, changed …, and how many alarms, waits, messages kept, lost …."""
     changes = Counter(str(one.change) for one in found.rules)
     fates: dict[str, Counter[str]] = {
         "alarms": Counter(),

@@ -1,7 +1,8 @@
-"""What a change of the configuration would bring about, before it is made. Nothing is changed.
+"""`taskbell plan`: what a change of the configuration would do, told before it is made.
 
-What becomes of alarms, waits and deliveries is what the clock, the decider and the outbox do with
-them: `service.watch`, `service.deciding`, `service.outbox.sending`.
+Nothing is changed. What becomes of alarms, waits and deliveries follows what the clock
+(`service.watch`), the decider (`service.deciding`) and the outbox (`service.outbox.sending`) do
+when the new configuration is in force.
 """
 
 from collections import Counter
@@ -15,7 +16,7 @@ from service.rules import Ruleset
 
 
 class Change(StrEnum):
-    """What is done with a rule."""
+    """How a rule differs between the two configurations."""
 
     ADDED = "added"
     REMOVED = "removed"
@@ -24,9 +25,9 @@ class Change(StrEnum):
 
 
 class Fate(StrEnum):
-    """What becomes of something that was to come.
+    """What becomes of an alarm, a wait or a pending message.
 
-    `STRANDED`: nobody looks at it until its account is in the configuration again.
+    `STRANDED`: it stays as it is until its account is in the configuration again.
     """
 
     KEPT = "kept"
@@ -38,7 +39,7 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One of the two configurations: its rules, and its accounts with their zones."""
+    """One of the two configurations: its rules, the time zones of its accounts, its channels."""
 
     rules: Ruleset
     zones: Mapping[str, ZoneInfo]
@@ -47,11 +48,11 @@ class Side:
 
 @dataclass(slots=True)
 class RulePlan:
-    """What a change means for one rule.
+    """What the new configuration means for one rule.
 
-    `lines` is the difference in its words, as YAML. `matching` tasks match it already and are
-    passed over. `next_ring` is the first of its timers afterwards. `waits` and `deliveries` are
-    what is pending now, by what becomes of it.
+    `lines` is the difference as YAML, each line marked with a space, + or -. `matching` is how many
+    tasks match it already and are passed over. `timers`, `waits` and `deliveries` count what is
+    pending, by what becomes of it; `next_ring` is when the first of its timers then rings (UTC).
     """
 
     rule: str
@@ -72,10 +73,11 @@ class RulePlan:
 
 @dataclass(slots=True)
 class Rollout:
-    """The whole difference. `running` is None where nothing ever ran.
+    """The whole difference, between the version that is `running` and the `planned` one.
 
-    `settings` are differences of what all rules share. `lanes_gone` are channels, and
-    accounts as `account:NAME`, on which deliveries are pending that nobody would send any more.
+    `running` is None if nothing was ever loaded. `settings` is the difference, as YAML, in what all
+    rules share. `lanes_gone` are channels, and accounts as `account:NAME`, that are taken out while
+    deliveries are pending on them, which would then fail.
     """
 
     running: str | None

@@ -1,4 +1,4 @@
-"""A configuration compared with what runs: read off the database, which stays as it is."""
+"""Compares a configuration with the running one, and counts what becomes of what is pending."""
 
 from collections.abc import AsyncIterable, Callable, Iterable
 from datetime import datetime
@@ -15,9 +15,9 @@ _TO_BE_PASSED_OVER = {Change.ADDED, Change.CHANGED}
 
 
 class Forecast:
-    """What `planned` would bring about where `running` is in force; None where nothing is.
+    """What would happen if `planned` replaced `running` (None: nothing was ever loaded).
 
-    `plan` is the answer, to which each method adds.
+    `plan` is the answer; each `add_…` method completes a part of it.
     """
 
     def __init__(self, running: Side | None, planned: Side) -> None:
@@ -31,18 +31,21 @@ class Forecast:
 
     @property
     def concerns_tasks(self) -> bool:
-        """Whether any alarm can be another one, or any task match what is new."""
+        """Whether tasks have to be read: alarms may change, or tasks may match what is new."""
         before = None if self._running is None else self._running.zones
         return before != self._planned.zones or not self.plan.is_nothing
 
     def add_waits(self, waits: Iterable[Waits]) -> None:
-        """What becomes of rules that wait until a task has been quiet."""
+        """Count what becomes of rules that wait because of `settle` or `for`."""
         for one in waits:
             if one.rule in self._rules:
                 self._rules[one.rule].waits[self._fate_of_wait(one)] += one.count
 
     def add_deliveries(self, deliveries: Iterable[Deliveries]) -> None:
-        """What becomes of messages that are planned or held: their rule is not asked any more."""
+        """Count what becomes of messages that are planned or held.
+
+        They go out as planned, whatever becomes of their rule, unless their channel is gone.
+        """
         gone = set()
         for one in deliveries:
             fate = Fate.KEPT if self._has_lane(one.lane) else Fate.LOST
@@ -57,7 +60,10 @@ class Forecast:
         now: datetime,
         progress: Callable[[int], None],
     ) -> None:
-        """Count what matches already, and what becomes of each alarm."""
+        """Count the tasks that match new rules already, and what becomes of each alarm.
+
+        `progress` is called with the number of tasks that are done.
+        """
         count = 0
         async for account, known in tasks:
             count += 1
@@ -82,7 +88,7 @@ class Forecast:
             self._rules[rule].matching += count
 
     def _fate_of_wait(self, wait: Waits) -> Fate:
-        """As `Engine.settle` and `Decider.settle` do it when its time comes."""
+        """What `Engine.settle` and `Decider.settle` will do with it when its time comes."""
         if wait.account not in self._planned.zones:
             return Fate.STRANDED
         rule = self._planned.rules.get(wait.rule)

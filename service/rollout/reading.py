@@ -1,4 +1,4 @@
-"""What a configuration would bring about, with what runs read from the database."""
+"""Reads from the database what a comparison with the running configuration needs."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -12,11 +12,11 @@ from service.rollout.forecast import Forecast
 from service.store import Pool, decisions, outlook
 
 Counting: TypeAlias = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
-"""Around what takes a while, called with its name and how many there are, about."""
+"""Opens a progress bar, by a title and the approximate total; gives the function that moves it."""
 
 
 async def foresee(pool: Pool, sketch: Sketch, now: datetime, counting: Counting) -> Rollout:
-    """Compare with what is in force; reads every task if alarms or matches can be others."""
+    """Compare a configuration with the one in force; reads every task only if that can matter."""
     planned = Side(sketch.rules, sketch.zones, frozenset(sketch.kinds))
     forecast = Forecast(await _running(pool, sketch), planned)
     forecast.add_waits(await outlook.waits(pool))

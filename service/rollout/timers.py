@@ -1,4 +1,4 @@
-"""What becomes of the alarms of a task when other rules or another zone come into force."""
+"""What becomes of a task's alarms when other rules or another time zone come into force."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from service.watch import Watch, carried_over, owed
 
 @dataclass(frozen=True, slots=True)
 class Timer:
-    """A rule's alarm for a task: what becomes of it, and when it rings afterwards."""
+    """A rule's alarm for a task: what becomes of it, and when it rings then (UTC; None: never)."""
 
     rule: str
     fate: Fate
@@ -22,7 +22,7 @@ class Timer:
 
 
 def timers(known: Known, account: str, old: Side, new: Side, now: datetime) -> Iterator[Timer]:
-    """Every alarm that was to ring for this task, or will be."""
+    """Every alarm that was to ring for this task before the change, or will ring after it."""
     task = known.present
     if task is None or task.done:
         return
@@ -43,7 +43,7 @@ def _pending(side: Side, account: str, task: Task, rung: Rung) -> Iterator[tuple
 def _afterwards(
     known: Known, task: Task, account: str, old: Side, new: Side, now: datetime
 ) -> Iterator[tuple[str, datetime]]:
-    """As the engine does it when it sets a task's alarms anew."""
+    """When alarms ring after the change; the same steps as in `Engine.rearm`."""
     if account not in new.zones:
         return
     was, will_be = _watch(old, account), _watch(new, account)

@@ -1,4 +1,4 @@
-"""The difference between two texts of rules, in the words of the file."""
+"""The difference between two versions of the rules, as lines of YAML."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import unified_diff
@@ -14,14 +14,14 @@ _SETTINGS = ("timezone", "hours", "holidays")
 
 
 def compare_rules(running: str, planned: str) -> list[RulePlan]:
-    """Each rule of both texts: those of the file in its order, then those that are taken out."""
+    """Compare two rule texts (JSON): the rules of `planned` in its order, then removed ones."""
     old, new = _rules(running), _rules(planned)
     names = [*new, *(name for name in old if name not in new)]
     return [_compared(name, old.get(name), new.get(name)) for name in names]
 
 
 def compare_settings(running: str, planned: str) -> Sequence[str]:
-    """The difference in what all rules share: zone, hours, holidays."""
+    """The difference in what all rules share (time zone, hours, holidays), as lines of YAML."""
     old, new = orjson.loads(running or "{}"), orjson.loads(planned or "{}")
     return tuple(_difference(_shared(old), _shared(new)))
 
@@ -45,7 +45,7 @@ def _compared(name: str, old: Mapping[str, Any] | None, new: Mapping[str, Any] |
 
 
 def _difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
-    """The lines that differ, with one around them, and no heads."""
+    """The lines that differ, each with one line of context; without the heads of a diff."""
     for line in unified_diff(_yaml(old), _yaml(new), n=1, lineterm=""):
         if not line.startswith(("---", "+++", "@@")):
             yield line
