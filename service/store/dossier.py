@@ -105,7 +105,8 @@ async def read(
     numbers = [one.event.id for one in recorded]
     rulings = await outcomes.rulings(connection, numbers)
     sent = await outcomes.sendings(connection, numbers)
-    shared = await together.read(connection, key, crons, until)
+    gathering = {one.rule for one in rulings if one.outcome == "gathered"}
+    shared = await together.read(connection, key, gathering, crons, until)
     decided = {one.rules_version for one in recorded} | {one.rules_version for one in rulings}
     return Dossier(
         key=key,

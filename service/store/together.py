@@ -1,6 +1,6 @@
 """What is on record of tasks that were told of together: digests, and schedules that came."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -66,19 +66,29 @@ class Together:
 
 
 async def read(
-    connection: Connection, key: Key, crons: Mapping[str, str], until: datetime | None
+    connection: Connection,
+    key: Key,
+    rules: Collection[str],
+    crons: Mapping[str, str],
+    until: datetime | None,
 ) -> Together:
-    """What concerns a task; `crons` are the schedules of rules, which came `until` then."""
+    """What concerns a task that these rules have gathered.
+
+    `crons` are the schedules of rules, of which the last slot `until` then is read.
+    """
     slots = {
         rule: slot
         for rule, cron in crons.items()
         if (slot := await _last_slot(connection, rule, key[0], cron, until)) is not None
     }
-    return Together((*await _told(connection, key), *await _open(connection, key)), slots)
+    if not rules:
+        return Together((), slots)
+    told = await _told(connection, key, list(rules))
+    return Together((*told, *await _open(connection, key)), slots)
 
 
-async def _told(connection: Connection, key: Key) -> list[Gathering]:
-    """The digests that were open while this task joined one of the same rule."""
+async def _told(connection: Connection, key: Key, rules: list[str]) -> list[Gathering]:
+    """The digests of these rules that were open while this task joined one of the same."""
     rows = await connection.fetch(
         """
         SELECT opened.event, opened.rule, opened.rules_version, opened.outcome, opened.reason,
@@ -88,13 +98,15 @@ async def _told(connection: Connection, key: Key) -> list[Gathering]:
         JOIN decisions AS told ON told.event = opened.event AND told.rule = opened.rule
              AND told.id > opened.id AND told.outcome <> 'gathered'
         JOIN events ON events.id = opened.event
-        WHERE opened.outcome = 'gathered' AND events.account = $1 AND EXISTS (
+        WHERE opened.outcome = 'gathered' AND opened.rule = ANY ($3) AND events.account = $1
+          AND EXISTS (
             SELECT FROM decisions AS joined JOIN events AS own ON own.id = joined.event
             WHERE own.account = $1 AND own.task = $2 AND joined.outcome = 'gathered'
               AND joined.rule = opened.rule AND joined.at BETWEEN opened.at AND told.at)
         ORDER BY opened.id
         """,
         *key,
+        rules,
     )
     sent = await outcomes.sendings(connection, [row["event"] for row in rows])
     return [
