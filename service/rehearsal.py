@@ -40,6 +40,7 @@ class Rehearsal:
         silenced: Sequence[Silence] = (),
     ) -> None:
         self._rules = rules
+        self._zones = zones
         self.clock = VirtualClock(start)
         self.books = MemoryBooks(_accounts(zones, self.clock.now()), silenced)
         self._engine = Engine(Decider(rules, zones, ways), zones, self.clock)
@@ -56,7 +57,7 @@ class Rehearsal:
     async def observe(self, seen: Sequence[Observation]) -> None:
         """Take in looks at tasks now, and send what that makes due."""
         await self._engine.observe(self.books, seen)
-        self.books.send(self._rules, self.clock.now())
+        self._send()
 
     async def take_over(self, present: Iterable[tuple[str, Known]]) -> None:
         """Go on with tasks (account, state) as Taskbell at work knows them, and their alarms."""
@@ -80,7 +81,7 @@ class Rehearsal:
     async def hear(self, signals: Sequence[Signal]) -> None:
         """Take in signals now, and send what they make due."""
         await self._engine.hear(self.books, signals)
-        self.books.send(self._rules, self.clock.now())
+        self._send()
 
     async def go_on(self, until: datetime) -> None:
         """Move the clock to `until` (aware), stopping at each moment at which something is due."""
@@ -91,8 +92,11 @@ class Rehearsal:
             await self._engine.close(self.books, _ALL)
             while (await self._engine.fire(self.books))[0]:
                 pass
-            self.books.send(self._rules, self.clock.now())
+            self._send()
         self.clock.set(max(until, self.clock.now()))
+
+    def _send(self) -> None:
+        self.books.send(self._rules, self._zones, self.clock.now())
 
 
 def _accounts(names: Iterable[str], now: datetime) -> dict[str, AccountState]:

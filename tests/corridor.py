@@ -108,7 +108,7 @@ class Corridor:
         pool, clock = self.pool, self.clock
         self.sources = assembly._sources(self.config, self.client, pool, clock)
         channels = assembly._channels(self.config, self.client, clock)
-        lanes = assembly._lanes(channels, self.sources, pool, clock, config.rules, LINKS)
+        lanes = assembly._lanes(self.config, channels, self.sources, pool, clock, LINKS)
         engine = await assembly._engine(pool, self.config, clock)
         await assembly._give_up(pool, self.sources, lanes, clock)
         self.worker = self._worker(engine, lanes)
@@ -191,7 +191,8 @@ class Corridor:
 
     async def claim(self, lane: str, limit: int = 1) -> list[Claim]:
         """Take what is due on this lane to be sent; nobody sends it yet."""
-        return await claiming.claim(self.pool, lane, self.clock, limit, self.config.rules)
+        rules, zones = self.config.rules, self.config.zones
+        return await claiming.claim(self.pool, lane, self.clock, limit, rules, zones)
 
     async def lose_workers(self, **time: float) -> None:
         """Whoever is sending gives no sign of life for so long that the sweep steps in."""

@@ -18,7 +18,6 @@ from service.engine import Engine
 from service.http import open_client
 from service.outbox import account_lane, sending
 from service.outbox.alerts import Address
-from service.rules import Ruleset
 from service.settings import Settings
 from service.sources import Source, systems
 from service.store import Pool, accounts, backlog, decisions, set_back
@@ -47,7 +46,7 @@ async def open_shift(settings: Settings, config: Config, clock: Clock) -> AsyncI
             stack.push_async_callback(channel.close)
         sources = _sources(config, client, pool, clock)
         links = ApprovalLinks(settings.taskbell_url or "", settings.taskbell_admin_token)
-        lanes = _lanes(channels, sources, pool, clock, config.rules, links)
+        lanes = _lanes(config, channels, sources, pool, clock, links)
         engine = await _engine(pool, config, clock)
         await _give_up(pool, sources, lanes, clock)
         alerts = Alerts(pool, clock, sources, _operator(config))
@@ -143,15 +142,18 @@ def _channels(config: Config, client: httpx.AsyncClient, clock: Clock) -> dict[s
 
 
 def _lanes(
+    config: Config,
     channels: Mapping[str, Channel],
     sources: Mapping[str, Source],
     pool: Pool,
     clock: Clock,
-    rules: Ruleset,
     links: ApprovalLinks,
 ) -> list[Lane]:
     """One lane a channel, and one an account for what its own system sends and writes."""
     lanes: dict[str, Mapping[str, Channel]] = {name: {name: one} for name, one in channels.items()}
     for name, source in sources.items():
         lanes[account_lane(name)] = {action: way(source) for action, way in built_in().items()}
-    return [Lane(name, ways_out, pool, clock, rules, links) for name, ways_out in lanes.items()]
+    return [
+        Lane(name, ways_out, pool, clock, config.rules, config.zones, links)
+        for name, ways_out in lanes.items()
+    ]

@@ -5,6 +5,7 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import structlog
 
@@ -34,8 +35,8 @@ _BROKEN_OFF = SendError("Taskbell was stopped while it waited for an answer", ou
 class Lane:
     """Sends what is due on one lane; `channels` are its ways out by the delivery's channel.
 
-    `rules` are asked once more whether what is due has not come to its end. `links` lead approvers
-    to what they are asked about.
+    `rules` are asked once more whether what is due has not come to its end; `zones` are those of
+    the accounts. `links` lead approvers to what they are asked about.
     """
 
     def __init__(
@@ -45,10 +46,12 @@ class Lane:
         pool: Pool,
         clock: Clock,
         rules: Ruleset,
+        zones: Mapping[str, ZoneInfo],
         links: ApprovalLinks,
     ) -> None:
         self._links = links
         self._rules = rules
+        self._zones = zones
         self.name = name
         self._channels = channels
         self._pool = pool
@@ -68,7 +71,9 @@ class Lane:
         room = await self._ledger.room()
         if self._stopping:
             return False
-        claims = await claiming.claim(self._pool, self.name, self._clock, room, self._rules)
+        claims = await claiming.claim(
+            self._pool, self.name, self._clock, room, self._rules, self._zones
+        )
         self._ledger.enter(claims)
         for claim in claims:
             attempt = asyncio.create_task(self._attempt(claim))

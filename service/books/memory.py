@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Collection, Container, Iterable, Mapp
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from heapq import heappop, heappush
+from zoneinfo import ZoneInfo
 
 from service.books import Rules
 from service.books.digests import MemoryDigests
@@ -13,7 +14,7 @@ from service.books.schedules import MemorySchedules
 from service.digests import Digest, Join
 from service.model import Event, Observation, Task
 from service.outbox import Identity, Lanes, Order, ending
-from service.rules import Ruleset
+from service.rules import Ruleset, planning
 from service.schedules import Slot
 from service.silence import Silence
 from service.store.accounts import AccountState
@@ -70,15 +71,20 @@ class MemoryBooks:
         known = self._known.get(key)
         return None if known is None else known.present
 
-    def send(self, rules: Ruleset, now: datetime) -> None:
-        """Mark what is due as sent, or as withdrawn where the `until` of its rule is true."""
+    def send(self, rules: Ruleset, zones: Mapping[str, ZoneInfo], now: datetime) -> None:
+        """Let go out what is due, unless its rule has ended or, in these zones, is closed."""
 
         def end_of(one: Delivery) -> str | None:
             task = self.present(one.key)
             ended = task is not None and rules.until(one.order.rule, task, now)
             return ending.UNTIL_IS_TRUE if ended else None
 
-        self.outbox.send(now, end_of, rules.storm)
+        def elsewhere(one: Delivery) -> planning.Slot | None:
+            zone = zones.get(one.key[0])
+            until = one.order.plan.expires_at
+            return None if zone is None else rules.elsewhere(one.order.rule, now, until, zone)
+
+        self.outbox.send(now, end_of, elsewhere, rules.storm)
 
     def resume(self, wait: Settled, started_at: datetime, ends_at: datetime) -> None:
         """Go on with a wait that has begun elsewhere."""

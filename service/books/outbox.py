@@ -15,6 +15,7 @@ from service.model import Event, Kind, State
 from service.outbox import Identity, Order, ending, question, silences
 from service.outbox.muting import Mute
 from service.outbox.pending import PendingOrder
+from service.rules.planning import Slot, is_instead
 from service.rules.verdict import Plan
 from service.silence import Silence
 from service.store.tasks import Key
@@ -31,8 +32,8 @@ class Delivery:
     """An order and what has become of it. `due` is when it is to go out, while it is pending.
 
     `event` is what it is about, `updates` the delivery whose message it rewrites, `approves` the
-    one that it asks an approver about. What a person has let go `is_excused` from being held. All
-    times are UTC.
+    one that it asks an approver about. What a person has asked for `is_excused` from all that may
+    hold back others, what they have let go `is_past_storm`. All times are UTC.
     """
 
     id: int
@@ -47,6 +48,7 @@ class Delivery:
     updates: int | None = None
     approves: int | None = None
     is_excused: bool = False
+    is_past_storm: bool = False
 
     @property
     def key(self) -> Key:
@@ -55,12 +57,14 @@ class Delivery:
     @property
     def is_guarded(self) -> bool:
         """Whether the storm guard counts it."""
-        is_own = self.updates is None and self.approves is None and not self.is_excused
-        return is_own and self.order.plan.channel == "customer"
+        if self.updates is not None or self.approves is not None:
+            return False
+        is_let_go = self.is_excused or self.is_past_storm
+        return self.order.plan.channel == "customer" and not is_let_go
 
 
-Fate: TypeAlias = tuple[Delivery, State, str | None]
-"""A delivery whose time has come, what becomes of it, and why if it is not sent."""
+Fate: TypeAlias = tuple[Delivery, Slot]
+"""A delivery whose time has come, and what becomes of it."""
 
 
 class MemoryOutbox:
@@ -110,7 +114,8 @@ class MemoryOutbox:
     def resume(self, one: PendingOrder, now: datetime) -> None:
         """Take over what was planned elsewhere."""
         delivery = self._add(one.order, one.state, one.reason, one.due or now, now)
-        delivery.due, delivery.is_excused = one.due, one.is_excused
+        delivery.due = one.due
+        delivery.is_excused, delivery.is_past_storm = one.is_excused, one.is_past_storm
         self._placed[one.order.identity, one.order.shadow] = delivery
         if one.order.is_limited:
             insort(self._limited[one.order.rule, one.order.shadow], delivery, key=_send_at)
@@ -184,24 +189,35 @@ class MemoryOutbox:
         return self._due[0][0] if self._due else None
 
     def send(
-        self, now: datetime, has_ended: Callable[[Delivery], str | None], guard: StormGuard
+        self,
+        now: datetime,
+        has_ended: Callable[[Delivery], str | None],
+        elsewhere: Callable[[Delivery], Slot | None],
+        guard: StormGuard,
     ) -> None:
-        """Mark what is due as sent, or as what keeps it from being sent."""
+        """Mark what is due as sent, or as what keeps it from being sent.
+
+        `elsewhere` says where what is late falls by the hours of its rule.
+        """
         while due := self._take_due(now):
-            self._send([(one, *self._fate(one, now, has_ended)) for one in due], guard, now)
+            fates = [(one, self._fate(one, now, has_ended, elsewhere)) for one in due]
+            self._send(fates, guard, now)
 
     def _send(self, fates: Sequence[Fate], guard: StormGuard, now: datetime) -> None:
-        leaving = (one for one, state, _ in fates if state is State.SENT and one.is_guarded)
+        leaving = (one for one, fate in fates if fate.state is State.SENT and one.is_guarded)
         many = Counter(one.key[0] for one in leaving)
         held = {
             account: self._storms.refusal(account, count, guard, now)
             for account, count in many.items()
         }
-        for one, state, reason in fates:
-            if state is not State.SENT:
-                self._end(one, state, reason, now)
+        for one, fate in fates:
+            if fate.state is State.HELD:
+                self._hold(one, fate.reason, fate.send_at)
+            elif fate.state is not State.SENT:
+                self._end(one, fate.state, fate.reason, now)
             elif one.is_guarded and (why := held[one.key[0]]) is not None:
-                self._hold(one, why)
+                # Nothing is to be done with it any more but to let it expire.
+                self._hold(one, why, one.order.plan.expires_at)
             elif (failure := self._failure(one)) is not None:
                 self._fail(one, failure, now)
             else:
@@ -237,26 +253,44 @@ class MemoryOutbox:
             taken.append(self.deliveries[heappop(self._due)[1] - 1])
         return taken
 
-    def _hold(self, one: Delivery, reason: str) -> None:
-        """Nothing is to be done with it any more but to let it expire."""
-        one.state, one.reason, one.due = State.HELD, reason, one.order.plan.expires_at
+    def _hold(self, one: Delivery, reason: str | None, until: datetime | None) -> None:
+        one.state, one.reason, one.due = State.HELD, reason, until
         if one.due is not None:
             heappush(self._due, (one.due, one.id))
         self._log.append(replace(one))
 
     def _fate(
-        self, one: Delivery, now: datetime, has_ended: Callable[[Delivery], str | None]
-    ) -> tuple[State, str | None]:
+        self,
+        one: Delivery,
+        now: datetime,
+        has_ended: Callable[[Delivery], str | None],
+        elsewhere: Callable[[Delivery], Slot | None],
+    ) -> Slot:
         """What becomes of a delivery whose time has come."""
         if one.updates is not None:
-            return State.SENT, None
+            return Slot(State.SENT, now)
         if (late := _lateness(one.order.plan, now)) is not None:
-            return State.EXPIRED, late
-        if one.approves is None and (reason := has_ended(one)) is not None:
-            return State.CANCELLED, reason
-        if one.approves is None and (reason := self._refusal(one, now)) is not None:
-            return State.SKIPPED, reason
-        return State.SENT, None
+            return Slot(State.EXPIRED, now, late)
+        hindrance = None
+        if one.approves is None and not one.is_excused:
+            hindrance = self._hindrance(one, now, has_ended, elsewhere)
+        return hindrance or Slot(State.SENT, now)
+
+    def _hindrance(
+        self,
+        one: Delivery,
+        now: datetime,
+        has_ended: Callable[[Delivery], str | None],
+        elsewhere: Callable[[Delivery], Slot | None],
+    ) -> Slot | None:
+        """What keeps it from going out, in the order in which the worker asks."""
+        if (reason := has_ended(one)) is not None:
+            return Slot(State.CANCELLED, now, reason)
+        if not is_instead(one.order.plan.once_key) and (slot := elsewhere(one)) is not None:
+            return slot
+        if (reason := self._refusal(one, now)) is not None:
+            return Slot(State.SKIPPED, now, reason)
+        return None
 
     def _refusal(self, one: Delivery, now: datetime) -> str | None:
         if one.order.shadow:

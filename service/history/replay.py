@@ -184,7 +184,7 @@ class Replay:
     def _let_pass(self, moment: datetime, version: str) -> None:
         """What is due by then goes out when it is, unless its rule has ended."""
         while (due := self._books.outbox.next_due()) is not None and due <= moment:
-            self._books.send(self._rules[version], max(due, self._clock.now()))
+            self._books.send(self._rules[version], self._zones, max(due, self._clock.now()))
         self._clock.set(moment)
 
     def _is_doubtful(self, made: Made) -> bool:

@@ -1,8 +1,9 @@
 """Deliveries whose time has come are claimed, each for one attempt, and given their message."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import asyncpg
 import orjson
@@ -11,27 +12,45 @@ from service.actions import CREATE
 from service.channels import JSON, Message
 from service.clock import Clock
 from service.model import State
-from service.outbox import LEASE, Claim, ending, holding, lineage, muting, silences, storms
+from service.outbox import (
+    LEASE,
+    Claim,
+    ending,
+    holding,
+    lineage,
+    muting,
+    opening,
+    silences,
+    storms,
+)
 from service.rules import Ruleset
 from service.store import Connection, Pool
 
 
-async def claim(pool: Pool, lane: str, clock: Clock, limit: int, rules: Ruleset) -> list[Claim]:
+async def claim(
+    pool: Pool, lane: str, clock: Clock, limit: int, rules: Ruleset, zones: Mapping[str, ZoneInfo]
+) -> list[Claim]:
     """Take up to `limit` deliveries of a lane that are due, each for one attempt.
 
     What rewrites another message waits until that one has been sent or given up. Those whose
-    `until` has become true by time alone, as `rules` have it, are withdrawn, those of rules on
-    trial and those that are muted or silenced are skipped. What goes through an account's own
+    `until` has become true by time alone, as `rules` have it, are withdrawn, those that are late
+    wait for the hours of their rule (in the accounts' `zones`), those of rules on trial and those
+    that are muted or silenced are skipped. What goes through an account's own
     system waits while that is paused, and then for what a full scan finds.
     """
     while True:
-        claims, stopped = await _claim_or_stop(pool, lane, clock.now(), limit, rules)
+        claims, stopped = await _claim_or_stop(pool, lane, clock.now(), limit, rules, zones)
         if claims or not stopped:
             return claims
 
 
 async def _claim_or_stop(
-    pool: Pool, lane: str, now: datetime, limit: int, rules: Ruleset
+    pool: Pool,
+    lane: str,
+    now: datetime,
+    limit: int,
+    rules: Ruleset,
+    zones: Mapping[str, ZoneInfo],
 ) -> tuple[list[Claim], frozenset[int]]:
     """What is to be sent, and the ids of what must not go out.
 
@@ -43,7 +62,7 @@ async def _claim_or_stop(
         rows = await _take(connection, lane, now, limit)
         if not any(row["at_most_once"] or row["channel"] == CREATE for row in rows):
             await connection.execute("SET LOCAL synchronous_commit = off")
-        stopped = await _stop(connection, rows, rules, now)
+        stopped = await _stop(connection, rows, rules, zones, now)
         left = _left(rows, stopped)
         others = await lineage.others(connection, [row["id"] for row in left if _is_repeated(row)])
     return [_claim(row, others.get(row["id"], frozenset())) for row in left], stopped
@@ -73,8 +92,9 @@ async def _take(
         SELECT claimed.id, claimed.attempts, claimed.at_most_once, claimed.updates, claimed.key,
                claimed.channel, claimed.target, claimed.text, claimed.subject, claimed.fields,
                claimed.account, claimed.task, claimed.rule, claimed.event, claimed.reason,
-               claimed.created_at, claimed.shadow, claimed.approves, claimed.storm,
-               claimed.muted_by, asked.key::text AS approves_key, {silences.IN_FORCE},
+               claimed.created_at, claimed.expires_at, claimed.once_key, claimed.shadow,
+               claimed.approves, claimed.storm, claimed.muted_by,
+               asked.key::text AS approves_key, {silences.IN_FORCE},
                original.receipt, original.on_undo AS undo,
                original.state AS original,
                events.kind, events.at, events.cause, events.before, events.after
@@ -97,10 +117,15 @@ def _is_repeated(row: asyncpg.Record) -> bool:
 
 
 async def _stop(
-    connection: Connection, claimed: Sequence[asyncpg.Record], rules: Ruleset, now: datetime
+    connection: Connection,
+    claimed: Sequence[asyncpg.Record],
+    rules: Ruleset,
+    zones: Mapping[str, ZoneInfo],
+    now: datetime,
 ) -> frozenset[int]:
     """Stop what must not go out of the deliveries just claimed; returns their ids."""
     stopped = await ending.withdraw_claimed(connection, claimed, rules, now)
+    stopped |= await opening.hold_claimed(connection, _left(claimed, stopped), rules, zones, now)
     stopped |= await ending.end_shadows(connection, _left(claimed, stopped), now)
     left = _left(claimed, stopped)
     refused = await muting.refusals(connection, left) | silences.refusals(left, now)

@@ -32,11 +32,11 @@ async def writes_under_way(
         SELECT account, task, CASE channel WHEN 'complete_task' THEN ARRAY['done']
                ELSE ARRAY(SELECT jsonb_object_keys(fields)) END
         FROM deliveries JOIN seen USING (account, task)
-        WHERE state IN ('planned', 'sending') AND attempts > 0
+        WHERE state IN ('planned', 'held', 'sending') AND attempts > 0
           AND channel IN ('update_task', 'complete_task')
         UNION ALL
         SELECT account, seen.task, '{}' FROM deliveries JOIN seen USING (account)
-        WHERE state IN ('planned', 'sending') AND attempts > 0 AND channel = 'create_task'
+        WHERE state IN ('planned', 'held', 'sending') AND attempts > 0 AND channel = 'create_task'
           AND fields ->> 'title' = seen.title
         """,
         [account for account, _, _ in looks],

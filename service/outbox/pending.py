@@ -25,8 +25,8 @@ class PendingOrder:
     """An order as it stands in the outbox.
 
     `due` is when it goes out (UTC); None if it has gone out already, or waits until a person
-    approves or releases it. `is_excused` where the storm guard counts it no longer: a question
-    to an approver, a retry that a person asked for, and what a storm has held before.
+    approves or releases it. `is_excused` from all that may hold back others: a question to an
+    approver, and a retry that a person asked for. `is_past_storm` what a storm has held before.
     """
 
     order: Order
@@ -34,6 +34,7 @@ class PendingOrder:
     due: datetime | None
     reason: str | None
     is_excused: bool
+    is_past_storm: bool
 
 
 async def read(connection: Connection, now: datetime, until: datetime) -> list[PendingOrder]:
@@ -59,7 +60,8 @@ async def read(connection: Connection, now: datetime, until: datetime) -> list[P
             State(row["state"]),
             None if _waits_for_a_person(row) else row["next_attempt_at"],
             row["reason"],
-            not may_be_held(row) or row["storm"] is not None,
+            not may_be_held(row),
+            row["storm"] is not None,
         )
         for row in rows
     ]

@@ -199,7 +199,7 @@ async def take_back(connection: Connection, events: Sequence[Event], now: dateti
                AS news (account, task, id, kind)
         JOIN deliveries AS sent ON sent.account = news.account AND sent.task = news.task
              AND sent.on_undo IS NOT NULL AND sent.attempts > 0
-             AND sent.state IN ('planned', 'sending', 'sent')
+             AND sent.state IN ('planned', 'held', 'sending', 'sent')
              AND sent.event < news.id
         JOIN events ON events.id = sent.event
         WHERE (events.kind, news.kind) IN (('completed', 'reopened'), ('created', 'deleted'))

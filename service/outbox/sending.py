@@ -44,7 +44,7 @@ async def settle(pool: Pool, settlements: Sequence[Settlement], now: datetime) -
               AS new (id, attempts, state, reason, receipt, again_at)
             WHERE deliveries.id = new.id AND deliveries.attempts = new.attempts
               AND (deliveries.state IN ('sending', 'unknown')
-                   OR deliveries.state = 'planned' AND NOT deliveries.at_most_once)
+                   OR deliveries.state IN ('planned', 'held') AND NOT deliveries.at_most_once)
             RETURNING deliveries.id, deliveries.state
             """,
             now,

@@ -14,6 +14,7 @@ from service.digests import Digest
 from service.model import Cause, Event, Task
 from service.rules import digest_verdicts
 from service.rules.linking import linked
+from service.rules.planning import Slot
 from service.rules.reads import ByNoun, by_noun
 from service.rules.rule import Rule
 from service.rules.scope import Scope
@@ -179,6 +180,13 @@ class Ruleset:
     ) -> list[Verdict]:
         """What a rule that gathers makes of the tasks that were chosen for its schedule."""
         return digest_verdicts.form(self._rules[rule_id], event, chosen, now, zone)
+
+    def elsewhere(
+        self, rule_id: str, moment: datetime, expires_at: datetime | None, zone: ZoneInfo
+    ) -> Slot | None:
+        """Where what the rule is to send at this moment falls instead; None inside its hours."""
+        rule = self._rules.get(rule_id)
+        return None if rule is None else rule.planning.timing.elsewhere(moment, expires_at, zone)
 
     def until(self, rule_id: str, task: Task, now: datetime) -> bool:
         """Whether what the rule still has pending for this task is to be withdrawn."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import Any, Literal
+from zoneinfo import ZoneInfo
 
 import orjson
 
@@ -28,6 +29,7 @@ _UNDONE_BY = {
     Kind.COMPLETED: frozenset({Kind.REOPENED.value}),
     Kind.CREATED: frozenset({Kind.DELETED.value}),
 }
+_INSTEAD = "/instead:"
 _NEVER = "the opening hours that it is counted by never open"
 
 
@@ -42,6 +44,25 @@ class Timing:
     outside: Literal["hold", "skip", "ignore"] = "hold"
     expires: timedelta | None = None
     business: Hours | None = None
+
+    def elsewhere(
+        self, moment: datetime, expires_at: datetime | None, zone: ZoneInfo
+    ) -> "Slot | None":
+        """Where what is to go out at this moment falls instead; None inside of the hours."""
+        hours = self.hours
+        if hours is None or self.outside == "ignore" or hours.is_open(moment, zone):
+            return None
+        outside = f"outside {hours.name} hours"
+        if self.outside == "skip":
+            return Slot(State.SKIPPED, moment, outside, expires_at)
+        opening = hours.next_open(moment, zone)
+        if opening is None:
+            return Slot(State.SKIPPED, moment, f"{outside}, which never open again", expires_at)
+        until = opening.astimezone(zone).strftime(DATE_FORMAT)
+        if expires_at is not None and expires_at <= opening:
+            reason = f"{outside} until {until}, and by then it has expired"
+            return Slot(State.SKIPPED, moment, reason, expires_at)
+        return Slot(State.HELD, opening, f"{outside}: held until {until}", expires_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,25 +152,8 @@ class Planning:
             expires_at = moment - late + self.timing.expires
             if expires_at <= moment:
                 return Slot(State.SKIPPED, moment, "it came too late: it had expired", expires_at)
-        hours = self.timing.hours
-        if hours is None or self.timing.outside == "ignore" or hours.is_open(moment, scope.zone):
-            return Slot(State.PLANNED, moment, reason, expires_at)
-        return self._outside(hours, moment, expires_at, scope)
-
-    def _outside(
-        self, hours: Hours, moment: datetime, expires_at: datetime | None, scope: Scope
-    ) -> Slot:
-        outside = f"outside {hours.name} hours"
-        if self.timing.outside == "skip":
-            return Slot(State.SKIPPED, moment, outside, expires_at)
-        opening = hours.next_open(moment, scope.zone)
-        if opening is None:
-            return Slot(State.SKIPPED, moment, f"{outside}, which never open again", expires_at)
-        until = opening.astimezone(scope.zone).strftime(DATE_FORMAT)
-        if expires_at is not None and expires_at <= opening:
-            reason = f"{outside} until {until}, and by then it has expired"
-            return Slot(State.SKIPPED, moment, reason, expires_at)
-        return Slot(State.HELD, opening, f"{outside}: held until {until}", expires_at)
+        elsewhere = self.timing.elsewhere(moment, expires_at, scope.zone)
+        return elsewhere or Slot(State.PLANNED, moment, reason, expires_at)
 
     def _plan(self, step: Action, once_key: str, slot: Slot, scope: Scope) -> Plan:
         target = " ".join(_rendered(step.target, scope).split())
@@ -174,7 +178,7 @@ class Planning:
             on_undo=step.on_undo,
             shadow=self.shadow,
             on_fail=tuple(
-                self._plan(instead, f"{once_key}/instead:{number}", slot, scope)
+                self._plan(instead, f"{once_key}{_INSTEAD}{number}", slot, scope)
                 for number, instead in enumerate(step.on_fail, 1)
             ),
         )
@@ -200,6 +204,12 @@ class Planning:
             elif text := _rendered(value, scope):
                 written[name] = _date(name, text) if name in DATES else text
         return written or None
+
+
+def is_instead(once_key: str) -> bool:
+    """Whether a delivery of this key goes out instead of one that has failed."""
+    _, found, number = once_key.rpartition(_INSTEAD)
+    return bool(found) and number.isdigit()
 
 
 def _rendered(template: Template | None, scope: Scope) -> str:

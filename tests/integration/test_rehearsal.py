@@ -127,7 +127,9 @@ class Live:
     async def _send(self) -> None:
         pool = cast("Pool", self)
         for lane in (*self._config.channels, account_lane(ACCOUNT)):
-            while claims := await claiming.claim(pool, lane, self._clock, 100, self._config.rules):
+            while claims := await claiming.claim(
+                pool, lane, self._clock, 100, self._config.rules, self._config.zones
+            ):
                 sent = [Settlement(claim, State.SENT) for claim in claims]
                 await sending.settle(pool, sent, self._clock.now())
 

@@ -1,0 +1,61 @@
+"""Deliveries that come late to be sent, when their rule's hours are over.
+
+They were planned for a moment inside of these, and then an attempt failed, somebody took their time
+to approve them, a storm held them, or no worker was there.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import asyncpg
+
+from service.model import State
+from service.outbox import holding
+from service.outbox.holding import may_be_held
+from service.rules import Ruleset
+from service.rules.planning import Slot, is_instead
+from service.store import Connection
+
+
+async def hold_claimed(
+    connection: Connection,
+    claimed: Sequence[asyncpg.Record],
+    rules: Ruleset,
+    zones: Mapping[str, ZoneInfo],
+    now: datetime,
+) -> frozenset[int]:
+    """Hold until they open, or skip, those of the deliveries just claimed; returns their ids.
+
+    What goes out instead of something that has failed does so at any hour.
+    """
+    slots = {
+        row["id"]: slot
+        for row in claimed
+        if row["account"] in zones and may_be_held(row) and not is_instead(row["once_key"])
+        if (slot := rules.elsewhere(row["rule"], now, row["expires_at"], zones[row["account"]]))
+    }
+    skipped = {number: one.reason or "" for number, one in slots.items() if _is_skipped(one)}
+    await holding.skip(connection, skipped, now)
+    await _hold(connection, {number: one for number, one in slots.items() if not _is_skipped(one)})
+    return frozenset(slots)
+
+
+def _is_skipped(slot: Slot) -> bool:
+    return slot.state is State.SKIPPED
+
+
+async def _hold(connection: Connection, slots: Mapping[int, Slot]) -> None:
+    if not slots:
+        return
+    await connection.execute(
+        """
+        UPDATE deliveries SET state = 'held', reason = new.reason, lease_until = NULL,
+            next_attempt_at = new.opening, attempts = attempts - 1
+        FROM unnest($1::bigint[], $2::text[], $3::timestamptz[]) AS new (id, reason, opening)
+        WHERE deliveries.id = new.id
+        """,
+        list(slots),
+        [one.reason for one in slots.values()],
+        [one.send_at for one in slots.values()],
+    )
