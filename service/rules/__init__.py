@@ -1,4 +1,4 @@
-"""The firm's rules: asked about an event, they answer with verdicts, and do nothing themselves."""
+"""The firm's rules. Asked about an event they answer with verdicts; they have no effects."""
 
 from collections import defaultdict
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping
@@ -30,12 +30,14 @@ _MOST_HEARD = 10_000
 
 
 class Ruleset:
-    """Every rule that is switched on, found by what it listens to.
+    """Every rule that is switched on, indexed by what it listens to.
 
-    `version` is a digest of `text`, which is all that decisions depend on beside their event.
-    `alarms` is what the clock must watch, `writes` whether any rule writes back to a system,
-    `lasting` the rules with `for`, `with_until` those whose pending deliveries may end early,
-    `limits` are by rule, `storm` is how many customer messages are too many at once.
+    - `text`: all of the configuration that decisions depend on (JSON); `version`: its hash
+    - `alarms`: what the clock must watch for these rules
+    - `writes`: whether any rule writes to a system
+    - `lasting`, `with_until`: the ids of the rules with `for`, and of those with `until`
+    - `limits`: the limit of each rule that has one
+    - `storm`: how many customer messages are too many at once
     """
 
     def __init__(self, rules: Iterable[Rule], text: str, storm: StormGuard | None = None) -> None:
@@ -70,7 +72,7 @@ class Ruleset:
 
     @property
     def channels(self) -> frozenset[str]:
-        """The names of what its rules send by, or ask by, or would if something fails."""
+        """The channels by which rules send, ask an approver, or send if something has failed."""
         steps = [step for rule in self._rules.values() for step in _actions(rule)]
         asked = (step.approver.channel for step in steps if step.approver is not None)
         return frozenset(step.channel for step in steps) | frozenset(asked)
@@ -89,11 +91,11 @@ class Ruleset:
         return self._rules.get(rule_id)
 
     def with_others(self, rules: Iterable[Rule]) -> "Ruleset":
-        """These rules and others, which may mute each other."""
+        """These rules and others together; rules of either kind may mute the other."""
         return Ruleset(linked([*self._rules.values(), *rules]), self.text, self.storm)
 
     def in_earnest(self) -> "Ruleset":
-        """The same rules, of which none is a shadow."""
+        """The same rules, with each `enabled: shadow` as if it were on."""
         rules = (replace(one, planning=replace(one.planning, shadow=False)) for one in self)
         return Ruleset(rules, self.text, self.storm)
 
@@ -101,9 +103,9 @@ class Ruleset:
         return rule_id in self._rules
 
     def decide(self, event: Event, now: datetime, zone: ZoneInfo) -> list[Verdict]:
-        """What every rule that listens to the event makes of it, in the order of the file.
+        """The verdict of every rule that listens to the event, in the order of the file.
 
-        `now` is in UTC, `zone` the account's. A pure function: the same again for the same.
+        `now` is UTC, `zone` the account's. A pure function: the same input gives the same output.
         """
         rules, reads = self._listening(event)
         if not rules:
@@ -112,9 +114,10 @@ class Ruleset:
         return [rule.decide(scope) for rule in rules]
 
     def _listening(self, event: Event) -> tuple[list[Rule], ByNoun]:
-        """The rules that listen to the event, and what they read: found once for all of its kind.
+        """The rules that listen to the event, and the fields they read.
 
-        Thousands of rules that do not listen cost nothing.
+        Looked up once for each sort of event, so that thousands of rules that do not listen cost
+        nothing.
         """
         topic, is_ours = topic_of(event), event.cause is Cause.WRITE
         key = topic, event.account, event.changed, is_ours
@@ -127,14 +130,14 @@ class Ruleset:
         return found
 
     def settled(self, rule_id: str, event: Event, now: datetime, zone: ZoneInfo) -> Verdict | None:
-        """What a rule that waited makes of the net event; None if it does not listen to it."""
+        """The verdict of a rule that has waited; None if it does not listen to the event."""
         rule = self._rules.get(rule_id)
         if rule is None or not rule.listens_to(event):
             return None
         return rule.decide_now(Scope(event, now, zone, by_noun([rule.reads])))
 
     def lapse(self, rule_id: str, event: Event, now: datetime, zone: ZoneInfo) -> str | None:
-        """Why a rule with `for` need not wait any longer: its `if` is not true; None if it is."""
+        """Why a rule with `for` stops waiting: its `if` is not true any more; None if it is."""
         rule = self._rules[rule_id]
         refused = rule.refusal(Scope(event, now, zone, by_noun([rule.reads])))
         return None if refused is None else refused.reason
@@ -146,7 +149,7 @@ class Ruleset:
         return {rule: cron for rule, cron in crons if cron is not None}
 
     def schedules(self, zones: Mapping[str, ZoneInfo]) -> dict[tuple[str, str], Schedule]:
-        """When rules come by themselves, by rule and account, in the accounts' zones."""
+        """The schedules of rules in the accounts' zones, by (rule, account)."""
         return {
             (rule.id, account): Schedule(rule.trigger.cron, zone)
             for rule in self._rules.values()
@@ -156,29 +159,29 @@ class Ruleset:
         }
 
     def closed(self, digest: Digest, now: datetime, zone: ZoneInfo) -> tuple[Event, Verdict] | None:
-        """What a rule makes of a digest that is over; None if it gathers no more."""
+        """The verdict on a digest, and its event; None if the rule has no `group` any more."""
         rule = self._rules.get(digest.rule)
         if rule is None or rule.grouping is None:
             return None
         return digest_verdicts.close(rule, digest, now, zone)
 
     def selection(self, rule_id: str) -> Selection | None:
-        """For which tasks a schedule has the rule asked; None for one that is about no task."""
+        """The rule's `for_each`; None if it has none."""
         return self._rules[rule_id].for_each
 
     def gathers(self, rule_id: str) -> bool:
-        """Whether a rule tells of several tasks at once."""
+        """Whether the rule has `group`, and tells of several tasks at once."""
         return self._rules[rule_id].grouping is not None
 
     def fired(self, rule_id: str, event: Event, now: datetime, zone: ZoneInfo) -> Verdict:
-        """What a rule makes of its schedule, or of a task that was chosen for that."""
+        """The verdict of a rule on its schedule, or on one task that `for_each` has chosen."""
         rule = self._rules[rule_id]
         return rule.decide_now(Scope(event, now, zone, by_noun([rule.reads])))
 
     def formed(
         self, rule_id: str, event: Event, chosen: Iterable[Task], now: datetime, zone: ZoneInfo
     ) -> list[Verdict]:
-        """What a rule that gathers makes of the tasks that were chosen for its schedule."""
+        """The verdicts of a rule with `group` on the tasks that `for_each` has chosen."""
         return digest_verdicts.form(self._rules[rule_id], event, chosen, now, zone)
 
     def elsewhere(

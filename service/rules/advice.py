@@ -1,4 +1,4 @@
-"""What may be meant and seldom is: warnings about rules that are sound."""
+"""Warnings about rules that are valid and yet seldom what somebody wants."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -37,7 +37,7 @@ def advice(rule: Rule, written: Mapping[str, Any], path: Path, reach: Reach) -> 
 
 
 def never_open(hours: Iterable[Hours]) -> Iterator[Problem]:
-    """Warnings about hours that hold everything back for ever."""
+    """Warnings about opening hours that never open."""
     for one in hours:
         if one.next_open(_LONG_AGO, ZoneInfo("UTC")) is None:
             message = f"{one.name} never opens: what is held for it never goes out"
@@ -45,7 +45,7 @@ def never_open(hours: Iterable[Hours]) -> Iterator[Problem]:
 
 
 def twins(rules: Sequence[Placed]) -> Iterator[Problem]:
-    """Warnings about rules that tell the same to the same person when the same happens."""
+    """Warnings about rules that send the same text to the same target for the same event."""
     known: dict[_Message, _Senders] = defaultdict(_Senders)
     for rule, path in rules:
         for step, message in _messages(rule):

@@ -1,4 +1,4 @@
-"""What needs somebody's word before it goes out: the plan that waits for it, and the question."""
+"""`approve`: a delivery that waits for somebody's approval, and the question sent to them."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -9,14 +9,14 @@ from service.rules.steps import Approver
 from service.rules.templates import DATE_FORMAT
 from service.rules.verdict import Plan
 
-# How long the question is open where the rule does not say when it expires.
+# How long an approver has to answer if the rule has no `expires`.
 ANSWER_WITHIN = timedelta(days=1)
 
 
 def asked(plan: Plan, approver: Approver, scope: Scope) -> Plan:
-    """The plan, held until the approver has answered; raises RenderError.
+    """The plan, held until the approver answers; raises RenderError.
 
-    About what is not sent anyway, on trial for instance, nobody is asked.
+    A plan that is not sent anyway, because it is skipped or a shadow, is returned as it is.
     """
     if plan.state is State.SKIPPED or plan.shadow:
         return plan
@@ -45,7 +45,7 @@ def asked(plan: Plan, approver: Approver, scope: Scope) -> Plan:
 
 
 def _question(plan: Plan, event: Event, until: str) -> str:
-    """What would be sent to whom, about what, and what becomes of it unanswered."""
+    """The text for the approver: what goes out to whom, and what happens without an answer."""
     about = f" about {_about(event.task)}" if event.task_id else ""
     fields = [f"{name}: {value}" for name, value in (plan.fields or {}).items()]
     content = "\n".join(filter(None, (plan.subject, plan.text, *fields)))

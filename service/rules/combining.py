@@ -1,4 +1,4 @@
-"""Which words of a rule go together, and what its parts can speak of in that company."""
+"""Which keys of a rule can be combined, and which names its parts can use then."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -9,13 +9,13 @@ from service.model import Kind
 from service.rules.shapes import RuleShape
 from service.rules.subjects import CHANGED_TASK, CHOSEN_TASK, DIGEST, SCHEDULE
 
-# What is rewritten or repeated because of what becomes of a task.
+# Keys of a step that depend on what becomes of one task.
 _OF_ONE_TASK = frozenset({"on_undo", "repeat"})
 _WAIT_HINT = "say for how long with wait: 30m"
 
 
 def subjects(shape: RuleShape) -> tuple[frozenset[str], frozenset[str]]:
-    """What the conditions of a rule can speak of, and what its steps and `once_per` can."""
+    """The names that a rule's conditions can use, and those that its steps and `once_per` can."""
     asked = CHANGED_TASK
     if shape.when.cron is not None:
         asked = SCHEDULE if shape.for_each is None else CHOSEN_TASK
@@ -23,7 +23,7 @@ def subjects(shape: RuleShape) -> tuple[frozenset[str], frozenset[str]]:
 
 
 def misfits(shape: RuleShape, path: Path) -> Iterable[Problem]:
-    """What a rule says that does not go with the rest of it."""
+    """The problems with keys of a rule that cannot be combined."""
     if shape.when.cron is not None:
         yield from _by_schedule(shape, path)
     elif shape.for_each is not None and shape.when.kinds:
@@ -62,7 +62,7 @@ def _in_group(shape: RuleShape, path: Path) -> Iterable[Problem]:
 
 
 def _without_task(shape: RuleShape, path: Path) -> Iterable[Problem]:
-    """What needs one task at hand, where there is none."""
+    """The problems with keys that need one task, in a rule that is about none or several."""
     hint = "leave group out" if shape.group else "choose tasks with for_each: tasks.filter(t, …)"
     if shape.until is not None and shape.group is None:
         message = "until asks about a task, and a schedule has none"
@@ -71,7 +71,7 @@ def _without_task(shape: RuleShape, path: Path) -> Iterable[Problem]:
 
 
 def _about_one(steps: Any, path: Path, hint: str) -> Iterable[Problem]:
-    """What needs one task at hand: what its system does, and what its end would end."""
+    """The problems with steps that need one task, such as a message by its own system."""
     for position, step in enumerate(steps if isinstance(steps, list | tuple) else ()):
         place = (*path, position)
         for name, value in step.items() if isinstance(step, dict) else ():

@@ -1,7 +1,7 @@
-"""Which part of an expression's text a node of its syntax tree is.
+"""Finds the part of an expression's text that a node of its syntax tree was parsed from.
 
-CEL tells of each node where its operator or its bracket stands, not where it begins and ends. The
-rest follows from the text: what stands before an operator, behind it, between two commas.
+CEL gives the position of each node's operator or bracket, but not where the node begins and ends.
+That follows from the text: what stands before an operator, after it, or between two commas.
 """
 
 import re
@@ -17,7 +17,7 @@ _BINARY = {
 }
 _UNARY = {"!_", "-_"}
 _CLOSES = {"(": ")", "[": "]", "{": "}"}
-# A text or a remark is one word: what looks like a bracket in it is none.
+# A string or a comment is one token: a bracket inside it does not count.
 _WORD = re.compile(
     r"""[rR]"[^"]*"|[rR]'[^']*'|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|//[^\n]*|.""", re.DOTALL
 )
@@ -25,7 +25,7 @@ _WORD = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A node, and where it stands in the text of the whole."""
+    """A node, and where its text begins and ends in the whole expression (characters)."""
 
     node: Any
     begin: int
@@ -33,12 +33,12 @@ class Piece:
 
     @property
     def function(self) -> str:
-        """What is called, such as `_&&_`; empty for what is no call."""
+        """The name of the function or operator, such as `_&&_`; empty if the node is no call."""
         return str(self.node.call.function) if node_kind(self.node) == "call" else ""
 
 
 class Cutter:
-    """Cuts the text of an expression into the pieces that its tree has."""
+    """Cuts the text of an expression into the pieces of its syntax tree."""
 
     def __init__(self, text: str, tree: Tree) -> None:
         self._text = text
@@ -48,7 +48,7 @@ class Cutter:
         return self._piece(self._tree.root, 0, len(self._text))
 
     def text(self, piece: Piece) -> str:
-        """What is written there."""
+        """The text of a piece."""
         return self._text[piece.begin : piece.end]
 
     def inside(self, piece: Piece) -> list[Piece]:
@@ -77,7 +77,7 @@ class Cutter:
         ]
 
     def _target(self, piece: Piece, at: int) -> Iterator[Piece]:
-        """What stands before the dot; of a macro, such as `exists`, that is what it runs over."""
+        """What a method is called on; for a macro such as `exists`, the list it runs over."""
         is_loop = node_kind(piece.node) == "comprehension"
         if is_loop or (piece.function and piece.node.call.HasField("target")):
             dot = self._text.rfind(".", piece.begin, at)
@@ -103,7 +103,7 @@ class Cutter:
                 return
 
     def _nested(self, begin: int, end: int) -> Iterator[tuple[int, str, int]]:
-        """Each word with its place, and how deep in brackets one is behind it."""
+        """Each token: where it begins, its text, and how many brackets are open after it."""
         depth = 0
         for found in _WORD.finditer(self._text, begin, end):
             word = found[0]
@@ -111,7 +111,7 @@ class Cutter:
             yield found.start(), word, depth
 
     def _piece(self, node: Any, begin: int, end: int) -> Piece:
-        """Without the spaces and brackets around it."""
+        """A piece without the spaces and brackets around it."""
         while True:
             shown = self._text[begin:end]
             begin += len(shown) - len(shown.lstrip())

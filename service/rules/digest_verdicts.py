@@ -1,4 +1,4 @@
-"""Digests told: what is left of what a rule has gathered, and what a schedule makes of tasks."""
+"""Verdicts on several tasks at once: digests that are over, and tasks chosen for a schedule."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -41,7 +41,7 @@ def close(rule: Rule, digest: Digest, now: datetime, zone: ZoneInfo) -> tuple[Ev
 def form(
     rule: Rule, event: Event, tasks: Iterable[Task], now: datetime, zone: ZoneInfo
 ) -> list[Verdict]:
-    """What the rule makes of the tasks that its schedule has chosen: a verdict for each key."""
+    """The verdicts on the tasks that `for_each` has chosen: one digest for each value of `by`."""
     reads = by_noun([rule.reads])
     together: dict[str, list[Task]] = defaultdict(list)
     failures: list[str] = []
@@ -84,12 +84,12 @@ def _told(
 
 
 def digest_of(key: str) -> str:
-    """What a person reads of a digest."""
+    """How reasons name a digest."""
     return f"digest of {named(key)}"
 
 
 def absence(rule: Rule, member: Member, now: datetime) -> str | None:
-    """Why there is nothing more to be told of a task that joined; None where there is."""
+    """Why a digest leaves out a task that joined it; None if it does not."""
     task = member.task
     if task is None:
         return f"{member.task_id} is gone"

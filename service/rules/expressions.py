@@ -1,4 +1,4 @@
-"""Expressions: CEL over a task, the task before, the event and the time; typed, and bounded.
+"""Expressions in CEL over `task`, `before`, `event` and `now`: checked for types, with limits.
 
 A program is compiled per time zone, because `date(…)` is a day of the account's own calendar;
 both are kept. CEL stops loops by a budget and nesting by depth.
@@ -34,7 +34,7 @@ _ONCE_TYPES = ("STRING", "TIMESTAMP", "INT", "BOOL", "DYN")
 
 
 class EvaluationError(Exception):
-    """An expression that has no value for this task, and why."""
+    """An expression cannot be evaluated for this task; the message says why."""
 
 
 @cache

@@ -1,4 +1,4 @@
-"""What events or tasks have in common when a rule tells of them at once."""
+"""`group`: which digest an event or a task belongs to, and how people read that."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,9 +16,9 @@ _IN_COMPANY = "; told with others of "
 
 @dataclass(frozen=True, slots=True)
 class Grouping:
-    """A digest for each value of `by`. It is open for `wait`, and takes `most` tasks.
+    """One digest for each value of `by`, open for `wait` or until it has `most` tasks.
 
-    What a schedule has chosen is told at once: there `wait` is nothing.
+    In a rule by a schedule `wait` is zero: what was chosen is told at once.
     """
 
     by: Expression
@@ -26,7 +26,7 @@ class Grouping:
     most: int
 
     def key(self, scope: Scope) -> str:
-        """What the event belongs to; raises EvaluationError."""
+        """The key of the digest that the event belongs to; raises EvaluationError."""
         key = self.by.key(scope.activation, scope.zone).replace("\0", "")
         if len(key) > _LONGEST_KEY:
             raise EvaluationError(f"{self.by.text}: {len(key)} characters are too long for a group")
@@ -34,7 +34,7 @@ class Grouping:
 
 
 def named(key: str) -> str:
-    """How a person reads what a digest is of."""
+    """The key of a digest as people read it."""
     return key or "nobody and nothing"
 
 
@@ -44,5 +44,5 @@ def in_company(grounds: str, key: str) -> str:
 
 
 def company(reason: str) -> str:
-    """What the digest is of that an event joined for this reason, as a person reads it."""
+    """The key, as people read it, back from a reason that `in_company` has made."""
     return reason.rpartition(_IN_COMPANY)[2]

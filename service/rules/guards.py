@@ -1,8 +1,8 @@
-"""Reads that lie when there is nothing to read: found before a rule is ever used.
+"""Finds reads of fields that may be missing and are not guarded by `has(…)` or `in`.
 
 CEL reads a date that is not set as 1 January 1970, so that `task.due < now` is true of a task
-without a due date; and a custom field that a task lacks is an error. Both must stand where
-something else makes sure that they are there.
+without a due date; and reading a custom field that a task does not have is an error. So a rule
+must ask for both before it reads them.
 """
 
 from collections.abc import Iterable, Iterator
@@ -13,13 +13,13 @@ from service.rules.syntax_tree import Tree, children, dotted, node_kind
 
 
 def unguarded(tree: Tree, known: Iterable[str]) -> list[tuple[str, int]]:
-    """The unguarded reads: what is read, and where; `known` is what is sure to be there."""
+    """The unguarded reads as (name, offset in characters); `known` are names sure to exist."""
     reads = _reads(tree.root, frozenset(known))
     return [(dotted(node) or _last_name(node), tree.offset(node)) for node in reads]
 
 
 def proven(node: Any, *, truth: bool) -> frozenset[str]:
-    """What must be there if the expression came out as `truth`."""
+    """The names that must exist if the expression came out as `truth`."""
     call = node.call if node_kind(node) == "call" else None
     if call is None:
         checked = node_kind(node) == "select" and node.select.test_only and truth
@@ -41,7 +41,10 @@ def _reads(node: Any, known: frozenset[str]) -> Iterator[Any]:
 
 
 def _with_knowledge(node: Any) -> Iterator[tuple[Any, frozenset[str]]]:
-    """Each part of an expression, and what its neighbours prove wherever its value counts."""
+    """Each part of an expression, and the names that the parts beside it prove to exist.
+
+    In `a && b`, `a` only matters where `b` is true, whichever stands first.
+    """
     function = node.call.function if node_kind(node) == "call" else None
     if function in {"_&&_", "_||_"}:
         one, other = node.call.args

@@ -1,4 +1,4 @@
-"""Limits: how many messages of one rule may go out in a stretch of time, wherever that begins."""
+"""`limit`: how many messages one rule may send within any minute, hour or day."""
 
 import re
 from bisect import insort
@@ -24,11 +24,11 @@ class Limit:
 
     @property
     def refusal(self) -> str:
-        """What a person reads where it does not admit a message."""
+        """The reason of a message that goes beyond the limit."""
         return f"limit {self.text} reached: no more messages of this rule may go out in that time"
 
     def admits(self, moment: datetime, others: Iterable[datetime]) -> bool:
-        """Whether one more may go out at that moment, where `others` do at theirs."""
+        """Whether one more message may go out at `moment`, besides those at `others`."""
         moments = sorted(others)
         insort(moments, moment)
         pairs = zip(moments, moments[self.count :], strict=False)

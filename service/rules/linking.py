@@ -1,4 +1,4 @@
-"""Rules that mute one another: each learns whom it mutes, or what is wrong with that."""
+"""Connects rules that mute each other: a rule has to know which others it mutes."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -10,7 +10,7 @@ from service.rules.rule import Rule
 
 
 def linked(rules: Iterable[Rule]) -> list[Rule]:
-    """The rules, those that mute others knowing it."""
+    """The same rules; each now has the `muted_by` of the others that name it."""
     rules = list(rules)
     muted: dict[str, list[Muting]] = defaultdict(list)
     for rule in rules:
@@ -22,7 +22,7 @@ def linked(rules: Iterable[Rule]) -> list[Rule]:
 
 
 def muting_faults(placed: Sequence[tuple[Rule, Path]], ids: Collection[str]) -> Iterable[Problem]:
-    """What is wrong with who mutes whom; `ids` are all rules, those that are off too."""
+    """The problems with `muted_by`; `ids` are those of all rules, also of those switched off."""
     rules = {rule.id: rule for rule, _ in placed}
     for rule, path in placed:
         if (by := rule.mutings.by) is None:
@@ -41,7 +41,7 @@ def muting_faults(placed: Sequence[tuple[Rule, Path]], ids: Collection[str]) -> 
 
 
 def _line(rule: Rule, rules: Mapping[str, Rule]) -> set[str]:
-    """The rules that mute this one, those that mute these, and so on."""
+    """The rules that mute this one directly or by way of others."""
     line: set[str] = set()
     by = rule.mutings.by
     while by is not None and by.rule not in line:

@@ -1,7 +1,7 @@
-"""Muted by: while what a rule has said of one task holds, another rule keeps quiet about others.
+"""`muted_by`: a rule keeps quiet while another rule has told of something that explains it.
 
-An overdue job mutes what there would be to say of its tasks. Which belong together is told by
-fields that are the same in both: no system tells the parent of a task.
+While a job is overdue, for instance, its visits need not be told of one by one. Tasks belong
+together if certain fields are the same in both: no system says which task is the parent of another.
 """
 
 from dataclasses import dataclass, replace
@@ -17,13 +17,13 @@ from service.rules.verdict import Plan
 
 @dataclass(frozen=True, slots=True)
 class Muting:
-    """`rule` mutes where all of `same` have the same values in its task and in the other one."""
+    """`rule` mutes another one about tasks for which all of `same` have the same values."""
 
     rule: str
     same: tuple[Expression, ...]
 
     def key(self, scope: Scope) -> str | None:
-        """What both have in common; None where something of it is empty, which nobody shares."""
+        """The values that both tasks must share; None if one is empty: those are never shared."""
         try:
             values = [one.key(scope.activation, scope.zone) for one in self.same]
         except EvaluationError:
@@ -47,7 +47,7 @@ class Mutings:
         return frozenset[tuple[str, str]]().union(*(one.reads for one in expressions))
 
     def marked(self, plans: tuple[Plan, ...], scope: Scope) -> tuple[Plan, ...]:
-        """These plans, with the keys by which they mute and are muted."""
+        """The same plans, with the keys under which they mute others and are muted."""
         if not self._all():
             return plans
         muted_by = None if self.by is None else self.by.key(scope)
@@ -59,5 +59,5 @@ class Mutings:
 
 
 def refusal(rule: str, task: str) -> str:
-    """What a person reads beside a message that was muted by what a rule has said of a task."""
+    """The reason of a muted message: `rule` has told of the task with the title `task`."""
     return f'muted by {rule}, which has told of "{task}"'

@@ -1,4 +1,4 @@
-"""What a rule that is switched on finds: tasks that match already, and that it passes over."""
+"""Counts the tasks that match a new rule already, and that it therefore passes over."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -46,7 +46,7 @@ def _matches(rule: Rule, task: Task, zone: ZoneInfo, now: datetime) -> bool:
 
 
 def _past(trigger: Trigger, task: Task, zone: ZoneInfo, now: datetime) -> Kind | None:
-    """What must have happened to the task, by how it looks now; None where nothing has."""
+    """The kind of event that must have happened to the task, as it looks; None if none has."""
     if (alarm := trigger.alarm) is not None:
         at = alarm.instant(task, zone)
         rang = not task.done and at is not None and at <= now

@@ -1,4 +1,4 @@
-"""What the configuration offers to rules: ways to send, and what each account's system can do."""
+"""What rules can use: the configured channels, and what each account's system can do."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from service.actions import NOTIFICATIONS, WRITES
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """A configured channel, as far as rules have to know it."""
+    """What rules have to know of a configured channel; `undoes` are its ways of `on_undo`."""
 
     needs_target: bool = True
     undoes: frozenset[str] = frozenset()
@@ -16,7 +16,7 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class Abilities:
-    """What an account's system does when asked."""
+    """The notifications that an account's system sends, and the writes that it accepts."""
 
     system: str
     notifications: frozenset[str] = frozenset()
@@ -28,7 +28,7 @@ class Abilities:
         return channel not in NOTIFICATIONS or (target or channel) in self.notifications
 
 
-# What is said of a channel that nobody knows: nothing that is only a consequence of that.
+# Stands for an unknown channel: that is one problem, and should not be reported as several.
 ANY_WAY = Way(needs_target=False, undoes=frozenset({"update", "thread", "retract"}))
 
 
@@ -36,9 +36,9 @@ ANY_WAY = Way(needs_target=False, undoes=frozenset({"update", "thread", "retract
 class Reach:
     """Channels and accounts, by their names.
 
-    `unread` are the parts of the file (`accounts`, `channels`, `hours`) that are no groups of
-    names: whatever rules call from there is taken to exist. `has_page` says that people can be
-    sent to Taskbell's own page.
+    `unread` are the parts of the file (`accounts`, `channels`, `hours`) that could not be read:
+    every name from there is taken to exist. `has_page` is set if TASKBELL_URL is known, so that
+    messages can link to Taskbell's own page.
     """
 
     ways: Mapping[str, Way] = field(default_factory=dict)
@@ -51,12 +51,12 @@ class Reach:
         return self.ways.get(channel, ANY_WAY if "channels" in self.unread else None)
 
     def notifications(self, accounts: Iterable[str]) -> frozenset[str]:
-        """What the systems of these accounts can send."""
+        """The notifications that at least one of these accounts' systems can send."""
         known = (self.accounts.get(account) for account in accounts)
         return frozenset[str]().union(*(one.notifications for one in known if one is not None))
 
     def refusal(self, account: str, channel: str, target: str) -> str | None:
-        """Why an account's system will not do that; None if it will, or nobody knows."""
+        """Why an account's system cannot do that; None if it can, or is not known."""
         abilities = self.accounts.get(account)
         if abilities is None or abilities.allow(channel, target):
             return None

@@ -1,4 +1,4 @@
-"""Which fields of which nouns expressions look at, so that no others need be converted."""
+"""Which fields of `task`, `before` and `event` expressions read: only those are converted."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeAlias

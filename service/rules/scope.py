@@ -1,4 +1,4 @@
-"""What one event means to expressions and templates: built once, and shared by all rules."""
+"""The values that expressions and templates see for one event: built once for all rules."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -16,9 +16,9 @@ from service.rules.vocabulary import NOUNS, as_message, as_values
 
 
 class Scope:
-    """An event at a moment (UTC) in an account's zone; `reads` is what any rule looks at.
+    """An event, the moment at which rules are asked (UTC), and the account's zone.
 
-    `group` are the tasks that a digest tells of.
+    `reads` are the fields that any of the rules reads. `group` has the tasks of a digest.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Scope:
         return environment(self.zone).Activation({**data, "now": self.now})
 
     def values(self, nouns: Iterable[str]) -> dict[str, Any]:
-        """What a template needs that reads from these nouns."""
+        """The values for a template that uses these nouns, such as `task`."""
         wanted = frozenset(nouns)
         for noun in wanted & NOUNS.keys() - self._values.keys():
             self._values[noun] = as_values(self._noun(noun))

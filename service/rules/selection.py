@@ -1,7 +1,7 @@
-"""Which tasks a schedule is for: `tasks.filter(t, …)`, which is asked of one task after another.
+"""`for_each`: a filter `tasks.filter(t, …)`, evaluated for one task after another.
 
-No list of all tasks is ever made: a filter says the same of a task whatever stands beside it. Of
-each task only the fields that the filter reads are converted.
+A list of all tasks is never built: whether a filter takes a task does not depend on other tasks.
+Of each task only the fields that the filter reads are converted.
 """
 
 from collections.abc import Iterator
@@ -23,7 +23,10 @@ _HINT = "write tasks.filter(t, !t.done && …)"
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """A filter over tasks. `fields` are those that it reads, `sure` what its tasks have."""
+    """A filter over tasks: the `fields` that it reads, and those that chosen tasks surely have.
+
+    The latter (`sure`), such as `task.due`, need no `has(…)` in the rule's conditions.
+    """
 
     expression: Expression
     fields: frozenset[str]
@@ -36,7 +39,7 @@ class Selection:
 
 
 def selection(text: Any, path: Path) -> tuple[Selection | None, list[Problem]]:
-    """A filter that was found to be sound, or what is wrong with it."""
+    """Check the text of a filter; returns it, or None and what is wrong with it."""
     wanted = "for_each is some of the tasks"
     expression, tree, problems = checked(
         text, path, (), ALL_TASKS, ("LIST<taskbell.Task>",), wanted
@@ -56,7 +59,7 @@ def selection(text: Any, path: Path) -> tuple[Selection | None, list[Problem]]:
 
 
 def _condition(tree: Tree) -> Any:
-    """What the filter asks of each task; None where it is no plain filter over all tasks."""
+    """The condition inside the filter; None if the expression is not one filter over `tasks`."""
     if node_kind(tree.root) != "comprehension":
         return None
     loop = tree.root.comprehension
@@ -69,7 +72,7 @@ def _condition(tree: Tree) -> Any:
 
 
 def _fields(node: Any, variable: str) -> Iterator[str]:
-    """The fields of a task that are read of this variable; all of them where it is taken whole."""
+    """The fields that are read of the loop variable; all fields if it is used as a whole."""
     parts = (dotted(node) or "").split(".")
     if parts[0] == variable and node_kind(node) in {"select", "ident"}:
         yield from parts[1:2] or names(Task)

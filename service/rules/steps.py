@@ -1,4 +1,4 @@
-"""Then: what a rule does, one step after another."""
+"""`then`: the steps of a rule, one after the other."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Repeat:
-    """The same again so many `times`, each so long after the one before it."""
+    """The same again, `times` times, each `every` so long after the one before it."""
 
     every: Duration
     times: int
@@ -38,9 +38,9 @@ class Approver:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """Something to send or to write. `number` counts the rule's steps from 1.
+    """A message to send or a task to write. `number` counts the rule's steps from 1.
 
-    `on_fail` is what is done instead when it has failed for good.
+    `on_fail` is done instead if this has failed for good.
     """
 
     number: int

@@ -1,4 +1,4 @@
-"""What the parts of a rule can speak of, and what is said of a name that is out of place."""
+"""The names that each part of a rule can use, and the problem for one that it cannot."""
 
 from service.faults import Path, Problem
 from service.rules.cel_words import WORDS
@@ -25,7 +25,7 @@ _HINTS = {
 def misplaced(
     name: str, subjects: frozenset[str], path: Path, offset: int | None = None
 ) -> Problem:
-    """That a name cannot be used where only these subjects are known."""
+    """The problem of a name that cannot be used where only these `subjects` can."""
     is_about_one = "group" in subjects and name in {"task", "before"}
     hint = _SEVERAL if is_about_one else _HINTS.get(name)
     return Problem(path, f"{name} cannot be used here", hint, offset)

@@ -51,7 +51,7 @@ class Tree:
         self._positions = {one.key: one.value for one in checked.source.positions}
 
     def position(self, node: Any) -> int:
-        """Where the node's operator or bracket stands; for other nodes, where they begin."""
+        """The offset of the node's operator or bracket, or else of its beginning (characters)."""
         return int(self._positions.get(node.id, 0))
 
     def offset(self, node: Any) -> int:

@@ -94,7 +94,7 @@ class Trigger:
 
     @property
     def is_by_clock(self) -> bool:
-        """Whether nothing has happened but that time has passed."""
+        """Whether it is an alarm: nothing has happened except that time has passed."""
         return self.alarm is not None or self.cron is not None
 
     @property

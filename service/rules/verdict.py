@@ -9,14 +9,17 @@ from typing import Any
 from service.digests import Joining
 from service.model import State
 
-# Stands for the reason in the text of what is sent when something has failed: nobody writes it.
+# Placeholder for the reason in the texts of `on_fail`, filled in when a delivery has failed. A
+# character of Unicode's private use area, which nobody types.
 FAILURE = "\uf0f1"
 
 
 class Outcome(StrEnum):
     """How a rule that listens to an event decided.
 
-    One with `for` that was settling may have lapsed: what it waited for did not stay so.
+    `SETTLING`: it waits (`settle`, `for`). `LAPSED`: a wait of `for` has ended early, because its
+    condition did not stay true. `GATHERED`: the event has joined a digest. `FAILED`: an expression
+    or a template could not be evaluated.
     """
 
     MATCHED = "matched"
