@@ -225,6 +225,7 @@ async def at_work(
                 if step.restart:
                     await live.restart()
                 await live.observe(_look(step, clock.now()))
+            await live.go_on(clock.now())  # what is due at this moment is no more to come
             quiet_since = clock.now()
             foreseen = await foretold(connection, config, quiet_since, silenced)
             await live.go_on(clock.now() + LATER)
@@ -450,6 +451,18 @@ def _late_visits() -> list[Step]:
     history=_bookings(4),
     silenced=(Silence(1, START, START + timedelta(minutes=2), "stocktaking", account=ACCOUNT),),
     storm="storm: { messages: 1 }",
+)
+@example(
+    written=[
+        {
+            "id": "r0",
+            "when": "task.overdue",
+            "then": [{"notify": "slack:#office", "text": "{{ task.title }} is late"}],
+        }
+    ],
+    history=[Step(timedelta(minutes=1), "T1", one_task("T1", due=START), restart=False)],
+    silenced=(),
+    storm="",
 )
 @given(
     written=rules,
