@@ -26,7 +26,7 @@ PAUSE = timedelta(minutes=1)
 class WebhookOptions(ChannelOptions):
     """`secret` is `whsec_` with base64 behind it, or any text; without one nothing is signed.
 
-    `url` is kept as a secret because many services put a key into it.
+    `url` is where messages are posted, and kept as a secret: many services put a key into it.
     """
 
     url: SecretStr

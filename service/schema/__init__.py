@@ -14,10 +14,10 @@ from pydantic.json_schema import models_json_schema
 from service.channels import kinds
 from service.root_shape import RootShape
 from service.rules.shapes import STEPS, ChangesShape, NotifyShape, RuleShape
+from service.schema.descriptions import described
 from service.schema.expectations import expectation
 from service.schema.generator import Generator
 from service.schema.triggers import trigger
-from service.schema.words import described
 from service.sources import systems
 from service.trials.expectations import WordsShape
 from service.trials.shapes import DELETED, StepShape, TrialShape

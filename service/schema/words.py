@@ -1,11 +1,8 @@
-"""What an editor says of each word of the configuration while it is written."""
+"""What an editor says of each word of the configuration while it is written.
 
-import re
-from typing import Any, TypeAlias
-
-from pydantic import BaseModel
-
-Json: TypeAlias = dict[str, Any]
+By the name of the class that has the word, or of one that it derives from. The options of a system
+or a channel are told by the docstring of their class instead.
+"""
 
 WORDS = {
     "RootShape": {
@@ -17,11 +14,16 @@ WORDS = {
         "timezone": "The zone of accounts that have none, such as Europe/London; else UTC.",
         "hours": 'Opening hours by names that you choose, such as "Mo-Fr 08:00-17:00; PH off".',
         "holidays": "Whose public holidays (PH) count.",
+        "storm": "How many customer messages at once are held until somebody decides.",
         "rules": "When something happens, if it matters, then tell somebody.",
         "tests": "Tests of the rules, on a clock of their own: taskbell test.",
     },
     "NetworkShape": {
         "allow": "Networks such as 10.0.0.0/8; all others that are private are refused."
+    },
+    "StormShape": {
+        "messages": "How many customer messages of one account may go out in that time.",
+        "within": "The time in which they are counted, such as 10m.",
     },
     "HolidaysShape": {"country": "An ISO country code, such as US or GB."},
     "HookOptions": {
@@ -38,6 +40,7 @@ WORDS = {
         "for": "How long the condition must have been true without a break.",
         "hours": "The opening hours outside of which nothing goes out.",
         "limit": "How many messages may go out: 2/m, 5/h or 20/d.",
+        "muted_by": "Another rule that makes this one quiet, for tasks that belong together.",
         "expires": "How late it may go out at most, counted from the event.",
         "once_per": "What must not be announced twice, such as [task.id, task.due].",
         "then": "The steps, one after the other.",
@@ -55,9 +58,16 @@ WORDS = {
         "wait": "How long they are gathered, counted from the first.",
         "max": "As many are told of at once; more make another message.",
     },
+    "MutedShape": {
+        "rule": "The id of the rule that makes this one quiet; it has to be one by the clock.",
+        "same": "What both tasks have in common, such as task.project.id; or a list of it.",
+    },
     "HoursShape": {
         "use": "The name of the opening hours.",
         "outside": "hold it until they open, skip it, or ignore them.",
+    },
+    "ActionShape": {
+        "approve": "CHANNEL:TARGET of somebody who is asked first, such as slack:#dispatch."
     },
     "NotifyShape": {
         "notify": "CHANNEL:TARGET, such as slack:#office, or customer:on_the_way.",
@@ -76,6 +86,19 @@ WORDS = {
     "CreateShape": {"create_task": "Make a task in the system of the task at hand."},
     "UpdateShape": {"update_task": "Change the task at hand."},
     "CompleteShape": {"complete_task": "Mark the task at hand done."},
+    "ChangesShape": {
+        "title": "What is to be done: a Liquid template.",
+        "description": "What else is to be known: a Liquid template.",
+        "type": "What kind of task it is, as the system calls it.",
+        "status": "How it stands, as the system calls it.",
+        "priority": "low, normal, high or highest.",
+        "due": "How long from now, such as 1 business day; or a template that gives a time.",
+        "start": "How long from now, such as 2h; or a template that gives a time.",
+        "end": "How long from now, such as 4h; or a template that gives a time.",
+        "assignee": "Who does it: their id in the system.",
+        "customer": "Whom it is done for: their id in the system.",
+        "project": "What it belongs to, such as {{ task.project.id }}.",
+    },
     "TrialShape": {
         "name": "What the test shows.",
         "start": "When it begins, in the zone of the configuration.",
@@ -97,15 +120,41 @@ WORDS = {
     },
     "TaskShape": {
         "title": "What is to be done.",
+        "description": "What else is to be known.",
+        "type": "What kind of task it is, such as job.",
+        "status": "How it stands, as its system calls it.",
+        "url": "Where people see it in its system.",
         "done": "Whether it is done.",
         "priority": "low, normal, high or highest.",
         "due": "When it is due, in the zone of the configuration.",
         "start": "When it begins, in the zone of the configuration.",
         "end": "When it ends, in the zone of the configuration.",
+        "created_at": "When it was made; a new task has the moment of its step.",
+        "updated_at": "When it was changed last; a change has the moment of its step.",
+        "completed_at": "When it was done, in the zone of the configuration.",
         "assignee": "Who does it.",
+        "assignees": "All who do it, where they are several.",
+        "tags": "The tags that it has.",
         "customer": "Whom it is done for.",
         "project": "The job, case or deal that it belongs to.",
         "fields": "The account's own custom fields.",
+    },
+    "PersonShape": {
+        "id": "Their id in the system.",
+        "name": "Their name.",
+        "email": "Their mail address.",
+    },
+    "CustomerShape": {
+        "id": "Their id in the system.",
+        "name": "Their name.",
+        "email": "Their mail address.",
+        "phone": "Their telephone number.",
+        "opted_out": "Whether they do not want to be written to.",
+    },
+    "ProjectShape": {"id": "Its id in the system.", "name": "Its name there."},
+    "WordsShape": {
+        "contains": "What the message says somewhere: a text, or a list of them.",
+        "subject": "The subject of the message.",
     },
     "GivenShape": {"id": "What it is called in this test, such as T1."},
     "StepShape": {
@@ -133,42 +182,3 @@ WORDS = {
         "timeout": "How long one attempt may take.",
     },
 }
-_SENTENCE = re.compile(r"(?<=\.)\s+")
-
-
-def described(shape: type[BaseModel], made: Json, definitions: Json) -> None:
-    """Add the words for each property of a shape, and of the shapes inside it."""
-    _describe(shape, made)
-    for field in shape.model_fields.values():
-        for inner in _shapes_in(field.annotation):
-            if inner.__name__ in definitions:
-                described(inner, definitions[inner.__name__], definitions)
-
-
-def _describe(shape: type[BaseModel], made: Json) -> None:
-    made.pop("title", None)
-    made["description"] = _sentences(shape)[0]
-    for name, value in made["properties"].items():
-        value.pop("title", None)
-        value["description"] = _word(shape, name)
-
-
-def _word(shape: type[BaseModel], name: str) -> str:
-    """The words for a property: written down here, or else what its class says of it."""
-    line = [one for one in shape.__mro__ if issubclass(one, BaseModel)]
-    written = (WORDS.get(one.__name__, {}).get(name) for one in line)
-    if found := next(filter(None, written), None):
-        return found
-    said = [one for owner in line for one in _sentences(owner) if f"`{name}`" in one]
-    return said[0] if said else f"{name}: {_sentences(shape)[0]}"
-
-
-def _sentences(shape: type[BaseModel]) -> list[str]:
-    text = " ".join((shape.__doc__ or shape.__name__).split())
-    return _SENTENCE.split(text)
-
-
-def _shapes_in(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [one for part in getattr(annotation, "__args__", ()) for one in _shapes_in(part)]

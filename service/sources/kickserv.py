@@ -69,10 +69,11 @@ _WORDS = {
 class KickservAccount(Account):
     """An employee's view of a Kickserv account; `token` is that employee's.
 
-    `days_back` and `days_ahead` bound the window that is polled, in local days of `timezone`
-    (UTC if there is none). `completed_field` holds a date or a time once a task is done.
-    `task_types` gives task_type_id a word. `opted_out_field` is a truth value of the customer.
-    `create` holds what every new task gets.
+    `slug` is the name of the account in the addresses of its pages. `per_page` is how many tasks
+    are asked for at once. `days_back` and `days_ahead` bound the window that is polled, in local
+    days of `timezone` (UTC if there is none). `completed_field` holds a date or a time once a task
+    is done. `task_types` gives task_type_id a word. `opted_out_field` is a truth value of the
+    customer. `create` holds what every new task gets.
     """
 
     slug: str

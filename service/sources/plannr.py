@@ -75,8 +75,8 @@ class PlannrAccount(Account):
     `account_uuid` is `account.uuid` of GET /api/v1/logins. Dates without an offset are local
     time in `timezone`; `fold` picks the first (0) or second (1) of an hour that comes twice. A
     task due on a day, without a time, is due at `due_by`. `subtasks` and `filters` say which
-    tasks are listed, `include` what is asked for beside them. `create` is what every new task
-    gets.
+    tasks are listed, `include` what is asked for beside them. `per_page` is how many tasks are
+    asked for at once. `create` is what every new task gets.
     """
 
     account_uuid: str

@@ -38,7 +38,8 @@ class RolodexAccount(Account):
     """A Rolodex workspace.
 
     `auth` is how `token` is shown: as `x-rolodex-api-key` or as a bearer token. `path` leads
-    from `base_url` to the tasks. `create` holds what every new task gets.
+    from `base_url` to the tasks. `per_page` is how many tasks are asked for at once.
+    `create` holds what every new task gets.
     """
 
     auth: Literal["key", "bearer"] = "key"

@@ -74,7 +74,7 @@ def every(part: Any, at: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def test_every_word_is_explained() -> None:
-    """An editor has something to say of each."""
+    """An editor says of each what it is, in words of its own and not in those of its group."""
     assert [at for at, value in every(SCHEMA) if len(value.get("description", "")) < 10] == []
 
 
