@@ -35,6 +35,8 @@ LENGTH_PATTERN = rf"^\s*\d{{1,6}}\s*({_UNIT})\s*$"
 DURATION_PATTERN = rf"^\s*\d{{1,6}}\s*({_UNIT}|business\s+(hours?|h|days?|d))\s*$"
 _PLAIN = "write it like 30m, 2h or 1 day"
 _LONGEST = timedelta(days=3660)
+# Each is counted through the opening hours, a day after the other.
+_MOST_BUSINESS = {"hour": 3_660, "day": 366}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,8 @@ def parse_duration(value: Any) -> Duration:
         raise _refusal(f"{value} is longer than ten years")
     if not written[2]:
         return Duration(value, plain=_UNITS[unit] * amount)
+    if amount > _MOST_BUSINESS.get(unit, amount):
+        raise _refusal(f"{value} is more than {_MOST_BUSINESS[unit]} business {unit}s")
     if unit == "hour":
         return Duration(value, business_hours=amount)
     if unit == "day":

@@ -27,7 +27,7 @@ from service.rules.rule import Rule, Settle
 from service.rules.selection import Selection, selection
 from service.rules.shapes import RuleShape
 from service.rules.step_reader import StepReader
-from service.rules.steps import Step, Wait
+from service.rules.steps import Action, Step, Wait
 from service.rules.subjects import LASTING
 
 Compiled: TypeAlias = tuple[Expression | None, list[Problem]]
@@ -35,6 +35,8 @@ Compiled: TypeAlias = tuple[Expression | None, list[Problem]]
 
 _HOLIDAY = re.compile(r"\bPH\b")
 _ANY_TIME = "24/7"
+# As many as one repeats at most, with something instead of each: nobody wants to read more.
+_MOST_MESSAGES = 250
 
 
 @dataclass(slots=True)
@@ -186,6 +188,9 @@ class Compiler:
         reader = StepReader(self.reach, accounts, told, self.folder)
         steps = reader.read(shape.then, (*path, "then"))
         self.problems += reader.problems
+        if sum(_messages(step) for step in steps) > _MOST_MESSAGES:
+            message = f"for one event it would send more than {_MOST_MESSAGES} messages"
+            self._fault((*path, "then"), message, "count repetitions, and what on_fail lists")
         timing = self._timing(shape, path)
         is_unread = "hours" in self.reach.unread or written.get("hours") is not None
         if timing.business is None and not is_unread:
@@ -214,6 +219,14 @@ class Compiler:
 
     def _fault(self, path: Path, message: str, hint: str | None = None) -> None:
         self.problems.append(Problem(path, message, hint))
+
+
+def _messages(step: Step) -> int:
+    """How many deliveries may come of a step."""
+    if not isinstance(step, Action):
+        return 0
+    times = 1 if step.repeat is None else 1 + step.repeat.times
+    return times * (1 + len(step.on_fail))
 
 
 def _twice(raws: Iterable[Any]) -> Iterable[Problem]:

@@ -20,6 +20,9 @@ from service.durations import Duration
 from service.faults import refused
 
 _MOST_STEPS = 2_000
+_LONGEST_TEXT = 1_000  # characters
+# Nobody waits longer for business hours; places that open once in a generation are not sought.
+_HORIZON = timedelta(days=3660)
 _PLACE = re.compile(r"--> (\d+):(\d+)")
 
 
@@ -59,9 +62,10 @@ class Hours:
         return moment + duration.plain
 
     def _hours_after(self, left: timedelta, moment: datetime, zone: ZoneInfo) -> datetime | None:
+        last = moment + _HORIZON
         for _ in range(_MOST_STEPS):
             opening = self.next_open(moment, zone)
-            if opening is None:
+            if opening is None or opening > last:
                 return None
             closing = self._next_change(opening, zone)
             if closing is None or closing - opening >= left:
@@ -75,11 +79,11 @@ class Hours:
         start = self.next_open(moment, zone)
         if start is None:
             return None
-        at = start.astimezone(zone)
+        at, last = start.astimezone(zone), moment + _HORIZON
         while days:
             midnight = (at + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
             opening = self.next_open(midnight.astimezone(UTC), zone)
-            if opening is None:
+            if opening is None or opening > last:
                 return None
             day = opening.astimezone(zone)
             at = at.replace(year=day.year, month=day.month, day=day.day)
@@ -96,6 +100,9 @@ def read_hours(name: str, text: str, country: str | None) -> Hours:
 
     `country` is one whose holidays are known.
     """
+    if len(text) > _LONGEST_TEXT:
+        message = f"the opening hours have more than {_LONGEST_TEXT} characters"
+        raise refused(message, "split them into several, each with a name")
     try:
         _calendar(text, country, ZoneInfo("UTC"))
     except ParserError as error:

@@ -30,7 +30,7 @@ _UNDONE_BY = {
     Kind.CREATED: frozenset({Kind.DELETED.value}),
 }
 _INSTEAD = "/instead:"
-_NEVER = "the opening hours that it is counted by never open"
+_NEVER = "the opening hours that it is counted by are not open for so long within ten years"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from service.config import check
+from service.config import check, load
 from service.model import Cause, Event, Kind, Task
 from service.rules.expressions import UTC_ZONE, EvaluationError, condition
 from service.rules.reads import by_noun
 from service.rules.scope import lasting
 from service.rules.templates import RenderError, template
-from tests.rule_files import ENVIRON, configured
+from tests.rule_files import ENVIRON, HEAD, configured
 from tests.tasks import task
 
 SECOND = 1.0  # of processor time: what others do on this machine is not its fault
@@ -229,3 +229,67 @@ def test_a_rule_that_is_stopped_says_why(tmp_path: Path) -> None:
     stopped, other = config.rules.decide(event, NOW, UTC_ZONE)
     assert (stopped.outcome, other.outcome) == ("failed", "matched")
     assert "Iteration budget exceeded" in stopped.reason
+
+
+MINUTES = "; ".join(f"Mo-Su {n % 24:02}:{n % 60:02}-{n % 24:02}:{n % 60 + 1:02}" for n in range(59))
+REFUSED_RULES = {
+    "a wait of ten years": ("{ wait: 3661 business hours }", "more than 3660 business hours"),
+    "more messages than anybody reads": (
+        ", ".join(["{ notify: accounting, repeat: { every: 1m, max: 100 } }"] * 3),
+        "for one event it would send more than 250 messages",
+    ),
+    "something instead of each": (
+        "{ notify: accounting, repeat: { every: 1m, max: 100 }, on_fail: ["
+        + ", ".join(["{ notify: accounting }"] * 2_000)
+        + "] }",
+        "for one event it would send more than 250 messages",
+    ),
+}
+
+
+def written(steps: str, hours: str = "Mo-Fr 08:00-17:00") -> str:
+    return (
+        HEAD.replace("Mo-Fr 08:00-17:00; PH off", hours)
+        + f"rules:\n- {{ id: r, when: task.created, hours: office, then: [{steps}] }}\n"
+    )
+
+
+@pytest.mark.parametrize("name", REFUSED_RULES)
+def test_a_rule_is_refused(name: str, tmp_path: Path) -> None:
+    """What one event may bring about is bounded by what people want."""
+    steps, expected = REFUSED_RULES[name]
+    file = tmp_path / "t.yaml"
+    file.write_text(written(steps))
+    assert expected in timed(lambda: "\n".join(map(str, check(file, ENVIRON))))
+
+
+def test_opening_hours_without_end_are_refused(tmp_path: Path) -> None:
+    """They are gone through for every message."""
+    file = tmp_path / "t.yaml"
+    file.write_text(written("{ notify: accounting }", MINUTES))
+    faults = timed(lambda: "\n".join(map(str, check(file, ENVIRON))))
+    assert "the opening hours have more than 1000 characters" in faults
+
+
+@pytest.mark.parametrize(
+    ("hours", "expected"),
+    [
+        ("Feb 29 Mo 08:00-08:01", "not open for so long within ten years"),
+        (MINUTES[:990].rpartition(";")[0], "matched"),
+    ],
+)
+def test_business_days_are_counted_at_once(hours: str, expected: str, tmp_path: Path) -> None:
+    """Also by hours that come once in a generation, or that open and close all day."""
+    file = tmp_path / "t.yaml"
+    repeat = "repeat: { every: 20 business days, max: 100 }"
+    file.write_text(
+        written(f"{{ wait: 366 business days }}, {{ notify: accounting, {repeat} }}", hours)
+    )
+    config = load(file, ENVIRON)
+    event = Event(1, "field", "1", Kind.CREATED, NOW, Cause.POLL, None, task())
+
+    def decided() -> str:
+        [verdict] = config.rules.decide(event, NOW, UTC_ZONE)
+        return f"{verdict.outcome} {verdict.reason}"
+
+    assert expected in timed(decided)
