@@ -87,7 +87,8 @@ async def _count(connection: Connection, account: str, guard: StormGuard, now: d
                   AND storm IS NULL)
              + (SELECT count(*) FROM deliveries
                 WHERE lane = 'account:' || $1 AND channel = 'customer'
-                  AND state IN ('planned', 'held') AND storm IS NULL AND next_attempt_at <= $3)
+                  AND state IN ('planned', 'held') AND storm IS NULL AND next_attempt_at <= $3
+                  AND NOT shadow)
         """,
         account,
         now - guard.within,
@@ -127,7 +128,7 @@ async def _hold(
             SELECT id FROM deliveries
             WHERE lane = 'account:' || $4 AND channel = 'customer' AND storm IS NULL
               AND state IN ('planned', 'held') AND next_attempt_at <= $5
-              AND (approver IS NULL OR approved_by IS NOT NULL)
+              AND (approver IS NULL OR approved_by IS NOT NULL) AND NOT shadow
             FOR UPDATE SKIP LOCKED)
         """,
         storm["id"],

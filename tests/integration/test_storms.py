@@ -15,7 +15,7 @@ from service.outbox.storms import NoStorm
 from service.processes.embedded import EmbeddedValkey
 from service.store import Pool
 from service.storm import StormGuard, usual, usual_of
-from tests.corridor import Corridor, corridor
+from tests.corridor import Corridor, begun, corridor
 from tests.site import serving
 from workers import assembly
 from workers.alerts import Alerts
@@ -84,6 +84,24 @@ async def test_little_by_little_is_a_storm_too(taskbell: Corridor) -> None:
     await book(taskbell, 1)
     await taskbell.deliver()
     assert await customers(taskbell) == ["sent"] * 5 + ["held"] * 4
+
+
+async def test_what_is_on_trial_makes_no_storm(
+    pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """A rule that would tell ten customers keeps none from hearing of another."""
+    trial = (
+        "- { id: trial, when: task.created, enabled: shadow, then: [{ notify: customer:details }] }"
+    )
+    rules = RULES.replace("storm:", f"{trial}\nstorm:").replace(
+        "when: task.created\n", 'when: task.created\n  if: task.title == "Roof"\n', 1
+    )
+    async with begun(folder, pool, clock, rules) as taskbell:
+        visits = [taskbell.visit(name=name) for name in ("Roof", *["Gutters"] * 9)]
+        await taskbell.webhook(visits)
+        await taskbell.deliver()
+        assert taskbell.told == ["details"]
+        assert set(await taskbell.states("trial")) == {"skipped"}
 
 
 async def test_what_is_let_go_goes_once_and_asks_nothing_again(taskbell: Corridor) -> None:
