@@ -73,7 +73,7 @@ class Lasting:
     def _why(self, wait: Settled, group: Sequence[Event], now: datetime) -> str | None:
         """Why it need not wait any more; None if it has to."""
         for event in group:
-            if not event.words.isdisjoint(ends_waiting(wait.first)):
+            if not event.words.isdisjoint(ends_waiting(wait.first.kind, wait.first.alarm)):
                 return f"the task was {event.kind}"
         current = replace(wait.first, after=group[-1].after)
         return self._rules.lapse(wait.rule, current, now, self._zones[current.account])

@@ -255,6 +255,7 @@ class MemoryOutbox:
 
     def _hold(self, one: Delivery, reason: str | None, until: datetime | None) -> None:
         one.state, one.reason, one.due = State.HELD, reason, until
+        one.order = one.order.ending_with_task()
         if one.due is not None:
             heappush(self._due, (one.due, one.id))
         self._log.append(replace(one))

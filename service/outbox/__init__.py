@@ -12,6 +12,7 @@ from typing import Self, TypeAlias
 from service.channels import Message, Receipt
 from service.errors import TaskbellError
 from service.model import Event, State
+from service.rules.planning import ends_waiting
 from service.rules.verdict import Plan
 
 Lanes: TypeAlias = frozenset[str]
@@ -62,6 +63,13 @@ class Order:
     def shadow(self) -> bool:
         """Whether it would be sent, were its rule not only on trial."""
         return self.plan.shadow and self.plan.state is not State.SKIPPED
+
+    def ending_with_task(self) -> Self:
+        """The same, which waits now and is withdrawn like all that waits."""
+        if self.plan.withdraw_on or not self.event.task_id:
+            return self
+        words = ends_waiting(self.event.kind, self.event.alarm)
+        return replace(self, plan=replace(self.plan, withdraw_on=words))
 
     def skipped(self, reason: str) -> Self:
         """The same, but not to be sent, and nobody is asked about it."""

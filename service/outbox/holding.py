@@ -3,12 +3,14 @@
 A claim's own transaction undoes it: nobody has seen these deliveries being sent.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import asyncpg
 
+from service.model import Kind
 from service.outbox import ASKED_FOR
+from service.rules.planning import ends_waiting
 from service.store import Connection
 
 
@@ -36,4 +38,26 @@ async def skip(connection: Connection, refused: Mapping[int, str], now: datetime
         now,
         list(refused),
         list(refused.values()),
+    )
+
+
+async def end_with_task(connection: Connection, held: Sequence[int]) -> None:
+    """Have what was to go out at once, and waits now, be withdrawn like all that waits."""
+    rows = await connection.fetch(
+        """
+        SELECT deliveries.id, events.kind, alarm
+        FROM deliveries JOIN events ON events.id = deliveries.event
+        WHERE deliveries.id = ANY ($1) AND deliveries.task <> '' AND withdraw_on = '{}'
+        """,
+        held,
+    )
+    if not rows:
+        return
+    await connection.execute(
+        """
+        UPDATE deliveries SET withdraw_on = string_to_array(new.words, ' ')
+        FROM unnest($1::bigint[], $2::text[]) AS new (id, words) WHERE deliveries.id = new.id
+        """,
+        [row["id"] for row in rows],
+        [" ".join(sorted(ends_waiting(Kind(row["kind"]), row["alarm"]))) for row in rows],
     )

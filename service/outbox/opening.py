@@ -59,3 +59,4 @@ async def _hold(connection: Connection, slots: Mapping[int, Slot]) -> None:
         [one.reason for one in slots.values()],
         [one.send_at for one in slots.values()],
     )
+    await holding.end_with_task(connection, list(slots))

@@ -11,6 +11,7 @@ import asyncpg
 
 from service.clock import Clock
 from service.errors import TaskbellError
+from service.outbox import holding
 from service.outbox.holding import may_be_held
 from service.store import Connection, Pool
 from service.storm import LOOK_BACK, Lately, StormGuard, usual_of
@@ -120,7 +121,7 @@ async def _hold(
     connection: Connection, storm: asyncpg.Record, claimed: Sequence[int], now: datetime
 ) -> None:
     """Until somebody decides they have nothing to do but to expire."""
-    await connection.execute(
+    held = await connection.fetch(
         """
         UPDATE deliveries SET state = 'held', storm = $1, reason = $2, lease_until = NULL,
             next_attempt_at = expires_at, attempts = attempts - (state = 'sending')::int
@@ -130,6 +131,7 @@ async def _hold(
               AND state IN ('planned', 'held') AND next_attempt_at <= $5
               AND (approver IS NULL OR approved_by IS NOT NULL) AND NOT shadow
             FOR UPDATE SKIP LOCKED)
+        RETURNING id
         """,
         storm["id"],
         storm["reason"],
@@ -137,6 +139,7 @@ async def _hold(
         storm["account"],
         now,
     )
+    await holding.end_with_task(connection, [row["id"] for row in held])
 
 
 async def lately(connection: Connection, now: datetime) -> Lately:

@@ -235,19 +235,19 @@ def _withdraw_on(step: Action, event: Event, *, is_pending: bool) -> frozenset[s
     if not event.task_id:
         return frozenset()
     if is_pending or event.kind in CLOCK_KINDS:
-        return ends_waiting(event)
+        return ends_waiting(event.kind, event.alarm)
     # What would be rewritten the moment it is out need not go out.
     return _UNDONE_BY.get(event.kind, frozenset()) if step.on_undo else frozenset()
 
 
-def ends_waiting(event: Event) -> frozenset[str]:
-    """What makes pointless what waits because of this event, by the `words` of events.
+def ends_waiting(kind: Kind, alarm: str | None) -> frozenset[str]:
+    """What makes pointless what waits because of such an event, by the `words` of events.
 
     An alarm ends with the date that it counts from: for another date it would not ring again.
     """
-    if event.kind in CLOCK_KINDS:
-        date = date_of(event.alarm)
+    if kind in CLOCK_KINDS:
+        date = date_of(alarm)
         moved = Kind.RESCHEDULED.value if date is None else f"{Kind.RESCHEDULED}:{date}"
         return frozenset({Kind.COMPLETED.value, Kind.DELETED.value, moved})
-    undone = Kind.REOPENED if event.kind is Kind.COMPLETED else Kind.COMPLETED
-    return frozenset({undone.value, Kind.DELETED.value}) - {event.kind.value}
+    undone = Kind.REOPENED if kind is Kind.COMPLETED else Kind.COMPLETED
+    return frozenset({undone.value, Kind.DELETED.value}) - {kind.value}

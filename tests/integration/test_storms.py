@@ -104,6 +104,24 @@ async def test_what_is_on_trial_makes_no_storm(
         assert set(await taskbell.states("trial")) == {"skipped"}
 
 
+async def test_what_is_held_ends_with_its_task(taskbell: Corridor) -> None:
+    """The import was a mistake: the visits that are deleted or done are told to nobody."""
+    visits = [taskbell.visit() for _ in range(6)]
+    await taskbell.webhook(visits)
+    await taskbell.deliver()
+    gone, done, *_ = [str(visit["id"]) for visit in visits]
+    taskbell.sandbox.kickserv.change(done, completed_on="2026-03-06")
+    taskbell.sandbox.kickserv.delete(gone)
+    taskbell.clock.advance(timedelta(minutes=1))
+    await taskbell.poll(full=True)
+    await taskbell.look_up()
+    storm = await storms.open_in(taskbell.pool, "field")
+    assert await storms.release(taskbell.pool, taskbell.clock, storm, by="Ann") == (LANE, 4)
+    await taskbell.deliver()
+    assert (await customers(taskbell)).count("cancelled") == 2
+    assert len(taskbell.told) == 4
+
+
 async def test_what_is_let_go_goes_once_and_asks_nothing_again(taskbell: Corridor) -> None:
     """And a few more soon after are no second storm."""
     await book(taskbell, 30)
