@@ -1,8 +1,8 @@
 """The outbox: every delivery from its plan to its end, and the promises about sending.
 
-A delivery is claimed by marking it `sending` under a lease, sent, and settled. A lease that ran
-out means that a process died in between: what reaches a customer is then `unknown` and waits for
-a person, everything else is sent again with the same idempotency key.
+A delivery is claimed (marked as `sending` under a lease), sent, and settled. A lease that has run
+out means that a process died in between: a message to a customer is then `unknown` and waits for a
+person; everything else is sent again with the same idempotency key.
 """
 
 from dataclasses import dataclass, replace
@@ -18,9 +18,9 @@ from service.rules.verdict import Plan
 Lanes: TypeAlias = frozenset[str]
 Identity: TypeAlias = tuple[str, int, str, str]
 """(rule, step, once_key, target) of a delivery."""
-# How long a delivery stays with a process that gives no sign of life; those at work renew it.
+# How long a claimed delivery belongs to a process that does not renew the lease.
 LEASE = timedelta(seconds=20)
-# The reason of a delivery that a person has sent on its way once more.
+# The reason of a delivery that a person wants to have sent once more.
 ASKED_FOR = "a person asked for another attempt"
 
 
@@ -33,17 +33,18 @@ class NotPossible(TaskbellError):
 
 
 def account_lane(account: str) -> str:
-    """The lane of what goes through an account's own system."""
+    """The lane of deliveries that go through an account's own system."""
     return f"account:{account}"
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A plan of a rule for an event, addressed to a lane.
+    """A delivery that a rule wants because of an event, and the lane that it goes by.
 
-    A lane is what is sent side by side and fails together: a configured channel, or an account.
-    One that `is_limited` counts for the limit of its rule. `on_fail` is what goes out instead when
-    it has failed for good. `asks` is the question to whoever has to approve it first.
+    A lane is a configured channel or, for what its own system does, an account: deliveries of one
+    lane are sent side by side and fail together. An order that `is_limited` counts for the `limit`
+    of its rule. `on_fail` goes out instead if this one has failed for good. `asks` is the question
+    to the person who has to approve it first.
     """
 
     event: Event
@@ -61,7 +62,7 @@ class Order:
 
     @property
     def shadow(self) -> bool:
-        """Whether it would be sent, were its rule not only on trial."""
+        """Whether it is not sent only because its rule is on trial (`enabled: shadow`)."""
         return self.plan.shadow and self.plan.state is not State.SKIPPED
 
     def ending_with_task(self) -> Self:
@@ -72,13 +73,13 @@ class Order:
         return replace(self, plan=replace(self.plan, withdraw_on=words))
 
     def skipped(self, reason: str) -> Self:
-        """The same, but not to be sent, and nobody is asked about it."""
+        """The same order, not to be sent for this reason; nobody is asked to approve it."""
         plan = replace(self.plan, state=State.SKIPPED, reason=reason, asks=None)
         return replace(self, plan=plan, asks=None)
 
 
 def question(order: Order, delivery: int) -> Order | None:
-    """What an approver is asked about a delivery that was just placed; None where nobody is."""
+    """The question to the approver of a delivery that was just placed; None if there is none."""
     if order.asks is None:
         return None
     return replace(order.asks, plan=replace(order.asks.plan, once_key=f"approve:{delivery}"))
@@ -86,10 +87,11 @@ def question(order: Order, delivery: int) -> Order | None:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A delivery that this process is to send now.
+    """A delivery that this process has to send now.
 
-    `updates` is the one whose message it rewrites, `original` where that one stands. `approves` is
-    the one that it asks an approver about, by its number and its key; no key once that is decided.
+    `updates` is the delivery whose message it rewrites, `original` the state of that one.
+    `approves` is the delivery that it asks an approver about: id and key, the latter None if that
+    was decided in the meantime.
     """
 
     id: int
@@ -103,7 +105,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """How one attempt ended; `again_at` is when to try again, if that is how it ended."""
+    """How one attempt ended. `again_at` is when to try again (UTC), if it is to be tried again."""
 
     claim: Claim
     state: State

@@ -1,7 +1,7 @@
-"""What the operator is told of accounts, each once: a failure, its end, and a storm.
+"""Messages to the operator: an account fails, it works again, a storm holds messages. Each once.
 
-An account or storm keeps that it was told of in the transaction that plans the message, so that
-no other worker and no restart tells it again.
+That it was told is stored with the account or the storm, in the transaction that plans the message,
+so that no other worker and no restart tells it again.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from service.store import Connection
 # The names of the rules, and types of the messages, that are Taskbell's own.
 FAILING, WORKING = "account.failing", "account.working"
 STORM = "customers.held"
-# How long an account fails before anybody is told: a hiccup is nobody's business.
+# How long an account has to fail before the operator is told: short failures are usual.
 HICCUP = timedelta(minutes=5)
 
 
@@ -33,7 +33,10 @@ class Address:
 async def tell_failing(
     connection: Connection, names: Sequence[str], address: Address, now: datetime
 ) -> int:
-    """Plan a message for each of these accounts that fails and was not told of; how many."""
+    """Plan a message for each of these accounts that fails and was not told of.
+
+    Returns how many they are.
+    """
     rows = await connection.fetch(
         """
         UPDATE accounts SET told_of = failing_since WHERE name IN (
@@ -58,9 +61,9 @@ async def tell_failing(
 async def tell_working(
     connection: Connection, names: Sequence[str], address: Address, now: datetime
 ) -> int:
-    """Plan a message for each of these accounts that was told of and works again; how many.
+    """Plan a message for each of these accounts that works again; returns how many accounts.
 
-    Where the bad news has not gone out yet it is withdrawn, and there is nothing to tell.
+    If the message that it fails has not gone out yet, that one is withdrawn instead.
     """
     rows = await connection.fetch(
         """
@@ -86,7 +89,7 @@ async def tell_working(
 async def tell_storms(
     connection: Connection, names: Sequence[str], address: Address, now: datetime
 ) -> int:
-    """Ask once what is to become of the customer messages that each storm holds; how many."""
+    """Ask the operator what to do with the messages that a storm holds; returns how many storms."""
     rows = await connection.fetch(
         """
         UPDATE storms SET told_at = $2 WHERE id IN (
@@ -110,7 +113,7 @@ async def tell_storms(
 
 
 async def _was_told(connection: Connection, row: asyncpg.Record, now: datetime) -> bool:
-    """Whether the bad news may be out; if it still waits it is withdrawn."""
+    """Withdraw the message that the account fails; returns whether it may have gone out before."""
     withdrawn = await connection.fetch(
         """
         UPDATE deliveries SET state = 'cancelled', settled_at = $3, next_attempt_at = NULL,
@@ -154,7 +157,7 @@ async def _plan(
 
 
 def _period(row: asyncpg.Record) -> str:
-    """One failure of one account."""
+    """Identifies one failure of one account, for `once_key`."""
     return f"{row['name']}:{row['since'].isoformat()}"
 
 

@@ -1,4 +1,4 @@
-"""Deliveries that wait for somebody's word: approved or declined, once, by a person."""
+"""Deliveries that wait for approval: a person approves or declines them, once."""
 
 from datetime import datetime
 
@@ -12,9 +12,9 @@ from service.store import Connection, Pool
 
 
 async def approve(pool: Pool, clock: Clock, delivery: int, *, by: str) -> str:
-    """Let a delivery that waits for it go out when its time comes; returns its lane.
+    """Let a delivery that waits for approval go out when its time comes; returns its lane.
 
-    Raises NoSuchDelivery or NotPossible, also where somebody was faster.
+    Raises NoSuchDelivery, or NotPossible, for instance if somebody else has decided already.
     """
     now = clock.now()
     async with pool.acquire() as connection, connection.transaction():
@@ -33,7 +33,7 @@ async def approve(pool: Pool, clock: Clock, delivery: int, *, by: str) -> str:
 
 
 async def decline(pool: Pool, clock: Clock, delivery: int, *, by: str) -> None:
-    """Have a delivery that waits for approval not go out; raises as `approve`."""
+    """Cancel a delivery that waits for approval; raises as `approve`."""
     now = clock.now()
     async with pool.acquire() as connection, connection.transaction():
         await _demand_open(connection, delivery, now)
@@ -41,7 +41,7 @@ async def decline(pool: Pool, clock: Clock, delivery: int, *, by: str) -> None:
 
 
 async def read(pool: Pool, delivery: int) -> asyncpg.Record | None:
-    """What a person has to know to decide about a delivery that needs approval, or needed it."""
+    """Everything that an approver has to know about a delivery; None if it needs no approval."""
     return await pool.fetchrow(
         """
         SELECT deliveries.id, deliveries.account, deliveries.task, rule,
@@ -57,7 +57,7 @@ async def read(pool: Pool, delivery: int) -> asyncpg.Record | None:
 
 
 async def _demand_open(connection: Connection, delivery: int, now: datetime) -> None:
-    """Lock a delivery that still waits for its approval, or say what has become of it."""
+    """Lock a delivery that waits for approval; raises if it does not exist or wait."""
     row = await connection.fetchrow(
         "SELECT state, reason, approver, approve_by, approved_by FROM deliveries"
         " WHERE id = $1 FOR UPDATE",

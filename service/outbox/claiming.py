@@ -1,4 +1,4 @@
-"""Deliveries whose time has come are claimed, each for one attempt, and given their message."""
+"""Claims deliveries whose time has come, each for one attempt, and makes their messages."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -52,10 +52,11 @@ async def _claim_or_stop(
     rules: Ruleset,
     zones: Mapping[str, ZoneInfo],
 ) -> tuple[list[Claim], frozenset[int]]:
-    """What is to be sent, and the ids of what must not go out.
+    """The deliveries to send, and the ids of those that were claimed and must not go out.
 
-    The mark is on disk before a customer's message is sent or a task is made. For the others a
-    lost mark costs at worst another attempt with the same key, so they do not wait for the disk.
+    That a delivery is being sent is on disk before a customer's message goes out or a task is
+    made. For others, losing that costs at worst another attempt with the same key: so they do not
+    wait for the disk.
     """
     async with pool.acquire() as connection, connection.transaction():
         await _expire(connection, lane, now)
@@ -71,7 +72,7 @@ async def _claim_or_stop(
 async def _take(
     connection: Connection, lane: str, now: datetime, limit: int
 ) -> list[asyncpg.Record]:
-    """Mark what is due as being sent; returns it with what it is about."""
+    """Mark due deliveries as being sent; returns them with their events."""
     return await connection.fetch(
         f"""
         WITH due AS (
@@ -112,7 +113,7 @@ async def _take(
 
 
 def _is_repeated(row: asyncpg.Record) -> bool:
-    """Whether it is to make a task that an earlier attempt may have made."""
+    """Whether an earlier attempt may have made the task that this one is to make."""
     return bool(row["channel"] == CREATE and row["attempts"] > 1)
 
 
@@ -188,9 +189,9 @@ def _claim(row: asyncpg.Record, others: frozenset[str]) -> Claim:
 
 
 def _happened(row: asyncpg.Record) -> tuple[str, datetime, JSON]:
-    """What the message is about: its type, when it happened, and the event as in the API.
+    """What the message is about: its type, when it happened (UTC), and the event as in the API.
 
-    What is about an account is told by the rule of its own that has its type's name.
+    A message to the operator has no event: its type is the name of Taskbell's own rule.
     """
     if row["event"] is None:
         happened = {"account": row["account"], "kind": row["rule"], "at": row["created_at"]}

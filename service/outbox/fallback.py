@@ -1,7 +1,7 @@
-"""What goes out instead of a delivery that has failed for good, by `on_fail` of its step.
+"""`on_fail`: what goes out instead of a delivery that has failed for good.
 
-It was rendered when the rule decided, and is planned in the transaction in which the failure is
-written down: once, however often the same failure is told.
+It was rendered when the rule decided. It is planned in the transaction that records the failure,
+and only once, however often the same failure is recorded.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from service.store import Connection
 
 
 async def plan(connection: Connection, deliveries: Sequence[int], now: datetime) -> None:
-    """Plan what goes out instead of those of the deliveries that have failed."""
+    """Plan the `on_fail` of those of these deliveries that have failed."""
     if not deliveries:
         return
     await connection.execute(

@@ -1,6 +1,6 @@
-"""Deliveries that must not go out now: those just placed, and those just claimed.
+"""Keeping deliveries from going out that were just placed or just claimed.
 
-A claim's own transaction undoes it: nobody has seen these deliveries being sent.
+A claim is undone in its own transaction, so that nobody ever sees the delivery as being sent.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,16 +15,16 @@ from service.store import Connection
 
 
 def may_be_held(row: asyncpg.Record) -> bool:
-    """Whether a claimed delivery is one that others may hold back, skip or cancel.
+    """Whether silences, mutes, storms and `until` apply to a claimed delivery.
 
-    The rewriting of a message that is out is not, neither is a question to an approver, nor what
-    a person has asked for.
+    They do not apply to the rewriting of a sent message, to a question to an approver, and to what
+    a person wants to have sent.
     """
     return row["updates"] is None and row["approves"] is None and row["reason"] != ASKED_FOR
 
 
 async def skip(connection: Connection, refused: Mapping[int, str], now: datetime) -> None:
-    """Have these deliveries, pending or just claimed, not go out, each with its reason."""
+    """Skip these deliveries, pending or just claimed, each for its reason."""
     if not refused:
         return
     await connection.execute(

@@ -1,4 +1,4 @@
-"""Whose doing a task or a change is: Taskbell's own, and which of its rules wrote it."""
+"""Which tasks and changes are Taskbell's own doing, and which rules wrote them."""
 
 from collections.abc import Collection, Iterable, Sequence
 from typing import TypeAlias
@@ -10,16 +10,16 @@ from service.store.tasks import Key
 
 Rules: TypeAlias = frozenset[str]
 
-_LONGEST_LINE = 100  # writes that were made because of one another
+_LONGEST_LINE = 100  # how many writes, each made because of the one before, are traced back
 
 
 async def writes_under_way(
     connection: Connection, seen: Sequence[Observation]
 ) -> dict[Key, frozenset[str]]:
-    """Those of the tasks seen that Taskbell itself is writing, and the fields that it writes.
+    """The fields that Taskbell itself is writing, for those of these tasks that it writes to.
 
-    A write counts from its first attempt until the task was read back. The id of a task that is
-    just being created is not known yet: it is recognised by its title.
+    A write counts from its first attempt until the task was read back. A task that is just being
+    created has no known id yet: it is recognised by its title.
     """
     looks = [(look.account, look.task_id, look.task) for look in seen]
     rows = await connection.fetch(
@@ -51,7 +51,7 @@ async def writes_under_way(
 
 
 async def makers(connection: Connection, keys: Iterable[Key]) -> dict[Key, Rules]:
-    """The rules that made these tasks, that made the tasks for which they were made, and so on."""
+    """The rules that made each task, that made the task for which it was made, and so on."""
     wanted = list(keys)
     if not wanted:
         return {}
@@ -76,10 +76,10 @@ async def makers(connection: Connection, keys: Iterable[Key]) -> dict[Key, Rules
 
 
 async def changers(connection: Connection, events: Collection[int]) -> dict[int, Rules]:
-    """The rules that wrote what these events are about, that wrote what made those, and so on.
+    """The rules whose writing led to each of these events, directly or by way of other events.
 
-    An event that Taskbell caused goes back to the last write of the same task before it that
-    touched one of its fields, and from there to the event for which that was written.
+    An event that Taskbell caused is traced to the last write before it to the same task and one of
+    the changed fields; from there to the event because of which that was written, and so on.
     """
     if not events:
         return {}
@@ -109,9 +109,9 @@ async def changers(connection: Connection, events: Collection[int]) -> dict[int,
 
 
 async def others(connection: Connection, creations: Collection[int]) -> dict[int, frozenset[str]]:
-    """By delivery that is to make a task: tasks of its title that it cannot have made itself.
+    """For each delivery that is to create a task, tasks that it cannot have created itself.
 
-    Those are what other deliveries have made, and what was there when the account was first read.
+    Those were created by other deliveries, or have the same title and were known before.
     """
     if not creations:
         return {}

@@ -1,4 +1,4 @@
-"""What a person decides about a delivery: once more, not at all, or how it ended."""
+"""What a person decides about a delivery: retry it, cancel it, or say how it ended."""
 
 from datetime import datetime
 
@@ -12,9 +12,9 @@ from service.store import Connection, Pool
 
 
 async def retry(pool: Pool, clock: Clock, delivery: int) -> str:
-    """Send a delivery that failed, expired, was cancelled or is unknown once more; its lane.
+    """Plan another attempt of a delivery that failed, expired, was cancelled or is unknown.
 
-    Raises NoSuchDelivery or NotPossible.
+    Returns its lane. Raises NoSuchDelivery or NotPossible.
     """
     allowed = (State.FAILED, State.UNKNOWN, State.CANCELLED, State.EXPIRED)
     async with pool.acquire() as connection, connection.transaction():
@@ -47,10 +47,10 @@ async def _plan_again(connection: Connection, delivery: int, now: datetime) -> s
 async def cancel(
     pool: Pool, clock: Clock, delivery: int, *, by: str, reason: str | None = None
 ) -> State:
-    """Withdraw a delivery that is not sent yet, or leave a failed one as it is; its state then.
+    """Cancel a delivery that is not sent yet, or accept that one has failed; returns its state.
 
-    What is left stays `failed`, with a reason that says by whom, and asks nobody any more.
-    Raises NoSuchDelivery or NotPossible.
+    An accepted failure stays `failed`, says who has accepted it, and is not shown any more as one
+    that needs a decision. Raises NoSuchDelivery or NotPossible.
     """
     allowed = (State.PLANNED, State.HELD, State.FAILED)
     async with pool.acquire() as connection, connection.transaction():
@@ -75,7 +75,7 @@ async def _leave(connection: Connection, delivery: int, left: str, now: datetime
 
 
 async def resolve(pool: Pool, clock: Clock, delivery: int, *, arrived: bool) -> None:
-    """Settle an unknown delivery by what a person found out; what did not arrive has failed.
+    """Settle an `unknown` delivery: it is `sent` if it arrived, and `failed` if it did not.
 
     Raises as `cancel`.
     """

@@ -1,4 +1,4 @@
-"""Attempts to send: the lease they are made under, how they end, and what is left behind."""
+"""Attempts to send: their leases, how they end, and what becomes of those that were abandoned."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -15,7 +15,7 @@ from service.store.tasks import Key
 
 
 async def renew(pool: Pool, deliveries: Sequence[int], clock: Clock) -> None:
-    """Say that these attempts are still under way."""
+    """Renew the leases of these deliveries: they are still being sent."""
     await pool.execute(
         "UPDATE deliveries SET lease_until = $2 WHERE id = ANY ($1) AND state = 'sending'",
         deliveries,
@@ -24,10 +24,10 @@ async def renew(pool: Pool, deliveries: Sequence[int], clock: Clock) -> None:
 
 
 async def settle(pool: Pool, settlements: Sequence[Settlement], now: datetime) -> None:
-    """Write down how attempts ended, plan what goes out instead, have what was written read back.
+    """Record how attempts ended, plan `on_fail`, and have tasks that were written read back.
 
-    An answer that comes after its lease ran out still counts, as long as nobody made another
-    attempt: it is the evidence that an `unknown` delivery was waiting for.
+    An answer that comes after its lease has run out still counts, unless another attempt was made:
+    it is the evidence that an `unknown` delivery was waiting for.
     """
     guarded = any(one.claim.at_most_once for one in settlements)
     async with pool.acquire() as connection, connection.transaction():
@@ -81,9 +81,9 @@ def _fields(message: Message) -> frozenset[str]:
 
 
 async def reclaim(pool: Pool, now: datetime) -> list[str]:
-    """Deal with deliveries whose process died while sending; returns the lanes to ring.
+    """Take back deliveries whose process died while sending; returns the lanes to ring.
 
-    What reaches a customer becomes `unknown`; the rest is planned again with the same key.
+    Messages to customers become `unknown`; the others are planned again with the same key.
     """
     rows = await pool.fetch(
         """
@@ -103,7 +103,7 @@ async def reclaim(pool: Pool, now: datetime) -> list[str]:
 
 
 async def abandon(pool: Pool, lanes: Sequence[str], now: datetime, before: datetime) -> None:
-    """Give up what was planned before then on lanes other than these: nobody will send it."""
+    """Give up deliveries planned before then on other lanes than these: nobody would send them."""
     async with pool.acquire() as connection, connection.transaction():
         rows = await connection.fetch(
             """
@@ -121,7 +121,7 @@ async def abandon(pool: Pool, lanes: Sequence[str], now: datetime, before: datet
 
 
 async def lanes_due(pool: Pool, lanes: Sequence[str], now: datetime) -> list[str]:
-    """Those of these lanes on which something is waiting whose time has come."""
+    """Those of these lanes that have a delivery whose time has come."""
     rows = await pool.fetch(
         """
         SELECT lane FROM unnest($1::text[]) AS lane WHERE EXISTS (

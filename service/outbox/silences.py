@@ -1,4 +1,4 @@
-"""Silences as they are kept, and what each has hidden or would hide."""
+"""Silences in the database, and which deliveries they keep from going out."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,8 @@ from service.store.tasks import read_task
 
 # How far back a preview looks for what a silence would have hidden.
 LOOK_BACK = timedelta(days=30)
-# In statements that are made anyway: null for as long as there is no silence. $2 is now.
+# A column for statements that are made anyway, so that silences cost no query of their own. $2 is
+# now; the value is null if no silence is on.
 IN_FORCE = "(SELECT json_agg(silences) FROM silences WHERE ends_at > $2) AS silences"
 _AT_ONCE = 1000
 
@@ -29,14 +30,14 @@ class NoSuchSilence(TaskbellError):
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """How many deliveries a silence would hide: those that wait now, and those of `LOOK_BACK`."""
+    """How many deliveries a silence would skip: pending now, and in the past (`LOOK_BACK`)."""
 
     pending: int
     lately: int
 
 
 async def add(pool: Pool, silence: Silence, by: str) -> int:
-    """Keep a silence, whose id is given here; returns it."""
+    """Store a silence and return its new id; `silence.id` is ignored."""
     number: int = await pool.fetchval(
         """
         INSERT INTO silences (rule, person, customer, project, account, created_at, ends_at,
@@ -53,7 +54,7 @@ async def add(pool: Pool, silence: Silence, by: str) -> int:
 
 
 async def read(pool: Pool, now: datetime, *, also_ended: bool = False) -> list[dict[str, Any]]:
-    """The silences that are on, or all that there were; the one that ends first comes first."""
+    """The silences that are on, or all that there ever were, in the order in which they end."""
     rows = await pool.fetch(
         """
         SELECT id, rule, person, customer, project, account, created_at, ends_at, reason, created_by
@@ -83,7 +84,7 @@ async def expire(pool: Pool, number: int, now: datetime) -> None:
 
 
 async def preview(pool: Pool, silence: Silence) -> Preview:
-    """What it would hide of what waits now, and what it would have hidden lately."""
+    """Count the deliveries that a silence would skip, and those it would have skipped lately."""
     pending = lately = 0
     async with pool.acquire() as connection, connection.transaction():
         rows = connection.cursor(
@@ -112,7 +113,7 @@ async def preview(pool: Pool, silence: Silence) -> Preview:
 
 
 def refusal_of(silences: Sequence[Silence], order: Order, now: datetime) -> str | None:
-    """Why what is wanted must not go out now; of a rule on trial nothing does anyway."""
+    """Why an order must not go out now; None if it may. Shadows are not sent anyway."""
     plan = order.plan
     if plan.shadow:
         return None
@@ -135,7 +136,7 @@ def _task(row: asyncpg.Record) -> Task | None:
 
 
 def in_force(rows: Sequence[asyncpg.Record]) -> list[Silence]:
-    """The silences that a statement with `IN_FORCE` has found, which each of its rows tells."""
+    """The silences in the rows of a statement with the column `IN_FORCE`."""
     found = rows[0]["silences"] if rows else None
     return [_silence(raw) for raw in orjson.loads(found or "[]")]
 
@@ -152,9 +153,9 @@ def _utc(text: str) -> datetime:
 
 
 def refusals(claimed: Sequence[asyncpg.Record], now: datetime) -> dict[int, str]:
-    """Why some of the deliveries just claimed must not go out: by their ids.
+    """Why some of the deliveries just claimed must not go out, by their ids.
 
-    What corrects a message that is out goes, and so does what a person has asked for.
+    The correction of a sent message goes out, and so does what a person has asked for.
     """
     silences = in_force(claimed)
     if not silences:

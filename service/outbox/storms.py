@@ -1,6 +1,6 @@
-"""Customer messages that are too many at once: held together until a person lets them go or not.
+"""The storm guard: too many customer messages at once are held until a person decides.
 
-What a storm has held is marked with it, so that it is held and counted once.
+Each held delivery keeps the id of its storm, so that it is held and counted only once.
 """
 
 from collections.abc import Sequence
@@ -24,10 +24,10 @@ class NoStorm(TaskbellError):
 async def hold_claimed(
     connection: Connection, claimed: Sequence[asyncpg.Record], guard: StormGuard, now: datetime
 ) -> frozenset[int]:
-    """Hold the customer messages just claimed, and all that are due, in a storm; their ids.
+    """If there is a storm, hold the customer messages just claimed and all that are due.
 
-    It asks the database only where a customer's message was claimed. One process at a time counts
-    an account's, so that no two of them each find few.
+    Returns the ids of the claimed ones. The database is asked only if a customer message was
+    claimed. One process at a time counts the messages of an account, or each would find only some.
     """
     candidates = [row for row in claimed if _is_guarded(row)]
     if not candidates:
@@ -55,7 +55,7 @@ async def _open(connection: Connection, account: str) -> asyncpg.Record | None:
 async def _rise(
     connection: Connection, account: str, guard: StormGuard, now: datetime
 ) -> asyncpg.Record | None:
-    """The storm that there is by now, if there is one."""
+    """Open a storm and return it, if there are too many messages; None otherwise."""
     count = await _count(connection, account, guard, now)
     usual = None
     if guard.is_unusual(count):
@@ -73,9 +73,9 @@ async def _rise(
 
 
 async def _count(connection: Connection, account: str, guard: StormGuard, now: datetime) -> int:
-    """Customer messages that have gone out lately, are on their way, or are due.
+    """How many customer messages went out lately, are being sent, or are due.
 
-    What went out before somebody decided about the last storm is of the past.
+    Messages that went out before somebody decided about the last storm do not count.
     """
     count: int = await connection.fetchval(
         """
@@ -120,7 +120,7 @@ async def _usual(
 async def _hold(
     connection: Connection, storm: asyncpg.Record, claimed: Sequence[int], now: datetime
 ) -> None:
-    """Until somebody decides they have nothing to do but to expire."""
+    """Mark deliveries as held by a storm. Until somebody decides, they can only expire."""
     held = await connection.fetch(
         """
         UPDATE deliveries SET state = 'held', storm = $1, reason = $2, lease_until = NULL,

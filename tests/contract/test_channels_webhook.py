@@ -98,7 +98,7 @@ async def test_without_a_secret_nothing_is_signed(
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204])
 async def test_any_2xx_is_success(receiver: HttpReceiver, clock: VirtualClock, status: int) -> None:
-    """Receivers choose among the ways to say yes."""
+    """Every status from 200 to 299 counts as delivered."""
     receiver.reply(Answer(status))
     await _send(receiver, clock)
 
@@ -138,7 +138,7 @@ async def test_an_overloaded_receiver_gets_a_minute(
 async def test_retry_after_is_honoured(
     receiver: HttpReceiver, clock: VirtualClock, asked: str
 ) -> None:
-    """In both forms of the header."""
+    """Retry-After is heeded as a number of seconds and as a date."""
     error = await _failure(receiver, clock, Answer(503, headers={"retry-after": asked}))
     assert error.retry_after == timedelta(seconds=90)
 

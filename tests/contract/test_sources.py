@@ -301,7 +301,7 @@ async def test_a_created_task_can_be_fetched(rig: Rig) -> None:
 
 
 async def test_an_updated_task_keeps_the_rest(rig: Rig) -> None:
-    """Only what is named changes."""
+    """After `update_task` the fields that it did not name are as they were."""
     if "update_task" not in rig.source.writes:
         pytest.skip("the system's tasks cannot be written")
     (task_id,) = rig.make(1)

@@ -171,7 +171,7 @@ async def test_a_change_that_arrived_is_found(rig: Rig, channel: WritesChannel) 
 
 
 async def test_a_completion_that_arrived_is_found(rig: Rig, channel: WritesChannel) -> None:
-    """And one that did not is not."""
+    """After a failed call a completion that arrived is found; one that did not is not."""
     (task_id,) = rig.make(1)
     wanted = message(rig, "complete_task", task_id)
     assert await channel.find(wanted) is None

@@ -65,7 +65,7 @@ async def test_warnings_are_fine_unless_strict(file: Path) -> None:
 
 
 async def test_a_script_gets_json(file: Path) -> None:
-    """The same faults, field by field."""
+    """`check --json` prints the same faults, field by field."""
     file.write_text(FAULTY)
     result = await taskbell(file.parent, "check", "--json", str(file), API_TOKEN="t0ken")
     assert result.code == 1

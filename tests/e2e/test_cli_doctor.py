@@ -112,7 +112,7 @@ async def test_a_token_that_is_refused(clinic: Clinic) -> None:
 
 
 async def test_everybody_outside_is_away(clinic: Clinic) -> None:
-    """One line each, in plain words."""
+    """For each system and channel that does not answer the doctor has one line in plain words."""
     nobody = f"http://127.0.0.1:{free_port()}"
     text = CONFIGURATION.format(sandbox=nobody, smtp=free_port(), receiver=nobody)
     (clinic.folder / "taskbell.yaml").write_text(text)
@@ -123,7 +123,7 @@ async def test_everybody_outside_is_away(clinic: Clinic) -> None:
 
 
 async def test_redis_and_the_database_are_away(clinic: Clinic) -> None:
-    """Both are said at once."""
+    """If Redis and the database do not answer, the doctor reports both in one run."""
     clinic.environ |= {
         "DATABASE_URL": f"postgresql://127.0.0.1:{free_port()}/none",
         "REDIS_URL": f"redis://127.0.0.1:{free_port()}",

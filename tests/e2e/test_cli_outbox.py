@@ -156,7 +156,7 @@ async def test_what_cannot_be_done_is_said_in_one_sentence(command: Command, sen
     ],
 )
 def test_wrong_use_is_exit_code_2(words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    """The database is not even asked."""
+    """Wrong use of a command is exit code 2, and does not even open the database."""
     monkeypatch.setenv("DATABASE_URL", f"postgresql://127.0.0.1:{free_port()}/none")
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 2

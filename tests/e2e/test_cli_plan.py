@@ -90,7 +90,7 @@ def rewrite(running: Corridor, old: str, new: str, name: str = "taskbell.yaml") 
 
 
 async def test_what_runs_is_no_change(command: Command, running: Corridor) -> None:
-    """The file that was loaded, a remark apart."""
+    """A file that differs from the loaded one only in a comment changes nothing."""
     rewrite(running, RULES, RULES + "\n# a remark")
     result = await command("plan")
     assert (result.code, result.out, result.err) == (0, "taskbell.yaml changes nothing\n", "")

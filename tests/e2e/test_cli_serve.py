@@ -103,7 +103,7 @@ async def test_a_data_folder_that_cannot_be_made_is_one_clear_sentence(tmp_path:
 
 
 async def test_settings_with_faults_are_told_all_at_once(tmp_path: Path) -> None:
-    """Exit code 1, a line for each."""
+    """All faulty settings are reported at once, one line each, with exit code 1."""
     wrong = {
         "PORT": "eighty",
         "WORKERS": "0",

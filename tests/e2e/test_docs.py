@@ -181,13 +181,13 @@ def test_every_word_of_the_rule_language_is_explained() -> None:
 
 
 def test_every_switch_of_the_sandbox_is_explained() -> None:
-    """Each fault and each quirk."""
+    """docs/sandbox.md explains each fault and each quirk that can be switched on."""
     switches = {*FaultKind, *Quirks.__slots__}
     assert switches - code_words("sandbox.md") == set()
 
 
 def test_every_route_of_the_api_is_explained() -> None:
-    """Each path of the API's own description."""
+    """docs/api.md explains each path of the OpenAPI description."""
     assert set(describe()["paths"]) - code_words("api.md") == set()
 
 

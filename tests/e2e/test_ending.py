@@ -151,7 +151,7 @@ async def test_nohup_keeps_it_running_when_the_terminal_goes(folder: Path) -> No
 
 
 async def test_another_taskbell_at_work_on_the_folder_is_one_clear_sentence(folder: Path) -> None:
-    """Two would end each other's servers."""
+    """A second Taskbell on the same data folder ends at once, with one clear sentence."""
     url = f"http://127.0.0.1:{(port := free_port())}"
     async with System() as system, httpx.AsyncClient() as client:
         configure(folder, system, system)

@@ -83,7 +83,7 @@ async def test_a_failure_and_its_end_are_told_once(taskbell: Corridor) -> None:
 
 
 async def test_workers_that_look_at_once_tell_it_once(taskbell: Corridor) -> None:
-    """Whoever comes second finds it told."""
+    """Of two workers that look at the same moment only one plans the message."""
     for account in ("field", "london", "sales"):
         await fail(taskbell, account)
     taskbell.clock.advance(HICCUP)
@@ -129,7 +129,7 @@ async def test_bad_news_that_never_went_out_is_withdrawn(taskbell: Corridor) -> 
 
 
 async def test_what_a_person_has_withdrawn_is_not_planned_again(taskbell: Corridor) -> None:
-    """They know by then."""
+    """A message that a person has cancelled is not planned again for the same failure."""
     alerts = worker(taskbell)
     await fail(taskbell)
     taskbell.clock.advance(HICCUP)

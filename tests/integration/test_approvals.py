@@ -96,7 +96,7 @@ async def test_what_is_approved_goes_once(taskbell: Corridor) -> None:
 
 
 async def test_what_is_declined_or_unanswered_is_not_sent(taskbell: Corridor) -> None:
-    """Either way its reason says so."""
+    """A declined delivery is cancelled, an unanswered one expires; both reasons say so."""
     await move(taskbell)
     await approvals.decline(taskbell.pool, taskbell.clock, 1, by="Ann")
     await move(taskbell)
@@ -123,7 +123,7 @@ async def test_its_time_is_over_before_the_worker_says_so(taskbell: Corridor) ->
 
 
 async def test_of_two_who_press_at_once_one_wins(taskbell: Corridor) -> None:
-    """The other is told what the first has said."""
+    """Of two answers at the same moment the first counts, the other is told of it."""
     await move(taskbell)
     answers = await asyncio.gather(
         *(

@@ -90,7 +90,7 @@ async def test_it_begins_anew_after_a_break(taskbell: Corridor) -> None:
 
 @pytest.mark.parametrize("how", ["completed", "deleted"])
 async def test_done_or_gone_ends_it(how: str, taskbell: Corridor) -> None:
-    """A task that is over needs nobody."""
+    """The wait of a rule with `for` ends when the task is done or deleted."""
     number = await come(taskbell)
     await wait(taskbell, 30)
     if how == "completed":

@@ -168,7 +168,7 @@ async def test_a_task_that_is_reopened_rings_anew(taskbell: Corridor) -> None:
 
 
 async def test_a_changed_title_rings_nothing_anew(taskbell: Corridor) -> None:
-    """What did not move has been announced."""
+    """An alarm that has rung does not ring again when another field of the task changes."""
     number = await visit_at(taskbell, taskbell.clock.now() + timedelta(hours=1))
     await taskbell.tick(hours=3)
     rings = len(await rung(taskbell))

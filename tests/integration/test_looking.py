@@ -61,7 +61,7 @@ async def test_another_text_is_a_change(tmp_path: Path) -> None:
 
 
 async def test_the_same_text_is_none_unless_somebody_asks(tmp_path: Path) -> None:
-    """A file that was touched says nothing new."""
+    """A file that was only touched is no change; whoever asks gets a reading all the same."""
     path = tmp_path / "taskbell.yaml"
     path.write_text("one")
     async with watched(path) as (words, asked):

@@ -87,7 +87,7 @@ async def test_an_account_without_signed_webhooks_keeps_its_interval(taskbell: C
 
 
 async def test_a_miss_counts_although_the_poll_fails_in_the_end(taskbell: Corridor) -> None:
-    """What was found on the first pages was found."""
+    """A change that only a poll has found counts as missed although the poll fails later on."""
     taskbell.sandbox.plannr.make()
     state = await taskbell.claim_poll("london", full=True)
     async for _ in taskbell.worker.polls["london"].run(state):

@@ -164,7 +164,7 @@ async def test_an_hour_forward_and_back_doubles_nothing(taskbell: Corridor) -> N
 async def test_nothing_comes_before_the_first_sync(
     pool: Pool, clock: VirtualClock, folder: Path
 ) -> None:
-    """Half of an account's tasks make no list."""
+    """Schedules of an account do not come before its first sync is complete."""
     async with corridor(folder, pool, clock, DAILY) as taskbell:
         await pass_by(taskbell, minutes=30)
         assert taskbell.posts == []

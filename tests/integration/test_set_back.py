@@ -147,7 +147,7 @@ async def test_a_digest_closes_when_it_should(taskbell: Corridor) -> None:
 async def test_a_worker_notices_that_its_clock_was_set_back(
     taskbell: Corridor, database_url: str
 ) -> None:
-    """It need not be started anew."""
+    """A running worker takes back wrong times when its clock is set back, without a restart."""
     await taskbell.begin("field")
     settings = read_settings({"DATABASE_URL": database_url})
     taskbell.clock.advance(YEAR)
@@ -159,7 +159,7 @@ async def test_a_worker_notices_that_its_clock_was_set_back(
 
 
 async def test_a_clock_that_is_right_changes_nothing(taskbell: Corridor) -> None:
-    """What waits with good reason goes on waiting."""
+    """Times in the future stay as they are while the clock has not been wrong."""
     await taskbell.begin("field")
     taskbell.sandbox.kickserv.faults.set(Fault(Kind.THROTTLED, seconds=86_400))
     await taskbell.poll()

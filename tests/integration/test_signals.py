@@ -92,7 +92,7 @@ async def test_only_rules_that_wait_for_its_name_hear_a_signal(taskbell: Corrido
 
 
 async def test_a_signal_about_an_unknown_task_tells_nobody(taskbell: Corridor) -> None:
-    """Nothing is known of its customer."""
+    """A signal about a task that is not known makes no event and no message."""
     await taskbell.webhook({"signal": "leaving", "task": "4712"})
     await taskbell.deliver()
     assert await taskbell.events() == []

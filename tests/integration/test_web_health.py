@@ -27,7 +27,7 @@ async def numbers(web: Site) -> dict[str, float]:
 
 
 async def test_alive_and_ready(web: Site) -> None:
-    """With everything in place both say so."""
+    """With everything in place /healthz says alive and /readyz says ready, with nothing missing."""
     assert (await web.client.get("/healthz")).json() == {"alive": True}
     assert (await web.client.get("/readyz")).json() == {"ready": True, "missing": []}
 

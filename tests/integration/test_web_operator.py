@@ -103,7 +103,7 @@ async def test_foreign_text_stays_text(web: Site, pool: Pool, clock: VirtualCloc
 async def test_every_kind_state_and_cause_has_its_words(
     web: Site, pool: Pool, clock: VirtualClock
 ) -> None:
-    """Whatever can happen can be shown."""
+    """The page has words for every kind of event, every state and every cause."""
     for kind, cause in zip(Kind, cycle(Cause), strict=False):
         await record(pool, task(), kind, at=clock.now(), cause=cause)
     for state in State:
@@ -293,7 +293,7 @@ async def test_an_account_says_what_its_webhooks_do(
 async def test_a_message_to_the_operator_is_about_an_account(
     web: Site, pool: Pool, clock: VirtualClock
 ) -> None:
-    """No task and no event stand behind it."""
+    """The page shows a message to the operator, which has neither task nor event."""
     await pool.execute(
         """
         INSERT INTO deliveries (account, task, rule, once_key, step, channel, target, lane,

@@ -49,7 +49,7 @@ def test_what_has_begun_is_not_about_to_begin() -> None:
 
 
 def test_a_done_task_has_no_alarms() -> None:
-    """Finished work is never overdue."""
+    """No alarm of a task that is done is due, whatever its dates."""
     one = task(due=START, done=True)
     assert due(one, ALARMS, UTC_ZONE, {}, START + timedelta(days=1)) == []
     assert next_alarm(one, ALARMS, UTC_ZONE, {}) is None

@@ -38,7 +38,7 @@ def refusal(folder: Path, text: str, name: str = "done.liquid") -> str:
 
 
 def test_the_text_comes_from_the_file(tmp_path: Path) -> None:
-    """It is a template like any other."""
+    """A rule with `template: FILE` loads without a warning where the file is a sound template."""
     assert loaded(tmp_path, "{{ task.title }}\nis done\n").warnings == ()
 
 

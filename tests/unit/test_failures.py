@@ -57,7 +57,7 @@ async def say(words: bytes, writer: asyncio.StreamWriter) -> None:
 
 @pytest.mark.parametrize("attempt", [call, connect])
 async def test_a_port_where_nobody_listens(attempt: Callable[[str], Awaitable[None]]) -> None:
-    """No errno, no class names: host and port."""
+    """The message names host and port, and neither an errno nor a class."""
     place = f"127.0.0.1:{free_port()}"
     with pytest.raises(SendError, match=f"^nobody answers at {place}$"):
         await attempt(f"http://{place}/hooks/secret-key")
@@ -76,7 +76,7 @@ async def test_a_private_address_says_what_to_do(
 async def test_https_where_only_http_is_spoken(
     attempt: Callable[[str], Awaitable[None]],
 ) -> None:
-    """A wrong scheme shows as such."""
+    """The message says that the place does not speak TLS, and so that https:// is wrong."""
     async with serving(partial(say, b"HTTP/1.1 400 Bad Request\r\n\r\n")) as place:
         with pytest.raises(SendError, match=f"^{place} does not speak TLS$"):
             await attempt(f"https://{place}/")

@@ -64,7 +64,7 @@ def test_the_pause_follows_what_webhooks_have_earned(
 
 
 def test_the_stretch_is_an_option() -> None:
-    """With 1 nothing is ever stretched."""
+    """With `stretch: 1` polls never get rarer, however many webhooks come."""
     assert wait(account(poll=MINUTE, stretch=2), timedelta(0)) == 2 * MINUTE
     assert wait(account(poll=MINUTE, stretch=1), timedelta(0)) == MINUTE
 
@@ -100,7 +100,7 @@ def test_the_pause_has_bounds(
 def test_a_later_webhook_never_shortens_the_pause(
     poll: timedelta, webhook: timedelta, missed: timedelta | None, later: timedelta
 ) -> None:
-    """And a later miss never lengthens it."""
+    """A later webhook may lengthen the pause, a later miss may shorten it; never the reverse."""
     one = account(poll=poll)
     assert wait(one, webhook - later, missed) >= wait(one, webhook, missed)
     if missed is not None and missed - later >= timedelta(0):

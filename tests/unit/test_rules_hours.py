@@ -100,7 +100,7 @@ def test_business_day_on_a_short_day() -> None:
 
 
 def test_hours_that_never_open() -> None:
-    """What never opens is told, not waited for."""
+    """For hours that never open there is no next opening, and the search for one ends."""
     now = local("2026-03-06 16:00")
     assert NEVER.next_open(now, NEW_YORK) is None
     assert NEVER.after(parse_duration("1 business day"), now, NEW_YORK) is None

@@ -69,7 +69,7 @@ def test_a_filter_takes_what_it_is_true_of() -> None:
 
 
 def test_a_filter_without_a_value_says_so() -> None:
-    """Neither taken nor silently left out."""
+    """A task for which the filter has no value is not chosen, and the reason names it."""
     chosen, _ = selection("tasks.filter(t, 1 / size(t.title) == 1)", ())
     assert chosen is not None
     with pytest.raises(EvaluationError, match="divide by zero"):

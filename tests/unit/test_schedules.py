@@ -69,7 +69,7 @@ def test_what_was_missed_is_owed_for_an_hour() -> None:
 
 
 def test_lateness_in_words() -> None:
-    """A few seconds are not late."""
+    """Lateness is told in whole minutes, and not at all below one."""
     slot = datetime(2026, 3, 6, 12, 30, tzinfo=UTC)
     assert lateness(slot, slot + timedelta(seconds=50)) == ""
     assert lateness(slot, slot + timedelta(minutes=1)) == ", 1 minute late"
@@ -88,6 +88,6 @@ def test_lateness_in_words() -> None:
     ],
 )
 def test_what_is_no_schedule_says_why(cron: str, message: str) -> None:
-    """The part that is wrong, by its name."""
+    """The message names the part of the expression that is wrong."""
     with pytest.raises(ValueError, match=message):
         parse_cron(cron)

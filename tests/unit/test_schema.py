@@ -60,7 +60,7 @@ def test_a_valid_file_may_be_warned_of() -> None:
 
 @pytest.mark.parametrize("text", ["30m", "1 day", "2 weeks", "4h"])
 def test_lengths_of_time(text: str) -> None:
-    """As they are written everywhere."""
+    """The schema takes each of the spellings of a length of time."""
     rule = f"{{ id: r, when: task.created, expires: {text}, then: [{{ wait: 1 business day }}] }}"
     assert said(f"version: 1\nrules: [{rule}]\n") == []
 
@@ -91,7 +91,7 @@ def test_secrets_are_no_matter_of_the_schema() -> None:
 
 
 def test_the_command_prints_it() -> None:
-    """Alone, so that it can be put into a file."""
+    """`taskbell schema` prints the schema and nothing else, so that it can be put into a file."""
     result = CliRunner().invoke(app, ["schema"])
     assert result.exit_code == 0
     assert result.stdout.startswith(

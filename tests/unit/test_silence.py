@@ -32,7 +32,7 @@ def why(*silences: Silence, after: timedelta = timedelta(0), **said: Any) -> str
     [(-1, None), (0, WHY), (1, WHY), (3599, WHY), (3600, None), (3601, None)],
 )
 def test_it_holds_from_its_beginning_until_before_its_end(seconds: int, said: str | None) -> None:
-    """At the second it ends it is over."""
+    """A silence is on from its very beginning, and not any more at its end."""
     silence = replace(SILENCE, rule="job-done")
     assert why(silence, after=timedelta(seconds=seconds)) == said
 
@@ -77,7 +77,7 @@ def test_what_it_does_not_cover(scopes: dict[str, Any], said: dict[str, Any]) ->
 
 
 def test_of_several_the_one_that_ends_last_says_why() -> None:
-    """A person reads when it is really over."""
+    """Of several silences that cover a message, the reason names the one that ends last."""
     later = replace(SILENCE, id=2, ends_at=START + 2 * HOUR, reason="still moving")
     assert why(SILENCE, later) == "silence 2 until 2026-03-06 14:00 UTC: still moving"
     assert why(later, SILENCE, after=HOUR) == "silence 2 until 2026-03-06 14:00 UTC: still moving"

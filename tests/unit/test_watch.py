@@ -36,7 +36,7 @@ def test_a_watch_is_read_as_it_was_written(watch: Watch) -> None:
 
 
 def test_another_zone_is_another_watch() -> None:
-    """The same alarms told by other days."""
+    """The same alarms in another time zone are another watch, with an id of its own."""
     alarms = frozenset(ALARMS)
     assert Watch(alarms, LONDON).id != Watch(alarms, ALASKA).id
 
