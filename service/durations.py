@@ -95,6 +95,14 @@ def parse_length(value: Any) -> timedelta:
     return duration.plain
 
 
+def in_words(length: timedelta) -> str:
+    """A length of time in whole seconds as people say it, such as `1 hour` or `90 minutes`."""
+    fitting = ((unit, one) for unit, one in _UNITS.items() if length >= one and not length % one)
+    *_, (unit, one) = [("second", _UNITS["second"]), *fitting]
+    amount = length // one
+    return f"{amount} {unit}{'' if amount == 1 else 's'}"
+
+
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from service.digests import Joining
+from service.durations import in_words
 from service.model import Cause, Event, Task
 from service.rules.expressions import UTC_ZONE, EvaluationError, Expression
 from service.rules.grouping import Grouping, in_company
@@ -21,7 +22,7 @@ from service.schedules import lateness
 
 @dataclass(frozen=True, slots=True)
 class Settle:
-    """How long it must be quiet before the rule looks, and how long that may be put off."""
+    """`settle`: how long a task must be quiet, and how long at most the rule waits for that."""
 
     quiet: timedelta
     most: timedelta | None = None
@@ -29,10 +30,9 @@ class Settle:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """When, if, then, until. `accounts` None: all of them.
+    """One rule, ready to decide. `planning` has its steps.
 
-    `lasts` is how long `if` must hold, `for_each` are the tasks for which a schedule has the rule
-    asked, `grouping` what is told of at once.
+    `accounts` None means all of them. `lasts` is `for`: how long the conditions must stay true.
     """
 
     id: str
@@ -51,7 +51,7 @@ class Rule:
 
     @property
     def reads(self) -> Reads:
-        """The fields that its expressions look at of an event, `until` aside."""
+        """The fields of an event that its expressions read, except those of `until`."""
         asked = self.planning.once_per if self.grouping is None else (self.grouping.by,)
         return self.mutings.reads | all_of(one.reads for one in (*self.conditions, *asked))
 
@@ -63,21 +63,21 @@ class Rule:
         return self.trigger.matches(event)
 
     def decide(self, scope: Scope) -> Verdict:
-        """What it makes of an event that it listens to, or that it waits with."""
+        """The verdict on an event that it listens to; it may be to wait first."""
         if self.settle is not None:
-            reason = f"waits until it has been quiet for {self.settle.quiet}"
+            reason = f"waits until the task has been quiet for {in_words(self.settle.quiet)}"
             return self._waits(reason, self.settle.quiet, self.settle.most)
         if self.lasts is None:
             return self.decide_now(scope)
-        # What may be put off for no longer than it takes ends when it would have ended at first.
-        reason = f"waits whether it stays so for {self.lasts}"
+        # Later events do not begin the time anew: it may be put off for no longer than it lasts.
+        reason = f"waits to see whether it stays so for {in_words(self.lasts)}"
         return self.refusal(scope) or self._waits(reason, self.lasts, self.lasts)
 
     def _waits(self, reason: str, quiet: timedelta, most: timedelta | None) -> Verdict:
         return Verdict(self.id, Outcome.SETTLING, reason, settle=quiet, settle_max=most)
 
     def refusal(self, scope: Scope) -> Verdict | None:
-        """The verdict on an event of which `if` is not true; None if it is."""
+        """The verdict where a condition is not true of the event, or fails; else None."""
         try:
             for condition in self.conditions:
                 if not condition.test(scope.activation, scope.zone):
@@ -87,7 +87,7 @@ class Rule:
         return None
 
     def decide_now(self, scope: Scope) -> Verdict:
-        """What it makes of an event, without waiting for others."""
+        """The verdict on an event, without waiting first."""
         if (refused := self.refusal(scope)) is not None:
             return refused
         try:
@@ -99,7 +99,7 @@ class Rule:
         return Verdict(self.id, Outcome.MATCHED, self._grounds(scope), plans)
 
     def tell(self, scope: Scope, grounds: str) -> Verdict:
-        """The verdict about a digest, whose steps are rendered once for all of its tasks."""
+        """The verdict on a digest; its steps are rendered once for all tasks in it."""
         try:
             plans = self.planning.plans(scope)
         except (EvaluationError, RenderError) as error:
@@ -107,7 +107,7 @@ class Rule:
         return Verdict(self.id, Outcome.MATCHED, self._marked(grounds), plans)
 
     def group_key(self, scope: Scope) -> str:
-        """What the event is told of together with; raises EvaluationError."""
+        """The key of the digest that the event belongs to; raises EvaluationError."""
         return "" if self.grouping is None else self.grouping.key(scope)
 
     def _gathered(self, grouping: Grouping, scope: Scope) -> Verdict:
@@ -118,7 +118,7 @@ class Rule:
         return Verdict(self.id, Outcome.GATHERED, reason, joining=joining)
 
     def anchor(self, task: Task) -> datetime | None:
-        """The task's date that the rule counts from; None for a rule that is not by the clock."""
+        """The date of the task that the rule's alarm counts from; None if it has no alarm."""
         alarm = self.trigger.alarm
         date: datetime | None = None if alarm is None else getattr(task, alarm.field)
         return date

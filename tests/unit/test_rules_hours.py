@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.durations import parse_duration, parse_length
+from service.durations import in_words, parse_duration, parse_length
 from service.rules.hours import Hours
 from tests import wall_clock
 
@@ -38,6 +38,22 @@ def local(text: str) -> datetime:
 def test_plain_lengths(text: str, seconds: int) -> None:
     """Seconds to weeks, short or in words."""
     assert parse_length(text) == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("0s", "0 seconds"),
+        ("60s", "1 minute"),
+        ("90s", "90 seconds"),
+        ("90m", "90 minutes"),
+        ("24h", "1 day"),
+        ("2w", "2 weeks"),
+    ],
+)
+def test_lengths_in_words(text: str, words: str) -> None:
+    """A reason tells a length of time by the largest unit in which it is a whole number."""
+    assert in_words(parse_length(text)) == words
 
 
 @pytest.mark.parametrize(
