@@ -1,6 +1,6 @@
-"""Events before they have their numbers: what each road makes of what it has seen or heard.
+"""Events without their ids: what a look, an alarm, a signal or a schedule amounts to.
 
-Numbers are given out once it is known how many are needed, and rules need them to be there.
+Ids are given out once it is known how many are needed, before the rules are asked.
 """
 
 from collections.abc import Callable, Iterable
@@ -19,7 +19,7 @@ from service.store.settling import Settled
 from service.store.tasks import Key, Known
 
 Draft: TypeAlias = Callable[[int], Event]
-"""An event that waits for its number."""
+"""Makes the event, given its id."""
 
 
 def of_look(
@@ -28,32 +28,32 @@ def of_look(
     transitions: Iterable[Transition],
     written: frozenset[str] | None,
 ) -> list[Draft]:
-    """What one look brings to light; `written` are the fields that Taskbell itself writes."""
+    """The events of one look at a task; `written` are the fields that Taskbell itself writes."""
     return [
         partial(_transition, look, last, one, _cause(look, one, written)) for one in transitions
     ]
 
 
 def of_alarm(key: Key, one: Ringing, task: Task) -> Draft:
-    """An alarm of a task that has come."""
+    """The event of an alarm that rings."""
     return partial(_alarm, key, one, task)
 
 
 def of_signal(signal: Signal, known: Known) -> Draft:
-    """Something that was pushed about a known task."""
+    """The event of a signal that was pushed about a known task."""
     return partial(_signal, signal, known)
 
 
 def of_slot(slot: Slot, at: datetime, chosen: Chosen | None) -> list[Draft]:
-    """A schedule that has come, which is about no task, and the tasks that it asks one by one."""
+    """The event of a schedule that has come, and then one for each task to ask about."""
     each = () if chosen is None or chosen.together else chosen.tasks
     return [partial(_slot, slot, at, task) for task in (None, *each)]
 
 
 def net_change(wait: Settled, current: Task | None, now: datetime) -> NetChange:
-    """What happened from before the first change until now, as events under the first's number.
+    """The net change from before the first event of a wait until now.
 
-    They are events of now: what the rule makes of them expires from now on.
+    As events with the id of the first one; they are dated `now`, so that `expires` counts from now.
     """
     net = [
         replace(wait.first, kind=one.kind, at=now, after=current, changed=one.changed)
@@ -63,13 +63,13 @@ def net_change(wait: Settled, current: Task | None, now: datetime) -> NetChange:
 
 
 def lasting_change(wait: Settled, current: Task | None, now: datetime) -> NetChange:
-    """What happened first, and the task as it is now; nothing where it is gone."""
+    """The first event of a wait of `for`, with the task as it is now; nothing if it is gone."""
     left = [] if current is None else [replace(wait.first, at=now, after=current)]
     return NetChange(wait.rule, wait.first, left)
 
 
 def _cause(look: Observation, one: Transition, written: frozenset[str] | None) -> Cause:
-    """What we wrote is our own doing; what somebody else changed meanwhile is not."""
+    """`write` if Taskbell made the task or wrote one of the changed fields, else the look's."""
     if written is not None and (one.kind is Kind.CREATED or not written.isdisjoint(one.changed)):
         return Cause.WRITE
     return Cause.FETCH if look.cause is Cause.WRITE else look.cause

@@ -13,10 +13,10 @@ SCOPES = ("rule", "person", "customer", "project", "account")
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """Nothing that all its scopes are true of is sent from `created_at` until before `ends_at`.
+    """Messages that fit all its scopes are not sent from `created_at` until before `ends_at` (UTC).
 
-    A scope that is None is not asked for. `person` is the address of whoever would get the
-    message; `customer` and `project` are the id or the name of the task's own.
+    A scope that is None fits every message. `person` is the address of the receiver; `customer` and
+    `project` are the id or the name of the task's customer and project.
     """
 
     id: int
@@ -31,16 +31,16 @@ class Silence:
 
     @property
     def refusal(self) -> str:
-        """What a person reads beside a message that it kept from going out."""
+        """The reason of a message that this silence keeps from going out."""
         return f"silence {self.id} until {self.ends_at:%Y-%m-%d %H:%M} UTC: {self.reason}"
 
     def is_on(self, now: datetime) -> bool:
         return self.created_at <= now < self.ends_at
 
     def covers(self, rule: str, channel: str, target: str, account: str, task: Task | None) -> bool:
-        """Whether it is about this message. What is written to a system is no message.
+        """Whether this message fits its scopes. Writing a task to a system is no message.
 
-        `task` is None where it is about none, or about several.
+        `task` is None for a message about no task, or about several.
         """
         return (
             channel not in WRITES

@@ -1,8 +1,8 @@
 """What the clock watches in an account, and what a change of it means for a task: pure functions.
 
-Rules come and go, and an account may be given another time zone, while tasks wait for their
-alarms. What was wanted until then is announced if it has come; what is wanted from now on does
-not ring for the past; what was wanted before and still is rings once.
+Rules come and go, and an account may get another time zone, while tasks wait for their alarms.
+When that happens, an old alarm that is due already still rings; a new alarm does not ring for the
+past; an alarm that is in both rings once.
 """
 
 from dataclasses import dataclass

@@ -11,7 +11,7 @@ import uvloop
 from service import config, log
 from service.cli import subscribing
 from service.cli.console import AsJson, show_json
-from service.cli.finding import Finding, Verdict, fine, note, tell, wrong
+from service.cli.finding import Finding, Health, fine, note, tell, wrong
 from service.cli.inside import examine_database, examine_doorbell
 from service.cli.instance import NothingHere, find
 from service.cli.outside import examine
@@ -51,7 +51,7 @@ def doctor(
         raise typer.BadParameter("--subscribe needs --url and --secret-file")
     else:
         findings = _subscribed(subscribe, url, secret_file)
-    healthy = all(finding.verdict is not Verdict.WRONG for finding in findings)
+    healthy = all(finding.verdict is not Health.WRONG for finding in findings)
     if as_json:
         show_json({"fine": healthy, "findings": list(map(asdict, findings))})
     else:

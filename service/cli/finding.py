@@ -9,7 +9,7 @@ from rich.markup import escape
 from service.cli.console import out
 
 
-class Verdict(StrEnum):
+class Health(StrEnum):
     """A note is worth knowing; only what is wrong keeps Taskbell from its work."""
 
     FINE = "fine"
@@ -22,28 +22,28 @@ class Finding:
     """How one part is: `says` is a sentence, `advice` what somebody should do about it."""
 
     subject: str
-    verdict: Verdict
+    verdict: Health
     says: str
     advice: str | None = None
 
 
 _MARKS = {
-    Verdict.FINE: "[green]ok   [/green]",
-    Verdict.NOTE: "[yellow]note [/yellow]",
-    Verdict.WRONG: "[red]wrong[/red]",
+    Health.FINE: "[green]ok   [/green]",
+    Health.NOTE: "[yellow]note [/yellow]",
+    Health.WRONG: "[red]wrong[/red]",
 }
 
 
 def fine(subject: str, says: str) -> Finding:
-    return Finding(subject, Verdict.FINE, says)
+    return Finding(subject, Health.FINE, says)
 
 
 def note(subject: str, says: str, advice: str) -> Finding:
-    return Finding(subject, Verdict.NOTE, says, advice)
+    return Finding(subject, Health.NOTE, says, advice)
 
 
 def wrong(subject: str, says: str, advice: str) -> Finding:
-    return Finding(subject, Verdict.WRONG, says, advice)
+    return Finding(subject, Health.WRONG, says, advice)
 
 
 def tell(findings: Sequence[Finding]) -> None:

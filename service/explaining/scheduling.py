@@ -19,14 +19,14 @@ from service.rules.verdict import Outcome
 from service.schedules import Schedule
 from service.store.dossier import Dossier
 from service.store.outcomes import Ruling, Sending
-from service.store.together import Named, Slot
+from service.store.together import Named, PastSlot
 
 
 def by_schedule(
     blank: Explanation,
     rule: Rule,
     then: Rule | None,
-    slot: Slot | None,
+    slot: PastSlot | None,
     papers: Dossier,
     zone: ZoneInfo,
     now: datetime,
@@ -41,10 +41,10 @@ def by_schedule(
     if then is None or then.trigger.cron is None:
         says = "when its schedule came last, the rule was another one"
         return replace(known, standing=Standing.UNHEARD, says=says)
-    return _Slot(known, then, slot, papers, zone).explained()
+    return _SlotExplainer(known, then, slot, papers, zone).explained()
 
 
-def _schedule(rule: Rule, slot: Slot | None, zone: ZoneInfo, now: datetime) -> BySchedule:
+def _schedule(rule: Rule, slot: PastSlot | None, zone: ZoneInfo, now: datetime) -> BySchedule:
     comes_at = Schedule(rule.trigger.cron or "", zone).after(now)
     if slot is None:
         return BySchedule(None, comes_at)
@@ -59,11 +59,11 @@ def _clock(schedule: BySchedule, zone: ZoneInfo) -> str:
     return f"{last}; " + ("never comes again" if comes is None else f"comes {told(comes, zone)}")
 
 
-class _Slot:
+class _SlotExplainer:
     """Explains one slot of a rule for one task."""
 
     def __init__(
-        self, known: Explanation, rule: Rule, slot: Slot, papers: Dossier, zone: ZoneInfo
+        self, known: Explanation, rule: Rule, slot: PastSlot, papers: Dossier, zone: ZoneInfo
     ) -> None:
         self._known = known
         self._rule = rule

@@ -1,4 +1,4 @@
-"""Open digests: what joins them, and those that are over."""
+"""Open digests in the database: joining them, and taking those that are to be told."""
 
 import sys
 from collections import defaultdict
@@ -14,10 +14,10 @@ from service.store.events import event_from
 
 
 async def join(connection: Connection, joins: Sequence[Join], now: datetime) -> None:
-    """Add events to the open digests of their rules, accounts and keys; open those that are not.
+    """Add events to the open digests of their rules, accounts and keys, or open new ones.
 
-    In one order, so that two transactions never wait for each other. A digest that is full is over,
-    and what comes then opens another one.
+    In a fixed order, so that two transactions never wait for each other. A full digest is over; the
+    next event opens another one.
     """
     together: dict[tuple[str, str, str], list[Join]] = defaultdict(list)
     for one in joins:
@@ -29,7 +29,7 @@ async def join(connection: Connection, joins: Sequence[Join], now: datetime) -> 
 
 
 async def _fill(connection: Connection, joins: list[Join], now: datetime) -> list[Join]:
-    """Add as many as the open digest takes; returns the others."""
+    """Add as many as the open digest has room for; returns the others."""
     first, joining = joins[0], joins[0].joining
     digest, size = await _open(connection, first, joining, now)
     room = max(joining.most - size, 1)
@@ -88,7 +88,10 @@ async def _open(
 async def take(
     connection: Connection, accounts: Iterable[str], now: datetime, limit: int
 ) -> list[Digest]:
-    """Take out up to `limit` digests of these accounts that are over, each for one worker."""
+    """Remove and return up to `limit` digests of these accounts that are to be told now.
+
+    No other worker gets the same ones.
+    """
     rows = await connection.fetch(
         """
         SELECT id, rule, account, key, event, kind, cause, closes_at FROM digests
@@ -119,7 +122,7 @@ async def take(
 
 
 async def joined(connection: Connection, until: datetime) -> list[tuple[Join, datetime]]:
-    """What has joined digests that are over by then, and when each of them is."""
+    """What has joined the digests that are to be told by then, each with that moment (UTC)."""
     rows = await connection.fetch(
         """
         SELECT digests.rule, digests.account, digests.key, closes_at, members.task, members.event,
@@ -142,7 +145,7 @@ def _join(row: asyncpg.Record) -> Join:
 
 
 async def _members(connection: Connection, digests: dict[int, str]) -> dict[int, list[Member]]:
-    """What joined these digests (id -> account), with the tasks as they are now."""
+    """The members of these digests (id -> account), with their tasks as they are now."""
     rows = await connection.fetch(
         "SELECT digest, task, anchor FROM digest_members WHERE digest = ANY ($1)"
         " ORDER BY digest, event",

@@ -1,4 +1,4 @@
-"""Everything that was written down about one task: events, decisions, deliveries."""
+"""Everything on record about one task: events, decisions, deliveries."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -18,7 +18,7 @@ _NO_CHANGE = frozenset({Cause.CLOCK, Cause.SIGNAL})
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """That a rule waits until the task has been quiet."""
+    """A rule that waits (`settle`, `for`) because of an event, until `ends_at` (UTC)."""
 
     rule: str
     event: int
@@ -27,10 +27,10 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Dossier:
-    """One task's papers, each kind in the order in which it came.
+    """Everything on record about one task, each kind in the order in which it came.
 
-    `texts` are the rules, as JSON, of every version that decided something here. `later` is what
-    was recorded and is not to be explained.
+    `texts` has the rules (JSON) of every version that decided something here. `later` are events
+    after the moment up to which rules are explained (`--at`).
     """
 
     key: Key
@@ -60,7 +60,7 @@ class Dossier:
         return self.known.present if first is None else first.before
 
     def until(self, moment: datetime) -> Self:
-        """What had happened by then; what became of it is as it is now."""
+        """The dossier up to a moment; what became of deliveries by now is kept."""
         recorded = [one for one in self.recorded if one.event.at <= moment]
         numbers = {one.event.id for one in recorded}
         return replace(
@@ -97,9 +97,9 @@ async def read(
     crons: Mapping[str, str] = MappingProxyType({}),
     until: datetime | None = None,
 ) -> Dossier:
-    """All papers of a task that is known.
+    """The dossier of a task that is known.
 
-    `crons` are the schedules of rules by their ids, of which the last slot `until` then is read.
+    `crons` are the schedules of rules by their ids; the last slot of each `until` then is read.
     """
     recorded = await events_of(connection, key)
     numbers = [one.event.id for one in recorded]

@@ -1,4 +1,4 @@
-"""What was recorded, in the order in which it was decided: for whoever decides it once more."""
+"""Recorded events and decisions, in the order of the decisions: for replays and backtests."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class RecordedDecision:
-    """A decision as it was written down; `decided_at` is when its event was first looked at."""
+    """A stored decision of a rule, made at `at`; its event was first decided on at `decided_at`."""
 
     event: int
     account: str

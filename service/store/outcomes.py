@@ -1,4 +1,4 @@
-"""What rules decided about events, and what became of their messages: as it was written down."""
+"""The recorded decisions about events, and the deliveries that came of them."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from service.store import Connection
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
-    """What a rule decided about an event when it came, and by which version of the rules."""
+    """A recorded decision of a rule about an event, made at `at` (UTC)."""
 
     event: int
     rule: str
@@ -23,7 +23,7 @@ class Ruling:
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """A delivery and where it stands; `next_attempt_at` is when it is to go out."""
+    """A delivery and its state. `rewrites` is the delivery whose message it rewrites."""
 
     id: int
     event: int
@@ -42,7 +42,7 @@ class Sending:
 
 
 async def rulings(connection: Connection, events: Sequence[int]) -> list[Ruling]:
-    """What all rules decided about these events, in that order."""
+    """The decisions of all rules about these events, in the order in which they were made."""
     rows = await connection.fetch(
         """
         SELECT event, rule, rules_version, outcome, reason, at
@@ -54,7 +54,7 @@ async def rulings(connection: Connection, events: Sequence[int]) -> list[Ruling]
 
 
 async def sendings(connection: Connection, events: Sequence[int]) -> dict[int, list[Sending]]:
-    """What was planned because of these events, by their numbers."""
+    """The deliveries that were planned because of these events, by event id."""
     rows = await connection.fetch(
         """
         SELECT id, event, rule, step, once_key, channel, target, state, reason, attempts,

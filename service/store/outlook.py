@@ -1,4 +1,4 @@
-"""What is still to come, as a change of the configuration would find it."""
+"""What is pending now, as `taskbell plan` needs it: waits, deliveries, tasks with alarms."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ _AT_ONCE = 1000
 
 @dataclass(frozen=True, slots=True)
 class Waits:
-    """So many tasks of an account of which a rule waits that they become quiet."""
+    """How many waits a rule has in an account."""
 
     rule: str
     account: str
@@ -22,7 +22,7 @@ class Waits:
 
 @dataclass(frozen=True, slots=True)
 class Deliveries:
-    """So many messages of a rule that are planned or held on a lane."""
+    """How many messages of a rule are planned or held on a lane."""
 
     rule: str
     lane: str
@@ -30,9 +30,10 @@ class Deliveries:
 
 
 async def watched(pool: Pool, within: timedelta) -> dict[str, ZoneInfo | None]:
-    """The accounts of the configuration in force, and the zones in which the clock is read.
+    """The accounts of the configuration in force, and the time zone of each watch.
 
-    In force is what a worker said last that it wants, and others said `within` that time before.
+    Workers say again and again that they want an account watched. In force are the accounts for
+    which that was said no longer than `within` before the latest time it was said for any.
     """
     rows = await pool.fetch(
         """
@@ -63,7 +64,7 @@ async def deliveries(pool: Pool) -> list[Deliveries]:
 
 
 async def count_tasks(pool: Pool) -> int:
-    """How many tasks there are to read, about."""
+    """About how many tasks `tasks` will read."""
     found: int = await pool.fetchval(
         "SELECT count(*) FROM tasks WHERE snapshot IS NOT NULL AND deleted_at IS NULL"
     )
@@ -71,7 +72,7 @@ async def count_tasks(pool: Pool) -> int:
 
 
 async def tasks(connection: Connection) -> AsyncIterator[tuple[str, Known]]:
-    """Every task that is there, with its account; a transaction has to be open."""
+    """Every task that is not deleted, with its account; a transaction has to be open."""
     rows = connection.cursor(
         """
         SELECT account, snapshot, deleted_at, version, observed_at, fingerprint, rung, watch

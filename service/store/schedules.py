@@ -1,4 +1,4 @@
-"""When the rules by a schedule come next: kept here, so that each slot is announced once."""
+"""When the schedule of each rule comes next, in the database: so that each slot comes once."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta

@@ -1,4 +1,4 @@
-"""Rules that wait, until a task has been quiet or for as long as something holds: since when."""
+"""The waits of rules with `settle` or `for`: since when, because of which event, until when."""
 
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from service.store.tasks import Key, read_task, task_json
 class Settled:
     """A rule that waits or has waited, and the event with which that began.
 
-    Of the event is kept how the task looked before; how it looked then is not.
+    The event has the task as it was `before`, but not `after`.
     """
 
     rule: str
@@ -42,7 +42,7 @@ async def start(
     quiet: timedelta,
     most: timedelta,
 ) -> None:
-    """Wait for `quiet` from now; a change in the meantime starts again, up to `most` in all."""
+    """Begin a wait of `quiet`; if the rule waits already, begin anew, up to `most` in all."""
     await connection.execute(
         """
         INSERT INTO settling (rule, account, task, event, before, started_at, ends_at)
@@ -64,7 +64,7 @@ async def start(
 async def ended(
     connection: Connection, accounts: Iterable[str], now: datetime, limit: int
 ) -> list[Key]:
-    """The tasks (account, id) of these accounts that rules have waited for long enough."""
+    """The tasks (account, id) of these accounts about which the wait of some rule is over."""
     rows = await connection.fetch(
         """
         SELECT account, task FROM settling WHERE ends_at <= $1 AND account = ANY ($3)
@@ -78,7 +78,7 @@ async def ended(
 
 
 async def take(connection: Connection, keys: Sequence[Key], now: datetime) -> list[Settled]:
-    """Take out the waits about these tasks, which must be locked, that have ended."""
+    """Remove and return the waits about these tasks, which must be locked, that are over."""
     rows = await connection.fetch(
         f"""
         WITH waits AS (
@@ -98,7 +98,7 @@ async def take(connection: Connection, keys: Sequence[Key], now: datetime) -> li
 async def waiting(
     connection: Connection, keys: Iterable[Key], rules: Container[str]
 ) -> list[Settled]:
-    """What these rules are waiting for about these locked tasks."""
+    """The waits of these rules about these locked tasks."""
     wanted = list(keys)
     rows = await connection.fetch(
         f"""
@@ -117,7 +117,7 @@ async def waiting(
 async def under_way(
     connection: Connection, until: datetime
 ) -> list[tuple[Settled, datetime, datetime]]:
-    """Every wait that ends by then, since when it has been, and when it ends."""
+    """Every wait that ends by then: the wait, when it began, when it ends (UTC)."""
     rows = await connection.fetch(
         """
         SELECT rule, settling.account, settling.task, event, settling.before, started_at, ends_at,
@@ -130,7 +130,7 @@ async def under_way(
 
 
 async def stop(connection: Connection, waits: Sequence[Settled]) -> None:
-    """Wait no longer."""
+    """Remove these waits."""
     await connection.execute(
         """
         DELETE FROM settling USING unnest($1::text[], $2::text[], $3::text[])

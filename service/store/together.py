@@ -1,4 +1,4 @@
-"""What is on record of tasks that were told of together: digests, and schedules that came."""
+"""What is on record about several tasks at once: digests, and schedules that have come."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ from service.store.tasks import Key, read_task
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A task as people know it."""
+    """A task's id and title."""
 
     id: str
     title: str
@@ -23,9 +23,10 @@ class Named:
 
 @dataclass(frozen=True, slots=True)
 class Gathering:
-    """A digest that `opened` with an event: as it was `told`, or, while it is open, what it holds.
+    """A digest, and the decision by which it was `opened`.
 
-    `closes_at` is when it is to be told.
+    If it was sent it has the decision by which it was `told`, and its `sendings`. If it is still
+    open it has `closes_at` (UTC) and the `tasks` that it holds so far.
     """
 
     opened: Ruling
@@ -36,11 +37,11 @@ class Gathering:
 
 
 @dataclass(frozen=True, slots=True)
-class Slot:
-    """A schedule that has come for a rule: `event`, decided on at `at` by these rules.
+class PastSlot:
+    """A rule's schedule that has come: its `event`, decided on at `at` (UTC) by these rules.
 
-    `chosen` are the tasks that the rule was asked about one by one, `rulings` what it said, about
-    the slot and about each of them.
+    `chosen` has an event for each task that the rule was asked about. `rulings` are its decisions
+    about the slot and about each of those tasks.
     """
 
     event: Event
@@ -53,14 +54,14 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Together:
-    """The digests that a task has or may have joined, and the last slot of each rule."""
+    """The digests that a task has joined or may have joined, and the last slot of each rule."""
 
     gatherings: tuple[Gathering, ...] = ()
-    slots: Mapping[str, Slot] = field(default_factory=dict)
+    slots: Mapping[str, PastSlot] = field(default_factory=dict)
 
     @property
     def versions(self) -> set[str]:
-        """The versions of the rules that decided something of this."""
+        """The versions of the rules that made these decisions."""
         told = {one.told.rules_version for one in self.gatherings if one.told is not None}
         return told | {slot.rules_version for slot in self.slots.values()}
 
@@ -72,9 +73,9 @@ async def read(
     crons: Mapping[str, str],
     until: datetime | None,
 ) -> Together:
-    """What concerns a task that these rules have gathered.
+    """What concerns one task that these rules have gathered.
 
-    `crons` are the schedules of rules, of which the last slot `until` then is read.
+    `crons` are the schedules of rules; of each the last slot `until` then is read.
     """
     slots = {
         rule: slot
@@ -88,7 +89,7 @@ async def read(
 
 
 async def _told(connection: Connection, key: Key, rules: list[str]) -> list[Gathering]:
-    """The digests of these rules that were open while this task joined one of the same."""
+    """The sent digests of these rules that were open when this task joined one of the same rule."""
     rows = await connection.fetch(
         """
         SELECT opened.event, opened.rule, opened.rules_version, opened.outcome, opened.reason,
@@ -148,10 +149,11 @@ async def _open(connection: Connection, key: Key) -> list[Gathering]:
 
 async def _last_slot(
     connection: Connection, rule: str, account: str, cron: str, until: datetime | None
-) -> Slot | None:
+) -> PastSlot | None:
     """The last time that the schedule of a rule came in an account; None if it never did.
 
-    A rule without for_each that refuses its slot leaves no decision: then it is one of nobody's.
+    Rules with the same schedule have slots of their own, told apart by their decisions. A rule
+    without `for_each` that does not match leaves none: so a slot without any decision counts too.
     """
     row = await connection.fetchrow(
         """
@@ -172,7 +174,7 @@ async def _last_slot(
     chosen = await _chosen(connection, row)
     numbers = [row["id"], *(one.id for one in chosen)]
     sent = await outcomes.sendings(connection, numbers)
-    return Slot(
+    return PastSlot(
         event=event_from(row, None, None),
         at=row["decided_at"],
         rules_version=row["rules_version"],
@@ -185,7 +187,7 @@ async def _last_slot(
 
 
 async def _chosen(connection: Connection, moment: asyncpg.Record) -> list[Event]:
-    """The tasks that came with a slot: they follow it, up to the slot of another rule."""
+    """The events of the tasks chosen for a slot: they follow it, up to the slot of another rule."""
     rows = await connection.fetch(
         """
         SELECT *, id AS event FROM events
