@@ -128,7 +128,7 @@ async def test_what_was_held_counts_when_it_goes_out(
         for hour in range(5):
             await arrive(taskbell, str(hour))
             clock.advance(timedelta(hours=1))
-        clock.advance(timedelta(days=4))
+        clock.advance(timedelta(days=2, hours=12))
         await taskbell.deliver()
         assert sorted(taskbell.posts) == ["0", "1", "2"]
 

@@ -45,7 +45,7 @@ async def test_a_held_message_outlives_the_move_of_another_date(taskbell: Corrid
     visit = await begun_at_night(taskbell)
     assert await taskbell.states("late") == ["held"]
     await change(taskbell, visit, ends_at=taskbell.clock.now() + 20 * HOUR)
-    await taskbell.tick(days=3)
+    await taskbell.tick(hours=60)
     await taskbell.deliver()
     assert await taskbell.states("late") == ["sent"]
 
