@@ -8,8 +8,9 @@ from heapq import heappop, heappush
 from zoneinfo import ZoneInfo
 
 from service.books import Rules
+from service.books.delivery import Delivery
 from service.books.digests import MemoryDigests
-from service.books.outbox import Delivery, MemoryOutbox
+from service.books.outbox import MemoryOutbox
 from service.books.schedules import MemorySchedules
 from service.digests import Digest, Join
 from service.model import Event, Observation, Task

@@ -3,65 +3,24 @@
 from bisect import bisect_left, bisect_right, insort
 from collections import Counter, defaultdict
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from heapq import heappop, heappush
 from typing import TypeAlias
 
+from service.books.delivery import NEVER_SENT, Delivery
+from service.books.exit import Exit
 from service.books.fallback import Failing, instead
 from service.books.muting import MemoryMuting
 from service.books.storms import MemoryStorms
-from service.model import Event, Kind, State
-from service.outbox import Identity, Order, ending, question, silences
+from service.model import Event, State
+from service.outbox import Identity, Order, question, silences
 from service.outbox.muting import Mute
 from service.outbox.pending import PendingOrder
-from service.rules.planning import Slot, is_instead
-from service.rules.verdict import Plan
+from service.rules.planning import Slot
 from service.silence import Silence
 from service.store.tasks import Key
 from service.storm import Lately, StormGuard
-
-PENDING = frozenset({State.PLANNED, State.HELD})
-# Once per key: what was never sent does not count. As the index `deliveries_once` has it.
-_NEVER_SENT = frozenset({State.SKIPPED, State.CANCELLED, State.EXPIRED})
-_UNDONE = {(Kind.COMPLETED, Kind.REOPENED), (Kind.CREATED, Kind.DELETED)}
-
-
-@dataclass(slots=True)
-class Delivery:
-    """An order and what has become of it. `due` is when it is to go out, while it is pending.
-
-    `event` is what it is about, `updates` the delivery whose message it rewrites, `approves` the
-    one that it asks an approver about. What a person has asked for `is_excused` from all that may
-    hold back others, what they have let go `is_past_storm`. All times are UTC.
-    """
-
-    id: int
-    event: int
-    order: Order
-    created_at: datetime
-    state: State
-    reason: str | None = None
-    due: datetime | None = None
-    settled_at: datetime | None = None
-    text: str = ""
-    updates: int | None = None
-    approves: int | None = None
-    is_excused: bool = False
-    is_past_storm: bool = False
-
-    @property
-    def key(self) -> Key:
-        return self.order.event.account, self.order.event.task_id
-
-    @property
-    def is_guarded(self) -> bool:
-        """Whether the storm guard counts it."""
-        if self.updates is not None or self.approves is not None:
-            return False
-        is_let_go = self.is_excused or self.is_past_storm
-        return self.order.plan.channel == "customer" and not is_let_go
-
 
 Fate: TypeAlias = tuple[Delivery, Slot]
 """A delivery whose time has come, and what becomes of it."""
@@ -124,7 +83,7 @@ class MemoryOutbox:
         added = []
         for order in sorted(orders, key=lambda one: one.identity):
             plan = order.plan
-            counts = plan.state not in _NEVER_SENT
+            counts = plan.state not in NEVER_SENT
             if counts and self._was_announced(order):
                 continue
             due = plan.send_at if plan.asks is None else plan.asks.expires_at
@@ -138,8 +97,9 @@ class MemoryOutbox:
         for one in added:
             if (reason := silences.refusal_of(self._silenced, one.order, now)) is not None:
                 self._refuse(one, reason, now)
-        for one in [one for one in added if one.state in PENDING]:
-            self._ask(one, now)
+        for one in added:
+            if one.is_pending:
+                self._ask(one, now)
         return {one.order.identity for one in added}
 
     def placed_before(self, orders: Sequence[Order]) -> set[Identity]:
@@ -149,7 +109,7 @@ class MemoryOutbox:
         known = self._limited[rule, shadow]
         first = bisect_left(known, begin, key=_send_at)
         last = bisect_right(known, end, key=_send_at)
-        return [_send_at(one) for one in known[first:last] if _counts(one)]
+        return [_send_at(one) for one in known[first:last] if one.counts]
 
     def withdraw(self, events: Iterable[Event], now: datetime) -> None:
         for event in events:
@@ -173,13 +133,13 @@ class MemoryOutbox:
     def cancel(self, deliveries: Iterable[int], reason: str, now: datetime) -> None:
         for number in deliveries:
             one = self.deliveries[number - 1]
-            if one.state in PENDING:
+            if one.is_pending:
                 self._end(one, State.CANCELLED, reason, now)
 
     def take_back(self, events: Iterable[Event], now: datetime) -> None:
         for event in events:
             for one in list(self._of_task[event.account, event.task_id]):
-                if one.id not in self._rewritten and _is_undone(one, event):
+                if one.id not in self._rewritten and one.is_undone_by(event):
                     self._rewrite(one, event, now)
 
     def next_due(self) -> datetime | None:
@@ -195,13 +155,10 @@ class MemoryOutbox:
         elsewhere: Callable[[Delivery], Slot | None],
         guard: StormGuard,
     ) -> None:
-        """Mark what is due as sent, or as what keeps it from being sent.
-
-        `elsewhere` says where what is late falls by the hours of its rule.
-        """
+        """Mark what is due as sent, or as what keeps it from being sent; see `Exit`."""
+        door = Exit(self._silenced, self._muting, has_ended, elsewhere)
         while due := self._take_due(now):
-            fates = [(one, self._fate(one, now, has_ended, elsewhere)) for one in due]
-            self._send(fates, guard, now)
+            self._send([(one, door.fate(one, now)) for one in due], guard, now)
 
     def _send(self, fates: Sequence[Fate], guard: StormGuard, now: datetime) -> None:
         leaving = (one for one, fate in fates if fate.state is State.SENT and one.is_guarded)
@@ -245,7 +202,7 @@ class MemoryOutbox:
         before = self._placed.get((order.identity, order.shadow))
         if before is None:
             return (order.identity, order.shadow) in self._placed_before
-        return _counts(before)
+        return before.counts
 
     def _take_due(self, now: datetime) -> list[Delivery]:
         taken = []
@@ -260,48 +217,8 @@ class MemoryOutbox:
             heappush(self._due, (one.due, one.id))
         self._log.append(replace(one))
 
-    def _fate(
-        self,
-        one: Delivery,
-        now: datetime,
-        has_ended: Callable[[Delivery], str | None],
-        elsewhere: Callable[[Delivery], Slot | None],
-    ) -> Slot:
-        """What becomes of a delivery whose time has come."""
-        if one.updates is not None:
-            return Slot(State.SENT, now)
-        if (late := _lateness(one.order.plan, now)) is not None:
-            return Slot(State.EXPIRED, now, late)
-        hindrance = None
-        if one.approves is None and not one.is_excused:
-            hindrance = self._hindrance(one, now, has_ended, elsewhere)
-        return hindrance or Slot(State.SENT, now)
-
-    def _hindrance(
-        self,
-        one: Delivery,
-        now: datetime,
-        has_ended: Callable[[Delivery], str | None],
-        elsewhere: Callable[[Delivery], Slot | None],
-    ) -> Slot | None:
-        """What keeps it from going out, in the order in which the worker asks."""
-        if (reason := has_ended(one)) is not None:
-            return Slot(State.CANCELLED, now, reason)
-        if not is_instead(one.order.plan.once_key) and (slot := elsewhere(one)) is not None:
-            return slot
-        if (reason := self._refusal(one, now)) is not None:
-            return Slot(State.SKIPPED, now, reason)
-        return None
-
-    def _refusal(self, one: Delivery, now: datetime) -> str | None:
-        if one.order.shadow:
-            return ending.only_on_trial(one.order.plan.channel, one.order.plan.target)
-        if (reason := silences.refusal_of(self._silenced, one.order, now)) is not None:
-            return reason
-        return self._muting.refusal(one.order.plan.muted_by)
-
     def _refuse(self, one: Delivery, reason: str, now: datetime) -> None:
-        if one.state in PENDING:
+        if one.is_pending:
             self._end(one, State.SKIPPED, reason, now)
 
     def _ask(self, one: Delivery, now: datetime) -> None:
@@ -331,11 +248,11 @@ class MemoryOutbox:
         one.text = f"Taken back ({event.kind}): {sent.text}"
 
     def _pending_of(self, key: Key) -> Iterator[Delivery]:
-        return (one for one in self._of_task.get(key, ()) if one.state in PENDING)
+        return (one for one in self._of_task.get(key, ()) if one.is_pending)
 
     def _is_due(self, due: datetime, number: int) -> bool:
         one = self.deliveries[number - 1]
-        return one.state in PENDING and one.due == due
+        return one.is_pending and one.due == due
 
     def _end(self, one: Delivery, state: State, reason: str | None, now: datetime) -> None:
         one.state, one.reason, one.settled_at, one.due = state, reason, now, None
@@ -344,28 +261,3 @@ class MemoryOutbox:
 
 def _send_at(delivery: Delivery) -> datetime:
     return delivery.order.plan.send_at
-
-
-def _counts(one: Delivery) -> bool:
-    """Whether it was announced, or on trial would have been."""
-    return one.state not in _NEVER_SENT or (one.order.shadow and one.state is State.SKIPPED)
-
-
-def _lateness(plan: Plan, now: datetime) -> str | None:
-    """Why it must not go out any more: nobody has approved it in time, or it has expired."""
-    expires_at = plan.expires_at if plan.asks is None else plan.asks.expires_at
-    if expires_at is None or expires_at > now:
-        return None
-    said = "it was too late: wanted by"
-    if plan.asks is not None:
-        said = f"nobody has approved it: {plan.approver} was asked until"
-    return f"{said} {expires_at:%Y-%m-%d %H:%M} UTC"
-
-
-def _is_undone(one: Delivery, event: Event) -> bool:
-    cause = one.order.event
-    if one.order.plan.on_undo is None or one.updates is not None:
-        return False
-    if one.state is not State.SENT or cause.id >= event.id:
-        return False
-    return (cause.kind, event.kind) in _UNDONE

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from service.books.outbox import Delivery
+from service.books.delivery import Delivery
 from service.history.backtest import address
 
 

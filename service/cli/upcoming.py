@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from service import config
-from service.books.outbox import Delivery
+from service.books.delivery import Delivery
 from service.channels import ways
 from service.cli.console import AsJson, print_line, show_json
 from service.cli.database import with_pool

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, time
 from zoneinfo import ZoneInfo
 
-from service.books.outbox import Delivery
+from service.books.delivery import Delivery
 from service.history import Batch
 from service.model import Cause, Event, Kind, Observation, Signal, State, Task
 from service.rehearsal import Rehearsal

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from service.books.outbox import Delivery
+from service.books.delivery import Delivery
 from service.model import State
 from service.outbox import muting, pending, storms
 from service.rehearsal import Rehearsal

@@ -7,7 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from service.actions import WRITES
-from service.books.outbox import Delivery
+from service.books.delivery import Delivery
 from service.model import Event, State
 from service.rules.steps import DATES
 from service.rules.templates import DATE_FORMAT
