@@ -19,6 +19,7 @@ TRIGGERS: list[Any] = [
     {"task.starting_soon": "30m"},
     {"before": "task.start", "by": "1 day", "at": "16:00"},
     {"after": "task.due", "by": "1h"},
+    {"signal": "leaving"},
 ]
 CONDITIONS = [
     'task.title != ""',
@@ -48,10 +49,11 @@ NOTIFY = [
         ],
     },
     {"notify": "customer:on_the_way"},
+    {"notify": "slack:#office", "template": "task.liquid"},
     {"update_task": {"priority": "high", "due": "1 business day"}},
 ]
 APPROVE = [None, None, None, "slack:#dispatch", "email:{{ task.assignee.email }}"]
-WAITS = [{"wait": "45m"}, {"wait": "2 business hours"}]
+WAITS = [{"wait": "45m"}, {"wait": "2 business hours"}, {"wait": "1 business day"}]
 UNTIL = ["task.done", 'task.title == "end"', "now > timestamp('2026-03-07T00:00:00Z')"]
 GROUP_BY = ["task.assignee.email", "'all'", "date(now)", "'x' + string(1 / size(task.title))"]
 TELL = [
@@ -92,11 +94,14 @@ _optional = {
     "if": st.lists(st.sampled_from(CONDITIONS), min_size=1, max_size=2),
     "settle": st.sampled_from(["20m", {"quiet": "30m", "max": "1h"}]),
     "for": st.sampled_from(["20m", "2h"]),
-    "hours": st.sampled_from(["office", {"use": "texting", "outside": "skip"}]),
+    "hours": st.sampled_from(
+        ["office", *({"use": "texting", "outside": outside} for outside in ("skip", "ignore"))]
+    ),
     "expires": st.sampled_from(["20m", "5h"]),
     "once_per": st.lists(st.sampled_from(ONCE), min_size=1, max_size=2),
     "until": st.sampled_from(UNTIL),
-    "limit": st.sampled_from(["1/d", "2/d"]),
+    "limit": st.sampled_from(["1/d", "2/d", "1/h"]),
+    "accounts": st.sampled_from([["field"], ["field", "london"]]),
     "enabled": st.sampled_from([True, "shadow"]),
 }
 _shapes = st.fixed_dictionaries(

@@ -20,7 +20,7 @@ from service.drafts import of_slot
 from service.engine import Engine
 from service.history import Batch
 from service.history.recorded import Ending, RecordedBooks, endings
-from service.model import Event, Kind, Task
+from service.model import Cause, Event, Kind, Task
 from service.outbox import Identity
 from service.rules import Ruleset
 from service.rules.rule import Rule
@@ -130,8 +130,9 @@ class Replay:
         )
 
     async def _decide(self, batch: Batch) -> None:
-        self._let_pass(batch.now, batch.rules_version)
         happened = [event for group in batch.groups for event in group]
+        is_by_clock = happened[0].cause is Cause.CLOCK
+        self._let_pass(batch.now, batch.rules_version, is_by_clock=is_by_clock)
         if happened[0].kind is Kind.SCHEDULED:
             for slot in _slots(happened):
                 await self._fire(slot, batch)
@@ -173,7 +174,7 @@ class Replay:
         return mine[0] if mine else None
 
     async def _end(self, ending: Ending) -> None:
-        self._let_pass(ending.at, ending.rules_version)
+        self._let_pass(ending.at, ending.rules_version, is_by_clock=True)
         self._books.end(ending.over)
         engine = self._engines[ending.rules_version]
         if ending.told:
@@ -181,9 +182,14 @@ class Replay:
         else:
             await engine.settle(self._books, _ALL)
 
-    def _let_pass(self, moment: datetime, version: str) -> None:
-        """What is due by then goes out when it is, unless its rule has ended."""
-        while (due := self._books.outbox.next_due()) is not None and due <= moment:
+    def _let_pass(self, moment: datetime, version: str, *, is_by_clock: bool) -> None:
+        """What is due by then goes out when it is, unless its rule has ended.
+
+        The clock is heard before anything goes out that is due at the same moment.
+        """
+        while (due := self._books.outbox.next_due()) is not None:
+            if due > moment or (is_by_clock and due == moment):
+                break
             self._books.send(self._rules[version], self._zones, max(due, self._clock.now()))
         self._clock.set(moment)
 

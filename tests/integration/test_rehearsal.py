@@ -22,7 +22,7 @@ from service.history import batches
 from service.history.backtest import backtest
 from service.history.replay import Replay, Replayed
 from service.history.upcoming import upcoming
-from service.model import Cause, Observation, State, Task
+from service.model import Cause, Observation, Signal, State, Task
 from service.outbox import Settlement, account_lane, claiming, sending, silences
 from service.outbox.planning import row_of
 from service.rehearsal import Rehearsal
@@ -41,12 +41,16 @@ LATER = timedelta(days=3)
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Time goes by; then the process may be a new one, and a task looks different or is gone."""
+    """Time goes by; then the process may be a new one, and a task looks different or is gone.
+
+    Or something is pushed about it, and it looks as it did.
+    """
 
     pause: timedelta
     task_id: str
     task: Task | None
     restart: bool
+    signal: str | None = None
 
 
 looks = tasks.map(lambda one: replace(one, description=None, tags=(), fields={}))
@@ -56,6 +60,7 @@ steps = st.builds(
     st.sampled_from(["T1", "T2"]),
     st.none() | st.builds(replace, looks, title=st.sampled_from(["", "a", "end"])),
     st.booleans(),
+    st.sampled_from([None, None, None, "leaving"]),
 )
 
 
@@ -92,8 +97,12 @@ class Live:
         decider = Decider(self._config.rules, zones, ways(self._config.kinds))
         self._engine = Engine(decider, zones, self._clock)
 
-    async def observe(self, look: Observation) -> None:
-        await self._engine.observe(self._books, [look])
+    async def take(self, step: Step) -> None:
+        now = self._clock.now()
+        if step.signal is None:
+            await self._engine.observe(self._books, [_look(step, now)])
+        else:
+            await self._engine.hear(self._books, [_signal(step, now)])
         await self._send()
 
     async def go_on(self, until: datetime) -> None:
@@ -224,7 +233,7 @@ async def at_work(
                 await live.go_on(clock.now() + step.pause)
                 if step.restart:
                     await live.restart()
-                await live.observe(_look(step, clock.now()))
+                await live.take(step)
             await live.go_on(clock.now())  # what is due at this moment is no more to come
             quiet_since = clock.now()
             foreseen = await foretold(connection, config, quiet_since, silenced)
@@ -313,7 +322,11 @@ async def rehearsed(config: Config, history: Sequence[Step], silenced: Sequence[
     trial = _trial(config, silenced)
     for step in history:
         await trial.go_on(trial.clock.now() + step.pause)
-        await trial.observe([_look(step, trial.clock.now())])
+        now = trial.clock.now()
+        if step.signal is None:
+            await trial.observe([_look(step, now)])
+        else:
+            await trial.hear([_signal(step, now)])
     await trial.go_on(trial.clock.now() + LATER)
     return _of(trial)
 
@@ -360,6 +373,10 @@ def _row(one: Any) -> dict[str, Any]:
 def _look(step: Step, now: datetime) -> Observation:
     task = step.task and replace(step.task, id=step.task_id, account=ACCOUNT, updated_at=None)
     return Observation(ACCOUNT, step.task_id, task, now, Cause.POLL)
+
+
+def _signal(step: Step, now: datetime) -> Signal:
+    return Signal(ACCOUNT, step.task_id, step.signal or "", now)
 
 
 def _bookings(count: int) -> list[Step]:
@@ -464,6 +481,20 @@ def _late_visits() -> list[Step]:
     silenced=(),
     storm="",
 )
+@example(
+    written=[
+        {
+            "id": "r0",
+            "when": {"schedule": "30 7 * * *"},
+            "for_each": "tasks.filter(t, !t.done)",
+            "once_per": ["task.id"],
+            "then": [{"notify": "slack:#office", "text": "open", "approve": "slack:#dispatch"}],
+        }
+    ],
+    history=_bookings(1),  # the question is open until the moment at which the next day's comes
+    silenced=(),
+    storm="",
+)
 @given(
     written=rules,
     history=st.lists(steps, min_size=1, max_size=8),
@@ -480,6 +511,7 @@ async def test_live_rehearsal_replay_and_backtest_agree(
 ) -> None:
     """Every decision with its reason, every delivery with its text, times and fate: the same."""
     (tmp_path / "digest.liquid").write_text("{{ group.tasks | map: 'title' | join: ', ' }}")
+    (tmp_path / "task.liquid").write_text("{{ task.title }} {{ now | local }}")
     config = configured(tmp_path, f" {orjson.dumps(written).decode()}\n{storm}")
     real = await at_work(pool, config, history, silenced)
     live, trial = real.live, await rehearsed(config, history, silenced)
