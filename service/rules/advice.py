@@ -13,7 +13,7 @@ from service.rules.hours import Hours
 from service.rules.reach import Reach
 from service.rules.rule import Rule
 from service.rules.selection import Selection
-from service.rules.steps import Action
+from service.rules.steps import Action, Wait
 from service.rules.triggers import Trigger
 
 Placed: TypeAlias = tuple[Rule, Path]
@@ -27,6 +27,7 @@ _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 def advice(rule: Rule, written: Mapping[str, Any], path: Path, reach: Reach) -> Iterable[Problem]:
     """Warnings about one rule, as it is written in the file."""
     yield from _about_customers(rule, written, path)
+    yield from _idle(rule, written, path)
     values = {**KNOWN_VALUES}
     if "accounts" not in reach.unread:
         values["task.account"] = frozenset(reach.accounts)
@@ -96,6 +97,15 @@ def _about_customers(rule: Rule, written: Mapping[str, Any], path: Path) -> Iter
             yield _warning(place, "customers may get this at night", "give the rule hours:")
         if not written.get("once_per"):
             yield _warning(place, "customers may get this more than once", "give it once_per:")
+
+
+def _idle(rule: Rule, written: Mapping[str, Any], path: Path) -> Iterator[Problem]:
+    """A wait behind which nothing comes, unless what comes could not be read."""
+    steps, raws = rule.planning.steps, written.get("then")
+    is_whole = isinstance(raws, list) and steps and steps[-1].number == len(raws)
+    if is_whole and isinstance(steps[-1], Wait):
+        place = (*path, "then", steps[-1].number - 1)
+        yield _warning(place, "nothing comes after this wait", "leave it out, or add a step")
 
 
 def _placed(rule: Rule, path: Path) -> Iterator[tuple[Action, Path]]:

@@ -43,6 +43,20 @@ def _quiet(value: Any) -> Any:
     return {"quiet": value} if isinstance(value, str) else value
 
 
+def _patience(value: "SettleShape") -> "SettleShape":
+    if value.max is not None and value.max < value.quiet:
+        raise refused("max is shorter than the quiet that it bounds")
+    return value
+
+
+def _some_time(value: timedelta) -> timedelta:
+    if not value:
+        raise refused(
+            "nothing ever goes out that expires at once", "leave expires out, or give it 20m"
+        )
+    return value
+
+
 def _use(value: Any) -> Any:
     return {"use": value} if isinstance(value, str) else value
 
@@ -111,11 +125,11 @@ class RuleShape(Shape):
     when: Annotated[Trigger, PlainValidator(parse_trigger)]
     conditions: Annotated[tuple[Any, ...], BeforeValidator(one_or_many)] = Field((), alias="if")
     for_each: str | None = None
-    settle: Annotated[SettleShape, BeforeValidator(_quiet)] | None = None
+    settle: Annotated[SettleShape, BeforeValidator(_quiet), AfterValidator(_patience)] | None = None
     lasts: Length | None = Field(None, alias="for")
     group: GroupShape | None = None
     hours: Annotated[HoursShape, BeforeValidator(_use)] | None = None
-    expires: Length | None = None
+    expires: Annotated[Length, AfterValidator(_some_time)] | None = None
     once_per: Annotated[tuple[Any, ...], BeforeValidator(one_or_many)] = ()
     limit: Annotated[Limit | None, PlainValidator(parse_limit)] = None
     muted_by: MutedShape | None = None

@@ -48,6 +48,7 @@ CLOCK = {
 SIGNAL, SCHEDULE = "signal", "schedule"
 # The clock watches open tasks only, so that a completion is never a date to count from.
 ANCHORS = ("due", "start", "end", "created_at", "updated_at")
+_PAST = frozenset({"created_at", "updated_at"})
 _ANY_GUARANTEED = frozenset({*(f"task.{anchor}" for anchor in ANCHORS), "task.completed_at"})
 
 
@@ -185,6 +186,9 @@ def _reminder(value: Mapping[str, Any]) -> Trigger:
         raise refused(f'{direction} needs by: 1 day, at: "16:00", or both', inside=(direction,))
     length = _length(value["by"], "by") if "by" in value else timedelta(0)
     offset = -length if direction == "before" else length
+    if offset < timedelta(0) and field in _PAST:
+        message = f"{field} is past when it is known: nothing can be told before it"
+        raise refused(message, "count from a date that is to come", inside=(direction,))
     alarm = Alarm(Kind.REMINDER, field, offset, _clock_time(value.get("at")))
     return Trigger(frozenset({Kind.REMINDER}), alarm=alarm)
 
