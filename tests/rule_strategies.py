@@ -82,7 +82,9 @@ CHOICES = [
 REMIND = {"notify": "slack:#office", "text": "{{ event.at | local }} {{ now | local }}"}
 
 actions = st.builds(
-    lambda action, approve: action if approve is None else {**action, "approve": approve},
+    lambda action, approve: (
+        action if approve is None or "repeat" in action else {**action, "approve": approve}
+    ),
     st.sampled_from(NOTIFY),
     st.sampled_from(APPROVE),
 )

@@ -123,6 +123,11 @@ class StepReader:
         way = self._way(channel, target, at) if shape.notify else ANY_WAY
         self._check_words(way, written, path)
         self._check_undo(shape, channel, way, path)
+        if shape.repeat is not None and shape.approve is not None:
+            message = (
+                "repeat does not go with approve: each repetition would be asked about at once"
+            )
+            self._fault((*path, "repeat"), message, "leave one of them out")
         return Action(
             number,
             channel,
