@@ -100,7 +100,7 @@ class Compiler:
             self._check_lasts(shape, path)
         if rule.settle is not None and not rule.trigger.is_change:
             what = "that waits for a signal" if rule.trigger.signal is not None else "by the clock"
-            message = f"a rule {what} has no change to wait for the end of"
+            message = f"settle waits until changes end, and a rule {what} is about no change"
             self._fault((*path, "settle"), message, "leave settle out")
         self.problems += advice(rule, written, path, self.reach)
         return rule
