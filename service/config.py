@@ -27,7 +27,8 @@ from service.operator import Operator, read_operator
 from service.root_shape import Network, RootShape
 from service.rules import Ruleset
 from service.rules.advice import never_open
-from service.rules.compiling import Compiler, compile_hours, unknown_holidays
+from service.rules.compiling import Compiler
+from service.rules.named_hours import compile_hours, unknown_holidays
 from service.rules.reach import Reach
 from service.rules.rule import Rule
 from service.sources import systems

@@ -1,24 +1,20 @@
 """From the rules in the file to rules at work, or everything that is wrong with them."""
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, TypeAlias
 
-from pydantic_core import PydanticCustomError
-
 from service.document.files import Folder
 from service.document.validation import salvaged
-from service.document.wording import kind_of
 from service.durations import Duration
-from service.faults import Path, Problem, Severity, did_you_mean
+from service.faults import Path, Problem, did_you_mean
 from service.model import Kind
 from service.rules.advice import Placed, advice, twins
 from service.rules.combining import misfits, subjects
 from service.rules.expressions import Expression, condition, key, proofs
 from service.rules.grouping import MOST, Grouping
-from service.rules.hours import Hours, read_hours
+from service.rules.hours import Hours
 from service.rules.linking import linked, muting_faults
 from service.rules.muting import Muting, Mutings
 from service.rules.planning import Planning, Timing
@@ -32,9 +28,6 @@ from service.rules.subjects import LASTING
 
 Compiled: TypeAlias = tuple[Expression | None, list[Problem]]
 
-
-_HOLIDAY = re.compile(r"\bPH\b")
-_ANY_TIME = "24/7"
 # As many as one repeats at most, with something instead of each: nobody wants to read more.
 _MOST_MESSAGES = 250
 
@@ -239,33 +232,6 @@ def _twice(raws: Iterable[Any]) -> Iterable[Problem]:
         if name in known:
             yield Problem(("rules", position, "id"), f"there are two rules {name}")
         known.add(name)
-
-
-def compile_hours(
-    texts: Mapping[str, Any], country: str | None
-) -> tuple[dict[str, Hours], list[Problem]]:
-    """The named opening hours, and what is wrong with them; those are open at any time."""
-    hours = {name: Hours(name, _ANY_TIME) for name in texts}
-    problems: list[Problem] = []
-    for name, text in texts.items():
-        if not isinstance(text, str):
-            problems.append(Problem(("hours", name), f"{name} is text; {kind_of(text)}"))
-            continue
-        try:
-            hours[name] = read_hours(name, text, country)
-        except PydanticCustomError as error:
-            said = error.context or {}
-            problems.append(Problem(("hours", name), said["message"], said["hint"], said["offset"]))
-    return hours, problems
-
-
-def unknown_holidays(texts: Mapping[str, Any]) -> Iterable[Problem]:
-    """Warnings about opening hours that speak of public holidays, where no country is given."""
-    message = "PH is never: it is not said whose public holidays"
-    hint = "give holidays: { country: US }"
-    for name, text in texts.items():
-        if _HOLIDAY.search(str(text)):
-            yield Problem(("hours", name), message, hint, severity=Severity.WARNING)
 
 
 def _durations(step: Step) -> Iterable[tuple[Path, Duration]]:
