@@ -1,5 +1,6 @@
 """Rules as Hypothesis makes them: sound, and of every part of the language."""
 
+from pathlib import Path
 from typing import Any
 
 from hypothesis import strategies as st
@@ -80,6 +81,11 @@ CHOICES = [
     "tasks.filter(t, 1 / size(t.title) == 1)",  # has no value for a task without a title
 ]
 REMIND = {"notify": "slack:#office", "text": "{{ event.at | local }} {{ now | local }}"}
+
+TEMPLATES = {
+    "task.liquid": "{{ task.title }} {{ now | local }}",
+    "digest.liquid": "{{ group.tasks | map: 'title' | join: ', ' }}",
+}
 
 actions = st.builds(
     lambda action, approve: (
@@ -195,3 +201,9 @@ rules = st.lists(
 ).map(lambda found: _muted([{"id": f"r{number}", **rule} for number, rule in enumerate(found)]))
 
 storms = st.sampled_from(["storm: { messages: 1, within: 1 day }", "storm: { messages: 2 }", ""])
+
+
+def write_templates(folder: Path) -> None:
+    """Put the files that rules name beside their configuration."""
+    for name, text in TEMPLATES.items():
+        (folder / name).write_text(text)

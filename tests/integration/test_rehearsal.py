@@ -30,7 +30,7 @@ from service.silence import Silence
 from service.store import Connection, Pool, schedules
 from service.store import history as recorded
 from tests.rule_files import configured
-from tests.rule_strategies import rules, storms
+from tests.rule_strategies import rules, storms, write_templates
 from tests.tasks import SMITH, START, tasks
 from tests.tasks import task as one_task
 
@@ -510,8 +510,7 @@ async def test_live_rehearsal_replay_and_backtest_agree(
     storm: str,
 ) -> None:
     """Every decision with its reason, every delivery with its text, times and fate: the same."""
-    (tmp_path / "digest.liquid").write_text("{{ group.tasks | map: 'title' | join: ', ' }}")
-    (tmp_path / "task.liquid").write_text("{{ task.title }} {{ now | local }}")
+    write_templates(tmp_path)
     config = configured(tmp_path, f" {orjson.dumps(written).decode()}\n{storm}")
     real = await at_work(pool, config, history, silenced)
     live, trial = real.live, await rehearsed(config, history, silenced)

@@ -23,7 +23,7 @@ from service.store.dossier import Dossier
 from service.store.history import Recorded
 from service.store.outcomes import Ruling
 from tests.rule_files import configured
-from tests.rule_strategies import rules
+from tests.rule_strategies import rules, write_templates
 from tests.tasks import START, tasks
 
 ACCOUNT = "field"
@@ -99,7 +99,7 @@ async def test_what_is_on_record_is_what_comes_out_again(
     tmp_path: Path, written: list[dict[str, Any]], history: list[Step]
 ) -> None:
     """Nothing that fired is said not to have; nothing that did not is said to match."""
-    (tmp_path / "digest.liquid").write_text("{{ group.size }}")
+    write_templates(tmp_path)
     config = configured(tmp_path, f" {orjson.dumps(written).decode()}")
     papers, trial = await lived(config, history)
     book = Rulebook(config.rules, {config.rules.version: config.rules})
