@@ -243,6 +243,7 @@ class MemoryOutbox:
 
     def _rewrite(self, sent: Delivery, event: Event, now: datetime) -> None:
         self._rewritten.add(sent.id)
+        self._placed.pop((sent.order.identity, sent.order.shadow), None)
         one = self._add(sent.order, State.PLANNED, None, now, now)
         one.event, one.updates = event.id, sent.id
         one.text = f"Taken back ({event.kind}): {sent.text}"

@@ -185,7 +185,8 @@ def _instead(order: Order) -> dict[str, Any]:
 async def take_back(connection: Connection, events: Sequence[Event], now: datetime) -> Lanes:
     """Plan the taking back of messages whose cause one of these events undoes; returns the lanes.
 
-    A completion is undone by a reopening, a creation by a deletion.
+    A completion is undone by a reopening, a creation by a deletion. What is taken back stands in
+    nobody's way any more: when it happens again it is announced anew.
     """
     rows = await connection.fetch(
         """
@@ -204,7 +205,7 @@ async def take_back(connection: Connection, events: Sequence[Event], now: dateti
         JOIN events ON events.id = sent.event
         WHERE (events.kind, news.kind) IN (('completed', 'reopened'), ('created', 'deleted'))
         ON CONFLICT DO NOTHING
-        RETURNING lane
+        RETURNING lane, updates
         """,
         now,
         [event.account for event in events],
@@ -212,4 +213,9 @@ async def take_back(connection: Connection, events: Sequence[Event], now: dateti
         [event.id for event in events],
         [event.kind for event in events],
     )
+    if rows:
+        await connection.execute(
+            "UPDATE deliveries SET once_key = once_key || '/undone:' || id WHERE id = ANY ($1)",
+            [row["updates"] for row in rows],
+        )
     return frozenset(row["lane"] for row in rows)

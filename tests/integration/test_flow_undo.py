@@ -8,7 +8,7 @@ import pytest
 
 from service.clock import VirtualClock
 from service.store import Pool
-from tests.corridor import Corridor, corridor
+from tests.corridor import Corridor, begun, corridor
 
 FINISHED = """
 - id: answered
@@ -63,3 +63,26 @@ async def test_an_answer_that_was_lost_is_not_given_twice(taskbell: Corridor) ->
     assert posts(taskbell, "office") == ["Clean the gutters done", BACK]
     assert posts(taskbell, "dispatch") == []
     assert await taskbell.is_everything_sent()
+
+
+async def test_what_was_taken_back_is_announced_once_more(
+    pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """`once_per` has it told once, and what nobody can read any more was not told."""
+    rules = """
+    - id: done
+      when: task.completed
+      once_per: [task.id]
+      then: [{ notify: "slack:#office", text: "{{ task.title }} done", on_undo: retract }]
+    """
+    async with begun(folder, pool, clock, rules) as taskbell:
+        visit = taskbell.visit()
+        await taskbell.webhook(visit)
+        told = []
+        for day in ("2026-03-06", None, "2026-03-06", None):
+            clock.advance(timedelta(minutes=1))
+            changed = taskbell.sandbox.kickserv.change(str(visit["id"]), completed_on=day)
+            await taskbell.webhook(changed)
+            await taskbell.deliver()
+            told.append(len(taskbell.posts))
+        assert told == [1, 0, 1, 0]

@@ -202,6 +202,7 @@ def _numbered(row: dict[str, Any], first: int) -> dict[str, Any]:
         lambda found: f"{found[1]}{int(found[2]) - first}",
         str(row["once_key"]),
     )
+    key = re.sub(r"/undone:\d+$", "", key)  # what was taken back stands in nobody's way
     fields = orjson.loads(row["fields"]) if isinstance(row["fields"], str) else row["fields"]
     instead = row["on_fail"]
     if isinstance(instead, str):
