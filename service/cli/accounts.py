@@ -6,7 +6,7 @@ import typer
 
 from service.cli.console import AsJson, say, show_rows
 from service.cli.database import NoSuchAccount, with_pool
-from service.cli.syncing import follow
+from service.cli.sync_progress import follow
 from service.clock import SystemClock
 from service.errors import TaskbellError
 from service.store import Pool, accounts, canaries, listing, tasks

@@ -1,4 +1,4 @@
-"""How commands speak: tables for people, JSON for scripts."""
+"""What commands print: tables for people, JSON for scripts."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime

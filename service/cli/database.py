@@ -37,7 +37,7 @@ def migrate(*, as_json: AsJson = False) -> None:
 
 
 def with_pool(work: Callable[[Pool], Awaitable[Answer]]) -> Answer:
-    """Do something with the database that the settings name, or an embedded one; its answer."""
+    """Run `work` on the database of the settings, or on the embedded one; returns its answer."""
 
     async def run(url: str) -> Answer:
         async with await store.connect(url, size=1) as pool:

@@ -8,10 +8,10 @@ import typer
 
 from service import log, store
 from service.cli.console import AsJson
+from service.cli.demo_output import announce, follow
 from service.cli.instance import demo_configuration, demo_data
-from service.cli.listening import demand_free
 from service.cli.meanwhile import meanwhile
-from service.cli.telling import announce, follow
+from service.cli.port_check import demand_free
 from service.clock import SystemClock
 from service.processes import servers, signals
 from service.processes.servers import Servers

@@ -11,10 +11,10 @@ import uvloop
 from service import config, log
 from service.cli import subscribing
 from service.cli.console import AsJson, show_json
-from service.cli.finding import Finding, Health, fine, note, tell, wrong
-from service.cli.inside import examine_database, examine_doorbell
+from service.cli.doctor_findings import Finding, Health, fine, note, tell, wrong
+from service.cli.doctor_local import examine_database, examine_doorbell
+from service.cli.doctor_remote import examine
 from service.cli.instance import NothingHere, find
-from service.cli.outside import examine
 from service.clock import SystemClock
 from service.config import Config
 from service.errors import ConfigError, SettingsError

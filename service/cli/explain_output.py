@@ -107,7 +107,7 @@ def _paragraph(one: Explanation, papers: Dossier, zone: ZoneInfo) -> Iterator[st
 
 
 def _of_several(one: Explanation, zone: ZoneInfo) -> Iterator[str]:
-    """What is to be said of its digest, and of what its schedule has chosen."""
+    """The lines about the digest that the task is in, and about what the schedule has chosen."""
     if (digest := one.digest) is not None and digest.told_at is not None:
         yield f"digest of {digest.of}: told {told(digest.told_at, zone)}"
     elif digest is not None and digest.closes_at is not None:

@@ -1,4 +1,4 @@
-"""Which Taskbell is meant by a command that is typed in another terminal."""
+"""Finds the running Taskbell that a command in another terminal is meant for."""
 
 from importlib import resources
 from pathlib import Path

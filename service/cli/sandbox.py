@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from service.cli.console import AsJson, show_fields
-from service.cli.listening import demand_free
+from service.cli.port_check import demand_free
 from service.clock import SystemClock
 from service.sandbox.app import Sandbox, running
 from service.sandbox.office import Office

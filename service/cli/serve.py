@@ -11,8 +11,8 @@ import uvloop
 from service import log, store
 from service.cli import demo, plan_output
 from service.cli.console import AsJson, out, say, show_json
-from service.cli.listening import demand_free
 from service.cli.meanwhile import meanwhile
+from service.cli.port_check import demand_free
 from service.clock import SystemClock
 from service.processes import lifeline, servers, signals
 from service.processes.servers import Servers

@@ -1,7 +1,7 @@
-"""What the doctor asks on the inside: the database, Redis, the worker."""
+"""What the doctor examines of Taskbell itself: the database, Redis, the worker."""
 
 from service import store
-from service.cli.finding import Finding, fine, wrong
+from service.cli.doctor_findings import Finding, fine, wrong
 from service.jobs import Doorbell
 from service.processes import embedded
 from service.settings import Settings

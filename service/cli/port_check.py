@@ -1,4 +1,4 @@
-"""Whether a server can listen where it is told to, asked before anything is started."""
+"""Checks that a server can listen at its address, before anything is started."""
 
 import errno
 import socket

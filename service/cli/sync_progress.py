@@ -1,4 +1,4 @@
-"""Watching a worker read an account as a whole: how far it is, and how it ends."""
+"""Shows how far a worker is with reading a whole account, and how that ends."""
 
 import asyncio
 from datetime import datetime

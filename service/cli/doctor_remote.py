@@ -1,4 +1,4 @@
-"""What the doctor asks on the outside: the accounts' systems and the channels. Nothing is sent."""
+"""What the doctor examines elsewhere: the accounts' systems, the channels. Nothing is sent."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -8,7 +8,7 @@ from functools import partial
 import httpx
 
 from service.channels import ChannelOptions, kinds
-from service.cli.finding import Finding, fine, note, wrong
+from service.cli.doctor_findings import Finding, fine, note, wrong
 from service.clock import Clock
 from service.config import Config
 from service.errors import (

@@ -1,4 +1,4 @@
-"""What the doctor found: one line each, and what to do where something is wrong."""
+"""What the doctor finds: one line each, and what to do if something is wrong."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from service.cli.console import out
 
 
 class Health(StrEnum):
-    """A note is worth knowing; only what is wrong keeps Taskbell from its work."""
+    """How a part of Taskbell is: a note is worth knowing, only what is wrong stops its work."""
 
     FINE = "fine"
     NOTE = "note"

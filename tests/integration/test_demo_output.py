@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from service.cli.telling import follow
+from service.cli.demo_output import follow
 from service.clock import SystemClock
 from service.model import Cause, Customer, Kind, State
 from service.store import Pool
