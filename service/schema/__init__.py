@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from service.channels import kinds
-from service.root_shape import RootShape
+from service.config.root_shape import RootShape
 from service.rules.shapes import STEPS, ChangesShape, NotifyShape, RuleShape
 from service.schema.descriptions import described
 from service.schema.expectations import expectation

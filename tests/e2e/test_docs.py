@@ -17,8 +17,8 @@ from ruamel.yaml import YAML
 from service import metrics
 from service.channels import kinds
 from service.config import Config, load
+from service.config.root_shape import RootShape
 from service.model import Kind, State
-from service.root_shape import RootShape
 from service.rules.shapes import STEPS, NewTaskShape, RuleShape
 from service.sandbox.faults import Kind as FaultKind
 from service.sandbox.system import Quirks

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from service.clock import VirtualClock
-from service.operator import Operator
+from service.config.operator import Operator
 from service.outbox.alerts import HICCUP
 from service.sandbox.faults import Fault, Kind
 from service.settings import read_settings

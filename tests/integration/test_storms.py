@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from service.clock import VirtualClock
-from service.operator import Operator
+from service.config.operator import Operator
 from service.outbox import rulings, storms
 from service.outbox.storms import NoStorm
 from service.processes.embedded import EmbeddedValkey

@@ -9,9 +9,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from service.config import check, load
+from service.config.operator import Operator
 from service.errors import ConfigError
 from service.faults import Severity
-from service.operator import Operator
 from tests.rule_files import ENVIRON, HEAD, configured
 
 ONE_RULE = '- { id: r, when: task.created, then: [{ notify: "slack:#o", text: hi }] }\n'

@@ -1,30 +1,26 @@
-"""The configuration: read from a file or a folder, checked as a whole, used as a whole or not.
-
-What it looks like: see README.md. Every fault has its file, line and column.
-"""
+"""One reading of a configuration: its parts, and everything that is wrong with them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 import orjson
 
 from service.channels import ChannelOptions, kinds
+from service.config.named_parts import read_named
+from service.config.names import account_names, channel_names
+from service.config.offers import reach
+from service.config.operator import Operator, read_operator
+from service.config.root_shape import RootShape
 from service.document import Document
-from service.document.files import Folder, folder_of, texts
+from service.document.files import Folder
 from service.document.substitution import Substitution, references
 from service.document.telling import faults_of
 from service.document.validation import salvaged
 from service.errors import ConfigError
 from service.faults import Fault, Problem, Severity
 from service.faults import Path as DocumentPath
-from service.named_parts import read_named
-from service.names import account_names, channel_names
-from service.offers import reach
-from service.operator import Operator, read_operator
-from service.root_shape import Network, RootShape
 from service.rules import Ruleset
 from service.rules.advice import never_open
 from service.rules.compiling import Compiler
@@ -48,126 +44,25 @@ _NEEDED = ("system", "kind", "timezone")
 
 
 @dataclass(frozen=True, slots=True)
-class Config:
-    """A configuration without faults.
-
-    `allow` are the private networks that may be called. `timezone` is that of accounts that have
-    none. `operator` is whom Taskbell tells how it does. `text` is the part that decisions depend
-    on, as JSON, without any secret.
-    """
-
-    accounts: Mapping[str, Account]
-    channels: Mapping[str, ChannelOptions]
-    allow: tuple[Network, ...]
-    timezone: ZoneInfo
-    rules: Ruleset
-    warnings: tuple[Fault, ...]
-    text: str
-    operator: Operator | None = None
-    trials: tuple[Trial, ...] = ()
-
-    @property
-    def kinds(self) -> dict[str, str]:
-        """The kind of every channel."""
-        return {name: options.kind for name, options in self.channels.items()}
-
-    @property
-    def zones(self) -> dict[str, ZoneInfo]:
-        """The time zone of every account."""
-        return {name: one.timezone or self.timezone for name, one in self.accounts.items()}
-
-
-@dataclass(frozen=True, slots=True)
-class Sketch:
-    """What rules see of a configuration: for that nobody needs its credentials.
-
-    `zones`, `systems` and `kinds` are by the names of accounts, accounts and channels; `off` are
-    the rules that are switched off.
-    """
-
-    rules: Ruleset
-    timezone: ZoneInfo
-    zones: Mapping[str, ZoneInfo]
-    systems: Mapping[str, str]
-    kinds: Mapping[str, str]
-    trials: tuple[Trial, ...]
-    off: tuple[Rule, ...] = ()
-
-    @property
-    def on_trial(self) -> Ruleset:
-        """All rules as if they were switched on: also those that are off, or only shadows."""
-        return self.rules.with_others(self.off).in_earnest()
-
-
-@dataclass(frozen=True, slots=True)
-class _Read:
-    """The parts of a configuration, as far as they could be read."""
+class Parts:
+    """The parts of a configuration, as far as they could be read; `off` are rules switched off."""
 
     root: RootShape
     accounts: Mapping[str, Account]
     channels: Mapping[str, ChannelOptions]
     operator: Operator | None
     rules: Ruleset
+    off: tuple[Rule, ...]
     trials: tuple[Trial, ...]
-    text: str
+
+    @property
+    def zones(self) -> dict[str, ZoneInfo]:
+        """The time zone of every account, also of one that lacks what is needed to connect."""
+        default = self.root.timezone
+        return {name: _zone(raw, default) for name, raw in self.root.accounts.items()}
 
 
-def load(path: Path, environ: Mapping[str, str]) -> Config:
-    """Read the configuration at `path`, a YAML file or a folder of them.
-
-    Values are put in from `environ` and from files. Raises ConfigError with every fault.
-    """
-    return load_texts(texts(path), folder_of(path), environ)
-
-
-def load_texts(
-    files: Sequence[tuple[str, str]], folder: Folder, environ: Mapping[str, str]
-) -> Config:
-    """Read a configuration from the names and texts of its files; else as `load` does it."""
-    has_page = any(environ.get(name) for name in ("TASKBELL_URL", "TASKBELL_URL_FILE"))
-    return _Loading(Document(files), Substitution(environ), folder, has_page=has_page).config()
-
-
-def sketch(path: Path, environ: Mapping[str, str]) -> Sketch:
-    """Read as much of the configuration at `path` as its rules and their tests need.
-
-    Values are put in from `environ` and from files, as far as they are there. Raises ConfigError
-    with every fault in what is needed, such as an account's time zone; what only a connection
-    needs may be missing.
-    """
-    return sketch_texts(texts(path), folder_of(path), environ)
-
-
-def sketch_texts(
-    files: Sequence[tuple[str, str]], folder: Folder, environ: Mapping[str, str]
-) -> Sketch:
-    """What rules see of a configuration of which these are the files; else as `sketch` does it."""
-    return _Loading(Document(files), Substitution(environ), folder).sketch()
-
-
-def past_rules(text: str, sketch: Sketch) -> Ruleset:
-    """Rules out of the text that was kept of them (`Config.text`), as they decided then.
-
-    What they call by name and is not in the configuration any more is taken to exist. Raises
-    ConfigError where the language has changed so that they cannot be read.
-    """
-    document = Document([("the rules of then", text)])
-    kept = document.data.pop("templates", {})
-    loading = _Loading(document, Substitution({}), Folder(Path(), kept))
-    accounts = {name: {"system": system} for name, system in sketch.systems.items()}
-    channels = {name: {"kind": kind} for name, kind in sketch.kinds.items()}
-    return loading.rules_alone(reach(accounts, channels, frozenset({"accounts", "channels"})))
-
-
-def check(path: Path, environ: Mapping[str, str]) -> list[Fault]:
-    """Every fault and warning of the configuration at `path`; none means that it is fine."""
-    try:
-        return list(load(path, environ).warnings)
-    except ConfigError as error:
-        return list(error.faults)
-
-
-class _Loading:
+class Reader:
     """One reading of a configuration, and what is found wrong on the way."""
 
     def __init__(
@@ -186,47 +81,16 @@ class _Loading:
         self._unread: frozenset[str] = frozenset()
         self._off: tuple[Rule, ...] = ()
 
-    def config(self) -> Config:
-        """The whole, or ConfigError."""
-        read = self._read()
-        warnings = self._demand_none(self._problems)
-        root = read.root
-        return Config(
-            accounts=read.accounts,
-            channels=read.channels,
-            allow=root.network.allow,
-            timezone=root.timezone,
-            rules=read.rules,
-            warnings=warnings,
-            text=read.text,
-            operator=read.operator,
-            trials=read.trials,
-        )
-
-    def sketch(self) -> Sketch:
-        """The part that decides and is tested, or ConfigError."""
-        read = self._read()
-        self._demand_none([one for one in self._problems if not _is_about_connecting(one.path)])
-        root = read.root
-        return Sketch(
-            rules=read.rules,
-            timezone=root.timezone,
-            zones={name: _zone(raw, root.timezone) for name, raw in root.accounts.items()},
-            systems={name: raw["system"] for name, raw in root.accounts.items()},
-            kinds={name: raw["kind"] for name, raw in root.channels.items()},
-            trials=read.trials,
-            off=self._off,
-        )
-
     def rules_alone(self, offered: Reach) -> Ruleset:
         """The rules of a document that has nothing else, or ConfigError."""
         written = {"version": 1, **self._document.data}
         root = self._root(written)
         rules = self._rules(root, written, offered)
-        self._demand_none(self._problems)
+        self.demand_sound()
         return rules
 
-    def _read(self) -> _Read:
+    def parts(self) -> Parts:
+        """All that can be read; what is wrong is kept for `demand_sound`."""
         written = {name: part for name, part in self._document.data.items() if part is not None}
         root = self._root(self._substituted(written))
         accounts = self._noted(
@@ -243,7 +107,7 @@ class _Loading:
         operator = self._operator(root, offered)
         rules = self._rules(root, written, offered)
         trials = self._trials(root, rules)
-        return _Read(root, accounts, channels, operator, rules, trials, rules.text)
+        return Parts(root, accounts, channels, operator, rules, self._off, trials)
 
     def _trials(self, root: RootShape, rules: Ruleset) -> tuple[Trial, ...]:
         ids = [str(raw.get("id")) for raw in root.rules if isinstance(raw, dict)]
@@ -260,8 +124,12 @@ class _Loading:
         self._problems += reader.problems
         return tuple(trials)
 
-    def _demand_none(self, problems: Sequence[Problem]) -> tuple[Fault, ...]:
-        """The warnings; raises ConfigError with everything if there is more than that."""
+    def demand_sound(self, *, to_connect: bool = True) -> tuple[Fault, ...]:
+        """The warnings; raises ConfigError with everything if there is more than that.
+
+        What only matters `to_connect` to systems and channels may be left out.
+        """
+        problems = [one for one in self._problems if to_connect or not _is_to_connect(one.path)]
         faults = faults_of(self._document, self._substitution, problems)
         if any(fault.severity is Severity.ERROR for fault in faults):
             raise ConfigError(faults)
@@ -317,7 +185,7 @@ class _Loading:
         return Ruleset(rules, text, StormGuard(root.storm.messages, root.storm.within))
 
 
-def _is_about_connecting(path: DocumentPath) -> bool:
+def _is_to_connect(path: DocumentPath) -> bool:
     """Whether a place matters only to whoever calls out."""
     if path[:1] not in {("accounts",), ("channels",)}:
         return path[:1] in {("network",), ("operator",)}
