@@ -76,6 +76,7 @@ class _Taken:
 class Engine:
     """Turns what was seen into what happened and what is to be sent.
 
+    Each method asks the clock once: what it does is of one moment, which the record keeps.
     `zones` has the time zone of every account in the configuration. Each method returns what is
     to be handed to `committed` once the caller has committed. `pushed` are the accounts that send
     webhooks, so that it can be counted what these missed.
@@ -119,12 +120,13 @@ class Engine:
         ours = await self._decider.written_by_us(books, seen)
         taken = self._taken(seen, known, states, ours, now)
         await books.doubt(taken.doubted, now)
-        await self._save(books, taken.changed)
+        await self._save(books, taken.changed, now)
         await books.forget_unseen(_unseen(known, taken.changed))
-        return await self._follow(books, taken.happened)
+        return await self._follow(books, taken.happened, now)
 
     async def hear(self, books: Books, signals: Sequence[Signal]) -> Consequences:
         """Take in signals about tasks that are known; one about an unknown task is nothing."""
+        now = self._clock.now()
         known = await books.lock((one.account, one.task_id) for one in signals)
         happened = [
             [of_signal(signal, known[signal.account, signal.task_id])]
@@ -132,7 +134,7 @@ class Engine:
             if known[signal.account, signal.task_id].present
         ]
         await books.forget_unseen(_unseen(known, {}))
-        return await self._follow(books, happened)
+        return await self._follow(books, happened, now)
 
     async def ring(self, books: Books, limit: int) -> tuple[int, Consequences]:
         """Announce what the clock has brought, for some tasks of each account; returns how many."""
@@ -142,13 +144,14 @@ class Engine:
             return 0, Consequences()
         happened = [self._rings(key, one, now) for key, one in known.items()]
         await self._save(
-            books, {key: with_rung(one, self._dates, now) for key, one in known.items()}
+            books, {key: with_rung(one, self._dates, now) for key, one in known.items()}, now
         )
-        return len(known), await self._follow(books, happened)
+        return len(known), await self._follow(books, happened, now)
 
     async def take_over(self, books: Books, known: Mapping[Key, Known]) -> None:
         """Watch over tasks as they are, whoever did so before."""
-        await self._save(books, {key: replace(one, watch=None) for key, one in known.items()})
+        fresh = {key: replace(one, watch=None) for key, one in known.items()}
+        await self._save(books, fresh, self._clock.now())
 
     async def rearm(self, books: DatabaseBooks, limit: int) -> tuple[int, Consequences]:
         """Set the alarms of up to `limit` tasks anew that another watch has set; returns how many.
@@ -159,10 +162,12 @@ class Engine:
         old = await watches.outdated(books.connection, self._watches)
         if old is None:
             return 0, Consequences()
+        now = self._clock.now()
         known = await tasks.lock_watched(books.connection, old.account, old.id, limit)
-        happened = [self._owes(key, one, old) for key, one in known.items()]
-        await self._save(books, {key: self._taken_over(one, old) for key, one in known.items()})
-        return len(known), await self._follow(books, happened)
+        happened = [self._owes(key, one, old, now) for key, one in known.items()]
+        taken_over = {key: self._taken_over(one, old) for key, one in known.items()}
+        await self._save(books, taken_over, now)
+        return len(known), await self._follow(books, happened, now)
 
     async def settle(self, books: Books, limit: int) -> tuple[int, Consequences]:
         """Let rules decide that have waited long enough; returns how many.
@@ -205,7 +210,7 @@ class Engine:
             log.warning("schedule.missed", rule=slot.rule, account=slot.account, due=slot.due)
             return 1, Consequences()
         chosen = await self._decider.choose(books, slot, now)
-        [events] = await self._recorded(books, [of_slot(slot, slot.at, chosen)])
+        [events] = await self._recorded(books, [of_slot(slot, slot.at, chosen)], now)
         lanes = await self._decider.fire(books, slot.rule, events, chosen, now)
         return 1, Consequences(lanes, _counted(events))
 
@@ -238,16 +243,16 @@ class Engine:
                 taken.happened.append(of_look(look, last, step.transitions, ours.get(key)))
         return taken
 
-    async def _save(self, books: Books, changed: Mapping[Key, Known]) -> None:
-        await books.save([self._armed(key, known) for key, known in changed.items()])
+    async def _save(self, books: Books, changed: Mapping[Key, Known], now: datetime) -> None:
+        await books.save([self._armed(key, known, now) for key, known in changed.items()])
 
-    def _armed(self, key: Key, known: Known) -> Saved:
+    def _armed(self, key: Key, known: Known, now: datetime) -> Saved:
         """With its next alarm. A task that another watch has set is for that one to look at now."""
         task, watch, mine = known.present, known.watch, self._watch_ids[key[0]]
         if task is None or task.done:
             return Saved(key, known)
         if watch not in {None, mine}:
-            return Saved(key, known, self._clock.now(), watch)
+            return Saved(key, known, now, watch)
         wanted = self._watches[key[0]]
         at = alarms.next_alarm(task, wanted.alarms, wanted.zone, known.rung)
         return Saved(key, known, at, mine)
@@ -260,11 +265,11 @@ class Engine:
         due = alarms.due(task, watch.alarms, watch.zone, known.rung, now)
         return [of_alarm(key, one, task) for one in due]
 
-    def _owes(self, key: Key, known: Known, old: Outdated) -> list[Draft]:
+    def _owes(self, key: Key, known: Known, old: Outdated, now: datetime) -> list[Draft]:
         task, new = known.present, self._watches[old.account]
         if task is None:
             return []
-        due = owed(task, known.rung, old.watch, new, old.since, self._clock.now())
+        due = owed(task, known.rung, old.watch, new, old.since, now)
         return [of_alarm(key, one, task) for one in due]
 
     def _taken_over(self, known: Known, old: Outdated) -> Known:
@@ -274,22 +279,24 @@ class Engine:
         rung = carried_over(task, known.rung, old.watch, new, old.since)
         return replace(known, rung=rung, watch=None)
 
-    async def _follow(self, books: Books, happened: Sequence[Sequence[Draft]]) -> Consequences:
+    async def _follow(
+        self, books: Books, happened: Sequence[Sequence[Draft]], now: datetime
+    ) -> Consequences:
         """Number and store the events, each list from one look, and let the rules decide."""
         if not any(happened):
             return Consequences()
-        groups = await self._recorded(books, happened)
-        lanes = await self._decider.decide(books, groups, self._clock.now())
+        groups = await self._recorded(books, happened, now)
+        lanes = await self._decider.decide(books, groups, now)
         return Consequences(lanes, _counted(event for group in groups for event in group))
 
     async def _recorded(
-        self, books: Books, happened: Sequence[Sequence[Draft]]
+        self, books: Books, happened: Sequence[Sequence[Draft]], now: datetime
     ) -> list[list[Event]]:
         """The events with their numbers, once they are stored."""
         ids = iter(await books.allot_ids(sum(len(group) for group in happened)))
         groups = [[draft(next(ids)) for draft in group] for group in happened]
         stored = [event for group in groups for event in group]
-        await books.record(stored, self._clock.now(), self._decider.version)
+        await books.record(stored, now, self._decider.version)
         return groups
 
 

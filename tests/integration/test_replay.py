@@ -51,6 +51,19 @@ RULES = """
 BEGIN = datetime(2026, 3, 6, 12, tzinfo=UTC)
 
 
+class RunningClock(VirtualClock):
+    """Some time goes by between any two looks at it, as on a machine."""
+
+    def now(self) -> datetime:
+        self.advance(timedelta(microseconds=10))
+        return super().now()
+
+
+@pytest.fixture
+def clock() -> VirtualClock:
+    return RunningClock(BEGIN)
+
+
 @pytest.fixture
 async def taskbell(pool: Pool, clock: VirtualClock, folder: Path) -> AsyncIterator[Corridor]:
     """A Taskbell that has three days of history: five visits, three of them done, three slots."""
