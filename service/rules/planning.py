@@ -29,6 +29,7 @@ _UNDONE_BY = {
     Kind.COMPLETED: frozenset({Kind.REOPENED.value}),
     Kind.CREATED: frozenset({Kind.DELETED.value}),
 }
+_ENDS_ALARMS = frozenset({Kind.COMPLETED.value, Kind.DELETED.value})
 _INSTEAD = "/instead:"
 _NEVER = "the opening hours that it is counted by are not open for so long within ten years"
 
@@ -240,14 +241,19 @@ def _withdraw_on(step: Action, event: Event, *, is_pending: bool) -> frozenset[s
     return _UNDONE_BY.get(event.kind, frozenset()) if step.on_undo else frozenset()
 
 
+def _moves(date: str | None) -> frozenset[str]:
+    """The `words` of events by which a date of a task moves; any of them where that is not told."""
+    if date == "updated_at":  # no event names it: whatever is changed was updated
+        return frozenset({Kind.RESCHEDULED.value, Kind.REASSIGNED.value, Kind.CHANGED.value})
+    return frozenset({f"{Kind.RESCHEDULED}:{date}" if date else Kind.RESCHEDULED.value})
+
+
 def ends_waiting(kind: Kind, alarm: str | None) -> frozenset[str]:
     """What makes pointless what waits because of such an event, by the `words` of events.
 
     An alarm ends with the date that it counts from: for another date it would not ring again.
     """
     if kind in CLOCK_KINDS:
-        date = date_of(alarm)
-        moved = Kind.RESCHEDULED.value if date is None else f"{Kind.RESCHEDULED}:{date}"
-        return frozenset({Kind.COMPLETED.value, Kind.DELETED.value, moved})
+        return _ENDS_ALARMS | _moves(date_of(alarm))
     undone = Kind.REOPENED if kind is Kind.COMPLETED else Kind.COMPLETED
     return frozenset({undone.value, Kind.DELETED.value}) - {kind.value}

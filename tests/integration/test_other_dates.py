@@ -85,3 +85,22 @@ async def test_what_mutes_outlives_the_move_of_another_date(taskbell: Corridor) 
     await change(taskbell, str(other["id"]), name="Windows")
     await taskbell.deliver()
     assert await taskbell.states("other") == ["skipped", "sent"]
+
+
+async def test_what_has_been_updated_is_not_said_to_lie_still(
+    pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """Held overnight; before the office opens somebody has worked on it: it is told of later."""
+    rules = """
+    - { id: still, when: { after: task.updated_at, by: 12h }, hours: office,
+        then: [{ notify: accounting }] }
+    """
+    async with begun(folder, pool, clock, rules) as taskbell:
+        visit = taskbell.visit(name="Gutters")
+        await taskbell.webhook(visit)
+        await taskbell.tick(hours=13)
+        await change(taskbell, str(visit["id"]), name="Roof")
+        await taskbell.tick(hours=11)
+        assert await taskbell.states("still") == ["cancelled"]
+        await taskbell.tick(hours=2)
+        assert await taskbell.states("still") == ["cancelled", "held"]
