@@ -18,6 +18,7 @@ from service.loop_guard import without_loops
 from service.model import Event, Observation
 from service.outbox import Lanes, Order, account_lane, ending
 from service.rules import Ruleset
+from service.rules.planning import ends_waiting
 from service.rules.verdict import Outcome, Plan, Verdict
 from service.schedules import Slot, lateness
 from service.store.decisions import Decision
@@ -181,7 +182,10 @@ class Decider:
         return rulings
 
     def _rule_on_net(self, change: NetChange, now: datetime) -> Ruling | Decision:
+        """The first verdict on what is left; what else is left may have made that pointless."""
         for event in change.events:
+            if _made_pointless(event, change.events) is not None:
+                continue
             verdict = self._rules.settled(change.rule, event, now, self._zones[event.account])
             if verdict is not None:
                 return event, verdict
@@ -195,6 +199,9 @@ class Decider:
             return "when the time was over, the task was gone"
         if not change.events:
             return "when the task had been quiet, nothing was left of the change"
+        for event in change.events:
+            if (ended := _made_pointless(event, change.events)) is not None:
+                return f"when the task had been quiet, it was {ended} as well"
         left = " and ".join(f"task.{event.kind}" for event in change.events)
         return f"when the task had been quiet, {left} was left, to which the rule does not listen"
 
@@ -254,6 +261,12 @@ class Decider:
         ]
         if ended:
             await books.cancel(ended, ending.UNTIL_IS_TRUE, now)
+
+
+def _made_pointless(event: Event, others: Iterable[Event]) -> str | None:
+    """What else has happened that would end a wait because of this event, if anything has."""
+    ends = ends_waiting(event.kind, event.alarm)
+    return next((word for other in others for word in sorted(other.words & ends)), None)
 
 
 def _joins(rulings: Iterable[Ruling]) -> list[Join]:

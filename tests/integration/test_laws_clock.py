@@ -282,6 +282,24 @@ async def test_a_rule_says_what_was_left_when_it_is_not_its_own(
         ]
 
 
+async def test_what_is_done_while_it_settles_is_told_of_no_more(
+    pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """Renamed, and finished before the two minutes are over: as with all that waits."""
+    rules = SETTLING.replace("task.completed", "{ task.changed: [title] }")
+    async with corridor(folder, pool, clock, rules) as taskbell:
+        await taskbell.begin()
+        number = await visit_at(taskbell, clock.now() + timedelta(hours=1))
+        for change in ({"name": "new"}, {"completed_on": "2026-03-06"}):
+            clock.advance(timedelta(minutes=1))
+            await taskbell.webhook(taskbell.sandbox.kickserv.change(number, **change))
+        await taskbell.tick(minutes=10)
+        assert await taskbell.deliveries() == []
+        assert await taskbell.reasons() == [
+            "when the task had been quiet, it was completed as well"
+        ]
+
+
 async def test_settling_is_put_off_only_so_long(
     pool: Pool, clock: VirtualClock, folder: Path
 ) -> None:
