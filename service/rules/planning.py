@@ -65,6 +65,11 @@ class Timing:
             return Slot(State.SKIPPED, moment, reason, expires_at)
         return Slot(State.HELD, opening, f"{outside}: held until {until}", expires_at)
 
+    def until_open(self, moment: datetime, zone: ZoneInfo) -> datetime:
+        """When the hours open, if something that is due at this moment would be held for them."""
+        slot = self.elsewhere(moment, None, zone)
+        return slot.send_at if slot is not None and slot.state is State.HELD else moment
+
 
 @dataclass(frozen=True, slots=True)
 class Slot:

@@ -113,7 +113,8 @@ class Rule:
     def _gathered(self, grouping: Grouping, scope: Scope) -> Verdict:
         key = grouping.key(scope)
         anchor = self.anchor(scope.event.task)
-        joining = Joining(key, grouping.wait, grouping.most, anchor)
+        wait = self.planning.timing.until_open(scope.now + grouping.wait, scope.zone) - scope.now
+        joining = Joining(key, wait, grouping.most, anchor)
         reason = in_company(self._grounds(scope), key)
         return Verdict(self.id, Outcome.GATHERED, reason, joining=joining)
 

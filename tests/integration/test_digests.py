@@ -200,14 +200,15 @@ async def test_a_rule_that_is_gone_says_so(taskbell: Corridor) -> None:
 async def test_hours_and_once_per_are_about_the_digest(
     pool: Pool, clock: VirtualClock, folder: Path
 ) -> None:
-    """Told before the office opens, it waits for that; and only one a day goes out."""
+    """Not told before the office opens, it gathers until then; and only one a day goes out."""
     rules = DONE.replace("then:", "hours: office\n  once_per: [group.key, date(now)]\n  then:")
     async with begun(folder, pool, clock, rules) as taskbell:
         await finish(taskbell, "roof")
         await pass_by(taskbell, minutes=30)
-        assert await taskbell.states() == ["held"]
+        assert await taskbell.states() == []
+        await finish(taskbell, "gate")
         await pass_by(taskbell, hours=1)
-        assert taskbell.posts == ["1 done: roof"]
+        assert taskbell.posts == ["2 done: roof, gate"]
         await finish(taskbell, "gutters")
         await pass_by(taskbell, hours=1)
         assert len(taskbell.posts) == 1
