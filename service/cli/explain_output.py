@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -134,11 +135,17 @@ def _heard(one: Explanation, papers: Dossier, zone: ZoneInfo) -> str:
 
 
 def _fate(sending: Sending, zone: ZoneInfo) -> str:
-    moments = {"next": sending.next_attempt_at, "settled": sending.settled_at}
-    shown = {name: "" if at is None else told(at, zone) for name, at in moments.items()}
+    shown = {
+        "next": _moment(sending.next_attempt_at, zone, "a person decides"),
+        "settled": _moment(sending.settled_at, zone, ""),
+    }
     what = f"{sending.channel}:{sending.target}" if sending.target else sending.channel
     again = f" (rewrites delivery {sending.rewrites})" if sending.rewrites else ""
     tried = f" after {sending.attempts} attempts" if sending.attempts > 1 else ""
     why = f": {sending.reason}" if sending.reason else ""
     fate = _FATES[sending.state].format(**shown).rstrip()
     return f"step {sending.step}, {what}{again}: {fate}{tried}{why}"
+
+
+def _moment(at: datetime | None, zone: ZoneInfo, otherwise: str) -> str:
+    return otherwise if at is None else told(at, zone)

@@ -35,9 +35,7 @@ async def report(
     except (TaskbellError, *DATABASE_GONE) as error:
         log.warning("configuration.not_compared", error=str(error))
         return None
-    except (
-        Exception
-    ):  # the edge: a report that fails must not keep a configuration from being loaded
+    except Exception:  # the edge: no report may keep a configuration from being loaded
         log.exception("configuration.not_compared")
         return None
     log.info("configuration.loaded", rules_version=found.planned, **_counts(found))

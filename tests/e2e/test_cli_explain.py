@@ -205,6 +205,16 @@ async def test_scripts_get_every_value(command: Command) -> None:
     assert by_rule["job-done"]["deliveries"][1]["next_attempt_at"] == "2026-03-06T15:00:00Z"
 
 
+async def test_what_a_person_has_to_decide_about(command: Command, running: Corridor) -> None:
+    """Held by a storm it has no time of its own: it waits for somebody's word."""
+    await running.pool.execute(
+        "UPDATE deliveries SET state = 'held', next_attempt_at = NULL, reason = 'a storm'"
+        " WHERE step = 3"
+    )
+    shown = await command("explain", "2357911", "--rule", "job-done")
+    assert "→ step 3, accounting: held until a person decides: a storm" in shown.out
+
+
 async def test_a_file_that_was_not_loaded(command: Command, running: Corridor) -> None:
     """What is explained is the file; that something else runs is said."""
     file = running.folder / "taskbell.yaml"
