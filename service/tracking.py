@@ -40,9 +40,11 @@ def track(
     `fields` are the dates that the clock watches: for a task that is taken up in silence, what
     is past has been rung.
     """
-    if is_stale(known, seen, account) or (seen.task is None and known.present is None):
+    if is_stale(known, seen, account):
         return None
     before = known.present
+    if before is None and seen.task is None:
+        return Step(_still_gone(known, seen, now), [])
     silent = before is None and not _is_news(known, seen, account)
     return Step(
         Known(
@@ -56,6 +58,14 @@ def track(
         ),
         [] if silent else diff(before, seen.task),
     )
+
+
+def _still_gone(known: Known, seen: Observation, now: datetime) -> Known:
+    """What is known of a task that there is not, so that an older look does not bring it back.
+
+    Also of one that was never seen: it may be on its way here from before it was deleted.
+    """
+    return replace(known, deleted_at=known.deleted_at or now, observed_at=seen.observed_at)
 
 
 def filled_in(known: Known, seen: Observation) -> Observation:
@@ -121,7 +131,7 @@ def _is_news(known: Known, seen: Observation, account: AccountState) -> bool:
     A task that is older than the account's own entry is taken up in silence, whichever road
     mentions it first. Until the baseline is complete only a webhook can bring news.
     """
-    if seen.announced or known.deleted_at is not None:
+    if seen.announced or known.task is not None:
         return True
     if seen.task is None:
         return False

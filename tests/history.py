@@ -1,5 +1,7 @@
 """What happened before a test begins: tasks, events and deliveries as the corridor stores them."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -7,16 +9,23 @@ from service.model import Cause, Event, Kind, State, Task
 from service.outbox import Order, planning
 from service.rules.verdict import Plan
 from service.store import Pool, events, tasks
-from service.store.tasks import Known, Saved
+from service.store.tasks import Key, Known, Saved
 
 
 async def know(pool: Pool, *known: Task, at: datetime, gone: bool = False) -> None:
     """These tasks were observed, or were found to be gone."""
-    keys = [(one.account, one.id) for one in known]
-    states = [Known(one, deleted_at=at if gone else None, observed_at=at) for one in known]
+    state = Known(deleted_at=at if gone else None, observed_at=at)
+    await _save(pool, [Saved((one.account, one.id), replace(state, task=one)) for one in known])
+
+
+async def know_of_none(pool: Pool, key: Key, at: datetime) -> None:
+    """A system said that there is no such task, and none was ever seen."""
+    await _save(pool, [Saved(key, Known(deleted_at=at, observed_at=at))])
+
+
+async def _save(pool: Pool, saved: Sequence[Saved]) -> None:
     async with pool.acquire() as connection, connection.transaction():
-        await tasks.lock(connection, keys)
-        saved = [Saved(key, state) for key, state in zip(keys, states, strict=True)]
+        await tasks.lock(connection, [one.key for one in saved])
         await tasks.save(connection, saved)
 
 

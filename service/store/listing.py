@@ -46,7 +46,8 @@ TASKS = Listing(
     filters={
         "account": "account = {}",
         "task": "id = {}",
-        "state": """CASE WHEN deleted_at IS NOT NULL THEN 'deleted'
+        "state": """CASE WHEN snapshot IS NULL THEN 'unknown'
+                         WHEN deleted_at IS NOT NULL THEN 'deleted'
                          WHEN (snapshot->>'done')::boolean THEN 'done' ELSE 'open' END = {}""",
         "since": "observed_at >= {}",
     },

@@ -24,7 +24,8 @@ _AT_ONCE = 1000
 class Known:
     """What Taskbell knows of one task; everything None before the first look.
 
-    `task` stays when the task is deleted, so that it is known what was lost. `watch` is the one
+    `task` stays when the task is deleted, so that it is known what was lost; with `deleted_at`
+    alone the system has said that there is no such task, and it was never seen. `watch` is the one
     that has set its next alarm; None where nothing is to be watched.
     """
 

@@ -108,6 +108,34 @@ async def test_law_5_what_came_in_before_a_deletion_does_not_raise_the_dead(
     assert kinds(await taskbell.events(visit["id"])) == ["created", "deleted"]
 
 
+@pytest.mark.parametrize("was_known", [False, True])
+async def test_law_5_an_answer_that_crosses_a_later_one_does_not_raise_the_dead(
+    taskbell: Corridor, *, was_known: bool
+) -> None:
+    """A visit is read by id, is deleted, is read again: then the first answer comes."""
+    visit = taskbell.visit()
+    if was_known:
+        await taskbell.poll()
+        taskbell.sandbox.kickserv.delete(str(visit["id"]))
+        await taskbell.webhook({"id": visit["id"], "number": 1})
+        await taskbell.look_up()
+        taskbell.sandbox.kickserv.tasks[str(visit["id"])] = visit
+    taskbell.clock.advance(timedelta(seconds=1))
+    await taskbell.webhook({"id": visit["id"], "number": 2})
+    reader, now = taskbell.worker.lookups["field"], taskbell.clock.now()
+    [slow] = await lookups.claim(taskbell.pool, "field", now, timedelta(minutes=3), 1)
+    answer = await reader._attempt(slow)
+    assert answer is not None
+    assert answer.task is not None
+    taskbell.clock.advance(timedelta(seconds=1))
+    taskbell.sandbox.kickserv.delete(str(visit["id"]))
+    await taskbell.webhook({"id": visit["id"], "number": 3})
+    await taskbell.look_up()
+    await reader._take(slow, answer)
+    told = kinds(await taskbell.events(visit["id"]))
+    assert told == (["created", "deleted"] if was_known else [])
+
+
 async def test_law_5_what_waited_through_a_scan_that_does_not_cover_it_is_not_lost(
     taskbell: Corridor,
 ) -> None:

@@ -15,7 +15,7 @@ from service.processes.embedded import EmbeddedValkey
 from service.silence import Silence
 from service.store import Pool
 from service.store.decisions import keep_rules
-from tests.history import know, plan, record
+from tests.history import know, know_of_none, plan, record
 from tests.site import Site, site
 from tests.tasks import task
 
@@ -50,6 +50,7 @@ async def test_a_task_has_the_fields_of_the_rule_language(
     """Every field is there, times in UTC with a Z; a deleted task is shown when asked for."""
     await know(pool, task("T1", due=clock.now()), task("T2", done=True), at=clock.now())
     await know(pool, task("T3"), gone=True, at=clock.now())
+    await know_of_none(pool, ("london", "T4"), clock.now())
     page = await get(web, "/tasks")
     assert [one["id"] for one in page["data"]] == ["T1", "T2"]
     assert set(page["data"][0]) == {one.name for one in fields(Task)}
@@ -57,6 +58,7 @@ async def test_a_task_has_the_fields_of_the_rule_language(
     for state, wanted in (("open", "T1"), ("done", "T2"), ("deleted", "T3")):
         assert [one["id"] for one in (await get(web, "/tasks", state=state))["data"]] == [wanted]
     assert (await get(web, "/tasks/T3"))["title"] == "Smith gutters"
+    await refused(web, 404, "/tasks/T4")
 
 
 async def test_a_task_id_that_two_accounts_have(web: Site, pool: Pool, clock: VirtualClock) -> None:

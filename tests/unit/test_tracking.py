@@ -101,6 +101,24 @@ def test_deleted_then_seen_again_is_created_again() -> None:
     assert kinds(gone.known, look(task(), 2)) == [Kind.CREATED]
 
 
+def test_what_was_asked_for_before_the_system_said_there_is_no_such_task_is_stale() -> None:
+    """An answer that crosses a later one announces no task that is gone, known before or not."""
+    for known in (Known(), Known(task=task(), observed_at=START, deleted_at=START)):
+        gone = track(known, look(None, 5), ESTABLISHED, (), START)
+        assert gone is not None
+        assert gone.transitions == []
+        assert track(gone.known, look(task(), 4), ESTABLISHED, (), START) is None
+        assert kinds(gone.known, look(task(created_at=START), 6)) == [Kind.CREATED]
+
+
+def test_a_task_that_was_hidden_at_first_is_no_more_news_than_others() -> None:
+    """That the system said once that there is no such task does not make an old one new."""
+    hidden = track(Known(), look(None, 1), FRESH, (), START)
+    assert hidden is not None
+    old = task(created_at=START - timedelta(days=99))
+    assert kinds(hidden.known, look(old, 2)) == []
+
+
 states = st.lists(st.booleans(), min_size=1, max_size=6)
 
 
