@@ -9,3 +9,5 @@ BUILT_IN = NOTIFICATIONS | WRITES
 
 # By so much a system's clock, or the zone in which it tells times, may be wrong.
 CLOCKS_DIFFER = timedelta(days=1)
+# So long after a call of which nobody knows the outcome a task may still turn up: systems are slow.
+STILL_COMING = timedelta(minutes=5)

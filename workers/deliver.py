@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
+from service.actions import CREATE, STILL_COMING
 from service.approval import ApprovalLinks
 from service.channels import Channel, Receipt
 from service.clock import Clock
@@ -156,7 +157,10 @@ def _failed(claim: Claim, error: SendError, now: datetime) -> Settlement:
         return Settlement(
             claim, State.FAILED, f"{reason}; given up after {claim.attempts} attempts"
         )
-    again_at = now + _pause(claim.attempts, error)
+    pause = _pause(claim.attempts, error)
+    if error.outcome_unknown and claim.message.channel == CREATE:
+        pause = max(pause, STILL_COMING)
+    again_at = now + pause
     return Settlement(claim, State.PLANNED, f"{reason}; will be tried again", again_at=again_at)
 
 

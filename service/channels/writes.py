@@ -1,7 +1,7 @@
 """Writing back: actions of rules that make, change or complete a task in its own system."""
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, ClassVar
 
 from service.actions import CLOCKS_DIFFER, CREATE, WRITES
@@ -10,9 +10,6 @@ from service.errors import PayloadError, SendError, SourceError
 from service.model import Task
 from service.sources import Raw, Source
 from service.sources.words import may_be, shows
-
-# Until then a task that was not there may still turn up: the system may be slow.
-_STILL_COMING = timedelta(minutes=5)
 
 
 class WritesChannel(SystemChannel):
@@ -98,6 +95,4 @@ def _failure(action: str, error: SourceError) -> SendError:
     if action != CREATE:
         # The same change made twice is one change.
         failure.outcome_unknown = False
-    elif failure.outcome_unknown:
-        failure.retry_after = max(failure.retry_after or _STILL_COMING, _STILL_COMING)
     return failure

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import orjson
 
-from service.actions import WRITES
+from service.actions import CREATE, STILL_COMING, WRITES
 from service.channels import Message
 from service.clock import Clock
 from service.model import State
@@ -83,13 +83,15 @@ def _fields(message: Message) -> frozenset[str]:
 async def reclaim(pool: Pool, now: datetime) -> list[str]:
     """Take back deliveries whose process died while sending; returns the lanes to ring.
 
-    Messages to customers become `unknown`; the others are planned again with the same key.
+    Messages to customers become `unknown`; the others are planned again with the same key, those
+    that make a task once what was made would show.
     """
     rows = await pool.fetch(
         """
         UPDATE deliveries SET lease_until = NULL,
             state = CASE WHEN at_most_once THEN 'unknown' ELSE 'planned' END,
-            next_attempt_at = CASE WHEN at_most_once THEN NULL ELSE $1::timestamptz END,
+            next_attempt_at = CASE WHEN at_most_once THEN NULL
+                WHEN channel = $2 THEN $1 + $3::interval ELSE $1::timestamptz END,
             settled_at = CASE WHEN at_most_once THEN $1::timestamptz END,
             reason = CASE WHEN at_most_once
                 THEN 'the process stopped while sending: look whether it arrived, then resolve it'
@@ -98,6 +100,8 @@ async def reclaim(pool: Pool, now: datetime) -> list[str]:
         RETURNING lane
         """,
         now,
+        CREATE,
+        STILL_COMING,
     )
     return sorted({row["lane"] for row in rows})
 

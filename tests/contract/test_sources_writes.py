@@ -100,14 +100,6 @@ async def test_a_task_that_was_not_made_is_not_found(
     assert len(invoices(rig)) == 1
 
 
-async def test_a_slow_system_is_given_time(rig: Rig, channel: WritesChannel) -> None:
-    """A task that is not there yet may still be coming: minutes pass before it is made again."""
-    rig.system.faults.set(Fault(Kind.FAILED, method="POST"))
-    assert (await fail(channel, invoice(rig))).retry_after == timedelta(minutes=5)
-    rig.system.faults.set(Fault(Kind.THROTTLED, method="POST", seconds=9))
-    assert (await fail(channel, invoice(rig))).retry_after == timedelta(seconds=9)
-
-
 async def test_an_older_task_of_the_same_name_is_another(rig: Rig, channel: WritesChannel) -> None:
     """It was there before the event that asked for the new one."""
     await channel.send(invoice(rig))

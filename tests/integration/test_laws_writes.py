@@ -10,6 +10,7 @@ from service.clock import VirtualClock
 from service.sandbox.faults import Fault, Kind
 from service.store import Pool
 from tests.corridor import Corridor, corridor
+from tests.waiting import eventually
 
 INVOICE = """
 - id: invoice
@@ -106,15 +107,36 @@ async def test_a_task_is_made_once_though_the_answer_was_lost(
 async def test_a_task_is_made_once_though_the_process_died(
     pool: Pool, clock: VirtualClock, folder: Path
 ) -> None:
-    """Between the call and its answer: the next one finds what was made."""
+    """While the call was under way: the next one waits for what is made, and finds it."""
     async with corridor(folder, pool, clock, INVOICE) as taskbell:
         await bill(taskbell)
         [claim] = await taskbell.claim("account:field")
+        await taskbell.lose_workers(minutes=1)
+        clock.advance(timedelta(minutes=3))
+        await taskbell.deliver()
+        assert await taskbell.states() == ["planned"]
         await taskbell.sources["field"].create_task(claim.message.fields or {})
-        await taskbell.lose_workers(minutes=5)
+        clock.advance(timedelta(minutes=3))
         await taskbell.deliver()
         assert await taskbell.states() == ["sent"]
         assert len(invoices(taskbell)) == 1
+
+
+async def test_a_task_is_made_once_though_taskbell_was_stopped(
+    pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """Kickserv is slow to make it; whoever goes on after the restart waits for it to show."""
+    async with corridor(folder, pool, clock, INVOICE) as taskbell:
+        await bill(taskbell)
+        kickserv, lane = taskbell.sandbox.kickserv, taskbell.worker.lanes["account:field"]
+        kickserv.faults.set(Fault(Kind.SLOW, method="POST", seconds=5))
+        await lane.batch()
+        await eventually(lambda: any("POST" in one for one in kickserv.record.requests))
+        await lane.finish(0)
+        clock.advance(timedelta(minutes=4))
+        await taskbell.restart(INVOICE)
+        await taskbell.deliver()
+        assert (await taskbell.states(), invoices(taskbell)) == (["planned"], [])
 
 
 async def test_two_tasks_of_one_name_are_two(pool: Pool, clock: VirtualClock, folder: Path) -> None:
