@@ -18,8 +18,9 @@ async def writes_under_way(
 ) -> dict[Key, frozenset[str]]:
     """The fields that Taskbell itself is writing, for those of these tasks that it writes to.
 
-    A write counts from its first attempt until the task was read back. A task that is just being
-    created has no known id yet: it is recognised by its title.
+    A write counts from its first attempt until the task was read back, a creation until it was
+    seen: a slow system may say first that there is no such task. One that is just being created
+    has no known id yet: it is recognised by its title.
     """
     looks = [(look.account, look.task_id, look.task) for look in seen]
     rows = await connection.fetch(
@@ -38,6 +39,10 @@ async def writes_under_way(
         SELECT account, seen.task, '{}' FROM deliveries JOIN seen USING (account)
         WHERE state IN ('planned', 'held', 'sending') AND attempts > 0 AND channel = 'create_task'
           AND fields ->> 'title' = seen.title
+        UNION ALL
+        SELECT account, seen.task, '{}' FROM deliveries JOIN seen USING (account)
+        WHERE channel = 'create_task' AND receipt ->> 'task' = seen.task AND NOT EXISTS (
+            SELECT FROM events WHERE events.account = seen.account AND events.task = seen.task)
         """,
         [account for account, _, _ in looks],
         [task_id for _, task_id, _ in looks],

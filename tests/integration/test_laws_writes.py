@@ -49,6 +49,22 @@ async def test_a_created_task_is_ours_after_the_answer(
         assert [one["rule"] for one in await taskbell.deliveries()] == ["invoice"]
 
 
+async def test_a_created_task_is_ours_though_it_does_not_show_at_once(
+    pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """Read back too early there is no such task; the poll that brings it does not make it news."""
+    async with corridor(folder, pool, clock, INVOICE) as taskbell:
+        await bill(taskbell)
+        await taskbell.deliver()
+        [made] = invoices(taskbell)
+        taskbell.sandbox.kickserv.faults.set(Fault(Kind.NOT_FOUND, path=made))
+        await taskbell.look_up()
+        clock.advance(timedelta(minutes=1))
+        await taskbell.poll()
+        assert await taskbell.events(made) == ["created by write"]
+        assert [one["rule"] for one in await taskbell.deliveries()] == ["invoice"]
+
+
 @pytest.mark.parametrize("road", ["webhook", "poll"])
 async def test_a_created_task_is_ours_before_the_answer(
     road: str, pool: Pool, clock: VirtualClock, folder: Path
