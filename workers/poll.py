@@ -4,7 +4,6 @@ import random
 from collections.abc import AsyncIterator, Iterable
 from contextlib import aclosing
 from datetime import datetime, timedelta
-from itertools import islice
 
 import structlog
 
@@ -112,7 +111,7 @@ class Poll:
         if self._unread is not None and state.baseline_at is None:
             raise self._unread
         if state.baseline_at is None:
-            shown = list(islice(listed, _CANARIES))
+            shown = await self._taken_in(listed)
         await self._finish_scan(state, listed, shown, started_at, nameless)
 
     async def _take(self, page: Page) -> Lanes:
@@ -184,6 +183,16 @@ class Poll:
             if missing > _HANDFUL and not is_believed:
                 raise self._doubt(missing)
         self._note_loss(missing, len(listed))
+
+    async def _taken_in(self, listed: set[str]) -> list[str]:
+        """A few of the tasks that the first scan took in; raises SourceBroken if it could none."""
+        shown = await self._known_among(listed, self._clock.now() + timedelta.resolution)
+        if listed and not shown:
+            raise SourceBroken(
+                f"{self._account.name}: the list has {len(listed)} tasks, and none of them can be"
+                " read: may the token see each of them, and are the account's options right?"
+            )
+        return shown
 
     async def _known_among(self, ids: Iterable[str], before: datetime) -> list[str]:
         """A few of these tasks that were known before the scan."""

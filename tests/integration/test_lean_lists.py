@@ -263,3 +263,19 @@ async def test_what_a_page_led_to_is_as_new_as_its_own_request(outreach: Outreac
     await outreach.lookups._take(asked, look)
     (known,) = await outreach.snapshots()
     assert known["done"]
+
+
+@pytest.mark.parametrize("kind", [Kind.NOT_FOUND, Kind.REJECTED])
+async def test_a_first_list_of_which_no_task_can_be_read_is_no_baseline(
+    outreach: Outreach, kind: Kind
+) -> None:
+    """The token may not see single tasks: the account says so, and afterwards they are no news."""
+    for _ in range(4):
+        outreach.system.make()
+    outreach.system.faults.set(Fault(kind, times=4, path="/api/contact_tasks/"))
+    await outreach.poll()
+    assert "the list has 4 tasks, and none of them can be read" in (await outreach.error() or "")
+    await outreach.poll()
+    assert len(await outreach.snapshots()) == 4
+    assert await outreach.events() == []
+    assert await outreach.error() is None
