@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import AsyncIterator, Iterable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from datetime import datetime, timedelta
 
 import structlog
@@ -56,6 +56,7 @@ class Poll:
         try:
             async for lanes in reading:
                 yield lanes
+            await self._demand_readable()
         except (SourceError, PayloadError) as error:
             log.warning("poll.failed", account=state.name, error=str(error))
             await self._fail(state, str(error), getattr(error, "retry_after", None))
@@ -83,6 +84,18 @@ class Poll:
         async with aclosing(read_ahead(self._source.recent(since))) as pages:
             async for page in pages:
                 yield await self._take(page)
+
+    async def _demand_readable(self) -> None:
+        """Raise why a task could not be read, unless that is its own fault: another one can be."""
+        if self._unread is None:
+            return
+        async with self._pool.acquire() as connection:
+            others = await canaries.others(connection, self._account.name, [])
+        for task_id in others:
+            with suppress(SourceError):
+                if await self._source.fetch(task_id) is not None:
+                    return
+        raise self._unread
 
     def _count(self, page: Page) -> None:
         if self._progress is not None:

@@ -279,3 +279,30 @@ async def test_a_first_list_of_which_no_task_can_be_read_is_no_baseline(
     assert len(await outreach.snapshots()) == 4
     assert await outreach.events() == []
     assert await outreach.error() is None
+
+
+async def test_an_account_of_which_no_task_can_be_read_is_failing(outreach: Outreach) -> None:
+    """The list is fine, but what has changed cannot be seen: that must not look like peace."""
+    task, _ = outreach.system.make(), outreach.system.make()
+    await outreach.poll()
+    outreach.system.finish(task["id"])
+    outreach.system.faults.set(Fault(Kind.FAILED, times=100, path="/api/contact_tasks/"))
+    for _ in range(2):
+        await outreach.poll()
+        assert "failed (500)" in (await outreach.error() or "")
+    outreach.system.faults.clear()
+    outreach.clock.advance(timedelta(minutes=5))
+    await outreach.poll()
+    assert await outreach.events() == [("completed", ["done"])]
+    assert await outreach.error() is None
+
+
+async def test_a_task_that_can_never_be_read_is_its_own_fault(outreach: Outreach) -> None:
+    """The system fails over one task, and shows the others: the account works."""
+    broken, _ = outreach.system.make(), outreach.system.make()
+    await outreach.poll()
+    outreach.system.finish(broken["id"])
+    outreach.system.faults.set(Fault(Kind.FAILED, times=100, path=broken["id"]))
+    for _ in range(3):
+        await outreach.poll()
+        assert await outreach.error() is None
