@@ -236,7 +236,7 @@ class Engine:
             key = (one.account, one.task_id)
             last = taken.changed.get(key, known[key])
             look = filled_in(last, one)
-            if is_doubtful(last, look):
+            if is_doubtful(last, look, states[look.account]):
                 taken.doubted.append(key)
             elif step := track(last, look, states[look.account], self._dates, now):
                 taken.changed[key] = step.known

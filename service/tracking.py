@@ -40,7 +40,7 @@ def track(
     `fields` are the dates that the clock watches: for a task that is taken up in silence, what
     is past has been rung.
     """
-    if is_stale(known, seen, account):
+    if is_stale(known, seen):
         return None
     before = known.present
     if before is None and seen.task is None:
@@ -90,27 +90,36 @@ def _is_known_by_id(before: Task | None, task: Task) -> bool:
     return task.customer.is_reference and task.customer.id == before.customer.id
 
 
-def is_doubtful(known: Known, seen: Observation) -> bool:
+def is_doubtful(known: Known, seen: Observation, account: AccountState) -> bool:
     """Whether only the system itself can say which is newer, what is known or what was seen.
 
-    What was pushed may have been on its way for long. Where no version tells, and for a task
-    that was gone, it is no more than a reason to look. That goes for what agrees with what is
-    known as well: else it would make a look stale that is under way and sees what came since.
+    What was pushed may have been on its way for long. What was asked for before the last complete
+    scan is older than what that confirmed, if it covers the task. Where no version tells, and for
+    a task that was gone, both are no more than a reason to look. That goes for what agrees with
+    what is known as well: else it would make a look stale that is under way and sees what came
+    since.
     """
-    if not seen.pushed or known.observed_at is None or seen.observed_at < known.observed_at:
+    if not seen.pushed and not _is_overtaken(known, seen, account):
+        return False
+    if known.observed_at is None or seen.observed_at < known.observed_at:
         return False
     if known.present is None or known.version is None or seen.version is None:
         return True
     return known.version == seen.version and seen.task != known.present
 
 
-def is_stale(known: Known, seen: Observation, account: AccountState) -> bool:
+def _is_overtaken(known: Known, seen: Observation, account: AccountState) -> bool:
+    if known.present is None or account.scanned_at is None:
+        return False
+    return seen.observed_at < account.scanned_at
+
+
+def is_stale(known: Known, seen: Observation) -> bool:
     """Whether something newer is known already.
 
     The system's own version decides where both have one and they differ, unless it is of a day
     still to come: whatever clock wrote that would keep all changes from being seen until then.
-    Else the moment decides at which the look was asked for. A look asked for before the last
-    complete scan is older than what that scan confirmed.
+    Else the moment decides at which the look was asked for.
     """
     if known.observed_at is None:
         return False
@@ -119,10 +128,7 @@ def is_stale(known: Known, seen: Observation, account: AccountState) -> bool:
         version = None
     if known.present and version and seen.version and version != seen.version:
         return seen.version < version
-    confirmed_at = known.observed_at
-    if account.scanned_at is not None and known.present is not None:
-        confirmed_at = max(confirmed_at, account.scanned_at)
-    return seen.observed_at < confirmed_at
+    return seen.observed_at < known.observed_at
 
 
 def _is_news(known: Known, seen: Observation, account: AccountState) -> bool:

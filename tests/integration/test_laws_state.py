@@ -1,6 +1,6 @@
 """Laws 4 to 7: one transition is one event, nothing moves back, and absence proves little."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -8,6 +8,7 @@ import pytest
 
 from service.clock import VirtualClock
 from service.sandbox.faults import Fault, Kind
+from service.sandbox.kickserv import Kickserv
 from service.store import Pool, lookups
 from tests.corridor import Corridor, copy, corridor, kinds
 
@@ -152,6 +153,34 @@ async def test_law_5_what_waited_through_a_scan_that_does_not_cover_it_is_not_lo
     await taskbell.ingest()
     await taskbell.look_up()
     assert kinds(await taskbell.events(visit["id"])) == ["created", "completed"]
+
+
+@pytest.mark.parametrize(
+    ("end", "told"), [(Kickserv.finish, "completed"), (Kickserv.delete, "deleted")]
+)
+async def test_law_5_an_answer_that_a_scan_overtakes_is_not_lost(
+    taskbell: Corridor, end: Callable[[Kickserv, str], object], told: str
+) -> None:
+    """A far-off visit is on no list: what is read of it by id counts, though a scan was faster."""
+    kickserv, start = taskbell.sandbox.kickserv, taskbell.clock.now() + timedelta(days=200)
+    kickserv.set_quirks(stamped=False)
+    taskbell.visit()
+    number = str(taskbell.visit(scheduled_at=start)["id"])
+    await taskbell.poll()
+    await taskbell.webhook({"id": number, "number": 1})
+    await taskbell.look_up()
+    taskbell.clock.advance(timedelta(seconds=1))
+    end(kickserv, number)
+    await taskbell.webhook({"id": number, "number": 2})
+    reader, now = taskbell.worker.lookups["field"], taskbell.clock.now()
+    [slow] = await lookups.claim(taskbell.pool, "field", now, timedelta(minutes=3), 1)
+    answer = await reader._attempt(slow)
+    assert answer is not None
+    taskbell.clock.advance(timedelta(seconds=1))
+    await taskbell.poll(full=True)
+    await reader._take(slow, answer)
+    await taskbell.look_up()
+    assert kinds(await taskbell.events(number)) == ["created", told]
 
 
 async def test_law_5_what_was_long_on_its_way_does_not_outrank_a_look_that_is_under_way(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from service.model import Cause, Customer, Kind, Observation, Task
 from service.store.accounts import AccountState
 from service.store.tasks import Known
-from service.tracking import filled_in, track, with_rung
+from service.tracking import filled_in, is_doubtful, track, with_rung
 from tests.tasks import SMITH, START, task
 
 ESTABLISHED = AccountState(
@@ -87,10 +87,12 @@ def test_a_version_of_a_day_to_come_makes_no_look_stale() -> None:
 
 
 def test_what_a_complete_scan_confirmed_later_is_not_unsaid() -> None:
-    """A look asked for before the last complete scan is older than what the scan confirmed."""
+    """A look asked for before the last complete scan may be older than what the scan confirmed."""
     known = Known(task=task(), observed_at=START)
     scanned = replace(ESTABLISHED, scanned_at=START + timedelta(minutes=9))
-    assert track(known, look(task(done=True), minute=5), scanned, (), START) is None
+    assert is_doubtful(known, look(task(done=True), minute=5), scanned)
+    assert not is_doubtful(known, look(task(done=True), minute=9), scanned)
+    assert not is_doubtful(known, look(task(done=True), minute=5), ESTABLISHED)
 
 
 def test_deleted_then_seen_again_is_created_again() -> None:
