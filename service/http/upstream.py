@@ -24,7 +24,7 @@ from service.errors import (
     SourceThrottled,
     SourceUnreachable,
 )
-from service.http import never_sent, retry_after
+from service.http import LONGEST_PAUSE, never_sent, retry_after
 from service.http.allowance import Allowance, allowance
 from service.http.decoding import decoded
 from service.http.failures import explain
@@ -96,7 +96,7 @@ class Upstream:
             raise NotBegun from None
         try:
             status, headers, body = await self._exchange(call, params, json)
-            answer = call.read(status, headers, body, retry_after(headers, self.clock.now()))
+            answer = call.read(status, headers, body, self._asked_pause(headers))
         except (SourceRefused, SourceRejected):
             await self._throttle.succeeded(admission)
             raise
@@ -106,6 +106,14 @@ class Upstream:
         await self._throttle.succeeded(admission)
         await self._heed(headers)
         return answer
+
+    def _asked_pause(self, headers: Mapping[str, str]) -> timedelta | None:
+        """How long a refusal says to wait: by `Retry-After`, or until there are calls again."""
+        now = self.clock.now()
+        asked, found = retry_after(headers, now), allowance(headers, now)
+        if asked is not None or found is None or found.remaining or found.lasts is None:
+            return asked
+        return min(found.lasts, LONGEST_PAUSE)
 
     async def _heed(self, headers: Mapping[str, str]) -> None:
         """Wait before the next call, where the system says that this was the last for now."""

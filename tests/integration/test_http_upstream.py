@@ -254,6 +254,15 @@ async def test_the_last_call_allowed_is_followed_by_a_pause(rig: Rig) -> None:
     assert rig.upstream.allowance == Allowance(0, timedelta(seconds=30))
 
 
+async def test_a_refusal_may_tell_by_its_limits_when_to_come_again(rig: Rig) -> None:
+    """No call is left for a quarter of an hour: none is made, though there is no Retry-After."""
+    spent = {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "900"}
+    assert (await rig.error(Answer(429, headers=spent))).retry_after == timedelta(minutes=15)
+    with pytest.raises(SourceUnreachable, match="was not called"):
+        await rig.upstream.request("GET", "/tasks")
+    assert len(rig.server.requests) == 1
+
+
 async def test_calls_that_are_there_again_by_now_are_not_waited_for(rig: Rig) -> None:
     """None is left, for no time at all: the next call goes out."""
     spent = {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "0"}
