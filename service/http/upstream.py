@@ -43,9 +43,9 @@ _LIKE_A_SECRET = re.compile(r"[A-Za-z0-9+/_=.-]{20,}")
 class Upstream:
     """One account's way to its system.
 
-    `headers` carry the credentials. `total` is the longest that one call may take, whatever
-    trickles in. `throttle` is this account's alone. `allowance` is what the system last said is
-    left of the calls that it allows.
+    `headers` carry the credentials; `secret`, which is in them, gets into no error. `total` is the
+    longest that one call may take, whatever trickles in. `throttle` is this account's alone.
+    `allowance` is what the system last said is left of the calls that it allows.
     """
 
     def __init__(
@@ -56,6 +56,7 @@ class Upstream:
         clock: Clock,
         *,
         headers: Mapping[str, str],
+        secret: str,
         throttle: Throttle,
         total: timedelta = timedelta(seconds=60),
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -66,6 +67,7 @@ class Upstream:
         self._client = client
         self._base_url = base_url.rstrip("/")
         self._headers = dict(headers)
+        self._secret = secret
         self._throttle = throttle
         self._total = total
         self._sleep = sleep
@@ -84,7 +86,7 @@ class Upstream:
         `effect` says that the call changes the world and must not be made twice: whatever then
         leaves open whether it was carried out raises OutcomeUnknown. Raises only SourceError.
         """
-        call = _Call(self.account, method, path, effect=effect)
+        call = _Call(self.account, self._secret, method, path, effect=effect)
         admission = await self._throttle.admit()
         if (left := admission.refused_for) is not None:
             call.fail(
@@ -161,8 +163,9 @@ class Upstream:
 class _Call:
     """One call, and what its answer means."""
 
-    def __init__(self, account: str, method: str, path: str, *, effect: bool) -> None:
+    def __init__(self, account: str, secret: str, method: str, path: str, *, effect: bool) -> None:
         self.account = account
+        self.secret = secret
         self.method = method
         self.path = path
         self.effect = effect
@@ -175,7 +178,7 @@ class _Call:
             self.fail(SourceThrottled, "asked for a pause (429)", pause or timedelta(minutes=1))
         if status == httpx.codes.SERVICE_UNAVAILABLE and pause is not None and not self.effect:
             self.fail(SourceThrottled, "asked for a pause (503)", pause)
-        said = _explanation(headers, body)
+        said = _explanation(headers, body, self.secret)
         if status in (401, 403):
             self.fail(SourceRefused, f"refused the account's credentials ({status}){said}")
         if httpx.codes.is_client_error(status):
@@ -216,9 +219,10 @@ def _has(headers: Mapping[str, str], kind: str) -> bool:
     return kind in headers.get("content-type", "").lower()
 
 
-def _explanation(headers: Mapping[str, str], body: bytes) -> str:
-    """What a refusal says for itself, on one line and without anything like a secret."""
+def _explanation(headers: Mapping[str, str], body: bytes, secret: str) -> str:
+    """What a refusal says for itself, on one line, without our secret or anything like one."""
     text = _message(headers, body) if len(body) <= LONGEST_EXPLANATION else ""
+    text = text.replace(secret, "…") if secret else text
     text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     text = _LIKE_A_SECRET.sub("…", text)[:LONGEST_EXCERPT]
     return f": {text}" if text else ""

@@ -75,6 +75,7 @@ class Source(ABC):
             account.base_url,
             clock,
             headers=account.headers(),
+            secret=account.token.get_secret_value(),
             throttle=throttle,
             total=account.timeout,
         )

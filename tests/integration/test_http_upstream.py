@@ -59,6 +59,7 @@ async def rig(pool: Pool, clock: VirtualClock) -> AsyncIterator[Rig]:
             server.url,
             clock,
             headers={"Authorization": f"Bearer {SECRET}"},
+            secret=SECRET,
             throttle=AccountThrottle(pool, "field", clock, 60, burst=20),
             total=timedelta(seconds=1),
             sleep=note,
@@ -226,7 +227,7 @@ async def test_a_rejection_says_why(rig: Rig, body: Any, said: str) -> None:
 async def test_no_answer_brings_a_secret_into_an_error(rig: Rig, status: int) -> None:
     """Neither our token nor anything like one in the answer shows in the text."""
     body: dict[str, Any] = {
-        "message": f"bad token eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIx {'k' * 40}",
+        "message": f"bad token {SECRET}; eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIx {'k' * 40}",
         "password_salt": "salt-and-pepper",
         "request": {"authorization": SECRET},
     }
