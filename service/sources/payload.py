@@ -96,12 +96,13 @@ def _one(source: Source, raw: Raw, event: str) -> list[Sighting]:
         raise PayloadError(
             "the body has no task's id: a text of 1 to 200 printable characters or a whole number"
         )
-    noun, _, verb = event.rpartition(".")
-    if verb == "deleted" and noun in ("", "task"):
+    noun, _, verb = event.lower().rpartition(".")
+    is_about_tasks = not noun or "task" in noun
+    if verb == "deleted" and is_about_tasks:
         return [Hint(task_id)]
     if source.is_whole(raw):
         return [Whole(source.trim(raw), announced=verb == "created")]
-    return [Hint(task_id)] if noun in ("", "task") else []
+    return [Hint(task_id)] if is_about_tasks else []
 
 
 def _signal(payload: Raw) -> Signal:

@@ -97,6 +97,15 @@ def test_a_hint_is_little_more_than_an_id(source: Source, name: str) -> None:
     assert read(source, [{name: "a"}, {name: "b"}]) == [Hint("a"), Hint("b")]
 
 
+@pytest.mark.parametrize(
+    "event", ["task.status.changed", "Task.Updated", "tasks.updated", "contact_task.updated"]
+)
+def test_the_list_of_events_about_tasks_is_open(source: Source, event: str) -> None:
+    """Whatever happened and however it is called: the task is looked at."""
+    assert read(source, {"event": event, "data": {"id": "T-1"}}) == [Hint("T-1")]
+    assert read(source, {"event": "case.updated", "data": {"id": "C-1"}}) == []
+
+
 def test_a_deletion_that_carries_the_whole_task_is_a_deletion(
     source: Source, task: Any, task_id: str
 ) -> None:
