@@ -189,8 +189,10 @@ class Kickserv(Source):
         return await self._put(task_id, self._body(fields))
 
     async def complete_task(self, task_id: str) -> Raw:
+        name, known = self.account.completed_field, await self.fetch(task_id)
+        if known is not None and known.get(name):
+            return known
         now = self.upstream.clock.now().astimezone(self._zone)
-        name = self.account.completed_field
         day, second = now.date().isoformat(), now.isoformat(timespec="seconds")
         return await self._put(task_id, {name: day if name.endswith("_on") else second})
 

@@ -86,6 +86,16 @@ async def test_completing_writes_that_field(clock: VirtualClock) -> None:
             assert rig.system.record.writes[0].body == {"task": {field: value}}
 
 
+async def test_a_task_that_is_done_is_not_done_again(rig: Rig) -> None:
+    """Else it would look as if it had been finished days later than it was."""
+    (task_id,) = rig.make(1)
+    done = rig.system.finish(task_id)["completed_on"]
+    rig.clock.advance(timedelta(days=3))
+    raw = await rig.source.complete_task(task_id)
+    assert raw["completed_on"] == done
+    assert rig.system.record.writes == []
+
+
 async def test_due_is_the_end_or_else_the_start(rig: Rig) -> None:
     """A visit without an end is late when it has not begun."""
     start = "2026-03-05T10:00:00-05:00"
