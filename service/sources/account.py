@@ -75,7 +75,7 @@ class Account(BaseModel):
     stretch: float = Field(default=5, ge=1, le=100)
     per_minute: int = Field(default=120, ge=1)
     timeout: timedelta = timedelta(minutes=1)
-    max_pages: int = Field(default=2000, ge=1)
+    max_pages: int = Field(default=10_000, ge=1)
     webhook: HookOptions | None = None
 
     @field_validator("base_url")

@@ -127,7 +127,8 @@ class Reading:
         self._pages += 1
         if self._pages > self._source.account.max_pages:
             raise SourceBroken(
-                f"{self._account}: the list of tasks has more than {self._pages - 1} pages"
+                f"{self._account}: the list of tasks has more than {self._pages - 1} pages; if it"
+                " really is that long, raise the account's max_pages"
             )
         identify = self._source.identify
         fresh = {task_id: row for row in rows if (task_id := identify(row)) is not None}
