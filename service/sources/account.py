@@ -4,13 +4,31 @@ from base64 import b64decode
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import cached_property
-from typing import Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+)
 
 _Secret: TypeAlias = SecretStr | tuple[SecretStr, ...] | None
+
+
+def _sendable(text: str) -> str:
+    if not (text.isascii() and text.isprintable()):
+        raise ValueError("must be printable ASCII, or it cannot be sent; copy it once more")
+    return text
+
+
+HeaderText: TypeAlias = Annotated[str, AfterValidator(_sendable)]
+"""A text that is sent in a header: printable ASCII."""
 SHORTEST_POLL = timedelta(seconds=1)
 
 
@@ -84,7 +102,15 @@ class Account(BaseModel):
         parts = urlsplit(base_url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise ValueError("must be an address that begins with https:// or http://")
+        if "@" in parts.netloc or parts.query:
+            raise ValueError("must be an address without user, password and query")
         return base_url
+
+    @field_validator("token")
+    @classmethod
+    def _can_be_sent(cls, token: SecretStr) -> SecretStr:
+        _sendable(token.get_secret_value())
+        return token
 
     @field_validator("poll")
     @classmethod

@@ -20,7 +20,7 @@ from service.errors import SourceBroken, SourceError, SourceRefused, SourceRejec
 from service.http.upstream import Upstream
 from service.model import Customer, Task
 from service.sources import Page, Raw, Source
-from service.sources.account import Account
+from service.sources.account import Account, HeaderText
 from service.sources.reading import Reading, by_id
 from service.sources.values import identifier, mapping, moment, required, tally, text, truth
 
@@ -48,7 +48,7 @@ class LetsLigoAccount(Account):
     `per_page` is sent as API Platform's itemsPerPage; without it the system decides.
     """
 
-    workspace: str | None = None
+    workspace: HeaderText | None = None
     lean_lists: bool = True
     per_page: int | None = Field(default=None, ge=1)
 

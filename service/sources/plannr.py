@@ -17,7 +17,7 @@ from service.errors import OutcomeUnknown
 from service.http.upstream import Upstream
 from service.model import Customer, Person, Project, Task
 from service.sources import Page, Raw, Source
-from service.sources.account import Account
+from service.sources.account import Account, HeaderText
 from service.sources.reading import Reading, by_id, enveloped, single
 from service.sources.values import (
     identifier,
@@ -79,7 +79,7 @@ class PlannrAccount(Account):
     asked for at once. `create` is what every new task gets.
     """
 
-    account_uuid: str
+    account_uuid: HeaderText
     timezone: ZoneInfo | None = ZoneInfo("Europe/London")
     fold: Literal[0, 1] = 0
     due_by: time = time(23, 59, 59)

@@ -144,7 +144,7 @@ async def test_a_list_without_end_is_given_up(clock: VirtualClock) -> None:
     for system in systems():
         async with rigged(system, clock, max_pages=2) as rig:
             rig.make(8)
-            with pytest.raises(SourceBroken, match="more than 2 pages; .* max_pages"):
+            with pytest.raises(SourceBroken, match=r"more than 2 pages; .* max_pages"):
                 await rig.listed()
 
 
@@ -249,6 +249,25 @@ async def test_an_address_that_is_none_is_a_fault_of_the_configuration(
     async with httpx.AsyncClient() as client:
         with pytest.raises(ValidationError, match="https://"):
             connect(system, clock, client, base_url)
+
+
+@pytest.mark.parametrize("system", sorted(systems()))
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("token", "abc\u2013def"),
+        ("token", "abc\ndef"),
+        ("base_url", "https://me:hunter2@app.example.com"),
+        ("base_url", "https://app.example.com?key=hunter2"),
+    ],
+)
+def test_what_no_call_can_carry_is_a_fault_of_the_configuration(
+    system: str, option: str, value: str
+) -> None:
+    """A dash that a mail program has made longer, a password in the address: told when read."""
+    given = {**sample(system, "account"), "system": system, "base_url": "https://app.example.com"}
+    with pytest.raises(ValidationError, match=f"{option}\n.*(copy it once more|without user)"):
+        systems()[system].options.model_validate({**given, option: value})
 
 
 async def test_nothing_that_a_system_should_keep_to_itself_comes_through(rig: Rig) -> None:
