@@ -116,8 +116,13 @@ def _cleaned(value: Any, depth: int = 1) -> Any:
     if depth > DEEPEST_KEPT:
         raise PayloadError(f"the body nests more than {DEEPEST_KEPT} levels deep")
     if isinstance(value, dict):
-        kept = ((name, inner) for name, inner in value.items() if name not in SECRETS)
+        kept = ((name, inner) for name, inner in value.items() if not _tells_secret(name))
         return {name: _cleaned(inner, depth + 1) for name, inner in kept}
     if isinstance(value, list):
         return [_cleaned(inner, depth + 1) for inner in value]
-    return value
+    return "" if isinstance(value, str) and _tells_secret(value) else value
+
+
+def _tells_secret(text: str) -> bool:
+    """Whether it is the name of a secret, also flattened, or JSON in which there is one."""
+    return any(name in text for name in SECRETS)

@@ -231,3 +231,10 @@ def test_what_is_stored_of_a_body_holds_no_credentials() -> None:
     assert not any(planted.encode() in kept for planted in PLANTED.values())
     assert orjson.loads(kept)[0]["task"]["employees"][0]["first_name"] == "Bo"
     assert without_secrets(b'{ "id": 1 }') == b'{ "id": 1 }'
+
+
+def test_what_is_stored_holds_no_credentials_in_other_wrappings() -> None:
+    """A script in between has flattened the names, or put the employee in as a text of JSON."""
+    employee = '{"id": 4, "password_salt": "hunter2"}'
+    task = {"id": 1, "employees__0__password_salt": "hunter2", "by": employee}
+    assert orjson.loads(without_secrets(orjson.dumps(task))) == {"id": 1, "by": ""}
