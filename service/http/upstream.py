@@ -35,6 +35,7 @@ LONGEST_EXPLANATION = 4096
 LONGEST_EXCERPT = 160
 
 _MINUTE = timedelta(minutes=1)
+_TROUBLE = "it failed or asked for a pause before"
 _EXPLAINING = ("message", "error", "errors", "detail", "title", "hydra:description")
 _MARKUP = re.compile(r"<[^>]*>")
 _LIKE_A_SECRET = re.compile(r"[A-Za-z0-9+/_=.-]{20,}")
@@ -68,6 +69,7 @@ class Upstream:
         self._base_url = base_url.rstrip("/")
         self._headers = dict(headers)
         self._secret = secret
+        self._trouble = _TROUBLE
         self._throttle = throttle
         self._total = total
         self._sleep = sleep
@@ -89,9 +91,7 @@ class Upstream:
         call = _Call(self.account, self._secret, method, path, effect=effect)
         admission = await self._throttle.admit()
         if (left := admission.refused_for) is not None:
-            call.fail(
-                SourceUnreachable, "was not called: it failed or asked for a pause before", left
-            )
+            call.fail(SourceUnreachable, f"was not called: {self._trouble}", left)
         try:
             await self._sleep(admission.wait.total_seconds())
         except asyncio.CancelledError:
@@ -103,6 +103,7 @@ class Upstream:
             await self._throttle.succeeded(admission)
             raise
         except SourceError as error:
+            self._trouble = f"{_TROUBLE}: {str(error).removeprefix(f'{self.account}: ')}"
             await self._throttle.failed(error.retry_after)
             raise
         await self._throttle.succeeded(admission)
