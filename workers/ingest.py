@@ -6,13 +6,13 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
 
 import asyncpg
-import orjson
 import structlog
 
 from service.books.database import DatabaseBooks
 from service.clock import Clock
 from service.engine import Consequences, Engine
 from service.errors import PayloadError
+from service.http.decoding import decoded
 from service.model import Cause, Observation, Signal
 from service.outbox import Lanes
 from service.sources import Source
@@ -158,7 +158,7 @@ class Ingest:
         return found
 
     def _read(self, receipt: Pending) -> list[Found]:
-        sightings = read(self._source, orjson.loads(receipt.body))
+        sightings = read(self._source, decoded(receipt.body))
         return [_found(self._source, receipt, sighting) for sighting in sightings]
 
     async def _set_aside(

@@ -11,7 +11,7 @@ _ESCAPES = re.compile(rb"\\\\|\\u[dD][89abAB]..\\u[dD][c-fC-F]..|(\\u[dD][89a-fA
 
 
 def decoded(body: bytes) -> Any:
-    """The JSON in an answer; raises orjson.JSONDecodeError.
+    """The JSON in an answer or a webhook; raises orjson.JSONDecodeError.
 
     A program that cuts texts at so many UTF-16 units leaves half a character at the end, one that
     was saved by the wrong editor sends a byte order mark. RFC 8259 lets both pass, and one task

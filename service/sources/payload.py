@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import orjson
 
 from service.errors import PayloadError
+from service.http.decoding import decoded
 from service.sources import Raw, Source
 from service.sources.values import identifier, text
 
@@ -61,7 +62,7 @@ def without_secrets(body: bytes) -> bytes:
     """
     if ESCAPE not in body and not any(name.encode() in body for name in SECRETS):
         return body
-    written = orjson.loads(body)
+    written = decoded(body)
     cleaned = _cleaned(written)
     return body if cleaned == written else orjson.dumps(cleaned)
 

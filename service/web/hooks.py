@@ -9,6 +9,7 @@ from starlette.types import Receive, Scope, Send
 from service import metrics
 from service.clock import Clock
 from service.errors import PayloadError
+from service.http.decoding import decoded
 from service.sources.account import Account, HookOptions
 from service.sources.payload import without_secrets
 from service.store.receipts import (
@@ -118,7 +119,7 @@ def _check_type(headers: Headers) -> None:
 def _check_json(body: bytes) -> None:
     """Refuse what no JSON reader takes; what is JSON but no task is set aside later, by ingest."""
     try:
-        orjson.loads(body)
+        decoded(body)
     except orjson.JSONDecodeError as error:
         raise Problem(HTTPStatus.BAD_REQUEST, f"The body is not JSON: {error}") from error
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import orjson
 import pytest
 from structlog.testing import capture_logs
 
@@ -317,3 +318,14 @@ async def test_a_batch_ends_where_its_bytes_are_enough(
         async with connection.transaction():
             assert len(await backlog.claim(connection, "field", 200, 2500)) == 3
             assert len(await backlog.claim(connection, "field", 200, 1)) == 1
+
+
+async def test_half_a_character_loses_no_webhook(
+    pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """A script has cut a title in the middle of an emoji: the task is read all the same."""
+    async with corridor(folder, pool, clock, RULES) as taskbell:
+        await taskbell.begin()
+        visit = taskbell.visit(name="Thanks HALF")
+        await taskbell.webhook(orjson.dumps(visit).replace(b"HALF", rb"\ud83d"))
+        assert (await taskbell.snapshot(visit["id"]) or {})["title"] == "Thanks \ufffd"
