@@ -26,7 +26,8 @@ log = structlog.get_logger()
 LEASE = timedelta(seconds=30)
 _OVERLAP = timedelta(minutes=2)  # a change may be committed over there after a later one is shown
 _JITTER = 0.1
-_LONGEST_PAUSE = timedelta(minutes=15)
+# After a failure: an account that is seldom polled should not be unread for an hour over a hiccup.
+_FIRST_PAUSE, _LONGEST_PAUSE = timedelta(minutes=1), timedelta(minutes=15)
 # A list that shrank by more than this share, and by more than a handful, is suspicious.
 _BELIEVABLE_LOSS = 0.1
 _HANDFUL = 5
@@ -258,7 +259,8 @@ class Poll:
 
     async def _fail(self, state: AccountState, error: str, retry_after: timedelta | None) -> None:
         metrics.poll_errors.labels(state.name).inc()
-        pause = pacing.backoff(self._account.poll, state.failures, _LONGEST_PAUSE)
+        first = min(self._account.poll, _FIRST_PAUSE)
+        pause = pacing.backoff(first, state.failures, _LONGEST_PAUSE)
         now = self._clock.now()
         next_poll_at = now + max(pause, retry_after or pause)
         await accounts.fail_poll(self._pool, state, now=now, next_poll_at=next_poll_at, error=error)

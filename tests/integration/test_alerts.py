@@ -14,7 +14,7 @@ from service.outbox.alerts import HICCUP
 from service.sandbox.faults import Fault, Kind
 from service.settings import read_settings
 from service.store import Pool, accounts
-from tests.corridor import Corridor, corridor
+from tests.corridor import Corridor, corridor, firm
 from tests.receivers import Answer
 from workers import assembly
 from workers.alerts import Alerts
@@ -210,3 +210,22 @@ async def test_a_worker_tells_whom_the_configuration_names(
     async with assembly.open_shift(settings, config, taskbell.clock) as shift:
         await shift.tell_operator()
     assert [one["target"] for one in await taskbell.deliveries()] == ["#dispatch"]
+
+
+async def test_a_hiccup_of_a_system_that_is_seldom_read_is_not_told_either(
+    pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """Read each ten minutes, it is asked again a minute after it failed, and works."""
+
+    def seldom(url: str) -> str:
+        return firm(url).replace("poll: 60s", "poll: 10m")
+
+    async with corridor(folder, pool, clock, RULES, seldom) as taskbell:
+        await taskbell.begin()
+        alerts = worker(taskbell)
+        await fail(taskbell)
+        for _ in range(6):
+            clock.advance(MINUTE)
+            await taskbell.poll_what_is_due()
+            assert await alerts.batch() == frozenset()
+        assert await taskbell.deliveries() == []
