@@ -17,7 +17,7 @@ from service.model import Cause, Observation, Signal
 from service.outbox import Lanes
 from service.sources import Source
 from service.sources.payload import Hint, Sighting, Whole, read
-from service.store import Connection, Pool, accounts, backlog, lookups
+from service.store import Connection, Pool, accounts, backlog, lookups, tasks
 from service.store.backlog import Pending
 from service.store.tasks import Key
 
@@ -40,13 +40,17 @@ _POISONOUS = (*_UNREADABLE, asyncpg.DataError, asyncpg.ProgramLimitExceededError
 
 @dataclass(slots=True)
 class _Read:
-    """What receipts said, sorted by what has to be done about it; `hinting` gave the `hints`."""
+    """What receipts said, sorted by what has to be done about it.
+
+    `hinting` gave the `hints`, `signalling` the `signals`.
+    """
 
     receipts: list[Pending] = field(default_factory=list)
     looks: list[Observation] = field(default_factory=list)
     hints: list[Key] = field(default_factory=list)
     hinting: list[int] = field(default_factory=list)
     signals: list[Signal] = field(default_factory=list)
+    signalling: list[int] = field(default_factory=list)
 
     def add(self, receipt: Pending, said: Iterable[Found]) -> None:
         self.receipts.append(receipt)
@@ -56,6 +60,7 @@ class _Read:
                     self.looks.append(one)
                 case Signal():
                     self.signals.append(one)
+                    self.signalling.append(receipt.id)
                 case _:
                     self.hints.append(one)
                     self.hinting.append(receipt.id)
@@ -144,8 +149,29 @@ class Ingest:
             now = self._clock.now()
             await lookups.ask(connection, found.hints, Cause.WEBHOOK, now, found.hinting)
         await backlog.settle(connection, found.receipts, self._clock.now())
+        unheard = await self._read_unheard(connection, found) if found.signals else False
         log.debug("receipts.ingested", receipts=len(pending), looks=len(found.looks))
-        return Ingested(len(pending), after, bool(found.hints), found.told_at)
+        return Ingested(len(pending), after, bool(found.hints) or unheard, found.told_at)
+
+    async def _read_unheard(self, connection: Connection, found: _Read) -> bool:
+        """Have tasks that nobody knows read, so that they are known when the signal comes again.
+
+        Its receipt says so. Returns whether there were any.
+        """
+        keys = [(one.account, one.task_id) for one in found.signals]
+        known = await tasks.present(connection, keys)
+        unheard = {
+            receipt: key
+            for key, receipt in zip(keys, found.signalling, strict=True)
+            if key not in known
+        }
+        await lookups.ask(
+            connection, list(unheard.values()), Cause.WEBHOOK, self._clock.now(), list(unheard)
+        )
+        for receipt, (_, task_id) in unheard.items():
+            says = f"not heard: task {task_id} is not known yet; it is read now, so send it again"
+            await backlog.note(connection, [receipt], says)
+        return bool(unheard)
 
     async def _read_all(self, connection: Connection, pending: Sequence[Pending]) -> _Read:
         """Sort what the receipts say, and set aside those that say nothing."""

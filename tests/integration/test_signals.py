@@ -12,7 +12,7 @@ from service.clock import VirtualClock
 from service.config import Config
 from service.processes.embedded import EmbeddedValkey
 from service.sources.account import HookOptions
-from service.store import Pool
+from service.store import Pool, listing
 from tests.corridor import Corridor, corridor
 from tests.site import STANDARD_SECRET, serving
 
@@ -91,12 +91,36 @@ async def test_only_rules_that_wait_for_its_name_hear_a_signal(taskbell: Corrido
     assert taskbell.told == []
 
 
+async def reason(taskbell: Corridor, receipt: int) -> str:
+    """What became of a webhook, where the API shows it."""
+    page = await listing.read_page(taskbell.pool, listing.RECEIPTS, {}, 10)
+    [found] = [row["reason"] for row in page.rows if row["id"] == receipt]
+    return str(found)
+
+
 async def test_a_signal_about_an_unknown_task_tells_nobody(taskbell: Corridor) -> None:
-    """A signal about a task that is not known makes no event and no message."""
-    await taskbell.webhook({"signal": "leaving", "task": "4712"})
+    """A signal about a task that there is not makes no event and no message, and says so."""
+    receipt = await taskbell.receive({"signal": "leaving", "task": "4712"})
+    await taskbell.ingest()
+    await taskbell.look_up()
     await taskbell.deliver()
     assert await taskbell.events() == []
     assert taskbell.told == []
+    assert (await reason(taskbell, receipt)).endswith("field says that there is no task 4712")
+
+
+async def test_a_signal_that_came_too_early_is_heard_when_it_comes_again(
+    taskbell: Corridor,
+) -> None:
+    """The visit was made a moment ago and is on no poll yet: the first signal has it read."""
+    number = str(taskbell.visit()["id"])
+    receipt = await taskbell.receive({"signal": "leaving", "task": number})
+    await taskbell.ingest()
+    assert f"task {number} is not known yet" in await reason(taskbell, receipt)
+    await taskbell.look_up()
+    await taskbell.webhook({"signal": "leaving", "task": number})
+    await taskbell.deliver()
+    assert taskbell.told == ["on_the_way"]
 
 
 async def test_a_signal_that_was_worked_off_too_late_is_not_sent(taskbell: Corridor) -> None:
