@@ -11,7 +11,7 @@ from service import metrics, pacing
 from service.books.database import DatabaseBooks
 from service.clock import Clock
 from service.engine import Consequences, Engine
-from service.errors import PayloadError, SourceBroken, SourceError, SourceRejected
+from service.errors import PayloadError, SourceBroken, SourceError, SourceRefused, SourceRejected
 from service.model import Cause, Observation
 from service.outbox import Lanes
 from service.sources import Page, Raw, Source, fingerprint
@@ -43,7 +43,7 @@ class Poll:
         self._source = source
         self._clock = clock
         self._account = source.account
-        self._unread: SourceBroken | None = None
+        self._unread: SourceBroken | SourceRefused | None = None
         self._missed_at: datetime | None = None
         self._progress: Progress | None = None
 
@@ -122,7 +122,7 @@ class Poll:
                     shown += await self._known_among(page.raws, started_at)
                 yield await self._take(page)
         # What is read later would pass for news once the baseline is complete.
-        if self._unread is not None and state.baseline_at is None:
+        if isinstance(self._unread, SourceBroken) and state.baseline_at is None:
             raise self._unread
         if state.baseline_at is None:
             shown = await self._taken_in(listed)
@@ -157,14 +157,16 @@ class Poll:
         return [(task_id, page.raws[task_id]) for task_id in changed]
 
     async def _look(self, task_id: str, row: Raw, requested_at: datetime) -> list[Observation]:
-        """[] for a task that cannot be read: it must not keep the others from being seen."""
+        """[] for a task that cannot or may not be read: it must not keep others from being seen."""
         observed_at = self._clock.now() if self._source.rereads else requested_at
         try:
             raw = await self._source.enrich(row)
             if raw is None:
                 return []
             return [self._source.look(raw, observed_at, Cause.POLL)]
-        except (PayloadError, SourceRejected) as error:
+        except (PayloadError, SourceRejected, SourceRefused) as error:
+            if isinstance(error, SourceRefused):
+                self._unread = self._unread or error
             metrics.poll_errors.labels(self._account.name).inc()
             log.warning(
                 "task.unreadable", account=self._account.name, task=task_id, error=str(error)

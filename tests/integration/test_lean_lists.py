@@ -306,3 +306,24 @@ async def test_a_task_that_can_never_be_read_is_its_own_fault(outreach: Outreach
     for _ in range(3):
         await outreach.poll()
         assert await outreach.error() is None
+
+
+async def test_a_task_that_may_not_be_seen_hides_no_others(outreach: Outreach) -> None:
+    """It is listed, and refused by itself: what is behind it is told; the token is not at fault."""
+    secret, behind = outreach.system.make(), outreach.system.make()
+    outreach.system.faults.set(Fault(Kind.UNAUTHORIZED, times=100, path=secret["id"]))
+    await outreach.poll()
+    outreach.system.finish(behind["id"])
+    await outreach.poll()
+    assert await outreach.events() == [("completed", ["done"])]
+    assert await outreach.error() is None
+
+
+async def test_a_token_that_opens_no_task_is_told(outreach: Outreach) -> None:
+    """The list is shown, and every task of it refused: that is the token's fault."""
+    task, _ = outreach.system.make(), outreach.system.make()
+    await outreach.poll()
+    outreach.system.finish(task["id"])
+    outreach.system.faults.set(Fault(Kind.UNAUTHORIZED, times=100, path="/api/contact_tasks/"))
+    await outreach.poll()
+    assert "refused the account's credentials" in (await outreach.error() or "")
