@@ -1,8 +1,8 @@
 """Polling: reading an account's list, page by page, and what a complete list proves."""
 
 import random
-from collections.abc import AsyncIterator, Iterable
-from contextlib import aclosing, suppress
+from collections.abc import AsyncIterator
+from contextlib import aclosing
 from datetime import datetime, timedelta
 
 import structlog
@@ -19,6 +19,7 @@ from service.sources.reading import read_ahead
 from service.store import Pool, accounts, canaries, lookups, tasks
 from service.store.accounts import AccountState, Progress
 from service.store.tasks import Key
+from workers.canaries import ENOUGH, HANDFUL, Canaries, doubt
 
 log = structlog.get_logger()
 
@@ -30,8 +31,6 @@ _JITTER = 0.1
 _FIRST_PAUSE, _LONGEST_PAUSE = timedelta(minutes=1), timedelta(minutes=15)
 # A list that shrank by more than this share, and by more than a handful, is suspicious.
 _BELIEVABLE_LOSS = 0.1
-_HANDFUL = 5
-_CANARIES = _HANDFUL + 1
 
 
 class Poll:
@@ -43,6 +42,7 @@ class Poll:
         self._source = source
         self._clock = clock
         self._account = source.account
+        self._canaries = Canaries(pool, source)
         self._unread: SourceBroken | SourceRefused | None = None
         self._missed_at: datetime | None = None
         self._progress: Progress | None = None
@@ -87,16 +87,8 @@ class Poll:
                 yield await self._take(page)
 
     async def _demand_readable(self) -> None:
-        """Raise why a task could not be read, unless that is its own fault: another one can be."""
-        if self._unread is None:
-            return
-        async with self._pool.acquire() as connection:
-            others = await canaries.others(connection, self._account.name, [])
-        for task_id in others:
-            with suppress(SourceError):
-                if await self._source.fetch(task_id) is not None:
-                    return
-        raise self._unread
+        if self._unread is not None:
+            await self._canaries.demand_readable(self._unread)
 
     def _count(self, page: Page) -> None:
         if self._progress is not None:
@@ -118,14 +110,14 @@ class Poll:
             async for page in pages:
                 listed.update(page.raws)
                 nameless = page.nameless
-                if len(shown) < _CANARIES and state.baseline_at is not None:
-                    shown += await self._known_among(page.raws, started_at)
+                if len(shown) < ENOUGH and state.baseline_at is not None:
+                    shown += await self._canaries.known_among(page.raws, started_at)
                 yield await self._take(page)
         # What is read later would pass for news once the baseline is complete.
         if isinstance(self._unread, SourceBroken) and state.baseline_at is None:
             raise self._unread
         if state.baseline_at is None:
-            shown = await self._taken_in(listed)
+            shown = await self._canaries.taken_in(listed, self._clock.now())
         await self._finish_scan(state, listed, shown, started_at, nameless)
 
     async def _take(self, page: Page) -> Lanes:
@@ -182,7 +174,7 @@ class Poll:
         nameless: int,
     ) -> None:
         """Ask by id for tasks that the complete list should have had, and end the baseline."""
-        shown = shown or await self._shown_by_id(started_at)
+        shown = shown or await self._canaries.shown_by_id(started_at)
         warning = f"{nameless} rows without an id in the list of tasks" if nameless else None
         async with self._pool.acquire() as connection, connection.transaction():
             if not await accounts.finish_scan(connection, state, started_at, warning):
@@ -196,47 +188,13 @@ class Poll:
                 self._clock.now(),
             )
             is_believed = await canaries.keep(connection, state.name, shown, missing)
-            if missing > _HANDFUL and not is_believed:
-                raise self._doubt(missing)
+            if missing > HANDFUL and not is_believed:
+                raise doubt(state.name, missing)
         self._note_loss(missing, len(listed))
-
-    async def _taken_in(self, listed: set[str]) -> list[str]:
-        """A few of the tasks that the first scan took in; raises SourceBroken if it could none."""
-        shown = await self._known_among(listed, self._clock.now() + timedelta.resolution)
-        if listed and not shown:
-            raise SourceBroken(
-                f"{self._account.name}: the list has {len(listed)} tasks, and none of them can be"
-                " read: may the token see each of them, and are the account's options right?"
-            )
-        return shown
-
-    async def _known_among(self, ids: Iterable[str], before: datetime) -> list[str]:
-        """A few of these tasks that were known before the scan."""
-        async with self._pool.acquire() as connection:
-            return await canaries.known_among(
-                connection, self._account.name, list(ids), before, _CANARIES
-            )
-
-    async def _shown_by_id(self, before: datetime) -> list[str]:
-        """Where the list has none of the tasks that were known: a few that are there by id."""
-        async with self._pool.acquire() as connection:
-            known = await canaries.known(connection, self._account.name, before, _CANARIES)
-        if len(known) <= _HANDFUL:
-            return []
-        return [one for one in known if await self._source.fetch(one) is not None]
-
-    def _doubt(self, missing: int) -> SourceBroken:
-        name = self._account.name
-        return SourceBroken(
-            f"{name}: the list has lost all of the {missing} tasks that it should have, and the"
-            f" system shows none of the {_CANARIES} that were asked for by id: has"
-            " the token lost its rights? Nothing was deleted; if they are really gone:"
-            f" taskbell accounts sync {name} --believe"
-        )
 
     def _note_loss(self, missing: int, listed: int) -> None:
         """Say so when a list shrank a lot; what is gone is told by the answers for each task."""
-        if missing > max(_HANDFUL, _BELIEVABLE_LOSS * (missing + listed)):
+        if missing > max(HANDFUL, _BELIEVABLE_LOSS * (missing + listed)):
             log.warning(
                 "poll.list_shrank", account=self._account.name, listed=listed, missing=missing
             )

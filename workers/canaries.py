@@ -1,0 +1,65 @@
+"""What an account's canaries tell: whether its system can be believed, and its tasks be read."""
+
+from collections.abc import Collection
+from contextlib import suppress
+from datetime import datetime, timedelta
+
+from service.errors import SourceBroken, SourceError
+from service.sources import Source
+from service.store import Pool, canaries
+
+# A list that lost more than a handful has to show one of the tasks that it had.
+HANDFUL = 5
+ENOUGH = HANDFUL + 1
+
+
+class Canaries:
+    """The tasks of one account by which its polls judge what its system says and does not say."""
+
+    def __init__(self, pool: Pool, source: Source) -> None:
+        self._pool = pool
+        self._source = source
+        self._account = source.account.name
+
+    async def known_among(self, ids: Collection[str], before: datetime) -> list[str]:
+        """A few of these tasks that were known before that moment."""
+        async with self._pool.acquire() as connection:
+            return await canaries.known_among(connection, self._account, list(ids), before, ENOUGH)
+
+    async def taken_in(self, listed: Collection[str], now: datetime) -> list[str]:
+        """A few of the tasks that the first scan took in; raises SourceBroken if it could none."""
+        shown = await self.known_among(listed, now + timedelta.resolution)
+        if listed and not shown:
+            raise SourceBroken(
+                f"{self._account}: the list has {len(listed)} tasks, and none of them can be"
+                " read: may the token see each of them, and are the account's options right?"
+            )
+        return shown
+
+    async def shown_by_id(self, before: datetime) -> list[str]:
+        """Where the list has none of the tasks that were known: a few that are there by id."""
+        async with self._pool.acquire() as connection:
+            known = await canaries.known(connection, self._account, before, ENOUGH)
+        if len(known) <= HANDFUL:
+            return []
+        return [one for one in known if await self._source.fetch(one) is not None]
+
+    async def demand_readable(self, failure: SourceError) -> None:
+        """Raise why a task could not be read, unless that is its own fault: another one can be."""
+        async with self._pool.acquire() as connection:
+            others = await canaries.others(connection, self._account, [])
+        for task_id in others:
+            with suppress(SourceError):
+                if await self._source.fetch(task_id) is not None:
+                    return
+        raise failure
+
+
+def doubt(account: str, missing: int) -> SourceBroken:
+    """Why a list is not believed that has lost all that it should have."""
+    return SourceBroken(
+        f"{account}: the list has lost all of the {missing} tasks that it should have, and the"
+        f" system shows none of the {ENOUGH} that were asked for by id: has"
+        " the token lost its rights? Nothing was deleted; if they are really gone:"
+        f" taskbell accounts sync {account} --believe"
+    )
