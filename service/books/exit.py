@@ -7,7 +7,7 @@ from service.books.delivery import Delivery
 from service.books.muting import MemoryMuting
 from service.model import State
 from service.outbox import ending, silences
-from service.rules.planning import Slot, is_instead
+from service.rules.planning import Dispatch, is_instead
 from service.rules.verdict import Plan
 from service.silence import Silence
 
@@ -24,32 +24,35 @@ class Exit:
         silenced: Sequence[Silence],
         muting: MemoryMuting,
         has_ended: Callable[[Delivery], str | None],
-        elsewhere: Callable[[Delivery], Slot | None],
+        elsewhere: Callable[[Delivery], Dispatch | None],
     ) -> None:
         self._silenced = silenced
         self._muting = muting
         self._has_ended = has_ended
         self._elsewhere = elsewhere
 
-    def fate(self, one: Delivery, now: datetime) -> Slot:
+    def fate(self, one: Delivery, now: datetime) -> Dispatch:
         """What becomes of it; SENT where nothing keeps it from going out."""
         if one.updates is not None:
-            return Slot(State.SENT, now)
+            return Dispatch(State.SENT, now)
         if (late := _lateness(one.order.plan, now)) is not None:
-            return Slot(State.EXPIRED, now, late)
+            return Dispatch(State.EXPIRED, now, late)
         hindrance = None
         if one.approves is None and not one.is_excused:
             hindrance = self._hindrance(one, now)
-        return hindrance or Slot(State.SENT, now)
+        return hindrance or Dispatch(State.SENT, now)
 
-    def _hindrance(self, one: Delivery, now: datetime) -> Slot | None:
+    def _hindrance(self, one: Delivery, now: datetime) -> Dispatch | None:
         """What keeps it from going out, in the order in which the worker asks."""
         if (reason := self._has_ended(one)) is not None:
-            return Slot(State.CANCELLED, now, reason)
-        if not is_instead(one.order.plan.once_key) and (slot := self._elsewhere(one)) is not None:
-            return slot
+            return Dispatch(State.CANCELLED, now, reason)
+        if (
+            not is_instead(one.order.plan.once_key)
+            and (dispatch := self._elsewhere(one)) is not None
+        ):
+            return dispatch
         if (reason := self._refusal(one, now)) is not None:
-            return Slot(State.SKIPPED, now, reason)
+            return Dispatch(State.SKIPPED, now, reason)
         return None
 
     def _refusal(self, one: Delivery, now: datetime) -> str | None:

@@ -15,7 +15,8 @@ from service.books.schedules import MemorySchedules
 from service.digests import Digest, Join
 from service.model import Event, Observation, Task
 from service.outbox import Identity, Lanes, Order, ending
-from service.rules import Ruleset, planning
+from service.rules import Ruleset
+from service.rules.planning import Dispatch
 from service.schedules import Slot
 from service.silence import Silence
 from service.store.accounts import AccountState
@@ -80,7 +81,7 @@ class MemoryBooks:
             ended = task is not None and rules.until(one.order.rule, task, now)
             return ending.UNTIL_IS_TRUE if ended else None
 
-        def elsewhere(one: Delivery) -> planning.Slot | None:
+        def elsewhere(one: Delivery) -> Dispatch | None:
             zone = zones.get(one.key[0])
             until = one.order.plan.expires_at
             return None if zone is None else rules.elsewhere(one.order.rule, now, until, zone)

@@ -17,12 +17,12 @@ from service.model import Event, State
 from service.outbox import Identity, Order, question, silences
 from service.outbox.muting import Mute
 from service.outbox.pending import PendingOrder
-from service.rules.planning import Slot
+from service.rules.planning import Dispatch
 from service.silence import Silence
 from service.store.tasks import Key
 from service.storm import Lately, StormGuard
 
-Fate: TypeAlias = tuple[Delivery, Slot]
+Fate: TypeAlias = tuple[Delivery, Dispatch]
 """A delivery whose time has come, and what becomes of it."""
 
 
@@ -152,7 +152,7 @@ class MemoryOutbox:
         self,
         now: datetime,
         has_ended: Callable[[Delivery], str | None],
-        elsewhere: Callable[[Delivery], Slot | None],
+        elsewhere: Callable[[Delivery], Dispatch | None],
         guard: StormGuard,
     ) -> None:
         """Mark what is due as sent, or as what keeps it from being sent; see `Exit`."""

@@ -14,7 +14,7 @@ from service.model import State
 from service.outbox import holding
 from service.outbox.holding import may_be_held
 from service.rules import Ruleset
-from service.rules.planning import Slot, is_instead
+from service.rules.planning import Dispatch, is_instead
 from service.store import Connection
 
 
@@ -29,24 +29,26 @@ async def hold_claimed(
 
     What goes out instead of something that has failed does so at any hour.
     """
-    slots = {
-        row["id"]: slot
+    dispatches = {
+        row["id"]: dispatch
         for row in claimed
         if row["account"] in zones and may_be_held(row) and not is_instead(row["once_key"])
-        if (slot := rules.elsewhere(row["rule"], now, row["expires_at"], zones[row["account"]]))
+        if (dispatch := rules.elsewhere(row["rule"], now, row["expires_at"], zones[row["account"]]))
     }
-    skipped = {number: one.reason or "" for number, one in slots.items() if _is_skipped(one)}
+    skipped = {number: one.reason or "" for number, one in dispatches.items() if _is_skipped(one)}
     await holding.skip(connection, skipped, now)
-    await _hold(connection, {number: one for number, one in slots.items() if not _is_skipped(one)})
-    return frozenset(slots)
+    await _hold(
+        connection, {number: one for number, one in dispatches.items() if not _is_skipped(one)}
+    )
+    return frozenset(dispatches)
 
 
-def _is_skipped(slot: Slot) -> bool:
-    return slot.state is State.SKIPPED
+def _is_skipped(dispatch: Dispatch) -> bool:
+    return dispatch.state is State.SKIPPED
 
 
-async def _hold(connection: Connection, slots: Mapping[int, Slot]) -> None:
-    if not slots:
+async def _hold(connection: Connection, dispatches: Mapping[int, Dispatch]) -> None:
+    if not dispatches:
         return
     await connection.execute(
         """
@@ -55,8 +57,8 @@ async def _hold(connection: Connection, slots: Mapping[int, Slot]) -> None:
         FROM unnest($1::bigint[], $2::text[], $3::timestamptz[]) AS new (id, reason, opening)
         WHERE deliveries.id = new.id
         """,
-        list(slots),
-        [one.reason for one in slots.values()],
-        [one.send_at for one in slots.values()],
+        list(dispatches),
+        [one.reason for one in dispatches.values()],
+        [one.send_at for one in dispatches.values()],
     )
-    await holding.end_with_task(connection, list(slots))
+    await holding.end_with_task(connection, list(dispatches))

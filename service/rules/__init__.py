@@ -14,7 +14,7 @@ from service.digests import Digest
 from service.model import Cause, Event, Task
 from service.rules import digest_verdicts
 from service.rules.linking import linked
-from service.rules.planning import Slot
+from service.rules.planning import Dispatch
 from service.rules.reads import ByNoun, by_noun
 from service.rules.rule import Rule
 from service.rules.scope import Scope
@@ -186,7 +186,7 @@ class Ruleset:
 
     def elsewhere(
         self, rule_id: str, moment: datetime, expires_at: datetime | None, zone: ZoneInfo
-    ) -> Slot | None:
+    ) -> Dispatch | None:
         """Where what the rule is to send at this moment falls instead; None inside its hours."""
         rule = self._rules.get(rule_id)
         return None if rule is None else rule.planning.timing.elsewhere(moment, expires_at, zone)

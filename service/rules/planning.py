@@ -48,32 +48,32 @@ class Timing:
 
     def elsewhere(
         self, moment: datetime, expires_at: datetime | None, zone: ZoneInfo
-    ) -> "Slot | None":
+    ) -> "Dispatch | None":
         """Where what is to go out at this moment falls instead; None inside of the hours."""
         hours = self.hours
         if hours is None or self.outside == "ignore" or hours.is_open(moment, zone):
             return None
         outside = f"outside {hours.name} hours"
         if self.outside == "skip":
-            return Slot(State.SKIPPED, moment, outside, expires_at)
+            return Dispatch(State.SKIPPED, moment, outside, expires_at)
         opening = hours.next_open(moment, zone)
         if opening is None:
-            return Slot(State.SKIPPED, moment, f"{outside}, which never open again", expires_at)
+            return Dispatch(State.SKIPPED, moment, f"{outside}, which never open again", expires_at)
         until = opening.astimezone(zone).strftime(DATE_FORMAT)
         if expires_at is not None and expires_at <= opening:
             reason = f"{outside} until {until}, and by then it has expired"
-            return Slot(State.SKIPPED, moment, reason, expires_at)
-        return Slot(State.HELD, opening, f"{outside}: held until {until}", expires_at)
+            return Dispatch(State.SKIPPED, moment, reason, expires_at)
+        return Dispatch(State.HELD, opening, f"{outside}: held until {until}", expires_at)
 
     def until_open(self, moment: datetime, zone: ZoneInfo) -> datetime:
         """When the hours open, if something that is due at this moment would be held for them."""
-        slot = self.elsewhere(moment, None, zone)
-        return slot.send_at if slot is not None and slot.state is State.HELD else moment
+        dispatch = self.elsewhere(moment, None, zone)
+        return dispatch.send_at if dispatch is not None and dispatch.state is State.HELD else moment
 
 
 @dataclass(frozen=True, slots=True)
-class Slot:
-    """Where one delivery falls in time."""
+class Dispatch:
+    """Whether and when one delivery is sent; the reason if it is held, skipped or has waited."""
 
     state: State
     send_at: datetime
@@ -99,28 +99,30 @@ class Planning:
         plans: list[Plan] = []
         for step in self.steps:
             if isinstance(step, Action):
-                slot = self._slot(moment, waited, scope)
-                plans += self._sendings(step, once_key, slot, scope)
-                moment = slot.send_at
+                dispatch = self._dispatch(moment, waited, scope)
+                plans += self._sendings(step, once_key, dispatch, scope)
+                moment = dispatch.send_at
                 continue
             moment = self._waited(step, step.duration, moment, scope)
             waited.append(step.duration.text)
         return tuple(plans)
 
-    def _sendings(self, step: Action, once_key: str, slot: Slot, scope: Scope) -> list[Plan]:
+    def _sendings(
+        self, step: Action, once_key: str, dispatch: Dispatch, scope: Scope
+    ) -> list[Plan]:
         """The step once, and as often again as it says, unless there is nobody to send it to.
 
         Each repetition counts from when the one before it goes out, so that those of a weekend do
         not come together on Monday.
         """
-        first = self._plan(step, once_key, slot, scope)
-        is_refused = first.state is State.SKIPPED and slot.state is not State.SKIPPED
+        first = self._plan(step, once_key, dispatch, scope)
+        is_refused = first.state is State.SKIPPED and dispatch.state is not State.SKIPPED
         if step.repeat is None or is_refused:
             return [first]
         plans = [first]
         for number in range(1, step.repeat.times + 1):
             moment = self._waited(step, step.repeat.every, plans[-1].send_at, scope)
-            again = self._slot(moment, [], scope)
+            again = self._dispatch(moment, [], scope)
             named = f"repetition {number} of {step.repeat.times}"
             reason = f"{named}; {again.reason}" if again.reason else named
             key = f"{once_key}/again:{number}"
@@ -150,41 +152,43 @@ class Planning:
             return moment + duration.plain
         return self.timing.business.after(duration, moment, scope.zone)
 
-    def _slot(self, moment: datetime, waited: list[str], scope: Scope) -> Slot:
+    def _dispatch(self, moment: datetime, waited: list[str], scope: Scope) -> Dispatch:
         reason = f"waits {' and '.join(waited)}" if waited else None
         expires_at = None
         if self.timing.expires is not None:
             late = max(scope.now - scope.event.at, timedelta(0))
             expires_at = moment - late + self.timing.expires
             if expires_at <= moment:
-                return Slot(State.SKIPPED, moment, "it came too late: it had expired", expires_at)
+                return Dispatch(
+                    State.SKIPPED, moment, "it came too late: it had expired", expires_at
+                )
         elsewhere = self.timing.elsewhere(moment, expires_at, scope.zone)
-        return elsewhere or Slot(State.PLANNED, moment, reason, expires_at)
+        return elsewhere or Dispatch(State.PLANNED, moment, reason, expires_at)
 
-    def _plan(self, step: Action, once_key: str, slot: Slot, scope: Scope) -> Plan:
+    def _plan(self, step: Action, once_key: str, dispatch: Dispatch, scope: Scope) -> Plan:
         target = " ".join(_rendered(step.target, scope).split())
-        state, reason = slot.state, slot.reason
+        state, reason = dispatch.state, dispatch.reason
         refusal = self._refusal(step, target, scope)
         if refusal is not None:
             state, reason = State.SKIPPED, refusal
-        is_pending = slot.send_at > scope.now or step.approver is not None
+        is_pending = dispatch.send_at > scope.now or step.approver is not None
         plan = Plan(
             step=step.number,
             channel=step.channel,
             target=target[:_LONGEST_TARGET],
             once_key=once_key,
-            send_at=slot.send_at,
+            send_at=dispatch.send_at,
             state=state,
             text=_rendered(step.text, scope),
             subject=_rendered(step.subject, scope) or None,
-            fields=self._fields(step.fields, slot.send_at, scope),
+            fields=self._fields(step.fields, dispatch.send_at, scope),
             reason=reason,
-            expires_at=slot.expires_at,
+            expires_at=dispatch.expires_at,
             withdraw_on=_withdraw_on(step, scope.event, is_pending=is_pending),
             on_undo=step.on_undo,
             shadow=self.shadow,
             on_fail=tuple(
-                self._plan(instead, f"{once_key}{_INSTEAD}{number}", slot, scope)
+                self._plan(instead, f"{once_key}{_INSTEAD}{number}", dispatch, scope)
                 for number, instead in enumerate(step.on_fail, 1)
             ),
         )
