@@ -15,8 +15,8 @@ from service.silence import Silence
 class Exit:
     """Lets deliveries go out, or says why not, as claiming does with those in the tables.
 
-    `has_ended` gives the reason where `until` has become true, `elsewhere` says where what is late
-    falls by the hours of its rule.
+    `has_ended` gives the reason where `until` has become true, `off_hours` what becomes of one that
+    is late, outside the hours of its rule.
     """
 
     def __init__(
@@ -24,12 +24,12 @@ class Exit:
         silenced: Sequence[Silence],
         muting: MemoryMuting,
         has_ended: Callable[[Delivery], str | None],
-        elsewhere: Callable[[Delivery], Dispatch | None],
+        off_hours: Callable[[Delivery], Dispatch | None],
     ) -> None:
         self._silenced = silenced
         self._muting = muting
         self._has_ended = has_ended
-        self._elsewhere = elsewhere
+        self._off_hours = off_hours
 
     def fate(self, one: Delivery, now: datetime) -> Dispatch:
         """What becomes of it; SENT where nothing keeps it from going out."""
@@ -48,7 +48,7 @@ class Exit:
             return Dispatch(State.CANCELLED, now, reason)
         if (
             not is_instead(one.order.plan.once_key)
-            and (dispatch := self._elsewhere(one)) is not None
+            and (dispatch := self._off_hours(one)) is not None
         ):
             return dispatch
         if (reason := self._refusal(one, now)) is not None:

@@ -81,12 +81,12 @@ class MemoryBooks:
             ended = task is not None and rules.until(one.order.rule, task, now)
             return ending.UNTIL_IS_TRUE if ended else None
 
-        def elsewhere(one: Delivery) -> Dispatch | None:
+        def off_hours(one: Delivery) -> Dispatch | None:
             zone = zones.get(one.key[0])
             until = one.order.plan.expires_at
-            return None if zone is None else rules.elsewhere(one.order.rule, now, until, zone)
+            return None if zone is None else rules.off_hours(one.order.rule, now, until, zone)
 
-        self.outbox.send(now, end_of, elsewhere, rules.storm)
+        self.outbox.send(now, end_of, off_hours, rules.storm)
 
     def resume(self, wait: Settled, started_at: datetime, ends_at: datetime) -> None:
         """Go on with a wait that has begun elsewhere."""

@@ -152,11 +152,11 @@ class MemoryOutbox:
         self,
         now: datetime,
         has_ended: Callable[[Delivery], str | None],
-        elsewhere: Callable[[Delivery], Dispatch | None],
+        off_hours: Callable[[Delivery], Dispatch | None],
         guard: StormGuard,
     ) -> None:
         """Mark what is due as sent, or as what keeps it from being sent; see `Exit`."""
-        door = Exit(self._silenced, self._muting, has_ended, elsewhere)
+        door = Exit(self._silenced, self._muting, has_ended, off_hours)
         while due := self._take_due(now):
             self._send([(one, door.fate(one, now)) for one in due], guard, now)
 

@@ -19,7 +19,7 @@ from service.outbox import (
     holding,
     lineage,
     muting,
-    opening,
+    off_hours,
     silences,
     storms,
 )
@@ -126,7 +126,7 @@ async def _stop(
 ) -> frozenset[int]:
     """Stop what must not go out of the deliveries just claimed; returns their ids."""
     stopped = await ending.withdraw_claimed(connection, claimed, rules, now)
-    stopped |= await opening.hold_claimed(connection, _left(claimed, stopped), rules, zones, now)
+    stopped |= await off_hours.hold_claimed(connection, _left(claimed, stopped), rules, zones, now)
     stopped |= await ending.end_shadows(connection, _left(claimed, stopped), now)
     left = _left(claimed, stopped)
     refused = await muting.refusals(connection, left) | silences.refusals(left, now)

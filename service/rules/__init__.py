@@ -184,12 +184,12 @@ class Ruleset:
         """The verdicts of a rule with `group` on the tasks that `for_each` has chosen."""
         return digest_verdicts.form(self._rules[rule_id], event, chosen, now, zone)
 
-    def elsewhere(
+    def off_hours(
         self, rule_id: str, moment: datetime, expires_at: datetime | None, zone: ZoneInfo
     ) -> Dispatch | None:
-        """Where what the rule is to send at this moment falls instead; None inside its hours."""
+        """What becomes of a message due outside the hours of its rule; None if due inside."""
         rule = self._rules.get(rule_id)
-        return None if rule is None else rule.planning.timing.elsewhere(moment, expires_at, zone)
+        return None if rule is None else rule.planning.timing.off_hours(moment, expires_at, zone)
 
     def until(self, rule_id: str, task: Task, now: datetime) -> bool:
         """Whether what the rule still has pending for this task is to be withdrawn."""

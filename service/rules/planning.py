@@ -46,10 +46,10 @@ class Timing:
     expires: timedelta | None = None
     business: Hours | None = None
 
-    def elsewhere(
+    def off_hours(
         self, moment: datetime, expires_at: datetime | None, zone: ZoneInfo
     ) -> "Dispatch | None":
-        """Where what is to go out at this moment falls instead; None inside of the hours."""
+        """What becomes of a message that is due outside the hours; None if it is due inside."""
         hours = self.hours
         if hours is None or self.outside == "ignore" or hours.is_open(moment, zone):
             return None
@@ -67,7 +67,7 @@ class Timing:
 
     def until_open(self, moment: datetime, zone: ZoneInfo) -> datetime:
         """When the hours open, if something that is due at this moment would be held for them."""
-        dispatch = self.elsewhere(moment, None, zone)
+        dispatch = self.off_hours(moment, None, zone)
         return dispatch.send_at if dispatch is not None and dispatch.state is State.HELD else moment
 
 
@@ -162,8 +162,8 @@ class Planning:
                 return Dispatch(
                     State.SKIPPED, moment, "it came too late: it had expired", expires_at
                 )
-        elsewhere = self.timing.elsewhere(moment, expires_at, scope.zone)
-        return elsewhere or Dispatch(State.PLANNED, moment, reason, expires_at)
+        off_hours = self.timing.off_hours(moment, expires_at, scope.zone)
+        return off_hours or Dispatch(State.PLANNED, moment, reason, expires_at)
 
     def _plan(self, step: Action, once_key: str, dispatch: Dispatch, scope: Scope) -> Plan:
         target = " ".join(_rendered(step.target, scope).split())

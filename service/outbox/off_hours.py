@@ -33,7 +33,7 @@ async def hold_claimed(
         row["id"]: dispatch
         for row in claimed
         if row["account"] in zones and may_be_held(row) and not is_instead(row["once_key"])
-        if (dispatch := rules.elsewhere(row["rule"], now, row["expires_at"], zones[row["account"]]))
+        if (dispatch := rules.off_hours(row["rule"], now, row["expires_at"], zones[row["account"]]))
     }
     skipped = {number: one.reason or "" for number, one in dispatches.items() if _is_skipped(one)}
     await holding.skip(connection, skipped, now)
