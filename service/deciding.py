@@ -18,8 +18,8 @@ from service.loop_guard import without_loops
 from service.model import Event, Observation
 from service.outbox import Lanes, Order, account_lane, ending
 from service.rules import Ruleset
-from service.rules.planning import ends_waiting
 from service.rules.verdict import Outcome, Plan, Verdict
+from service.rules.withdrawal import ends_waiting
 from service.schedules import Slot, lateness
 from service.store.decisions import Decision
 from service.store.tasks import Key

@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 from service.books import Books
 from service.model import Event
 from service.rules import Ruleset
-from service.rules.planning import ends_waiting
 from service.rules.verdict import Outcome
+from service.rules.withdrawal import ends_waiting
 from service.store.decisions import Decision
 from service.store.settling import Settled
 from service.store.tasks import Key

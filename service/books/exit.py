@@ -7,7 +7,8 @@ from service.books.delivery import Delivery
 from service.books.muting import MemoryMuting
 from service.model import State
 from service.outbox import ending, silences
-from service.rules.planning import Dispatch, is_instead
+from service.rules.planning import is_instead
+from service.rules.timing import Dispatch
 from service.rules.verdict import Plan
 from service.silence import Silence
 

@@ -16,7 +16,7 @@ from service.digests import Digest, Join
 from service.model import Event, Observation, Task
 from service.outbox import Identity, Lanes, Order, ending
 from service.rules import Ruleset
-from service.rules.planning import Dispatch
+from service.rules.timing import Dispatch
 from service.schedules import Slot
 from service.silence import Silence
 from service.store.accounts import AccountState

@@ -17,7 +17,7 @@ from service.model import Event, State
 from service.outbox import Identity, Order, question, silences
 from service.outbox.muting import Mute
 from service.outbox.pending import PendingOrder
-from service.rules.planning import Dispatch
+from service.rules.timing import Dispatch
 from service.silence import Silence
 from service.store.tasks import Key
 from service.storm import Lately, StormGuard

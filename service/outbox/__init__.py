@@ -12,8 +12,8 @@ from typing import Self, TypeAlias
 from service.channels import Message, Receipt
 from service.errors import TaskbellError
 from service.model import Event, State
-from service.rules.planning import ends_waiting
 from service.rules.verdict import Plan
+from service.rules.withdrawal import ends_waiting
 
 Lanes: TypeAlias = frozenset[str]
 Identity: TypeAlias = tuple[str, int, str, str]

@@ -10,7 +10,7 @@ import asyncpg
 
 from service.model import Kind
 from service.outbox import ASKED_FOR
-from service.rules.planning import ends_waiting
+from service.rules.withdrawal import ends_waiting
 from service.store import Connection
 
 

@@ -14,7 +14,8 @@ from service.model import State
 from service.outbox import holding
 from service.outbox.holding import may_be_held
 from service.rules import Ruleset
-from service.rules.planning import Dispatch, is_instead
+from service.rules.planning import is_instead
+from service.rules.timing import Dispatch
 from service.store import Connection
 
 

@@ -14,12 +14,12 @@ from service.digests import Digest
 from service.model import Cause, Event, Task
 from service.rules import digest_verdicts
 from service.rules.linking import linked
-from service.rules.planning import Dispatch
 from service.rules.reads import ByNoun, by_noun
 from service.rules.rule import Rule
 from service.rules.scope import Scope
 from service.rules.selection import Selection
 from service.rules.steps import Action
+from service.rules.timing import Dispatch
 from service.rules.triggers import Topic, topic_of
 from service.rules.verdict import Verdict
 from service.schedules import Schedule

@@ -17,7 +17,7 @@ from service.rules.grouping import MOST, Grouping
 from service.rules.hours import Hours
 from service.rules.linking import linked, muting_faults
 from service.rules.muting import Muting, Mutings
-from service.rules.planning import Planning, Timing
+from service.rules.planning import Planning
 from service.rules.reach import Reach
 from service.rules.rule import Rule, Settle
 from service.rules.selection import Selection, selection
@@ -25,6 +25,7 @@ from service.rules.shapes import RuleShape
 from service.rules.step_reader import StepReader
 from service.rules.steps import Action, Step, Wait
 from service.rules.subjects import LASTING
+from service.rules.timing import Timing
 
 Compiled: TypeAlias = tuple[Expression | None, list[Problem]]
 

@@ -1,0 +1,80 @@
+"""When the messages of a rule go out: its opening hours, and how late they may come."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from service.durations import Duration
+from service.model import State
+from service.rules.hours import Hours
+from service.rules.scope import Scope
+from service.rules.templates import DATE_FORMAT
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatch:
+    """Whether and when one delivery is sent; the reason if it is held, skipped or has waited."""
+
+    state: State
+    send_at: datetime
+    reason: str | None = None
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """When a message may go out: inside `hours`, or held or skipped; and until when at all.
+
+    `business` are the hours that business hours and days are counted by.
+    """
+
+    hours: Hours | None = None
+    outside: Literal["hold", "skip", "ignore"] = "hold"
+    expires: timedelta | None = None
+    business: Hours | None = None
+
+    def off_hours(
+        self, moment: datetime, expires_at: datetime | None, zone: ZoneInfo
+    ) -> Dispatch | None:
+        """What becomes of a message that is due outside the hours; None if it is due inside."""
+        hours = self.hours
+        if hours is None or self.outside == "ignore" or hours.is_open(moment, zone):
+            return None
+        outside = f"outside {hours.name} hours"
+        if self.outside == "skip":
+            return Dispatch(State.SKIPPED, moment, outside, expires_at)
+        opening = hours.next_open(moment, zone)
+        if opening is None:
+            return Dispatch(State.SKIPPED, moment, f"{outside}, which never open again", expires_at)
+        until = opening.astimezone(zone).strftime(DATE_FORMAT)
+        if expires_at is not None and expires_at <= opening:
+            reason = f"{outside} until {until}, and by then it has expired"
+            return Dispatch(State.SKIPPED, moment, reason, expires_at)
+        return Dispatch(State.HELD, opening, f"{outside}: held until {until}", expires_at)
+
+    def until_open(self, moment: datetime, zone: ZoneInfo) -> datetime:
+        """When the hours open, if something that is due at this moment would be held for them."""
+        dispatch = self.off_hours(moment, None, zone)
+        return dispatch.send_at if dispatch is not None and dispatch.state is State.HELD else moment
+
+    def dispatch(self, moment: datetime, waited: Sequence[str], scope: Scope) -> Dispatch:
+        """What becomes of a message that is due at this moment, after the waits `waited`."""
+        reason = f"waits {' and '.join(waited)}" if waited else None
+        expires_at = None
+        if self.expires is not None:
+            late = max(scope.now - scope.event.at, timedelta(0))
+            expires_at = moment - late + self.expires
+            if expires_at <= moment:
+                return Dispatch(
+                    State.SKIPPED, moment, "it came too late: it had expired", expires_at
+                )
+        off_hours = self.off_hours(moment, expires_at, scope.zone)
+        return off_hours or Dispatch(State.PLANNED, moment, reason, expires_at)
+
+    def after(self, duration: Duration, moment: datetime, zone: ZoneInfo) -> datetime | None:
+        """This moment and as much time as it says; None if the hours never open for so long."""
+        if self.business is None:
+            return moment + duration.plain
+        return self.business.after(duration, moment, zone)
