@@ -14,7 +14,7 @@ from service.explaining.clockwork import told
 from service.explaining.values import rows
 from service.model import Event, State
 from service.store.dossier import Dossier
-from service.store.outcomes import Sending
+from service.store.outcomes import RecordedDelivery
 from service.store.together import Named
 
 _STANDINGS = {
@@ -103,8 +103,8 @@ def _paragraph(one: Explanation, papers: Dossier, zone: ZoneInfo) -> Iterator[st
     yield from (
         f"{escape(f'{text:<{width}}')}  [cyan]{escape(value)}[/cyan]" for text, value in values
     )
-    for sending in one.deliveries:
-        yield f"  → {escape(_fate(sending, zone))}"
+    for delivery in one.deliveries:
+        yield f"  → {escape(_fate(delivery, zone))}"
 
 
 def _of_several(one: Explanation, zone: ZoneInfo) -> Iterator[str]:
@@ -134,17 +134,17 @@ def _heard(one: Explanation, papers: Dossier, zone: ZoneInfo) -> str:
     return f"; {first} #{event.id}, {told(event.at, zone)}"
 
 
-def _fate(sending: Sending, zone: ZoneInfo) -> str:
+def _fate(delivery: RecordedDelivery, zone: ZoneInfo) -> str:
     shown = {
-        "next": _moment(sending.next_attempt_at, zone, "a person decides"),
-        "settled": _moment(sending.settled_at, zone, ""),
+        "next": _moment(delivery.next_attempt_at, zone, "a person decides"),
+        "settled": _moment(delivery.settled_at, zone, ""),
     }
-    what = f"{sending.channel}:{sending.target}" if sending.target else sending.channel
-    again = f" (rewrites delivery {sending.rewrites})" if sending.rewrites else ""
-    tried = f" after {sending.attempts} attempts" if sending.attempts > 1 else ""
-    why = f": {sending.reason}" if sending.reason else ""
-    fate = _FATES[sending.state].format(**shown).rstrip()
-    return f"step {sending.step}, {what}{again}: {fate}{tried}{why}"
+    what = f"{delivery.channel}:{delivery.target}" if delivery.target else delivery.channel
+    again = f" (rewrites delivery {delivery.rewrites})" if delivery.rewrites else ""
+    tried = f" after {delivery.attempts} attempts" if delivery.attempts > 1 else ""
+    why = f": {delivery.reason}" if delivery.reason else ""
+    fate = _FATES[delivery.state].format(**shown).rstrip()
+    return f"step {delivery.step}, {what}{again}: {fate}{tried}{why}"
 
 
 def _moment(at: datetime | None, zone: ZoneInfo, otherwise: str) -> str:

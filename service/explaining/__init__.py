@@ -13,7 +13,7 @@ from enum import StrEnum
 from service.rules import Ruleset
 from service.rules.tracing import Trace
 from service.rules.verdict import Outcome
-from service.store.outcomes import Ruling, Sending
+from service.store.outcomes import RecordedDecision, RecordedDelivery
 from service.store.together import Named
 
 
@@ -98,8 +98,8 @@ class Explanation:
     event: int | None = None
     asked_at: datetime | None = None
     conditions: tuple[Trace, ...] = ()
-    decision: Ruling | None = None
-    deliveries: tuple[Sending, ...] = ()
+    decision: RecordedDecision | None = None
+    deliveries: tuple[RecordedDelivery, ...] = ()
     clock: str | None = None
     digest: InDigest | None = None
     schedule: BySchedule | None = None

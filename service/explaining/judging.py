@@ -22,7 +22,7 @@ from service.rules.scope import Scope
 from service.rules.tracing import traces
 from service.rules.verdict import Outcome, Verdict
 from service.store.dossier import Dossier
-from service.store.outcomes import Ruling, Sending
+from service.store.outcomes import RecordedDecision, RecordedDelivery
 
 _SURROUNDINGS = ("timezone", "hours", "holidays")
 
@@ -67,8 +67,8 @@ class _Explainer:
             return replace(blank, standing=Standing.ELSEWHERE, says=says)
         if rule.trigger.cron is not None:
             return self._by_schedule(blank, rule)
-        events, rulings = self._dossier.events, self._rulings(rule)
-        occasion = last_occasion(rule, events, rulings, self._decided_at)
+        events, decisions = self._dossier.events, self._decisions(rule)
+        occasion = last_occasion(rule, events, decisions, self._decided_at)
         known = replace(
             blank,
             heard=tuple(one.id for one in events if rule.listens_to(one)),
@@ -169,24 +169,24 @@ class _Explainer:
         then = self._rulebook.then.get(version)
         return rule if then is None else then.get(rule.id)
 
-    def _decision(self, rule: Rule, occasion: Occasion) -> Ruling | None:
+    def _decision(self, rule: Rule, occasion: Occasion) -> RecordedDecision | None:
         numbers = {occasion.id, *(event.id for event in occasion.events)}
-        found = [one for one in self._rulings(rule) if one.event in numbers]
+        found = [one for one in self._decisions(rule) if one.event in numbers]
         return found[-1] if found else None
 
-    def _rulings(self, rule: Rule) -> list[Ruling]:
+    def _decisions(self, rule: Rule) -> list[RecordedDecision]:
         """What the rule decided about this task.
 
         The decision about a digest has the id of the event that opened it. If that event is one of
         this task, the decision about joining comes first, and is the one that is meant here.
         """
-        ours = [one for one in self._dossier.rulings if one.rule == rule.id]
+        ours = [one for one in self._dossier.decisions if one.rule == rule.id]
         joined = {one.event: one for one in reversed(ours) if one.outcome == Outcome.GATHERED}
         return [one for one in ours if joined.get(one.event, one) is one]
 
-    def _deliveries(self, rule: Rule, number: int) -> tuple[Sending, ...]:
+    def _deliveries(self, rule: Rule, number: int) -> tuple[RecordedDelivery, ...]:
         """The deliveries of the event, and those that rewrite what they have sent."""
-        ours = [one for one in self._dossier.sendings if one.rule == rule.id]
+        ours = [one for one in self._dossier.deliveries if one.rule == rule.id]
         first = {one.id for one in ours if one.event == number and one.rewrites is None}
         return tuple(one for one in ours if one.id in first or one.rewrites in first)
 
@@ -221,7 +221,7 @@ def words_of_trigger(when: Any) -> str:
     ).removesuffix(": None")
 
 
-def _outcome(decision: Ruling | None, verdict: Verdict) -> tuple[Standing, str]:
+def _outcome(decision: RecordedDecision | None, verdict: Verdict) -> tuple[Standing, str]:
     """By the decision that is on record, or else by the one that was just made again."""
     if decision is not None:
         return STANDINGS[Outcome(decision.outcome)], decision.reason

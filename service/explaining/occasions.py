@@ -12,7 +12,7 @@ from datetime import datetime
 from service.drafts import lasting_change, net_change
 from service.model import Event
 from service.rules.rule import Rule
-from service.store.outcomes import Ruling
+from service.store.outcomes import RecordedDecision
 from service.store.settling import Settled
 
 
@@ -32,20 +32,20 @@ class Occasion:
 def last_occasion(
     rule: Rule,
     events: Sequence[Event],
-    rulings: Sequence[Ruling],
+    decisions: Sequence[RecordedDecision],
     decided_at: Mapping[int, datetime],
 ) -> Occasion | None:
     """The last time a rule was asked about these events of a task; None if it never was.
 
-    `rulings` are the rule's own, `decided_at` tells when each event was decided on.
+    `decisions` are the rule's own, `decided_at` tells when each event was decided on.
     """
     heard = [event for event in events if rule.listens_to(event)]
     if not heard:
         return None
     waits = rule.settle is not None or rule.lasts is not None
-    if waits and rulings and rulings[-1].at >= heard[-1].at:
-        known = [event for event in events if decided_at[event.id] <= rulings[-1].at]
-        return _waited(rule, known, rulings[-1])
+    if waits and decisions and decisions[-1].at >= heard[-1].at:
+        known = [event for event in events if decided_at[event.id] <= decisions[-1].at]
+        return _waited(rule, known, decisions[-1])
     last = heard[-1]
     one_look = tuple(
         event
@@ -55,15 +55,15 @@ def last_occasion(
     return Occasion(last.id, decided_at[last.id], one_look)
 
 
-def _waited(rule: Rule, events: Sequence[Event], ruling: Ruling) -> Occasion:
-    """What was left to decide on when a wait was over; that always leaves a ruling.
+def _waited(rule: Rule, events: Sequence[Event], decision: RecordedDecision) -> Occasion:
+    """What was left to decide on when a wait was over; that always leaves a decision.
 
     `events` are those that had been decided on by then. `Event.at` would not tell: that of an
     alarm is its due moment, not when it rang.
     """
-    first = next(event for event in events if event.id == ruling.event)
+    first = next(event for event in events if event.id == decision.event)
     current = events[-1].after
     change = net_change if rule.lasts is None else lasting_change
-    net = change(Settled(rule.id, first), current, ruling.at).events
+    net = change(Settled(rule.id, first), current, decision.at).events
     left = [event for event in net if rule.listens_to(event)]
-    return Occasion(first.id, ruling.at, tuple(left[:1]))
+    return Occasion(first.id, decision.at, tuple(left[:1]))

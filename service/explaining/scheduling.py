@@ -18,7 +18,7 @@ from service.rules.tracing import traces
 from service.rules.verdict import Outcome
 from service.schedules import Schedule
 from service.store.dossier import Dossier
-from service.store.outcomes import Ruling, Sending
+from service.store.outcomes import RecordedDecision, RecordedDelivery
 from service.store.together import Named, PastSlot
 
 
@@ -48,7 +48,7 @@ def _schedule(rule: Rule, slot: PastSlot | None, zone: ZoneInfo, now: datetime) 
     comes_at = Schedule(rule.trigger.cron or "", zone).after(now)
     if slot is None:
         return BySchedule(None, comes_at)
-    said = (one.reason for one in slot.rulings if one.event == slot.event.id)
+    said = (one.reason for one in slot.decisions if one.event == slot.event.id)
     chosen = (Named(one.task_id, one.task.title) for one in slot.chosen)
     return BySchedule(slot.event.at, comes_at, tuple(chosen), tuple(said))
 
@@ -73,13 +73,13 @@ class _SlotExplainer:
 
     def explained(self) -> Explanation:
         if self._rule.for_each is None:
-            found = self._asked(self._slot.event, _about(self._slot.event, self._slot.rulings))
+            found = self._asked(self._slot.event, _about(self._slot.event, self._slot.decisions))
             return replace(found, standing=Standing.NO_TASK)
         if self._rule.grouping is None:
             mine = [one for one in self._slot.chosen if one.task_id == self._papers.key[1]]
             if not mine:
                 return self._not_chosen()
-            return self._asked(mine[0], _about(mine[0], self._slot.rulings))
+            return self._asked(mine[0], _about(mine[0], self._slot.decisions))
         return self._in_company()
 
     def _not_chosen(self) -> Explanation:
@@ -97,21 +97,21 @@ class _SlotExplainer:
             says = f"{says}: {error}"
         return replace(self._known, standing=Standing.NOT_MATCHED, says=says)
 
-    def _asked(self, event: Event, ruling: Ruling | None) -> Explanation:
+    def _asked(self, event: Event, decision: RecordedDecision | None) -> Explanation:
         """What came of an event that the rule was asked about."""
         scope = self._scope(event)
         verdict = self._rule.decide_now(scope)
         outcome, reason = verdict.outcome, verdict.reason
-        if ruling is not None:
-            outcome, reason = Outcome(ruling.outcome), ruling.reason
+        if decision is not None:
+            outcome, reason = Outcome(decision.outcome), decision.reason
         return replace(
             self._known,
             standing=STANDINGS[outcome],
             says=reason,
             event=event.id,
             conditions=tuple(traces(self._rule.conditions, scope)),
-            decision=ruling,
-            deliveries=tuple(one for one in self._slot.sendings if one.event == event.id),
+            decision=decision,
+            deliveries=tuple(one for one in self._slot.deliveries if one.event == event.id),
         )
 
     def _in_company(self) -> Explanation:
@@ -145,23 +145,23 @@ class _SlotExplainer:
 
     def _told(self, known: Explanation, key: str) -> Explanation:
         digest = f"{digest_of(key)}:"
-        ruling = next((one for one in self._slot.rulings if digest in one.reason), None)
-        if ruling is None:
+        decision = next((one for one in self._slot.decisions if digest in one.reason), None)
+        if decision is None:
             says = f"it was chosen, and the {digest_of(key)} is not on record"
             return replace(known, standing=Standing.NOT_MATCHED, says=says)
         return replace(
             known,
-            standing=STANDINGS[Outcome(ruling.outcome)],
-            says=ruling.reason,
-            decision=ruling,
-            digest=InDigest(named(key), told_at=ruling.at),
+            standing=STANDINGS[Outcome(decision.outcome)],
+            says=decision.reason,
+            decision=decision,
+            digest=InDigest(named(key), told_at=decision.at),
             deliveries=tuple(self._of_digest(key)),
         )
 
-    def _of_digest(self, key: str) -> Sequence[Sending]:
+    def _of_digest(self, key: str) -> Sequence[RecordedDelivery]:
         """The deliveries of this digest, or all of the slot if they cannot be told apart."""
         once_key = self._rule.planning.once_key(self._scope(self._slot.event, Group(key, (), 0)))
-        sent = self._slot.sendings
+        sent = self._slot.deliveries
         return [one for one in sent if one.once_key.startswith(once_key)] or sent
 
     def _scope(self, event: Event, group: Group | None = None) -> Scope:
@@ -169,5 +169,5 @@ class _SlotExplainer:
         return Scope(event, self._slot.at, self._zone, reads, group)
 
 
-def _about(event: Event, rulings: Iterable[Ruling]) -> Ruling | None:
-    return next((one for one in rulings if one.event == event.id), None)
+def _about(event: Event, decisions: Iterable[RecordedDecision]) -> RecordedDecision | None:
+    return next((one for one in decisions if one.event == event.id), None)

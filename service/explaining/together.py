@@ -8,24 +8,24 @@ from service.explaining import STANDINGS, Explanation, InDigest, Standing
 from service.explaining.clockwork import told
 from service.rules.grouping import company
 from service.rules.verdict import Outcome
-from service.store.outcomes import Ruling
+from service.store.outcomes import RecordedDecision
 from service.store.together import Gathering
 
 
-def joined(ruling: Ruling | None, gatherings: Iterable[Gathering]) -> Gathering | None:
-    """The digest that an event joined by this ruling; None if it is not on record.
+def joined(decision: RecordedDecision | None, gatherings: Iterable[Gathering]) -> Gathering | None:
+    """The digest that an event joined by this decision; None if it is not on record.
 
     It is the last one with this rule and key that had been opened by then: an earlier one takes
     nothing more.
     """
-    if ruling is None:
+    if decision is None:
         return None
-    of = company(ruling.reason)
-    moment = (ruling.at, ruling.event)
+    of = company(decision.reason)
+    moment = (decision.at, decision.event)
     was_open = [
         one
         for one in gatherings
-        if one.opened.rule == ruling.rule
+        if one.opened.rule == decision.rule
         and company(one.opened.reason) == of
         and (one.opened.at, one.opened.event) <= moment
     ]
@@ -48,7 +48,7 @@ def in_digest(
             notes=(*judged.notes, *notes),
         )
     judged = replace(
-        judged, digest=InDigest(of, told_at=digest.told.at), deliveries=digest.sendings
+        judged, digest=InDigest(of, told_at=digest.told.at), deliveries=digest.deliveries
     )
     if left_out is not None:
         at = told(digest.told.at, zone)

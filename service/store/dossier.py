@@ -9,7 +9,7 @@ from typing import Self
 from service.model import Cause, Event, Task
 from service.store import Connection, outcomes, together
 from service.store.history import Recorded, events_of
-from service.store.outcomes import Ruling, Sending
+from service.store.outcomes import RecordedDecision, RecordedDelivery
 from service.store.tasks import Key, Known, look
 from service.store.together import Together
 
@@ -37,8 +37,8 @@ class Dossier:
     known: Known
     added_at: datetime
     recorded: list[Recorded] = field(default_factory=list)
-    rulings: list[Ruling] = field(default_factory=list)
-    sendings: list[Sending] = field(default_factory=list)
+    decisions: list[RecordedDecision] = field(default_factory=list)
+    deliveries: list[RecordedDelivery] = field(default_factory=list)
     waits: list[Waiting] = field(default_factory=list)
     together: Together = field(default_factory=Together)
     texts: Mapping[str, str] = field(default_factory=dict)
@@ -67,7 +67,7 @@ class Dossier:
             self,
             recorded=recorded,
             later=[one for one in self.recorded if one.event.id not in numbers],
-            rulings=[one for one in self.rulings if one.event in numbers],
+            decisions=[one for one in self.decisions if one.event in numbers],
             waits=[one for one in self.waits if one.event in numbers],
         )
 
@@ -103,18 +103,18 @@ async def read(
     """
     recorded = await events_of(connection, key)
     numbers = [one.event.id for one in recorded]
-    rulings = await outcomes.rulings(connection, numbers)
-    sent = await outcomes.sendings(connection, numbers)
-    gathering = {one.rule for one in rulings if one.outcome == "gathered"}
+    decisions = await outcomes.decisions(connection, numbers)
+    sent = await outcomes.deliveries(connection, numbers)
+    gathering = {one.rule for one in decisions if one.outcome == "gathered"}
     shared = await together.read(connection, key, gathering, crons, until)
-    decided = {one.rules_version for one in recorded} | {one.rules_version for one in rulings}
+    decided = {one.rules_version for one in recorded} | {one.rules_version for one in decisions}
     return Dossier(
         key=key,
         known=await look(connection, key),
         added_at=await connection.fetchval("SELECT added_at FROM accounts WHERE name = $1", key[0]),
         recorded=recorded,
-        rulings=rulings,
-        sendings=sorted((one for each in sent.values() for one in each), key=lambda one: one.id),
+        decisions=decisions,
+        deliveries=sorted((one for each in sent.values() for one in each), key=lambda one: one.id),
         waits=await _waits(connection, key),
         together=shared,
         texts=await _texts(connection, decided | shared.versions),

@@ -10,7 +10,7 @@ from service.store import Connection
 
 
 @dataclass(frozen=True, slots=True)
-class Ruling:
+class RecordedDecision:
     """A recorded decision of a rule about an event, made at `at` (UTC)."""
 
     event: int
@@ -22,7 +22,7 @@ class Ruling:
 
 
 @dataclass(frozen=True, slots=True)
-class Sending:
+class RecordedDelivery:
     """A delivery and its state. `rewrites` is the delivery whose message it rewrites."""
 
     id: int
@@ -41,7 +41,7 @@ class Sending:
     settled_at: datetime | None
 
 
-async def rulings(connection: Connection, events: Sequence[int]) -> list[Ruling]:
+async def decisions(connection: Connection, events: Sequence[int]) -> list[RecordedDecision]:
     """The decisions of all rules about these events, in the order in which they were made."""
     rows = await connection.fetch(
         """
@@ -50,10 +50,12 @@ async def rulings(connection: Connection, events: Sequence[int]) -> list[Ruling]
         """,
         events,
     )
-    return [Ruling(**row) for row in rows]
+    return [RecordedDecision(**row) for row in rows]
 
 
-async def sendings(connection: Connection, events: Sequence[int]) -> dict[int, list[Sending]]:
+async def deliveries(
+    connection: Connection, events: Sequence[int]
+) -> dict[int, list[RecordedDelivery]]:
     """The deliveries that were planned because of these events, by event id."""
     rows = await connection.fetch(
         """
@@ -63,7 +65,7 @@ async def sendings(connection: Connection, events: Sequence[int]) -> dict[int, l
         """,
         events,
     )
-    found: dict[int, list[Sending]] = defaultdict(list)
+    found: dict[int, list[RecordedDelivery]] = defaultdict(list)
     for row in rows:
-        found[row["event"]].append(Sending(**{**row, "state": State(row["state"])}))
+        found[row["event"]].append(RecordedDelivery(**{**row, "state": State(row["state"])}))
     return found

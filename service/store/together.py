@@ -9,7 +9,7 @@ import asyncpg
 from service.model import Event
 from service.store import Connection, outcomes
 from service.store.events import event_from
-from service.store.outcomes import Ruling, Sending
+from service.store.outcomes import RecordedDecision, RecordedDelivery
 from service.store.tasks import Key, read_task
 
 
@@ -25,13 +25,13 @@ class Named:
 class Gathering:
     """A digest, and the decision by which it was `opened`.
 
-    If it was sent it has the decision by which it was `told`, and its `sendings`. If it is still
+    If it was sent it has the decision by which it was `told`, and its `deliveries`. If it is still
     open it has `closes_at` (UTC) and the `tasks` that it holds so far.
     """
 
-    opened: Ruling
-    told: Ruling | None = None
-    sendings: tuple[Sending, ...] = ()
+    opened: RecordedDecision
+    told: RecordedDecision | None = None
+    deliveries: tuple[RecordedDelivery, ...] = ()
     closes_at: datetime | None = None
     tasks: tuple[Named, ...] = ()
 
@@ -40,7 +40,7 @@ class Gathering:
 class PastSlot:
     """A rule's schedule that has come: its `event`, decided on at `at` (UTC) by these rules.
 
-    `chosen` has an event for each task that the rule was asked about. `rulings` are its decisions
+    `chosen` has an event for each task that the rule was asked about. `decisions` are its decisions
     about the slot and about each of those tasks.
     """
 
@@ -48,8 +48,8 @@ class PastSlot:
     at: datetime
     rules_version: str
     chosen: tuple[Event, ...]
-    rulings: tuple[Ruling, ...]
-    sendings: tuple[Sending, ...]
+    decisions: tuple[RecordedDecision, ...]
+    deliveries: tuple[RecordedDelivery, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +109,12 @@ async def _told(connection: Connection, key: Key, rules: list[str]) -> list[Gath
         *key,
         rules,
     )
-    sent = await outcomes.sendings(connection, [row["event"] for row in rows])
+    sent = await outcomes.deliveries(connection, [row["event"] for row in rows])
     return [
         Gathering(
-            opened=Ruling(*tuple(row)[:6]),
-            told=Ruling(row["event"], row["rule"], *tuple(row)[6:]),
-            sendings=tuple(one for one in sent[row["event"]] if one.rule == row["rule"]),
+            opened=RecordedDecision(*tuple(row)[:6]),
+            told=RecordedDecision(row["event"], row["rule"], *tuple(row)[6:]),
+            deliveries=tuple(one for one in sent[row["event"]] if one.rule == row["rule"]),
         )
         for row in rows
     ]
@@ -139,7 +139,7 @@ async def _open(connection: Connection, key: Key) -> list[Gathering]:
     )
     return [
         Gathering(
-            opened=Ruling(*tuple(row)[:6]),
+            opened=RecordedDecision(*tuple(row)[:6]),
             closes_at=row["closes_at"],
             tasks=tuple(Named(*pair) for pair in zip(row["ids"], row["titles"], strict=True)),
         )
@@ -173,16 +173,16 @@ async def _last_slot(
         return None
     chosen = await _chosen(connection, row)
     numbers = [row["id"], *(one.id for one in chosen)]
-    sent = await outcomes.sendings(connection, numbers)
+    sent = await outcomes.deliveries(connection, numbers)
     return PastSlot(
         event=event_from(row, None, None),
         at=row["decided_at"],
         rules_version=row["rules_version"],
         chosen=tuple(chosen),
-        rulings=tuple(
-            one for one in await outcomes.rulings(connection, numbers) if one.rule == rule
+        decisions=tuple(
+            one for one in await outcomes.decisions(connection, numbers) if one.rule == rule
         ),
-        sendings=tuple(one for number in numbers for one in sent[number] if one.rule == rule),
+        deliveries=tuple(one for number in numbers for one in sent[number] if one.rule == rule),
     )
 
 

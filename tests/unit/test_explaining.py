@@ -21,7 +21,7 @@ from service.rules.tracing import Finding
 from service.rules.verdict import Outcome
 from service.store.dossier import Dossier
 from service.store.history import Recorded
-from service.store.outcomes import Ruling
+from service.store.outcomes import RecordedDecision
 from tests.rule_files import configured
 from tests.rule_strategies import rules, write_templates
 from tests.tasks import START, tasks
@@ -55,8 +55,8 @@ async def lived(config: Config, history: Sequence[Step]) -> tuple[Dossier, Rehea
         task = step.task and replace(step.task, id="T1", account=ACCOUNT, updated_at=None)
         await trial.observe([Observation(ACCOUNT, "T1", task, now, Cause.POLL)])
     await trial.go_on(trial.clock.now() + timedelta(days=3))
-    rulings = [
-        Ruling(
+    decisions = [
+        RecordedDecision(
             one.decision.event,
             one.decision.rule,
             one.version,
@@ -77,15 +77,15 @@ async def lived(config: Config, history: Sequence[Step]) -> tuple[Dossier, Rehea
         if one.task_id == key[1]
     ]
     numbers = {one.event.id for one in recorded}
-    own = [one for one in rulings if one.event in numbers]
+    own = [one for one in decisions if one.event in numbers]
     return Dossier(key, known, START, recorded, own), trial
 
 
-def last_rulings(papers: Dossier) -> dict[str, Ruling]:
+def last_decisions(papers: Dossier) -> dict[str, RecordedDecision]:
     """What each rule said last of the task itself, and not of a digest that it had opened."""
-    found: dict[str, Ruling] = {}
+    found: dict[str, RecordedDecision] = {}
     joined: set[tuple[str, int]] = set()
-    for one in papers.rulings:
+    for one in papers.decisions:
         if (one.rule, one.event) not in joined:
             found[one.rule] = one
         if one.outcome == Outcome.GATHERED:
@@ -107,7 +107,7 @@ async def test_what_is_on_record_is_what_comes_out_again(
         if one.decision is None:
             assert one.standing in {Standing.UNHEARD, Standing.NOT_MATCHED}
         hold(one)
-        newest = last_rulings(papers).get(one.rule)
+        newest = last_decisions(papers).get(one.rule)
         if one.decision is not None:
             assert newest == one.decision
 
