@@ -24,7 +24,7 @@ from service.schedules import Slot, lateness
 from service.store.decisions import Decision
 from service.store.tasks import Key
 
-Ruling: TypeAlias = tuple[Event, Verdict]
+EventVerdict: TypeAlias = tuple[Event, Verdict]
 
 _SETTLE_MOST = timedelta(days=1)
 _FIRED = frozenset({Outcome.MATCHED, Outcome.SETTLING, Outcome.GATHERED})
@@ -78,16 +78,16 @@ class Decider:
         The events of one group came to light by one look at one task.
         """
         lasting = await Lasting.about(books, self._rules, self._zones, groups)
-        rulings: list[Ruling] = []
+        verdicts: list[EventVerdict] = []
         for group in groups:
             await self._write_down(books, await lasting.end(group, now), now)
-            ruled = self._rule_on(group, now)
-            rulings += ruled
+            ruled = self._verdicts(group, now)
+            verdicts += ruled
             for event, verdict in ruled:
                 if verdict.outcome is Outcome.SETTLING:
                     await self._wait(books, event, verdict, now)
                     lasting.begin(verdict.rule, event)
-        lanes = await self._carry_out(books, rulings, now)
+        lanes = await self._carry_out(books, verdicts, now)
         happened = [event for group in groups for event in group]
         await books.withdraw(happened, now)
         await self._end_by_until(books, happened, now)
@@ -99,16 +99,15 @@ class Decider:
         Every decision is stored, also one that did not match: nothing else records that a wait
         has ended.
         """
-        decided = [self._rule_on_net(change, now) for change in quiet]
-        rulings = [ruling for ruling in decided if isinstance(ruling, tuple)]
-        nothing = [ruling for ruling in decided if isinstance(ruling, Decision)]
-        nothing += [
-            Decision(event.id, verdict.rule, verdict.outcome, verdict.reason)
-            for event, verdict in rulings
-            if verdict.outcome is Outcome.NOT_MATCHED
+        decided = [(change, self._net_verdict(change, now)) for change in quiet]
+        verdicts = [found for _, found in decided if found is not None]
+        idle = [
+            Decision(change.first.id, change.rule, Outcome.NOT_MATCHED, self._idleness(change))
+            for change, found in decided
+            if found is None
         ]
-        await self._write_down(books, nothing, now)
-        return await self._carry_out(books, rulings, now)
+        await self._write_down(books, [*idle, *_not_matched(verdicts)], now)
+        return await self._carry_out(books, verdicts, now)
 
     async def _write_down(self, books: Books, decisions: Sequence[Decision], now: datetime) -> None:
         """Store decisions by the rules of this version."""
@@ -121,15 +120,15 @@ class Decider:
         Where nothing is left to send, because the tasks or the rule are gone, the decision says so.
         """
         told = [(one, self._rules.closed(one, now, self._zones[one.account])) for one in over]
-        rulings = [ruling for _, ruling in told if ruling is not None]
+        verdicts = [found for _, found in told if found is not None]
         reason = "the rule was taken out or switched off before its digest was told"
         orphans = [
             Decision(one.event, one.rule, Outcome.NOT_MATCHED, reason)
-            for one, ruling in told
-            if ruling is None
+            for one, found in told
+            if found is None
         ]
-        await self._write_down(books, [*orphans, *_empty(rulings)], now)
-        return await self._carry_out(books, rulings, now)
+        await self._write_down(books, [*orphans, *_not_matched(verdicts)], now)
+        return await self._carry_out(books, verdicts, now)
 
     async def choose(self, books: Books, slot: Slot, now: datetime) -> Chosen | None:
         """The tasks that the rule's `for_each` picks now; None if it has no `for_each`."""
@@ -156,32 +155,32 @@ class Decider:
         moment, *each = events
         zone = self._zones[moment.account]
         if chosen is None:
-            rulings = [(moment, self._rules.fired(rule, moment, now, zone))]
+            verdicts = [(moment, self._rules.fired(rule, moment, now, zone))]
         elif chosen.together:
             told = self._rules.formed(rule, moment, chosen.tasks, now, zone)
-            rulings = [(moment, verdict) for verdict in told]
+            verdicts = [(moment, one) for one in told]
         else:
-            rulings = [(event, self._rules.fired(rule, event, now, zone)) for event in each]
+            verdicts = [(event, self._rules.fired(rule, event, now, zone)) for event in each]
         if chosen is not None:
             outcome = Outcome.MATCHED if chosen.tasks else Outcome.NOT_MATCHED
             reason = f"schedule {moment.alarm}{lateness(moment.at, now)}: {chosen.reason}"
             said = Decision(moment.id, rule, outcome, reason)
             await self._write_down(books, [said], now)
-        return await self._carry_out(books, rulings, now)
+        return await self._carry_out(books, verdicts, now)
 
-    def _rule_on(self, group: Sequence[Event], now: datetime) -> list[Ruling]:
+    def _verdicts(self, group: Sequence[Event], now: datetime) -> list[EventVerdict]:
         """A rule that listens to several transitions of one look speaks once."""
         fired: set[str] = set()
-        rulings = []
+        verdicts = []
         for event in group:
             for verdict in self._rules.decide(event, now, self._zones[event.account]):
                 if verdict.rule not in fired:
-                    rulings.append((event, verdict))
+                    verdicts.append((event, verdict))
                 if verdict.outcome in _FIRED:
                     fired.add(verdict.rule)
-        return rulings
+        return verdicts
 
-    def _rule_on_net(self, change: NetChange, now: datetime) -> Ruling | Decision:
+    def _net_verdict(self, change: NetChange, now: datetime) -> EventVerdict | None:
         """The first verdict on what is left; what else is left may have made that pointless."""
         for event in change.events:
             if _made_pointless(event, change.events) is not None:
@@ -189,7 +188,7 @@ class Decider:
             verdict = self._rules.settled(change.rule, event, now, self._zones[event.account])
             if verdict is not None:
                 return event, verdict
-        return Decision(change.first.id, change.rule, Outcome.NOT_MATCHED, self._idleness(change))
+        return None
 
     def _idleness(self, change: NetChange) -> str:
         """Why a rule that waited has nothing to decide on."""
@@ -211,27 +210,29 @@ class Decider:
         most = verdict.settle_max or _SETTLE_MOST
         await books.wait(verdict.rule, event, now, verdict.settle, most)
 
-    async def _carry_out(self, books: Books, rulings: Sequence[Ruling], now: datetime) -> Lanes:
+    async def _carry_out(
+        self, books: Books, verdicts: Sequence[EventVerdict], now: datetime
+    ) -> Lanes:
         """Fill the outbox, let events join their digests, and store the decisions."""
-        orders = await self._orders(books, rulings)
+        orders = await self._orders(books, verdicts)
         placed = await books.place(orders, now) if orders else set()
-        joins = _joins(rulings)
+        joins = _joins(verdicts)
         if joins:
             await books.join(joins, now)
         said = [
             Decision(event.id, verdict.rule, verdict.outcome, _reason(verdict, placed))
-            for event, verdict in rulings
+            for event, verdict in verdicts
             if verdict.outcome in _SAID
         ]
         await self._write_down(books, said, now)
         asking = [order.asks for order in orders if order.asks is not None]
         return frozenset(one.lane for one in (*orders, *asking) if one.plan.send_at <= now)
 
-    async def _orders(self, books: Books, rulings: Sequence[Ruling]) -> list[Order]:
+    async def _orders(self, books: Books, verdicts: Sequence[EventVerdict]) -> list[Order]:
         """What the verdicts want to have sent; skipped what loops or goes beyond a limit."""
         orders = [
             self._order(event, verdict.rule, plan)
-            for event, verdict in rulings
+            for event, verdict in verdicts
             for plan in verdict.plans
         ]
         orders = await without_loops(books, orders)
@@ -269,19 +270,19 @@ def _made_pointless(event: Event, others: Iterable[Event]) -> str | None:
     return next((word for other in others for word in sorted(other.words & ends)), None)
 
 
-def _joins(rulings: Iterable[Ruling]) -> list[Join]:
+def _joins(verdicts: Iterable[EventVerdict]) -> list[Join]:
     return [
         Join(verdict.rule, event, verdict.joining)
-        for event, verdict in rulings
+        for event, verdict in verdicts
         if verdict.joining is not None
     ]
 
 
-def _empty(rulings: Iterable[Ruling]) -> list[Decision]:
-    """Why there is nothing to tell of these."""
+def _not_matched(verdicts: Iterable[EventVerdict]) -> list[Decision]:
+    """The decisions of rules that waited or gathered, and then had nothing to tell."""
     return [
         Decision(event.id, verdict.rule, verdict.outcome, verdict.reason)
-        for event, verdict in rulings
+        for event, verdict in verdicts
         if verdict.outcome is Outcome.NOT_MATCHED
     ]
 
