@@ -1,7 +1,6 @@
 """From events to deliveries: ask the rules, write down what they said, fill the outbox."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeAlias
 from zoneinfo import ZoneInfo
@@ -16,10 +15,10 @@ from service.lasting import Lasting
 from service.limits import within_limits
 from service.loop_guard import without_loops
 from service.model import Event, Observation
+from service.net_change import NetChange
 from service.outbox import Lanes, Order, account_lane, ending
 from service.rules import Ruleset
 from service.rules.verdict import Outcome, Plan, Verdict
-from service.rules.withdrawal import ends_waiting
 from service.schedules import Slot, lateness
 from service.store.decisions import Decision
 from service.store.tasks import Key
@@ -29,18 +28,6 @@ EventVerdict: TypeAlias = tuple[Event, Verdict]
 _SETTLE_MOST = timedelta(days=1)
 _FIRED = frozenset({Outcome.MATCHED, Outcome.SETTLING, Outcome.GATHERED})
 _SAID = frozenset({Outcome.MATCHED, Outcome.GATHERED, Outcome.FAILED})
-
-
-@dataclass(frozen=True, slots=True)
-class NetChange:
-    """What a rule that has waited since the event `first` decides on: the changes that remain.
-
-    `events` may be empty, for instance if a task was moved and moved back.
-    """
-
-    rule: str
-    first: Event
-    events: list[Event]
 
 
 class Decider:
@@ -99,11 +86,13 @@ class Decider:
         Every decision is stored, also one that did not match: nothing else records that a wait
         has ended.
         """
-        decided = [(change, self._net_verdict(change, now)) for change in quiet]
+        decided = [
+            (one, one.verdict(self._rules, now, self._zones[one.first.account])) for one in quiet
+        ]
         verdicts = [found for _, found in decided if found is not None]
         idle = [
-            Decision(change.first.id, change.rule, Outcome.NOT_MATCHED, self._idleness(change))
-            for change, found in decided
+            Decision(one.first.id, one.rule, Outcome.NOT_MATCHED, one.idleness(self._rules))
+            for one, found in decided
             if found is None
         ]
         await self._write_down(books, [*idle, *_not_matched(verdicts)], now)
@@ -180,30 +169,6 @@ class Decider:
                     fired.add(verdict.rule)
         return verdicts
 
-    def _net_verdict(self, change: NetChange, now: datetime) -> EventVerdict | None:
-        """The first verdict on what is left; what else is left may have made that pointless."""
-        for event in change.events:
-            if _made_pointless(event, change.events) is not None:
-                continue
-            verdict = self._rules.settled(change.rule, event, now, self._zones[event.account])
-            if verdict is not None:
-                return event, verdict
-        return None
-
-    def _idleness(self, change: NetChange) -> str:
-        """Why a rule that waited has nothing to decide on."""
-        if change.rule not in self._rules:
-            return "the rule was taken out or switched off while it waited"
-        if change.rule in self.lasting:
-            return "when the time was over, the task was gone"
-        if not change.events:
-            return "when the task had been quiet, nothing was left of the change"
-        for event in change.events:
-            if (ended := _made_pointless(event, change.events)) is not None:
-                return f"when the task had been quiet, it was {ended} as well"
-        left = " and ".join(f"task.{event.kind}" for event in change.events)
-        return f"when the task had been quiet, {left} was left, to which the rule does not listen"
-
     async def _wait(self, books: Books, event: Event, verdict: Verdict, now: datetime) -> None:
         if verdict.settle is None:
             raise ValueError(f"rule {verdict.rule} settles, and does not say for how long")
@@ -262,12 +227,6 @@ class Decider:
         ]
         if ended:
             await books.cancel(ended, ending.UNTIL_IS_TRUE, now)
-
-
-def _made_pointless(event: Event, others: Iterable[Event]) -> str | None:
-    """What else has happened that would end a wait because of this event, if anything has."""
-    ends = ends_waiting(event.kind, event.alarm)
-    return next((word for other in others for word in sorted(other.words & ends)), None)
 
 
 def _joins(verdicts: Iterable[EventVerdict]) -> list[Join]:

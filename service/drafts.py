@@ -4,18 +4,15 @@ Ids are given out once it is known how many are needed, before the rules are ask
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import TypeAlias
 
 from service.alarms import Ringing
 from service.choosing import Chosen
-from service.deciding import NetChange
-from service.diff import Transition, diff
+from service.diff import Transition
 from service.model import Cause, Event, Kind, Observation, Signal, Task
 from service.schedules import Slot
-from service.store.settling import Settled
 from service.store.tasks import Key, Known
 
 Draft: TypeAlias = Callable[[int], Event]
@@ -48,24 +45,6 @@ def of_slot(slot: Slot, at: datetime, chosen: Chosen | None) -> list[Draft]:
     """The event of a schedule that has come, and then one for each task to ask about."""
     each = () if chosen is None or chosen.together else chosen.tasks
     return [partial(_slot, slot, at, task) for task in (None, *each)]
-
-
-def net_change(wait: Settled, current: Task | None, now: datetime) -> NetChange:
-    """The net change from before the first event of a wait until now.
-
-    As events with the id of the first one; they are dated `now`, so that `expires` counts from now.
-    """
-    net = [
-        replace(wait.first, kind=one.kind, at=now, after=current, changed=one.changed)
-        for one in diff(wait.first.before, current)
-    ]
-    return NetChange(wait.rule, wait.first, net)
-
-
-def lasting_change(wait: Settled, current: Task | None, now: datetime) -> NetChange:
-    """The first event of a wait of `for`, with the task as it is now; nothing if it is gone."""
-    left = [] if current is None else [replace(wait.first, at=now, after=current)]
-    return NetChange(wait.rule, wait.first, left)
 
 
 def _cause(look: Observation, one: Transition, written: frozenset[str] | None) -> Cause:

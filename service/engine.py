@@ -19,17 +19,10 @@ from service import alarms, metrics
 from service.books import Books
 from service.books.database import DatabaseBooks
 from service.clock import Clock
-from service.deciding import Decider, NetChange
-from service.drafts import (
-    Draft,
-    lasting_change,
-    net_change,
-    of_alarm,
-    of_look,
-    of_signal,
-    of_slot,
-)
+from service.deciding import Decider
+from service.drafts import Draft, of_alarm, of_look, of_signal, of_slot
 from service.model import Cause, Event, Kind, Observation, Signal, Task
+from service.net_change import NetChange
 from service.outbox import Lanes
 from service.store import Pool, schedules, tasks, watches
 from service.store.accounts import AccountState
@@ -184,8 +177,9 @@ class Engine:
         return len(waits), Consequences(await self._decider.settle(books, left, now))
 
     def _left(self, wait: Settled, current: Task | None, now: datetime) -> NetChange:
-        change = lasting_change if wait.rule in self._decider.lasting else net_change
-        return change(wait, current, now)
+        if wait.rule in self._decider.lasting:
+            return NetChange.lasted(wait, current, now)
+        return NetChange.settled(wait, current, now)
 
     async def close(self, books: Books, limit: int) -> tuple[int, Consequences]:
         """Let rules tell of the digests that are over; returns how many."""

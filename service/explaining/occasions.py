@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from service.drafts import lasting_change, net_change
 from service.model import Event
+from service.net_change import NetChange
 from service.rules.rule import Rule
 from service.store.outcomes import RecordedDecision
 from service.store.settling import Settled
@@ -63,7 +63,7 @@ def _waited(rule: Rule, events: Sequence[Event], decision: RecordedDecision) -> 
     """
     first = next(event for event in events if event.id == decision.event)
     current = events[-1].after
-    change = net_change if rule.lasts is None else lasting_change
-    net = change(Settled(rule.id, first), current, decision.at).events
+    left_of = NetChange.settled if rule.lasts is None else NetChange.lasted
+    net = left_of(Settled(rule.id, first), current, decision.at).events
     left = [event for event in net if rule.listens_to(event)]
     return Occasion(first.id, decision.at, tuple(left[:1]))

@@ -1,0 +1,75 @@
+"""What is left of the changes of a task when a rule has waited, and what the rule makes of that."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Self
+from zoneinfo import ZoneInfo
+
+from service.diff import diff
+from service.model import Event, Task
+from service.rules import Ruleset
+from service.rules.verdict import Verdict
+from service.rules.withdrawal import ends_waiting
+from service.store.settling import Settled
+
+
+@dataclass(frozen=True, slots=True)
+class NetChange:
+    """What a rule that has waited since the event `first` decides on: the changes that remain.
+
+    `events` may be empty, for instance if a task was moved and moved back.
+    """
+
+    rule: str
+    first: Event
+    events: list[Event]
+
+    @classmethod
+    def settled(cls, wait: Settled, current: Task | None, now: datetime) -> Self:
+        """The net change of a task from before the first event of a wait of `settle` until now.
+
+        As events with the id of the first one; they are dated `now`, so that `expires` counts from
+        now.
+        """
+        net = [
+            replace(wait.first, kind=one.kind, at=now, after=current, changed=one.changed)
+            for one in diff(wait.first.before, current)
+        ]
+        return cls(wait.rule, wait.first, net)
+
+    @classmethod
+    def lasted(cls, wait: Settled, current: Task | None, now: datetime) -> Self:
+        """The first event of a wait of `for`, with the task as it is now; nothing if it is gone."""
+        left = [] if current is None else [replace(wait.first, at=now, after=current)]
+        return cls(wait.rule, wait.first, left)
+
+    def verdict(
+        self, rules: Ruleset, now: datetime, zone: ZoneInfo
+    ) -> tuple[Event, Verdict] | None:
+        """The first verdict on what is left; None if that has nothing for the rule to decide on."""
+        for event in self.events:
+            if self._ended_by(event) is not None:
+                continue
+            verdict = rules.settled(self.rule, event, now, zone)
+            if verdict is not None:
+                return event, verdict
+        return None
+
+    def idleness(self, rules: Ruleset) -> str:
+        """Why the rule has nothing to decide on."""
+        if self.rule not in rules:
+            return "the rule was taken out or switched off while it waited"
+        if self.rule in rules.lasting:
+            return "when the time was over, the task was gone"
+        if not self.events:
+            return "when the task had been quiet, nothing was left of the change"
+        for event in self.events:
+            if (ended := self._ended_by(event)) is not None:
+                return f"when the task had been quiet, it was {ended} as well"
+        left = " and ".join(f"task.{event.kind}" for event in self.events)
+        return f"when the task had been quiet, {left} was left, to which the rule does not listen"
+
+    def _ended_by(self, event: Event) -> str | None:
+        """What else is left that makes this event pointless to tell, if anything is."""
+        ends = ends_waiting(event.kind, event.alarm)
+        return next((word for other in self.events for word in sorted(other.words & ends)), None)
