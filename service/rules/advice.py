@@ -13,7 +13,7 @@ from service.rules.hours import Hours
 from service.rules.reach import Reach
 from service.rules.rule import Rule
 from service.rules.selection import Selection
-from service.rules.steps import Action, Wait
+from service.rules.steps import Action, Pause
 from service.rules.triggers import Trigger
 
 Placed: TypeAlias = tuple[Rule, Path]
@@ -103,7 +103,7 @@ def _idle(rule: Rule, written: Mapping[str, Any], path: Path) -> Iterator[Proble
     """A wait behind which nothing comes, unless what comes could not be read."""
     steps, raws = rule.planning.steps, written.get("then")
     is_whole = isinstance(raws, list) and steps and steps[-1].number == len(raws)
-    if is_whole and isinstance(steps[-1], Wait):
+    if is_whole and isinstance(steps[-1], Pause):
         place = (*path, "then", steps[-1].number - 1)
         yield _warning(place, "nothing comes after this wait", "leave it out, or add a step")
 

@@ -23,7 +23,7 @@ from service.rules.rule import Rule, Settle
 from service.rules.selection import Selection, selection
 from service.rules.shapes import RuleShape
 from service.rules.step_reader import StepReader
-from service.rules.steps import Action, Step, Wait
+from service.rules.steps import Action, Pause, Step
 from service.rules.subjects import LASTING
 from service.rules.timing import Timing
 
@@ -236,7 +236,7 @@ def _twice(raws: Iterable[Any]) -> Iterable[Problem]:
 
 
 def _durations(step: Step) -> Iterable[tuple[Path, Duration]]:
-    if isinstance(step, Wait):
+    if isinstance(step, Pause):
         yield ("wait",), step.duration
         return
     if step.repeat is not None:

@@ -25,7 +25,7 @@ from service.rules.shapes import (
     UpdateShape,
     WaitShape,
 )
-from service.rules.steps import DATES, Action, Approver, Repeat, Step, Value, Wait
+from service.rules.steps import DATES, Action, Approver, Pause, Repeat, Step, Value
 from service.rules.templates import Template, template
 
 _UNDOING = {"update": "rewrite", "thread": "answer", "retract": "remove"}
@@ -52,7 +52,7 @@ class StepReader:
     def _step(self, raw: Any, number: int, path: Path) -> Step | None:
         match self._shape(raw, path):
             case WaitShape() as shape:
-                return Wait(number, shape.wait)
+                return Pause(number, shape.wait)
             case NotifyShape() as shape:
                 return self._notify(shape, raw, number, path)
             case CreateShape() as shape:
@@ -150,7 +150,7 @@ class StepReader:
         for position, raw in enumerate(raws):
             place = (*path, position)
             step = reader._step(raw, number, place)
-            if isinstance(step, Wait):
+            if isinstance(step, Pause):
                 self._fault((*place, "wait"), "nothing waits here: it goes out at once")
             elif step is not None:
                 found.append(step)

@@ -13,7 +13,7 @@ Value: TypeAlias = Template | Duration
 
 
 @dataclass(frozen=True, slots=True)
-class Wait:
+class Pause:
     """A pause before the steps that follow."""
 
     number: int
@@ -59,4 +59,4 @@ class Action:
         return self.channel == "customer"
 
 
-Step: TypeAlias = Wait | Action
+Step: TypeAlias = Pause | Action
