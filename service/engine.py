@@ -26,8 +26,8 @@ from service.net_change import NetChange
 from service.outbox import Lanes
 from service.store import Pool, schedules, tasks, watches
 from service.store.accounts import AccountState
-from service.store.settling import Settled
 from service.store.tasks import Key, Known, Saved
+from service.store.waits import Wait
 from service.store.watches import Outdated
 from service.tracking import filled_in, is_doubtful, track, with_rung
 from service.watch import Watch, carried_over, owed
@@ -176,7 +176,7 @@ class Engine:
         left = [self._left(wait, known[wait.key].present, now) for wait in waits]
         return len(waits), Consequences(await self._decider.settle(books, left, now))
 
-    def _left(self, wait: Settled, current: Task | None, now: datetime) -> NetChange:
+    def _left(self, wait: Wait, current: Task | None, now: datetime) -> NetChange:
         if wait.rule in self._decider.lasting:
             return NetChange.lasted(wait, current, now)
         return NetChange.settled(wait, current, now)

@@ -13,8 +13,8 @@ from service.rules import Ruleset
 from service.rules.verdict import Outcome
 from service.rules.withdrawal import ends_waiting
 from service.store.decisions import Decision
-from service.store.settling import Settled
 from service.store.tasks import Key
+from service.store.waits import Wait
 
 
 class Lasting:
@@ -25,12 +25,12 @@ class Lasting:
         books: Books,
         rules: Ruleset,
         zones: Mapping[str, ZoneInfo],
-        waits: Iterable[Settled],
+        waits: Iterable[Wait],
     ) -> None:
         self._books = books
         self._rules = rules
         self._zones = zones
-        self._waits: dict[Key, dict[str, Settled]] = defaultdict(dict)
+        self._waits: dict[Key, dict[str, Wait]] = defaultdict(dict)
         for wait in waits:
             self._waits[wait.key][wait.rule] = wait
 
@@ -52,7 +52,7 @@ class Lasting:
         """Know of a wait that has begun, unless the rule waits already."""
         if rule in self._rules.lasting:
             waits = self._waits[event.account, event.task_id]
-            waits.setdefault(rule, Settled(rule, event))
+            waits.setdefault(rule, Wait(rule, event))
 
     async def end(self, group: Sequence[Event], now: datetime) -> list[Decision]:
         """End the waits that events from one look make pointless; returns why."""
@@ -70,7 +70,7 @@ class Lasting:
             for wait in gone
         ]
 
-    def _why(self, wait: Settled, group: Sequence[Event], now: datetime) -> str | None:
+    def _why(self, wait: Wait, group: Sequence[Event], now: datetime) -> str | None:
         """Why it need not wait any more; None if it has to."""
         for event in group:
             if not event.words.isdisjoint(ends_waiting(wait.first.kind, wait.first.alarm)):

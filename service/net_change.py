@@ -10,7 +10,7 @@ from service.model import Event, Task
 from service.rules import Ruleset
 from service.rules.verdict import Verdict
 from service.rules.withdrawal import ends_waiting
-from service.store.settling import Settled
+from service.store.waits import Wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class NetChange:
     events: list[Event]
 
     @classmethod
-    def settled(cls, wait: Settled, current: Task | None, now: datetime) -> Self:
+    def settled(cls, wait: Wait, current: Task | None, now: datetime) -> Self:
         """The net change of a task from before the first event of a wait of `settle` until now.
 
         As events with the id of the first one; they are dated `now`, so that `expires` counts from
@@ -38,7 +38,7 @@ class NetChange:
         return cls(wait.rule, wait.first, net)
 
     @classmethod
-    def lasted(cls, wait: Settled, current: Task | None, now: datetime) -> Self:
+    def lasted(cls, wait: Wait, current: Task | None, now: datetime) -> Self:
         """The first event of a wait of `for`, with the task as it is now; nothing if it is gone."""
         left = [] if current is None else [replace(wait.first, at=now, after=current)]
         return cls(wait.rule, wait.first, left)

@@ -16,8 +16,8 @@ from service.schedules import Slot
 from service.store.accounts import AccountState
 from service.store.decisions import Decision
 from service.store.schedules import Schedules
-from service.store.settling import Settled
 from service.store.tasks import Key, Known, Saved
+from service.store.waits import Wait
 
 Rules: TypeAlias = frozenset[str]
 
@@ -78,13 +78,13 @@ class RuleBooks(Protocol):
     async def waits_over(self, accounts: Iterable[str], now: datetime, limit: int) -> Sequence[Key]:
         """Tasks for which some rule has waited long enough."""
 
-    async def take_waits(self, keys: Sequence[Key], now: datetime) -> list[Settled]:
+    async def take_waits(self, keys: Sequence[Key], now: datetime) -> list[Wait]:
         """Remove and return the waits about these locked tasks that are over."""
 
-    async def waiting(self, keys: Iterable[Key], rules: Container[str]) -> list[Settled]:
+    async def waiting(self, keys: Iterable[Key], rules: Container[str]) -> list[Wait]:
         """The waits of these rules about these locked tasks."""
 
-    async def stop_waiting(self, waits: Sequence[Settled]) -> None:
+    async def stop_waiting(self, waits: Sequence[Wait]) -> None:
         """Remove waits; their rules decide nothing."""
 
     async def join(self, joins: Sequence[Join], now: datetime) -> None:

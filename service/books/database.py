@@ -16,14 +16,14 @@ from service.store import (
     events,
     lookups,
     schedules,
-    settling,
     tasks,
+    waits,
 )
 from service.store.accounts import AccountState
 from service.store.decisions import Decision
 from service.store.schedules import Schedules
-from service.store.settling import Settled
 from service.store.tasks import Key, Known, Saved
+from service.store.waits import Wait
 
 
 class DatabaseBooks:
@@ -70,19 +70,19 @@ class DatabaseBooks:
     async def wait(
         self, rule: str, event: Event, now: datetime, quiet: timedelta, most: timedelta
     ) -> None:
-        await settling.start(self.connection, rule, event, now, quiet, most)
+        await waits.start(self.connection, rule, event, now, quiet, most)
 
     async def waits_over(self, names: Iterable[str], now: datetime, limit: int) -> Sequence[Key]:
-        return await settling.ended(self.connection, names, now, limit)
+        return await waits.over(self.connection, names, now, limit)
 
-    async def take_waits(self, keys: Sequence[Key], now: datetime) -> list[Settled]:
-        return await settling.take(self.connection, keys, now)
+    async def take_waits(self, keys: Sequence[Key], now: datetime) -> list[Wait]:
+        return await waits.take(self.connection, keys, now)
 
-    async def waiting(self, keys: Iterable[Key], rules: Container[str]) -> list[Settled]:
-        return await settling.waiting(self.connection, keys, rules)
+    async def waiting(self, keys: Iterable[Key], rules: Container[str]) -> list[Wait]:
+        return await waits.about(self.connection, keys, rules)
 
-    async def stop_waiting(self, waits: Sequence[Settled]) -> None:
-        await settling.stop(self.connection, waits)
+    async def stop_waiting(self, ended: Sequence[Wait]) -> None:
+        await waits.stop(self.connection, ended)
 
     async def join(self, joins: Sequence[Join], now: datetime) -> None:
         await digests.join(self.connection, joins, now)

@@ -22,13 +22,13 @@ from service.silence import Silence
 from service.store.accounts import AccountState
 from service.store.decisions import Decision
 from service.store.schedules import Schedules
-from service.store.settling import Settled
 from service.store.tasks import Key, Known, Saved
+from service.store.waits import Wait
 
 
 @dataclass(slots=True)
-class Wait:
-    """A rule that waits, because of an event, until a task has been quiet."""
+class OpenWait:
+    """The event with which a wait began, when that was, and when it is over."""
 
     event: Event
     started_at: datetime
@@ -63,7 +63,7 @@ class MemoryBooks:
         self._known: dict[Key, Known] = {}
         self._alarm_of: dict[Key, datetime | None] = {}
         self._alarms: list[tuple[datetime, Key]] = []
-        self._waits: dict[Key, dict[str, Wait]] = defaultdict(dict)
+        self._waits: dict[Key, dict[str, OpenWait]] = defaultdict(dict)
         self._ends: list[tuple[datetime, Key, str]] = []
         self.digests = MemoryDigests()
         self.schedules = MemorySchedules()
@@ -88,9 +88,9 @@ class MemoryBooks:
 
         self.outbox.send(now, end_of, off_hours, rules.storm)
 
-    def resume(self, wait: Settled, started_at: datetime, ends_at: datetime) -> None:
+    def resume(self, wait: Wait, started_at: datetime, ends_at: datetime) -> None:
         """Go on with a wait that has begun elsewhere."""
-        self._waits[wait.key][wait.rule] = Wait(wait.first, started_at, ends_at)
+        self._waits[wait.key][wait.rule] = OpenWait(wait.first, started_at, ends_at)
         heappush(self._ends, (ends_at, wait.key, wait.rule))
 
     def next_moment(self) -> datetime | None:
@@ -171,7 +171,7 @@ class MemoryBooks:
         self, rule: str, event: Event, now: datetime, quiet: timedelta, most: timedelta
     ) -> None:
         key = event.account, event.task_id
-        wait = self._waits[key].setdefault(rule, Wait(event, now, now + quiet))
+        wait = self._waits[key].setdefault(rule, OpenWait(event, now, now + quiet))
         wait.ends_at = min(wait.started_at + most, now + quiet)
         heappush(self._ends, (wait.ends_at, key, rule))
 
@@ -182,7 +182,7 @@ class MemoryBooks:
             over[heappop(self._ends)[1]] = None
         return list(over)
 
-    async def take_waits(self, keys: Sequence[Key], now: datetime) -> list[Settled]:
+    async def take_waits(self, keys: Sequence[Key], now: datetime) -> list[Wait]:
         over = [
             (rule, key)
             for key in keys
@@ -190,21 +190,21 @@ class MemoryBooks:
             if self._is_over(rule, wait, now)
         ]
         taken = [(rule, self._waits[key].pop(rule).event) for rule, key in over]
-        return [Settled(*pair) for pair in sorted(taken, key=lambda pair: (pair[1].id, pair[0]))]
+        return [Wait(*pair) for pair in sorted(taken, key=lambda pair: (pair[1].id, pair[0]))]
 
-    def _is_over(self, rule: str, wait: Wait, now: datetime) -> bool:
+    def _is_over(self, rule: str, wait: OpenWait, now: datetime) -> bool:
         del rule
         return wait.ends_at <= now
 
-    async def waiting(self, keys: Iterable[Key], rules: Container[str]) -> list[Settled]:
+    async def waiting(self, keys: Iterable[Key], rules: Container[str]) -> list[Wait]:
         return [
-            Settled(rule, wait.event)
+            Wait(rule, wait.event)
             for key in keys
             for rule, wait in self._waits[key].items()
             if rule in rules
         ]
 
-    async def stop_waiting(self, waits: Sequence[Settled]) -> None:
+    async def stop_waiting(self, waits: Sequence[Wait]) -> None:
         for one in waits:
             self._waits[one.key].pop(one.rule, None)
 

@@ -13,7 +13,7 @@ from service.model import Event
 from service.net_change import NetChange
 from service.rules.rule import Rule
 from service.store.outcomes import RecordedDecision
-from service.store.settling import Settled
+from service.store.waits import Wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,6 @@ def _waited(rule: Rule, events: Sequence[Event], decision: RecordedDecision) -> 
     first = next(event for event in events if event.id == decision.event)
     current = events[-1].after
     left_of = NetChange.settled if rule.lasts is None else NetChange.lasted
-    net = left_of(Settled(rule.id, first), current, decision.at).events
+    net = left_of(Wait(rule.id, first), current, decision.at).events
     left = [event for event in net if rule.listens_to(event)]
     return Occasion(first.id, decision.at, tuple(left[:1]))

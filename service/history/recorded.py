@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TypeAlias
 
 from service.books.digests import MemoryDigests, OpenDigest
-from service.books.memory import MemoryBooks, Wait
+from service.books.memory import MemoryBooks, OpenWait
 from service.digests import Digest, Join
 from service.history import Batch
 from service.model import Task
@@ -106,7 +106,7 @@ class RecordedBooks(MemoryBooks):
         del names, now, limit
         return list(self._over.values())
 
-    def _is_over(self, rule: str, wait: Wait, now: datetime) -> bool:
+    def _is_over(self, rule: str, wait: OpenWait, now: datetime) -> bool:
         del now
         return (rule, wait.event.id) in self._over
 

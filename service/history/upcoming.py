@@ -7,7 +7,7 @@ from service.books.delivery import Delivery
 from service.model import State
 from service.outbox import muting, pending, storms
 from service.rehearsal import Rehearsal
-from service.store import Connection, digests, events, history, outlook, settling
+from service.store import Connection, digests, events, history, outlook, waits
 
 
 async def upcoming(
@@ -26,7 +26,7 @@ async def upcoming(
     await rehearsal.take_over([one async for one in outlook.tasks(connection)])
     for one in await pending.read(connection, now, until):
         books.outbox.resume(one, now)
-    for wait, started_at, ends_at in await settling.under_way(connection, until):
+    for wait, started_at, ends_at in await waits.under_way(connection, until):
         books.resume(wait, started_at, ends_at)
     for join, closes_at in await digests.joined(connection, until):
         books.digests.resume(join, closes_at)

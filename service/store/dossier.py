@@ -17,7 +17,7 @@ _NO_CHANGE = frozenset({Cause.CLOCK, Cause.SIGNAL})
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class RecordedWait:
     """A rule that waits (`settle`, `for`) because of an event, until `ends_at` (UTC)."""
 
     rule: str
@@ -39,7 +39,7 @@ class Dossier:
     recorded: list[Recorded] = field(default_factory=list)
     decisions: list[RecordedDecision] = field(default_factory=list)
     deliveries: list[RecordedDelivery] = field(default_factory=list)
-    waits: list[Waiting] = field(default_factory=list)
+    waits: list[RecordedWait] = field(default_factory=list)
     together: Together = field(default_factory=Together)
     texts: Mapping[str, str] = field(default_factory=dict)
     later: list[Recorded] = field(default_factory=list)
@@ -121,11 +121,11 @@ async def read(
     )
 
 
-async def _waits(connection: Connection, key: Key) -> list[Waiting]:
+async def _waits(connection: Connection, key: Key) -> list[RecordedWait]:
     rows = await connection.fetch(
         "SELECT rule, event, ends_at FROM settling WHERE account = $1 AND task = $2", *key
     )
-    return [Waiting(**row) for row in rows]
+    return [RecordedWait(**row) for row in rows]
 
 
 async def _texts(connection: Connection, versions: set[str]) -> dict[str, str]:

@@ -13,8 +13,8 @@ from service.store.tasks import Key, read_task, task_json
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
-    """A rule that waits or has waited, and the event with which that began.
+class Wait:
+    """A rule that waits because of an event, or has waited.
 
     The event has the task as it was `before`, but not `after`.
     """
@@ -61,7 +61,7 @@ async def start(
     )
 
 
-async def ended(
+async def over(
     connection: Connection, accounts: Iterable[str], now: datetime, limit: int
 ) -> list[Key]:
     """The tasks (account, id) of these accounts about which the wait of some rule is over."""
@@ -77,7 +77,7 @@ async def ended(
     return [(row["account"], row["task"]) for row in rows]
 
 
-async def take(connection: Connection, keys: Sequence[Key], now: datetime) -> list[Settled]:
+async def take(connection: Connection, keys: Sequence[Key], now: datetime) -> list[Wait]:
     """Remove and return the waits about these tasks, which must be locked, that are over."""
     rows = await connection.fetch(
         f"""
@@ -92,12 +92,10 @@ async def take(connection: Connection, keys: Sequence[Key], now: datetime) -> li
         [task for _, task in keys],
         now,
     )
-    return [_settled(row) for row in rows]
+    return [_wait(row) for row in rows]
 
 
-async def waiting(
-    connection: Connection, keys: Iterable[Key], rules: Container[str]
-) -> list[Settled]:
+async def about(connection: Connection, keys: Iterable[Key], rules: Container[str]) -> list[Wait]:
     """The waits of these rules about these locked tasks."""
     wanted = list(keys)
     rows = await connection.fetch(
@@ -111,12 +109,12 @@ async def waiting(
         [task for _, task in wanted],
     )
     # Not asked for by their names: few rules wait about one task, but there may be thousands.
-    return [_settled(row) for row in rows if row["rule"] in rules]
+    return [_wait(row) for row in rows if row["rule"] in rules]
 
 
 async def under_way(
     connection: Connection, until: datetime
-) -> list[tuple[Settled, datetime, datetime]]:
+) -> list[tuple[Wait, datetime, datetime]]:
     """Every wait that ends by then: the wait, when it began, when it ends (UTC)."""
     rows = await connection.fetch(
         """
@@ -126,10 +124,10 @@ async def under_way(
         """,
         until,
     )
-    return [(_settled(row), row["started_at"], row["ends_at"]) for row in rows]
+    return [(_wait(row), row["started_at"], row["ends_at"]) for row in rows]
 
 
-async def stop(connection: Connection, waits: Sequence[Settled]) -> None:
+async def stop(connection: Connection, waits: Sequence[Wait]) -> None:
     """Remove these waits."""
     await connection.execute(
         """
@@ -144,5 +142,5 @@ async def stop(connection: Connection, waits: Sequence[Settled]) -> None:
     )
 
 
-def _settled(row: asyncpg.Record) -> Settled:
-    return Settled(row["rule"], event_from(row, read_task(row["before"]), None))
+def _wait(row: asyncpg.Record) -> Wait:
+    return Wait(row["rule"], event_from(row, read_task(row["before"]), None))
