@@ -20,7 +20,7 @@ from service.rules.timing import Dispatch
 from service.schedules import Slot
 from service.silence import Silence
 from service.store.accounts import AccountState
-from service.store.decisions import Decision
+from service.store.decisions import Decision, RecordedDecision
 from service.store.schedules import Schedules
 from service.store.tasks import Key, Known, Saved
 from service.store.waits import Wait
@@ -33,15 +33,6 @@ class OpenWait:
     event: Event
     started_at: datetime
     ends_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Decided:
-    """A decision, the moment of it (UTC), and the version of the rules that made it."""
-
-    decision: Decision
-    version: str
-    at: datetime
 
 
 class MemoryBooks:
@@ -57,7 +48,7 @@ class MemoryBooks:
         self.outbox = MemoryOutbox(silenced)
         self.events: list[Event] = []
         self.last_id = 0
-        self.decisions: list[Decided] = []
+        self.decisions: list[RecordedDecision] = []
         self.written: dict[Key, frozenset[str]] = {}
         self.states = states
         self._known: dict[Key, Known] = {}
@@ -219,7 +210,10 @@ class MemoryBooks:
         return self.schedules.take(wanted, now)
 
     async def decide(self, decided: Sequence[Decision], version: str, now: datetime) -> None:
-        self.decisions += [Decided(one, version, now) for one in decided]
+        self.decisions += [
+            RecordedDecision(now, one.event, one.rule, version, one.outcome, one.reason)
+            for one in decided
+        ]
 
     async def place(self, orders: Sequence[Order], now: datetime) -> set[Identity]:
         return self.outbox.place(orders, now)

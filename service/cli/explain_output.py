@@ -13,8 +13,8 @@ from service.explaining import Explanation, Standing
 from service.explaining.clockwork import told
 from service.explaining.values import rows
 from service.model import Event, State
+from service.store.deliveries import RecordedDelivery
 from service.store.dossier import Dossier
-from service.store.outcomes import RecordedDelivery
 from service.store.together import Named
 
 _STANDINGS = {

@@ -13,7 +13,8 @@ from enum import StrEnum
 from service.rules import Ruleset
 from service.rules.tracing import Trace
 from service.rules.verdict import Outcome
-from service.store.outcomes import RecordedDecision, RecordedDelivery
+from service.store.decisions import RecordedDecision
+from service.store.deliveries import RecordedDelivery
 from service.store.together import Named
 
 

@@ -21,8 +21,9 @@ from service.rules.rule import Rule
 from service.rules.scope import Scope
 from service.rules.tracing import traces
 from service.rules.verdict import Outcome, Verdict
+from service.store.decisions import RecordedDecision
+from service.store.deliveries import RecordedDelivery
 from service.store.dossier import Dossier
-from service.store.outcomes import RecordedDecision, RecordedDelivery
 
 _SURROUNDINGS = ("timezone", "hours", "holidays")
 

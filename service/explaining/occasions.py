@@ -12,7 +12,7 @@ from datetime import datetime
 from service.model import Event
 from service.net_change import NetChange
 from service.rules.rule import Rule
-from service.store.outcomes import RecordedDecision
+from service.store.decisions import RecordedDecision
 from service.store.waits import Wait
 
 

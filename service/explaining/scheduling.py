@@ -17,8 +17,9 @@ from service.rules.scope import Scope
 from service.rules.tracing import traces
 from service.rules.verdict import Outcome
 from service.schedules import Schedule
+from service.store.decisions import RecordedDecision
+from service.store.deliveries import RecordedDelivery
 from service.store.dossier import Dossier
-from service.store.outcomes import RecordedDecision, RecordedDelivery
 from service.store.together import Named, PastSlot
 
 

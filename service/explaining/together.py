@@ -8,7 +8,7 @@ from service.explaining import STANDINGS, Explanation, InDigest, Standing
 from service.explaining.clockwork import told
 from service.rules.grouping import company
 from service.rules.verdict import Outcome
-from service.store.outcomes import RecordedDecision
+from service.store.decisions import RecordedDecision
 from service.store.together import Gathering
 
 

@@ -15,7 +15,7 @@ from service.history import Batch
 from service.model import Task
 from service.rules.verdict import Outcome
 from service.silence import Silence
-from service.store.history import RecordedDecision
+from service.store.history import PastDecision
 from service.store.tasks import Key
 
 Begun: TypeAlias = tuple[str, int]
@@ -39,19 +39,20 @@ class Ending:
         return (self.at, self.after) < (batch.now, batch.groups[0][0].id)
 
 
-def endings(recorded: Iterable[RecordedDecision]) -> list[Ending]:
+def endings(recorded: Iterable[PastDecision]) -> list[Ending]:
     """When waits and digests were over, in that order: whatever ended left a decision."""
     found: list[Ending] = []
     gathered: set[Begun] = set()
     last = 0
-    for one in recorded:
+    for past in recorded:
+        one = past.decision
         begun = one.rule, one.event
         told = begun in gathered
-        if told or _is_late(one):
+        if told or _is_late(past):
             ending = Ending(one.at, told, one.rules_version, last, {})
             if not found or replace(found[-1], over={}) != ending:
                 found.append(ending)
-            found[-1].over[begun] = one.account, one.task
+            found[-1].over[begun] = past.account, past.task
         elif one.outcome != Outcome.LAPSED:
             last = max(last, one.event)
         if one.outcome == Outcome.GATHERED:
@@ -59,9 +60,9 @@ def endings(recorded: Iterable[RecordedDecision]) -> list[Ending]:
     return found
 
 
-def _is_late(one: RecordedDecision) -> bool:
+def _is_late(one: PastDecision) -> bool:
     """Whether it was made when a wait was over. A wait that lapsed was ended by a later event."""
-    return one.at > one.decided_at and one.outcome != Outcome.LAPSED
+    return one.decision.at > one.decided_at and one.decision.outcome != Outcome.LAPSED
 
 
 class RecordedDigests(MemoryDigests):

@@ -27,24 +27,12 @@ from service.rules.rule import Rule
 from service.rules.verdict import Outcome
 from service.schedules import Schedule, Slot
 from service.silence import Silence
-from service.store.decisions import Decision
-from service.store.history import RecordedDecision
+from service.store.decisions import RecordedDecision
+from service.store.history import PastDecision
 from service.store.tasks import Key, Known, Saved
 
 _ALL = 1_000_000_000
 _UNTOLD = SILENT - {"id", "account", "system", "done"}
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Made:
-    """A decision with its moment, in an order of its own."""
-
-    at: datetime
-    event: int
-    rule: str
-    rules_version: str
-    outcome: str
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +44,9 @@ class Replayed:
 
     events: int
     decisions: int
-    missing: Sequence[Made]
-    new: Sequence[Made]
-    unproven: Sequence[Made]
+    missing: Sequence[RecordedDecision]
+    new: Sequence[RecordedDecision]
+    unproven: Sequence[RecordedDecision]
 
 
 class Replay:
@@ -69,7 +57,7 @@ class Replay:
         rules: Mapping[str, Ruleset],
         zones: Mapping[str, ZoneInfo],
         ways: Mapping[str, type[Channel]],
-        recorded: Sequence[RecordedDecision],
+        recorded: Sequence[PastDecision],
         placed: Iterable[tuple[Identity, bool]],
         silenced: Sequence[Silence],
     ) -> None:
@@ -84,7 +72,7 @@ class Replay:
         self._rules = rules
         self._zones = zones
         self._recorded = recorded
-        self._slots = {one.event: one.rule for one in recorded if not one.task}
+        self._slots = {one.decision.event: one.decision.rule for one in recorded if not one.task}
         self._deciders = {name: Decider(one, zones, ways) for name, one in rules.items()}
         self._engines = {
             name: Engine(decider, zones, self._clock) for name, decider in self._deciders.items()
@@ -114,11 +102,8 @@ class Replay:
         return self._compared(events)
 
     def _compared(self, events: int) -> Replayed:
-        made = {_made(one.decision, one.version, one.at) for one in self._books.decisions}
-        recorded = {
-            _made(Decision(one.event, one.rule, one.outcome, one.reason), one.rules_version, one.at)
-            for one in self._recorded
-        }
+        made = set(self._books.decisions)
+        recorded = {one.decision for one in self._recorded}
         missing, new = recorded - made, made - recorded
         unproven = set(filter(self._is_doubtful, missing | new))
         return Replayed(
@@ -193,7 +178,7 @@ class Replay:
             self._books.send(self._rules[version], self._zones, max(due, self._clock.now()))
         self._clock.set(moment)
 
-    def _is_doubtful(self, made: Made) -> bool:
+    def _is_doubtful(self, made: RecordedDecision) -> bool:
         rules = self._rules.get(made.rules_version)
         rule = None if rules is None else rules.get(made.rule)
         return rule is not None and made.outcome != Outcome.GATHERED and _leans_on_untold(rule)
@@ -223,7 +208,3 @@ def _slots(events: Iterable[Event]) -> list[list[Event]]:
 def _saved(event: Event) -> Saved:
     gone = event.at if event.after is None else None
     return Saved((event.account, event.task_id), Known(event.task, deleted_at=gone))
-
-
-def _made(one: Decision, version: str, at: datetime) -> Made:
-    return Made(at, one.event, one.rule, version, one.outcome, one.reason)

@@ -9,10 +9,22 @@ from service.store import Connection, Pool
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """One rule's recorded decision on one event."""
+    """What a rule has decided about an event, to be put on record."""
 
     event: int
     rule: str
+    outcome: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class RecordedDecision:
+    """A decision about an event, made at `at` (UTC) by this version of the rules."""
+
+    at: datetime
+    event: int
+    rule: str
+    rules_version: str
     outcome: str
     reason: str
 
@@ -34,6 +46,18 @@ async def insert(
         rules_version,
         now,
     )
+
+
+async def about(connection: Connection, events: Sequence[int]) -> list[RecordedDecision]:
+    """The decisions of all rules about these events, in the order in which they were made."""
+    rows = await connection.fetch(
+        """
+        SELECT at, event, rule, rules_version, outcome, reason
+        FROM decisions WHERE event = ANY ($1) ORDER BY id
+        """,
+        events,
+    )
+    return [RecordedDecision(**row) for row in rows]
 
 
 async def keep_rules(pool: Pool, version: str, text: str, now: datetime) -> None:

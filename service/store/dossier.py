@@ -7,9 +7,10 @@ from types import MappingProxyType
 from typing import Self
 
 from service.model import Cause, Event, Task
-from service.store import Connection, outcomes, together
+from service.store import Connection, decisions, deliveries, together
+from service.store.decisions import RecordedDecision
+from service.store.deliveries import RecordedDelivery
 from service.store.history import Recorded, events_of
-from service.store.outcomes import RecordedDecision, RecordedDelivery
 from service.store.tasks import Key, Known, look
 from service.store.together import Together
 
@@ -103,17 +104,17 @@ async def read(
     """
     recorded = await events_of(connection, key)
     numbers = [one.event.id for one in recorded]
-    decisions = await outcomes.decisions(connection, numbers)
-    sent = await outcomes.deliveries(connection, numbers)
-    gathering = {one.rule for one in decisions if one.outcome == "gathered"}
+    made = await decisions.about(connection, numbers)
+    sent = await deliveries.because_of(connection, numbers)
+    gathering = {one.rule for one in made if one.outcome == "gathered"}
     shared = await together.read(connection, key, gathering, crons, until)
-    decided = {one.rules_version for one in recorded} | {one.rules_version for one in decisions}
+    decided = {one.rules_version for one in recorded} | {one.rules_version for one in made}
     return Dossier(
         key=key,
         known=await look(connection, key),
         added_at=await connection.fetchval("SELECT added_at FROM accounts WHERE name = $1", key[0]),
         recorded=recorded,
-        decisions=decisions,
+        decisions=made,
         deliveries=sorted((one for each in sent.values() for one in each), key=lambda one: one.id),
         waits=await _waits(connection, key),
         together=shared,

@@ -8,6 +8,7 @@ import asyncpg
 
 from service.model import Event, Task
 from service.store import Connection
+from service.store.decisions import RecordedDecision
 from service.store.events import event_from
 from service.store.tasks import Key, read_task
 
@@ -24,17 +25,12 @@ class Recorded:
 
 
 @dataclass(frozen=True, slots=True)
-class RecordedDecision:
-    """A stored decision of a rule, made at `at`; its event was first decided on at `decided_at`."""
+class PastDecision:
+    """A decision, the task that it is about, and when its event was first decided on (UTC)."""
 
-    event: int
+    decision: RecordedDecision
     account: str
     task: str
-    rule: str
-    rules_version: str
-    outcome: str
-    reason: str
-    at: datetime
     decided_at: datetime
 
 
@@ -79,21 +75,19 @@ async def events_of(connection: Connection, key: Key) -> list[Recorded]:
     return [Recorded(reader.event(row), row["decided_at"], row["rules_version"]) for row in rows]
 
 
-async def decisions(
-    connection: Connection, since: datetime, until: datetime
-) -> list[RecordedDecision]:
+async def decisions(connection: Connection, since: datetime, until: datetime) -> list[PastDecision]:
     """The decisions on those events, in the order in which they were made."""
     rows = await connection.fetch(
         """
-        SELECT event, account, task, rule, decisions.rules_version, outcome, reason, decisions.at,
-               decided_at
+        SELECT decisions.at, event, rule, decisions.rules_version, outcome, reason,
+               account, task, decided_at
         FROM decisions JOIN events ON events.id = event
         WHERE decided_at >= $1 AND decided_at < $2 ORDER BY decisions.at, decisions.id
         """,
         since,
         until,
     )
-    return [RecordedDecision(**row) for row in rows]
+    return [PastDecision(RecordedDecision(*row[:6]), *row[6:]) for row in map(tuple, rows)]
 
 
 async def rulesets(connection: Connection, since: datetime, until: datetime) -> dict[str, str]:

@@ -7,9 +7,10 @@ from datetime import datetime
 import asyncpg
 
 from service.model import Event
-from service.store import Connection, outcomes
+from service.store import Connection, decisions, deliveries
+from service.store.decisions import RecordedDecision
+from service.store.deliveries import RecordedDelivery
 from service.store.events import event_from
-from service.store.outcomes import RecordedDecision, RecordedDelivery
 from service.store.tasks import Key, read_task
 
 
@@ -92,9 +93,10 @@ async def _told(connection: Connection, key: Key, rules: list[str]) -> list[Gath
     """The sent digests of these rules that were open when this task joined one of the same rule."""
     rows = await connection.fetch(
         """
-        SELECT opened.event, opened.rule, opened.rules_version, opened.outcome, opened.reason,
-               opened.at, told.rules_version AS told_version, told.outcome AS told_outcome,
-               told.reason AS told_reason, told.at AS told_at
+        SELECT opened.at, opened.event, opened.rule, opened.rules_version, opened.outcome,
+               opened.reason, told.at AS told_at, told.event AS told_event, told.rule AS told_rule,
+               told.rules_version AS told_version, told.outcome AS told_outcome,
+               told.reason AS told_reason
         FROM decisions AS opened
         JOIN decisions AS told ON told.event = opened.event AND told.rule = opened.rule
              AND told.id > opened.id AND told.outcome <> 'gathered'
@@ -109,11 +111,11 @@ async def _told(connection: Connection, key: Key, rules: list[str]) -> list[Gath
         *key,
         rules,
     )
-    sent = await outcomes.deliveries(connection, [row["event"] for row in rows])
+    sent = await deliveries.because_of(connection, [row["event"] for row in rows])
     return [
         Gathering(
             opened=RecordedDecision(*tuple(row)[:6]),
-            told=RecordedDecision(row["event"], row["rule"], *tuple(row)[6:]),
+            told=RecordedDecision(*tuple(row)[6:]),
             deliveries=tuple(one for one in sent[row["event"]] if one.rule == row["rule"]),
         )
         for row in rows
@@ -124,8 +126,8 @@ async def _open(connection: Connection, key: Key) -> list[Gathering]:
     """The open digests that this task is in."""
     rows = await connection.fetch(
         """
-        SELECT opened.event, opened.rule, opened.rules_version, opened.outcome, opened.reason,
-               opened.at, closes_at, array_agg(others.task ORDER BY others.event) AS ids,
+        SELECT opened.at, opened.event, opened.rule, opened.rules_version, opened.outcome,
+               opened.reason, closes_at, array_agg(others.task ORDER BY others.event) AS ids,
                array_agg(coalesce(tasks.snapshot ->> 'title', '') ORDER BY others.event) AS titles
         FROM digests
         JOIN digest_members AS own ON own.digest = digests.id AND own.task = $2
@@ -173,14 +175,14 @@ async def _last_slot(
         return None
     chosen = await _chosen(connection, row)
     numbers = [row["id"], *(one.id for one in chosen)]
-    sent = await outcomes.deliveries(connection, numbers)
+    sent = await deliveries.because_of(connection, numbers)
     return PastSlot(
         event=event_from(row, None, None),
         at=row["decided_at"],
         rules_version=row["rules_version"],
         chosen=tuple(chosen),
         decisions=tuple(
-            one for one in await outcomes.decisions(connection, numbers) if one.rule == rule
+            one for one in await decisions.about(connection, numbers) if one.rule == rule
         ),
         deliveries=tuple(one for number in numbers for one in sent[number] if one.rule == rule),
     )

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
-from service.books.memory import Decided, MemoryBooks
+from service.books.memory import MemoryBooks
 from service.explaining.values import rows
 from service.model import Cause, Event
 from service.rules import Ruleset
@@ -12,6 +12,7 @@ from service.rules.reads import by_noun
 from service.rules.scope import Scope
 from service.rules.tracing import traces
 from service.rules.verdict import Outcome
+from service.store.decisions import RecordedDecision
 from service.trials.happening import named
 
 
@@ -70,8 +71,7 @@ class Reasons:
             for found in traces(rule.conditions, scope):
                 yield from rows(found, self._zone)
 
-    def _of_decision(self, decided: Decided) -> Reason:
-        one = decided.decision
+    def _of_decision(self, one: RecordedDecision) -> Reason:
         what = named(self._books.events[one.event - 1], self._zone)
         return Reason(what, f"{one.rule} {_said(one.outcome)}: {one.reason}")
 

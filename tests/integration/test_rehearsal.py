@@ -333,17 +333,7 @@ async def rehearsed(config: Config, history: Sequence[Step], silenced: Sequence[
 
 
 def _of(trial: Rehearsal) -> Record:
-    decided = [
-        {
-            "event": one.decision.event,
-            "rule": one.decision.rule,
-            "rules_version": one.version,
-            "outcome": one.decision.outcome,
-            "reason": one.decision.reason,
-            "at": one.at,
-        }
-        for one in trial.books.decisions
-    ]
+    decided = [asdict(one) for one in trial.books.decisions]
     sent = [_row(one) for one in trial.books.outbox.deliveries]
     return _record(0, decided, sent)
 

@@ -19,9 +19,9 @@ from service.model import Cause, Observation, Task
 from service.rehearsal import Rehearsal
 from service.rules.tracing import Finding
 from service.rules.verdict import Outcome
+from service.store.decisions import RecordedDecision
 from service.store.dossier import Dossier
 from service.store.history import Recorded
-from service.store.outcomes import RecordedDecision
 from tests.rule_files import configured
 from tests.rule_strategies import rules, write_templates
 from tests.tasks import START, tasks
@@ -55,17 +55,6 @@ async def lived(config: Config, history: Sequence[Step]) -> tuple[Dossier, Rehea
         task = step.task and replace(step.task, id="T1", account=ACCOUNT, updated_at=None)
         await trial.observe([Observation(ACCOUNT, "T1", task, now, Cause.POLL)])
     await trial.go_on(trial.clock.now() + timedelta(days=3))
-    decisions = [
-        RecordedDecision(
-            one.decision.event,
-            one.decision.rule,
-            one.version,
-            one.decision.outcome,
-            one.decision.reason,
-            one.at,
-        )
-        for one in trial.books.decisions
-    ]
     key = (ACCOUNT, "T1")
     known = (await trial.books.lock([key]))[key]
     version = config.rules.version
@@ -77,7 +66,7 @@ async def lived(config: Config, history: Sequence[Step]) -> tuple[Dossier, Rehea
         if one.task_id == key[1]
     ]
     numbers = {one.event.id for one in recorded}
-    own = [one for one in decisions if one.event in numbers]
+    own = [one for one in trial.books.decisions if one.event in numbers]
     return Dossier(key, known, START, recorded, own), trial
 
 

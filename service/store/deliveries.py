@@ -1,4 +1,4 @@
-"""The recorded decisions about events, and the deliveries that came of them."""
+"""The deliveries that came of events, as they stand in the outbox."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -7,18 +7,6 @@ from datetime import datetime
 
 from service.model import State
 from service.store import Connection
-
-
-@dataclass(frozen=True, slots=True)
-class RecordedDecision:
-    """A recorded decision of a rule about an event, made at `at` (UTC)."""
-
-    event: int
-    rule: str
-    rules_version: str
-    outcome: str
-    reason: str
-    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +29,7 @@ class RecordedDelivery:
     settled_at: datetime | None
 
 
-async def decisions(connection: Connection, events: Sequence[int]) -> list[RecordedDecision]:
-    """The decisions of all rules about these events, in the order in which they were made."""
-    rows = await connection.fetch(
-        """
-        SELECT event, rule, rules_version, outcome, reason, at
-        FROM decisions WHERE event = ANY ($1) ORDER BY id
-        """,
-        events,
-    )
-    return [RecordedDecision(**row) for row in rows]
-
-
-async def deliveries(
+async def because_of(
     connection: Connection, events: Sequence[int]
 ) -> dict[int, list[RecordedDelivery]]:
     """The deliveries that were planned because of these events, by event id."""
