@@ -11,7 +11,7 @@ from datetime import datetime
 from itertools import groupby
 
 from service.model import Cause, Event, Kind
-from service.store.history import Recorded
+from service.store.history import RecordedEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +26,9 @@ class Batch:
     groups: Sequence[Sequence[Event]]
 
 
-async def batches(recorded: AsyncIterator[Recorded]) -> AsyncIterator[Batch]:
+async def batches(recorded: AsyncIterator[RecordedEvent]) -> AsyncIterator[Batch]:
     """Recorded events, put together again as they were decided on."""
-    group: list[Recorded] = []
+    group: list[RecordedEvent] = []
     async for one in recorded:
         if group and _of(group[0]) != _of(one):
             yield _batch(group)
@@ -38,7 +38,7 @@ async def batches(recorded: AsyncIterator[Recorded]) -> AsyncIterator[Batch]:
         yield _batch(group)
 
 
-def _of(one: Recorded) -> tuple[datetime, str, Kind | Cause | None]:
+def _of(one: RecordedEvent) -> tuple[datetime, str, Kind | Cause | None]:
     """A key that is equal for events of one transaction.
 
     Alarms, schedules and signals have transactions of their own.
@@ -48,7 +48,7 @@ def _of(one: Recorded) -> tuple[datetime, str, Kind | Cause | None]:
     return one.decided_at, one.rules_version, kind if kind is Kind.SCHEDULED else road
 
 
-def _batch(recorded: Sequence[Recorded]) -> Batch:
+def _batch(recorded: Sequence[RecordedEvent]) -> Batch:
     events = [one.event for one in recorded]
     groups = [list(group) for _, group in groupby(events, _look)]
     return Batch(recorded[0].decided_at, recorded[0].rules_version, groups)

@@ -10,7 +10,7 @@ from service.model import Cause, Event, Task
 from service.store import Connection, decisions, deliveries, together
 from service.store.decisions import RecordedDecision
 from service.store.deliveries import RecordedDelivery
-from service.store.history import Recorded, events_of
+from service.store.history import RecordedEvent, events_of
 from service.store.tasks import Key, Known, look
 from service.store.together import Together
 
@@ -37,13 +37,13 @@ class Dossier:
     key: Key
     known: Known
     added_at: datetime
-    recorded: list[Recorded] = field(default_factory=list)
+    recorded: list[RecordedEvent] = field(default_factory=list)
     decisions: list[RecordedDecision] = field(default_factory=list)
     deliveries: list[RecordedDelivery] = field(default_factory=list)
     waits: list[RecordedWait] = field(default_factory=list)
     together: Together = field(default_factory=Together)
     texts: Mapping[str, str] = field(default_factory=dict)
-    later: list[Recorded] = field(default_factory=list)
+    later: list[RecordedEvent] = field(default_factory=list)
 
     @property
     def events(self) -> list[Event]:

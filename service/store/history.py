@@ -16,7 +16,7 @@ _AT_ONCE = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class RecordedEvent:
     """An event, and when and by which rules it was decided on."""
 
     event: Event
@@ -44,7 +44,7 @@ async def count(connection: Connection, since: datetime, until: datetime) -> int
 
 async def events(
     connection: Connection, since: datetime, until: datetime
-) -> AsyncIterator[Recorded]:
+) -> AsyncIterator[RecordedEvent]:
     """Every event in the order in which it was decided on; a transaction has to be open."""
     reader = _Reader()
     rows = connection.cursor(
@@ -58,10 +58,10 @@ async def events(
         prefetch=_AT_ONCE,
     )
     async for row in rows:
-        yield Recorded(reader.event(row), row["decided_at"], row["rules_version"])
+        yield RecordedEvent(reader.event(row), row["decided_at"], row["rules_version"])
 
 
-async def events_of(connection: Connection, key: Key) -> list[Recorded]:
+async def events_of(connection: Connection, key: Key) -> list[RecordedEvent]:
     """Every event of one task, in its order, also from before it was kept when it was decided."""
     reader = _Reader()
     rows = await connection.fetch(
@@ -72,7 +72,9 @@ async def events_of(connection: Connection, key: Key) -> list[Recorded]:
         """,
         *key,
     )
-    return [Recorded(reader.event(row), row["decided_at"], row["rules_version"]) for row in rows]
+    return [
+        RecordedEvent(reader.event(row), row["decided_at"], row["rules_version"]) for row in rows
+    ]
 
 
 async def decisions(connection: Connection, since: datetime, until: datetime) -> list[PastDecision]:

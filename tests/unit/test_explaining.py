@@ -21,7 +21,7 @@ from service.rules.tracing import Finding
 from service.rules.verdict import Outcome
 from service.store.decisions import RecordedDecision
 from service.store.dossier import Dossier
-from service.store.history import Recorded
+from service.store.history import RecordedEvent
 from tests.rule_files import configured
 from tests.rule_strategies import rules, write_templates
 from tests.tasks import START, tasks
@@ -61,7 +61,7 @@ async def lived(config: Config, history: Sequence[Step]) -> tuple[Dossier, Rehea
     # An alarm whose moment was past when its date came is dated before what brought the date.
     decided_at = accumulate((one.at for one in trial.books.events), max)
     recorded = [
-        Recorded(one, at, version)
+        RecordedEvent(one, at, version)
         for one, at in zip(trial.books.events, decided_at, strict=True)
         if one.task_id == key[1]
     ]
