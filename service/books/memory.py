@@ -1,8 +1,6 @@
 """The books in memory, for rehearsals: nothing is kept when the process ends."""
 
-from collections import defaultdict
 from collections.abc import AsyncIterator, Collection, Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from heapq import heappop, heappush
 from zoneinfo import ZoneInfo
@@ -12,6 +10,7 @@ from service.books.delivery import Delivery
 from service.books.digests import MemoryDigests
 from service.books.outbox import MemoryOutbox
 from service.books.schedules import MemorySchedules
+from service.books.waits import MemoryWaits
 from service.digests import Digest, Join
 from service.model import Event, Observation, Task
 from service.outbox import Identity, Lanes, Order, ending
@@ -24,15 +23,6 @@ from service.store.decisions import Decision, RecordedDecision
 from service.store.schedules import Schedules
 from service.store.tasks import Key, Known, Saved
 from service.store.waits import Wait
-
-
-@dataclass(slots=True)
-class OpenWait:
-    """The event with which a wait began, when that was, and when it is over."""
-
-    event: Event
-    started_at: datetime
-    ends_at: datetime
 
 
 class MemoryBooks:
@@ -54,8 +44,7 @@ class MemoryBooks:
         self._known: dict[Key, Known] = {}
         self._alarm_of: dict[Key, datetime | None] = {}
         self._alarms: list[tuple[datetime, Key]] = []
-        self._waits: dict[Key, dict[str, OpenWait]] = defaultdict(dict)
-        self._ends: list[tuple[datetime, Key, str]] = []
+        self.waits = MemoryWaits()
         self.digests = MemoryDigests()
         self.schedules = MemorySchedules()
 
@@ -79,16 +68,11 @@ class MemoryBooks:
 
         self.outbox.send(now, end_of, off_hours, rules.storm)
 
-    def resume(self, wait: Wait, started_at: datetime, ends_at: datetime) -> None:
-        """Go on with a wait that has begun elsewhere."""
-        self._waits[wait.key][wait.rule] = OpenWait(wait.first, started_at, ends_at)
-        heappush(self._ends, (ends_at, wait.key, wait.rule))
-
     def next_moment(self) -> datetime | None:
         """When the next thing is due: an alarm, the end of a wait, a digest, a delivery … (UTC)."""
         moments = (
             self._next_alarm(),
-            self._next_end(),
+            self.waits.next_moment(),
             self.digests.next_moment(),
             self.schedules.next_moment(),
             self.outbox.next_due(),
@@ -99,15 +83,6 @@ class MemoryBooks:
         while self._alarms and self._alarm_of[self._alarms[0][1]] != self._alarms[0][0]:
             heappop(self._alarms)
         return self._alarms[0][0] if self._alarms else None
-
-    def _next_end(self) -> datetime | None:
-        while self._ends and not self._is_waiting(*self._ends[0]):
-            heappop(self._ends)
-        return self._ends[0][0] if self._ends else None
-
-    def _is_waiting(self, ends_at: datetime, key: Key, rule: str) -> bool:
-        wait = self._waits[key].get(rule)
-        return wait is not None and wait.ends_at == ends_at
 
     async def accounts(self, names: Collection[str]) -> Mapping[str, AccountState]:
         return {name: self.states[name] for name in names}
@@ -161,43 +136,20 @@ class MemoryBooks:
     async def wait(
         self, rule: str, event: Event, now: datetime, quiet: timedelta, most: timedelta
     ) -> None:
-        key = event.account, event.task_id
-        wait = self._waits[key].setdefault(rule, OpenWait(event, now, now + quiet))
-        wait.ends_at = min(wait.started_at + most, now + quiet)
-        heappush(self._ends, (wait.ends_at, key, rule))
+        self.waits.start(rule, event, now, quiet, most)
 
     async def waits_over(self, names: Iterable[str], now: datetime, limit: int) -> Sequence[Key]:
         del names, limit
-        over: dict[Key, None] = {}
-        while (ends_at := self._next_end()) is not None and ends_at <= now:
-            over[heappop(self._ends)[1]] = None
-        return list(over)
+        return self.waits.over(now)
 
     async def take_waits(self, keys: Sequence[Key], now: datetime) -> list[Wait]:
-        over = [
-            (rule, key)
-            for key in keys
-            for rule, wait in self._waits[key].items()
-            if self._is_over(rule, wait, now)
-        ]
-        taken = [(rule, self._waits[key].pop(rule).event) for rule, key in over]
-        return [Wait(*pair) for pair in sorted(taken, key=lambda pair: (pair[1].id, pair[0]))]
-
-    def _is_over(self, rule: str, wait: OpenWait, now: datetime) -> bool:
-        del rule
-        return wait.ends_at <= now
+        return self.waits.take(keys, now)
 
     async def waiting(self, keys: Iterable[Key], rules: Container[str]) -> list[Wait]:
-        return [
-            Wait(rule, wait.event)
-            for key in keys
-            for rule, wait in self._waits[key].items()
-            if rule in rules
-        ]
+        return self.waits.about(keys, rules)
 
-    async def stop_waiting(self, waits: Sequence[Wait]) -> None:
-        for one in waits:
-            self._waits[one.key].pop(one.rule, None)
+    async def stop_waiting(self, ended: Sequence[Wait]) -> None:
+        self.waits.stop(ended)
 
     async def join(self, joins: Sequence[Join], now: datetime) -> None:
         self.digests.join(joins, now)

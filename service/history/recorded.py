@@ -3,13 +3,14 @@
 When a worker got round to it is no part of the rules, and cannot be computed again.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeAlias
 
 from service.books.digests import MemoryDigests, OpenDigest
-from service.books.memory import MemoryBooks, OpenWait
+from service.books.memory import MemoryBooks
+from service.books.waits import MemoryWaits, OpenWait
 from service.digests import Digest, Join
 from service.history import Batch
 from service.model import Task
@@ -87,29 +88,37 @@ class RecordedDigests(MemoryDigests):
         return super()._digest(join, now)
 
 
+class RecordedWaits(MemoryWaits):
+    """Waits of which those in `ending` are over now."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ending: Mapping[Begun, Key] = {}
+
+    def over(self, now: datetime) -> Sequence[Key]:
+        del now
+        return list(self.ending.values())
+
+    def _is_over(self, rule: str, wait: OpenWait, now: datetime) -> bool:
+        del now
+        return (rule, wait.first.id) in self.ending
+
+
 class RecordedBooks(MemoryBooks):
     """Storage for a replay; its waits and digests end as `recorded` has it."""
 
     def __init__(self, recorded: Iterable[Ending], silenced: Sequence[Silence]) -> None:
         super().__init__({}, silenced)
         told = [one for one in recorded if one.told]
-        self.digests = self._recorded = RecordedDigests(
+        self.waits = self._waits = RecordedWaits()
+        self.digests = self._digests = RecordedDigests(
             {begun for one in told for begun in one.over}
         )
-        self._over: dict[Begun, Key] = {}
 
-    def end(self, over: dict[Begun, Key]) -> None:
+    def end(self, over: Mapping[Begun, Key]) -> None:
         """Let exactly these waits and digests be over now."""
-        self._over = over
-        self._recorded.over = over
-
-    async def waits_over(self, names: Iterable[str], now: datetime, limit: int) -> Sequence[Key]:
-        del names, now, limit
-        return list(self._over.values())
-
-    def _is_over(self, rule: str, wait: OpenWait, now: datetime) -> bool:
-        del now
-        return (rule, wait.event.id) in self._over
+        self._waits.ending = over
+        self._digests.over = over
 
 
 def _begun(join: Join) -> Begun:

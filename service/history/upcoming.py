@@ -27,7 +27,7 @@ async def upcoming(
     for one in await pending.read(connection, now, until):
         books.outbox.resume(one, now)
     for wait, started_at, ends_at in await waits.under_way(connection, until):
-        books.resume(wait, started_at, ends_at)
+        books.waits.resume(wait, started_at, ends_at)
     for join, closes_at in await digests.joined(connection, until):
         books.digests.resume(join, closes_at)
     await rehearsal.go_on(until)
