@@ -20,7 +20,7 @@ from service.schema.generator import Generator
 from service.schema.triggers import trigger
 from service.sources import systems
 from service.trials.expectations import WordsShape
-from service.trials.shapes import DELETED, StepShape, TrialShape
+from service.trials.shapes import DELETED, TrialShape, TrialStepShape
 from service.trials.silences import SilenceShape
 from service.trials.tasks import GivenShape, TaskShape
 
@@ -40,7 +40,7 @@ def schema() -> Json:
     parts = _Parts(
         [
             *(RootShape, RuleShape, ChangesShape),
-            *(TrialShape, StepShape, SilenceShape, GivenShape, TaskShape, WordsShape),
+            *(TrialShape, TrialStepShape, SilenceShape, GivenShape, TaskShape, WordsShape),
             *(*STEPS.values(), *accounts.values(), *channels.values()),
         ]
     )
@@ -63,11 +63,11 @@ def schema() -> Json:
         _list(rule, name, _TEXT)
     _list(parts.of(TrialShape), "given", parts.reference(GivenShape))
     _list(parts.of(TrialShape), "silences", parts.reference(SilenceShape))
-    _list(parts.of(TrialShape), "steps", parts.reference(StepShape))
+    _list(parts.of(TrialShape), "steps", parts.reference(TrialStepShape))
     change = {"anyOf": [parts.reference(TaskShape), {"const": DELETED}]}
-    _fill(parts.of(StepShape), "change", change)
+    _fill(parts.of(TrialStepShape), "change", change)
     expected = expectation(parts.take(WordsShape), parts.reference(ChangesShape))
-    _list(parts.of(StepShape), "expect", expected)
+    _list(parts.of(TrialStepShape), "expect", expected)
     parts.forget_unused(root)
     return {"$schema": _DRAFT, "title": "taskbell.yaml", **root, "$defs": parts.definitions}
 

@@ -157,7 +157,7 @@ WORDS = {
         "subject": "The subject of the message.",
     },
     "GivenShape": {"id": "What it is called in this test, such as T1."},
-    "StepShape": {
+    "TrialStepShape": {
         "at": "The moment, no earlier than the one before.",
         "change": "Tasks by their ids, with what changes about them, or deleted.",
         "signal": "Signals, by the ids of their tasks.",

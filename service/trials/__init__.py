@@ -42,7 +42,7 @@ class Expected:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class TrialStep:
     """At a moment (in the configuration's zone) tasks change; then, what should be so.
 
     `changes` has by its id what changes of each task, None for one that is deleted; `signals`
@@ -72,7 +72,7 @@ class Trial:
     account: str
     rules: frozenset[str]
     given: Mapping[str, Values]
-    steps: Sequence[Step]
+    steps: Sequence[TrialStep]
     silences: Sequence[Silence] = ()
 
 

@@ -10,7 +10,7 @@ from service.channels import Channel
 from service.model import Cause, Observation, Signal, Task
 from service.rehearsal import Rehearsal
 from service.rules import Ruleset
-from service.trials import Expected, Step, Trial, Values
+from service.trials import Expected, Trial, TrialStep, Values
 from service.trials.happening import Happened, happened, is_loud
 from service.trials.reasons import Reason, Reasons
 from service.trials.tasks import changed
@@ -76,7 +76,7 @@ class _Run:
         failures = [await self._step(step) for step in self._trial.steps]
         return Outcome(self._trial, [one for one in failures if one is not None])
 
-    async def _step(self, step: Step) -> Failure | None:
+    async def _step(self, step: TrialStep) -> Failure | None:
         self._rehearsal.books.outbox.failing = Failing(step.fails)
         await self._rehearsal.go_on(step.at)
         for task_id, values in step.changes.items():

@@ -13,7 +13,7 @@ from service.document.validation import Shape, salvaged
 from service.faults import Path, Problem, did_you_mean
 from service.rules.shapes import one_or_many
 from service.silence import Silence
-from service.trials import Expected, Step, Trial, Values
+from service.trials import Expected, Trial, TrialStep, Values
 from service.trials.expectations import read_expected
 from service.trials.silences import SilenceShape, silence_faults
 from service.trials.tasks import GivenShape, Moment, TaskShape, local
@@ -26,7 +26,7 @@ _LONGEST = timedelta(days=3660)
 _FEW = 1_000
 
 
-class StepShape(Shape):
+class TrialStepShape(Shape):
     """One moment of a test."""
 
     stand_ins: ClassVar[Mapping[str, Any]] = {"at": "2000-01-01 00:00"}
@@ -143,7 +143,7 @@ class TrialReader:
 
     def _steps(
         self, shape: TrialShape, given: Collection[str], path: Path, *, is_dated: bool
-    ) -> list[Step]:
+    ) -> list[TrialStep]:
         known, start = set(given), local(shape.start, self.zone)
         last = start
         steps = []
@@ -158,8 +158,8 @@ class TrialReader:
                 steps.append(step)
         return steps
 
-    def _step(self, raw: Any, known: set[str], path: Path) -> Step | None:
-        shape = self._shape(StepShape, raw, path)
+    def _step(self, raw: Any, known: set[str], path: Path) -> TrialStep | None:
+        shape = self._shape(TrialStepShape, raw, path)
         if shape is None:
             return None
         changes = {
@@ -168,7 +168,7 @@ class TrialReader:
         }
         for one in shape.signal:
             self._check("task", one, known, (*path, "signal", one), at_key=True)
-        return Step(
+        return TrialStep(
             place=self.place(path),
             at=local(shape.at, self.zone),
             changes=changes,
