@@ -15,7 +15,7 @@ from service.config import Sketch
 from service.errors import TaskbellError
 from service.settings import read_settings
 from service.trials import report
-from service.trials.running import Outcome, Stage, run
+from service.trials.running import Stage, TrialResult, run
 
 app = typer.Typer()
 
@@ -34,21 +34,21 @@ def try_rules(
 ) -> None:
     """Run the rule tests under `tests:`; no credentials, database or network are needed."""
     paths = files or [read_settings().taskbell_config]
-    outcomes = [one for path in paths for one in asyncio.run(_run_all(path, only or ""))]
+    results = [one for path in paths for one in asyncio.run(_run_all(path, only or ""))]
     if junit is not None:
-        _write(junit, report.junit(outcomes))
+        _write(junit, report.junit(results))
     if as_json:
-        show_json(report.as_json(outcomes))
+        show_json(report.as_json(results))
     else:
-        for outcome in outcomes:
-            for line in report.lines(outcome):
+        for result in results:
+            for line in report.lines(result):
                 print_line(line)
-        print_line(_summary(outcomes, paths, only))
-    if not outcomes or any(one.failures for one in outcomes):
+        print_line(_summary(results, paths, only))
+    if not results or any(one.failures for one in results):
         raise typer.Exit(1)
 
 
-async def _run_all(path: Path, only: str) -> list[Outcome]:
+async def _run_all(path: Path, only: str) -> list[TrialResult]:
     sketch = config.sketch(path, os.environ)
     stage = stage_of(sketch)
     return [await run(trial, stage) for trial in sketch.trials if only in trial.name]
@@ -66,9 +66,9 @@ def _write(file: Path, results: bytes) -> None:
         raise TaskbellError(f"{file} cannot be written: {error.strerror}") from None
 
 
-def _summary(outcomes: list[Outcome], paths: list[Path], only: str | None) -> str:
-    if outcomes:
-        return report.summary(outcomes)
+def _summary(results: list[TrialResult], paths: list[Path], only: str | None) -> str:
+    if results:
+        return report.summary(results)
     where = ", ".join(str(path) for path in paths)
     if only:
         return f'no test in {where} has "{only}" in its name'

@@ -9,20 +9,20 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 from service.rules.templates import DATE_FORMAT
 from service.trials.happening import Happened
 from service.trials.reasons import Reason
-from service.trials.running import Failure, Outcome
+from service.trials.running import Failure, TrialResult
 
 # What XML cannot hold, not even escaped: https://www.w3.org/TR/xml/#charsets
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def lines(outcome: Outcome) -> Iterator[str]:
+def lines(result: TrialResult) -> Iterator[str]:
     """One line for a test that passed; for another, what was expected and what came, and why."""
-    trial = outcome.trial
-    if not outcome.failures:
+    trial = result.trial
+    if not result.failures:
         yield f"✓ {trial.name}"
         return
     yield f"✗ {trial.name} ({trial.place})"
-    for failure in outcome.failures:
+    for failure in result.failures:
         yield from _failure(failure)
 
 
@@ -52,13 +52,13 @@ def _values(reason: Reason) -> Iterator[str]:
     return (f"  {text:<{width}}  {value}" for text, value in reason.values)
 
 
-def summary(outcomes: Sequence[Outcome]) -> str:
-    failed = sum(bool(one.failures) for one in outcomes)
-    passed = len(outcomes) - failed
+def summary(results: Sequence[TrialResult]) -> str:
+    failed = sum(bool(one.failures) for one in results)
+    passed = len(results) - failed
     return f"{passed} passed" + (f", {failed} failed" if failed else "")
 
 
-def as_json(outcomes: Iterable[Outcome]) -> list[dict[str, Any]]:
+def as_json(results: Iterable[TrialResult]) -> list[dict[str, Any]]:
     """The results as plain values, for scripts."""
     return [
         {
@@ -77,7 +77,7 @@ def as_json(outcomes: Iterable[Outcome]) -> list[dict[str, Any]]:
                 for failure in one.failures
             ],
         }
-        for one in outcomes
+        for one in results
     ]
 
 
@@ -85,13 +85,13 @@ def _as_value(came: Happened) -> dict[str, Any]:
     return {"what": str(came), "rule": came.rule, "event": came.event, "reason": came.why}
 
 
-def junit(outcomes: Sequence[Outcome]) -> bytes:
+def junit(results: Sequence[TrialResult]) -> bytes:
     """The results as JUnit XML, which build servers read."""
-    failed = sum(bool(one.failures) for one in outcomes)
+    failed = sum(bool(one.failures) for one in results)
     suite = Element(
-        "testsuite", name="taskbell", tests=str(len(outcomes)), failures=str(failed), errors="0"
+        "testsuite", name="taskbell", tests=str(len(results)), failures=str(failed), errors="0"
     )
-    for one in outcomes:
+    for one in results:
         file = one.trial.place.rpartition(":")[0]
         name = _for_xml(one.trial.name)
         case = SubElement(suite, "testcase", name=name, classname=_for_xml(file))

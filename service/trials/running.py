@@ -48,16 +48,16 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class TrialResult:
     """How a test went; without failures it passed."""
 
     trial: Trial
     failures: Sequence[Failure]
 
 
-async def run(trial: Trial, stage: Stage) -> Outcome:
+async def run(trial: Trial, stage: Stage) -> TrialResult:
     """Try the rules on the made-up tasks, step by step."""
-    return await _Run(trial, stage).outcome()
+    return await _Run(trial, stage).result()
 
 
 class _Run:
@@ -70,11 +70,11 @@ class _Run:
         self._tasks: dict[str, Task] = {}
         self._told = 0
 
-    async def outcome(self) -> Outcome:
+    async def result(self) -> TrialResult:
         given = self._trial.given.items()
         await self._rehearsal.begin([self._look(one, values) for one, values in given])
         failures = [await self._step(step) for step in self._trial.steps]
-        return Outcome(self._trial, [one for one in failures if one is not None])
+        return TrialResult(self._trial, [one for one in failures if one is not None])
 
     async def _step(self, step: TrialStep) -> Failure | None:
         self._rehearsal.books.outbox.failing = Failing(step.fails)

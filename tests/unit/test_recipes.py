@@ -23,8 +23,8 @@ SECRETS = dict.fromkeys([*NAMED, "TASKBELL_URL"], "whsec_dGFza2JlbGw=")
 async def failures(found: Sketch, without: str = "") -> list[str]:
     """What is said of the tests that fail; `without` a rule."""
     trials = [replace(one, rules=one.rules - {without}) for one in found.trials]
-    outcomes = [await run(trial, stage_of(found)) for trial in trials]
-    return [line for one in outcomes if one.failures for line in lines(one)]
+    results = [await run(trial, stage_of(found)) for trial in trials]
+    return [line for one in results if one.failures for line in lines(one)]
 
 
 def test_there_are_enough() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from service.cli.trials import stage_of
 from service.config import sketch
 from service.trials.report import lines, summary
-from service.trials.running import Outcome, run
+from service.trials.running import TrialResult, run
 from tests.rule_files import HEAD
 
 RULES = """\
@@ -94,7 +94,7 @@ FAILED = """
 
 async def tried(
     folder: Path, start: str, given: str, *steps: str, rules: str = "", account: str = "field"
-) -> Outcome:
+) -> TrialResult:
     """How one test went, of all rules or of these."""
     file = folder / "taskbell.yaml"
     body = "".join(f"    - {{ {step} }}\n" for step in steps)
@@ -109,15 +109,15 @@ async def tried(
     return await run(trial, stage_of(found))
 
 
-def told(outcome: Outcome) -> list[str]:
+def told(result: TrialResult) -> list[str]:
     """The lines about it, without the folder that the file is in."""
-    folder = outcome.trial.place.rpartition("taskbell.yaml")[0]
-    return [line.replace(folder, "") for line in lines(outcome)]
+    folder = result.trial.place.rpartition("taskbell.yaml")[0]
+    return [line.replace(folder, "") for line in lines(result)]
 
 
 async def test_friday_nudge_waits_for_monday(tmp_path: Path) -> None:
     """Held over the weekend and the change to summer time, sent as the office opens, withdrawn."""
-    outcome = await tried(
+    result = await tried(
         tmp_path,
         "2026-03-06 16:30",
         f"{{ {TASK}, due: 2026-03-06 17:00 }}",
@@ -131,24 +131,24 @@ async def test_friday_nudge_waits_for_monday(tmp_path: Path) -> None:
         "at: 2026-03-12 18:59, expect: []",
         'at: 2026-03-13 08:00, expect: [{ notify: "email:bo@x.test" }]',
     )
-    assert told(outcome) == ["✓ It"]
+    assert told(result) == ["✓ It"]
 
 
 async def test_past_of_given_tasks_is_nobodys_news(tmp_path: Path) -> None:
     """Tasks that are there in the beginning are no events, and their past alarms do not ring."""
-    outcome = await tried(
+    result = await tried(
         tmp_path,
         "2026-03-06 10:00",
         f"{{ {TASK}, due: 2026-03-06 07:00, created_at: 2026-03-06 08:00 }}, "
         "{ id: T2, type: job, done: true }",
         "at: 2026-03-08 12:00, expect: []",
     )
-    assert told(outcome) == ["✓ It"]
+    assert told(result) == ["✓ It"]
 
 
 async def test_what_comes_while_the_test_runs(tmp_path: Path) -> None:
     """A task that a step adds was created then, by the system's own word."""
-    outcome = await tried(
+    result = await tried(
         tmp_path,
         "2026-03-06 10:00",
         "",
@@ -157,12 +157,12 @@ async def test_what_comes_while_the_test_runs(tmp_path: Path) -> None:
         "at: 2026-03-06 14:00, expect: [{ notify: slack:#office, contains: Fence }]",
         rules="late",
     )
-    assert told(outcome) == ["✓ It"]
+    assert told(result) == ["✓ It"]
 
 
 async def test_writing_is_compared_by_its_fields(tmp_path: Path) -> None:
     """What is written can be told in part; a date is meant on the test's own clock."""
-    outcome = await tried(
+    result = await tried(
         tmp_path,
         "2026-03-06 10:00",
         f"{{ {TASK} }}",
@@ -172,12 +172,12 @@ async def test_writing_is_compared_by_its_fields(tmp_path: Path) -> None:
         "expect: [{ updated: slack:#office }, { complete_task: true }, "
         "{ update_task: { priority: high } }]",
     )
-    assert told(outcome) == ["✓ It"]
+    assert told(result) == ["✓ It"]
 
 
 async def test_what_never_goes_out_can_be_expected(tmp_path: Path) -> None:
     """It is skipped: outside of hours, or where nobody is to be told; what waits goes out."""
-    outcome = await tried(
+    result = await tried(
         tmp_path,
         "2026-03-06 05:00",
         "{ id: T1, start: 2026-03-06 07:00, due: 2026-03-06 07:30 }",
@@ -186,12 +186,12 @@ async def test_what_never_goes_out_can_be_expected(tmp_path: Path) -> None:
         "at: 2026-03-06 11:30, expect: [{ notify: slack:#dispatch }]",
         rules="on-the-way, overdue-nudge",
     )
-    assert told(outcome) == ["✓ It"]
+    assert told(result) == ["✓ It"]
 
 
 async def test_two_zones(tmp_path: Path) -> None:
     """A test is told in the configuration's zone; what goes out is in the account's."""
-    outcome = await tried(
+    result = await tried(
         tmp_path,
         "2026-03-06 09:00",
         "{ id: T1, title: Call, due: 2026-03-06 10:00, assignee: { email: gwen@x.test } }",
@@ -200,12 +200,12 @@ async def test_two_zones(tmp_path: Path) -> None:
         rules="overdue-nudge",
         account="london",
     )
-    assert told(outcome) == ["✓ It"]
+    assert told(result) == ["✓ It"]
 
 
 async def test_deleted_signalled_and_settled(tmp_path: Path) -> None:
     """A deletion is a change, a signal is heard, and what settles comes when it is quiet."""
-    outcome = await tried(
+    result = await tried(
         tmp_path,
         "2026-03-06 10:00",
         f"{{ {TASK} }}",
@@ -215,12 +215,12 @@ async def test_deleted_signalled_and_settled(tmp_path: Path) -> None:
         "at: 2026-03-06 10:15, expect: [{ notify: slack:#office, contains: Fence }]",
         "at: 2026-03-06 11:00, change: { T1: deleted }, expect: [{ notify: accounting }]",
     )
-    assert told(outcome) == ["✓ It"]
+    assert told(result) == ["✓ It"]
 
 
 async def test_the_order_of_expectations_is_free(tmp_path: Path) -> None:
     """What is told exactly is found, whatever is told vaguely before it."""
-    outcome = await tried(
+    result = await tried(
         tmp_path,
         "2026-03-06 10:00",
         "{ id: T1, title: Roof, type: job }, { id: T2, title: Fence, type: job }",
@@ -228,7 +228,7 @@ async def test_the_order_of_expectations_is_free(tmp_path: Path) -> None:
         "[{ notify: slack:#office }, { create_task: true }, { notify: slack:#office, "
         "contains: Roof }, { create_task: { title: Invoice Roof } }]",
     )
-    assert told(outcome) == ["✓ It"]
+    assert told(result) == ["✓ It"]
 
 
 async def test_a_step_may_expect_nothing_in_particular(tmp_path: Path) -> None:
@@ -259,7 +259,7 @@ async def test_a_rule_that_is_switched_off_can_be_tested(tmp_path: Path) -> None
 
 async def test_a_shadow_is_tested_in_earnest(tmp_path: Path) -> None:
     """What it would send is what a test expects of it."""
-    outcome = await tried(
+    result = await tried(
         tmp_path,
         "2026-03-06 10:00",
         f"{{ {TASK} }}",
@@ -267,12 +267,12 @@ async def test_a_shadow_is_tested_in_earnest(tmp_path: Path) -> None:
         "expect: [{ notify: slack:#dispatch, contains: Gutters takes longer }]",
         rules="on-trial",
     )
-    assert told(outcome) == ["✓ It"]
+    assert told(result) == ["✓ It"]
 
 
 async def test_failure_says_what_was_decided_and_why(tmp_path: Path) -> None:
     """What did not come, what came unexpected, what else became of it, and each rule's reason."""
-    outcome = await tried(
+    result = await tried(
         tmp_path,
         "2026-03-06 16:30",
         f"{{ {TASK}, due: 2026-03-06 17:00 }}, {{ id: T2, type: call }}",
@@ -284,5 +284,5 @@ async def test_failure_says_what_was_decided_and_why(tmp_path: Path) -> None:
         "at: 2026-03-09 09:10, change: { T1: { priority: low } }, expect: [{ held: accounting }]",
         "at: 2026-03-09 09:10, expect: [{ notify: accounting, subject: Hello, contains: You }]",
     )
-    assert "\n".join(told(outcome)) == FAILED.strip()
-    assert summary([outcome, outcome]) == "0 passed, 2 failed"
+    assert "\n".join(told(result)) == FAILED.strip()
+    assert summary([result, result]) == "0 passed, 2 failed"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from service.cli.trials import stage_of
 from service.config import sketch
-from service.trials.running import Outcome, run
+from service.trials.running import TrialResult, run
 from tests.rule_files import HEAD
 
 WELCOME = '{ id: welcome, when: task.created, then: [{ notify: "customer:details" }] }'
@@ -20,7 +20,7 @@ SAFE = """{ id: safe, when: task.created, expires: 1h, then: [
         { create_task: { title: "Call about {{ task.title }}" } }] }] }"""
 
 
-async def tried(folder: Path, *rules: str, top: str = "", test: str) -> Outcome:
+async def tried(folder: Path, *rules: str, top: str = "", test: str) -> TrialResult:
     """How one test of these rules went."""
     written = "".join(f"  - {rule}\n" for rule in rules)
     file = folder / "taskbell.yaml"
@@ -32,7 +32,7 @@ async def tried(folder: Path, *rules: str, top: str = "", test: str) -> Outcome:
 
 async def test_the_storm_guard_of_the_configuration_is_at_work(tmp_path: Path) -> None:
     """Where two are too many, the second customer message is held."""
-    outcome = await tried(
+    result = await tried(
         tmp_path,
         WELCOME,
         top="storm: { messages: 1, within: 1h }",
@@ -42,12 +42,12 @@ async def test_the_storm_guard_of_the_configuration_is_at_work(tmp_path: Path) -
             { at: 2026-03-06 10:01, change: { T2: { title: Gate } },
               expect: [{ held: customer:details }] }]""",
     )
-    assert outcome.failures == []
+    assert result.failures == []
 
 
 async def test_a_rule_that_is_off_mutes_another_one(tmp_path: Path) -> None:
     """Tried are both as they will be once they are switched on."""
-    outcome = await tried(
+    result = await tried(
         tmp_path,
         LATE,
         MUTED,
@@ -58,12 +58,12 @@ async def test_a_rule_that_is_off_mutes_another_one(tmp_path: Path) -> None:
               expect: [{ notify: accounting }, { skipped: slack:#office },
                        { notify: slack:#office }] }]""",
     )
-    assert outcome.failures == []
+    assert result.failures == []
 
 
 async def test_a_silence_hides_from_its_beginning_to_its_end(tmp_path: Path) -> None:
     """Of one customer, until Saturday; what it hides is skipped, and not made up for."""
-    outcome = await tried(
+    result = await tried(
         tmp_path,
         WELCOME,
         test="""name: It, start: 2026-03-06 09:00,
@@ -75,12 +75,12 @@ async def test_a_silence_hides_from_its_beginning_to_its_end(tmp_path: Path) -> 
             { at: 2026-03-07 08:00, change: { T4: { customer: { id: 7 } } },
               expect: [{ notify: customer:details }] }]""",
     )
-    assert outcome.failures == []
+    assert result.failures == []
 
 
 async def test_a_failure_says_which_silence_it_was(tmp_path: Path) -> None:
     """Its number among those of the test, its end and its reason."""
-    outcome = await tried(
+    result = await tried(
         tmp_path,
         WELCOME,
         test="""name: It, start: 2026-03-06 09:00,
@@ -88,7 +88,7 @@ async def test_a_failure_says_which_silence_it_was(tmp_path: Path) -> None:
             { at: 2026-03-06 10:00, change: { T1: {} },
               expect: [{ notify: customer:details }] }]""",
     )
-    [failure] = outcome.failures
+    [failure] = result.failures
     assert [one.why for one in failure.besides] == [
         "silence 1 until 2026-03-07 13:00 UTC: stocktaking"
     ]
@@ -96,7 +96,7 @@ async def test_a_failure_says_which_silence_it_was(tmp_path: Path) -> None:
 
 async def test_what_goes_out_instead_of_what_fails(tmp_path: Path) -> None:
     """Where a channel fails in a step, and only there; of what fails itself nothing is told."""
-    outcome = await tried(
+    result = await tried(
         tmp_path,
         SAFE,
         test="""name: It, start: 2026-03-06 09:00, steps: [
@@ -110,7 +110,7 @@ async def test_what_goes_out_instead_of_what_fails(tmp_path: Path) -> None:
             { at: 2026-03-06 12:00, change: { T3: {} }, fails: "slack:#dispatch",
               expect: [{ notify: slack:#office }] }]""",
     )
-    assert outcome.failures == []
+    assert result.failures == []
 
 
 async def test_what_fails_while_time_goes_by(tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ async def test_what_fails_while_time_goes_by(tmp_path: Path) -> None:
     late = """{ id: late, when: task.overdue, then: [
         { notify: accounting, on_fail: [{ notify: "slack:#office", text: "{{ task.title }}" }] },
         { wait: 2h }, { notify: accounting }] }"""
-    outcome = await tried(
+    result = await tried(
         tmp_path,
         late,
         test="""name: It, start: 2026-03-06 09:00,
@@ -127,4 +127,4 @@ async def test_what_fails_while_time_goes_by(tmp_path: Path) -> None:
               expect: [{ failed: accounting }, { notify: slack:#office, contains: Roof }] },
             { at: 2026-03-06 13:00, expect: [{ notify: accounting }] }]""",
     )
-    assert outcome.failures == []
+    assert result.failures == []

@@ -142,8 +142,8 @@ async def test_nonsense_is_a_fault_and_never_a_trace(stage: Stage, raws: list[An
         assert problem.message
     if not reader.problems:
         assert len(trials) == len(raws)
-        outcomes = [await run(one, stage) for one in trials]
-        assert junit(outcomes)
+        results = [await run(one, stage) for one in trials]
+        assert junit(results)
 
 
 def test_what_is_written_before_the_tests_counts_as_well(tmp_path: Path) -> None:
