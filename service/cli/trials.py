@@ -15,7 +15,7 @@ from service.config import Sketch
 from service.errors import TaskbellError
 from service.settings import read_settings
 from service.trials import report
-from service.trials.running import Stage, TrialResult, run
+from service.trials.runner import Stage, TrialResult, run
 
 app = typer.Typer()
 

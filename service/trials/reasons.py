@@ -13,7 +13,7 @@ from service.rules.scope import Scope
 from service.rules.tracing import traces
 from service.rules.verdict import Outcome
 from service.store.decisions import RecordedDecision
-from service.trials.happening import named
+from service.trials.actual import named
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ from typing import Any
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 from service.rules.templates import DATE_FORMAT
-from service.trials.happening import Happened
+from service.trials.actual import Actual
 from service.trials.reasons import Reason
-from service.trials.running import Failure, TrialResult
+from service.trials.runner import Failure, TrialResult
 
 # What XML cannot hold, not even escaped: https://www.w3.org/TR/xml/#charsets
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -81,7 +81,7 @@ def as_json(results: Iterable[TrialResult]) -> list[dict[str, Any]]:
     ]
 
 
-def _as_value(came: Happened) -> dict[str, Any]:
+def _as_value(came: Actual) -> dict[str, Any]:
     return {"what": str(came), "rule": came.rule, "event": came.event, "reason": came.why}
 
 

@@ -9,7 +9,7 @@ import pytest
 from service.cli.trials import stage_of
 from service.config import Sketch, load, sketch
 from service.trials.report import lines
-from service.trials.running import run
+from service.trials.runner import run
 
 PAGE = Path(__file__).parents[2] / "docs" / "recipes.md"
 HEAD, *RECIPES = re.findall(

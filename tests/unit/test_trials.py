@@ -5,7 +5,7 @@ from pathlib import Path
 from service.cli.trials import stage_of
 from service.config import sketch
 from service.trials.report import lines, summary
-from service.trials.running import TrialResult, run
+from service.trials.runner import TrialResult, run
 from tests.rule_files import HEAD
 
 RULES = """\

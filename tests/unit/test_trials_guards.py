@@ -4,7 +4,7 @@ from pathlib import Path
 
 from service.cli.trials import stage_of
 from service.config import sketch
-from service.trials.running import TrialResult, run
+from service.trials.runner import TrialResult, run
 from tests.rule_files import HEAD
 
 WELCOME = '{ id: welcome, when: task.created, then: [{ notify: "customer:details" }] }'

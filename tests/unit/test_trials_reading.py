@@ -13,7 +13,7 @@ from service.config import check, sketch
 from service.errors import ConfigError
 from service.model import Task
 from service.trials.report import junit
-from service.trials.running import Stage, run
+from service.trials.runner import Stage, run
 from service.trials.shapes import DELETED, TrialReader
 from service.trials.tasks import TaskShape
 from tests.rule_files import ENVIRON, HEAD

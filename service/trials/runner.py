@@ -11,7 +11,7 @@ from service.model import Cause, Observation, Signal, Task
 from service.rehearsal import Rehearsal
 from service.rules import Ruleset
 from service.trials import Expected, Trial, TrialStep, Values
-from service.trials.happening import Happened, happened, is_loud
+from service.trials.actual import Actual, actual, is_loud
 from service.trials.reasons import Reason, Reasons
 from service.trials.tasks import changed
 
@@ -42,8 +42,8 @@ class Failure:
     place: str
     at: datetime
     missing: Sequence[Expected]
-    unexpected: Sequence[Happened]
-    besides: Sequence[Happened]
+    unexpected: Sequence[Actual]
+    besides: Sequence[Actual]
     reasons: Sequence[Reason]
 
 
@@ -111,17 +111,17 @@ class _Run:
             self._tasks[task_id] = changed(self._tasks.get(task_id, new), values, now)
         return Observation(account, task_id, self._tasks.get(task_id), now, Cause.WEBHOOK)
 
-    def _came(self) -> list[Happened]:
+    def _came(self) -> list[Actual]:
         """What came about after the last look at the outbox."""
         outbox = self._rehearsal.books.outbox
-        news = [happened(one, self._stage.zone) for one in outbox.news(self._told)]
+        news = [actual(one, self._stage.zone) for one in outbox.news(self._told)]
         self._told = outbox.changes
         return news
 
 
 def compared(
-    expected: Iterable[Expected], came: Iterable[Happened]
-) -> tuple[list[Expected], list[Happened]]:
+    expected: Iterable[Expected], came: Iterable[Actual]
+) -> tuple[list[Expected], list[Actual]]:
     """What was expected and is missing, and what came and was not expected."""
     left = list(came)
     missing = []

@@ -24,7 +24,7 @@ _LOUD = frozenset({"notify", "updated", *WRITES})
 
 
 @dataclass(frozen=True, slots=True)
-class Happened:
+class Actual:
     """One thing that came of a rule, in the words of `Expected`.
 
     `event` is what had happened, and when; `why` the reason for what was not simply sent.
@@ -60,12 +60,12 @@ class Happened:
         )
 
 
-def is_loud(one: Happened) -> bool:
+def is_loud(one: Actual) -> bool:
     """Whether anybody notices: what goes out or is written has to be expected."""
     return one.verb in _LOUD
 
 
-def happened(one: Delivery, zone: ZoneInfo) -> Happened:
+def actual(one: Delivery, zone: ZoneInfo) -> Actual:
     """What a delivery has come to; dates on the clocks of `zone`."""
     plan = one.order.plan
     verb, what = _VERBS.get(one.state, "notify"), _address(plan.channel, plan.target)
@@ -74,7 +74,7 @@ def happened(one: Delivery, zone: ZoneInfo) -> Happened:
     elif one.state is State.SENT and plan.channel in WRITES:
         verb, what = plan.channel, ""
     fields = {name: _shown(name, value, zone) for name, value in (plan.fields or {}).items()}
-    return Happened(
+    return Actual(
         verb=verb,
         what=what,
         text=one.text,
