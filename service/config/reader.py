@@ -31,7 +31,7 @@ from service.sources import systems
 from service.sources.account import Account
 from service.storm import StormGuard
 from service.trials import Trial
-from service.trials.shapes import TrialReader
+from service.trials.reader import TrialReader
 
 Read = TypeVar("Read")
 

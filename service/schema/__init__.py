@@ -20,7 +20,8 @@ from service.schema.generator import Generator
 from service.schema.triggers import trigger
 from service.sources import systems
 from service.trials.expectations import WordsShape
-from service.trials.shapes import DELETED, TrialShape, TrialStepShape
+from service.trials.reader import DELETED
+from service.trials.shapes import TrialShape, TrialStepShape
 from service.trials.silences import SilenceShape
 from service.trials.tasks import GivenShape, TaskShape
 

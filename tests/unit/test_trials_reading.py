@@ -12,9 +12,9 @@ from service.cli.trials import stage_of
 from service.config import check, sketch
 from service.errors import ConfigError
 from service.model import Task
+from service.trials.reader import DELETED, TrialReader
 from service.trials.report import junit
 from service.trials.runner import Stage, run
-from service.trials.shapes import DELETED, TrialReader
 from service.trials.tasks import TaskShape
 from tests.rule_files import ENVIRON, HEAD
 from tests.unit.test_trials import RULES
