@@ -1,4 +1,4 @@
-"""Rule tests: what a configuration says under `tests:`, tried on a virtual clock.
+"""Rule tests: what a configuration says under `tests:`, run on a virtual clock.
 
 Nothing is sent and no database is needed: a trial is a `service.rehearsal` with made-up tasks.
 """
@@ -16,11 +16,12 @@ Values: TypeAlias = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """One thing that should have happened: `verb` with `what`, and what its text should hold.
+    """One thing that a test expects to come of the rules.
 
-    `verb` is notify, updated, cancelled, skipped, expired, held or failed, with the address as
-    `what`; or create_task, update_task or complete_task with the `fields` written. None stands for
-    anything.
+    Either a message: `verb` is notify, updated, cancelled, skipped, expired, held or failed, `what`
+    its address, `contains` what its text has to hold. Or a write: `verb` is create_task,
+    update_task or complete_task, `fields` what is written. Where `subject` or `fields` is None,
+    anything will do.
     """
 
     verb: str
@@ -31,7 +32,7 @@ class Expected:
 
     @property
     def demands(self) -> int:
-        """In how many ways it is more than a verb and an address."""
+        """How many details it asks for, beside a verb and an address."""
         return len(self.contains) + len(self.fields or ()) + (self.subject is not None)
 
     def __str__(self) -> str:
@@ -43,11 +44,13 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class TrialStep:
-    """At a moment (in the configuration's zone) tasks change; then, what should be so.
+    """At a moment (in the configuration's zone) tasks change, and something is expected of that.
 
-    `changes` has by its id what changes of each task, None for one that is deleted; `signals`
-    what was pushed about it. `fails` are the ways by which nothing can be sent since the step
-    before. `expected` None says nothing about what is sent. `place` is the file and line.
+    - `place`: the file and line
+    - `changes`, `signals`: what changes of tasks and what is pushed about them, by their ids; None
+      for a task that is deleted
+    - `expected`: all that is to go out since the step before; None leaves that open
+    - `fails`: channels by which nothing can be sent since the step before
     """
 
     place: str
@@ -60,10 +63,10 @@ class TrialStep:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One rule test, of the rules with these ids; `account` is whose tasks these are.
+    """One test of the rules with these ids, on tasks of one account.
 
-    `given` are the tasks that are there at its `start`, by their ids; `silences` are those that
-    somebody has set.
+    `given` are the tasks that are there at its `start`, by their ids. `silences` are as if an
+    operator had set them.
     """
 
     name: str
@@ -77,7 +80,7 @@ class Trial:
 
 
 def listed(fields: Mapping[str, Any] | None) -> str:
-    """Fields and their values, for people; dates on the clock they have."""
+    """Fields and their values, for people; dates as they are in their own zone."""
     return ", ".join(
         f'{name} "{value:%Y-%m-%d %H:%M}"' if isinstance(value, datetime) else f'{name} "{value}"'
         for name, value in (fields or {}).items()

@@ -1,4 +1,4 @@
-"""What came of the rules, in the words of a test."""
+"""What has come of the rules, in the words in which tests say what they expect."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,9 +25,10 @@ _LOUD = frozenset({"notify", "updated", *WRITES})
 
 @dataclass(frozen=True, slots=True)
 class Actual:
-    """One thing that came of a rule, in the words of `Expected`.
+    """One thing that has come of a rule, to be compared with an `Expected`.
 
-    `event` is what had happened, and when; `why` the reason for what was not simply sent.
+    `event` is what the rule was about, and when that was; `why` the reason of a delivery that was
+    not simply sent.
     """
 
     verb: str
@@ -46,7 +47,7 @@ class Actual:
 
     @property
     def grounds(self) -> list[str]:
-        """Which rule it comes of and why, a line each."""
+        """Which rule it comes of, and why: a line each."""
         return [f"by {self.rule}: {self.event}", *([self.why] if self.why else [])]
 
     def meets(self, wanted: Expected) -> bool:
@@ -61,12 +62,12 @@ class Actual:
 
 
 def is_loud(one: Actual) -> bool:
-    """Whether anybody notices: what goes out or is written has to be expected."""
+    """Whether somebody outside notices it: then a test has to expect it."""
     return one.verb in _LOUD
 
 
 def actual(one: Delivery, zone: ZoneInfo) -> Actual:
-    """What a delivery has come to; dates on the clocks of `zone`."""
+    """What has become of a delivery; dates are in `zone`."""
     plan = one.order.plan
     verb, what = _VERBS.get(one.state, "notify"), _address(plan.channel, plan.target)
     if one.state is State.SENT and one.updates is not None:
@@ -87,7 +88,7 @@ def actual(one: Delivery, zone: ZoneInfo) -> Actual:
 
 
 def named(event: Event, zone: ZoneInfo) -> str:
-    """An event as people call it, with its time on the clocks of `zone`."""
+    """An event as people call it, with its time in `zone`."""
     at = event.at.astimezone(zone).strftime(DATE_FORMAT)
     what = f"{event.task_id} {event.kind.replace('_', ' ')}".strip()
     return f"{what}, {at}"

@@ -1,4 +1,4 @@
-"""What a test expects, read from the words after `expect:`."""
+"""What a test expects, read from what the file says under `expect:`."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -21,7 +21,7 @@ VERBS = (*FATES, *sorted(WRITES))
 
 
 class WordsShape(Shape):
-    """What a message should say."""
+    """What the texts of a message have to hold."""
 
     contains: Annotated[tuple[str, ...], BeforeValidator(one_or_many)] = ()
     subject: str | None = None
@@ -84,7 +84,7 @@ def _writing(
 def _dated(
     fields: Mapping[str, Any], path: Path, zone: ZoneInfo
 ) -> tuple[dict[str, Any], list[Problem]]:
-    """The fields with dates in place of what is written for them."""
+    """The fields, with their dates read."""
     read, problems = dict(fields), []
     for name in DATES:
         try:

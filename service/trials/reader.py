@@ -28,10 +28,12 @@ _FEW = 1_000
 class TrialReader:
     """Makes tests, and collects what is wrong with them in `problems`.
 
-    `rules`, `accounts` and `channels` are what the configuration has of them, `switched_on` the
-    rules that a test without any is of. `zone` is the configuration's time zone, and `place` says
-    where something stands, as file:line. `unread` are the parts of the file that are no groups of
-    names: whatever tests call from there is taken to exist.
+    - `rules`, `accounts`, `channels`: the names that the configuration has
+    - `switched_on`: the rules that a test is about if it names none
+    - `zone`: the configuration's time zone
+    - `place`: says where something stands, as file:line
+    - `unread`: the parts of the configuration that could not be read; every name that a test takes
+      from there is believed to exist
     """
 
     rules: Collection[str]
@@ -44,7 +46,7 @@ class TrialReader:
     problems: list[Problem] = field(default_factory=list)
 
     def read(self, raws: Iterable[Any]) -> list[Trial]:
-        """The tests, as far as they can be read: to be run only if there are no problems."""
+        """The tests, as far as they can be read; they can be run only if there are no problems."""
         found = (self._trial(raw, ("tests", i)) for i, raw in enumerate(raws))
         return [trial for trial in found if trial is not None]
 
@@ -174,7 +176,7 @@ class TrialReader:
         return made
 
     def _are_read(self, begun: int, *paths: Path) -> bool:
-        """Whether nothing stands in for these: no problem with them came after so many others."""
+        """Whether these were read: none of the problems found since `begun` is about them."""
         return not any(problem.path in paths for problem in self.problems[begun:])
 
     def _check_moment(self, start: datetime, last: datetime, at: datetime, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Why it came so: what happened to the tasks of a test, and what each rule made of it."""
+"""Why a test failed: what happened to its tasks, and what each rule made of that."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ from service.trials.actual import named
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """What had happened to a task and when, and what was said to that.
+    """What happened to a task and when, and what a rule said about it.
 
-    `values` has the parts of conditions that are not met, each with what it came out as.
+    `values` has the conditions that were not met, part by part, each with its value.
     """
 
     event: str
@@ -29,7 +29,7 @@ class Reason:
 
 
 class Reasons:
-    """Reads them off the books, each once; times on the clocks of `zone`."""
+    """Reads them off the books, each of them once; times are in `zone`."""
 
     def __init__(
         self, books: MemoryBooks, rules: Ruleset, zones: Mapping[str, ZoneInfo], zone: ZoneInfo
@@ -42,7 +42,7 @@ class Reasons:
         self._decisions = 0
 
     def new(self) -> list[Reason]:
-        """One for each event and each decision that came after the last look."""
+        """One for each event and each decision since the last call."""
         events = self._books.events[self._events :]
         decisions = self._books.decisions[self._decisions :]
         self._events, self._decisions = len(self._books.events), len(self._books.decisions)

@@ -1,4 +1,4 @@
-"""How rule tests went: for people, and as JUnit XML for a build server."""
+"""The results of rule tests: for people, as JSON for scripts, and as JUnit XML."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""A rule test at work: what happened between its steps against what it expects."""
+"""Runs a rule test: after each step, what has come of the rules is compared with what should."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,10 +18,10 @@ from service.trials.tasks import changed
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What tests are tried on: rules, and accounts with their systems and zones.
+    """What tests are run on: the rules, the accounts' time zones and systems, and the channels.
 
-    `zone` is that of the tests themselves, `ways` are all that rules can send by, under their
-    names.
+    `zone` is that of the tests themselves. `zones` and `systems` are by account, `ways` has every
+    channel that rules can send by, by its name.
     """
 
     rules: Ruleset
@@ -33,10 +33,11 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A step that did not go as expected: what did not come, and what came unexpected.
+    """A step that did not go as expected: what is missing, and what came unexpectedly.
 
-    `besides` is what happened unexpected and may: that something was held or withdrawn. `reasons`
-    has what happened to the tasks since the step before, and what the rules said.
+    `besides` is what came and needs not be expected: something was held, for instance, or
+    withdrawn. `reasons` say what happened to the tasks since the step before, and what the rules
+    made of it.
     """
 
     place: str
@@ -56,7 +57,7 @@ class TrialResult:
 
 
 async def run(trial: Trial, stage: Stage) -> TrialResult:
-    """Try the rules on the made-up tasks, step by step."""
+    """Go through the steps of a test."""
     return await _Run(trial, stage).result()
 
 
@@ -95,7 +96,7 @@ class _Run:
         return Failure(step.place, step.at, missing, unexpected, besides, reasons)
 
     def _dated(self, task_id: str, values: Values | None) -> Values | None:
-        """With the dates that a system gives to what is new and to what changes."""
+        """With the dates that a system would give to a new or changed task."""
         if values is None:
             return None
         now = self._rehearsal.clock.now()
@@ -112,7 +113,7 @@ class _Run:
         return Observation(account, task_id, self._tasks.get(task_id), now, Cause.WEBHOOK)
 
     def _came(self) -> list[Actual]:
-        """What came about after the last look at the outbox."""
+        """What has come of the rules since the last call."""
         outbox = self._rehearsal.books.outbox
         news = [actual(one, self._stage.zone) for one in outbox.news(self._told)]
         self._told = outbox.changes
@@ -122,10 +123,10 @@ class _Run:
 def compared(
     expected: Iterable[Expected], came: Iterable[Actual]
 ) -> tuple[list[Expected], list[Actual]]:
-    """What was expected and is missing, and what came and was not expected."""
+    """What was expected and did not come, and what came and was not expected."""
     left = list(came)
     missing = []
-    # Who asks for more chooses first: else a vague expectation takes what an exact one needs.
+    # The most detailed first: else a vague expectation takes what an exact one needs.
     for wanted in sorted(expected, key=lambda one: one.demands, reverse=True):
         found = next((one for one in left if one.meets(wanted)), None)
         if found is None:

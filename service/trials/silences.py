@@ -1,4 +1,4 @@
-"""Silences as rule tests write them: from when until when, and what of."""
+"""Silences as rule tests write them: from when until when, and of what."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ _REASON = "the test says so"
 
 
 class SilenceShape(Shape):
-    """What nobody is sent for a while; without `from`, since the test begins."""
+    """What is kept quiet for a while; without `from`, since the test begins."""
 
     stand_ins: ClassVar[Mapping[str, Any]] = {"until": "2199-01-01 00:00"}
 
@@ -45,7 +45,7 @@ class SilenceShape(Shape):
 
 
 def silence_faults(silence: Silence, scopes: Mapping[str, str], path: Path) -> list[Problem]:
-    """What is wrong with when it is and with what it is about."""
+    """What is wrong with its times, or with what it is about."""
     faults = []
     if silence.ends_at <= silence.created_at:
         faults.append(Problem((*path, "until"), "this silence is over before it begins"))

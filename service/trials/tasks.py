@@ -82,7 +82,7 @@ class ProjectShape(Shape):
 
 
 class TaskShape(Shape):
-    """What a task has, as far as it is told; account and system are the test's."""
+    """The fields of a task, as far as the test gives them; account and system are the test's."""
 
     title: str = ""
     url: str | None = None
@@ -105,7 +105,7 @@ class TaskShape(Shape):
     fields: dict[str, Scalar] = Field(default_factory=dict)
 
     def values(self, zone: ZoneInfo) -> dict[str, Any]:
-        """What is told, as a task holds it; dates without a zone are in `zone`."""
+        """The given fields as `service.model.Task` holds them; `zone` is for dates without one."""
         return {
             name: _held(getattr(self, name), zone)
             for name in self.model_fields_set & TaskShape.model_fields.keys()
@@ -131,15 +131,15 @@ def _held(value: Any, zone: ZoneInfo) -> Any:
 
 
 def local(moment: datetime, zone: ZoneInfo) -> datetime:
-    """The moment on the clocks of `zone`, which is also the zone of one that has none."""
+    """The moment in `zone`; one that is written without a zone is taken to be in it."""
     return moment.astimezone(zone) if moment.tzinfo else moment.replace(tzinfo=zone)
 
 
 def changed(task: Task, values: Mapping[str, Any], now: datetime) -> Task:
     """The task with these values instead of what it had, at the moment `now` (UTC).
 
-    The one assignee is also the only one of its assignees, if these are not told; what is done
-    was completed now.
+    An assignee is the only one of the assignees, if these are not given; a task that is done was
+    completed now.
     """
     more = dict(values)
     if "assignee" in more:
