@@ -1,7 +1,7 @@
-"""How one look at a task changes what is known of it: pure, and the same for every road.
+"""How one look at a task changes what is known of it: pure functions, the same for every road.
 
-Whether a look is stale, whether a task that nobody knew is news, and what happened: all of it is
-decided here, from what is known and what was seen.
+Decided here, from what is known and what was seen: whether a look is stale, whether a task that
+nobody knew is new or only seen for the first time, and what has happened to it.
 """
 
 from collections.abc import Iterable
@@ -14,15 +14,15 @@ from service.model import Cause, Observation, Task
 from service.store.accounts import AccountState
 from service.store.tasks import Known
 
-# By so much another system's clock may be behind ours; and its stamps are whole seconds.
+# How far another system's clock may be behind ours; and its times are in whole seconds.
 _CLOCKS_DIFFER = timedelta(minutes=1)
-# And by so much its stamps may be ahead, if they are read in another zone than they are meant.
+# How far its times may be ahead, if they are read in another zone than they were written in.
 _ZONES_DIFFER = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """What is known after a look, and what happened since the one before."""
+class Tracked:
+    """What is known after a look, and the transitions since the look before."""
 
     known: Known
     transitions: list[Transition]
@@ -34,19 +34,19 @@ def track(
     account: AccountState,
     fields: Iterable[str],
     now: datetime,
-) -> Step | None:
-    """Take in one look; None if it is stale and says nothing about the present.
+) -> Tracked | None:
+    """Take in one look; None if it is stale.
 
-    `fields` are the dates that the clock watches: for a task that is taken up in silence, what
-    is past has been rung.
+    `fields` are the dates whose alarms the clock watches. Of a task that is taken up silently, the
+    alarms that are past count as rung.
     """
     if is_stale(known, seen):
         return None
     before = known.present
     if before is None and seen.task is None:
-        return Step(_still_gone(known, seen, now), [])
+        return Tracked(_still_gone(known, seen, now), [])
     silent = before is None and not _is_news(known, seen, account)
-    return Step(
+    return Tracked(
         Known(
             task=seen.task or known.task,
             deleted_at=now if seen.task is None else None,
@@ -61,19 +61,18 @@ def track(
 
 
 def _still_gone(known: Known, seen: Observation, now: datetime) -> Known:
-    """What is known of a task that there is not, so that an older look does not bring it back.
+    """A task that does not exist: remembered, so that an older look does not bring it back.
 
-    Also of one that was never seen: it may be on its way here from before it was deleted.
+    One that was never seen, too: a look from before it was deleted may still be on its way.
     """
     return replace(known, deleted_at=known.deleted_at or now, observed_at=seen.observed_at)
 
 
 def filled_in(known: Known, seen: Observation) -> Observation:
-    """The same look, with what it leaves open as it was last known.
+    """The same look, completed by what was last known.
 
-    Left open are the fields that it calls `untold`, and everything about a customer of whom it
-    has the id alone: their name stands elsewhere in the system and could not be read, which is no
-    news of them.
+    That is the fields that it calls `untold`, and the customer if it has only their id: then their
+    name is kept elsewhere in the system and could not be read, which says nothing new about them.
     """
     if seen.task is None or known.task is None:
         return seen
@@ -84,20 +83,20 @@ def filled_in(known: Known, seen: Observation) -> Observation:
 
 
 def _is_known_by_id(before: Task | None, task: Task) -> bool:
-    """Whether all that a look tells of the customer is that it is still the same one."""
+    """Whether a look says no more of the customer than that it is still the same one."""
     if before is None or before.customer is None or task.customer is None:
         return False
     return task.customer.is_reference and task.customer.id == before.customer.id
 
 
 def is_doubtful(known: Known, seen: Observation, account: AccountState) -> bool:
-    """Whether only the system itself can say which is newer, what is known or what was seen.
+    """Whether only the system itself can say which is newer: what is known, or what was seen.
 
     What was pushed may have been on its way for long. What was asked for before the last complete
-    scan is older than what that confirmed, if it covers the task. Where no version tells, and for
-    a task that was gone, both are no more than a reason to look. That goes for what agrees with
-    what is known as well: else it would make a look stale that is under way and sees what came
-    since.
+    scan is older than what that confirmed, if it covers the task. Where no version decides, and
+    for a task that is gone, both are only a reason to read the task. So it is if they agree with
+    what is known: taken as looks of their own, they would make another one stale that is under way
+    and sees more.
     """
     if not seen.pushed and not _is_overtaken(known, seen, account):
         return False
@@ -117,9 +116,9 @@ def _is_overtaken(known: Known, seen: Observation, account: AccountState) -> boo
 def is_stale(known: Known, seen: Observation) -> bool:
     """Whether something newer is known already.
 
-    The system's own version decides where both have one and they differ, unless it is of a day
-    still to come: whatever clock wrote that would keep all changes from being seen until then.
-    Else the moment decides at which the look was asked for.
+    The system's own version decides if both have one and they differ; but not a version that lies a
+    day ahead, which would hide all changes until then. Otherwise it is decided by when the look
+    was asked for.
     """
     if known.observed_at is None:
         return False
@@ -132,10 +131,10 @@ def is_stale(known: Known, seen: Observation) -> bool:
 
 
 def _is_news(known: Known, seen: Observation, account: AccountState) -> bool:
-    """Whether a task that was not there is a creation, or only seen here for the first time.
+    """Whether a task that was not known has just been created, or is only seen for the first time.
 
-    A task that is older than the account's own entry is taken up in silence, whichever road
-    mentions it first. Until the baseline is complete only a webhook can bring news.
+    A task that is older than the account's entry in Taskbell is taken up silently, whichever road
+    mentions it first. Until the baseline is complete, only a webhook can bring news.
     """
     if seen.announced or known.task is not None:
         return True
@@ -151,7 +150,7 @@ def _rung(known: Known, seen: Observation) -> Rung:
 
 
 def with_rung(known: Known, fields: Iterable[str], now: datetime) -> Known:
-    """The same task, with the clock rung up to now for these dates.
+    """The same task, with all alarms of these dates rung up to now.
 
     A worker whose clock is a little behind another's takes nothing back.
     """
