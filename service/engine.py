@@ -15,22 +15,21 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
-from service import alarms, metrics
+from service import metrics
+from service.alarm_clock import AlarmClock
 from service.books import Books
 from service.books.database import DatabaseBooks
 from service.clock import Clock
 from service.deciding import Decider
-from service.drafts import Draft, of_alarm, of_look, of_signal, of_slot
+from service.drafts import Draft, of_look, of_signal, of_slot
 from service.model import Cause, Event, Kind, Observation, Signal, Task
 from service.net_change import NetChange
 from service.outbox import Lanes
 from service.store import Pool, schedules, tasks, watches
 from service.store.accounts import AccountState
-from service.store.tasks import Key, Known, Saved
+from service.store.tasks import Key, Known
 from service.store.waits import Wait
-from service.store.watches import Outdated
-from service.tracking import filled_in, is_doubtful, track, with_rung
-from service.watch import Watch, carried_over, owed
+from service.tracking import filled_in, is_doubtful, track
 
 log = structlog.get_logger()
 
@@ -87,21 +86,19 @@ class Engine:
         self._decider = decider
         self._zones = zones
         self._clock = clock
-        self._watches = {name: Watch(decider.alarms, zone) for name, zone in zones.items()}
-        self._watch_ids = {name: watch.id for name, watch in self._watches.items()}
-        self._dates = frozenset(alarm.field for alarm in decider.alarms)
+        self._alarm_clock = AlarmClock(decider.alarms, zones)
         self.schedules = decider.schedules
 
     async def come_into_force(self, pool: Pool) -> None:
         """Have the clock watch, and schedules come, as these rules and zones want it now."""
         now = self._clock.now()
-        await watches.put_in_force(pool, self._watches, now, now + IN_FORCE)
+        await watches.put_in_force(pool, self._alarm_clock.watches, now, now + IN_FORCE)
         await schedules.put_in_force(pool, list(self._zones), self.schedules, now)
 
     async def stay_in_force(self, pool: Pool) -> None:
         """Say, several times a minute, that it is still wanted, by whatever clock is right now."""
         now = self._clock.now()
-        await watches.keep_in_force(pool, self._watches, now, now + IN_FORCE)
+        await watches.keep_in_force(pool, self._alarm_clock.watches, now, now + IN_FORCE)
         if self.schedules:
             await schedules.bring_forward(pool, self.schedules, now)
 
@@ -132,13 +129,12 @@ class Engine:
     async def ring(self, books: Books, limit: int) -> tuple[int, Consequences]:
         """Announce what the clock has brought, for some tasks of each account; returns how many."""
         now = self._clock.now()
-        known = await books.lock_ringing(self._watch_ids, now, limit)
+        known = await books.lock_ringing(self._alarm_clock.ids, now, limit)
         if not known:
             return 0, Consequences()
-        happened = [self._rings(key, one, now) for key, one in known.items()]
-        await self._save(
-            books, {key: with_rung(one, self._dates, now) for key, one in known.items()}, now
-        )
+        happened = [self._alarm_clock.rings(key, one, now) for key, one in known.items()]
+        rung = {key: self._alarm_clock.rung(one, now) for key, one in known.items()}
+        await self._save(books, rung, now)
         return len(known), await self._follow(books, happened, now)
 
     async def take_over(self, books: Books, known: Mapping[Key, Known]) -> None:
@@ -152,13 +148,13 @@ class Engine:
         What they still owed when this one came into force is announced; what is new rings for
         nothing before that.
         """
-        old = await watches.outdated(books.connection, self._watches)
+        old = await watches.outdated(books.connection, self._alarm_clock.watches)
         if old is None:
             return 0, Consequences()
         now = self._clock.now()
         known = await tasks.lock_watched(books.connection, old.account, old.id, limit)
-        happened = [self._owes(key, one, old, now) for key, one in known.items()]
-        taken_over = {key: self._taken_over(one, old) for key, one in known.items()}
+        happened = [self._alarm_clock.owes(key, one, old, now) for key, one in known.items()]
+        taken_over = {key: self._alarm_clock.take_over(one, old) for key, one in known.items()}
         await self._save(books, taken_over, now)
         return len(known), await self._follow(books, happened, now)
 
@@ -232,46 +228,13 @@ class Engine:
             look = filled_in(last, one)
             if is_doubtful(last, look, states[look.account]):
                 taken.doubted.append(key)
-            elif step := track(last, look, states[look.account], self._dates, now):
+            elif step := track(last, look, states[look.account], self._alarm_clock.dates, now):
                 taken.changed[key] = step.known
                 taken.happened.append(of_look(look, last, step.transitions, ours.get(key)))
         return taken
 
     async def _save(self, books: Books, changed: Mapping[Key, Known], now: datetime) -> None:
-        await books.save([self._armed(key, known, now) for key, known in changed.items()])
-
-    def _armed(self, key: Key, known: Known, now: datetime) -> Saved:
-        """With its next alarm. A task that another watch has set is for that one to look at now."""
-        task, watch, mine = known.present, known.watch, self._watch_ids[key[0]]
-        if task is None or task.done:
-            return Saved(key, known)
-        if watch not in {None, mine}:
-            return Saved(key, known, now, watch)
-        wanted = self._watches[key[0]]
-        at = alarms.next_alarm(task, wanted.alarms, wanted.zone, known.rung)
-        return Saved(key, known, at, mine)
-
-    def _rings(self, key: Key, known: Known, now: datetime) -> list[Draft]:
-        task = known.present
-        if task is None:
-            return []
-        watch = self._watches[key[0]]
-        due = alarms.due(task, watch.alarms, watch.zone, known.rung, now)
-        return [of_alarm(key, one, task) for one in due]
-
-    def _owes(self, key: Key, known: Known, old: Outdated, now: datetime) -> list[Draft]:
-        task, new = known.present, self._watches[old.account]
-        if task is None:
-            return []
-        due = owed(task, known.rung, old.watch, new, old.since, now)
-        return [of_alarm(key, one, task) for one in due]
-
-    def _taken_over(self, known: Known, old: Outdated) -> Known:
-        task, new = known.present, self._watches[old.account]
-        if task is None:
-            return known
-        rung = carried_over(task, known.rung, old.watch, new, old.since)
-        return replace(known, rung=rung, watch=None)
+        await books.save([self._alarm_clock.set(key, one, now) for key, one in changed.items()])
 
     async def _follow(
         self, books: Books, happened: Sequence[Sequence[Draft]], now: datetime

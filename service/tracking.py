@@ -147,12 +147,3 @@ def _is_news(known: Known, seen: Observation, account: AccountState) -> bool:
 
 def _rung(known: Known, seen: Observation) -> Rung:
     return known.rung if seen.task is None else moved(known.present, seen.task, known.rung)
-
-
-def with_rung(known: Known, fields: Iterable[str], now: datetime) -> Known:
-    """The same task, with all alarms of these dates rung up to now.
-
-    A worker whose clock is a little behind another's takes nothing back.
-    """
-    lines = {field: max(now, known.rung.get(field, now)) for field in fields}
-    return replace(known, rung={**known.rung, **lines})

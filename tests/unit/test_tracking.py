@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from service.model import Cause, Customer, Kind, Observation, Task
 from service.store.accounts import AccountState
 from service.store.tasks import Known
-from service.tracking import filled_in, is_doubtful, track, with_rung
+from service.tracking import filled_in, is_doubtful, track
 from tests.tasks import SMITH, START, task
 
 ESTABLISHED = AccountState(
@@ -180,10 +180,3 @@ def test_what_a_look_leaves_open_stays_as_it_was() -> None:
     assert filled_in(Known(), seen) == seen
     assert filled_in(known, look(None, 1)).task is None
     assert filled_in(known, look(task(), 1)).task == task()
-
-
-def test_what_another_worker_has_rung_stays_rung() -> None:
-    """Its clock is half a minute ahead: what it has announced is not still to come."""
-    ahead = START + timedelta(seconds=30)
-    known = with_rung(Known(task(), rung={"due": ahead}), ("due", "start"), START)
-    assert known.rung == {"due": ahead, "start": START}

@@ -1,0 +1,68 @@
+"""Sets and rings the alarms of tasks: which are due, which is next, and which are still owed."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from service.alarms import Alarm, due, next_alarm
+from service.drafts import Draft, of_alarm
+from service.store.tasks import Key, Known, Saved
+from service.store.watches import Outdated
+from service.watch import Watch, carried_over, owed
+
+
+class AlarmClock:
+    """What one configuration wants to have watched, in the accounts of these `zones`.
+
+    `watches` and their `ids` are by account; `dates` are the fields that alarms count from.
+    """
+
+    def __init__(self, alarms: frozenset[Alarm], zones: Mapping[str, ZoneInfo]) -> None:
+        self.watches = {name: Watch(alarms, zone) for name, zone in zones.items()}
+        self.ids = {name: watch.id for name, watch in self.watches.items()}
+        self.dates = frozenset(alarm.field for alarm in alarms)
+
+    def set(self, key: Key, known: Known, now: datetime) -> Saved:
+        """A task with its next alarm; one that another watch has set is for that to look at now."""
+        task, mine = known.present, self.ids[key[0]]
+        if task is None or task.done:
+            return Saved(key, known)
+        if known.watch not in {None, mine}:
+            return Saved(key, known, now, known.watch)
+        watch = self.watches[key[0]]
+        return Saved(key, known, next_alarm(task, watch.alarms, watch.zone, known.rung), mine)
+
+    def rings(self, key: Key, known: Known, now: datetime) -> list[Draft]:
+        """The events of the alarms that have come and were not rung."""
+        task = known.present
+        if task is None:
+            return []
+        watch = self.watches[key[0]]
+        coming = due(task, watch.alarms, watch.zone, known.rung, now)
+        return [of_alarm(key, one, task) for one in coming]
+
+    def rung(self, known: Known, now: datetime) -> Known:
+        """The task, with all its alarms rung up to now.
+
+        A worker whose clock is a little behind another's takes nothing back.
+        """
+        lines = {date: max(now, known.rung.get(date, now)) for date in self.dates}
+        return replace(known, rung={**known.rung, **lines})
+
+    def owes(self, key: Key, known: Known, old: Outdated, now: datetime) -> list[Draft]:
+        """The events of alarms that an `old` watch had to ring and did not."""
+        task = known.present
+        if task is None:
+            return []
+        late = owed(task, known.rung, old.watch, self.watches[old.account], old.since, now)
+        return [of_alarm(key, one, task) for one in late]
+
+    def take_over(self, known: Known, old: Outdated) -> Known:
+        """The task, once the old watch owes nothing any more: to be set by this one."""
+        task = known.present
+        if task is None:
+            return known
+        new = self.watches[old.account]
+        rung = carried_over(task, known.rung, old.watch, new, old.since)
+        return replace(known, rung=rung, watch=None)
