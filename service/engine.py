@@ -1,9 +1,17 @@
 """The corridor's one transaction: lock, diff, snapshots, events, rules, decisions, outbox.
 
-Every road ends here: looks at tasks (`observe`), pushed signals (`hear`), the clock (`ring`),
-rules whose task has been quiet (`settle`), digests that are over (`close`), schedules (`fire`), and
-a change of what the clock watches (`rearm`). The caller opens the transaction, so that a receipt or
-a lookup is struck off together with what became of it.
+Every road ends in a method of the engine:
+
+- `observe`: looks at tasks, by webhook, poll or read by id
+- `hear`: signals that were pushed
+- `ring`: alarms of tasks
+- `settle`: rules that have waited
+- `close`: digests that are over
+- `fire`: schedules
+- `rearm`: a change of the alarms that the rules want
+
+The caller opens the transaction, so that a receipt or a lookup is struck off together with what
+became of it.
 """
 
 from collections import Counter
@@ -33,15 +41,15 @@ from service.tracking import filled_in, is_doubtful, track
 
 log = structlog.get_logger()
 
-# How long what is watched stays in force when no process says that it wants it.
+# How long a watch stays in force that no process says it wants.
 IN_FORCE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Consequences:
-    """What there is to do once a transaction is committed: lanes to ring, events to count.
+    """What is left to do once a transaction is committed: lanes to ring, and events to count.
 
-    `events` are how many there were by account, kind and cause.
+    `events` has how many there were, by account, kind and cause.
     """
 
     lanes: Lanes = frozenset()
@@ -49,7 +57,7 @@ class Consequences:
 
     @property
     def found_by_poll(self) -> int:
-        """How many transitions no webhook had told."""
+        """How many changes came to light by a poll, without a webhook."""
         return sum(count for (_, _, cause), count in self.events.items() if cause is Cause.POLL)
 
     def __or__(self, other: Self) -> Self:
@@ -58,7 +66,7 @@ class Consequences:
 
 @dataclass(frozen=True, slots=True)
 class _Taken:
-    """What some looks change and bring about, and the tasks of which they leave doubts."""
+    """What some looks change, the events they bring, and the tasks that they leave in doubt."""
 
     changed: dict[Key, Known] = field(default_factory=dict)
     happened: list[list[Draft]] = field(default_factory=list)
@@ -66,12 +74,13 @@ class _Taken:
 
 
 class Engine:
-    """Turns what was seen into what happened and what is to be sent.
+    """Turns what was seen into what happened, and into what is to be sent.
 
-    Each method asks the clock once: what it does is of one moment, which the record keeps.
-    `zones` has the time zone of every account in the configuration. Each method returns what is
-    to be handed to `committed` once the caller has committed. `pushed` are the accounts that send
-    webhooks, so that it can be counted what these missed.
+    `zones` has the time zone of every account. `pushed` are the accounts that send webhooks: what
+    only a poll has found in them is counted as missed by a webhook.
+
+    Each method reads the clock once, so that all it does is of one moment. What it returns goes to
+    `committed` after the commit.
     """
 
     def __init__(
@@ -90,20 +99,23 @@ class Engine:
         self.schedules = decider.schedules
 
     async def come_into_force(self, pool: Pool) -> None:
-        """Have the clock watch, and schedules come, as these rules and zones want it now."""
+        """Put the alarms and schedules in force that these rules and zones want."""
         now = self._clock.now()
         await watches.put_in_force(pool, self._alarm_clock.watches, now, now + IN_FORCE)
         await schedules.put_in_force(pool, list(self._zones), self.schedules, now)
 
     async def stay_in_force(self, pool: Pool) -> None:
-        """Say, several times a minute, that it is still wanted, by whatever clock is right now."""
+        """Say, several times a minute, that they are still wanted.
+
+        A schedule that a wrong clock had put off comes again.
+        """
         now = self._clock.now()
         await watches.keep_in_force(pool, self._alarm_clock.watches, now, now + IN_FORCE)
         if self.schedules:
             await schedules.bring_forward(pool, self.schedules, now)
 
     async def observe(self, books: Books, seen: Sequence[Observation]) -> Consequences:
-        """Take in looks at tasks, in whatever order they came."""
+        """Take in looks at tasks, in any order."""
         now = self._clock.now()
         known = await books.lock((look.account, look.task_id) for look in seen)
         states = await books.accounts({look.account for look in seen})
@@ -115,7 +127,7 @@ class Engine:
         return await self._follow(books, taken.happened, now)
 
     async def hear(self, books: Books, signals: Sequence[Signal]) -> Consequences:
-        """Take in signals about tasks that are known; one about an unknown task is nothing."""
+        """Take in signals; one about a task that is not known is ignored."""
         now = self._clock.now()
         known = await books.lock((one.account, one.task_id) for one in signals)
         happened = [
@@ -127,7 +139,7 @@ class Engine:
         return await self._follow(books, happened, now)
 
     async def ring(self, books: Books, limit: int) -> tuple[int, Consequences]:
-        """Announce what the clock has brought, for some tasks of each account; returns how many."""
+        """Ring alarms that have come, of up to `limit` tasks of each account; returns how many."""
         now = self._clock.now()
         known = await books.lock_ringing(self._alarm_clock.ids, now, limit)
         if not known:
@@ -138,15 +150,15 @@ class Engine:
         return len(known), await self._follow(books, happened, now)
 
     async def take_over(self, books: Books, known: Mapping[Key, Known]) -> None:
-        """Watch over tasks as they are, whoever did so before."""
+        """Set the alarms of tasks as they are, whichever watch has set them before."""
         fresh = {key: replace(one, watch=None) for key, one in known.items()}
         await self._save(books, fresh, self._clock.now())
 
     async def rearm(self, books: DatabaseBooks, limit: int) -> tuple[int, Consequences]:
-        """Set the alarms of up to `limit` tasks anew that another watch has set; returns how many.
+        """Set anew the alarms of up to `limit` tasks that an older watch has set; returns how many.
 
-        What they still owed when this one came into force is announced; what is new rings for
-        nothing before that.
+        Alarms that were due when this watch came into force, and were not rung, ring now; a new
+        alarm does not ring for what was past by then.
         """
         old = await watches.outdated(books.connection, self._alarm_clock.watches)
         if old is None:
@@ -161,7 +173,7 @@ class Engine:
     async def settle(self, books: Books, limit: int) -> tuple[int, Consequences]:
         """Let rules decide that have waited long enough; returns how many.
 
-        Those with `for` decide on what is still so, the others on the net change.
+        Rules with `for` decide on the task as it is now, those with `settle` on the net change.
         """
         now = self._clock.now()
         over = await books.waits_over(self._zones, now, limit)
@@ -178,7 +190,7 @@ class Engine:
         return NetChange.settled(wait, current, now)
 
     async def close(self, books: Books, limit: int) -> tuple[int, Consequences]:
-        """Let rules tell of the digests that are over; returns how many."""
+        """Let rules decide about digests that are over; returns how many."""
         now = self._clock.now()
         over = await books.take_digests(self._zones, now, limit)
         if not over:
@@ -186,9 +198,9 @@ class Engine:
         return len(over), Consequences(await self._decider.close(books, over, now))
 
     async def fire(self, books: Books) -> tuple[int, Consequences]:
-        """Let the rule decide whose schedule has come, one at a time; returns how many there were.
+        """Let one rule decide whose schedule has come; returns how many, none or one.
 
-        A slot for which nobody was there is made up for while it is younger than an hour.
+        A slot that came while no worker ran is made up for within an hour.
         """
         if not self.schedules:
             return 0, Consequences()
@@ -205,7 +217,7 @@ class Engine:
         return 1, Consequences(lanes, _counted(events))
 
     def committed(self, after: Consequences) -> Lanes:
-        """Count the events, which are there for good now; returns the lanes to be rung."""
+        """Count the events, now that they are stored for good; returns the lanes to ring."""
         for (account, kind, cause), count in after.events.items():
             metrics.events.labels(account, kind).inc(count)
             if cause is Cause.POLL and account in self._pushed:
@@ -220,7 +232,7 @@ class Engine:
         ours: Mapping[Key, frozenset[str]],
         now: datetime,
     ) -> _Taken:
-        """Take the looks in one after the other, as they were asked for."""
+        """Take in the looks, in the order in which they were asked for."""
         taken = _Taken()
         for one in sorted(seen, key=lambda look: look.observed_at):
             key = (one.account, one.task_id)
@@ -239,7 +251,7 @@ class Engine:
     async def _follow(
         self, books: Books, happened: Sequence[Sequence[Draft]], now: datetime
     ) -> Consequences:
-        """Number and store the events, each list from one look, and let the rules decide."""
+        """Number and store the events, a list for each look, and let the rules decide."""
         if not any(happened):
             return Consequences()
         groups = await self._recorded(books, happened, now)
@@ -249,7 +261,7 @@ class Engine:
     async def _recorded(
         self, books: Books, happened: Sequence[Sequence[Draft]], now: datetime
     ) -> list[list[Event]]:
-        """The events with their numbers, once they are stored."""
+        """Give the events their numbers and store them; returns them."""
         ids = iter(await books.allot_ids(sum(len(group) for group in happened)))
         groups = [[draft(next(ids)) for draft in group] for group in happened]
         stored = [event for group in groups for event in group]
