@@ -26,7 +26,7 @@ from service.sandbox.plannr import Plannr
 from service.sandbox.push import Pusher, Subscription
 from service.sandbox.rolodex import Rolodex
 from service.sandbox.slack import Slack
-from service.sandbox.system import Notification, Raw, System, TaskSystem
+from service.sandbox.system import Raw, System, TaskSystem
 
 
 class Sandbox:
@@ -49,14 +49,14 @@ class Sandbox:
         self.app = Starlette(routes=self._routes())
 
     def _routes(self) -> list[Route | Mount]:
+        emulated = {**self.systems, "slack": self.slack, "inbox": self.inbox}
+        more = {"plannr": self.pusher.routes()}
         return [
             Route("/inbox", self._show),
-            Mount("/plannr", _behind_door(self.plannr, self.pusher.routes())),
-            Mount("/kickserv", _behind_door(self.kickserv)),
-            Mount("/letsligo", _behind_door(self.letsligo)),
-            Mount("/rolodex", _behind_door(self.rolodex)),
-            Mount("/slack", _behind_door(self.slack)),
-            Mount("/inbox", _behind_door(self.inbox)),
+            *(
+                Mount(f"/{name}", _behind_door(one, more.get(name, ())))
+                for name, one in emulated.items()
+            ),
             *(
                 Mount(f"/_sandbox/{name}", routes=Switches(one).routes())
                 for name, one in self.systems.items()
@@ -67,7 +67,7 @@ class Sandbox:
         """Everything that was sent to anybody, oldest first."""
         del request
         sent = [*_mails(self.inbox), *_hooks(self.inbox), *_posts(self.slack)]
-        sent += [_told(one) for one in self.kickserv.record.notifications]
+        sent += [one for name, system in self.systems.items() for one in _told(name, system)]
         sent.sort(key=itemgetter("at"))
         return Response(orjson.dumps({"messages": sent}), media_type="application/json")
 
@@ -145,5 +145,8 @@ def _posts(slack: Slack) -> list[Raw]:
     ]
 
 
-def _told(one: Notification) -> Raw:
-    return {"at": one.at, "by": "kickserv", "to": one.notification, "text": f"task {one.task_id}"}
+def _told(name: str, system: TaskSystem) -> list[Raw]:
+    return [
+        {"at": one.at, "by": name, "to": one.notification, "text": f"task {one.task_id}"}
+        for one in system.record.notifications
+    ]
