@@ -23,40 +23,46 @@ TOKEN = "sandbox"  # noqa: S105 (what the demo's accounts present; it opens noth
 class Quirks:
     """How a system behaves where its makers leave it open, or misbehaves as systems do.
 
-    `shift`: by how many rows the list moves between two pages. `loop`: every page is the first
-    and says that another follows. `foreign_next`: page links lead to another origin. `empty`:
-    lists are empty. `blind`: the token may see nothing any more: lists are empty, and of each
-    task the answer is that there is none. `bare`: lists come without envelope, single items with
-    one. `wrapped`: items are under their noun. `unpaged`: the page asked for is ignored. `skew`:
-    by how many seconds the clock is wrong. `push`: what a webhook carries, `whole`, `partial` or
-    `hint`. `prefixed`, `totalled`, `lean`: Hydra's words have their prefix, lists say how many
-    there are, lists leave out what is long. `ends_early`: the list ends after its first page.
-    `glue`: Kickserv's tasks carry their job, customer and employees; `completed_field`: what it
-    calls the moment at which a task was done.
-    `tags`: where they come along when asked for, `always`, in `lists` only, or `never`.
-    `stamped`: Kickserv's tasks say when they were changed. `per_minute`: how many calls are
-    allowed, which answers then tell.
+    Any system:
+
+    - `shift`: by how many rows the list moves between two pages
+    - `loop`: every page is the first, and says that another follows
+    - `unpaged`: the page asked for is ignored
+    - `ends_early`: the list ends after its first page
+    - `empty`: lists are empty
+    - `blind`: the token may see nothing: lists are empty, and no task is there by its id
+    - `bare`: lists come without envelope, single items with one
+    - `wrapped`: items are under their noun
+    - `skew`: by how many seconds the clock is wrong
+    - `per_minute`: how many calls are allowed, which answers then tell
+
+    Plannr: `push` is what a webhook carries: `whole`, `partial` or `hint`. Kickserv: `glue`, tasks
+    carry their job, customer and employees; `stamped`, they say when they were changed;
+    `completed_field`, what the moment is called at which they were done. LetsLigo: `prefixed`,
+    Hydra's words have their prefix; `totalled`, lists say how many there are; `lean`, lists leave
+    out what is long. Rolodex: `tags` come along when asked for `always`, in `lists` only, or
+    `never`. Whoever has links to pages: `foreign_next`, they lead to another origin.
     """
 
     shift: int = 0
     loop: bool = False
-    foreign_next: bool = False
+    unpaged: bool = False
+    ends_early: bool = False
     empty: bool = False
     blind: bool = False
     bare: bool = False
     wrapped: bool = False
-    unpaged: bool = False
-    glue: bool = True
     skew: float = 0.0
+    per_minute: int | None = None
+    foreign_next: bool = False
     push: str = "whole"
+    glue: bool = True
+    stamped: bool = True
     completed_field: str = "completed_on"
     prefixed: bool = True
     totalled: bool = True
     lean: bool = True
-    ends_early: bool = False
     tags: str = "always"
-    stamped: bool = True
-    per_minute: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
