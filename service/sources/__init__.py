@@ -1,8 +1,21 @@
 """Where tasks come from: the interface that one file per system implements.
 
 A new system is one new module in this folder, named like the system (`system: plannr` is
-`service/sources/plannr.py`), with one class that derives from `Source`. Nothing else has to be
-edited: the configuration finds it by its name and the contract suite picks it up by itself.
+`service/sources/plannr.py`), with one class that derives from `Source`. The configuration finds it
+by its name, and the contract suite picks it up by itself; what that wants to have of a system, its
+sample documents and an emulation, is listed in `tests/contract/source_rig.py`.
+
+To be written, in this order:
+
+1. a class of options, derived from `Account`, if the system needs more than address and token
+2. the readers `items`, `identify`, `is_whole` and `parse`, which every system needs; `trim` if its
+   JSON holds credentials or what changes by itself; `version` if it says when a task was changed
+3. the calls `scan` and `fetch`, with the help of `service.sources.reading`; `recent` if it can be
+   asked for changes only
+4. `listed`, `is_task`, `untold`, `enrich` and `rereads` if its lists or pushes show less of a task
+   than there is to it; `listed_starts` if they show only tasks of a time
+5. `notifications` and `writes`, with the calls for what these name
+6. `hooks` and `subscribe` if it pushes changes
 """
 
 import importlib

@@ -1,9 +1,16 @@
-"""For each system its sample documents and its sandbox: what the contract suite needs.
+"""For each system its sample documents and its emulation: what the contract suite needs.
 
-A new system brings tests/payloads/{system}/ with account.json, task.json, task.expected.json
-and bodies.json, every sample answer of its makers' documents as documented_*.json, where it takes
-new tasks words.json (what those need beside a title and a due date, in the words of the rule
-language), and a sandbox of the same name; nothing here has to be edited.
+A new system brings a folder tests/payloads/{system}/ with
+
+- account.json: the options of an account, but for system and address
+- task.json, task.expected.json: a task with every field, and what is to be read from it
+- bodies.json: bodies of webhooks, and what they say
+- documented_*.json: every sample answer in the documents of its makers
+- words.json, where it takes new tasks: what those need beside a title and a due date, in the words
+  of the rule language
+
+and an emulation service/sandbox/{system}.py, which `Sandbox` in service/sandbox/app.py has to name.
+Nothing here has to be edited.
 """
 
 from collections.abc import AsyncIterator
