@@ -10,7 +10,7 @@ import orjson
 
 from service.durations import Duration
 from service.model import State
-from service.rules.asking import asked
+from service.rules.approval import asked
 from service.rules.expressions import Expression
 from service.rules.reach import Reach
 from service.rules.scope import Scope
