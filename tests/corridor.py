@@ -15,7 +15,7 @@ import asyncpg
 import httpx
 import orjson
 
-from service.approval import ApprovalLinks
+from service.approval_links import ApprovalLinks
 from service.clock import VirtualClock
 from service.config import Config, load
 from service.engine import Engine

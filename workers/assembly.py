@@ -8,7 +8,7 @@ import httpx
 import structlog
 
 from service import metrics, store
-from service.approval import ApprovalLinks
+from service.approval_links import ApprovalLinks
 from service.channels import Channel, built_in, kinds, ways
 from service.clock import Clock
 from service.config import Config

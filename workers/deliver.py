@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from service.actions import CREATE, STILL_COMING
-from service.approval import ApprovalLinks
+from service.approval_links import ApprovalLinks
 from service.channels import Channel, Receipt
 from service.clock import Clock
 from service.errors import NotBegun, SendError

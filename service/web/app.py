@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from service.approval import ApprovalLinks
+from service.approval_links import ApprovalLinks
 from service.clock import Clock
 from service.config import Config
 from service.faults import Fault

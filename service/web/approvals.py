@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from service.approval import ApprovalLinks
+from service.approval_links import ApprovalLinks
 from service.clock import Clock
 from service.config import Config
 from service.outbox import approvals

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from service.approval import ApprovalLinks
+from service.approval_links import ApprovalLinks
 from service.clock import VirtualClock
 from service.outbox import NotPossible, approvals, rulings
 from service.processes.embedded import EmbeddedValkey
