@@ -11,7 +11,7 @@ from service.durations import Duration
 from service.faults import Path, Problem, did_you_mean
 from service.model import Kind
 from service.rules.advice import Placed, advice, twins
-from service.rules.combining import misfits, subjects
+from service.rules.combinations import misfits, subjects
 from service.rules.expressions import Expression, condition, key, proofs
 from service.rules.grouping import MOST, Grouping
 from service.rules.hours import Hours
