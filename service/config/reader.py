@@ -23,7 +23,7 @@ from service.faults import Fault, Problem, Severity
 from service.faults import Path as DocumentPath
 from service.rules import Ruleset
 from service.rules.advice import never_open
-from service.rules.compiling import Compiler
+from service.rules.compiler import Compiler
 from service.rules.named_hours import compile_hours, unknown_holidays
 from service.rules.reach import Reach
 from service.rules.rule import Rule
