@@ -13,7 +13,7 @@ from typing import Any
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
-from service.rules.cutting import Cutter, Piece
+from service.rules.cutter import Cutter, Piece
 from service.rules.expressions import EvaluationError, Expression, syntax
 from service.rules.scope import Scope
 from service.rules.syntax_tree import dotted, node_kind, walk

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.model import Cause, Event, Kind, Task
-from service.rules.cutting import Cutter, Piece
+from service.rules.cutter import Cutter, Piece
 from service.rules.expressions import EvaluationError, Expression, syntax
 from service.rules.reads import by_noun, reads
 from service.rules.scope import Scope
