@@ -13,7 +13,7 @@ from service.alarms import Alarm
 from service.digests import Digest
 from service.model import Cause, Event, Task
 from service.rules import digest_verdicts
-from service.rules.linking import linked
+from service.rules.muting_links import linked
 from service.rules.reads import ByNoun, by_noun
 from service.rules.rule import Rule
 from service.rules.scope import Scope

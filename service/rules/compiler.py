@@ -15,8 +15,8 @@ from service.rules.combinations import misfits, subjects
 from service.rules.expressions import Expression, condition, key, proofs
 from service.rules.grouping import MOST, Grouping
 from service.rules.hours import Hours
-from service.rules.linking import linked, muting_faults
 from service.rules.muting import Muting, Mutings
+from service.rules.muting_links import linked, muting_faults
 from service.rules.planning import Planning
 from service.rules.reach import Reach
 from service.rules.rule import Rule, Settle
