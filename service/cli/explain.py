@@ -16,7 +16,7 @@ from service.clock import SystemClock
 from service.config import Sketch, past_rules
 from service.errors import TaskbellError
 from service.explaining import Explanation, Rulebook
-from service.explaining.judging import explain
+from service.explaining.explainer import explain
 from service.faults import did_you_mean
 from service.settings import Settings, read_settings
 from service.store import Pool, decisions, dossier

@@ -12,7 +12,7 @@ from service import config
 from service.clock import VirtualClock
 from service.config import past_rules
 from service.explaining import Explanation, Rulebook, Standing
-from service.explaining.judging import explain
+from service.explaining.explainer import explain
 from service.model import State
 from service.rules.tracing import Finding, Trace
 from service.store import Pool, dossier

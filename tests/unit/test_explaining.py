@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from service.channels import ways
 from service.config import Config
 from service.explaining import Explanation, Rulebook, Standing
-from service.explaining.judging import explain
+from service.explaining.explainer import explain
 from service.model import Cause, Observation, Task
 from service.rehearsal import Rehearsal
 from service.rules.tracing import Finding

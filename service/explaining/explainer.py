@@ -12,7 +12,7 @@ from service.digests import Joining, Member
 from service.explaining import STANDINGS, Explanation, Rulebook, Standing
 from service.explaining.clockwork import next_ring, told
 from service.explaining.occasions import Occasion, last_occasion
-from service.explaining.scheduling import by_schedule
+from service.explaining.schedules import by_schedule
 from service.explaining.together import in_digest, joined
 from service.model import Cause, Event
 from service.rules.digest_verdicts import absence
