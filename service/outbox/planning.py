@@ -120,15 +120,7 @@ def row_of(order: Order, now: datetime) -> dict[str, Any]:
         "task": event.task_id,
         "event": event.id,
         "rule": order.rule,
-        "lane": order.lane,
-        "at_most_once": order.at_most_once,
-        "once_key": plan.once_key,
-        "step": plan.step,
-        "channel": plan.channel,
-        "target": plan.target,
-        "text": plan.text,
-        "subject": plan.subject,
-        "fields": plan.fields,
+        **_message(order),
         "on_undo": plan.on_undo,
         "withdraw_on": sorted(plan.withdraw_on),
         "on_fail": [_instead(one) for one in order.on_fail] or None,
@@ -166,6 +158,16 @@ def _approval(plan: Plan) -> dict[str, Any]:
 
 def _instead(order: Order) -> dict[str, Any]:
     """What is planned when another delivery has failed, by the columns of the table."""
+    is_skipped = order.plan.state is State.SKIPPED
+    return {
+        **_message(order),
+        "state": State.SKIPPED if is_skipped else State.PLANNED,
+        "reason": order.plan.reason if is_skipped else None,
+    }
+
+
+def _message(order: Order) -> dict[str, Any]:
+    """What is sent, to whom, and by what way."""
     plan = order.plan
     return {
         "lane": order.lane,
@@ -177,8 +179,6 @@ def _instead(order: Order) -> dict[str, Any]:
         "text": plan.text,
         "subject": plan.subject,
         "fields": plan.fields,
-        "state": State.SKIPPED if plan.state is State.SKIPPED else State.PLANNED,
-        "reason": plan.reason if plan.state is State.SKIPPED else None,
     }
 
 
