@@ -5,7 +5,7 @@ both are kept. CEL stops loops by a budget and nesting by depth.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache, lru_cache
@@ -18,7 +18,7 @@ from cel_expr_python.ext import ext_optional
 from service.document.wording import kind_of, name_of
 from service.faults import Path, Problem
 from service.rules.cel_words import KNOWN, explain, kind
-from service.rules.constants import findings
+from service.rules.constants import flaws
 from service.rules.guards import proven, unguarded
 from service.rules.reads import Reads, reads
 from service.rules.subjects import CHANGED_TASK, misplaced
@@ -174,15 +174,19 @@ def checked(
         problems = [_lie(name, offset, path) for name, offset in unguarded(tree, known)]
     else:
         problems = [Problem(path, f"{wanted}; this is {kind(found)}")]
-    problems += [
-        Problem(path, one.message, one.hint, one.offset)
-        for one in findings(tree, environment(UTC_ZONE))
-    ]
-    used = KNOWN.intersection(node.call.function or dotted(node) for node in walk(tree.root))
-    problems += [misplaced(name, subjects, path) for name in sorted(used - subjects)]
+    problems += _flaws(tree, subjects, path)
     if problems:
         return None, None, problems
     return Expression(text, frozenset(reads(tree.root))), tree, []
+
+
+def _flaws(tree: Tree, subjects: frozenset[str], path: Path) -> Iterator[Problem]:
+    """The problems with constants, and with names that cannot be used here."""
+    for one in flaws(tree, environment(UTC_ZONE)):
+        yield Problem(path, one.message, one.hint, one.offset)
+    used = KNOWN.intersection(node.call.function or dotted(node) for node in walk(tree.root))
+    for name in sorted(used - subjects):
+        yield misplaced(name, subjects, path)
 
 
 def _lie(name: str, offset: int, path: Path) -> Problem:

@@ -5,14 +5,14 @@ is a value like any other, and `local` shows a date in the account's zone.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, tzinfo
 from typing import Any
 
 from liquid import Environment, RenderContext
 from liquid.exceptions import FilterArgumentError, LiquidError
 from liquid.filter import with_context
-from liquid.static_analysis import Variable
+from liquid.static_analysis import TemplateAnalysis, Variable
 from liquid.template import BoundTemplate
 
 from service.faults import Path, Problem, Severity, did_you_mean
@@ -99,22 +99,24 @@ def template(
         return None, [
             Problem(path, message, f"write {{% for n in {loose} %}}", loose.token.start_index)
         ]
-    unknown = [
-        _no_such("filter", name, _LIQUID.filters, path, spans[0].index)
-        for name, spans in analysis.filters.items()
-        if name not in _LIQUID.filters
-    ]
     read = [one for group in analysis.globals.values() for one in group]
-    alien = [
-        misplaced(name, subjects, path, one.span.index)
-        for one in read
-        if (name := str(one.segments[0])) in _NAMES - {"zone"} - subjects
-    ]
+    faults = [*_unknown_filters(analysis, path), *_alien(read, subjects, path)]
     names = _NAMES | (subjects & {"failure"})
-    missing = [found for one in read for found in _missing(one, path, names)]
-    is_sound = not unknown and not alien
-    made = Template(text, parsed, names.intersection(analysis.globals)) if is_sound else None
-    return made, [*unknown, *alien, *missing]
+    made = None if faults else Template(text, parsed, names.intersection(analysis.globals))
+    return made, [*faults, *(found for one in read for found in _missing(one, path, names))]
+
+
+def _unknown_filters(analysis: TemplateAnalysis, path: Path) -> Iterator[Problem]:
+    for name, spans in analysis.filters.items():
+        if name not in _LIQUID.filters:
+            yield _no_such("filter", name, _LIQUID.filters, path, spans[0].index)
+
+
+def _alien(read: Iterable[Variable], subjects: frozenset[str], path: Path) -> Iterator[Problem]:
+    """The problems with names that can be used in other places only."""
+    for one in read:
+        if (name := str(one.segments[0])) in _NAMES - {"zone"} - subjects:
+            yield misplaced(name, subjects, path, one.span.index)
 
 
 def _missing(variable: Variable, path: Path, names: frozenset[str]) -> Iterable[Problem]:
