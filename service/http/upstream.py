@@ -28,7 +28,7 @@ from service.http import LONGEST_PAUSE, never_sent, retry_after
 from service.http.allowance import Allowance, allowance
 from service.http.decoding import decoded
 from service.http.failures import explain
-from service.http.throttle import Throttle
+from service.http.throttle import Admission, Throttle
 
 LARGEST_ANSWER = 64 * 1024 * 1024
 LONGEST_EXPLANATION = 4096
@@ -89,13 +89,7 @@ class Upstream:
         leaves open whether it was carried out raises OutcomeUnknown. Raises only SourceError.
         """
         call = _Call(self.account, self._secret, method, path, effect=effect)
-        admission = await self._throttle.admit()
-        if (left := admission.refused_for) is not None:
-            call.fail(SourceUnreachable, f"was not called: {self._trouble}", left)
-        try:
-            await self._sleep(admission.wait.total_seconds())
-        except asyncio.CancelledError:
-            raise NotBegun from None
+        admission = await self._admitted(call)
         try:
             status, headers, body = await self._exchange(call, params, json)
             answer = call.read(status, headers, body, self._asked_pause(headers))
@@ -117,6 +111,17 @@ class Upstream:
         if asked is not None or found is None or found.remaining or found.lasts is None:
             return asked
         return min(found.lasts, LONGEST_PAUSE)
+
+    async def _admitted(self, call: "_Call") -> Admission:
+        """Wait until the call may be made; raises SourceUnreachable or NotBegun if it is not."""
+        admission = await self._throttle.admit()
+        if (left := admission.refused_for) is not None:
+            call.fail(SourceUnreachable, f"was not called: {self._trouble}", left)
+        try:
+            await self._sleep(admission.wait.total_seconds())
+        except asyncio.CancelledError:
+            raise NotBegun from None
+        return admission
 
     async def _heed(self, headers: Mapping[str, str]) -> None:
         """Wait before the next call, where the system says that this was the last for now."""
