@@ -19,7 +19,7 @@ from service.web.bodies import read_body
 from service.web.openapi import describe
 from service.web.parameters import LARGEST_ID, cursor, filtered, read_parameters, wrong
 from service.web.problems import Problem
-from service.web.rulings import RULINGS, STORM_RULINGS, WEBHOOK_RULINGS, Rulings
+from service.web.rulings import RULINGS, STORM_RULINGS, WEBHOOK_RULINGS, Rulings, ruling_routes
 
 _BODY_BYTES = 16 * 1024
 _BY = "somebody over the API"
@@ -46,6 +46,19 @@ class Api:
         self._text = config.text
 
     def routes(self) -> list[Route]:
+        protects = self._guard.protects
+        return [
+            *(Route(f"/api/v1{path}", protects(one)) for path, one in self._reading().items()),
+            *ruling_routes(self._guard, "/api/v1/deliveries", self._rule, RULINGS),
+            *ruling_routes(self._guard, "/api/v1/receipts", self._rule_on_webhook, WEBHOOK_RULINGS),
+            *ruling_routes(self._guard, "/api/v1/storms", self._end_storm, STORM_RULINGS),
+            Route(
+                "/api/v1/silences/{id:int}/expire", protects(self._end_silence), methods=["POST"]
+            ),
+        ]
+
+    def _reading(self) -> dict[str, Endpoint]:
+        """What can be read, by its path."""
         reading: dict[str, Endpoint] = {
             "/tasks": partial(self._list, listing.TASKS),
             "/tasks/{id:path}": self._task,
@@ -53,48 +66,13 @@ class Api:
         for name, one in LISTS.items():
             reading[f"/{name}"] = partial(self._list, one)
             reading[f"/{name}/{{id:int}}"] = partial(self._one, one)
-        reading |= {
+        return reading | {
             "/rules": self._all_rules,
             "/rules/{id}": self._one_rule,
             "/accounts": self._all_accounts,
             "/accounts/{id}": self._account,
             "/openapi.json": self._openapi,
         }
-        return [
-            *(
-                Route(f"/api/v1{path}", self._guard.protects(endpoint))
-                for path, endpoint in reading.items()
-            ),
-            *(
-                Route(
-                    f"/api/v1/deliveries/{{id:int}}/{ruling}",
-                    self._guard.protects(partial(self._rule, ruling)),
-                    methods=["POST"],
-                )
-                for ruling in RULINGS
-            ),
-            *(
-                Route(
-                    f"/api/v1/receipts/{{id:int}}/{ruling}",
-                    self._guard.protects(partial(self._rule_on_webhook, ruling)),
-                    methods=["POST"],
-                )
-                for ruling in WEBHOOK_RULINGS
-            ),
-            *(
-                Route(
-                    f"/api/v1/storms/{{id:int}}/{ruling}",
-                    self._guard.protects(partial(self._end_storm, ruling)),
-                    methods=["POST"],
-                )
-                for ruling in STORM_RULINGS
-            ),
-            Route(
-                "/api/v1/silences/{id:int}/expire",
-                self._guard.protects(self._end_silence),
-                methods=["POST"],
-            ),
-        ]
 
     async def _list(self, one: Listing, request: Request) -> Response:
         asked = read_parameters(request.query_params, one)

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Coroutine, Sequence
-from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -21,7 +20,7 @@ from service.store import Pool, listing, overview, set_aside
 from service.web.auth import COOKIE, Guard
 from service.web.pages import Pages, read_form
 from service.web.problems import DATABASE_ERRORS, RETRY_AFTER, Problem
-from service.web.rulings import RULINGS, STORM_RULINGS, WEBHOOK_RULINGS, Rulings
+from service.web.rulings import RULINGS, STORM_RULINGS, WEBHOOK_RULINGS, Rulings, ruling_routes
 
 log = structlog.get_logger()
 
@@ -60,30 +59,9 @@ class OperatorPage:
             Route("/login", self.ask_token),
             Route("/login", self.log_in, methods=["POST"]),
             Route("/logout", self._guard.protects(self.log_out), methods=["POST"]),
-            *(
-                Route(
-                    f"/deliveries/{{id:int}}/{ruling}",
-                    self._guard.protects(partial(self.decide, ruling)),
-                    methods=["POST"],
-                )
-                for ruling in RULINGS
-            ),
-            *(
-                Route(
-                    f"/webhooks/{{id:int}}/{ruling}",
-                    self._guard.protects(partial(self.decide_on_webhook, ruling)),
-                    methods=["POST"],
-                )
-                for ruling in WEBHOOK_RULINGS
-            ),
-            *(
-                Route(
-                    f"/storms/{{id:int}}/{ruling}",
-                    self._guard.protects(partial(self.end_storm, ruling)),
-                    methods=["POST"],
-                )
-                for ruling in STORM_RULINGS
-            ),
+            *ruling_routes(self._guard, "/deliveries", self.decide, RULINGS),
+            *ruling_routes(self._guard, "/webhooks", self.decide_on_webhook, WEBHOOK_RULINGS),
+            *ruling_routes(self._guard, "/storms", self.end_storm, STORM_RULINGS),
             Route(
                 "/silences/{id:int}/expire",
                 self._guard.protects(self.end_silence),

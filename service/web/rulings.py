@@ -1,8 +1,13 @@
 """What a person decides about deliveries and unread webhooks, from the API or the page."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
 from http import HTTPStatus
 from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from service.clock import Clock
 from service.jobs import DELIVER, INGEST, Doorbell
@@ -11,6 +16,7 @@ from service.outbox.silences import NoSuchSilence
 from service.outbox.storms import NoStorm
 from service.store import Pool, set_aside
 from service.store.set_aside import NotSetAside
+from service.web.auth import Guard
 from service.web.parameters import LARGEST_ID, wrong
 from service.web.problems import Problem
 
@@ -87,6 +93,23 @@ class Rulings:
             await rulings.cancel(self._pool, self._clock, delivery, by=by, reason=_reason(said))
         else:
             await rulings.resolve(self._pool, self._clock, delivery, arrived=_arrived(said))
+
+
+def ruling_routes(
+    guard: Guard,
+    path: str,
+    endpoint: Callable[[str, Request], Awaitable[Response]],
+    rulings: Iterable[str],
+) -> list[Route]:
+    """A route for each ruling on what is at `path`; the endpoint is told which it is."""
+    return [
+        Route(
+            f"{path}/{{id:int}}/{ruling}",
+            guard.protects(partial(endpoint, ruling)),
+            methods=["POST"],
+        )
+        for ruling in rulings
+    ]
 
 
 def _reason(said: Mapping[str, Any]) -> str | None:
