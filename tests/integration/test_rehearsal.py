@@ -1,56 +1,36 @@
 """Live, rehearsed, replayed and backtested: the same, for any rules, history and restarts."""
 
-import re
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import orjson
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from service.books.database import DatabaseBooks
 from service.channels import ways
 from service.clock import VirtualClock
 from service.config import Config, Sketch, past_rules
-from service.deciding import Decider
-from service.engine import Engine
 from service.history import batches
 from service.history.backtest import backtest
 from service.history.replay import Replay, Replayed
 from service.history.upcoming import upcoming
-from service.model import Cause, Observation, Signal, State, Task
-from service.outbox import Settlement, account_lane, claiming, sending, silences
-from service.outbox.planning import row_of
+from service.outbox import silences
 from service.rehearsal import Rehearsal
 from service.silence import Silence
-from service.store import Connection, Pool, schedules
+from service.store import Connection, Pool
 from service.store import history as recorded
+from tests.live import ACCOUNT, Live, Step, look_of, signal_of
+from tests.records import Record, columns, essence, record_of, sent_after
 from tests.rule_files import configured
 from tests.rule_strategies import rules, storms, write_templates
 from tests.tasks import SMITH, START, tasks
 from tests.tasks import task as one_task
 
-ACCOUNT = "field"
 EXAMPLES = 3000 if settings.get_current_profile_name() == "soak" else 200
 LATER = timedelta(days=3)
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """Time goes by; then the process may be a new one, and a task looks different or is gone.
-
-    Or something is pushed about it, and it looks as it did.
-    """
-
-    pause: timedelta
-    task_id: str
-    task: Task | None
-    restart: bool
-    signal: str | None = None
 
 
 looks = tasks.map(lambda one: replace(one, description=None, tags=(), fields={}))
@@ -76,101 +56,6 @@ def _silences(draw: st.DrawFn) -> tuple[Silence, ...]:
     return tuple(found)
 
 
-class Live:
-    """Taskbell at work in PostgreSQL, inside one transaction that is rolled back."""
-
-    def __init__(self, config: Config, connection: Connection, clock: VirtualClock) -> None:
-        self._config = config
-        self._connection = connection
-        self._clock = clock
-        self._books = DatabaseBooks(connection)
-        self._begin()
-
-    async def restart(self) -> None:
-        """End the process, and begin another one with the same rules."""
-        self._begin()
-        wanted = self._engine.schedules
-        await schedules.put_in_force(self._connection, [ACCOUNT], wanted, self._clock.now())
-
-    def _begin(self) -> None:
-        zones = {ACCOUNT: self._config.timezone}
-        decider = Decider(self._config.rules, zones, ways(self._config.kinds))
-        self._engine = Engine(decider, zones, self._clock)
-
-    async def take(self, step: Step) -> None:
-        now = self._clock.now()
-        if step.signal is None:
-            await self._engine.observe(self._books, [_look(step, now)])
-        else:
-            await self._engine.hear(self._books, [_signal(step, now)])
-        await self._send()
-
-    async def go_on(self, until: datetime) -> None:
-        """Come to every moment at which something is to be done, as the loops would."""
-        last = None
-        while (moment := await self._next_moment()) is not None and moment <= until:
-            assert moment != last, f"at {moment} something is to be done that nobody does"
-            last = moment
-            self._clock.set(max(moment, self._clock.now()))
-            while (await self._engine.ring(self._books, 100))[0]:
-                pass
-            while (await self._engine.settle(self._books, 100))[0]:
-                pass
-            while (await self._engine.close(self._books, 100))[0]:
-                pass
-            while (await self._engine.fire(self._books))[0]:
-                pass
-            await self._send()
-        self._clock.set(until)
-
-    async def _next_moment(self) -> datetime | None:
-        moment: datetime | None = await self._connection.fetchval(
-            """
-            SELECT least((SELECT min(next_alarm) FROM tasks), (SELECT min(ends_at) FROM settling),
-                         (SELECT min(closes_at) FROM digests), (SELECT min(next_at) FROM schedules),
-                         (SELECT min(next_attempt_at) FROM deliveries))
-            """
-        )
-        return moment
-
-    async def _send(self) -> None:
-        pool = cast("Pool", self)
-        for lane in (*self._config.channels, account_lane(ACCOUNT)):
-            while claims := await claiming.claim(
-                pool, lane, self._clock, 100, self._config.rules, self._config.zones
-            ):
-                sent = [Settlement(claim, State.SENT) for claim in claims]
-                await sending.settle(pool, sent, self._clock.now())
-
-    @asynccontextmanager
-    async def acquire(self) -> AsyncIterator[Connection]:
-        """The one connection there is: this stands in for the pool that `sending` asks."""
-        yield self._connection
-
-    async def record(self) -> "Record":
-        decided = await self._connection.fetch(
-            "SELECT event, rule, rules_version, outcome, reason, at FROM decisions"
-        )
-        sent = await self._connection.fetch(
-            """
-            SELECT event, rule, step, once_key, channel, target, text, subject, fields, state,
-                   reason, created_at, settled_at, expires_at, shadow, on_fail,
-                   updates IS NOT NULL AS rewrites
-            FROM deliveries
-            """
-        )
-        first = await self._connection.fetchval("SELECT min(id) - 1 FROM events") or 0
-        return _record(first, decided, sent)
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """Everything that was decided and planned, and what has become of it."""
-
-    decisions: list[str]
-    deliveries: list[str]
-
-
 @dataclass(frozen=True, slots=True)
 class AtWork:
     """What Taskbell at work did, and what its record says when it is gone through once more."""
@@ -180,43 +65,6 @@ class AtWork:
     quiet_since: datetime
     replayed: Replayed
     backtested: Record
-
-
-def _record(first: int, decided: Sequence[Any], sent: Sequence[Any]) -> Record:
-    """Events counted from 1, whatever numbers the database has given them."""
-    decisions = [{**row, "event": row["event"] - first} for row in map(dict, decided)]
-    deliveries = [_numbered(dict(row), first) for row in sent]
-    return Record(
-        sorted(_text(row) for row in decisions),
-        sorted(_text(row) for row in deliveries),
-    )
-
-
-def _text(row: dict[str, Any]) -> str:
-    return orjson.dumps(row, option=orjson.OPT_SORT_KEYS).decode()
-
-
-def _numbered(row: dict[str, Any], first: int) -> dict[str, Any]:
-    key = re.sub(
-        r"^(event:|field:\[\")(\d+)(?=$|/|\",)",
-        lambda found: f"{found[1]}{int(found[2]) - first}",
-        str(row["once_key"]),
-    )
-    key = re.sub(r"/undone:\d+$", "", key)  # what was taken back stands in nobody's way
-    fields = orjson.loads(row["fields"]) if isinstance(row["fields"], str) else row["fields"]
-    instead = row["on_fail"]
-    if isinstance(instead, str):
-        instead = orjson.loads(instead)
-    instead = [{**one, "once_key": key} for one in instead or ()]
-    if key.startswith(("undo:", "approve:")):  # the number of another delivery
-        key = key.partition(":")[0]
-    return {
-        **row,
-        "event": row["event"] - first,
-        "once_key": key,
-        "fields": fields,
-        "on_fail": instead,
-    }
 
 
 async def at_work(
@@ -289,18 +137,7 @@ async def foretold(
     """What is said to come if nothing changes."""
     trial = _trial(config, silenced, now)
     found = await upcoming(trial, connection, now + LATER)
-    return sorted(_essence(_row(one)) for one in found)
-
-
-def _essence(row: Mapping[str, Any]) -> str:
-    return _text({name: row[name] for name in ("settled_at", "rule", "step", "target", "text")})
-
-
-def sent_after(record: Record, moment: datetime) -> list[str]:
-    """What went out after that, other than what rewrites a message."""
-    rows = [orjson.loads(text) for text in record.deliveries]
-    sent = [row for row in rows if row["state"] == "sent" and not row["rewrites"]]
-    return sorted(_essence(row) for row in sent if row["settled_at"] > moment.isoformat())
+    return sorted(essence(columns(one)) for one in found)
 
 
 async def backtested(
@@ -311,7 +148,7 @@ async def backtested(
     happened = recorded.events(connection, START, until + timedelta(days=1))
     known = recorded.tasks_at(connection, START)
     await backtest(trial, known, batches(happened), until, lambda _: None)
-    return _of(trial)
+    return record_of(trial)
 
 
 def _trial(config: Config, silenced: Sequence[Silence], start: datetime = START) -> Rehearsal:
@@ -325,49 +162,11 @@ async def rehearsed(config: Config, history: Sequence[Step], silenced: Sequence[
         await trial.go_on(trial.clock.now() + step.pause)
         now = trial.clock.now()
         if step.signal is None:
-            await trial.observe([_look(step, now)])
+            await trial.observe([look_of(step, now)])
         else:
-            await trial.hear([_signal(step, now)])
+            await trial.hear([signal_of(step, now)])
     await trial.go_on(trial.clock.now() + LATER)
-    return _of(trial)
-
-
-def _of(trial: Rehearsal) -> Record:
-    decided = [asdict(one) for one in trial.books.decisions]
-    sent = [_row(one) for one in trial.books.outbox.deliveries]
-    return _record(0, decided, sent)
-
-
-def _row(one: Any) -> dict[str, Any]:
-    order, plan = one.order, one.order.plan
-    return {
-        "event": one.event,
-        "rule": order.rule,
-        "step": plan.step,
-        "once_key": plan.once_key if one.updates is None else "undo:",
-        "channel": plan.channel,
-        "target": plan.target,
-        "text": one.text,
-        "subject": plan.subject,
-        "fields": plan.fields if one.updates is None else None,
-        "state": one.state,
-        "reason": one.reason,
-        "created_at": one.created_at,
-        "settled_at": one.settled_at,
-        "expires_at": plan.expires_at if one.updates is None else None,
-        "shadow": order.shadow,
-        "on_fail": row_of(order, one.created_at)["on_fail"] if one.updates is None else None,
-        "rewrites": one.updates is not None,
-    }
-
-
-def _look(step: Step, now: datetime) -> Observation:
-    task = step.task and replace(step.task, id=step.task_id, account=ACCOUNT, updated_at=None)
-    return Observation(ACCOUNT, step.task_id, task, now, Cause.POLL)
-
-
-def _signal(step: Step, now: datetime) -> Signal:
-    return Signal(ACCOUNT, step.task_id, step.signal or "", now)
+    return record_of(trial)
 
 
 def _bookings(count: int) -> list[Step]:

@@ -1,0 +1,130 @@
+"""Taskbell at work on the tasks of one account, in one transaction and on a virtual clock."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import cast
+
+from service.books.database import DatabaseBooks
+from service.channels import ways
+from service.clock import VirtualClock
+from service.config import Config
+from service.deciding import Decider
+from service.engine import Engine
+from service.model import Cause, Observation, Signal, State, Task
+from service.outbox import Settlement, account_lane, claiming, sending
+from service.store import Connection, Pool, schedules
+from tests.records import Record, record
+
+ACCOUNT = "field"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Time goes by; then the process may be a new one, and a task looks different or is gone.
+
+    Or something is pushed about it, and it looks as it did.
+    """
+
+    pause: timedelta
+    task_id: str
+    task: Task | None
+    restart: bool
+    signal: str | None = None
+
+
+def look_of(step: Step, now: datetime) -> Observation:
+    task = step.task and replace(step.task, id=step.task_id, account=ACCOUNT, updated_at=None)
+    return Observation(ACCOUNT, step.task_id, task, now, Cause.POLL)
+
+
+def signal_of(step: Step, now: datetime) -> Signal:
+    return Signal(ACCOUNT, step.task_id, step.signal or "", now)
+
+
+class Live:
+    """Taskbell at work in PostgreSQL, inside one transaction that is rolled back."""
+
+    def __init__(self, config: Config, connection: Connection, clock: VirtualClock) -> None:
+        self._config = config
+        self._connection = connection
+        self._clock = clock
+        self._books = DatabaseBooks(connection)
+        self._begin()
+
+    async def restart(self) -> None:
+        """End the process, and begin another one with the same rules."""
+        self._begin()
+        wanted = self._engine.schedules
+        await schedules.put_in_force(self._connection, [ACCOUNT], wanted, self._clock.now())
+
+    def _begin(self) -> None:
+        zones = {ACCOUNT: self._config.timezone}
+        decider = Decider(self._config.rules, zones, ways(self._config.kinds))
+        self._engine = Engine(decider, zones, self._clock)
+
+    async def take(self, step: Step) -> None:
+        now = self._clock.now()
+        if step.signal is None:
+            await self._engine.observe(self._books, [look_of(step, now)])
+        else:
+            await self._engine.hear(self._books, [signal_of(step, now)])
+        await self._send()
+
+    async def go_on(self, until: datetime) -> None:
+        """Come to every moment at which something is to be done, as the loops would."""
+        last = None
+        while (moment := await self._next_moment()) is not None and moment <= until:
+            assert moment != last, f"at {moment} something is to be done that nobody does"
+            last = moment
+            self._clock.set(max(moment, self._clock.now()))
+            while (await self._engine.ring(self._books, 100))[0]:
+                pass
+            while (await self._engine.settle(self._books, 100))[0]:
+                pass
+            while (await self._engine.close(self._books, 100))[0]:
+                pass
+            while (await self._engine.fire(self._books))[0]:
+                pass
+            await self._send()
+        self._clock.set(until)
+
+    async def _next_moment(self) -> datetime | None:
+        moment: datetime | None = await self._connection.fetchval(
+            """
+            SELECT least((SELECT min(next_alarm) FROM tasks), (SELECT min(ends_at) FROM settling),
+                         (SELECT min(closes_at) FROM digests), (SELECT min(next_at) FROM schedules),
+                         (SELECT min(next_attempt_at) FROM deliveries))
+            """
+        )
+        return moment
+
+    async def _send(self) -> None:
+        pool = cast("Pool", self)
+        for lane in (*self._config.channels, account_lane(ACCOUNT)):
+            while claims := await claiming.claim(
+                pool, lane, self._clock, 100, self._config.rules, self._config.zones
+            ):
+                sent = [Settlement(claim, State.SENT) for claim in claims]
+                await sending.settle(pool, sent, self._clock.now())
+
+    @asynccontextmanager
+    async def acquire(self) -> AsyncIterator[Connection]:
+        """The one connection there is: this stands in for the pool that `sending` asks."""
+        yield self._connection
+
+    async def record(self) -> Record:
+        decided = await self._connection.fetch(
+            "SELECT event, rule, rules_version, outcome, reason, at FROM decisions"
+        )
+        sent = await self._connection.fetch(
+            """
+            SELECT event, rule, step, once_key, channel, target, text, subject, fields, state,
+                   reason, created_at, settled_at, expires_at, shadow, on_fail,
+                   updates IS NOT NULL AS rewrites
+            FROM deliveries
+            """
+        )
+        first = await self._connection.fetchval("SELECT min(id) - 1 FROM events") or 0
+        return record(first, decided, sent)
