@@ -85,16 +85,19 @@ async def lock_ringing(
 ) -> dict[Key, Known]:
     """Lock the tasks for which the clock has something to say, the longest waiting first.
 
+    Those of one moment are in the order of their ids.
     Only those that these watches, by account, have set: what others have set is for them to ring.
     `limit` is for one account: none waits behind another's storm.
     """
     rows = await connection.fetch(
         """
         SELECT ringing.* FROM unnest($2::text[], $3::text[]) AS mine (account, watch), LATERAL (
-            SELECT account, id, snapshot, deleted_at, version, observed_at, fingerprint, rung, watch
+            SELECT account, id, snapshot, deleted_at, version, observed_at, fingerprint, rung,
+                   watch, next_alarm
             FROM tasks
             WHERE account = mine.account AND watch = mine.watch AND next_alarm <= $1
             ORDER BY next_alarm LIMIT $4 FOR UPDATE SKIP LOCKED) AS ringing
+        ORDER BY next_alarm, account, id
         """,
         now,
         list(watches),

@@ -191,6 +191,13 @@ def _late_visits() -> list[Step]:
     return [Step(timedelta(minutes=10), one.id, one, restart=False) for one in looks]
 
 
+def _due_together() -> list[Step]:
+    """Two visits of which the one that was made first comes second by its id."""
+    due = START + timedelta(hours=9)
+    visits = [one_task("T2", due=due), one_task("T1", due=due, title="a")]
+    return [Step(timedelta(minutes=1), one.id, one, restart=False) for one in visits]
+
+
 @settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @example(
     written=[
@@ -282,6 +289,18 @@ def _late_visits() -> list[Step]:
         }
     ],
     history=_bookings(1),  # the question is open until the moment at which the next day's comes
+    silenced=(),
+    storm="",
+)
+@example(
+    written=[
+        {
+            "id": "r0",
+            "when": {"task.due_soon": "2h"},
+            "then": [{"notify": "slack:#office", "text": "{{ task.title }} is due"}],
+        }
+    ],
+    history=_due_together(),
     silenced=(),
     storm="",
 )
