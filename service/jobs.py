@@ -49,7 +49,7 @@ class Doorbell:
         self._again: set[Bell] = set()
 
     def ring(self, *bell: str) -> None:
-        """Have `bell` rung soon; returns at once and never fails."""
+        """Ring `bell` soon; returns at once and never fails."""
         if bell in self._ringing:
             self._again.add(bell)
         else:

@@ -44,7 +44,7 @@ class Ledger:
         self._keeping: asyncio.Task[None] | None = None
 
     async def room(self) -> int:
-        """Wait until it is worth while to claim; how many can be."""
+        """Wait until claiming is worthwhile; returns how many deliveries can be claimed."""
         async with self._changed:
             await self._changed.wait_for(lambda: self._free >= self._worth_claiming)
         return self._free
@@ -61,7 +61,7 @@ class Ledger:
             self._keeping = asyncio.create_task(self._keep())
 
     def answer(self, settlement: Settlement) -> None:
-        """Have this written down; until then it stays in hand."""
+        """Hand in an answer to be written down; until it is, the delivery stays in hand."""
         self._answers.append(settlement)
         self._answered.set()
 

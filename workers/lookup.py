@@ -104,7 +104,7 @@ class Lookups:
         return self._engine.committed(seen)
 
     async def _note_absence(self, connection: Connection, lookup: Lookup) -> None:
-        """Have the webhooks that asked for the task say why nothing, or a deletion, came of it."""
+        """Note with the webhooks that asked for the task why nothing, or a deletion, came of it."""
         says = f"{lookup.account} says that there is no task {lookup.task}"
         log.info("lookup.no_such_task", account=lookup.account, task=lookup.task)
         await backlog.note(connection, lookup.receipts, says)
@@ -117,7 +117,7 @@ class Lookups:
         return self._source.look(raw, requested_at, lookup.cause)
 
     async def _give_up(self, lookup: Lookup, error: SourceRejected | PayloadError) -> None:
-        """Leave the task to the next scan, and have the webhooks that asked for it say why."""
+        """Leave the task to the next scan, and note why with the webhooks that asked for it."""
         log.warning("lookup.given_up", account=lookup.account, task=lookup.task, error=str(error))
         async with self._pool.acquire() as connection, connection.transaction():
             await lookups.done(connection, lookup)

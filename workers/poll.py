@@ -71,7 +71,7 @@ class Poll:
         return await accounts.keep_lease(self._pool, state, until, self._progress)
 
     async def crash(self, state: AccountState, error: Exception) -> None:
-        """Have the account show that its poll ended by a defect of Taskbell's own."""
+        """Show with the account that its poll ended by a defect of Taskbell's own."""
         says = f"internal error: {type(error).__name__}; the worker's log has the details"
         await self._fail(state, says, None)
 

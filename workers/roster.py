@@ -27,7 +27,7 @@ class Roster:
         self._leaving: set[asyncio.Task[None]] = set()
 
     async def relieve(self, config: Config) -> None:
-        """Have a shift with this configuration begin, and the one before go.
+        """Begin a shift with this configuration, and relieve the one before.
 
         Where it cannot begin, such as without a database, the one before stays.
         """
@@ -39,7 +39,7 @@ class Roster:
         task.add_done_callback(self._leaving.discard)
 
     async def close(self) -> None:
-        """Have everybody go; returns when what they had in hand is settled."""
+        """End all shifts; returns when what they had in hand is settled."""
         await self._on_duty.aclose()
         await asyncio.gather(*self._leaving)
 

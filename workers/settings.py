@@ -45,7 +45,7 @@ async def listen(shift: Shift, settings: Settings) -> None:
         except (RedisError, OSError) as error:
             log.warning("doorbell.away", error=str(error))
         finally:
-            # What it says to Redis on leaving, and jobs broken off, are of no account.
+            # What it says to Redis on leaving, and jobs that are broken off, do not matter.
             with suppress(RedisError, OSError, asyncio.CancelledError):
                 await worker.close()
         await asyncio.sleep(_BEFORE_LISTENING_AGAIN)

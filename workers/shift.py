@@ -93,7 +93,7 @@ class Shift:
             task.cancel()
 
     def ring(self, *bell: str) -> None:
-        """Have the drain of this bell look for work; a bell that nobody has here is no error."""
+        """Wake the drain of this bell; a bell that nobody has here is no error."""
         if (drain := self._drains.get(bell)) is not None:
             drain.ring()
 

@@ -52,7 +52,7 @@ class TaskBooks(Protocol):
         """Remove what `lock` has left of tasks that were not known and are not saved."""
 
     async def doubt(self, keys: Sequence[Key], now: datetime) -> None:
-        """Have these tasks read by id from the system itself: what was pushed may be outdated."""
+        """Ask for these tasks to be read by id: what was pushed may be outdated."""
 
     async def allot_ids(self, count: int) -> list[int]:
         """The ids of the next events, in ascending order."""

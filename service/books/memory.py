@@ -54,7 +54,7 @@ class MemoryBooks:
         return None if known is None else known.present
 
     def send(self, rules: Ruleset, zones: Mapping[str, ZoneInfo], now: datetime) -> None:
-        """Let go out what is due, unless its rule has ended or, in these zones, is closed."""
+        """Send what is due, unless its rule has ended or, in these zones, its hours are over."""
 
         def end_of(one: Delivery) -> str | None:
             task = self.present(one.key)

@@ -72,7 +72,7 @@ def _state(account: dict[str, Any]) -> str:
 def sync(
     account: Name, *, believe: Believes = False, wait: Waits = False, as_json: AsJson = False
 ) -> None:
-    """Have the account read as a whole at once; the worker does it."""
+    """Ask the worker to read all tasks of an account now."""
 
     async def ask(pool: Pool) -> None:
         if await _is_paused(pool, account):

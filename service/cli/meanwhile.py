@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 @asynccontextmanager
 async def meanwhile(*work: Coroutine[None, None, None]) -> AsyncIterator[None]:
-    """Have this work go on for as long as the context is open."""
+    """Do this work for as long as the context is open."""
     beside = [asyncio.create_task(one) for one in work]
     try:
         yield

@@ -143,14 +143,14 @@ def approve(number: Number, *, as_json: AsJson = False) -> None:
 
 @app.command()
 def decline(number: Number, *, as_json: AsJson = False) -> None:
-    """Have a delivery that waits for approval not go out."""
+    """Cancel a delivery that waits for approval."""
     with_pool(lambda pool: approvals.decline(pool, SystemClock(), number, by=who()))
     _say("delivery", number, State.CANCELLED, "is declined", as_json=as_json)
 
 
 @app.command()
 def release(account: Account, *, as_json: AsJson = False) -> None:
-    """Let go the customer messages of an account that the storm guard holds."""
+    """Release the customer messages of an account that the storm guard holds."""
     _end_storm(storms.release, account, "let go", as_json=as_json)
 
 

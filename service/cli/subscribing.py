@@ -14,7 +14,7 @@ from service.sources import systems
 
 
 async def subscribe(config: Config, name: str, url: str, secret_file: Path) -> Finding:
-    """Have an account's system push to `url`, the address under which Taskbell is reached.
+    """Subscribe an account to its system's webhooks; `url` is where Taskbell is reached.
 
     The secret goes into `secret_file`, which only its owner can read, and nowhere else. An
     address that is registered already is registered anew, so that this can be repeated. Raises

@@ -126,7 +126,7 @@ class Replay:
         await self._deciders[batch.rules_version].decide(self._books, batch.groups, batch.now)
 
     async def _fire(self, events: Sequence[Event], batch: Batch) -> None:
-        """Have the rule choose and decide once more whose schedule came with these events."""
+        """Repeat the choice and the decision of the rule whose schedule came with these events."""
         moment, *each = events
         rule = self._slots.get(moment.id) or self._silent_rule(moment, batch)
         if rule is None:

@@ -42,7 +42,7 @@ async def skip(connection: Connection, refused: Mapping[int, str], now: datetime
 
 
 async def end_with_task(connection: Connection, held: Sequence[int]) -> None:
-    """Have what was to go out at once, and waits now, be withdrawn like all that waits."""
+    """Make withdrawable what was to go out at once and waits now, like all that waits."""
     rows = await connection.fetch(
         """
         SELECT deliveries.id, events.kind, alarm

@@ -183,7 +183,7 @@ async def open_in(pool: Pool, account: str) -> int:
 
 
 async def release(pool: Pool, clock: Clock, storm: int, *, by: str) -> tuple[str, int]:
-    """Let go what a storm holds; the lane, and how many. Raises NoStorm."""
+    """Release what a storm holds; returns the lane, and how many. Raises NoStorm."""
     return await _end(
         pool,
         """

@@ -57,7 +57,7 @@ class Guardian:
 
 @contextmanager
 def guarded(folders: Sequence[Path], lock: int) -> Iterator[Guardian]:
-    """Have the servers in these folders end with this process; `lock` is held until they have."""
+    """Make the servers in these folders end with this process; `lock` is held until they have."""
     guardian = Guardian(folders, lock)
     try:
         yield guardian

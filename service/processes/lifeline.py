@@ -53,7 +53,7 @@ class Lifeline:
 
 
 def end_with_supervisor(environ: Mapping[str, str]) -> Lifeline | None:
-    """Let this process get SIGTERM when the supervisor that started it is gone.
+    """Send this process SIGTERM when the supervisor that started it is gone.
 
     Returns None if it was not started by a supervisor.
     """

@@ -56,7 +56,7 @@ class Switches:
         return _json(self._system.reopen(request.path_params["id"]))
 
     async def _hide(self, request: Request) -> Response:
-        """Have lists leave a task out that is there by its id, as an archived one."""
+        """Hide a task from lists; by its id it is still there, as an archived one."""
         if request.path_params["id"] not in self._system.tasks:
             raise HTTPException(404, "There is no such task.")
         self._system.hidden.add(request.path_params["id"])

@@ -163,7 +163,7 @@ class Source(ABC):
         return None
 
     async def subscribe(self, url: str) -> SecretStr:
-        """Have changes of tasks pushed to `url`; returns the secret that will sign them."""
+        """Subscribe `url` to changes of tasks; returns the secret that will sign them."""
         raise SourceRejected(
             f"{self.account.name}: {self.account.system} has no webhooks to subscribe {url} to;"
             " it is polled, or pushed to by a script of your own"
@@ -191,7 +191,7 @@ class Source(ABC):
         """The task as it is now; None if the system says that there is none of that id."""
 
     async def notify(self, task_id: str, notification: str) -> None:
-        """Have the system tell somebody: one of `notifications`. Reaches real people."""
+        """Send one of `notifications` through the system. Reaches real people."""
         raise NotImplementedError(f"{self.account.system} sends no {notification} for {task_id}")
 
     async def create_task(self, fields: Mapping[str, Any]) -> Raw:

@@ -83,7 +83,7 @@ async def known_among(
 
 
 async def renew(pool: Pool, account: str, now: datetime) -> None:
-    """Have the account read as a whole, to choose others; one that is failing is read anyway."""
+    """Ask for a full scan, which chooses others; a failing account is scanned anyway."""
     await pool.execute(
         """
         UPDATE accounts SET next_poll_at = $2, scan_asked_at = $2

@@ -17,7 +17,7 @@ _A_LITTLE_AHEAD = timedelta(days=2)
 async def put_in_force(
     connection: Pool | Connection, accounts: list[str], wanted: Schedules, now: datetime
 ) -> None:
-    """Have these come in these accounts, and no others: the last configuration to start counts.
+    """Put these in force in these accounts, and no others: the last configuration to start counts.
 
     What is new, or has another cron or zone, begins now: its past is not made up for.
     """
@@ -50,7 +50,7 @@ async def put_in_force(
 
 
 async def bring_forward(pool: Pool, wanted: Schedules, now: datetime) -> None:
-    """Have those come again that a clock which was far ahead has put off for as long as that."""
+    """Bring those forward again that a clock which was far ahead has put off by as much."""
     rows = sorted(wanted.items())
     await pool.execute(
         """

@@ -27,7 +27,7 @@ async def asking(pool: Pool, limit: int) -> list[asyncpg.Record]:
 
 
 async def read_again(pool: Pool, receipt: int) -> str:
-    """Have the worker try to read it once more; whose it is. Raises NotSetAside."""
+    """Hand it to the worker once more; returns its account. Raises NotSetAside."""
     account: str | None = await pool.fetchval(
         """
         UPDATE receipts SET state = 'pending', reason = NULL, settled_at = NULL,

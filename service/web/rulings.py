@@ -46,7 +46,7 @@ class Rulings:
             raise Problem(HTTPStatus.CONFLICT, str(error)) from error
 
     async def rule_on_webhook(self, ruling: str, receipt: int, by: str) -> None:
-        """Have a webhook that was set aside read again, or leave it as it is."""
+        """Read a webhook again that was set aside, or leave it as it is."""
         if receipt > LARGEST_ID:
             raise Problem(HTTPStatus.NOT_FOUND, "There is no such webhook")
         try:
@@ -59,7 +59,7 @@ class Rulings:
             raise Problem(HTTPStatus.CONFLICT, str(error)) from error
 
     async def end_storm(self, ruling: str, storm: int, by: str) -> None:
-        """Let go what the storm guard holds, or drop it."""
+        """Release what the storm guard holds, or drop it."""
         if storm > LARGEST_ID:
             raise Problem(HTTPStatus.NOT_FOUND, "There is no such storm")
         end = storms.release if ruling == "release" else storms.drop

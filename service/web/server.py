@@ -67,7 +67,7 @@ async def serve(settings: Settings, line: Lifeline | None) -> None:
 async def _renew(
     front: Front, made: partial[Starlette], config: Config, readings: AsyncIterator[Reading]
 ) -> None:
-    """Have each configuration answer from when it comes, or say what keeps it from that."""
+    """Serve each configuration from when it comes, or show what is wrong with it."""
     async for reading in readings:
         config = reading.config or config
         front.app = made(config=config, faults=reading.faults)
