@@ -4,17 +4,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from pydantic_core import PydanticCustomError
-
 from service.actions import BUILT_IN, CREATE, NOTIFICATIONS
 from service.document.files import Folder
 from service.document.validation import salvaged
 from service.document.wording import kind_of
-from service.durations import parse_duration
 from service.faults import Path, Problem, Severity, did_you_mean
 from service.rules.reach import ANY_WAY, Reach, Way
 from service.rules.shapes import (
-    PRIORITIES,
     STEPS,
     ActionShape,
     ChangesShape,
@@ -25,8 +21,8 @@ from service.rules.shapes import (
     UpdateShape,
     WaitShape,
 )
-from service.rules.steps import DATES, Action, Approver, Pause, Repeat, Step, Value
-from service.rules.templates import Template, template
+from service.rules.steps import Action, Approver, Pause, Repeat, Step
+from service.rules.text_reader import TextReader
 
 _UNDOING = {"update": "rewrite", "thread": "answer", "retract": "remove"}
 
@@ -44,6 +40,10 @@ class StepReader:
     subjects: frozenset[str]
     folder: Folder
     problems: list[Problem] = field(default_factory=list)
+
+    @property
+    def _texts(self) -> TextReader:
+        return TextReader(self.subjects, self.folder, self.problems)
 
     def read(self, raws: Iterable[Any], path: Path) -> tuple[Step, ...]:
         steps = [self._step(raw, i + 1, (*path, i)) for i, raw in enumerate(raws)]
@@ -70,7 +70,7 @@ class StepReader:
         place = (*path, channel)
         self._require(channel, "", place)
         approver = self._approver(shape, path)
-        return Action(number, channel, fields=self._fields(changes, place), approver=approver)
+        return Action(number, channel, fields=self._texts.fields(changes, place), approver=approver)
 
     def _approver(self, shape: ActionShape, path: Path) -> Approver | None:
         """Who is asked first, written as in `notify`."""
@@ -85,7 +85,7 @@ class StepReader:
         if not self.reach.has_page:
             message = "TASKBELL_URL is not set: whoever is asked could not reach the page to answer"
             self._fault(at, message, "set it to Taskbell's address, as https://tasks.example.com")
-        return Approver(channel, self._target(target, at, len(channel) + len(colon)))
+        return Approver(channel, self._texts.target(target, at, len(channel) + len(colon)))
 
     def _shape(self, raw: Any, path: Path) -> StepShape | None:
         shape_class = self._shape_class(raw, path)
@@ -131,9 +131,9 @@ class StepReader:
         return Action(
             number,
             channel,
-            target=self._target(target, at, begins),
-            text=self._text(shape, path),
-            subject=self._template(shape.subject, (*path, "subject")),
+            target=self._texts.target(target, at, begins),
+            text=self._texts.text(shape, path),
+            subject=self._texts.template(shape.subject, (*path, "subject")),
             on_undo=None if shape.on_undo == "nothing" else shape.on_undo,
             repeat=Repeat(shape.repeat.every, shape.repeat.max) if shape.repeat else None,
             on_fail=self._instead(shape.on_fail, number, (*path, "on_fail")),
@@ -219,61 +219,6 @@ class StepReader:
         hint = f"it can: on_undo: {' or '.join(sorted(undoes))}" if undoes else None
         message = f"{channel} cannot {_UNDOING[shape.on_undo]} what it sent"
         self._fault((*path, "on_undo"), message, hint)
-
-    def _fields(self, changes: ChangesShape, path: Path) -> dict[str, Value]:
-        fields = {}
-        for name, text in changes.model_dump(exclude_none=True).items():
-            value = self._value(name, text, (*path, name))
-            if value is not None:
-                fields[name] = value
-        return fields
-
-    def _value(self, name: str, text: str, path: Path) -> Value | None:
-        is_plain = "{{" not in text and "{%" not in text
-        if name == "priority" and is_plain and text not in PRIORITIES:
-            self._fault(path, f"priority is one of {', '.join(PRIORITIES)}; {kind_of(text)}")
-        if name in DATES and is_plain:
-            try:
-                return parse_duration(text)
-            except PydanticCustomError as error:
-                said = error.context or {}
-                self._fault(path, said["message"], said["hint"])
-                return None
-        return self._template(text, path)
-
-    def _text(self, shape: NotifyShape, path: Path) -> Template | None:
-        """What a message says: written in the rule, or in a file of its own."""
-        if shape.template is None or shape.text is not None:
-            return self._template(shape.text, (*path, "text"))
-        place = (*path, "template")
-        try:
-            text = self.folder.text(shape.template)
-        except PydanticCustomError as error:
-            said = error.context or {}
-            self._fault(place, said["message"], said["hint"])
-            return None
-        made, problems = template(text, place, self.subjects)
-        file = self.folder.place(shape.template)
-        self.problems += [replace(problem, file=file) for problem in problems]
-        return made
-
-    def _template(self, text: str | None, path: Path, begins: int = 0) -> Template | None:
-        if not text:
-            return None
-        made, problems = template(text, path, self.subjects)
-        self.problems += [
-            replace(problem, offset=begins + (problem.offset or 0)) for problem in problems
-        ]
-        return made
-
-    def _target(self, text: str, path: Path, begins: int) -> Template | None:
-        """A template of which nothing may render as nothing."""
-        before = len(self.problems)
-        target = self._template(text, path, begins)
-        self.problems[before:] = [
-            replace(problem, severity=Severity.ERROR) for problem in self.problems[before:]
-        ]
-        return target
 
     def _fault(self, path: Path, message: str, hint: str | None = None) -> None:
         self.problems.append(Problem(path, message, hint))
