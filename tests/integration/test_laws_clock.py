@@ -23,11 +23,7 @@ RULES = """
 - { id: eve, when: { before: task.start, by: 1 day, at: "16:00" },
     then: [{ notify: accounting }] }
 """
-SETTLING = """
-- { id: quiet, when: task.completed, settle: { quiet: 2m, max: 5m },
-    then: [{ notify: "slack:#office", text: "{{ task.title }} done" }] }
-"""
-OFF = SETTLING.replace("settle:", "enabled: false, settle:")
+NO_BELLS = "- { id: made, when: task.created, enabled: false, then: [{ notify: accounting }] }"
 
 
 @pytest.fixture
@@ -130,7 +126,7 @@ async def test_two_workers_ring_once(taskbell: Corridor) -> None:
 
 async def test_what_was_due_years_ago_is_remembered_as_news(taskbell: Corridor) -> None:
     """An old task that turns up is overdue now, and its event is kept for as long as others."""
-    await taskbell.restart(OFF)
+    await taskbell.restart(NO_BELLS)
     await visit_at(taskbell, taskbell.clock.now() - timedelta(days=800))
     await taskbell.tick(seconds=1)
     await sweep.prune(taskbell.pool, read_settings({}), taskbell.clock.now())
@@ -212,106 +208,3 @@ async def test_the_day_before_is_by_the_local_calendar(
 
 def in_new_york(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=NEW_YORK).astimezone(UTC)
-
-
-async def test_settling_survives_a_restart(pool: Pool, clock: VirtualClock, folder: Path) -> None:
-    """The two minutes of quiet are over while no worker runs: the next one speaks, once."""
-    async with corridor(folder, pool, clock, SETTLING) as taskbell:
-        await taskbell.begin()
-        number = await visit_at(taskbell, clock.now() + timedelta(hours=1))
-        clock.advance(timedelta(seconds=1))
-        await taskbell.webhook(taskbell.sandbox.kickserv.finish(number))
-        await taskbell.tick(seconds=90)
-        await taskbell.deliver()
-        assert taskbell.posts == []
-        await taskbell.restart(SETTLING)
-        await taskbell.tick(minutes=10)
-        await taskbell.restart(SETTLING)
-        await taskbell.tick(minutes=10)
-        await taskbell.deliver()
-        assert taskbell.posts == ["Clean the gutters done"]
-
-
-async def test_nothing_left_of_a_change_is_a_decision(
-    pool: Pool, clock: VirtualClock, folder: Path
-) -> None:
-    """Ticked off and on again within the two minutes: no message, and it says why."""
-    async with corridor(folder, pool, clock, SETTLING) as taskbell:
-        await taskbell.begin()
-        number = await visit_at(taskbell, clock.now() + timedelta(hours=1))
-        for change in ({"completed_on": "2026-03-06"}, {"completed_on": None}):
-            clock.advance(timedelta(minutes=1))
-            await taskbell.webhook(taskbell.sandbox.kickserv.change(number, **change))
-        await taskbell.tick(minutes=10)
-        assert await taskbell.deliveries() == []
-        assert await taskbell.reasons() == [
-            "when the task had been quiet, nothing was left of the change"
-        ]
-
-
-async def test_a_rule_that_is_gone_when_it_is_quiet_says_so(
-    pool: Pool, clock: VirtualClock, folder: Path
-) -> None:
-    """Taken out or switched off while it waited: that is the reason, and not the task."""
-    for rules in ("- { id: other, when: task.created, then: [{ wait: 1s }] }", OFF):
-        async with corridor(folder, pool, clock, SETTLING) as taskbell:
-            await taskbell.begin()
-            number = await visit_at(taskbell, clock.now() + timedelta(hours=1))
-            clock.advance(timedelta(seconds=1))
-            await taskbell.webhook(taskbell.sandbox.kickserv.finish(number))
-            await taskbell.restart(rules)
-            await taskbell.tick(minutes=10)
-            assert (await taskbell.reasons())[-1] == (
-                "the rule was taken out or switched off while it waited"
-            )
-
-
-async def test_a_rule_says_what_was_left_when_it_is_not_its_own(
-    pool: Pool, clock: VirtualClock, folder: Path
-) -> None:
-    """Ticked off, renamed and on again: a change is left, and none that the rule listens to."""
-    async with corridor(folder, pool, clock, SETTLING) as taskbell:
-        await taskbell.begin()
-        number = await visit_at(taskbell, clock.now() + timedelta(hours=1))
-        for change in ({"completed_on": "2026-03-06"}, {"completed_on": None, "name": "new"}):
-            clock.advance(timedelta(minutes=1))
-            await taskbell.webhook(taskbell.sandbox.kickserv.change(number, **change))
-        await taskbell.tick(minutes=10)
-        assert await taskbell.reasons() == [
-            "when the task had been quiet, task.changed was left, to which the rule does not listen"
-        ]
-
-
-async def test_what_is_done_while_it_settles_is_told_of_no_more(
-    pool: Pool, clock: VirtualClock, folder: Path
-) -> None:
-    """Renamed, and finished before the two minutes are over: as with all that waits."""
-    rules = SETTLING.replace("task.completed", "{ task.changed: [title] }")
-    async with corridor(folder, pool, clock, rules) as taskbell:
-        await taskbell.begin()
-        number = await visit_at(taskbell, clock.now() + timedelta(hours=1))
-        for change in ({"name": "new"}, {"completed_on": "2026-03-06"}):
-            clock.advance(timedelta(minutes=1))
-            await taskbell.webhook(taskbell.sandbox.kickserv.change(number, **change))
-        await taskbell.tick(minutes=10)
-        assert await taskbell.deliveries() == []
-        assert await taskbell.reasons() == [
-            "when the task had been quiet, it was completed as well"
-        ]
-
-
-async def test_settling_is_put_off_only_so_long(
-    pool: Pool, clock: VirtualClock, folder: Path
-) -> None:
-    """Whoever cannot leave a title alone is waited for no longer than `max`."""
-    rules = SETTLING.replace("task.completed", "{ task.changed: [title] }")
-    async with corridor(folder, pool, clock, rules) as taskbell:
-        await taskbell.begin()
-        number = await visit_at(taskbell, clock.now() + timedelta(hours=1))
-        for minute in range(6):
-            assert await taskbell.deliveries() == []
-            await taskbell.tick(minutes=1)
-            changed = taskbell.sandbox.kickserv.change(number, name=f"title {minute}")
-            await taskbell.webhook(changed)
-        await taskbell.tick()
-        assert [one["text"] for one in await taskbell.deliveries()] == ["title 4 done"]
