@@ -13,8 +13,8 @@ from zoneinfo import ZoneInfo
 from service.books.memory import MemoryBooks
 from service.channels import Channel
 from service.clock import VirtualClock
-from service.deciding import Decider
 from service.engine import Engine
+from service.engine.decider import Decider
 from service.model import Cause, Observation, Signal, Task
 from service.rules import Ruleset
 from service.silence import Silence

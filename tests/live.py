@@ -10,8 +10,8 @@ from service.books.database import DatabaseBooks
 from service.channels import ways
 from service.clock import VirtualClock
 from service.config import Config
-from service.deciding import Decider
 from service.engine import Engine
+from service.engine.decider import Decider
 from service.model import Cause, Observation, Signal, State, Task
 from service.outbox import Settlement, account_lane, claiming, sending
 from service.store import Connection, Pool, schedules

@@ -12,9 +12,9 @@ from service.approval_links import ApprovalLinks
 from service.channels import Channel, built_in, kinds, ways
 from service.clock import Clock
 from service.config import Config
-from service.deciding import Decider
 from service.enabling import passed_over
 from service.engine import Engine
+from service.engine.decider import Decider
 from service.http import open_client
 from service.outbox import account_lane, sending
 from service.outbox.alerts import Address

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from service.engine.net_change import NetChange
 from service.model import Event
-from service.net_change import NetChange
 from service.rules.rule import Rule
 from service.store.decisions import RecordedDecision
 from service.store.waits import Wait

@@ -14,10 +14,10 @@ from zoneinfo import ZoneInfo
 
 from service.channels import Channel
 from service.clock import VirtualClock
-from service.deciding import Decider
 from service.diff import SILENT
-from service.drafts import of_slot
 from service.engine import Engine
+from service.engine.decider import Decider
+from service.engine.drafts import of_slot
 from service.history import Batch
 from service.history.recorded import Ending, RecordedBooks, endings
 from service.model import Cause, Event, Kind, Task

@@ -1,8 +1,8 @@
 """`taskbell plan`: what a change of the configuration would do, told before it is made.
 
 Nothing is changed. What becomes of alarms, waits and deliveries follows what the clock
-(`service.watch`), the decider (`service.deciding`) and the outbox (`service.outbox.sending`) do
-when the new configuration is in force.
+(`service.watch`), the decider (`service.engine.decider`) and the outbox (`service.outbox.sending`)
+do when the new configuration is in force.
 """
 
 from collections import Counter

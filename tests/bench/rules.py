@@ -13,7 +13,7 @@ from service import store
 from service.books.database import DatabaseBooks
 from service.channels import ways
 from service.config import Config, load
-from service.deciding import Decider
+from service.engine.decider import Decider
 from service.model import Cause, Customer, Event, Kind, Person, Task
 from service.processes.embedded import EmbeddedPostgres
 from service.rules import Ruleset

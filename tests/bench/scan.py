@@ -17,8 +17,8 @@ from pydantic import SecretStr
 from service import store
 from service.channels import built_in
 from service.clock import SystemClock
-from service.deciding import Decider
 from service.engine import Engine
+from service.engine.decider import Decider
 from service.http import open_client
 from service.http.throttle import Unthrottled
 from service.processes import collector

@@ -11,8 +11,8 @@ from structlog.testing import capture_logs
 
 from service.channels import built_in
 from service.clock import VirtualClock
-from service.deciding import Decider
 from service.engine import Engine
+from service.engine.decider import Decider
 from service.rules import Ruleset
 from service.sandbox.faults import Fault, Kind
 from service.sandbox.system import Quirks, TaskSystem

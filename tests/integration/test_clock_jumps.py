@@ -16,8 +16,8 @@ from service.books.database import DatabaseBooks
 from service.channels import ways
 from service.clock import VirtualClock
 from service.config import Config
-from service.deciding import Decider
 from service.engine import Engine
+from service.engine.decider import Decider
 from service.model import Cause, Observation, Task
 from service.settings import read_settings
 from service.store import Pool

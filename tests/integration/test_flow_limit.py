@@ -7,7 +7,7 @@ from pathlib import Path
 
 from service.books.database import DatabaseBooks
 from service.clock import VirtualClock
-from service.limits import within_limits
+from service.engine.limits import within_limits
 from service.model import Cause, Event, Kind, State
 from service.outbox import Order
 from service.rules.verdict import Plan

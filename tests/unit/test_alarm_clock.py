@@ -3,8 +3,8 @@
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
-from service.alarm_clock import AlarmClock
 from service.alarms import OVERDUE, Alarm
+from service.engine.alarm_clock import AlarmClock
 from service.model import Kind
 from service.store.tasks import Known
 from tests.tasks import START, task

@@ -6,10 +6,10 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.engine.tracking import filled_in, is_doubtful, track
 from service.model import Cause, Customer, Kind, Observation, Task
 from service.store.accounts import AccountState
 from service.store.tasks import Known
-from service.tracking import filled_in, is_doubtful, track
 from tests.tasks import SMITH, START, task
 
 ESTABLISHED = AccountState(

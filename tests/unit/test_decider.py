@@ -8,7 +8,7 @@ import pytest
 from service.actions import BUILT_IN
 from service.channels import Channel, built_in, ways
 from service.channels.webhook import WebhookChannel
-from service.deciding import Decider
+from service.engine.decider import Decider
 from service.model import Cause, Event, Kind, State, Task
 from service.outbox import Order
 from service.rules import Ruleset

@@ -9,13 +9,13 @@ from service.actions import BUILT_IN
 from service.alarms import OVERDUE, Alarm
 from service.books import Books
 from service.channels import Channel
-from service.choosing import Chosen, choose
 from service.digests import Digest, Join
-from service.lasting import Lasting
-from service.limits import within_limits
-from service.loop_guard import without_loops
+from service.engine.choosing import Chosen, choose
+from service.engine.lasting import Lasting
+from service.engine.limits import within_limits
+from service.engine.loop_guard import without_loops
+from service.engine.net_change import NetChange
 from service.model import Event, Observation
-from service.net_change import NetChange
 from service.outbox import Lanes, Order, account_lane, ending
 from service.rules import Ruleset
 from service.rules.verdict import Outcome, Plan, Verdict

@@ -6,7 +6,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from service.alarms import Alarm, due, next_alarm
-from service.drafts import Draft, of_alarm
+from service.engine.drafts import Draft, of_alarm
 from service.store.tasks import Key, Known, Saved
 from service.store.watches import Outdated
 from service.watch import Watch, carried_over, owed

@@ -9,8 +9,8 @@ from functools import partial
 from typing import TypeAlias
 
 from service.alarms import Ringing
-from service.choosing import Chosen
 from service.diff import Transition
+from service.engine.choosing import Chosen
 from service.model import Cause, Event, Kind, Observation, Signal, Task
 from service.schedules import Slot
 from service.store.tasks import Key, Known

@@ -24,20 +24,20 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from service import metrics
-from service.alarm_clock import AlarmClock
 from service.books import Books
 from service.books.database import DatabaseBooks
 from service.clock import Clock
-from service.deciding import Decider
-from service.drafts import Draft, of_look, of_signal, of_slot
+from service.engine.alarm_clock import AlarmClock
+from service.engine.decider import Decider
+from service.engine.drafts import Draft, of_look, of_signal, of_slot
+from service.engine.net_change import NetChange
+from service.engine.tracking import filled_in, is_doubtful, track
 from service.model import Cause, Event, Kind, Observation, Signal, Task
-from service.net_change import NetChange
 from service.outbox import Lanes
 from service.store import Pool, schedules, tasks, watches
 from service.store.accounts import AccountState
 from service.store.tasks import Key, Known
 from service.store.waits import Wait
-from service.tracking import filled_in, is_doubtful, track
 
 log = structlog.get_logger()
 
