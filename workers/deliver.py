@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -164,8 +164,6 @@ def _failed(claim: Claim, error: SendError, now: datetime) -> Settlement:
     return Settlement(claim, State.PLANNED, f"{reason}; will be tried again", again_at=again_at)
 
 
-def _pause(
-    attempts: int, error: SendError, chance: Callable[[float, float], float] = random.uniform
-) -> timedelta:
-    scheduled = RETRY_AFTER[attempts - 1] * chance(1 - _JITTER, 1 + _JITTER)
+def _pause(attempts: int, error: SendError) -> timedelta:
+    scheduled = RETRY_AFTER[attempts - 1] * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311
     return max(scheduled, error.retry_after or scheduled)
