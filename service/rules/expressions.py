@@ -18,8 +18,8 @@ from cel_expr_python.ext import ext_optional
 from service.document.wording import kind_of, name_of
 from service.faults import Path, Problem
 from service.rules.cel_words import KNOWN, explain, kind
-from service.rules.constants import flaws
 from service.rules.guards import proven, unguarded
+from service.rules.literals import flaws
 from service.rules.reads import Reads, reads
 from service.rules.subjects import CHANGED_TASK, misplaced
 from service.rules.syntax_tree import Tree, dotted, walk
