@@ -36,5 +36,5 @@ class ClockRound:
         return count, self._engine.committed(owing | ringing | settled | closed | scheduled)
 
     async def stay_in_force(self) -> None:
-        """Say that what this process has the clock watch is still wanted."""
+        """Say that these alarms and schedules are still wanted."""
         await self._engine.stay_in_force(self._pool)

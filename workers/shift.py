@@ -128,7 +128,7 @@ class Shift:
         self._ring_lanes(await self._alerts.batch())
 
     async def stay_in_force(self) -> None:
-        """Every few seconds: what this process has the clock watch is still wanted."""
+        """Every few seconds: the alarms and schedules of this configuration are still wanted."""
         await self._clock_round.stay_in_force()
 
     async def prune(self) -> None:

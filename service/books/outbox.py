@@ -59,7 +59,7 @@ class MemoryOutbox:
         return (one for one in self._log[since:] if one.state is not State.PLANNED)
 
     def remember(self, placed: Iterable[tuple[Identity, bool]]) -> None:
-        """Take these for placed, on trial or not, long ago: they stand in the way of the same."""
+        """Count these as placed long ago, on trial or not: the same is not placed again."""
         self._placed_before.update(placed)
 
     def remember_storms(self, known: Lately) -> None:

@@ -13,7 +13,7 @@ from service.watch import Watch, carried_over, owed
 
 
 class AlarmClock:
-    """What one configuration wants to have watched, in the accounts of these `zones`.
+    """The alarms of one configuration, in the accounts of these `zones`.
 
     `watches` and their `ids` are by account; `dates` are the fields that alarms count from.
     """

@@ -18,7 +18,7 @@ from service.store.waits import Wait
 
 
 class Lasting:
-    """The waits of rules with `for` about some locked tasks, while events about these come."""
+    """The waits of rules with `for` about some locked tasks, as events about them come."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class Lasting:
         return cls(books, rules, zones, await books.waiting(sorted(keys), rules.lasting))
 
     def begin(self, rule: str, event: Event) -> None:
-        """Know of a wait that has begun, unless the rule waits already."""
+        """Note a wait that has begun, unless the rule waits already."""
         if rule in self._rules.lasting:
             waits = self._waits[event.account, event.task_id]
             waits.setdefault(rule, Wait(rule, event))

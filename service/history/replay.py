@@ -61,9 +61,9 @@ class Replay:
         placed: Iterable[tuple[Identity, bool]],
         silenced: Sequence[Silence],
     ) -> None:
-        """`placed` is what had been planned before, and stands in the way of the same again.
+        """`placed` is what had been planned before, and is not planned again.
 
-        What was `silenced` was not sent, and stands in nobody's way.
+        What was `silenced` was not sent, and does not count.
         """
         self._clock = VirtualClock(datetime.min.replace(tzinfo=UTC))
         self._endings = deque(endings(recorded))

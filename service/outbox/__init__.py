@@ -66,7 +66,7 @@ class Order:
         return self.plan.shadow and self.plan.state is not State.SKIPPED
 
     def ending_with_task(self) -> Self:
-        """The same, which waits now and is withdrawn like all that waits."""
+        """The same order, once it has to wait: withdrawn when its task moves on."""
         if self.plan.withdraw_on or not self.event.task_id:
             return self
         words = ends_waiting(self.event.kind, self.event.alarm)

@@ -1,4 +1,4 @@
-"""Keeping deliveries from going out that were just placed or just claimed.
+"""Keeps deliveries from going out that were just placed or just claimed.
 
 A claim is undone in its own transaction, so that nobody ever sees the delivery as being sent.
 """
@@ -42,7 +42,7 @@ async def skip(connection: Connection, refused: Mapping[int, str], now: datetime
 
 
 async def end_with_task(connection: Connection, held: Sequence[int]) -> None:
-    """Make withdrawable what was to go out at once and waits now, like all that waits."""
+    """Let these end with their task from now on: they were to go out at once, and wait now."""
     rows = await connection.fetch(
         """
         SELECT deliveries.id, events.kind, alarm

@@ -16,7 +16,7 @@ from service.store import Connection
 async def place(connection: Connection, orders: Sequence[Order], now: datetime) -> set[Identity]:
     """Store the orders; what the same rule already sent for the same reason is left out.
 
-    What was skipped, withdrawn or came too late was not sent, and stands in nobody's way. A rule
+    What was skipped, withdrawn or came too late was not sent, and does not count. A rule
     on trial keeps count for itself (the indexes `deliveries_once` and `deliveries_on_trial`). What
     is silenced now is skipped.
 

@@ -24,7 +24,7 @@ async def renew(pool: Pool, deliveries: Sequence[int], clock: Clock) -> None:
 
 
 async def settle(pool: Pool, settlements: Sequence[Settlement], now: datetime) -> None:
-    """Record how attempts ended, plan `on_fail`, and have tasks that were written read back.
+    """Record how attempts ended, plan `on_fail`, and ask to read back what was written.
 
     An answer that comes after its lease has run out still counts, unless another attempt was made:
     it is the evidence that an `unknown` delivery was waiting for.

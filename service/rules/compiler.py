@@ -224,7 +224,7 @@ def _messages(step: Step) -> int:
 
 
 def _twice(raws: Iterable[Any]) -> Iterable[Problem]:
-    """Rules that are called like one before them."""
+    """Rules with the id of one before them."""
     known: set[str] = set()
     for position, raw in enumerate(raws):
         name = raw.get("id") if isinstance(raw, dict) else None

@@ -1,4 +1,4 @@
-"""What stands written out in an expression and would fail, or take for ever, whenever it is asked.
+"""Literals in an expression that would fail, or take for ever, whenever it is evaluated.
 
 CEL reads lengths of time, dates and patterns only when it gets to them, and says nothing before.
 Its patterns are RE2's, which take time in proportion to the text; a large pattern makes that much.
