@@ -74,8 +74,9 @@ def _tell(replayed: Replayed, *, as_json: bool) -> None:
         ("no proof of", replayed.unproven),
     ):
         for one in several:
-            line = f"{what:<12} event {one.event}, {one.rule}: {one.outcome}: {one.reason}"
-            print_line(line)
+            # To the microsecond: it may be all that differs.
+            line = f"{what:<12} {one.at:%Y-%m-%d %H:%M:%S.%f %Z}  event {one.event}"
+            print_line(f"{line}, {one.rule}: {one.outcome}: {one.reason}")
     print_line(_summary(replayed))
 
 

@@ -115,17 +115,19 @@ async def test_replay_tells_of_decisions_that_do_not_come_out_again(
     command: Command, pool: Pool, finished: int
 ) -> None:
     """A decision that no rule has made is shown, and the exit code says no."""
+    at = NOW - timedelta(hours=2)
     await pool.execute("INSERT INTO rulesets VALUES ('none', '{\"rules\": []}', $1)", NOW)
     assert "all come out the same" in (await command("replay")).out
     await pool.execute(
         "INSERT INTO decisions (event, rule, rules_version, outcome, reason, at)"
         " VALUES ($1, 'ghost', 'none', 'matched', 'because', $2)",
         finished,
-        NOW - timedelta(hours=2),
+        at,
     )
     result = await command("replay")
     assert result.code == 1
-    assert f"was recorded event {finished}, ghost: matched: because" in result.out
+    moment = f"{at:%Y-%m-%d %H:%M:%S.%f} UTC"
+    assert f"was recorded {moment}  event {finished}, ghost: matched: because" in result.out
 
 
 async def test_replay_says_what_the_record_does_not_hold(command: Command, pool: Pool) -> None:
@@ -155,7 +157,10 @@ async def test_replay_says_what_the_record_does_not_hold(command: Command, pool:
     )
     result = await command("replay")
     assert result.code == 0
-    assert f"no proof of  event 7, daily: not_matched: {said}" in result.out
+    assert (
+        f"no proof of  {at:%Y-%m-%d %H:%M:%S.%f} UTC  event 7, daily: not_matched: {said}"
+        in result.out
+    )
     assert "all others come out the same; of those without proof the record does not" in result.out
 
 
