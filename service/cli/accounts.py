@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from service.cli.console import AsJson, say, show_rows
+from service.cli.console import AsJson, print_line, say, show_json, show_rows
 from service.cli.database import NoSuchAccount, with_pool
 from service.cli.sync_progress import follow
 from service.clock import SystemClock
@@ -15,10 +15,7 @@ app = typer.Typer(
     help="The connections to the systems, and how they are doing.", no_args_is_help=True
 )
 
-_COLUMNS = (
-    *("name", "system", "state", "tasks", "webhooks_missed"),
-    *("polled_at", "next_poll_at", "error"),
-)
+_COLUMNS = ("name", "system", "state", "tasks", "missed", "polled_at", "next_poll_at")
 _NONE = "no accounts: `taskbell serve` adds those of the configuration"
 _CLOCK = SystemClock()
 
@@ -35,9 +32,9 @@ class IsPaused(TaskbellError):
 
 @app.command("list")
 def list_(*, as_json: AsJson = False) -> None:
-    """Every account: whether it works, since when not, and when it was last read.
+    """Every account: whether it works, since when and why not, and when it was last read.
 
-    "webhooks missed" counts the changes that polls found and no webhook had told.
+    "missed" counts the changes that polls found and no webhook had told.
     """
 
     async def read(pool: Pool) -> list[dict[str, Any]]:
@@ -46,16 +43,24 @@ def list_(*, as_json: AsJson = False) -> None:
         return [{"name": one["id"], **one, "tasks": counts.get(one["id"], 0)} for one in found]
 
     found = with_pool(read)
-    shown = found if as_json else list(map(_in_words, found))
-    show_rows(shown, _COLUMNS, _NONE, as_json=as_json)
+    if as_json:
+        show_json(found)
+        return
+    show_rows([one | {"state": _state(one)} for one in found], _COLUMNS, _NONE, as_json=False)
+    for one in found:
+        if one["error"]:
+            print_line(_complaint(one))
 
 
-def _in_words(account: dict[str, Any]) -> dict[str, Any]:
-    return account | {"state": _state(account), "webhooks_missed": account["missed"]}
+def _complaint(account: dict[str, Any]) -> str:
+    """What is the matter, and since when. A column would be too narrow for it."""
+    name, since = account["name"], account["failing_since"]
+    subject = f"{name}, failing since {since.astimezone():%d %b %H:%M}" if since else name
+    return f"{subject}: {account['error'].removeprefix(f'{name}: ')}"
 
 
 def _state(account: dict[str, Any]) -> str:
-    """The state in words: how far the first sync is, since when it fails."""
+    """The state in words: how far the first sync is."""
     match account:
         case {"state": "baseline", "scan_read": int(read), "scan_total": int(total)}:
             return f"first sync: {read:,} of {total:,} tasks so far"
@@ -63,8 +68,6 @@ def _state(account: dict[str, Any]) -> str:
             return f"first sync: {read:,} tasks so far"
         case {"state": "baseline"}:
             return "first sync"
-        case {"state": "failing", "failing_since": since}:
-            return f"failing since {since.astimezone():%d %b %H:%M}"
     return str(account["state"])
 
 

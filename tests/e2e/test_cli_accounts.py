@@ -71,6 +71,19 @@ async def test_the_list_says_what_the_api_says(command: Command, running: Corrid
     assert listed["sales"]["next_poll_at"] is None
 
 
+async def test_the_list_says_below_why_an_account_fails(
+    command: Command, running: Corridor
+) -> None:
+    """The reason is on a line of its own, which no column breaks into pieces."""
+    running.sandbox.kickserv.faults.set(Fault(Kind.UNAUTHORIZED))
+    await running.poll()
+    *table, reason = (await command("accounts", "list", COLUMNS="80")).out.splitlines()
+    assert len(table) == 4
+    assert any(re.match(r"field +kickserv +failing +0 +0 +\d+", line) for line in table)
+    assert re.match(r"field, failing since \d\d \w{3} \d\d:\d\d: GET ", reason)
+    assert reason.endswith("refused the account's credentials (401): Unauthenticated.")
+
+
 async def test_the_list_counts_what_webhooks_missed(command: Command, running: Corridor) -> None:
     """A person sees at which account the webhooks are broken."""
     await running.pool.execute("UPDATE accounts SET missed = 417 WHERE name = 'london'")

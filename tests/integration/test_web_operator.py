@@ -89,6 +89,18 @@ async def test_what_needs_a_person_comes_first(web: Site, pool: Pool, clock: Vir
     assert sorted(headings, key=page.index) == list(headings)
 
 
+async def test_a_failing_account_is_among_what_needs_a_person(web: Site, pool: Pool) -> None:
+    """It stands above the rest with its error, and not once more below."""
+    await pool.execute(
+        "UPDATE accounts SET failing_since = now(), error = 'field: refused' WHERE name = 'field'"
+    )
+    page = (await web.client.get("/")).text
+    assert "1 thing needs a person" in page
+    parts = ("Needs a person", "field: refused", "<h2>Lately", "<h2>Accounts", "<b>london</b>")
+    assert sorted(parts, key=page.index) == list(parts)
+    assert page.count("<b>field</b>") == 1
+
+
 async def test_foreign_text_stays_text(web: Site, pool: Pool, clock: VirtualClock) -> None:
     """A title with markup in it shows as it is, and no foreign script could run."""
     event = await record(pool, task(title="<script>x</script>"), Kind.CREATED, at=clock.now())
