@@ -1,0 +1,67 @@
+"""A whole Taskbell as `taskbell serve` runs it, whose processes can be killed one by one."""
+
+import os
+import signal
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+import psutil
+
+from tests.running import free_port
+from tests.serving import serving
+
+
+@dataclass(frozen=True)
+class Installation:
+    """What runs in `folder`: supervisor, web, two workers, PostgreSQL and Valkey."""
+
+    folder: Path
+    url: str
+    process: subprocess.Popen[bytes]
+
+    async def query(self, statement: str, *values: object) -> list[asyncpg.Record]:
+        """Ask PostgreSQL itself; raises OSError or PostgresError while it is away."""
+        connection = await asyncpg.connect(host=self._postmaster[4], user="postgres", timeout=5)
+        try:
+            return list(await connection.fetch(statement, *values))
+        finally:
+            await connection.close(timeout=5)
+
+    def kill_web(self) -> None:
+        self._kill_program("service", "web")
+
+    def kill_worker(self) -> None:
+        """One of the two."""
+        self._kill_program("workers")
+
+    def kill_valkey(self) -> None:
+        for one in psutil.Process(self.process.pid).children():
+            if "valkey" in one.name():
+                one.kill()
+
+    def kill_postgres(self) -> None:
+        """The postmaster; its backends end when they notice."""
+        os.kill(int(self._postmaster[0]), signal.SIGKILL)
+
+    def _kill_program(self, *words: str) -> None:
+        children = psutil.Process(self.process.pid).children()
+        found = [one for one in children if {*words} <= {*one.cmdline()}]
+        for one in found[:1]:
+            one.kill()
+
+    @property
+    def _postmaster(self) -> list[str]:
+        """What it notes about itself: first its process id, fifth the folder of its socket."""
+        return (self.folder / ".taskbell/postgres/postmaster.pid").read_text().splitlines()
+
+
+@asynccontextmanager
+async def installed(folder: Path, configuration: str) -> AsyncIterator[Installation]:
+    """A Taskbell that has just been started with this configuration."""
+    (folder / "taskbell.yaml").write_text(configuration)
+    with serving(folder, port := free_port()) as process:
+        yield Installation(folder, f"http://127.0.0.1:{port}", process)
