@@ -96,10 +96,10 @@ class Firm:
             *[self.make] * 4,
             *[self.finish] * 6,
             *[self.reopen] * 4,
-            *[self.move] * 3,
+            *[self.move] * 4,
             *[self.rename] * 3,
             *[self.delete] * 2,
-            self.restore,
+            *[self.restore] * 2,
             self.archive,
             *[self.hint] * 2,
             self.babble,
@@ -183,12 +183,13 @@ class Firm:
         system.faults.set(Fault(kind, method=method, seconds=self._rng.uniform(0.5, 1.5)))
 
     async def _strike(self, pause: float, disasters: int) -> None:
-        """Kill -9 of one process after the other, each kind before any comes again."""
+        """Kill -9 of one process after the other, each before any dies again."""
         taskbell = self._taskbell
-        kinds = [taskbell.kill_worker, taskbell.kill_web, taskbell.kill_valkey]
-        kinds.append(taskbell.kill_postgres)
+        # The worker first: it takes half a minute until others do what it had in hand.
+        kinds = [taskbell.kill_worker, taskbell.kill_web]
+        kinds += [taskbell.kill_valkey, taskbell.kill_postgres]
         for number in range(disasters):
-            if not number % len(kinds):
+            if number and not number % len(kinds):
                 self._rng.shuffle(kinds)
             await asyncio.sleep(pause)
             kinds[number % len(kinds)]()
@@ -207,8 +208,8 @@ class Firm:
         return {system.title: f"Task {next(self._numbers)}", system.when: self._some_time()}
 
     def _some_time(self) -> datetime:
-        """Within half an hour, of which customers are told, or days away."""
-        minutes = self._rng.choice((self._rng.randrange(20, 30), self._rng.randrange(60, 5000)))
+        """Within half an hour, of which customers are told, or now and then days away."""
+        minutes = self._rng.choice((20, 24, 28, 5000)) + self._rng.random()
         return SystemClock().now() + timedelta(minutes=minutes)
 
     def _somewhere(self) -> tuple[str, TaskSystem]:

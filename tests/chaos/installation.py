@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,8 +44,9 @@ class Installation:
                 one.kill()
 
     def kill_postgres(self) -> None:
-        """The postmaster; its backends end when they notice."""
-        os.kill(int(self._postmaster[0]), signal.SIGKILL)
+        """The postmaster, unless it is dead already; its backends end when they notice."""
+        with suppress(OSError):
+            os.kill(int(self._postmaster[0]), signal.SIGKILL)
 
     def _kill_program(self, *words: str) -> None:
         children = psutil.Process(self.process.pid).children()
@@ -55,8 +56,15 @@ class Installation:
 
     @property
     def _postmaster(self) -> list[str]:
-        """What it notes about itself: first its process id, fifth the folder of its socket."""
-        return (self.folder / ".taskbell/postgres/postmaster.pid").read_text().splitlines()
+        """What it notes about itself: first its process id, fifth the folder of its socket.
+
+        Raises OSError while it is away.
+        """
+        text = (self.folder / ".taskbell/postgres/postmaster.pid").read_text()
+        note = [line.strip() for line in text.splitlines()]
+        if note[-1:] != ["ready"]:
+            raise ConnectionRefusedError("PostgreSQL is just being started")
+        return note
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from itertools import groupby
 from pathlib import Path
 from random import Random, SystemRandom
@@ -150,6 +151,7 @@ async def test_a_bad_day_ends_well(seed: int, folder: Path) -> None:
         await who_listened_knows_what_is_done(one)
         await slack_shows_what_is_done(one)
         await no_customer_heard_twice(one)
+        await whoever_was_to_hear_was_thought_of(one)
         await nothing_was_made_twice(one)
         await whatever_was_not_sent_says_why(one)
         await no_webhook_is_lost(one)
@@ -252,6 +254,17 @@ async def no_customer_heard_twice(one: Scene) -> None:
     assert sent <= heard.keys() <= sent | unknown
 
 
+async def whoever_was_to_hear_was_thought_of(one: Scene) -> None:
+    """Of each visit that is new, and of each of these that begins within half an hour."""
+    visits = one.chronicles["kickserv"]
+    new = {row["task"] for row in await one.events() if row["kind"] == "created"}
+    there = {task_id: visits.now(task_id) for task_id in visits.system.tasks.keys() & new}
+    soon = f"{SystemClock().now() + timedelta(minutes=29):%Y-%m-%dT%H:%M:%SZ}"
+    begin_soon = {key for key, one in there.items() if not one["done"] and one["start"] < soon}
+    assert there.keys() <= {row["task"] for row in await one.deliveries("booked")}
+    assert begin_soon <= {row["task"] for row in await one.deliveries("on-the-way")}
+
+
 async def nothing_was_made_twice(one: Scene) -> None:
     """Although answers were lost after the task was made."""
     history = one.chronicles["rolodex"].history.values()
@@ -298,7 +311,7 @@ async def everything_settled(one: Scene) -> None:
         await asyncio.sleep(0.5)
 
 
-async def still_open(taskbell: Installation, since: Any) -> Any:
+async def still_open(taskbell: Installation, since: datetime) -> object:
     """What is not done yet, by what it is."""
     try:
         await hours_pass(taskbell)
@@ -306,6 +319,7 @@ async def still_open(taskbell: Installation, since: Any) -> Any:
             """
             SELECT 'receipt' AS what, count(*) FROM receipts WHERE state = 'pending'
             UNION ALL SELECT 'lookup: ' || coalesce(max(error), ''), count(*) FROM lookups
+            UNION ALL SELECT 'alarm', count(*) FROM tasks WHERE next_alarm <= now()
             UNION ALL SELECT 'account: ' || coalesce(max(error), ''), count(*) FROM accounts
                 WHERE scanned_at < $1 OR failures > 0
             UNION ALL SELECT state || ': ' || coalesce(reason, ''), count(*) FROM deliveries
