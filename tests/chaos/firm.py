@@ -1,7 +1,8 @@
 """A firm on a bad day: people change tasks, and whatever can fail does, as a seed will have it."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from itertools import count
 from random import Random
@@ -15,6 +16,7 @@ from tests.chaos.chronicle import Chronicle
 from tests.chaos.installation import Installation
 from tests.chaos.post import Post
 from tests.corridor import copy
+from tests.waiting import eventually
 
 FEWEST_TASKS, MOST_TASKS = 3, 25
 LONGEST_PAUSE = 0.06  # seconds between two things that happen
@@ -23,6 +25,8 @@ LONGEST_PAUSE = 0.06  # seconds between two things that happen
 LIES = {Kind.NOT_FOUND, Kind.EMPTY}
 REFUSALS = {Kind.UNAUTHORIZED, Kind.REJECTED}
 TROUBLES = sorted(set(Kind) - LIES - REFUSALS)
+AMBIGUOUS = (Kind.SLOW, Kind.FAILED, Kind.FAILED_AFTER, Kind.RESET_AFTER, Kind.THROTTLED)
+SLOWEST = 1.5  # seconds
 # Where lists leave out what is there, a task that Taskbell has made cannot be found again.
 LEAVING_OUT: tuple[Raw, ...] = ({"shift": -2}, {"empty": True}, {"ends_early": True})
 MAKES_TASKS = "rolodex"
@@ -84,11 +88,12 @@ class Firm:
             await asyncio.sleep(self._rng.uniform(0, LONGEST_PAUSE))
         await striking
 
-    def calm_down(self) -> None:
-        """Every system works again as it should."""
+    async def calm_down(self) -> None:
+        """Every system works again as it should, and has done what it was slow to do."""
         for one in (*self._sandbox.systems.values(), self._sandbox.slack):
             one.faults.clear()
             one.set_quirks(**GOOD)
+        await asyncio.sleep(SLOWEST)
 
     @property
     def _acts(self) -> tuple[Callable[[], None], ...]:
@@ -96,7 +101,8 @@ class Firm:
             *[self.make] * 4,
             *[self.finish] * 6,
             *[self.reopen] * 4,
-            *[self.move] * 4,
+            *[self.move] * 3,
+            *[self.put_off] * 4,
             *[self.rename] * 3,
             *[self.delete] * 2,
             *[self.restore] * 2,
@@ -113,7 +119,7 @@ class Firm:
     def make(self) -> None:
         name, system = self._somewhere()
         if len(system.tasks) < MOST_TASKS:
-            self._tell(name, "task.created", system.make(**self._new(name)))
+            self._make(name)
 
     def finish(self) -> None:
         self._change("task.completed", lambda system, task: system.finish(task))
@@ -124,6 +130,13 @@ class Firm:
     def move(self) -> None:
         when = self._some_time()
         self._change("task.updated", lambda one, task: one.change(task, **{one.when: when}))
+
+    def put_off(self) -> None:
+        """A visit, by a minute; its customer has perhaps been told that somebody is on the way."""
+        visits = self._chronicles["kickserv"]
+        task_id = self._some_task(visits.system)
+        start = datetime.fromisoformat(visits.now(task_id)["start"]) + timedelta(minutes=1)
+        self._tell("kickserv", "task.updated", visits.system.change(task_id, scheduled_at=start))
 
     def rename(self) -> None:
         title = f"Renamed {next(self._numbers)}"
@@ -161,14 +174,14 @@ class Firm:
         self._post.babble(self._somewhere()[0])
 
     def trouble_a_system(self) -> None:
-        self._trouble(self._somewhere()[1])
+        self._trouble(self._somewhere()[1], TROUBLES)
 
     def trouble_a_write(self) -> None:
         """A notification or a change that Taskbell makes fails, perhaps after it was made."""
-        self._trouble(self._somewhere()[1], method=self._rng.choice(("POST", "PUT")))
+        self._trouble(self._somewhere()[1], AMBIGUOUS, self._rng.choice(("POST", "PUT")))
 
     def trouble_slack(self) -> None:
-        self._trouble(self._sandbox.slack)
+        self._trouble(self._sandbox.slack, AMBIGUOUS)
 
     def shuffle_lists(self) -> None:
         name, system = self._somewhere()
@@ -178,21 +191,35 @@ class Firm:
     def straighten_lists(self) -> None:
         self._somewhere()[1].set_quirks(**GOOD)
 
-    def _trouble(self, system: System, method: str | None = None) -> None:
-        kind = self._rng.choice(TROUBLES)
-        system.faults.set(Fault(kind, method=method, seconds=self._rng.uniform(0.5, 1.5)))
+    def _trouble(self, system: System, kinds: Sequence[Kind], method: str | None = None) -> None:
+        seconds = self._rng.uniform(0.5, SLOWEST)
+        system.faults.set(Fault(self._rng.choice(kinds), method=method, seconds=seconds))
 
     async def _strike(self, pause: float, disasters: int) -> None:
         """Kill -9 of one process after the other, each before any dies again."""
         taskbell = self._taskbell
-        # The worker first: it takes half a minute until others do what it had in hand.
-        kinds = [taskbell.kill_worker, taskbell.kill_web]
-        kinds += [taskbell.kill_valkey, taskbell.kill_postgres]
+        kinds = [taskbell.kill_web, taskbell.kill_valkey, taskbell.kill_postgres]
+        kinds.append(taskbell.kill_a_worker)
         for number in range(disasters):
-            if number and not number % len(kinds):
+            if not number % len(kinds):
                 self._rng.shuffle(kinds)
+                await self._kill_workers_in_the_middle()
             await asyncio.sleep(pause)
             kinds[number % len(kinds)]()
+
+    async def _kill_workers_in_the_middle(self) -> None:
+        """While a customer is being told, which takes a second."""
+        kickserv, path = self._sandbox.kickserv, "notify"
+        kickserv.faults.set(Fault(Kind.SLOW, path=path))
+        seen = len(kickserv.record.requests)
+        self._make("kickserv")
+        with suppress(TimeoutError):
+            await eventually(lambda: path in "".join(kickserv.record.requests[seen:]), within=3)
+        self._taskbell.kill_workers()
+
+    def _make(self, name: str) -> None:
+        system = self._chronicles[name].system
+        self._tell(name, "task.created", system.make(**self._new(name)))
 
     def _change(self, event: str, change: Callable[[TaskSystem, str], Raw]) -> None:
         name, system = self._somewhere()

@@ -32,11 +32,16 @@ class Installation:
             await connection.close(timeout=5)
 
     def kill_web(self) -> None:
-        self._kill_program("service", "web")
+        for web in self._programs("service", "web"):
+            web.kill()
 
-    def kill_worker(self) -> None:
-        """One of the two."""
-        self._kill_program("workers")
+    def kill_a_worker(self) -> None:
+        for worker in self._programs("workers")[:1]:
+            worker.kill()
+
+    def kill_workers(self) -> None:
+        for worker in self._programs("workers"):
+            worker.kill()
 
     def kill_valkey(self) -> None:
         for one in psutil.Process(self.process.pid).children():
@@ -48,11 +53,9 @@ class Installation:
         with suppress(OSError):
             os.kill(int(self._postmaster[0]), signal.SIGKILL)
 
-    def _kill_program(self, *words: str) -> None:
+    def _programs(self, *words: str) -> list[psutil.Process]:
         children = psutil.Process(self.process.pid).children()
-        found = [one for one in children if {*words} <= {*one.cmdline()}]
-        for one in found[:1]:
-            one.kill()
+        return [one for one in children if {*words} <= {*one.cmdline()}]
 
     @property
     def _postmaster(self) -> list[str]:
