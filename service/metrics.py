@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
-import asyncpg
 import orjson
 from prometheus_client import (
     CollectorRegistry,
@@ -23,7 +22,7 @@ from prometheus_client import (
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from service.store import Pool
+from service.store import DATABASE_ERRORS, Pool
 
 Sample: TypeAlias = tuple[str, str]
 """A sample's name and its labels as a JSON object with sorted keys."""
@@ -65,8 +64,7 @@ _published: dict[Sample, float] = {}
 async def publish(pool: Pool) -> None:
     """Add to the table what this process has counted since the last time.
 
-    Raises asyncpg.PostgresError, asyncpg.InterfaceError or OSError; what was not added is added
-    the next time.
+    Raises one of DATABASE_ERRORS; what was not added is added the next time.
     """
     fresh = {
         sample: value - _published.get(sample, 0)
@@ -77,7 +75,7 @@ async def publish(pool: Pool) -> None:
     _mark(fresh, 1)
     try:
         await _add(pool, fresh)
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+    except DATABASE_ERRORS:
         _mark(fresh, -1)
         raise
 

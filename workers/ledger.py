@@ -12,14 +12,12 @@ import structlog
 from service import metrics
 from service.clock import Clock
 from service.outbox import LEASE, Claim, Settlement, sending
-from service.store import Pool
+from service.store import DATABASE_ERRORS, Pool
 
 log = structlog.get_logger()
 
 _PAUSE_WITHOUT_DATABASE = 1.0  # seconds
 _GATHERING = 0.01  # seconds for which an answer waits for others to be written down with it
-# Whatever the database says against it: a ledger that gave up would keep what it has for ever.
-_NOT_WRITTEN = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
 
 
 class Ledger:
@@ -88,7 +86,7 @@ class Ledger:
             await asyncio.sleep(LEASE.total_seconds() / 3)
             try:
                 await sending.renew(self._pool, list(self._in_hand), self._clock)
-            except _NOT_WRITTEN as error:
+            except DATABASE_ERRORS as error:
                 log.warning("delivery.lease_not_renewed", lane=self._lane, error=str(error))
 
     async def _strike_off(self, answers: Iterable[Settlement]) -> None:
@@ -103,7 +101,8 @@ class Ledger:
                 await sending.settle(self._pool, answers, self._clock.now())
             except (asyncpg.DataError, orjson.JSONEncodeError) as error:
                 return await self._write_singly(answers, error)
-            except _NOT_WRITTEN as error:
+            except DATABASE_ERRORS as error:
+                # Whatever it is: a ledger that gave up would keep what it has for ever.
                 log.warning("delivery.unsettled", lane=self._lane, error=str(error))
                 await asyncio.sleep(_PAUSE_WITHOUT_DATABASE)
             else:

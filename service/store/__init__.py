@@ -31,12 +31,15 @@ log = structlog.get_logger()
 DATABASE_GONE = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # it has said that it ends, and has not hung up yet
     asyncpg.exceptions.OperatorInterventionError,
     asyncpg.exceptions.InsufficientResourcesError,
     asyncpg.exceptions.TransactionRollbackError,
     asyncpg.exceptions.ReadOnlySQLTransactionError,  # a standby that is not the primary yet
     OSError,
 )
+# Whatever a database can answer: that it is not there, or why it does not do what was asked.
+DATABASE_ERRORS = (*DATABASE_GONE, asyncpg.PostgresError)
 
 # Any number that no other program uses for an advisory lock in the same database.
 _MIGRATION_LOCK = 7_235_525
@@ -62,7 +65,7 @@ async def connect(url: str, *, size: int = 10) -> Pool:
             init=_bound_silence,
             reset=_leave_as_it_is,
         )
-    except (*DATABASE_GONE, asyncpg.PostgresError, ValueError) as error:
+    except (*DATABASE_ERRORS, ValueError) as error:
         raise DatabaseUnreachable(
             f"PostgreSQL at {_place(url)} cannot be used: {_reason(error)}."
             " Look whether it runs there and whether DATABASE_URL is right."

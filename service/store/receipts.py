@@ -12,12 +12,11 @@ from datetime import datetime
 from hashlib import blake2b
 from typing import NamedTuple, TypeAlias
 
-import asyncpg
 import orjson
 import structlog
 
 from service.errors import TaskbellError
-from service.store import Connection, Pool
+from service.store import DATABASE_ERRORS, Connection, Pool
 
 log = structlog.get_logger()
 
@@ -133,7 +132,7 @@ class ReceiptKeeper:
             while self._waiting:
                 async with self._pool.acquire(timeout=FLUSH_SECONDS) as connection:
                     await self._flush_over(connection)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        except DATABASE_ERRORS as error:
             log.warning("receipts.not_kept", error=str(error), kind=type(error).__name__)
         finally:
             # Nobody is left without an answer, whatever it was that ended this.

@@ -11,9 +11,9 @@ from starlette.routing import Route
 from service import metrics, store
 from service.clock import Clock
 from service.jobs import Doorbell
-from service.store import Pool
+from service.store import DATABASE_ERRORS, Pool
 from service.web.auth import Guard
-from service.web.problems import DATABASE_ERRORS, RETRY_AFTER, Problem
+from service.web.problems import RETRY_AFTER, Problem
 
 _PATIENCE = 3.0  # seconds
 

@@ -16,10 +16,10 @@ from service.config import Config
 from service.faults import Fault
 from service.jobs import Doorbell
 from service.outbox import silences, storms
-from service.store import Pool, listing, overview, set_aside
+from service.store import DATABASE_ERRORS, Pool, listing, overview, set_aside
 from service.web.auth import COOKIE, Guard
 from service.web.pages import Pages, read_form
-from service.web.problems import DATABASE_ERRORS, RETRY_AFTER, Problem
+from service.web.problems import RETRY_AFTER, Problem
 from service.web.rulings import RULINGS, STORM_RULINGS, WEBHOOK_RULINGS, Rulings, ruling_routes
 
 log = structlog.get_logger()

@@ -7,7 +7,6 @@ from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
 
-import asyncpg
 import orjson
 import structlog
 from starlette.exceptions import HTTPException
@@ -15,11 +14,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import HTTPExceptionHandler, Receive, Scope, Send
 
+from service.store import DATABASE_ERRORS
+
 log = structlog.get_logger()
 
 RETRY_AFTER = timedelta(seconds=5)
 _LINGERING = 2.0  # seconds
-DATABASE_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
 
 
 class Problem(HTTPException):

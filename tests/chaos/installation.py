@@ -44,9 +44,8 @@ class Installation:
             worker.kill()
 
     def kill_valkey(self) -> None:
-        for one in psutil.Process(self.process.pid).children():
-            if "valkey" in one.name():
-                one.kill()
+        for valkey in self._programs("valkey-server"):
+            valkey.kill()
 
     def kill_postgres(self) -> None:
         """The postmaster, unless it is dead already; its backends end when they notice."""
@@ -54,8 +53,12 @@ class Installation:
             os.kill(int(self._postmaster[0]), signal.SIGKILL)
 
     def _programs(self, *words: str) -> list[psutil.Process]:
-        children = psutil.Process(self.process.pid).children()
-        return [one for one in children if {*words} <= {*one.cmdline()}]
+        found = []
+        for child in psutil.Process(self.process.pid).children():
+            with suppress(psutil.NoSuchProcess):  # it has just died of something else
+                if {*words} <= {child.name(), *child.cmdline()}:
+                    found.append(child)
+        return found
 
     @property
     def _postmaster(self) -> list[str]:
