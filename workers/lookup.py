@@ -16,6 +16,7 @@ from service.outbox import Lanes
 from service.sources import Source
 from service.store import Connection, Pool, backlog, canaries, lookups, tasks
 from service.store.lookups import Lookup
+from workers.canaries import Canaries
 
 log = structlog.get_logger()
 
@@ -24,7 +25,8 @@ _LEASE = timedelta(minutes=3)
 _FIRST_RETRY = timedelta(seconds=2)
 _LAST_RETRY = timedelta(minutes=10)
 # How often, over about an hour, a task is asked for that the system will not show, or not so that
-# it can be read. For ever would be for all of them, and each takes a call from the others.
+# it can be read, while it shows others. For ever would be for all of them, and each takes a call
+# from the others.
 _TRIES = 15
 
 
@@ -36,6 +38,7 @@ class Lookups:
         self._engine = engine
         self._source = source
         self._clock = clock
+        self._trusted = Canaries(pool, source)
 
     async def batch(self) -> tuple[int, Lanes]:
         """Read a few tasks side by side; returns how many and the lanes to ring."""
@@ -52,11 +55,21 @@ class Lookups:
         try:
             return await self._read(lookup)
         except (SourceError, PayloadError) as error:
-            if lookup.attempts >= _TRIES and isinstance(error, SourceRejected | PayloadError):
+            if lookup.attempts >= _TRIES and await self._is_its_fault(error):
                 await self._give_up(lookup, error)
             else:
                 await self._postpone(lookup, error)
             return None
+
+    async def _is_its_fault(self, error: SourceError | PayloadError) -> bool:
+        """Whether it is the task that cannot be read, and not all of them."""
+        if isinstance(error, SourceRejected | PayloadError):
+            return True
+        try:
+            await self._trusted.demand_readable(error)
+        except SourceError:
+            return False
+        return True
 
     async def _doubt(self, gone: Sequence[Lookup]) -> SourceError | None:
         """Why the system's word that there are no such tasks does not count; None if it does.
@@ -116,7 +129,7 @@ class Lookups:
             return Observation(lookup.account, lookup.task, None, requested_at, lookup.cause)
         return self._source.look(raw, requested_at, lookup.cause)
 
-    async def _give_up(self, lookup: Lookup, error: SourceRejected | PayloadError) -> None:
+    async def _give_up(self, lookup: Lookup, error: SourceError | PayloadError) -> None:
         """Leave the task to the next scan, and note why with the webhooks that asked for it."""
         log.warning("lookup.given_up", account=lookup.account, task=lookup.task, error=str(error))
         async with self._pool.acquire() as connection, connection.transaction():

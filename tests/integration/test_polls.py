@@ -237,6 +237,27 @@ async def test_a_hint_that_the_system_rejects_is_not_asked_for_ever(taskbell: Co
     assert "was rejected (422)" in row["reason"]
 
 
+@pytest.mark.parametrize("kind", [faults.Kind.UNAUTHORIZED, faults.Kind.FAILED])
+async def test_a_hint_to_what_may_not_be_seen_is_not_asked_for_ever(
+    taskbell: Corridor, kind: faults.Kind
+) -> None:
+    """It is given up while the system shows others; while it shows none, that is no fault of it."""
+    hidden, _ = taskbell.visit(), taskbell.visit()
+    await taskbell.poll()
+    taskbell.clock.advance(timedelta(minutes=1))
+    await taskbell.poll(full=True)
+    kickserv = taskbell.sandbox.kickserv
+    for path, left in (("/tasks/", 1), (f"/tasks/{hidden['id']}", 0)):
+        await taskbell.webhook({"id": hidden["id"], "number": left})
+        kickserv.faults.set(Fault(kind, times=1000, path=path))
+        for _ in range(20):
+            taskbell.clock.advance(timedelta(minutes=15))
+            await taskbell.poll()
+            await taskbell.look_up()
+        assert await taskbell.pool.fetchval("SELECT count(*) FROM lookups") == left
+        kickserv.faults.clear()
+
+
 async def test_a_scan_asks_only_for_what_its_list_would_have_had(taskbell: Corridor) -> None:
     """What begins outside the window, or has no start, is not missing because it is not listed."""
     now = taskbell.clock.now()
