@@ -63,6 +63,8 @@ class Lane:
         # whose outcome nobody knows. For the others large claims cost less.
         guarded = any(channel.at_most_once for channel in channels.values())
         room, worth_claiming = (width, 1) if guarded else (width * 6, width * 2)
+        # Nobody looks for what an attempt sent of which nothing is known any more.
+        self._durable = guarded or any(channel.finds for channel in channels.values())
         self._ledger = Ledger(name, pool, clock, room, worth_claiming)
         self._attempts: set[asyncio.Task[None]] = set()
         self._stopping = False
@@ -73,7 +75,13 @@ class Lane:
         if self._stopping:
             return False
         claims = await claiming.claim(
-            self._pool, self.name, self._clock, room, self._rules, self._zones
+            self._pool,
+            self.name,
+            self._clock,
+            room,
+            self._rules,
+            self._zones,
+            durable=self._durable,
         )
         self._ledger.enter(claims)
         for claim in claims:

@@ -82,11 +82,13 @@ class Channel(ABC):
 
     `concurrency` is how many messages may be under way at once in one process. What may have
     arrived by an `at_most_once` channel is never sent again by itself. `undoes` are the ways in
-    which it can take back what it sent.
+    which it can take back what it sent. One that `finds` what an earlier attempt sent looks before
+    each further attempt.
     """
 
     concurrency: ClassVar[int] = 4
     at_most_once: ClassVar[bool] = False
+    finds: ClassVar[bool] = False
     undoes: ClassVar[frozenset[str]] = frozenset()
     needs_target: ClassVar[bool] = True
 

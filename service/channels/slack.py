@@ -72,6 +72,7 @@ class SlackChannel(ConfiguredChannel):
     """
 
     options: ClassVar[type[ChannelOptions]] = SlackOptions
+    finds: ClassVar[bool] = True
     undoes: ClassVar[frozenset[str]] = frozenset({"update", "thread", "retract"})
 
     def __init__(self, options: SlackOptions, client: httpx.AsyncClient, clock: Clock) -> None:

@@ -28,7 +28,14 @@ from service.store import Connection, Pool
 
 
 async def claim(
-    pool: Pool, lane: str, clock: Clock, limit: int, rules: Ruleset, zones: Mapping[str, ZoneInfo]
+    pool: Pool,
+    lane: str,
+    clock: Clock,
+    limit: int,
+    rules: Ruleset,
+    zones: Mapping[str, ZoneInfo],
+    *,
+    durable: bool = True,
 ) -> list[Claim]:
     """Take up to `limit` deliveries of a lane that are due, each for one attempt.
 
@@ -37,9 +44,15 @@ async def claim(
     wait for the hours of their rule (in the accounts' `zones`), those of rules on trial and those
     that are muted or silenced are skipped. What goes through an account's own
     system waits while that is paused, and then for what a full scan finds.
+
+    Where it is `durable` that they are being sent is on disk before anything is. Else losing that
+    costs at worst another attempt with the same key: so they do not wait for the disk.
     """
     while True:
-        claims, stopped = await _claim_or_stop(pool, lane, clock.now(), limit, rules, zones)
+        now = clock.now()
+        claims, stopped = await _claim_or_stop(
+            pool, lane, now, limit, rules, zones, durable=durable
+        )
         if claims or not stopped:
             return claims
 
@@ -51,17 +64,14 @@ async def _claim_or_stop(
     limit: int,
     rules: Ruleset,
     zones: Mapping[str, ZoneInfo],
+    *,
+    durable: bool,
 ) -> tuple[list[Claim], frozenset[int]]:
-    """The deliveries to send, and the ids of those that were claimed and must not go out.
-
-    That a delivery is being sent is on disk before a customer's message goes out or a task is
-    made. For others, losing that costs at worst another attempt with the same key: so they do not
-    wait for the disk.
-    """
+    """The deliveries to send, and the ids of those that were claimed and must not go out."""
     async with pool.acquire() as connection, connection.transaction():
         await _expire(connection, lane, now)
         rows = await _take(connection, lane, now, limit)
-        if not any(row["at_most_once"] or row["channel"] == CREATE for row in rows):
+        if not durable:
             await connection.execute("SET LOCAL synchronous_commit = off")
         stopped = await _stop(connection, rows, rules, zones, now)
         left = _left(rows, stopped)
