@@ -44,20 +44,24 @@ class Door:
             await asyncio.sleep(fault.seconds)
             await self._app(scope, receive, send)
         else:
-            await self._spoil(fault.kind, scope, receive, send)
+            await self._spoil(fault, scope, receive, send)
 
-    async def _spoil(self, kind: Kind, scope: Scope, receive: Receive, send: Send) -> None:
-        """Carry the request out, then lose or damage the answer."""
+    async def _spoil(self, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
+        """Carry the request out, then lose, delay or damage the answer."""
         answer = _Capture()
         await self._app(scope, receive, answer)
-        if kind is Kind.RESET_AFTER:
+        if fault.kind is Kind.RESET_AFTER:
             _reset(receive)
-        elif kind is Kind.BROKEN_OFF:
+        elif fault.kind is Kind.LATE:
+            await asyncio.sleep(fault.seconds)
+            await send(answer.start)
+            await send({"type": "http.response.body", "body": answer.body})
+        elif fault.kind is Kind.BROKEN_OFF:
             await send(answer.start)
             await send({"type": "http.response.body", "body": answer.half, "more_body": True})
             _reset(receive)
         else:
-            await _damaged(kind, answer)(scope, receive, send)
+            await _damaged(fault.kind, answer)(scope, receive, send)
 
     def _headed(self, send: Send, left: int | None) -> Send:
         async def headed(message: Message) -> None:

@@ -24,6 +24,7 @@ class Kind(StrEnum):
     RESET_BEFORE = "reset_before"
     SLOW = "slow"
 
+    LATE = "late"
     FAILED_AFTER = "failed_after"
     RESET_AFTER = "reset_after"
     BROKEN_OFF = "broken_off"
@@ -35,7 +36,7 @@ class Kind(StrEnum):
 class Fault:
     """A fault for the next `times` calls of that method and path (any, where not given).
 
-    `seconds` is how long a slow answer takes and how long a throttled caller shall wait.
+    `seconds` is how long a slow or late answer takes and how long a throttled caller shall wait.
     """
 
     kind: Kind

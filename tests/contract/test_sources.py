@@ -36,6 +36,7 @@ READING: dict[Kind, type[SourceError]] = {
     Kind.EMPTY: SourceBroken,
     Kind.RESET_BEFORE: SourceBroken,
     Kind.SLOW: SourceBroken,
+    Kind.LATE: SourceBroken,
     Kind.FAILED_AFTER: SourceBroken,
     Kind.RESET_AFTER: SourceBroken,
     Kind.BROKEN_OFF: SourceBroken,

@@ -16,6 +16,7 @@ from service.sources import Raw, systems
 from tests.contract.source_rig import Rig, rigged, sample
 
 ARRIVED = (
+    Kind.LATE,
     Kind.FAILED_AFTER,
     Kind.RESET_AFTER,
     Kind.BROKEN_OFF,
