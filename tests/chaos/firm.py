@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from itertools import count
 from random import Random
@@ -11,7 +12,7 @@ from typing import Any
 from service.clock import SystemClock
 from service.sandbox.app import Sandbox
 from service.sandbox.faults import Fault, Kind
-from service.sandbox.system import Raw, System, TaskSystem
+from service.sandbox.system import Quirks, Raw, System, TaskSystem
 from tests.chaos.chronicle import Chronicle
 from tests.chaos.installation import Installation
 from tests.chaos.post import Post
@@ -40,18 +41,7 @@ CONFUSING: tuple[Raw, ...] = (
     {"totalled": False},
     {"tags": "never"},
 )
-GOOD: Raw = {
-    "shift": 0,
-    "empty": False,
-    "ends_early": False,
-    "loop": False,
-    "foreign_next": False,
-    "bare": False,
-    "lean": True,
-    "prefixed": True,
-    "totalled": True,
-    "tags": "always",
-}
+GOOD: Raw = asdict(Quirks())
 
 
 class Firm:

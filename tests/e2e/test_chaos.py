@@ -228,11 +228,7 @@ def _number(body: Any) -> int:
 
 async def slack_shows_what_is_done(one: Scene) -> None:
     """Every completion was posted once, and the post of one that was undone says so."""
-    posts = [
-        post
-        for post in one.sandbox.slack.posted.values()
-        if post["metadata"]["event_payload"]["key"]
-    ]
+    posts = one.sandbox.slack.posted.values()
     keys = Counter(post["metadata"]["event_payload"]["key"] for post in posts)
     assert set(keys.values()) <= {1}, "posted twice"
     standing = Counter(post["text"] for post in posts if "Taken back" not in post["text"])
