@@ -180,6 +180,26 @@ async def test_sighup_reads_everything_anew(folder: Path) -> None:
         assert await answer("first-secret") == httpx.codes.UNAUTHORIZED
 
 
+async def test_sighup_to_a_process_without_a_supervisor(folder: Path) -> None:
+    """It reads everything anew by itself, and goes on."""
+    (folder / "secret").write_text("first-secret")
+    configuration = CONFIGURATION.replace('"{system}", slug: acme', SECRET)
+    async with System() as system, httpx.AsyncClient() as client:
+        text = configuration.format(system=system.url, receiver=system.url)
+        text = text.replace("file:secret", f"file:{folder}/secret")
+        async with taskbell(folder, text, "web") as alone:
+            (folder / "secret").write_text("second-secret")
+            headers = {"X-Webhook-Token": "second-secret"}
+
+            async def is_taken() -> bool:
+                url = f"{alone.url}/hooks/field"
+                return (await client.post(url, json=VISIT, headers=headers)).is_success
+
+            assert not await is_taken()
+            alone.processes["web"].send_signal(signal.SIGHUP)
+            await eventually(is_taken)
+
+
 async def test_what_is_in_hand_is_finished_by_who_has_begun_it(folder: Path) -> None:
     """The other side takes two seconds to answer: the new rules do not wait, nothing goes twice."""
     async with SlowReceiver() as receiver, running(folder, receiver) as one:
