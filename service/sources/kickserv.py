@@ -52,6 +52,12 @@ _KEPT = {
     "customer": (*_PERSON, "phone", "phone_number"),
     "contact": (*_PERSON, "phone", "phone_number"),
 }
+# What stays as it was where a task comes without one of its relations, as it may at any time.
+_TELLS = {
+    "job": ("project", "fields"),
+    "customer": ("customer",),
+    "employees": ("assignee", "assignees"),
+}
 _WHOLE = frozenset({"id", "name", "scheduled_at", "job", "customer", "employees"})
 _WORDS = {
     "title": "name",
@@ -109,10 +115,11 @@ class Kickserv(Source):
     def trim(self, raw: Raw) -> Raw:
         kept = only(raw, (*_TASK, self.account.completed_field))
         for glue, names in _KEPT.items():
-            if isinstance(raw.get(glue), dict):
-                kept[glue] = only(raw[glue], (*names, self.account.opted_out_field))
-        if isinstance(raw.get("employees"), list):
-            kept["employees"] = [only(mapping(one), _PERSON) for one in raw["employees"]]
+            if glue in raw:
+                kept[glue] = only(mapping(raw[glue]), (*names, self.account.opted_out_field))
+        if "employees" in raw:
+            people = raw["employees"] if isinstance(raw["employees"], list) else []
+            kept["employees"] = [only(mapping(one), _PERSON) for one in people]
         return kept
 
     def identify(self, raw: Raw) -> str | None:
@@ -147,6 +154,10 @@ class Kickserv(Source):
             project=_project(job),
             fields=_job_fields(job),
         )
+
+    def untold(self, raw: Raw) -> frozenset[str]:
+        # That a relation is missing does not mean that there is none: that is null or empty.
+        return frozenset(name for glue in _TELLS.keys() - raw.keys() for name in _TELLS[glue])
 
     def version(self, raw: Raw) -> datetime | None:
         return self._date(raw, "updated_at")

@@ -119,8 +119,20 @@ async def test_glue_may_be_missing(rig: Rig) -> None:
     """Without job, customer, contact and employees it is still a task."""
     rig.make(1)
     rig.system.set_quirks(glue=False)
-    task = rig.source.parse((await rig.listed())[0])
+    raw = (await rig.listed())[0]
+    task = rig.source.parse(raw)
     assert (task.customer, task.project, task.assignee, task.assignees) == (None, None, None, ())
+    left_open = {"customer", "project", "fields", "assignee", "assignees"}
+    assert rig.source.untold(raw) == left_open
+
+
+def test_empty_glue_says_that_there_is_none(rig: Rig) -> None:
+    """Nobody's task and a task without a customer are no tasks of which that was left out."""
+    empty: dict[str, Any] = {"job": None, "customer": None, "contact": None, "employees": []}
+    raw = rig.source.trim({**sample("kickserv", "task"), **empty})
+    task = rig.source.parse(raw)
+    assert (task.customer, task.project, task.assignee, task.assignees) == (None, None, None, ())
+    assert rig.source.untold(raw) == frozenset()
 
 
 @pytest.mark.parametrize("flag", [True, 1, "1", "true"])

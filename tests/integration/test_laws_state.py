@@ -56,6 +56,23 @@ async def test_law_4_the_same_webhook_again_is_a_reason_to_look(taskbell: Corrid
     assert kinds(await taskbell.events(visit["id"])) == ["created", "completed"]
 
 
+async def test_law_4_people_who_are_left_out_of_an_answer_are_not_gone(taskbell: Corridor) -> None:
+    """Kickserv leaves out now and then who does a visit and for whom: nobody was reassigned."""
+    visit = taskbell.visit()
+    await taskbell.poll()
+    for glue in (False, True):
+        taskbell.clock.advance(timedelta(minutes=1))
+        taskbell.sandbox.kickserv.set_quirks(glue=glue)
+        taskbell.sandbox.kickserv.change(str(visit["id"]), description=f"with glue: {glue}")
+        await taskbell.poll()
+        known = await taskbell.snapshot(visit["id"])
+        assert known is not None
+        assert known["assignee"]["id"] == str(visit["employees"][0]["id"])
+        assert known["customer"]["id"] == str(visit["customer"]["id"])
+        assert known["description"] == f"with glue: {glue}"
+    assert kinds(await taskbell.events(visit["id"])) == ["created", "changed", "changed"]
+
+
 async def test_law_5_an_older_version_is_stale_however_late_it_comes(
     taskbell: Corridor,
 ) -> None:
