@@ -10,11 +10,16 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
+from http import HTTPStatus
 from pathlib import Path
+
+import httpx
 
 from tests.bench import wire, work
 from tests.bench.figures import CONNECTIONS, Figure, listening, process, received
 from tests.running import free_port
+from tests.waiting import eventually
 
 VERSION = "4"  # the newest that runs on Node.js 20
 EVENTS = 5000
@@ -49,12 +54,20 @@ async def throughput(folder: Path) -> list[Figure]:
     with process("tests.bench.receiver", str(receiver)), _running(folder):
         await listening(receiver)
         await listening(port)
+        await eventually(partial(_is_deployed, port), 30)
         await wire.flood(port, _requests(0, 500), 8)
         await received(receiver, 500)
         started = time.time()
         await wire.flood(port, _requests(500, EVENTS), CONNECTIONS)
         last = await received(receiver, 500 + EVENTS)
     return [Figure("Node-RED, the same job", f"{EVENTS / (last - started):,.0f} events a second")]
+
+
+async def _is_deployed(port: int) -> bool:
+    """Whether the flow answers, which it does a moment after the port is open."""
+    async with httpx.AsyncClient() as client:
+        answer = await client.post(f"http://127.0.0.1:{port}/hooks/london", json={})
+    return answer.status_code == HTTPStatus.ACCEPTED
 
 
 def _requests(first: int, count: int) -> list[bytes]:
