@@ -7,6 +7,7 @@ is left: of the systems themselves, of those who were told, and of Taskbell's ow
 """
 
 import asyncio
+import os
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
 from pathlib import Path
-from random import Random, SystemRandom
+from random import Random
 from typing import Any
 
 import asyncpg
@@ -37,7 +38,9 @@ from tests.receivers import LOOPBACK, Answer, Fault, HttpReceiver, Request
 from tests.waiting import eventually
 
 IS_SOAKING = settings.get_current_profile_name() == "soak"
-SEEDS = SystemRandom().sample(range(1_000_000), 6) if IS_SOAKING else [1]
+# Other days each time, but the same in all processes of a run, or they would not share it out.
+RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID")
+SEEDS = Random(RUN).sample(range(1_000_000), 6) if IS_SOAKING else [1]  # noqa: S311
 SECONDS, DISASTERS = (150, 16) if IS_SOAKING else (8, 4)
 FURNITURE = 8  # tasks of each system that were there before
 PATIENCE = 120.0  # seconds; a dead worker's poll comes back after 30 of them
