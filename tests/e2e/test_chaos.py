@@ -254,9 +254,15 @@ async def no_customer_heard_twice(one: Scene) -> None:
 
 
 async def whoever_was_to_hear_was_thought_of(one: Scene) -> None:
-    """Of each visit that is new, and of each of these that begins within half an hour."""
-    visits = one.chronicles["kickserv"]
-    new = {row["task"] for row in await one.events() if row["kind"] == "created"}
+    """Of each visit that is new, and of each of these that begins within half an hour.
+
+    The alarms of one that was there before Taskbell are past for good, also if it is thrown away
+    and restored.
+    """
+    visits, first = one.chronicles["kickserv"], dict[str, str]()
+    for row in await one.events():
+        first.setdefault(row["task"], row["kind"])
+    new = {task_id for task_id, kind in first.items() if kind == "created"}
     there = {task_id: visits.now(task_id) for task_id in visits.system.tasks.keys() & new}
     soon = f"{SystemClock().now() + timedelta(minutes=29):%Y-%m-%dT%H:%M:%SZ}"
     begin_soon = {key for key, one in there.items() if not one["done"] and one["start"] < soon}
