@@ -48,6 +48,11 @@ async def test_every_attempt_carries_the_same_key(kind: str, clock: VirtualClock
     assert rig.arrived() == [rig.message.key, rig.message.key, "another"]
 
 
+async def test_a_channel_that_looks_for_messages_says_so(channel: Channel) -> None:
+    """Else its first attempt could be forgotten in a crash, and nobody would look for it."""
+    assert channel.finds == (type(channel).find is not Channel.find)
+
+
 async def test_silence_leaves_the_outcome_unknown(rig: Rig, channel: Channel) -> None:
     """The message arrived and the answer did not come: nobody may claim either."""
     rig.hang()
