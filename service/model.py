@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import orjson
 
 JSON_OPTIONS = orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS
+_Noun = TypeVar("_Noun", bound="Person | Customer | Project | Task")
 
 
 class Cause(StrEnum):
@@ -113,25 +114,38 @@ class Task:
 
     @classmethod
     def from_json(cls, text: bytes | str) -> Self:
-        """Read what `to_json` wrote; raises KeyError or ValueError on anything else."""
+        """Read what `to_json` wrote, of this version or another; raises ValueError.
+
+        What an older version did not know has its default, what a newer one knows is left out.
+        """
         return cls.from_dict(orjson.loads(text))
 
     @classmethod
     def from_dict(cls, raw: dict[str, Any]) -> Self:
         for name in TIMES:
-            if raw[name] is not None:
+            if raw.get(name) is not None:
                 raw[name] = datetime.fromisoformat(raw[name])
-        if raw["assignee"] is not None:
-            raw["assignee"] = Person(**raw["assignee"])
-        raw["assignees"] = tuple(Person(**person) for person in raw["assignees"])
-        if raw["customer"] is not None:
-            raw["customer"] = Customer(**raw["customer"])
-        if raw["project"] is not None:
-            raw["project"] = Project(**raw["project"])
-        raw["tags"] = tuple(raw["tags"])
-        return cls(**raw)
+        for name, noun in _NOUNS.items():
+            if raw.get(name) is not None:
+                raw[name] = _stored(noun, raw[name])
+        raw["assignees"] = tuple(_stored(Person, person) for person in raw.get("assignees", ()))
+        raw["tags"] = tuple(raw.get("tags", ()))
+        return _stored(cls, raw)
 
 
+def _stored(noun: type[_Noun], raw: dict[str, Any]) -> _Noun:
+    """What was stored under the names that this version has."""
+    names = noun.__dataclass_fields__.keys()
+    if not raw.keys() <= names:
+        raw = {name: value for name, value in raw.items() if name in names}
+    return noun(**raw)
+
+
+_NOUNS: Mapping[str, type[Person | Customer | Project]] = {
+    "assignee": Person,
+    "customer": Customer,
+    "project": Project,
+}
 TIMES = ("due", "start", "end", "created_at", "updated_at", "completed_at")
 
 
