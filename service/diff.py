@@ -6,7 +6,11 @@ from service.model import Customer, Kind, Task
 
 # What changes without a transition of its own.
 SILENT = frozenset(
-    {"id", "account", "system", "url", "created_at", "updated_at", "completed_at", "done"}
+    {
+        *("id", "account", "system", "url", "created_at", "updated_at"),
+        *("completed_at", "completed_by", "author", "done"),
+        "not_started",  # its status tells it
+    }
 )
 _KIND_OF = {
     "due": Kind.RESCHEDULED,
@@ -30,8 +34,9 @@ class Transition:
 def diff(before: Task | None, after: Task | None) -> list[Transition]:
     """The transitions from `before` to `after`; None stands for a task that is not there.
 
-    A status name that changes together with `done` is part of the completion, not a change of
-    its own. A customer of whom the id alone was known does not change by getting a name.
+    A status that changes together with `done`, and is archived or not, is part of the completion,
+    not a change of its own. A customer of whom the id alone was known does not change by getting a
+    name.
     """
     if before is None or after is None:
         return _appearance(before, after)
@@ -62,8 +67,8 @@ def _is_introduction(before: Customer | None, after: Customer | None) -> bool:
 
 
 def _completion(after: Task, found: dict[Kind, list[str]]) -> Transition:
-    names = ["done"]
-    if "status" in found.get(Kind.CHANGED, ()):
-        found[Kind.CHANGED].remove("status")
-        names.append("status")
-    return Transition(Kind.COMPLETED if after.done else Kind.REOPENED, tuple(names))
+    changed = found.get(Kind.CHANGED, [])
+    names = [name for name in ("status", "archived") if name in changed]
+    for name in names:
+        changed.remove(name)
+    return Transition(Kind.COMPLETED if after.done else Kind.REOPENED, ("done", *names))

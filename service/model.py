@@ -82,8 +82,10 @@ class Project:
 class Task:
     """The normalised snapshot of a task in an account.
 
-    `id` is unique within `account`. `priority` is one of low, normal, high, highest. `fields`
-    holds the account's own custom fields, by their reference, with scalar values.
+    `id` is unique within `account`. `priority` is one of low, normal, high, highest. `archived`
+    says that it was put away, whether it is done or not; `not_started` that its status is one for
+    what nobody has begun. `fields` holds the account's own custom fields, by their reference:
+    scalars, or lists of them.
     """
 
     id: str
@@ -95,6 +97,8 @@ class Task:
     type: str | None = None
     status: str | None = None
     done: bool = False
+    archived: bool = False
+    not_started: bool = False
     priority: str | None = None
     due: datetime | None = None
     start: datetime | None = None
@@ -102,6 +106,8 @@ class Task:
     created_at: datetime | None = None
     updated_at: datetime | None = None
     completed_at: datetime | None = None
+    completed_by: Person | None = None
+    author: Person | None = None
     assignee: Person | None = None
     assignees: tuple[Person, ...] = ()
     customer: Customer | None = None
@@ -143,6 +149,8 @@ def _stored(noun: type[_Noun], raw: dict[str, Any]) -> _Noun:
 
 _NOUNS: Mapping[str, type[Person | Customer | Project]] = {
     "assignee": Person,
+    "completed_by": Person,
+    "author": Person,
     "customer": Customer,
     "project": Project,
 }

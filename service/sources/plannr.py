@@ -25,7 +25,7 @@ from service.sources.values import (
     mapping,
     moment,
     required,
-    scalar,
+    several,
     tally,
     text,
     truth,
@@ -135,16 +135,20 @@ class Plannr(Source):
             type=kind,
             status=text(status.get("name")),
             done=done,
+            archived=truth(status.get("is_archived")),
+            not_started=truth(status.get("is_not_started")),
             priority=_PRIORITIES.get(text(raw.get("priority")) or ""),
             due=self._date(raw, "due_at"),
             created_at=self._date(raw, "created_at"),
             updated_at=self._date(raw, "updated_at"),
             completed_at=completed_at if done else None,
+            completed_by=_first(raw.get("completed_by")) if done else None,
+            author=_first(raw.get("author")),
             assignee=assignees[0] if assignees else None,
             assignees=assignees,
             customer=_customer(taskable) if kind == "client" else None,
             project=_project(taskable) if kind != "client" else None,
-            fields=_custom_fields(raw.get("custom_fields")),
+            fields={**_worth(taskable), **_custom_fields(raw.get("custom_fields"))},
         )
 
     def version(self, raw: Raw) -> datetime | None:
@@ -262,6 +266,10 @@ def _people(value: Any) -> tuple[Person, ...]:
     )
 
 
+def _first(value: Any) -> Person | None:
+    return next(iter(_people(value)), None)
+
+
 def _customer(taskable: Mapping[str, Any]) -> Customer | None:
     uuid = identifier(taskable.get("uuid"))
     if uuid is None:
@@ -275,6 +283,23 @@ def _project(taskable: Mapping[str, Any]) -> Project | None:
     return None if uuid is None else Project(id=uuid, name=_name(taskable))
 
 
+def _worth(taskable: Mapping[str, Any]) -> dict[str, Any]:
+    """What the case is worth, in the currency's smallest unit, and as it is written."""
+    value = mapping(taskable.get("value"))
+    found = {
+        "value": _amount(value.get("amount")),
+        "value_currency": text(value.get("currency")),
+        "value_formatted": text(value.get("formatted")),
+    }
+    return {name: one for name, one in found.items() if one is not None}
+
+
+def _amount(value: Any) -> int | float | None:
+    """An amount, which may come as text."""
+    found = int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value
+    return found if isinstance(found, int | float) and not isinstance(found, bool) else None
+
+
 def _name(raw: Mapping[str, Any]) -> str | None:
     return text(raw.get("name"))
 
@@ -282,7 +307,7 @@ def _name(raw: Mapping[str, Any]) -> str | None:
 def _custom_fields(value: Any) -> dict[str, Any]:
     fields = value if isinstance(value, list) else []
     return {
-        reference: scalar(field.get("value"))
+        reference: several(field.get("value"))
         for field in fields
         if isinstance(field, dict) and (reference := text(field.get("reference"))) is not None
     }

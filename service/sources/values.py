@@ -80,6 +80,13 @@ def scalar(value: Any) -> str | int | float | bool | None:
     return text(value)
 
 
+def several(value: Any) -> str | int | float | bool | list[Any] | None:
+    """A scalar, or a list of them, as of a field of which several may be chosen."""
+    if not isinstance(value, list):
+        return scalar(value)
+    return [found for one in value if (found := scalar(one)) is not None]
+
+
 def truth(value: Any) -> bool:
     """A flag, which some databases hand on as a number or its text."""
     return value in (True, "1", "true")

@@ -263,7 +263,8 @@ def read_task(text: str | None) -> Task | None:
 def _partly(row: asyncpg.Record, fields: Collection[str]) -> Task:
     """A task of which only these fields are converted, which is most of the cost."""
     raw = orjson.loads(row["snapshot"])
-    return Task.from_dict({**_BLANK, "id": row["id"], **{name: raw[name] for name in fields}})
+    found = {name: raw[name] for name in fields if name in raw}
+    return Task.from_dict({**_BLANK, "id": row["id"], **found})
 
 
 def known_from(row: asyncpg.Record) -> Known:

@@ -34,8 +34,10 @@ def _number_as_text(value: Any) -> Any:
 
 
 def _scalar(value: Any) -> Any:
-    if isinstance(value, list | dict):
-        raise refused(f"a custom field holds text, a number, true or false; {kind_of(value)}")
+    several = value if isinstance(value, list) else [value]
+    if any(isinstance(one, list | dict) for one in several):
+        said = f"a custom field holds text, a number, true or false, or several; {kind_of(value)}"
+        raise refused(said)
     return value
 
 
@@ -90,6 +92,8 @@ class TaskShape(Shape):
     type: str | None = None
     status: str | None = None
     done: Truth = False
+    archived: Truth = False
+    not_started: Truth = False
     priority: Literal["low", "normal", "high", "highest"] | None = None
     due: Moment | None = None
     start: Moment | None = None
@@ -97,6 +101,8 @@ class TaskShape(Shape):
     created_at: Moment | None = None
     updated_at: Moment | None = None
     completed_at: Moment | None = None
+    completed_by: PersonShape | None = None
+    author: PersonShape | None = None
     assignee: PersonShape | None = None
     assignees: tuple[PersonShape, ...] = ()
     customer: CustomerShape | None = None

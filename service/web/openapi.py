@@ -19,6 +19,8 @@ _NUMBER: Schema = {"type": "integer"}
 _MAYBE_NUMBER: Schema = {"type": ["integer", "null"]}
 _TIME: Schema = {"type": "string", "format": "date-time"}
 _MAYBE_TIME: Schema = {"type": ["string", "null"], "format": "date-time"}
+_TRUTH: Schema = {"type": "boolean"}
+_MAYBE_NOUN: Schema = {"type": ["object", "null"]}
 _MAYBE_TASK: Schema = {"anyOf": [{"$ref": "#/components/schemas/task"}, {"type": "null"}]}
 
 
@@ -27,11 +29,9 @@ def _one_of(*words: str) -> Schema:
 
 
 _TASK_FIELDS: Mapping[str, Schema] = {
-    "done": {"type": "boolean"},
-    "assignee": {"type": ["object", "null"]},
+    **dict.fromkeys(("done", "archived", "not_started"), _TRUTH),
+    **dict.fromkeys(("assignee", "author", "completed_by", "customer", "project"), _MAYBE_NOUN),
     "assignees": {"type": "array"},
-    "customer": {"type": ["object", "null"]},
-    "project": {"type": ["object", "null"]},
     "tags": {"type": "array", "items": _TEXT},
     "fields": {"type": "object"},
     "id": _TEXT,

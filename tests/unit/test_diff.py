@@ -31,6 +31,18 @@ def test_completing_covers_the_status_name_that_goes_with_it() -> None:
     assert diff(before, after) == [Transition(Kind.COMPLETED, ("done", "status"))]
 
 
+def test_completing_covers_that_the_new_status_is_archived() -> None:
+    """Where "Filed away" means done, finishing a task is one transition."""
+    before, after = task(not_started=True), task(archived=True, done=True, completed_by=BO)
+    assert diff(before, after) == [Transition(Kind.COMPLETED, ("done", "archived"))]
+
+
+def test_putting_away_is_a_change() -> None:
+    """An open task that is archived was changed, not finished."""
+    before, after = task(status="Open"), task(status="Filed", archived=True)
+    assert diff(before, after) == [Transition(Kind.CHANGED, ("status", "archived"))]
+
+
 def test_reopening_is_the_reverse() -> None:
     """A task that is no longer done is reopened."""
     assert diff(task(done=True), task()) == [Transition(Kind.REOPENED, ("done",))]
@@ -71,7 +83,7 @@ def test_the_same_task_twice_is_no_event(one: Task) -> None:
 def test_every_changed_field_is_in_exactly_one_transition(before: Task, after: Task) -> None:
     """No change is announced twice and none is swallowed."""
     covered = [name for one in diff(before, after) for name in one.changed]
-    silent = {"updated_at", "created_at", "completed_at", "url"}
+    silent = {"updated_at", "created_at", "completed_at", "completed_by", "url"}
     changed = {
         name
         for name in Task.__dataclass_fields__

@@ -15,6 +15,9 @@ NOW = datetime(2026, 3, 7, 2, 0, tzinfo=UTC)
 NEW_YORK = ZoneInfo("America/New_York")
 
 
+REGIONS = {"regions": ["north", "south"]}
+
+
 def scope(text: str, after: Task, before: Task | None = None) -> Scope:
     event = Event(1, "london", "T1", Kind.CHANGED, NOW, Cause.POLL, before, after, ("due",))
     expression, _ = condition(text, ())
@@ -44,6 +47,20 @@ def holds(text: str, after: Task, before: Task | None = None) -> bool:
 def test_guarded_reads(text: str) -> None:
     """A date or a custom field may be read wherever something makes sure that it is there."""
     assert condition(text, ())[1] == []
+
+
+def test_a_field_may_hold_several() -> None:
+    """Of a field with several choices a condition asks for one."""
+    asked = "has(task.fields.regions) && '{}' in task.fields.regions"
+    assert holds(asked.format("north"), task(fields=REGIONS))
+    assert not holds(asked.format("east"), task(fields=REGIONS))
+
+
+def test_who_did_it_and_whether_it_was_put_away() -> None:
+    """Both are read like any other field."""
+    done = task(done=True, archived=True, completed_by=BO)
+    assert holds("task.archived && task.completed_by.email == 'bo@x.test'", done)
+    assert not holds("task.archived || has(task.completed_by)", task())
 
 
 @pytest.mark.parametrize(

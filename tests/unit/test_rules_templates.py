@@ -13,7 +13,9 @@ from tests.tasks import BO, task
 
 DUE = datetime(2026, 3, 6, 22, 0, tzinfo=UTC)
 VALUES: dict[str, Any] = {
-    "task": as_values(task(assignee=BO, due=DUE, tags=("a", "b"))),
+    "task": as_values(
+        task(assignee=BO, due=DUE, tags=("a", "b"), fields={"regions": ["north", "south"]})
+    ),
     "now": DUE,
     "zone": ZoneInfo("America/New_York"),
 }
@@ -35,6 +37,7 @@ def render(text: str) -> str:
         ('{{ task.customer.name | default: "somebody" }}', "somebody"),
         ("{% for tag in task.tags %}{{ tag }},{% endfor %}", "a,b,"),
         ("{% if task.done %}done{% else %}open{% endif %}", "open"),
+        ('{{ task.fields.regions | join: ", " }}', "north, south"),
         ("no values at all }}", "no values at all }}"),
         ("{{ 'a%00b' | url_decode }}", "ab"),
     ],
