@@ -10,6 +10,7 @@ import orjson
 
 from service.durations import Duration
 from service.model import State
+from service.rules import customers
 from service.rules.approval import asked
 from service.rules.expressions import Expression
 from service.rules.reach import Reach
@@ -127,7 +128,10 @@ class Planning:
             return f"nobody to send it to: {step.target.text} came out empty"
         if len(target) > _LONGEST_TARGET:
             return f"nobody can be called that: the target has {len(target)} characters"
-        return self.reach.refusal(scope.event.account, step.channel, target)
+        happened = scope.event
+        return self.reach.refusal(happened.account, step.channel, target) or customers.refusal(
+            happened.after or happened.before, step.channel, target
+        )
 
     def _fields(
         self, fields: Mapping[str, Value], moment: datetime, scope: Scope

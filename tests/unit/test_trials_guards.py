@@ -128,3 +128,18 @@ async def test_what_fails_while_time_goes_by(tmp_path: Path) -> None:
             { at: 2026-03-06 13:00, expect: [{ notify: accounting }] }]""",
     )
     assert result.failures == []
+
+
+async def test_no_rule_reaches_a_customer_who_opted_out(tmp_path: Path) -> None:
+    """Whether it asks or not, by which way ever; the office is told all the same."""
+    result = await tried(
+        tmp_path,
+        """{ id: welcome, when: task.created, then: [{ notify: "customer:details" },
+             { notify: "email:{{ task.customer.email }}", text: Welcome },
+             { notify: "slack:#office", text: New }] }""",
+        test="""name: It, start: 2026-03-06 09:00, steps: [{ at: 2026-03-06 10:00,
+            change: { T1: { customer: { id: 7, email: ida@c.test, opted_out: true } } },
+            expect: [{ skipped: customer:details }, { skipped: "email:ida@c.test" },
+                     { notify: slack:#office }] }]""",
+    )
+    assert result.failures == []
