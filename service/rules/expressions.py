@@ -17,8 +17,10 @@ from cel_expr_python.ext import ext_optional
 
 from service.document.wording import kind_of, name_of
 from service.faults import Path, Problem
+from service.model import TIMES
+from service.rules.cel_failures import failure
 from service.rules.cel_words import KNOWN, explain, kind
-from service.rules.guards import proven, unguarded
+from service.rules.guards import proven, strict, unguarded
 from service.rules.literals import flaws
 from service.rules.reads import Reads, reads
 from service.rules.subjects import CHANGED_TASK, misplaced
@@ -62,13 +64,20 @@ def environment(zone: ZoneInfo) -> cel.Env:
 
 @lru_cache(maxsize=10_000)
 def _program(text: str, zone: ZoneInfo) -> cel.Expression:
-    return environment(zone).compile(text)
+    """The expression as it is evaluated: a date that is not set is an error, and never 1970."""
+    return environment(zone).compile(strict(text, syntax(text)))
+
+
+@lru_cache(maxsize=1_000)
+def _compiled(text: str) -> cel.Expression:
+    """The expression as it was written."""
+    return environment(UTC_ZONE).compile(text)
 
 
 @lru_cache(maxsize=1_000)
 def syntax(text: str) -> Tree:
     """The syntax tree of an expression that was found to be sound."""
-    return Tree(_program(text, UTC_ZONE))
+    return Tree(_compiled(text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +116,20 @@ class Expression:
             result = _program(self.text, zone).eval(activation)
             value = result.plain_value()
         except (RuntimeError, TypeError) as error:
-            raise EvaluationError(f"{self.text}: {_first_line(error)}") from None
+            raise EvaluationError(f"{self.text}: {failure(str(error))}") from None
         if isinstance(value, str) and result.type() == cel.Type.ERROR:
-            raise EvaluationError(f"{self.text}: {value}")
+            unset = " and ".join(self._unset(activation))
+            said = f"{unset} is not set" if unset else failure(value)
+            raise EvaluationError(f"{self.text}: {said}")
         return value
+
+    def _unset(self, activation: cel.Activation) -> Iterator[str]:
+        """The dates without a value among those that it reads and does not ask for itself."""
+        for name in dict.fromkeys(name for name, _ in unguarded(syntax(self.text), ())):
+            if name.rpartition(".")[2] in TIMES and name.partition(".")[0] in NOUNS:
+                asked = _compiled(f"has({name})").eval(activation)
+                if asked.plain_value() is False:
+                    yield name
 
 
 def condition(
@@ -165,7 +184,7 @@ def checked(
         message = f"the expression is longer than {LONGEST} characters"
         return None, None, [Problem(path, message)]
     try:
-        program = _program(text, UTC_ZONE)
+        program = _compiled(text)
     except RuntimeError as error:
         return None, None, explain(text, str(error), path)
     tree = syntax(text)
@@ -199,7 +218,3 @@ def _elsewhere(problem: Problem) -> Problem:
         return problem
     name = problem.message.removesuffix(_MAY_BE_MISSING)
     return replace(problem, hint=f"add if: has({name})")
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0]

@@ -2,20 +2,38 @@
 
 CEL reads a date that is not set as 1 January 1970, so that `task.due < now` is true of a task
 without a due date; and reading a custom field that a task does not have is an error. So a rule
-must ask for both before it reads them.
+must ask for both before it reads them. What asks for a date may stand elsewhere, in another
+condition or in the trigger, and can be wrong: so an unguarded date is evaluated by a text that
+fails where the date is not set.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from service.model import TIMES
 from service.rules.syntax_tree import Tree, children, dotted, node_kind
 
+_DOT = r"\.(\s|//[^\n]*\n)*"
+
 
 def unguarded(tree: Tree, known: Iterable[str]) -> list[tuple[str, int]]:
     """The unguarded reads as (name, offset in characters); `known` are names sure to exist."""
     reads = _reads(tree.root, frozenset(known))
     return [(dotted(node) or _last_name(node), tree.offset(node)) for node in reads]
+
+
+def strict(text: str, tree: Tree) -> str:
+    """The expression in which every unguarded date fails where it is not set.
+
+    CEL's optional values do that: `task.due` becomes `task.?due.value()`.
+    """
+    dates = [node for node in _reads(tree.root, frozenset()) if _is_date(node)]
+    for node in sorted(dates, key=tree.position, reverse=True):
+        dot, name = tree.position(node), node.select.field
+        behind = re.sub(f"{_DOT}{name}", f".?{name}.value()", text[dot:], count=1)
+        text = text[:dot] + behind
+    return text
 
 
 def proven(node: Any, *, truth: bool) -> frozenset[str]:
@@ -65,9 +83,13 @@ def _may_be_missing(node: Any) -> bool:
     if node_kind(node) == "select":
         if node.select.test_only:
             return False
-        return node.select.field in TIMES or _is_fields(node.select.operand)
+        return _is_date(node) or _is_fields(node.select.operand)
     is_index = node_kind(node) == "call" and node.call.function == "_[_]"
     return is_index and _is_fields(node.call.args[0])
+
+
+def _is_date(node: Any) -> bool:
+    return node_kind(node) == "select" and node.select.field in TIMES
 
 
 def _is_fields(node: Any) -> bool:

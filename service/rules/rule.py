@@ -77,14 +77,19 @@ class Rule:
         return Verdict(self.id, Outcome.SETTLING, reason, settle=quiet, settle_max=most)
 
     def refusal(self, scope: Scope) -> Verdict | None:
-        """The verdict where a condition is not true of the event, or fails; else None."""
-        try:
-            for condition in self.conditions:
+        """The verdict where a condition is not true of the event, or fails; else None.
+
+        One that is not true decides, also behind one that fails: it may be what was to ask for
+        the date that the other one reads.
+        """
+        failed = None
+        for condition in self.conditions:
+            try:
                 if not condition.test(scope.activation, scope.zone):
                     return Verdict(self.id, Outcome.NOT_MATCHED, condition.refusal)
-        except EvaluationError as error:
-            return Verdict(self.id, Outcome.FAILED, str(error))
-        return None
+            except EvaluationError as error:
+                failed = failed or Verdict(self.id, Outcome.FAILED, str(error))
+        return failed
 
     def decide_now(self, scope: Scope) -> Verdict:
         """The verdict on an event, without waiting first."""

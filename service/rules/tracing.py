@@ -4,7 +4,6 @@ Each part is evaluated by itself on what the rule saw, by the same code as the w
 did not count, because the parts before it had decided, is said to be not needed.
 """
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,6 +12,7 @@ from typing import Any
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
+from service.model import TIMES
 from service.rules.cutter import Cutter, Piece
 from service.rules.expressions import EvaluationError, Expression, syntax
 from service.rules.scope import Scope
@@ -21,7 +21,6 @@ from service.rules.vocabulary import NOUNS
 
 _CHAINS = {"_&&_": False, "_||_": True}
 _CHOICE = "_?_:_"
-_CODE = re.compile(r"^[A-Z_]+: ")
 # `task.?due` holds a value or none: CEL does not hand such a thing out.
 _OPTIONAL = {"_?._", "_[?_]"}
 
@@ -61,7 +60,7 @@ def traces(conditions: Sequence[Expression], scope: Scope) -> Iterator[Trace]:
     holds = True
     for one in conditions:
         found = trace(one, scope) if holds else Trace(one.text, Finding.NOT_NEEDED)
-        holds = holds and found.value is True
+        holds = holds and (found.finding is Finding.FAILED or found.value is True)
         yield found
 
 
@@ -78,7 +77,7 @@ class _Tracer:
                 return Trace(text, Finding.MISSING)
             return Trace(text, Finding.KNOWN, self._value(text), parts=parts)
         except EvaluationError as error:
-            reason = _CODE.sub("", str(error).removeprefix(f"{text}: "))
+            reason = str(error).removeprefix(f"{text}: ")
             return Trace(text, Finding.FAILED, reason=reason, parts=parts)
 
     def _inside(self, piece: Piece) -> Iterator[Trace]:
@@ -125,6 +124,8 @@ class _Tracer:
         """Whether CEL would read something that stands for nothing: "" or 1970."""
         if node_kind(piece.node) != "select" or piece.node.select.test_only:
             return False
+        if piece.node.select.field in TIMES:
+            return self._value(f"has({text})") is False
         return self._value(text) is not False and self._value(f"has({text})") is False
 
 

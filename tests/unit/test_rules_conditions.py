@@ -4,9 +4,10 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
+from cel_expr_python.cel import Activation
 
 from service.model import Cause, Event, Kind, Task
-from service.rules.expressions import EvaluationError, condition, key
+from service.rules.expressions import EvaluationError, Expression, condition, key
 from service.rules.reads import by_noun
 from service.rules.scope import Scope
 from tests.tasks import BO, SMITH, task
@@ -126,3 +127,65 @@ def test_error_is_told(text: str) -> None:
     with pytest.raises(EvaluationError) as caught:
         expression.test(scope(text, task()).activation, NEW_YORK)
     assert str(caught.value).startswith(text)
+
+
+UNSET = ("due", "start", "end", "created_at", "updated_at", "completed_at")
+READINGS = (
+    "{} < now",
+    "{} <= timestamp('1999-01-01T00:00:00Z')",
+    "now - {} > duration('1h')",
+    "date({}) == '1970-01-01'",
+    "{}.getFullYear() == 1970",
+    "string({}) != ''",
+    "int({}) == 0",
+    "[{}].exists(d, d < now)",
+    "task.done ? true : {} < now",
+    "'😀' != '' && {} < now",
+    "{} == before.due || {} < now",
+)
+
+
+@pytest.mark.parametrize("noun", ["task", "before"])
+@pytest.mark.parametrize("name", UNSET)
+@pytest.mark.parametrize("reading", READINGS)
+def test_a_date_that_is_not_set_is_never_1970(reading: str, name: str, noun: str) -> None:
+    """What was said to be sure and is not there leaves the expression undecided, and says so."""
+    text = reading.replace("{}", f"{noun}.{name}")
+    known = {f"{noun}.{one}" for noun in ("task", "before") for one in UNSET}
+    expression, problems = condition(text, (), known)
+    assert expression is not None, problems
+    with pytest.raises(EvaluationError, match=f"{noun}.{name}.* is not set"):
+        expression.test(scope_of(expression), NEW_YORK)
+
+
+def scope_of(expression: Expression) -> Activation:
+    """What an expression sees of a task that was not there before and of which nothing is known."""
+    event = Event(1, "london", "T1", Kind.CREATED, NOW, Cause.POLL, None, task())
+    return Scope(event, NOW, NEW_YORK, by_noun([expression.reads])).activation
+
+
+FAILING = {
+    "task.fields.n > 3": "the task has no n",
+    "task.fields['a b'] > 3": "the task has no a b",
+    "task.tags[0] == 'x'": "place 0 is asked for in a list of 0",
+    "1 / size(task.tags) > 0": "it divides by zero",
+    "9223372036854775807 + size(task.title) > 0": "a number or a date comes out too large",
+    "int(task.title) > 3": "a text that it reads is no number",
+    "timestamp(task.title) > now": "a text that it reads is no date",
+    "duration(task.title) > duration('1h')": "a text that it reads is no length of time",
+    "now.getHours(task.title) == 3": "a text that it reads is no time zone",
+    "dyn(task.title) > 3": "a value that it reads is of another kind than it needs",
+    "optional.none().value() == 3": "a value that it needs is not set",
+    "dyn(task.title).exists(t, true)": "a value that it reads is of another kind than it needs",
+    "[1, 2].exists_one(t, t / 0 == 1)": "it divides by zero",
+}
+
+
+@pytest.mark.parametrize("text", FAILING)
+def test_what_fails_is_said_in_plain_words(text: str) -> None:
+    """Whatever CEL says of it, a person reads what is wrong with which expression."""
+    expression, problems = condition(text, (), ["task.fields.n", "task.fields.a b"])
+    assert expression is not None, problems
+    with pytest.raises(EvaluationError) as raised:
+        expression.test(scope_of(expression), NEW_YORK)
+    assert str(raised.value) == f"{text}: {FAILING[text]}"

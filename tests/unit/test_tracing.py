@@ -180,8 +180,8 @@ def _links(node: Any, function: str) -> list[Any]:
         (
             'task.fields.region == "north"',
             [
-                'task.fields.region == "north" -> Key not found in map : "region"',
-                '  task.fields.region -> Key not found in map : "region"',
+                'task.fields.region == "north" -> the task has no region',
+                "  task.fields.region -> the task has no region",
             ],
         ),
         (

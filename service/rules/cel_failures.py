@@ -1,0 +1,29 @@
+"""What CEL says where an expression cannot be evaluated for a task, in plain words."""
+
+import re
+
+_ANYTHING_ELSE = "it cannot be worked out for this task"
+_SAYINGS = (
+    (r"optional\.none\(\) dereference", "a value that it needs is not set"),
+    (r"Key not found in map : \"?([^\"]*)\"?", "the task has no {}"),
+    (r"Index error: index=(\S+) size=(\S+)", "place {} is asked for in a list of {}"),
+    (r"(?:divide|modulus) by zero", "it divides by zero"),
+    (
+        r"overflow|out of range|above maximum|below minimum",
+        "a number or a date comes out too large",
+    ),
+    (r"cannot convert string to (?:int|uint|double)", "a text that it reads is no number"),
+    (r"String to Timestamp", "a text that it reads is no date"),
+    (r"String to Duration", "a text that it reads is no length of time"),
+    (r"Invalid timezone", "a text that it reads is no time zone"),
+    (r"No matching overloads? found", "a value that it reads is of another kind than it needs"),
+    (r"budget", "it goes through more than it may"),
+)
+
+
+def failure(said: str) -> str:
+    """What a person reads in place of CEL's own message."""
+    for pattern, words in _SAYINGS:
+        if found := re.search(pattern, said):
+            return words.format(*found.groups())
+    return _ANYTHING_ELSE
