@@ -10,6 +10,7 @@ SILENT = frozenset(
         *("id", "account", "system", "url", "created_at", "updated_at"),
         *("completed_at", "completed_by", "author", "done"),
         "not_started",  # its status tells it
+        "revision",
     }
 )
 _KIND_OF = {
@@ -36,7 +37,7 @@ def diff(before: Task | None, after: Task | None) -> list[Transition]:
 
     A status that changes together with `done`, and is archived or not, is part of the completion,
     not a change of its own. A customer of whom the id alone was known does not change by getting a
-    name.
+    name, nor does a task by what an earlier version of Taskbell did not keep of it.
     """
     if before is None or after is None:
         return _appearance(before, after)
@@ -45,6 +46,8 @@ def diff(before: Task | None, after: Task | None) -> list[Transition]:
         if getattr(before, name) == getattr(after, name):
             continue
         if name == "customer" and _is_introduction(before.customer, after.customer):
+            continue
+        if before.revision < after.revision and _is_first_kept(name, before, after):
             continue
         found.setdefault(_KIND_OF.get(name, Kind.CHANGED), []).append(name)
     transitions = []
@@ -64,6 +67,15 @@ def _is_introduction(before: Customer | None, after: Customer | None) -> bool:
     if before is None or after is None:
         return False
     return before.is_reference and before.id == after.id
+
+
+def _is_first_kept(name: str, before: Task, after: Task) -> bool:
+    """Whether what is new in a field may have been there before, and only was not kept."""
+    if name in _KIND_OF:
+        return False
+    if name != "fields":
+        return not getattr(before, name)
+    return all(after.fields.get(one) == value for one, value in before.fields.items() if value)
 
 
 def _completion(after: Task, found: dict[Kind, list[str]]) -> Transition:

@@ -85,7 +85,8 @@ class Task:
     `id` is unique within `account`. `priority` is one of low, normal, high, highest. `archived`
     says that it was put away, whether it is done or not; `not_started` that its status is one for
     what nobody has begun. `fields` holds the account's own custom fields, by their reference:
-    scalars, or lists of them.
+    scalars, or lists of them. `revision` says how much was kept of a task when it was read
+    (`Source.revision`), and is nothing of the task's own.
     """
 
     id: str
@@ -114,6 +115,7 @@ class Task:
     project: Project | None = None
     tags: tuple[str, ...] = ()
     fields: Mapping[str, Any] = field(default_factory=dict)
+    revision: int = field(default=0, compare=False)
 
     def to_json(self) -> bytes:
         return orjson.dumps(self, option=JSON_OPTIONS)

@@ -48,7 +48,7 @@ STEPS = {
     "scan": 1,
 }
 # What says nothing about the task itself, so that no event is made of it.
-UNTOLD = ("created_at", "updated_at", "completed_at")
+UNTOLD = ("created_at", "updated_at", "completed_at", "revision")
 # Longer than any lease or pause between two tries, so that what was begun is begun again.
 REST = timedelta(minutes=11)
 

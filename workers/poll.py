@@ -14,7 +14,7 @@ from service.engine import Consequences, Engine
 from service.errors import PayloadError, SourceBroken, SourceError, SourceRefused, SourceRejected
 from service.model import Cause, Observation
 from service.outbox import Lanes
-from service.sources import Page, Raw, Source, fingerprint
+from service.sources import Page, Raw, Source
 from service.sources.reading import read_ahead
 from service.store import Pool, accounts, canaries, lookups, tasks
 from service.store.accounts import AccountState, Progress
@@ -142,8 +142,8 @@ class Poll:
         return lanes
 
     async def _changed(self, page: Page) -> list[tuple[str, Raw]]:
-        listed = self._source.listed
-        prints = {task_id: fingerprint(listed(raw)) for task_id, raw in page.raws.items()}
+        fingerprint = self._source.fingerprint
+        prints = {task_id: fingerprint(raw) for task_id, raw in page.raws.items()}
         async with self._pool.acquire() as connection:
             changed = await tasks.changed(connection, self._account.name, prints)
         return [(task_id, page.raws[task_id]) for task_id in changed]

@@ -24,7 +24,10 @@ LONGEST_TEXT = 10_000  # of which conditions see the beginning
 NOUNS = {"task": Task, "before": Task, "event": Event, "group": Group}
 
 _OF_LISTS = frozenset({"first", "last", "size"})
-_HIDDEN: dict[type, frozenset[str]] = {Event: frozenset({"id", "task_id", "before", "after"})}
+_HIDDEN: dict[type, frozenset[str]] = {
+    Event: frozenset({"id", "task_id", "before", "after"}),
+    Task: frozenset({"revision"}),
+}
 _SCALARS = {
     str: FieldDescriptorProto.TYPE_STRING,
     bool: FieldDescriptorProto.TYPE_BOOL,

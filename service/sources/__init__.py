@@ -22,7 +22,7 @@ import importlib
 import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 from hashlib import blake2b
@@ -61,16 +61,22 @@ class Page:
 class Source(ABC):
     """One account of one system: what its JSON means, and the calls it understands.
 
+    `revision` is raised when more of a task is kept than before: the next scan reads every task
+    anew, and what is kept for the first time is no change.
+
     The readers (`items` to `look`) are pure. The calls raise only `SourceError`.
     """
 
     options: ClassVar[type[Account]] = Account
     notifications: ClassVar[frozenset[str]] = frozenset()
     writes: ClassVar[frozenset[str]] = frozenset()
+    revision: ClassVar[int] = 0
 
     def __init__(self, account: Account, upstream: Upstream) -> None:
         self.account = account
         self.upstream = upstream
+        # Where each task of a list has to be read by itself, what is kept anew comes with changes.
+        self._salt = b"" if self.rereads or not self.revision else b"%d" % self.revision
 
     @property
     def rereads(self) -> bool:
@@ -134,7 +140,7 @@ class Source(ABC):
 
     def look(self, raw: Raw, observed_at: datetime, cause: Cause) -> Observation:
         """What this trimmed JSON, asked for or come in at that moment, says; raises as `parse`."""
-        task = self.parse(raw)
+        task = replace(self.parse(raw), revision=self.revision)
         return Observation(
             account=self.account.name,
             task_id=task.id,
@@ -142,9 +148,13 @@ class Source(ABC):
             observed_at=observed_at,
             cause=cause,
             version=self.version(raw),
-            fingerprint=fingerprint(self.listed(raw)),
+            fingerprint=self.fingerprint(raw),
             untold=self.untold(raw),
         )
+
+    def fingerprint(self, raw: Raw) -> bytes:
+        """A digest of what lists show of a trimmed task and what is kept: equal means unchanged."""
+        return fingerprint(self.listed(raw), self._salt)
 
     @abstractmethod
     def scan(self) -> AsyncIterator[Page]:
@@ -207,8 +217,10 @@ class Source(ABC):
         raise NotImplementedError(f"{self.account.system} cannot complete {task_id}")
 
 
-def fingerprint(raw: Raw) -> bytes:
+def fingerprint(raw: Raw, salt: bytes = b"") -> bytes:
     """A digest of what lists show of a task, the same in every process: equal means unchanged.
+
+    `salt` has up to 16 bytes.
 
     What nests deeper than orjson writes, which means nothing in any system, is left out.
     """
@@ -216,7 +228,7 @@ def fingerprint(raw: Raw) -> bytes:
         written = orjson.dumps(raw)
     except orjson.JSONEncodeError:
         written = orjson.dumps(_shallow(raw, _LEVELS))
-    return blake2b(written, digest_size=16).digest()
+    return blake2b(written, digest_size=16, salt=salt).digest()
 
 
 def _shallow(value: Any, levels: int) -> Any:

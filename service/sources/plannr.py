@@ -99,6 +99,7 @@ class Plannr(Source):
 
     options: ClassVar[type[Account]] = PlannrAccount
     writes: ClassVar[frozenset[str]] = frozenset({"create_task", "update_task", "complete_task"})
+    revision: ClassVar[int] = 1
 
     account: PlannrAccount
 
