@@ -32,15 +32,16 @@ class Transition:
     changed: tuple[str, ...] = ()
 
 
-def diff(before: Task | None, after: Task | None) -> list[Transition]:
+def diff(before: Task | None, after: Task | None, lost: Task | None = None) -> list[Transition]:
     """The transitions from `before` to `after`; None stands for a task that is not there.
 
+    `lost` is how it looked when it was deleted, if it was: then it is restored and not created.
     A status that changes together with `done`, and is archived or not, is part of the completion,
     not a change of its own. A customer of whom the id alone was known does not change by getting a
     name, nor does a task by what an earlier version of Taskbell did not keep of it.
     """
     if before is None or after is None:
-        return _appearance(before, after)
+        return _appearance(before, after, lost)
     found: dict[Kind, list[str]] = {}
     for name in _WATCHED:
         if getattr(before, name) == getattr(after, name):
@@ -57,10 +58,14 @@ def diff(before: Task | None, after: Task | None) -> list[Transition]:
     return transitions
 
 
-def _appearance(before: Task | None, after: Task | None) -> list[Transition]:
-    if after is not None:
+def _appearance(before: Task | None, after: Task | None, lost: Task | None) -> list[Transition]:
+    if after is None:
+        return [Transition(Kind.DELETED)] if before is not None else []
+    if lost is None:
         return [Transition(Kind.CREATED)]
-    return [Transition(Kind.DELETED)] if before is not None else []
+    restored = Transition(Kind.RESTORED)
+    is_news = after.done and not lost.done
+    return [restored, Transition(Kind.COMPLETED, ("done",))] if is_news else [restored]
 
 
 def _is_introduction(before: Customer | None, after: Customer | None) -> bool:

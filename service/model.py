@@ -28,7 +28,7 @@ class Cause(StrEnum):
 
 
 class Kind(StrEnum):
-    """What happened. The first seven come from a change of a task; a schedule may have no task."""
+    """What happened. The first eight come from a change of a task; a schedule may have no task."""
 
     CREATED = "created"
     COMPLETED = "completed"
@@ -37,6 +37,7 @@ class Kind(StrEnum):
     REASSIGNED = "reassigned"
     CHANGED = "changed"
     DELETED = "deleted"
+    RESTORED = "restored"
     DUE_SOON = "due_soon"
     OVERDUE = "overdue"
     STARTING_SOON = "starting_soon"

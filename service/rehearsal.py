@@ -64,15 +64,24 @@ class Rehearsal:
         known = {(account, one.task.id): one for account, one in present if one.task is not None}
         await self._engine.take_over(self.books, known)
 
-    async def remember(self, states: Iterable[tuple[Key, Task | None]]) -> None:
-        """Correct the known states of tasks without any event; None for one that is gone.
+    async def remember(
+        self, states: Iterable[tuple[Key, Task | None]], lost: Mapping[Key, Task]
+    ) -> None:
+        """Correct the known states of tasks without any event; None for one that is not there.
 
-        For changes that left nothing on record: the next one that did shows how the task looked.
+        For changes that left nothing on record: the next one that did shows how the task looked,
+        and whether it was `lost`.
         """
-        other = [(key, task) for key, task in states if self.books.present(key) != task]
+        other = [
+            (key, task) for key, task in states if key in lost or self.books.present(key) != task
+        ]
         now = self.clock.now()
-        gone = [key for key, task in other if task is None]
-        await self.books.save([Saved(key, Known(deleted_at=now, observed_at=now)) for key in gone])
+        gone = [
+            Saved(key, Known(lost.get(key), deleted_at=now, observed_at=now))
+            for key, task in other
+            if task is None
+        ]
+        await self.books.save(gone)
         there = [(key, task) for key, task in other if task is not None]
         await self.books.forget_unseen([key for key, _ in there])
         if there:

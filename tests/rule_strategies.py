@@ -13,6 +13,7 @@ TRIGGERS: list[Any] = [
     "task.reassigned",
     "task.changed",
     "task.deleted",
+    "task.restored",
     {"task.changed": ["priority", "due"]},
     {"task.due_soon": "2h"},
     "task.overdue",

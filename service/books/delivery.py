@@ -10,7 +10,12 @@ from service.store.tasks import Key
 _PENDING = frozenset({State.PLANNED, State.HELD})
 # Once per key: what was never sent does not count. As the index `deliveries_once` has it.
 NEVER_SENT = frozenset({State.SKIPPED, State.CANCELLED, State.EXPIRED})
-_UNDONE = {(Kind.COMPLETED, Kind.REOPENED), (Kind.CREATED, Kind.DELETED)}
+_UNDONE = {
+    (Kind.COMPLETED, Kind.REOPENED),
+    (Kind.CREATED, Kind.DELETED),
+    (Kind.RESTORED, Kind.DELETED),
+    (Kind.DELETED, Kind.RESTORED),
+}
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ from typing import Self
 from zoneinfo import ZoneInfo
 
 from service.diff import diff
-from service.model import Event, Task
+from service.model import Event, Kind, Task
 from service.rules import Ruleset
 from service.rules.verdict import Verdict
 from service.rules.withdrawal import ends_waiting
@@ -31,11 +31,13 @@ class NetChange:
         As events with the id of the first one; they are dated `now`, so that `expires` counts from
         now.
         """
+        first = wait.first
+        lost = current if first.kind is Kind.RESTORED else None
         net = [
-            replace(wait.first, kind=one.kind, at=now, after=current, changed=one.changed)
-            for one in diff(wait.first.before, current)
+            replace(first, kind=one.kind, at=now, after=current, changed=one.changed)
+            for one in diff(first.before, current, lost)
         ]
-        return cls(wait.rule, wait.first, net)
+        return cls(wait.rule, first, net)
 
     @classmethod
     def lasted(cls, wait: Wait, current: Task | None, now: datetime) -> Self:

@@ -53,10 +53,10 @@ def track(
             version=seen.version or known.version,
             observed_at=seen.observed_at,
             fingerprint=seen.fingerprint,
-            rung=dict.fromkeys(fields, now) if silent else _rung(known, seen),
+            rung=dict.fromkeys(fields, now) if silent else _rung(known, seen, fields, now),
             watch=known.watch,
         ),
-        [] if silent else diff(before, seen.task),
+        [] if silent else diff(before, seen.task, known.task),
     )
 
 
@@ -145,5 +145,11 @@ def _is_news(known: Known, seen: Observation, account: AccountState) -> bool:
     return not is_older and (account.baseline_at is not None or seen.cause is Cause.WEBHOOK)
 
 
-def _rung(known: Known, seen: Observation) -> Rung:
-    return known.rung if seen.task is None else moved(known.present, seen.task, known.rung)
+def _rung(known: Known, seen: Observation, fields: Iterable[str], now: datetime) -> Rung:
+    """What stays announced; of a task that is there again, also all that is past."""
+    if seen.task is None:
+        return known.rung
+    rung = moved(known.task, seen.task, known.rung)
+    if known.present or known.task is None:
+        return rung
+    return {**dict.fromkeys(fields, now), **{name: at for name, at in rung.items() if at > now}}

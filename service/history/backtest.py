@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, time
 from zoneinfo import ZoneInfo
 
@@ -50,7 +50,9 @@ async def _take(rehearsal: Rehearsal, batch: Batch) -> None:
     if signals:
         await rehearsal.hear([_signal(one, batch.now) for one in signals])
     if changes:
-        await rehearsal.remember([(_key(group[0]), group[0].before) for group in changes])
+        before = [(_key(group[0]), group[0].before) for group in changes]
+        lost = {_key(group[0]): _lost(group) for group in changes if _is_restored(group)}
+        await rehearsal.remember(before, lost)
         rehearsal.books.written = _written(happened)
         await rehearsal.observe([_seen(group, batch.now) for group in changes])
 
@@ -68,6 +70,16 @@ def _seen(group: Sequence[Event], now: datetime) -> Observation:
     event, is_new = group[-1], group[0].kind is Kind.CREATED
     cause = Cause.FETCH if event.cause is Cause.WRITE else event.cause
     return Observation(*_key(event), event.after, now, cause, announced=is_new)
+
+
+def _is_restored(group: Sequence[Event]) -> bool:
+    return group[0].kind is Kind.RESTORED
+
+
+def _lost(group: Sequence[Event]) -> Task:
+    """How a task that is restored may have looked when it was deleted."""
+    task = group[0].task
+    return replace(task, done=task.done and all(one.kind is not Kind.COMPLETED for one in group))
 
 
 def _signal(event: Event, now: datetime) -> Signal:

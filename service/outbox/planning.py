@@ -185,7 +185,8 @@ def _message(order: Order) -> dict[str, Any]:
 async def take_back(connection: Connection, events: Sequence[Event], now: datetime) -> Lanes:
     """Plan the taking back of messages whose cause one of these events undoes; returns the lanes.
 
-    A completion is undone by a reopening, a creation by a deletion. What is taken back stands in
+    A completion is undone by a reopening, a creation by a deletion, and that if the task is there
+    again. What is taken back stands in
     nobody's way any more: when it happens again it is announced anew.
     """
     rows = await connection.fetch(
@@ -203,7 +204,8 @@ async def take_back(connection: Connection, events: Sequence[Event], now: dateti
              AND sent.state IN ('planned', 'held', 'sending', 'sent')
              AND sent.event < news.id
         JOIN events ON events.id = sent.event
-        WHERE (events.kind, news.kind) IN (('completed', 'reopened'), ('created', 'deleted'))
+        WHERE (events.kind, news.kind) IN (('completed', 'reopened'), ('created', 'deleted'),
+                                           ('restored', 'deleted'), ('deleted', 'restored'))
         ON CONFLICT DO NOTHING
         RETURNING lane, updates
         """,

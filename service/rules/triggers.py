@@ -32,6 +32,7 @@ KINDS = {
     "task.reassigned": frozenset({Kind.REASSIGNED}),
     "task.changed": _CHANGES,
     "task.deleted": frozenset({Kind.DELETED}),
+    "task.restored": frozenset({Kind.RESTORED}),
 }
 FIELDS = {
     "task.rescheduled": ("due", "start", "end"),

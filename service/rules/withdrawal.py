@@ -8,6 +8,8 @@ from service.rules.triggers import CLOCK_KINDS
 _UNDONE_BY = {
     Kind.COMPLETED: frozenset({Kind.REOPENED.value}),
     Kind.CREATED: frozenset({Kind.DELETED.value}),
+    Kind.RESTORED: frozenset({Kind.DELETED.value}),
+    Kind.DELETED: frozenset({Kind.RESTORED.value}),
 }
 _ENDS_ALARMS = frozenset({Kind.COMPLETED.value, Kind.DELETED.value})
 
@@ -29,8 +31,10 @@ def ends_waiting(kind: Kind, alarm: str | None) -> frozenset[str]:
     """
     if kind in CLOCK_KINDS:
         return _ENDS_ALARMS | _moves(date_of(alarm))
+    if kind is Kind.DELETED:
+        return _UNDONE_BY[kind]
     undone = Kind.REOPENED if kind is Kind.COMPLETED else Kind.COMPLETED
-    return frozenset({undone.value, Kind.DELETED.value}) - {kind.value}
+    return frozenset({undone.value, Kind.DELETED.value})
 
 
 def _moves(date: str | None) -> frozenset[str]:

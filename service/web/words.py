@@ -22,6 +22,7 @@ HAPPENINGS = {
     "reassigned": "was handed over",
     "changed": "was changed",
     "deleted": "is gone",
+    "restored": "is there again",
     "due_soon": "is due soon",
     "overdue": "is overdue",
     "starting_soon": "starts soon",

@@ -20,6 +20,16 @@ def test_a_task_that_is_gone_is_deleted() -> None:
     assert diff(task(), None) == [Transition(Kind.DELETED)]
 
 
+def test_a_task_that_was_deleted_is_restored() -> None:
+    """It is not new, and done again only if it was open when it was lost."""
+    restored = Transition(Kind.RESTORED)
+    assert diff(None, task(title="Jones"), lost=task()) == [restored]
+    assert diff(None, task(done=True), lost=task(done=True)) == [restored]
+    assert diff(None, task(), lost=task(done=True)) == [restored]
+    completed = Transition(Kind.COMPLETED, ("done",))
+    assert diff(None, task(done=True), lost=task()) == [restored, completed]
+
+
 def test_nothing_then_nothing_is_nothing() -> None:
     """A task that nobody knows and that is not there has no history."""
     assert diff(None, None) == []

@@ -87,7 +87,8 @@ def test_held_past_its_expiry(tmp_path: Path) -> None:
     [
         (Kind.CREATED, {Kind.COMPLETED, Kind.DELETED}),
         (Kind.COMPLETED, {Kind.REOPENED, Kind.DELETED}),
-        (Kind.DELETED, {Kind.COMPLETED}),
+        (Kind.DELETED, {Kind.RESTORED}),
+        (Kind.RESTORED, {Kind.COMPLETED, Kind.DELETED}),
     ],
 )
 def test_what_withdraws_a_held_message(kind: Kind, withdraw_on: set[Kind], tmp_path: Path) -> None:

@@ -45,6 +45,7 @@ def count(folder: Path, when: str, *more: str, tasks: list[Task] | None = None) 
         ("task.changed", 0),
         ("{ task.rescheduled: [due] }", 0),
         ("task.deleted", 0),
+        ("task.restored", 0),
     ],
 )
 def test_each_kind_of_rule(tmp_path: Path, when: str, expected: int) -> None:

@@ -95,22 +95,33 @@ def test_what_a_complete_scan_confirmed_later_is_not_unsaid() -> None:
     assert not is_doubtful(known, look(task(done=True), minute=5), ESTABLISHED)
 
 
-def test_deleted_then_seen_again_is_created_again() -> None:
-    """A task that comes back is announced."""
+def test_deleted_then_seen_again_is_restored() -> None:
+    """A task that comes back is announced as what it is."""
     gone = track(Known(task=task(), observed_at=START), look(None, 1), ESTABLISHED, (), START)
     assert gone is not None
     assert [one.kind for one in gone.transitions] == [Kind.DELETED]
-    assert kinds(gone.known, look(task(), 2)) == [Kind.CREATED]
+    assert kinds(gone.known, look(task(), 2)) == [Kind.RESTORED]
+
+
+def test_a_restored_task_rings_again_for_what_is_to_come_and_for_nothing_past() -> None:
+    """Its alarms begin anew at that moment; what was told ahead of its hour stays told."""
+    ahead = START + timedelta(hours=1)
+    rung = {"due": START - timedelta(days=3), "start": ahead}
+    known = Known(task=task(), deleted_at=START, observed_at=START, rung=rung)
+    back = track(known, look(task(), 2), ESTABLISHED, ("due", "start"), START)
+    assert back is not None
+    assert back.known.rung == {"due": START, "start": ahead}
 
 
 def test_what_was_asked_for_before_the_system_said_there_is_no_such_task_is_stale() -> None:
     """An answer that crosses a later one announces no task that is gone, known before or not."""
-    for known in (Known(), Known(task=task(), observed_at=START, deleted_at=START)):
+    deleted = Known(task=task(), observed_at=START, deleted_at=START)
+    for known, told in ((Known(), Kind.CREATED), (deleted, Kind.RESTORED)):
         gone = track(known, look(None, 5), ESTABLISHED, (), START)
         assert gone is not None
         assert gone.transitions == []
         assert track(gone.known, look(task(), 4), ESTABLISHED, (), START) is None
-        assert kinds(gone.known, look(task(created_at=START), 6)) == [Kind.CREATED]
+        assert kinds(gone.known, look(task(created_at=START), 6)) == [told]
 
 
 def test_a_task_that_was_hidden_at_first_is_no_more_news_than_others() -> None:
