@@ -108,7 +108,8 @@ class Corridor:
         pool, clock = self.pool, self.clock
         self.sources = assembly._sources(self.config, self.client, pool, clock)
         channels = assembly._channels(self.config, self.client, clock)
-        lanes = assembly._lanes(self.config, channels, self.sources, pool, clock, LINKS)
+        first = assembly._first_sources(self.config, self.client, pool, clock)
+        lanes = assembly._lanes(self.config, channels, self.sources, first, pool, clock, LINKS)
         engine = await assembly._engine(pool, self.config, clock)
         await assembly._give_up(pool, self.sources, lanes, clock)
         self.worker = self._worker(engine, lanes)

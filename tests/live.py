@@ -13,7 +13,7 @@ from service.config import Config
 from service.engine import Engine
 from service.engine.decider import Decider
 from service.model import Cause, Observation, Signal, State, Task
-from service.outbox import Settlement, account_lane, claiming, sending
+from service.outbox import Settlement, account_lane, claiming, sending, writes_lane
 from service.store import Connection, Pool, schedules
 from tests.records import Record, record
 
@@ -102,7 +102,7 @@ class Live:
 
     async def _send(self) -> None:
         pool = cast("Pool", self)
-        for lane in (*self._config.channels, account_lane(ACCOUNT)):
+        for lane in (*self._config.channels, account_lane(ACCOUNT), writes_lane(ACCOUNT)):
             while claims := await claiming.claim(
                 pool, lane, self._clock, 100, self._config.rules, self._config.zones
             ):

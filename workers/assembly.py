@@ -8,6 +8,7 @@ import httpx
 import structlog
 
 from service import metrics, store
+from service.actions import WRITES
 from service.approval_links import ApprovalLinks
 from service.channels import Channel, built_in, kinds, ways
 from service.clock import Clock
@@ -16,12 +17,13 @@ from service.enabling import passed_over
 from service.engine import Engine
 from service.engine.decider import Decider
 from service.http import open_client
-from service.outbox import account_lane, sending
+from service.http.throttle import Budget
+from service.outbox import account_lane, sending, writes_lane
 from service.outbox.alerts import Address
 from service.settings import Settings
 from service.sources import Source, systems
 from service.store import Pool, accounts, backlog, decisions, set_back
-from service.store.throttles import AccountThrottle
+from service.store.throttles import AccountThrottle, FirstThrottle
 from workers.alerts import Alerts
 from workers.clock import ClockRound
 from workers.deliver import Lane
@@ -46,7 +48,8 @@ async def open_shift(settings: Settings, config: Config, clock: Clock) -> AsyncI
             stack.push_async_callback(channel.close)
         sources = _sources(config, client, pool, clock)
         links = ApprovalLinks(settings.taskbell_url or "", settings.taskbell_admin_token)
-        lanes = _lanes(config, channels, sources, pool, clock, links)
+        first = _first_sources(config, client, pool, clock)
+        lanes = _lanes(config, channels, sources, first, pool, clock, links)
         engine = await _engine(pool, config, clock)
         await _give_up(pool, sources, lanes, clock)
         alerts = Alerts(pool, clock, sources, _operator(config))
@@ -126,9 +129,25 @@ def _operator(config: Config) -> Address | None:
 def _sources(
     config: Config, client: httpx.AsyncClient, pool: Pool, clock: Clock
 ) -> dict[str, Source]:
+    """The accounts' systems, as polls, lookups and writes call them."""
     return {
         name: systems()[account.system].connect(
-            account, client, clock, AccountThrottle(pool, name, clock, account.per_minute)
+            account,
+            client,
+            clock,
+            AccountThrottle(pool, name, clock, Budget.of(account.per_minute).others),
+        )
+        for name, account in config.accounts.items()
+    }
+
+
+def _first_sources(
+    config: Config, client: httpx.AsyncClient, pool: Pool, clock: Clock
+) -> dict[str, Source]:
+    """The same systems, as they are called for customers: by the calls that are kept for them."""
+    return {
+        name: systems()[account.system].connect(
+            account, client, clock, FirstThrottle(pool, name, clock, Budget.of(account.per_minute))
         )
         for name, account in config.accounts.items()
     }
@@ -145,14 +164,21 @@ def _lanes(
     config: Config,
     channels: Mapping[str, Channel],
     sources: Mapping[str, Source],
+    first: Mapping[str, Source],
     pool: Pool,
     clock: Clock,
     links: ApprovalLinks,
 ) -> list[Lane]:
-    """One lane a channel, and one an account for what its own system sends and writes."""
+    """One lane a channel, and two an account: for what its system sends, and what it is to write.
+
+    What is sent goes by the `first` sources, behind nothing that is written or read.
+    """
     lanes: dict[str, Mapping[str, Channel]] = {name: {name: one} for name, one in channels.items()}
-    for name, source in sources.items():
-        lanes[account_lane(name)] = {action: way(source) for action, way in built_in().items()}
+    for name in sources:
+        told = built_in().items()
+        lanes[account_lane(name)] = {action: way(first[name]) for action, way in told}
+        written = ((action, built_in()[action]) for action in WRITES)
+        lanes[writes_lane(name)] = {action: way(sources[name]) for action, way in written}
     return [
         Lane(name, ways_out, pool, clock, config.rules, config.zones, links)
         for name, ways_out in lanes.items()

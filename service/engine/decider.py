@@ -16,7 +16,7 @@ from service.engine.limits import within_limits
 from service.engine.loop_guard import without_loops
 from service.engine.net_change import NetChange
 from service.model import Event, Observation
-from service.outbox import Lanes, Order, account_lane, ending
+from service.outbox import Lanes, Order, ending, system_lane
 from service.rules import Ruleset
 from service.rules.verdict import Outcome, Plan, Verdict
 from service.schedules import Slot, lateness
@@ -208,11 +208,15 @@ class Decider:
             event=event,
             rule=rule,
             plan=plan,
-            lane=account_lane(event.account) if plan.channel in BUILT_IN else plan.channel,
+            lane=self._lane(event.account, plan.channel),
             at_most_once=self._ways[plan.channel].at_most_once,
             on_fail=tuple(self._order(event, rule, instead) for instead in plan.on_fail),
             asks=None if plan.asks is None else self._order(event, rule, plan.asks),
         )
+
+    @staticmethod
+    def _lane(account: str, channel: str) -> str:
+        return system_lane(account, channel) if channel in BUILT_IN else channel
 
     async def _end_by_until(self, books: Books, happened: Sequence[Event], now: datetime) -> None:
         """Withdraw what waits or is held by a rule whose `until` has come true."""

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Protocol
+from typing import Protocol, Self
+
+_FEWEST_KEPT = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +18,20 @@ class Admission:
     wait: timedelta = timedelta(0)
     refused_for: timedelta | None = None
     after_failures: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """An account's calls a minute: those kept for customer messages, and those for all else."""
+
+    kept: float
+    others: float
+
+    @classmethod
+    def of(cls, per_minute: float) -> Self:
+        """A tenth is kept, but at least three; of very few calls no more than half."""
+        kept = min(max(per_minute / 10, _FEWEST_KEPT), per_minute / 2)
+        return cls(kept, per_minute - kept)
 
 
 class Throttle(Protocol):

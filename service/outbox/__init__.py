@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Self, TypeAlias
 
+from service.actions import WRITES
 from service.channels import Message, Receipt
 from service.errors import TaskbellError
 from service.model import Event, State
@@ -33,16 +34,27 @@ class NotPossible(TaskbellError):
 
 
 def account_lane(account: str) -> str:
-    """The lane of deliveries that go through an account's own system."""
+    """The lane of what an account's own system tells customers and employees."""
     return f"account:{account}"
+
+
+def writes_lane(account: str) -> str:
+    """The lane of what is written to an account's own system: nobody is told late because of it."""
+    return f"writes:{account}"
+
+
+def system_lane(account: str, action: str) -> str:
+    """The lane of what an account's own system is to do."""
+    return writes_lane(account) if action in WRITES else account_lane(account)
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
     """A delivery that a rule wants because of an event, and the lane that it goes by.
 
-    A lane is a configured channel or, for what its own system does, an account: deliveries of one
-    lane are sent side by side and fail together. An order that `is_limited` counts for the `limit`
+    A lane is a configured channel or, for what its own system does, an account, with one for what
+    that tells and one for what is written to it: deliveries of one lane are sent side by side and
+    fail together. An order that `is_limited` counts for the `limit`
     of its rule. `on_fail` goes out instead if this one has failed for good. `asks` is the question
     to the person who has to approve it first.
     """

@@ -93,7 +93,7 @@ async def _take(
                 SELECT FROM deliveries AS original WHERE original.id = deliveries.updates
                   AND original.state IN ('planned', 'held', 'sending')))
               AND NOT EXISTS (
-                SELECT FROM accounts WHERE 'account:' || name = $1
+                SELECT FROM accounts WHERE $1 IN ('account:' || name, 'writes:' || name)
                   AND (paused OR scanned_at < resumed_at))
             ORDER BY next_attempt_at, id LIMIT $3 FOR UPDATE SKIP LOCKED),
         claimed AS (

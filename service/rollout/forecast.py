@@ -3,7 +3,8 @@
 from collections.abc import AsyncIterable, Callable, Iterable
 from datetime import datetime
 
-from service.outbox import account_lane
+from service.actions import BUILT_IN
+from service.outbox import system_lane
 from service.rollout import Change, Fate, Rollout, Side
 from service.rollout.timers import timers
 from service.rollout.wording import compare_rules, compare_settings
@@ -97,7 +98,8 @@ class Forecast:
         return Fate.KEPT
 
     def _has_lane(self, lane: str) -> bool:
-        return lane in self._planned.channels or lane in map(account_lane, self._planned.zones)
+        own = (system_lane(name, action) for name in self._planned.zones for action in BUILT_IN)
+        return lane in self._planned.channels or lane in own
 
 
 def _in_words(running: Side | None, planned: Side) -> Rollout:

@@ -5,11 +5,12 @@ pause that a system asked for would be forgotten with every restart.
 """
 
 from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
 
 from service.clock import Clock
-from service.http.throttle import Admission
+from service.http.throttle import Admission, Budget
 from service.store import DATABASE_GONE, Pool
 
 log = structlog.get_logger()
@@ -17,6 +18,7 @@ log = structlog.get_logger()
 LONGEST_PAUSE = timedelta(minutes=5)
 # A clock that was set back must not make calls wait for as long as it was wrong.
 _LONGEST_WAIT = timedelta(minutes=1)
+_KEPT_BURST = 4  # calls: a message is two
 
 
 class AccountThrottle:
@@ -99,7 +101,8 @@ class AccountThrottle:
         """Make the next call wait until the system allows some again, up to a minute."""
         await self._note(
             """
-            UPDATE throttles SET next_call_at = greatest(next_call_at, $2::timestamptz)
+            UPDATE throttles SET next_call_at = greatest(next_call_at, $2::timestamptz),
+                first_call_at = greatest(first_call_at, $2)
             WHERE account = $1
             """,
             self._clock.now() + min(lasts, _LONGEST_WAIT),
@@ -130,3 +133,61 @@ class AccountThrottle:
             await self._pool.execute(statement, self._account, *arguments)
         except DATABASE_GONE as error:
             log.warning("throttle.not_noted", account=self._account, error=str(error))
+
+
+class FirstThrottle(AccountThrottle):
+    """The same limit and breaker, for messages to customers: nobody else's calls delay these.
+
+    They have `kept` calls a minute for themselves, of which a few may come at once. Where those are
+    used up, a call of the others is taken if it comes sooner.
+    """
+
+    def __init__(
+        self, pool: Pool, account: str, clock: Clock, budget: Budget, **limits: Any
+    ) -> None:
+        super().__init__(pool, account, clock, budget.others, **limits)
+        self._kept_interval = timedelta(minutes=1) / budget.kept
+        self._kept_slack = self._kept_interval * _KEPT_BURST
+
+    async def _take(self, now: datetime) -> Admission | None:
+        await self._pool.execute(
+            """
+            INSERT INTO throttles (account, next_call_at)
+            VALUES ($1, $2::timestamptz - $3::interval) ON CONFLICT DO NOTHING
+            """,
+            self._account,
+            now,
+            self._slack,
+        )
+        row = await self._pool.fetchrow(
+            """
+            WITH old AS (
+                SELECT account, next_call_at, first_call_at,
+                    $6::interval + least($2::timestamptz + $7::interval,
+                        greatest(first_call_at, $2 - $5::interval)) AS kept,
+                    $4::interval + least($2 + $7::interval,
+                        greatest(next_call_at, $2 - $3::interval)) AS other,
+                    failures > 0 OR refused_until IS NOT NULL AS after_failures
+                FROM throttles WHERE account = $1 FOR UPDATE),
+            chosen AS (SELECT *, kept <= greatest(other, $2) AS is_kept FROM old)
+            UPDATE throttles SET
+                first_call_at = CASE WHEN is_kept THEN kept ELSE chosen.first_call_at END,
+                next_call_at = CASE WHEN is_kept THEN chosen.next_call_at ELSE other END,
+                refused_until = CASE WHEN refused_until IS NOT NULL THEN $2 + $8::interval END
+            FROM chosen WHERE throttles.account = chosen.account
+              AND (refused_until IS NULL OR refused_until <= $2)
+            RETURNING CASE WHEN is_kept THEN kept ELSE other END, after_failures
+            """,
+            self._account,
+            now,
+            self._slack,
+            self._interval,
+            self._kept_slack,
+            self._kept_interval,
+            _LONGEST_WAIT,
+            self._pause,
+        )
+        if row is None:
+            return None
+        call_at, after_failures = row
+        return Admission(max(timedelta(0), call_at - now), None, after_failures)

@@ -126,7 +126,7 @@ async def test_a_task_is_made_once_though_the_process_died(
     """While the call was under way: the next one waits for what is made, and finds it."""
     async with corridor(folder, pool, clock, INVOICE) as taskbell:
         await bill(taskbell)
-        [claim] = await taskbell.claim("account:field")
+        [claim] = await taskbell.claim("writes:field")
         await taskbell.lose_workers(minutes=1)
         clock.advance(timedelta(minutes=3))
         await taskbell.deliver()
@@ -144,7 +144,7 @@ async def test_a_task_is_made_once_though_taskbell_was_stopped(
     """Kickserv is slow to make it; whoever goes on after the restart waits for it to show."""
     async with corridor(folder, pool, clock, INVOICE) as taskbell:
         await bill(taskbell)
-        kickserv, lane = taskbell.sandbox.kickserv, taskbell.worker.lanes["account:field"]
+        kickserv, lane = taskbell.sandbox.kickserv, taskbell.worker.lanes["writes:field"]
         kickserv.faults.set(Fault(Kind.SLOW, method="POST", seconds=5))
         await lane.batch()
         await eventually(lambda: any("POST" in one for one in kickserv.record.requests))

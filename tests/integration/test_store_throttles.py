@@ -4,9 +4,9 @@ from datetime import timedelta
 from typing import Any
 
 from service.clock import VirtualClock
-from service.http.throttle import Admission
+from service.http.throttle import Admission, Budget
 from service.store import Pool, connect
-from service.store.throttles import LONGEST_PAUSE, AccountThrottle
+from service.store.throttles import LONGEST_PAUSE, AccountThrottle, FirstThrottle
 
 SECOND = timedelta(seconds=1)
 NONE = timedelta(0)
@@ -139,3 +139,49 @@ async def test_without_the_database_calls_go_through(
     admission = await limit.admit()
     await limit.failed(None)
     assert admission == Admission()
+
+
+async def test_customers_wait_behind_nobody(pool: Pool, clock: VirtualClock) -> None:
+    """A minute's worth of other calls is queued, and a message and its question go at once."""
+    budget = Budget.of(60)
+    others = throttle(pool, clock, per_minute=budget.others)
+    first = FirstThrottle(pool, "field", clock, budget)
+    assert max(await waits(*[others] * 90)) > timedelta(minutes=1)
+    assert await waits(*[first] * 5) == [NONE] * 4 + [10 * SECOND]
+    clock.advance(timedelta(seconds=20))
+    assert await waits(first) == [NONE]
+
+
+async def test_customers_take_what_others_leave(pool: Pool, clock: VirtualClock) -> None:
+    """With nobody else calling, they have all of the account's calls, and no more than that."""
+    first = FirstThrottle(pool, "field", clock, Budget.of(60), burst=16)
+    assert await waits(*[first] * 20) == [NONE] * 20
+    clock.advance(timedelta(minutes=5))
+    found = await waits(*[first] * 80)
+    assert found[:20] == [NONE] * 20
+    assert timedelta(seconds=58) < max(found) < timedelta(seconds=62)
+
+
+def test_others_leave_alone_what_is_kept() -> None:
+    """All together they keep to the account's limit; a small one is shared in halves."""
+    assert Budget.of(450) == Budget(45, 405)
+    assert Budget.of(60) == Budget(6, 54)
+    assert Budget.of(12) == Budget(3, 9)
+    assert Budget.of(1) == Budget(0.5, 0.5)
+
+
+async def test_a_pause_holds_for_customers_as_well(pool: Pool, clock: VirtualClock) -> None:
+    """A system that asked for a pause, or has no call left, is called by nobody."""
+    others, first = throttle(pool, clock), FirstThrottle(pool, "field", clock, Budget.of(60))
+    await others.admit()
+    await first.admit()
+    await others.spent(timedelta(seconds=30))
+    assert (await first.admit()).wait >= timedelta(seconds=30)
+    await others.failed(timedelta(seconds=90))
+    assert (await first.admit()).refused_for == timedelta(seconds=90)
+    clock.advance(timedelta(seconds=90))
+    probe = await first.admit()
+    assert probe.after_failures
+    assert (await others.admit()).refused_for == 5 * SECOND
+    await first.succeeded(probe)
+    assert (await others.admit()).refused_for is None

@@ -13,7 +13,7 @@ from service.model import State
 from service.outbox import Claim, Settlement
 from service.sandbox.faults import Fault, Kind
 from service.store import Pool
-from tests.corridor import Corridor, corridor
+from tests.corridor import Corridor, corridor, firm
 from tests.receivers import Answer
 from tests.waiting import eventually
 from workers.ledger import Ledger
@@ -88,7 +88,7 @@ async def test_a_stop_gives_back_what_waits_for_its_account(taskbell: Corridor) 
     """The system allows no call yet: nothing was said to anybody, and nobody has to look."""
     await taskbell.webhook(taskbell.visit())
     soon = taskbell.clock.now() + timedelta(minutes=1)
-    await taskbell.pool.execute("UPDATE throttles SET next_call_at = $1", soon)
+    await taskbell.pool.execute("UPDATE throttles SET next_call_at = $1, first_call_at = $1", soon)
     lane = taskbell.worker.lanes["account:field"]
     await lane.batch()
     await asyncio.sleep(0.1)
@@ -187,3 +187,37 @@ async def test_a_rewrite_waits_for_what_it_rewrites(taskbell: Corridor) -> None:
     assert await lane.batch()
     await lane.rest()
     assert await taskbell.states() == ["sent", "sent"]
+
+
+BUSY = """
+- { id: tell, when: task.created, then: [{ notify: customer:on_the_way }] }
+- { id: bill, when: task.completed, then: [{ create_task: { title: "Bill {{ task.title }}" } }] }
+"""
+
+
+def slow_account(url: str) -> str:
+    """Kickserv with thirty calls a minute."""
+    return (
+        firm(url).partition("\n")[0].replace("per_minute: 100000", "per_minute: 30")
+        + (firm(url).partition("\n")[2].partition("\n  london")[0])
+    )
+
+
+async def test_no_customer_waits_behind_what_is_written(
+    pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """A hundred invoices are to be made, at thirty calls a minute; a customer is told at once."""
+    async with corridor(folder, pool, clock, BUSY, slow_account) as taskbell:
+        visits = [taskbell.visit() for _ in range(100)]
+        await taskbell.begin()
+        for visit in visits:
+            await taskbell.webhook(taskbell.sandbox.kickserv.finish(str(visit["id"])))
+        writing = taskbell.worker.lanes["writes:field"]
+        await writing.batch()
+        await asyncio.sleep(0.1)
+        await taskbell.webhook(taskbell.visit())
+        began = asyncio.get_running_loop().time()
+        await taskbell.deliver("account:field")
+        assert taskbell.told == ["on_the_way"]
+        assert asyncio.get_running_loop().time() - began < 2
+        await writing.finish(within=0)
