@@ -115,6 +115,11 @@ class Corridor:
         self.worker = self._worker(engine, lanes)
         return self
 
+    async def take_out(self, channel: str) -> None:
+        """A worker begins whose configuration has everything but this channel."""
+        lanes = [lane for name, lane in self.worker.lanes.items() if name != channel]
+        await assembly._give_up(self.pool, self.sources, lanes, self.clock)
+
     def _worker(self, engine: Engine, lanes: Sequence[Lane]) -> Worker:
         pool, clock, sources = self.pool, self.clock, self.sources
         return Worker(

@@ -18,7 +18,7 @@ from service.engine import Engine
 from service.engine.decider import Decider
 from service.http import open_client
 from service.http.throttle import Budget
-from service.outbox import account_lane, sending, writes_lane
+from service.outbox import account_lane, giving_up, writes_lane
 from service.outbox.alerts import Address
 from service.settings import Settings
 from service.sources import Source, systems
@@ -30,7 +30,7 @@ from workers.deliver import Lane
 from workers.ingest import Ingest
 from workers.lookup import Lookups
 from workers.poll import Poll
-from workers.shift import Shift
+from workers.shift import Shift, process_name
 
 log = structlog.get_logger()
 
@@ -88,12 +88,13 @@ async def _keep_rules(pool: Pool, config: Config, now: datetime) -> None:
 async def _give_up(
     pool: Pool, sources: Mapping[str, Source], lanes: Sequence[Lane], clock: Clock
 ) -> None:
-    """Give up what the configuration has no place for any more.
+    """Give up what no process has a place for any more.
 
-    Not at once: while a new configuration is rolled out, another process may still have it.
+    Webhooks not at once: while a new configuration is rolled out, another process may read them.
     """
     now = clock.now()
-    await sending.abandon(pool, [lane.name for lane in lanes], now, now - _ROLL_OUT)
+    await giving_up.want(pool, process_name(), [lane.name for lane in lanes], now)
+    await giving_up.give_up(pool, now)
     await backlog.set_aside_orphans(pool, sources, now, now - _ROLL_OUT)
 
 

@@ -6,6 +6,8 @@ outside.
 """
 
 import asyncio
+import os
+import socket
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
 from typing import Any
@@ -15,7 +17,7 @@ import structlog
 from service import jobs, metrics
 from service.clock import Clock
 from service.jobs import Bell
-from service.outbox import sending
+from service.outbox import giving_up, sending
 from service.settings import Settings
 from service.store import DATABASE_GONE, Pool, accounts, lookups, set_back
 from service.store.accounts import AccountState
@@ -34,6 +36,11 @@ log = structlog.get_logger()
 _TIME_TO_ANSWER, _TIME_TO_FINISH = 20.0, 25.0
 # Seconds between two signs of life of a poll, which also say how far it is and hear of a pause.
 _SIGN_OF_LIFE = 2.0
+
+
+def process_name() -> str:
+    """What tells this process from those of the same and of other hosts."""
+    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 class Shift:
@@ -128,11 +135,14 @@ class Shift:
         self._ring_lanes(await self._alerts.batch())
 
     async def stay_in_force(self) -> None:
-        """Every few seconds: the alarms and schedules of this configuration are still wanted."""
+        """Every few seconds: what this configuration has is still wanted."""
         await self._clock_round.stay_in_force()
+        lanes = [lane.name for lane in self._lanes]
+        await giving_up.want(self._pool, process_name(), lanes, self._clock.now())
 
     async def prune(self) -> None:
-        """Every minute: a little of what is older than it has to be."""
+        """Every minute: a little of what is older than it has to be, and what nobody wants."""
+        await giving_up.give_up(self._pool, self._clock.now())
         await sweep.prune(self._pool, self._settings, self._clock.now())
 
     def _add(self, batch: Callable[[], Awaitable[bool]], *bell: str) -> None:

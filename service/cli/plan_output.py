@@ -22,11 +22,10 @@ _TIMERS = {
 _WAITS = {
     Fate.KEPT: "kept, to be decided by the rule as it is then",
     Fate.LOST: "ended without a message",
-    Fate.STRANDED: "left until their account is there again",
 }
 _MESSAGES = {
     Fate.KEPT: "sent as they were planned",
-    Fate.LOST: "given up, as their way out is gone",
+    Fate.LOST: "given up, as their channel or account is gone",
 }
 
 

@@ -12,7 +12,10 @@ from service.store import Connection
 
 
 async def plan(connection: Connection, deliveries: Sequence[int], now: datetime) -> None:
-    """Plan the `on_fail` of those of these deliveries that have failed."""
+    """Plan the `on_fail` of those of these deliveries that have failed.
+
+    So have those that were cancelled because their channel is gone.
+    """
     if not deliveries:
         return
     await connection.execute(
@@ -30,7 +33,7 @@ async def plan(connection: Connection, deliveries: Sequence[int], now: datetime)
             CASE instead.state WHEN 'skipped' THEN $2::timestamptz END, failed.expires_at
         FROM deliveries AS failed,
             jsonb_populate_recordset(NULL::deliveries, failed.on_fail) AS instead
-        WHERE failed.id = ANY ($1) AND failed.state = 'failed'
+        WHERE failed.id = ANY ($1) AND failed.state IN ('failed', 'cancelled')
         ON CONFLICT DO NOTHING
         """,
         deliveries,

@@ -1,4 +1,4 @@
-"""Attempts to send: their leases, how they end, and what becomes of those that were abandoned."""
+"""Attempts to send: their leases, how they end, and what a dead process leaves of them."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -104,24 +104,6 @@ async def reclaim(pool: Pool, now: datetime) -> list[str]:
         STILL_COMING,
     )
     return sorted({row["lane"] for row in rows})
-
-
-async def abandon(pool: Pool, lanes: Sequence[str], now: datetime, before: datetime) -> None:
-    """Give up deliveries planned before then on other lanes than these: nobody would send them."""
-    async with pool.acquire() as connection, connection.transaction():
-        rows = await connection.fetch(
-            """
-            UPDATE deliveries SET state = CASE WHEN shadow THEN 'cancelled' ELSE 'failed' END,
-                settled_at = $2, next_attempt_at = NULL,
-                reason = lane || ' is not in the configuration any more'
-            WHERE state IN ('planned', 'held') AND lane <> ALL ($1) AND created_at < $3
-            RETURNING id
-            """,
-            lanes,
-            now,
-            before,
-        )
-        await fallback.plan(connection, [row["id"] for row in rows], now)
 
 
 async def lanes_due(pool: Pool, lanes: Sequence[str], now: datetime) -> list[str]:

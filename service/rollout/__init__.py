@@ -1,8 +1,8 @@
 """`taskbell plan`: what a change of the configuration would do, told before it is made.
 
 Nothing is changed. What becomes of alarms, waits and deliveries follows what the clock
-(`service.watch`), the decider (`service.engine.decider`) and the outbox (`service.outbox.sending`)
-do when the new configuration is in force.
+(`service.watch`), the decider (`service.engine.decider`) and the outbox
+(`service.outbox.giving_up`) do when the new configuration is in force.
 """
 
 from collections import Counter
@@ -25,16 +25,12 @@ class Change(StrEnum):
 
 
 class Fate(StrEnum):
-    """What becomes of an alarm, a wait or a pending message.
-
-    `STRANDED`: it stays as it is until its account is in the configuration again.
-    """
+    """What becomes of an alarm, a wait or a pending message."""
 
     KEPT = "kept"
     MOVED = "moved"
     LOST = "lost"
     NEW = "new"
-    STRANDED = "stranded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +73,7 @@ class Rollout:
 
     `running` is None if nothing was ever loaded. `settings` is the difference, as YAML, in what all
     rules share. `lanes_gone` are channels, and accounts as `account:NAME`, that are taken out while
-    deliveries are pending on them, which would then fail.
+    deliveries are pending on them, which are then given up.
     """
 
     running: str | None

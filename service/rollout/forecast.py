@@ -4,7 +4,7 @@ from collections.abc import AsyncIterable, Callable, Iterable
 from datetime import datetime
 
 from service.actions import BUILT_IN
-from service.outbox import system_lane
+from service.outbox import account_lane, system_lane
 from service.rollout import Change, Fate, Rollout, Side
 from service.rollout.timers import timers
 from service.rollout.wording import compare_rules, compare_settings
@@ -45,12 +45,14 @@ class Forecast:
     def add_deliveries(self, deliveries: Iterable[Deliveries]) -> None:
         """Count what becomes of messages that are planned or held.
 
-        They go out as planned, whatever becomes of their rule, unless their channel is gone.
+        They go out as planned, whatever becomes of their rule, unless their channel or their
+        account is gone.
         """
         gone = set()
         for one in deliveries:
-            fate = Fate.KEPT if self._has_lane(one.lane) else Fate.LOST
-            gone |= {one.lane} if fate is Fate.LOST else set()
+            lost = self._lost_lane(one)
+            fate = Fate.KEPT if lost is None else Fate.LOST
+            gone |= set() if lost is None else {lost}
             if one.rule in self._rules:
                 self._rules[one.rule].deliveries[fate] += one.count
         self.plan.lanes_gone = sorted(gone)
@@ -89,13 +91,22 @@ class Forecast:
             self._rules[rule].matching += count
 
     def _fate_of_wait(self, wait: Waits) -> Fate:
-        """What `Engine.settle` and `Decider.settle` will do with it when its time comes."""
-        if wait.account not in self._planned.zones:
-            return Fate.STRANDED
+        """What `Engine.settle` and `Decider.settle` will do with it when its time comes.
+
+        Unless its account is gone, and it is given up before.
+        """
         rule = self._planned.rules.get(wait.rule)
+        if wait.account not in self._planned.zones:
+            return Fate.LOST
         if rule is None or (rule.accounts is not None and wait.account not in rule.accounts):
             return Fate.LOST
         return Fate.KEPT
+
+    def _lost_lane(self, pending: Deliveries) -> str | None:
+        """The account or the channel for want of which these messages are given up."""
+        if pending.account not in self._planned.zones:
+            return account_lane(pending.account)
+        return None if self._has_lane(pending.lane) else pending.lane
 
     def _has_lane(self, lane: str) -> bool:
         own = (system_lane(name, action) for name in self._planned.zones for action in BUILT_IN)

@@ -19,7 +19,8 @@ class Outcome(StrEnum):
 
     `SETTLING`: it waits (`settle`, `for`). `LAPSED`: a wait of `for` has ended early, because its
     condition did not stay true. `GATHERED`: the event has joined a digest. `FAILED`: an expression
-    or a template could not be evaluated.
+    or a template could not be evaluated. `GIVEN_UP`: it waited or gathered, and was not asked any
+    more, as its account is gone.
     """
 
     MATCHED = "matched"
@@ -28,6 +29,7 @@ class Outcome(StrEnum):
     NOT_MATCHED = "not_matched"
     LAPSED = "lapsed"
     FAILED = "failed"
+    GIVEN_UP = "given_up"
 
 
 @dataclass(frozen=True, slots=True)

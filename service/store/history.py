@@ -78,13 +78,14 @@ async def events_of(connection: Connection, key: Key) -> list[RecordedEvent]:
 
 
 async def decisions(connection: Connection, since: datetime, until: datetime) -> list[PastDecision]:
-    """The decisions on those events, in the order in which they were made."""
+    """The decisions of rules on those events, in the order in which they were made."""
     rows = await connection.fetch(
         """
         SELECT decisions.at, event, rule, decisions.rules_version, outcome, reason,
                account, task, decided_at
         FROM decisions JOIN events ON events.id = event
-        WHERE decided_at >= $1 AND decided_at < $2 ORDER BY decisions.at, decisions.id
+        WHERE decided_at >= $1 AND decided_at < $2 AND outcome <> 'given_up'
+        ORDER BY decisions.at, decisions.id
         """,
         since,
         until,

@@ -22,9 +22,10 @@ class Waits:
 
 @dataclass(frozen=True, slots=True)
 class Deliveries:
-    """How many messages of a rule are planned or held on a lane."""
+    """How many messages of a rule about an account are planned or held on a lane."""
 
     rule: str
+    account: str
     lane: str
     count: int
 
@@ -56,8 +57,8 @@ async def waits(pool: Pool) -> list[Waits]:
 async def deliveries(pool: Pool) -> list[Deliveries]:
     rows = await pool.fetch(
         """
-        SELECT rule, lane, count(*) FROM deliveries WHERE state IN ('planned', 'held')
-        GROUP BY rule, lane ORDER BY rule, lane
+        SELECT rule, account, lane, count(*) FROM deliveries WHERE state IN ('planned', 'held')
+        GROUP BY rule, account, lane ORDER BY rule, account, lane
         """
     )
     return [Deliveries(**row) for row in rows]

@@ -146,7 +146,7 @@ async def test_a_way_out_that_is_gone(command: Command, running: Corridor) -> No
     rewrite(running, "notify: accounting", "notify: invoices")
     result = await command("plan")
     assert "- accounting, with messages pending" in result.out
-    assert "    messages: 1 given up, as their way out is gone" in result.out
+    assert "    messages: 1 given up, as their channel or account is gone" in result.out
 
 
 async def test_a_file_with_faults(command: Command, running: Corridor) -> None:

@@ -147,11 +147,9 @@ async def test_death_before_the_failure_is_written_down(taskbell: Corridor) -> N
 
 
 async def test_a_channel_that_was_taken_out(taskbell: Corridor) -> None:
-    """What was planned on it has failed, and goes the other way."""
+    """What was planned on it is given up, and goes the other way."""
     await come(taskbell)
-    taskbell.clock.advance(timedelta(minutes=1))
-    now = taskbell.clock.now()
-    await sending.abandon(taskbell.pool, ["accounting"], now, now)
+    await taskbell.take_out("slack")
     await taskbell.deliver("accounting")
     [told] = taskbell.accounting.requests
     assert told.json["data"]["text"].endswith("slack is not in the configuration any more")

@@ -4,7 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from service.clock import VirtualClock
-from service.outbox import rulings, sending
+from service.outbox import rulings
 from service.store import Pool
 from tests.corridor import Corridor, corridor
 
@@ -116,8 +116,7 @@ async def test_a_shadow_is_nobodys_trouble(pool: Pool, clock: VirtualClock, fold
     async with corridor(folder, pool, clock, CHASE) as taskbell:
         await taskbell.begin()
         await taskbell.webhook(taskbell.visit(employees=[]))
-        clock.advance(timedelta(minutes=1))
-        await sending.abandon(pool, ["accounting"], clock.now(), clock.now())
+        await taskbell.take_out("slack")
         [row] = await taskbell.deliveries()
         assert row["state"] == "cancelled"
-        assert row["reason"] == "slack is not in the configuration any more"
+        assert row["reason"] == "the channel slack is not in the configuration any more"

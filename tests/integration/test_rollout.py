@@ -130,19 +130,20 @@ async def test_waits_and_messages_of_a_rule_that_is_taken_out(taskbell: Corridor
 
 
 async def test_waits_of_an_account_that_is_gone(taskbell: Corridor) -> None:
-    """They stay as they are, and are decided when the account is there again."""
+    """They are given up, as its messages are, and nothing comes when the account is back."""
     visit = taskbell.visit()
     await taskbell.webhook(visit)
     taskbell.clock.advance(timedelta(minutes=1))
     await taskbell.webhook(taskbell.sandbox.kickserv.change(str(visit["id"]), name="Call"))
-    found = await planned(taskbell, CALM, without="field")
-    assert found["calm"].waits == {Fate.STRANDED: 1}
-    await taskbell.restart(CALM, without="field")
+    found = await planned(taskbell, CALM + CHASE, without="field")
+    assert found["calm"].waits == {Fate.LOST: 1}
+    assert found["chase"].deliveries == {Fate.LOST: 1}
+    await taskbell.restart(CALM + CHASE, without="field")
+    assert await taskbell.states("chase") == ["cancelled"]
     await taskbell.tick(minutes=30)
-    assert await taskbell.deliveries("calm") == []
-    await taskbell.restart(CALM)
+    await taskbell.restart(CALM + CHASE)
     await taskbell.tick(minutes=1)
-    assert len(await taskbell.deliveries("calm")) == 1
+    assert await taskbell.deliveries("calm") == []
 
 
 async def test_going_back_is_a_change_as_well(taskbell: Corridor) -> None:

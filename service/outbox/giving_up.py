@@ -1,0 +1,152 @@
+"""What a changed configuration has no place for: given up, with a reason that names what is gone.
+
+Each worker process says which lanes it has in its configuration. While one of them has a channel or
+an account, another one that has not leaves its messages alone: a new configuration reaches the
+processes of several hosts one after the other.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from service.outbox import fallback
+from service.rules.verdict import Outcome
+from service.store import Connection, Pool
+
+# How long a lane is wanted by a process of which nothing is heard any more.
+_WANTED = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """Channels and accounts that no process has in its configuration any more."""
+
+    channels: list[str]
+    accounts: list[str]
+
+
+async def want(pool: Pool, process: str, lanes: Collection[str], now: datetime) -> None:
+    """Say, several times a minute, that this process has these lanes, and no others."""
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute(
+            "DELETE FROM lanes WHERE process = $1 AND name <> ALL ($2) OR wanted_until < $3",
+            process,
+            list(lanes),
+            now,
+        )
+        await connection.execute(
+            """
+            INSERT INTO lanes (name, process, wanted_until)
+            SELECT name, $1, $3 FROM unnest($2::text[]) AS name
+            ON CONFLICT (process, name) DO UPDATE SET wanted_until = excluded.wanted_until
+            """,
+            process,
+            sorted(lanes),
+            now + _WANTED,
+        )
+
+
+async def give_up(pool: Pool, now: datetime) -> None:
+    """Give up all that is pending for a channel or an account that no process has any more."""
+    async with pool.acquire() as connection, connection.transaction():
+        gone = await _gone(connection, now)
+        if gone.channels or gone.accounts:
+            await _cancel(connection, gone, now)
+        if gone.accounts:
+            await _end_waits(connection, gone.accounts, now)
+            await _end_digests(connection, gone.accounts, now)
+            await _end_storms(connection, gone.accounts, now)
+            await connection.execute(
+                "DELETE FROM schedules WHERE account = ANY ($1)", gone.accounts
+            )
+
+
+async def _gone(connection: Connection, now: datetime) -> Gone:
+    """The channels on which something is pending, and the known accounts, that nobody wants."""
+    rows = await connection.fetch(
+        """
+        WITH RECURSIVE used AS (
+            (SELECT lane FROM deliveries WHERE state IN ('planned', 'held')
+             ORDER BY lane LIMIT 1)
+            UNION ALL
+            SELECT (SELECT lane FROM deliveries
+                    WHERE state IN ('planned', 'held') AND deliveries.lane > used.lane
+                    ORDER BY lane LIMIT 1)
+            FROM used WHERE used.lane IS NOT NULL)
+        SELECT lane, NULL AS account FROM used WHERE lane NOT LIKE '%:%'
+        UNION ALL
+        SELECT 'account:' || name, name FROM accounts
+        EXCEPT
+        SELECT name, CASE WHEN name LIKE 'account:%' THEN substr(name, 9) END FROM lanes
+        WHERE wanted_until >= $1
+        """,
+        now,
+    )
+    return Gone(
+        channels=[row["lane"] for row in rows if row["account"] is None],
+        accounts=[row["account"] for row in rows if row["account"] is not None],
+    )
+
+
+async def _cancel(connection: Connection, gone: Gone, now: datetime) -> None:
+    """Cancel their messages; where only the channel is gone, `on_fail` goes out instead."""
+    rows = await connection.fetch(
+        """
+        UPDATE deliveries SET state = 'cancelled', settled_at = $3, next_attempt_at = NULL,
+            reason = CASE WHEN account = ANY ($2) THEN 'the account ' || account
+                          ELSE 'the channel ' || lane END
+                     || ' is not in the configuration any more'
+        WHERE state IN ('planned', 'held') AND (lane = ANY ($1) OR account = ANY ($2))
+        RETURNING id, shadow OR account = ANY ($2) AS is_over
+        """,
+        gone.channels,
+        gone.accounts,
+        now,
+    )
+    await fallback.plan(connection, [row["id"] for row in rows if not row["is_over"]], now)
+
+
+async def _end_waits(connection: Connection, accounts: list[str], now: datetime) -> None:
+    await connection.execute(
+        f"""
+        WITH ended AS (DELETE FROM settling WHERE account = ANY ($1) RETURNING *)
+        {_ON_RECORD}
+        """,
+        accounts,
+        Outcome.GIVEN_UP,
+        now,
+    )
+
+
+async def _end_digests(connection: Connection, accounts: list[str], now: datetime) -> None:
+    await connection.execute(
+        f"""
+        WITH ended AS (DELETE FROM digests WHERE account = ANY ($1) RETURNING *)
+        {_ON_RECORD}
+        """,
+        accounts,
+        Outcome.GIVEN_UP,
+        now,
+    )
+
+
+# That something has ended, of which nothing else would tell.
+_ON_RECORD = """
+    INSERT INTO decisions (event, rule, rules_version, outcome, reason, at)
+    SELECT event, rule,
+        coalesce((SELECT version FROM rulesets ORDER BY loaded_at DESC, version LIMIT 1), ''),
+        $2, 'the account ' || account || ' is not in the configuration any more', $3
+    FROM ended
+"""
+
+
+async def _end_storms(connection: Connection, accounts: list[str], now: datetime) -> None:
+    await connection.execute(
+        """
+        UPDATE storms SET ended_at = $2,
+            ended_by = 'the configuration, which has no account ' || account || ' any more'
+        WHERE account = ANY ($1) AND ended_at IS NULL
+        """,
+        accounts,
+        now,
+    )
