@@ -1,8 +1,11 @@
 """What happened between two looks at a task: pure, and the same for every road."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from typing import Any
 
-from service.model import Customer, Kind, Task
+from service.model import NOUNS, Kind, Task
+from service.people import are_same, is_same
 
 # What changes without a transition of its own.
 SILENT = frozenset(
@@ -20,6 +23,8 @@ _KIND_OF = {
     "assignee": Kind.REASSIGNED,
     "assignees": Kind.REASSIGNED,
 }
+# It holds the name of the person who made a task, who stays the same one.
+_MAKERS = frozenset({"creator"})
 _WATCHED = tuple(field.name for field in fields(Task) if field.name not in SILENT)
 _ORDER = (Kind.RESCHEDULED, Kind.REASSIGNED, Kind.CHANGED)
 
@@ -37,20 +42,21 @@ def diff(before: Task | None, after: Task | None, lost: Task | None = None) -> l
 
     `lost` is how it looked when it was deleted, if it was: then it is restored and not created.
     A status that changes together with `done`, and is archived or not, is part of the completion,
-    not a change of its own. A customer of whom the id alone was known does not change by getting a
-    name, nor does a task by what an earlier version of Taskbell did not keep of it.
+    not a change of its own. People, customers and projects are compared by who or which they are,
+    and what has no order as a set. Nor does a task change by what an earlier version of Taskbell
+    did not keep of it.
     """
     if before is None or after is None:
         return _appearance(before, after, lost)
     found: dict[Kind, list[str]] = {}
     for name in _WATCHED:
-        if getattr(before, name) == getattr(after, name):
-            continue
-        if name == "customer" and _is_introduction(before.customer, after.customer):
+        if _is_alike(before, after, name):
             continue
         if before.revision < after.revision and _is_first_kept(name, before, after):
             continue
         found.setdefault(_KIND_OF.get(name, Kind.CHANGED), []).append(name)
+    if "assignee" in found.get(Kind.REASSIGNED, ()) and _is_turned(before, after):
+        found[Kind.REASSIGNED].remove("assignee")
     transitions = []
     if before.done != after.done:
         transitions.append(_completion(after, found))
@@ -68,10 +74,29 @@ def _appearance(before: Task | None, after: Task | None, lost: Task | None) -> l
     return [restored, Transition(Kind.COMPLETED, ("done",))] if is_news else [restored]
 
 
-def _is_introduction(before: Customer | None, after: Customer | None) -> bool:
-    if before is None or after is None:
-        return False
-    return before.is_reference and before.id == after.id
+def _is_alike(before: Task, after: Task, name: str) -> bool:
+    one, other = getattr(before, name), getattr(after, name)
+    return bool(one == other) or (name in _SAME and _SAME[name](one, other))
+
+
+def _is_turned(before: Task, after: Task) -> bool:
+    """Whether another one is first among the same people."""
+    return bool(after.assignees) and are_same(before.assignees, after.assignees)
+
+
+def _have_same(some: tuple[str, ...], others: tuple[str, ...]) -> bool:
+    return set(some) == set(others)
+
+
+def _hold_same(some: Mapping[str, Any], others: Mapping[str, Any]) -> bool:
+    """Whether the same is said; several values of one field have no order."""
+    names = (some.keys() | others.keys()) - _MAKERS
+    missing = object()
+    return all(_in_order(some.get(n, missing)) == _in_order(others.get(n, missing)) for n in names)
+
+
+def _in_order(value: Any) -> Any:
+    return sorted(value, key=repr) if isinstance(value, list | tuple) else value
 
 
 def _is_first_kept(name: str, before: Task, after: Task) -> bool:
@@ -89,3 +114,11 @@ def _completion(after: Task, found: dict[Kind, list[str]]) -> Transition:
     for name in names:
         changed.remove(name)
     return Transition(Kind.COMPLETED if after.done else Kind.REOPENED, ("done", *names))
+
+
+_SAME: Mapping[str, Callable[[Any, Any], bool]] = {
+    **dict.fromkeys(NOUNS, is_same),
+    "assignees": are_same,
+    "tags": _have_same,
+    "fields": _hold_same,
+}

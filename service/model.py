@@ -65,11 +65,6 @@ class Customer:
     phone: str | None = None
     opted_out: bool = False
 
-    @property
-    def is_reference(self) -> bool:
-        """Whether nothing but the id is known of them."""
-        return self == Customer(id=self.id)
-
 
 @dataclass(frozen=True, slots=True)
 class Project:
@@ -134,7 +129,7 @@ class Task:
         for name in TIMES:
             if raw.get(name) is not None:
                 raw[name] = datetime.fromisoformat(raw[name])
-        for name, noun in _NOUNS.items():
+        for name, noun in NOUNS.items():
             if raw.get(name) is not None:
                 raw[name] = _stored(noun, raw[name])
         raw["assignees"] = tuple(_stored(Person, person) for person in raw.get("assignees", ()))
@@ -150,7 +145,7 @@ def _stored(noun: type[_Noun], raw: dict[str, Any]) -> _Noun:
     return noun(**raw)
 
 
-_NOUNS: Mapping[str, type[Person | Customer | Project]] = {
+NOUNS: Mapping[str, type[Person | Customer | Project]] = {
     "assignee": Person,
     "completed_by": Person,
     "author": Person,
@@ -170,7 +165,8 @@ class Observation:
     lists show of the task, so that the next scan can tell an unchanged one without reading it;
     None where there is no task. `pushed` says that it was sent to us, so that nobody knows how
     long it was on its way, `announced` that the system itself called the task new. `untold` are
-    the fields that this look leaves open.
+    the fields that this look leaves open, `customers` all whom the system shows the task to be
+    for, where they are several.
     """
 
     account: str
@@ -183,6 +179,7 @@ class Observation:
     pushed: bool = False
     announced: bool = False
     untold: frozenset[str] = frozenset()
+    customers: tuple[Customer, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 
 from service.alarms import Rung, moved
 from service.diff import Transition, diff
-from service.model import Cause, Observation, Task
+from service.model import Cause, Observation
+from service.people import recognised
 from service.store.accounts import AccountState
 from service.store.tasks import Known
 
@@ -71,22 +72,16 @@ def _still_gone(known: Known, seen: Observation, now: datetime) -> Known:
 def filled_in(known: Known, seen: Observation) -> Observation:
     """The same look, completed by what was last known.
 
-    That is the fields that it calls `untold`, and the customer if it has only their id: then their
-    name is kept elsewhere in the system and could not be read, which says nothing new about them.
+    That is the fields that it calls `untold`, and what it does not say of people who are known:
+    what was pushed or answers a write often has only their id.
     """
     if seen.task is None or known.task is None:
         return seen
     last = {name: getattr(known.task, name) for name in seen.untold}
-    if _is_known_by_id(known.present, seen.task):
-        last["customer"] = known.task.customer
-    return replace(seen, task=replace(seen.task, **last)) if last else seen
-
-
-def _is_known_by_id(before: Task | None, task: Task) -> bool:
-    """Whether a look says no more of the customer than that it is still the same one."""
-    if before is None or before.customer is None or task.customer is None:
-        return False
-    return task.customer.is_reference and task.customer.id == before.customer.id
+    task = replace(seen.task, **last) if last else seen.task
+    is_part = seen.pushed or seen.cause is Cause.WRITE
+    others = () if "customer" in last else seen.customers
+    return replace(seen, task=recognised(known.task, task, others, is_part=is_part))
 
 
 def is_doubtful(known: Known, seen: Observation, account: AccountState) -> bool:

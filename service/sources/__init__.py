@@ -36,7 +36,7 @@ from service.clock import Clock
 from service.errors import SourceRejected
 from service.http.throttle import Throttle
 from service.http.upstream import Upstream
-from service.model import Cause, Observation, Task
+from service.model import Cause, Customer, Observation, Task
 from service.sources.account import Account
 
 Raw: TypeAlias = dict[str, Any]
@@ -133,6 +133,11 @@ class Source(ABC):
         del raw
         return frozenset()
 
+    def customers(self, raw: Raw) -> tuple[Customer, ...]:
+        """All whom a task is for, where the system shows several in an order that means nothing."""
+        del raw
+        return ()
+
     def version(self, raw: Raw) -> datetime | None:
         """When the system itself last changed the task; None where it does not say."""
         del raw
@@ -150,6 +155,7 @@ class Source(ABC):
             version=self.version(raw),
             fingerprint=self.fingerprint(raw),
             untold=self.untold(raw),
+            customers=self.customers(raw),
         )
 
     def fingerprint(self, raw: Raw) -> bytes:

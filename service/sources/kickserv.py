@@ -23,8 +23,10 @@ from service.sources.values import (
     identifier,
     local,
     mapping,
+    members,
     moment,
     only,
+    reference,
     required,
     scalar,
     text,
@@ -116,10 +118,9 @@ class Kickserv(Source):
         kept = only(raw, (*_TASK, self.account.completed_field))
         for glue, names in _KEPT.items():
             if glue in raw:
-                kept[glue] = only(mapping(raw[glue]), (*names, self.account.opted_out_field))
+                kept[glue] = only(reference(raw[glue]), (*names, self.account.opted_out_field))
         if "employees" in raw:
-            people = raw["employees"] if isinstance(raw["employees"], list) else []
-            kept["employees"] = [only(mapping(one), _PERSON) for one in people]
+            kept["employees"] = [only(reference(one), _PERSON) for one in members(raw["employees"])]
         return kept
 
     def identify(self, raw: Raw) -> str | None:
@@ -130,7 +131,7 @@ class Kickserv(Source):
         return raw.keys() >= _WHOLE and self.account.completed_field in raw
 
     def parse(self, raw: Raw) -> Task:
-        account, job = self.account, mapping(raw.get("job"))
+        account, job = self.account, reference(raw.get("job"))
         start, end = self._date(raw, "scheduled_at"), self._date(raw, "ends_at")
         completed_at = self._date(raw, account.completed_field)
         employees = _people(raw.get("employees"))
@@ -261,7 +262,7 @@ class Kickserv(Source):
 
     def _customer(self, raw: Raw) -> Customer | None:
         """The customer, reached where their own primary contact can be reached."""
-        customer, contact = mapping(raw.get("customer")), mapping(raw.get("contact"))
+        customer, contact = reference(raw.get("customer")), mapping(raw.get("contact"))
         number = identifier(customer.get("id"))
         if number is None:
             return None
@@ -301,11 +302,11 @@ def _unwrapped(row: Any) -> Any:
 
 
 def _people(value: Any) -> tuple[Person, ...]:
-    people = value if isinstance(value, list) else []
+    people = (reference(one) for one in members(value))
     return tuple(
         Person(id=number, name=_name(person), email=_email(person))
         for person in people
-        if isinstance(person, dict) and (number := identifier(person.get("id"))) is not None
+        if (number := identifier(person.get("id"))) is not None
     )
 
 

@@ -23,7 +23,9 @@ from service.sources.values import (
     identifier,
     local,
     mapping,
+    members,
     moment,
+    reference,
     required,
     several,
     tally,
@@ -126,7 +128,7 @@ class Plannr(Source):
         done = completed_at is not None if flag is None else truth(flag)
         assignees = _people(raw.get("assigned_to"))
         kind = text(raw.get("taskable_type"))
-        taskable = mapping(raw.get("taskable"))
+        taskable = reference(raw.get("taskable"), "uuid")
         return Task(
             id=required(self.identify(raw), "uuid"),
             account=account.name,
@@ -259,11 +261,11 @@ def _is_last(answer: Any, number: int) -> bool:
 
 
 def _people(value: Any) -> tuple[Person, ...]:
-    people = value if isinstance(value, list) else [value]
+    people = (reference(one, "uuid") for one in members(value) or [value])
     return tuple(
         Person(id=uuid, name=_name(person), email=text(person.get("email")))
         for person in people
-        if isinstance(person, dict) and (uuid := identifier(person.get("uuid"))) is not None
+        if (uuid := identifier(person.get("uuid"))) is not None
     )
 
 
@@ -306,9 +308,9 @@ def _name(raw: Mapping[str, Any]) -> str | None:
 
 
 def _custom_fields(value: Any) -> dict[str, Any]:
-    fields = value if isinstance(value, list) else []
+    fields = (mapping(one) for one in members(value))
     return {
-        reference: several(field.get("value"))
+        name: several(field.get("value"))
         for field in fields
-        if isinstance(field, dict) and (reference := text(field.get("reference"))) is not None
+        if (name := text(field.get("reference"))) is not None
     }

@@ -17,7 +17,18 @@ from service.model import Customer, Person, Task
 from service.sources import Page, Raw, Source
 from service.sources.account import Account
 from service.sources.reading import Reading, by_id, enveloped, single
-from service.sources.values import identifier, local, mapping, moment, only, required, tally, text
+from service.sources.values import (
+    identifier,
+    local,
+    mapping,
+    members,
+    moment,
+    only,
+    reference,
+    required,
+    tally,
+    text,
+)
 from service.sources.words import translated
 
 OVERLAP = 10  # rows that a page has in common with the one before
@@ -66,11 +77,11 @@ class Rolodex(Source):
 
     def trim(self, raw: Raw) -> Raw:
         kept = only(raw, _TASK) | {name: _named(raw[name]) for name in _USERS if name in raw}
-        if isinstance(raw.get("contacts"), list):
-            kept["contacts"] = [_named(contact) for contact in raw["contacts"]]
-        if isinstance(raw.get("tags"), list):
+        if isinstance(raw.get("contacts"), list | dict):
+            kept["contacts"] = [_named(contact) for contact in members(raw["contacts"])]
+        if isinstance(raw.get("tags"), list | dict):
             # They are the same tags in whatever order they come.
-            tags = [_kept(tag, _TAG) for tag in raw["tags"]]
+            tags = [only(reference(tag), _TAG) for tag in members(raw["tags"])]
             kept["tags"] = sorted(tags, key=lambda tag: str(tag.get("id")))
         return kept
 
@@ -82,7 +93,11 @@ class Rolodex(Source):
 
     def untold(self, raw: Raw) -> frozenset[str]:
         # Tags may be missing although they were asked for: that does not mean that there are none.
-        return frozenset() if "tags" in raw else frozenset({"tags"})
+        left = {"tags"} - raw.keys()
+        maker = raw.get("creator", {})
+        return frozenset(
+            left | ({"fields"} if maker is not None and not _named_so(maker) else set())
+        )
 
     def parse(self, raw: Raw) -> Task:
         account, assignee = self.account, _person(raw.get("assignee"))
@@ -100,10 +115,13 @@ class Rolodex(Source):
             completed_at=completed_at,
             assignee=assignee,
             assignees=() if assignee is None else (assignee,),
-            customer=_customer(raw.get("contacts")),
+            customer=next(iter(self.customers(raw)), None),
             tags=_tags(raw.get("tags")),
             fields={} if creator is None else {"creator": creator.name},
         )
+
+    def customers(self, raw: Raw) -> tuple[Customer, ...]:
+        return _customers(raw.get("contacts"))
 
     def version(self, raw: Raw) -> datetime | None:
         return self._date(raw, "updated_at")
@@ -247,30 +265,27 @@ class _Walk:
 
 def _named(value: Any) -> Raw | None:
     """What is kept of a person, given as an object or by the id alone; None for nobody."""
-    return _kept(value, _PERSON) or None
+    return only(reference(value), _PERSON) or None
 
 
-def _kept(value: Any, names: Sequence[str]) -> Raw:
-    number = identifier(value)
-    return only(mapping(value), names) if number is None else {"id": number}
+def _named_so(value: Any) -> str | None:
+    return text(mapping(value).get("full_name"))
 
 
 def _person(value: Any) -> Person | None:
-    person = mapping(value)
+    person = reference(value)
     number = identifier(person.get("id"))
-    return None if number is None else Person(id=number, name=text(person.get("full_name")))
+    return None if number is None else Person(id=number, name=_named_so(person))
 
 
-def _customer(contacts: Any) -> Customer | None:
-    """The first contact; a task may have several."""
-    people = contacts if isinstance(contacts, list) else []
-    first = next((one for one in map(_person, people) if one is not None), None)
-    return None if first is None else Customer(id=first.id, name=first.name)
+def _customers(contacts: Any) -> tuple[Customer, ...]:
+    """The contacts; the first of them is whom a task is for."""
+    people = (_person(one) for one in members(contacts))
+    return tuple(Customer(id=one.id, name=one.name) for one in people if one is not None)
 
 
 def _tags(value: Any) -> tuple[str, ...]:
-    tags = value if isinstance(value, list) else []
-    names = (text(mapping(tag).get("name")) for tag in tags)
+    names = (text(mapping(tag).get("name")) for tag in members(value))
     return tuple(name for name in names if name is not None)
 
 

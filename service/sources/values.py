@@ -73,6 +73,19 @@ def mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def reference(value: Any, key: str = "id") -> Mapping[str, Any]:
+    """Somebody or something as an object, also where only the id is given."""
+    number = identifier(value)
+    return mapping(value) if number is None else {key: number}
+
+
+def members(value: Any) -> list[Any]:
+    """The members of a list, which PHP writes as an object once its numbers have a gap."""
+    if isinstance(value, dict) and all(name.isdecimal() for name in value):
+        return list(value.values())
+    return value if isinstance(value, list) else []
+
+
 def scalar(value: Any) -> str | int | float | bool | None:
     """A text, number or truth value; None in place of anything else."""
     if isinstance(value, int | float):

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.engine.tracking import filled_in, is_doubtful, track
-from service.model import Cause, Customer, Kind, Observation, Task
+from service.model import Cause, Customer, Kind, Observation, Person, Task
 from service.store.accounts import AccountState
 from service.store.tasks import Known
-from tests.tasks import SMITH, START, task
+from tests.tasks import ANN, BO, SMITH, START, task
 
 ESTABLISHED = AccountState(
     name="london",
@@ -191,3 +191,49 @@ def test_what_a_look_leaves_open_stays_as_it_was() -> None:
     assert filled_in(Known(), seen) == seen
     assert filled_in(known, look(None, 1)).task is None
     assert filled_in(known, look(task(), 1)).task == task()
+
+
+def test_people_are_known_by_less_than_all_of_them() -> None:
+    """What is pushed has an id, a name or an address in place of who it is; a read has all."""
+    known = Known(task=task(assignee=BO, assignees=(BO, ANN), customer=SMITH), observed_at=START)
+    for word in ("8", "Ann", "ANN@x.test"):
+        less = task(assignees=(Person(id=word),), assignee=Person(id=word))
+        seen = filled_in(known, replace(look(less, 1), pushed=True))
+        assert seen.task == task(assignee=ANN, assignees=(ANN,))
+    part = task(customer=Customer(id="c1", name="Smith-Jones"))
+    pushed = filled_in(known, replace(look(part, 1), pushed=True))
+    assert pushed.task == task(customer=replace(SMITH, name="Smith-Jones"))
+    assert filled_in(known, look(part, 1)).task == part
+
+
+def test_a_push_that_does_not_say_so_ends_no_objection() -> None:
+    """Who has opted out has so until the system itself is read and says otherwise."""
+    out = replace(SMITH, opted_out=True)
+    known = Known(task=task(customer=out), observed_at=START)
+    assert filled_in(known, replace(look(task(customer=SMITH), 1), pushed=True)).task == known.task
+    assert filled_in(known, look(task(customer=SMITH), 1)).task == task(customer=SMITH)
+
+
+def test_who_was_first_stays_first_among_the_same_people() -> None:
+    """The order of a list means nothing; when the first has left, the next one is first."""
+    cy = Person(id="9", name="Cy")
+    known = Known(task=task(assignee=BO, assignees=(BO, ANN, cy)), observed_at=START)
+    told = {
+        (cy, ANN, BO): (BO, ANN, cy),
+        (ANN, BO): (BO, ANN),
+        (cy, ANN): (cy, ANN),
+        (): (),
+    }
+    for shown, kept in told.items():
+        seen = task(assignee=next(iter(shown), None), assignees=shown)
+        expected = task(assignee=next(iter(kept), None), assignees=kept)
+        assert filled_in(known, look(seen, 1)).task == expected
+
+
+def test_whom_a_task_is_for_stays_so_among_several() -> None:
+    """Contacts in another order: the one who was known is still among them, or is not."""
+    jones = Customer(id="c2", name="Jones")
+    known = Known(task=task(customer=SMITH), observed_at=START)
+    for others, kept in (((jones, SMITH), SMITH), ((jones,), jones), ((), jones)):
+        seen = replace(look(task(customer=jones), 1), customers=others)
+        assert filled_in(known, seen).task == task(customer=kept)
