@@ -90,7 +90,7 @@ def due(
     task: Task, alarms: Iterable[Alarm], zone: ZoneInfo, rung: Rung, now: datetime
 ) -> list[Ringing]:
     """The alarms of an open task that have come and were not rung yet, oldest first."""
-    if task.done:
+    if not task.is_open:
         return []
     ringing = [
         Ringing(alarm, at)
@@ -105,7 +105,7 @@ def due(
 
 def next_alarm(task: Task, alarms: Iterable[Alarm], zone: ZoneInfo, rung: Rung) -> datetime | None:
     """When the clock has to look at this task next; None if nothing is left to say about it."""
-    if task.done:
+    if not task.is_open:
         return None
     instants = (
         at

@@ -113,6 +113,11 @@ class Task:
     fields: Mapping[str, Any] = field(default_factory=dict)
     revision: int = field(default=0, compare=False)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether there is something left to do: it is neither done nor put away."""
+        return not (self.done or self.archived)
+
     def to_json(self) -> bytes:
         return orjson.dumps(self, option=JSON_OPTIONS)
 

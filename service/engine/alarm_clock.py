@@ -26,7 +26,7 @@ class AlarmClock:
     def set(self, key: Key, known: Known, now: datetime) -> Saved:
         """A task with its next alarm; one that another watch has set is for that to look at now."""
         task, mine = known.present, self.ids[key[0]]
-        if task is None or task.done:
+        if task is None or not task.is_open:
             return Saved(key, known)
         if known.watch not in {None, mine}:
             return Saved(key, known, now, known.watch)

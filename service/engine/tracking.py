@@ -141,10 +141,13 @@ def _is_news(known: Known, seen: Observation, account: AccountState) -> bool:
 
 
 def _rung(known: Known, seen: Observation, fields: Iterable[str], now: datetime) -> Rung:
-    """What stays announced; of a task that is there again, also all that is past."""
+    """What stays announced; of a task that is there, or in use, again also all that is past."""
     if seen.task is None:
         return known.rung
     rung = moved(known.task, seen.task, known.rung)
-    if known.present or known.task is None:
+    if known.task is None:
+        return rung
+    is_back = known.present is None or (known.task.archived and not seen.task.archived)
+    if not is_back:
         return rung
     return {**dict.fromkeys(fields, now), **{name: at for name, at in rung.items() if at > now}}

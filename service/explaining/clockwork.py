@@ -12,9 +12,8 @@ from service.store.tasks import Known
 def next_ring(alarm: Alarm, known: Known, zone: ZoneInfo, now: datetime) -> str:
     """When the alarm rings, or why it does not, in the account's zone."""
     task = known.present
-    if task is None or task.done:
-        state = "deleted" if task is None else "done"
-        return f"the task is {state}, and the clock looks at open tasks only"
+    if task is None or not task.is_open:
+        return f"the task is {standing(task)}, and the clock looks at open tasks only"
     at = alarm.instant(task, zone)
     if at is None:
         return f"it rings by the date {alarm.field}, which the task does not have"
@@ -29,6 +28,13 @@ def _past(alarm: Alarm, task: Task, at: datetime, rung: Rung, now: datetime) -> 
     if alarm.is_pointless(task, now):
         return "now it is too late for it"
     return "it rings as soon as a worker looks at the clock"
+
+
+def standing(task: Task | None) -> str:
+    """How a task stands; None is one that is gone."""
+    if task is None:
+        return "deleted"
+    return "done" if task.done else "archived" if task.archived else "open"
 
 
 def told(moment: datetime, zone: ZoneInfo) -> str:

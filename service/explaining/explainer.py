@@ -10,7 +10,7 @@ import orjson
 
 from service.digests import Joining, Member
 from service.explaining import STANDINGS, Explanation, Rulebook, Standing
-from service.explaining.clockwork import next_ring, told
+from service.explaining.clockwork import next_ring, standing, told
 from service.explaining.occasions import Occasion, last_occasion
 from service.explaining.schedules import by_schedule
 from service.explaining.together import in_digest, joined
@@ -110,8 +110,7 @@ class _Explainer:
         return replace(known, standing=Standing.UNHEARD, says=says)
 
     def _state(self) -> str:
-        task = self._dossier.known.present
-        return "deleted" if task is None else "done" if task.done else "open"
+        return standing(self._dossier.known.present)
 
     def _asked(self, known: Explanation, rule: Rule, occasion: Occasion) -> Explanation:
         wait = next((one for one in self._dossier.waits if one.rule == rule.id), None)

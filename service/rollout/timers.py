@@ -24,7 +24,7 @@ class Timer:
 def timers(known: Known, account: str, old: Side, new: Side, now: datetime) -> Iterator[Timer]:
     """Every alarm that was to ring for this task before the change, or will ring after it."""
     task = known.present
-    if task is None or task.done:
+    if task is None or not task.is_open:
         return
     before = dict(_pending(old, account, task, known.rung))
     after = dict(_afterwards(known, task, account, old, new, now))

@@ -92,6 +92,7 @@ def _sure(trigger: Trigger) -> _Facts:
     source = "with this trigger"
     if trigger.alarm is not None or trigger.kinds == _OPEN:
         facts.equal["task.done"] = False
+        facts.equal |= {"task.archived": False} if trigger.alarm is not None else {}
     elif trigger.kinds == _DONE:
         facts.equal["task.done"] = True
     if trigger.kinds:

@@ -93,8 +93,8 @@ def absence(rule: Rule, member: Member, now: datetime) -> str | None:
     task = member.task
     if task is None:
         return f"{member.task_id} is gone"
-    if rule.trigger.is_by_clock and task.done:
-        return f"{task.id} is done"
+    if rule.trigger.is_by_clock and not task.is_open:
+        return f"{task.id} is {'done' if task.done else 'archived'}"
     if rule.anchor(task) != member.anchor:
         return f"{task.id} was moved"
     return f"until is true of {task.id}" if rule.has_ended(task, now) else None

@@ -49,7 +49,7 @@ def _past(trigger: Trigger, task: Task, zone: ZoneInfo, now: datetime) -> Kind |
     """The kind of event that must have happened to the task, as it looks; None if none has."""
     if (alarm := trigger.alarm) is not None:
         at = alarm.instant(task, zone)
-        rang = not task.done and at is not None and at <= now
+        rang = task.is_open and at is not None and at <= now
         return alarm.kind if rang and not alarm.is_pointless(task, now) else None
     if Kind.COMPLETED in trigger.kinds and len(trigger.kinds) == 1:
         return Kind.COMPLETED if task.done else None

@@ -11,7 +11,7 @@ _UNDONE_BY = {
     Kind.RESTORED: frozenset({Kind.DELETED.value}),
     Kind.DELETED: frozenset({Kind.RESTORED.value}),
 }
-_ENDS_ALARMS = frozenset({Kind.COMPLETED.value, Kind.DELETED.value})
+_ENDS_ALARMS = frozenset({Kind.COMPLETED.value, Kind.DELETED.value, f"{Kind.CHANGED}:archived"})
 
 
 def withdraw_on(step: Action, event: Event, *, is_pending: bool) -> frozenset[str]:
