@@ -109,8 +109,10 @@ class Corridor:
         self.sources = assembly._sources(self.config, self.client, pool, clock)
         channels = assembly._channels(self.config, self.client, clock)
         first = assembly._first_sources(self.config, self.client, pool, clock)
-        lanes = assembly._lanes(self.config, channels, self.sources, first, pool, clock, LINKS)
         engine = await assembly._engine(pool, self.config, clock)
+        lanes = assembly._lanes(
+            self.config, channels, self.sources, first, pool, clock, LINKS, engine
+        )
         await assembly._give_up(pool, self.sources, lanes, clock)
         self.worker = self._worker(engine, lanes)
         return self
@@ -196,9 +198,13 @@ class Corridor:
                 await self.worker.lanes[one].rest()
 
     async def claim(self, lane: str, limit: int = 1) -> list[Claim]:
-        """Take what is due on this lane to be sent; nobody sends it yet."""
+        """Take what is due on this lane, and begin to send it; nothing has gone out yet."""
         rules, zones = self.config.rules, self.config.zones
-        return await claiming.claim(self.pool, lane, self.clock, limit, rules, zones)
+        claims = await claiming.claim(self.pool, lane, self.clock, limit, rules, zones)
+        async with self.pool.acquire() as connection:
+            for claim in claims:
+                await sending.begin(connection, claim)
+        return claims
 
     async def lose_workers(self, **time: float) -> None:
         """Whoever is sending gives no sign of life for so long that the sweep steps in."""

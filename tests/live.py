@@ -13,8 +13,9 @@ from service.config import Config
 from service.engine import Engine
 from service.engine.decider import Decider
 from service.model import Cause, Observation, Signal, State, Task
-from service.outbox import Settlement, account_lane, claiming, sending, writes_lane
-from service.store import Connection, Pool, schedules
+from service.outbox import Claim, Settlement, account_lane, claiming, sending, writes_lane
+from service.rules.standing import objection
+from service.store import Connection, Pool, schedules, tasks
 from tests.records import Record, record
 
 ACCOUNT = "field"
@@ -106,8 +107,19 @@ class Live:
             while claims := await claiming.claim(
                 pool, lane, self._clock, 100, self._config.rules, self._config.zones
             ):
-                sent = [Settlement(claim, State.SENT) for claim in claims]
+                sent = [await self._outcome(claim) for claim in claims]
                 await sending.settle(pool, sent, self._clock.now())
+
+    async def _outcome(self, claim: Claim) -> Settlement:
+        """It is sent, if its task stands: what is known of that is what its system would say."""
+        if claim.grounds is not None:
+            key, now = (claim.message.account, claim.message.task_id), self._clock.now()
+            task = (await tasks.present(self._connection, [key])).get(key)
+            zone = self._config.timezone
+            found = objection(claim.grounds, task, self._config.rules, now, zone)
+            if found is not None:
+                return Settlement(claim, found.state, found.reason, is_unsent=True)
+        return Settlement(claim, State.SENT)
 
     @asynccontextmanager
     async def acquire(self) -> AsyncIterator[Connection]:

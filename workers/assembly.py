@@ -28,6 +28,7 @@ from workers.alerts import Alerts
 from workers.clock import ClockRound
 from workers.deliver import Lane
 from workers.ingest import Ingest
+from workers.last_look import LastLook
 from workers.lookup import Lookups
 from workers.poll import Poll
 from workers.shift import Shift, process_name
@@ -49,8 +50,8 @@ async def open_shift(settings: Settings, config: Config, clock: Clock) -> AsyncI
         sources = _sources(config, client, pool, clock)
         links = ApprovalLinks(settings.taskbell_url or "", settings.taskbell_admin_token)
         first = _first_sources(config, client, pool, clock)
-        lanes = _lanes(config, channels, sources, first, pool, clock, links)
         engine = await _engine(pool, config, clock)
+        lanes = _lanes(config, channels, sources, first, pool, clock, links, engine)
         await _give_up(pool, sources, lanes, clock)
         alerts = Alerts(pool, clock, sources, _operator(config))
         shift = _shift(settings, pool, clock, engine, sources, lanes, alerts)
@@ -169,11 +170,18 @@ def _lanes(
     pool: Pool,
     clock: Clock,
     links: ApprovalLinks,
+    engine: Engine,
 ) -> list[Lane]:
     """One lane a channel, and two an account: for what its system sends, and what it is to write.
 
-    What is sent goes by the `first` sources, behind nothing that is written or read.
+    What is sent goes by the `first` sources, behind nothing that is written or read. They are asked
+    as well whether what any lane has for a customer still stands.
     """
+    rules, zones = config.rules, config.zones
+    last_looks = {
+        name: LastLook(pool, engine, source, clock, rules, zones[name])
+        for name, source in first.items()
+    }
     lanes: dict[str, Mapping[str, Channel]] = {name: {name: one} for name, one in channels.items()}
     for name in sources:
         told = built_in().items()
@@ -181,6 +189,6 @@ def _lanes(
         written = ((action, built_in()[action]) for action in WRITES)
         lanes[writes_lane(name)] = {action: way(sources[name]) for action, way in written}
     return [
-        Lane(name, ways_out, pool, clock, config.rules, config.zones, links)
+        Lane(name, ways_out, pool, clock, rules, zones, links, last_looks)
         for name, ways_out in lanes.items()
     ]

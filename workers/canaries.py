@@ -1,12 +1,12 @@
 """What an account's canaries tell: whether its system can be believed, and its tasks be read."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 
 from service.errors import SourceBroken, SourceError
 from service.sources import Source
-from service.store import Pool, canaries
+from service.store import Pool, canaries, tasks
 
 # A list that lost more than a handful has to show one of the tasks that it had.
 HANDFUL = 5
@@ -53,6 +53,34 @@ class Canaries:
                 if await self._source.fetch(task_id) is not None:
                     return
         raise failure
+
+    async def doubt(self, gone: Sequence[str]) -> SourceError | None:
+        """Why the system's word that there are no such tasks does not count; None if it does.
+
+        It counts while the system shows another task that it has listed before. Where it does
+        not, the list has to say what is the matter.
+        """
+        others = await self._others(gone)
+        try:
+            for task_id in others:
+                if await self._source.fetch(task_id) is not None:
+                    return None
+        except SourceError as error:
+            return error
+        if not others:
+            return None
+        await canaries.renew(self._pool, self._account, self._source.upstream.clock.now())
+        return SourceBroken(
+            f"{self._account}: there is no such task, says the system, and shows none of those"
+            " either that it listed last: has the token lost its rights?"
+        )
+
+    async def _others(self, gone: Sequence[str]) -> list[str]:
+        """Tasks that should be there, if any of those that are not was known."""
+        async with self._pool.acquire() as connection:
+            if not await tasks.present(connection, [(self._account, one) for one in gone]):
+                return []
+            return await canaries.others(connection, self._account, gone)
 
 
 def doubt(account: str, missing: int) -> SourceBroken:

@@ -17,7 +17,9 @@ from service.errors import NotBegun, SendError
 from service.model import State
 from service.outbox import Claim, Settlement, claiming
 from service.rules import Ruleset
+from service.rules.standing import Grounds
 from service.store import Pool
+from workers.last_look import LastLook
 from workers.ledger import Ledger
 
 log = structlog.get_logger()
@@ -37,7 +39,8 @@ class Lane:
     """Sends what is due on one lane; `channels` are its ways out by the delivery's channel.
 
     `rules` are asked once more whether what is due has not come to its end; `zones` are those of
-    the accounts. `links` lead approvers to what they are asked about.
+    the accounts. `links` lead approvers to what they are asked about. What reaches a customer goes
+    out only after a last look of its account.
     """
 
     def __init__(
@@ -49,7 +52,9 @@ class Lane:
         rules: Ruleset,
         zones: Mapping[str, ZoneInfo],
         links: ApprovalLinks,
+        last_looks: Mapping[str, LastLook],
     ) -> None:
+        self._last_looks = last_looks
         self._links = links
         self._rules = rules
         self._zones = zones
@@ -114,11 +119,18 @@ class Lane:
         self._ledger.answer(settlement)
 
     async def _outcome(self, claim: Claim) -> Settlement:
-        channel = self._channels[claim.message.channel]
+        return await self._stopped(claim) or await self._attempted(claim)
+
+    async def _stopped(self, claim: Claim) -> Settlement | None:
+        """What becomes of a message that is not to be sent any more; None if it is."""
         if claim.original in _NEVER_SENT:
             return Settlement(claim, State.CANCELLED, "nothing to rewrite: that was never sent")
         if claim.approves is not None and claim.approves[1] is None:
             return Settlement(claim, State.CANCELLED, "nothing to ask: that is decided")
+        return None if claim.grounds is None else await self._look(claim, claim.grounds)
+
+    async def _attempted(self, claim: Claim) -> Settlement:
+        channel = self._channels[claim.message.channel]
         try:
             receipt = await _send(channel, self._linked(claim))
         except SendError as error:
@@ -132,6 +144,19 @@ class Lane:
             crash = SendError(f"internal error: {type(error).__name__}", outcome_unknown=True)
             return _failed(claim, crash, self._clock.now())
         return Settlement(claim, State.SENT, receipt=receipt)
+
+    async def _look(self, claim: Claim, grounds: Grounds) -> Settlement | None:
+        """What becomes of a customer's message if its system does not say that it stands."""
+        account = grounds.event.account
+        last_look = self._last_looks.get(account)
+        if last_look is None:
+            reason = f"{account} is not in the configuration any more, and cannot be asked about it"
+            return Settlement(claim, State.CANCELLED, reason, is_unsent=True)
+        try:
+            return await last_look.ask(claim, grounds)
+        except Exception as error:  # a defect here must not take the others' answers along
+            log.exception("last_look.crashed", delivery=claim.id, account=account)
+            return last_look.hold(claim, grounds, f"internal error: {type(error).__name__}")
 
     def _linked(self, claim: Claim) -> Claim:
         """A question to an approver, with the link by which it is answered."""

@@ -1,7 +1,6 @@
 """Tasks read by id: what a thin webhook hinted at, what a scan missed, what was written by us."""
 
 import asyncio
-from collections.abc import Sequence
 from datetime import timedelta
 
 import structlog
@@ -10,11 +9,11 @@ from service import pacing
 from service.books.database import DatabaseBooks
 from service.clock import Clock
 from service.engine import Engine
-from service.errors import PayloadError, SourceBroken, SourceError, SourceRejected
+from service.errors import PayloadError, SourceError, SourceRejected
 from service.model import Observation
 from service.outbox import Lanes
 from service.sources import Source
-from service.store import Connection, Pool, backlog, canaries, lookups, tasks
+from service.store import Connection, Pool, backlog, lookups
 from service.store.lookups import Lookup
 from workers.canaries import Canaries
 
@@ -46,7 +45,7 @@ class Lookups:
         claimed = await lookups.claim(self._pool, account, self._clock.now(), _LEASE, _AT_ONCE)
         looks = await asyncio.gather(*(self._attempt(lookup) for lookup in claimed))
         read = [(one, look) for one, look in zip(claimed, looks, strict=True) if look is not None]
-        doubt = await self._doubt([one for one, look in read if look.task is None])
+        doubt = await self._trusted.doubt([one.task for one, look in read if look.task is None])
         lanes = await asyncio.gather(*(self._settle(one, look, doubt) for one, look in read))
         return len(claimed), frozenset[str]().union(*lanes)
 
@@ -70,36 +69,6 @@ class Lookups:
         except SourceError:
             return False
         return True
-
-    async def _doubt(self, gone: Sequence[Lookup]) -> SourceError | None:
-        """Why the system's word that there are no such tasks does not count; None if it does.
-
-        It counts while the system shows another task that it has listed before. Where it does
-        not, the list has to say what is the matter.
-        """
-        account, others = self._source.account.name, await self._canaries(gone)
-        try:
-            for task_id in others:
-                if await self._source.fetch(task_id) is not None:
-                    return None
-        except SourceError as error:
-            return error
-        if not others:
-            return None
-        await canaries.renew(self._pool, account, self._clock.now())
-        return SourceBroken(
-            f"{account}: there is no such task, says the system, and shows none of those either"
-            " that it listed last: has the token lost its rights?"
-        )
-
-    async def _canaries(self, gone: Sequence[Lookup]) -> list[str]:
-        """Tasks that should be there, if any of those that are not was known."""
-        ids = [one.task for one in gone]
-        account = self._source.account.name
-        async with self._pool.acquire() as connection:
-            if not await tasks.present(connection, [(account, task_id) for task_id in ids]):
-                return []
-            return await canaries.others(connection, account, ids)
 
     async def _settle(self, lookup: Lookup, look: Observation, doubt: SourceError | None) -> Lanes:
         """Take over what was read; while it is in doubt, that there is no task waits."""

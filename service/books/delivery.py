@@ -3,8 +3,11 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from service.actions import WRITES
 from service.model import Event, Kind, State
 from service.outbox import Order
+from service.rules.customers import reaches_customer
+from service.rules.standing import Grounds
 from service.store.tasks import Key
 
 _PENDING = frozenset({State.PLANNED, State.HELD})
@@ -52,6 +55,20 @@ class Delivery:
             return False
         is_let_go = self.is_excused or self.is_past_storm
         return self.order.plan.channel == "customer" and not is_let_go
+
+    @property
+    def grounds(self) -> Grounds | None:
+        """What it rests on, if it reaches the customer of its task."""
+        event, plan = self.order.event, self.order.plan
+        if self.updates is not None or self.approves is not None or not event.task_id:
+            return None
+        if plan.channel in WRITES or not reaches_customer(
+            event.after or event.before, plan.channel, plan.target
+        ):
+            return None
+        return Grounds(
+            event, self.order.rule, plan.channel, plan.target, self.created_at, self.is_excused
+        )
 
     @property
     def is_pending(self) -> bool:

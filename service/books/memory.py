@@ -15,6 +15,7 @@ from service.digests import Digest, Join
 from service.model import Event, Observation, Task
 from service.outbox import Identity, Lanes, Order, ending
 from service.rules import Ruleset
+from service.rules.standing import Objection, objection
 from service.rules.timing import Dispatch
 from service.schedules import Slot
 from service.silence import Silence
@@ -66,7 +67,13 @@ class MemoryBooks:
             until = one.order.plan.expires_at
             return None if zone is None else rules.off_hours(one.order.rule, now, until, zone)
 
-        self.outbox.send(now, end_of, off_hours, rules.storm)
+        def last_look(one: Delivery) -> Objection | None:
+            grounds, zone = one.grounds, zones.get(one.key[0])
+            if grounds is None or zone is None:
+                return None
+            return objection(grounds, self.present(one.key), rules, now, zone)
+
+        self.outbox.send(now, end_of, off_hours, last_look, rules.storm)
 
     def next_moment(self) -> datetime | None:
         """When the next thing is due: an alarm, the end of a wait, a digest, a delivery … (UTC)."""

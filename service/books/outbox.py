@@ -17,6 +17,7 @@ from service.model import Event, State
 from service.outbox import Identity, Order, question, silences
 from service.outbox.muting import Mute
 from service.outbox.pending import PendingOrder
+from service.rules.standing import Objection
 from service.rules.timing import Dispatch
 from service.silence import Silence
 from service.store.tasks import Key
@@ -153,14 +154,24 @@ class MemoryOutbox:
         now: datetime,
         has_ended: Callable[[Delivery], str | None],
         off_hours: Callable[[Delivery], Dispatch | None],
+        last_look: Callable[[Delivery], Objection | None],
         guard: StormGuard,
     ) -> None:
-        """Mark what is due as sent, or as what keeps it from being sent; see `Exit`."""
+        """Mark what is due as sent, or as what keeps it from being sent; see `Exit`.
+
+        What nothing keeps is asked about once more: `last_look` says what speaks against it.
+        """
         door = Exit(self._silenced, self._muting, has_ended, off_hours)
         while due := self._take_due(now):
-            self._send([(one, door.fate(one, now)) for one in due], guard, now)
+            self._send([(one, door.fate(one, now)) for one in due], last_look, guard, now)
 
-    def _send(self, fates: Sequence[Fate], guard: StormGuard, now: datetime) -> None:
+    def _send(
+        self,
+        fates: Sequence[Fate],
+        last_look: Callable[[Delivery], Objection | None],
+        guard: StormGuard,
+        now: datetime,
+    ) -> None:
         leaving = (one for one, fate in fates if fate.state is State.SENT and one.is_guarded)
         many = Counter(one.key[0] for one in leaving)
         held = {
@@ -175,6 +186,8 @@ class MemoryOutbox:
             elif one.is_guarded and (why := held[one.key[0]]) is not None:
                 # Nothing is to be done with it any more but to let it expire.
                 self._hold(one, why, one.order.plan.expires_at)
+            elif (found := last_look(one)) is not None:
+                self._end(one, found.state, found.reason, now)
             elif (failure := self._failure(one)) is not None:
                 self._fail(one, failure, now)
             else:

@@ -13,6 +13,7 @@ from service.actions import WRITES
 from service.channels import Message, Receipt
 from service.errors import TaskbellError
 from service.model import Event, State
+from service.rules.standing import Grounds
 from service.rules.verdict import Plan
 from service.rules.withdrawal import ends_waiting
 
@@ -103,7 +104,8 @@ class Claim:
 
     `updates` is the delivery whose message it rewrites, `original` the state of that one.
     `approves` is the delivery that it asks an approver about: id and key, the latter None if that
-    was decided in the meantime.
+    was decided in the meantime. `grounds` is what one rests on that reaches a customer: its system
+    is asked about that before it is sent.
     """
 
     id: int
@@ -113,14 +115,21 @@ class Claim:
     original: State | None
     message: Message
     approves: tuple[int, str | None] | None = None
+    grounds: Grounds | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """How one attempt ended. `again_at` is when to try again (UTC), if it is to be tried again."""
+    """How one attempt ended. `again_at` is when to try again (UTC), if it is to be tried again.
+
+    One that `is_unsent` has come to nothing before anything was sent: it does not count. Where the
+    system could not be asked about its task, `expires_at` ends that if nothing else does.
+    """
 
     claim: Claim
     state: State
     reason: str | None = None
     receipt: Receipt | None = None
     again_at: datetime | None = None
+    is_unsent: bool = False
+    expires_at: datetime | None = None

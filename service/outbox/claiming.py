@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import asyncpg
 import orjson
 
-from service.actions import CREATE
+from service.actions import CREATE, WRITES
 from service.channels import JSON, Message
 from service.clock import Clock
 from service.model import State
@@ -23,8 +23,11 @@ from service.outbox import (
     silences,
     storms,
 )
-from service.rules import Ruleset
+from service.rules import Ruleset, customers
+from service.rules.standing import Grounds
 from service.store import Connection, Pool
+from service.store.events import event_from
+from service.store.tasks import read_task
 
 
 async def claim(
@@ -98,17 +101,19 @@ async def _take(
             ORDER BY next_attempt_at, id LIMIT $3 FOR UPDATE SKIP LOCKED),
         claimed AS (
             UPDATE deliveries SET state = 'sending', attempts = attempts + 1,
-                lease_until = $2::timestamptz + $4, next_attempt_at = NULL
+                lease_until = $2::timestamptz + $4, next_attempt_at = NULL,
+                asking = (channel = 'customer')
             FROM due WHERE deliveries.id = due.id RETURNING deliveries.*)
         SELECT claimed.id, claimed.attempts, claimed.at_most_once, claimed.updates, claimed.key,
                claimed.channel, claimed.target, claimed.text, claimed.subject, claimed.fields,
                claimed.account, claimed.task, claimed.rule, claimed.event, claimed.reason,
                claimed.created_at, claimed.expires_at, claimed.once_key, claimed.shadow,
-               claimed.approves, claimed.storm, claimed.muted_by,
+               claimed.approves, claimed.storm, claimed.muted_by, claimed.unread_since,
                asked.key::text AS approves_key, {silences.IN_FORCE},
                original.receipt, original.on_undo AS undo,
                original.state AS original,
-               events.kind, events.at, events.cause, events.before, events.after
+               events.kind, events.at, events.cause, events.before, events.after,
+               events.changed, events.alarm, events.signal
         FROM claimed LEFT JOIN events ON events.id = claimed.event
         LEFT JOIN deliveries AS original ON original.id = claimed.updates
         LEFT JOIN deliveries AS asked ON asked.id = claimed.approves
@@ -120,6 +125,13 @@ async def _take(
         limit,
         LEASE,
     )
+
+
+def _may_reach_customer(row: asyncpg.Record) -> bool:
+    """Whether it may reach the customer of its task, as far as can be told without reading that."""
+    if row["updates"] is not None or row["approves"] is not None or row["channel"] in WRITES:
+        return False
+    return row["channel"] == "customer" or customers.is_address(row["target"])
 
 
 def _is_repeated(row: asyncpg.Record) -> bool:
@@ -159,6 +171,7 @@ async def _expire(connection: Connection, lane: str, now: datetime) -> None:
                           ELSE 'it was too late: wanted by ' END
                      || to_char(coalesce(approve_by, expires_at) AT TIME ZONE 'UTC',
                                 'YYYY-MM-DD HH24:MI "UTC"')
+                     || CASE WHEN unread_since IS NULL THEN '' ELSE '; ' || reason END
         WHERE id IN (
             SELECT id FROM deliveries
             WHERE lane = $1 AND state IN ('planned', 'held') AND next_attempt_at <= $2
@@ -194,7 +207,36 @@ def _claim(row: asyncpg.Record, others: frozenset[str]) -> Claim:
     original = None if row["original"] is None else State(row["original"])
     approves = None if row["approves"] is None else (row["approves"], row["approves_key"])
     return Claim(
-        row["id"], row["attempts"], row["at_most_once"], row["updates"], original, message, approves
+        row["id"],
+        row["attempts"],
+        row["at_most_once"],
+        row["updates"],
+        original,
+        message,
+        approves,
+        _grounds(row),
+    )
+
+
+def _grounds(row: asyncpg.Record) -> Grounds | None:
+    """What a message rests on that reaches a customer; None for others.
+
+    The task is taken apart only where it may be one: most messages are for colleagues.
+    """
+    if not row["task"] or row["event"] is None or not _may_reach_customer(row):
+        return None
+    event = event_from(row, read_task(row["before"]), read_task(row["after"]))
+    if not customers.reaches_customer(event.after or event.before, row["channel"], row["target"]):
+        return None
+    return Grounds(
+        event=event,
+        rule=row["rule"],
+        channel=row["channel"],
+        target=row["target"],
+        decided_at=row["created_at"],
+        is_asked_for=holding.is_asked_for(row),
+        expires_at=row["expires_at"],
+        unread_since=row["unread_since"],
     )
 
 

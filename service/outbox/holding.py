@@ -20,7 +20,12 @@ def may_be_held(row: asyncpg.Record) -> bool:
     They do not apply to the rewriting of a sent message, to a question to an approver, and to what
     a person wants to have sent.
     """
-    return row["updates"] is None and row["approves"] is None and row["reason"] != ASKED_FOR
+    return row["updates"] is None and row["approves"] is None and not is_asked_for(row)
+
+
+def is_asked_for(row: asyncpg.Record) -> bool:
+    """Whether a person wants to have it sent once more; it may have had to wait since."""
+    return (row["reason"] or "").startswith(ASKED_FOR)
 
 
 async def skip(connection: Connection, refused: Mapping[int, str], now: datetime) -> None:

@@ -9,8 +9,8 @@ from service.actions import CREATE, STILL_COMING, WRITES
 from service.channels import Message
 from service.clock import Clock
 from service.model import State
-from service.outbox import LEASE, Settlement, fallback
-from service.store import Pool, lookups
+from service.outbox import LEASE, Claim, Settlement, fallback
+from service.store import Connection, Pool, lookups
 from service.store.tasks import Key
 
 
@@ -37,11 +37,15 @@ async def settle(pool: Pool, settlements: Sequence[Settlement], now: datetime) -
             """
             UPDATE deliveries SET state = new.state, reason = new.reason,
                 receipt = coalesce(new.receipt, deliveries.receipt),
-                next_attempt_at = new.again_at, lease_until = NULL,
-                settled_at = CASE WHEN new.again_at IS NULL THEN $1::timestamptz END
+                next_attempt_at = new.again_at, lease_until = NULL, asking = false,
+                settled_at = CASE WHEN new.again_at IS NULL THEN $1::timestamptz END,
+                attempts = deliveries.attempts - new.is_unsent::int,
+                expires_at = coalesce(deliveries.expires_at, new.expires_at),
+                unread_since = CASE WHEN new.is_unsent AND new.again_at IS NOT NULL
+                                    THEN coalesce(deliveries.unread_since, $1) END
             FROM unnest($2::bigint[], $3::int[], $4::text[], $5::text[], $6::jsonb[],
-                        $7::timestamptz[])
-              AS new (id, attempts, state, reason, receipt, again_at)
+                        $7::timestamptz[], $8::boolean[], $9::timestamptz[])
+              AS new (id, attempts, state, reason, receipt, again_at, is_unsent, expires_at)
             WHERE deliveries.id = new.id AND deliveries.attempts = new.attempts
               AND (deliveries.state IN ('sending', 'unknown')
                    OR deliveries.state IN ('planned', 'held') AND NOT deliveries.at_most_once)
@@ -57,10 +61,28 @@ async def settle(pool: Pool, settlements: Sequence[Settlement], now: datetime) -
                 for one in settlements
             ],
             [one.again_at for one in settlements],
+            [one.is_unsent for one in settlements],
+            [one.expires_at for one in settlements],
         )
         failed = [row["id"] for row in rows if row["state"] == State.FAILED]
         await fallback.plan(connection, failed, now)
         await lookups.ask_back(connection, _written(settlements), now)
+
+
+async def begin(connection: Connection, claim: Claim) -> bool:
+    """Say that this is being sent from now on: its system was asked, and it stands.
+
+    Until then nothing can have gone out. False if it is not this process's any more.
+    """
+    done = await connection.execute(
+        """
+        UPDATE deliveries SET asking = false
+        WHERE id = $1 AND attempts = $2 AND state = 'sending'
+        """,
+        claim.id,
+        claim.attempts,
+    )
+    return done == "UPDATE 1"
 
 
 def _written(settlements: Sequence[Settlement]) -> dict[Key, frozenset[str]]:
@@ -83,17 +105,19 @@ def _fields(message: Message) -> frozenset[str]:
 async def reclaim(pool: Pool, now: datetime) -> list[str]:
     """Take back deliveries whose process died while sending; returns the lanes to ring.
 
-    Messages to customers become `unknown`; the others are planned again with the same key, those
-    that make a task once what was made would show.
+    Messages to customers become `unknown`, unless the system was still being asked about them. The
+    others are planned again with the same key, those that make a task once that would show.
     """
     rows = await pool.fetch(
         """
         UPDATE deliveries SET lease_until = NULL,
-            state = CASE WHEN at_most_once THEN 'unknown' ELSE 'planned' END,
-            next_attempt_at = CASE WHEN at_most_once THEN NULL
+            state = CASE WHEN at_most_once AND NOT asking THEN 'unknown' ELSE 'planned' END,
+            next_attempt_at = CASE WHEN at_most_once AND NOT asking THEN NULL
                 WHEN channel = $2 THEN $1 + $3::interval ELSE $1::timestamptz END,
-            settled_at = CASE WHEN at_most_once THEN $1::timestamptz END,
-            reason = CASE WHEN at_most_once
+            settled_at = CASE WHEN at_most_once AND NOT asking THEN $1::timestamptz END,
+            reason = CASE WHEN asking
+                THEN 'the process stopped before it was sent'
+                WHEN at_most_once
                 THEN 'the process stopped while sending: look whether it arrived, then resolve it'
                 ELSE 'the process stopped while sending; sent again with the same key' END
         WHERE state = 'sending' AND lease_until < $1

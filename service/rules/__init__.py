@@ -196,6 +196,27 @@ class Ruleset:
         rule = self._rules.get(rule_id)
         return rule is not None and rule.has_ended(task, now)
 
+    def writes_by(self, rule_id: str) -> bool:
+        """Whether this rule writes to a system, and may itself have changed what it tells of."""
+        rule = self._rules.get(rule_id)
+        return rule is not None and _writes(rule)
+
+    def refusal_now(
+        self, rule_id: str, event: Event, decided_at: datetime, zone: ZoneInfo
+    ) -> str | None:
+        """Why the rule would not match, were the event's task as it is told here; else None.
+
+        Asked are its `for_each` and the conditions that speak of the task alone. `decided_at` is
+        when the rule decided: what it says of the time of day was true then.
+        """
+        rule = self._rules.get(rule_id)
+        if rule is None or _writes(rule):
+            return None
+        chosen = rule.for_each
+        if chosen is not None and not chosen.takes(event.task, decided_at, zone):
+            return "for_each does not choose the task any more"
+        return rule.refusal_of_task(Scope(event, decided_at, zone, by_noun([rule.reads])))
+
 
 def _writes(rule: Rule) -> bool:
     return any(step.channel in WRITES for step in _actions(rule))

@@ -23,6 +23,11 @@ def reaches_customer(task: Task | None, channel: str, target: str) -> bool:
     return not _names(target).isdisjoint(_addresses(customer))
 
 
+def is_address(target: str) -> bool:
+    """Whether a target may be somebody's own address or number, and not the name of a place."""
+    return "@" in target.lstrip("@") or bool(_digits(target))
+
+
 def refusal(task: Task | None, channel: str, target: str) -> str | None:
     """Why this is not sent: it would reach a customer who wants no messages. Else None."""
     if task is None or task.customer is None or not task.customer.opted_out:

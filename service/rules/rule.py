@@ -1,6 +1,6 @@
 """One rule at work: from an event to a verdict, as a pure function."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from service.digests import Joining
@@ -90,6 +90,17 @@ class Rule:
             except EvaluationError as error:
                 failed = failed or Verdict(self.id, Outcome.FAILED, str(error))
         return failed
+
+    def refusal_of_task(self, scope: Scope) -> str | None:
+        """Why a condition that speaks of the task alone is not true of it; else None.
+
+        What cannot be evaluated refuses nothing: nobody can tell then what has changed.
+        """
+        alone = [one for one in self.conditions if {noun for noun, _ in one.reads} <= {"task"}]
+        refused = replace(self, conditions=tuple(alone)).refusal(scope)
+        if refused is None or refused.outcome is Outcome.FAILED:
+            return None
+        return refused.reason
 
     def decide_now(self, scope: Scope) -> Verdict:
         """The verdict on an event, without waiting first."""

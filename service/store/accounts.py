@@ -235,6 +235,15 @@ async def resume(pool: Pool, name: str, now: datetime) -> None:
     )
 
 
+async def is_unread(pool: Pool, name: str) -> bool:
+    """Whether the account is paused, or has not been read as a whole since it was resumed."""
+    unread: bool | None = await pool.fetchval(
+        "SELECT paused OR coalesce(scanned_at < resumed_at, false) FROM accounts WHERE name = $1",
+        name,
+    )
+    return bool(unread)
+
+
 async def note_webhook(pool: Pool, name: str, at: datetime) -> None:
     """A webhook came at that time which told of a task."""
     await pool.execute(

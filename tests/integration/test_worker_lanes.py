@@ -215,6 +215,8 @@ async def test_no_customer_waits_behind_what_is_written(
         writing = taskbell.worker.lanes["writes:field"]
         await writing.batch()
         await asyncio.sleep(0.1)
+        soon = clock.now() + timedelta(minutes=1)
+        await pool.execute("UPDATE throttles SET next_call_at = $1", soon)
         await taskbell.webhook(taskbell.visit())
         began = asyncio.get_running_loop().time()
         await taskbell.deliver("account:field")

@@ -1,0 +1,96 @@
+"""Whether a message to a customer still stands: by the task as it is just before it is sent."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from service.alarms import date_of
+from service.model import Event, Kind, State, Task
+from service.rules import Ruleset, customers
+from service.rules.triggers import CLOCK_KINDS
+
+ON_THE_WAY = "on_the_way"
+
+
+@dataclass(frozen=True, slots=True)
+class Grounds:
+    """What a message to a customer rests on.
+
+    `event` is why its rule wanted it, at `decided_at` (UTC). What a person has asked for need not
+    be what the rule would want again, but what the task's system says counts for them as well.
+    `expires_at` is until when it is wanted, `unread_since` since when the system could not be asked
+    about it.
+    """
+
+    event: Event
+    rule: str
+    channel: str
+    target: str
+    decided_at: datetime
+    is_asked_for: bool = False
+    expires_at: datetime | None = None
+    unread_since: datetime | None = None
+
+    @property
+    def is_news(self) -> bool:
+        """Whether it is about a change of the task, and not about a time that has come."""
+        return self.event.kind not in CLOCK_KINDS | {Kind.SIGNAL, Kind.SCHEDULED}
+
+
+@dataclass(frozen=True, slots=True)
+class Objection:
+    """Why a message is not sent after all, and the state in which that leaves it."""
+
+    state: State
+    reason: str
+
+
+def objection(
+    grounds: Grounds, task: Task | None, rules: Ruleset, now: datetime, zone: ZoneInfo
+) -> Objection | None:
+    """What speaks against the message, given the task as it is now; None if it may be sent."""
+    if grounds.event.kind is Kind.DELETED:
+        return None if task is None else _withdrawn("the task is there again")
+    if task is None:
+        return _withdrawn("the task is gone")
+    if (refusal := customers.refusal(task, grounds.channel, grounds.target)) is not None:
+        return Objection(State.SKIPPED, refusal)
+    said = _by_state(grounds, task, rules)
+    if said is None and not grounds.is_asked_for:
+        said = _by_rule(grounds, task, rules, now, zone)
+    return None if said is None else _withdrawn(said)
+
+
+def _withdrawn(why: str) -> Objection:
+    return Objection(State.CANCELLED, f"withdrawn: {why}")
+
+
+def _by_state(grounds: Grounds, task: Task, rules: Ruleset) -> str | None:
+    """What has become untrue of the task since."""
+    event = grounds.event
+    then = event.task
+    if task.done != then.done and not rules.writes_by(grounds.rule):
+        return f"the task {'is done' if task.done else 'is open again'}"
+    if event.kind in CLOCK_KINDS:
+        date = date_of(event.alarm)
+        if date is not None and getattr(task, date) != getattr(then, date):
+            return f"the task has another {date.replace('_', ' ')} by now"
+        if grounds.target == ON_THE_WAY and not (task.assignees or task.assignee):
+            return "nobody is assigned, so nobody is on the way"
+    return "it is for another customer by now" if _is_for_another(then, task) else None
+
+
+def _is_for_another(then: Task, task: Task) -> bool:
+    if then.customer is None or then.customer.id is None:
+        return False
+    return task.customer is None or task.customer.id != then.customer.id
+
+
+def _by_rule(
+    grounds: Grounds, task: Task, rules: Ruleset, now: datetime, zone: ZoneInfo
+) -> str | None:
+    """What the rule says of the task as it is now."""
+    if rules.until(grounds.rule, task, now):
+        return "the rule's until is true"
+    event = replace(grounds.event, after=task)
+    return rules.refusal_now(grounds.rule, event, grounds.decided_at, zone)

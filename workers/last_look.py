@@ -1,0 +1,131 @@
+"""The last look before a message reaches a customer: the system is asked about its task.
+
+What it says is taken in like any other look, with all that follows from it. The message goes out
+only if it still stands then. Nothing is sent on what nobody could read.
+"""
+
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import structlog
+
+from service.alarms import date_of
+from service.books.database import DatabaseBooks
+from service.clock import Clock
+from service.engine import Engine
+from service.errors import PayloadError, SourceError
+from service.model import Cause, Kind, Observation, State
+from service.outbox import ASKED_FOR, Claim, Settlement, sending
+from service.rules import Ruleset
+from service.rules.standing import Grounds, Objection, objection
+from service.sources import Source
+from service.store import DATABASE_ERRORS, Connection, Pool, accounts, tasks
+from workers.canaries import Canaries
+
+log = structlog.get_logger()
+
+# A system that has just told of a task may need so long until it shows it.
+_STILL_COMING = timedelta(minutes=2)
+_FIRST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=5), timedelta(minutes=2)
+_AHEAD = frozenset({Kind.STARTING_SOON, Kind.DUE_SOON})
+# How long a message waits to be checked if nothing else says until when it is wanted.
+LONGEST_WAIT = timedelta(hours=12)
+
+
+class LastLook:
+    """Asks one account's system about the tasks whose customers are to be written to."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        engine: Engine,
+        source: Source,
+        clock: Clock,
+        rules: Ruleset,
+        zone: ZoneInfo,
+    ) -> None:
+        self._pool = pool
+        self._engine = engine
+        self._source = source
+        self._clock = clock
+        self._rules = rules
+        self._zone = zone
+        self._canaries = Canaries(pool, source)
+
+    async def ask(self, claim: Claim, grounds: Grounds) -> Settlement | None:
+        """What becomes of the message instead of being sent; None if it may be sent now."""
+        try:
+            if await accounts.is_unread(self._pool, grounds.event.account):
+                return self.hold(
+                    claim, grounds, "its account is paused, or has not been read since"
+                )
+            look = await self._read(grounds)
+            if look.task is None and self._may_still_come(grounds):
+                return self.hold(claim, grounds, "its system does not show the task yet")
+            return await self._take(claim, grounds, look)
+        except (SourceError, PayloadError) as error:
+            pause = getattr(error, "retry_after", None)
+            return self.hold(claim, grounds, f"its task could not be read: {error}", pause)
+        except DATABASE_ERRORS as error:
+            log.warning("last_look.unfinished", delivery=claim.id, error=str(error))
+            return self.hold(claim, grounds, "the database was away")
+
+    def hold(
+        self, claim: Claim, grounds: Grounds, why: str, pause: timedelta | None = None
+    ) -> Settlement:
+        """Let a message wait that could not be checked, until it can be or is not wanted any more.
+
+        The pauses grow with how long it has waited.
+        """
+        now = self._clock.now()
+        waited = now - (grounds.unread_since or now)
+        again_at = now + max(min(max(waited, _FIRST_PAUSE), _LONGEST_PAUSE), pause or timedelta(0))
+        expires_at = grounds.expires_at or _limit(grounds, now)
+        asked = f"{ASKED_FOR}; " if grounds.is_asked_for else ""
+        return Settlement(
+            claim,
+            State.HELD,
+            f"{asked}held, and checked again before it is sent: {why}",
+            again_at=min(again_at, max(expires_at, now)),
+            is_unsent=True,
+            expires_at=expires_at,
+        )
+
+    async def _read(self, grounds: Grounds) -> Observation:
+        """The task as it is now; raises if its system cannot be asked, or not be believed."""
+        event, asked_at = grounds.event, self._clock.now()
+        raw = await self._source.fetch(event.task_id)
+        if raw is not None:
+            return self._source.look(raw, asked_at, Cause.FETCH)
+        if (doubt := await self._canaries.doubt([event.task_id])) is not None:
+            raise doubt
+        return Observation(event.account, event.task_id, None, asked_at, Cause.FETCH)
+
+    def _may_still_come(self, grounds: Grounds) -> bool:
+        if not grounds.is_news or grounds.event.kind is Kind.DELETED:
+            return False
+        return self._clock.now() - grounds.event.at < _STILL_COMING
+
+    async def _take(self, claim: Claim, grounds: Grounds, look: Observation) -> Settlement | None:
+        """Take in what the system says, and begin to send if the message stands."""
+        async with self._pool.acquire() as connection, connection.transaction():
+            seen = await self._engine.observe(DatabaseBooks(connection), [look])
+            found = await self._objection(connection, grounds)
+            is_ours = found is None and await sending.begin(connection, claim)
+        self._engine.committed(seen)
+        if found is not None:
+            return Settlement(claim, found.state, found.reason, is_unsent=True)
+        # Another process has it by now: what is said here changes nothing.
+        return None if is_ours else Settlement(claim, State.PLANNED, again_at=self._clock.now())
+
+    async def _objection(self, connection: Connection, grounds: Grounds) -> Objection | None:
+        key = (grounds.event.account, grounds.event.task_id)
+        task = (await tasks.present(connection, [key])).get(key)
+        return objection(grounds, task, self._rules, self._clock.now(), self._zone)
+
+
+def _limit(grounds: Grounds, now: datetime) -> datetime:
+    """Until when a message waits whose rule does not say: not beyond what it announces."""
+    date = date_of(grounds.event.alarm) if grounds.event.kind in _AHEAD else None
+    announced: datetime | None = getattr(grounds.event.task, date) if date else None
+    return announced or now + LONGEST_WAIT
