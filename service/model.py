@@ -170,8 +170,9 @@ class Observation:
     lists show of the task, so that the next scan can tell an unchanged one without reading it;
     None where there is no task. `pushed` says that it was sent to us, so that nobody knows how
     long it was on its way, `announced` that the system itself called the task new. `untold` are
-    the fields that this look leaves open, `customers` all whom the system shows the task to be
-    for, where they are several.
+    the fields that this look leaves open, `unread` those of the system's own fields, with their
+    values, that could not be read. `customers` are all whom the system shows the task to be for,
+    where they are several.
     """
 
     account: str
@@ -185,6 +186,7 @@ class Observation:
     announced: bool = False
     untold: frozenset[str] = frozenset()
     customers: tuple[Customer, ...] = ()
+    unread: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

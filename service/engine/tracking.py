@@ -56,6 +56,7 @@ def track(
             fingerprint=seen.fingerprint,
             rung=dict.fromkeys(fields, now) if silent else _rung(known, seen, fields, now),
             watch=known.watch,
+            unread=seen.unread,
         ),
         [] if silent else diff(before, seen.task, known.task),
     )

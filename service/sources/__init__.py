@@ -12,7 +12,8 @@ To be written, in this order:
    JSON holds credentials or what changes by itself; `version` if it says when a task was changed
 3. the calls `scan` and `fetch`, with the help of `service.sources.reading`; `recent` if it can be
    asked for changes only
-4. `listed`, `is_task`, `untold`, `enrich` and `rereads` if its lists or pushes show less of a task
+4. `forms`, so that a value of another form leaves its field of the task as it was known;
+   `listed`, `is_task`, `untold`, `enrich` and `rereads` if its lists or pushes show less of a task
    than there is to it; `listed_starts` if they show only tasks of a time
 5. `notifications` and `writes`, with the calls for what these name
 6. `hooks` and `subscribe` if it pushes changes
@@ -38,6 +39,8 @@ from service.http.throttle import Throttle
 from service.http.upstream import Upstream
 from service.model import Cause, Customer, Observation, Task
 from service.sources.account import Account
+from service.sources.forms import Form
+from service.sources.forms import unread as unread_in
 
 Raw: TypeAlias = dict[str, Any]
 
@@ -126,7 +129,12 @@ class Source(ABC):
 
     @abstractmethod
     def parse(self, raw: Raw) -> Task:
-        """The normalised task; raises PayloadError naming the field that cannot be read."""
+        """The normalised task; what has no known form is none. PayloadError without an id."""
+
+    @property
+    def forms(self) -> Mapping[str, Form]:
+        """By the names of this system's fields the form that their values have."""
+        return {}
 
     def untold(self, raw: Raw) -> frozenset[str]:
         """The fields of `Task` that this JSON leaves open: what is known of them stays."""
@@ -145,7 +153,9 @@ class Source(ABC):
 
     def look(self, raw: Raw, observed_at: datetime, cause: Cause) -> Observation:
         """What this trimmed JSON, asked for or come in at that moment, says; raises as `parse`."""
-        task = replace(self.parse(raw), revision=self.revision)
+        task, forms = replace(self.parse(raw), revision=self.revision), self.forms
+        unread = unread_in(raw, forms)
+        kept = (name for field in unread for name in forms[field].tells)
         return Observation(
             account=self.account.name,
             task_id=task.id,
@@ -154,8 +164,9 @@ class Source(ABC):
             cause=cause,
             version=self.version(raw),
             fingerprint=self.fingerprint(raw),
-            untold=self.untold(raw),
+            untold=self.untold(raw).union(kept),
             customers=self.customers(raw),
+            unread=unread,
         )
 
     def fingerprint(self, raw: Raw) -> bytes:

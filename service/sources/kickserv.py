@@ -8,6 +8,7 @@ of `KickservAccount`.
 from base64 import b64encode
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from functools import cached_property
 from itertools import count
 from typing import Any, ClassVar, Literal
 from urllib.parse import quote
@@ -18,7 +19,8 @@ from service.errors import OutcomeUnknown, SourceRejected
 from service.model import Customer, Person, Project, Task
 from service.sources import Page, Raw, Source
 from service.sources.account import Account
-from service.sources.reading import GONE, Reading, single
+from service.sources.forms import Form, a_date, a_text
+from service.sources.reading import GONE, Reading, rows_of, single
 from service.sources.values import (
     identifier,
     local,
@@ -109,10 +111,8 @@ class Kickserv(Source):
     account: KickservAccount
 
     def items(self, payload: Any) -> list[Raw] | None:
-        if not isinstance(payload, list):
-            return None
-        rows = [_unwrapped(row) for row in payload]
-        return rows if all(isinstance(row, dict) for row in rows) else None
+        rows = rows_of(payload)
+        return None if rows is None else [_unwrapped(row) for row in rows]
 
     def trim(self, raw: Raw) -> Raw:
         kept = only(raw, (*_TASK, self.account.completed_field))
@@ -129,6 +129,18 @@ class Kickserv(Source):
     def is_whole(self, raw: Raw) -> bool:
         # Without its people a task would look reassigned, until the next poll.
         return raw.keys() >= _WHOLE and self.account.completed_field in raw
+
+    @cached_property
+    def forms(self) -> Mapping[str, Form]:
+        return {
+            "name": a_text("title"),
+            "description": a_text("description"),
+            "scheduled_at": a_date("start", "due"),
+            "ends_at": a_date("end", "due"),
+            "created_at": a_date("created_at"),
+            "updated_at": a_date("updated_at"),
+            self.account.completed_field: a_date("completed_at", "done"),
+        }
 
     def parse(self, raw: Raw) -> Task:
         account, job = self.account, reference(raw.get("job"))

@@ -21,8 +21,18 @@ from service.http.upstream import Upstream
 from service.model import Customer, Task
 from service.sources import Page, Raw, Source
 from service.sources.account import Account, HeaderText
-from service.sources.reading import Reading, by_id
-from service.sources.values import identifier, mapping, moment, required, tally, text, truth
+from service.sources.forms import Form, a_date, a_flag, a_text
+from service.sources.reading import Reading, by_id, rows_of
+from service.sources.values import (
+    identifier,
+    mapping,
+    members,
+    moment,
+    required,
+    tally,
+    text,
+    truth,
+)
 
 log = structlog.get_logger()
 
@@ -38,6 +48,15 @@ CONTACTS_PAUSE = timedelta(minutes=1)
 
 _LEAN = ("title", "type", "dueDate", "completed")
 _FULL = (*_LEAN, "taskKind", "description", "completedAt")
+_FORMS = {
+    "title": a_text("title"),
+    "type": a_text("type"),
+    "dueDate": a_date("due"),
+    "completed": a_flag("done"),
+    "completedAt": a_date("completed_at"),
+    "taskKind": a_text("fields"),
+    "description": a_text("description"),
+}
 
 
 class LetsLigoAccount(Account):
@@ -80,10 +99,8 @@ class LetsLigo(Source):
         return self.account.lean_lists
 
     def items(self, payload: Any) -> list[Raw] | None:
-        rows = _hydra(payload, "member") if isinstance(payload, dict) else payload
-        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-            return None
-        return rows
+        rows = rows_of(payload)
+        return rows_of(_hydra(mapping(payload), "member")) if rows is None else rows
 
     def trim(self, raw: Raw) -> Raw:
         # API Platform leaves out what is null, or does not: the same to us.
@@ -105,6 +122,10 @@ class LetsLigo(Source):
     def is_whole(self, raw: Raw) -> bool:
         # As LetsLigo itself shows a task, the contact's name would be missing.
         return raw.keys() >= set(_FULL) and isinstance(raw.get("contact"), dict)
+
+    @property
+    def forms(self) -> Mapping[str, Form]:
+        return _FORMS
 
     def parse(self, raw: Raw) -> Task:
         done, kind = truth(raw.get("completed")), text(raw.get("taskKind"))
@@ -285,5 +306,5 @@ def _customer(value: Any) -> Customer | None:
 
 
 def _first(values: Any) -> str | None:
-    found = values if isinstance(values, list) else []
+    found = members(values)
     return next((one for value in found if (one := text(value)) is not None), None)

@@ -18,9 +18,12 @@ from service.http.upstream import Upstream
 from service.model import Customer, Person, Project, Task
 from service.sources import Page, Raw, Source
 from service.sources.account import Account, HeaderText
+from service.sources.forms import Form, a_date, a_text, an_object, objects
 from service.sources.reading import Reading, by_id, enveloped, single
 from service.sources.values import (
     identifier,
+    is_date,
+    is_flag,
     local,
     mapping,
     members,
@@ -52,6 +55,18 @@ _ALWAYS = frozenset(
         "updated_at",
     }
 )
+_FORMS = {
+    "name": a_text("title"),
+    "description": a_text("description"),
+    "status": an_object("status", "done"),
+    "priority": a_text("priority"),
+    "due_at": a_date("due"),
+    "completed_at": a_date("completed_at"),
+    "created_at": a_date("created_at"),
+    "updated_at": a_date("updated_at"),
+    "taskable_type": a_text("type"),
+    "custom_fields": objects("fields"),
+}
 _PRIORITIES = {
     "low": "low",
     "medium": "normal",
@@ -119,6 +134,16 @@ class Plannr(Source):
 
     def is_whole(self, raw: Raw) -> bool:
         return self._needed <= raw.keys() and "is_type_completed" in mapping(raw["status"])
+
+    @property
+    def forms(self) -> Mapping[str, Form]:
+        return _FORMS
+
+    def untold(self, raw: Raw) -> frozenset[str]:
+        # Where the status does not say whether the task is done, the date does.
+        flag = mapping(raw.get("status")).get("is_type_completed")
+        is_told = is_flag(flag) if flag is not None else is_date(raw.get("completed_at"))
+        return frozenset() if is_told else frozenset({"done"})
 
     def parse(self, raw: Raw) -> Task:
         account = self.account

@@ -11,6 +11,7 @@ import structlog
 
 from service.errors import SourceBroken, SourceError, SourceRejected
 from service.sources import Page, Raw, Source
+from service.sources.values import mapping, sequence
 
 log = structlog.get_logger()
 
@@ -24,10 +25,16 @@ GONE = frozenset({404, 410})
 
 def enveloped(payload: Any) -> list[Raw] | None:
     """The rows of a list, bare or under `data`; None if it is no list of objects."""
-    rows = payload.get("data") if isinstance(payload, dict) else payload
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+    rows = rows_of(payload)
+    return rows_of(payload["data"]) if rows is None and "data" in mapping(payload) else rows
+
+
+def rows_of(value: Any) -> list[Raw] | None:
+    """The rows of a list, {} in place of one that is no object; None if none of them is one."""
+    rows = sequence(value)
+    if rows is None or not (rows == [] or any(isinstance(row, dict) for row in rows)):
         return None
-    return rows
+    return [row if isinstance(row, dict) else {} for row in rows]
 
 
 async def by_id(

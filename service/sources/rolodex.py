@@ -16,6 +16,7 @@ from service.errors import OutcomeUnknown, SourceBroken, SourceRejected
 from service.model import Customer, Person, Task
 from service.sources import Page, Raw, Source
 from service.sources.account import Account
+from service.sources.forms import Form, a_date, a_text
 from service.sources.reading import Reading, by_id, enveloped, single
 from service.sources.values import (
     identifier,
@@ -40,6 +41,13 @@ _WHOLE = frozenset({*_TASK, "contacts", "assignee", "tags"})
 _USERS = ("assignee", "creator")
 _PERSON = ("id", "full_name")
 _TAG = ("id", "name")
+_FORMS = {
+    "body": a_text("title"),
+    "due_date": a_date("due"),
+    "completed_at": a_date("completed_at", "done"),
+    "created_at": a_date("created_at"),
+    "updated_at": a_date("updated_at"),
+}
 _RELATIONS = ("contacts", "tags")
 _WORDS = {"title": "body", "due": "due_date", "assignee": "assignee", "customer": "contacts"}
 _ASKED = {"include": "tags"}
@@ -98,6 +106,10 @@ class Rolodex(Source):
         return frozenset(
             left | ({"fields"} if maker is not None and not _named_so(maker) else set())
         )
+
+    @property
+    def forms(self) -> Mapping[str, Form]:
+        return _FORMS
 
     def parse(self, raw: Raw) -> Task:
         account, assignee = self.account, _person(raw.get("assignee"))

@@ -76,7 +76,8 @@ async def tasks(connection: Connection) -> AsyncIterator[tuple[str, Known]]:
     """Every task that is not deleted, with its account; a transaction has to be open."""
     rows = connection.cursor(
         """
-        SELECT account, snapshot, deleted_at, version, observed_at, fingerprint, rung, watch
+        SELECT account, snapshot, deleted_at, version, observed_at, fingerprint, rung, watch,
+               unread
         FROM tasks WHERE snapshot IS NOT NULL AND deleted_at IS NULL
         """,
         prefetch=_AT_ONCE,

@@ -26,7 +26,9 @@ class Known:
 
     `task` stays when the task is deleted, so that it is known what was lost; with `deleted_at`
     alone the system has said that there is no such task, and it was never seen. `watch` is the one
-    that has set its next alarm; None where nothing is to be watched.
+    that has set its next alarm; None where nothing is to be watched. `unread` are the fields in the
+    system's JSON, with their values, that the last look could not read; what was not looked at has
+    none here.
     """
 
     task: Task | None = None
@@ -36,6 +38,7 @@ class Known:
     fingerprint: bytes | None = None
     rung: Rung = field(default_factory=dict)
     watch: str | None = None
+    unread: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def present(self) -> Task | None:
@@ -71,7 +74,8 @@ async def lock(connection: Connection, keys: Iterable[Key]) -> dict[Key, Known]:
     )
     rows = await connection.fetch(
         """
-        SELECT account, id, snapshot, deleted_at, version, observed_at, fingerprint, rung, watch
+        SELECT account, id, snapshot, deleted_at, version, observed_at, fingerprint, rung, watch,
+               unread
         FROM tasks JOIN unnest($1::text[], $2::text[]) AS wanted (account, id) USING (account, id)
         ORDER BY account, id FOR UPDATE OF tasks
         """,
@@ -93,7 +97,7 @@ async def lock_ringing(
         """
         SELECT ringing.* FROM unnest($2::text[], $3::text[]) AS mine (account, watch), LATERAL (
             SELECT account, id, snapshot, deleted_at, version, observed_at, fingerprint, rung,
-                   watch, next_alarm
+                   watch, unread, next_alarm
             FROM tasks
             WHERE account = mine.account AND watch = mine.watch AND next_alarm <= $1
             ORDER BY next_alarm LIMIT $4 FOR UPDATE SKIP LOCKED) AS ringing
@@ -113,7 +117,8 @@ async def lock_watched(
     """Lock some of the account's tasks that this watch has set and nobody else has in hand."""
     rows = await connection.fetch(
         """
-        SELECT account, id, snapshot, deleted_at, version, observed_at, fingerprint, rung, watch
+        SELECT account, id, snapshot, deleted_at, version, observed_at, fingerprint, rung, watch,
+               unread
         FROM tasks WHERE account = $1 AND watch = $2 LIMIT $3 FOR UPDATE SKIP LOCKED
         """,
         account,
@@ -142,7 +147,7 @@ async def look(connection: Connection, key: Key) -> Known:
     """What is known of a task at this moment, without locking it."""
     row = await connection.fetchrow(
         """
-        SELECT snapshot, deleted_at, version, observed_at, fingerprint, rung, watch
+        SELECT snapshot, deleted_at, version, observed_at, fingerprint, rung, watch, unread
         FROM tasks WHERE account = $1 AND id = $2
         """,
         *key,
@@ -187,11 +192,12 @@ async def save(connection: Connection, saved: Sequence[Saved]) -> None:
         UPDATE tasks SET snapshot = new.snapshot, deleted_at = new.deleted_at,
             version = new.version, observed_at = new.observed_at,
             fingerprint = new.fingerprint, rung = new.rung, next_alarm = new.next_alarm,
-            watch = new.watch
+            watch = new.watch, unread = new.unread
         FROM unnest($1::text[], $2::text[], $3::json[], $4::timestamptz[], $5::timestamptz[],
-                    $6::timestamptz[], $7::bytea[], $8::jsonb[], $9::timestamptz[], $10::text[])
+                    $6::timestamptz[], $7::bytea[], $8::jsonb[], $9::timestamptz[], $10::text[],
+                    $11::jsonb[])
           AS new (account, id, snapshot, deleted_at, version, observed_at, fingerprint, rung,
-                  next_alarm, watch)
+                  next_alarm, watch, unread)
         WHERE tasks.account = new.account AND tasks.id = new.id
         """,
         [one.key[0] for one in saved],
@@ -204,6 +210,7 @@ async def save(connection: Connection, saved: Sequence[Saved]) -> None:
         [orjson.dumps(one.known.rung, option=JSON_OPTIONS).decode() for one in saved],
         [one.next_alarm for one in saved],
         [one.watch for one in saved],
+        [orjson.dumps(one.known.unread).decode() if one.known.unread else None for one in saved],
     )
 
 
@@ -278,4 +285,5 @@ def known_from(row: asyncpg.Record) -> Known:
         fingerprint=row["fingerprint"],
         rung=rung,
         watch=row["watch"],
+        unread=orjson.loads(row["unread"] or "{}"),
     )

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from service.clock import VirtualClock
-from service.errors import PayloadError, SourceBroken
+from service.errors import SourceBroken
+from service.model import Cause
 from service.sandbox.plannr import DONE, FILED, OPEN
 from service.sources.plannr import RECENT_PER_PAGE
 from tests.contract.source_rig import Rig, rigged, sample
@@ -65,12 +66,36 @@ async def test_another_zone_is_an_option(clock: VirtualClock) -> None:
         assert due(rig, "2026-01-15 09:00:00") == datetime(2026, 1, 15, 8, 0, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("text", ["tomorrow", "0000-00-00 00:00:00", "2026-13-01", "9" * 5000])
-def test_a_date_that_is_none_is_named(rig: Rig, text: str) -> None:
-    """The field is named, the value is cut."""
-    with pytest.raises(PayloadError, match="due_at") as caught:
-        due(rig, text)
-    assert len(str(caught.value)) < 100
+@pytest.mark.parametrize("text", ["tomorrow", "2026-13-01", "9" * 5000, ["2026-01-01"], True])
+def test_a_date_of_unknown_form_leaves_its_field_open(rig: Rig, text: Any) -> None:
+    """The field is named with its value, cut; the task's other fields are read."""
+    raw = {**sample("plannr", "task"), "due_at": text}
+    seen = rig.source.look(raw, rig.clock.now(), Cause.POLL)
+    assert seen.untold == {"due"}
+    assert list(seen.unread) == ["due_at"]
+    assert len(seen.unread["due_at"]) < 50
+    assert seen.task is not None
+    assert seen.task.title == sample("plannr", "task")["name"]
+
+
+def test_fields_of_the_wrong_form_are_left_open(rig: Rig) -> None:
+    """A title or custom fields that are a number: the other fields are read."""
+    raw = {**sample("plannr", "task"), "name": 7, "custom_fields": 5, "status": "open"}
+    seen = rig.source.look(raw, rig.clock.now(), Cause.POLL)
+    assert seen.unread == {"name": "7", "custom_fields": "5", "status": "'open'"}
+    assert seen.untold == {"title", "fields", "status", "done"}
+
+
+def test_a_list_may_be_an_object_with_numbers_for_names(rig: Rig) -> None:
+    """PHP writes one where the numbers of a list have gaps."""
+    raw = sample("plannr", "task")
+    raw["assigned_to"] = [raw["assigned_to"]]
+    gaps = {
+        name: {str(n): one for n, one in enumerate(raw[name], 1)}
+        for name in ("assigned_to", "custom_fields")
+    }
+    assert rig.source.parse(raw | gaps) == rig.source.parse(raw)
+    assert rig.source.items({"data": {"3": raw, "10": {}}}) == [raw, {}]
 
 
 async def test_flags_tell_what_is_done_and_names_do_not(rig: Rig) -> None:

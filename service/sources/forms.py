@@ -1,0 +1,67 @@
+"""What form the fields of a system's JSON have, and what of a task each of them tells.
+
+A value of another form says nothing: what it would tell stays as it was known, and is counted with
+its account, so that somebody hears of it.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from service.sources.values import is_date, is_flag, sequence
+
+_LONGEST_EXAMPLE = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """Whether a value can be read, and the fields of a `Task` that it gives, the main one first."""
+
+    fits: Callable[[Any], bool]
+    tells: tuple[str, ...]
+
+
+def a_date(*tells: str) -> Form:
+    return Form(is_date, tells)
+
+
+def a_flag(*tells: str) -> Form:
+    return Form(is_flag, tells)
+
+
+def a_text(*tells: str) -> Form:
+    return Form(lambda value: value is None or isinstance(value, str), tells)
+
+
+def an_object(*tells: str) -> Form:
+    return Form(lambda value: not value or isinstance(value, dict), tells)
+
+
+def objects(*tells: str) -> Form:
+    return Form(_are_objects, tells)
+
+
+def unread(raw: Mapping[str, Any], forms: Mapping[str, Form]) -> dict[str, str]:
+    """The fields of `raw` whose values are of no known form, each with its value as an example."""
+    return {
+        name: _example(raw[name])
+        for name, form in forms.items()
+        if name in raw and not form.fits(raw[name])
+    }
+
+
+def _are_objects(value: Any) -> bool:
+    found = [] if not value else sequence(value)
+    return found is not None and all(isinstance(one, dict) for one in found)
+
+
+def _example(value: Any) -> str:
+    """A value as a person would recognise it. PostgreSQL takes no NUL."""
+    match value:
+        case dict():
+            return "an object"
+        case list():
+            return "a list"
+        case str():
+            return repr(value[:_LONGEST_EXAMPLE]).replace("\0", "")
+    return str(value)[:_LONGEST_EXAMPLE]
