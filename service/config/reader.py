@@ -99,6 +99,7 @@ class Reader:
         channels = self._noted(
             read_named("channels", root.channels, "kind", ChannelOptions, _channel_shapes())
         )
+        accounts = {name: _in_zone(one, root.timezone) for name, one in accounts.items()}
         self._problems += [*account_names(root.accounts), *channel_names(root.channels)]
         self._problems += _open_doors(accounts.values())
         offered = replace(
@@ -198,6 +199,11 @@ def _zone(raw: Mapping[str, Any], default: ZoneInfo) -> ZoneInfo:
     usual: ZoneInfo | None = shape.model_fields["timezone"].default
     own = raw.get("timezone", usual)
     return ZoneInfo(str(own)) if own else default
+
+
+def _in_zone(account: Account, default: ZoneInfo) -> Account:
+    """The account with a zone to read its dates in, if neither it nor its system has one."""
+    return account if account.timezone else account.model_copy(update={"timezone": default})
 
 
 def _open_doors(accounts: Iterable[Account]) -> Iterable[Problem]:

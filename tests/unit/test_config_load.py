@@ -38,6 +38,27 @@ def test_the_operator_is_a_channel_and_a_target(tmp_path: Path) -> None:
     assert config.text == configured(tmp_path, ONE_RULE).text
 
 
+@pytest.mark.parametrize(
+    ("system", "options", "zone"),
+    [
+        ("kickserv", "slug: a", "America/New_York"),
+        ("kickserv", "slug: a, timezone: Asia/Tokyo", "Asia/Tokyo"),
+        ("rolodex", "path: /user-api/v1", "America/New_York"),
+        ("letsligo", "lean_lists: true", "America/New_York"),
+        ("plannr", "account_uuid: x", "Europe/London"),
+    ],
+)
+def test_an_account_reads_dates_in_its_own_zone_or_the_configurations(
+    system: str, options: str, zone: str, tmp_path: Path
+) -> None:
+    """A system that is always in one place keeps to that, unless the account says otherwise."""
+    account = f"system: {system}, {options}, base_url: https://k.test, token: abcd"
+    file = tmp_path / "t.yaml"
+    file.write_text(f"version: 1\ntimezone: America/New_York\naccounts: {{ a: {{ {account} }} }}\n")
+    config = load(file, {})
+    assert config.accounts["a"].timezone == ZoneInfo(zone) == config.zones["a"]
+
+
 def test_lengths_of_time_and_networks(tmp_path: Path) -> None:
     """`poll: 2m` is two minutes; networks are networks."""
     file = tmp_path / "t.yaml"
