@@ -8,6 +8,7 @@ from service.model import Event, Kind, State
 from service.outbox import Order
 from service.rules.customers import reaches_customer
 from service.rules.standing import Grounds
+from service.rules.visits import Visit
 from service.store.tasks import Key
 
 _PENDING = frozenset({State.PLANNED, State.HELD})
@@ -69,6 +70,11 @@ class Delivery:
         return Grounds(
             event, self.order.rule, plan.channel, plan.target, self.created_at, self.is_excused
         )
+
+    @property
+    def visit(self) -> Visit | None:
+        """What it tells of a visit, if that is told once; its rewriting tells nothing."""
+        return self.order.plan.visit if self.updates is None else None
 
     @property
     def is_pending(self) -> bool:

@@ -2,7 +2,7 @@
 
 from bisect import bisect_left, bisect_right, insort
 from collections import Counter, defaultdict
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from heapq import heappop, heappush
@@ -19,6 +19,7 @@ from service.outbox.muting import Mute
 from service.outbox.pending import PendingOrder
 from service.rules.standing import Objection
 from service.rules.timing import Dispatch
+from service.rules.visits import Told
 from service.silence import Silence
 from service.store.tasks import Key
 from service.storm import Lately, StormGuard
@@ -46,6 +47,7 @@ class MemoryOutbox:
         self._rewritten: set[int] = set()
         self._storms = MemoryStorms()
         self._muting = MemoryMuting()
+        self._told: dict[str, Told] = {}
 
     @property
     def changes(self) -> int:
@@ -70,6 +72,10 @@ class MemoryOutbox:
     def remember_mutes(self, known: Iterable[Mute]) -> None:
         """Take over what rules have said of tasks."""
         self._muting = MemoryMuting(known)
+
+    def remember_told(self, known: Mapping[str, Told]) -> None:
+        """Take over what customers have been told of visits."""
+        self._told.update(known)
 
     def resume(self, one: PendingOrder, now: datetime) -> None:
         """Take over what was planned elsewhere."""
@@ -186,6 +192,8 @@ class MemoryOutbox:
             elif one.is_guarded and (why := held[one.key[0]]) is not None:
                 # Nothing is to be done with it any more but to let it expire.
                 self._hold(one, why, one.order.plan.expires_at)
+            elif (told := self._told_before(one)) is not None:
+                self._end(one, State.SKIPPED, told, now)
             elif (found := last_look(one)) is not None:
                 self._end(one, found.state, found.reason, now)
             elif (failure := self._failure(one)) is not None:
@@ -196,7 +204,18 @@ class MemoryOutbox:
     def _leave(self, one: Delivery, now: datetime) -> None:
         if one.is_guarded:
             self._storms.note_sent(one.key[0], now)
+        if (visit := one.visit) is not None:
+            self._told[visit.key] = Told(visit.announced, one.order.rule, one.key[0])
         self._end(one, State.SENT, None, now)
+
+    def _told_before(self, one: Delivery) -> str | None:
+        plan = one.order.plan
+        if one.visit is None or plan.even_if_told or one.is_excused:
+            return None
+        told = self._told.get(one.visit.key)
+        if told is None or told.announced != one.visit.announced:
+            return None
+        return told.reason(plan.target, one.key[0])
 
     def _failure(self, one: Delivery) -> str | None:
         is_own = one.updates is None and one.approves is None

@@ -16,13 +16,16 @@ def reach(
     `unread` are the parts that could not be read at all.
     """
     ways = {name: _way(_word(raw, "kind")) for name, raw in channels.items()}
-    abilities = {name: _abilities(_word(raw, "system")) for name, raw in accounts.items()}
+    abilities = {name: _abilities(raw) for name, raw in accounts.items()}
     return Reach(ways, abilities, unread)
 
 
-def _abilities(system: str) -> Abilities | None:
+def _abilities(raw: Any) -> Abilities | None:
+    system = _word(raw, "system")
     source = systems().get(system)
-    return Abilities(system, source.notifications, source.writes) if source else None
+    if source is None:
+        return None
+    return Abilities(system, source.notifications, source.writes, source.options.tenant(raw))
 
 
 def _way(kind: str) -> Way:

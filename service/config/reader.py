@@ -105,6 +105,7 @@ class Reader:
         offered = replace(
             reach(root.accounts, root.channels, self._unread), has_page=self._has_page
         )
+        self._problems += _seen_twice(offered)
         operator = self._operator(root, offered)
         rules = self._rules(root, written, offered)
         trials = self._trials(root, rules)
@@ -213,6 +214,19 @@ def _open_doors(accounts: Iterable[Account]) -> Iterable[Problem]:
             hint = "say with verify: and secret: how its webhooks are proved genuine"
             path = ("accounts", account.name, "webhook", "verify")
             yield Problem(path, message, hint, severity=Severity.WARNING)
+
+
+def _seen_twice(offered: Reach) -> Iterable[Problem]:
+    """Warnings about accounts that see the same tasks as another one before them."""
+    first: dict[str, str] = {}
+    for name in offered.accounts:
+        other = first.setdefault(offered.tenant(name), name)
+        if other != name:
+            message = (
+                f"{name} sees the same tasks as {other}: whatever happens to one is told twice"
+            )
+            hint = "take one of them out, or let each rule be for one: accounts: [" + other + "]"
+            yield Problem(("accounts", name), message, hint, at_key=True, severity=Severity.WARNING)
 
 
 def _misplaced(path: DocumentPath) -> Problem:

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from service.books.delivery import Delivery
 from service.model import State
-from service.outbox import muting, pending, storms
+from service.outbox import muting, pending, storms, visits
 from service.rehearsal import Rehearsal
 from service.store import Connection, digests, events, history, outlook, waits
 
@@ -16,11 +16,13 @@ async def upcoming(
     """The deliveries that would be sent from now, where the rehearsal starts, up to `until`.
 
     In the order in which they would go out. Everything that is under way is taken over from the
-    database: pending deliveries, waits, open digests, alarms, storms, mutes.
+    database: pending deliveries, waits, open digests, alarms, storms, mutes, and
+    what customers have been told.
     """
     now, books = rehearsal.clock.now(), rehearsal.books
     books.outbox.remember(await history.placed_before(connection, now))
     books.outbox.remember_storms(await storms.lately(connection, now))
+    books.outbox.remember_told(await visits.known(connection))
     books.outbox.remember_mutes(await muting.holding(connection))
     books.last_id = await events.last_id(connection)
     await rehearsal.take_over([one async for one in outlook.tasks(connection)])

@@ -22,6 +22,7 @@ from service.outbox import (
     off_hours,
     silences,
     storms,
+    visits,
 )
 from service.rules import Ruleset, customers
 from service.rules.standing import Grounds
@@ -45,8 +46,9 @@ async def claim(
     What rewrites another message waits until that one has been sent or given up. Those whose
     `until` has become true by time alone, as `rules` have it, are withdrawn, those that are late
     wait for the hours of their rule (in the accounts' `zones`), those of rules on trial and those
-    that are muted or silenced are skipped. What goes through an account's own
-    system waits while that is paused, and then for what a full scan finds.
+    that are muted or silenced are skipped, and so is what tells a customer of a visit once more.
+    What goes through an account's own system waits while that is paused, and then for what a full
+    scan finds.
 
     Where it is `durable` that they are being sent is on disk before anything is. Else losing that
     costs at worst another attempt with the same key: so they do not wait for the disk.
@@ -95,6 +97,7 @@ async def _take(
               AND (updates IS NULL OR NOT EXISTS (
                 SELECT FROM deliveries AS original WHERE original.id = deliveries.updates
                   AND original.state IN ('planned', 'held', 'sending')))
+              AND NOT ({visits.IS_BEING_TOLD})
               AND NOT EXISTS (
                 SELECT FROM accounts WHERE $1 IN ('account:' || name, 'writes:' || name)
                   AND (paused OR scanned_at < resumed_at))
@@ -108,7 +111,8 @@ async def _take(
                claimed.channel, claimed.target, claimed.text, claimed.subject, claimed.fields,
                claimed.account, claimed.task, claimed.rule, claimed.event, claimed.reason,
                claimed.created_at, claimed.expires_at, claimed.once_key, claimed.shadow,
-               claimed.approves, claimed.storm, claimed.muted_by, claimed.unread_since,
+               claimed.approves, claimed.storm, claimed.muted_by, claimed.visit,
+               claimed.announced, claimed.even_if_told, claimed.unread_since,
                asked.key::text AS approves_key, {silences.IN_FORCE},
                original.receipt, original.on_undo AS undo,
                original.state AS original,
@@ -155,7 +159,11 @@ async def _stop(
     await holding.skip(connection, refused, now)
     stopped |= refused.keys()
     left = _left(claimed, stopped)
-    return stopped | await storms.hold_claimed(connection, left, rules.storm, now)
+    stopped |= await storms.hold_claimed(connection, left, rules.storm, now)
+    stopped |= await visits.give_back(connection, _left(claimed, stopped), now)
+    told = await visits.refusals(connection, _left(claimed, stopped))
+    await holding.skip(connection, told, now)
+    return stopped | told.keys()
 
 
 def _left(claimed: Sequence[asyncpg.Record], stopped: frozenset[int]) -> list[asyncpg.Record]:

@@ -22,7 +22,7 @@ async def plan(connection: Connection, deliveries: Sequence[int], now: datetime)
         """
         INSERT INTO deliveries (account, task, event, rule, once_key, step, channel, target, lane,
             at_most_once, text, subject, fields, withdraw_on, state, reason, created_at,
-            next_attempt_at, settled_at, expires_at)
+            next_attempt_at, settled_at, expires_at, visit, announced, even_if_told)
         SELECT failed.account, failed.task, failed.event, failed.rule, instead.once_key,
             instead.step, instead.channel, instead.target, instead.lane, instead.at_most_once,
             replace(instead.text, $3, coalesce(failed.reason, '')),
@@ -30,7 +30,8 @@ async def plan(connection: Connection, deliveries: Sequence[int], now: datetime)
             instead.fields, failed.withdraw_on, instead.state,
             coalesce(instead.reason, 'instead of delivery ' || failed.id || ', which failed'),
             $2, CASE instead.state WHEN 'planned' THEN $2::timestamptz END,
-            CASE instead.state WHEN 'skipped' THEN $2::timestamptz END, failed.expires_at
+            CASE instead.state WHEN 'skipped' THEN $2::timestamptz END, failed.expires_at,
+            instead.visit, instead.announced, coalesce(instead.even_if_told, false)
         FROM deliveries AS failed,
             jsonb_populate_recordset(NULL::deliveries, failed.on_fail) AS instead
         WHERE failed.id = ANY ($1) AND failed.state IN ('failed', 'cancelled')

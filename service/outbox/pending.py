@@ -13,6 +13,7 @@ from service.model import State
 from service.outbox import Order
 from service.outbox.holding import may_be_held
 from service.rules.verdict import Plan
+from service.rules.visits import Visit
 from service.store import Connection
 from service.store.events import event_from
 from service.store.tasks import read_task
@@ -89,6 +90,8 @@ def _order(row: asyncpg.Record) -> Order:
         on_undo=row["on_undo"],
         shadow=row["shadow"],
         muted_by=row["muted_by"],
+        visit=row["visit"] and Visit(row["visit"], row["announced"]),
+        even_if_told=row["even_if_told"],
     )
     is_limited = row["limited_at"] is not None
     event = event_from(row, read_task(row["before"]), read_task(row["after"]))

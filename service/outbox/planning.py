@@ -72,11 +72,13 @@ async def _insert(
         INSERT INTO deliveries (account, task, event, rule, lane, at_most_once, once_key, step,
             channel, target, text, subject, fields, on_undo, withdraw_on, on_fail,
             shadow, limited_at, state, reason, created_at, next_attempt_at, expires_at, settled_at,
-            approver, approve_by, send_at, approves, muted_by, mutes)
+            approver, approve_by, send_at, approves, muted_by, mutes, visit,
+            announced, even_if_told)
         SELECT account, task, event, rule, lane, at_most_once, once_key, step,
             channel, target, text, subject, fields, on_undo, withdraw_on, on_fail,
             shadow, limited_at, state, reason, created_at, next_attempt_at, expires_at, settled_at,
-            approver, approve_by, send_at, approves, muted_by, mutes
+            approver, approve_by, send_at, approves, muted_by, mutes, visit,
+            announced, even_if_told
         FROM json_populate_recordset(NULL::deliveries, $1)
         ORDER BY rule, once_key, step, target  -- so that two transactions meet in one order
         ON CONFLICT DO NOTHING
@@ -179,6 +181,9 @@ def _message(order: Order) -> dict[str, Any]:
         "text": plan.text,
         "subject": plan.subject,
         "fields": plan.fields,
+        "visit": plan.visit and plan.visit.key,
+        "announced": plan.visit and plan.visit.announced,
+        "even_if_told": plan.even_if_told,
     }
 
 

@@ -19,12 +19,14 @@ from service.rules.steps import DATES, Action, Step, Value
 from service.rules.templates import RenderError, Template
 from service.rules.timing import Dispatch, Timing
 from service.rules.verdict import Plan
+from service.rules.visits import Visit, visit_told
 from service.rules.withdrawal import withdraw_on
 
 # Both are part of one index, of which PostgreSQL holds no entry above 2704 bytes.
 _LONGEST_KEY = 400  # bytes
 _LONGEST_TARGET = 320  # characters, as many as a mail address may have
 _INSTEAD = "/instead:"
+_AGAIN = "/again:"
 _NEVER = "the opening hours that it is counted by are not open for so long within ten years"
 
 
@@ -72,7 +74,7 @@ class Planning:
             again = self.timing.dispatch(moment, [], scope)
             named = f"repetition {number} of {step.repeat.times}"
             reason = f"{named}; {again.reason}" if again.reason else named
-            key = f"{once_key}/again:{number}"
+            key = f"{once_key}{_AGAIN}{number}"
             plans.append(self._plan(step, key, replace(again, reason=reason), scope))
         return plans
 
@@ -116,12 +118,19 @@ class Planning:
             withdraw_on=withdraw_on(step, scope.event, is_pending=is_pending),
             on_undo=step.on_undo,
             shadow=self.shadow,
+            visit=self._visit(step, target, scope),
+            even_if_told=step.even_if_told or _AGAIN in once_key,
             on_fail=tuple(
                 self._plan(instead, f"{once_key}{_INSTEAD}{number}", dispatch, scope)
                 for number, instead in enumerate(step.on_fail, 1)
             ),
         )
         return plan if step.approver is None else asked(plan, step.approver, scope)
+
+    def _visit(self, step: Action, target: str, scope: Scope) -> Visit | None:
+        event = scope.event
+        tenant, task = self.reach.tenant(event.account), event.after or event.before
+        return visit_told(step.channel, target, tenant, task, scope.now, scope.zone)
 
     def _refusal(self, step: Action, target: str, scope: Scope) -> str | None:
         if step.target is not None and not target.strip("@#"):

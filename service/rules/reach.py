@@ -16,11 +16,15 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class Abilities:
-    """The notifications that an account's system sends, and the writes that it accepts."""
+    """The notifications that an account's system sends, and the writes that it accepts.
+
+    `tenant` says whose data the account sees, where its options tell.
+    """
 
     system: str
     notifications: frozenset[str] = frozenset()
     writes: frozenset[str] = frozenset()
+    tenant: str | None = None
 
     def allow(self, channel: str, target: str) -> bool:
         if channel in WRITES:
@@ -54,6 +58,11 @@ class Reach:
         """The notifications that at least one of these accounts' systems can send."""
         known = (self.accounts.get(account) for account in accounts)
         return frozenset[str]().union(*(one.notifications for one in known if one is not None))
+
+    def tenant(self, account: str) -> str:
+        """Whose data an account sees: the same for two that see the same."""
+        abilities = self.accounts.get(account)
+        return (abilities and abilities.tenant) or account
 
     def refusal(self, account: str, channel: str, target: str) -> str | None:
         """Why an account's system cannot do that; None if it can, or is not known."""

@@ -169,6 +169,7 @@ class NotifyShape(ActionShape):
     subject: str | None = None
     on_undo: Literal["update", "thread", "retract", "nothing"] = "nothing"
     repeat: RepeatShape | None = None
+    even_if_told: bool = False
     on_fail: tuple[Any, ...] = ()
 
 

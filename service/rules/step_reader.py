@@ -123,6 +123,9 @@ class StepReader:
         way = self._way(channel, target, at) if shape.notify else ANY_WAY
         self._check_words(way, written, path)
         self._check_undo(shape, channel, way, path)
+        if shape.even_if_told and channel != "customer" and shape.notify:
+            message = "even_if_told is for notify: customer:…, which tells a visit once"
+            self._fault((*path, "even_if_told"), message, "leave it out")
         if shape.repeat is not None and shape.approve is not None:
             message = (
                 "repeat does not go with approve: each repetition would be asked about at once"
@@ -138,6 +141,7 @@ class StepReader:
             repeat=Repeat(shape.repeat.every, shape.repeat.max) if shape.repeat else None,
             on_fail=self._instead(shape.on_fail, number, (*path, "on_fail")),
             approver=self._approver(shape, path),
+            even_if_told=shape.even_if_told,
         )
 
     def _instead(self, raws: Iterable[Any], number: int, path: Path) -> tuple[Action, ...]:

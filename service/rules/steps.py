@@ -40,7 +40,8 @@ class Approver:
 class Action:
     """A message to send or a task to write. `number` counts the rule's steps from 1.
 
-    `on_fail` is done instead if this has failed for good.
+    `on_fail` is done instead if this has failed for good. One that is to go out `even_if_told` does
+    so although the customer has been told the same of the visit before.
     """
 
     number: int
@@ -53,6 +54,7 @@ class Action:
     repeat: Repeat | None = None
     on_fail: tuple["Action", ...] = ()
     approver: Approver | None = None
+    even_if_told: bool = False
 
     @property
     def reaches_customer(self) -> bool:

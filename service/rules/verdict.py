@@ -8,6 +8,7 @@ from typing import Any
 
 from service.digests import Joining
 from service.model import State
+from service.rules.visits import Visit
 
 # Placeholder for the reason in the texts of `on_fail`, filled in when a delivery has failed. A
 # character of Unicode's private use area, which nobody types.
@@ -45,6 +46,7 @@ class Plan:
     is wanted instead when it has failed for good; FAILURE in their texts stands for the reason.
     `asks` is the question to whoever has to approve it first, which is open until that one's
     `expires_at`. While it has not ended it mutes, under its keys `mutes`, what is `muted_by` one.
+    `visit` is what it tells a customer; that is told once, unless it is to go out `even_if_told`.
     """
 
     step: int
@@ -65,6 +67,8 @@ class Plan:
     asks: "Plan | None" = None
     muted_by: str | None = None
     mutes: tuple[str, ...] = ()
+    visit: Visit | None = None
+    even_if_told: bool = False
 
     @property
     def approver(self) -> str | None:

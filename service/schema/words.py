@@ -76,6 +76,7 @@ WORDS = {
         "subject": "The subject of a mail: a Liquid template.",
         "on_undo": "What becomes of the message when its cause is undone.",
         "repeat": "Say it again and again, until the rule's until is true or the task is done.",
+        "even_if_told": "true: tell the customer, although they were told the same of the visit.",
         "on_fail": "Steps to take instead when the message has failed for good.",
     },
     "RepeatShape": {

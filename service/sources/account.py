@@ -4,7 +4,7 @@ from base64 import b64decode
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import cached_property
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -30,6 +30,17 @@ def _sendable(text: str) -> str:
 HeaderText: TypeAlias = Annotated[str, AfterValidator(_sendable)]
 """A text that is sent in a header: printable ASCII."""
 SHORTEST_POLL = timedelta(seconds=1)
+_USUAL_PORTS = {"http": 80, "https": 443}
+
+
+def _normalised(url: str) -> str | None:
+    """An address as it is the same however it is written; None for what is none."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or _USUAL_PORTS.get(parts.scheme)
+    except ValueError:
+        return None
+    return f"{parts.scheme}://{parts.hostname}:{port}{parts.path.rstrip('/')}"
 
 
 class HookOptions(BaseModel):
@@ -83,6 +94,9 @@ class Account(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    # The options that say, beside the address, whose data an account sees.
+    tenant_options: ClassVar[tuple[str, ...]] = ()
+
     name: str
     system: str
     base_url: str
@@ -118,6 +132,18 @@ class Account(BaseModel):
         if poll < SHORTEST_POLL:
             raise ValueError("poll is at least 1s")
         return poll
+
+    @classmethod
+    def tenant(cls, written: Mapping[str, Any]) -> str | None:
+        """Whose data an account sees that is written so: the same for two that see the same.
+
+        None where its options do not tell: there the token decides.
+        """
+        options = [str(written.get(name) or "").casefold() for name in cls.tenant_options]
+        address = _normalised(str(written.get("base_url")))
+        if not options or not all(options) or address is None:
+            return None
+        return " ".join([str(written.get("system")), address, *options])
 
     @property
     def has_signed_webhooks(self) -> bool:

@@ -86,6 +86,8 @@ class KickservAccount(Account):
     customer. `create` holds what every new task gets.
     """
 
+    tenant_options: ClassVar[tuple[str, ...]] = ("slug",)
+
     slug: str
     per_page: int = Field(default=100, ge=1)
     days_back: int = Field(default=30, ge=0)

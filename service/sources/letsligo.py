@@ -67,6 +67,8 @@ class LetsLigoAccount(Account):
     `per_page` is sent as API Platform's itemsPerPage; without it the system decides.
     """
 
+    tenant_options: ClassVar[tuple[str, ...]] = ("workspace",)
+
     workspace: HeaderText | None = None
     lean_lists: bool = True
     per_page: int | None = Field(default=None, ge=1)

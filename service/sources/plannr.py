@@ -96,6 +96,8 @@ class PlannrAccount(Account):
     asked for at once. `create` is what every new task gets.
     """
 
+    tenant_options: ClassVar[tuple[str, ...]] = ("account_uuid",)
+
     account_uuid: HeaderText
     timezone: ZoneInfo | None = ZoneInfo("Europe/London")
     fold: Literal[0, 1] = 0

@@ -253,7 +253,7 @@ async def test_law_13_a_channel_that_is_gone_is_a_reason(taskbell: Corridor) -> 
     await taskbell.tick(hours=2)
     await taskbell.restart(RULES, without="field")
     [delivery] = await taskbell.deliveries()
-    assert delivery["state"] == "failed"
+    assert delivery["state"] == "cancelled"
     assert "not in the configuration" in delivery["reason"]
 
 

@@ -1,0 +1,67 @@
+"""What a system's own message tells a customer of a visit: once, by whichever rule.
+
+On the way is told once for the day on which the visit begins, the details once for the time for
+which it is announced; where that is another one by then they are told again. A visit is the same in
+two accounts that see the same system's data, and another one for another customer.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import blake2b
+from zoneinfo import ZoneInfo
+
+import orjson
+
+from service.model import Task
+
+_TOLD_ONCE = frozenset({"on_the_way", "details"})
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """What a message tells: of which visit and to whom (`key`), and for which day or time."""
+
+    key: str
+    announced: str
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """For which day or time a visit was announced last, and by which rule, in which account."""
+
+    announced: str
+    rule: str
+    account: str
+
+    def reason(self, target: str, account: str) -> str:
+        """Why another message that tells the same, in this account, is not sent."""
+        where = "" if account == self.account else f" in the account {self.account}"
+        return f"told already: the rule {self.rule}{where} has sent {target} for this visit"
+
+
+def visit_told(
+    channel: str, target: str, tenant: str, task: Task | None, now: datetime, zone: ZoneInfo
+) -> Visit | None:
+    """The visit that this message tells of; None if it may be sent any number of times.
+
+    `tenant` is whose data the account sees (`Reach.tenant`), `zone` the account's. A visit without
+    a date is on the day of `now`.
+    """
+    if channel != "customer" or target not in _TOLD_ONCE or task is None:
+        return None
+    said = orjson.dumps([target, tenant, task.id, _whom(task)])
+    return Visit(blake2b(said, digest_size=16).hexdigest(), _announced(target, task, now, zone))
+
+
+def _announced(target: str, task: Task, now: datetime, zone: ZoneInfo) -> str:
+    begins = task.start or task.due
+    if target == "on_the_way":
+        return (begins or now).astimezone(zone).date().isoformat()
+    return "" if begins is None else begins.astimezone(UTC).isoformat()
+
+
+def _whom(task: Task) -> str:
+    customer = task.customer
+    if customer is None:
+        return ""
+    return customer.id or customer.email or customer.phone or customer.name or ""
