@@ -246,7 +246,7 @@ async def test_deleted_restored_and_deleted_again(watched: Watched) -> None:
         watched.system.tasks[task_id] = dict(kept)
         for _ in range(2):
             await watched.scan()
-    assert await watched.events() == ["deleted", "created"] * 2
+    assert await watched.events() == ["deleted", "restored"] * 2
 
 
 async def test_finished_reopened_and_finished_again(watched: Watched) -> None:
