@@ -1,8 +1,9 @@
 """Polling: reading an account's list, page by page, and what a complete list proves."""
 
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
@@ -16,7 +17,7 @@ from service.model import Cause, Observation
 from service.outbox import Lanes
 from service.sources import Page, Raw, Source
 from service.sources.reading import read_ahead
-from service.store import Pool, accounts, canaries, lookups, tasks
+from service.store import Pool, absences, accounts, canaries, lookups, tasks
 from service.store.accounts import AccountState, Progress
 from service.store.tasks import Key
 from workers.canaries import ENOUGH, HANDFUL, Canaries, doubt
@@ -25,12 +26,28 @@ log = structlog.get_logger()
 
 # How long a poll stays with a process that gives no sign of life; one at work renews it.
 LEASE = timedelta(seconds=30)
-_OVERLAP = timedelta(minutes=2)  # a change may be committed over there after a later one is shown
+# A change may be committed over there after a later one is shown; how late is seen as it comes.
+_OVERLAP, _WIDEST = timedelta(minutes=2), timedelta(hours=1)
+_MOST_BEYOND = 20  # pages that an incremental read takes beyond that, before it leaves it to a scan
+_MOST_MISSING = 200  # tasks that one poll asks for by id, while no full scan is due
 _JITTER = 0.1
 # After a failure: an account that is seldom polled should not be unread for an hour over a hiccup.
 _FIRST_PAUSE, _LONGEST_PAUSE = timedelta(minutes=1), timedelta(minutes=15)
 # A list that shrank by more than this share, and by more than a handful, is suspicious.
 _BELIEVABLE_LOSS = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """A list that came to its end: when it was asked for, what it has, and whether it was due.
+
+    `nameless` is how many rows without an id it has.
+    """
+
+    started_at: datetime
+    listed: set[str]
+    nameless: int
+    is_full: bool
 
 
 class Poll:
@@ -46,14 +63,22 @@ class Poll:
         self._unread: SourceBroken | SourceRefused | None = None
         self._missed_at: datetime | None = None
         self._progress: Progress | None = None
+        self._found = 0
+        self._late = timedelta(0)
 
     async def run(self, state: AccountState) -> AsyncIterator[Lanes]:
         """Read what has changed, or everything when that is due; yields the lanes to ring."""
         started_at, self._unread = self._clock.now(), None
-        self._missed_at = state.missed_at
-        is_scan = self._wants_everything(state, started_at)
-        self._progress = Progress() if is_scan else None
-        reading = self._scan(state, started_at) if is_scan else self._read_recent(state)
+        self._missed_at, self._late = state.missed_at, timedelta(0)
+        is_full = self._wants_everything(state, started_at)
+        changes = None if is_full else self._source.by_change()
+        is_scan = changes is None
+        self._progress = Progress() if is_full else None
+        reading = (
+            self._scan(state, started_at, is_full=is_full)
+            if changes is None
+            else self._read_changes(changes, state)
+        )
         try:
             async for lanes in reading:
                 yield lanes
@@ -63,7 +88,7 @@ class Poll:
             await self._fail(state, str(error), getattr(error, "retry_after", None))
         else:
             scanned_at = started_at if is_scan else state.scanned_at
-            await self._finish(state, started_at, scanned_at)
+            await self._finish(state, started_at, scanned_at, self._overlap(state, is_scan=is_scan))
 
     async def keep_lease(self, state: AccountState) -> bool:
         """Say that this poll is still going on; False if it is to end: it is another's by now."""
@@ -80,11 +105,29 @@ class Poll:
             return True
         return now - state.scanned_at >= self._account.full_scan
 
-    async def _read_recent(self, state: AccountState) -> AsyncIterator[Lanes]:
-        since = (state.watermark or state.added_at) - _OVERLAP
-        async with aclosing(read_ahead(self._source.recent(since))) as pages:
+    async def _read_changes(
+        self, changes: AsyncIterator[Page], state: AccountState
+    ) -> AsyncIterator[Lanes]:
+        """Read what was changed last, down to what was read before, and on to where nothing is new.
+
+        What was committed late, or imported, has an older date than what was read before it. Where
+        that goes on for long, all is read.
+        """
+        since, beyond = (state.watermark or state.added_at) - state.overlap, 0
+        async with aclosing(read_ahead(changes, ahead=0)) as pages:
             async for page in pages:
-                yield await self._take(page)
+                yield await self._take(page, state.watermark)
+                beyond += self._source.reaches(page, since)
+                if beyond and page.raws and not self._found:
+                    return
+                if beyond > _MOST_BEYOND:
+                    await accounts.poll_now(self._pool, state.name, self._clock.now())
+                    return
+
+    def _overlap(self, state: AccountState, *, is_scan: bool) -> timedelta:
+        """How far the next incremental read looks back: as far as lately something came late."""
+        usual = max(_OVERLAP, state.overlap / 2) if is_scan else state.overlap
+        return min(_WIDEST, max(usual, self._late + _OVERLAP)) if self._late else usual
 
     async def _demand_readable(self) -> None:
         if self._unread is not None:
@@ -102,7 +145,9 @@ class Poll:
                 self._pool, self._account.name, seen.found_by_poll, self._missed_at
             )
 
-    async def _scan(self, state: AccountState, started_at: datetime) -> AsyncIterator[Lanes]:
+    async def _scan(
+        self, state: AccountState, started_at: datetime, *, is_full: bool
+    ) -> AsyncIterator[Lanes]:
         """Read everything; only a list that came to its end says anything about what is gone."""
         listed, shown = set[str](), list[str]()
         nameless = 0
@@ -112,16 +157,20 @@ class Poll:
                 nameless = page.nameless
                 if len(shown) < ENOUGH and state.baseline_at is not None:
                     shown += await self._canaries.known_among(page.raws, started_at)
-                yield await self._take(page)
+                yield await self._take(page, state.watermark)
         # What is read later would pass for news once the baseline is complete.
         if isinstance(self._unread, SourceBroken) and state.baseline_at is None:
             raise self._unread
         if state.baseline_at is None:
             shown = await self._canaries.taken_in(listed, self._clock.now())
-        await self._finish_scan(state, listed, shown, started_at, nameless)
+        scan = Scan(started_at, listed, nameless, is_full=is_full)
+        await self._finish_scan(state, scan, shown)
 
-    async def _take(self, page: Page) -> Lanes:
-        """Hand the changed tasks of a page to the engine; an unchanged one costs a comparison."""
+    async def _take(self, page: Page, watermark: datetime | None = None) -> Lanes:
+        """Hand the changed tasks of a page to the engine; an unchanged one costs a comparison.
+
+        What was changed before `watermark` comes late.
+        """
         self._count(page)
         looks: list[Observation] = []
         unread: list[Key] = []
@@ -131,6 +180,8 @@ class Poll:
             except SourceBroken as error:
                 self._unread = error
                 unread.append((self._account.name, task_id))
+        self._found = len(looks)
+        self._note_late(looks, watermark)
         if not looks and not unread:
             return frozenset()
         async with self._pool.acquire() as connection, connection.transaction():
@@ -140,6 +191,15 @@ class Poll:
         lanes = self._engine.committed(seen)
         await self._note_missed(seen)
         return lanes
+
+    def _note_late(self, looks: Sequence[Observation], watermark: datetime | None) -> None:
+        """Remember how late the latest of these came, that an earlier poll should have shown."""
+        if watermark is None:
+            return
+        now = self._clock.now()
+        late = [now - one.version for one in looks if one.version and one.version < watermark]
+        # What is older is an import with old dates: to look back so far each time would not do.
+        self._late = max([self._late, *(by for by in late if by <= _WIDEST)])
 
     async def _changed(self, page: Page) -> list[tuple[str, Raw]]:
         fingerprint = self._source.fingerprint
@@ -168,29 +228,37 @@ class Poll:
     async def _finish_scan(
         self,
         state: AccountState,
-        listed: set[str],
+        scan: Scan,
         shown: list[str],
-        started_at: datetime,
-        nameless: int,
     ) -> None:
         """Ask by id for tasks that the complete list should have had, and end the baseline."""
-        shown = shown or await self._canaries.shown_by_id(started_at)
-        warning = f"{nameless} rows without an id in the list of tasks" if nameless else None
+        shown = shown or await self._canaries.shown_by_id(scan.started_at)
+        warning = (
+            f"{scan.nameless} rows without an id in the list of tasks" if scan.nameless else None
+        )
         async with self._pool.acquire() as connection, connection.transaction():
-            if not await accounts.finish_scan(connection, state, started_at, warning):
+            if not await accounts.finish_scan(connection, state, scan.started_at, warning):
                 return
-            missing = await lookups.ask_for_unlisted(
-                connection,
-                state.name,
-                listed,
-                self._source.listed_starts(),
-                started_at,
-                self._clock.now(),
+            starts = self._source.listed_starts()
+            missing = await absences.missing(
+                connection, state.name, scan.listed, starts, scan.started_at
             )
-            is_believed = await canaries.keep(connection, state.name, shown, missing)
-            if missing > HANDFUL and not is_believed:
-                raise doubt(state.name, missing)
-        self._note_loss(missing, len(listed))
+            is_believed = await canaries.keep(connection, state.name, shown, len(missing))
+            if len(missing) > HANDFUL and not is_believed:
+                raise doubt(state.name, len(missing))
+            wanted = self._wanted(state, scan, missing)
+            await absences.note(connection, state.name, scan.listed, wanted, scan.started_at)
+            await absences.ask(connection, state.name, wanted, self._clock.now())
+        self._note_loss(len(wanted), len(scan.listed))
+
+    def _wanted(
+        self, state: AccountState, scan: Scan, missing: Mapping[str, datetime | None]
+    ) -> list[str]:
+        """Which missing tasks to ask for by id; those that are hidden from lists only seldom."""
+        if state.scan_asked_at is not None:
+            return list(missing)
+        wanted = absences.unasked(missing, scan.started_at - self._account.full_scan)
+        return wanted if scan.is_full else wanted[:_MOST_MISSING]
 
     def _note_loss(self, missing: int, listed: int) -> None:
         """Say so when a list shrank a lot; what is gone is told by the answers for each task."""
@@ -200,7 +268,11 @@ class Poll:
             )
 
     async def _finish(
-        self, state: AccountState, started_at: datetime, scanned_at: datetime | None
+        self,
+        state: AccountState,
+        started_at: datetime,
+        scanned_at: datetime | None,
+        overlap: timedelta,
     ) -> None:
         now = self._clock.now()
         metrics.poll_seconds.labels(state.name).observe((now - started_at).total_seconds())
@@ -213,7 +285,12 @@ class Poll:
         )
         next_poll_at = now + pause * random.uniform(1 - _JITTER, 1)  # noqa: S311
         if not await accounts.finish_poll(
-            self._pool, state, now=now, next_poll_at=next_poll_at, watermark=started_at
+            self._pool,
+            state,
+            now=now,
+            next_poll_at=next_poll_at,
+            watermark=started_at,
+            overlap=overlap,
         ):
             log.warning("poll.overtaken", account=state.name)
 

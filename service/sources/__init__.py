@@ -10,8 +10,8 @@ To be written, in this order:
 1. a class of options, derived from `Account`, if the system needs more than address and token
 2. the readers `items`, `identify`, `is_whole` and `parse`, which every system needs; `trim` if its
    JSON holds credentials or what changes by itself; `version` if it says when a task was changed
-3. the calls `scan` and `fetch`, with the help of `service.sources.reading`; `recent` if it can be
-   asked for changes only
+3. the calls `scan` and `fetch`, with the help of `service.sources.reading`; `by_change` if a list
+   can have first what was changed last
 4. `forms`, so that a value of another form leaves its field of the task as it was known;
    `listed`, `is_task`, `untold`, `enrich` and `rereads` if its lists or pushes show less of a task
    than there is to it; `listed_starts` if they show only tasks of a time
@@ -196,10 +196,25 @@ class Source(ABC):
             " it is polled, or pushed to by a script of your own"
         )
 
-    def recent(self, since: datetime) -> AsyncIterator[Page]:
+    def by_change(self) -> AsyncIterator[Page] | None:
+        """Every task, those that were changed last first; None where no list is in that order.
+
+        Whoever reads it stops when they have enough.
+        """
+        return None
+
+    async def recent(self, since: datetime) -> AsyncIterator[Page]:
         """The tasks changed since then; a full scan where the system cannot be asked that."""
-        del since
-        return self.scan()
+        pages = self.by_change()
+        async for page in self.scan() if pages is None else pages:
+            yield page
+            if pages is not None and self.reaches(page, since):
+                return
+
+    def reaches(self, page: Page, moment: datetime) -> bool:
+        """Whether a page of `by_change` has tasks that were changed before that moment."""
+        changed = [at for raw in page.raws.values() if (at := self.version(raw)) is not None]
+        return bool(changed) and min(changed) < moment
 
     def listed_starts(self) -> tuple[datetime, datetime] | None:
         """From when to before when a task begins that a complete scan would list; None: any task.

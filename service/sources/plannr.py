@@ -188,12 +188,8 @@ class Plannr(Source):
         # By creation: a task that is changed or made while pages are read moves no other task.
         return self._pages({"sort": "created_at", "per_page": self.account.per_page})
 
-    async def recent(self, since: datetime) -> AsyncIterator[Page]:
-        async for page in self._pages({"sort": "-updated_at", "per_page": RECENT_PER_PAGE}):
-            yield page
-            changed = [at for raw in page.raws.values() if (at := self.version(raw)) is not None]
-            if changed and min(changed) < since:
-                return
+    def by_change(self) -> AsyncIterator[Page]:
+        return self._pages({"sort": "-updated_at", "per_page": RECENT_PER_PAGE})
 
     async def fetch(self, task_id: str) -> Raw | None:
         return await by_id(self, task_id, _path(task_id), self._wanted())

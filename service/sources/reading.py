@@ -70,13 +70,13 @@ def single(
     return source.trim(raw)
 
 
-async def read_ahead(pages: AsyncIterator[Page]) -> AsyncGenerator[Page]:
-    """The same pages, the next PAGES_AHEAD asked for while one is being worked on.
+async def read_ahead(pages: AsyncIterator[Page], ahead: int = PAGES_AHEAD) -> AsyncGenerator[Page]:
+    """The same pages, the next ones, so many `ahead`, asked for while one is being worked on.
 
     One of more than LARGEST_PIECE tasks comes in pieces, each of which can be one transaction.
     """
     async with AsyncExitStack() as stack:
-        for _ in range(PAGES_AHEAD):
+        for _ in range(ahead):
             pages = await stack.enter_async_context(aclosing(_one_ahead(pages)))
         async for page in pages:
             for piece in _pieces(page):

@@ -19,7 +19,8 @@ class AccountState:
     `baseline_at` is when its first, silent scan was complete, `scanned_at` when its last complete
     scan was started, `watermark` up to where incremental reading has come. `scan_asked_at` is
     when somebody wanted everything read, until that is done; `lease` names the poll that this
-    was claimed for. `webhook_at` is when the last webhook came that told of a task, `missed_at`
+    was claimed for. `overlap` is how far behind the watermark an incremental read looks, as changes
+    may show late. `webhook_at` is when the last webhook came that told of a task, `missed_at`
     when a poll last found a change that no webhook had told. `failures` counts the polls in a
     row that failed.
     """
@@ -32,6 +33,7 @@ class AccountState:
     failures: int
     scan_asked_at: datetime | None = None
     lease: UUID | None = None
+    overlap: timedelta = timedelta(minutes=2)
     webhook_at: datetime | None = None
     missed_at: datetime | None = None
 
@@ -81,7 +83,7 @@ async def claim_due(
         WHERE name = ANY($1) AND next_poll_at <= $2 AND NOT paused
           AND (lease_until IS NULL OR lease_until < $2)
         RETURNING name, added_at, baseline_at, scanned_at, watermark, failures, scan_asked_at,
-            lease_holder AS lease, webhook_at, missed_at
+            lease_holder AS lease, overlap, webhook_at, missed_at
         """,
         list(names),
         now,
@@ -131,12 +133,13 @@ async def finish_poll(
     now: datetime,
     next_poll_at: datetime,
     watermark: datetime | None,
+    overlap: timedelta,
 ) -> bool:
     """Record a poll that went well; False, and nothing is recorded, if it lost its lease."""
     done = await pool.execute(
         """
         UPDATE accounts
-        SET polled_at = $3::timestamptz, watermark = coalesce($5, watermark),
+        SET polled_at = $3::timestamptz, watermark = coalesce($5, watermark), overlap = $6,
             next_poll_at = CASE WHEN scan_asked_at IS NULL THEN $4::timestamptz
                                 ELSE $3::timestamptz END,
             failing_since = NULL, failures = 0, error = NULL
@@ -147,6 +150,7 @@ async def finish_poll(
         now,
         next_poll_at,
         watermark,
+        overlap,
     )
     return _is_one(done)
 

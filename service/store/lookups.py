@@ -4,7 +4,7 @@ One row a task, so that a hundred hints of one change are one call. A hint that 
 call is under way has a later `asked_at`, and the row stays for another look.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -62,43 +62,6 @@ async def ask(
         now,
         list(receipts),
     )
-
-
-async def ask_for_unlisted(
-    connection: Connection,
-    account: str,
-    listed: Collection[str],
-    starts: tuple[datetime, datetime] | None,
-    before: datetime,
-    now: datetime,
-) -> int:
-    """Ask for the account's tasks, last seen before that moment, that are not among those listed.
-
-    `starts`: only those that begin from the first to before the second moment. Returns how many.
-    """
-    done = await connection.execute(
-        r"""
-        INSERT INTO lookups (account, task, cause, asked_at, next_attempt_at)
-        SELECT account, id, 'fetch', $4::timestamptz, $4::timestamptz FROM (
-            SELECT account, id, snapshot FROM tasks
-            WHERE account = $1 AND deleted_at IS NULL AND observed_at < $3 AND NOT EXISTS (
-                SELECT FROM unnest(string_to_array($2, E'\n')) AS listed (id)
-                WHERE listed.id = tasks.id)
-            OFFSET 0  -- so that of the listed ones no snapshot is read
-        ) AS unlisted
-        WHERE $5::timestamptz IS NULL OR (snapshot ->> 'start')::timestamptz >= $5
-              AND (snapshot ->> 'start')::timestamptz < $6
-        ORDER BY id
-        ON CONFLICT (account, task) DO UPDATE SET asked_at = excluded.asked_at,
-            next_attempt_at = excluded.next_attempt_at, attempts = 0
-        """,
-        account,
-        "\n".join(listed),
-        before,
-        now,
-        *(starts or (None, None)),
-    )
-    return int(done.rpartition(" ")[2])
 
 
 async def ask_back(

@@ -71,6 +71,7 @@ _TASKS = """
        OR EXISTS (SELECT FROM jsonb_each_text(rung)
                   WHERE key NOT LIKE '% %' AND value::timestamptz > $2::timestamptz)
 """
+_UNLISTED = "UPDATE tasks SET unlisted_at = NULL WHERE unlisted_at > $1"
 _SETTLING = """
     UPDATE settling SET ends_at = ends_at - (started_at - $1), started_at = $1::timestamptz
     WHERE started_at > $2::timestamptz
@@ -111,6 +112,7 @@ async def correct(pool: Pool, now: datetime) -> None:
         await connection.execute(_RECEIPTS, now, ahead)
         await connection.execute(_LOOKUPS, now, ahead, far_ahead)
         await connection.execute(_TASKS, now, ahead, utc(now).isoformat(), timeout=_PATIENCE)
+        await connection.execute(_UNLISTED, ahead)
         await connection.execute(_SETTLING, now, ahead)
         await connection.execute(_DIGESTS, now, ahead)
         await connection.execute(_PLANNED, now, ahead)
