@@ -5,13 +5,11 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
 
-import asyncpg
 import structlog
 
 from service.books.database import DatabaseBooks
 from service.clock import Clock
 from service.engine import Consequences, Engine
-from service.errors import PayloadError
 from service.http.decoding import decoded
 from service.model import Cause, Observation, Signal
 from service.outbox import Lanes
@@ -20,6 +18,8 @@ from service.sources.payload import Hint, Sighting, Whole, read
 from service.store import Connection, Pool, accounts, backlog, lookups, tasks
 from service.store.backlog import Pending
 from service.store.tasks import Key
+from workers.poison import POISONOUS, UNREADABLE
+from workers.poison import reason as reason_of
 
 log = structlog.get_logger()
 
@@ -32,10 +32,6 @@ _NOTED_EVERY = timedelta(seconds=1)
 
 Found: TypeAlias = Observation | Signal | Key
 """A look at a task, a signal about one, or one to be read by id."""
-
-# What a receipt can bring about by its content alone; anything else is not the receipt's fault.
-_UNREADABLE = (PayloadError, ArithmeticError, LookupError, TypeError, ValueError)
-_POISONOUS = (*_UNREADABLE, asyncpg.DataError, asyncpg.ProgramLimitExceededError)
 
 
 @dataclass(slots=True)
@@ -106,7 +102,7 @@ class Ingest:
         for limit in BATCHES:
             try:
                 return await self._committed(await self._take(limit))
-            except _POISONOUS as error:
+            except POISONOUS as error:
                 log.info("ingest.in_smaller_steps", receipts=limit, reason=str(error))
         return await self._committed(await self._take_one())
 
@@ -134,7 +130,7 @@ class Ingest:
             try:
                 async with connection.transaction():
                     return await self._work_off(connection, pending)
-            except _POISONOUS as error:
+            except POISONOUS as error:
                 await self._set_aside(connection, pending[0], error)
                 return Ingested(1)
 
@@ -179,7 +175,7 @@ class Ingest:
         for receipt in pending:
             try:
                 found.add(receipt, self._read(receipt))
-            except _UNREADABLE as error:
+            except UNREADABLE as error:
                 await self._set_aside(connection, receipt, error)
         return found
 
@@ -190,7 +186,7 @@ class Ingest:
     async def _set_aside(
         self, connection: Connection, receipt: Pending, error: BaseException
     ) -> None:
-        reason = str(error) or type(error).__name__
+        reason = reason_of(error)
         await backlog.set_aside(connection, receipt, reason, self._clock.now())
         log.warning("receipt.poison", receipt=receipt.id, account=receipt.account, reason=reason)
 

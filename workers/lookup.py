@@ -9,13 +9,14 @@ from service import pacing
 from service.books.database import DatabaseBooks
 from service.clock import Clock
 from service.engine import Engine
-from service.errors import PayloadError, SourceError, SourceRejected
+from service.errors import SourceError, SourceRejected
 from service.model import Observation
 from service.outbox import Lanes
 from service.sources import Source
 from service.store import Connection, Pool, backlog, lookups
 from service.store.lookups import Lookup
 from workers.canaries import Canaries
+from workers.poison import POISONOUS, UNREADABLE, reason
 
 log = structlog.get_logger()
 
@@ -53,16 +54,16 @@ class Lookups:
         """What the task looks like; None if that could not be read, and is tried again later."""
         try:
             return await self._read(lookup)
-        except (SourceError, PayloadError) as error:
+        except (SourceError, *UNREADABLE) as error:
             if lookup.attempts >= _TRIES and await self._is_its_fault(error):
                 await self._give_up(lookup, error)
             else:
                 await self._postpone(lookup, error)
             return None
 
-    async def _is_its_fault(self, error: SourceError | PayloadError) -> bool:
+    async def _is_its_fault(self, error: Exception) -> bool:
         """Whether it is the task that cannot be read, and not all of them."""
-        if isinstance(error, SourceRejected | PayloadError):
+        if isinstance(error, SourceRejected) or not isinstance(error, SourceError):
             return True
         try:
             await self._trusted.demand_readable(error)
@@ -78,6 +79,13 @@ class Lookups:
         return await self._take(lookup, look)
 
     async def _take(self, lookup: Lookup, look: Observation) -> Lanes:
+        try:
+            return await self._take_in(lookup, look)
+        except POISONOUS as error:
+            await self._give_up(lookup, error)
+            return frozenset()
+
+    async def _take_in(self, lookup: Lookup, look: Observation) -> Lanes:
         async with self._pool.acquire() as connection, connection.transaction():
             seen = await self._engine.observe(DatabaseBooks(connection), [look])
             await lookups.done(connection, lookup)
@@ -98,16 +106,18 @@ class Lookups:
             return Observation(lookup.account, lookup.task, None, requested_at, lookup.cause)
         return self._source.look(raw, requested_at, lookup.cause)
 
-    async def _give_up(self, lookup: Lookup, error: SourceError | PayloadError) -> None:
+    async def _give_up(self, lookup: Lookup, error: Exception) -> None:
         """Leave the task to the next scan, and note why with the webhooks that asked for it."""
-        log.warning("lookup.given_up", account=lookup.account, task=lookup.task, error=str(error))
+        says = reason(error)
+        log.warning("lookup.given_up", account=lookup.account, task=lookup.task, error=says)
         async with self._pool.acquire() as connection, connection.transaction():
             await lookups.done(connection, lookup)
-            await backlog.note(connection, lookup.receipts, f"given up: {error}")
+            await backlog.note(connection, lookup.receipts, f"given up: {says}")
 
-    async def _postpone(self, lookup: Lookup, error: SourceError | PayloadError) -> None:
+    async def _postpone(self, lookup: Lookup, error: Exception) -> None:
         pause = pacing.backoff(_FIRST_RETRY, lookup.attempts - 1, _LAST_RETRY)
         if isinstance(error, SourceError) and error.retry_after is not None:
             pause = max(pause, error.retry_after)
-        log.warning("lookup.failed", account=lookup.account, task=lookup.task, error=str(error))
-        await lookups.postpone(self._pool, lookup, self._clock.now() + pause, str(error))
+        says = reason(error)
+        log.warning("lookup.failed", account=lookup.account, task=lookup.task, error=says)
+        await lookups.postpone(self._pool, lookup, self._clock.now() + pause, says)

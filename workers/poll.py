@@ -17,10 +17,11 @@ from service.model import Cause, Observation
 from service.outbox import Lanes
 from service.sources import Page, Raw, Source
 from service.sources.reading import read_ahead
-from service.store import Pool, absences, accounts, canaries, lookups, tasks
+from service.store import Pool, absences, accounts, canaries, lookups, tasks, unread
 from service.store.accounts import AccountState, Progress
 from service.store.tasks import Key
 from workers.canaries import ENOUGH, HANDFUL, Canaries, doubt
+from workers.poison import POISONOUS, UNREADABLE, reason
 
 log = structlog.get_logger()
 
@@ -39,14 +40,10 @@ _BELIEVABLE_LOSS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """A list that came to its end: when it was asked for, what it has, and whether it was due.
-
-    `nameless` is how many rows without an id it has.
-    """
+    """A list that came to its end: when it was asked for, what it has, and whether it was due."""
 
     started_at: datetime
     listed: set[str]
-    nameless: int
     is_full: bool
 
 
@@ -65,11 +62,12 @@ class Poll:
         self._progress: Progress | None = None
         self._found = 0
         self._late = timedelta(0)
+        self._set_aside: list[str] = []
 
     async def run(self, state: AccountState) -> AsyncIterator[Lanes]:
         """Read what has changed, or everything when that is due; yields the lanes to ring."""
         started_at, self._unread = self._clock.now(), None
-        self._missed_at, self._late = state.missed_at, timedelta(0)
+        self._missed_at, self._late, self._set_aside = state.missed_at, timedelta(0), []
         is_full = self._wants_everything(state, started_at)
         changes = None if is_full else self._source.by_change()
         is_scan = changes is None
@@ -83,8 +81,10 @@ class Poll:
             async for lanes in reading:
                 yield lanes
             await self._demand_readable()
+            await self._note_unread(state, is_scan=is_scan)
         except (SourceError, PayloadError) as error:
             log.warning("poll.failed", account=state.name, error=str(error))
+            await self._note_unread(state, is_scan=False)
             await self._fail(state, str(error), getattr(error, "retry_after", None))
         else:
             scanned_at = started_at if is_scan else state.scanned_at
@@ -119,15 +119,50 @@ class Poll:
                 yield await self._take(page, state.watermark)
                 beyond += self._source.reaches(page, since)
                 if beyond and page.raws and not self._found:
-                    return
+                    break
                 if beyond > _MOST_BEYOND:
                     await accounts.poll_now(self._pool, state.name, self._clock.now())
-                    return
+                    break
+        await self._demand_known_forms()
 
     def _overlap(self, state: AccountState, *, is_scan: bool) -> timedelta:
         """How far the next incremental read looks back: as far as lately something came late."""
         usual = max(_OVERLAP, state.overlap / 2) if is_scan else state.overlap
         return min(_WIDEST, max(usual, self._late + _OVERLAP)) if self._late else usual
+
+    async def _demand_known_forms(self) -> None:
+        """Raise SourceBroken where hardly any value of a field can be read.
+
+        That is no bad row: the system writes them in another way, and nothing is seen any more.
+        """
+        for field in await unread.fields(self._pool, self._account.name):
+            form = self._source.forms.get(field.name)
+            if form and await unread.is_hopeless(
+                self._pool, self._account.name, field, form.tells[0]
+            ):
+                raise SourceBroken(
+                    f"{self._account.name}: {field.count} values of {field.name} cannot be read,"
+                    f" such as {field.value} (task {field.task}): {self._account.system} writes"
+                    " them in a way that Taskbell does not know. What was known of them stays as it"
+                    " was; update Taskbell, or report it with this example"
+                )
+
+    async def _note_unread(self, state: AccountState, *, is_scan: bool) -> None:
+        """Show with the account how much could not be read; only a complete scan takes it back."""
+        fields = await unread.fields(self._pool, state.name)
+        found = len(self._set_aside)
+        rows = found if is_scan else max(found, state.unread_rows)
+        count = rows + sum(field.count for field in fields)
+        if count or state.unread:
+            examples = [field.example for field in fields] + self._set_aside
+            await unread.note(
+                self._pool,
+                state.name,
+                rows=rows,
+                count=count,
+                example=next(iter(examples), None),
+                now=self._clock.now(),
+            )
 
     async def _demand_readable(self) -> None:
         if self._unread is not None:
@@ -161,10 +196,11 @@ class Poll:
         # What is read later would pass for news once the baseline is complete.
         if isinstance(self._unread, SourceBroken) and state.baseline_at is None:
             raise self._unread
+        self._set_aside += ["a row without an id in the list of tasks"] * nameless
+        await self._demand_known_forms()
         if state.baseline_at is None:
             shown = await self._canaries.taken_in(listed, self._clock.now())
-        scan = Scan(started_at, listed, nameless, is_full=is_full)
-        await self._finish_scan(state, scan, shown)
+        await self._finish_scan(state, Scan(started_at, listed, is_full=is_full), shown)
 
     async def _take(self, page: Page, watermark: datetime | None = None) -> Lanes:
         """Hand the changed tasks of a page to the engine; an unchanged one costs a comparison.
@@ -173,21 +209,33 @@ class Poll:
         """
         self._count(page)
         looks: list[Observation] = []
-        unread: list[Key] = []
+        missed: list[Key] = []
         for task_id, raw in await self._changed(page):
             try:
                 looks += await self._look(task_id, raw, page.requested_at)
             except SourceBroken as error:
                 self._unread = error
-                unread.append((self._account.name, task_id))
+                missed.append((self._account.name, task_id))
         self._found = len(looks)
         self._note_late(looks, watermark)
-        if not looks and not unread:
-            return frozenset()
-        async with self._pool.acquire() as connection, connection.transaction():
-            # Tasks are locked before lookups on every road, so that none waits for another.
-            seen = await self._engine.observe(DatabaseBooks(connection), looks)
-            await lookups.ask(connection, unread, Cause.POLL, self._clock.now())
+        return await self._observe(looks, missed) if looks or missed else frozenset()
+
+    async def _observe(self, looks: Sequence[Observation], missed: Sequence[Key]) -> Lanes:
+        """Take in these looks, but for those whose content makes that impossible."""
+        try:
+            async with self._pool.acquire() as connection, connection.transaction():
+                # Tasks are locked before lookups on every road, so that none waits for another.
+                seen = await self._engine.observe(DatabaseBooks(connection), looks)
+                await lookups.ask(connection, missed, Cause.POLL, self._clock.now())
+        except POISONOUS as error:
+            if not looks:
+                raise
+            if len(looks) == 1:
+                self._leave_out(looks[0].task_id, error)
+                return await self._observe([], missed)
+            half = len(looks) // 2
+            lanes = await self._observe(looks[:half], missed)
+            return lanes | await self._observe(looks[half:], [])
         lanes = self._engine.committed(seen)
         await self._note_missed(seen)
         return lanes
@@ -200,6 +248,14 @@ class Poll:
         late = [now - one.version for one in looks if one.version and one.version < watermark]
         # What is older is an import with old dates: to look back so far each time would not do.
         self._late = max([self._late, *(by for by in late if by <= _WIDEST)])
+
+    def _leave_out(self, task_id: str, error: BaseException) -> None:
+        """Go on without a task, and count it."""
+        self._set_aside.append(f"task {task_id}: {reason(error)}")
+        metrics.poll_errors.labels(self._account.name).inc()
+        log.warning(
+            "task.unreadable", account=self._account.name, task=task_id, error=reason(error)
+        )
 
     async def _changed(self, page: Page) -> list[tuple[str, Raw]]:
         fingerprint = self._source.fingerprint
@@ -216,13 +272,10 @@ class Poll:
             if raw is None:
                 return []
             return [self._source.look(raw, observed_at, Cause.POLL)]
-        except (PayloadError, SourceRejected, SourceRefused) as error:
+        except (SourceRejected, SourceRefused, *UNREADABLE) as error:
             if isinstance(error, SourceRefused):
                 self._unread = self._unread or error
-            metrics.poll_errors.labels(self._account.name).inc()
-            log.warning(
-                "task.unreadable", account=self._account.name, task=task_id, error=str(error)
-            )
+            self._leave_out(task_id, error)
             return []
 
     async def _finish_scan(
@@ -233,11 +286,8 @@ class Poll:
     ) -> None:
         """Ask by id for tasks that the complete list should have had, and end the baseline."""
         shown = shown or await self._canaries.shown_by_id(scan.started_at)
-        warning = (
-            f"{scan.nameless} rows without an id in the list of tasks" if scan.nameless else None
-        )
         async with self._pool.acquire() as connection, connection.transaction():
-            if not await accounts.finish_scan(connection, state, scan.started_at, warning):
+            if not await accounts.finish_scan(connection, state, scan.started_at):
                 return
             starts = self._source.listed_starts()
             missing = await absences.missing(

@@ -22,7 +22,8 @@ class AccountState:
     was claimed for. `overlap` is how far behind the watermark an incremental read looks, as changes
     may show late. `webhook_at` is when the last webhook came that told of a task, `missed_at`
     when a poll last found a change that no webhook had told. `failures` counts the polls in a
-    row that failed.
+    row that failed, `unread` what of its tasks could not be read, `unread_rows` how much of that
+    was in its list.
     """
 
     name: str
@@ -36,6 +37,8 @@ class AccountState:
     overlap: timedelta = timedelta(minutes=2)
     webhook_at: datetime | None = None
     missed_at: datetime | None = None
+    unread: int = 0
+    unread_rows: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +86,7 @@ async def claim_due(
         WHERE name = ANY($1) AND next_poll_at <= $2 AND NOT paused
           AND (lease_until IS NULL OR lease_until < $2)
         RETURNING name, added_at, baseline_at, scanned_at, watermark, failures, scan_asked_at,
-            lease_holder AS lease, overlap, webhook_at, missed_at
+            lease_holder AS lease, overlap, webhook_at, missed_at, unread, unread_rows
         """,
         list(names),
         now,
@@ -155,24 +158,21 @@ async def finish_poll(
     return _is_one(done)
 
 
-async def finish_scan(
-    connection: Connection, state: AccountState, started_at: datetime, warning: str | None
-) -> bool:
-    """Record a complete scan, and what it could not read; the first one ends the silence.
+async def finish_scan(connection: Connection, state: AccountState, started_at: datetime) -> bool:
+    """Record a complete scan; the first one ends the silence.
 
     False, and nothing is recorded, if the poll lost its lease.
     """
     done = await connection.execute(
         """
         UPDATE accounts
-        SET scanned_at = $3, baseline_at = coalesce(baseline_at, $3), warning = $4,
+        SET scanned_at = $3, baseline_at = coalesce(baseline_at, $3),
             scan_asked_at = CASE WHEN scan_asked_at > $3 THEN scan_asked_at END
         WHERE name = $1 AND lease_holder = $2
         """,
         state.name,
         state.lease,
         started_at,
-        warning,
     )
     return _is_one(done)
 

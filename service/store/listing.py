@@ -187,7 +187,9 @@ async def read_accounts(pool: Pool, names: Sequence[str] | None = None) -> list[
         SELECT name AS id, system,
                CASE WHEN paused THEN 'paused' WHEN failing_since IS NOT NULL THEN 'failing'
                     WHEN baseline_at IS NULL THEN 'baseline' ELSE 'ok' END AS state,
-               failing_since, coalesce(error, warning) AS error, polled_at,
+               failing_since, coalesce(error, CASE WHEN unread > 0
+                   THEN unread || ' could not be read, such as ' || unread_example END) AS error,
+               unread, unread_example, unread_at, polled_at,
                CASE WHEN NOT paused THEN next_poll_at END AS next_poll_at,
                baseline_at, webhook_at, missed, missed_at, scan_read, scan_total
         FROM accounts WHERE $1::text[] IS NULL OR name = ANY ($1) ORDER BY name

@@ -14,7 +14,7 @@ from service.model import Cause, Kind
 from service.sandbox import faults
 from service.sandbox.faults import Fault
 from service.settings import read_settings
-from service.sources import Raw
+from service.sources import Page
 from service.sources.plannr import RECENT_PER_PAGE
 from service.store import Pool, accounts, listing, lookups
 from tests.corridor import Corridor, corridor
@@ -137,13 +137,13 @@ async def test_a_poll_that_crashes_shows_at_the_account(
 ) -> None:
     """A defect of our own: the account is failing, and says where to look."""
 
-    def broken(_: Raw) -> bool:
+    def broken() -> AsyncIterator[Page]:
         raise ZeroDivisionError
 
     settings = read_settings({"DATABASE_URL": database_url})
     taskbell.visit()
     async with assembly.open_shift(settings, taskbell.config, taskbell.clock) as shift:
-        shift._polls["field"]._source.parse = broken  # type: ignore[method-assign, assignment]
+        shift._polls["field"]._source.scan = broken  # type: ignore[method-assign]
         await accounts.poll_now(taskbell.pool, "field", taskbell.clock.now())
         await shift.tick()
         await asyncio.gather(*shift._polling)
@@ -166,7 +166,10 @@ async def test_rows_without_an_id_show_at_the_account(taskbell: Corridor) -> Non
     await taskbell.poll(full=True)
     account = await shown(taskbell)
     assert account["state"] == "ok"
-    assert account["error"] == "3 rows without an id in the list of tasks"
+    assert account["unread"] == 3
+    assert account["error"] == (
+        "3 could not be read, such as a row without an id in the list of tasks"
+    )
     await taskbell.poll()
     assert (await shown(taskbell))["error"] == account["error"]
     for row, number in zip(rows, ids, strict=False):

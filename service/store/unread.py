@@ -1,0 +1,82 @@
+"""What of an account's tasks could not be read: how much, with an example."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from service.store import Pool
+
+# A field of which this many values could not be read, and hardly any could, is not one bad row.
+_FEW = 3
+_HARDLY_ANY = 9  # times as many as could be read
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadField:
+    """A field of a system's JSON of which some values could not be read, and one of them."""
+
+    name: str
+    count: int
+    task: str
+    value: str
+
+    @property
+    def example(self) -> str:
+        return f"{self.name} of task {self.task}, which is {self.value}"
+
+
+async def fields(pool: Pool, account: str) -> list[UnreadField]:
+    """The fields of which values of the account's tasks could not be read, the worst first."""
+    rows = await pool.fetch(
+        """
+        SELECT name, count(*) AS count, min(id) AS task,
+               (array_agg(value ORDER BY id))[1] AS value
+        FROM tasks, jsonb_each_text(unread) AS field (name, value)
+        WHERE account = $1 AND unread IS NOT NULL AND deleted_at IS NULL
+        GROUP BY name ORDER BY count DESC, name
+        """,
+        account,
+    )
+    return [UnreadField(**row) for row in rows]
+
+
+async def is_hopeless(pool: Pool, account: str, field: UnreadField, told: str) -> bool:
+    """Whether hardly any value of the field could be read; `told` is what of a task it gives."""
+    if field.count < _FEW:
+        return False
+    enough = field.count // _HARDLY_ANY + 1
+    good: int = await pool.fetchval(
+        """
+        SELECT count(*) FROM (
+            SELECT FROM tasks
+            WHERE account = $1 AND deleted_at IS NULL AND NOT coalesce(unread ? $2, false)
+              AND coalesce(snapshot ->> $3, '') NOT IN ('', '{}', '[]')
+            LIMIT $4) AS good
+        """,
+        account,
+        field.name,
+        told,
+        enough,
+    )
+    return good < enough
+
+
+async def note(
+    pool: Pool, account: str, *, rows: int, count: int, example: str | None, now: datetime
+) -> None:
+    """Note with the account how much could not be read: `rows` of its list, and all in all.
+
+    Without an example that of before stays, as long as anything is unread.
+    """
+    await pool.execute(
+        """
+        UPDATE accounts SET unread_rows = $2, unread = $3,
+            unread_example = CASE WHEN $3 > 0 THEN coalesce($4, unread_example) END,
+            unread_at = CASE WHEN $3 > 0 THEN coalesce(unread_at, $5) END
+        WHERE name = $1
+        """,
+        account,
+        rows,
+        count,
+        example,
+        now,
+    )

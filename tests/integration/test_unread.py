@@ -1,0 +1,149 @@
+"""What cannot be read of a task costs nothing but itself, and shows at the account."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.clock import VirtualClock
+from service.store import Pool, listing
+from tests.corridor import Corridor, begun, kinds
+
+RULES = "- { id: done, when: task.completed, then: [{ notify: accounting }] }"
+
+
+@pytest.fixture
+async def taskbell(pool: Pool, clock: VirtualClock, folder: Path) -> AsyncIterator[Corridor]:
+    """A Taskbell after its first sync."""
+    async with begun(folder, pool, clock, RULES) as running:
+        yield running
+
+
+async def shown(taskbell: Corridor, name: str = "field") -> dict[str, Any]:
+    """The account as the API and the page show it."""
+    [account] = await listing.read_accounts(taskbell.pool, [name])
+    return account
+
+
+def rewritten(task: dict[str, Any], *names: str) -> None:
+    """Write the task's dates as its system did not write them before."""
+    for name in names:
+        if task.get(name):
+            year, month, day = str(task[name])[:10].split("-")
+            task[name] = f"{day}.{month}.{year} 10.00"
+
+
+async def test_a_zero_date_is_none(taskbell: Corridor) -> None:
+    """Known or new, the task is told of; a zero completion is none."""
+    known = taskbell.sandbox.plannr.make()
+    await taskbell.poll("london")
+    taskbell.clock.advance(timedelta(minutes=1))
+    known["due_at"] = "-0001-11-30 00:00:00"
+    taskbell.sandbox.plannr.finish(known["uuid"])
+    new = taskbell.sandbox.plannr.make()
+    new["due_at"], new["completed_at"] = "0000-00-00 00:00:00", "0001-01-01 00:00:00"
+    await taskbell.poll("london")
+    assert "completed" in kinds(await taskbell.events(known["uuid"]))
+    assert kinds(await taskbell.events(new["uuid"])) == ["created"]
+    assert ((await shown(taskbell, "london"))["state"], await unread(taskbell, "london")) == (
+        "ok",
+        0,
+    )
+
+
+async def unread(taskbell: Corridor, name: str = "field") -> int:
+    return int((await shown(taskbell, name))["unread"])
+
+
+@pytest.mark.parametrize(
+    "odd", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z", "-0001-11-30 00:00:00", "soon"]
+)
+async def test_an_odd_version_makes_no_odd_task(taskbell: Corridor, odd: str) -> None:
+    """Such a task is one like others, by webhook and by poll, and the account goes on."""
+    new = taskbell.sandbox.plannr.make(updated_at=odd)
+    await taskbell.webhook({"data": taskbell.sandbox.plannr.whole(new["uuid"])}, "london")
+    await taskbell.poll("london", full=True)
+    taskbell.clock.advance(timedelta(minutes=1))
+    taskbell.sandbox.plannr.finish(new["uuid"])
+    new["updated_at"] = odd
+    await taskbell.poll("london", full=True)
+    assert kinds(await taskbell.events(new["uuid"]))[:2] == ["created", "completed"]
+    assert (await shown(taskbell, "london"))["state"] == "ok"
+
+
+async def test_a_value_that_cannot_be_read_leaves_its_field_as_it_was(taskbell: Corridor) -> None:
+    """The others of the task are taken over, and the account shows an example until it is gone."""
+    visit = taskbell.visit(name="Mend the fence")
+    await taskbell.poll()
+    before = await taskbell.snapshot(visit["id"])
+    end, visit["ends_at"], visit["description"] = visit["ends_at"], "next week", "bring nails"
+    await taskbell.poll()
+    known = await taskbell.snapshot(visit["id"])
+    assert before is not None
+    assert known is not None
+    assert (known["end"], known["description"]) == (before["end"], "bring nails")
+    account = await shown(taskbell)
+    assert (account["state"], account["unread"]) == ("ok", 1)
+    assert account["error"] == (
+        f"1 could not be read, such as ends_at of task {visit['id']}, which is 'next week'"
+    )
+    assert account["unread_at"] == taskbell.clock.now()
+    await taskbell.poll(full=True)
+    assert await unread(taskbell) == 1
+    visit["ends_at"] = end
+    await taskbell.poll(full=True)
+    account = await shown(taskbell)
+    assert (account["unread"], account["unread_at"], account["error"]) == (0, None, None)
+
+
+async def test_a_system_that_writes_its_dates_anew_fails_and_says_so(taskbell: Corridor) -> None:
+    """Its account must not say that all is well while nothing is seen any more."""
+    rolodex = taskbell.sandbox.rolodex
+    made = [rolodex.make(due_date=taskbell.clock.now()) for _ in range(20)]
+    await taskbell.poll("sales")
+    for task in made[:5]:
+        rolodex.finish(task["id"])
+    for task in made:
+        rewritten(task, "due_date", "completed_at", "created_at", "updated_at")
+    for _ in range(2):
+        taskbell.clock.advance(timedelta(minutes=1))
+        await taskbell.poll("sales")
+        account = await shown(taskbell, "sales")
+        assert account["state"] == "failing"
+        assert "20 values of created_at cannot be read, such as '" in account["error"]
+        assert account["unread"] == 65
+
+
+async def test_a_few_bad_rows_are_not_a_failure(taskbell: Corridor) -> None:
+    """Three of twenty tasks have dates of their own: the account is ok, and counts them."""
+    made = [taskbell.sandbox.rolodex.make(due_date=taskbell.clock.now()) for _ in range(20)]
+    for task in made[:3]:
+        rewritten(task, "due_date")
+    await taskbell.poll("sales", full=True)
+    account = await shown(taskbell, "sales")
+    assert (account["state"], account["unread"]) == ("ok", 3)
+
+
+async def test_a_task_that_cannot_be_taken_in_is_left_out_alone(
+    taskbell: Corridor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A defect that one task's content brings about, in reading it or behind."""
+    for number in range(5):
+        taskbell.visit(name=f"Visit {number}")
+    parse = type(taskbell.sources["field"]).parse
+
+    def broken(self: Any, raw: Any) -> Any:
+        task = parse(self, raw)
+        if raw["name"] == "Visit 1":
+            return 1 // 0
+        return replace(task, title="\ud800") if raw["name"] == "Visit 3" else task
+
+    monkeypatch.setattr(type(taskbell.sources["field"]), "parse", broken)
+    await taskbell.poll(full=True)
+    assert kinds(await taskbell.events()) == ["created"] * 3
+    account = await shown(taskbell)
+    assert (account["state"], account["unread"]) == ("ok", 2)
+    assert "integer division or modulo by zero" in account["error"]
