@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from service.model import Kind, Task
+from service.model import TIMES, Kind, Task
 
 Rung = Mapping[str, datetime]
 """Up to where a task has been announced, by its date field; by an alarm's `mark` for that alone."""
@@ -126,12 +126,33 @@ def moved(before: Task | None, after: Task, rung: Rung) -> Rung:
     }
 
 
+def taken_up(task: Task, fields: Iterable[str], now: datetime) -> Rung:
+    """What counts as announced of a task that is taken up in silence.
+
+    That is all that was due by now and, of a date that is past by now, whatever is counted from
+    it: also what some rule wants to have told days later.
+    """
+    lines = dict.fromkeys(fields, now)
+    if not task.is_open:
+        return lines
+    dates = ((field, _date(task, field)) for field in TIMES)
+    past = {_bygone(field): now for field, date in dates if date is not None and date <= now}
+    return {**lines, **past}
+
+
 def was_rung(alarm: Alarm, at: datetime, rung: Rung) -> bool:
-    """Whether this alarm, which is due at `at`, has been announced."""
+    """Whether this alarm, which is due at `at`, has been announced, or never is to be."""
+    if _bygone(alarm.field) in rung:
+        return True
     until = rung.get(alarm.field)
     if until is None or until < at:
         until = rung.get(alarm.mark)
     return until is not None and at <= until
+
+
+def _bygone(field: str) -> str:
+    """The mark of a date that was past already when its task was taken up."""
+    return f"{field} bygone"
 
 
 def _date(task: Task, mark: str) -> datetime | None:

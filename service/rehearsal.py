@@ -6,7 +6,6 @@ alarms ring, rules that waited decide, digests are told, schedules come, deliver
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -47,12 +46,8 @@ class Rehearsal:
         self.books.schedules.put_in_force(self._engine.schedules, self.clock.now())
 
     async def begin(self, seen: Sequence[Observation]) -> None:
-        """Take up tasks in silence, as the first sync of an account does: no rule is asked."""
-        self.books.states = {
-            name: replace(state, baseline_at=None) for name, state in self.books.states.items()
-        }
-        await self._engine.observe(self.books, [replace(look, cause=Cause.POLL) for look in seen])
-        self.books.states = _accounts(self.books.states, self.clock.now())
+        """Take up tasks in silence, as if they had been known all along: no rule is asked."""
+        await self._engine.take_up(self.books, seen)
 
     async def observe(self, seen: Sequence[Observation]) -> None:
         """Take in looks at tasks now, and send what that makes due."""

@@ -149,6 +149,21 @@ class Engine:
         await self._save(books, rung, now)
         return len(known), await self._follow(books, happened, now)
 
+    async def take_up(self, books: Books, seen: Sequence[Observation]) -> None:
+        """Take up tasks in silence, as if they had been known all along: what was due was told."""
+        now = self._clock.now()
+        known = {
+            (one.account, one.task_id): Known(
+                one.task,
+                version=one.version,
+                observed_at=one.observed_at,
+                fingerprint=one.fingerprint,
+            )
+            for one in seen
+        }
+        told = {key: self._alarm_clock.rung(one, now) for key, one in known.items()}
+        await self._save(books, told, now)
+
     async def take_over(self, books: Books, known: Mapping[Key, Known]) -> None:
         """Set the alarms of tasks as they are, whichever watch has set them before."""
         fresh = {key: replace(one, watch=None) for key, one in known.items()}

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from service.alarms import Rung, moved
+from service.alarms import Rung, moved, taken_up
 from service.diff import Transition, diff
 from service.model import Cause, Observation
 from service.people import recognised
@@ -39,7 +39,7 @@ def track(
     """Take in one look; None if it is stale.
 
     `fields` are the dates whose alarms the clock watches. Of a task that is taken up silently, the
-    alarms that are past count as rung.
+    alarms that are past count as rung, and all that are counted from a date that is past.
     """
     if is_stale(known, seen):
         return None
@@ -54,7 +54,7 @@ def track(
             version=seen.version or known.version,
             observed_at=seen.observed_at,
             fingerprint=seen.fingerprint,
-            rung=dict.fromkeys(fields, now) if silent else _rung(known, seen, fields, now),
+            rung=_rung(known, seen, fields, now, silent=silent),
             watch=known.watch,
             unread=seen.unread,
         ),
@@ -141,10 +141,14 @@ def _is_news(known: Known, seen: Observation, account: AccountState) -> bool:
     return not is_older and (account.baseline_at is not None or seen.cause is Cause.WEBHOOK)
 
 
-def _rung(known: Known, seen: Observation, fields: Iterable[str], now: datetime) -> Rung:
+def _rung(
+    known: Known, seen: Observation, fields: Iterable[str], now: datetime, *, silent: bool
+) -> Rung:
     """What stays announced; of a task that is there, or in use, again also all that is past."""
     if seen.task is None:
         return known.rung
+    if silent:
+        return taken_up(seen.task, fields, now)
     rung = moved(known.task, seen.task, known.rung)
     if known.task is None:
         return rung
