@@ -118,7 +118,7 @@ def _completion(after: Task, found: dict[Kind, list[str]]) -> Transition:
 
 _SAME: Mapping[str, Callable[[Any, Any], bool]] = {
     **dict.fromkeys(NOUNS, is_same),
-    "assignees": are_same,
+    **dict.fromkeys(("assignees", "contacts"), are_same),
     "tags": _have_same,
     "fields": _hold_same,
 }

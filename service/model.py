@@ -53,6 +53,7 @@ class Person:
     id: str | None = None
     name: str | None = None
     email: str | None = None
+    number: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,7 @@ class Task:
     assignee: Person | None = None
     assignees: tuple[Person, ...] = ()
     customer: Customer | None = None
+    contacts: tuple[Customer, ...] = ()
     project: Project | None = None
     tags: tuple[str, ...] = ()
     fields: Mapping[str, Any] = field(default_factory=dict)
@@ -138,6 +140,7 @@ class Task:
             if raw.get(name) is not None:
                 raw[name] = _stored(noun, raw[name])
         raw["assignees"] = tuple(_stored(Person, person) for person in raw.get("assignees", ()))
+        raw["contacts"] = tuple(_stored(Customer, one) for one in raw.get("contacts", ()))
         raw["tags"] = tuple(raw.get("tags", ()))
         return _stored(cls, raw)
 

@@ -27,7 +27,7 @@ def is_same(one: _Noun | None, other: _Noun | None) -> bool:
     return one == other
 
 
-def are_same(some: Iterable[Person], others: Iterable[Person]) -> bool:
+def are_same(some: Iterable[_Worker], others: Iterable[_Worker]) -> bool:
     """Whether these are the same people, in whatever order."""
     some, others = tuple(some), tuple(others)
     if all(person.id is not None for person in (*some, *others)):
@@ -111,7 +111,7 @@ def _is_called(word: str | None, one: Person | Customer | Project) -> bool:
     return word is not None and _folded(word) in names
 
 
-def _covers(some: Sequence[Person], others: Sequence[Person]) -> bool:
+def _covers(some: Sequence[_Worker], others: Sequence[_Worker]) -> bool:
     return all(any(is_same(one, other) for other in others) for one in some)
 
 

@@ -17,8 +17,9 @@ from service.model import Cause, Observation
 from service.outbox import Lanes
 from service.sources import Page, Raw, Source
 from service.sources.reading import read_ahead
-from service.store import Pool, absences, accounts, canaries, lookups, tasks, unread
+from service.store import Connection, Pool, absences, accounts, canaries, lookups, tasks, unread
 from service.store.accounts import AccountState, Progress
+from service.store.lookups import Coverage
 from service.store.tasks import Key
 from workers.canaries import ENOUGH, HANDFUL, Canaries, doubt
 from workers.poison import POISONOUS, UNREADABLE, reason
@@ -31,6 +32,7 @@ LEASE = timedelta(seconds=30)
 _OVERLAP, _WIDEST = timedelta(minutes=2), timedelta(hours=1)
 _MOST_BEYOND = 20  # pages that an incremental read takes beyond that, before it leaves it to a scan
 _MOST_MISSING = 200  # tasks that one poll asks for by id, while no full scan is due
+_OPEN_OUTSIDE = 10  # open tasks beyond what lists show, of which each poll asks for so many by id
 _JITTER = 0.1
 # After a failure: an account that is seldom polled should not be unread for an hour over a hiccup.
 _FIRST_PAUSE, _LONGEST_PAUSE = timedelta(minutes=1), timedelta(minutes=15)
@@ -40,11 +42,20 @@ _BELIEVABLE_LOSS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """A list that came to its end: when it was asked for, what it has, and whether it was due."""
+    """A list that came to its end: when it was asked for, what it has, and whether it was due.
+
+    `covered` are the tasks that it had to show.
+    """
 
     started_at: datetime
     listed: set[str]
+    covered: Coverage
     is_full: bool
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it had to show every task."""
+        return self.covered == Coverage()
 
 
 class Poll:
@@ -81,13 +92,14 @@ class Poll:
             async for lanes in reading:
                 yield lanes
             await self._demand_readable()
-            await self._note_unread(state, is_scan=is_scan)
+            is_whole = is_scan and self._source.covered(whole=is_full) == Coverage()
+            await self._note_unread(state, is_scan=is_whole)
         except (SourceError, PayloadError) as error:
             log.warning("poll.failed", account=state.name, error=str(error))
             await self._note_unread(state, is_scan=False)
             await self._fail(state, str(error), getattr(error, "retry_after", None))
         else:
-            scanned_at = started_at if is_scan else state.scanned_at
+            scanned_at = started_at if is_whole else state.scanned_at
             await self._finish(state, started_at, scanned_at, self._overlap(state, is_scan=is_scan))
 
     async def keep_lease(self, state: AccountState) -> bool:
@@ -137,8 +149,10 @@ class Poll:
         """
         for field in await unread.fields(self._pool, self._account.name):
             form = self._source.forms.get(field.name)
-            if form and await unread.is_hopeless(
-                self._pool, self._account.name, field, form.tells[0]
+            if (
+                form
+                and form.tells
+                and await unread.is_hopeless(self._pool, self._account.name, field, form.tells[0])
             ):
                 raise SourceBroken(
                     f"{self._account.name}: {field.count} values of {field.name} cannot be read,"
@@ -183,10 +197,11 @@ class Poll:
     async def _scan(
         self, state: AccountState, started_at: datetime, *, is_full: bool
     ) -> AsyncIterator[Lanes]:
-        """Read everything; only a list that came to its end says anything about what is gone."""
+        """Read all, or a part; only a list that came to its end says what may be gone."""
         listed, shown = set[str](), list[str]()
         nameless = 0
-        async with aclosing(read_ahead(self._source.scan())) as pages:
+        reading = self._source.scan() if is_full else self._source.between()
+        async with aclosing(read_ahead(reading)) as pages:
             async for page in pages:
                 listed.update(page.raws)
                 nameless = page.nameless
@@ -200,7 +215,8 @@ class Poll:
         await self._demand_known_forms()
         if state.baseline_at is None:
             shown = await self._canaries.taken_in(listed, self._clock.now())
-        await self._finish_scan(state, Scan(started_at, listed, is_full=is_full), shown)
+        covered = self._source.covered(whole=is_full)
+        await self._finish_scan(state, Scan(started_at, listed, covered, is_full=is_full), shown)
 
     async def _take(self, page: Page, watermark: datetime | None = None) -> Lanes:
         """Hand the changed tasks of a page to the engine; an unchanged one costs a comparison.
@@ -287,11 +303,10 @@ class Poll:
         """Ask by id for tasks that the complete list should have had, and end the baseline."""
         shown = shown or await self._canaries.shown_by_id(scan.started_at)
         async with self._pool.acquire() as connection, connection.transaction():
-            if not await accounts.finish_scan(connection, state, scan.started_at):
+            if not await self._record(connection, state, scan):
                 return
-            starts = self._source.listed_starts()
             missing = await absences.missing(
-                connection, state.name, scan.listed, starts, scan.started_at
+                connection, state.name, scan.listed, scan.covered, scan.started_at
             )
             is_believed = await canaries.keep(connection, state.name, shown, len(missing))
             if len(missing) > HANDFUL and not is_believed:
@@ -299,7 +314,18 @@ class Poll:
             wanted = self._wanted(state, scan, missing)
             await absences.note(connection, state.name, scan.listed, wanted, scan.started_at)
             await absences.ask(connection, state.name, wanted, self._clock.now())
+            if not scan.is_whole:
+                # Some open tasks that it shows no more, or not yet.
+                await lookups.ask_for_open_outside(
+                    connection, state.name, scan.covered, _OPEN_OUTSIDE, self._clock.now()
+                )
         self._note_loss(len(wanted), len(scan.listed))
+
+    async def _record(self, connection: Connection, state: AccountState, scan: Scan) -> bool:
+        """Note that everything was read, if it was; False if this poll is another's by now."""
+        if scan.is_whole:
+            return await accounts.finish_scan(connection, state, scan.started_at)
+        return await accounts.has_lease(connection, state)
 
     def _wanted(
         self, state: AccountState, scan: Scan, missing: Mapping[str, datetime | None]

@@ -116,7 +116,7 @@ class Kickserv(TaskSystem):
         self.check(request)
         wanted = request.query_params.get("customer_id")
         tasks = [task for task in self.tasks.values() if str(task["customer"]["id"]) == wanted]
-        jobs = {task["job"]["id"]: task["job"] for task in tasks}
+        jobs = {str(task["job"]["id"]): task["job"] for task in tasks}
         return JSONResponse(
             [{name: job[name] for name in ("id", "name", "status")} for job in jobs.values()]
         )
@@ -159,8 +159,8 @@ class Kickserv(TaskSystem):
         body = await self.note_write(request)
         if not isinstance(body, dict) or not isinstance(body.get("task"), dict):
             raise HTTPException(422, "param is missing or the value is empty: task")
-        fields: Raw = body["task"]
-        return fields
+        known = {shown: name for name, shown in self.quirks.names.items()}
+        return {known.get(name, name): value for name, value in body["task"].items()}
 
     def _task(self, task_id: str) -> Raw:
         if task_id not in self.visible:
@@ -176,6 +176,8 @@ class Kickserv(TaskSystem):
             task = {name: task[name] for name in task if name != "updated_at"}
         if not self.quirks.glue:
             task = {name: task[name] for name in task if not isinstance(task[name], dict | list)}
+        names = self.quirks.names
+        task = {names.get(name, name): value for name, value in task.items()}
         return {"task": task} if self.quirks.wrapped else task
 
 

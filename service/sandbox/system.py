@@ -2,6 +2,7 @@
 
 import asyncio
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, TypeAlias
@@ -38,7 +39,8 @@ class Quirks:
 
     Plannr: `push` is what a webhook carries: `whole`, `partial` or `hint`. Kickserv: `glue`, tasks
     carry their job, customer and employees; `stamped`, they say when they were changed;
-    `completed_field`, what the moment is called at which they were done. LetsLigo: `prefixed`,
+    `completed_field`, what the moment is called at which they were done; `names`, what the account
+    calls fields that are otherwise called as here. LetsLigo: `prefixed`,
     Hydra's words have their prefix; `totalled`, lists say how many there are; `lean`, lists leave
     out what is long. Rolodex: `tags` come along when asked for `always`, in `lists` only, or
     `never`. Whoever has links to pages: `foreign_next`, they lead to another origin.
@@ -59,6 +61,7 @@ class Quirks:
     glue: bool = True
     stamped: bool = True
     completed_field: str = "completed_on"
+    names: Mapping[str, str] = field(default_factory=dict)
     prefixed: bool = True
     totalled: bool = True
     lean: bool = True

@@ -141,6 +141,7 @@ WORDS = {
         "assignees": "All who do it, where they are several.",
         "tags": "The tags that it has.",
         "customer": "Whom it is done for.",
+        "contacts": "All whom it is about, each with addresses of their own.",
         "project": "The job, case or deal that it belongs to.",
         "fields": "The account's own custom fields.",
     },
@@ -148,6 +149,7 @@ WORDS = {
         "id": "Their id in the system.",
         "name": "Their name.",
         "email": "Their mail address.",
+        "number": "Their number in the firm.",
     },
     "CustomerShape": {
         "id": "Their id in the system.",

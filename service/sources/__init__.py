@@ -14,7 +14,7 @@ To be written, in this order:
    can have first what was changed last
 4. `forms`, so that a value of another form leaves its field of the task as it was known;
    `listed`, `is_task`, `untold`, `enrich` and `rereads` if its lists or pushes show less of a task
-   than there is to it; `listed_starts` if they show only tasks of a time
+   than there is to it; `between` and `covered` if they can show only tasks of a time
 5. `notifications` and `writes`, with the calls for what these name
 6. `hooks` and `subscribe` if it pushes changes
 """
@@ -41,6 +41,7 @@ from service.model import Cause, Customer, Observation, Task
 from service.sources.account import Account
 from service.sources.forms import Form
 from service.sources.forms import unread as unread_in
+from service.store.lookups import Coverage
 
 Raw: TypeAlias = dict[str, Any]
 
@@ -216,12 +217,17 @@ class Source(ABC):
         changed = [at for raw in page.raws.values() if (at := self.version(raw)) is not None]
         return bool(changed) and min(changed) < moment
 
-    def listed_starts(self) -> tuple[datetime, datetime] | None:
-        """From when to before when a task begins that a complete scan would list; None: any task.
+    def between(self) -> AsyncIterator[Page]:
+        """What every poll reads that nothing can be asked for by change: all, or a part.
 
-        What begins outside of that, or has no start, is not missing because it is not listed.
+        `covered` says which part.
         """
-        return None
+        return self.scan()
+
+    def covered(self, *, whole: bool) -> Coverage:
+        """Which tasks are to be found in a complete reading: `scan` if `whole`, else `between`."""
+        del whole
+        return Coverage()
 
     def alike(self, fields: Mapping[str, Any], since: datetime) -> AsyncIterator[Page]:
         """Where a task is to be found that was made of these `fields` since then."""

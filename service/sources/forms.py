@@ -13,12 +13,20 @@ from service.sources.values import is_date, is_flag, sequence
 _LONGEST_EXAMPLE = 40
 
 
+def _itself(value: Any) -> Any:
+    return value
+
+
 @dataclass(frozen=True, slots=True)
 class Form:
-    """Whether a value can be read, and the fields of a `Task` that it gives, the main one first."""
+    """Whether a value can be read, and the fields of a `Task` that it gives, the main one first.
+
+    Where it gives none, it counts for something all the same. `said` is what of it is in question.
+    """
 
     fits: Callable[[Any], bool]
     tells: tuple[str, ...]
+    said: Callable[[Any], Any] = _itself
 
 
 def a_date(*tells: str) -> Form:
@@ -44,7 +52,7 @@ def objects(*tells: str) -> Form:
 def unread(raw: Mapping[str, Any], forms: Mapping[str, Form]) -> dict[str, str]:
     """The fields of `raw` whose values are of no known form, each with its value as an example."""
     return {
-        name: _example(raw[name])
+        name: _example(form.said(raw[name]))
         for name, form in forms.items()
         if name in raw and not form.fits(raw[name])
     }

@@ -2,27 +2,31 @@
 
 Sources: the page on /tasks.json in the user's hands (it names no product), and other public
 notes on the same API. The field names of a task stand nowhere: what was inferred is an option
-of `KickservAccount`.
+of `KickservAccount`. A list from one day to another leaves out what has no date, so that the whole
+account is read as well, less often.
 """
 
-from base64 import b64encode
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import cached_property
 from itertools import count
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 from urllib.parse import quote
 
-from pydantic import Field
-
 from service.errors import OutcomeUnknown, SourceRejected
+from service.http.upstream import Upstream
 from service.model import Customer, Person, Project, Task
 from service.sources import Page, Raw, Source
 from service.sources.account import Account
+from service.sources.flags import flag
 from service.sources.forms import Form, a_date, a_text
+from service.sources.kickserv_words import KickservAccount
+from service.sources.misnamed import Doubt, Seen, vouched
 from service.sources.reading import GONE, Reading, rows_of, single
 from service.sources.values import (
     identifier,
+    is_date,
     local,
     mapping,
     members,
@@ -32,75 +36,12 @@ from service.sources.values import (
     required,
     scalar,
     text,
-    truth,
 )
 from service.sources.words import translated
+from service.store.lookups import Coverage
 
 NO_SUCH_TASK = "invalid job"
-
-# Everything else stays outside: a whole employee carries password_salt, encrypted_password and
-# remember_token.
-_TASK = (
-    "id",
-    "name",
-    "description",
-    "scheduled_at",
-    "ends_at",
-    "created_at",
-    "updated_at",
-    "task_type_id",
-)
-_PERSON = ("id", "name", "first_name", "last_name", "email", "email_address")
-_KEPT = {
-    "job": ("id", "job_number", "name", "status"),
-    "customer": (*_PERSON, "phone", "phone_number"),
-    "contact": (*_PERSON, "phone", "phone_number"),
-}
-# What stays as it was where a task comes without one of its relations, as it may at any time.
-_TELLS = {
-    "job": ("project", "fields"),
-    "customer": ("customer",),
-    "employees": ("assignee", "assignees"),
-}
-_WHOLE = frozenset({"id", "name", "scheduled_at", "job", "customer", "employees"})
-_WORDS = {
-    "title": "name",
-    "description": "description",
-    "start": "scheduled_at",
-    "end": "ends_at",
-    "due": "ends_at",
-    "project": "job_id",
-    "customer": "customer_id",
-    "assignee": "employee_ids",
-    "type": "task_type_id",
-}
-
-
-class KickservAccount(Account):
-    """An employee's view of a Kickserv account; `token` is that employee's.
-
-    `slug` is the name of the account in the addresses of its pages. `per_page` is how many tasks
-    are asked for at once. `days_back` and `days_ahead` bound the window that is polled, in local
-    days of `timezone` (UTC if there is none). `completed_field` holds a date or a time once a task
-    is done. `task_types` gives task_type_id a word. `opted_out_field` is a truth value of the
-    customer. `create` holds what every new task gets.
-    """
-
-    tenant_options: ClassVar[tuple[str, ...]] = ("slug",)
-
-    slug: str
-    per_page: int = Field(default=100, ge=1)
-    days_back: int = Field(default=30, ge=0)
-    days_ahead: int = Field(default=60, ge=0)
-    completed_field: Literal["completed_on", "completed_at"] = "completed_on"
-    opted_out_field: str | None = None
-    task_types: Mapping[str, str] = Field(default_factory=dict)
-    create: Mapping[str, Any] = Field(default_factory=dict)
-
-    def headers(self) -> Mapping[str, str]:
-        token = self.token.get_secret_value()
-        basic = b64encode(f"{token}:{token}".encode()).decode()
-        return {"Authorization": f"Basic {basic}", "Accept": "application/json"}
+_MANY = 100  # tasks, of which some have been done
 
 
 class Kickserv(Source):
@@ -109,87 +50,126 @@ class Kickserv(Source):
     options: ClassVar[type[Account]] = KickservAccount
     notifications: ClassVar[frozenset[str]] = frozenset({"employee", "details", "on_the_way"})
     writes: ClassVar[frozenset[str]] = frozenset({"create_task", "update_task", "complete_task"})
+    revision: ClassVar[int] = 1
 
     account: KickservAccount
+
+    def __init__(self, account: KickservAccount, upstream: Upstream) -> None:
+        super().__init__(account, upstream)
+        names = account.fields
+        self._names = names
+        # Without its people a task would look reassigned, until the next poll.
+        relations = (names.project, names.customer, names.assignees)
+        self._needed = {"id", names.title, names.start, account.done_field, *relations}
+        # What stays as it was where a task comes without one of its relations, as it may.
+        self._tells = {
+            names.project: ("project", "fields"),
+            names.customer: ("customer", "contacts"),
+            names.assignees: ("assignee", "assignees"),
+        }
 
     def items(self, payload: Any) -> list[Raw] | None:
         rows = rows_of(payload)
         return None if rows is None else [_unwrapped(row) for row in rows]
 
     def trim(self, raw: Raw) -> Raw:
-        kept = only(raw, (*_TASK, self.account.completed_field))
-        for glue, names in _KEPT.items():
+        account, people = self.account, self._names.assignees
+        kept = only(raw, account.kept)
+        for glue, names in account.of_connected:
             if glue in raw:
-                kept[glue] = only(reference(raw[glue]), (*names, self.account.opted_out_field))
-        if "employees" in raw:
-            kept["employees"] = [only(reference(one), _PERSON) for one in members(raw["employees"])]
+                kept[glue] = only(reference(raw[glue]), names)
+        if people in raw:
+            kept[people] = [only(reference(one), account.of_people) for one in members(raw[people])]
         return kept
 
     def identify(self, raw: Raw) -> str | None:
         return identifier(raw.get("id", raw.get("uuid")))
 
     def is_whole(self, raw: Raw) -> bool:
-        # Without its people a task would look reassigned, until the next poll.
-        return raw.keys() >= _WHOLE and self.account.completed_field in raw
+        return raw.keys() >= self._needed
 
     @cached_property
     def forms(self) -> Mapping[str, Form]:
+        names, account = self._names, self.account
+        due = {} if names.due is None else {names.due: a_date("due")}
         return {
-            "name": a_text("title"),
-            "description": a_text("description"),
-            "scheduled_at": a_date("start", "due"),
-            "ends_at": a_date("end", "due"),
-            "created_at": a_date("created_at"),
-            "updated_at": a_date("updated_at"),
-            self.account.completed_field: a_date("completed_at", "done"),
+            names.title: a_text("title"),
+            names.description: a_text("description"),
+            names.start: a_date("start", "due"),
+            names.end: a_date("end", "due"),
+            **due,
+            names.created_at: a_date("created_at"),
+            names.updated_at: a_date("updated_at"),
+            account.done_field: Form(_says_when_done, ("completed_at", "done")),
+            **dict.fromkeys((names.customer, names.contact), self._consent),
         }
 
+    @property
+    def _consent(self) -> Form:
+        """Whether a customer wants no messages; what cannot be read counts as yes."""
+        name = self.account.opted_out_field or ""
+
+        def said(value: Any) -> Any:
+            return mapping(value).get(name)
+
+        return Form(lambda value: not name or flag(said(value)) is not None, (), said)
+
     def parse(self, raw: Raw) -> Task:
-        account, job = self.account, reference(raw.get("job"))
-        start, end = self._date(raw, "scheduled_at"), self._date(raw, "ends_at")
-        completed_at = self._date(raw, account.completed_field)
-        employees = _people(raw.get("employees"))
+        account, names = self.account, self._names
+        job = reference(raw.get(names.project))
+        start, end = self._date(raw, names.start), self._date(raw, names.end)
+        due = None if names.due is None else self._date(raw, names.due)
+        completed_at = self._date(raw, account.done_field)
+        employees = self._people(raw.get(names.assignees))
         return Task(
             id=required(self.identify(raw), "id"),
             account=account.name,
             system=account.system,
-            title=text(raw.get("name")) or "",
-            description=text(raw.get("description")),
+            title=text(raw.get(names.title)) or "",
+            description=text(raw.get(names.description)),
             type=self._type(raw),
-            done=completed_at is not None,
-            due=end or start,
+            done=completed_at is not None or flag(raw.get(account.done_field)) is True,
+            due=due or end or start,
             start=start,
             end=end,
-            created_at=self._date(raw, "created_at"),
-            updated_at=self._date(raw, "updated_at"),
+            created_at=self._date(raw, names.created_at),
+            updated_at=self.version(raw),
             completed_at=completed_at,
             assignee=employees[0] if employees else None,
             assignees=employees,
             customer=self._customer(raw),
+            contacts=self._contacts(raw),
             project=_project(job),
-            fields=_job_fields(job),
+            fields=self._job_fields(job),
         )
 
     def untold(self, raw: Raw) -> frozenset[str]:
         # That a relation is missing does not mean that there is none: that is null or empty.
-        return frozenset(name for glue in _TELLS.keys() - raw.keys() for name in _TELLS[glue])
+        missing = self._tells.keys() - raw.keys()
+        return frozenset(name for glue in missing for name in self._tells[glue])
 
     def version(self, raw: Raw) -> datetime | None:
-        return self._date(raw, "updated_at")
+        return self._date(raw, self._names.updated_at)
 
     def scan(self) -> AsyncIterator[Page]:
+        return self._listed({})
+
+    def between(self) -> AsyncIterator[Page]:
         first, last = self._window()
-        return self._pages({"from": f"{first}", "to": f"{last + timedelta(days=1)}"})
+        return self._listed({"from": f"{first}", "to": f"{last + timedelta(days=1)}"})
 
     def alike(self, fields: Mapping[str, Any], since: datetime) -> AsyncIterator[Page]:
-        # A new task belongs to a job, and may lie outside of the window or have no date at all.
+        # A new task may lie outside of the window, or have no date at all.
+        del since
         job = {**self.account.create, **self._body(fields)}.get("job_id")
-        return super().alike(fields, since) if job is None else self._pages({"job_id": job})
+        return self._pages({} if job is None else {"job_id": job})
 
-    def listed_starts(self) -> tuple[datetime, datetime]:
-        # A day less at both ends: the window has moved if midnight passed since the scan.
+    def covered(self, *, whole: bool) -> Coverage:
+        if whole:
+            return Coverage()
+        # A day less at both ends: the window has moved if midnight passed since the reading.
         first, last = self._window()
-        return self._midnight(first + timedelta(1)), self._midnight(last)
+        return Coverage(self._midnight(first + timedelta(1)), self._midnight(last))
 
     async def fetch(self, task_id: str) -> Raw | None:
         try:
@@ -207,20 +187,73 @@ class Kickserv(Source):
         await self._call("POST", f"tasks/{quote(task_id, safe='')}/notify.json", body)
 
     async def create_task(self, fields: Mapping[str, Any]) -> Raw:
-        body = {"task": {**self.account.create, **self._body(fields)}}
-        answer = await self._call("POST", "tasks.json", body)
+        body = {**self.account.create, **self._body(fields)}
+        if body.get("job_id") is None and body.get("customer_id") is not None:
+            body["job_id"] = await self._open_job(body["customer_id"])
+        answer = await self._call("POST", "tasks.json", {"task": body})
         return single(self, answer, otherwise=OutcomeUnknown)
 
     async def update_task(self, task_id: str, fields: Mapping[str, Any]) -> Raw:
         return await self._put(task_id, self._body(fields))
 
     async def complete_task(self, task_id: str) -> Raw:
-        name, known = self.account.completed_field, await self.fetch(task_id)
-        if known is not None and known.get(name):
+        name, known = self.account.done_field, await self.fetch(task_id)
+        if known is not None and self.parse(known).done:
             return known
+        if known is not None and isinstance(known.get(name), bool):
+            return await self._put(task_id, {name: True})
         now = self.upstream.clock.now().astimezone(self._zone)
         day, second = now.date().isoformat(), now.isoformat(timespec="seconds")
         return await self._put(task_id, {name: day if name.endswith("_on") else second})
+
+    async def _open_job(self, customer: Any) -> str:
+        """The job that a new task for a customer belongs to; raises SourceRejected."""
+        query = {"customer_id": customer}
+        answer = await self._call("GET", "tasks/job_list.json", params=query)
+        jobs = [mapping(job) for job in answer] if isinstance(answer, list) else []
+        closed = {word.casefold() for word in self.account.closed_jobs}
+        found = [
+            number
+            for job in jobs
+            if (text(job.get("status")) or "").casefold() not in closed
+            and (number := identifier(job.get("id"))) is not None
+        ]
+        if len(found) == 1:
+            return found[0]
+        many = f"{len(found)} open jobs" if found else "no open job"
+        raise SourceRejected(
+            f"{self.account.name}: a task needs a job, and customer {customer} has {many}; name it"
+            " under project:"
+        )
+
+    def _listed(self, window: Mapping[str, str]) -> AsyncIterator[Page]:
+        """The tasks that the account is to list, if their fields are called what it says."""
+        account = self.account
+        asked = {**account.filters, **window}
+        return vouched(account.name, self._pages(asked), self._misnamed(is_whole=not window))
+
+    def _misnamed(self, *, is_whole: bool) -> Doubt:
+        """What is called otherwise, if of enough tasks none has it."""
+        names = self._names
+        dates = (names.start, names.end, *filter(None, [names.due]))
+
+        def doubt(seen: Seen) -> str | None:
+            if not seen.filled[names.title]:
+                return _unnamed("has a title", names.title, "title", seen)
+            if not any(seen.filled[name] for name in dates):
+                return _unnamed("has a date", " or ".join(dates), "start", seen)
+            return self._never_done(seen) if seen.is_over and is_whole else None
+
+        return doubt
+
+    def _never_done(self, seen: Seen) -> str | None:
+        """Whether nothing was ever done; it takes more where somebody wrote down the name."""
+        name, is_told = self.account.done_field, self.account.is_done_field_told
+        if seen.filled[name] or (seen.named[name] and is_told):
+            return None
+        if seen.read < _MANY and (seen.named[name] or is_told):
+            return None
+        return _unnamed("says that it is done", name, "done", seen)
 
     async def _pages(self, query: Mapping[str, str | int]) -> AsyncIterator[Page]:
         reading, only_page = Reading(self), None
@@ -256,18 +289,19 @@ class Kickserv(Source):
 
     def _body(self, fields: Mapping[str, Any]) -> Raw:
         """What the rule language calls by its own words, in Kickserv's."""
-        body = translated("kickserv", fields, _WORDS)
-        for name in ("scheduled_at", "ends_at"):
+        names = self._names
+        body = translated("kickserv", fields, self.account.words)
+        for name in filter(None, (names.start, names.end, names.due)):
             if body.get(name) is not None:
                 body[name] = local(body[name], self._zone).isoformat(timespec="seconds")
         if body.get("employee_ids") is not None:
             body["employee_ids"] = [body["employee_ids"]]
-        if "task_type_id" in body:
-            body["task_type_id"] = self._type_id(body["task_type_id"])
+        if names.type in body:
+            body[names.type] = self._type_id(body[names.type])
         return body
 
     def _type(self, raw: Raw) -> str | None:
-        number = identifier(raw.get("task_type_id"))
+        number = identifier(raw.get(self._names.type))
         return None if number is None else self.account.task_types.get(number, number)
 
     def _type_id(self, word: str) -> str:
@@ -276,18 +310,53 @@ class Kickserv(Source):
 
     def _customer(self, raw: Raw) -> Customer | None:
         """The customer, reached where their own primary contact can be reached."""
-        customer, contact = reference(raw.get("customer")), mapping(raw.get("contact"))
-        number = identifier(customer.get("id"))
-        if number is None:
-            return None
-        flag = self.account.opted_out_field
-        return Customer(
-            id=number,
-            name=_name(customer) or _name(contact),
-            email=_email(contact) or _email(customer),
-            phone=_phone(contact) or _phone(customer),
-            opted_out=flag is not None and truth(customer.get(flag)),
+        customer, contact = self._reached(raw)
+        if customer is None or contact is None:
+            return customer
+        return replace(
+            customer,
+            name=customer.name or contact.name,
+            email=contact.email or customer.email,
+            phone=contact.phone or customer.phone,
+            opted_out=customer.opted_out or contact.opted_out,
         )
+
+    def _contacts(self, raw: Raw) -> tuple[Customer, ...]:
+        """The customer and their primary contact, each with addresses of their own."""
+        return tuple(one for one in self._reached(raw) if one is not None and one.id is not None)
+
+    def _reached(self, raw: Raw) -> tuple[Customer | None, Customer | None]:
+        customer = self._somebody(reference(raw.get(self._names.customer)))
+        contact = self._somebody(mapping(raw.get(self._names.contact)))
+        return (None, None) if customer.id is None else (customer, contact)
+
+    def _somebody(self, raw: Mapping[str, Any]) -> Customer:
+        name = self.account.opted_out_field
+        return Customer(
+            id=identifier(raw.get("id")),
+            name=_name(raw),
+            email=self._email(raw),
+            phone=text(raw.get(self._names.phone)) or text(raw.get("phone_number")),
+            # A word that nobody knows must not bring a message to somebody who wants none.
+            opted_out=name is not None and flag(raw.get(name)) is not False,
+        )
+
+    def _people(self, value: Any) -> tuple[Person, ...]:
+        found = (self._person(reference(one)) for one in members(value))
+        return tuple(person for person in found if person.id is not None)
+
+    def _person(self, raw: Mapping[str, Any]) -> Person:
+        number = identifier(raw.get(self._names.number))
+        return Person(identifier(raw.get("id")), _name(raw), self._email(raw), number=number)
+
+    def _email(self, raw: Mapping[str, Any]) -> str | None:
+        return text(raw.get(self._names.email)) or text(raw.get("email_address"))
+
+    def _job_fields(self, job: Mapping[str, Any]) -> dict[str, Any]:
+        """The job's number, which is not its id, and where the job stands."""
+        named = {"job_number": self._names.job_number, "job_status": self._names.job_status}
+        fields = {word: scalar(job.get(name)) for word, name in named.items()}
+        return {word: value for word, value in fields.items() if value is not None}
 
     def _window(self) -> tuple[date, date]:
         """The first and the last local day that is polled."""
@@ -306,6 +375,10 @@ class Kickserv(Source):
         return self.account.timezone or UTC
 
 
+def _says_when_done(value: Any) -> bool:
+    return is_date(value) or flag(value) is not None
+
+
 def _path(task_id: str) -> str:
     return f"tasks/{quote(task_id, safe='')}.json"
 
@@ -315,26 +388,9 @@ def _unwrapped(row: Any) -> Any:
     return task if isinstance(task, dict) else row
 
 
-def _people(value: Any) -> tuple[Person, ...]:
-    people = (reference(one) for one in members(value))
-    return tuple(
-        Person(id=number, name=_name(person), email=_email(person))
-        for person in people
-        if (number := identifier(person.get("id"))) is not None
-    )
-
-
 def _name(raw: Mapping[str, Any]) -> str | None:
     parts = (text(raw.get("first_name")), text(raw.get("last_name")))
     return text(raw.get("name")) or " ".join(part for part in parts if part) or None
-
-
-def _email(raw: Mapping[str, Any]) -> str | None:
-    return text(raw.get("email")) or text(raw.get("email_address"))
-
-
-def _phone(raw: Mapping[str, Any]) -> str | None:
-    return text(raw.get("phone")) or text(raw.get("phone_number"))
 
 
 def _project(job: Mapping[str, Any]) -> Project | None:
@@ -342,7 +398,8 @@ def _project(job: Mapping[str, Any]) -> Project | None:
     return None if number is None else Project(id=number, name=text(job.get("name")))
 
 
-def _job_fields(job: Mapping[str, Any]) -> dict[str, Any]:
-    """The job's number, which is not its id, and where the job stands."""
-    fields = {"job_number": scalar(job.get("job_number")), "job_status": scalar(job.get("status"))}
-    return {name: value for name, value in fields.items() if value is not None}
+def _unnamed(what: str, name: str, word: str, seen: Seen) -> str:
+    return (
+        f"none of {seen.read} tasks {what} under {name}; if your account calls it otherwise, say so"
+        f" under fields: {{ {word}: … }}"
+    )

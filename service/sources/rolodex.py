@@ -77,6 +77,7 @@ class Rolodex(Source):
 
     options: ClassVar[type[Account]] = RolodexAccount
     writes: ClassVar[frozenset[str]] = frozenset({"create_task", "update_task", "complete_task"})
+    revision: ClassVar[int] = 1
 
     account: RolodexAccount
 
@@ -127,7 +128,9 @@ class Rolodex(Source):
             completed_at=completed_at,
             assignee=assignee,
             assignees=() if assignee is None else (assignee,),
+            author=creator,
             customer=next(iter(self.customers(raw)), None),
+            contacts=self.customers(raw),
             tags=_tags(raw.get("tags")),
             fields={} if creator is None else {"creator": creator.name},
         )

@@ -8,19 +8,19 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from service.store import Connection
+from service.store.lookups import Coverage
 
 
 async def missing(
     connection: Connection,
     account: str,
     listed: Collection[str],
-    starts: tuple[datetime, datetime] | None,
+    covered: Coverage,
     before: datetime,
 ) -> dict[str, datetime | None]:
     """The account's tasks, last seen before that moment, that are not among those listed.
 
-    `starts`: only those that begin from the first to before the second moment. With each, when it
-    was last asked for because no list had it.
+    Only those that the list covers. With each, when it was last asked for because no list had it.
     """
     rows = await connection.fetch(
         r"""
@@ -31,14 +31,15 @@ async def missing(
                 WHERE listed.id = tasks.id)
             OFFSET 0  -- so that of the listed ones no snapshot is read
         ) AS unlisted
-        WHERE $4::timestamptz IS NULL OR (snapshot ->> 'start')::timestamptz >= $4
-              AND (snapshot ->> 'start')::timestamptz < $5
+        WHERE ($4::timestamptz IS NULL OR (snapshot ->> 'start')::timestamptz >= $4)
+          AND ($5::timestamptz IS NULL OR (snapshot ->> 'start')::timestamptz < $5)
         ORDER BY id
         """,
         account,
         "\n".join(listed),
         before,
-        *(starts or (None, None)),
+        covered.since,
+        covered.before,
     )
     return {row["id"]: row["unlisted_at"] for row in rows}
 

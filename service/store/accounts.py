@@ -177,6 +177,14 @@ async def finish_scan(connection: Connection, state: AccountState, started_at: d
     return _is_one(done)
 
 
+async def has_lease(connection: Connection, state: AccountState) -> bool:
+    """Whether the account is still this poll's."""
+    held: bool = await connection.fetchval(
+        "SELECT lease_holder = $2 FROM accounts WHERE name = $1", state.name, state.lease
+    )
+    return held
+
+
 async def fail_poll(
     pool: Pool, state: AccountState, *, now: datetime, next_poll_at: datetime, error: str
 ) -> bool:

@@ -14,6 +14,17 @@ from service.store.tasks import Key
 
 
 @dataclass(frozen=True, slots=True)
+class Coverage:
+    """The tasks that a complete reading lists: those that begin from `since` to before `before`.
+
+    None is no bound. A task without a start is only in one that has no bounds.
+    """
+
+    since: datetime | None = None
+    before: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Lookup:
     """One task to be read; `attempts` counts the call that is about to be made.
 
@@ -61,6 +72,30 @@ async def ask(
         cause,
         now,
         list(receipts),
+    )
+
+
+async def ask_for_open_outside(
+    connection: Connection, account: str, covered: Coverage, limit: int, now: datetime
+) -> None:
+    """Ask for some of the account's open tasks that a list does not cover, the longest unseen."""
+    await connection.execute(
+        """
+        INSERT INTO lookups (account, task, cause, asked_at, next_attempt_at)
+        SELECT account, id, 'fetch', $5::timestamptz, $5::timestamptz FROM (
+            SELECT account, id, observed_at, (snapshot ->> 'start')::timestamptz AS start
+            FROM tasks
+            WHERE account = $1 AND deleted_at IS NULL AND snapshot ->> 'done' = 'false'
+        ) AS open
+        WHERE start IS NULL OR start < $2 OR start >= $3
+        ORDER BY observed_at, id LIMIT $4
+        ON CONFLICT (account, task) DO NOTHING
+        """,
+        account,
+        covered.since,
+        covered.before,
+        limit,
+        now,
     )
 
 

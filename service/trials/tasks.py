@@ -55,6 +55,7 @@ class PersonShape(Shape):
     id: Id | None = None
     name: str | None = None
     email: str | None = None
+    number: Id | None = None
 
     def noun(self) -> Person:
         return Person(**self.model_dump())
@@ -106,6 +107,7 @@ class TaskShape(Shape):
     assignee: PersonShape | None = None
     assignees: tuple[PersonShape, ...] = ()
     customer: CustomerShape | None = None
+    contacts: tuple[CustomerShape, ...] = ()
     project: ProjectShape | None = None
     tags: tuple[str, ...] = ()
     fields: dict[str, Scalar] = Field(default_factory=dict)

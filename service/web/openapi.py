@@ -32,6 +32,7 @@ _TASK_FIELDS: Mapping[str, Schema] = {
     **dict.fromkeys(("done", "archived", "not_started"), _TRUTH),
     **dict.fromkeys(("assignee", "author", "completed_by", "customer", "project"), _MAYBE_NOUN),
     "assignees": {"type": "array"},
+    "contacts": {"type": "array"},
     "revision": {**_NUMBER, "description": "how much was kept of a task when it was read"},
     "tags": {"type": "array", "items": _TEXT},
     "fields": {"type": "object"},

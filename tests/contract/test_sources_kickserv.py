@@ -5,12 +5,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from service.clock import VirtualClock
 from service.errors import SourceRejected
 from service.model import Task
-from service.sandbox.kickserv import PLANTED
-from service.sources import fingerprint
+from service.sandbox.kickserv import PLANTED, employee
+from service.sources import Raw, fingerprint
+from service.store.lookups import Coverage
 from tests.contract.source_rig import Rig, rigged, sample
 
 DAY = timedelta(days=1)
@@ -27,26 +29,41 @@ def parsed(rig: Rig, **fields: Any) -> Task:
     return rig.source.parse({**sample("kickserv", "task"), **fields})
 
 
+async def between(rig: Rig) -> list[Raw]:
+    """The window that every poll reads."""
+    return [raw async for page in rig.source.between() for raw in page.raws.values()]
+
+
 async def test_the_window_holds_its_last_day(rig: Rig) -> None:
     """`to` leaves out the day it names, so the day after the last is asked for."""
     starts = {days: rig.clock.now() + days * DAY for days in range(-4, 6)}
     made = {days: rig.id_of(rig.system.make(scheduled_at=at)) for days, at in starts.items()}
-    listed = {rig.id_of(raw) for raw in await rig.listed()}
+    listed = {rig.id_of(raw) for raw in await between(rig)}
     assert listed == {made[days] for days in (-2, -1, 0, 1, 2, 3)}
 
 
 async def test_days_are_those_of_the_account(rig: Rig) -> None:
     """At 03:00 in UTC it is still the evening before in New York."""
     rig.clock.set(datetime(2026, 3, 7, 3, 0, tzinfo=UTC))
-    await rig.listed()
     rig.system.make(scheduled_at=datetime(2026, 3, 10, 3, 30, tzinfo=UTC))
     rig.system.make(scheduled_at=datetime(2026, 3, 10, 4, 30, tzinfo=UTC))
-    assert len(await rig.listed()) == 1
+    assert len(await between(rig)) == 1
 
 
-async def test_a_scan_vouches_only_for_what_is_well_inside_the_window(rig: Rig) -> None:
+async def test_a_scan_reads_the_whole_account(rig: Rig) -> None:
+    """Also what is long past or far ahead, and what has no date; all of it is to be found there."""
+    starts = [rig.clock.now() + days * DAY for days in (-900, 0, 900)]
+    made = {rig.id_of(rig.system.make(scheduled_at=at)) for at in (None, *starts)}
+    assert {rig.id_of(raw) for raw in await rig.listed()} == made
+    assert rig.source.covered(whole=True) == Coverage()
+
+
+async def test_a_poll_vouches_only_for_what_is_well_inside_the_window(rig: Rig) -> None:
     """Outside, at the edge (midnight may have passed) and without a start, absence says nothing."""
-    since, before = rig.source.listed_starts() or (rig.clock.now(), rig.clock.now())
+    covered = rig.source.covered(whole=False)
+    since, before = covered.since, covered.before
+    assert since is not None
+    assert before is not None
     days = [day for day in range(-3, 5) if since <= rig.clock.now() + day * DAY < before]
     assert days == [-1, 0, 1, 2]
 
@@ -122,7 +139,7 @@ async def test_glue_may_be_missing(rig: Rig) -> None:
     raw = (await rig.listed())[0]
     task = rig.source.parse(raw)
     assert (task.customer, task.project, task.assignee, task.assignees) == (None, None, None, ())
-    left_open = {"customer", "project", "fields", "assignee", "assignees"}
+    left_open = {"customer", "contacts", "project", "fields", "assignee", "assignees"}
     assert rig.source.untold(raw) == left_open
 
 
@@ -203,6 +220,75 @@ async def test_the_sandbox_answers_the_documented_calls(rig: Rig) -> None:
     deleted = await call("DELETE", f"/acme/tasks/{task_id}.json", effect=True)
     assert str(deleted["id"]) == task_id
     assert await rig.source.fetch(task_id) is None
+
+
+async def test_a_new_task_goes_to_the_open_job_of_its_customer(rig: Rig) -> None:
+    """If there is just one: what is closed does not count, and nobody guesses among several."""
+    closed = {"id": 5, "job_number": 1, "name": "Old", "status": "Completed"}
+    rig.system.make(job=closed)
+    rig.make(1)
+    await rig.source.create_task({"title": "Call", "type": "job", "customer": "13579"})
+    assert rig.system.record.writes[0].body["task"]["job_id"] == "34769012"
+    rig.system.make(job={**closed, "id": 6, "status": "new"})
+    with pytest.raises(SourceRejected, match="customer 13579 has 2 open jobs; name it under proj"):
+        await rig.source.create_task({"title": "Call", "type": "job", "customer": "13579"})
+    with pytest.raises(SourceRejected, match="customer 1 has no open job"):
+        await rig.source.create_task({"title": "Call", "type": "job", "customer": "1"})
+    assert len(rig.system.record.writes) == 1
+
+
+async def test_an_account_can_be_narrowed(clock: VirtualClock) -> None:
+    """To a job, or to what an employee has to do."""
+    narrow = {"job_id": 7, "employee_number": 4}
+    async with rigged("kickserv", clock, **narrow) as rig:
+        job = {"id": 7, "job_number": 1, "name": "Roof", "status": "new"}
+        mine = rig.id_of(rig.system.make(job=job))
+        rig.system.make(job=job, employees=[employee("Kim Park", 5)])
+        rig.system.make()
+        assert [rig.id_of(raw) for raw in await rig.listed()] == [mine]
+        assert [rig.id_of(raw) for raw in await between(rig)] == [mine]
+
+
+async def test_a_name_that_is_a_secret_is_refused(clock: VirtualClock) -> None:
+    """Whatever somebody writes there, it reaches no table and no page."""
+    with pytest.raises(ValidationError, match="password_salt is a secret"):
+        async with rigged("kickserv", clock, fields={"email": "password_salt"}):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("value", "is_out"),
+    [
+        *((word, True) for word in ("t", "True", "Yes", "on", "TRUE", "y", 1, "1.0", " yes ")),
+        *((word, False) for word in ("f", "no", "off", "0", "", "False", None, 0, "0.0")),
+        *((word, True) for word in ("do not call", {"text": True}, ["sms"])),
+    ],
+)
+async def test_who_has_opted_out_in_words(clock: VirtualClock, value: Any, *, is_out: bool) -> None:
+    """As any database or person writes it; a word that nobody knows keeps messages back."""
+    async with rigged("kickserv", clock, opted_out_field="do_not_text") as rig:
+        task = parsed(rig, customer={"id": 1, "do_not_text": value})
+    assert task.customer is not None
+    assert task.customer.opted_out is is_out
+
+
+async def test_a_contact_who_has_opted_out_is_not_reached_either(clock: VirtualClock) -> None:
+    """The message would go to them."""
+    async with rigged("kickserv", clock, opted_out_field="do_not_text") as rig:
+        task = parsed(rig, customer={"id": 1}, contact={"id": 2, "do_not_text": "yes"})
+    assert task.customer is not None
+    assert task.customer.opted_out
+
+
+@pytest.mark.parametrize("value", [True, 1, "2026-03-05", "2026-03-05T10:00:00-05:00"])
+async def test_done_may_be_a_truth_value(clock: VirtualClock, value: Any) -> None:
+    """Where the account has a tick for it, and no date."""
+    async with rigged("kickserv", clock, fields={"done": "finished"}) as rig:
+        assert parsed(rig, finished=value).done
+        assert not parsed(rig, finished=False).done
+        task_id = rig.id_of(rig.system.make(finished=False))
+        await rig.source.complete_task(task_id)
+        assert rig.system.record.writes[0].body == {"task": {"finished": True}}
 
 
 async def test_a_type_may_be_given_by_its_word(rig: Rig) -> None:

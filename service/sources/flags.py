@@ -1,0 +1,19 @@
+"""Truth values as people and databases write them."""
+
+from typing import Any
+
+_YES = frozenset({"t", "true", "y", "yes", "on", "x", "checked"})
+_NO = frozenset({"", "f", "false", "n", "no", "off", "none", "null", "nil"})
+
+
+def flag(value: Any) -> bool | None:
+    """What a truth value says, in whatever form it comes; None for one that says neither."""
+    if not isinstance(value, str):
+        return None if isinstance(value, dict | list) and value else bool(value)
+    word = value.strip().casefold()
+    if word in _YES or word in _NO:
+        return word in _YES
+    try:
+        return bool(float(word))
+    except ValueError:
+        return None

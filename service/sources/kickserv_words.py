@@ -1,0 +1,149 @@
+"""What a Kickserv account calls things: the options of the account, and its names for fields.
+
+The names of a task's fields stand in no document, and an account may have others: each is an
+option here, and `kickserv` reads and writes by these.
+"""
+
+from base64 import b64encode
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from service.faults import refused
+from service.sources.account import Account
+from service.sources.payload import SECRETS
+
+# Everything else of a person stays outside: a whole employee carries password_salt,
+# encrypted_password and remember_token.
+_OF_PEOPLE = ("id", "name", "first_name", "last_name", "email_address", "phone_number")
+_OF_JOBS = ("id", "name")
+
+
+class FieldNames(BaseModel):
+    """What the account calls the fields of a task, by Taskbell's words for them.
+
+    `title`, `description` and `type` are texts. `start`, `end` and `due` are dates. `done` holds a
+    date, a time or a truth value once a task is done. `created_at` and `updated_at` are when it was
+    made and last changed. `project` is the job, with `job_number` and `job_status`. `customer` and
+    `contact` are for whom it is. `assignees` are the employees, each with a `number`. `email` and
+    `phone` are those of people and customers.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    title: str = "name"
+    description: str = "description"
+    type: str = "task_type_id"
+    start: str = "scheduled_at"
+    end: str = "ends_at"
+    due: str | None = None
+    done: str | None = None
+    created_at: str = "created_at"
+    updated_at: str = "updated_at"
+    project: str = "job"
+    customer: str = "customer"
+    contact: str = "contact"
+    assignees: str = "employees"
+    number: str = "employee_number"
+    email: str = "email"
+    phone: str = "phone"
+    job_number: str = "job_number"
+    job_status: str = "status"
+
+    @field_validator("*")
+    @classmethod
+    def _is_no_secret(cls, name: str | None) -> str | None:
+        if name in SECRETS:
+            raise refused(f"{name} is a secret, which is not read")
+        return name
+
+
+class KickservAccount(Account):
+    """An employee's view of a Kickserv account; `token` is that employee's.
+
+    `slug` is the name of the account in the addresses of its pages. `per_page` is how many tasks
+    are asked for at once. `days_back` and `days_ahead` bound the window that is polled, in local
+    days of `timezone` (UTC if there is none); the whole account is read at the pace of `full_scan`.
+    `job_id` and `employee_number` say which tasks are listed. `fields` are the account's names for
+    what a task has; `completed_field` is the one for when it was done, unless they say another.
+    `task_types` gives task_type_id a word. `opted_out_field` is a truth value of the customer.
+    `create` holds what every new task gets, `closed_jobs` which states of a job are final.
+    """
+
+    tenant_options: ClassVar[tuple[str, ...]] = ("slug",)
+
+    slug: str
+    per_page: int = Field(default=100, ge=1)
+    days_back: int = Field(default=30, ge=0)
+    days_ahead: int = Field(default=60, ge=0)
+    job_id: str | int | None = None
+    employee_number: str | int | None = None
+    fields: FieldNames = FieldNames()
+    completed_field: Literal["completed_on", "completed_at"] = "completed_on"
+    opted_out_field: str | None = None
+    task_types: Mapping[str, str] = Field(default_factory=dict)
+    create: Mapping[str, Any] = Field(default_factory=dict)
+    closed_jobs: tuple[str, ...] = ("completed", "closed", "cancelled", "canceled", "lost", "paid")
+
+    def headers(self) -> Mapping[str, str]:
+        token = self.token.get_secret_value()
+        basic = b64encode(f"{token}:{token}".encode()).decode()
+        return {"Authorization": f"Basic {basic}", "Accept": "application/json"}
+
+    @property
+    def done_field(self) -> str:
+        """What says that a task is done."""
+        return self.fields.done or self.completed_field
+
+    @property
+    def is_done_field_told(self) -> bool:
+        """Whether somebody has written down what says that, so that it is no guess."""
+        return self.fields.done is not None or "completed_field" in self.model_fields_set
+
+    @property
+    def filters(self) -> Mapping[str, str | int]:
+        """What every list is asked for."""
+        asked: dict[str, str | int] = {}
+        if self.job_id is not None:
+            asked["job_id"] = self.job_id
+        if self.employee_number is not None:
+            asked |= {"mapping": "true", "employee_number": self.employee_number}
+        return asked
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """The fields of a task that are kept, but for what it is connected with."""
+        names = self.fields
+        told = (names.title, names.description, names.type, names.start, names.end, names.due)
+        return ("id", *filter(None, told), self.done_field, names.created_at, names.updated_at)
+
+    @property
+    def of_people(self) -> tuple[str, ...]:
+        """What is kept of employees."""
+        return (*_OF_PEOPLE, self.fields.email, self.fields.number)
+
+    @property
+    def of_connected(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """What is kept of a task's job, customer and contact, each by its name."""
+        names = self.fields
+        reached = (*_OF_PEOPLE, names.email, names.phone)
+        flagged = reached if self.opted_out_field is None else (*reached, self.opted_out_field)
+        yield names.project, (*_OF_JOBS, names.job_number, names.job_status)
+        yield from ((glue, flagged) for glue in (names.customer, names.contact))
+
+    @property
+    def words(self) -> Mapping[str, str]:
+        """What a write calls by other names than a rule."""
+        names = self.fields
+        return {
+            "title": names.title,
+            "description": names.description,
+            "start": names.start,
+            "end": names.end,
+            "due": names.due or names.end,
+            "project": "job_id",
+            "customer": "customer_id",
+            "assignee": "employee_ids",
+            "type": names.type,
+        }

@@ -1,0 +1,60 @@
+"""A list whose fields are called otherwise than is thought: noticed before anybody believes it."""
+
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from service.errors import SourceBroken
+from service.sources import Page, Raw
+
+# Of so many tasks at least one has what every firm's tasks have.
+ENOUGH = 20
+# So many are read at most before one of them is believed.
+_MOST_HELD = 200
+
+
+@dataclass(slots=True)
+class Seen:
+    """In how many of the tasks read a field was there, and in how many it had a value."""
+
+    read: int = 0
+    is_over: bool = False
+    named: Counter[str] = field(default_factory=Counter)
+    filled: Counter[str] = field(default_factory=Counter)
+
+    def take(self, raws: Iterable[Raw]) -> None:
+        for raw in raws:
+            self.read += 1
+            self.named.update(raw.keys())
+            self.filled.update(name for name, value in raw.items() if value)
+
+
+Doubt: TypeAlias = Callable[[Seen], str | None]
+"""What seems misnamed by the tasks seen so far; None if nothing."""
+
+
+async def vouched(account: str, pages: AsyncIterator[Page], doubt: Doubt) -> AsyncGenerator[Page]:
+    """The same pages, none of them before their tasks have what tasks have.
+
+    Raises SourceBroken if enough of them have not, and says what to configure.
+    """
+    seen, held, is_vouched = Seen(), list[Page](), False
+    async with aclosing(pages) as reading:  # type: ignore[type-var]
+        async for page in reading:
+            seen.take(page.raws.values())
+            held.append(page)
+            said = None if is_vouched else doubt(seen)
+            is_vouched = said is None
+            if said is not None and seen.read >= _MOST_HELD:
+                raise SourceBroken(f"{account}: {said}")
+            if is_vouched:
+                for one in held:
+                    yield one
+                held.clear()
+    seen.is_over = True
+    if seen.read >= ENOUGH and (said := doubt(seen)) is not None:
+        raise SourceBroken(f"{account}: {said}")
+    for one in held:
+        yield one
