@@ -95,7 +95,8 @@ class SendError(TaskbellError):
     """A channel could not send a message.
 
     `permanent`: trying again will not help. `retry_after`: the pause the other side asked for.
-    `outcome_unknown`: the message may have arrived.
+    `outcome_unknown`: the message may have arrived. `not_now`: nothing was done, and the other side
+    wants it later: that is no failed attempt.
     """
 
     def __init__(
@@ -105,8 +106,10 @@ class SendError(TaskbellError):
         permanent: bool = False,
         retry_after: timedelta | None = None,
         outcome_unknown: bool = False,
+        not_now: bool = False,
     ) -> None:
         super().__init__(message)
+        self.not_now = not_now
         self.permanent = permanent
         self.retry_after = retry_after
         self.outcome_unknown = outcome_unknown
@@ -121,4 +124,6 @@ class SendError(TaskbellError):
             outcome_unknown=not isinstance(
                 error, SourceRefused | SourceRejected | SourceUnreachable | SourceThrottled
             ),
+            not_now=isinstance(error, SourceThrottled)
+            or (isinstance(error, SourceUnreachable) and error.retry_after is not None),
         )

@@ -17,6 +17,7 @@ class SlackReceiver(HttpReceiver):
         self.posted: dict[tuple[str, str], dict[str, Any]] = {}
         self._ts = count(1)
         self._losing = 0
+        self.strangers: set[str] = set()
 
     def lose_answers(self, times: int) -> None:
         """Post the next messages, and break off before saying so."""
@@ -28,7 +29,7 @@ class SlackReceiver(HttpReceiver):
             "/api/chat.postMessage": self._post,
             "/api/chat.update": self._update,
             "/api/chat.delete": self._delete,
-            "/api/users.lookupByEmail": lambda one: {"user": {"id": f"U-{one.query['email']}"}},
+            "/api/users.lookupByEmail": self._user,
             "/api/conversations.open": lambda one: {"channel": {"id": f"D-{one.json['users']}"}},
             "/api/conversations.list": partial(self._page, self._listing),
             "/api/conversations.history": partial(self._page, self._history),
@@ -50,6 +51,12 @@ class SlackReceiver(HttpReceiver):
 
     def _post(self, request: Request) -> dict[str, Any]:
         return self.take(request.json)
+
+    def _user(self, request: Request) -> dict[str, Any]:
+        email = request.query["email"]
+        if email in self.strangers:
+            return {"ok": False, "error": "users_not_found"}
+        return {"user": {"id": f"U-{email}"}}
 
     def _update(self, request: Request) -> dict[str, Any]:
         place = {"channel": request.json["channel"], "ts": request.json["ts"]}

@@ -2,7 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -16,6 +17,7 @@ from service.clock import Clock
 from service.errors import NotBegun, SendError
 from service.model import State
 from service.outbox import Claim, Settlement, claiming
+from service.outbox.pace import Pace
 from service.rules import Ruleset
 from service.rules.standing import Grounds
 from service.store import Pool
@@ -30,6 +32,10 @@ RETRY_AFTER = tuple(
     for seconds in (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
 )
 _JITTER = 0.2
+# How long a message waits for somebody who asks for patience before that counts as a failure, and
+# for how long at a time if they do not say.
+PATIENCE = timedelta(days=1)
+SHORT_PAUSE = timedelta(seconds=2)
 _NEVER_SENT = frozenset({State.FAILED, State.SKIPPED, State.CANCELLED, State.EXPIRED})
 _GIVEN_BACK = "Taskbell was stopped before it was sent"
 _BROKEN_OFF = SendError("Taskbell was stopped while it waited for an answer", outcome_unknown=True)
@@ -73,6 +79,15 @@ class Lane:
         self._ledger = Ledger(name, pool, clock, room, worth_claiming)
         self._attempts: set[asyncio.Task[None]] = set()
         self._stopping = False
+        paces = [channel.pace for channel in channels.values() if channel.pace]
+        self._pace = Pace(max(paces, default=None))
+        self._is_paced = bool(paces)
+        self._under_way: Counter[str] = Counter()
+        self._ring: Callable[[], None] = _nobody
+
+    def rings(self, ring: Callable[[], None]) -> None:
+        """Whom to ring when a target that had to rest may be written to again."""
+        self._ring = ring
 
     async def batch(self) -> bool:
         """Begin to send what is due, as far as there is room; False when nothing was due."""
@@ -87,9 +102,12 @@ class Lane:
             self._rules,
             self._zones,
             durable=self._durable,
+            resting=self._resting(),
+            one_by_one=self._is_paced,
         )
         self._ledger.enter(claims)
         for claim in claims:
+            self._under_way[claim.message.target] += 1
             attempt = asyncio.create_task(self._attempt(claim))
             self._attempts.add(attempt)
             attempt.add_done_callback(self._attempts.discard)
@@ -117,6 +135,21 @@ class Lane:
         except asyncio.CancelledError:
             settlement = given_back
         self._ledger.answer(settlement)
+        self._follow(claim.message.target)
+
+    def _resting(self) -> list[str]:
+        """The targets to which nothing is to be sent just now."""
+        busy = list(self._under_way) if self._is_paced else []
+        return [*self._pace.resting(self._clock.now()), *busy]
+
+    def _follow(self, target: str) -> None:
+        """Go on with what waits for the same target, once that may be written to again."""
+        self._under_way[target] -= 1
+        if not self._under_way[target]:
+            del self._under_way[target]
+        rest = self._pace.rest(target, self._clock.now())
+        if self._is_paced or rest:
+            asyncio.get_running_loop().call_later(rest.total_seconds(), self._ring)
 
     async def _outcome(self, claim: Claim) -> Settlement:
         return await self._stopped(claim) or await self._attempted(claim)
@@ -134,7 +167,7 @@ class Lane:
         try:
             receipt = await _send(channel, self._linked(claim))
         except SendError as error:
-            return _failed(claim, error, self._clock.now())
+            return self._unsent(claim, error)
         except NotBegun:
             raise
         except asyncio.CancelledError:
@@ -143,7 +176,21 @@ class Lane:
             log.exception("delivery.crashed", delivery=claim.id, channel=claim.message.channel)
             crash = SendError(f"internal error: {type(error).__name__}", outcome_unknown=True)
             return _failed(claim, crash, self._clock.now())
+        self._pace.sent(claim.message.target, self._clock.now())
         return Settlement(claim, State.SENT, receipt=receipt)
+
+    def _unsent(self, claim: Claim, error: SendError) -> Settlement:
+        """What becomes of a message that was not taken; to be asked for patience is no failure."""
+        now = self._clock.now()
+        if not error.not_now or now - claim.created_at > PATIENCE:
+            return _failed(claim, error, now)
+        again_at = now + (error.retry_after or SHORT_PAUSE)
+        if self._is_paced:
+            # The line waits as a whole, and this one keeps its place in it.
+            self._pace.refused(claim.message.target, again_at)
+            again_at = claim.created_at
+        reason = f"{error}; will be tried again"
+        return Settlement(claim, State.PLANNED, reason, again_at=again_at, is_unsent=True)
 
     async def _look(self, claim: Claim, grounds: Grounds) -> Settlement | None:
         """What becomes of a customer's message if its system does not say that it stands."""
@@ -166,6 +213,10 @@ class Lane:
             case _:
                 return claim
         return replace(claim, message=replace(claim.message, text=text))
+
+
+def _nobody() -> None:
+    """Where nobody is to be rung."""
 
 
 async def _send(channel: Channel, claim: Claim) -> Receipt:

@@ -10,6 +10,7 @@ import os
 import socket
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import structlog
@@ -78,6 +79,7 @@ class Shift:
             self._add(self._lookup_batch(account), jobs.LOOKUP, account)
         for lane in self._lanes:
             self._add(lane.batch, jobs.DELIVER, lane.name)
+            lane.rings(partial(self.ring, jobs.DELIVER, lane.name))
 
     def start(self) -> None:
         """Begin to work; every drain first looks whether an earlier process left something."""

@@ -83,12 +83,14 @@ class Channel(ABC):
     `concurrency` is how many messages may be under way at once in one process. What may have
     arrived by an `at_most_once` channel is never sent again by itself. `undoes` are the ways in
     which it can take back what it sent. One that `finds` what an earlier attempt sent looks before
-    each further attempt.
+    each further attempt. To one target of a channel with a `pace`, messages go one after the other,
+    and after the first few no faster than that.
     """
 
     concurrency: ClassVar[int] = 4
     at_most_once: ClassVar[bool] = False
     finds: ClassVar[bool] = False
+    pace: ClassVar[timedelta | None] = None
     undoes: ClassVar[frozenset[str]] = frozenset()
     needs_target: ClassVar[bool] = True
 

@@ -46,7 +46,8 @@ EXPLANATIONS = {
     "token_revoked": "the token was revoked; make a new one",
     "users_not_found": "nobody in the workspace has that email address",
 }
-NOT_NOW = frozenset({"ratelimited", "rate_limited", "service_unavailable", "request_timeout"})
+RATE_LIMITED = frozenset({"ratelimited", "rate_limited"})
+NOT_NOW = frozenset({"service_unavailable", "request_timeout"})
 PERHAPS_DONE = frozenset({"internal_error", "fatal_error"})
 
 
@@ -73,6 +74,7 @@ class SlackChannel(ConfiguredChannel):
 
     options: ClassVar[type[ChannelOptions]] = SlackOptions
     finds: ClassVar[bool] = True
+    pace: ClassVar[timedelta | None] = timedelta(seconds=1)
     undoes: ClassVar[frozenset[str]] = frozenset({"update", "thread", "retract"})
 
     def __init__(self, options: SlackOptions, client: httpx.AsyncClient, clock: Clock) -> None:
@@ -80,7 +82,6 @@ class SlackChannel(ConfiguredChannel):
         self._api = httpx.URL(options.api_url.rstrip("/") + "/")
         self._client = client
         self._clock = clock
-        self._users: dict[str, str] = {}
 
     async def send(self, message: Message) -> Receipt:
         if self._options.webhook_url is not None:
@@ -160,10 +161,10 @@ class SlackChannel(ConfiguredChannel):
         """What chat.postMessage takes for a channel: its name, its id, or a user's id."""
         if not target.startswith("@"):
             return target
-        if target not in self._users:
-            answer = await self._call("users.lookupByEmail", params={"email": target[1:]})
-            self._users[target] = answer.get("user", {}).get("id")
-        return self._users[target]
+        # Asked anew each time: whoever left must not be written to under the id they had.
+        answer = await self._call("users.lookupByEmail", params={"email": target[1:]})
+        user: str = answer.get("user", {}).get("id")
+        return user
 
     async def _conversation(self, target: str) -> str | None:
         """The id of a channel or of the direct messages with a user; None if there is none."""
@@ -218,7 +219,7 @@ class SlackChannel(ConfiguredChannel):
             response = await self._client.request(verb, url, **content)
         if response.status_code == TOO_MANY:
             pause = retry_after(response.headers, self._clock.now())
-            raise SendError("Slack asks for a pause", retry_after=pause)
+            raise SendError("Slack asks for a pause", retry_after=pause, not_now=True)
         if response.status_code >= SERVER_ERROR:
             raise SendError(f"Slack answered {response.status_code}", outcome_unknown=True)
         return response
@@ -248,6 +249,8 @@ def _sections(text: str) -> list[str]:
 
 
 def _refusal(code: str) -> SendError:
+    if code in RATE_LIMITED:
+        return SendError(f"Slack asks for a pause ({code})", not_now=True)
     if code in NOT_NOW:
         return SendError(f"Slack did not take it now ({code})")
     if code in PERHAPS_DONE:

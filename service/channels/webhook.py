@@ -125,7 +125,8 @@ class WebhookChannel(ConfiguredChannel):
         pause = retry_after(response.headers, self._clock.now())
         if pause is None and status in OVERLOADED:
             pause = PAUSE
-        return SendError(f"{host} answered {status}", retry_after=pause)
+        not_now = status == httpx.codes.TOO_MANY_REQUESTS
+        return SendError(f"{host} answered {status}", retry_after=pause, not_now=not_now)
 
 
 def _body(message: Message) -> bytes:

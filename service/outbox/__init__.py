@@ -105,7 +105,7 @@ class Claim:
     `updates` is the delivery whose message it rewrites, `original` the state of that one.
     `approves` is the delivery that it asks an approver about: id and key, the latter None if that
     was decided in the meantime. `grounds` is what one rests on that reaches a customer: its system
-    is asked about that before it is sent.
+    is asked about that before it is sent. `created_at` is when it was planned.
     """
 
     id: int
@@ -114,6 +114,7 @@ class Claim:
     updates: int | None
     original: State | None
     message: Message
+    created_at: datetime
     approves: tuple[int, str | None] | None = None
     grounds: Grounds | None = None
 

@@ -40,6 +40,8 @@ async def claim(
     zones: Mapping[str, ZoneInfo],
     *,
     durable: bool = True,
+    resting: Sequence[str] = (),
+    one_by_one: bool = False,
 ) -> list[Claim]:
     """Take up to `limit` deliveries of a lane that are due, each for one attempt.
 
@@ -50,13 +52,24 @@ async def claim(
     What goes through an account's own system waits while that is paused, and then for what a full
     scan finds.
 
+    Nothing is taken for targets that are `resting`; where messages go to each target `one_by_one`,
+    only the first for each.
+
     Where it is `durable` that they are being sent is on disk before anything is. Else losing that
     costs at worst another attempt with the same key: so they do not wait for the disk.
     """
     while True:
         now = clock.now()
         claims, stopped = await _claim_or_stop(
-            pool, lane, now, limit, rules, zones, durable=durable
+            pool,
+            lane,
+            now,
+            limit,
+            rules,
+            zones,
+            durable=durable,
+            resting=resting,
+            one_by_one=one_by_one,
         )
         if claims or not stopped:
             return claims
@@ -71,11 +84,14 @@ async def _claim_or_stop(
     zones: Mapping[str, ZoneInfo],
     *,
     durable: bool,
+    resting: Sequence[str],
+    one_by_one: bool,
 ) -> tuple[list[Claim], frozenset[int]]:
     """The deliveries to send, and the ids of those that were claimed and must not go out."""
     async with pool.acquire() as connection, connection.transaction():
         await _expire(connection, lane, now)
-        rows = await _take(connection, lane, now, limit)
+        due = _FIRST_DUE if one_by_one else _DUE
+        rows = await _take(connection, lane, now, limit, due, resting)
         if not durable:
             await connection.execute("SET LOCAL synchronous_commit = off")
         stopped = await _stop(connection, rows, rules, zones, now)
@@ -84,23 +100,39 @@ async def _claim_or_stop(
     return [_claim(row, others.get(row["id"], frozenset())) for row in left], stopped
 
 
+_DUE = f"""
+    SELECT id FROM deliveries
+    WHERE lane = $1 AND state IN ('planned', 'held') AND next_attempt_at <= $2
+      AND target <> ALL ($5::text[])
+      AND (approver IS NULL OR approved_by IS NOT NULL)
+      AND (updates IS NULL OR NOT EXISTS (
+        SELECT FROM deliveries AS original WHERE original.id = deliveries.updates
+          AND original.state IN ('planned', 'held', 'sending')))
+      AND NOT ({visits.IS_BEING_TOLD})
+      AND NOT EXISTS (
+        SELECT FROM accounts WHERE $1 IN ('account:' || name, 'writes:' || name)
+          AND (paused OR scanned_at < resumed_at))
+"""
+_FIRST_DUE = f"""
+    SELECT id FROM deliveries WHERE id IN (
+        SELECT DISTINCT ON (target) id FROM deliveries
+        WHERE id IN ({_DUE}) ORDER BY target, next_attempt_at, id)
+"""
+
+
 async def _take(
-    connection: Connection, lane: str, now: datetime, limit: int
+    connection: Connection,
+    lane: str,
+    now: datetime,
+    limit: int,
+    due: str,
+    resting: Sequence[str],
 ) -> list[asyncpg.Record]:
     """Mark due deliveries as being sent; returns them with their events."""
     return await connection.fetch(
         f"""
         WITH due AS (
-            SELECT id FROM deliveries
-            WHERE lane = $1 AND state IN ('planned', 'held') AND next_attempt_at <= $2
-              AND (approver IS NULL OR approved_by IS NOT NULL)
-              AND (updates IS NULL OR NOT EXISTS (
-                SELECT FROM deliveries AS original WHERE original.id = deliveries.updates
-                  AND original.state IN ('planned', 'held', 'sending')))
-              AND NOT ({visits.IS_BEING_TOLD})
-              AND NOT EXISTS (
-                SELECT FROM accounts WHERE $1 IN ('account:' || name, 'writes:' || name)
-                  AND (paused OR scanned_at < resumed_at))
+            {due}
             ORDER BY next_attempt_at, id LIMIT $3 FOR UPDATE SKIP LOCKED),
         claimed AS (
             UPDATE deliveries SET state = 'sending', attempts = attempts + 1,
@@ -128,6 +160,7 @@ async def _take(
         now,
         limit,
         LEASE,
+        list(resting),
     )
 
 
@@ -221,6 +254,7 @@ def _claim(row: asyncpg.Record, others: frozenset[str]) -> Claim:
         row["updates"],
         original,
         message,
+        row["created_at"],
         approves,
         _grounds(row),
     )

@@ -1,0 +1,161 @@
+"""Who asks for patience is waited for: that is no failed attempt, and holds up nobody else."""
+
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from service.clock import VirtualClock
+from service.sandbox.faults import Fault, Kind
+from service.store import Pool
+from tests.corridor import Corridor, begun
+from tests.receivers import Answer, Request
+from workers.deliver import PATIENCE
+
+RULES = """
+- id: office
+  when: task.created
+  accounts: [field]
+  if: task.title != "Urgent"
+  then: [{ notify: "slack:#office", text: "{{ task.title }}" }]
+- id: dispatch
+  when: task.created
+  accounts: [field]
+  if: task.title == "Urgent"
+  then: [{ notify: "slack:#dispatch", text: "{{ task.title }}" }]
+- { id: book, when: task.created, accounts: [london], then: [{ notify: accounting }] }
+- { id: tell, when: task.completed, accounts: [field], then: [{ notify: customer:details }] }
+- id: person
+  when: task.created
+  accounts: [sales]
+  then:
+    - notify: "slack:@alice@firm.test"
+      text: "{{ task.title }}"
+      on_fail: [{ notify: accounting }]
+"""
+TAKEN = Answer(body={"ok": True, "channel": "C0", "ts": "1.1"})
+BUSY = Answer(429, headers={"Retry-After": "1"})
+
+
+@pytest.fixture
+async def taskbell(pool: Pool, clock: VirtualClock, folder: Path) -> AsyncIterator[Corridor]:
+    async with begun(folder, pool, clock, RULES) as running:
+        yield running
+
+
+class OneASecond:
+    """A channel of Slack that takes one message a second, by the test's clock."""
+
+    def __init__(self, taskbell: Corridor) -> None:
+        self._taskbell = taskbell
+        self._otherwise = taskbell.slack.answer
+        self._free_at: datetime | None = None
+        self.taken: list[str] = []
+        taskbell.slack.answer = self.answer  # type: ignore[method-assign]
+
+    def answer(self, request: Request) -> Answer:
+        now = self._taskbell.clock.now()
+        if request.path != "/api/chat.postMessage" or request.json["channel"] != "#office":
+            return self._otherwise(request)
+        if self._free_at is not None and now < self._free_at:
+            return BUSY
+        self._free_at = now + timedelta(seconds=1)
+        self.taken.append(request.json["text"])
+        return TAKEN
+
+
+async def test_sixty_messages_take_a_minute_where_one_a_second_is_taken(
+    taskbell: Corridor,
+) -> None:
+    """In their order, and with hardly a call in vain; another channel does not wait for them."""
+    office = OneASecond(taskbell)
+    for number in range(60):
+        taskbell.visit(name=f"Visit {number}")
+    taskbell.visit(name="Urgent")
+    await taskbell.poll()
+    await taskbell.deliver("slack")
+    assert "Urgent" in taskbell.posts
+    for _ in range(60):
+        await taskbell.tick(seconds=1)
+        await taskbell.deliver("slack")
+    assert sorted(office.taken) == sorted(f"Visit {number}" for number in range(60))
+    planned = [row["text"] for row in await taskbell.deliveries("office")]
+    assert office.taken == planned
+    assert len(taskbell.slack.requests) < 66
+    assert {row["attempts"] for row in await taskbell.deliveries("office")} == {1}
+
+
+async def test_a_few_messages_to_one_channel_go_at_once(taskbell: Corridor) -> None:
+    """A pace is for many; what comes later goes as its turn comes."""
+    for number in range(7):
+        taskbell.visit(name=f"Visit {number}")
+    await taskbell.poll()
+    await taskbell.deliver("slack")
+    assert len(taskbell.posts) == 5
+    await taskbell.tick(seconds=1)
+    await taskbell.deliver("slack")
+    assert len(taskbell.posts) == 6
+
+
+async def test_a_receiver_that_asks_for_patience_uses_up_no_attempt(taskbell: Corridor) -> None:
+    """However often: after a day of it, that counts as failing."""
+    taskbell.accounting.reply(*[BUSY] * 20)
+    await taskbell.webhook(taskbell.sandbox.plannr.make(), "london")
+    for _ in range(20):
+        await taskbell.deliver("accounting")
+        [delivery] = await taskbell.deliveries("book")
+        assert (delivery["state"], delivery["attempts"]) == ("planned", 0)
+        assert delivery["next_attempt_at"] == taskbell.clock.now() + timedelta(seconds=1)
+        await taskbell.tick(seconds=1)
+    await taskbell.deliver("accounting")
+    assert await taskbell.states("book") == ["sent"]
+
+
+async def test_patience_has_an_end(taskbell: Corridor) -> None:
+    """What has been waiting for a day is tried again as after a failure."""
+    taskbell.accounting.reply(BUSY, BUSY)
+    await taskbell.webhook(taskbell.sandbox.plannr.make(), "london")
+    await taskbell.deliver("accounting")
+    await taskbell.tick(seconds=PATIENCE.total_seconds() + 1)
+    await taskbell.deliver("accounting")
+    [delivery] = await taskbell.deliveries("book")
+    assert (delivery["state"], delivery["attempts"]) == ("planned", 1)
+
+
+async def test_a_system_that_asks_for_patience_keeps_no_customer_in_doubt(
+    taskbell: Corridor,
+) -> None:
+    """Nothing was sent: the message goes out once it may, and counts one attempt."""
+    visit = taskbell.visit()
+    await taskbell.poll()
+    taskbell.sandbox.kickserv.finish(str(visit["id"]))
+    await taskbell.poll()
+    throttled = Fault(Kind.THROTTLED, times=1, method="POST")
+    taskbell.sandbox.kickserv.faults.set(throttled)
+    for _ in range(10):
+        await taskbell.deliver("account:field")
+        [delivery] = await taskbell.deliveries("tell")
+        if delivery["state"] == "sent":
+            break
+        assert (delivery["state"], delivery["attempts"]) == ("planned", 0)
+        await taskbell.tick(minutes=1)
+    assert (delivery["state"], delivery["attempts"]) == ("sent", 1)
+    assert taskbell.told == ["details"]
+
+
+async def test_a_person_who_left_slack_is_told_nothing_more(taskbell: Corridor) -> None:
+    """Who they are is asked each time; whoever is not there any more fails it, in words."""
+    rolodex = taskbell.sandbox.rolodex
+    rolodex.make(body="First")
+    await taskbell.poll("sales")
+    await taskbell.deliver("slack")
+    taskbell.slack.strangers.add("alice@firm.test")
+    rolodex.make(body="Second")
+    await taskbell.poll("sales")
+    await taskbell.deliver("slack")
+    await taskbell.deliver("accounting")
+    assert taskbell.posts == ["First"]
+    rows = await taskbell.deliveries("person")
+    assert [row["state"] for row in rows] == ["sent", "failed", "sent"]
+    assert "nobody in the workspace has that email address" in rows[1]["reason"]
