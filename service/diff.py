@@ -41,10 +41,11 @@ def diff(before: Task | None, after: Task | None, lost: Task | None = None) -> l
     """The transitions from `before` to `after`; None stands for a task that is not there.
 
     `lost` is how it looked when it was deleted, if it was: then it is restored and not created.
-    A status that changes together with `done`, and is archived or not, is part of the completion,
-    not a change of its own. People, customers and projects are compared by who or which they are,
-    and what has no order as a set. Nor does a task change by what an earlier version of Taskbell
-    did not keep of it.
+    One that appears and is done was completed as well, unless it was when it was lost. A status
+    that changes together with `done`, and is archived or not, is part of the completion, not a
+    change of its own. People, customers and projects are compared by who or which they are, and
+    what has no order as a set. Nor does a task change by what an earlier version of Taskbell did
+    not keep of it.
     """
     if before is None or after is None:
         return _appearance(before, after, lost)
@@ -67,11 +68,10 @@ def diff(before: Task | None, after: Task | None, lost: Task | None = None) -> l
 def _appearance(before: Task | None, after: Task | None, lost: Task | None) -> list[Transition]:
     if after is None:
         return [Transition(Kind.DELETED)] if before is not None else []
-    if lost is None:
-        return [Transition(Kind.CREATED)]
-    restored = Transition(Kind.RESTORED)
-    is_news = after.done and not lost.done
-    return [restored, Transition(Kind.COMPLETED, ("done",))] if is_news else [restored]
+    appeared = Transition(Kind.CREATED if lost is None else Kind.RESTORED)
+    was_done = lost is not None and lost.done
+    is_completed = after.done and not was_done
+    return [appeared, Transition(Kind.COMPLETED, ("done",))] if is_completed else [appeared]
 
 
 def _is_alike(before: Task, after: Task, name: str) -> bool:

@@ -74,6 +74,8 @@ class Decider:
                 if verdict.outcome is Outcome.SETTLING:
                     await self._wait(books, event, verdict, now)
                     lasting.begin(verdict.rule, event)
+            # What one look shows to have begun and ended does not wait to be seen whether it stays.
+            await self._write_down(books, await lasting.end(group, now), now)
         lanes = await self._carry_out(books, verdicts, now)
         happened = [event for group in groups for event in group]
         await books.withdraw(happened, now)

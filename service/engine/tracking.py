@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from service.alarms import Rung, moved, taken_up
 from service.diff import Transition, diff
-from service.model import Cause, Observation
+from service.model import Cause, Kind, Observation
 from service.people import recognised
 from service.store.accounts import AccountState
 from service.store.tasks import Known
@@ -19,6 +19,8 @@ from service.store.tasks import Known
 _CLOCKS_DIFFER = timedelta(minutes=1)
 # How far its times may be ahead, if they are read in another zone than they were written in.
 _ZONES_DIFFER = timedelta(days=1)
+# How far the first instant of a day, which stands for all of it, may be before what it stands for.
+_A_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,10 @@ def track(
     before = known.present
     if before is None and seen.task is None:
         return Tracked(_still_gone(known, seen, now), [])
-    silent = before is None and not _is_news(known, seen, account)
+    transitions = diff(before, seen.task, known.task)
+    if known.task is None:
+        transitions = [one for one in transitions if _is_news(one.kind, seen, account)]
+    is_taken_up = known.task is None and Transition(Kind.CREATED) not in transitions
     return Tracked(
         Known(
             task=seen.task or known.task,
@@ -54,11 +59,11 @@ def track(
             version=seen.version or known.version,
             observed_at=seen.observed_at,
             fingerprint=seen.fingerprint,
-            rung=_rung(known, seen, fields, now, silent=silent),
+            rung=_rung(known, seen, fields, now, silent=is_taken_up),
             watch=known.watch,
             unread=seen.unread,
         ),
-        [] if silent else diff(before, seen.task, known.task),
+        transitions,
     )
 
 
@@ -126,19 +131,56 @@ def is_stale(known: Known, seen: Observation) -> bool:
     return seen.observed_at < known.observed_at
 
 
-def _is_news(known: Known, seen: Observation, account: AccountState) -> bool:
-    """Whether a task that was not known has just been created, or is only seen for the first time.
+def _is_news(kind: Kind, seen: Observation, account: AccountState) -> bool:
+    """Whether what is first seen of a task has just happened, or is only seen for the first time.
 
-    A task that is older than the account's entry in Taskbell is taken up silently, whichever road
-    mentions it first. Until the baseline is complete, only a webhook can bring news.
+    Whichever road mentions it first, what is older than the account's entry in Taskbell is taken up
+    silently. Until the baseline is complete, only a webhook can bring news.
     """
-    if seen.announced or known.task is not None:
+    if kind in seen.announced:
         return True
-    if seen.task is None:
+    if kind is Kind.COMPLETED:
+        return _is_completion_news(seen, account)
+    return _is_creation_news(seen, account)
+
+
+def _is_creation_news(seen: Observation, account: AccountState) -> bool:
+    if seen.task is None or _is_silent(seen, account):
         return False
     created = seen.task.created_at
-    is_older = created is not None and created < account.added_at - _CLOCKS_DIFFER
-    return not is_older and (account.baseline_at is not None or seen.cause is Cause.WEBHOOK)
+    return created is None or _is_since(created, account.added_at)
+
+
+def _is_completion_news(seen: Observation, account: AccountState) -> bool:
+    """Whether a task that nobody knew, and is done, has been completed since there is Taskbell.
+
+    Where the system does not say when, one that is new was, and one that was pushed. A completion
+    on the day before the baseline may be a date without a time: then a task made later decides.
+    """
+    if seen.task is None or _is_silent(seen, account):
+        return False
+    done_at, created, begun = seen.task.completed_at, seen.task.created_at, _begun(account)
+    if done_at is None:
+        is_known_whole = account.baseline_at is not None
+        return (seen.pushed and is_known_whole) or _is_creation_news(seen, account)
+    if _is_since(done_at, begun):
+        return True
+    is_made_since = created is not None and _is_since(created, begun)
+    return is_made_since and done_at >= begun - _A_DAY
+
+
+def _is_silent(seen: Observation, account: AccountState) -> bool:
+    """Whether the account's first reading goes on, of which only a webhook is no part."""
+    return account.baseline_at is None and seen.cause is not Cause.WEBHOOK
+
+
+def _begun(account: AccountState) -> datetime:
+    """What was completed before then the baseline has as done, or does not list at all."""
+    return account.baseline_at or account.added_at
+
+
+def _is_since(moment: datetime, begun: datetime) -> bool:
+    return moment >= begun - _CLOCKS_DIFFER
 
 
 def _rung(

@@ -67,9 +67,9 @@ def _look(key: Key, task: Task, now: datetime) -> Observation:
 
 def _seen(group: Sequence[Event], now: datetime) -> Observation:
     """The look at a task that led to these events."""
-    event, is_new = group[-1], group[0].kind is Kind.CREATED
+    event, announced = group[-1], frozenset(one.kind for one in group)
     cause = Cause.FETCH if event.cause is Cause.WRITE else event.cause
-    return Observation(*_key(event), event.after, now, cause, announced=is_new)
+    return Observation(*_key(event), event.after, now, cause, announced=announced)
 
 
 def _is_restored(group: Sequence[Event]) -> bool:

@@ -20,7 +20,7 @@ from service.faults import Path, Problem
 from service.model import TIMES
 from service.rules.cel_failures import failure
 from service.rules.cel_words import KNOWN, explain, kind
-from service.rules.guards import proven, strict, unguarded
+from service.rules.guards import BEFORE, Unguarded, proven, strict, unguarded
 from service.rules.literals import flaws
 from service.rules.reads import Reads, reads
 from service.rules.subjects import CHANGED_TASK, misplaced
@@ -125,7 +125,7 @@ class Expression:
 
     def _unset(self, activation: cel.Activation) -> Iterator[str]:
         """The dates without a value among those that it reads and does not ask for itself."""
-        for name in dict.fromkeys(name for name, _ in unguarded(syntax(self.text), ())):
+        for name in dict.fromkeys(one.name for one in unguarded(syntax(self.text), ())):
             if name.rpartition(".")[2] in TIMES and name.partition(".")[0] in NOUNS:
                 asked = _compiled(f"has({name})").eval(activation)
                 if asked.plain_value() is False:
@@ -190,7 +190,9 @@ def checked(
     tree = syntax(text)
     found = program.return_type().name()
     if found in types:
-        problems = [_lie(name, offset, path) for name, offset in unguarded(tree, known)]
+        # A name that cannot be used here is told once.
+        sure = {*known} if BEFORE in subjects else {*known, BEFORE}
+        problems = [_lie(one, path) for one in unguarded(tree, sure)]
     else:
         problems = [Problem(path, f"{wanted}; this is {kind(found)}")]
     problems += _flaws(tree, subjects, path)
@@ -208,8 +210,11 @@ def _flaws(tree: Tree, subjects: frozenset[str], path: Path) -> Iterator[Problem
         yield misplaced(name, subjects, path)
 
 
-def _lie(name: str, offset: int, path: Path) -> Problem:
-    return Problem(path, f"{name}{_MAY_BE_MISSING}", f"write has({name}) && … before it", offset)
+def _lie(read: Unguarded, path: Path) -> Problem:
+    hint = f"write has({read.proof}) && … before it"
+    if read.proof != read.name:
+        hint += ": a task that is first seen done was not known before"
+    return Problem(path, f"{read.name}{_MAY_BE_MISSING}", hint, read.offset)
 
 
 def _elsewhere(problem: Problem) -> Problem:

@@ -1,26 +1,44 @@
 """Finds reads of fields that may be missing and are not guarded by `has(…)` or `in`.
 
 CEL reads a date that is not set as 1 January 1970, so that `task.due < now` is true of a task
-without a due date; and reading a custom field that a task does not have is an error. So a rule
-must ask for both before it reads them. What asks for a date may stand elsewhere, in another
+without a due date; and reading a custom field that a task does not have is an error. Of a
+task that was not known `before`, it reads everything as empty. So a rule must ask for them before
+it reads them. What asks for a date may stand elsewhere, in another
 condition or in the trigger, and can be wrong: so an unguarded date is evaluated by a text that
 fails where the date is not set.
 """
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from service.model import TIMES
 from service.rules.syntax_tree import Tree, children, dotted, node_kind
 
+BEFORE = "before"
 _DOT = r"\.(\s|//[^\n]*\n)*"
 
 
-def unguarded(tree: Tree, known: Iterable[str]) -> list[tuple[str, int]]:
-    """The unguarded reads as (name, offset in characters); `known` are names sure to exist."""
-    reads = _reads(tree.root, frozenset(known))
-    return [(dotted(node) or _last_name(node), tree.offset(node)) for node in reads]
+@dataclass(frozen=True, slots=True)
+class Unguarded:
+    """A read of `name`, which may be missing, at this offset in characters.
+
+    Where `proof` is there, so is what is read.
+    """
+
+    name: str
+    proof: str
+    offset: int
+
+
+def unguarded(tree: Tree, known: Iterable[str]) -> list[Unguarded]:
+    """The unguarded reads; `known` are names sure to exist."""
+    return [
+        Unguarded(name, name if _may_be_missing(node) else f"{BEFORE}.id", tree.offset(node))
+        for node in _reads(tree.root, frozenset(known))
+        for name in [dotted(node) or _last_name(node)]
+    ]
 
 
 def strict(text: str, tree: Tree) -> str:
@@ -51,11 +69,20 @@ def proven(node: Any, *, truth: bool) -> frozenset[str]:
     return frozenset()
 
 
-def _reads(node: Any, known: frozenset[str]) -> Iterator[Any]:
+def _reads(root: Any, known: frozenset[str]) -> list[Any]:
+    """The nodes that read what may be missing, each once."""
+    return list({node.id: node for node in _found(root, known, root)}.values())
+
+
+def _found(node: Any, known: frozenset[str], path: Any) -> Iterator[Any]:
+    """As `_reads`; `path` is the outermost node of a path such as `before.assignee.name`."""
+    if _is_before(node) and not _is_there(BEFORE, known):
+        yield path
     if _may_be_missing(node) and dotted(node) not in known:
         yield node
+    goes_on = node_kind(node) == "select" or _is_index(node)
     for child, more in _with_knowledge(node):
-        yield from _reads(child, known | more)
+        yield from _found(child, known | more, path if goes_on else child)
 
 
 def _with_knowledge(node: Any) -> Iterator[tuple[Any, frozenset[str]]]:
@@ -76,7 +103,28 @@ def _with_knowledge(node: Any) -> Iterator[tuple[Any, frozenset[str]]]:
         yield otherwise, proven(condition, truth=False)
     else:
         for child in children(node):
-            yield child, frozenset()
+            asked = frozenset({BEFORE}) if _asks_about(node, child) else frozenset[str]()
+            yield child, asked
+
+
+def _asks_about(node: Any, child: Any) -> bool:
+    """Whether `node` asks if something is in `child`, and is false where nothing is there."""
+    if node_kind(node) == "select":
+        return bool(node.select.test_only)
+    function = node.call.function if node_kind(node) == "call" else None
+    return function == "_?._" or (function == "@in" and _is_fields(child))
+
+
+def _is_before(node: Any) -> bool:
+    return node_kind(node) == "ident" and node.ident.name == BEFORE
+
+
+def _is_index(node: Any) -> bool:
+    return node_kind(node) == "call" and node.call.function == "_[_]"
+
+
+def _is_there(noun: str, known: frozenset[str]) -> bool:
+    return any(name.partition(".")[0] == noun for name in known)
 
 
 def _may_be_missing(node: Any) -> bool:
@@ -84,8 +132,7 @@ def _may_be_missing(node: Any) -> bool:
         if node.select.test_only:
             return False
         return _is_date(node) or _is_fields(node.select.operand)
-    is_index = node_kind(node) == "call" and node.call.function == "_[_]"
-    return is_index and _is_fields(node.call.args[0])
+    return _is_index(node) and _is_fields(node.call.args[0])
 
 
 def _is_date(node: Any) -> bool:

@@ -13,6 +13,7 @@ from service.document.wording import kind_of
 from service.durations import parse_length
 from service.faults import did_you_mean, refused
 from service.model import Event, Kind, Task
+from service.rules.guards import BEFORE
 from service.rules.vocabulary import names
 from service.schedules import parse_cron
 from service.sources.values import identifier
@@ -50,7 +51,9 @@ SIGNAL, SCHEDULE = "signal", "schedule"
 # The clock watches open tasks only, so that a completion is never a date to count from.
 ANCHORS = ("due", "start", "end", "created_at", "updated_at")
 _PAST = frozenset({"created_at", "updated_at"})
-_ANY_GUARANTEED = frozenset({*(f"task.{anchor}" for anchor in ANCHORS), "task.completed_at"})
+_ANY_GUARANTEED = frozenset(
+    {*(f"task.{anchor}" for anchor in ANCHORS), "task.completed_at", BEFORE}
+)
 
 
 Topic: TypeAlias = tuple[Kind, str | None]
@@ -77,6 +80,8 @@ class Trigger:
     def matches(self, event: Event) -> bool:
         if event.kind not in self.kinds:
             return False
+        if event.before is None and Kind.CHANGED in self.kinds:
+            return False  # first seen as it is: what it was before, nobody knows
         if self.alarm is not None:
             return event.alarm == str(self.alarm)
         if self.signal is not None:
@@ -101,14 +106,17 @@ class Trigger:
 
     @property
     def guarantees(self) -> frozenset[str]:
-        """What an expression may read without asking whether it is there."""
+        """What an expression may read without asking whether it is there.
+
+        A task that is first seen done was completed, and there is nothing that it was before.
+        """
         if not self.kinds:
             return _ANY_GUARANTEED
         if self.alarm is not None:
-            return frozenset({f"task.{self.alarm.field}"})
+            return frozenset({f"task.{self.alarm.field}", BEFORE})
         if self.kinds == {Kind.COMPLETED}:
             return frozenset({"task.completed_at"})
-        return frozenset()
+        return frozenset({BEFORE})
 
 
 # Stands in for what cannot be read after `when:`, so that the rest of the rule can be.

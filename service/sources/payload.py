@@ -12,21 +12,23 @@ import orjson
 
 from service.errors import PayloadError
 from service.http.decoding import decoded
+from service.model import Kind
 from service.sources import Raw, Source
 from service.sources.values import identifier, text
 
 CONTENTS = ("data", "task", "payload")
 DEEPEST, DEEPEST_KEPT = 4, 100
 SECRETS = frozenset({"password_salt", "encrypted_password", "remember_token"})
+_ANNOUNCED = {name: frozenset({Kind(name)}) for name in ("created", "completed")}
 ESCAPE = b"\\u"  # behind which any name can hide
 
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """A task as the system has it. `announced`: the sender said that it is new."""
+    """A task as the system has it. `announced`: what the sender said has happened."""
 
     raw: Raw
-    announced: bool = False
+    announced: frozenset[Kind] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,7 @@ def _one(source: Source, raw: Raw, event: str) -> list[Sighting]:
     if verb == "deleted" and is_about_tasks:
         return [Hint(task_id)]
     if source.is_whole(raw):
-        return [Whole(source.trim(raw), announced=verb == "created")]
+        return [Whole(source.trim(raw), _ANNOUNCED.get(verb, frozenset()))]
     return [Hint(task_id)] if is_about_tasks else []
 
 

@@ -58,6 +58,9 @@ rules:
   then:
     - notify: customer:details
     - notify: accounting
+- id: tell-accounting
+  when: task.completed
+  then: [{{ notify: accounting }}]
 """
 
 
@@ -120,19 +123,27 @@ Catastrophe = Callable[[Installation], Awaitable[None]]
 async def test_nothing_is_lost_and_nothing_is_doubled(
     catastrophe: Catastrophe, folder: Path, *, soaking: bool
 ) -> None:
-    """In the middle of the load something dies; in the end each task was announced once."""
+    """In the middle of the load something dies; in the end each task was announced once.
+
+    Every third is done when it is first seen: its completion was announced once, too.
+    """
     async with installation(folder) as running:
         count = SOAKED_EVENTS if soaking else EVENTS
         await first_sync(running)
-        bodies = [make_visit(running.kickserv) for _ in range(count)]
+        bodies = [make_visit(running.kickserv, done=not number % 3) for number in range(count)]
+        finished = len(range(0, count, 3))
         disaster = asyncio.create_task(halfway(running, count, catastrophe))
         await send_until_acknowledged(running.url, bodies)
         await disaster
         await everything_settled(running, count)
 
         events = await running.query("SELECT task, kind FROM events")
-        assert Counter(kind for _, kind in events) == {"created": count}
-        assert len({task for task, _ in events}) == count
+        assert Counter(kind for _, kind in events) == {
+            "created": count,
+            "completed": finished,
+        }
+        assert len({task for task, kind in events if kind == "created"}) == count
+        assert len({task for task, kind in events if kind == "completed"}) == finished
 
         told = Counter(one.task_id for one in running.kickserv.record.notifications)
         assert set(told.values()) == {1}, "a customer was told twice"
@@ -141,13 +152,14 @@ async def test_nothing_is_lost_and_nothing_is_doubled(
         assert count - len(told) <= unknown, "a customer's message is lost without a word"
 
         keys = {request.headers["webhook-id"] for request in running.receiver.requests}
-        assert len(keys) == count
+        assert len(keys) == count + finished
 
 
-def make_visit(kickserv: Kickserv) -> bytes:
-    """A visit of tomorrow, so that the clock has nothing to say about it."""
+def make_visit(kickserv: Kickserv, *, done: bool) -> bytes:
+    """A visit of tomorrow, so that the clock has nothing to say about it; some are done already."""
     start = SystemClock().now() + timedelta(days=1)
-    return orjson.dumps(kickserv.make(scheduled_at=start, ends_at=start + timedelta(hours=1)))
+    visit = kickserv.make(scheduled_at=start, ends_at=start + timedelta(hours=1))
+    return orjson.dumps(kickserv.finish(str(visit["id"])) if done else visit)
 
 
 async def halfway(running: Installation, count: int, catastrophe: Catastrophe) -> None:

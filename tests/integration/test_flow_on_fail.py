@@ -9,7 +9,7 @@ import pytest
 from service.books.fallback import Failing
 from service.channels import ways
 from service.clock import VirtualClock
-from service.model import Cause, Observation, State, Task
+from service.model import Cause, Kind, Observation, State, Task
 from service.outbox import Settlement, rulings, sending
 from service.rehearsal import Rehearsal
 from service.store import Pool
@@ -78,7 +78,9 @@ async def test_a_rehearsal_does_the_same(taskbell: Corridor) -> None:
     trial = Rehearsal(config.rules, config.zones, ways(config.kinds), now)
     trial.books.outbox.failing = Failing({"slack"})
     task = Task.from_json(after)
-    await trial.observe([Observation("field", number, task, now, Cause.POLL, announced=True)])
+    await trial.observe(
+        [Observation("field", number, task, now, Cause.POLL, announced=frozenset({Kind.CREATED}))]
+    )
     rehearsed = [
         (one.state, one.order.plan.receiver, one.order.plan.once_key, one.text)
         for one in trial.books.outbox.deliveries

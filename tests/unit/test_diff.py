@@ -12,8 +12,10 @@ from tests.tasks import ANN, BO, SMITH, START, task, tasks
 
 
 def test_a_task_that_was_not_there_is_created() -> None:
-    """The first look at a task is one transition, whatever the task says."""
-    assert diff(None, task(done=True)) == [Transition(Kind.CREATED)]
+    """The first look at an open task is one transition; one that is done was completed as well."""
+    assert diff(None, task()) == [Transition(Kind.CREATED)]
+    completed = Transition(Kind.COMPLETED, ("done",))
+    assert diff(None, task(done=True)) == [Transition(Kind.CREATED), completed]
 
 
 def test_a_task_that_is_gone_is_deleted() -> None:

@@ -21,12 +21,12 @@ REGIONS = {"regions": ["north", "south"]}
 
 def scope(text: str, after: Task, before: Task | None = None) -> Scope:
     event = Event(1, "london", "T1", Kind.CHANGED, NOW, Cause.POLL, before, after, ("due",))
-    expression, _ = condition(text, ())
+    expression, _ = condition(text, (), {"before"})
     return Scope(event, NOW, NEW_YORK, by_noun([expression.reads] if expression else []))
 
 
 def holds(text: str, after: Task, before: Task | None = None) -> bool:
-    expression, problems = condition(text, ())
+    expression, problems = condition(text, (), {"before"})
     assert expression is not None, problems
     return expression.test(scope(text, after, before).activation, NEW_YORK)
 
@@ -43,6 +43,12 @@ def holds(text: str, after: Task, before: Task | None = None) -> bool:
         "'Gate code' in task.fields && task.fields['Gate code'] == 'x'",
         "has(before.start) && has(task.start) && task.start - before.start > duration('30m')",
         "[task].exists(t, has(t.due) && t.due < now)",
+        "has(before.id) && before.status != task.status",
+        "!has(before.id) || !before.done",
+        "has(before.assignee) && before.assignee.name == 'Bo'",
+        "!has(before.assignee) && has(task.assignee)",
+        "before.?status.orValue('') == 'open'",
+        "'gate' in before.fields && before.fields.gate == 'x'",
     ],
 )
 def test_guarded_reads(text: str) -> None:
@@ -76,6 +82,14 @@ def test_who_did_it_and_whether_it_was_put_away() -> None:
         ("task.fields['gate'] == 'x'", "task.fields.gate"),
         ("[task].exists(t, t.due < now)", "t.due"),
         ("task.due.getHours() > 3", "task.due"),
+        ("before.status == 'waiting'", "before.status"),
+        ("!has(before.id) && before.done", "before.done"),
+        ("before.assignee.name == 'Bo'", "before.assignee.name"),
+        ("'vip' in before.tags", "before.tags"),
+        ("before.assignees.exists(p, p.name == 'Bo')", "before.assignees"),
+        ("before.due < now", "before.due"),
+        ("before.fields.gate == 'x'", "before.fields.gate"),
+        ("before == task", "before"),
     ],
 )
 def test_unguarded_reads(text: str, name: str) -> None:
