@@ -15,7 +15,8 @@ REST = {
     "version": "version: 1\n",
     "accounts": """\
 accounts:
-  field: { system: kickserv, base_url: "https://k.test", slug: a, token: "${API_TOKEN}" }
+  field: { system: kickserv, base_url: "https://k.test", slug: a, token: "${API_TOKEN}", \
+task_types: { "1": job, "2": invoice }, create: { job_id: 1, task_type_id: 1 } }
   london: { system: plannr, base_url: "https://p.test", account_uuid: u, token: "${API_TOKEN}" }
 """,
     "channels": """\

@@ -14,7 +14,8 @@ HEAD = """\
 version: 1
 timezone: America/New_York
 accounts:
-  field: { system: kickserv, base_url: "https://k.test", slug: a, token: "${API_TOKEN}" }
+  field: { system: kickserv, base_url: "https://k.test", slug: a, token: "${API_TOKEN}", \
+task_types: { "1": job, "2": invoice }, create: { job_id: 1, task_type_id: 1 } }
   london: { system: plannr, base_url: "https://p.test", account_uuid: u, token: "${API_TOKEN}" }
 channels:
   slack: { kind: slack, token: "${SLACK_TOKEN}" }

@@ -52,7 +52,7 @@ NOTIFY = [
     },
     {"notify": "customer:on_the_way"},
     {"notify": "slack:#office", "template": "task.liquid"},
-    {"update_task": {"priority": "high", "due": "1 business day"}},
+    {"update_task": {"title": "later", "due": "1 business day"}},
 ]
 APPROVE = [None, None, None, "slack:#dispatch", "email:{{ task.assignee.email }}"]
 WAITS = [{"wait": "45m"}, {"wait": "2 business hours"}, {"wait": "1 business day"}]

@@ -17,7 +17,8 @@ def reach(
     """
     ways = {name: _way(_word(raw, "kind")) for name, raw in channels.items()}
     abilities = {name: _abilities(raw) for name, raw in accounts.items()}
-    return Reach(ways, abilities, unread)
+    told = (source.facts.fills for source in systems().values())
+    return Reach(ways, abilities, unread, frozenset[str]().union(*told))
 
 
 def _abilities(raw: Any) -> Abilities | None:
@@ -25,7 +26,8 @@ def _abilities(raw: Any) -> Abilities | None:
     source = systems().get(system)
     if source is None:
         return None
-    return Abilities(system, source.notifications, source.writes, source.options.tenant(raw))
+    tenant, facts = source.options.tenant(raw), source.facts_for(raw)
+    return Abilities(system, source.notifications, source.writes, tenant, facts)
 
 
 def _way(kind: str) -> Way:

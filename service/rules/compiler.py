@@ -12,7 +12,9 @@ from service.faults import Path, Problem, did_you_mean
 from service.model import Kind
 from service.rules.advice import Placed, advice, twins
 from service.rules.combinations import misfits, subjects
+from service.rules.contradictions import never
 from service.rules.expressions import Expression, condition, key, proofs
+from service.rules.gaps import Gaps, guarantees, impossible, in_keys, unending, unheard
 from service.rules.grouping import MOST, Grouping
 from service.rules.hours import Hours
 from service.rules.muting import Muting, Mutings
@@ -72,16 +74,19 @@ class Compiler:
         asked, told = subjects(shape)
         for_each = self._for_each(shape, path)
         chosen = frozenset[str]() if for_each is None else for_each.sure
-        sure = shape.when.guarantees.union(chosen, *(proofs(text) for text in shape.conditions))
-        conditions = self._all(condition, shape.conditions, (*path, "if"), sure, asked)
         accounts = self._accounts(shape, path)
+        gaps = Gaps(self.reach, accounts)
+        guaranteed = guarantees(shape.when, gaps)
+        sure = guaranteed.union(chosen, *(proofs(text) for text in shape.conditions))
+        conditions = self._all(condition, shape.conditions, (*path, "if"), sure, asked)
+        gaps = self._gaps(gaps, shape, for_each, conditions, path)
         rule = Rule(
             shape.id,
             shape.when,
             conditions,
-            self._planning(shape, written, accounts, sure, told, path),
+            self._planning(shape, written, gaps, sure, told, path),
             settle=Settle(shape.settle.quiet, shape.settle.max) if shape.settle else None,
-            until=self._until(shape, path),
+            until=self._until(shape, guaranteed, path),
             accounts=frozenset(accounts) if shape.accounts else None,
             own_writes=shape.own_writes,
             limit=shape.limit,
@@ -90,6 +95,7 @@ class Compiler:
             grouping=self._grouping(shape, sure, asked, path),
             mutings=self._mutings(shape, sure, asked, path),
         )
+        self.problems += _blind_spots(gaps, rule, path)
         if shape.lasts is not None:
             self._check_lasts(shape, path)
         if rule.settle is not None and not rule.trigger.is_change:
@@ -136,11 +142,30 @@ class Compiler:
                 found.append(expression)
         return tuple(found)
 
-    def _until(self, shape: RuleShape, path: Path) -> Expression | None:
+    def _gaps(
+        self,
+        gaps: Gaps,
+        shape: RuleShape,
+        for_each: Selection | None,
+        conditions: Sequence[Expression],
+        path: Path,
+    ) -> Gaps:
+        """What is empty in the accounts in which the rule can match; the others are told of."""
+        gaps, problems = unheard(gaps, shape.when, path)
+        self.problems += problems
+        if never(conditions, shape.when) is not None:
+            return gaps  # that is told already
+        asked = [] if for_each is None else [for_each.asked((*path, "for_each"))]
+        asked += [one.asked((*path, "if", number)) for number, one in enumerate(conditions)]
+        gaps, problems = impossible(gaps, asked)
+        self.problems += problems
+        return gaps
+
+    def _until(self, shape: RuleShape, guaranteed: frozenset[str], path: Path) -> Expression | None:
         if shape.until is None:
             return None
         place = (*path, "until")
-        until, problems = condition(shape.until, place, shape.when.guarantees, LASTING)
+        until, problems = condition(shape.until, place, guaranteed, LASTING)
         self.problems += problems
         return until
 
@@ -163,23 +188,29 @@ class Compiler:
 
     def _accounts(self, shape: RuleShape, path: Path) -> tuple[str, ...]:
         known = self.reach.accounts
-        names = tuple(str(name) for name in shape.accounts or ())
+        names = self._named(shape)
         for position, name in enumerate(names):
             if name not in known and "accounts" not in self.reach.unread:
                 place = (*path, "accounts", position)
                 self._fault(place, f"there is no account {name}", did_you_mean(name, known))
-        return names or tuple(known)
+        return names
+
+    def _named(self, shape: RuleShape) -> tuple[str, ...]:
+        """The accounts that the rule is for."""
+        names = tuple(str(name) for name in shape.accounts or ())
+        return names or tuple(self.reach.accounts)
 
     def _planning(
         self,
         shape: RuleShape,
         written: Mapping[str, Any],
-        accounts: Sequence[str],
+        gaps: Gaps,
         sure: frozenset[str],
         told: frozenset[str],
         path: Path,
     ) -> Planning:
-        reader = StepReader(self.reach, accounts, told, self.folder)
+        accounts = self._named(shape)
+        reader = StepReader(self.reach, accounts, gaps, told, self.folder)
         steps = reader.read(shape.then, (*path, "then"))
         self.problems += reader.problems
         if sum(_messages(step) for step in steps) > _MOST_MESSAGES:
@@ -213,6 +244,21 @@ class Compiler:
 
     def _fault(self, path: Path, message: str, hint: str | None = None) -> None:
         self.problems.append(Problem(path, message, hint))
+
+
+def _blind_spots(gaps: Gaps, rule: Rule, path: Path) -> Iterable[Problem]:
+    """Warnings about what else of a rule comes to nothing where fields are always empty."""
+    if rule.until is not None:
+        yield from unending(gaps, rule.until.asked((*path, "until")))
+    once = [one.asked((*path, "once_per")) for one in rule.planning.once_per]
+    yield from in_keys(gaps, once, "only the first is told")
+    if rule.grouping is not None:
+        by = rule.grouping.by.asked((*path, "group", "by"))
+        yield from in_keys(gaps, [by], "all tasks are one group")
+    if rule.mutings.by is not None:
+        for one in rule.mutings.by.same:
+            same = one.asked((*path, "muted_by", "same"))
+            yield from in_keys(gaps, [same], "nothing is ever muted")
 
 
 def _messages(step: Step) -> int:

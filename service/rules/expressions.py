@@ -20,6 +20,7 @@ from service.faults import Path, Problem
 from service.model import TIMES
 from service.rules.cel_failures import failure
 from service.rules.cel_words import KNOWN, explain, kind
+from service.rules.foresight import Asked
 from service.rules.guards import BEFORE, Unguarded, proven, strict, unguarded
 from service.rules.literals import flaws
 from service.rules.reads import Reads, reads
@@ -86,6 +87,11 @@ class Expression:
 
     text: str
     reads: Reads
+
+    def asked(self, path: Path) -> Asked:
+        """The condition that it is, at that place of the document."""
+        tree = syntax(self.text)
+        return Asked(tree, tree.root, path)
 
     @property
     def refusal(self) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from service.actions import NOTIFICATIONS, WRITES
+from service.sources.facts import Facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +20,14 @@ class Abilities:
     """The notifications that an account's system sends, and the writes that it accepts.
 
     `tenant` says whose data the account sees, where its options tell.
+    `facts` are what the account fills of its tasks, where that is known.
     """
 
     system: str
     notifications: frozenset[str] = frozenset()
     writes: frozenset[str] = frozenset()
     tenant: str | None = None
+    facts: Facts | None = None
 
     def allow(self, channel: str, target: str) -> bool:
         if channel in WRITES:
@@ -41,13 +44,15 @@ class Reach:
     """Channels and accounts, by their names.
 
     `unread` are the parts of the file (`accounts`, `channels`, `hours`) that could not be read:
-    every name from there is taken to exist. `has_page` is set if TASKBELL_URL is known, so that
+    every name from there is taken to exist. `told` are the fields of a task that some system tells,
+    of those there are. `has_page` is set if TASKBELL_URL is known, so that
     messages can link to Taskbell's own page.
     """
 
     ways: Mapping[str, Way] = field(default_factory=dict)
     accounts: Mapping[str, Abilities | None] = field(default_factory=dict)
     unread: frozenset[str] = frozenset()
+    told: frozenset[str] = frozenset()
     has_page: bool = True
 
     def way(self, channel: str) -> Way | None:

@@ -12,7 +12,8 @@ from zoneinfo import ZoneInfo
 
 from service.faults import Path, Problem
 from service.model import Task
-from service.rules.expressions import Expression, checked, environment
+from service.rules.expressions import Expression, checked, environment, syntax
+from service.rules.foresight import Asked
 from service.rules.guards import proven
 from service.rules.subjects import ALL_TASKS
 from service.rules.syntax_tree import Tree, children, dotted, node_kind, walk
@@ -31,6 +32,11 @@ class Selection:
     expression: Expression
     fields: frozenset[str]
     sure: frozenset[str]
+
+    def asked(self, path: Path) -> Asked:
+        """The condition inside the filter, at that place of the document."""
+        tree = syntax(self.expression.text)
+        return Asked(tree, _condition(tree), path, tree.root.comprehension.iter_var)
 
     def takes(self, task: Task, now: datetime, zone: ZoneInfo) -> bool:
         """Whether the task is among the chosen; raises EvaluationError if that cannot be said."""

@@ -1,6 +1,6 @@
 """Makes the steps of a rule from their shapes, or says what is wrong with them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -9,6 +9,7 @@ from service.document.files import Folder
 from service.document.validation import salvaged
 from service.document.wording import kind_of
 from service.faults import Path, Problem, Severity, did_you_mean
+from service.rules.gaps import Gaps
 from service.rules.reach import ANY_WAY, Reach, Way
 from service.rules.shapes import (
     STEPS,
@@ -23,6 +24,7 @@ from service.rules.shapes import (
 )
 from service.rules.steps import Action, Approver, Pause, Repeat, Step
 from service.rules.text_reader import TextReader
+from service.rules.unwritable import unwritable
 
 _UNDOING = {"update": "rewrite", "thread": "answer", "retract": "remove"}
 
@@ -31,19 +33,20 @@ _UNDOING = {"update": "rewrite", "thread": "answer", "retract": "remove"}
 class StepReader:
     """Makes the steps of one rule, and collects what is wrong with them.
 
-    `accounts` are those that the rule is for, `subjects` what its texts can speak of, `folder` is
-    where texts in files of their own are.
+    `accounts` are those that the rule is for, `gaps` tells what is empty in those in which it can
+    match. `subjects` is what its texts can speak of, `folder` where texts in files are.
     """
 
     reach: Reach
-    accounts: Iterable[str]
+    accounts: Sequence[str]
+    gaps: Gaps
     subjects: frozenset[str]
     folder: Folder
     problems: list[Problem] = field(default_factory=list)
 
     @property
     def _texts(self) -> TextReader:
-        return TextReader(self.subjects, self.folder, self.problems)
+        return TextReader(self.subjects, self.folder, self.gaps, self.problems)
 
     def read(self, raws: Iterable[Any], path: Path) -> tuple[Step, ...]:
         steps = [self._step(raw, i + 1, (*path, i)) for i, raw in enumerate(raws)]
@@ -69,6 +72,7 @@ class StepReader:
     ) -> Action:
         place = (*path, channel)
         self._require(channel, "", place)
+        self.problems += unwritable(self.gaps, len(self.accounts), channel, changes, place)
         approver = self._approver(shape, path)
         return Action(number, channel, fields=self._texts.fields(changes, place), approver=approver)
 
@@ -149,7 +153,7 @@ class StepReader:
         subjects = self.subjects | {"failure"}
         # Nobody can be asked about it, whether there is a page to answer on or not.
         offered = replace(self.reach, has_page=True)
-        reader = StepReader(offered, self.accounts, subjects, self.folder, self.problems)
+        reader = StepReader(offered, self.accounts, self.gaps, subjects, self.folder, self.problems)
         found = []
         for position, raw in enumerate(raws):
             place = (*path, position)

@@ -12,12 +12,13 @@ from typing import Any
 from liquid import Environment, RenderContext
 from liquid.exceptions import FilterArgumentError, LiquidError
 from liquid.filter import with_context
-from liquid.static_analysis import TemplateAnalysis, Variable
+from liquid.static_analysis import TemplateAnalysis
 from liquid.template import BoundTemplate
 
-from service.faults import Path, Problem, Severity, did_you_mean
+from service.faults import Path, Problem, did_you_mean
 from service.rules.liquid_limits import bounded, language, loose_ranges, unreadable
 from service.rules.subjects import CHANGED_TASK, misplaced
+from service.rules.template_reads import TextRead, template_reads
 from service.rules.vocabulary import NOUNS, unknown_name
 
 DATE_FORMAT = "%a %-d %b %Y, %H:%M"
@@ -56,11 +57,14 @@ _LIQUID = _language()
 
 
 class Template:
-    """A text that was found to be sound; `nouns` are the names that it reads from."""
+    """A text that was found to be sound; `nouns` are the names that it reads from, `reads` what."""
 
-    def __init__(self, text: str, parsed: BoundTemplate, nouns: Iterable[str]) -> None:
+    def __init__(
+        self, text: str, parsed: BoundTemplate, nouns: Iterable[str], reads: Iterable[TextRead]
+    ) -> None:
         self.text = text
         self.nouns = frozenset(nouns)
+        self.reads = tuple(reads)
         self._parsed = parsed
         self._is_plain = "{{" not in text and "{%" not in text
 
@@ -82,9 +86,10 @@ class Template:
 def template(
     text: str, path: Path, subjects: frozenset[str] = CHANGED_TASK
 ) -> tuple[Template | None, list[Problem]]:
-    """A template made of `text`, or None; and what is wrong with it, some of it a warning.
+    """A template made of `text`, or None; and what is wrong with it.
 
-    `subjects` are the names that it may read from.
+    `subjects` are the names that it may read from. It is made although it reads what no task has:
+    that renders as nothing.
     """
     if refusal := unreadable(text):
         message, offset = refusal
@@ -99,10 +104,10 @@ def template(
         return None, [
             Problem(path, message, f"write {{% for n in {loose} %}}", loose.token.start_index)
         ]
-    read = [one for group in analysis.globals.values() for one in group]
+    read = template_reads(parsed)
     faults = [*_unknown_filters(analysis, path), *_alien(read, subjects, path)]
     names = _NAMES | (subjects & {"failure"})
-    made = None if faults else Template(text, parsed, names.intersection(analysis.globals))
+    made = None if faults else Template(text, parsed, names.intersection(analysis.globals), read)
     return made, [*faults, *(found for one in read for found in _missing(one, path, names))]
 
 
@@ -112,22 +117,21 @@ def _unknown_filters(analysis: TemplateAnalysis, path: Path) -> Iterator[Problem
             yield _no_such("filter", name, _LIQUID.filters, path, spans[0].index)
 
 
-def _alien(read: Iterable[Variable], subjects: frozenset[str], path: Path) -> Iterator[Problem]:
+def _alien(read: Iterable[TextRead], subjects: frozenset[str], path: Path) -> Iterator[Problem]:
     """The problems with names that can be used in other places only."""
     for one in read:
-        if (name := str(one.segments[0])) in _NAMES - {"zone"} - subjects:
-            yield misplaced(name, subjects, path, one.span.index)
+        name = str(one.segments[0])
+        if one.text.startswith(name) and name in _NAMES - {"zone"} - subjects:
+            yield misplaced(name, subjects, path, one.offset)
 
 
-def _missing(variable: Variable, path: Path, names: frozenset[str]) -> Iterable[Problem]:
-    """A warning where a value is read that no task can have."""
-    path_read = variable.segments
-    noun = str(path_read[0])
-    unknown, known = unknown_name(path_read) if noun in names else (noun, names)
-    if unknown:
-        message = f"{variable} means nothing and renders as nothing"
-        hint = did_you_mean(unknown, known)
-        yield Problem(path, message, hint, variable.span.index, severity=Severity.WARNING)
+def _missing(read: TextRead, path: Path, names: frozenset[str]) -> Iterable[Problem]:
+    """The problem of a value that no task can have."""
+    noun = str(read.segments[0])
+    unknown, known = unknown_name(read.segments) if noun in names else (noun, names)
+    if unknown and unknown in read.text:
+        message = f"{read.text} means nothing and renders as nothing"
+        yield Problem(path, message, did_you_mean(unknown, known), read.offset)
 
 
 def _fault(error: LiquidError, path: Path) -> Problem:

@@ -1,5 +1,6 @@
 """Makes the texts and fields of a step from what the file says, or says what is wrong with them."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from pydantic_core import PydanticCustomError
@@ -8,6 +9,7 @@ from service.document.files import Folder
 from service.document.wording import kind_of
 from service.durations import parse_duration
 from service.faults import Path, Problem, Severity
+from service.rules.gaps import Gaps, in_target, in_text
 from service.rules.shapes import PRIORITIES, ChangesShape, NotifyShape
 from service.rules.steps import DATES, Value
 from service.rules.templates import Template, template
@@ -17,11 +19,13 @@ from service.rules.templates import Template, template
 class TextReader:
     """Makes templates, and adds what is wrong with them to `problems`.
 
-    `subjects` are the names that they can use, `folder` is where texts in files of their own are.
+    `subjects` are the names that they can use, `folder` is where texts in files of their own are,
+    `gaps` tells what is empty in the accounts of the rule.
     """
 
     subjects: frozenset[str]
     folder: Folder
+    gaps: Gaps
     problems: list[Problem]
 
     def fields(self, changes: ChangesShape, path: Path) -> dict[str, Value]:
@@ -44,7 +48,7 @@ class TextReader:
             said = error.context or {}
             self._fault(place, said["message"], said["hint"])
             return None
-        made, problems = template(text, place, self.subjects)
+        made, problems = self._read(text, place)
         file = self.folder.place(shape.template)
         self.problems += [replace(problem, file=file) for problem in problems]
         return made
@@ -53,20 +57,29 @@ class TextReader:
         """A template of a text that stands at `path`, from the character `begins` on."""
         if not text:
             return None
-        made, problems = template(text, path, self.subjects)
-        self.problems += [
-            replace(problem, offset=begins + (problem.offset or 0)) for problem in problems
-        ]
+        made, problems = self._read(text, path)
+        self._add(problems, begins)
         return made
 
     def target(self, text: str, path: Path, begins: int) -> Template | None:
-        """A template of which nothing may render as nothing."""
-        before = len(self.problems)
-        target = self.template(text, path, begins)
-        self.problems[before:] = [
-            replace(problem, severity=Severity.ERROR) for problem in self.problems[before:]
-        ]
-        return target
+        """A template that must not render as nothing."""
+        made, problems = template(text, path, self.subjects) if text else (None, [])
+        self._add(problems, begins)
+        if made is not None:
+            self._add(in_target(self.gaps, made.reads, path), begins)
+        return made
+
+    def _read(self, text: str, path: Path) -> tuple[Template | None, list[Problem]]:
+        made, problems = template(text, path, self.subjects)
+        if made is None:
+            return made, problems
+        if not self.gaps.is_known:
+            # Rules of the past were good enough then.
+            problems = [replace(one, severity=Severity.WARNING) for one in problems]
+        return made, [*problems, *in_text(self.gaps, made.reads, path)]
+
+    def _add(self, problems: Iterable[Problem], begins: int) -> None:
+        self.problems += [replace(one, offset=begins + (one.offset or 0)) for one in problems]
 
     def _value(self, name: str, text: str, path: Path) -> Value | None:
         is_plain = "{{" not in text and "{%" not in text

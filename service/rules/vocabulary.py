@@ -52,6 +52,16 @@ def field_names(noun: str) -> set[str]:
     return next((set(names(one)) for one in _TYPES if one.__name__ == noun), set())
 
 
+def field_holds(noun: type, name: str, inner: str = "") -> Any:
+    """The kind of a field, or of one inside of it; None if there is none of that name."""
+    if name not in names(noun):
+        return None
+    kind, _, several = _inner(names(noun)[name])
+    if inner:
+        return field_holds(kind, inner) if is_dataclass(kind) and isinstance(kind, type) else None
+    return tuple if several else kind
+
+
 def unknown_name(path: Sequence[Any]) -> tuple[str | None, frozenset[str]]:
     """The first name of a path that means nothing, and what could stand there; or None.
 

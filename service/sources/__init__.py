@@ -16,7 +16,9 @@ To be written, in this order:
    `listed`, `is_task`, `untold`, `enrich` and `rereads` if its lists or pushes show less of a task
    than there is to it; `between` and `covered` if they can show only tasks of a time
 5. `notifications` and `writes`, with the calls for what these name
-6. `hooks` and `subscribe` if it pushes changes
+6. `facts`: what it fills of a task and needs for a new one, so that rules can be checked by it;
+   `facts_for` if that depends on the account's options
+7. `hooks` and `subscribe` if it pushes changes
 """
 
 import importlib
@@ -39,8 +41,10 @@ from service.http.throttle import Throttle
 from service.http.upstream import Upstream
 from service.model import Cause, Customer, Observation, Task
 from service.sources.account import Account
+from service.sources.facts import Facts
 from service.sources.forms import Form
 from service.sources.forms import unread as unread_in
+from service.sources.values import mapping
 from service.store.lookups import Coverage
 
 Raw: TypeAlias = dict[str, Any]
@@ -75,6 +79,12 @@ class Source(ABC):
     notifications: ClassVar[frozenset[str]] = frozenset()
     writes: ClassVar[frozenset[str]] = frozenset()
     revision: ClassVar[int] = 0
+    facts: ClassVar[Facts]
+
+    @classmethod
+    def facts_for(cls, options: Mapping[str, Any]) -> Facts:
+        """What an account with these options, as they are written, fills and needs."""
+        return cls.facts.and_gives(mapping(options.get("create")))
 
     def __init__(self, account: Account, upstream: Upstream) -> None:
         self.account = account

@@ -20,6 +20,7 @@ from service.model import Customer, Person, Project, Task
 from service.sources import Page, Raw, Source
 from service.sources.account import Account
 from service.sources.flags import flag
+from service.sources.facts import Facts, Words, inside
 from service.sources.forms import Form, a_date, a_text
 from service.sources.kickserv_words import KickservAccount
 from service.sources.misnamed import Doubt, Seen, vouched
@@ -41,6 +42,7 @@ from service.sources.words import translated
 from service.store.lookups import Coverage
 
 NO_SUCH_TASK = "invalid job"
+_WRITTEN = ("title", "description", "start", "end", "due", "project", "customer", "assignee", "type")
 _MANY = 100  # tasks, of which some have been done
 
 
@@ -51,6 +53,21 @@ class Kickserv(Source):
     notifications: ClassVar[frozenset[str]] = frozenset({"employee", "details", "on_the_way"})
     writes: ClassVar[frozenset[str]] = frozenset({"create_task", "update_task", "complete_task"})
     revision: ClassVar[int] = 1
+    facts: ClassVar[Facts] = Facts(
+        fills=frozenset({"title", "description", "type", "done", "fields", "assignees", "contacts"})
+        | {"due", "start", "end", "created_at", "updated_at", "completed_at"}
+        | inside("assignee", "id", "name", "email", "number")
+        | inside("customer", "id", "name", "email", "phone")
+        | inside("project", "id", "name"),
+        when_done=frozenset({"completed_at"}),
+        words={"type": Words(frozenset(), numbers=True)},
+        remedies={
+            "type": 'give the account task_types: { "1": job }',
+            "customer.opted_out": "give the account opted_out_field: and the name of the field",
+        },
+        sets=frozenset(_WRITTEN),
+        needs={"title": "name", "project": "job_id", "type": "task_type_id"},
+    )
 
     account: KickservAccount
 
@@ -67,6 +84,16 @@ class Kickserv(Source):
             names.customer: ("customer", "contacts"),
             names.assignees: ("assignee", "assignees"),
         }
+
+    @classmethod
+    def facts_for(cls, options: Mapping[str, Any]) -> Facts:
+        found = super().facts_for(options)
+        if types := mapping(options.get("task_types")):
+            words = frozenset(map(str, types.values()))
+            found = found.and_knows(type=Words(words, numbers=True))
+        if mapping(options.get("fields")).get("done"):
+            found = replace(found, when_done=frozenset())  # it may be a mere flag
+        return found.and_fills("customer.opted_out") if options.get("opted_out_field") else found
 
     def items(self, payload: Any) -> list[Raw] | None:
         rows = rows_of(payload)

@@ -21,6 +21,7 @@ from service.http.upstream import Upstream
 from service.model import Customer, Task
 from service.sources import Page, Raw, Source
 from service.sources.account import Account, HeaderText
+from service.sources.facts import Facts, Words, inside
 from service.sources.forms import Form, a_date, a_flag, a_text
 from service.sources.reading import Reading, by_id, rows_of
 from service.sources.values import (
@@ -46,6 +47,7 @@ CONTACT_KEPT_FOR = timedelta(hours=1)
 # How long none is asked for after one could not be read: they must not cost every task a time-out.
 CONTACTS_PAUSE = timedelta(minutes=1)
 
+_TYPES = ("call", "email", "meeting", "follow_up", "proposal", "quote", "other")
 _LEAN = ("title", "type", "dueDate", "completed")
 _FULL = (*_LEAN, "taskKind", "description", "completedAt")
 _FORMS = {
@@ -87,6 +89,11 @@ class LetsLigo(Source):
     """
 
     options: ClassVar[type[Account]] = LetsLigoAccount
+    facts: ClassVar[Facts] = Facts(
+        fills=frozenset({"title", "description", "type", "done", "due", "completed_at", "fields"})
+        | inside("customer", "id", "name", "email", "phone"),
+        words={"type": Words(frozenset(_TYPES))},
+    )
 
     account: LetsLigoAccount
 

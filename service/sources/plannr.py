@@ -18,6 +18,7 @@ from service.http.upstream import Upstream
 from service.model import Customer, Person, Project, Task
 from service.sources import Page, Raw, Source
 from service.sources.account import Account, HeaderText
+from service.sources.facts import Facts, Words, inside
 from service.sources.forms import Form, a_date, a_text, an_object, objects
 from service.sources.reading import Reading, by_id, enveloped, single
 from service.sources.values import (
@@ -119,6 +120,19 @@ class Plannr(Source):
     options: ClassVar[type[Account]] = PlannrAccount
     writes: ClassVar[frozenset[str]] = frozenset({"create_task", "update_task", "complete_task"})
     revision: ClassVar[int] = 1
+    facts: ClassVar[Facts] = Facts(
+        fills=frozenset({"title", "description", "type", "status", "priority", "fields"})
+        | {"done", "archived", "not_started", "assignees"}
+        | {"due", "created_at", "updated_at", "completed_at"}
+        | inside("assignee", "id", "name", "email")
+        | inside("completed_by", "id", "name", "email")
+        | inside("author", "id", "name", "email")
+        | inside("customer", "id", "name", "email", "phone")
+        | inside("project", "id", "name"),
+        words={"priority": Words(frozenset(_PRIORITIES.values()))},
+        sets=frozenset(_WORDS),
+        needs={"title": "name"},
+    )
 
     account: PlannrAccount
 

@@ -16,6 +16,7 @@ from service.errors import OutcomeUnknown, SourceBroken, SourceRejected
 from service.model import Customer, Person, Task
 from service.sources import Page, Raw, Source
 from service.sources.account import Account
+from service.sources.facts import Facts, inside
 from service.sources.forms import Form, a_date, a_text
 from service.sources.reading import Reading, by_id, enveloped, single
 from service.sources.values import (
@@ -78,6 +79,15 @@ class Rolodex(Source):
     options: ClassVar[type[Account]] = RolodexAccount
     writes: ClassVar[frozenset[str]] = frozenset({"create_task", "update_task", "complete_task"})
     revision: ClassVar[int] = 1
+    facts: ClassVar[Facts] = Facts(
+        fills=frozenset({"title", "done", "tags", "fields", "assignees", "contacts"})
+        | {"due", "created_at", "updated_at", "completed_at"}
+        | inside("assignee", "id", "name")
+        | inside("customer", "id", "name"),
+        when_done=frozenset({"completed_at"}),
+        sets=frozenset(_WORDS),
+        needs={"title": "body", "due": "due_date"},
+    )
 
     account: RolodexAccount
 

@@ -5,6 +5,7 @@ A new system brings a folder tests/payloads/{system}/ with
 - account.json: the options of an account, but for system and address
 - task.json, task.expected.json: a task with every field, and what is to be read from it
 - bodies.json: bodies of webhooks, and what they say
+- others.json: what other tasks have instead, until every field is filled that the system can fill
 - documented_*.json: every sample answer in the documents of its makers
 - words.json, where it takes new tasks: what those need beside a title and a due date, in the words
   of the rule language

@@ -15,8 +15,8 @@ FINE = [
     'task.type == "job" && (task.done || task.type == "invoice")',
     '!(task.type == "job" && task.type == "invoice")',
     "has(task.assignee) && !has(before.assignee)",
-    'task.priority in ["high", "urgent"]',
-    'task.priority != "urgent"',
+    'task.priority in ["high", "highest"]',
+    'task.priority != "low"',
     'has(task.due) && task.due > now && (task.due < now || task.type == "job")',
 ]
 
@@ -24,7 +24,7 @@ FINE = [
 @pytest.mark.parametrize("condition", FINE)
 def test_what_may_hold_is_not_warned_of(condition: str, tmp_path: Path) -> None:
     """Alternatives, exclusions, and what is said of the task before."""
-    rule = f"- id: r\n  when: task.changed\n  if: '{condition}'\n{NOTIFY}"
+    rule = f"- id: r\n  when: task.changed\n  accounts: [london]\n  if: '{condition}'\n{NOTIFY}"
     assert configured(tmp_path, rule).warnings == ()
 
 
@@ -89,7 +89,8 @@ def test_the_first_of_several_twins_is_named(tmp_path: Path) -> None:
         'task.priority == "normal" && task.type == "d"': "r6",
     }
     rules = "".join(
-        f"- id: r{number}\n  when: task.changed\n  if: '{condition}'\n{NOTIFY}"
+        f"- id: r{number}\n  when: task.changed\n  accounts: [london]\n"
+        f"  if: '{condition}'\n{NOTIFY}"
         for number, condition in enumerate(conditions)
     )
     named = [warning.message.split()[2] for warning in configured(tmp_path, rules).warnings]

@@ -107,16 +107,17 @@ FILES = {
   when: task.created
   then:
     - create_task: {{ title: 3, due: soon, priority: urgent }}
-    - create_task: {{ start: later }}
+    - create_task: {{ due: later }}
     - update_task: {{ priority: 3 }}
     - update_task: {{}}
+  accounts: [london]
 """,
         [
             "16:29: title is text; 3 is a number",
             '16:37: "soon" is no length of time',
             '16:53: priority is one of low, normal, high, highest; "urgent" is text',
             "17:7: title is missing",
-            '17:29: "later" is no length of time',
+            '17:27: "later" is no length of time',
             "18:32: priority is text; 3 is a number",
             "19:20: there is nothing to change",
         ],

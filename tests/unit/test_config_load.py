@@ -179,13 +179,16 @@ def test_warnings_do_not_prevent(tmp_path: Path) -> None:
     config = configured(
         tmp_path,
         "- id: careless\n"
-        "  when: { task.starting_soon: 30m }\n"
-        '  then: [{ notify: customer:details }, { notify: "slack:#o", text: "{{ task.x }}" }]\n',
+        "  when: { task.starting_soon: 30m }\n  accounts: [field]\n"
+        '  then: [{ notify: customer:details }, { notify: "slack:#o", text: "{{ task.url }}" }]\n',
     )
     assert [(one.severity, one.message) for one in config.warnings] == [
         (Severity.WARNING, "customers may get this at night"),
         (Severity.WARNING, "customers may get this more than once"),
-        (Severity.WARNING, "task.x means nothing and renders as nothing"),
+        (
+            Severity.WARNING,
+            "this renders as nothing: task.url is always empty in field (kickserv)",
+        ),
     ]
 
 

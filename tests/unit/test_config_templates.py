@@ -69,8 +69,8 @@ def test_faults_inside_of_the_file_have_its_name(tmp_path: Path) -> None:
 
 
 def test_a_warning_inside_of_the_file_has_its_name(tmp_path: Path) -> None:
-    """What renders as nothing is told, and prevents nothing."""
-    [warning] = loaded(tmp_path, "Hi\n{{ task.nme }}").warnings
+    """What no account fills renders as nothing; it is told, and prevents nothing."""
+    [warning] = loaded(tmp_path, "Hi\n{{ task.url }}").warnings
     assert (Path(warning.file).name, warning.line, warning.column) == ("done.liquid", 2, 4)
 
 

@@ -72,5 +72,5 @@ def test_a_filter_without_a_value_says_so() -> None:
     """A task for which the filter has no value is not chosen, and the reason names it."""
     chosen, _ = selection("tasks.filter(t, 1 / size(t.title) == 1)", ())
     assert chosen is not None
-    with pytest.raises(EvaluationError, match="divide by zero"):
+    with pytest.raises(EvaluationError, match="divides by zero"):
         chosen.takes(task(title=""), NOW, NEW_YORK)

@@ -1,0 +1,43 @@
+"""Writes that a system would refuse: they lack what it needs, or set what it does not have."""
+
+from collections.abc import Iterator
+
+from service.actions import CREATE
+from service.faults import Path, Problem, Severity
+from service.rules.gaps import Gaps
+from service.rules.shapes import ChangesShape
+
+
+def unwritable(
+    gaps: Gaps, accounts: int, action: str, changes: ChangesShape, path: Path
+) -> Iterator[Problem]:
+    """What is wrong with a write: a fault if it fails in all accounts of the rule, else a warning.
+
+    `accounts` is how many these are; in those of `gaps` the rule can match.
+    """
+    if not gaps.is_known:
+        return
+    given = changes.model_dump(exclude_none=True).keys()
+    covers = {one: gaps.facts(one) for one in gaps.accounts}
+    writing = {one: found for one, found in covers.items() if found is not None and found.sets}
+    for word in sorted(given):
+        refusing = [one for one, found in writing.items() if word not in found.sets]
+        message = f"tasks of {gaps.shown(refusing)} have no {word} to set" if refusing else ""
+        is_all = len(refusing) == accounts
+        yield from _told(refusing, message, "leave it out", (*path, word), is_all=is_all)
+    if action != CREATE:
+        return
+    for word in sorted({word for found in writing.values() for word in found.needs} - given):
+        lacking = [one for one, found in writing.items() if word in found.needs]
+        own = writing[lacking[0]].needs[word]
+        message = f"{gaps.shown(lacking)} makes no task without {word}"
+        hint = f"give {word}: here, or create: {{ {own}: … }} to the account"
+        yield from _told(lacking, message, hint, path, is_all=len(lacking) == accounts)
+
+
+def _told(
+    accounts: list[str], message: str, hint: str, path: Path, *, is_all: bool
+) -> Iterator[Problem]:
+    if accounts:
+        severity = Severity.ERROR if is_all else Severity.WARNING
+        yield Problem(path, message, hint, at_key=True, severity=severity)
