@@ -29,6 +29,8 @@ class Document:
         self._twice: list[tuple[Node, Problem]] = []
         self.secrets: set[str] = set()
         self.data = self._mapping(_merged(_roots(texts)), ())
+        if not self.data:
+            raise ConfigError([_emptiness(texts)])
         self.faults = [self._at(node, problem) for node, problem in self._twice]
 
     def holds(self, path: Path) -> bool:
@@ -128,6 +130,15 @@ def _is_secret(name: str) -> bool:
     """Whether its value must not be shown; a misspelt name must not give it away either."""
     return bool(get_close_matches(name.lower(), _SECRET_NAMES, n=1, cutoff=0.8)) or any(
         word in name.lower() for word in ("secret", "token", "password")
+    )
+
+
+def _emptiness(texts: Sequence[tuple[str, str]]) -> Fault:
+    """What is said of files in which nothing stands."""
+    file, text = texts[0] if texts else ("", "")
+    message = "the file has only comments" if text.strip() else "the file is empty"
+    return Fault(
+        file, 1, 1, message, hint="begin with version: 1, as the example in README.md does"
     )
 
 

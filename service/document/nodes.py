@@ -5,8 +5,8 @@ is a text, a date is a text, and a file made to exhaust memory is refused before
 """
 
 import re
-from collections.abc import Iterator, Sized
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence, Sized
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from ruamel.yaml import YAML
@@ -21,6 +21,7 @@ from ruamel.yaml.events import (
     SequenceStartEvent,
 )
 
+from service.document.typography import Stray, stray
 from service.errors import ConfigError
 from service.faults import Fault
 
@@ -30,6 +31,7 @@ MAX_ENTRIES = 10_000  # of one list or one group of names
 
 _INTEGER = re.compile(r"[-+]?[0-9]{1,18}")
 _FRACTION = re.compile(r"[-+]?(\.[0-9]{1,300}|[0-9]{1,300}(\.[0-9]{0,300})?)([eE][-+]?[0-9]{1,3})?")
+_LINES_BEFORE = 2  # in which what cannot be read may have begun
 _SPLIT = "split it into several files in one folder"
 _UNUSABLE = re.compile("[\0\ud800-\udfff]")
 _WORDS = {
@@ -116,7 +118,8 @@ class _Composer:
             pairs = []
             while not isinstance(inner := next(self._events), MappingEndEvent):
                 key = self._key(inner)
-                pairs.append((key, self._node(next(self._events), depth + 1)))
+                value = self._node(next(self._events), depth + 1)
+                pairs.append((key, _beside(key, value)))
                 self._bound(pairs, event)
             return self._placed(event, inner, pairs=tuple(pairs))
         text = self._text(event)
@@ -156,6 +159,16 @@ class _Composer:
         return _refusal(self._file, mark.line, mark.column, message, hint, line)
 
 
+def _beside(key: Node, value: Node) -> Node:
+    """The value; one that is not written stands behind its name, not where the next one begins."""
+    if value.scalar is not None or value.style is not None or value.line == key.line:
+        return value
+    if value.items is not None or value.pairs is not None:
+        return value
+    end = key.end_column
+    return replace(value, line=key.line, column=end, end_line=key.line, end_column=end)
+
+
 def _resolve(word: str) -> Any:
     if word in _WORDS:
         return _WORDS[word]
@@ -169,6 +182,10 @@ def _unreadable(file: str, text: str, error: MarkedYAMLError) -> ConfigError:
     mark = error.context_mark if is_about_a_name else error.problem_mark or error.context_mark
     lines = text.splitlines()
     line = min(mark.line, max(len(lines) - 1, 0))
+    if (found := _stray_before(lines, line)) is not None:
+        number, odd = found
+        shown = "" if _SECRETIVE.search(lines[number]) else lines[number]
+        return _refusal(file, number, odd.offset, odd.message, odd.hint, shown)
     source = lines[line] if lines else ""
     shown = "" if _SECRETIVE.search(source) else source
     if "\t" in source[: mark.column + 1]:
@@ -176,6 +193,15 @@ def _unreadable(file: str, text: str, error: MarkedYAMLError) -> ConfigError:
     message, hint = _in_plain_words(str(error.problem))
     column = mark.column if line == mark.line else len(source)
     return _refusal(file, line, column, message, hint, shown)
+
+
+def _stray_before(lines: Sequence[str], line: int) -> tuple[int, Stray] | None:
+    """A character out of a word processor in this line, or in one of the two before it."""
+    for number in range(line, max(line - _LINES_BEFORE, 0) - 1, -1):
+        plain = lines[number].partition(" #")[0] if number < len(lines) else ""
+        if (odd := stray(plain)) is not None:
+            return number, odd
+    return None
 
 
 # Where the text cannot be read, nobody knows what in a line is a secret.

@@ -3,15 +3,21 @@
 import re
 from collections.abc import Callable, Collection
 from typing import Any, get_args
-from zoneinfo import available_timezones
 
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from service.document.wording import kind_of, name_of, sentence, shortened
+from service.document.zones import likely_zone
 from service.faults import Path, Problem, did_you_mean
 
 _MEANT = "did you mean "
+_EXAMPLES = {
+    "then": 'say what is to be done, as in then: [{ notify: "slack:#office", text: "…" }]',
+    "when": "say what it listens to, as in when: task.completed",
+    "hours": 'give hours a name, as in hours: { office: "Mo-Fr 08:00-17:00" }',
+    "on_fail": 'say what is done instead, as in on_fail: [{ notify: "email:a@example.com" }]',
+}
 _WORD = re.compile(r"\w+")
 _OF_WHAT_IS_NOT_THERE = frozenset({"missing", "value_error"})
 
@@ -35,27 +41,29 @@ def problem_of(
             shape = shape_at(model, detail["loc"][:-1])
             return _unknown_name(place, shape, given)
         case "missing":
-            return Problem(place, f"{name} is missing", at_key=True)
+            return Problem(place, f"{name} is missing", _EXAMPLES.get(name), at_key=True)
         case "refused":
             place = (*place, *context["inside"])
             return Problem(place, context["message"], context["hint"], context["offset"])
         case "zoneinfo_str":
             zone = str(detail["input"])
-            hint = did_you_mean(zone, available_timezones())
+            hint = likely_zone(zone)
             return Problem(place, f"there is no time zone {shortened(zone)}", hint)
         case "literal_error" | "enum":
             expected = str(context["expected"]).replace("'", "").replace("True", "true")
             return Problem(place, f"{name} is {expected}; {kind_of(detail['input'])}")
         case _:
-            return Problem(place, sentence(name, detail), _as_list(detail))
+            return Problem(place, sentence(name, detail), _as_list(name, detail))
 
 
-def _as_list(detail: ErrorDetails) -> str | None:
+def _as_list(name: str, detail: ErrorDetails) -> str | None:
     """How to write one value where several are wanted."""
     if detail["type"] not in {"list_type", "tuple_type"}:
-        return None
+        return _EXAMPLES.get(name)
     if isinstance(detail["input"], dict):
         return "begin each with a dash"
+    if name in _EXAMPLES:
+        return _EXAMPLES[name]
     return f"write [{detail['input']}]" if isinstance(detail["input"], str) else None
 
 

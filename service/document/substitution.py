@@ -2,13 +2,15 @@
 
 import re
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path as FilePath
 from typing import Any
 
-from service.faults import Path, Problem, did_you_mean
+from service.faults import Path, Problem
 
 _REFERENCE = re.compile(r"\$\{([^}]*)\}")
 _LARGEST = 100_000
+_ALIKE = 0.85
 
 
 class Substitution:
@@ -40,7 +42,7 @@ class Substitution:
         else:
             value = self._environ.get(name)
             message = f"{name} is not set in the environment"
-            hint = _similar(name, self._environ)
+            hint = _similar(name, self._environ) or f"set it where Taskbell is started: {name}=…"
         if value is None:
             self.problems.append(Problem(path, message, hint, offset=match.start()))
             return reference
@@ -68,5 +70,6 @@ def _contents(path: FilePath) -> tuple[str | None, str]:
 
 
 def _similar(name: str, environ: Mapping[str, str]) -> str | None:
-    hint = did_you_mean(name, environ)
-    return hint if hint and hint.startswith("did you mean") else None
+    """Another name with a slip of the pen; one that only ends alike is another thing."""
+    close = get_close_matches(name, environ, n=1, cutoff=_ALIKE)
+    return f"did you mean {close[0]}?" if close else None

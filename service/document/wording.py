@@ -8,6 +8,7 @@ from service.faults import Path
 
 _SHORT = 40  # characters of a value that are shown
 
+NOTHING_GIVEN = "nothing is given"
 _WANTED = {
     "string_type": "text",
     "int_type": "a whole number",
@@ -39,7 +40,7 @@ _BOUNDS = {
 def kind_of(value: Any) -> str:
     """`3 is a number`, `this is a list`: what was found, for the end of a sentence."""
     if value is None:
-        return "nothing is given"
+        return NOTHING_GIVEN
     if isinstance(value, bool):
         return f"this is {str(value).lower()}"
     if isinstance(value, int | float):

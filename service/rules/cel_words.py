@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 
+from service.document.typography import stray
 from service.faults import Path, Problem, did_you_mean
 from service.rules.vocabulary import NOUNS, PACKAGE, field_names
 
@@ -23,6 +24,19 @@ _FUNCTIONS = frozenset(
     }
     | {"exists", "all", "filter"}
 )
+_EXAMPLES = {
+    "size": "size(task.tags)",
+    "duration": 'duration("24h")',
+    "timestamp": 'timestamp("2026-05-01T00:00:00Z")',
+    "date": "date(task.due)",
+    "contains": 'task.title.contains("boiler")',
+    "startsWith": 'task.title.startsWith("Reminder")',
+    "endsWith": 'task.title.endsWith("!")',
+    "matches": 'task.title.matches("[0-9]+")',
+    "exists": 'task.tags.exists(t, t == "vip")',
+    "all": 'task.tags.all(t, t != "vip")',
+    "filter": 'task.tags.filter(t, t != "vip")',
+}
 _ERROR = re.compile(r"ERROR: <input>:(-?\d+):(-?\d+): ([^\n]*?)(?: \[[A-Z_]+\])?$", re.MULTILINE)
 _KINDS = {
     "string": "text",
@@ -33,9 +47,20 @@ _KINDS = {
     "null_type": "nothing",
     "timestamp": "a date",
     "duration": "a length of time",
+    "list": "a list",
+    "map": "a group of names and values",
+    "struct": "a group of names and values",
+    "bytes": "bytes",
+    "dyn": "a value of any kind",
+    "any": "a value of any kind",
+    "null": "nothing",
+    "optional_type": "a value that may be missing",
+    "optional": "a value that may be missing",
+    "type": "the name of a kind",
 }
 _NULL_HINT = "to ask whether there is a value, write has(task.…)"
 _NOT = "not"
+_UNREADABLE = "the expression cannot be read here"
 _AFTER = re.compile(r"""\s*("[^"]*"|'[^']*'|[\w.]+)\s*(?:$|&&|\|\||\))""")
 _BEFORE = re.compile(r"([\w.]+)\s*$")
 
@@ -55,9 +80,8 @@ def kind(name: str) -> str:
     if name.startswith(f"{PACKAGE}."):
         return f"a {name.removeprefix(f'{PACKAGE}.').lower()}"
     plain = name.removeprefix("google.protobuf.").lower()
-    if plain.startswith("list"):
-        return "a list"
-    return _KINDS.get(plain, "a group of names and values" if plain.startswith("map") else plain)
+    around = re.split(r"[<(]", plain)[0]
+    return _KINDS.get(plain) or _KINDS.get(around) or "something else"
 
 
 def _problem(text: str, found: re.Match[str], path: Path) -> Problem:
@@ -69,7 +93,7 @@ def _problem(text: str, found: re.Match[str], path: Path) -> Problem:
         if match := re.match(pattern, said):
             message, hint = words(match, text, offset)
             return Problem(path, message, hint, _beginning(pattern, match, text, offset))
-    return Problem(path, said[:1].lower() + said[1:], None, offset)
+    return Problem(path, _UNREADABLE, None, offset)
 
 
 def _beginning(pattern: str, match: re.Match[str], text: str, offset: int) -> int:
@@ -94,6 +118,8 @@ def _field(match: re.Match[str], text: str, offset: int) -> tuple[str, str | Non
 def _name(match: re.Match[str], text: str, offset: int) -> tuple[str, str | None]:
     root = match[1].split(".")[0]
     if text[offset:].removeprefix(root).startswith("("):
+        if root in _EXAMPLES:
+            return f"{root} is not written like this", f"write it like {_EXAMPLES[root]}"
         return f"there is no function {root}", did_you_mean(root, _FUNCTIONS)
     if root in field_names("Task"):
         return f"{root} is not known here", f"did you mean task.{root}?"
@@ -107,6 +133,10 @@ def _mismatch(match: re.Match[str], text: str, offset: int) -> tuple[str, str | 
     operator = match[1].strip("_@")
     kinds = [kind(one) for one in _split(match[2])]
     hint = _NULL_HINT if "nothing" in kinds else None
+    if match[1] == "_[_]":
+        return f"{kinds[0]} has no such places: [{kinds[1]}]", None
+    if match[1] == "_?_:_" and kinds[0] == kind("bool"):
+        return f"the two sides of : are of one kind; these are {' and '.join(kinds[1:])}", None
     if match[1] == "_?_:_":
         return f"a condition is true or false; this is {kinds[0]}", hint
     if len(kinds) != 2 or not operator or operator[0].isalpha():  # noqa: PLR2004
@@ -122,8 +152,35 @@ def _operand(match: re.Match[str], text: str, offset: int) -> tuple[str, str | N
     return f"{kind(match[1])} has nothing inside to read", None
 
 
+def _reserved(match: re.Match[str], text: str, offset: int) -> tuple[str, str | None]:
+    del text, offset
+    return f"{match[1]} cannot be used as a name", 'in an expression, write a ? b : c for "if"'
+
+
+def _has(match: re.Match[str], text: str, offset: int) -> tuple[str, str | None]:
+    del match, text, offset
+    return "has asks for a field", "write it like has(task.due)"
+
+
+def _variable(match: re.Match[str], text: str, offset: int) -> tuple[str, str | None]:
+    del text, offset
+    return f"{match[1]} begins with a name for one of them", f'write it like {match[1]}(t, t != "")'
+
+
+def _range(match: re.Match[str], text: str, offset: int) -> tuple[str, str | None]:
+    del text, offset
+    return f"{kind(match[1])} is no list that could be gone through", None
+
+
+def _number(match: re.Match[str], text: str, offset: int) -> tuple[str, str | None]:
+    del match, text, offset
+    return "this number cannot be written here", None
+
+
 def _syntax(match: re.Match[str], text: str, offset: int) -> tuple[str, str | None]:
     del match
+    if (odd := stray(text[offset : offset + 1])) is not None:
+        return odd.message, odd.hint
     rest = text[offset:].lstrip()
     if not rest:
         hint = "a bracket is not closed" if text.count("(") > text.count(")") else None
@@ -146,6 +203,11 @@ _SAYINGS = (
     (r"found no matching overload for '(.+?)' applied to '\((.*)\)'", _mismatch),
     (r"expression of type '(.+?)' cannot be the operand", _operand),
     (_SYNTAX, _syntax),
+    (r"reserved identifier: (\w+)", _reserved),
+    (r"has\(\) argument", _has),
+    (r"(\w+)\(\) variable name", _variable),
+    (r"expression of type '(.+?)' cannot be the range", _range),
+    (r"invalid (?:int|uint|double|float) literal", _number),
 )
 
 
@@ -157,4 +219,4 @@ def _split(kinds: str) -> Iterator[str]:
 def _limit(said: str) -> str:
     if "recursion" in said:
         return "the expression is nested too deeply"
-    return f"the expression cannot be read: {said.splitlines()[0]}"
+    return _UNREADABLE

@@ -40,6 +40,7 @@ FIELDS = {
     "task.reassigned": ("assignee", "assignees"),
     "task.changed": tuple(names(Task)),
 }
+_ANY_TIME = re.compile(r"(\d{1,2})(?:[:.h](\d{2}))?(?::\d{2})?\s*(am|pm)?")
 CLOCK_TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 _BEFORE, _AFTER = -1, 1
 CLOCK = {
@@ -237,5 +238,18 @@ def _clock_time(value: Any) -> time | None:
     if value is None:
         return None
     if not isinstance(value, str) or not CLOCK_TIME.fullmatch(value):
-        raise refused("at is a time of day", 'write it like at: "16:00"', inside=("at",))
+        message = f"at is a time of day, from 00:00 to 23:59; {kind_of(value)}"
+        raise refused(message, f'write it like at: "{_likely_time(value)}"', inside=("at",))
     return time.fromisoformat(value)
+
+
+def _likely_time(value: Any) -> str:
+    """The time of day that is meant by `7:30` or `4pm`; where that is not clear, an example."""
+    found = _ANY_TIME.fullmatch(str(value).strip().lower())
+    if found is None:
+        return "16:00"
+    hour, minute = int(found[1]), int(found[2] or 0)
+    if found[3]:
+        hour = hour % 12 + (12 if found[3] == "pm" else 0)
+    likely = f"{hour:02}:{minute:02}"
+    return likely if CLOCK_TIME.fullmatch(likely) else "16:00"

@@ -1,5 +1,6 @@
 """Conditions: what may be read, how errors come out, and what stops a hostile one."""
 
+import re
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -203,3 +204,58 @@ def test_what_fails_is_said_in_plain_words(text: str) -> None:
     with pytest.raises(EvaluationError) as raised:
         expression.test(scope_of(expression), NEW_YORK)
     assert str(raised.value) == f"{text}: {FAILING[text]}"
+
+
+REFUSED = (
+    "'abc",
+    "task.title == “x”",
+    "task.title\u00a0== 'x'",
+    "-task.title == 'x'",
+    "task.title in 'abc'",
+    "task.foo()",
+    "foo.bar",
+    "task.title.size",
+    "has(task)",
+    "has(3)",
+    "tasks.filter(3, true)",
+    "tasks.map(t, t.title)",
+    "Task{}",
+    "taskbell.Task{titel: 'x'}.done",
+    "google.protobuf.Foo{}",
+    "task.?due",
+    "task.?due.orValue('x')",
+    "optional.of(3)",
+    "task.title.startsWith()",
+    "matches(task.title)",
+    "if",
+    "let x = 3",
+    "99999999999999999999",
+    "task[title]",
+    "task['title']",
+    "task.assignees[0.5].name == 'x'",
+    "cel.bind(x, 3, x)",
+    "task.title.exists(t, true)",
+    "task.done ? 'a' : 2",
+    "{1: 2, 'a': 3}",
+    "b'x'",
+    "type(task)",
+    "duration('1h') * 2",
+    "string(task.tags) == 'x'",
+)
+# Words of CEL's own messages, and of its types.
+FOREIGN = re.compile(
+    r"overload|undeclared|operand|google\.|ERROR|struct|<input>|optional|protobuf|_[a-z?:]*_"
+    r"|comprehension|literal|identifier|argument|\[INVALID|list\(|dyn|token"
+)
+
+
+@pytest.mark.parametrize("text", REFUSED)
+def test_no_word_of_cel_reaches_a_person(text: str) -> None:
+    """Whatever is wrong with an expression is said in the words of rules."""
+    _, problems = condition(text, ("if",))
+    assert problems
+    for one in problems:
+        said = f"{one.message} {one.hint}"
+        for part in re.findall(r"[\w.]+", text):
+            said = said.replace(part, "")
+        assert not FOREIGN.search(said), said

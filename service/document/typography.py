@@ -1,0 +1,41 @@
+"""Characters that word processors, chats and web pages put where a plain one belongs."""
+
+import unicodedata
+from dataclasses import dataclass
+
+_QUOTES = "“”„‟‘’‚‛«»″′"  # noqa: RUF001  (these are what is looked for)
+_BLANK = "Zs"  # the category of characters that look like a blank
+_UNSEEN = "\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff"
+_COLONS = "：﹕︰"  # noqa: RUF001
+_DASHES = "–—−‐‑"  # noqa: RUF001
+
+
+@dataclass(frozen=True, slots=True)
+class Stray:
+    """Such a character, where it is in a text, what it is and what to do."""
+
+    offset: int
+    message: str
+    hint: str
+
+
+def stray(text: str) -> Stray | None:
+    """The first such character in a text; None if there is none."""
+    found = ((offset, _told(letter)) for offset, letter in enumerate(text) if not letter.isascii())
+    return next((Stray(offset, *told) for offset, told in found if told is not None), None)
+
+
+def _told(letter: str) -> tuple[str, str] | None:
+    if letter in _QUOTES:
+        plain = "'" if letter in "‘’‚‛′" else '"'  # noqa: RUF001
+        return f"{letter} is a curly quotation mark", f"write {plain} instead"
+    if unicodedata.category(letter) == _BLANK:
+        name = unicodedata.name(letter).lower()
+        return f"there is a {name} here", "delete it and type a blank"
+    if letter in _UNSEEN:
+        return f"there is an invisible character here (U+{ord(letter):04X})", "delete it"
+    if letter in _COLONS:
+        return f"{letter} is a wide colon", "write : instead"
+    if letter in _DASHES:
+        return f"{letter} is a long dash", "write - instead"
+    return None
