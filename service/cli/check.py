@@ -28,8 +28,9 @@ Strict = Annotated[bool, typer.Option("--strict", help="Take warnings for faults
 @app.command()
 def check(files: Files = None, *, strict: Strict = False, as_json: AsJson = False) -> None:
     """Check the configuration: every fault at once, with its line and what to do about it."""
-    paths = files or [read_settings().taskbell_config]
-    found = {path: config.check(path, os.environ) for path in paths}
+    configuration = read_settings().taskbell_config
+    paths = files or [configuration]
+    found = {path: config.check(path, os.environ, configuration) for path in paths}
     faults = [fault for some in found.values() for fault in some]
     if as_json:
         show_json({"fine": not _wrong(faults, strict=strict), "faults": list(map(asdict, faults))})

@@ -32,9 +32,15 @@ Only = Annotated[
 def try_rules(
     files: Files = None, *, only: Only = None, junit: Junit = None, as_json: AsJson = False
 ) -> None:
-    """Run the rule tests under `tests:`; no credentials, database or network are needed."""
-    paths = files or [read_settings().taskbell_config]
-    results = [one for path in paths for one in asyncio.run(_run_all(path, only or ""))]
+    """Run the rule tests under `tests:`; no credentials, database or network are needed.
+
+    A file that holds only tests is run with the rules and accounts of the configuration.
+    """
+    configuration = read_settings().taskbell_config
+    paths = files or [configuration]
+    results = [
+        one for path in paths for one in asyncio.run(_run_all(path, configuration, only or ""))
+    ]
     if junit is not None:
         _write(junit, report.junit(results))
     if as_json:
@@ -48,8 +54,8 @@ def try_rules(
         raise typer.Exit(1)
 
 
-async def _run_all(path: Path, only: str) -> list[TrialResult]:
-    sketch = config.sketch(path, os.environ)
+async def _run_all(path: Path, configuration: Path, only: str) -> list[TrialResult]:
+    sketch = config.sketch_tests(path, configuration, os.environ)
     stage = stage_of(sketch)
     return [await run(trial, stage) for trial in sketch.trials if only in trial.name]
 

@@ -4,7 +4,7 @@ What it looks like: see README.md. Every fault has its file, line and column.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -134,6 +134,31 @@ def sketch_texts(
     )
 
 
+def sketch_tests(path: Path, beside: Path, environ: Mapping[str, str]) -> Sketch:
+    """What the tests at `path` need, and no others; else as `sketch` does it.
+
+    Where there is nothing but tests, the rest comes from the configuration at `beside`.
+    """
+    files = texts(path)
+    if not _only_tests(files):
+        return sketch_texts(files, folder_of(path), environ)
+    found = sketch_texts(_completed(files, beside), folder_of(beside), environ)
+    names = {name for name, _ in files}
+    return replace(found, trials=tuple(one for one in found.trials if one.file in names))
+
+
+def _only_tests(files: Sequence[tuple[str, str]]) -> bool:
+    written = Document(files).data.keys()
+    return "tests" in written and written <= {"tests", "version"}
+
+
+def _completed(files: Sequence[tuple[str, str]], beside: Path) -> list[tuple[str, str]]:
+    """The files and the configuration that they belong to, in which they may be as well."""
+    own = {Path(name).resolve() for name, _ in files}
+    others = [(name, text) for name, text in texts(beside) if Path(name).resolve() not in own]
+    return [*others, *files]
+
+
 def past_rules(text: str, sketch: Sketch) -> Ruleset:
     """Rules out of the text that was kept of them (`Config.text`), as they decided then.
 
@@ -148,9 +173,15 @@ def past_rules(text: str, sketch: Sketch) -> Ruleset:
     return reader.rules_alone(reach(accounts, channels, frozenset({"accounts", "channels"})))
 
 
-def check(path: Path, environ: Mapping[str, str]) -> list[Fault]:
-    """Every fault and warning of the configuration at `path`; none means that it is fine."""
+def check(path: Path, environ: Mapping[str, str], beside: Path | None = None) -> list[Fault]:
+    """Every fault and warning of the configuration at `path`; none means that it is fine.
+
+    Where there are only tests, they are checked with the configuration at `beside`.
+    """
     try:
-        return list(load(path, environ).warnings)
+        files = texts(path)
+        if beside is not None and _only_tests(files):
+            return list(load_texts(_completed(files, beside), folder_of(beside), environ).warnings)
+        return list(load_texts(files, folder_of(path), environ).warnings)
     except ConfigError as error:
         return list(error.faults)

@@ -78,6 +78,11 @@ class Trial:
     steps: Sequence[TrialStep]
     silences: Sequence[Silence] = ()
 
+    @property
+    def file(self) -> str:
+        """The file in which it stands."""
+        return self.place.rpartition(":")[0]
+
 
 def listed(fields: Mapping[str, Any] | None) -> str:
     """Fields and their values, for people; dates as they are in their own zone."""

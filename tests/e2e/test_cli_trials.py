@@ -153,3 +153,34 @@ tests:
     wrong = await taskbell(file.parent, "test", ZONE="Europe/Berlim")
     assert wrong.code == 1
     assert "there is no time zone" in wrong.err
+
+
+async def test_a_file_may_hold_only_tests(tmp_path: Path) -> None:
+    """Several may: all else is the configuration's, whose own tests are not run."""
+    (tmp_path / "taskbell.yaml").write_text(CONFIG + TESTS, encoding="utf-8")
+    alone = TESTS.split('- name: "Nobody', maxsplit=1)[0]
+    (tmp_path / "one.yaml").write_text(alone, encoding="utf-8")
+    (tmp_path / "two.yaml").write_text(f"version: 1\n{alone}", encoding="utf-8")
+    result = await taskbell(tmp_path, "test", "one.yaml", "two.yaml")
+    assert (result.code, result.err) == (0, "")
+    assert result.out == "✓ The office hears of it\n" * 2 + "2 passed\n"
+    checked = await taskbell(tmp_path, "check", "one.yaml", API_TOKEN="a", SLACK_TOKEN="s")
+    assert (checked.code, checked.out) == (0, "one.yaml: no faults\n")
+
+
+async def test_a_fault_in_a_file_of_tests_has_its_place(tmp_path: Path) -> None:
+    """What is wrong is told of the file in which it stands."""
+    (tmp_path / "taskbell.yaml").write_text(CONFIG, encoding="utf-8")
+    wrong = TESTS.replace("start: 2026-03-06 10:00", "rules: [doen]\n  start: 2026-03-06 10:00")
+    (tmp_path / "one.yaml").write_text(wrong, encoding="utf-8")
+    result = await taskbell(tmp_path, "test", "one.yaml")
+    assert result.code == 1
+    assert "one.yaml:3:11: there is no rule doen" in result.err + result.out
+
+
+async def test_tests_alone_without_a_configuration(tmp_path: Path) -> None:
+    """It says which configuration was looked for."""
+    (tmp_path / "one.yaml").write_text(TESTS, encoding="utf-8")
+    result = await taskbell(tmp_path, "test", "one.yaml")
+    assert result.code == 1
+    assert "taskbell.yaml:1:1: there is no such file" in result.err + result.out

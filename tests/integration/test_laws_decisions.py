@@ -28,7 +28,7 @@ DIVERSE = """
 - { id: made, when: task.created, then: [{ notify: accounting }] }
 - id: done
   when: task.completed
-  if: task.completed_at > timestamp("2020-01-01T00:00:00Z")
+  if: has(task.completed_at) && task.completed_at > timestamp("2020-01-01T00:00:00Z")
   then:
     - { notify: "slack:#office", text: "{{ task.title }} {{ now | local }}", on_undo: update }
     - { create_task: { title: "Bill {{ task.title }}", due: 1 business day } }
