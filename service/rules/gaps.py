@@ -98,9 +98,7 @@ class Gaps:
         leaf = _leaf(name)
         if leaf is not None and self._lacks(account, leaf):
             return _nothing(leaf)
-        words = (
-            None if abilities is None or abilities.facts is None else abilities.facts.words
-        )
+        words = None if abilities is None or abilities.facts is None else abilities.facts.words
         return (words or {}).get(leaf or "") or _WORDS.get(name, UNKNOWN)
 
     def facts(self, account: str) -> Facts | None:

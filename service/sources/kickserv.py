@@ -19,8 +19,8 @@ from service.http.upstream import Upstream
 from service.model import Customer, Person, Project, Task
 from service.sources import Page, Raw, Source
 from service.sources.account import Account
-from service.sources.flags import flag
 from service.sources.facts import Facts, Words, inside
+from service.sources.flags import flag
 from service.sources.forms import Form, a_date, a_text
 from service.sources.kickserv_words import KickservAccount
 from service.sources.misnamed import Doubt, Seen, vouched
@@ -42,7 +42,17 @@ from service.sources.words import translated
 from service.store.lookups import Coverage
 
 NO_SUCH_TASK = "invalid job"
-_WRITTEN = ("title", "description", "start", "end", "due", "project", "customer", "assignee", "type")
+_WRITTEN = (
+    "title",
+    "description",
+    "start",
+    "end",
+    "due",
+    "project",
+    "customer",
+    "assignee",
+    "type",
+)
 _MANY = 100  # tasks, of which some have been done
 
 

@@ -83,6 +83,7 @@ class Rolodex(Source):
         fills=frozenset({"title", "done", "tags", "fields", "assignees", "contacts"})
         | {"due", "created_at", "updated_at", "completed_at"}
         | inside("assignee", "id", "name")
+        | inside("author", "id", "name")
         | inside("customer", "id", "name"),
         when_done=frozenset({"completed_at"}),
         sets=frozenset(_WORDS),

@@ -113,7 +113,7 @@ def test_what_the_account_gives_need_not_be_told(system: str) -> None:
 def test_the_table_in_the_documents() -> None:
     """Each field and system of the table of docs/rules.md is as it is declared."""
     head, rows = table()
-    told = {name: source.coverage for name, source in systems().items()}
+    told = {name: source.facts for name, source in systems().items()}
     assert [one.lower() for one in head[1:]] == ["plannr", "kickserv", "letsligo", "rolodex"]
     seen = set()
     for field, *cells in rows:
