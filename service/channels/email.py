@@ -2,8 +2,9 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP as SMTP_POLICY
 from email.utils import format_datetime, parseaddr
@@ -31,6 +32,11 @@ ADDRESS = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]+@[\w-]+(\.[\w-]+)*", re.ASCII)
 # Folding a subject into lines takes time that grows with its square.
 LONGEST_SUBJECT = 400
 LINE_BREAK = re.compile(r"[\r\n\v\f\x1c-\x1e\x85\u2028\u2029]")
+LINE_BREAKS = re.compile(rf"\s*{LINE_BREAK.pattern}\s*")
+# Between addresses; not inside of a name in quotes.
+SEPARATOR = re.compile(r"""[;,](?=(?:[^"]*"[^"]*")*[^"]*$)""")
+LONGEST_TARGET = 2000
+MAILBOX = re.compile(r"""(?P<name>"[^"]*"|[^<>"]*)\s*<(?P<named>[^<>\s]+)>|(?P<bare>[^<>"\s]+)""")
 POLICY = SMTP_POLICY.clone(cte_type="7bit")
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 FINAL = 500
@@ -107,12 +113,14 @@ class EmailChannel(ConfiguredChannel):
         self._idle: list[SMTP] = []
 
     async def send(self, message: Message) -> Receipt:
-        mail = self._compose(message)
+        recipients = _recipients(message.target)
+        mail = self._compose(message, recipients)
         deadline = asyncio.get_running_loop().time() + self._timeout
         async with self._connection(deadline) as smtp:
             async with self._step(f"mail to {message.target}", deadline):
                 await smtp.mail(self._address)
-                await smtp.rcpt(message.target)
+                for recipient in recipients:
+                    await smtp.rcpt(recipient.addr_spec)
             async with self._step(f"the mail to {message.target}", deadline, handing_over=True):
                 await smtp.data(mail.as_bytes())
         return {"message_id": mail["Message-ID"]}
@@ -132,17 +140,13 @@ class EmailChannel(ConfiguredChannel):
             with suppress(SMTPException):
                 await smtp.quit(timeout=self._timeout)
 
-    def _compose(self, message: Message) -> EmailMessage:
+    def _compose(self, message: Message, recipients: Sequence[Address]) -> EmailMessage:
         first_line = message.text.partition("\n")[0]
-        subject = (first_line if message.subject is None else message.subject)[:LONGEST_SUBJECT]
-        if LINE_BREAK.search(subject):
-            raise SendError("the subject has a line break in it", permanent=True)
-        if not ADDRESS.fullmatch(message.target):
-            raise SendError(f"{message.target!r} is not an email address", permanent=True)
+        subject = first_line if message.subject is None else message.subject
         mail = EmailMessage(policy=POLICY)
         mail["From"] = self._sender
-        mail["To"] = message.target
-        mail["Subject"] = subject
+        mail["To"] = recipients
+        mail["Subject"] = LINE_BREAKS.sub(" ", subject).strip()[:LONGEST_SUBJECT]
         mail["Date"] = format_datetime(message.at)
         mail["Message-ID"] = f"<{message.key}@{self._domain}>"
         if message.task_id:
@@ -215,6 +219,34 @@ class EmailChannel(ConfiguredChannel):
             raise SendError(
                 f"{host} broke off at {what}: {cause}", outcome_unknown=handing_over
             ) from error
+
+
+def _recipients(target: str) -> list[Address]:
+    """Whom a mail goes to: addresses with or without names, parted by commas or semicolons.
+
+    Raises SendError with the one that is none.
+    """
+    if len(target) > LONGEST_TARGET:
+        raise SendError(f"{target[:40]!r}… are too many addresses for one mail", permanent=True)
+    written = [part for part in SEPARATOR.split(target) if part.strip()]
+    found = {address.addr_spec.lower(): address for address in map(_recipient, written)}
+    if not found:
+        raise SendError(f"{target!r} is not an email address", permanent=True)
+    return list(found.values())
+
+
+def _recipient(written: str) -> Address:
+    """One address; its domain in ASCII, as mail servers speak of it."""
+    found = MAILBOX.fullmatch(written.strip())
+    name, address = (found["name"] or "", found["named"] or found["bare"]) if found else ("", "")
+    local, _, domain = address.rpartition("@")
+    try:
+        domain = domain.encode("idna").decode()
+    except UnicodeError:
+        domain = ""
+    if not ADDRESS.fullmatch(f"{local}@{domain}") or LINE_BREAK.search(name):
+        raise SendError(f"{written.strip()!r} is not an email address", permanent=True)
+    return Address(name.strip(' "'), local, domain)
 
 
 def _unreached(error: SMTPConnectError, place: str) -> str:

@@ -26,6 +26,7 @@ from service.errors import (
 )
 from service.http import LONGEST_PAUSE, never_sent, retry_after
 from service.http.allowance import Allowance, allowance
+from service.http.compression import GZIP, unpacked
 from service.http.decoding import decoded
 from service.http.failures import explain
 from service.http.throttle import Admission, Throttle
@@ -157,13 +158,19 @@ class Upstream:
         response = await self._client.send(request, stream=True)
         try:
             body = bytearray()
-            async for chunk in response.aiter_bytes():
+            # httpx stops after the first member of a gzip, of which there may be several.
+            packed = response.headers.get("content-encoding", "").strip().lower() in GZIP
+            async for chunk in response.aiter_raw() if packed else response.aiter_bytes():
                 body += chunk
                 if len(body) > LARGEST_ANSWER:
                     raise httpx.ReadError(f"more than {LARGEST_ANSWER} bytes", request=request)
         finally:
             await response.aclose()
-        return response.status_code, response.headers, bytes(body)
+        try:
+            whole = unpacked(bytes(body), LARGEST_ANSWER) if packed else bytes(body)
+        except ValueError as error:
+            raise httpx.DecodingError(str(error), request=request) from error
+        return response.status_code, response.headers, whole
 
 
 class _Call:

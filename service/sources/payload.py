@@ -72,6 +72,7 @@ def without_secrets(body: bytes) -> bytes:
 def _read(source: Source, payload: Any, event: str, depth: int) -> list[Sighting]:
     if depth > DEEPEST:
         raise PayloadError("the body nests tasks deeper than any system's format does")
+    payload = _opened(payload)
     if isinstance(payload, dict):
         if "signal" in payload:
             return [_signal(payload)]
@@ -89,8 +90,20 @@ def _read(source: Source, payload: Any, event: str, depth: int) -> list[Sighting
 
 def _content(payload: Raw) -> Any:
     """What an envelope holds; None if it is no envelope."""
-    held = (payload.get(name) for name in CONTENTS)
+    held = (_opened(payload.get(name)) for name in CONTENTS)
     return next((inner for inner in held if isinstance(inner, dict | list)), None)
+
+
+def _opened(value: Any) -> Any:
+    """What a text holds that is itself JSON, as some senders pack it; anything else as it is."""
+    for _ in range(DEEPEST):
+        if not isinstance(value, str) or not value.lstrip().startswith(("{", "[", '"')):
+            return value
+        try:
+            value = decoded(value.encode(errors="replace"))
+        except orjson.JSONDecodeError:
+            return value
+    return value
 
 
 def _one(source: Source, raw: Raw, event: str) -> list[Sighting]:

@@ -41,10 +41,12 @@ def build(
     links = ApprovalLinks(settings.taskbell_url or "", settings.taskbell_admin_token)
     rulings = Rulings(pool, clock, doorbell)
 
+    door = Door(config.accounts, keeper, clock)
     # The door comes first: it is asked a thousand times as often as anything else.
     app = Starlette(
         routes=[
-            Route("/hooks/{account}", Door(config.accounts, keeper, clock), methods=["POST"]),
+            Route("/hooks/{account}", door, methods=["POST"]),
+            Route("/hooks/{account}/", door, methods=["POST"]),
             *Health(pool, doorbell, clock, guard, len(faults)).routes(),
             *Api(pool, guard, rulings, config).routes(),
             *ApprovalPage(pool, clock, guard, rulings, config, links).routes(),

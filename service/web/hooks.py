@@ -1,5 +1,6 @@
 """The door: webhooks come in, are checked, kept, and only then answered."""
 
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 
@@ -9,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 from service import metrics
 from service.clock import Clock
 from service.errors import PayloadError
+from service.http.compression import GZIP, PLAIN, TooLarge, unpacked
 from service.http.decoding import decoded
 from service.sources.account import Account, HookOptions
 from service.sources.payload import without_secrets
@@ -42,6 +44,7 @@ KEPT_HEADERS = frozenset(
     }
 )
 KEPT_HEADER_BYTES = 300
+_TYPE_ENDS = re.compile(rb"[;,]")
 
 # The words of `outcome` in taskbell_receipts_total.
 _OUTCOMES = {
@@ -92,6 +95,7 @@ class Door:
         except NotGenuine as error:
             challenge = {"WWW-Authenticate": options.verify}
             raise Problem(HTTPStatus.UNAUTHORIZED, str(error), headers=challenge) from error
+        body = _unpacked(headers, body)
         _check_json(body)
         identity = (account, _key(options, headers, body))
         try:
@@ -107,13 +111,32 @@ class Door:
 
 
 def _check_type(headers: Headers) -> None:
-    given = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+    # Some proxies write it twice, with a comma between.
+    given = _TYPE_ENDS.split(headers.get(b"content-type", b""), maxsplit=1)[0].strip().lower()
     if given not in {b"application/json", b"text/json"} and not given.endswith(b"+json"):
         raise Problem(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send the body with Content-Type: application/json"
         )
-    if headers.get(b"content-encoding", b"identity").lower() != b"identity":
-        raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send the body uncompressed")
+    if _encoding(headers) not in PLAIN | GZIP:
+        raise Problem(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send the body uncompressed, or packed with gzip"
+        )
+
+
+def _encoding(headers: Headers) -> str:
+    return headers.get(b"content-encoding", b"").decode("latin-1").strip().lower()
+
+
+def _unpacked(headers: Headers, body: bytes) -> bytes:
+    """The body itself. It was signed as it was sent."""
+    if _encoding(headers) not in GZIP:
+        return body
+    try:
+        return unpacked(body, BODY_BYTES)
+    except TooLarge as error:
+        raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body: {error}") from error
+    except ValueError as error:
+        raise Problem(HTTPStatus.BAD_REQUEST, f"The body cannot be read: {error}") from error
 
 
 def _check_json(body: bytes) -> None:

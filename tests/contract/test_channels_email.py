@@ -50,6 +50,51 @@ async def test_a_mail_says_what_it_is(smtp: SmtpReceiver, channel: Channel) -> N
     assert mail.message.get_content().splitlines() == ["Größe", ".", "zuletzt"]
 
 
+@pytest.mark.parametrize(
+    ("target", "told", "shown"),
+    [
+        ("bo@bücher.test", ["bo@xn--bcher-kva.test"], "bo@xn--bcher-kva.test"),
+        ("Bo Reed <bo@x.test>", ["bo@x.test"], "Bo Reed <bo@x.test>"),
+        ('"Reed, Bo; jr." <bo@x.test>', ["bo@x.test"], None),
+        ("bo@x.test; al@x.test", ["bo@x.test", "al@x.test"], "bo@x.test, al@x.test"),
+        ("bo@x.test,al@x.test, BO@x.test;", ["BO@x.test", "al@x.test"], "BO@x.test, al@x.test"),
+        ("Bo <bo@x.test>, Jürgen <j@x.test>", ["bo@x.test", "j@x.test"], None),
+    ],
+)
+async def test_a_mail_goes_to_addresses_however_they_are_written(
+    smtp: SmtpReceiver, channel: Channel, target: str, told: list[str], shown: str | None
+) -> None:
+    """With a name, several with commas or semicolons, a domain with an umlaut; each once."""
+    await channel.send(replace(MESSAGE, target=target))
+    (mail,) = smtp.mails
+    assert mail.recipients == told
+    assert shown in {None, mail.message["To"]}
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        *("bo", "bo@", "@x.test", "bo reed@x.test", "bo@x.test al@x.test", "bo@x..test", ";"),
+        *("bo@x.test; al", "<bo@x.test> al", "Bo\nBcc: <bo@x.test>", "bo@x.test," * 300),
+    ],
+)
+async def test_what_is_no_address_fails_in_words(
+    smtp: SmtpReceiver, channel: Channel, target: str
+) -> None:
+    """For good, and nobody beside it is written to either."""
+    with pytest.raises(SendError, match="address") as caught:
+        await channel.send(replace(MESSAGE, target=target))
+    assert caught.value.permanent
+    assert smtp.mails == []
+
+
+async def test_a_subject_is_one_line(smtp: SmtpReceiver, channel: Channel) -> None:
+    """A title may have several: they are joined."""
+    await channel.send(replace(MESSAGE, subject="New: Call Jeanne \r\n she asked twice\u2028!\n"))
+    (mail,) = smtp.mails
+    assert mail.message["Subject"] == "New: Call Jeanne she asked twice !"
+
+
 async def test_a_subject_has_an_end(smtp: SmtpReceiver, channel: Channel) -> None:
     """One of thousands of signs is cut, which would else hold up everything for seconds."""
     await channel.send(replace(MESSAGE, subject="✅" * 40_000))
@@ -130,12 +175,8 @@ async def test_before_the_body_nothing_was_sent(
 @pytest.mark.parametrize(
     "message",
     [
-        replace(MESSAGE, subject="Done\r\nBcc: all@x.test"),
-        replace(MESSAGE, subject="Done\nBcc: all@x.test"),
-        replace(MESSAGE, subject="Done\u2028Bcc: all@x.test"),
         replace(MESSAGE, target="bo@x.test\r\nBcc: all@x.test"),
         replace(MESSAGE, target="bo@x.test>\r\nRCPT TO:<all@x.test"),
-        replace(MESSAGE, target="bo@x.test, all@x.test"),
         replace(MESSAGE, target="bo"),
         replace(MESSAGE, target="bö@x.test"),
         replace(MESSAGE, target=""),
@@ -144,7 +185,7 @@ async def test_before_the_body_nothing_was_sent(
 async def test_no_header_can_be_smuggled_in(
     smtp: SmtpReceiver, channel: Channel, message: object
 ) -> None:
-    """A task's title or address that is more than that is refused before anything is sent."""
+    """An address that is more than that is refused before anything is sent."""
     with pytest.raises(SendError) as caught:
         await channel.send(message)  # type: ignore[arg-type]
     assert caught.value.permanent

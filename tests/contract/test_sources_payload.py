@@ -88,6 +88,15 @@ def test_a_task_needs_no_envelope(source: Source, task: Any) -> None:
     assert read(source, []) == []
 
 
+def test_json_may_be_packed_into_a_text(source: Source, task: Any) -> None:
+    """The whole body, or what an envelope holds."""
+    text = orjson.dumps(task).decode()
+    expected = read(source, task)
+    assert read(source, text) == expected
+    assert read(source, orjson.dumps(text).decode()) == expected
+    assert read(source, {"event": "task.updated", "data": text}) == expected
+
+
 @pytest.mark.parametrize("name", ["id", "uuid"])
 def test_a_hint_is_little_more_than_an_id(source: Source, name: str) -> None:
     """It is fetched; a deletion has yet to be confirmed."""

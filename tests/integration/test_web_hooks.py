@@ -1,6 +1,7 @@
 """The door, asked over real sockets: what it takes, what it refuses, and what it promises."""
 
 import asyncio
+import gzip
 import hmac
 from collections.abc import AsyncIterator
 from hashlib import sha256
@@ -176,13 +177,49 @@ async def test_other_types_and_encodings_are_refused(web: Site) -> None:
         assert (await web.post("open", BODY, {"content-type": taken})).status_code == 202
     for refused in ("application/x-www-form-urlencoded", "text/plain", "json", ""):
         problem(await web.post("open", BODY, {"content-type": refused}), 415)
-    problem(await web.post("open", BODY, {"content-encoding": "gzip"}), 415)
+    problem(await web.post("open", BODY, {"content-encoding": "br"}), 415)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        *({"content-encoding": name} for name in ("UTF-8", "identity", "")),
+        {"content-type": "application/json, application/json"},
+        {"content-type": "application/json; charset=utf-8, application/json"},
+    ],
+)
+async def test_what_senders_cannot_help_is_taken(web: Site, headers: dict[str, str]) -> None:
+    """A character set in the wrong header, a type that a proxy wrote twice."""
+    assert (await web.post("open", BODY, headers)).status_code == 202
+
+
+async def test_a_slash_too_many_is_no_other_place(web: Site) -> None:
+    """And no redirect."""
+    assert (await web.post("open/", BODY)).status_code == 202
+
+
+async def test_a_packed_body_is_kept_unpacked(web: Site, pool: Pool) -> None:
+    """In one member or several; it is signed as it is sent."""
+    body = gzip.compress(BODY[:4]) + gzip.compress(BODY[4:])
+    signature = hmac.digest(HEX_SECRET.encode(), body, sha256).hex()
+    headers = {"content-encoding": "gzip", "x-signature": signature}
+    assert (await web.post("london", body, headers)).status_code == 202
+    assert await pool.fetchval("SELECT body FROM receipts") == BODY
+
+
+async def test_a_packed_body_is_bounded(web: Site) -> None:
+    """A megabyte is a megabyte, and what is broken is no body."""
+    headers = {"content-encoding": "gzip"}
+    bomb = gzip.compress(b" " * (BODY_BYTES + 1))
+    assert "unpacks to more than" in problem(await web.post("open", bomb, headers), 413)
+    for broken in (BODY, gzip.compress(BODY)[:-9]):
+        assert "gzip is broken" in problem(await web.post("open", broken, headers), 400)
 
 
 async def test_wrong_addresses_and_methods_are_problems_too(web: Site) -> None:
     """404 and 405 are as well-formed as any other answer, and nothing is a redirect."""
     problem(await web.post("nobody", BODY), 404)
-    for path in ("/hooks", "/hooks/open/", "/hooks/open/x"):
+    for path in ("/hooks", "/hooks/", "/hooks/open/x"):
         answer = await web.client.post(path, content=BODY)
         assert answer.status_code == 404
         assert answer.headers["content-type"] == "application/problem+json"
