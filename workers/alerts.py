@@ -1,4 +1,4 @@
-"""The operator is told of accounts that fail, and when they work again."""
+"""The operator is told of accounts that fail, when they work again, and of outages."""
 
 from collections.abc import Iterable
 
@@ -28,4 +28,5 @@ class Alerts:
             told = await alerts.tell_failing(connection, self._names, self._address, now)
             told += await alerts.tell_working(connection, self._names, self._address, now)
             told += await alerts.tell_storms(connection, self._names, self._address, now)
+            told += await alerts.tell_outages(connection, self._address, now)
         return frozenset({self._address.channel} if told else ())

@@ -31,6 +31,7 @@ from workers.ingest import Ingest
 from workers.last_look import LastLook
 from workers.lookup import Lookups
 from workers.poll import Poll
+from workers.presence import Presence
 from workers.shift import Shift, process_name
 
 log = structlog.get_logger()
@@ -54,7 +55,9 @@ async def open_shift(settings: Settings, config: Config, clock: Clock) -> AsyncI
         lanes = _lanes(config, channels, sources, first, pool, clock, links, engine)
         await _give_up(pool, sources, lanes, clock)
         alerts = Alerts(pool, clock, sources, _operator(config))
-        shift = _shift(settings, pool, clock, engine, sources, lanes, alerts)
+        presence = Presence(pool, clock, config.accounts)
+        await presence.note()
+        shift = _shift(settings, pool, clock, engine, sources, lanes, alerts, presence)
         shift.start()
         stack.push_async_callback(metrics.publish, pool)
         stack.push_async_callback(shift.stop)
@@ -107,6 +110,7 @@ def _shift(
     sources: Mapping[str, Source],
     lanes: list[Lane],
     alerts: Alerts,
+    presence: Presence,
 ) -> Shift:
     return Shift(
         settings=settings,
@@ -118,6 +122,7 @@ def _shift(
         polls={name: Poll(pool, engine, one, clock) for name, one in sources.items()},
         lanes=lanes,
         alerts=alerts,
+        presence=presence,
     )
 
 

@@ -30,6 +30,7 @@ from workers.drain import Drain
 from workers.ingest import Ingest
 from workers.lookup import Lookups
 from workers.poll import LEASE, Poll
+from workers.presence import Presence
 
 log = structlog.get_logger()
 
@@ -58,7 +59,9 @@ class Shift:
         polls: Mapping[str, Poll],
         lanes: Iterable[Lane],
         alerts: Alerts,
+        presence: Presence,
     ) -> None:
+        self._presence = presence
         self._settings = settings
         self._pool = pool
         self._clock = clock
@@ -137,7 +140,8 @@ class Shift:
         self._ring_lanes(await self._alerts.batch())
 
     async def stay_in_force(self) -> None:
-        """Every few seconds: what this configuration has is still wanted."""
+        """Every few seconds: somebody is here, and what this configuration has is still wanted."""
+        await self._presence.note()
         await self._clock_round.stay_in_force()
         lanes = [lane.name for lane in self._lanes]
         await giving_up.want(self._pool, process_name(), lanes, self._clock.now())

@@ -28,6 +28,9 @@ class TaskBooks(Protocol):
     async def accounts(self, names: Collection[str]) -> Mapping[str, AccountState]:
         """How far each of these accounts has been read."""
 
+    async def stale(self, names: Collection[str], now: datetime) -> frozenset[str]:
+        """Those of these accounts of which the clock says nothing until they were read anew."""
+
     async def lock(self, keys: Iterable[Key]) -> dict[Key, Known]:
         """The states of these tasks, known or not; locked until the transaction ends."""
 

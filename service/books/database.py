@@ -15,6 +15,7 @@ from service.store import (
     digests,
     events,
     lookups,
+    outages,
     schedules,
     tasks,
     waits,
@@ -34,6 +35,9 @@ class DatabaseBooks:
 
     async def accounts(self, names: Collection[str]) -> Mapping[str, AccountState]:
         return await accounts.read(self.connection, names)
+
+    async def stale(self, names: Collection[str], now: datetime) -> frozenset[str]:
+        return await outages.stale(self.connection, names, now)
 
     async def lock(self, keys: Iterable[Key]) -> dict[Key, Known]:
         return await tasks.lock(self.connection, keys)

@@ -10,12 +10,15 @@ Every road ends in a method of the engine:
 - `fire`: schedules
 - `rearm`: a change of the alarms that the rules want
 
+The clock (`ring`, `settle`, `close`, `fire`) says nothing of an account that was left alone, or
+could not be read, until that was read anew.
+
 The caller opens the transaction, so that a receipt or a lookup is struck off together with what
 became of it.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Self
@@ -141,7 +144,9 @@ class Engine:
     async def ring(self, books: Books, limit: int) -> tuple[int, Consequences]:
         """Ring alarms that have come, of up to `limit` tasks of each account; returns how many."""
         now = self._clock.now()
-        known = await books.lock_ringing(self._alarm_clock.ids, now, limit)
+        awake = await self._awake(books, now)
+        ids = {name: watch for name, watch in self._alarm_clock.ids.items() if name in awake}
+        known = await books.lock_ringing(ids, now, limit)
         if not known:
             return 0, Consequences()
         happened = [self._alarm_clock.rings(key, one, now) for key, one in known.items()]
@@ -175,10 +180,12 @@ class Engine:
         Alarms that were due when this watch came into force, and were not rung, ring now; a new
         alarm does not ring for what was past by then.
         """
-        old = await watches.outdated(books.connection, self._alarm_clock.watches)
+        now = self._clock.now()
+        awake = await self._awake(books, now)
+        mine = {name: one for name, one in self._alarm_clock.watches.items() if name in awake}
+        old = await watches.outdated(books.connection, mine)
         if old is None:
             return 0, Consequences()
-        now = self._clock.now()
         known = await tasks.lock_watched(books.connection, old.account, old.id, limit)
         happened = [self._alarm_clock.owes(key, one, old, now) for key, one in known.items()]
         taken_over = {key: self._alarm_clock.take_over(one, old) for key, one in known.items()}
@@ -191,7 +198,7 @@ class Engine:
         Rules with `for` decide on the task as it is now, those with `settle` on the net change.
         """
         now = self._clock.now()
-        over = await books.waits_over(self._zones, now, limit)
+        over = await books.waits_over(await self._awake(books, now), now, limit)
         if not over:
             return 0, Consequences()
         known = await books.lock(over)
@@ -207,7 +214,7 @@ class Engine:
     async def close(self, books: Books, limit: int) -> tuple[int, Consequences]:
         """Let rules decide about digests that are over; returns how many."""
         now = self._clock.now()
-        over = await books.take_digests(self._zones, now, limit)
+        over = await books.take_digests(await self._awake(books, now), now, limit)
         if not over:
             return 0, Consequences()
         return len(over), Consequences(await self._decider.close(books, over, now))
@@ -220,7 +227,9 @@ class Engine:
         if not self.schedules:
             return 0, Consequences()
         now = self._clock.now()
-        slot = await books.take_slot(self.schedules, now)
+        awake = await self._awake(books, now)
+        slots = {key: one for key, one in self.schedules.items() if key[1] in awake}
+        slot = await books.take_slot(slots, now)
         if slot is None:
             return 0, Consequences()
         if slot.at is None:
@@ -230,6 +239,10 @@ class Engine:
         [events] = await self._recorded(books, [of_slot(slot, slot.at, chosen)], now)
         lanes = await self._decider.fire(books, slot.rule, events, chosen, now)
         return 1, Consequences(lanes, _counted(events))
+
+    async def _awake(self, books: Books, now: datetime) -> Collection[str]:
+        """The accounts of which the clock may speak: what is known of them is not outdated."""
+        return self._zones.keys() - await books.stale(self._zones.keys(), now)
 
     def committed(self, after: Consequences) -> Lanes:
         """Count the events, now that they are stored for good; returns the lanes to ring."""

@@ -1,7 +1,7 @@
-"""Messages to the operator: an account fails, it works again, a storm holds messages. Each once.
+"""Messages to the operator: an account fails, or works again; a storm; an outage.
 
-That it was told is stored with the account or the storm, in the transaction that plans the message,
-so that no other worker and no restart tells it again.
+Each is told once: that it was is stored with what it is about, in the transaction that plans the
+message, so that no other worker and no restart tells it again.
 """
 
 from collections.abc import Sequence
@@ -11,13 +11,19 @@ from zoneinfo import ZoneInfo
 
 import asyncpg
 
+from service.durations import in_words
 from service.store import Connection
+from service.store.outages import LONGEST_WAIT
 
 # The names of the rules, and types of the messages, that are Taskbell's own.
 FAILING, WORKING = "account.failing", "account.working"
 STORM = "customers.held"
+AWAY = "taskbell.away"
 # How long an account has to fail before the operator is told: short failures are usual.
 HICCUP = timedelta(minutes=5)
+# After an outage, so long passes until what came of it can be told: alarms ring, messages expire.
+_AFTERMATH = timedelta(minutes=1)
+_NEWS = timedelta(days=1)  # what is older is told to no operator who was configured only now
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +116,55 @@ async def tell_storms(
         )
         await _plan(connection, STORM, row, text, address, now)
     return len(rows)
+
+
+async def tell_outages(connection: Connection, address: Address, now: datetime) -> int:
+    """Tell of outages of Taskbell itself, once their accounts were read anew; returns how many."""
+    rows = await connection.fetch(
+        """
+        UPDATE outages SET told_at = $1 WHERE id IN (
+            SELECT id FROM outages
+            WHERE told_at IS NULL AND ended_at <= $2 AND ended_at > $4
+              AND (ended_at <= $3 OR NOT EXISTS (
+                SELECT FROM accounts WHERE name = ANY (outages.accounts) AND NOT paused
+                  AND scanned_at < ended_at))
+            FOR UPDATE SKIP LOCKED)
+        RETURNING began_at AS since, ended_at, accounts, '' AS name,
+            (SELECT count(*) FROM deliveries WHERE account = ANY (accounts)
+               AND state = 'expired' AND settled_at >= ended_at) AS expired,
+            (SELECT count(*) FROM deliveries WHERE account = ANY (accounts)
+               AND state = 'cancelled' AND settled_at >= ended_at) AS withdrawn,
+            ARRAY(SELECT name FROM accounts WHERE name = ANY (outages.accounts)
+               AND scanned_at < ended_at ORDER BY name) AS unread
+        """,
+        now,
+        now - _AFTERMATH,
+        now - LONGEST_WAIT,
+        now - _NEWS,
+    )
+    for row in rows:
+        await _plan(connection, AWAY, row, _of_outage(row, address), address, now)
+    return len(rows)
+
+
+def _of_outage(row: asyncpg.Record, address: Address) -> str:
+    """How long Taskbell was away, what it has read since, and what was left out."""
+    minutes = round((row["ended_at"] - row["since"]) / timedelta(minutes=1))
+    text = (
+        f"Taskbell was not at work from {_local(row['since'], address)} to"
+        f" {_local(row['ended_at'], address)} ({in_words(timedelta(minutes=minutes))})."
+        f" What changed meanwhile was read afterwards: {', '.join(row['accounts'])}."
+    )
+    if row["unread"]:
+        text += f" Not yet, because they cannot be read: {', '.join(row['unread'])}."
+    if row["withdrawn"]:
+        text += f"\nWithdrawn, because their tasks had moved on: {row['withdrawn']}."
+    if not row["expired"]:
+        return f"{text}\nNo message came too late."
+    return (
+        f"{text}\nToo late to be sent: {row['expired']}; which they were, and why:"
+        " taskbell outbox list --state expired"
+    )
 
 
 async def _was_told(connection: Connection, row: asyncpg.Record, now: datetime) -> bool:

@@ -11,6 +11,9 @@ from uuid import UUID
 
 from service.store import Connection, Pool
 
+# So long an account has to fail until all of it is read anew afterwards.
+_LONG_FAILURE = timedelta(minutes=5)
+
 
 @dataclass(frozen=True, slots=True)
 class AccountState:
@@ -190,13 +193,20 @@ async def fail_poll(
 ) -> bool:
     """Record a poll that failed, in words, and when to try again.
 
-    False, and nothing is recorded, if it lost its lease.
+    After an account has failed for some minutes all of it is to be read: what was changed or
+    deleted meanwhile is not what its alarms rest on. False, and nothing is recorded, if the poll
+    lost its lease.
     """
     done = await pool.execute(
         """
         UPDATE accounts
         SET next_poll_at = $4, failures = failures + 1,
-            failing_since = coalesce(failing_since, $3), error = $5
+            failing_since = coalesce(failing_since, $3), error = $5,
+            resumed_at = CASE WHEN is_blind THEN $3 ELSE resumed_at END,
+            scan_asked_at = CASE WHEN is_blind THEN $3 ELSE scan_asked_at END,
+            stale_since = CASE WHEN is_blind THEN failing_since ELSE stale_since END
+        FROM (SELECT coalesce(failing_since <= $6 AND scanned_at <= failing_since, false)
+                AS is_blind FROM accounts WHERE name = $1) AS before
         WHERE name = $1 AND lease_holder = $2
         """,
         state.name,
@@ -204,6 +214,7 @@ async def fail_poll(
         now,
         next_poll_at,
         error,
+        now - _LONG_FAILURE,
     )
     return _is_one(done)
 
@@ -238,7 +249,7 @@ async def resume(pool: Pool, name: str, now: datetime) -> None:
     """
     await pool.execute(
         """
-        UPDATE accounts SET paused = false, resumed_at = $2::timestamptz,
+        UPDATE accounts SET paused = false, resumed_at = $2::timestamptz, stale_since = $2,
             next_poll_at = $2::timestamptz, scan_asked_at = $2::timestamptz
         WHERE name = $1 AND paused
         """,

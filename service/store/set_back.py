@@ -32,6 +32,7 @@ _ACCOUNTS = """
         missed_at = CASE WHEN missed_at > $1 THEN NULL ELSE missed_at END,
         resumed_at = CASE WHEN resumed_at > $1 THEN $1 ELSE resumed_at END,
         failing_since = CASE WHEN failing_since > $1 THEN $1 ELSE failing_since END,
+        stale_since = CASE WHEN stale_since > $1 THEN $1 ELSE stale_since END,
         watched_since = CASE WHEN watched_since > $1 THEN $1 ELSE watched_since END
     WHERE greatest(added_at, scanned_at, watermark, polled_at, scan_asked_at, webhook_at,
                    missed_at, resumed_at, failing_since, watched_since, lease_until)
@@ -43,8 +44,9 @@ _ACCOUNTS = """
 _THROTTLES = """
     UPDATE throttles SET
         next_call_at = CASE WHEN next_call_at > $2 THEN $1 ELSE next_call_at END,
+        first_call_at = CASE WHEN first_call_at > $2 THEN $1 ELSE first_call_at END,
         refused_until = CASE WHEN refused_until > $1 THEN $1 ELSE refused_until END
-    WHERE next_call_at > $2::timestamptz OR refused_until > $3::timestamptz
+    WHERE greatest(next_call_at, first_call_at) > $2::timestamptz OR refused_until > $3::timestamptz
        OR refused_until > $1::timestamptz AND account = ANY ($4)
 """
 _RECEIPTS = "UPDATE receipts SET received_at = $1 WHERE received_at > $2"

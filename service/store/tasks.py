@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeAlias
 
 import asyncpg
@@ -18,6 +18,7 @@ Key: TypeAlias = tuple[str, str]
 _PAGE = 500  # tasks
 _BLANK = asdict(Task(id="", account="", system=""))
 _AT_ONCE = 1000
+_LOOKED_UP_SOON = timedelta(minutes=5)  # else something keeps it from being read
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,8 @@ async def lock_ringing(
 
     Those of one moment are in the order of their ids.
     Only those that these watches, by account, have set: what others have set is for them to ring.
-    `limit` is for one account: none waits behind another's storm.
+    One that is about to be read by its id waits for that, if it does not take long. `limit` is for
+    one account: none waits behind another's storm.
     """
     rows = await connection.fetch(
         """
@@ -100,6 +102,9 @@ async def lock_ringing(
                    watch, unread, next_alarm
             FROM tasks
             WHERE account = mine.account AND watch = mine.watch AND next_alarm <= $1
+              AND NOT EXISTS (
+                SELECT FROM lookups WHERE lookups.account = tasks.account
+                  AND lookups.task = tasks.id AND asked_at > $5)
             ORDER BY next_alarm LIMIT $4 FOR UPDATE SKIP LOCKED) AS ringing
         ORDER BY next_alarm, account, id
         """,
@@ -107,6 +112,7 @@ async def lock_ringing(
         list(watches),
         list(watches.values()),
         limit,
+        now - _LOOKED_UP_SOON,
     )
     return {(row["account"], row["id"]): known_from(row) for row in rows}
 

@@ -25,6 +25,7 @@ from tests.rule_files import configured
 from tests.tasks import task
 from workers.alerts import Alerts
 from workers.clock import ClockRound
+from workers.presence import Presence
 from workers.shift import Shift
 
 ZONES = {"field": ZoneInfo("America/New_York"), "london": ZoneInfo("Europe/London")}
@@ -123,6 +124,7 @@ class Real:
             polls={},
             lanes=[],
             alerts=Alerts(pool, clock, [], None),
+            presence=Presence(pool, clock, {}),
         )
 
     async def begin(self) -> None:

@@ -1,0 +1,91 @@
+"""Times at which no worker looked after an account, and what is not to be relied on after them.
+
+What is known of an account's tasks may have changed unseen meanwhile. So the clock lets its alarms
+wait until everything was read anew, as after a pause; but not for ever.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from service.store import Connection, Pool
+
+# For so long the clock waits for an account to be read. Then the office hears what is known: that
+# a job is overdue, and nobody was told, may cost more than to look in vain.
+LONGEST_WAIT = timedelta(minutes=30)
+_KEPT = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """When nobody looked after these accounts (UTC)."""
+
+    began_at: datetime
+    ended_at: datetime
+    accounts: tuple[str, ...]
+
+
+async def note_presence(
+    pool: Pool, patience: Mapping[str, timedelta], now: datetime
+) -> Outage | None:
+    """Say that a worker looks after these accounts, each for so long without another word.
+
+    Returns the outage that this ends, if there was one: the accounts are to be read as a whole.
+    """
+    async with pool.acquire() as connection, connection.transaction():
+        rows = await connection.fetch(
+            """
+            WITH before AS (
+                SELECT name, alive_at, patience, NOT paused AND baseline_at IS NOT NULL
+                    AND coalesce(alive_until < $3, false) AS is_stale
+                FROM accounts JOIN unnest($1::text[], $2::interval[]) AS mine (name, patience)
+                  USING (name)
+                ORDER BY name FOR UPDATE OF accounts)
+            UPDATE accounts SET alive_at = $3, alive_until = $3::timestamptz + patience,
+                resumed_at = CASE WHEN is_stale THEN $3 ELSE resumed_at END,
+                stale_since = CASE WHEN is_stale THEN $3 ELSE stale_since END,
+                scan_asked_at = CASE WHEN is_stale THEN $3 ELSE scan_asked_at END,
+                next_poll_at = CASE WHEN is_stale THEN $3 ELSE next_poll_at END
+            FROM before WHERE accounts.name = before.name
+            RETURNING accounts.name, before.alive_at, is_stale
+            """,
+            list(patience),
+            list(patience.values()),
+            now,
+        )
+        left = {row["name"]: row["alive_at"] for row in rows if row["is_stale"]}
+        if not left:
+            return None
+        outage = Outage(min(left.values()), now, tuple(sorted(left)))
+        await _keep(connection, outage)
+    return outage
+
+
+async def _keep(connection: Connection, outage: Outage) -> None:
+    await connection.execute("DELETE FROM outages WHERE ended_at < $1", outage.ended_at - _KEPT)
+    await connection.execute(
+        "INSERT INTO outages (began_at, ended_at, accounts) VALUES ($1, $2, $3)",
+        outage.began_at,
+        outage.ended_at,
+        list(outage.accounts),
+    )
+
+
+async def stale(connection: Connection, names: Collection[str], now: datetime) -> frozenset[str]:
+    """Those of these accounts whose alarms wait, because what is known of them may be outdated.
+
+    Nobody looked after them until just now, or they have not been read since; or they cannot be
+    read.
+    """
+    rows = await connection.fetch(
+        """
+        SELECT name FROM accounts
+        WHERE name = ANY ($1) AND NOT paused
+          AND (alive_until < $2 OR failing_since > $3 AND scanned_at <= failing_since
+               OR scanned_at < resumed_at AND stale_since > $3)
+        """,
+        list(names),
+        now,
+        now - LONGEST_WAIT,
+    )
+    return frozenset(row["name"] for row in rows)

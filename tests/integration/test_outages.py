@@ -1,0 +1,220 @@
+"""After an outage, of Taskbell or of a system, nobody is told what was so before it."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from service.clock import VirtualClock
+from service.config.operator import Operator
+from service.sandbox.faults import Fault, Kind
+from service.store import Pool, accounts
+from tests.corridor import Corridor, corridor, go_round
+from workers import assembly
+from workers.alerts import Alerts
+from workers.presence import Presence
+
+RULES = """
+- { id: soon, when: { task.starting_soon: 30m }, accounts: [field],
+    then: [{ notify: customer:on_the_way }] }
+- { id: late, when: task.overdue, then: [{ notify: "slack:#office", text: "Late: {{ task.title }}",
+    repeat: { every: 10m, max: 1 } }] }
+"""
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+async def taskbell(pool: Pool, clock: VirtualClock, folder: Path) -> AsyncIterator[Corridor]:
+    async with corridor(folder, pool, clock, RULES) as running:
+        yield running
+
+
+async def is_there(taskbell: Corridor) -> None:
+    """A worker says that it is there, as it does at its start and several times a minute."""
+    await Presence(taskbell.pool, taskbell.clock, taskbell.config.accounts).note()
+
+
+async def be_away(taskbell: Corridor, **time: float) -> None:
+    """No worker is there for so long; then one starts."""
+    taskbell.clock.advance(timedelta(**time))
+    await taskbell.restart(RULES)
+    await is_there(taskbell)
+
+
+async def speak(taskbell: Corridor) -> None:
+    """What time alone has brought about is announced and sent, as far as it may be."""
+    await go_round(taskbell.worker)
+    await taskbell.deliver()
+
+
+async def read(taskbell: Corridor) -> None:
+    """The accounts that are due are read, and what is missing in them is looked up."""
+    await taskbell.poll_what_is_due()
+    await taskbell.look_up()
+
+
+async def five_visits(taskbell: Corridor, **fields: timedelta) -> list[str]:
+    """Five visits that begin in an hour are known, and somebody is at work."""
+    start = taskbell.clock.now() + timedelta(hours=1)
+    dates = {"scheduled_at": start, "ends_at": start + timedelta(hours=1)}
+    moved = {name: taskbell.clock.now() + after for name, after in fields.items()}
+    visits = [taskbell.visit(**dates | moved) for _ in range(5)]
+    await taskbell.begin("field")
+    await is_there(taskbell)
+    return [str(visit["id"]) for visit in visits]
+
+
+def upset(taskbell: Corridor, visits: list[str]) -> None:
+    """Of five visits the last one stays as it is."""
+    kickserv, tomorrow = taskbell.sandbox.kickserv, taskbell.clock.now() + timedelta(days=1)
+    kickserv.delete(visits[0])
+    kickserv.change(visits[1], scheduled_at=tomorrow, ends_at=tomorrow + timedelta(hours=1))
+    kickserv.finish(visits[2])
+    kickserv.change(visits[3], employees=[])
+
+
+async def told_of(taskbell: Corridor) -> list[str]:
+    return [one.task_id for one in taskbell.sandbox.kickserv.record.notifications]
+
+
+async def test_only_what_is_still_so_is_told_after_taskbell_was_away(taskbell: Corridor) -> None:
+    """Five visits come soon; meanwhile one is deleted, moved, done, left without anybody."""
+    visits = await five_visits(taskbell)
+    upset(taskbell, visits)
+    await be_away(taskbell, minutes=35)
+    await speak(taskbell)
+    assert await taskbell.events() == []
+    await read(taskbell)
+    await speak(taskbell)
+    assert await told_of(taskbell) == [visits[4]]
+    [left] = [one for one in await taskbell.deliveries("soon") if one["state"] != "sent"]
+    assert (left["task"], left["state"]) == (visits[3], "cancelled")
+    assert left["reason"] == "withdrawn: nobody is assigned, so nobody is on the way"
+
+
+async def test_only_what_is_still_so_is_told_after_the_system_was_away(
+    taskbell: Corridor,
+) -> None:
+    """Reads answer 500 while the alarms come: they wait until the system can be read again."""
+    visits = await five_visits(taskbell)
+    taskbell.sandbox.kickserv.faults.set(Fault(Kind.FAILED, times=1000, method="GET"))
+    upset(taskbell, visits)
+    for _ in range(35):
+        taskbell.clock.advance(MINUTE)
+        await is_there(taskbell)
+        await read(taskbell)
+        await speak(taskbell)
+    assert await told_of(taskbell) == []
+    taskbell.sandbox.kickserv.faults.clear()
+    for _ in range(16):
+        taskbell.clock.advance(MINUTE)
+        await is_there(taskbell)
+        await read(taskbell)
+        await speak(taskbell)
+    assert await told_of(taskbell) == [visits[4]]
+
+
+async def test_the_office_is_not_told_of_what_was_done_meanwhile(taskbell: Corridor) -> None:
+    """An overdue job that was finished during the outage is no news, nor its repetition."""
+    visits = await five_visits(taskbell, scheduled_at=-MINUTE, ends_at=10 * MINUTE)
+    taskbell.clock.advance(11 * MINUTE)
+    await is_there_all_the_while(taskbell)
+    await speak(taskbell)
+    assert len(taskbell.posts) == 5
+    for number in visits[1:]:
+        taskbell.sandbox.kickserv.finish(number)
+    await be_away(taskbell, minutes=35)
+    await speak(taskbell)
+    assert len(taskbell.posts) == 5
+    await read(taskbell)
+    await speak(taskbell)
+    assert len(taskbell.posts) == 6
+    assert await taskbell.states("late") == ["sent", "sent"] + ["sent", "cancelled"] * 4
+
+
+async def is_there_all_the_while(taskbell: Corridor) -> None:
+    """The account is looked after, and read, as if there had been no leap in time."""
+    await taskbell.pool.execute("UPDATE accounts SET alive_until = NULL")
+    await is_there(taskbell)
+
+
+async def test_alarms_of_the_office_do_not_wait_for_ever(taskbell: Corridor) -> None:
+    """A system that cannot be read for half an hour: then the office hears what is known of it."""
+    await five_visits(taskbell, scheduled_at=-MINUTE, ends_at=10 * MINUTE)
+    taskbell.sandbox.kickserv.faults.set(Fault(Kind.FAILED, times=1000, method="GET"))
+    await be_away(taskbell, minutes=35)
+    for _ in range(29):
+        await read(taskbell)
+        await speak(taskbell)
+        taskbell.clock.advance(MINUTE)
+        await is_there(taskbell)
+    assert taskbell.posts == []
+    taskbell.clock.advance(2 * MINUTE)
+    await is_there(taskbell)
+    await speak(taskbell)
+    assert len(taskbell.posts) == 5
+
+
+@pytest.mark.parametrize("minutes", [0.2, 1.9])
+async def test_a_restart_delays_nothing(taskbell: Corridor, minutes: float) -> None:
+    """A roll-out takes seconds: alarms ring at once, by what is known."""
+    await five_visits(taskbell)
+    taskbell.clock.advance(timedelta(minutes=29))
+    await is_there_all_the_while(taskbell)
+    await be_away(taskbell, minutes=minutes)
+    await taskbell.tick(minutes=2)
+    assert len(await taskbell.states("soon")) == 5
+
+
+async def test_a_machine_that_slept_is_an_outage(taskbell: Corridor) -> None:
+    """The process goes on as if nothing had been, and rings nothing before it has looked."""
+    await five_visits(taskbell)
+    taskbell.clock.advance(timedelta(minutes=45))
+    await speak(taskbell)
+    assert await taskbell.events() == []
+    await is_there(taskbell)
+    await speak(taskbell)
+    assert await taskbell.events() == []
+    await read(taskbell)
+    await speak(taskbell)
+    assert len(await told_of(taskbell)) == 5
+
+
+async def test_after_a_pause_alarms_wait_as_well(taskbell: Corridor) -> None:
+    """What is resumed is read before anything is said of it."""
+    visits = await five_visits(taskbell)
+    await accounts.pause(taskbell.pool, "field")
+    for number in visits[1:]:
+        taskbell.sandbox.kickserv.finish(number)
+    taskbell.clock.advance(timedelta(minutes=29))
+    await accounts.resume(taskbell.pool, "field", taskbell.clock.now())
+    await is_there_all_the_while(taskbell)
+    await taskbell.tick(minutes=2)
+    assert await taskbell.events() == []
+    await read(taskbell)
+    await speak(taskbell)
+    assert await told_of(taskbell) == visits[:1]
+
+
+async def test_the_operator_hears_of_it_once(taskbell: Corridor) -> None:
+    """How long it was, what was read since, and that nothing, or what, was left out."""
+    config = replace(taskbell.config, operator=Operator("slack", "#office"))
+    alerts = Alerts(taskbell.pool, taskbell.clock, ["field"], assembly._operator(config))
+    visits = await five_visits(taskbell)
+    upset(taskbell, visits)
+    await be_away(taskbell, minutes=35)
+    await alerts.batch()
+    await read(taskbell)
+    await speak(taskbell)
+    taskbell.clock.advance(2 * MINUTE)
+    for _ in range(2):
+        await alerts.batch()
+        await taskbell.deliver()
+    [said] = taskbell.posts
+    assert said == (
+        "Taskbell was not at work from Fri 6 Mar, 07:01 to Fri 6 Mar, 07:36 (35 minutes). What"
+        " changed meanwhile was read afterwards: field.\nWithdrawn, because their tasks had moved"
+        " on: 1.\nNo message came too late."
+    )
