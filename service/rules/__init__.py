@@ -27,6 +27,7 @@ from service.storm import StormGuard
 
 # How many different sorts of events are remembered with those who listen to them.
 _MOST_HEARD = 10_000
+_OF_COMPLETION = frozenset({("task", "done"), ("task", "completed_at"), ("task", "status")})
 
 
 class Ruleset:
@@ -200,6 +201,11 @@ class Ruleset:
         """Whether this rule writes to a system, and may itself have changed what it tells of."""
         rule = self._rules.get(rule_id)
         return rule is not None and _writes(rule)
+
+    def asks_whether_done(self, rule_id: str) -> bool:
+        """Whether this rule's conditions tell a task that is done from an open one."""
+        rule = self._rules.get(rule_id)
+        return rule is not None and not _OF_COMPLETION.isdisjoint(rule.reads)
 
     def refusal_now(
         self, rule_id: str, event: Event, decided_at: datetime, zone: ZoneInfo

@@ -11,6 +11,8 @@ from service.rules.triggers import CLOCK_KINDS
 
 ON_THE_WAY = "on_the_way"
 
+_PLANS = frozenset({Kind.CREATED, Kind.RESCHEDULED, Kind.REASSIGNED})
+
 
 @dataclass(frozen=True, slots=True)
 class Grounds:
@@ -55,6 +57,8 @@ def objection(
         return _withdrawn("the task is gone")
     if (refusal := customers.refusal(task, grounds.channel, grounds.target)) is not None:
         return Objection(State.SKIPPED, refusal)
+    if grounds.event.kind is Kind.STARTING_SOON and task.start is not None and task.start <= now:
+        return Objection(State.EXPIRED, "it was too late: the task was to begin before")
     said = _by_state(grounds, task, rules)
     if said is None and not grounds.is_asked_for:
         said = _by_rule(grounds, task, rules, now, zone)
@@ -69,8 +73,8 @@ def _by_state(grounds: Grounds, task: Task, rules: Ruleset) -> str | None:
     """What has become untrue of the task since."""
     event = grounds.event
     then = event.task
-    if task.done != then.done and not rules.writes_by(grounds.rule):
-        return f"the task {'is done' if task.done else 'is open again'}"
+    if (said := _by_completion(grounds, task, rules)) is not None:
+        return said
     if event.kind in CLOCK_KINDS:
         date = date_of(event.alarm)
         if date is not None and getattr(task, date) != getattr(then, date):
@@ -78,6 +82,20 @@ def _by_state(grounds: Grounds, task: Task, rules: Ruleset) -> str | None:
         if grounds.target == ON_THE_WAY and not (task.assignees or task.assignee):
             return "nobody is assigned, so nobody is on the way"
     return "it is for another customer by now" if _is_for_another(then, task) else None
+
+
+def _by_completion(grounds: Grounds, task: Task, rules: Ruleset) -> str | None:
+    """Whether it is done or open, unlike what the message rests on.
+
+    What is planned with a task that is done by then is nobody's plan any more, unless its rule asks
+    for that.
+    """
+    event = grounds.event
+    if task.done != event.task.done and not rules.writes_by(grounds.rule):
+        return f"the task {'is done' if task.done else 'is open again'}"
+    if task.done and event.kind in _PLANS and not rules.asks_whether_done(grounds.rule):
+        return "the task is done"
+    return None
 
 
 def _is_for_another(then: Task, task: Task) -> bool:
