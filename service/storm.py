@@ -1,8 +1,9 @@
-"""The storm guard: how many customer messages at once are more than anybody can have meant."""
+"""The storm guard: how many messages at once are more than anybody can have meant."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Self
 
 # How many times the usual is a storm, over how long that is taken, and from how many spans of time.
 TIMES = 10
@@ -11,31 +12,75 @@ ENOUGH = 20
 
 
 @dataclass(frozen=True, slots=True)
+class Flood:
+    """Messages that count together: those to an account's customers, by whichever rule and way.
+
+    Others count by the `rule` that sends them and their `receiver`, such as `slack:#office`.
+    """
+
+    account: str
+    rule: str | None = None
+    receiver: str | None = None
+
+    @property
+    def key(self) -> str:
+        """Identifies it; the names of accounts and rules have no spaces."""
+        return self.account if self.rule is None else f"{self.account} {self.rule} {self.receiver}"
+
+    @classmethod
+    def from_key(cls, key: str) -> Self:
+        """Read what `key` gave."""
+        return cls(*key.split(" ", 2))
+
+    @property
+    def is_of_customers(self) -> bool:
+        return self.rule is None
+
+    def messages(self, count: int) -> str:
+        """So many of them, in words."""
+        if self.is_of_customers:
+            return f"{count} customer messages"
+        return f"{count} messages of the rule {self.rule} to {self.receiver}"
+
+
+@dataclass(frozen=True, slots=True)
 class StormGuard:
-    """More than `messages` customer messages of one account `within` a span of time are a storm."""
+    """How many messages `within` a span of time are a storm.
+
+    More than `messages` to the customers of one account, or more than `per_target` of one rule to
+    one receiver that is no customer; twice as many as `messages` where that is None.
+    """
 
     messages: int = 50
     within: timedelta = timedelta(minutes=10)
+    per_target: int | None = None
 
-    def is_unusual(self, count: int) -> bool:
+    def most(self, flood: Flood) -> int:
+        """How many of these may go out."""
+        if flood.is_of_customers:
+            return self.messages
+        return 2 * self.messages if self.per_target is None else self.per_target
+
+    def is_unusual(self, flood: Flood, count: int) -> bool:
         """Whether it is worth asking what is usual: ten times that is at least ten."""
-        return TIMES < count <= self.messages
+        return flood.is_of_customers and TIMES < count <= self.messages
 
-    def refusal(self, count: int, usual: float | None) -> str | None:
+    def refusal(self, flood: Flood, count: int, usual: float | None) -> str | None:
         """Why so many are held; None where they are not too many. For `usual` see `usual_of`."""
-        if count > self.messages:
-            why = f"more than {self.messages}"
+        most = self.most(flood)
+        if count > most:
+            why = f"more than {most}"
         elif usual is not None and count > TIMES * usual:
             why = f"more than {TIMES} times the usual {usual:.1f}"
         else:
             return None
         minutes = self.within.total_seconds() / 60
-        return f"held by the storm guard: {count} customer messages in {minutes:g} minutes, {why}"
+        return f"held by the storm guard: {flood.messages(count)} in {minutes:g} minutes, {why}"
 
 
 @dataclass(frozen=True, slots=True)
 class Lately:
-    """By account: why a storm holds its customer messages, and when others have gone out."""
+    """By the key of a flood: why a storm holds its messages, and when others have gone out."""
 
     reasons: Mapping[str, str] = field(default_factory=dict)
     sent: Sequence[tuple[str, datetime]] = ()

@@ -65,6 +65,7 @@ channels:
   slack:      {{ kind: slack, token: "${{SLACK_TOKEN}}", api_url: "{slack}/api/" }}
   accounting: {{ kind: webhook, url: "{accounting}/hook", secret: "${{HOOK_SECRET}}",
                  timeout: 1s }}
+  mail:       {{ kind: email, url: "smtp://127.0.0.1:9", from: "office@firm.test" }}
 hours: {{ office: "Mo-Fr 08:00-17:00" }}
 rules:
 {rules}

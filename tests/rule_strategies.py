@@ -201,7 +201,14 @@ rules = st.lists(
     max_size=4,
 ).map(lambda found: _muted([{"id": f"r{number}", **rule} for number, rule in enumerate(found)]))
 
-storms = st.sampled_from(["storm: { messages: 1, within: 1 day }", "storm: { messages: 2 }", ""])
+storms = st.sampled_from(
+    [
+        "storm: { messages: 1, within: 1 day }",
+        "storm: { messages: 2 }",
+        "storm: { per_target: 1, within: 2h }",
+        "",
+    ]
+)
 
 
 def write_templates(folder: Path) -> None:

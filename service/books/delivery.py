@@ -10,6 +10,7 @@ from service.rules.customers import reaches_customer
 from service.rules.standing import Grounds
 from service.rules.visits import Visit
 from service.store.tasks import Key
+from service.storm import Flood
 
 _PENDING = frozenset({State.PLANNED, State.HELD})
 # Once per key: what was never sent does not count. As the index `deliveries_once` has it.
@@ -55,7 +56,12 @@ class Delivery:
         if self.updates is not None or self.approves is not None:
             return False
         is_let_go = self.is_excused or self.is_past_storm
-        return self.order.plan.channel == "customer" and not is_let_go
+        return self.order.flood is not None and not is_let_go
+
+    @property
+    def flood(self) -> Flood | None:
+        """What it counts for with the storm guard, if it does."""
+        return self.order.flood if self.is_guarded else None
 
     @property
     def grounds(self) -> Grounds | None:

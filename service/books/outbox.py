@@ -178,18 +178,17 @@ class MemoryOutbox:
         guard: StormGuard,
         now: datetime,
     ) -> None:
-        leaving = (one for one, fate in fates if fate.state is State.SENT and one.is_guarded)
-        many = Counter(one.key[0] for one in leaving)
+        leaving = (one.flood for one, fate in fates if fate.state is State.SENT)
+        many = Counter(flood for flood in leaving if flood is not None)
         held = {
-            account: self._storms.refusal(account, count, guard, now)
-            for account, count in many.items()
+            flood: self._storms.refusal(flood, count, guard, now) for flood, count in many.items()
         }
         for one, fate in fates:
             if fate.state is State.HELD:
                 self._hold(one, fate.reason, fate.send_at)
             elif fate.state is not State.SENT:
                 self._end(one, fate.state, fate.reason, now)
-            elif one.is_guarded and (why := held[one.key[0]]) is not None:
+            elif one.flood is not None and (why := held[one.flood]) is not None:
                 # Nothing is to be done with it any more but to let it expire.
                 self._hold(one, why, one.order.plan.expires_at)
             elif (told := self._told_before(one)) is not None:
@@ -202,8 +201,8 @@ class MemoryOutbox:
                 self._leave(one, now)
 
     def _leave(self, one: Delivery, now: datetime) -> None:
-        if one.is_guarded:
-            self._storms.note_sent(one.key[0], now)
+        if one.flood is not None:
+            self._storms.note_sent(one.flood, now)
         if (visit := one.visit) is not None:
             self._told[visit.key] = Told(visit.announced, one.order.rule, one.key[0])
         self._end(one, State.SENT, None, now)

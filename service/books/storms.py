@@ -3,34 +3,34 @@
 from collections import defaultdict
 from datetime import datetime
 
-from service.storm import LOOK_BACK, Lately, StormGuard, usual
+from service.storm import LOOK_BACK, Flood, Lately, StormGuard, usual
 
 
 class MemoryStorms:
-    """Which accounts have a storm, and when their customers were written to."""
+    """Which floods are a storm, and when messages of each have gone out."""
 
     def __init__(self, known: Lately | None = None) -> None:
         known = known or Lately()
         self._reasons = dict(known.reasons)
         self._sent: dict[str, list[datetime]] = defaultdict(list)
-        for account, moment in known.sent:
-            self._sent[account].append(moment)
+        for flood, moment in known.sent:
+            self._sent[flood].append(moment)
 
-    def refusal(self, account: str, due: int, guard: StormGuard, now: datetime) -> str | None:
-        """Why this account's customer messages, so many of which are due, are held."""
-        if account not in self._reasons:
-            reason = self._rising(account, due, guard, now)
+    def refusal(self, flood: Flood, due: int, guard: StormGuard, now: datetime) -> str | None:
+        """Why these messages, so many of which are due, are held."""
+        if flood.key not in self._reasons:
+            reason = self._rising(flood, due, guard, now)
             if reason is not None:
-                self._reasons[account] = reason
-        return self._reasons.get(account)
+                self._reasons[flood.key] = reason
+        return self._reasons.get(flood.key)
 
-    def note_sent(self, account: str, now: datetime) -> None:
-        self._sent[account].append(now)
+    def note_sent(self, flood: Flood, now: datetime) -> None:
+        self._sent[flood.key].append(now)
 
-    def _rising(self, account: str, due: int, guard: StormGuard, now: datetime) -> str | None:
-        sent, since = self._sent[account], now - guard.within
+    def _rising(self, flood: Flood, due: int, guard: StormGuard, now: datetime) -> str | None:
+        sent, since = self._sent[flood.key], now - guard.within
         count = due + sum(moment > since for moment in sent)
         before = [moment for moment in sent if now - LOOK_BACK < moment <= since]
         return guard.refusal(
-            count, usual(before, guard.within) if guard.is_unusual(count) else None
+            flood, count, usual(before, guard.within) if guard.is_unusual(flood, count) else None
         )

@@ -83,11 +83,13 @@ class Channel(ABC):
     `concurrency` is how many messages may be under way at once in one process. What may have
     arrived by an `at_most_once` channel is never sent again by itself. `undoes` are the ways in
     which it can take back what it sent. One that `finds` what an earlier attempt sent looks before
-    each further attempt. To one target of a channel with a `pace`, messages go one after the other,
-    and after the first few no faster than that.
+    each further attempt. What `reaches_people` is held by the storm guard when it comes in floods.
+    To one target of a channel with a `pace`, messages go one after the other, and after the first
+    few no faster than that.
     """
 
     concurrency: ClassVar[int] = 4
+    reaches_people: ClassVar[bool] = True
     at_most_once: ClassVar[bool] = False
     finds: ClassVar[bool] = False
     pace: ClassVar[timedelta | None] = None

@@ -61,6 +61,7 @@ class WebhookChannel(ConfiguredChannel):
     options: ClassVar[type[ChannelOptions]] = WebhookOptions
     concurrency: ClassVar[int] = 64
     needs_target: ClassVar[bool] = False
+    reaches_people: ClassVar[bool] = False
 
     def __init__(self, options: WebhookOptions, client: httpx.AsyncClient, clock: Clock) -> None:
         self._url = httpx.URL(options.url.get_secret_value())

@@ -22,6 +22,7 @@ class WritesChannel(SystemChannel):
     names: ClassVar[frozenset[str]] = WRITES
     finds: ClassVar[bool] = True
     needs_target: ClassVar[bool] = False
+    reaches_people: ClassVar[bool] = False
 
     def __init__(self, source: Source) -> None:
         super().__init__(source)

@@ -28,6 +28,11 @@ IsWebhook = Annotated[
     bool, typer.Option("--webhook", help="NUMBER is that of a webhook that was set aside.")
 ]
 
+OfRule = Annotated[
+    str | None,
+    typer.Option("--rule", metavar="RULE", help="Only what is held of this rule."),
+]
+
 _COLUMNS = ("id", "state", "created_at", "rule", "to", "says")
 _FEW = 5
 
@@ -149,15 +154,15 @@ def decline(number: Number, *, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def release(account: Account, *, as_json: AsJson = False) -> None:
-    """Release the customer messages of an account that the storm guard holds."""
-    _end_storm(storms.release, account, "let go", as_json=as_json)
+def release(account: Account, rule: OfRule = None, *, as_json: AsJson = False) -> None:
+    """Release the messages of an account that the storm guard holds."""
+    _end_storms(storms.release, account, rule, "let go", as_json=as_json)
 
 
 @app.command()
-def drop(account: Account, *, as_json: AsJson = False) -> None:
-    """Never send the customer messages of an account that the storm guard holds."""
-    _end_storm(storms.drop, account, "dropped", as_json=as_json)
+def drop(account: Account, rule: OfRule = None, *, as_json: AsJson = False) -> None:
+    """Never send the messages of an account that the storm guard holds."""
+    _end_storms(storms.drop, account, rule, "dropped", as_json=as_json)
 
 
 @app.command()
@@ -182,16 +187,21 @@ def resolve(
     _say("delivery", number, state, f"counts as {state}", as_json=as_json)
 
 
-def _end_storm(
-    end: Callable[..., Awaitable[tuple[str, int]]], account: str, done: str, *, as_json: bool
+def _end_storms(
+    end: Callable[..., Awaitable[storms.Ended]],
+    account: str,
+    rule: str | None,
+    done: str,
+    *,
+    as_json: bool,
 ) -> None:
     async def work(pool: Pool) -> int:
-        storm = await storms.open_in(pool, account)
-        _, count = await end(pool, SystemClock(), storm, by=who())
-        return count
+        open_ = await storms.open_in(pool, account, rule)
+        ended = [await end(pool, SystemClock(), storm, by=who()) for storm in open_]
+        return sum(count for _, count in ended)
 
     count = with_pool(work)
-    messages = "1 customer message" if count == 1 else f"{count} customer messages"
+    messages = "1 message" if count == 1 else f"{count} messages"
     says = f"{messages} of {account} {'was' if count == 1 else 'were'} {done}"
     say(says, {"account": account, "messages": count}, as_json=as_json)
 

@@ -184,7 +184,8 @@ class Reader:
         for name, text in self._folder.texts.items():
             self._document.add(self._folder.place(name), text)
         text = _canonical(written, self._folder.texts)
-        return Ruleset(rules, text, StormGuard(root.storm.messages, root.storm.within))
+        storm = StormGuard(root.storm.messages, root.storm.within, root.storm.per_target)
+        return Ruleset(rules, text, storm)
 
 
 def _is_to_connect(path: DocumentPath) -> bool:

@@ -41,9 +41,10 @@ class HolidaysShape(Shape):
 
 
 class StormShape(Shape):
-    """How many customer messages of one account are too many, and in which time."""
+    """How many messages are too many, and in which time."""
 
     messages: Annotated[int, Field(ge=1)] = 50
+    per_target: Annotated[int, Field(ge=1)] | None = None
     within: Annotated[Length, AfterValidator(_some_time)] = timedelta(minutes=10)
 
 

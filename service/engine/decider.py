@@ -18,10 +18,12 @@ from service.engine.net_change import NetChange
 from service.model import Event, Observation
 from service.outbox import Lanes, Order, ending, system_lane
 from service.rules import Ruleset
+from service.rules.customers import reaches_customer
 from service.rules.verdict import Outcome, Plan, Verdict
 from service.schedules import Slot, lateness
 from service.store.decisions import Decision
 from service.store.tasks import Key
+from service.storm import Flood
 
 EventVerdict: TypeAlias = tuple[Event, Verdict]
 
@@ -214,7 +216,20 @@ class Decider:
             at_most_once=self._ways[plan.channel].at_most_once,
             on_fail=tuple(self._order(event, rule, instead) for instead in plan.on_fail),
             asks=None if plan.asks is None else self._order(event, rule, plan.asks),
+            flood=self._flood(event, rule, plan),
         )
+
+    def _flood(self, event: Event, rule: str, plan: Plan) -> Flood | None:
+        """What it counts for with the storm guard; None for what only machines read."""
+        if not self._ways[plan.channel].reaches_people:
+            return None
+        task = event.after or event.before
+        if reaches_customer(task, plan.channel, plan.target):
+            return Flood(event.account)
+        if plan.channel == "employee" and task is not None and task.assignee is not None:
+            person = task.assignee.id or task.assignee.email or task.assignee.name
+            return Flood(event.account, rule, f"employee:{person}")
+        return Flood(event.account, rule, plan.receiver)
 
     @staticmethod
     def _lane(account: str, channel: str) -> str:

@@ -16,6 +16,7 @@ from service.model import Event, State
 from service.rules.standing import Grounds
 from service.rules.verdict import Plan
 from service.rules.withdrawal import ends_waiting
+from service.storm import Flood
 
 Lanes: TypeAlias = frozenset[str]
 Identity: TypeAlias = tuple[str, int, str, str]
@@ -55,9 +56,9 @@ class Order:
 
     A lane is a configured channel or, for what its own system does, an account, with one for what
     that tells and one for what is written to it: deliveries of one lane are sent side by side and
-    fail together. An order that `is_limited` counts for the `limit`
-    of its rule. `on_fail` goes out instead if this one has failed for good. `asks` is the question
-    to the person who has to approve it first.
+    fail together. An order that `is_limited` counts for the `limit` of its rule, one of a `flood`
+    for the storm guard. `on_fail` goes out instead if this one has failed for good. `asks` is the
+    question to the person who has to approve it first.
     """
 
     event: Event
@@ -68,6 +69,7 @@ class Order:
     is_limited: bool = False
     on_fail: tuple["Order", ...] = ()
     asks: "Order | None" = None
+    flood: Flood | None = None
 
     @property
     def identity(self) -> Identity:

@@ -102,17 +102,19 @@ async def tell_storms(
             SELECT id FROM storms
             WHERE account = ANY ($1) AND told_at IS NULL AND ended_at IS NULL
             FOR UPDATE SKIP LOCKED)
-        RETURNING account AS name, began_at AS since, reason
+        RETURNING account AS name, rule, flood, began_at AS since, reason
         """,
         names,
         now,
     )
     for row in rows:
-        name = row["name"]
+        name, rule = row["name"], row["rule"]
+        waits = f"No customer of {name} is written to" if rule is None else "None of them goes out"
+        these = name if rule is None else f"{name} --rule {rule}"
         text = (
-            f"{name}: {row['reason']}. No customer of {name} is written to until somebody decides:"
-            f" let them go or drop them on Taskbell's page, or by `taskbell outbox release {name}`"
-            f" or `taskbell outbox drop {name}`."
+            f"{name}: {row['reason']}. {waits} until somebody decides:"
+            f" let them go or drop them on Taskbell's page, or by `taskbell outbox release {these}`"
+            f" or `taskbell outbox drop {these}`."
         )
         await _plan(connection, STORM, row, text, address, now)
     return len(rows)
@@ -212,8 +214,8 @@ async def _plan(
 
 
 def _period(row: asyncpg.Record) -> str:
-    """Identifies one failure of one account, for `once_key`."""
-    return f"{row['name']}:{row['since'].isoformat()}"
+    """Identifies one failure of one account, or one storm, for `once_key`."""
+    return f"{row.get('flood') or row['name']}:{row['since'].isoformat()}"
 
 
 def _local(moment: datetime, address: Address) -> str:

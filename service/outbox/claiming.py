@@ -149,6 +149,7 @@ async def _take(
                claimed.created_at, claimed.expires_at, claimed.once_key, claimed.shadow,
                claimed.approves, claimed.storm, claimed.muted_by, claimed.visit,
                claimed.announced, claimed.even_if_told, claimed.unread_since,
+               claimed.flood,
                asked.key::text AS approves_key, {silences.IN_FORCE},
                original.receipt, original.on_undo AS undo,
                original.state AS original,

@@ -17,6 +17,7 @@ from service.rules.visits import Visit
 from service.store import Connection
 from service.store.events import event_from
 from service.store.tasks import read_task
+from service.storm import Flood
 
 _LONGEST_PERIOD = timedelta(days=1)  # a limit is per minute, hour or day
 
@@ -95,4 +96,7 @@ def _order(row: asyncpg.Record) -> Order:
     )
     is_limited = row["limited_at"] is not None
     event = event_from(row, read_task(row["before"]), read_task(row["after"]))
-    return Order(event, row["rule"], plan, row["lane"], row["at_most_once"], is_limited)
+    flood = None if row["flood"] is None else Flood.from_key(row["flood"])
+    return Order(
+        event, row["rule"], plan, row["lane"], row["at_most_once"], is_limited, flood=flood
+    )

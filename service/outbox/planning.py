@@ -73,12 +73,12 @@ async def _insert(
             channel, target, text, subject, fields, on_undo, withdraw_on, on_fail,
             shadow, limited_at, state, reason, created_at, next_attempt_at, expires_at, settled_at,
             approver, approve_by, send_at, approves, muted_by, mutes, visit,
-            announced, even_if_told)
+            announced, even_if_told, flood)
         SELECT account, task, event, rule, lane, at_most_once, once_key, step,
             channel, target, text, subject, fields, on_undo, withdraw_on, on_fail,
             shadow, limited_at, state, reason, created_at, next_attempt_at, expires_at, settled_at,
             approver, approve_by, send_at, approves, muted_by, mutes, visit,
-            announced, even_if_told
+            announced, even_if_told, flood
         FROM json_populate_recordset(NULL::deliveries, $1)
         ORDER BY rule, once_key, step, target  -- so that two transactions meet in one order
         ON CONFLICT DO NOTHING
@@ -181,6 +181,7 @@ def _message(order: Order) -> dict[str, Any]:
         "text": plan.text,
         "subject": plan.subject,
         "fields": plan.fields,
+        "flood": order.flood and order.flood.key,
         "visit": plan.visit and plan.visit.key,
         "announced": plan.visit and plan.visit.announced,
         "even_if_told": plan.even_if_told,

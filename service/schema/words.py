@@ -14,7 +14,7 @@ WORDS = {
         "timezone": "The zone of accounts that have none, such as Europe/London; else UTC.",
         "hours": 'Opening hours by names that you choose, such as "Mo-Fr 08:00-17:00; PH off".',
         "holidays": "Whose public holidays (PH) count.",
-        "storm": "How many customer messages at once are held until somebody decides.",
+        "storm": "How many messages at once are held until somebody decides.",
         "rules": "When something happens, if it matters, then tell somebody.",
         "tests": "Tests of the rules, on a clock of their own: taskbell test.",
     },
@@ -23,6 +23,7 @@ WORDS = {
     },
     "StormShape": {
         "messages": "How many customer messages of one account may go out in that time.",
+        "per_target": "How many of one rule to one receiver; if not given, twice as many.",
         "within": "The time in which they are counted, such as 10m.",
     },
     "HolidaysShape": {"country": "An ISO country code, such as US or GB."},

@@ -115,7 +115,7 @@ RECEIPTS = Listing(
 
 STORMS = Listing(
     """
-    SELECT id, account, reason, began_at, ended_at, ended_by,
+    SELECT id, account, rule, receiver, reason, began_at, ended_at, ended_by,
            (SELECT count(*) FROM deliveries WHERE storm = storms.id AND state = 'held') AS held
     FROM storms
     """,

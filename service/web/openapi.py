@@ -95,6 +95,8 @@ SHAPES: Mapping[str, Mapping[str, Schema]] = {
     "storm": {
         "id": _NUMBER,
         "account": _TEXT,
+        "rule": {**_MAYBE_TEXT, "description": "of others than the account's customers"},
+        "receiver": _MAYBE_TEXT,
         "reason": _TEXT,
         "began_at": _TIME,
         "ended_at": _MAYBE_TIME,

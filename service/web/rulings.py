@@ -64,10 +64,11 @@ class Rulings:
             raise Problem(HTTPStatus.NOT_FOUND, "There is no such storm")
         end = storms.release if ruling == "release" else storms.drop
         try:
-            lane, _ = await end(self._pool, self._clock, storm, by=by)
+            lanes, _ = await end(self._pool, self._clock, storm, by=by)
         except NoStorm as error:
             raise Problem(HTTPStatus.CONFLICT, str(error)) from error
-        self._doorbell.ring(DELIVER, lane)
+        for lane in lanes:
+            self._doorbell.ring(DELIVER, lane)
 
     async def end_silence(self, number: int) -> None:
         """End a silence now."""

@@ -142,7 +142,7 @@ async def test_what_a_storm_lets_go_at_night_waits(
         await taskbell.webhook([taskbell.visit(), taskbell.visit()])
         await taskbell.deliver()
         clock.set(local(22))
-        storm = await storms.open_in(pool, "field")
+        [storm] = await storms.open_in(pool, "field")
         await storms.release(pool, clock, storm, by="Ann")
         assert await foretold(taskbell) == [("customer", local(8, day=9))] * 3
         await taskbell.deliver()

@@ -14,7 +14,7 @@ from service.outbox import rulings, storms
 from service.outbox.storms import NoStorm
 from service.processes.embedded import EmbeddedValkey
 from service.store import Pool
-from service.storm import StormGuard, usual, usual_of
+from service.storm import Flood, StormGuard, usual, usual_of
 from tests.corridor import Corridor, begun, corridor
 from tests.site import serving
 from workers import assembly
@@ -115,8 +115,11 @@ async def test_what_is_held_ends_with_its_task(taskbell: Corridor) -> None:
     taskbell.clock.advance(timedelta(minutes=1))
     await taskbell.poll(full=True)
     await taskbell.look_up()
-    storm = await storms.open_in(taskbell.pool, "field")
-    assert await storms.release(taskbell.pool, taskbell.clock, storm, by="Ann") == (LANE, 4)
+    [storm] = await storms.open_in(taskbell.pool, "field")
+    assert await storms.release(taskbell.pool, taskbell.clock, storm, by="Ann") == (
+        frozenset({LANE}),
+        4,
+    )
     await taskbell.deliver()
     assert (await customers(taskbell)).count("cancelled") == 2
     assert len(taskbell.told) == 4
@@ -126,9 +129,9 @@ async def test_what_is_let_go_goes_once_and_asks_nothing_again(taskbell: Corrido
     """And a few more soon after are no second storm."""
     await book(taskbell, 30)
     await taskbell.deliver()
-    storm = await storms.open_in(taskbell.pool, "field")
+    [storm] = await storms.open_in(taskbell.pool, "field")
     released = await storms.release(taskbell.pool, taskbell.clock, storm, by="Ann")
-    assert released == (LANE, 30)
+    assert released == (frozenset({LANE}), 30)
     taskbell.clock.advance(timedelta(seconds=1))
     await taskbell.deliver()
     await book(taskbell, 5)
@@ -145,7 +148,7 @@ async def test_what_is_dropped_is_never_sent(taskbell: Corridor) -> None:
     """Its reason says by whom; a single one can still be sent by a person."""
     await book(taskbell, 6)
     await taskbell.deliver()
-    storm = await storms.open_in(taskbell.pool, "field")
+    [storm] = await storms.open_in(taskbell.pool, "field")
     await storms.drop(taskbell.pool, taskbell.clock, storm, by="Ann")
     await taskbell.deliver()
     assert taskbell.told == []
@@ -219,11 +222,14 @@ def test_what_is_usual_needs_a_past() -> None:
     start = datetime.fromisoformat("2026-03-06T12:00:00+00:00")
     moments = [start + timedelta(minutes=10 * (number // 3)) for number in range(60)]
     assert usual(moments, timedelta(minutes=10)) == 3.0
-    guard = StormGuard()
-    assert guard.refusal(31, 3.0) is not None
-    assert guard.refusal(30, 3.0) is None
-    assert guard.refusal(50, None) is None
-    assert guard.refusal(51, None) is not None
+    guard, customers, post = StormGuard(), Flood("field"), Flood("field", "late", "slack:#office")
+    assert guard.refusal(customers, 31, 3.0) is not None
+    assert guard.refusal(customers, 30, 3.0) is None
+    assert guard.refusal(customers, 50, None) is None
+    assert guard.refusal(customers, 51, None) is not None
+    assert guard.refusal(post, 100, None) is None
+    assert guard.refusal(post, 101, None) is not None
+    assert [Flood.from_key(one.key) for one in (customers, post)] == [customers, post]
 
 
 async def test_the_operator_is_asked_once(taskbell: Corridor) -> None:
@@ -238,11 +244,11 @@ async def test_the_operator_is_asked_once(taskbell: Corridor) -> None:
     [asked] = taskbell.posts
     assert asked.startswith("field: held by the storm guard: 6 customer messages in 10 minutes")
     assert "`taskbell outbox release field`" in asked
-    storm = await storms.open_in(taskbell.pool, "field")
+    [storm] = await storms.open_in(taskbell.pool, "field")
     await storms.drop(taskbell.pool, taskbell.clock, storm, by="Ann")
     await book(taskbell, 6)
     await taskbell.deliver()
-    again = await storms.open_in(taskbell.pool, "field")
+    [again] = await storms.open_in(taskbell.pool, "field")
     await storms.drop(taskbell.pool, taskbell.clock, again, by="Ann")
     await alerts[0].batch()
     await taskbell.deliver()
@@ -267,3 +273,125 @@ async def test_the_page_and_the_api_decide(taskbell: Corridor, valkey: EmbeddedV
         assert (listed["ended_by"], listed["held"]) == ("somebody at the page", 0)
     await taskbell.deliver()
     assert len(taskbell.told) == 6
+
+
+MANY = """
+- { id: late, when: task.created, then: [{ notify: "slack:#office", text: "{{ task.title }}" }] }
+- { id: other, when: task.created, if: task.title == "Roof",
+    then: [{ notify: "slack:#office", text: "Roof" }] }
+- { id: elsewhere, when: task.created, if: task.title == "Roof",
+    then: [{ notify: "slack:#dispatch", text: "Roof" }] }
+- { id: book, when: task.created, then: [{ notify: accounting }] }
+storm: { per_target: 5 }
+"""
+
+
+async def test_a_flood_of_one_rule_to_one_place_is_held(
+    pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """Six posts of one rule in one Slack channel are too many; what others say there goes out."""
+    async with begun(folder, pool, clock, MANY) as taskbell:
+        await book(taskbell, 5)
+        await taskbell.webhook(taskbell.visit(name="Roof"))
+        await taskbell.deliver()
+        assert await taskbell.states("late") == ["held"] * 6
+        assert await taskbell.states("other") == ["sent"]
+        assert await taskbell.states("elsewhere") == ["sent"]
+        assert await taskbell.states("book") == ["sent"] * 6  # no person reads a webhook
+        [held] = {one["reason"] for one in await taskbell.deliveries("late")}
+        said = "6 messages of the rule late to slack:#office in 10 minutes, more than 5"
+        assert held == f"held by the storm guard: {said}"
+        [storm] = await storms.open_in(pool, "field", "late")
+        released = await storms.release(pool, clock, storm, by="Ann")
+        assert released == (frozenset({"slack"}), 6)
+        await taskbell.deliver()
+        await book(taskbell, 5)
+        await taskbell.deliver()
+        assert await taskbell.states("late") == ["sent"] * 11
+
+
+async def test_what_three_days_off_held_back_is_a_flood(
+    pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """A hundred go out when the office opens; a hundred and one are asked about first."""
+    rules = MANY.replace("storm: { per_target: 5 }", "").replace(
+        "id: late, when: task.created,", "id: late, when: task.created, hours: office,"
+    )
+    async with begun(folder, pool, clock, rules) as taskbell:
+        await book(taskbell, 101)
+        await taskbell.tick(hours=1)
+        await taskbell.deliver("slack")
+        assert await taskbell.states("late") == ["held"] * 101
+        assert taskbell.posts == []
+        [storm] = await storms.read(pool)
+        assert (storm["held"], storm["rule"], storm["receiver"]) == (101, "late", "slack:#office")
+
+
+async def test_sixty_posts_are_a_busy_day(pool: Pool, clock: VirtualClock, folder: Path) -> None:
+    """They go out, without anybody being asked."""
+    rules = MANY.replace("storm: { per_target: 5 }", "")
+    async with begun(folder, pool, clock, rules) as taskbell:
+        await book(taskbell, 60)
+        claimed = [one for _ in range(6) for one in await taskbell.claim("slack", 20)]
+        assert len(claimed) == 60
+
+
+async def test_customers_by_mail_count_with_the_others(
+    pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """Three by their system and three by mail are six, of which five may go."""
+    mail = """
+- { id: mail, when: task.created, then: [{ notify: "mail:{{ task.customer.email }}",
+    subject: Hello, text: x }] }
+- { id: crew, when: task.created, then: [{ notify: "mail:crew@firm.test", subject: x, text: x }] }
+"""
+    async with begun(folder, pool, clock, mail + RULES) as taskbell:
+        await book(taskbell, 3)
+        claimed = await taskbell.claim("mail", 9)
+        assert {one.message.rule for one in claimed} == {"crew"}
+        assert await taskbell.claim(LANE, 9) == []
+        assert await taskbell.states("mail") == ["held"] * 3
+        assert await customers(taskbell) == ["held"] * 3
+        [storm] = await storms.open_in(pool, "field")
+        lanes, count = await storms.release(pool, clock, storm, by="Ann")
+        assert (sorted(lanes), count) == ([LANE, "mail"], 6)
+        assert "held" not in await taskbell.states("crew")
+
+
+async def test_each_employee_has_a_flood_of_their_own(
+    pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """A message to each of four people is none, four to one of them are."""
+    rules = """
+- { id: yours, when: task.created, then: [{ notify: employee }] }
+storm: { per_target: 3 }
+"""
+    async with begun(folder, pool, clock, rules) as taskbell:
+        each = [{"id": number, "name": f"E{number}"} for number in range(1, 5)]
+        await taskbell.webhook([taskbell.visit(employees=[one]) for one in each])
+        await taskbell.deliver()
+        assert await taskbell.states("yours") == ["sent"] * 4
+        await taskbell.webhook([taskbell.visit(employees=each[:1]) for _ in range(3)])
+        await taskbell.deliver()
+        assert (await taskbell.states("yours"))[4:] == ["held"] * 3
+
+
+async def test_the_operator_and_the_page_say_which_flood_it_is(
+    pool: Pool, clock: VirtualClock, folder: Path, valkey: EmbeddedValkey
+) -> None:
+    """By its rule and where it goes; the operator is asked once for each."""
+    async with begun(folder, pool, clock, MANY) as taskbell:
+        await book(taskbell, 6)
+        await taskbell.deliver()
+        config = replace(taskbell.config, operator=Operator("slack", "#dispatch"))
+        alerts = Alerts(pool, clock, config.accounts, assembly._operator(config))
+        await alerts.batch()
+        await alerts.batch()
+        await taskbell.deliver()
+        [asked] = taskbell.posts
+        assert "`taskbell outbox release field --rule late`" in asked
+        async with serving(config, pool, clock, valkey.url) as web:
+            page = " ".join((await web.client.get("/")).text.split())
+            assert "6 messages of the rule late to slack:#office" in page
+            [listed] = (await web.client.get("/api/v1/storms")).json()["data"]
+            assert (listed["rule"], listed["receiver"]) == ("late", "slack:#office")
