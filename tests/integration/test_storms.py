@@ -304,9 +304,10 @@ async def test_a_flood_of_one_rule_to_one_place_is_held(
         [storm] = await storms.open_in(pool, "field", "late")
         released = await storms.release(pool, clock, storm, by="Ann")
         assert released == (frozenset({"slack"}), 6)
-        await taskbell.deliver()
         await book(taskbell, 5)
-        await taskbell.deliver()
+        for _ in range(12):  # no faster than Slack takes them
+            await taskbell.deliver("slack")
+            clock.advance(timedelta(seconds=2))
         assert await taskbell.states("late") == ["sent"] * 11
 
 
@@ -332,8 +333,9 @@ async def test_sixty_posts_are_a_busy_day(pool: Pool, clock: VirtualClock, folde
     rules = MANY.replace("storm: { per_target: 5 }", "")
     async with begun(folder, pool, clock, rules) as taskbell:
         await book(taskbell, 60)
-        claimed = [one for _ in range(6) for one in await taskbell.claim("slack", 20)]
-        assert len(claimed) == 60
+        await taskbell.deliver("slack")
+        assert await storms.read(pool) == []
+        assert "held" not in await taskbell.states("late")
 
 
 async def test_customers_by_mail_count_with_the_others(
