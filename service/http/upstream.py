@@ -28,6 +28,7 @@ from service.http import LONGEST_PAUSE, never_sent, retry_after
 from service.http.allowance import Allowance, allowance
 from service.http.compression import GZIP, unpacked
 from service.http.decoding import decoded
+from service.http.denials import is_denied, words
 from service.http.failures import explain
 from service.http.throttle import Admission, Throttle
 
@@ -200,7 +201,10 @@ class _Call:
             self.fail_ambiguously(f"answered {status}; redirects are not followed, see base_url")
         if not httpx.codes.is_success(status):
             self.fail_ambiguously(f"failed ({status}){said}", pause)
-        return self._decode(headers, body) if body.strip() else None
+        answer = self._decode(headers, body) if body.strip() else None
+        if self.effect and is_denied(answer):
+            self._deny(status, said)
+        return answer
 
     def fail(self, error: type[SourceError], what: str, pause: timedelta | None = None) -> NoReturn:
         raise error(f"{self.account}: {self.method} {self.path} {what}", retry_after=pause)
@@ -215,6 +219,13 @@ class _Call:
             self.fail(SourceBroken, f"answered {status} with a page; is base_url right?")
         raise SourceRejected(
             f"{self.account}: {self.method} {self.path} was rejected ({status}){said}",
+            status=status,
+            answer=said.removeprefix(": "),
+        )
+
+    def _deny(self, status: int, said: str) -> NoReturn:
+        raise SourceRejected(
+            f"{self.account}: {self.method} {self.path} was answered with {status} and a no{said}",
             status=status,
             answer=said.removeprefix(": "),
         )
@@ -251,5 +262,5 @@ def _message(headers: Mapping[str, str], body: bytes) -> str:
     except orjson.JSONDecodeError:
         return ""
     if isinstance(answer, dict):
-        return "; ".join(str(answer[name]) for name in _EXPLAINING if answer.get(name))
+        return "; ".join(words(answer[name]) for name in _EXPLAINING if answer.get(name))
     return answer if isinstance(answer, str) else ""

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from service.durations import Duration
-from service.model import State
+from service.model import State, Task
 from service.rules import customers
 from service.rules.approval import asked
 from service.rules.expressions import Expression
@@ -28,6 +28,10 @@ _LONGEST_TARGET = 320  # characters, as many as a mail address may have
 _INSTEAD = "/instead:"
 _AGAIN = "/again:"
 _NEVER = "the opening hours that it is counted by are not open for so long within ten years"
+
+
+def _is_assigned(task: Task) -> bool:
+    return task.assignee is not None or bool(task.assignees)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +142,11 @@ class Planning:
         if len(target) > _LONGEST_TARGET:
             return f"nobody can be called that: the target has {len(target)} characters"
         happened = scope.event
+        task = happened.after or happened.before
+        if step.channel == "employee" and task is not None and not _is_assigned(task):
+            return "nobody to send it to: nobody is assigned to the task"
         return self.reach.refusal(happened.account, step.channel, target) or customers.refusal(
-            happened.after or happened.before, step.channel, target
+            task, step.channel, target
         )
 
     def _fields(

@@ -21,6 +21,7 @@ class Kind(StrEnum):
     PAGE = "page"
     REDIRECT = "redirect"
     EMPTY = "empty"
+    DENIED = "denied"
     RESET_BEFORE = "reset_before"
     SLOW = "slow"
 
@@ -86,6 +87,7 @@ def instead(fault: Fault, now: datetime) -> Response | None:
         Kind.PAGE: Response("<html><h1>We are back soon</h1></html>", media_type="text/html"),
         Kind.REDIRECT: Response(None, 302, {"Location": "https://elsewhere.invalid/sign-in"}),
         Kind.EMPTY: _json("[]", 200),
+        Kind.DENIED: _json('{"success": false, "error": "Customer has no mobile number"}', 200),
     }
     return answers.get(fault.kind)
 

@@ -15,12 +15,12 @@ from typing import Any, ClassVar
 from urllib.parse import quote
 
 from service.errors import OutcomeUnknown, SourceRejected
+from service.flags import flag
 from service.http.upstream import Upstream
 from service.model import Customer, Person, Project, Task
 from service.sources import Page, Raw, Source
 from service.sources.account import Account
 from service.sources.facts import Facts, Words, inside
-from service.sources.flags import flag
 from service.sources.forms import Form, a_date, a_text
 from service.sources.kickserv_words import KickservAccount
 from service.sources.misnamed import Doubt, Seen, vouched

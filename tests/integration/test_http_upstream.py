@@ -208,7 +208,8 @@ async def test_calls_keep_to_the_limit(rig: Rig) -> None:
     ("body", "said"),
     [
         ({"message": "The name is required."}, "The name is required."),
-        ({"errors": ["job can't be blank"]}, "can't be blank"),
+        ({"errors": ["job can't be blank"]}, ": job can't be blank"),
+        ({"errors": {"base": ["No mobile number"]}}, ": base: No mobile number"),
         (b"Invalid job.", "Invalid job."),
         (b"<errors><error>Wrong account</error></errors>", "Wrong account"),
         ("Nothing here", "Nothing here"),
@@ -271,3 +272,38 @@ async def test_calls_that_are_there_again_by_now_are_not_waited_for(rig: Rig) ->
     for _ in range(3):
         await rig.upstream.request("GET", "/tasks")
     assert rig.waited == [0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"success": False, "error": "No mobile number"}, "No mobile number"),
+        ({"success": "false", "message": "Not today"}, "Not today"),
+        ({"errors": ["Number is invalid"]}, "Number is invalid"),
+        ({"id": 7, "errors": {"name": ["can't be blank"]}}, "name: can't be blank"),
+        ({"status": "error", "message": "Over the limit"}, "Over the limit"),
+        ({"data": {"sent": 0}, "detail": "Nobody"}, "Nobody"),
+        ({"ok": False}, "a no"),
+    ],
+)
+async def test_a_yes_that_means_no_is_a_rejection(rig: Rig, body: Any, said: str) -> None:
+    """What was to be done was not, whatever the status: that is known, and final."""
+    error = await rig.error(Answer(200, body), effect=True)
+    assert isinstance(error, SourceRejected)
+    assert said in str(error)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"success": True, "errors": []},
+        {"id": 7, "status": "failed", "errors": {"base": []}},
+        {"error": None, "sent": 1},
+        {"task": {"id": 7, "status": "error"}},
+    ],
+)
+async def test_a_yes_is_a_yes(rig: Rig, body: Any) -> None:
+    """A task whose own status is "failed" was written all the same; no errors are none."""
+    rig.server.reply(Answer(200, body))
+    assert await rig.upstream.request("POST", "/tasks", effect=True) == body
