@@ -13,6 +13,7 @@ from service.books.delivery import Delivery
 from service.channels import ways
 from service.cli.console import AsJson, print_line, show_json
 from service.cli.database import with_pool
+from service.cli.instance import find
 from service.cli.progress import counting
 from service.cli.rehearsal_output import line_of, row_of
 from service.cli.since import A_MONTH, Since
@@ -53,7 +54,7 @@ def command(
     as_json: AsJson = False,
 ) -> None:
     """Tell what rules would have sent, how often, to whom and when; nothing is sent."""
-    sketch = config.sketch(file or read_settings().taskbell_config, os.environ)
+    sketch = config.sketch(file or find(read_settings()).taskbell_config, os.environ)
     chosen = _chosen(sketch, rules)
     until = datetime.now(UTC)
 

@@ -9,7 +9,7 @@ import typer
 from service import log, store
 from service.cli.console import AsJson
 from service.cli.demo_output import announce, follow
-from service.cli.instance import demo_configuration, demo_data
+from service.cli.instance import demo_configuration, demo_data, keep_addresses
 from service.cli.meanwhile import meanwhile
 from service.cli.port_check import demand_free
 from service.clock import SystemClock
@@ -62,6 +62,7 @@ async def _run(settings: Settings, on: Servers, *, as_json: bool) -> None:
             PLANNR_SIGNING_SECRET=secret,
             LOG_LEVEL=settings.log_level,
         )
+        keep_addresses(settings.taskbell_data, environ)
         announce(settings, url, as_json=as_json)
         line = first_look(demo_configuration(), environ).word.line()
         programs = read_procfile(procfile(), worker=settings.workers)

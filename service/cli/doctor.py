@@ -14,7 +14,7 @@ from service.cli.console import AsJson, show_json
 from service.cli.doctor_findings import Finding, Health, fine, note, tell, wrong
 from service.cli.doctor_local import examine_database, examine_doorbell
 from service.cli.doctor_remote import examine
-from service.cli.instance import NothingHere, find
+from service.cli.instance import NothingHere, at_work, environ_of, find
 from service.clock import SystemClock
 from service.config import Config
 from service.errors import ConfigError, SettingsError
@@ -67,7 +67,7 @@ def _findings() -> list[Finding]:
         return [wrong("settings", str(error), "correct the environment Taskbell is started with")]
     log.configure(settings)
     inside = [fine("settings", "they can be read"), *_inside(settings)]
-    configuration, found = _configuration(settings)
+    configuration, found = _configuration(at_work(settings))
     outside = uvloop.run(examine(configuration, SystemClock())) if configuration else []
     return [*inside, *found, *outside]
 
@@ -97,7 +97,7 @@ def _configuration(settings: Settings) -> tuple[Config | None, list[Finding]]:
         advice = "write one, or set TASKBELL_CONFIG; until then `taskbell serve` runs the demo"
         return None, [wrong(subject, f"there is no {path}", advice)]
     try:
-        found = config.load(path, os.environ)
+        found = config.load(path, environ_of(settings, os.environ))
     except ConfigError as error:
         says = f"{path} has faults ({len(error.faults)}): {_first(error)}"
         return None, [wrong(subject, says, f"see them all with `taskbell check {path}`")]

@@ -1,11 +1,17 @@
 """Finds the running Taskbell that a command in another terminal is meant for."""
 
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
+
+import orjson
 
 from service.errors import TaskbellError
 from service.processes import embedded
 from service.settings import Settings
+
+_KEPT = "addresses.json"
+_ADDRESSES = ("SANDBOX_URL", "SANDBOX_SMTP", "PLANNR_SIGNING_SECRET")
 
 
 class NothingHere(TaskbellError):
@@ -27,6 +33,34 @@ def demo_data(data: Path) -> Path:
 def demo_configuration() -> Path:
     """The rules of the demo, and what they are tried on."""
     return Path(str(resources.files("service.sandbox") / "demo.yaml"))
+
+
+def keep_addresses(data: Path, environ: Mapping[str, str]) -> None:
+    """Keep what the demo's configuration takes from its environment, for commands beside it."""
+    kept = {name: environ[name] for name in _ADDRESSES}
+    file = data / _KEPT
+    file.touch(mode=0o600)
+    file.write_bytes(orjson.dumps(kept))
+
+
+def environ_of(settings: Settings, environ: Mapping[str, str]) -> Mapping[str, str]:
+    """The environment that the configuration is read with: the demo's has addresses of its own."""
+    if settings.taskbell_config != demo_configuration():
+        return environ
+    try:
+        return {**environ, **orjson.loads((settings.taskbell_data / _KEPT).read_bytes())}
+    except (OSError, orjson.JSONDecodeError):
+        return environ
+
+
+def at_work(settings: Settings) -> Settings:
+    """The settings of the Taskbell that is at work in this folder; these where none is."""
+    try:
+        found = find(settings)
+    except NothingHere:
+        return settings
+    is_demo = found.taskbell_data != settings.taskbell_data
+    return found if is_demo and embedded.is_at_work(found.taskbell_data) else settings
 
 
 def find(settings: Settings) -> Settings:

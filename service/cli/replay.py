@@ -10,6 +10,7 @@ from service.channels import ways
 from service.channels.webhook import WebhookChannel
 from service.cli.console import AsJson, print_line, show_json
 from service.cli.database import with_pool
+from service.cli.instance import find
 from service.cli.progress import counting
 from service.cli.since import A_MONTH, Since
 from service.config import Sketch, past_rules
@@ -32,7 +33,7 @@ _UNPROVEN = (
 @app.command()
 def replay(since: Since = A_MONTH, *, as_json: AsJson = False) -> None:
     """Decide once more on everything recorded; any difference is a defect of Taskbell."""
-    sketch = config.sketch(read_settings().taskbell_config, os.environ)
+    sketch = config.sketch(find(read_settings()).taskbell_config, os.environ)
 
     async def read(pool: Pool) -> Replayed:
         async with pool.acquire() as connection, connection.transaction(readonly=True):

@@ -12,6 +12,7 @@ from service.books.delivery import Delivery
 from service.channels import ways
 from service.cli.console import AsJson, print_line, show_json
 from service.cli.database import with_pool
+from service.cli.instance import find
 from service.cli.rehearsal_output import line_of, row_of
 from service.durations import parse_length
 from service.history.upcoming import upcoming
@@ -34,7 +35,7 @@ Limit = Annotated[int, typer.Option(min=1, metavar="NUMBER", help="No more than 
 @app.command("next")
 def command(within: Within = _DAY, limit: Limit = 50, *, as_json: AsJson = False) -> None:
     """Show what will be sent, to whom and when, if no task changes; nothing is sent."""
-    sketch = config.sketch(read_settings().taskbell_config, os.environ)
+    sketch = config.sketch(find(read_settings()).taskbell_config, os.environ)
 
     async def read(pool: Pool) -> Sequence[Delivery]:
         now = datetime.now(UTC)

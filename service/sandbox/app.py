@@ -17,7 +17,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from service.clock import Clock
-from service.sandbox.control import Switches
+from service.sandbox.control import FaultSwitches, Switches
 from service.sandbox.door import Door
 from service.sandbox.inbox import Inbox
 from service.sandbox.kickserv import Kickserv
@@ -58,8 +58,8 @@ class Sandbox:
                 for name, one in emulated.items()
             ),
             *(
-                Mount(f"/_sandbox/{name}", routes=Switches(one).routes())
-                for name, one in self.systems.items()
+                Mount(f"/_sandbox/{name}", routes=_switches(one).routes())
+                for name, one in emulated.items()
             ),
         ]
 
@@ -102,6 +102,10 @@ async def _hang_up(state: ServerState) -> None:
     for answer in list(state.tasks):
         answer.cancel()
     await asyncio.gather(*state.tasks, return_exceptions=True)
+
+
+def _switches(system: System) -> FaultSwitches:
+    return Switches(system) if isinstance(system, TaskSystem) else FaultSwitches(system)
 
 
 def _behind_door(system: System, more: Sequence[Route] = ()) -> Door:

@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from service.faults import did_you_mean
 from service.sandbox.faults import Fault
-from service.sandbox.system import TaskSystem
+from service.sandbox.system import System, TaskSystem
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -20,10 +20,39 @@ if TYPE_CHECKING:
 Made = TypeVar("Made", bound="DataclassInstance")
 
 
-class Switches:
-    """The switches of one system, at /_sandbox/{its name}; every answer is JSON."""
+class FaultSwitches:
+    """What can be done to anything emulated, at /_sandbox/{its name}; every answer is JSON."""
+
+    def __init__(self, system: System) -> None:
+        self._any = system
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/faults", self._set_fault, methods=["POST"]),
+            Route("/faults", self._clear_faults, methods=["DELETE"]),
+            Route("/record", self._record),
+        ]
+
+    async def _set_fault(self, request: Request) -> Response:
+        self._any.faults.set(_made(Fault, await _body(request)))
+        return _json({})
+
+    async def _clear_faults(self, request: Request) -> Response:
+        del request
+        self._any.faults.clear()
+        return _json({})
+
+    async def _record(self, request: Request) -> Response:
+        """What was called, written and notified, with times."""
+        del request
+        return _json(asdict(self._any.record))
+
+
+class Switches(FaultSwitches):
+    """The switches of a system of tasks: these can be made and changed as well."""
 
     def __init__(self, system: TaskSystem) -> None:
+        super().__init__(system)
         self._system = system
 
     def routes(self) -> list[Route]:
@@ -36,10 +65,8 @@ class Switches:
             Route(f"{task}/hide", self._hide, methods=["POST"]),
             Route(f"{task}/show", self._show, methods=["POST"]),
             Route(task, self._delete, methods=["DELETE"]),
-            Route("/faults", self._set_fault, methods=["POST"]),
-            Route("/faults", self._clear_faults, methods=["DELETE"]),
             Route("/quirks", self._set_quirks, methods=["PUT"]),
-            Route("/record", self._record),
+            *super().routes(),
         ]
 
     async def _make(self, request: Request) -> Response:
@@ -70,25 +97,11 @@ class Switches:
         self._system.delete(request.path_params["id"])
         return _json({})
 
-    async def _set_fault(self, request: Request) -> Response:
-        self._system.faults.set(_made(Fault, await _body(request)))
-        return _json({})
-
-    async def _clear_faults(self, request: Request) -> Response:
-        del request
-        self._system.faults.clear()
-        return _json({})
-
     async def _set_quirks(self, request: Request) -> Response:
         now = self._system.quirks
         wanted = _made(type(now), {**asdict(now), **await _body(request)})
         self._system.set_quirks(**asdict(wanted))
         return _json(self._system.quirks)
-
-    async def _record(self, request: Request) -> Response:
-        """What was called, written and notified, with times."""
-        del request
-        return _json(asdict(self._system.record))
 
 
 async def _body(request: Request) -> dict[str, Any]:

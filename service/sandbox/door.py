@@ -39,7 +39,7 @@ class Door:
         if answer is not None:
             await answer(scope, receive, send)
         elif fault.kind is Kind.RESET_BEFORE:
-            _reset(receive)
+            await _reset(receive)
         elif fault.kind is Kind.SLOW:
             await asyncio.sleep(fault.seconds)
             await self._app(scope, receive, send)
@@ -51,7 +51,7 @@ class Door:
         answer = _Capture()
         await self._app(scope, receive, answer)
         if fault.kind is Kind.RESET_AFTER:
-            _reset(receive)
+            await _reset(receive)
         elif fault.kind is Kind.LATE:
             await asyncio.sleep(fault.seconds)
             await send(answer.start)
@@ -59,7 +59,7 @@ class Door:
         elif fault.kind is Kind.BROKEN_OFF:
             await send(answer.start)
             await send({"type": "http.response.body", "body": answer.half, "more_body": True})
-            _reset(receive)
+            await _reset(receive)
         else:
             await _damaged(fault.kind, answer)(scope, receive, send)
 
@@ -133,6 +133,11 @@ def _damaged(kind: Kind, answer: _Capture) -> Response:
             return failed()
 
 
-def _reset(receive: Receive) -> None:
-    """Tear the connection down; uvicorn keeps it on the object that `receive` belongs to."""
+async def _reset(receive: Receive) -> None:
+    """Tear the connection down; uvicorn keeps it on the object that `receive` belongs to.
+
+    It takes a call that ends before it has heard of that for a defect.
+    """
     receive.__self__.transport.abort()  # type: ignore[attr-defined]
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,7 +1,8 @@
 """An emulated Slack: one workspace in which every channel exists."""
 
+from collections.abc import Awaitable, Callable
 from itertools import count
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
@@ -10,6 +11,8 @@ from starlette.routing import Route
 
 from service.clock import Clock
 from service.sandbox.system import TOKEN, Raw, System
+
+_Method: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 NAMES = ("office", "dispatch", "general")
 
@@ -36,7 +39,7 @@ class Slack(System):
             "users.lookupByEmail": self._look_up,
         }
         return [
-            Route(f"/api/{name}", method, methods=["GET", "POST"])
+            Route(f"/api/{name}", _for_members(method), methods=["GET", "POST"])
             for name, method in methods.items()
         ]
 
@@ -46,7 +49,8 @@ class Slack(System):
         return names.get(channel) or channel.replace("DU", "@", 1)
 
     async def _test(self, request: Request) -> Response:
-        return self._answer(request, user="taskbell", team="Sandbox", bot_id="B000000001")
+        del request
+        return _answer(user="taskbell", team="Sandbox", bot_id="B000000001")
 
     async def _post(self, request: Request) -> Response:
         content = await self._content(request)
@@ -59,48 +63,49 @@ class Slack(System):
         }
         at = self.clock.now()
         self.posted[channel, ts] = {**kept, "channel": channel, "ts": ts, "at": at}
-        return self._answer(request, channel=channel, ts=ts)
+        return _answer(channel=channel, ts=ts)
 
     async def _update(self, request: Request) -> Response:
         content = await self._content(request)
         message = self._find(content)
         if message is None:
-            return self._answer(request, error="message_not_found")
+            return _answer(error="message_not_found")
         message |= {name: content[name] for name in ("text", "blocks") if name in content}
         message["edited"] = {"ts": f"{self.clock.now().timestamp():.6f}"}
-        return self._answer(request, channel=message["channel"], ts=message["ts"])
+        return _answer(channel=message["channel"], ts=message["ts"])
 
     async def _delete(self, request: Request) -> Response:
         message = self._find(await self._content(request))
         if message is None:
-            return self._answer(request, error="message_not_found")
+            return _answer(error="message_not_found")
         message["deleted"] = True
-        return self._answer(request, channel=message["channel"], ts=message["ts"])
+        return _answer(channel=message["channel"], ts=message["ts"])
 
     async def _replies(self, request: Request) -> Response:
         content = await self._content(request)
         channel, ts = content.get("channel"), content.get("ts")
         found = [one for one in self._standing(channel) if ts in {one["ts"], one.get("thread_ts")}]
-        return self._answer(request, messages=[_shown(one) for one in found])
+        return _answer(messages=[_shown(one) for one in found])
 
     async def _history(self, request: Request) -> Response:
         content = await self._content(request)
         channel, oldest = content.get("channel"), float(content.get("oldest") or 0)
         found = [one for one in self._standing(channel) if float(one["ts"]) >= oldest]
         shown = [_shown(one) for one in found if "thread_ts" not in one]
-        return self._answer(request, messages=shown[::-1])
+        return _answer(messages=shown[::-1])
 
     async def _list(self, request: Request) -> Response:
+        del request
         named = [{"id": number, "name": name} for name, number in self.channels.items()]
-        return self._answer(request, channels=named)
+        return _answer(channels=named)
 
     async def _open(self, request: Request) -> Response:
         content = await self._content(request)
-        return self._answer(request, channel={"id": f"D{content.get('users')}"})
+        return _answer(channel={"id": f"D{content.get('users')}"})
 
     async def _look_up(self, request: Request) -> Response:
         content = await self._content(request)
-        return self._answer(request, user={"id": f"U{content.get('email')}"})
+        return _answer(user={"id": f"U{content.get('email')}"})
 
     def _find(self, content: dict[str, Any]) -> Raw | None:
         found = self.posted.get((content.get("channel", ""), content.get("ts", "")))
@@ -126,12 +131,22 @@ class Slack(System):
         known = name in self.channels.values() or name.startswith("D")
         return name if known else self.channels.setdefault(name, f"C{len(self.channels) + 1:09}")
 
-    def _answer(self, request: Request, *, error: str | None = None, **content: Any) -> Response:
+
+def _for_members(method: _Method) -> _Method:
+    """A method that is carried out only for who has the token."""
+
+    async def guarded(request: Request) -> Response:
         if request.headers.get("authorization") != f"Bearer {TOKEN}":
-            error = "invalid_auth"
-        if error is not None:
-            return JSONResponse({"ok": False, "error": error})
-        return JSONResponse({"ok": True, **content})
+            return _answer(error="invalid_auth")
+        return await method(request)
+
+    return guarded
+
+
+def _answer(*, error: str | None = None, **content: Any) -> Response:
+    if error is not None:
+        return JSONResponse({"ok": False, "error": error})
+    return JSONResponse({"ok": True, **content})
 
 
 def _shown(post: Raw) -> Raw:

@@ -235,3 +235,43 @@ async def test_a_round_of_office_work_gives_every_road_something(
     assert all(visit["customer"]["phone"] for visit in visits)
     assert len(visits) <= 32
     assert len(town.sandbox.plannr.tasks) <= 32
+
+
+async def test_slack_keeps_nothing_that_it_refuses(town: Town) -> None:
+    """Without the token, or where a fault refuses it, nothing was posted."""
+    post = "/slack/api/chat.postMessage"
+    content = {"channel": "#office", "text": "hi"}
+    refused = await town.call("POST", post, json=content)
+    assert refused == {"ok": False, "error": "invalid_auth"}
+    await town.call("POST", "/_sandbox/slack/faults", json={"kind": "throttled"})
+    member = {"Authorization": f"Bearer {TOKEN}"}
+    answer = await town.client.post(post, json=content, headers=member)
+    assert answer.status_code == 429
+    assert (await town.call("GET", "/inbox"))["messages"] == []
+
+
+@pytest.mark.parametrize("name", ["slack", "inbox"])
+async def test_whatever_is_emulated_takes_faults(town: Town, name: str) -> None:
+    """They are set, cleared and counted as those of the systems are."""
+    await town.call("POST", f"/_sandbox/{name}/faults", json={"kind": "failed", "times": 9})
+    assert (await town.client.get(f"/{name}/api/auth.test")).status_code == 500
+    await town.call("DELETE", f"/_sandbox/{name}/faults")
+    assert (await town.client.get(f"/{name}/api/auth.test")).status_code != 500
+    record = await town.call("GET", f"/_sandbox/{name}/record")
+    assert record["requests"] == [f"GET /{name}/api/auth.test"] * 2
+
+
+@pytest.mark.parametrize("kind", ["reset_before", "reset_after", "broken_off"])
+async def test_a_connection_that_is_torn_down_is_no_defect(
+    town: Town, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The caller hears nothing more, and the sandbox itself reports no error."""
+    await town.call("POST", "/_sandbox/slack/faults", json={"kind": kind})
+    member = {"Authorization": f"Bearer {TOKEN}"}
+    content = {"channel": "#office", "text": "hi"}
+    with pytest.raises(httpx.TransportError):
+        await town.client.post("/slack/api/chat.postMessage", json=content, headers=member)
+    await town.call("POST", "/slack/api/chat.postMessage", json=content, headers=member)
+    posted = (await town.call("GET", "/inbox"))["messages"]
+    assert len(posted) == (1 if kind == "reset_before" else 2)
+    assert [one.message for one in caplog.records if one.name.startswith("uvicorn")] == []

@@ -56,8 +56,13 @@ async def another_terminal_sees_it(folder: Path) -> None:
     accounts = await taskbell(folder, "accounts", "list", "--json")
     assert {one["name"]: one["state"] for one in accounts.json} == {"london": "ok", "field": "ok"}
     health = await taskbell(folder, "doctor", "--json")
-    well = {one["subject"] for one in health.json["findings"] if one["verdict"] == "fine"}
-    assert well == {"settings", "database", "redis", "worker"}
+    assert health.code == 0, health.json
+    found = {one["subject"] for one in health.json["findings"]}
+    assert found >= {"settings", "database", "redis", "worker", "configuration"}
+    assert any("london" in subject for subject in found)
+    for command in ("next", "backtest", "replay"):
+        told = await taskbell(folder, command, "--json")
+        assert told.code == 0, told.err
 
 
 async def causes_of_what_was_sent(client: httpx.AsyncClient, url: str) -> set[str]:
