@@ -44,8 +44,9 @@ PER_PAGE = 30
 # How many contacts an account remembers and for how long: a name changes seldom.
 CONTACTS_KEPT = 5000
 CONTACT_KEPT_FOR = timedelta(hours=1)
-# How long none is asked for after one could not be read: they must not cost every task a time-out.
+# How long one is left alone that could not be read, and all after so many in a row could not.
 CONTACTS_PAUSE = timedelta(minutes=1)
+CONTACTS_TRIED = 3
 
 _TYPES = ("call", "email", "meeting", "follow_up", "proposal", "quote", "other")
 _LEAN = ("title", "type", "dueDate", "completed")
@@ -165,7 +166,9 @@ class LetsLigo(Source):
             yield Page(raws, requested_at, reading.nameless, total)
             # What comes again and is no full page: `page` is not heeded, and that was all.
             is_end = not rows or (rows == before and len(rows) != self._page_size)
-            following = self._following(mapping(answer), next_number, read, is_end=is_end)
+            following = self._following(
+                mapping(answer), next_number, read, is_end=is_end, is_sure=rows == before
+            )
             if following is None:
                 return
             asked = following
@@ -192,41 +195,28 @@ class LetsLigo(Source):
         return {"page": number} if per_page is None else {"page": number, "itemsPerPage": per_page}
 
     def _following(
-        self, answer: Mapping[str, Any], number: int, read: int, *, is_end: bool
+        self, answer: Mapping[str, Any], number: int, read: int, *, is_end: bool, is_sure: bool
     ) -> dict[str, str | int] | None:
         """What to ask for next; None at the end. Raises SourceBroken if that came too early.
 
-        A view tells, where there is one; else the total; else that no more comes.
+        A link tells, where there is one; else whether as many came as there are. Totals may count
+        what the token does not see: then the list ends where no more comes, if that `is_sure`. One
+        that ends behind a full page has more.
         """
-        view, total = mapping(_hydra(answer, "view")), _hydra(answer, "totalItems")
+        view, total = mapping(_hydra(answer, "view")), tally(_hydra(answer, "totalItems"))
         link = _hydra(view, "next")
         if link is not None:
-            return self._behind(link)
-        if not isinstance(total, int):
-            return None if view or is_end else self._page(number)
-        if read >= total:
-            return None
-        if view or is_end:
+            return _asked_by(link) or self._page(number)
+        if total is None or read == total:
+            return None if is_end or view or read == total else self._page(number)
+        if not is_end or not is_sure:
+            return self._page(number)
+        if read < total and read % self._page_size == 0:
             raise SourceBroken(
                 f"{self.account.name}: the list of tasks ended after {read} of {total}"
             )
-        return self._page(number)
-
-    def _behind(self, link: Any) -> dict[str, str | int]:
-        """What a link to the next page asks for; raises SourceBroken if it leads elsewhere."""
-        base = httpx.URL(self.account.base_url)
-        try:
-            url = base.join(link)
-        except (TypeError, httpx.InvalidURL):
-            raise SourceBroken(
-                f"{self.account.name}: the link to the next page of the tasks is none"
-            ) from None
-        if (url.scheme, url.host, url.port) != (base.scheme, base.host, base.port):
-            raise SourceBroken(
-                f"{self.account.name}: the next page of the tasks is said to be at {url.host}, not"
-                " where base_url leads; it was not asked"
-            )
-        return dict(url.params)
+        log.warning("list.wrong_total", account=self.account.name, read=read, total=total)
+        return None
 
     def _date(self, raw: Raw, name: str) -> datetime | None:
         return moment(raw, name, self.account.timezone or UTC)
@@ -241,26 +231,39 @@ class _Kept:
 
 
 class _Contacts:
-    """An account's contacts by id: remembered for a while, and never worth losing a task for."""
+    """An account's contacts by id: remembered for a while, and never worth losing a task for.
+
+    One that cannot be read is left alone for a minute, and all of them once several in a row could
+    not: they must not cost every task a time-out.
+    """
 
     def __init__(self, upstream: Upstream) -> None:
         self._upstream = upstream
         self._kept: dict[str, _Kept] = {}
+        self._failed: dict[str, datetime] = {}
+        self._failures = 0
         self._ask_again_at = upstream.clock.now()
 
     async def read(self, number: str) -> Raw | None:
         """The contact, of which only the id may be known; None if it cannot be read just now."""
         kept, now = self._kept.get(number), self._upstream.clock.now()
         is_fresh = kept is not None and now - kept.read_at < CONTACT_KEPT_FOR
-        if not is_fresh and now >= self._ask_again_at:
+        if not is_fresh and now >= max(self._ask_again_at, self._failed.get(number, now)):
             try:
                 kept = _Kept(await self._ask(number), now)
             except SourceError as error:
-                self._ask_again_at = self._upstream.clock.now() + CONTACTS_PAUSE
-                log.warning("contact.unread", account=self._upstream.account, error=str(error))
+                self._leave_alone(number, error)
             else:
                 self._keep(number, kept)
         return None if kept is None else kept.contact
+
+    def _leave_alone(self, number: str, error: SourceError) -> None:
+        now, self._failures = self._upstream.clock.now(), self._failures + 1
+        self._failed = {one: until for one, until in self._failed.items() if until > now}
+        self._failed[number] = now + CONTACTS_PAUSE
+        if self._failures >= CONTACTS_TRIED or error.retry_after is not None:
+            self._ask_again_at = now + CONTACTS_PAUSE
+        log.warning("contact.unread", account=self._upstream.account, error=str(error))
 
     async def _ask(self, number: str) -> Raw:
         try:
@@ -271,6 +274,7 @@ class _Contacts:
         return {**_only(mapping(answer)), "id": number}
 
     def _keep(self, number: str, kept: _Kept) -> None:
+        self._failures = 0
         self._kept.pop(number, None)
         self._kept[number] = kept
         if len(self._kept) > CONTACTS_KEPT:
@@ -280,6 +284,17 @@ class _Contacts:
 def _hydra(answer: Mapping[str, Any], name: str) -> Any:
     """A property of Hydra's; API Platform 4 has dropped the prefix that earlier ones write."""
     return answer.get(f"hydra:{name}", answer.get(name))
+
+
+def _asked_by(link: Any) -> dict[str, str | int]:
+    """What a link to the next page asks for; nothing if it is none.
+
+    Where it leads does not matter: behind a proxy, a system knows neither its scheme nor its port.
+    """
+    try:
+        return dict(httpx.URL(link).params)
+    except (TypeError, httpx.InvalidURL):
+        return {}
 
 
 def _id(value: Any, collection: str) -> str | None:
