@@ -85,10 +85,10 @@ def _inside(settings: Settings) -> list[Finding]:
         with embedded.database(settings) as (url, _):
             database = uvloop.run(examine_database(url))
     except NothingHere as error:
-        database = wrong("database", str(error), "or start one here: `taskbell serve`")
+        database = [wrong("database", str(error), "or start one here: `taskbell serve`")]
     except CannotStart as error:
-        database = wrong("database", str(error), "look into its log, or set DATABASE_URL")
-    return [database, *uvloop.run(examine_doorbell(settings))]
+        database = [wrong("database", str(error), "look into its log, or set DATABASE_URL")]
+    return [*database, *uvloop.run(examine_doorbell(settings))]
 
 
 def _configuration(settings: Settings) -> tuple[Config | None, list[Finding]]:

@@ -1,26 +1,46 @@
 """What the doctor examines of Taskbell itself: the database, Redis, the worker."""
 
+from collections.abc import Iterable, Iterator
+
 from service import store
-from service.cli.doctor_findings import Finding, fine, wrong
+from service.cli.doctor_findings import Finding, fine, note, wrong
 from service.jobs import Doorbell
 from service.processes import embedded
 from service.settings import Settings
+from service.store import listing
+from service.store.listing import Row
 
 
-async def examine_database(url: str) -> Finding:
-    """Whether the database answers and has all its tables."""
+async def examine_database(url: str) -> list[Finding]:
+    """Whether the database answers and has all its tables, and what could not be read into them."""
     try:
-        async with await store.connect(url, size=1) as pool, pool.acquire() as connection:
-            missing = await store.pending(connection)
+        async with await store.connect(url, size=1) as pool:
+            async with pool.acquire() as connection:
+                missing = await store.pending(connection)
+            if not missing:
+                found = await listing.read_accounts(pool)
+                says = "it answers and its tables are up to date"
+                return [fine("database", says), *_unread(found)]
     except store.DatabaseUnreachable as error:
-        return wrong("database", str(error), "start PostgreSQL, or correct DATABASE_URL")
-    if missing:
-        return wrong(
+        return [wrong("database", str(error), "start PostgreSQL, or correct DATABASE_URL")]
+    return [
+        wrong(
             "database",
             "it answers, but its tables are not up to date",
             "start `taskbell serve`, which does that, or run `taskbell migrate`",
         )
-    return fine("database", "it answers and its tables are up to date")
+    ]
+
+
+def _unread(accounts: Iterable[Row]) -> Iterator[Finding]:
+    """What of the accounts' tasks could not be read, with an example of each."""
+    for one in accounts:
+        if one["unread"]:
+            yield note(
+                f"tasks of {one['id']}",
+                f"{one['unread']} could not be read, such as {one['unread_example']}",
+                "what was known stays as it was: correct it in the system, or report the example",
+            )
 
 
 async def examine_doorbell(settings: Settings) -> list[Finding]:

@@ -14,6 +14,7 @@ import orjson
 import pytest
 from redis.asyncio import Redis
 
+from service import store
 from service.clock import SystemClock
 from service.jobs import QUEUE
 from service.processes.embedded import EmbeddedValkey
@@ -21,6 +22,7 @@ from service.sandbox.app import Sandbox, running
 from service.sandbox.faults import Fault, Kind
 from service.sandbox.plannr import ACCOUNT_UUID
 from service.sources import systems
+from service.store import accounts, unread
 from tests.commands import Result, taskbell
 from tests.contract.source_rig import sample
 from tests.receivers import Answer, HttpReceiver, Request
@@ -109,6 +111,18 @@ async def test_a_token_that_is_refused(clinic: Clinic) -> None:
     assert found[0] == "account field"
     assert "refused the account's credentials (401)" in found[1]["says"]
     assert "make a new token" in found[1]["advice"]
+
+
+async def test_tasks_that_cannot_be_read_are_a_note(clinic: Clinic) -> None:
+    """How much could not be read, with an example; it keeps nothing from working."""
+    async with await store.connect(clinic.environ["DATABASE_URL"], size=1) as pool:
+        await accounts.register(pool, {"field": "kickserv"}, SystemClock().now())
+        example = "ends_at of task 7, which is 'next week'"
+        await unread.note(pool, "field", rows=0, count=2, example=example, now=SystemClock().now())
+    result = await clinic.doctor()
+    assert result.code == 0
+    assert "note   tasks of field" in result.out
+    assert f"2 could not be read, such as {example}" in result.out
 
 
 async def test_everybody_outside_is_away(clinic: Clinic) -> None:

@@ -12,6 +12,7 @@ from service.clock import VirtualClock
 from service.store import Pool, listing
 from tests.corridor import Corridor, begun, kinds
 
+HEALING = Path(__file__).parents[2] / "service/migrations/0026_unread.sql"
 RULES = "- { id: done, when: task.completed, then: [{ notify: accounting }] }"
 
 
@@ -125,6 +126,28 @@ async def test_a_few_bad_rows_are_not_a_failure(taskbell: Corridor) -> None:
     await taskbell.poll("sales", full=True)
     account = await shown(taskbell, "sales")
     assert (account["state"], account["unread"]) == ("ok", 3)
+
+
+async def test_what_an_odd_date_left_in_the_database_is_healed(taskbell: Corridor) -> None:
+    """An account that had failed on infinity since goes on, and its task is told of."""
+    made = taskbell.sandbox.plannr.make()
+    await taskbell.poll("london")
+    taskbell.clock.advance(timedelta(minutes=1))
+    await taskbell.pool.execute(
+        """
+        UPDATE tasks SET version = 'infinity', next_alarm = '-infinity', snapshot = replace(
+            snapshot::text, '"due":"2', '"due":"9999-12-31T23:59:59Z","x":"2')::json
+        """
+    )
+    healing = HEALING.read_text().partition("-- 9999")[2]
+    await taskbell.pool.execute(f"-- 9999{healing}")
+    known = await taskbell.snapshot(made["uuid"])
+    assert known is not None
+    assert (known["due"], known["title"]) == (None, made["name"])
+    taskbell.sandbox.plannr.finish(made["uuid"])
+    await taskbell.poll("london")
+    assert "completed" in kinds(await taskbell.events(made["uuid"]))
+    assert (await shown(taskbell, "london"))["state"] == "ok"
 
 
 async def test_a_task_that_cannot_be_taken_in_is_left_out_alone(
