@@ -10,11 +10,12 @@ import structlog
 from service.books.database import DatabaseBooks
 from service.clock import Clock
 from service.engine import Consequences, Engine
+from service.errors import PayloadError
 from service.http.decoding import decoded
 from service.model import Cause, Observation, Signal
 from service.outbox import Lanes
 from service.sources import Source
-from service.sources.payload import Hint, Sighting, Whole, read
+from service.sources.payload import Hint, Sighting, Unread, Whole, read
 from service.store import Connection, Pool, accounts, backlog, lookups, tasks
 from service.store.backlog import Pending
 from service.store.tasks import Key
@@ -30,15 +31,16 @@ BATCH_BYTES = 4 * 1024 * 1024
 # An account's row is written no more often than that, however many webhooks come.
 _NOTED_EVERY = timedelta(seconds=1)
 
-Found: TypeAlias = Observation | Signal | Key
-"""A look at a task, a signal about one, or one to be read by id."""
+Found: TypeAlias = Observation | Signal | Key | Unread
+"""A look at a task, a signal about one, one to be read by id, or what says nothing."""
 
 
 @dataclass(slots=True)
 class _Read:
     """What receipts said, sorted by what has to be done about it.
 
-    `hinting` gave the `hints`, `signalling` the `signals`.
+    `hinting` gave the `hints`, `signalling` the `signals`. `unread` is of which rows of lists
+    nothing can be read, and why.
     """
 
     receipts: list[Pending] = field(default_factory=list)
@@ -47,6 +49,7 @@ class _Read:
     hinting: list[int] = field(default_factory=list)
     signals: list[Signal] = field(default_factory=list)
     signalling: list[int] = field(default_factory=list)
+    unread: list[tuple[int, str]] = field(default_factory=list)
 
     def add(self, receipt: Pending, said: Iterable[Found]) -> None:
         self.receipts.append(receipt)
@@ -57,6 +60,8 @@ class _Read:
                 case Signal():
                     self.signals.append(one)
                     self.signalling.append(receipt.id)
+                case Unread():
+                    self.unread.append((receipt.id, one.reason))
                 case _:
                     self.hints.append(one)
                     self.hinting.append(receipt.id)
@@ -145,6 +150,8 @@ class Ingest:
             now = self._clock.now()
             await lookups.ask(connection, found.hints, Cause.WEBHOOK, now, found.hinting)
         await backlog.settle(connection, found.receipts, self._clock.now())
+        for receipt, why in found.unread:
+            await backlog.note(connection, [receipt], f"one of its tasks was not read: {why}")
         unheard = await self._read_unheard(connection, found) if found.signals else False
         log.debug("receipts.ingested", receipts=len(pending), looks=len(found.looks))
         return Ingested(len(pending), after, bool(found.hints) or unheard, found.told_at)
@@ -181,7 +188,10 @@ class Ingest:
 
     def _read(self, receipt: Pending) -> list[Found]:
         sightings = read(self._source, decoded(receipt.body))
-        return [_found(self._source, receipt, sighting) for sighting in sightings]
+        found = [_found(self._source, receipt, sighting) for sighting in sightings]
+        if found and all(isinstance(one, Unread) for one in found):
+            raise PayloadError("; ".join(one.reason for one in found if isinstance(one, Unread)))
+        return found
 
     async def _set_aside(
         self, connection: Connection, receipt: Pending, error: BaseException
@@ -192,6 +202,14 @@ class Ingest:
 
 
 def _found(source: Source, receipt: Pending, sighting: Sighting) -> Found:
+    """What one sighting says, if anything: one task's defect costs no other anything."""
+    try:
+        return _said(source, receipt, sighting)
+    except UNREADABLE as error:
+        return Unread(reason_of(error))
+
+
+def _said(source: Source, receipt: Pending, sighting: Sighting) -> Found:
     """What one receipt says; a body seen before is only a hint to look again."""
     match sighting:
         case Whole() if not receipt.repeats:
@@ -201,5 +219,7 @@ def _found(source: Source, receipt: Pending, sighting: Sighting) -> Found:
             return receipt.account, source.parse(sighting.raw).id
         case Hint():
             return receipt.account, sighting.task_id
+        case Unread():
+            return sighting
         case _:
             return Signal(receipt.account, sighting.task_id, sighting.name, receipt.received_at)

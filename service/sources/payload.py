@@ -46,7 +46,14 @@ class Signal:
     task_id: str
 
 
-Sighting: TypeAlias = Whole | Hint | Signal
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A row of a list from which no task can be read."""
+
+    reason: str
+
+
+Sighting: TypeAlias = Whole | Hint | Signal | Unread
 
 
 def read(source: Source, payload: Any) -> list[Sighting]:
@@ -79,13 +86,27 @@ def _read(source: Source, payload: Any, event: str, depth: int) -> list[Sighting
         event = event or text(payload.get("event")) or text(payload.get("type")) or ""
     rows = source.items(payload)
     if rows is not None:
-        return [one for row in rows for one in _read(source, row, event, depth + 1)]
+        return _rows(source, rows, event, depth + 1)
     if not isinstance(payload, dict):
         raise PayloadError("the body is neither a task nor a list of tasks")
     inner = None if source.is_task(payload) else _content(payload)
     if inner is not None:
         return _read(source, inner, event, depth + 1)
     return _one(source, payload, event)
+
+
+def _rows(source: Source, rows: list[Raw], event: str, depth: int) -> list[Sighting]:
+    """What a list says; a row that says nothing keeps no other from being read."""
+    found: list[Sighting] = []
+    failures: list[PayloadError] = []
+    for row in rows:
+        try:
+            found += _read(source, row, event, depth)
+        except PayloadError as error:
+            failures.append(error)
+    if failures and not found:
+        raise failures[0]
+    return found + [Unread(str(error)) for error in failures]
 
 
 def _content(payload: Raw) -> Any:

@@ -128,6 +128,20 @@ async def test_a_few_bad_rows_are_not_a_failure(taskbell: Corridor) -> None:
     assert (account["state"], account["unread"]) == ("ok", 3)
 
 
+async def test_a_row_of_a_webhook_that_is_no_task_keeps_no_other_from_being_read(
+    taskbell: Corridor,
+) -> None:
+    """The receipt says what was left out; one of which nothing can be read is set aside."""
+    whole = taskbell.sandbox.plannr.whole(taskbell.sandbox.plannr.make()["uuid"])
+    receipt = await taskbell.receive({"data": [{"name": "x"}, whole, None]}, "london")
+    nothing = await taskbell.receive({"data": [{"name": "x"}, None, 7]}, "london")
+    await taskbell.ingest()
+    assert kinds(await taskbell.events(whole["uuid"])) == ["created"]
+    rows = await taskbell.pool.fetch("SELECT id, state, reason FROM receipts ORDER BY id")
+    assert [(row["id"], row["state"]) for row in rows] == [(receipt, "done"), (nothing, "poison")]
+    assert rows[0]["reason"].count("one of its tasks was not read: the body has no task's id") == 2
+
+
 async def test_what_an_odd_date_left_in_the_database_is_healed(taskbell: Corridor) -> None:
     """An account that had failed on infinity since goes on, and its task is told of."""
     made = taskbell.sandbox.plannr.make()
