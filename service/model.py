@@ -171,7 +171,8 @@ class Observation:
     `version` the system's own last-change time where it has one. `task` is None when the system
     confirmed, asked by id, that the task is gone. `fingerprint` is the digest of what the system's
     lists show of the task, so that the next scan can tell an unchanged one without reading it;
-    None where there is no task. `pushed` says that it was sent to us, so that nobody knows how
+    None where there is no task. `confirms` says that it was asked for after a pause, because one
+    before it showed an older version; `pushed` that it was sent to us, so that nobody knows how
     long it was on its way. `announced` is what the system itself said has happened. `untold` are
     the fields that this look leaves open, `unread` those of the system's own fields, with their
     values, that could not be read. `customers` are all whom the system shows the task to be for,
@@ -186,6 +187,7 @@ class Observation:
     version: datetime | None = None
     fingerprint: bytes | None = None
     pushed: bool = False
+    confirms: bool = False
     announced: frozenset[Kind] = frozenset()
     untold: frozenset[str] = frozenset()
     customers: tuple[Customer, ...] = ()

@@ -30,6 +30,8 @@ STEPS = {
     "finish": 2,
     "reopen": 2,
     "delete_or_restore": 2,
+    "restore_a_backup": 1,
+    "commit_late": 1,
     "time_passes": 1,
     "call_will_fail": 1,
     "hear": 6,
@@ -82,6 +84,7 @@ class Office:
     """Two tasks in a system, what they were, and what is under way of each.
 
     `told` are the tasks of which a webhook came that says, or lets be read, what they are now.
+    `rolled_back` are those that are as they were in a backup, which takes a second look.
     Where `dated` is false the system does not say when a task was changed.
     """
 
@@ -99,6 +102,8 @@ class Office:
         self.history: dict[str, list[Any]] = {task_id: [] for task_id in self.ids}
         self.sent: dict[str, list[Raw]] = {task_id: [] for task_id in self.ids}
         self.told: set[str] = set()
+        self.backups: dict[str, list[Raw]] = {task_id: [] for task_id in self.ids}
+        self.rolled_back: set[str] = set()
         self.pages: list[Page] = []
         self.looks: list[Look] = []
         self.changes = 0
@@ -108,11 +113,13 @@ class Office:
     def _note(self, task_id: str) -> None:
         """Remember how the task looks now, and the webhook that says so."""
         self.told.discard(task_id)
+        self.rolled_back.discard(task_id)
         if task_id not in self.system.tasks:
             self.history[task_id].append(None)
             return
         if not self.is_dated:
             self.system.tasks[task_id].pop("updated_at", None)
+        self.backups[task_id].append(copy(self.system.tasks[task_id]))
         whole = copy(self.system.whole(task_id))
         self.history[task_id].append(self._parsed(whole))
         self.sent[task_id].append(whole)
@@ -152,6 +159,23 @@ class Office:
             self.system.tasks[task_id] = copy(self.fresh[task_id])
             self.system.change(task_id, **{self.system.title: f"title {self.changes}"})
         self._note(task_id)
+
+    async def restore_a_backup(self, task_id: str, back: int) -> None:
+        """It is as it was, with the date that it had then; nobody is told."""
+        backups = self.backups[task_id]
+        if task_id in self.system.tasks:
+            self.system.tasks[task_id] = copy(backups[max(0, len(backups) - 2 - back)])
+            self._note(task_id)
+            self.rolled_back.add(task_id)
+
+    async def commit_late(self, task_id: str, minutes: int) -> None:
+        """A change shows minutes after the moment that it is dated; a poll comes in between."""
+        later = timedelta(minutes=1 + minutes)
+        self.taskbell.clock.advance(later)
+        await self.taskbell.poll(self.account)
+        self.taskbell.clock.advance(-later)
+        await self.change(task_id, minutes)
+        self.taskbell.clock.advance(later)
 
     async def time_passes(self, _: str, minutes: int) -> None:
         self.taskbell.clock.advance(timedelta(minutes=2 + minutes))

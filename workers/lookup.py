@@ -1,6 +1,7 @@
 """Tasks read by id: what a thin webhook hinted at, what a scan missed, what was written by us."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import structlog
@@ -104,7 +105,8 @@ class Lookups:
         raw = await self._source.fetch(lookup.task)
         if raw is None:
             return Observation(lookup.account, lookup.task, None, requested_at, lookup.cause)
-        return self._source.look(raw, requested_at, lookup.cause)
+        look = self._source.look(raw, requested_at, lookup.cause)
+        return replace(look, confirms=lookup.confirms(requested_at))
 
     async def _give_up(self, lookup: Lookup, error: Exception) -> None:
         """Leave the task to the next scan, and note why with the webhooks that asked for it."""

@@ -57,6 +57,9 @@ class TaskBooks(Protocol):
     async def doubt(self, keys: Sequence[Key], now: datetime) -> None:
         """Ask for these tasks to be read by id: what was pushed may be outdated."""
 
+    async def look_again(self, keys: Sequence[Key], now: datetime) -> None:
+        """Ask for these tasks to be read after a pause: they were seen in an older version."""
+
     async def allot_ids(self, count: int) -> list[int]:
         """The ids of the next events, in ascending order."""
 

@@ -62,6 +62,9 @@ class DatabaseBooks:
     async def doubt(self, keys: Sequence[Key], now: datetime) -> None:
         await lookups.ask(self.connection, keys, Cause.WEBHOOK, now)
 
+    async def look_again(self, keys: Sequence[Key], now: datetime) -> None:
+        await lookups.ask_again(self.connection, keys, now)
+
     async def allot_ids(self, count: int) -> list[int]:
         return await events.allot_ids(self.connection, count)
 

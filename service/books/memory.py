@@ -134,6 +134,9 @@ class MemoryBooks:
     async def doubt(self, keys: Sequence[Key], now: datetime) -> None:
         """Do nothing: in a rehearsal there is no system to ask, and every look is right."""
 
+    async def look_again(self, keys: Sequence[Key], now: datetime) -> None:
+        """Do nothing: in a rehearsal no task has a version."""
+
     async def allot_ids(self, count: int) -> list[int]:
         first = self.last_id + len(self.events) + 1
         return list(range(first, first + count))

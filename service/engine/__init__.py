@@ -34,7 +34,7 @@ from service.engine.alarm_clock import AlarmClock
 from service.engine.decider import Decider
 from service.engine.drafts import Draft, of_look, of_signal, of_slot
 from service.engine.net_change import NetChange
-from service.engine.tracking import filled_in, is_doubtful, track
+from service.engine.tracking import filled_in, is_contested, is_doubtful, track
 from service.model import Cause, Event, Kind, Observation, Signal, Task
 from service.outbox import Lanes
 from service.store import Pool, schedules, tasks, watches
@@ -69,11 +69,15 @@ class Consequences:
 
 @dataclass(frozen=True, slots=True)
 class _Taken:
-    """What some looks change, the events they bring, and the tasks that they leave in doubt."""
+    """What some looks change, the events they bring, and the tasks that they leave in doubt.
+
+    `older` are those that they show in an older version than is known.
+    """
 
     changed: dict[Key, Known] = field(default_factory=dict)
     happened: list[list[Draft]] = field(default_factory=list)
     doubted: list[Key] = field(default_factory=list)
+    older: list[Key] = field(default_factory=list)
 
 
 class Engine:
@@ -125,6 +129,7 @@ class Engine:
         ours = await self._decider.written_by_us(books, seen)
         taken = self._taken(seen, known, states, ours, now)
         await books.doubt(taken.doubted, now)
+        await books.look_again(taken.older, now)
         await self._save(books, taken.changed, now)
         await books.forget_unseen(_unseen(known, taken.changed))
         return await self._follow(books, taken.happened, now)
@@ -268,6 +273,8 @@ class Engine:
             look = filled_in(last, one)
             if is_doubtful(last, look, states[look.account]):
                 taken.doubted.append(key)
+            elif is_contested(last, look):
+                taken.older.append(key)
             elif step := track(last, look, states[look.account], self._alarm_clock.dates, now):
                 taken.changed[key] = step.known
                 taken.happened.append(of_look(look, last, step.transitions, ours.get(key)))

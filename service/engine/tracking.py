@@ -56,7 +56,7 @@ def track(
         Known(
             task=seen.task or known.task,
             deleted_at=now if seen.task is None else None,
-            version=seen.version or known.version,
+            version=_newest(known, seen),
             observed_at=seen.observed_at,
             fingerprint=seen.fingerprint,
             rung=_rung(known, seen, fields, now, silent=is_taken_up),
@@ -94,18 +94,33 @@ def is_doubtful(known: Known, seen: Observation, account: AccountState) -> bool:
     """Whether only the system itself can say which is newer: what is known, or what was seen.
 
     What was pushed may have been on its way for long. What was asked for before the last complete
-    scan is older than what that confirmed, if it covers the task. Where no version decides, and
-    for a task that is gone, both are only a reason to read the task. So it is if they agree with
-    what is known: taken as looks of their own, they would make another one stale that is under way
-    and sees more.
+    scan is older than what that confirmed, if it covers the task. Where no newer version decides,
+    and for a task that is gone, both are only a reason to read the task. So it is if they agree
+    with what is known: taken as looks of their own, they would make another one stale that is under
+    way and sees more.
     """
     if not seen.pushed and not _is_overtaken(known, seen, account):
         return False
     if known.observed_at is None or seen.observed_at < known.observed_at:
         return False
-    if known.present is None or known.version is None or seen.version is None:
+    version = _version(known)
+    if known.present is None or version is None or seen.version is None:
         return True
-    return known.version == seen.version and seen.task != known.present
+    return seen.version <= version and seen.task != known.present
+
+
+def is_contested(known: Known, seen: Observation) -> bool:
+    """Whether a later look shows an older version of the task, in which it is another.
+
+    A system that was restored from a backup does so, or one that writes local time in the hour that
+    comes twice; but a copy of its database that lags behind too, for some seconds. So the task is
+    read once more after a pause, and what that shows counts.
+    """
+    if seen.pushed or seen.confirms or known.observed_at is None:
+        return False
+    if seen.observed_at < known.observed_at or not _is_older(known, seen):
+        return False
+    return bool(diff(known.present, seen.task))
 
 
 def _is_overtaken(known: Known, seen: Observation, account: AccountState) -> bool:
@@ -117,18 +132,36 @@ def _is_overtaken(known: Known, seen: Observation, account: AccountState) -> boo
 def is_stale(known: Known, seen: Observation) -> bool:
     """Whether something newer is known already.
 
-    The system's own version decides if both have one and they differ; but not a version that lies a
-    day ahead, which would hide all changes until then. Otherwise it is decided by when the look
-    was asked for.
+    A newer version of the system's own is newer, whenever it was asked for. Otherwise it is decided
+    by when the look was asked for. An older version counts only if nobody contests it: not one that
+    was pushed, of which nobody knows how long it was on its way.
     """
     if known.observed_at is None:
         return False
-    version = known.version
-    if version and version >= known.observed_at + _ZONES_DIFFER:
-        version = None
-    if known.present and version and seen.version and version != seen.version:
-        return seen.version < version
-    return seen.observed_at < known.observed_at
+    version = _version(known)
+    if known.present and version and seen.version and seen.version > version:
+        return False
+    if seen.observed_at < known.observed_at:
+        return True
+    return _is_older(known, seen) and (seen.pushed or is_contested(known, seen))
+
+
+def _is_older(known: Known, seen: Observation) -> bool:
+    version = _version(known)
+    return bool(known.present and version and seen.version and seen.version < version)
+
+
+def _version(known: Known) -> datetime | None:
+    """The version that is known; not one a day ahead, which would hide all changes until then."""
+    if known.version is None or known.observed_at is None:
+        return known.version
+    return None if known.version >= known.observed_at + _ZONES_DIFFER else known.version
+
+
+def _newest(known: Known, seen: Observation) -> datetime | None:
+    """The newest version that there was: where an older one counts, what shows this is outdated."""
+    versions = [one for one in (_version(known), seen.version) if one is not None]
+    return max(versions, default=None)
 
 
 def _is_news(kind: Kind, seen: Observation, account: AccountState) -> bool:

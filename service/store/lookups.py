@@ -12,6 +12,9 @@ from service.model import Cause
 from service.store import Connection, Pool
 from service.store.tasks import Key
 
+# A system that reads from copies of its database may show for some seconds what was before.
+SECOND_LOOK = timedelta(seconds=10)
+
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
@@ -28,7 +31,8 @@ class Coverage:
 class Lookup:
     """One task to be read; `attempts` counts the call that is about to be made.
 
-    `receipts` are the webhooks that asked for it.
+    `receipts` are the webhooks that asked for it, `older_at` is when the task was first seen in an
+    older version than is known, if that is the reason.
     """
 
     account: str
@@ -37,6 +41,11 @@ class Lookup:
     asked_at: datetime
     attempts: int
     receipts: list[int]
+    older_at: datetime | None = None
+
+    def confirms(self, requested_at: datetime) -> bool:
+        """Whether a call at that moment is the second look at an older version."""
+        return self.older_at is not None and requested_at >= self.older_at + SECOND_LOOK
 
 
 async def ask(
@@ -99,6 +108,32 @@ async def ask_for_open_outside(
     )
 
 
+async def ask_again(connection: Connection, wanted: Sequence[Key], now: datetime) -> None:
+    """Ask for tasks, seen now in an older version than is known, to be read after a pause.
+
+    It is counted from the first time that this was asked for.
+    """
+    if not wanted:
+        return
+    await connection.execute(
+        """
+        INSERT INTO lookups (account, task, cause, asked_at, next_attempt_at, older_at)
+        SELECT account, task, 'poll', $3::timestamptz, $3::timestamptz + $4::interval, $3
+        FROM unnest($1::text[], $2::text[]) AS new (account, task)
+        GROUP BY account, task ORDER BY account, task
+        ON CONFLICT (account, task) DO UPDATE
+        SET asked_at = excluded.asked_at, attempts = 0,
+            older_at = coalesce(lookups.older_at, excluded.older_at),
+            next_attempt_at = least(lookups.next_attempt_at, greatest(
+                excluded.asked_at, coalesce(lookups.older_at, excluded.older_at) + $4::interval))
+        """,
+        [account for account, _ in wanted],
+        [task for _, task in wanted],
+        now,
+        SECOND_LOOK,
+    )
+
+
 async def ask_back(
     connection: Connection, written: Mapping[Key, frozenset[str]], now: datetime
 ) -> None:
@@ -138,7 +173,7 @@ async def claim(
                 AND NOT EXISTS (SELECT FROM accounts WHERE name = $1 AND paused)
             -- Absences to confirm may be thousands; they wait behind what has just happened.
             ORDER BY cause = 'fetch', next_attempt_at LIMIT $4 FOR UPDATE SKIP LOCKED)
-        RETURNING account, task, cause, asked_at, attempts, receipts
+        RETURNING account, task, cause, asked_at, attempts, receipts, older_at
         """,
         account,
         now,
@@ -151,10 +186,14 @@ async def claim(
 async def done(connection: Connection, lookup: Lookup) -> None:
     """Strike the lookup off, unless it was asked for again in the meantime."""
     await connection.execute(
-        "DELETE FROM lookups WHERE account = $1 AND task = $2 AND asked_at = $3",
+        """
+        DELETE FROM lookups WHERE account = $1 AND task = $2 AND asked_at = $3
+            AND older_at IS NOT DISTINCT FROM $4
+        """,
         lookup.account,
         lookup.task,
         lookup.asked_at,
+        lookup.older_at,
     )
 
 
