@@ -19,7 +19,7 @@ from service.outbox import ASKED_FOR, Claim, Settlement, sending
 from service.rules import Ruleset
 from service.rules.standing import Grounds, Objection, objection
 from service.sources import Source
-from service.store import DATABASE_ERRORS, Connection, Pool, accounts, tasks
+from service.store import DATABASE_ERRORS, Connection, Pool, accounts, outages, tasks
 from workers.canaries import Canaries
 
 log = structlog.get_logger()
@@ -55,7 +55,7 @@ class LastLook:
     async def ask(self, claim: Claim, grounds: Grounds) -> Settlement | None:
         """What becomes of the message instead of being sent; None if it may be sent now."""
         try:
-            if await accounts.is_unread(self._pool, grounds.event.account):
+            if await self._is_to_be_read(grounds.event.account):
                 return self.hold(
                     claim, grounds, "its account is paused, or has not been read since"
                 )
@@ -90,6 +90,10 @@ class LastLook:
             is_unsent=True,
             expires_at=expires_at,
         )
+
+    async def _is_to_be_read(self, account: str) -> bool:
+        failing_before = self._clock.now() - outages.LONGEST_WAIT
+        return await accounts.is_unread(self._pool, account, failing_before)
 
     async def _read(self, grounds: Grounds) -> Observation:
         """The task as it is now; raises if its system cannot be asked, or not be believed."""
@@ -128,4 +132,4 @@ def _limit(grounds: Grounds, now: datetime) -> datetime:
     """Until when a message waits whose rule does not say: not beyond what it announces."""
     date = date_of(grounds.event.alarm) if grounds.event.kind in _AHEAD else None
     announced: datetime | None = getattr(grounds.event.task, date) if date else None
-    return announced or now + LONGEST_WAIT
+    return now + LONGEST_WAIT if announced is None or grounds.is_asked_for else announced

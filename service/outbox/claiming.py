@@ -50,8 +50,8 @@ async def claim(
     wait for the hours of their rule (in the accounts' `zones`), those of rules on trial and those
     that are muted or silenced are skipped, and so is what tells a customer of a visit once more.
     What goes through an account's own system waits while that is paused, and then for what a full
-    scan finds. After an outage, what a task can make pointless waits for that as well, by any lane,
-    but not for ever.
+    scan finds, while there is hope for one. After an outage, what a task can make pointless waits
+    for that as well, by any lane, but not for ever.
 
     Nothing is taken for targets that are `resting`; where messages go to each target `one_by_one`,
     only the first for each.
@@ -112,7 +112,7 @@ _DUE = f"""
       AND NOT ({visits.IS_BEING_TOLD})
       AND NOT EXISTS (
         SELECT FROM accounts WHERE $1 IN ('account:' || name, 'writes:' || name)
-          AND (paused OR scanned_at < resumed_at))
+          AND (paused OR scanned_at < resumed_at AND (failing_since > $6) IS NOT FALSE))
       AND (withdraw_on = '{{}}' OR updates IS NOT NULL OR NOT EXISTS (
         SELECT FROM accounts WHERE name = deliveries.account AND NOT paused
           AND scanned_at < resumed_at AND stale_since > $6))

@@ -57,12 +57,18 @@ def objection(
         return _withdrawn("the task is gone")
     if (refusal := customers.refusal(task, grounds.channel, grounds.target)) is not None:
         return Objection(State.SKIPPED, refusal)
-    if grounds.event.kind is Kind.STARTING_SOON and task.start is not None and task.start <= now:
+    if _has_begun(grounds, task, now):
         return Objection(State.EXPIRED, "it was too late: the task was to begin before")
     said = _by_state(grounds, task, rules)
     if said is None and not grounds.is_asked_for:
         said = _by_rule(grounds, task, rules, now, zone)
     return None if said is None else _withdrawn(said)
+
+
+def _has_begun(grounds: Grounds, task: Task, now: datetime) -> bool:
+    """Whether it is too late to say that it begins soon; a person may want that all the same."""
+    is_announced = grounds.event.kind is Kind.STARTING_SOON and not grounds.is_asked_for
+    return is_announced and task.start is not None and task.start <= now
 
 
 def _withdrawn(why: str) -> Objection:

@@ -258,11 +258,18 @@ async def resume(pool: Pool, name: str, now: datetime) -> None:
     )
 
 
-async def is_unread(pool: Pool, name: str) -> bool:
-    """Whether the account is paused, or has not been read as a whole since it was resumed."""
+async def is_unread(pool: Pool, name: str, failing_before: datetime) -> bool:
+    """Whether the account is paused, or is still to be read as a whole after a pause or an outage.
+
+    One that was failing before then already is not waited for any more.
+    """
     unread: bool | None = await pool.fetchval(
-        "SELECT paused OR coalesce(scanned_at < resumed_at, false) FROM accounts WHERE name = $1",
+        """
+        SELECT paused OR scanned_at < resumed_at AND (failing_since > $2) IS NOT FALSE
+        FROM accounts WHERE name = $1
+        """,
         name,
+        failing_before,
     )
     return bool(unread)
 

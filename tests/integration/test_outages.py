@@ -218,3 +218,28 @@ async def test_the_operator_hears_of_it_once(taskbell: Corridor) -> None:
         " changed meanwhile was read afterwards: field.\nWithdrawn, because their tasks had moved"
         " on: 1.\nNo message came too late."
     )
+
+
+async def test_what_is_written_does_not_wait_for_ever(
+    pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """The list cannot be read, single tasks can: after half an hour the account is worked with."""
+    rules = """
+- { id: bill, when: task.completed, accounts: [field],
+    then: [{ create_task: { title: Bill, type: job } }] }
+- { id: tell, when: task.completed, accounts: [field], then: [{ notify: customer:details }] }
+"""
+    async with corridor(folder, pool, clock, rules) as taskbell:
+        kickserv, visit = taskbell.sandbox.kickserv, taskbell.visit()
+        await taskbell.begin("field")
+        kickserv.faults.set(Fault(Kind.FAILED, times=1000, path="tasks.json", method="GET"))
+        for minute in range(40):
+            clock.advance(MINUTE)
+            await read(taskbell)
+            if minute == 20:
+                await taskbell.webhook(kickserv.finish(str(visit["id"])))
+            await taskbell.deliver()
+            if minute < 29:
+                assert taskbell.told == []
+        assert taskbell.told == ["details"]
+        assert await taskbell.states("bill") == ["sent"]
