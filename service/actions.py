@@ -4,7 +4,9 @@ from datetime import timedelta
 
 NOTIFICATIONS = frozenset({"customer", "employee"})
 CREATE = "create_task"
-WRITES = frozenset({CREATE, "update_task", "complete_task"})
+# What has no fields of its own, and what of a task it changes.
+BARE = {"complete_task": "done", "reopen_task": "done", "delete_task": "deleted"}
+WRITES = frozenset({CREATE, "update_task", *BARE})
 BUILT_IN = NOTIFICATIONS | WRITES
 
 # By so much a system's clock, or the zone in which it tells times, may be wrong.

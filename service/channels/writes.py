@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, ClassVar
 
-from service.actions import CLOCKS_DIFFER, CREATE, WRITES
+from service.actions import BARE, CLOCKS_DIFFER, CREATE, WRITES
 from service.channels import Message, Receipt, SystemChannel
 from service.errors import PayloadError, SendError, SourceError
 from service.model import Task
@@ -13,7 +13,7 @@ from service.sources.words import may_be, shows
 
 
 class WritesChannel(SystemChannel):
-    """Built in as `create_task`, `update_task` and `complete_task`.
+    """Built in as `create_task`, `update_task`, `complete_task`, `reopen_task` and `delete_task`.
 
     The message's `fields` are in the words of the rule language. The receipt holds the id of the
     task that was written. Before a write is tried again it is looked for in the system.
@@ -39,7 +39,7 @@ class WritesChannel(SystemChannel):
             raw = await self._write(message)
         except SourceError as error:
             raise _failure(message.channel, error) from error
-        return {"task": self._source.identify(raw)}
+        return {"task": self._source.identify(raw) or message.task_id}
 
     async def find(self, message: Message) -> Receipt | None:
         try:
@@ -57,6 +57,10 @@ class WritesChannel(SystemChannel):
             return await self._source.create_task(fields)
         if message.channel == "update_task":
             return await self._source.update_task(message.task_id, fields)
+        if message.channel == "delete_task":
+            return await self._source.delete_task(message.task_id)
+        if message.channel == "reopen_task":
+            return await self._source.reopen_task(message.task_id)
         return await self._source.complete_task(message.task_id)
 
     async def _find_made(self, message: Message) -> str | None:
@@ -78,10 +82,12 @@ class WritesChannel(SystemChannel):
 
     async def _find_changed(self, message: Message) -> str | None:
         raw = await self._source.fetch(message.task_id)
+        if message.channel == "delete_task":
+            return message.task_id if raw is None else None
         task = None if raw is None else self._read(raw)
         wanted: Mapping[str, Any] = message.fields or {}
-        if message.channel == "complete_task":
-            wanted = {"done": True}
+        if message.channel in BARE:
+            wanted = {"done": message.channel == "complete_task"}
         return message.task_id if task is not None and shows(task, wanted) else None
 
     def _read(self, raw: Raw) -> Task | None:

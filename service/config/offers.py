@@ -27,7 +27,8 @@ def _abilities(raw: Any) -> Abilities | None:
     if source is None:
         return None
     tenant, facts = source.options.tenant(raw), source.facts_for(raw)
-    return Abilities(system, source.notifications, source.writes, tenant, facts)
+    lacking = {write: one for write, one in source.needed_options.items() if not raw.get(one)}
+    return Abilities(system, source.notifications, source.writes, lacking, tenant, facts)
 
 
 def _way(kind: str) -> Way:

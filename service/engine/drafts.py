@@ -49,7 +49,9 @@ def of_slot(slot: Slot, at: datetime, chosen: Chosen | None) -> list[Draft]:
 
 def _cause(look: Observation, one: Transition, written: frozenset[str] | None) -> Cause:
     """`write` if Taskbell made the task or wrote one of the changed fields, else the look's."""
-    if written is not None and (one.kind is Kind.CREATED or not written.isdisjoint(one.changed)):
+    if written is not None and (
+        one.kind is Kind.CREATED or not written.isdisjoint((*one.changed, one.kind.value))
+    ):
         return Cause.WRITE
     return Cause.FETCH if look.cause is Cause.WRITE else look.cause
 

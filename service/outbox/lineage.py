@@ -30,11 +30,12 @@ async def writes_under_way(
         SELECT account, task, written FROM lookups JOIN seen USING (account, task)
         WHERE cause = 'write'
         UNION ALL
-        SELECT account, task, CASE channel WHEN 'complete_task' THEN ARRAY['done']
+        SELECT account, task, CASE WHEN channel IN ('complete_task', 'reopen_task')
+               THEN ARRAY['done'] WHEN channel = 'delete_task' THEN ARRAY['deleted']
                ELSE ARRAY(SELECT jsonb_object_keys(fields)) END
         FROM deliveries JOIN seen USING (account, task)
         WHERE state IN ('planned', 'held', 'sending') AND attempts > 0
-          AND channel IN ('update_task', 'complete_task')
+          AND channel IN ('update_task', 'complete_task', 'reopen_task', 'delete_task')
         UNION ALL
         SELECT account, seen.task, '{}' FROM deliveries JOIN seen USING (account)
         WHERE state IN ('planned', 'held', 'sending') AND attempts > 0 AND channel = 'create_task'
@@ -101,8 +102,10 @@ async def changers(connection: Connection, events: Collection[int]) -> dict[int,
                 FROM events AS earlier JOIN deliveries ON deliveries.event = earlier.id
                 WHERE earlier.account = events.account AND earlier.task = events.task
                   AND earlier.id < events.id AND attempts > 0
-                  AND CASE channel WHEN 'complete_task' THEN 'done' = ANY (events.changed)
-                      WHEN 'update_task' THEN jsonb_exists_any(fields, events.changed) END
+                  AND CASE WHEN channel IN ('complete_task', 'reopen_task')
+                      THEN 'done' = ANY (events.changed)
+                      WHEN channel = 'delete_task' THEN events.kind = 'deleted'
+                      WHEN channel = 'update_task' THEN jsonb_exists_any(fields, events.changed) END
                 ORDER BY deliveries.id DESC LIMIT 1) AS written
             WHERE depth < $2)
         SELECT event, array_agg(rule) AS rules FROM line WHERE depth > 0 GROUP BY event

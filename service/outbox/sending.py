@@ -5,7 +5,7 @@ from datetime import datetime
 
 import orjson
 
-from service.actions import CREATE, STILL_COMING, WRITES
+from service.actions import BARE, CREATE, STILL_COMING, WRITES
 from service.channels import Message
 from service.clock import Clock
 from service.model import State
@@ -99,7 +99,7 @@ def _written(settlements: Sequence[Settlement]) -> dict[Key, frozenset[str]]:
 def _fields(message: Message) -> frozenset[str]:
     if message.channel == "update_task":
         return frozenset(message.fields or {})
-    return frozenset({"done"} if message.channel == "complete_task" else ())
+    return frozenset({BARE[message.channel]} if message.channel in BARE else ())
 
 
 async def reclaim(pool: Pool, now: datetime) -> list[str]:

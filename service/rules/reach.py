@@ -19,6 +19,7 @@ class Way:
 class Abilities:
     """The notifications that an account's system sends, and the writes that it accepts.
 
+    `lacking` has the option that the account would have to have for one of the `writes`.
     `tenant` says whose data the account sees, where its options tell.
     `facts` are what the account fills of its tasks, where that is known.
     """
@@ -26,12 +27,13 @@ class Abilities:
     system: str
     notifications: frozenset[str] = frozenset()
     writes: frozenset[str] = frozenset()
+    lacking: Mapping[str, str] = field(default_factory=dict)
     tenant: str | None = None
     facts: Facts | None = None
 
     def allow(self, channel: str, target: str) -> bool:
         if channel in WRITES:
-            return channel in self.writes
+            return channel in self.writes and channel not in self.lacking
         return channel not in NOTIFICATIONS or (target or channel) in self.notifications
 
 
@@ -76,6 +78,9 @@ class Reach:
             return None
         sends = channel in NOTIFICATIONS
         what = f"send {target or channel}" if sends else channel.replace("_", " ")
+        option = abilities.lacking.get(channel)
+        if option is not None:
+            return f"{account} ({abilities.system}) cannot {what}: the account needs {option}"
         is_closed = channel in WRITES and not abilities.writes
         why = ": its tasks can only be read" if is_closed else ""
         return f"{account} ({abilities.system}) cannot {what}{why}"

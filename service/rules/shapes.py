@@ -221,10 +221,24 @@ class CompleteShape(ActionShape):
     complete_task: Literal[True]
 
 
+class ReopenShape(ActionShape):
+    """Mark the task at hand as not done."""
+
+    reopen_task: Literal[True]
+
+
+class DeleteShape(ActionShape):
+    """Delete the task at hand."""
+
+    delete_task: Literal[True]
+
+
 STEPS: dict[str, type[StepShape]] = {
     "notify": NotifyShape,
     "wait": WaitShape,
     "create_task": CreateShape,
     "update_task": UpdateShape,
     "complete_task": CompleteShape,
+    "reopen_task": ReopenShape,
+    "delete_task": DeleteShape,
 }

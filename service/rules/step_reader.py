@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from service.actions import BUILT_IN, CREATE, NOTIFICATIONS
+from service.actions import BARE, BUILT_IN, CREATE, NOTIFICATIONS
 from service.document.files import Folder
 from service.document.validation import salvaged
 from service.document.wording import kind_of
@@ -17,7 +17,9 @@ from service.rules.shapes import (
     ChangesShape,
     CompleteShape,
     CreateShape,
+    DeleteShape,
     NotifyShape,
+    ReopenShape,
     StepShape,
     UpdateShape,
     WaitShape,
@@ -62,8 +64,9 @@ class StepReader:
                 return self._write(CREATE, shape.create_task, shape, number, path)
             case UpdateShape() as shape:
                 return self._write("update_task", shape.update_task, shape, number, path)
-            case CompleteShape() as shape:
-                return self._write("complete_task", ChangesShape(), shape, number, path)
+            case CompleteShape() | ReopenShape() | DeleteShape() as shape:
+                channel = next(name for name in BARE if name in raw)
+                return self._write(channel, ChangesShape(), shape, number, path)
             case _:
                 return None
 

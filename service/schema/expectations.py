@@ -2,7 +2,7 @@
 
 from typing import Any, TypeAlias
 
-from service.actions import WRITES
+from service.actions import BARE, WRITES
 from service.trials.expectations import FATES
 
 Json: TypeAlias = dict[str, Any]
@@ -19,7 +19,7 @@ def expectation(words: Json, fields: Json) -> Json:
 
 def _written(verb: str, fields: Json) -> Json:
     done: Json = {"const": True}
-    return done if verb == "complete_task" else {"anyOf": [done, fields]}
+    return done if verb in BARE else {"anyOf": [done, fields]}
 
 
 def _one(verb: str, value: Json, more: Json) -> Json:

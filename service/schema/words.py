@@ -88,6 +88,8 @@ WORDS = {
     "CreateShape": {"create_task": "Make a task in the system of the task at hand."},
     "UpdateShape": {"update_task": "Change the task at hand."},
     "CompleteShape": {"complete_task": "Mark the task at hand done."},
+    "ReopenShape": {"reopen_task": "Mark the task at hand as not done."},
+    "DeleteShape": {"delete_task": "Delete the task at hand."},
     "ChangesShape": {
         "title": "What is to be done: a Liquid template.",
         "description": "What else is to be known: a Liquid template.",

@@ -29,6 +29,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 from hashlib import blake2b
+from types import MappingProxyType
 from typing import Any, ClassVar, Self, TypeAlias
 
 import httpx
@@ -69,6 +70,7 @@ class Page:
 class Source(ABC):
     """One account of one system: what its JSON means, and the calls it understands.
 
+    `needed_options` are the options without which an account cannot do one of the `writes`.
     `revision` is raised when more of a task is kept than before: the next scan reads every task
     anew, and what is kept for the first time is no change.
 
@@ -78,6 +80,7 @@ class Source(ABC):
     options: ClassVar[type[Account]] = Account
     notifications: ClassVar[frozenset[str]] = frozenset()
     writes: ClassVar[frozenset[str]] = frozenset()
+    needed_options: ClassVar[Mapping[str, str]] = MappingProxyType({})
     revision: ClassVar[int] = 0
     facts: ClassVar[Facts]
 
@@ -263,6 +266,14 @@ class Source(ABC):
     async def complete_task(self, task_id: str) -> Raw:
         """Mark a task done and return it."""
         raise NotImplementedError(f"{self.account.system} cannot complete {task_id}")
+
+    async def reopen_task(self, task_id: str) -> Raw:
+        """Mark a task as not done and return it."""
+        raise NotImplementedError(f"{self.account.system} cannot reopen {task_id}")
+
+    async def delete_task(self, task_id: str) -> Raw:
+        """Delete a task; returns what is left to tell of it. One that is gone is deleted."""
+        raise NotImplementedError(f"{self.account.system} cannot delete {task_id}")
 
 
 def fingerprint(raw: Raw, salt: bytes = b"") -> bytes:

@@ -61,7 +61,9 @@ class Kickserv(Source):
 
     options: ClassVar[type[Account]] = KickservAccount
     notifications: ClassVar[frozenset[str]] = frozenset({"employee", "details", "on_the_way"})
-    writes: ClassVar[frozenset[str]] = frozenset({"create_task", "update_task", "complete_task"})
+    writes: ClassVar[frozenset[str]] = frozenset(
+        {"create_task", "update_task", "complete_task", "reopen_task", "delete_task"}
+    )
     revision: ClassVar[int] = 1
     facts: ClassVar[Facts] = Facts(
         fills=frozenset({"title", "description", "type", "done", "fields", "assignees", "contacts"})
@@ -212,7 +214,7 @@ class Kickserv(Source):
         try:
             answer = await self._call("GET", _path(task_id))
         except SourceRejected as error:
-            if error.status in GONE or NO_SUCH_TASK in error.answer.lower():
+            if _is_gone(error):
                 return None
             raise
         return single(self, answer, task_id)
@@ -242,6 +244,22 @@ class Kickserv(Source):
         now = self.upstream.clock.now().astimezone(self._zone)
         day, second = now.date().isoformat(), now.isoformat(timespec="seconds")
         return await self._put(task_id, {name: day if name.endswith("_on") else second})
+
+    async def reopen_task(self, task_id: str) -> Raw:
+        name, known = self.account.done_field, await self.fetch(task_id)
+        if known is not None and not self.parse(known).done:
+            return known
+        ticked = known is not None and isinstance(known.get(name), bool)
+        return await self._put(task_id, {name: False if ticked else None})
+
+    async def delete_task(self, task_id: str) -> Raw:
+        try:
+            answer = await self._call("DELETE", _path(task_id))
+        except SourceRejected as error:
+            if _is_gone(error):
+                return {"id": task_id}
+            raise
+        return {"id": task_id} if answer is None else single(self, answer, task_id)
 
     async def _open_job(self, customer: Any) -> str:
         """The job that a new task for a customer belongs to; raises SourceRejected."""
@@ -418,6 +436,10 @@ def _says_when_done(value: Any) -> bool:
 
 def _path(task_id: str) -> str:
     return f"tasks/{quote(task_id, safe='')}.json"
+
+
+def _is_gone(error: SourceRejected) -> bool:
+    return error.status in GONE or NO_SUCH_TASK in error.answer.lower()
 
 
 def _unwrapped(row: Any) -> Any:

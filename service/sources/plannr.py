@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, SecretStr
 
-from service.errors import OutcomeUnknown
+from service.errors import OutcomeUnknown, SourceRejected
 from service.http.upstream import Upstream
 from service.model import Customer, Person, Project, Task
 from service.sources import Page, Raw, Source
@@ -94,7 +94,8 @@ class PlannrAccount(Account):
     time in `timezone`; `fold` picks the first (0) or second (1) of an hour that comes twice. A
     task due on a day, without a time, is due at `due_by`. `subtasks` and `filters` say which
     tasks are listed, `include` what is asked for beside them. `per_page` is how many tasks are
-    asked for at once. `create` is what every new task gets.
+    asked for at once. `create` is what every new task gets,
+    `reopen_status` the uuid of the status of a task that is reopened.
     """
 
     tenant_options: ClassVar[tuple[str, ...]] = ("account_uuid",)
@@ -109,6 +110,7 @@ class PlannrAccount(Account):
     subtasks: Literal["include", "exclude", "only"] = "include"
     filters: Mapping[str, str] = Field(default_factory=dict)
     create: Mapping[str, Any] = Field(default_factory=dict)
+    reopen_status: str | None = None
 
     def headers(self) -> Mapping[str, str]:
         return {**super().headers(), "X-PLANNR-ACCOUNT-UUID": self.account_uuid}
@@ -118,7 +120,10 @@ class Plannr(Source):
     """One Plannr account."""
 
     options: ClassVar[type[Account]] = PlannrAccount
-    writes: ClassVar[frozenset[str]] = frozenset({"create_task", "update_task", "complete_task"})
+    writes: ClassVar[frozenset[str]] = frozenset(
+        {"create_task", "update_task", "complete_task", "reopen_task"}
+    )
+    needed_options: ClassVar[Mapping[str, str]] = {"reopen_task": "reopen_status"}
     revision: ClassVar[int] = 1
     facts: ClassVar[Facts] = Facts(
         fills=frozenset({"title", "description", "type", "status", "priority", "fields"})
@@ -240,6 +245,13 @@ class Plannr(Source):
 
     async def complete_task(self, task_id: str) -> Raw:
         return await self._write("PATCH", f"{_path(task_id)}/complete", task_id)
+
+    async def reopen_task(self, task_id: str) -> Raw:
+        status = self.account.reopen_status
+        if status is None:
+            raise SourceRejected(f"{self.account.name}: reopening a task needs reopen_status")
+        path = f"{_path(task_id)}/uncomplete/{quote(status, safe='')}"
+        return await self._write("PATCH", path, task_id)
 
     async def _write(
         self, method: str, path: str, task_id: str | None, body: Raw | None = None

@@ -77,7 +77,9 @@ class Rolodex(Source):
     """One Rolodex account."""
 
     options: ClassVar[type[Account]] = RolodexAccount
-    writes: ClassVar[frozenset[str]] = frozenset({"create_task", "update_task", "complete_task"})
+    writes: ClassVar[frozenset[str]] = frozenset(
+        {"create_task", "update_task", "complete_task", "reopen_task"}
+    )
     revision: ClassVar[int] = 1
     facts: ClassVar[Facts] = Facts(
         fills=frozenset({"title", "done", "tags", "fields", "assignees", "contacts"})
@@ -181,6 +183,12 @@ class Rolodex(Source):
         if known.get("completed_at"):
             return known
         return await self._put(known, {"completed_at": _stamp(self.upstream.clock.now())})
+
+    async def reopen_task(self, task_id: str) -> Raw:
+        known = await self._existing(task_id)
+        return (
+            await self._put(known, {"completed_at": None}) if known.get("completed_at") else known
+        )
 
     async def _existing(self, task_id: str) -> Raw:
         known = await self.fetch(task_id)

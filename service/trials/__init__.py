@@ -20,8 +20,8 @@ class Expected:
 
     Either a message: `verb` is notify, updated, cancelled, skipped, expired, held or failed, `what`
     its address, `contains` what its text has to hold. Or a write: `verb` is create_task,
-    update_task or complete_task, `fields` what is written. Where `subject` or `fields` is None,
-    anything will do.
+    update_task, complete_task, reopen_task or delete_task, `fields` what is written. Where
+    `subject` or `fields` is None, anything will do.
     """
 
     verb: str

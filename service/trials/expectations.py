@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BeforeValidator
 from pydantic_core import PydanticCustomError
 
-from service.actions import WRITES
+from service.actions import BARE, WRITES
 from service.document.validation import Shape, validated
 from service.document.wording import kind_of
 from service.faults import Path, Problem, did_you_mean
@@ -71,8 +71,8 @@ def _writing(
     if written is True:
         return Expected(verb), problems
     place = (*path, verb)
-    if verb == "complete_task" or not isinstance(written, dict):
-        more = "" if verb == "complete_task" else " or the fields that are written"
+    if verb in BARE or not isinstance(written, dict):
+        more = "" if verb in BARE else " or the fields that are written"
         return None, [*problems, Problem(place, f"{verb} is true{more}; {kind_of(written)}")]
     shape, wrong = validated(ChangesShape, written, place)
     if shape is None:

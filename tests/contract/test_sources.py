@@ -349,6 +349,27 @@ async def test_a_completed_task_is_done(rig: Rig) -> None:
     assert len(rig.system.record.writes) == 1
 
 
+async def test_a_task_that_is_reopened_is_open(rig: Rig) -> None:
+    """It is one call, and none where the task is open."""
+    if "reopen_task" not in rig.source.writes:
+        pytest.skip("the system's tasks cannot be reopened")
+    (task_id,) = rig.make(1)
+    rig.system.finish(task_id)
+    task = rig.source.parse(await rig.source.reopen_task(task_id))
+    assert (task.done, task.completed_at) == (False, None)
+    assert len(rig.system.record.writes) == 1
+
+
+async def test_a_task_that_is_deleted_is_gone(rig: Rig) -> None:
+    """Deleted twice, as after an answer that was lost, it is gone all the same."""
+    if "delete_task" not in rig.source.writes:
+        pytest.skip("the system's tasks cannot be deleted")
+    (task_id,) = rig.make(1)
+    for _ in range(2):
+        assert rig.source.identify(await rig.source.delete_task(task_id)) == task_id
+    assert await rig.source.fetch(task_id) is None
+
+
 async def test_a_write_whose_answer_shows_no_task_is_unknown(rig: Rig) -> None:
     """The system said yes to something; making it again could make it twice."""
     if "create_task" not in rig.source.writes:

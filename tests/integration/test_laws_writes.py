@@ -428,3 +428,34 @@ async def test_a_task_that_a_rule_made_is_nothing_new_to_it(
             await taskbell.look_up()
         assert await taskbell.states() == ["sent", "sent", "skipped", "skipped"]
         assert len(taskbell.accounting.requests) == 1
+
+
+UNDOING = """
+- { id: not-yet, when: task.completed, if: task.title == "Keep", then: [{ reopen_task: true }] }
+- { id: away, when: task.completed, if: task.title == "Drop", then: [{ delete_task: true }] }
+- { id: again, when: task.reopened, then: [{ notify: accounting }] }
+- { id: gone, when: task.deleted, then: [{ notify: accounting }] }
+- { id: watch, when: task.deleted, own_writes: true, then: [{ notify: accounting }] }
+"""
+
+
+async def test_what_is_reopened_or_deleted_by_a_rule_is_ours(
+    pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """Only a rule that asks for it hears; an answer that is lost is looked for."""
+    async with corridor(folder, pool, clock, UNDOING) as taskbell:
+        keep, drop = (taskbell.visit(name=name) for name in ("Keep", "Drop"))
+        await taskbell.begin()
+        kickserv = taskbell.sandbox.kickserv
+        kickserv.faults.set(Fault(Kind.RESET_AFTER, method="DELETE"))
+        for visit in (keep, drop):
+            await taskbell.webhook(kickserv.finish(str(visit["id"])))
+        await taskbell.deliver()
+        clock.advance(timedelta(minutes=6))
+        await taskbell.deliver()
+        await taskbell.look_up()
+        assert await taskbell.states("not-yet") == ["sent"]
+        assert await taskbell.states("away") == ["sent"]
+        assert await taskbell.events(keep["id"]) == ["completed by webhook", "reopened by write"]
+        assert await taskbell.events(drop["id"]) == ["completed by webhook", "deleted by write"]
+        assert [one["rule"] for one in await taskbell.deliveries()] == ["not-yet", "away", "watch"]
