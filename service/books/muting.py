@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable
 
-from service.model import Event, State
+from service.model import Event
 from service.outbox import Order
 from service.outbox.muting import Mute
 from service.rules.muting import refusal
@@ -22,7 +22,7 @@ class MemoryMuting:
     def note(self, order: Order) -> None:
         """Something was placed."""
         plan, event = order.plan, order.event
-        if not plan.mutes or plan.state is State.SKIPPED or plan.shadow:
+        if not plan.mutes or order.is_over or plan.shadow:
             return
         title = event.task.title or event.task_id
         key = (event.account, event.task_id)

@@ -264,7 +264,7 @@ class MemoryOutbox:
         one = Delivery(number, order.event.id, order, now, state, reason, text=order.plan.text)
         self.deliveries.append(one)
         self._of_task[one.key].append(one)
-        if state is State.SKIPPED:
+        if state in {State.SKIPPED, State.EXPIRED}:
             one.settled_at = now
         else:
             one.due = due

@@ -227,7 +227,8 @@ class Engine:
     async def fire(self, books: Books) -> tuple[int, Consequences]:
         """Let one rule decide whose schedule has come; returns how many, none or one.
 
-        A slot that came while no worker ran is made up for within an hour.
+        A slot that came while no worker ran is made up for within an hour; later it is only put on
+        record, with what would have been sent.
         """
         if not self.schedules:
             return 0, Consequences()
@@ -239,9 +240,8 @@ class Engine:
             return 0, Consequences()
         if slot.at is None:
             log.warning("schedule.missed", rule=slot.rule, account=slot.account, due=slot.due)
-            return 1, Consequences()
         chosen = await self._decider.choose(books, slot, now)
-        [events] = await self._recorded(books, [of_slot(slot, slot.at, chosen)], now)
+        [events] = await self._recorded(books, [of_slot(slot, slot.at or slot.due, chosen)], now)
         lanes = await self._decider.fire(books, slot.rule, events, chosen, now)
         return 1, Consequences(lanes, _counted(events))
 

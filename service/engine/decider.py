@@ -10,6 +10,7 @@ from service.alarms import OVERDUE, Alarm
 from service.books import Books
 from service.channels import Channel
 from service.digests import Digest, Join
+from service.durations import in_words
 from service.engine.choosing import Chosen, choose
 from service.engine.lasting import Lasting
 from service.engine.limits import within_limits
@@ -20,7 +21,7 @@ from service.outbox import Lanes, Order, ending, system_lane
 from service.rules import Ruleset
 from service.rules.customers import reaches_customer
 from service.rules.verdict import Outcome, Plan, Verdict
-from service.schedules import Slot, lateness
+from service.schedules import LATE, Slot, lateness
 from service.store.decisions import Decision
 from service.store.tasks import Key
 from service.storm import Flood
@@ -28,8 +29,8 @@ from service.storm import Flood
 EventVerdict: TypeAlias = tuple[Event, Verdict]
 
 _SETTLE_MOST = timedelta(days=1)
-_FIRED = frozenset({Outcome.MATCHED, Outcome.SETTLING, Outcome.GATHERED})
-_SAID = frozenset({Outcome.MATCHED, Outcome.GATHERED, Outcome.FAILED})
+_FIRED = frozenset({Outcome.MATCHED, Outcome.SETTLING, Outcome.GATHERED, Outcome.MISSED})
+_SAID = frozenset({Outcome.MATCHED, Outcome.GATHERED, Outcome.FAILED, Outcome.MISSED})
 
 
 class Decider:
@@ -143,7 +144,8 @@ class Decider:
 
         `events` is the slot itself, followed by one event for each task to ask about. The rule
         decides once about the slot if nothing was `chosen`, once about all chosen tasks if it
-        has `group`, and otherwise once for each of them.
+        has `group`, and otherwise once for each of them. What comes too late to be made up for is
+        only put on record.
         """
         moment, *each = events
         zone = self._zones[moment.account]
@@ -154,8 +156,13 @@ class Decider:
             verdicts = [(moment, one) for one in told]
         else:
             verdicts = [(event, self._rules.fired(rule, event, now, zone)) for event in each]
+        is_missed = now - moment.at > LATE
+        if is_missed:
+            reason = f"it was too late: it had been due for more than {in_words(LATE)}"
+            verdicts = [(event, one.too_late(reason)) for event, one in verdicts]
         if chosen is not None:
-            outcome = Outcome.MATCHED if chosen.tasks else Outcome.NOT_MATCHED
+            matched = Outcome.MISSED if is_missed else Outcome.MATCHED
+            outcome = matched if chosen.tasks else Outcome.NOT_MATCHED
             reason = f"schedule {moment.alarm}{lateness(moment.at, now)}: {chosen.reason}"
             said = Decision(moment.id, rule, outcome, reason)
             await self._write_down(books, [said], now)

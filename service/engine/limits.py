@@ -9,7 +9,6 @@ from dataclasses import replace
 from datetime import datetime
 
 from service.books import Books
-from service.model import State
 from service.outbox import Identity, Order
 from service.rules.limit import Limit
 
@@ -39,7 +38,7 @@ async def within_limits(
 
 
 def _takes_room(order: Order, limits: Mapping[str, Limit]) -> bool:
-    return order.rule in limits and order.plan.state is not State.SKIPPED
+    return order.rule in limits and not order.is_over
 
 
 async def _moments(books: Books, limit: Limit, orders: Sequence[Order]) -> list[datetime]:

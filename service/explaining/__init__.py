@@ -45,6 +45,7 @@ STANDINGS = {
     Outcome.LAPSED: Standing.NOT_MATCHED,
     Outcome.FAILED: Standing.FAILED,
     Outcome.GIVEN_UP: Standing.NOT_MATCHED,
+    Outcome.MISSED: Standing.NOT_MATCHED,
 }
 """What came of a rule, by the outcome of its decision."""
 

@@ -80,6 +80,11 @@ class Order:
         """Whether it is not sent only because its rule is on trial (`enabled: shadow`)."""
         return self.plan.shadow and self.plan.state is not State.SKIPPED
 
+    @property
+    def is_over(self) -> bool:
+        """Whether it ends as it begins, and is only put on record."""
+        return self.plan.state in {State.SKIPPED, State.EXPIRED}
+
     def ending_with_task(self) -> Self:
         """The same order, once it has to wait: withdrawn when its task moves on."""
         if self.plan.withdraw_on or not self.event.task_id:

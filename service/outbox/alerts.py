@@ -1,4 +1,4 @@
-"""Messages to the operator: an account fails, or works again; a storm; an outage.
+"""Messages to the operator: an account fails or works again; a storm; an outage; failed messages.
 
 Each is told once: that it was is stored with what it is about, in the transaction that plans the
 message, so that no other worker and no restart tells it again.
@@ -7,6 +7,7 @@ message, so that no other worker and no restart tells it again.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import asyncpg
@@ -18,9 +19,14 @@ from service.store.outages import LONGEST_WAIT
 # The names of the rules, and types of the messages, that are Taskbell's own.
 FAILING, WORKING = "account.failing", "account.working"
 STORM = "customers.held"
+UNSENT = "messages.failed"
 AWAY = "taskbell.away"
 # How long an account has to fail before the operator is told: short failures are usual.
 HICCUP = timedelta(minutes=5)
+# The operator hears of messages that failed no more often than this, of all at once.
+PAUSE = timedelta(minutes=5)
+_EXAMPLES = 3
+_LONGEST_REASON = 200
 # After an outage, so long passes until what came of it can be told: alarms ring, messages expire.
 _AFTERMATH = timedelta(minutes=1)
 _NEWS = timedelta(days=1)  # what is older is told to no operator who was configured only now
@@ -169,6 +175,63 @@ def _of_outage(row: asyncpg.Record, address: Address) -> str:
     )
 
 
+async def tell_unsent(
+    connection: Connection, names: Sequence[str], address: Address, now: datetime
+) -> int:
+    """Tell of messages that failed, or of which nobody knows; returns how many.
+
+    All at once, with a few examples, and not again within `PAUSE`. Those to the operator
+    themselves are none of them: else one that fails would bring the next.
+    """
+    told_at = await connection.fetchrow("SELECT told_at FROM operator FOR UPDATE SKIP LOCKED")
+    if told_at is None or _is_recent(told_at["told_at"], now):
+        return 0
+    rows = await connection.fetch(
+        """
+        UPDATE deliveries SET operator_told_at = $2 WHERE id IN (
+            SELECT id FROM deliveries
+            WHERE state IN ('failed', 'unknown') AND acknowledged_at IS NULL
+              AND operator_told_at IS NULL AND event IS NOT NULL AND account = ANY ($1)
+            FOR UPDATE SKIP LOCKED)
+        RETURNING id, account, rule, state, reason,
+            concat_ws(':', channel, nullif(target, '')) AS receiver
+        """,
+        names,
+        now,
+    )
+    if rows:
+        await connection.execute("UPDATE operator SET told_at = $1", now)
+        about = {"name": "", "since": now}
+        await _plan(connection, UNSENT, about, _unsent(rows), address, now)
+    return len(rows)
+
+
+def _is_recent(told_at: datetime | None, now: datetime) -> bool:
+    return told_at is not None and now - PAUSE < told_at <= now
+
+
+def _unsent(rows: Sequence[asyncpg.Record]) -> str:
+    """How many messages failed, and the first few of them with the reason."""
+    ordered = sorted(rows, key=lambda row: row["id"])
+    failed = sum(row["state"] == "failed" for row in ordered)
+    counts = [(failed, "failed"), (len(ordered) - failed, "may or may not have arrived")]
+    said = " and ".join(f"{_messages(count)} {what}" for count, what in counts if count)
+    examples = [
+        f"- {row['id']}, rule {row['rule']} to {row['receiver']} ({row['account']}):"
+        f" {(row['reason'] or row['state'])[:_LONGEST_REASON]}"
+        for row in ordered[:_EXAMPLES]
+    ]
+    more = len(ordered) - len(examples)
+    if more:
+        examples.append(f"- and {more} more")
+    where = "Taskbell's page has them, and what to do; so has `taskbell outbox list`."
+    return "\n".join([f"{said}.", *examples, where])
+
+
+def _messages(count: int) -> str:
+    return "1 message" if count == 1 else f"{count} messages"
+
+
 async def _was_told(connection: Connection, row: asyncpg.Record, now: datetime) -> bool:
     """Withdraw the message that the account fails; returns whether it may have gone out before."""
     withdrawn = await connection.fetch(
@@ -190,7 +253,7 @@ async def _was_told(connection: Connection, row: asyncpg.Record, now: datetime) 
 async def _plan(
     connection: Connection,
     rule: str,
-    row: asyncpg.Record,
+    row: asyncpg.Record | dict[str, Any],
     text: str,
     address: Address,
     now: datetime,
@@ -213,7 +276,7 @@ async def _plan(
     )
 
 
-def _period(row: asyncpg.Record) -> str:
+def _period(row: asyncpg.Record | dict[str, Any]) -> str:
     """Identifies one failure of one account, or one storm, for `once_key`."""
     return f"{row.get('flood') or row['name']}:{row['since'].isoformat()}"
 

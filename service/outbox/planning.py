@@ -116,7 +116,6 @@ def _identity(row: asyncpg.Record) -> Identity:
 def row_of(order: Order, now: datetime) -> dict[str, Any]:
     """A delivery as it begins, by the columns of its table."""
     event, plan = order.event, order.plan
-    is_skipped = plan.state is State.SKIPPED
     return {
         "account": event.account,
         "task": event.task_id,
@@ -131,16 +130,16 @@ def row_of(order: Order, now: datetime) -> dict[str, Any]:
         "state": plan.state,
         "reason": plan.reason,
         "created_at": now,
-        "next_attempt_at": None if is_skipped else plan.send_at,
+        "next_attempt_at": None if order.is_over else plan.send_at,
         "expires_at": plan.expires_at,
-        "settled_at": now if is_skipped else None,
+        "settled_at": now if order.is_over else None,
         **_approval(plan),
-        **_muting(plan),
+        **({} if order.is_over else _muting(plan)),
     }
 
 
 def _muting(plan: Plan) -> dict[str, Any]:
-    if (plan.muted_by is None and not plan.mutes) or plan.state is State.SKIPPED:
+    if plan.muted_by is None and not plan.mutes:
         return {}
     return {"muted_by": plan.muted_by, "mutes": plan.mutes or None}
 

@@ -32,7 +32,7 @@ async def _plan_again(connection: Connection, delivery: int, now: datetime) -> s
         """
         UPDATE deliveries SET state = 'planned', reason = $3,
             next_attempt_at = $2, settled_at = NULL, expires_at = NULL,
-            acknowledged_at = NULL,
+            acknowledged_at = NULL, operator_told_at = NULL,
             approved_by = CASE WHEN approver IS NOT NULL THEN coalesce(approved_by, $4) END
         WHERE id = $1 RETURNING lane
         """,

@@ -1,7 +1,7 @@
 """What a rule made of an event: the value that the rules hand to the engine."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -21,7 +21,8 @@ class Outcome(StrEnum):
     `SETTLING`: it waits (`settle`, `for`). `LAPSED`: a wait of `for` has ended early, because its
     condition did not stay true. `GATHERED`: the event has joined a digest. `FAILED`: an expression
     or a template could not be evaluated. `GIVEN_UP`: it waited or gathered, and was not asked any
-    more, as its account is gone.
+    more, as its account is gone. `MISSED`: it was too late when Taskbell got round to it; what it
+    would have sent is expired.
     """
 
     MATCHED = "matched"
@@ -31,6 +32,7 @@ class Outcome(StrEnum):
     LAPSED = "lapsed"
     FAILED = "failed"
     GIVEN_UP = "given_up"
+    MISSED = "missed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,3 +99,14 @@ class Verdict:
     settle: timedelta | None = None
     settle_max: timedelta | None = None
     joining: Joining | None = None
+
+    def too_late(self, reason: str) -> "Verdict":
+        """The same where it has come too late: what it wants to have sent has expired."""
+        if self.outcome is not Outcome.MATCHED:
+            return self
+        plans = tuple(
+            replace(plan, state=State.EXPIRED, reason=reason, asks=None, on_fail=())
+            for plan in self.plans
+        )
+        said = f"{self.reason}; {reason}"
+        return replace(self, outcome=Outcome.MISSED, reason=said, plans=plans)

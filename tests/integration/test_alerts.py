@@ -10,6 +10,7 @@ import pytest
 
 from service.clock import VirtualClock
 from service.config.operator import Operator
+from service.outbox import rulings
 from service.outbox.alerts import HICCUP
 from service.sandbox.faults import Fault, Kind
 from service.settings import read_settings
@@ -229,3 +230,72 @@ async def test_a_hiccup_of_a_system_that_is_seldom_read_is_not_told_either(
             await taskbell.poll_what_is_due()
             assert await alerts.batch() == frozenset()
         assert await taskbell.deliveries() == []
+
+
+async def break_off(taskbell: Corridor, count: int) -> None:
+    """So many messages are refused by their receiver for good."""
+    taskbell.accounting.reply(*[Answer(410)] * count)
+    for _ in range(count):
+        await taskbell.webhook(taskbell.visit())
+    await taskbell.deliver("accounting")
+
+
+async def test_messages_that_failed_are_told_together(taskbell: Corridor) -> None:
+    """Five at once, with a few examples; a sixth within minutes waits for others."""
+    alerts = [worker(taskbell), worker(taskbell)]
+    await break_off(taskbell, 5)
+    await asyncio.gather(*(one.batch() for one in alerts))
+    await taskbell.deliver("slack")
+    [told] = taskbell.posts
+    lines = told.splitlines()
+    assert lines[0] == "5 messages failed."
+    assert lines[1].startswith("- 1, rule tell to accounting (field): ")
+    assert lines[4:] == [
+        "- and 2 more",
+        "Taskbell's page has them, and what to do; so has `taskbell outbox list`.",
+    ]
+    taskbell.clock.advance(MINUTE)
+    await break_off(taskbell, 1)
+    await alerts[0].batch()
+    await taskbell.deliver("slack")
+    assert len(taskbell.posts) == 1
+    taskbell.clock.advance(5 * MINUTE)
+    for one in alerts:
+        await one.batch()
+    await taskbell.deliver("slack")
+    [_, again] = taskbell.posts
+    assert again.startswith("1 message failed.")
+
+
+async def test_messages_of_which_nobody_knows_are_told(taskbell: Corridor) -> None:
+    """Somebody has to look whether the customer has heard."""
+    await taskbell.webhook(taskbell.visit())
+    await taskbell.pool.execute("UPDATE deliveries SET state = 'unknown', reason = 'lost'")
+    await worker(taskbell).batch()
+    await taskbell.deliver("slack")
+    [told] = taskbell.posts
+    assert told.startswith("1 message may or may not have arrived.")
+    assert "lost" in told
+
+
+async def test_a_message_to_the_operator_that_fails_brings_no_other(taskbell: Corridor) -> None:
+    """Their own channel is what fails: nothing is told of that, however often it is looked at."""
+    alerts = worker(taskbell, "accounting", "")
+    await break_off(taskbell, 1)
+    taskbell.accounting.reply(Answer(410))
+    for _ in range(3):
+        await alerts.batch()
+        await taskbell.deliver("accounting")
+        taskbell.clock.advance(10 * MINUTE)
+    assert await taskbell.states() == ["failed", "failed"]
+
+
+async def test_a_failure_that_a_person_has_seen_is_not_told(taskbell: Corridor) -> None:
+    """Left as it is, it asks nobody any more; tried again and failed again, it does."""
+    await break_off(taskbell, 1)
+    await rulings.cancel(taskbell.pool, taskbell.clock, 1, by="Ann")
+    assert await worker(taskbell).batch() == frozenset()
+    await rulings.retry(taskbell.pool, taskbell.clock, 1)
+    taskbell.accounting.reply(Answer(410))
+    await taskbell.deliver("accounting")
+    assert await worker(taskbell).batch() == {"slack"}
