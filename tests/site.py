@@ -29,6 +29,7 @@ accounts:
   london:   {{ system: plannr, base_url: "http://127.0.0.1:9", token: t0ken, account_uuid: u,
                webhook: {{ verify: plannr, secret: {HEX_SECRET} }} }}
   field:    {{ system: kickserv, base_url: "http://127.0.0.1:9", slug: acme, token: t0ken,
+               timezone: America/New_York,
                webhook: {{ verify: standard, secret: {STANDARD_SECRET} }} }}
 channels:
   accounting: {{ kind: webhook, url: "http://127.0.0.1:9/", secret: {STANDARD_SECRET} }}

@@ -1,7 +1,7 @@
 """`taskbell outbox`: what was sent, what was not and why, and what a person decides about it."""
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 import asyncpg
 import typer
@@ -13,6 +13,7 @@ from service.clock import SystemClock
 from service.model import State
 from service.outbox import NoSuchDelivery, approvals, rulings, storms
 from service.store import Pool, set_aside
+from service.store.taken_back import REASON, TAKEN_BACK
 
 app = typer.Typer(
     help="What was sent, what was not and why, and what a person decides about it.",
@@ -53,9 +54,10 @@ def list_(
 
     async def read(pool: Pool) -> None:
         rows = await pool.fetch(
-            """
-            SELECT id, account, task, event, rule, channel, target, state, reason, attempts, text,
-                   created_at, next_attempt_at, settled_at,
+            f"""
+            SELECT id, account, task, event, rule, channel, target, state, {REASON} AS reason,
+                   attempts, text, created_at, next_attempt_at, settled_at,
+                   {TAKEN_BACK} AS taken_back,
                    concat_ws(':', channel, nullif(target, '')) AS to,
                    CASE WHEN state <> 'sent' AND reason IS NOT NULL THEN reason
                         WHEN text <> '' THEN text
@@ -67,11 +69,20 @@ def list_(
             state or [],
             limit,
         )
-        show_rows([dict(row) for row in rows], _COLUMNS, "no deliveries", as_json=as_json)
+        found = [_told(row, as_json=as_json) for row in rows]
+        show_rows(found, _COLUMNS, "no deliveries", as_json=as_json)
         if not as_json:
             _tell_set_aside(await set_aside.asking(pool, _FEW))
 
     with_pool(read)
+
+
+def _told(row: asyncpg.Record, *, as_json: bool) -> dict[str, Any]:
+    """A delivery with its state as people read it: what was removed is not there, though sent."""
+    told = dict(row)
+    if told.pop("taken_back") and not as_json:
+        told["state"] = "taken back"
+    return told
 
 
 def _tell_set_aside(receipts: list[asyncpg.Record]) -> None:
@@ -92,10 +103,10 @@ def show(number: Number, *, as_json: AsJson = False) -> None:
 
     async def read(pool: Pool) -> None:
         row = await pool.fetchrow(
-            """
+            f"""
             SELECT deliveries.id, deliveries.account, deliveries.task, event,
                    events.kind AS because, events.cause AS learnt_by, rule, channel, target,
-                   deliveries.state, deliveries.reason, attempts, text, subject, created_at,
+                   deliveries.state, {REASON} AS reason, attempts, text, subject, created_at,
                    next_attempt_at, expires_at, settled_at, acknowledged_at, approver, approve_by,
                    approved_by, key::text
             FROM deliveries LEFT JOIN events ON events.id = event WHERE deliveries.id = $1

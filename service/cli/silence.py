@@ -1,20 +1,32 @@
 """`taskbell silence`: what nobody wants to be sent for a while, and why."""
 
+import os
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
 from pydantic_core import PydanticCustomError
 
+from service import config
 from service.cli.console import AsJson, out, print_line, say, show_json, show_rows
-from service.cli.database import NoSuchAccount, with_pool
+from service.cli.database import with_pool
+from service.cli.instance import find
 from service.cli.person import who
 from service.clock import SystemClock
 from service.durations import parse_length
+from service.errors import ConfigError, TaskbellError
+from service.faults import did_you_mean
 from service.outbox import silences
 from service.outbox.silences import LOOK_BACK, Preview
+from service.settings import read_settings
 from service.silence import Silence, described
 from service.store import Pool
+
+
+class NothingKnown(TaskbellError):
+    """A silence is to be on what does not exist."""
+
 
 app = typer.Typer(help="What nobody wants to be sent for a while, and why.", no_args_is_help=True)
 
@@ -41,6 +53,7 @@ OfProject = Annotated[
     str | None, typer.Option(metavar="ID|NAME", help="What is about a task of this project.")
 ]
 InAccount = Annotated[str | None, typer.Option(help="What is about a task in this account.")]
+Anyway = Annotated[bool, typer.Option("--anyway", help="Also if nothing is known of it yet.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what it would hide.")]
 
 
@@ -55,11 +68,13 @@ def add(
     account: InAccount = None,
     *,
     dry_run: DryRun = False,
+    anyway: Anyway = False,
     as_json: AsJson = False,
 ) -> None:
     """Send nothing of this until then; what several options say must all be true of it.
 
-    First it shows how many messages it hides. What is written to a system is no message.
+    First it shows how many messages it hides. What is written to a system is no message. What is
+    not known is refused, as it would hide nothing; with --anyway it may be something to come.
     """
     now = _CLOCK.now()
     silence = Silence(
@@ -68,8 +83,11 @@ def add(
     if not any((rule, person, customer, project, account)):
         raise typer.BadParameter("say what is to be silent: --rule, --person, --customer, …")
 
+    rules = _rules() if rule is not None and not anyway else None
+
     async def work(pool: Pool) -> tuple[Preview, int | None]:
-        await _demand_account(pool, account)
+        if not anyway:
+            _demand_known(silence, await silences.known(pool, silence), rules)
         preview = await silences.preview(pool, silence)
         number = None if dry_run else await silences.add(pool, silence, who())
         return preview, number
@@ -128,10 +146,31 @@ def _said(reason: str) -> str:
     return reason.strip()
 
 
-async def _demand_account(pool: Pool, name: str | None) -> None:
-    known = await pool.fetchval("SELECT true FROM accounts WHERE name = $1", name)
-    if name is not None and not known:
-        raise NoSuchAccount(f"there is no account {name}; see `taskbell accounts list`")
+def _rules() -> list[str] | None:
+    """The rules of the configuration, also those switched off; None where it has faults."""
+    try:
+        sketch = config.sketch(find(read_settings()).taskbell_config, os.environ)
+    except ConfigError:
+        return None
+    return [rule.id for rule in sketch.on_trial]
+
+
+def _demand_known(
+    silence: Silence, known: Mapping[str, Collection[str]], rules: Collection[str] | None
+) -> None:
+    """Refuse a silence on what nothing is known of: it would hide nothing."""
+    for scope, found in known.items():
+        if scope == "rule" and rules is None:
+            continue
+        wanted = getattr(silence, scope)
+        names = {*found, *(rules or ())} if scope == "rule" else found
+        if wanted.casefold() in {name.casefold() for name in names}:
+            continue
+        hint = did_you_mean(wanted, names)
+        close = f"; {hint}" if hint and hint.startswith("did you mean") else ""
+        raise NothingKnown(
+            f"nothing is known of the {scope} {wanted}{close}; if it is still to come, add --anyway"
+        )
 
 
 def _tell(silence: Silence, preview: Preview, number: int | None) -> None:

@@ -22,6 +22,17 @@ LOOK_BACK = timedelta(days=30)
 # now; the value is null if no silence is on.
 IN_FORCE = "(SELECT json_agg(silences) FROM silences WHERE ends_at > $2) AS silences"
 _AT_ONCE = 1000
+_KNOWN = {
+    "rule": "SELECT DISTINCT rule AS name FROM deliveries",
+    "account": "SELECT name FROM accounts",
+    "person": """
+        SELECT DISTINCT ltrim(target, '@') AS name FROM deliveries WHERE target LIKE '%@%'
+        UNION SELECT person ->> 'email' FROM tasks, json_array_elements(snapshot -> 'assignees')
+              AS person WHERE deleted_at IS NULL AND person ->> 'email' IS NOT NULL
+        UNION SELECT snapshot #>> '{customer,email}' FROM tasks
+              WHERE snapshot #>> '{customer,email}' IS NOT NULL
+    """,
+}
 
 
 class NoSuchSilence(TaskbellError):
@@ -34,6 +45,19 @@ class Preview:
 
     pending: int
     lately: int
+
+
+async def known(pool: Pool, silence: Silence) -> dict[str, list[str]]:
+    """The rules, accounts and people that are known, as far as a silence names one.
+
+    Rules are those that have sent something; people are receivers, customers and who has a task.
+    """
+    asked = {scope: _KNOWN[scope] for scope in _KNOWN if getattr(silence, scope) is not None}
+    async with pool.acquire() as connection:
+        return {
+            scope: [row["name"] for row in await connection.fetch(statement)]
+            for scope, statement in asked.items()
+        }
 
 
 async def add(pool: Pool, silence: Silence, by: str) -> int:

@@ -9,6 +9,7 @@ import orjson
 
 from service.model import Kind, State
 from service.store import Pool
+from service.store.taken_back import REASON
 
 Row: TypeAlias = dict[str, Any]
 Mark: TypeAlias = tuple[str | int, ...]
@@ -84,9 +85,9 @@ DECISIONS = Listing(
 )
 
 DELIVERIES = Listing(
-    """
-    SELECT id, account, task, event, rule, channel, target, state, reason, attempts, text,
-           created_at, next_attempt_at, settled_at
+    f"""
+    SELECT id, account, task, event, rule, channel, target, state, {REASON} AS reason, attempts,
+           text, created_at, next_attempt_at, settled_at
     FROM deliveries
     """,
     key={"id": int},

@@ -3,14 +3,15 @@
 import asyncpg
 
 from service.store import Pool
+from service.store.taken_back import TAKEN_BACK
 
-_DELIVERY = """
+_DELIVERY = f"""
     SELECT deliveries.id, deliveries.task, deliveries.account, rule, channel, target, state,
-           reason, attempts, text, subject, created_at, next_attempt_at,
+           {TAKEN_BACK} AS taken_back, reason, attempts, text, subject, created_at, next_attempt_at,
            coalesce(acknowledged_at, settled_at, created_at) AS ended_at,
            events.kind, events.cause,
            coalesce(events.after, events.before) ->> 'title' AS title,
-           coalesce(events.after, events.before) #>> '{customer,name}' AS customer
+           coalesce(events.after, events.before) #>> '{{customer,name}}' AS customer
     FROM deliveries LEFT JOIN events ON events.id = event
 """
 

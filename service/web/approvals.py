@@ -41,7 +41,7 @@ class ApprovalPage:
         self._clock = clock
         self._guard = guard
         self._rulings = rulings
-        self._zone = config.timezone
+        self._zone, self._zones = config.timezone, config.zones
         self._links = links
         self._pages = Pages()
 
@@ -92,5 +92,5 @@ class ApprovalPage:
             is_open=is_open,
             too_late=too_late,
             now=self._clock.now(),
-            zone=self._zone,
+            zone=self._zones.get(row["account"], self._zone),
         )

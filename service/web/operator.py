@@ -131,6 +131,7 @@ class OperatorPage:
             "has_worker": await self._doorbell.has_worker(),
             "faults": [fault.in_a_line for fault in self._faults],
             "zone": self._config.timezone,
+            "zones": self._config.zones,
             "trouble": await overview.in_trouble(self._pool, _SHOWN),
             "set_aside": await set_aside.asking(self._pool, _SHOWN),
             "asking": await overview.asking(self._pool, _SHOWN),

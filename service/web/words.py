@@ -56,6 +56,11 @@ def local(moment: datetime, zone: ZoneInfo) -> str:
     return f"{there:%a} {there.day} {there:%b}, {there:%H:%M}"
 
 
+def place(zone: ZoneInfo, usual: ZoneInfo) -> str:
+    """What stands behind a time that is not in the usual zone, such as ` (New York)`."""
+    return "" if zone == usual else f" ({zone.key.rpartition('/')[2].replace('_', ' ')})"
+
+
 def from_now(moment: datetime, now: datetime) -> str:
     """Such as `in 2 hours` or `5 minutes ago`."""
     away = abs(moment - now)

@@ -11,7 +11,7 @@ from service.model import Kind, State
 from service.store import Pool
 from tests import history
 from tests.commands import Result, taskbell
-from tests.tasks import SMITH, task
+from tests.tasks import BO, SMITH, task
 
 Command: TypeAlias = Callable[..., Awaitable[Result]]
 WHY = ("--reason", "stocktaking")
@@ -67,3 +67,53 @@ async def test_what_makes_no_sense_is_refused(
     result = await command("add", *words)
     assert result.code == 2
     assert says in " ".join(result.err.replace("│", " ").split())
+
+
+CONFIG = """\
+version: 1
+accounts: { field: { system: kickserv, base_url: "https://k.test", slug: a, token: t0ken } }
+channels: { accounting: { kind: webhook, url: "https://hooks.test/x" } }
+rules: [{ id: job-done, when: task.completed, then: [{ notify: accounting }] }]
+"""
+ACCOUNT = """
+    INSERT INTO accounts (name, system, added_at, next_poll_at)
+    VALUES ('field', 'kickserv', now(), now())
+"""
+UNKNOWN = {
+    ("--rule", "job-doen"): "nothing is known of the rule job-doen; did you mean job-done?",
+    ("--account", "feild"): "nothing is known of the account feild; did you mean field?",
+    ("--person", "b@x.test"): "nothing is known of the person b@x.test; did you mean bo@x.test?",
+}
+
+
+@pytest.mark.parametrize("words", UNKNOWN)
+async def test_what_does_not_exist_is_not_silenced(
+    command: Command, pool: Pool, tmp_path: Path, words: tuple[str, str]
+) -> None:
+    """It says what may be meant, and takes it only with a word that it is still to come."""
+    (tmp_path / "taskbell.yaml").write_text(CONFIG)
+    await pool.execute(ACCOUNT)
+    event = await history.record(
+        pool, task(), Kind.COMPLETED, at=datetime.now(UTC) - timedelta(days=1)
+    )
+    await history.plan(pool, event, State.SENT, target="@bo@x.test")
+    refused = await command("add", "--until", "2h", *WHY, *words)
+    assert refused.code == 1
+    assert UNKNOWN[words] in " ".join(refused.err.split())
+    assert "add --anyway" in " ".join(refused.err.split())
+    assert (await command("list")).out.strip() == "nothing is silenced"
+    taken = await command("add", "--until", "2h", *WHY, *words, "--anyway", "--json")
+    assert (taken.code, taken.json["id"]) == (0, 1)
+
+
+async def test_what_exists_is_silenced(command: Command, pool: Pool, tmp_path: Path) -> None:
+    """Also a rule that has sent nothing yet, and whoever a task is assigned to."""
+    (tmp_path / "taskbell.yaml").write_text(CONFIG)
+    await pool.execute(ACCOUNT)
+    await pool.execute(
+        "INSERT INTO tasks (account, id, snapshot) VALUES ('field', 'T1', $1)",
+        task(assignee=BO, assignees=(BO,)).to_json().decode(),
+    )
+    for words in (("--rule", "job-done"), ("--account", "field"), ("--person", "BO@x.test")):
+        added = await command("add", "--until", "2h", *WHY, *words)
+        assert added.code == 0, added.err

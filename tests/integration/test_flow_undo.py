@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from service.clock import VirtualClock
-from service.store import Pool
+from service.store import Pool, overview
+from service.store.taken_back import REASON
 from tests.corridor import Corridor, begun, corridor
 
 FINISHED = """
@@ -86,3 +87,16 @@ async def test_what_was_taken_back_is_announced_once_more(
             await taskbell.deliver()
             told.append(len(taskbell.posts))
         assert told == [1, 0, 1, 0]
+
+
+async def test_what_was_removed_is_not_shown_as_sent(taskbell: Corridor, pool: Pool) -> None:
+    """The page and the lists say that it was taken back; what was answered is still there."""
+    await taskbell.deliver()
+    shown = {one["id"]: one["taken_back"] for one in await overview.lately(pool, 10)}
+    listed = await pool.fetch(f"SELECT id, target, {REASON} AS reason FROM deliveries ORDER BY id")
+    assert [(one["target"], one["reason"], shown[one["id"]]) for one in listed] == [
+        ("#office", None, False),
+        ("#dispatch", "taken back", True),
+        ("#office", None, False),
+        ("#dispatch", "taken back", True),
+    ]

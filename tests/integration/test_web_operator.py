@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from itertools import cycle
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from arq.constants import health_check_key_suffix
@@ -18,7 +19,7 @@ from service.outbox import silences
 from service.processes.embedded import EmbeddedPostgres, EmbeddedValkey
 from service.silence import Silence
 from service.store import Pool, events
-from service.web import operator
+from service.web import operator, words
 from service.web.auth import SESSION
 from tests.conftest import closed_to_all
 from tests.history import plan, record
@@ -75,6 +76,22 @@ async def test_it_says_what_was_sent_and_why(web: Site, pool: Pool, clock: Virtu
     assert "<b>Smith gutters</b> is overdue, by the clock" in page
     assert page.count("5 minutes ago") >= 3
     assert "#office" in page
+
+
+async def test_the_times_of_a_card_are_those_of_its_account(
+    web: Site, pool: Pool, clock: VirtualClock
+) -> None:
+    """As its own text has them: what is not in the firm's zone says in which it is."""
+    later = clock.now() + timedelta(hours=2)
+    for account, zone, place in (
+        ("field", ZoneInfo("America/New_York"), " (New York)"),
+        ("london", ZoneInfo("Europe/London"), ""),
+    ):
+        event = await record(pool, task(account=account), Kind.COMPLETED, at=clock.now())
+        await plan(pool, event, State.PLANNED, send_at=later)
+        page = " ".join((await web.client.get("/")).text.split())
+        assert f"{words.local(later, zone)}{place}, in 2 hours" in page
+    assert "Europe/London. This page" in page
 
 
 async def test_what_needs_a_person_comes_first(web: Site, pool: Pool, clock: VirtualClock) -> None:
