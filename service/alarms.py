@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from service.model import TIMES, Kind, Task
+from service.days import is_same_day
+from service.model import DAYS, TIMES, Kind, Task
 
 Rung = Mapping[str, datetime]
 """Up to where a task has been announced, by its date field; by an alarm's `mark` for that alone."""
@@ -44,15 +45,26 @@ class Alarm:
     def instant(self, task: Task, zone: ZoneInfo) -> datetime | None:
         """When this alarm rings for this task, in UTC.
 
-        None for a task without that date, or with one so far off that the calendar ends before.
+        None for a task without that date, or with one so far off that the calendar ends before; and
+        where it counts from a time of day that nobody has said.
         """
         anchor: datetime | None = getattr(task, self.field)
-        if anchor is None:
+        if anchor is None or self.lacks_time(task):
             return None
         try:
             return self._from(anchor, zone)
         except OverflowError:
             return None
+
+    def lacks_time(self, task: Task) -> bool:
+        """Whether it counts from a time that the task does not have: it begins or ends on a day.
+
+        Half an hour before a day begins is in the night. A task that is due on a day is due at a
+        time, which is the account's.
+        """
+        if self.at is not None or self.field == OVERDUE.field or self.field not in DAYS:
+            return False
+        return bool(getattr(task, DAYS[self.field]))
 
     def _from(self, anchor: datetime, zone: ZoneInfo) -> datetime:
         if self.at is None:
@@ -116,14 +128,27 @@ def next_alarm(task: Task, alarms: Iterable[Alarm], zone: ZoneInfo, rung: Rung) 
 
 
 def moved(before: Task | None, after: Task, rung: Rung) -> Rung:
-    """What stays rung after a change: a date that moved has not been announced yet."""
+    """What stays rung after a change: a date that moved has not been announced yet.
+
+    A day that only comes down to another moment has not moved.
+    """
     if before is None:
         return rung
-    return {
-        field: until
-        for field, until in rung.items()
-        if _date(before, field) == _date(after, field) and before.done == after.done
-    }
+    if before.done != after.done:
+        return {}
+    kept = ((mark, _carried(until, before, after, mark)) for mark, until in rung.items())
+    return {mark: until for mark, until in kept if until is not None}
+
+
+def _carried(until: datetime, before: Task, after: Task, mark: str) -> datetime | None:
+    """Up to where a date has been announced once it is another one; None if it has not been."""
+    old, new = _date(before, mark), _date(after, mark)
+    if old == new:
+        return until
+    name = mark.partition(" ")[0]
+    if old is None or new is None or name not in DAYS or not is_same_day(before, after, name):
+        return None
+    return max(until, new) if old <= until else until
 
 
 def taken_up(task: Task, fields: Iterable[str], now: datetime) -> Rung:

@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from service.model import NOUNS, Kind, Task
+from service.days import is_same_day
+from service.model import DAYS, NOUNS, Kind, Task
 from service.people import are_same, is_same
 
 # What changes without a transition of its own.
@@ -13,6 +14,7 @@ SILENT = frozenset(
         *("id", "account", "system", "url", "created_at", "updated_at"),
         *("completed_at", "completed_by", "author", "done"),
         "not_started",  # its status tells it
+        *DAYS.values(),  # the date itself tells it
         "revision",
     }
 )
@@ -76,7 +78,11 @@ def _appearance(before: Task | None, after: Task | None, lost: Task | None) -> l
 
 def _is_alike(before: Task, after: Task, name: str) -> bool:
     one, other = getattr(before, name), getattr(after, name)
-    return bool(one == other) or (name in _SAME and _SAME[name](one, other))
+    if one == other:
+        return True
+    if name in DAYS:
+        return is_same_day(before, after, name)
+    return name in _SAME and _SAME[name](one, other)
 
 
 def _is_turned(before: Task, after: Task) -> bool:

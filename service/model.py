@@ -83,7 +83,8 @@ class Task:
     says that it was put away, whether it is done or not; `not_started` that its status is one for
     what nobody has begun. `fields` holds the account's own custom fields, by their reference:
     scalars, or lists of them. `revision` says how much was kept of a task when it was read
-    (`Source.revision`), and is nothing of the task's own.
+    (`Source.revision`), and is nothing of the task's own. A date with `…_is_day` is one of which
+    only the day means anything, in the zone of the account.
     """
 
     id: str
@@ -99,11 +100,15 @@ class Task:
     not_started: bool = False
     priority: str | None = None
     due: datetime | None = None
+    due_is_day: bool = False
     start: datetime | None = None
+    start_is_day: bool = False
     end: datetime | None = None
+    end_is_day: bool = False
     created_at: datetime | None = None
     updated_at: datetime | None = None
     completed_at: datetime | None = None
+    completed_at_is_day: bool = False
     completed_by: Person | None = None
     author: Person | None = None
     assignee: Person | None = None
@@ -160,6 +165,10 @@ NOUNS: Mapping[str, type[Person | Customer | Project]] = {
     "customer": Customer,
     "project": Project,
 }
+DAYS: Mapping[str, str] = {
+    name: f"{name}_is_day" for name in ("due", "start", "end", "completed_at")
+}
+"""By a date of a task the field that says whether only its day means anything."""
 TIMES = ("due", "start", "end", "created_at", "updated_at", "completed_at")
 
 
@@ -176,7 +185,8 @@ class Observation:
     long it was on its way. `announced` is what the system itself said has happened. `untold` are
     the fields that this look leaves open, `unread` those of the system's own fields, with their
     values, that could not be read. `customers` are all whom the system shows the task to be for,
-    where they are several.
+    where they are several. `completed_from` is when the day begins on which it was completed, where
+    no more than that is told.
     """
 
     account: str
@@ -192,6 +202,7 @@ class Observation:
     untold: frozenset[str] = frozenset()
     customers: tuple[Customer, ...] = ()
     unread: Mapping[str, str] = field(default_factory=dict)
+    completed_from: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

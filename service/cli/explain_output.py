@@ -10,7 +10,7 @@ import orjson
 from rich.markup import escape
 
 from service.explaining import Explanation, Standing
-from service.explaining.clockwork import standing, told
+from service.explaining.clockwork import date_shown, standing, told
 from service.explaining.values import rows
 from service.model import Event, State
 from service.store.deliveries import RecordedDelivery
@@ -80,7 +80,7 @@ def _head(papers: Dossier, zone: ZoneInfo) -> Iterator[str]:
         return
     gone = papers.known.deleted_at
     facts = [f"deleted {told(gone, zone)}" if gone else standing(task)]
-    facts += [f"due {told(task.due, zone)}"] if task.due else []
+    facts += [f"due {date_shown(task, 'due', zone)}"] if task.due else []
     facts += [f"assigned to {task.assignee.name}"] if task.assignee and task.assignee.name else []
     where = f"({number} in {account}): {', '.join(facts)}"
     yield f"[bold]{escape(task.title)}[/bold] {escape(where)}"

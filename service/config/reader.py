@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import time
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -13,6 +14,7 @@ from service.config.names import account_names, channel_names
 from service.config.offers import reach
 from service.config.operator import Operator, read_operator
 from service.config.root_shape import RootShape
+from service.days import LAST, Calendar
 from service.document import Document
 from service.document.files import Folder
 from service.document.substitution import Substitution, references
@@ -40,7 +42,7 @@ _RULES = ("timezone", "hours", "holidays", "storm", "rules")
 # What rules and their tests call by its name.
 _NAMED = ("accounts", "channels", "hours", "rules")
 # What rules need to know of an account or a channel.
-_NEEDED = ("system", "kind", "timezone")
+_NEEDED = ("system", "kind", "timezone", "due_by")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +121,11 @@ class Reader:
             accounts=tuple(root.accounts),
             channels=tuple(root.channels),
             zone=root.timezone,
+            calendars={
+                name: _calendar(raw, root.timezone)
+                for name, raw in root.accounts.items()
+                if isinstance(raw, dict)
+            },
             place=self._document.place,
             unread=self._unread,
         )
@@ -206,6 +213,14 @@ def _zone(raw: Mapping[str, Any], default: ZoneInfo) -> ZoneInfo:
 def _in_zone(account: Account, default: ZoneInfo) -> Account:
     """The account with a zone to read its dates in, if neither it nor its system has one."""
     return account if account.timezone else account.model_copy(update={"timezone": default})
+
+
+def _calendar(raw: Mapping[str, Any], default: ZoneInfo) -> Calendar:
+    """The days of an account; of what cannot be read in it, its options tell."""
+    try:
+        return Calendar(_zone(raw, default), time.fromisoformat(str(raw.get("due_by", LAST))))
+    except (KeyError, OSError, ValueError):
+        return Calendar(default)
 
 
 def _open_doors(accounts: Iterable[Account]) -> Iterable[Problem]:

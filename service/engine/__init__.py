@@ -34,7 +34,7 @@ from service.engine.alarm_clock import AlarmClock
 from service.engine.decider import Decider
 from service.engine.drafts import Draft, of_look, of_signal, of_slot
 from service.engine.net_change import NetChange
-from service.engine.tracking import filled_in, is_contested, is_doubtful, track
+from service.engine.tracking import filled_in, is_contested, is_doubtful, on_its_day, track
 from service.model import Cause, Event, Kind, Observation, Signal, Task
 from service.outbox import Lanes
 from service.store import Pool, schedules, tasks, watches
@@ -270,7 +270,7 @@ class Engine:
         for one in sorted(seen, key=lambda look: look.observed_at):
             key = (one.account, one.task_id)
             last = taken.changed.get(key, known[key])
-            look = filled_in(last, one)
+            look = on_its_day(last, filled_in(last, one), self._zones[one.account])
             if is_doubtful(last, look, states[look.account]):
                 taken.doubted.append(key)
             elif is_contested(last, look):

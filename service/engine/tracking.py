@@ -6,11 +6,13 @@ nobody knew is new or only seen for the first time, and what has happened to it.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from service.alarms import Rung, moved, taken_up
+from service.days import Calendar
 from service.diff import Transition, diff
-from service.model import Cause, Kind, Observation
+from service.model import DAYS, Cause, Kind, Observation, Task
 from service.people import recognised
 from service.store.accounts import AccountState
 from service.store.tasks import Known
@@ -83,11 +85,43 @@ def filled_in(known: Known, seen: Observation) -> Observation:
     """
     if seen.task is None or known.task is None:
         return seen
-    last = {name: getattr(known.task, name) for name in seen.untold}
+    untold = {*seen.untold, *(DAYS[name] for name in seen.untold & DAYS.keys())}
+    last = {name: getattr(known.task, name) for name in untold}
     task = replace(seen.task, **last) if last else seen.task
     is_part = seen.pushed or seen.cause is Cause.WRITE
     others = () if "customer" in last else seen.customers
     return replace(seen, task=recognised(known.task, task, others, is_part=is_part))
+
+
+def on_its_day(known: Known, seen: Observation, zone: ZoneInfo) -> Observation:
+    """The same look, at a task of whose completion only the day is told, with a moment of that day.
+
+    That is when it was first seen to be done, if that was on the day. But what is done on the day
+    on which it is due is not late, and nothing is done before it was made.
+    """
+    task = seen.task
+    if task is None or task.completed_at is None or not task.completed_at_is_day:
+        return seen
+    calendar = Calendar(zone)
+    day = calendar.day_of(task.completed_at)
+    at = _completion_known(known.present, day, calendar)
+    at = at or _completion_seen(task, day, seen.observed_at, calendar)
+    begins = calendar.moment(day, "start")
+    return replace(seen, task=replace(task, completed_at=at), completed_from=begins)
+
+
+def _completion_known(before: Task | None, day: date, calendar: Calendar) -> datetime | None:
+    """The moment that was found for a completion on that day; None if it is news."""
+    if before is None or before.completed_at is None or not before.completed_at_is_day:
+        return None
+    return before.completed_at if calendar.day_of(before.completed_at) == day else None
+
+
+def _completion_seen(task: Task, day: date, seen_at: datetime, calendar: Calendar) -> datetime:
+    at = calendar.within(seen_at, day)
+    if task.due is None or calendar.day_of(task.due) != day:
+        return at
+    return min(at, max(task.due, task.created_at or task.due))
 
 
 def is_doubtful(known: Known, seen: Observation, account: AccountState) -> bool:
@@ -187,8 +221,8 @@ def _is_creation_news(seen: Observation, account: AccountState) -> bool:
 def _is_completion_news(seen: Observation, account: AccountState) -> bool:
     """Whether a task that nobody knew, and is done, has been completed since there is Taskbell.
 
-    Where the system does not say when, one that is new was, and one that was pushed. A completion
-    on the day before the baseline may be a date without a time: then a task made later decides.
+    Where the system does not say when, one that is new was, and one that was pushed. Of a
+    completion on the baseline's day nobody knows: then a task made later decides.
     """
     if seen.task is None or _is_silent(seen, account):
         return False
@@ -196,7 +230,7 @@ def _is_completion_news(seen: Observation, account: AccountState) -> bool:
     if done_at is None:
         is_known_whole = account.baseline_at is not None
         return (seen.pushed and is_known_whole) or _is_creation_news(seen, account)
-    if _is_since(done_at, begun):
+    if _is_since(seen.completed_from or done_at, begun):
         return True
     is_made_since = created is not None and _is_since(created, begun)
     return is_made_since and done_at >= begun - _A_DAY

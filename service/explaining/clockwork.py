@@ -4,8 +4,8 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from service.alarms import Alarm, Rung, was_rung
-from service.model import Task
-from service.rules.templates import DATE_FORMAT
+from service.model import DAYS, Task
+from service.rules.date_format import shown
 from service.store.tasks import Known
 
 
@@ -15,6 +15,11 @@ def next_ring(alarm: Alarm, known: Known, zone: ZoneInfo, now: datetime) -> str:
     if task is None or not task.is_open:
         return f"the task is {standing(task)}, and the clock looks at open tasks only"
     at = alarm.instant(task, zone)
+    if at is None and alarm.lacks_time(task):
+        return (
+            f"it counts from the time of {alarm.field}, which is the whole of"
+            f" {date_shown(task, alarm.field, zone)}; a reminder with `at:` rings for such a task"
+        )
     if at is None:
         return f"it rings by the date {alarm.field}, which the task does not have"
     if at > now and not was_rung(alarm, at, known.rung):
@@ -37,6 +42,11 @@ def standing(task: Task | None) -> str:
     return "done" if task.done else "archived" if task.archived else "open"
 
 
+def date_shown(task: Task, name: str, zone: ZoneInfo) -> str:
+    """A date of a task, without a clock time where it is a day."""
+    return shown(getattr(task, name), zone, is_day=getattr(task, DAYS[name]))
+
+
 def told(moment: datetime, zone: ZoneInfo) -> str:
     """A moment in a zone, as templates show it."""
-    return moment.astimezone(zone).strftime(DATE_FORMAT)
+    return shown(moment, zone)

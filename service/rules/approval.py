@@ -4,9 +4,9 @@ from dataclasses import replace
 from datetime import timedelta
 
 from service.model import Event, State, Task
+from service.rules.date_format import DATE_FORMAT
 from service.rules.scope import Scope
 from service.rules.steps import Approver
-from service.rules.templates import DATE_FORMAT
 from service.rules.verdict import Plan
 
 # How long an approver has to answer if the rule has no `expires`.

@@ -1,13 +1,16 @@
 """From a rule that matched to the deliveries it wants, each with its time and its reason."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from hashlib import blake2b
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import orjson
 
+from service.days import Calendar
 from service.durations import Duration
 from service.model import State, Task
 from service.rules import customers
@@ -25,6 +28,7 @@ from service.rules.withdrawal import withdraw_on
 # Both are part of one index, of which PostgreSQL holds no entry above 2704 bytes.
 _LONGEST_KEY = 400  # bytes
 _LONGEST_TARGET = 320  # characters, as many as a mail address may have
+_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _INSTEAD = "/instead:"
 _AGAIN = "/again:"
 _NEVER = "the opening hours that it is counted by are not open for so long within ten years"
@@ -160,7 +164,7 @@ class Planning:
                     raise RenderError(f"{name}: {_NEVER}")
                 written[name] = _rfc3339(later)
             elif text := _rendered(value, scope):
-                written[name] = _date(name, text) if name in DATES else text
+                written[name] = _date(name, text, scope.zone) if name in DATES else text
         return written or None
 
 
@@ -174,8 +178,11 @@ def _rendered(template: Template | None, scope: Scope) -> str:
     return "" if template is None else template.render(scope.values(template.nouns))
 
 
-def _date(name: str, text: str) -> str:
+def _date(name: str, text: str, zone: ZoneInfo) -> str:
+    """A written date; a day begins with its first second, or it is due and ends with its last."""
     try:
+        if _DAY.fullmatch(text):
+            return _rfc3339(Calendar(zone).moment(date.fromisoformat(text), name))
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise RenderError(f"{name}: {text!r} is not a date") from None

@@ -45,7 +45,7 @@ class Scope:
         """The values for a template that uses these nouns, such as `task`."""
         wanted = frozenset(nouns)
         for noun in wanted & NOUNS.keys() - self._values.keys():
-            self._values[noun] = as_values(self._noun(noun))
+            self._values[noun] = as_values(self._noun(noun), self.zone)
         # Only a text that may speak of a failure is given what stands for it.
         return {**self._values, "failure": FAILURE} if "failure" in wanted else self._values
 

@@ -16,12 +16,11 @@ from liquid.static_analysis import TemplateAnalysis
 from liquid.template import BoundTemplate
 
 from service.faults import Path, Problem, did_you_mean
+from service.rules.date_format import DATE_FORMAT, Day, shown
 from service.rules.liquid_limits import bounded, language, loose_ranges, unreadable
 from service.rules.subjects import CHANGED_TASK, misplaced
 from service.rules.template_reads import TextRead, template_reads
 from service.rules.vocabulary import NOUNS, unknown_name
-
-DATE_FORMAT = "%a %-d %b %Y, %H:%M"
 
 _SHORT = 60
 _NAMES = frozenset({*NOUNS, "tasks", "now", "zone"})
@@ -35,12 +34,15 @@ class RenderError(Exception):
 
 @with_context
 def local(moment: Any, form: str = DATE_FORMAT, *, context: RenderContext) -> Any:
-    """A date as the account's own clock and calendar show it; anything else as it is."""
+    """A date as the account's own clock and calendar show it; anything else as it is.
+
+    A day is shown without a time, whatever the format has.
+    """
     zone = context.globals["zone"]
     if not isinstance(moment, datetime) or not isinstance(zone, tzinfo):
         return moment
     try:
-        return moment.astimezone(zone).strftime(str(form))
+        return shown(moment, zone, str(form), is_day=isinstance(moment, Day))
     except (ValueError, OverflowError) as error:
         raise FilterArgumentError(f"local: {error}", token=None) from None
 

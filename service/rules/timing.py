@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo
 
 from service.durations import Duration
 from service.model import State
+from service.rules.date_format import DATE_FORMAT
 from service.rules.hours import Hours
 from service.rules.scope import Scope
-from service.rules.templates import DATE_FORMAT
 
 
 @dataclass(frozen=True, slots=True)

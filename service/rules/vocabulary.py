@@ -10,6 +10,7 @@ from datetime import datetime
 from functools import cache, lru_cache
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
+from zoneinfo import ZoneInfo
 
 from google.protobuf import struct_pb2, timestamp_pb2
 from google.protobuf.descriptor_pb2 import FieldDescriptorProto, FileDescriptorProto
@@ -17,7 +18,8 @@ from google.protobuf.descriptor_pool import Default
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from service.model import Customer, Event, Group, Person, Project, Task
+from service.model import DAYS, Customer, Event, Group, Person, Project, Task
+from service.rules.date_format import Day
 
 PACKAGE = "taskbell"
 LONGEST_TEXT = 10_000  # of which conditions see the beginning
@@ -84,15 +86,18 @@ def unknown_name(path: Sequence[Any]) -> tuple[str | None, frozenset[str]]:
     return None, frozenset()
 
 
-def as_values(noun: Any) -> dict[str, Any]:
-    """A noun as plain values for a template; dates stay dates."""
+def as_values(noun: Any, zone: ZoneInfo) -> dict[str, Any]:
+    """A noun as plain values for a template; dates stay dates, and days are days of this zone."""
     parts = _PARTS[type(noun)]
     values = {name: getattr(noun, name) for name in parts.plain}
     for name in parts.single:
         inner = getattr(noun, name)
-        values[name] = None if inner is None else as_values(inner)
+        values[name] = None if inner is None else as_values(inner, zone)
     for name in parts.several:
-        values[name] = [as_values(one) for one in getattr(noun, name)]
+        values[name] = [as_values(one, zone) for one in getattr(noun, name)]
+    for name, flag in parts.days:
+        if values[flag] and values[name] is not None:
+            values[name] = Day.of(values[name], zone)
     return values
 
 
@@ -130,6 +135,7 @@ class _Parts:
         self.plain = tuple(name for name in kinds if name not in nested)
         self.single = tuple(name for name, several in nested.items() if not several)
         self.several = tuple(name for name, several in nested.items() if several)
+        self.days = tuple(DAYS.items()) if noun is Task else ()
 
 
 @lru_cache(maxsize=1_000)

@@ -26,8 +26,8 @@ import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
-from functools import cache
+from datetime import UTC, datetime
+from functools import cache, cached_property
 from hashlib import blake2b
 from types import MappingProxyType
 from typing import Any, ClassVar, Self, TypeAlias
@@ -37,11 +37,13 @@ import orjson
 from pydantic import SecretStr
 
 from service.clock import Clock
+from service.days import Calendar
 from service.errors import SourceRejected
 from service.http.throttle import Throttle
 from service.http.upstream import Upstream
 from service.model import Cause, Customer, Observation, Task
 from service.sources.account import Account
+from service.sources.dates import Dates
 from service.sources.facts import Facts
 from service.sources.forms import Form
 from service.sources.forms import unread as unread_in
@@ -94,6 +96,13 @@ class Source(ABC):
         self.upstream = upstream
         # Where each task of a list has to be read by itself, what is kept anew comes with changes.
         self._salt = b"" if self.rereads or not self.revision else b"%d" % self.revision
+
+    @cached_property
+    def dates(self) -> Dates:
+        """How the account writes its dates."""
+        account = self.account
+        calendar = Calendar(account.timezone or UTC, account.due_by)
+        return Dates(calendar, account.midnight_is_day)
 
     @property
     def rereads(self) -> bool:

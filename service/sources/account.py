@@ -2,7 +2,7 @@
 
 from base64 import b64decode
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import time, timedelta
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 from urllib.parse import urlsplit
@@ -88,7 +88,8 @@ class Account(BaseModel):
 
     `per_minute` is how many calls Taskbell makes at most, `timeout` the longest that one takes,
     `max_pages` where reading a list is given up, `stretch` how many times as long as `poll` polls
-    may be apart while webhooks come.
+    may be apart while webhooks come. What is due on a day, without a time, is due at `due_by`;
+    `midnight_is_day` says that this system writes midnight for a day.
     A system with options of its own derives from this and names the class in `Source.options`.
     """
 
@@ -108,6 +109,8 @@ class Account(BaseModel):
     per_minute: int = Field(default=120, ge=1)
     timeout: timedelta = timedelta(minutes=1)
     max_pages: int = Field(default=10_000, ge=1)
+    due_by: time = time(23, 59, 59)
+    midnight_is_day: bool = False
     webhook: HookOptions | None = None
 
     @field_validator("base_url")

@@ -17,9 +17,10 @@ from urllib.parse import quote
 from service.errors import OutcomeUnknown, SourceRejected
 from service.flags import flag
 from service.http.upstream import Upstream
-from service.model import Customer, Person, Project, Task
+from service.model import DAYS, Customer, Person, Project, Task
 from service.sources import Page, Raw, Source
 from service.sources.account import Account
+from service.sources.dates import When
 from service.sources.facts import Facts, Words, inside
 from service.sources.forms import Form, a_date, a_text
 from service.sources.kickserv_words import KickservAccount
@@ -31,7 +32,6 @@ from service.sources.values import (
     local,
     mapping,
     members,
-    moment,
     only,
     reference,
     required,
@@ -67,7 +67,7 @@ class Kickserv(Source):
     revision: ClassVar[int] = 1
     facts: ClassVar[Facts] = Facts(
         fills=frozenset({"title", "description", "type", "done", "fields", "assignees", "contacts"})
-        | {"due", "start", "end", "created_at", "updated_at", "completed_at"}
+        | {*DAYS, *DAYS.values(), "created_at", "updated_at"}
         | inside("assignee", "id", "name", "email", "number")
         | inside("customer", "id", "name", "email", "phone")
         | inside("project", "id", "name"),
@@ -156,9 +156,12 @@ class Kickserv(Source):
     def parse(self, raw: Raw) -> Task:
         account, names = self.account, self._names
         job = reference(raw.get(names.project))
-        start, end = self._date(raw, names.start), self._date(raw, names.end)
-        due = None if names.due is None else self._date(raw, names.due)
-        completed_at = self._date(raw, account.done_field)
+        start = self.dates.read(raw, names.start, "start")
+        end = self.dates.read(raw, names.end, "end")
+        due, completed = (
+            self._due(raw, start),
+            self.dates.read(raw, account.done_field, "completed_at"),
+        )
         employees = self._people(raw.get(names.assignees))
         return Task(
             id=required(self.identify(raw), "id"),
@@ -167,13 +170,17 @@ class Kickserv(Source):
             title=text(raw.get(names.title)) or "",
             description=text(raw.get(names.description)),
             type=self._type(raw),
-            done=completed_at is not None or flag(raw.get(account.done_field)) is True,
-            due=due or end or start,
-            start=start,
-            end=end,
+            done=completed.at is not None or flag(raw.get(account.done_field)) is True,
+            due=due.at,
+            due_is_day=due.is_day,
+            start=start.at,
+            start_is_day=start.is_day,
+            end=end.at,
+            end_is_day=end.is_day,
             created_at=self._date(raw, names.created_at),
             updated_at=self.version(raw),
-            completed_at=completed_at,
+            completed_at=completed.at,
+            completed_at_is_day=completed.is_day,
             assignee=employees[0] if employees else None,
             assignees=employees,
             customer=self._customer(raw),
@@ -422,8 +429,14 @@ class Kickserv(Source):
     def _midnight(self, day: date) -> datetime:
         return datetime.combine(day, time(), self._zone)
 
+    def _due(self, raw: Raw, start: When) -> When:
+        """Its own date if there is one, else its end, else some time on the day of its start."""
+        names = [name for name in (self._names.due, self._names.end) if name is not None]
+        told = (self.dates.read(raw, name, "due") for name in names)
+        return next((one for one in told if one.at is not None), self.dates.due_after(start))
+
     def _date(self, raw: Raw, name: str) -> datetime | None:
-        return moment(raw, name, self._zone)
+        return self.dates.moment(raw, name)
 
     @property
     def _zone(self) -> tzinfo:

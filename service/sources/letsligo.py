@@ -7,7 +7,7 @@ and workspaces, and API Platform's documentation on paging. What is inferred is 
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import count
 from typing import Any, ClassVar
 from urllib.parse import quote
@@ -21,6 +21,7 @@ from service.http.upstream import Upstream
 from service.model import Customer, Task
 from service.sources import Page, Raw, Source
 from service.sources.account import Account, HeaderText
+from service.sources.dates import When
 from service.sources.facts import Facts, Words, inside
 from service.sources.forms import Form, a_date, a_flag, a_text
 from service.sources.reading import Reading, by_id, rows_of
@@ -28,7 +29,6 @@ from service.sources.values import (
     identifier,
     mapping,
     members,
-    moment,
     required,
     tally,
     text,
@@ -90,8 +90,10 @@ class LetsLigo(Source):
     """
 
     options: ClassVar[type[Account]] = LetsLigoAccount
+    revision: ClassVar[int] = 1
     facts: ClassVar[Facts] = Facts(
         fills=frozenset({"title", "description", "type", "done", "due", "completed_at", "fields"})
+        | {"due_is_day", "completed_at_is_day"}
         | inside("customer", "id", "name", "email", "phone"),
         words={"type": Words(frozenset(_TYPES))},
     )
@@ -139,6 +141,8 @@ class LetsLigo(Source):
 
     def parse(self, raw: Raw) -> Task:
         done, kind = truth(raw.get("completed")), text(raw.get("taskKind"))
+        due = self.dates.read(raw, "dueDate", "due")
+        completed = self.dates.read(raw, "completedAt", "completed_at") if done else When()
         return Task(
             id=required(self.identify(raw), "id"),
             account=self.account.name,
@@ -147,8 +151,10 @@ class LetsLigo(Source):
             description=text(raw.get("description")),
             type=text(raw.get("type")),
             done=done,
-            due=self._date(raw, "dueDate"),
-            completed_at=self._date(raw, "completedAt") if done else None,
+            due=due.at,
+            due_is_day=due.is_day,
+            completed_at=completed.at,
+            completed_at_is_day=completed.is_day,
             customer=_customer(raw.get("contact")),
             fields={} if kind is None else {"task_kind": kind},
         )
@@ -217,9 +223,6 @@ class LetsLigo(Source):
             )
         log.warning("list.wrong_total", account=self.account.name, read=read, total=total)
         return None
-
-    def _date(self, raw: Raw, name: str) -> datetime | None:
-        return moment(raw, name, self.account.timezone or UTC)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,9 @@ webhook subscriptions. What the vendor leaves open is an option of `PlannrAccoun
 """
 
 from collections.abc import AsyncIterator, Mapping
-from datetime import datetime, time
+from dataclasses import replace
+from datetime import datetime
+from functools import cached_property
 from itertools import count
 from typing import Any, ClassVar, Literal
 from urllib.parse import quote
@@ -18,6 +20,7 @@ from service.http.upstream import Upstream
 from service.model import Customer, Person, Project, Task
 from service.sources import Page, Raw, Source
 from service.sources.account import Account, HeaderText
+from service.sources.dates import Dates
 from service.sources.facts import Facts, Words, inside
 from service.sources.forms import Form, a_date, a_text, an_object, objects
 from service.sources.reading import Reading, by_id, enveloped, single
@@ -28,7 +31,6 @@ from service.sources.values import (
     local,
     mapping,
     members,
-    moment,
     reference,
     required,
     several,
@@ -91,8 +93,8 @@ class PlannrAccount(Account):
     """A login of a Plannr firm.
 
     `account_uuid` is `account.uuid` of GET /api/v1/logins. Dates without an offset are local
-    time in `timezone`; `fold` picks the first (0) or second (1) of an hour that comes twice. A
-    task due on a day, without a time, is due at `due_by`. `subtasks` and `filters` say which
+    time in `timezone`; `fold` picks the first (0) or second (1) of an hour that comes twice.
+    Plannr writes midnight for a day without a time. `subtasks` and `filters` say which
     tasks are listed, `include` what is asked for beside them. `per_page` is how many tasks are
     asked for at once. `create` is what every new task gets,
     `reopen_status` the uuid of the status of a task that is reopened.
@@ -103,7 +105,7 @@ class PlannrAccount(Account):
     account_uuid: HeaderText
     timezone: ZoneInfo | None = ZoneInfo("Europe/London")
     fold: Literal[0, 1] = 0
-    due_by: time = time(23, 59, 59)
+    midnight_is_day: bool = True
     per_minute: int = Field(default=450, ge=1)
     per_page: int = Field(default=500, ge=1, le=500)
     include: tuple[str, ...] = ("custom_fields",)
@@ -124,11 +126,11 @@ class Plannr(Source):
         {"create_task", "update_task", "complete_task", "reopen_task"}
     )
     needed_options: ClassVar[Mapping[str, str]] = {"reopen_task": "reopen_status"}
-    revision: ClassVar[int] = 1
+    revision: ClassVar[int] = 2
     facts: ClassVar[Facts] = Facts(
         fills=frozenset({"title", "description", "type", "status", "priority", "fields"})
         | {"done", "archived", "not_started", "assignees"}
-        | {"due", "created_at", "updated_at", "completed_at"}
+        | {"due", "due_is_day", "created_at", "updated_at", "completed_at", "completed_at_is_day"}
         | inside("assignee", "id", "name", "email")
         | inside("completed_by", "id", "name", "email")
         | inside("author", "id", "name", "email")
@@ -146,6 +148,10 @@ class Plannr(Source):
         self._zone = account.timezone or ZoneInfo("UTC")
         # What a list has and a webhook lacks would look like a change, back and forth.
         self._needed = _ALWAYS | ({"custom_fields"} & set(account.include))
+
+    @cached_property
+    def dates(self) -> Dates:
+        return replace(super().dates, fold=self.account.fold)
 
     def items(self, payload: Any) -> list[Raw] | None:
         return enveloped(payload)
@@ -169,9 +175,12 @@ class Plannr(Source):
     def parse(self, raw: Raw) -> Task:
         account = self.account
         status = mapping(raw.get("status"))
-        completed_at = self._date(raw, "completed_at")
+        due, completed = (
+            self.dates.read(raw, "due_at", "due"),
+            self.dates.read(raw, "completed_at", "completed_at"),
+        )
         flag = status.get("is_type_completed")
-        done = completed_at is not None if flag is None else truth(flag)
+        done = completed.at is not None if flag is None else truth(flag)
         assignees = _people(raw.get("assigned_to"))
         kind = text(raw.get("taskable_type"))
         taskable = reference(raw.get("taskable"), "uuid")
@@ -187,10 +196,12 @@ class Plannr(Source):
             archived=truth(status.get("is_archived")),
             not_started=truth(status.get("is_not_started")),
             priority=_PRIORITIES.get(text(raw.get("priority")) or ""),
-            due=self._date(raw, "due_at"),
+            due=due.at,
+            due_is_day=due.is_day,
             created_at=self._date(raw, "created_at"),
             updated_at=self._date(raw, "updated_at"),
-            completed_at=completed_at if done else None,
+            completed_at=completed.at if done else None,
+            completed_at_is_day=completed.is_day and done,
             completed_by=_first(raw.get("completed_by")) if done else None,
             author=_first(raw.get("author")),
             assignee=assignees[0] if assignees else None,
@@ -292,8 +303,7 @@ class Plannr(Source):
         return body
 
     def _date(self, raw: Raw, name: str) -> datetime | None:
-        account = self.account
-        return moment(raw, name, self._zone, fold=account.fold, day=account.due_by)
+        return self.dates.moment(raw, name)
 
 
 def _path(task_id: str) -> str:

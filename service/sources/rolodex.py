@@ -24,7 +24,6 @@ from service.sources.values import (
     local,
     mapping,
     members,
-    moment,
     only,
     reference,
     required,
@@ -83,7 +82,7 @@ class Rolodex(Source):
     revision: ClassVar[int] = 1
     facts: ClassVar[Facts] = Facts(
         fills=frozenset({"title", "done", "tags", "fields", "assignees", "contacts"})
-        | {"due", "created_at", "updated_at", "completed_at"}
+        | {"due", "due_is_day", "created_at", "updated_at", "completed_at", "completed_at_is_day"}
         | inside("assignee", "id", "name")
         | inside("author", "id", "name")
         | inside("customer", "id", "name"),
@@ -127,18 +126,23 @@ class Rolodex(Source):
 
     def parse(self, raw: Raw) -> Task:
         account, assignee = self.account, _person(raw.get("assignee"))
-        completed_at = self._date(raw, "completed_at")
+        due, completed = (
+            self.dates.read(raw, "due_date", "due"),
+            self.dates.read(raw, "completed_at", "completed_at"),
+        )
         creator = _person(raw.get("creator"))
         return Task(
             id=required(self.identify(raw), "id"),
             account=account.name,
             system=account.system,
             title=text(raw.get("body")) or "",
-            done=completed_at is not None,
-            due=self._date(raw, "due_date"),
+            done=completed.at is not None,
+            due=due.at,
+            due_is_day=due.is_day,
             created_at=self._date(raw, "created_at"),
             updated_at=self._date(raw, "updated_at"),
-            completed_at=completed_at,
+            completed_at=completed.at,
+            completed_at_is_day=completed.is_day,
             assignee=assignee,
             assignees=() if assignee is None else (assignee,),
             author=creator,
@@ -264,7 +268,7 @@ class Rolodex(Source):
         return body
 
     def _date(self, raw: Raw, name: str) -> datetime | None:
-        return moment(raw, name, self.account.timezone or UTC)
+        return self.dates.moment(raw, name)
 
 
 class _Walk:

@@ -6,13 +6,14 @@ from typing import Any
 from unicodedata import normalize
 
 from service.errors import SourceRejected
-from service.model import Task
+from service.model import DAYS, Task
 from service.sources import Raw
 from service.sources.values import local
 
 _DATES = frozenset({"due", "start", "end"})
 # By these two tasks can be told apart; the others are reworded by some systems.
 _TELLING = ("title", "due", "start", "end", "project", "customer", "assignee")
+_DAY = timedelta(days=1)
 _ROUNDED = timedelta(minutes=1)
 
 
@@ -25,8 +26,14 @@ def translated(system: str, fields: Mapping[str, Any], words: Mapping[str, str])
 
 
 def shows(task: Task, fields: Mapping[str, Any]) -> bool:
-    """Whether a task looks as it does when these fields were written to it; dates to the second."""
-    return all(_shown(task, word) == _plain(value, word) for word, value in fields.items())
+    """Whether a task looks as it does when these fields were written to it.
+
+    Dates are compared to the second, days to the day.
+    """
+    return all(
+        _shown(task, word) == _plain(value, word) or _is_on_day(task, word, value)
+        for word, value in fields.items()
+    )
 
 
 def may_be(task: Task, fields: Mapping[str, Any]) -> bool:
@@ -35,7 +42,19 @@ def may_be(task: Task, fields: Mapping[str, Any]) -> bool:
     Systems round times to the minute and squeeze blanks.
     """
     told = [word for word in _TELLING if word in fields and _shown(task, word)]
-    return all(_is_near(_shown(task, word), _plain(fields[word], word)) for word in told)
+    return all(
+        _is_near(_shown(task, word), _plain(fields[word], word))
+        or _is_on_day(task, word, fields[word])
+        for word in told
+    )
+
+
+def _is_on_day(task: Task, word: str, value: Any) -> bool:
+    """Whether a time was written of which the system keeps the day."""
+    shown, wanted = _shown(task, word), _plain(value, word)
+    if word not in _DATES or shown is None or wanted is None or not getattr(task, DAYS[word]):
+        return False
+    return bool(abs(shown - wanted) < _DAY)
 
 
 def _is_near(shown: Any, wanted: Any) -> bool:

@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from service.actions import WRITES
 from service.books.delivery import Delivery
 from service.model import Event, State
+from service.rules.date_format import DATE_FORMAT
 from service.rules.steps import DATES
-from service.rules.templates import DATE_FORMAT
 from service.trials import Expected, listed
 
 _VERBS = {
@@ -57,8 +57,14 @@ class Actual:
             and wanted.what == self.what
             and all(text in f"{self.subject or ''}\n{self.text}" for text in wanted.contains)
             and wanted.subject in {None, self.subject}
-            and all(self.fields.get(name) == v for name, v in (wanted.fields or {}).items())
+            and all(_is(self.fields.get(name), v) for name, v in (wanted.fields or {}).items())
         )
+
+
+def _is(found: Any, wanted: Any) -> bool:
+    """Whether a field is as expected; a day is any moment of it."""
+    is_day = isinstance(wanted, date) and not isinstance(wanted, datetime)
+    return bool((found.date() if is_day and isinstance(found, datetime) else found) == wanted)
 
 
 def is_loud(one: Actual) -> bool:

@@ -1,6 +1,7 @@
 """What a test expects, read from what the file says under `expect:`."""
 
 from collections.abc import Mapping
+from datetime import date, datetime
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
@@ -14,7 +15,7 @@ from service.faults import Path, Problem, did_you_mean
 from service.rules.shapes import ChangesShape, one_or_many
 from service.rules.steps import DATES
 from service.trials import Expected
-from service.trials.tasks import local, moment
+from service.trials.tasks import date_or_moment, local
 
 FATES = ("notify", "updated", "cancelled", "skipped", "expired", "held", "failed")
 VERBS = (*FATES, *sorted(WRITES))
@@ -88,8 +89,14 @@ def _dated(
     read, problems = dict(fields), []
     for name in DATES:
         try:
-            read |= {name: local(moment(fields[name]), zone)} if name in fields else {}
+            read |= {name: _expected_date(fields[name], zone)} if name in fields else {}
         except PydanticCustomError as error:
             said = error.context or {}
             problems.append(Problem((*path, name), said["message"], said["hint"]))
     return read, problems
+
+
+def _expected_date(written: Any, zone: ZoneInfo) -> date:
+    """A moment in `zone`, or the day of it where no time is written."""
+    found = date_or_moment(written)
+    return local(found, zone) if isinstance(found, datetime) else found

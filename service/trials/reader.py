@@ -1,12 +1,13 @@
 """Makes rule tests from what the file says, or says what is wrong with them."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from service.actions import BUILT_IN
+from service.days import Calendar
 from service.document.validation import Shape, salvaged
 from service.faults import Path, Problem, did_you_mean
 from service.silence import Silence
@@ -31,6 +32,7 @@ class TrialReader:
     - `rules`, `accounts`, `channels`: the names that the configuration has
     - `switched_on`: the rules that a test is about if it names none
     - `zone`: the configuration's time zone
+    - `calendars`: the days of each account
     - `place`: says where something stands, as file:line
     - `unread`: the parts of the configuration that could not be read; every name that a test takes
       from there is believed to exist
@@ -41,9 +43,11 @@ class TrialReader:
     accounts: Sequence[str]
     channels: Collection[str]
     zone: ZoneInfo
+    calendars: Mapping[str, Calendar]
     place: Callable[[Path], str]
     unread: frozenset[str] = frozenset()
     problems: list[Problem] = field(default_factory=list)
+    _calendar: Calendar = field(default_factory=Calendar, init=False)
 
     def read(self, raws: Iterable[Any]) -> list[Trial]:
         """The tests, as far as they can be read; they can be run only if there are no problems."""
@@ -57,6 +61,8 @@ class TrialReader:
             return None
         for position, name in enumerate(shape.rules or ()):
             self._check("rule", name, self.rules, (*path, "rules", position))
+        account = shape.account or next(iter(self.accounts), "")
+        self._calendar = self.calendars.get(account, Calendar(self.zone))
         given = self._given(shape.given, (*path, "given"))
         is_dated = self._are_read(begun, (*path, "start"), (*path, "steps"))
         return Trial(
@@ -86,7 +92,7 @@ class TrialReader:
                 continue
             if task.id in given:
                 self._fault((*path, position, "id"), f"there are two tasks {task.id}")
-            given[task.id] = task.values(self.zone)
+            given[task.id] = task.values(self.zone, self._calendar)
         return given
 
     def _silences(self, shape: TrialShape, path: Path, *, is_dated: bool) -> list[Silence]:
@@ -161,7 +167,7 @@ class TrialReader:
             self._fault(path, f"write what changes, such as {{ done: true }}, or {DELETED}")
             return {}
         task = self._shape(TaskShape, raw, path)
-        return {} if task is None else task.values(self.zone)
+        return {} if task is None else task.values(self.zone, self._calendar)
 
     def _expected(self, raws: Iterable[Any] | None, path: Path) -> list[Expected] | None:
         if raws is None:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, tostring
 
-from service.rules.templates import DATE_FORMAT
+from service.rules.date_format import DATE_FORMAT
 from service.trials.actual import Actual
 from service.trials.reasons import Reason
 from service.trials.runner import Failure, TrialResult

@@ -1,18 +1,21 @@
 """Tasks as tests write them: a few fields, dates in local time."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import BeforeValidator, Field, Strict, WithJsonSchema
 
+from service.days import Calendar
 from service.document.validation import Shape
 from service.document.wording import kind_of
 from service.faults import refused
-from service.model import Customer, Person, Project, Task
+from service.model import DAYS, Customer, Person, Project, Task
 
+_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _YEARS = range(1970, 2200)
 _HINT = "write it like 2026-03-06 16:30"
 
@@ -41,7 +44,18 @@ def _scalar(value: Any) -> Any:
     return value
 
 
+def date_or_moment(value: Any) -> date:
+    """A date with or without a time, which is a `datetime` if it has one."""
+    found = moment(value)
+    return found.date() if _DAY.fullmatch(str(value).strip()) else found
+
+
 Moment = Annotated[datetime, BeforeValidator(moment)]
+Date = Annotated[
+    datetime | date,
+    BeforeValidator(date_or_moment),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
 Id = Annotated[
     str, BeforeValidator(_number_as_text), WithJsonSchema({"type": ["string", "integer"]})
 ]
@@ -96,12 +110,12 @@ class TaskShape(Shape):
     archived: Truth = False
     not_started: Truth = False
     priority: Literal["low", "normal", "high", "highest"] | None = None
-    due: Moment | None = None
-    start: Moment | None = None
-    end: Moment | None = None
+    due: Date | None = None
+    start: Date | None = None
+    end: Date | None = None
     created_at: Moment | None = None
     updated_at: Moment | None = None
-    completed_at: Moment | None = None
+    completed_at: Date | None = None
     completed_by: PersonShape | None = None
     author: PersonShape | None = None
     assignee: PersonShape | None = None
@@ -112,11 +126,20 @@ class TaskShape(Shape):
     tags: tuple[str, ...] = ()
     fields: dict[str, Scalar] = Field(default_factory=dict)
 
-    def values(self, zone: ZoneInfo) -> dict[str, Any]:
-        """The given fields as `service.model.Task` holds them; `zone` is for dates without one."""
-        return {
-            name: _held(getattr(self, name), zone)
+    def values(self, zone: ZoneInfo, calendar: Calendar) -> dict[str, Any]:
+        """The given fields as `service.model.Task` holds them.
+
+        `zone` is for moments without one, `calendar` is of the account, for days.
+        """
+        given = {
+            name: getattr(self, name)
             for name in self.model_fields_set & TaskShape.model_fields.keys()
+        }
+        days = {name for name in given.keys() & DAYS.keys() if _is_day(given[name])}
+        return {
+            **{name: _held(value, zone) for name, value in given.items()},
+            **{name: calendar.moment(given[name], name) for name in days},
+            **{DAYS[name]: name in days for name in given.keys() & DAYS.keys()},
         }
 
 
@@ -124,6 +147,10 @@ class GivenShape(TaskShape):
     """A task that is there when a test begins."""
 
     id: Id
+
+
+def _is_day(value: Any) -> bool:
+    return isinstance(value, date) and not isinstance(value, datetime)
 
 
 def _held(value: Any, zone: ZoneInfo) -> Any:
@@ -153,6 +180,6 @@ def changed(task: Task, values: Mapping[str, Any], now: datetime) -> Task:
     if "assignee" in more:
         person = more["assignee"]
         more.setdefault("assignees", () if person is None else (person,))
-    if "done" in more:
-        more.setdefault("completed_at", now if more["done"] else None)
+    if "done" in more and "completed_at" not in more:
+        more |= {"completed_at": now if more["done"] else None, "completed_at_is_day": False}
     return replace(task, **more)

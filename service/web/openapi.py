@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, TypeAlias
 
-from service.model import Cause, Kind, State, Task
+from service.model import DAYS, Cause, Kind, State, Task
 from service.silence import SCOPES
 from service.store import listing
 from service.store.listing import Listing
@@ -29,7 +29,7 @@ def _one_of(*words: str) -> Schema:
 
 
 _TASK_FIELDS: Mapping[str, Schema] = {
-    **dict.fromkeys(("done", "archived", "not_started"), _TRUTH),
+    **dict.fromkeys(("done", "archived", "not_started", *DAYS.values()), _TRUTH),
     **dict.fromkeys(("assignee", "author", "completed_by", "customer", "project"), _MAYBE_NOUN),
     "assignees": {"type": "array"},
     "contacts": {"type": "array"},

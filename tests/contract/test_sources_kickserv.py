@@ -78,7 +78,7 @@ async def test_a_system_that_ignores_the_page_is_read_once(rig: Rig) -> None:
 @pytest.mark.parametrize(
     ("field", "value", "moment"),
     [
-        ("completed_on", "2026-03-05", datetime(2026, 3, 5, 5, 0, tzinfo=UTC)),
+        ("completed_on", "2026-03-05", datetime(2026, 3, 6, 4, 59, 59, tzinfo=UTC)),
         ("completed_on", "2026-03-05T10:00:00-05:00", datetime(2026, 3, 5, 15, 0, tzinfo=UTC)),
         ("completed_at", "2026-03-05T10:00:00-05:00", datetime(2026, 3, 5, 15, 0, tzinfo=UTC)),
     ],
@@ -113,12 +113,24 @@ async def test_a_task_that_is_done_is_not_done_again(rig: Rig) -> None:
     assert rig.system.record.writes == []
 
 
-async def test_due_is_the_end_or_else_the_start(rig: Rig) -> None:
-    """A visit without an end is late when it has not begun."""
-    start = "2026-03-05T10:00:00-05:00"
-    assert (
-        parsed(rig, scheduled_at=start, ends_at=None).due == parsed(rig, scheduled_at=start).start
-    )
+async def test_due_is_the_end_or_else_some_time_on_the_day_of_the_start(rig: Rig) -> None:
+    """A visit of which nobody has said how long it takes is not late when it begins."""
+    start, end = "2026-03-05T10:00:00-05:00", "2026-03-05T12:00:00-05:00"
+    told = parsed(rig, scheduled_at=start, ends_at=end)
+    assert (told.due, told.due_is_day) == (told.end, False)
+    untold = parsed(rig, scheduled_at=start, ends_at=None)
+    assert (untold.due, untold.due_is_day) == (datetime(2026, 3, 6, 4, 59, 59, tzinfo=UTC), True)
+    assert (untold.start_is_day, untold.end) == (False, None)
+
+
+async def test_a_visit_of_a_whole_day_begins_and_ends_with_it(clock: VirtualClock) -> None:
+    """It is due at `due_by`, of its last day if it takes several."""
+    async with rigged("kickserv", clock, due_by="17:00") as rig:
+        visit = parsed(rig, scheduled_at="2026-03-07", ends_at="2026-03-08")
+    assert (visit.start_is_day, visit.end_is_day, visit.due_is_day) == (True, True, True)
+    assert visit.start == datetime(2026, 3, 7, 5, tzinfo=UTC)
+    assert visit.end == datetime(2026, 3, 9, 3, 59, 59, tzinfo=UTC)  # summer time has begun
+    assert visit.due == datetime(2026, 3, 8, 21, tzinfo=UTC)
 
 
 async def test_a_change_shows_where_no_task_says_when_it_was_changed(rig: Rig) -> None:

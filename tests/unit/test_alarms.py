@@ -48,6 +48,29 @@ def test_what_has_begun_is_not_about_to_begin() -> None:
     assert due(one, [soon], UTC_ZONE, {}, START + timedelta(hours=5)) == []
 
 
+def test_a_day_has_no_time_to_count_from() -> None:
+    """Half an hour before a day begins is in the night; a time of the day before is none of it."""
+    midnight = datetime(2026, 3, 7, 5, tzinfo=UTC)
+    visit = task(start=midnight, start_is_day=True, end=midnight, end_is_day=True)
+    for field in ("start", "end"):
+        for hours in (-24, -1, 2):
+            assert (
+                Alarm(Kind.REMINDER, field, timedelta(hours=hours)).instant(visit, NEW_YORK) is None
+            )
+    eve = Alarm(Kind.REMINDER, "start", timedelta(days=-1), time(16))
+    assert eve.instant(visit, NEW_YORK) == datetime(2026, 3, 6, 21, tzinfo=UTC)
+    assert OVERDUE.instant(task(due=midnight, due_is_day=True), NEW_YORK) == midnight
+
+
+def test_a_day_that_comes_down_to_another_moment_is_not_announced_again() -> None:
+    """Another `due_by` of the account: what was overdue is; what was not yet is so by then."""
+    noon, night = task(due=START, due_is_day=True), START + timedelta(hours=11)
+    after = task(due=night, due_is_day=True)
+    assert moved(noon, after, {"due": START}) == {"due": night}
+    assert moved(noon, after, {"due": START - timedelta(hours=1)})["due"] < START
+    assert moved(noon, task(due=night + timedelta(days=1), due_is_day=True), {"due": START}) == {}
+
+
 def test_a_done_task_has_no_alarms() -> None:
     """No alarm of a task that is done is due, whatever its dates."""
     one = task(due=START, done=True)

@@ -124,6 +124,18 @@ def test_who_stays_the_same_is_no_event(name: str) -> None:
     assert diff(after, before) == []
 
 
+def test_a_day_is_the_same_whatever_it_comes_down_to() -> None:
+    """Another `due_by`, zone or version of Taskbell moves no day; the next day is another."""
+    night, old = task(due=START, due_is_day=True), task(due=START - timedelta(hours=12))
+    assert diff(night, task(due=START - timedelta(hours=7), due_is_day=True)) == []
+    assert diff(old, replace(night, revision=1)) == []
+    moved = [Transition(Kind.RESCHEDULED, ("due",))]
+    assert diff(night, task(due=START + timedelta(hours=23), due_is_day=True)) == moved
+    assert diff(night, replace(old, revision=1)) == moved
+    assert diff(old, night) == moved
+    assert diff(old, replace(night, due=None, revision=1)) == moved
+
+
 def test_somebody_else_is_an_event() -> None:
     """Other ids are other people, also of the same name; the first one's place alone is none's."""
     namesake = replace(BO, id="9")

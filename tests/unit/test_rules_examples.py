@@ -149,7 +149,7 @@ def test_overdue_nudge_waits_for_monday(rules: Ruleset) -> None:
     assert (post.step, post.send_at) == (3, datetime(2026, 3, 9, 14, 0, tzinfo=UTC))
     assert post.reason == "waits 2 business hours"
     assert mail.once_key == post.once_key == 'field:["T1","2026-03-06T22:00:00Z"]'
-    assert mail.withdraw_on == {"completed", "deleted", "rescheduled:due"}
+    assert mail.withdraw_on == {"completed", "deleted", "rescheduled:due", "changed:archived"}
 
 
 def test_overdue_nudge_ends_when_done_or_moved(rules: Ruleset) -> None:

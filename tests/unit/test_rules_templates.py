@@ -14,11 +14,33 @@ from tests.tasks import BO, task
 DUE = datetime(2026, 3, 6, 22, 0, tzinfo=UTC)
 VALUES: dict[str, Any] = {
     "task": as_values(
-        task(assignee=BO, due=DUE, tags=("a", "b"), fields={"regions": ["north", "south"]})
+        task(assignee=BO, due=DUE, tags=("a", "b"), fields={"regions": ["north", "south"]}),
+        ZoneInfo("America/New_York"),
     ),
     "now": DUE,
     "zone": ZoneInfo("America/New_York"),
 }
+
+
+def test_a_day_is_shown_without_a_time() -> None:
+    """Whatever the format asks for; a day of the account is that day where UTC has the next."""
+    night = datetime(2026, 3, 7, 4, 59, 59, tzinfo=UTC)
+    one = task(due=night, due_is_day=True, start=night)
+    values = {**VALUES, "task": as_values(one, VALUES["zone"])}
+    told = {
+        "{{ task.due | local }}": "Fri 6 Mar 2026",
+        "{{ task.start | local }}": "Fri 6 Mar 2026, 23:59",
+        "{{ task.due | local: '%d.%m. %H:%M' }}": "06.03.",
+        "{{ task.due | local: '%-I:%M %p, %A' }}": "Friday",
+        "{{ task.due | local: '%c' }}": "Fri Mar 6 2026",
+        "by {{ task.due | local: '%H:%M' }}": "by ",
+        "{{ task.due | local: '100%%H %d' }}": "100%H 06",
+        "{{ task.due }}": "2026-03-06",
+    }
+    for text, shown in told.items():
+        made, problems = template(text, ())
+        assert made is not None, problems
+        assert made.render(values) == shown
 
 
 def render(text: str) -> str:

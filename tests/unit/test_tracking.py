@@ -1,12 +1,14 @@
 """What one look at a task does to what is known of it."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.engine.tracking import filled_in, is_doubtful, track
+from service.engine.tracking import filled_in, is_doubtful, on_its_day, track
 from service.model import Cause, Customer, Kind, Observation, Person, Task
 from service.store.accounts import AccountState
 from service.store.tasks import Known
@@ -237,3 +239,52 @@ def test_whom_a_task_is_for_stays_so_among_several() -> None:
     for others, kept in (((jones, SMITH), SMITH), ((jones,), jones), ((), jones)):
         seen = replace(look(task(customer=jones), 1), customers=others)
         assert filled_in(known, seen).task == task(customer=kept)
+
+
+NEW_YORK = ZoneInfo("America/New_York")
+LAST_SECOND = datetime(2026, 3, 7, 4, 59, 59, tzinfo=UTC)  # of START's day in New York
+
+
+def completed(known: Known, minute: float, **fields: Any) -> datetime | None:
+    """When a task was done, of which its system tells the day, that of START."""
+    done = task(done=True, completed_at=LAST_SECOND, completed_at_is_day=True, **fields)
+    seen = on_its_day(known, look(done, minute), NEW_YORK).task
+    return None if seen is None else seen.completed_at
+
+
+def test_what_is_done_on_a_day_is_done_when_that_is_seen() -> None:
+    """On that day; what is seen later was done by its end, and earlier by its beginning."""
+    assert completed(Known(), 5) == START + timedelta(minutes=5)
+    assert completed(Known(), 60 * 24) == LAST_SECOND
+    assert completed(Known(), -60 * 24) == LAST_SECOND - timedelta(days=1, seconds=-1)
+
+
+def test_what_is_done_on_the_day_on_which_it_is_due_is_not_late() -> None:
+    """Nor is it early, nor done before it was made."""
+    due, made = START - timedelta(hours=1), START - timedelta(minutes=10)
+    assert completed(Known(), 5, due=due) == due
+    assert completed(Known(), 60 * 24, due=due) == due
+    assert completed(Known(), 5, due=START + timedelta(hours=1)) == START + timedelta(minutes=5)
+    assert completed(Known(), 5, due=due - timedelta(days=1)) == START + timedelta(minutes=5)
+    assert completed(Known(), 5, due=due, created_at=made) == made
+
+
+def test_the_moment_found_for_a_completion_stays() -> None:
+    """A later look at the same completion moves it nowhere; one of another day does."""
+    first = on_its_day(
+        Known(),
+        look(task(done=True, completed_at=LAST_SECOND, completed_at_is_day=True)),
+        NEW_YORK,
+    )
+    known = Known(task=first.task, observed_at=START)
+    assert completed(known, 90) == START
+    assert first.task is not None
+    yesterday = replace(first.task, completed_at=START - timedelta(days=1))
+    assert completed(Known(task=yesterday, observed_at=START), 90) == START + timedelta(minutes=90)
+
+
+def test_a_day_that_a_look_leaves_open_stays_a_day() -> None:
+    """A date that cannot be read is what it was, with or without a time."""
+    known = Known(task=task(due=START, due_is_day=True), observed_at=START)
+    seen = filled_in(known, replace(look(task(), 1), untold=frozenset({"due"})))
+    assert seen.task == task(due=START, due_is_day=True)

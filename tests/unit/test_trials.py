@@ -203,6 +203,22 @@ async def test_two_zones(tmp_path: Path) -> None:
     assert told(result) == ["✓ It"]
 
 
+async def test_a_date_without_a_time_is_a_day(tmp_path: Path) -> None:
+    """Due when the account's day is over; begun at no time; expected at any time of it."""
+    result = await tried(
+        tmp_path,
+        "2026-03-06 09:00",
+        f"{{ {TASK}, due: 2026-03-06, start: 2026-03-07 }}",
+        "at: 2026-03-06 23:00, expect: []",
+        'at: 2026-03-09 08:00, expect: [{ notify: "email:bo@x.test", '
+        'contains: "It was due Fri 6 Mar 2026" }]',
+        "at: 2026-03-09 09:10, change: { T1: { done: true } }, "
+        'expect: [{ cancelled: "slack:#dispatch" }, { notify: "slack:#office" }, '
+        "{ create_task: { due: 2026-03-10 } }]",
+    )
+    assert told(result) == ["✓ It"]
+
+
 async def test_deleted_signalled_and_settled(tmp_path: Path) -> None:
     """A deletion is a change, a signal is heard, and what settles comes when it is quiet."""
     result = await tried(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from service.cli.trials import stage_of
 from service.config import check, sketch
 from service.errors import ConfigError
-from service.model import Task
+from service.model import DAYS, Task
 from service.trials.reader import DELETED, TrialReader
 from service.trials.report import junit
 from service.trials.runner import Stage, run
@@ -37,6 +37,8 @@ def test_a_test_can_tell_every_field_of_a_task() -> None:
         "id",
         "account",
         "system",
+        "revision",
+        *DAYS.values(),
     }
 
 
@@ -135,7 +137,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Stage:
 @given(st.lists(nonsense | told(), max_size=2))
 async def test_nonsense_is_a_fault_and_never_a_trace(stage: Stage, raws: list[Any]) -> None:
     """Whatever stands under `tests:` is refused, each problem with its place, or it runs."""
-    reader = TrialReader(["nudge"], stage.rules.ids, ["field"], ["slack"], stage.zone, str)
+    reader = TrialReader(["nudge"], stage.rules.ids, ["field"], ["slack"], stage.zone, {}, str)
     trials = reader.read(raws)
     for problem in reader.problems:
         assert problem.path[0] == "tests"

@@ -1,0 +1,70 @@
+"""The dates of tasks: a moment, or a day where no time is written."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from service.days import FIRST, LAST, Calendar
+from service.sources.values import moment
+
+
+@dataclass(frozen=True, slots=True)
+class When:
+    """A moment in UTC, or none; `is_day` if only its day means anything."""
+
+    at: datetime | None = None
+    is_day: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Dates:
+    """How an account writes its dates.
+
+    One without an offset is local time by the account's `calendar`, of whose hour that comes twice
+    `fold` picks the first or second. `midnight_is_day` says that a midnight, as it is written or as
+    the account's clock shows it, stands for its day.
+    """
+
+    calendar: Calendar
+    midnight_is_day: bool = False
+    fold: int = 0
+
+    def read(self, raw: Mapping[str, Any], name: str, of: str) -> When:
+        """The date in `raw[name]`, which is a task's date `of`, such as `due`."""
+        found = self.moment(raw, name)
+        day = None if found is None else self._day(raw[name], found)
+        return When(found) if day is None else When(self.calendar.moment(day, of), is_day=True)
+
+    def moment(self, raw: Mapping[str, Any], name: str) -> datetime | None:
+        """A date of which only the moment matters."""
+        return moment(raw, name, self.calendar.zone, fold=self.fold)
+
+    def due_after(self, start: When) -> When:
+        """When that is due of which only the start is known: some time on that day."""
+        if start.at is None:
+            return start
+        day = self.calendar.day_of(start.at)
+        due = self.calendar.moment(day, "due")
+        return When(due if due >= start.at else self.calendar.at(day, LAST), is_day=True)
+
+    def _day(self, value: Any, found: datetime) -> date | None:
+        """The day that a date stands for; None if it is a moment."""
+        written = _written(value) if isinstance(value, str) else None
+        if written is not None and not isinstance(written, datetime):
+            return written
+        if not self.midnight_is_day:
+            return None
+        shown = found.astimezone(self.calendar.zone)
+        clocks = (shown,) if written is None else (written, shown)
+        return next((one.date() for one in clocks if one.time() == FIRST), None)
+
+
+def _written(text: str) -> date | None:
+    """A date as it is written, which has a time if it is a datetime; None in another form."""
+    for read in (date.fromisoformat, datetime.fromisoformat):
+        try:
+            return read(text.strip())
+        except ValueError:
+            continue
+    return None
