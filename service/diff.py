@@ -33,10 +33,14 @@ _ORDER = (Kind.RESCHEDULED, Kind.REASSIGNED, Kind.CHANGED)
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """One kind of change and the fields it covers; each changed field is in exactly one."""
+    """One kind of change and the fields it covers; each changed field is in exactly one.
+
+    `after` is how the task was after it, where it did not stay so until somebody looked.
+    """
 
     kind: Kind
     changed: tuple[str, ...] = ()
+    after: Task | None = None
 
 
 def diff(before: Task | None, after: Task | None, lost: Task | None = None) -> list[Transition]:

@@ -23,6 +23,7 @@ from service.store.lookups import Lookup
 from service.store.receipts import body_key
 from tests.contract.source_rig import sample
 from tests.corridor import Corridor, copy
+from workers.awaiting import Answer
 
 # What may happen next, and how often; what crosses on the way has to be likely.
 STEPS = {
@@ -54,7 +55,7 @@ UNTOLD = ("created_at", "updated_at", "completed_at", "revision")
 # Longer than any lease or pause between two tries, so that what was begun is begun again.
 REST = timedelta(minutes=11)
 
-Look: TypeAlias = tuple[Lookup, Observation]
+Look: TypeAlias = tuple[Lookup, Answer]
 Step: TypeAlias = tuple[str, int, int, str | None]
 """What happens, to which task, a number that the step makes something of, and a death."""
 

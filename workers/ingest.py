@@ -12,13 +12,14 @@ from service.clock import Clock
 from service.engine import Consequences, Engine
 from service.errors import PayloadError
 from service.http.decoding import decoded
-from service.model import Cause, Observation, Signal
+from service.model import Cause, Kind, Observation, Signal
 from service.outbox import Lanes
-from service.sources import Source
+from service.sources import Raw, Source
 from service.sources.payload import Hint, Sighting, Unread, Whole, read
-from service.store import Connection, Pool, accounts, backlog, lookups, tasks
+from service.store import Connection, Pool, accounts, announcements, backlog, lookups, tasks
+from service.store.announcements import Announcement
 from service.store.backlog import Pending
-from service.store.tasks import Key
+from workers.awaiting import HEARD
 from workers.poison import POISONOUS, UNREADABLE
 from workers.poison import reason as reason_of
 
@@ -31,45 +32,67 @@ BATCH_BYTES = 4 * 1024 * 1024
 # An account's row is written no more often than that, however many webhooks come.
 _NOTED_EVERY = timedelta(seconds=1)
 
-Found: TypeAlias = Observation | Signal | Key | Unread
-"""A look at a task, a signal about one, one to be read by id, or what says nothing."""
+_UNKNOWN = "waits: task {} is not known yet and is read"
+
+
+@dataclass(frozen=True, slots=True)
+class _Pushed:
+    """A look at a task, and the JSON that it was read from."""
+
+    look: Observation
+    raw: Raw
+
+
+Found: TypeAlias = _Pushed | Announcement | Unread
+"""A look at a task; or what has to be read by id to be seen, or to be known for a signal;
+or what says nothing."""
 
 
 @dataclass(slots=True)
 class _Read:
     """What receipts said, sorted by what has to be done about it.
 
-    `hinting` gave the `hints`, `signalling` the `signals`. `unread` is of which rows of lists
-    nothing can be read, and why.
+    `pushing` gave the looks that were `pushed`. `unread` is of which rows of lists nothing can be
+    read, and why.
     """
 
     receipts: list[Pending] = field(default_factory=list)
-    looks: list[Observation] = field(default_factory=list)
-    hints: list[Key] = field(default_factory=list)
-    hinting: list[int] = field(default_factory=list)
-    signals: list[Signal] = field(default_factory=list)
-    signalling: list[int] = field(default_factory=list)
+    pushed: list[_Pushed] = field(default_factory=list)
+    pushing: list[int] = field(default_factory=list)
+    hints: list[Announcement] = field(default_factory=list)
+    signals: list[Announcement] = field(default_factory=list)
     unread: list[tuple[int, str]] = field(default_factory=list)
 
     def add(self, receipt: Pending, said: Iterable[Found]) -> None:
         self.receipts.append(receipt)
         for one in said:
-            match one:
-                case Observation():
-                    self.looks.append(one)
-                case Signal():
-                    self.signals.append(one)
-                    self.signalling.append(receipt.id)
-                case Unread():
-                    self.unread.append((receipt.id, one.reason))
-                case _:
-                    self.hints.append(one)
-                    self.hinting.append(receipt.id)
+            if isinstance(one, _Pushed):
+                self.pushed.append(one)
+                self.pushing.append(receipt.id)
+            elif isinstance(one, Unread):
+                self.unread.append((receipt.id, one.reason))
+            else:
+                (self.signals if one.signal else self.hints).append(one)
+
+    def unproven(self, after: Consequences) -> list[Announcement]:
+        """What was pushed and is not to be seen yet."""
+        return [
+            Announcement(
+                (look.account, look.task_id),
+                self.pushing[one.look],
+                kind,
+                look.observed_at,
+                self.pushed[one.look].raw if kind is Kind.CHANGED else None,
+            )
+            for one in after.unproven
+            for look in [self.pushed[one.look].look]
+            for kind in sorted(one.kinds)
+        ]
 
     @property
     def told_at(self) -> datetime | None:
         """When the last of these came; None where they told of no task, as signals do not."""
-        if not self.looks and not self.hints:
+        if not self.pushed and not self.hints:
             return None
         return max(receipt.received_at for receipt in self.receipts)
 
@@ -142,39 +165,44 @@ class Ingest:
     async def _work_off(self, connection: Connection, pending: Sequence[Pending]) -> Ingested:
         found = await self._read_all(connection, pending)
         after = Consequences()
-        if found.looks:
-            after |= await self._engine.observe(DatabaseBooks(connection), found.looks)
+        if found.pushed:
+            looks = [one.look for one in found.pushed]
+            after |= await self._engine.observe(DatabaseBooks(connection), looks)
+        unheard = list[Announcement]()
         if found.signals:
-            after |= await self._engine.hear(DatabaseBooks(connection), found.signals)
-        if found.hints:
-            now = self._clock.now()
-            await lookups.ask(connection, found.hints, Cause.WEBHOOK, now, found.hinting)
+            heard, unheard = await self._hear(connection, found.signals)
+            after |= heard
         await backlog.settle(connection, found.receipts, self._clock.now())
         for receipt, why in found.unread:
             await backlog.note(connection, [receipt], f"one of its tasks was not read: {why}")
-        unheard = await self._read_unheard(connection, found) if found.signals else False
-        log.debug("receipts.ingested", receipts=len(pending), looks=len(found.looks))
-        return Ingested(len(pending), after, bool(found.hints) or unheard, found.told_at)
+        await self._wait_for(connection, [*found.unproven(after), *found.hints, *unheard])
+        for one in unheard:
+            await backlog.note(connection, [one.receipt], _UNKNOWN.format(one.key[1]))
+        log.debug("receipts.ingested", receipts=len(pending), looks=len(found.pushed))
+        is_asking = bool(found.hints or unheard or after.unproven)
+        return Ingested(len(pending), after, is_asking, found.told_at)
 
-    async def _read_unheard(self, connection: Connection, found: _Read) -> bool:
-        """Have tasks that nobody knows read, so that they are known when the signal comes again.
+    async def _hear(
+        self, connection: Connection, signals: Sequence[Announcement]
+    ) -> tuple[Consequences, list[Announcement]]:
+        """Hear signals about tasks that are known, and before them those that waited for it.
 
-        Its receipt says so. Returns whether there were any.
+        Returns also the signals about tasks that are not known.
         """
-        keys = [(one.account, one.task_id) for one in found.signals]
+        keys = [one.key for one in signals]
+        waited = await announcements.take_signals(connection, keys)
+        await backlog.note(connection, [one.receipt for one in waited], HEARD)
         known = await tasks.present(connection, keys)
-        unheard = {
-            receipt: key
-            for key, receipt in zip(keys, found.signalling, strict=True)
-            if key not in known
-        }
-        await lookups.ask(
-            connection, list(unheard.values()), Cause.WEBHOOK, self._clock.now(), list(unheard)
-        )
-        for receipt, (_, task_id) in unheard.items():
-            says = f"not heard: task {task_id} is not known yet; it is read now, so send it again"
-            await backlog.note(connection, [receipt], says)
-        return bool(unheard)
+        heard = [*waited, *(one for one in signals if one.key in known)]
+        after = await self._engine.hear(DatabaseBooks(connection), [_signal(one) for one in heard])
+        return after, [one for one in signals if one.key not in known]
+
+    async def _wait_for(self, connection: Connection, announced: Sequence[Announcement]) -> None:
+        """Have the tasks read until they show what was announced, or can be told of a signal."""
+        keys, receipts = [one.key for one in announced], [one.receipt for one in announced]
+        # In this order, as where a task was read: so that neither waits for the other.
+        await announcements.keep(connection, announced)
+        await lookups.ask(connection, keys, Cause.WEBHOOK, self._clock.now(), receipts)
 
     async def _read_all(self, connection: Connection, pending: Sequence[Pending]) -> _Read:
         """Sort what the receipts say, and set aside those that say nothing."""
@@ -211,15 +239,23 @@ def _found(source: Source, receipt: Pending, sighting: Sighting) -> Found:
 
 def _said(source: Source, receipt: Pending, sighting: Sighting) -> Found:
     """What one receipt says; a body seen before is only a hint to look again."""
+    at = receipt.received_at
     match sighting:
         case Whole() if not receipt.repeats:
-            look = source.look(sighting.raw, receipt.received_at, Cause.WEBHOOK)
-            return replace(look, pushed=True, announced=sighting.announced)
+            look = source.look(sighting.raw, at, Cause.WEBHOOK)
+            return _Pushed(replace(look, pushed=True, announced=sighting.announced), sighting.raw)
         case Whole():
-            return receipt.account, source.parse(sighting.raw).id
+            key = receipt.account, source.parse(sighting.raw).id
+            return Announcement(key, receipt.id, Kind.CHANGED, at)
         case Hint():
-            return receipt.account, sighting.task_id
+            key = receipt.account, sighting.task_id
+            return Announcement(key, receipt.id, sighting.announced, at, sighting.content)
         case Unread():
             return sighting
         case _:
-            return Signal(receipt.account, sighting.task_id, sighting.name, receipt.received_at)
+            key = receipt.account, sighting.task_id
+            return Announcement(key, receipt.id, Kind.SIGNAL, at, signal=sighting.name)
+
+
+def _signal(kept: Announcement) -> Signal:
+    return Signal(*kept.key, kept.signal, kept.at)

@@ -1,6 +1,7 @@
 """Tasks read by id: what a thin webhook hinted at, what a scan missed, what was written by us."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -9,13 +10,15 @@ import structlog
 from service import pacing
 from service.books.database import DatabaseBooks
 from service.clock import Clock
-from service.engine import Engine
+from service.engine import Consequences, Engine
 from service.errors import SourceError, SourceRejected
-from service.model import Observation
+from service.model import Kind, Observation, Signal
 from service.outbox import Lanes
 from service.sources import Source
-from service.store import Connection, Pool, backlog, lookups
+from service.store import Connection, Pool, announcements, backlog, lookups, tasks
+from service.store.announcements import Announcement
 from service.store.lookups import Lookup
+from workers.awaiting import HEARD, PAUSES, Answer, disappointment, is_change_shown
 from workers.canaries import Canaries
 from workers.poison import POISONOUS, UNREADABLE, reason
 
@@ -45,13 +48,13 @@ class Lookups:
         """Read a few tasks side by side; returns how many and the lanes to ring."""
         account = self._source.account.name
         claimed = await lookups.claim(self._pool, account, self._clock.now(), _LEASE, _AT_ONCE)
-        looks = await asyncio.gather(*(self._attempt(lookup) for lookup in claimed))
-        read = [(one, look) for one, look in zip(claimed, looks, strict=True) if look is not None]
-        doubt = await self._trusted.doubt([one.task for one, look in read if look.task is None])
-        lanes = await asyncio.gather(*(self._settle(one, look, doubt) for one, look in read))
+        answers = await asyncio.gather(*(self._attempt(lookup) for lookup in claimed))
+        read = [(one, got) for one, got in zip(claimed, answers, strict=True) if got is not None]
+        doubt = await self._trusted.doubt([one.task for one, got in read if got.raw is None])
+        lanes = await asyncio.gather(*(self._settle(one, got, doubt) for one, got in read))
         return len(claimed), frozenset[str]().union(*lanes)
 
-    async def _attempt(self, lookup: Lookup) -> Observation | None:
+    async def _attempt(self, lookup: Lookup) -> Answer | None:
         """What the task looks like; None if that could not be read, and is tried again later."""
         try:
             return await self._read(lookup)
@@ -72,27 +75,72 @@ class Lookups:
             return False
         return True
 
-    async def _settle(self, lookup: Lookup, look: Observation, doubt: SourceError | None) -> Lanes:
+    async def _settle(self, lookup: Lookup, answer: Answer, doubt: SourceError | None) -> Lanes:
         """Take over what was read; while it is in doubt, that there is no task waits."""
-        if look.task is None and doubt is not None:
+        if answer.raw is None and doubt is not None:
             await self._postpone(lookup, doubt)
             return frozenset()
-        return await self._take(lookup, look)
+        return await self._take(lookup, answer)
 
-    async def _take(self, lookup: Lookup, look: Observation) -> Lanes:
+    async def _take(self, lookup: Lookup, answer: Answer) -> Lanes:
         try:
-            return await self._take_in(lookup, look)
+            return await self._take_in(lookup, answer)
         except POISONOUS as error:
             await self._give_up(lookup, error)
             return frozenset()
 
-    async def _take_in(self, lookup: Lookup, look: Observation) -> Lanes:
+    async def _take_in(self, lookup: Lookup, answer: Answer) -> Lanes:
         async with self._pool.acquire() as connection, connection.transaction():
-            seen = await self._engine.observe(DatabaseBooks(connection), [look])
-            await lookups.done(connection, lookup)
-            if look.task is None:
-                await self._note_absence(connection, lookup)
+            seen = await self._engine.observe(DatabaseBooks(connection), [answer.look])
+            left = await announcements.about(connection, (lookup.account, lookup.task))
+            if left:
+                heard, left = await self._hear(connection, left, answer, seen)
+                seen |= heard
+            if left and lookup.looks < len(PAUSES):
+                until = self._clock.now() + PAUSES[lookup.looks]
+                await lookups.look_again(connection, lookup, until)
+            elif await lookups.done(connection, lookup):
+                await self._end(connection, lookup, answer, left)
         return self._engine.committed(seen)
+
+    async def _hear(
+        self,
+        connection: Connection,
+        announced: Sequence[Announcement],
+        answer: Answer,
+        seen: Consequences,
+    ) -> tuple[Consequences, list[Announcement]]:
+        """Hear the signals that waited for this task; returns also what does not show yet."""
+        known = await tasks.look(connection, announced[0].key)
+        is_known, is_news = known.task is not None, bool(seen.events)
+        signals = [one for one in announced if one.signal and known.present is not None]
+        over = [
+            one
+            for one in announced
+            if one.kind is Kind.CHANGED
+            and is_change_shown(self._source, one, answer, is_known=is_known, is_news=is_news)
+        ]
+        await announcements.forget(connection, [*signals, *over])
+        heard = Consequences()
+        if signals:
+            told = [Signal(*one.key, one.signal, one.at) for one in signals]
+            heard = await self._engine.hear(DatabaseBooks(connection), told)
+            await backlog.note(connection, [one.receipt for one in signals], HEARD)
+        return heard, [one for one in announced if one not in [*signals, *over]]
+
+    async def _end(
+        self,
+        connection: Connection,
+        lookup: Lookup,
+        answer: Answer,
+        left: Sequence[Announcement],
+    ) -> None:
+        """Note with the webhooks what never showed, or that there is no such task any more."""
+        for one in left:
+            await backlog.note(connection, [one.receipt], disappointment(one, answer))
+        await announcements.forget(connection, left)
+        if answer.raw is None and not left:
+            await self._note_absence(connection, lookup)
 
     async def _note_absence(self, connection: Connection, lookup: Lookup) -> None:
         """Note with the webhooks that asked for the task why nothing, or a deletion, came of it."""
@@ -100,13 +148,14 @@ class Lookups:
         log.info("lookup.no_such_task", account=lookup.account, task=lookup.task)
         await backlog.note(connection, lookup.receipts, says)
 
-    async def _read(self, lookup: Lookup) -> Observation:
+    async def _read(self, lookup: Lookup) -> Answer:
         requested_at = self._clock.now()
         raw = await self._source.fetch(lookup.task)
         if raw is None:
-            return Observation(lookup.account, lookup.task, None, requested_at, lookup.cause)
+            none = Observation(lookup.account, lookup.task, None, requested_at, lookup.cause)
+            return Answer(none, None)
         look = self._source.look(raw, requested_at, lookup.cause)
-        return replace(look, confirms=lookup.confirms(requested_at))
+        return Answer(replace(look, confirms=lookup.confirms(requested_at)), raw)
 
     async def _give_up(self, lookup: Lookup, error: Exception) -> None:
         """Leave the task to the next scan, and note why with the webhooks that asked for it."""
@@ -114,6 +163,8 @@ class Lookups:
         log.warning("lookup.given_up", account=lookup.account, task=lookup.task, error=says)
         async with self._pool.acquire() as connection, connection.transaction():
             await lookups.done(connection, lookup)
+            left = await announcements.about(connection, (lookup.account, lookup.task))
+            await announcements.forget(connection, left)
             await backlog.note(connection, lookup.receipts, f"given up: {says}")
 
     async def _postpone(self, lookup: Lookup, error: Exception) -> None:

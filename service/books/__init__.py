@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Protocol, TypeAlias
 
 from service.digests import Digest, Join
-from service.model import Event, Observation, Task
+from service.model import Event, Kind, Observation, Task
 from service.outbox import Identity, Lanes, Order
 from service.schedules import Slot
 from service.store.accounts import AccountState
@@ -59,6 +59,12 @@ class TaskBooks(Protocol):
 
     async def look_again(self, keys: Sequence[Key], now: datetime) -> None:
         """Ask for these tasks to be read after a pause: they were seen in an older version."""
+
+    async def announced(self, keys: Iterable[Key]) -> Mapping[Key, frozenset[Kind]]:
+        """What webhooks said has happened to these tasks and their system did not show yet."""
+
+    async def shown(self, seen: Sequence[tuple[Key, Kind]]) -> None:
+        """Forget announcements about these locked tasks that the system shows by now."""
 
     async def allot_ids(self, count: int) -> list[int]:
         """The ids of the next events, in ascending order."""

@@ -5,12 +5,13 @@ from datetime import datetime, timedelta
 
 from service.books import Rules
 from service.digests import Digest, Join
-from service.model import Cause, Event, Observation, Task
+from service.model import Cause, Event, Kind, Observation, Task
 from service.outbox import Identity, Lanes, Order, ending, limit_usage, lineage, planning
 from service.schedules import Slot
 from service.store import (
     Connection,
     accounts,
+    announcements,
     decisions,
     digests,
     events,
@@ -64,6 +65,12 @@ class DatabaseBooks:
 
     async def look_again(self, keys: Sequence[Key], now: datetime) -> None:
         await lookups.ask_again(self.connection, keys, now)
+
+    async def announced(self, keys: Iterable[Key]) -> Mapping[Key, frozenset[Kind]]:
+        return await announcements.kinds(self.connection, keys)
+
+    async def shown(self, seen: Sequence[tuple[Key, Kind]]) -> None:
+        await announcements.shown(self.connection, seen)
 
     async def allot_ids(self, count: int) -> list[int]:
         return await events.allot_ids(self.connection, count)

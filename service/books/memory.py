@@ -12,7 +12,7 @@ from service.books.outbox import MemoryOutbox
 from service.books.schedules import MemorySchedules
 from service.books.waits import MemoryWaits
 from service.digests import Digest, Join
-from service.model import Event, Observation, Task
+from service.model import Event, Kind, Observation, Task
 from service.outbox import Identity, Lanes, Order, ending
 from service.rules import Ruleset
 from service.rules.standing import Objection, objection
@@ -136,6 +136,14 @@ class MemoryBooks:
 
     async def look_again(self, keys: Sequence[Key], now: datetime) -> None:
         """Do nothing: in a rehearsal no task has a version."""
+
+    async def announced(self, keys: Iterable[Key]) -> Mapping[Key, frozenset[Kind]]:
+        """Return nothing: in a rehearsal what is announced is seen at once."""
+        del keys
+        return {}
+
+    async def shown(self, seen: Sequence[tuple[Key, Kind]]) -> None:
+        """Do nothing: nothing is awaited."""
 
     async def allot_ids(self, count: int) -> list[int]:
         first = self.last_id + len(self.events) + 1

@@ -34,7 +34,14 @@ from service.engine.alarm_clock import AlarmClock
 from service.engine.decider import Decider
 from service.engine.drafts import Draft, of_look, of_signal, of_slot
 from service.engine.net_change import NetChange
-from service.engine.tracking import filled_in, is_contested, is_doubtful, on_its_day, track
+from service.engine.tracking import (
+    filled_in,
+    is_contested,
+    is_doubtful,
+    on_its_day,
+    shown,
+    track,
+)
 from service.model import Cause, Event, Kind, Observation, Signal, Task
 from service.outbox import Lanes
 from service.store import Pool, schedules, tasks, watches
@@ -52,11 +59,13 @@ IN_FORCE = timedelta(minutes=1)
 class Consequences:
     """What is left to do once a transaction is committed: lanes to ring, and events to count.
 
-    `events` has how many there were, by account, kind and cause.
+    `events` has how many there were, by account, kind and cause. `unproven` is what was pushed and
+    the system has yet to show.
     """
 
     lanes: Lanes = frozenset()
     events: Counter[tuple[str, Kind, Cause]] = field(default_factory=Counter)
+    unproven: tuple["Unproven", ...] = ()
 
     @property
     def found_by_poll(self) -> int:
@@ -64,7 +73,20 @@ class Consequences:
         return sum(count for (_, _, cause), count in self.events.items() if cause is Cause.POLL)
 
     def __or__(self, other: Self) -> Self:
-        return replace(self, lanes=self.lanes | other.lanes, events=self.events + other.events)
+        return replace(
+            self,
+            lanes=self.lanes | other.lanes,
+            events=self.events + other.events,
+            unproven=self.unproven + other.unproven,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Unproven:
+    """What a look that was pushed, by its place among those observed, says and does not show."""
+
+    look: int
+    kinds: frozenset[Kind]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +94,31 @@ class _Taken:
     """What some looks change, the events they bring, and the tasks that they leave in doubt.
 
     `older` are those that they show in an older version than is known.
+    `shown` are announcements that came true, `unproven` those that did not yet.
     """
 
     changed: dict[Key, Known] = field(default_factory=dict)
     happened: list[list[Draft]] = field(default_factory=list)
     doubted: list[Key] = field(default_factory=list)
     older: list[Key] = field(default_factory=list)
+    shown: list[tuple[Key, Kind]] = field(default_factory=list)
+    unproven: list[Unproven] = field(default_factory=list)
+
+    def doubt(self, place: int, look: Observation, last: Known) -> None:
+        """Only the system can say whether this look, which was pushed, is right."""
+        is_other = look.task is not None and look.task != last.present
+        self._await(place, look, look.announced | ({Kind.CHANGED} if is_other else set()))
+
+    def prove(
+        self, place: int, look: Observation, waiting: frozenset[Kind], seen: frozenset[Kind]
+    ) -> None:
+        """This look shows what was `seen`, of what it says itself and of what is `waiting`."""
+        self.shown.extend(((look.account, look.task_id), kind) for kind in waiting & seen)
+        self._await(place, look, look.announced - seen)
+
+    def _await(self, place: int, look: Observation, kinds: frozenset[Kind]) -> None:
+        if look.pushed and kinds:
+            self.unproven.append(Unproven(place, kinds))
 
 
 class Engine:
@@ -127,12 +168,17 @@ class Engine:
         known = await books.lock((look.account, look.task_id) for look in seen)
         states = await books.accounts({look.account for look in seen})
         ours = await self._decider.written_by_us(books, seen)
-        taken = self._taken(seen, known, states, ours, now)
+        awaiting = [key for key in known if states[key[0]].awaits]
+        announced = await books.announced(awaiting) if awaiting else {}
+        taken = self._taken(seen, known, states, ours, announced, now)
+        if taken.shown:
+            await books.shown(taken.shown)
         await books.doubt(taken.doubted, now)
         await books.look_again(taken.older, now)
         await self._save(books, taken.changed, now)
         await books.forget_unseen(_unseen(known, taken.changed))
-        return await self._follow(books, taken.happened, now)
+        after = await self._follow(books, taken.happened, now)
+        return replace(after, unproven=tuple(taken.unproven))
 
     async def hear(self, books: Books, signals: Sequence[Signal]) -> Consequences:
         """Take in signals; one about a task that is not known is ignored."""
@@ -263,21 +309,29 @@ class Engine:
         known: Mapping[Key, Known],
         states: Mapping[str, AccountState],
         ours: Mapping[Key, frozenset[str]],
+        announced: Mapping[Key, frozenset[Kind]],
         now: datetime,
     ) -> _Taken:
-        """Take in the looks, in the order in which they were asked for."""
-        taken = _Taken()
-        for one in sorted(seen, key=lambda look: look.observed_at):
+        """Take in the looks, in the order in which they were asked for.
+
+        `announced` is what webhooks have said and nobody has seen yet.
+        """
+        taken, awaited = _Taken(), dict(announced)
+        for place, one in sorted(enumerate(seen), key=lambda each: each[1].observed_at):
             key = (one.account, one.task_id)
-            last = taken.changed.get(key, known[key])
+            last, waiting = taken.changed.get(key, known[key]), awaited.get(key, frozenset())
             look = on_its_day(last, filled_in(last, one), self._zones[one.account])
+            look = replace(look, announced=one.announced | waiting)
             if is_doubtful(last, look, states[look.account]):
                 taken.doubted.append(key)
+                taken.doubt(place, one, last)
             elif is_contested(last, look):
                 taken.older.append(key)
             elif step := track(last, look, states[look.account], self._alarm_clock.dates, now):
                 taken.changed[key] = step.known
                 taken.happened.append(of_look(look, last, step.transitions, ours.get(key)))
+                taken.prove(place, one, waiting, shown(last, look))
+                awaited[key] = waiting - shown(last, look)
         return taken
 
     async def _save(self, books: Books, changed: Mapping[Key, Known], now: datetime) -> None:

@@ -67,7 +67,7 @@ def _transition(
         at=look.observed_at,
         cause=cause,
         before=last.present,
-        after=look.task,
+        after=one.after or look.task,
         changed=one.changed,
     )
 

@@ -50,7 +50,7 @@ def track(
     before = known.present
     if before is None and seen.task is None:
         return Tracked(_still_gone(known, seen, now), [])
-    transitions = diff(before, seen.task, known.task)
+    transitions = [*_recurrence(before, seen), *diff(before, seen.task, known.task)]
     if known.task is None:
         transitions = [one for one in transitions if _is_news(one.kind, seen, account)]
     is_taken_up = known.task is None and Transition(Kind.CREATED) not in transitions
@@ -67,6 +67,33 @@ def track(
         ),
         transitions,
     )
+
+
+def _recurrence(before: Task | None, seen: Observation) -> list[Transition]:
+    """The completion of a recurring task, which is open again with its date moved on.
+
+    Only the system's word tells it from a task that was put off.
+    """
+    if Kind.COMPLETED not in seen.announced or before is None or not is_moved_on(before, seen.task):
+        return []
+    done = replace(before, done=True, completed_at=seen.observed_at)
+    return [Transition(Kind.COMPLETED, ("done",), done)]
+
+
+def is_moved_on(before: Task, after: Task | None) -> bool:
+    """Whether an open task is still open and is to be done later than before."""
+    if after is None or before.done or after.done:
+        return False
+    dates = [(before.due, after.due), (before.start, after.start)]
+    return any(old is not None and new is not None and old < new for old, new in dates)
+
+
+def shown(known: Known, seen: Observation) -> frozenset[Kind]:
+    """What a look shows to have happened, if it was announced: each is so for good or is news."""
+    if seen.task is None:
+        return frozenset({Kind.DELETED})
+    is_over = seen.task.done or (known.present and is_moved_on(known.present, seen.task))
+    return frozenset({Kind.CREATED, Kind.COMPLETED} if is_over else {Kind.CREATED})
 
 
 def _still_gone(known: Known, seen: Observation, now: datetime) -> Known:

@@ -5,7 +5,7 @@ with `event` or `type` and the task under `data`, `task` or `payload`; a hint th
 more than an id; and a signal, which is a change that is no state of a task.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import orjson
@@ -19,7 +19,7 @@ from service.sources.values import identifier, text
 CONTENTS = ("data", "task", "payload")
 DEEPEST, DEEPEST_KEPT = 4, 100
 SECRETS = frozenset({"password_salt", "encrypted_password", "remember_token"})
-_ANNOUNCED = {name: frozenset({Kind(name)}) for name in ("created", "completed")}
+_ANNOUNCED = {kind.value: kind for kind in (Kind.CREATED, Kind.COMPLETED, Kind.DELETED)}
 ESCAPE = b"\\u"  # behind which any name can hide
 
 
@@ -33,9 +33,14 @@ class Whole:
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """A task to be fetched: the sender said too little, or that it was deleted."""
+    """A task to be fetched: the sender said too little, or that it was deleted.
+
+    `announced` is what has happened to it, `content` what the sender had of the task.
+    """
 
     task_id: str
+    announced: Kind = Kind.CHANGED
+    content: Raw = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,11 +140,12 @@ def _one(source: Source, raw: Raw, event: str) -> list[Sighting]:
         )
     noun, _, verb = event.lower().rpartition(".")
     is_about_tasks = not noun or "task" in noun
-    if verb == "deleted" and is_about_tasks:
-        return [Hint(task_id)]
+    announced = _ANNOUNCED.get(verb, Kind.CHANGED)
+    if announced is Kind.DELETED and is_about_tasks:
+        return [Hint(task_id, announced)]
     if source.is_whole(raw):
-        return [Whole(source.trim(raw), _ANNOUNCED.get(verb, frozenset()))]
-    return [Hint(task_id)] if is_about_tasks else []
+        return [Whole(source.trim(raw), frozenset({announced} - {Kind.CHANGED}))]
+    return [Hint(task_id, announced, raw)] if is_about_tasks else []
 
 
 def _signal(payload: Raw) -> Signal:

@@ -26,7 +26,7 @@ class AccountState:
     may show late. `webhook_at` is when the last webhook came that told of a task, `missed_at`
     when a poll last found a change that no webhook had told. `failures` counts the polls in a
     row that failed, `unread` what of its tasks could not be read, `unread_rows` how much of that
-    was in its list.
+    was in its list. `awaits` says that webhooks announced something that it does not show yet.
     """
 
     name: str
@@ -42,6 +42,7 @@ class AccountState:
     missed_at: datetime | None = None
     unread: int = 0
     unread_rows: int = 0
+    awaits: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,8 @@ async def register(pool: Pool, systems: Mapping[str, str], now: datetime) -> Non
 async def read(connection: Connection, names: Iterable[str]) -> dict[str, AccountState]:
     rows = await connection.fetch(
         """
-        SELECT name, added_at, baseline_at, scanned_at, watermark, failures
+        SELECT name, added_at, baseline_at, scanned_at, watermark, failures,
+            EXISTS (SELECT FROM announcements WHERE account = name) AS awaits
         FROM accounts WHERE name = ANY($1)
         """,
         list(names),

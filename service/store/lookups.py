@@ -32,7 +32,8 @@ class Lookup:
     """One task to be read; `attempts` counts the call that is about to be made.
 
     `receipts` are the webhooks that asked for it, `older_at` is when the task was first seen in an
-    older version than is known, if that is the reason.
+    older version than is known, if that is the reason. `looks` counts how often it was read since
+    then and did not show what they announced.
     """
 
     account: str
@@ -42,6 +43,7 @@ class Lookup:
     attempts: int
     receipts: list[int]
     older_at: datetime | None = None
+    looks: int = 0
 
     def confirms(self, requested_at: datetime) -> bool:
         """Whether a call at that moment is the second look at an older version."""
@@ -71,6 +73,7 @@ async def ask(
         GROUP BY account, task ORDER BY account, task
         ON CONFLICT (account, task) DO UPDATE
         SET asked_at = excluded.asked_at, next_attempt_at = excluded.next_attempt_at, attempts = 0,
+            looks = 0,
             receipts = ARRAY(SELECT DISTINCT unnest(lookups.receipts || excluded.receipts) AS id
                              ORDER BY id DESC LIMIT 100),
             cause = CASE WHEN lookups.cause = 'write' OR excluded.cause = 'fetch'
@@ -149,6 +152,7 @@ async def ask_back(
         ORDER BY account, task
         ON CONFLICT (account, task) DO UPDATE
         SET asked_at = excluded.asked_at, next_attempt_at = excluded.next_attempt_at, attempts = 0,
+            looks = 0,
             cause = 'write', written = lookups.written || excluded.written
         """,
         [account for account, _ in written],
@@ -173,7 +177,7 @@ async def claim(
                 AND NOT EXISTS (SELECT FROM accounts WHERE name = $1 AND paused)
             -- Absences to confirm may be thousands; they wait behind what has just happened.
             ORDER BY cause = 'fetch', next_attempt_at LIMIT $4 FOR UPDATE SKIP LOCKED)
-        RETURNING account, task, cause, asked_at, attempts, receipts, older_at
+        RETURNING account, task, cause, asked_at, attempts, receipts, older_at, looks
         """,
         account,
         now,
@@ -183,9 +187,9 @@ async def claim(
     return [Lookup(row[0], row[1], Cause(row[2]), *row[3:]) for row in rows]
 
 
-async def done(connection: Connection, lookup: Lookup) -> None:
-    """Strike the lookup off, unless it was asked for again in the meantime."""
-    await connection.execute(
+async def done(connection: Connection, lookup: Lookup) -> bool:
+    """Strike the lookup off; False if it was asked for again in the meantime."""
+    struck = await connection.execute(
         """
         DELETE FROM lookups WHERE account = $1 AND task = $2 AND asked_at = $3
             AND older_at IS NOT DISTINCT FROM $4
@@ -194,6 +198,21 @@ async def done(connection: Connection, lookup: Lookup) -> None:
         lookup.task,
         lookup.asked_at,
         lookup.older_at,
+    )
+    return struck == "DELETE 1"
+
+
+async def look_again(connection: Connection, lookup: Lookup, until: datetime) -> None:
+    """Read the task once more then: it does not show yet what was announced."""
+    await connection.execute(
+        """
+        UPDATE lookups SET next_attempt_at = $4, attempts = 0, looks = looks + 1, error = NULL
+        WHERE account = $1 AND task = $2 AND asked_at = $3
+        """,
+        lookup.account,
+        lookup.task,
+        lookup.asked_at,
+        until,
     )
 
 

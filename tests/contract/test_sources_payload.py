@@ -64,7 +64,8 @@ def test_each_documented_body_is_understood(system: str, case: Any, clock: Virtu
             case "whole":
                 expected.append(Whole(whole, frozenset(map(Kind, rest))))
             case "hint":
-                expected.append(Hint(*rest))
+                task_id, announced = [*rest, Kind.CHANGED][:2]
+                expected.append(Hint(task_id, Kind(announced)))
             case "signal":
                 expected.append(Signal(*rest))
     assert read(source, filled(case["body"], task)) == expected
@@ -102,7 +103,8 @@ def test_a_hint_is_little_more_than_an_id(source: Source, name: str) -> None:
     """It is fetched; a deletion has yet to be confirmed."""
     assert read(source, {name: "T-1"}) == [Hint("T-1")]
     assert read(source, {name: 42, "extra": None}) == [Hint("42")]
-    assert read(source, {"event": "task.deleted", name: "T-1"}) == [Hint("T-1")]
+    assert read(source, {"event": "task.deleted", name: "T-1"}) == [Hint("T-1", Kind.DELETED)]
+    assert read(source, {"event": "task.completed", name: "T-1"}) == [Hint("T-1", Kind.COMPLETED)]
     assert read(source, [{name: "a"}, {name: "b"}]) == [Hint("a"), Hint("b")]
 
 
@@ -119,7 +121,7 @@ def test_a_deletion_that_carries_the_whole_task_is_a_deletion(
     source: Source, task: Any, task_id: str
 ) -> None:
     """Else the last look at a task would bring it back."""
-    assert read(source, {"event": "task.deleted", "data": task}) == [Hint(task_id)]
+    assert read(source, {"event": "task.deleted", "data": task}) == [Hint(task_id, Kind.DELETED)]
 
 
 def test_a_signal_names_itself_and_its_task(source: Source) -> None:

@@ -1,0 +1,152 @@
+"""What webhooks announced of tasks and the system does not show yet; signals about unknown tasks.
+
+As long as there is one about a task, there is a lookup that reads it. Whoever deletes some has the
+task's row locked before.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+import orjson
+
+from service.model import Kind
+from service.store import Connection
+from service.store.tasks import Key
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """What the webhook of this receipt, which came `at` that moment, says has happened to a task.
+
+    `content` is what it had of the task itself, in the system's own shape; `signal` the name of a
+    signal, which is heard once the task is known.
+    """
+
+    key: Key
+    receipt: int
+    kind: Kind
+    at: datetime
+    content: Mapping[str, Any] | None = None
+    signal: str = ""
+
+
+async def keep(connection: Connection, announced: Sequence[Announcement]) -> None:
+    """Keep these until the system shows them; one that is kept already counts once."""
+    if not announced:
+        return
+    await connection.execute(
+        """
+        INSERT INTO announcements (account, task, receipt, kind, signal, content, at)
+        SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[],
+                             $6::json[], $7::timestamptz[])
+        ON CONFLICT DO NOTHING
+        """,
+        [one.key[0] for one in announced],
+        [one.key[1] for one in announced],
+        [one.receipt for one in announced],
+        [one.kind for one in announced],
+        [one.signal for one in announced],
+        [None if one.content is None else orjson.dumps(one.content).decode() for one in announced],
+        [one.at for one in announced],
+    )
+
+
+async def kinds(connection: Connection, keys: Iterable[Key]) -> Mapping[Key, frozenset[Kind]]:
+    """What is announced of each of these tasks, signals aside."""
+    wanted = list(keys)
+    rows = await connection.fetch(
+        """
+        SELECT account, task, kind FROM announcements
+        JOIN unnest($1::text[], $2::text[]) AS wanted (account, task) USING (account, task)
+        WHERE signal = ''
+        """,
+        [account for account, _ in wanted],
+        [task for _, task in wanted],
+    )
+    found: dict[Key, set[Kind]] = defaultdict(set)
+    for row in rows:
+        found[row["account"], row["task"]].add(Kind(row["kind"]))
+    return {key: frozenset(announced) for key, announced in found.items()}
+
+
+async def shown(connection: Connection, seen: Iterable[tuple[Key, Kind]]) -> None:
+    """The system shows that this has happened to these locked tasks."""
+    over = list(seen)
+    await connection.execute(
+        """
+        DELETE FROM announcements USING unnest($1::text[], $2::text[], $3::text[])
+            AS over (account, task, kind)
+        WHERE announcements.account = over.account AND announcements.task = over.task
+            AND announcements.kind = over.kind
+        """,
+        [account for (account, _), _ in over],
+        [task for (_, task), _ in over],
+        [kind for _, kind in over],
+    )
+
+
+async def about(connection: Connection, key: Key) -> list[Announcement]:
+    """What is announced of this task and not shown yet, in the order in which it came."""
+    rows = await connection.fetch(
+        """
+        SELECT account, task, receipt, kind, at, content, signal FROM announcements
+        WHERE account = $1 AND task = $2 ORDER BY at, receipt
+        """,
+        *key,
+    )
+    return [_announcement(row) for row in rows]
+
+
+async def forget(connection: Connection, over: Sequence[Announcement]) -> None:
+    """These are shown, heard, or waited for no longer."""
+    if not over:
+        return
+    await connection.execute(
+        """
+        DELETE FROM announcements
+        USING unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[])
+            AS over (account, task, receipt, kind, signal)
+        WHERE announcements.account = over.account AND announcements.task = over.task
+            AND announcements.receipt = over.receipt AND announcements.kind = over.kind
+            AND announcements.signal = over.signal
+        """,
+        [one.key[0] for one in over],
+        [one.key[1] for one in over],
+        [one.receipt for one in over],
+        [one.kind for one in over],
+        [one.signal for one in over],
+    )
+
+
+async def take_signals(connection: Connection, keys: Iterable[Key]) -> list[Announcement]:
+    """Remove and return the kept signals about those of these tasks that are known by now.
+
+    Their tasks are locked first, as on every road.
+    """
+    wanted = sorted(set(keys))
+    rows = await connection.fetch(
+        """
+        WITH known AS MATERIALIZED (
+            SELECT account, id FROM tasks
+            JOIN unnest($1::text[], $2::text[]) AS wanted (account, id) USING (account, id)
+            WHERE deleted_at IS NULL AND snapshot IS NOT NULL
+            ORDER BY account, id FOR UPDATE OF tasks)
+        DELETE FROM announcements AS old USING known
+        WHERE old.account = known.account AND old.task = known.id AND old.signal <> ''
+        RETURNING old.account, old.task, old.receipt, old.kind, old.at, old.content, old.signal
+        """,
+        [account for account, _ in wanted],
+        [task for _, task in wanted],
+    )
+    taken = [_announcement(row) for row in rows]
+    return sorted(taken, key=lambda one: (one.at, one.receipt))
+
+
+def _announcement(row: asyncpg.Record) -> Announcement:
+    content = None if row["content"] is None else orjson.loads(row["content"])
+    key = row["account"], row["task"]
+    return Announcement(key, row["receipt"], Kind(row["kind"]), row["at"], content, row["signal"])
