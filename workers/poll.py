@@ -31,7 +31,7 @@ LEASE = timedelta(seconds=30)
 # A change may be committed over there after a later one is shown; how late is seen as it comes.
 _OVERLAP, _WIDEST = timedelta(minutes=2), timedelta(hours=1)
 _MOST_BEYOND = 20  # pages that an incremental read takes beyond that, before it leaves it to a scan
-_MOST_MISSING = 200  # tasks that one poll asks for by id, while no full scan is due
+_MOST_MISSING = 200  # tasks that are missing from a list and read by id between two polls
 _OPEN_OUTSIDE = 10  # open tasks beyond what lists show, of which each poll asks for so many by id
 _JITTER = 0.1
 # After a failure: an account that is seldom polled should not be unread for an hour over a hiccup.
@@ -42,15 +42,11 @@ _BELIEVABLE_LOSS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """A list that came to its end: when it was asked for, what it has, and whether it was due.
-
-    `covered` are the tasks that it had to show.
-    """
+    """A list that came to its end: when it was asked for, what it has, and what it had to show."""
 
     started_at: datetime
     listed: set[str]
     covered: Coverage
-    is_full: bool
 
     @property
     def is_whole(self) -> bool:
@@ -216,7 +212,7 @@ class Poll:
         if state.baseline_at is None:
             shown = await self._canaries.taken_in(listed, self._clock.now())
         covered = self._source.covered(whole=is_full)
-        await self._finish_scan(state, Scan(started_at, listed, covered, is_full=is_full), shown)
+        await self._finish_scan(state, Scan(started_at, listed, covered), shown)
 
     async def _take(self, page: Page, watermark: datetime | None = None) -> Lanes:
         """Hand the changed tasks of a page to the engine; an unchanged one costs a comparison.
@@ -313,7 +309,14 @@ class Poll:
                 raise doubt(state.name, len(missing))
             wanted = self._wanted(state, scan, missing)
             await absences.note(connection, state.name, scan.listed, wanted, scan.started_at)
-            await absences.ask(connection, state.name, wanted, self._clock.now())
+            await absences.ask(
+                connection,
+                state.name,
+                wanted,
+                self._clock.now(),
+                at_once=_MOST_MISSING,
+                pause=self._account.poll,
+            )
             if not scan.is_whole:
                 # Some open tasks that it shows no more, or not yet.
                 await lookups.ask_for_open_outside(
@@ -333,8 +336,7 @@ class Poll:
         """Which missing tasks to ask for by id; those that are hidden from lists only seldom."""
         if state.scan_asked_at is not None:
             return list(missing)
-        wanted = absences.unasked(missing, scan.started_at - self._account.full_scan)
-        return wanted if scan.is_full else wanted[:_MOST_MISSING]
+        return absences.unasked(missing, scan.started_at - self._account.full_scan)
 
     def _note_loss(self, missing: int, listed: int) -> None:
         """Say so when a list shrank a lot; what is gone is told by the answers for each task."""

@@ -5,7 +5,7 @@ it is asked for again once in a while, and at once if it had been listed since.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from service.store import Connection
 from service.store.lookups import Coverage
@@ -80,17 +80,28 @@ async def note(
     )
 
 
-async def ask(connection: Connection, account: str, wanted: Sequence[str], now: datetime) -> None:
-    """Ask for these tasks to be read by id."""
+async def ask(
+    connection: Connection,
+    account: str,
+    wanted: Sequence[str],
+    now: datetime,
+    *,
+    at_once: int,
+    pause: timedelta,
+) -> None:
+    """Ask for these tasks to be read by id, `at_once` of them now and as many after each pause."""
     await connection.execute(
         """
         INSERT INTO lookups (account, task, cause, asked_at, next_attempt_at)
-        SELECT $1, id, 'fetch', $3::timestamptz, $3::timestamptz
-        FROM unnest($2::text[]) AS missing (id) ORDER BY id
+        SELECT $1, id, 'fetch', $3::timestamptz,
+            $3::timestamptz + $5::interval * ((place - 1) / $4::integer)
+        FROM unnest($2::text[]) WITH ORDINALITY AS missing (id, place) ORDER BY id
         ON CONFLICT (account, task) DO UPDATE SET asked_at = excluded.asked_at,
             next_attempt_at = excluded.next_attempt_at, attempts = 0
         """,
         account,
         wanted,
         now,
+        at_once,
+        pause,
     )
