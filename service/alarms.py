@@ -17,6 +17,7 @@ from service.model import DAYS, TIMES, Kind, Task
 Rung = Mapping[str, datetime]
 """Up to where a task has been announced, by its date field; by an alarm's `mark` for that alone."""
 
+_BEFORE = re.compile(r"[a-z_]+:([a-z_]+)-")
 _WRITTEN = re.compile(r"[a-z_]+:([a-z_]+)[+-]")
 
 
@@ -87,6 +88,13 @@ def date_of(alarm: str | None) -> str | None:
     return None if found is None else found[1]
 
 
+def missed(alarm: str | None, task: Task, now: datetime) -> tuple[str, datetime] | None:
+    """The date before which an event's `alarm` had to ring, if that is past: its field, and it."""
+    found = _BEFORE.match(alarm or "")
+    date: datetime | None = None if found is None else getattr(task, found[1])
+    return (found[1], date) if found is not None and date is not None and date <= now else None
+
+
 OVERDUE = Alarm(Kind.OVERDUE, "due", timedelta(0))
 
 
@@ -101,7 +109,11 @@ class Ringing:
 def due(
     task: Task, alarms: Iterable[Alarm], zone: ZoneInfo, rung: Rung, now: datetime
 ) -> list[Ringing]:
-    """The alarms of an open task that have come and were not rung yet, oldest first."""
+    """The alarms of an open task that have come and were not rung yet, oldest first.
+
+    Among them are those for which it is too late: they were missed, and that is to be on record.
+    Nothing was missed before a date that was past when it was set.
+    """
     if not task.is_open:
         return []
     ringing = [
@@ -110,7 +122,7 @@ def due(
         if (at := alarm.instant(task, zone)) is not None
         and at <= now
         and not was_rung(alarm, at, rung)
-        and not alarm.is_pointless(task, now)
+        and not (alarm.is_pointless(task, now) and _belated(alarm.field) in rung)
     ]
     return sorted(ringing, key=lambda one: (one.at, one.alarm.kind, one.alarm.offset))
 
@@ -151,6 +163,20 @@ def _carried(until: datetime, before: Task, after: Task, mark: str) -> datetime 
     return max(until, new) if old <= until else until
 
 
+def belated(before: Task | None, after: Task, fields: Iterable[str], now: datetime) -> Rung:
+    """The marks of dates that are past as they are set, or as their task is opened anew."""
+    if not after.is_open:
+        return {}
+    is_opened = before is None or not before.is_open
+    return {
+        _belated(field): now
+        for field in fields
+        if (date := _date(after, field)) is not None
+        and date <= now
+        and (is_opened or before is None or _date(before, field) != date)
+    }
+
+
 def taken_up(task: Task, fields: Iterable[str], now: datetime) -> Rung:
     """What counts as announced of a task that is taken up in silence.
 
@@ -173,6 +199,11 @@ def was_rung(alarm: Alarm, at: datetime, rung: Rung) -> bool:
     if until is None or until < at:
         until = rung.get(alarm.mark)
     return until is not None and at <= until
+
+
+def _belated(field: str) -> str:
+    """The mark of a date that was past already when it was set: nothing is missed before it."""
+    return f"{field} belated"
 
 
 def _bygone(field: str) -> str:

@@ -159,7 +159,7 @@ class Decider:
         is_missed = now - moment.at > LATE
         if is_missed:
             reason = f"it was too late: it had been due for more than {in_words(LATE)}"
-            verdicts = [(event, one.too_late(reason)) for event, one in verdicts]
+            verdicts = [(event, one.too_late(event.id, reason)) for event, one in verdicts]
         if chosen is not None:
             matched = Outcome.MISSED if is_missed else Outcome.MATCHED
             outcome = matched if chosen.tasks else Outcome.NOT_MATCHED

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from service.alarms import Rung, moved, taken_up
+from service.alarms import Rung, belated, moved, taken_up
 from service.days import Calendar
 from service.diff import Transition, diff
 from service.model import DAYS, Cause, Kind, Observation, Task
@@ -285,7 +285,10 @@ def _rung(
         return known.rung
     if silent:
         return taken_up(seen.task, fields, now)
-    rung = moved(known.task, seen.task, known.rung)
+    rung = {
+        **moved(known.task, seen.task, known.rung),
+        **belated(known.present, seen.task, fields, now),
+    }
     if known.task is None:
         return rung
     is_back = known.present is None or (known.task.archived and not seen.task.archived)

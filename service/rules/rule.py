@@ -3,9 +3,11 @@
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from service.alarms import missed
 from service.digests import Joining
 from service.durations import in_words
-from service.model import Cause, Event, Task
+from service.model import DAYS, Cause, Event, Task
+from service.rules.date_format import shown
 from service.rules.expressions import UTC_ZONE, EvaluationError, Expression
 from service.rules.grouping import Grouping, in_company
 from service.rules.limit import Limit
@@ -63,7 +65,12 @@ class Rule:
         return self.trigger.matches(event)
 
     def decide(self, scope: Scope) -> Verdict:
-        """The verdict on an event that it listens to; it may be to wait first."""
+        """The verdict on an event that it listens to; it may be to wait first.
+
+        An alarm that announces what is past by now was missed: nothing waits or gathers for it.
+        """
+        if (date := missed(scope.event.alarm, scope.event.task, scope.now)) is not None:
+            return self._missed(scope, *date)
         if self.settle is not None:
             reason = f"waits until the task has been quiet for {in_words(self.settle.quiet)}"
             return self._waits(reason, self.settle.quiet, self.settle.most)
@@ -72,6 +79,15 @@ class Rule:
         # Later events do not begin the time anew: it may be put off for no longer than it lasts.
         reason = f"waits to see whether it stays so for {in_words(self.lasts)}"
         return self.refusal(scope) or self._waits(reason, self.lasts, self.lasts)
+
+    def _missed(self, scope: Scope, field: str, date: datetime) -> Verdict:
+        is_day = field in DAYS and getattr(scope.event.task, DAYS[field])
+        was = shown(date, scope.zone, is_day=is_day)
+        reason = f"it was too late: task.{field} was {was}"
+        if self.grouping is None:
+            return self.decide_now(scope).too_late(scope.event.id, reason)
+        refused = self.refusal(scope)
+        return refused or Verdict(self.id, Outcome.MISSED, f"{self._grounds(scope)}; {reason}")
 
     def _waits(self, reason: str, quiet: timedelta, most: timedelta | None) -> Verdict:
         return Verdict(self.id, Outcome.SETTLING, reason, settle=quiet, settle_max=most)

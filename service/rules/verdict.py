@@ -100,12 +100,22 @@ class Verdict:
     settle_max: timedelta | None = None
     joining: Joining | None = None
 
-    def too_late(self, reason: str) -> "Verdict":
-        """The same where it has come too late: what it wants to have sent has expired."""
+    def too_late(self, event: int, reason: str) -> "Verdict":
+        """The same where the event has come too late: what it wants to have sent has expired.
+
+        Nobody was told, so that it keeps nothing from being sent by `once_per`.
+        """
         if self.outcome is not Outcome.MATCHED:
             return self
         plans = tuple(
-            replace(plan, state=State.EXPIRED, reason=reason, asks=None, on_fail=())
+            replace(
+                plan,
+                state=State.EXPIRED,
+                reason=reason,
+                once_key=f"{plan.once_key}/missed:{event}",
+                asks=None,
+                on_fail=(),
+            )
             for plan in self.plans
         )
         said = f"{self.reason}; {reason}"

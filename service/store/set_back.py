@@ -56,7 +56,8 @@ _LOOKUPS = """
     WHERE asked_at > $2::timestamptz OR next_attempt_at > $3::timestamptz
 """
 # $3 is now as the dates in `rung` are written. What was told under the wrong clock for a date that
-# the task still has keeps a mark of its own, and is not told again; marks are of no clock.
+# the task still has keeps a mark of its own, and is not told again; marks are of no clock. What was
+# missed by the wrong clock, as its date was past by that, has not been told.
 _TASKS = """
     UPDATE tasks SET
         observed_at = CASE WHEN observed_at > $1 THEN $1::timestamptz ELSE observed_at END,
@@ -68,7 +69,9 @@ _TASKS = """
             || (SELECT coalesce(jsonb_object_agg(field || ' ' || alarm, at), '{}')
                 FROM events, substring(alarm FROM ':([a-z_]+)') AS field
                 WHERE account = tasks.account AND task = tasks.id AND cause = 'clock' AND at > $1
-                  AND after ->> field = snapshot ->> field),
+                  AND after ->> field = snapshot ->> field
+                  AND (alarm NOT LIKE '%:' || field || '-%'
+                       OR decided_at < (after ->> field)::timestamptz)),
         next_alarm = CASE WHEN watch IS NOT NULL THEN $1::timestamptz END
     WHERE greatest(observed_at, deleted_at) > $2::timestamptz
        OR EXISTS (SELECT FROM jsonb_each_text(rung)

@@ -148,8 +148,13 @@ class Real:
             pass
 
     async def told(self) -> list[Told]:
+        """What was, and was not only put on record as missed."""
         rows = await self._pool.fetch(
-            "SELECT account, alarm, at, after FROM events WHERE cause = 'clock' ORDER BY id"
+            """
+            SELECT account, alarm, at, after FROM events WHERE cause = 'clock' AND NOT EXISTS (
+                SELECT FROM decisions WHERE event = events.id AND outcome = 'missed')
+            ORDER BY id
+            """
         )
         return [
             Told(

@@ -9,6 +9,12 @@ from service.clock import VirtualClock
 from service.store import Pool
 from tests.corridor import Corridor, begun
 
+SOON = """
+- { id: soon, when: { task.starting_soon: 30m }, if: task.title != "Roof",
+    then: [{ notify: accounting }, { wait: 5m }, { notify: customer:on_the_way }] }
+- { id: together, when: { task.starting_soon: 20m }, group: { by: "'all'", wait: 5m },
+    then: [{ notify: accounting }] }
+"""
 DAILY = """
 - { id: daily, when: { schedule: "30 7 * * *" }, then: [{ notify: "slack:#office", text: Hello }] }
 - { id: list, when: { schedule: "30 7 * * *" }, for_each: "tasks.filter(t, !t.done)",
@@ -41,6 +47,46 @@ async def outcomes(taskbell: Corridor, rule: str) -> list[tuple[str, str]]:
         "SELECT outcome, reason FROM decisions WHERE rule = $1 ORDER BY id", rule
     )
     return [(row["outcome"], row["reason"]) for row in rows]
+
+
+async def test_an_alarm_that_was_missed(pool: Pool, clock: VirtualClock, folder: Path) -> None:
+    """The visit has begun: what its rules would have sent is expired, and says since when."""
+    async with begun(folder, pool, clock, SOON) as taskbell:
+        task_id = visit(taskbell, clock.now() + timedelta(hours=1))
+        visit(taskbell, clock.now() + timedelta(hours=1), name="Roof")
+        await taskbell.poll(full=True)
+        await away(taskbell, hours=2)
+        late = "it was too late: task.start was Fri 6 Mar 2026, 08:01"
+        assert await ends(taskbell, "soon") == [("expired", late)] * 2
+        assert {one["task"] for one in await taskbell.deliveries("soon")} == {task_id}
+        [(outcome, reason)] = await outcomes(taskbell, "soon")
+        assert outcome == "missed"
+        assert reason.endswith(late)
+        assert {one for one, _ in await outcomes(taskbell, "together")} == {"missed"}
+        assert (taskbell.told, taskbell.accounting.requests) == ([], [])
+
+
+async def test_what_was_written_down_afterwards_was_not_missed(
+    pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """A visit that is entered when it has begun never was to be announced."""
+    async with begun(folder, pool, clock, SOON) as taskbell:
+        visit(taskbell, clock.now() - timedelta(hours=1))
+        await taskbell.poll(full=True)
+        await taskbell.tick(minutes=10)
+        assert await taskbell.deliveries("soon") == []
+        assert await outcomes(taskbell, "soon") == []
+
+
+async def test_an_alarm_that_is_only_late_is_told(
+    pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """Ten minutes before it begins it still is about to begin."""
+    async with begun(folder, pool, clock, SOON) as taskbell:
+        visit(taskbell, clock.now() + timedelta(hours=1))
+        await taskbell.poll(full=True)
+        await away(taskbell, minutes=44)
+        assert (await taskbell.states("soon"))[0] == "sent"
 
 
 @pytest.mark.parametrize("rule", ["daily", "list", "report"])

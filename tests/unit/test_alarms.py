@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.alarms import OVERDUE, Alarm, due, moved, next_alarm
+from service.alarms import OVERDUE, Alarm, belated, due, missed, moved, next_alarm
 from service.model import Kind, Task
 from tests import wall_clock
 from tests.tasks import START, task, tasks
@@ -42,10 +42,14 @@ def test_a_date_that_moved_rings_anew() -> None:
 
 
 def test_what_has_begun_is_not_about_to_begin() -> None:
-    """After a long outage nobody is told that yesterday's visit starts soon."""
+    """That a visit starts soon was missed when it has begun, but not if it is entered only then."""
     one = task(start=START)
     soon = Alarm(Kind.STARTING_SOON, "start", timedelta(minutes=-30))
-    assert due(one, [soon], UTC_ZONE, {}, START + timedelta(hours=5)) == []
+    now = START + timedelta(hours=5)
+    [found] = due(one, [soon], UTC_ZONE, {}, now)
+    assert missed(str(found.alarm), one, now) == ("start", START)
+    assert missed(str(found.alarm), one, found.at) is None
+    assert due(one, [soon], UTC_ZONE, belated(None, one, ["start"], now), now) == []
 
 
 def test_a_day_has_no_time_to_count_from() -> None:
