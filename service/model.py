@@ -4,7 +4,7 @@ Everything here is immutable and knows nothing of databases, networks or rules. 
 is aware and in UTC; whoever reads a system's naive local time converts it at the door.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -48,12 +48,16 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody who works on tasks."""
+    """Somebody who works on tasks.
+
+    `from_directory` names what the configuration's `people` has given, and not their system.
+    """
 
     id: str | None = None
     name: str | None = None
     email: str | None = None
     number: str | None = None
+    from_directory: Sequence[str] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
 from typing import Any, TypeVar
 
+from service.directory import folded
 from service.model import Customer, Person, Project, Task
 
 _Noun = TypeVar("_Noun", Person, Customer, Project)
@@ -19,11 +20,11 @@ def is_same(one: _Noun | None, other: _Noun | None) -> bool:
         return one is other
     if one.id is not None and other.id is not None:
         return one.id == other.id
-    email, mail = getattr(one, "email", None), getattr(other, "email", None)
+    email, mail = _own_email(one), _own_email(other)
     if email and mail:
-        return _folded(email) == _folded(mail)
+        return folded(email) == folded(mail)
     if one.name and other.name:
-        return _folded(one.name) == _folded(other.name)
+        return folded(one.name) == folded(other.name)
     return one == other
 
 
@@ -101,19 +102,22 @@ def _completed(seen: _Noun, known: Iterable[_Noun], *, is_part: bool) -> _Noun:
 
 def _told(seen: Person | Customer | Project) -> dict[str, Any]:
     """What is said of somebody. That they may be written to is also what not saying it means."""
-    every = {field.name: getattr(seen, field.name) for field in fields(seen)}
+    every = {field.name: getattr(seen, field.name) for field in fields(seen) if field.compare}
     return {name: value for name, value in every.items() if value not in (None, False)}
 
 
 def _is_called(word: str | None, one: Person | Customer | Project) -> bool:
     """Whether what was given for an id is their name or address."""
-    names = {_folded(name) for name in (one.name, getattr(one, "email", None)) if name}
-    return word is not None and _folded(word) in names
+    names = {folded(name) for name in (one.name, getattr(one, "email", None)) if name}
+    return word is not None and folded(word) in names
+
+
+def _own_email(one: Person | Customer | Project) -> str | None:
+    """The address that the system told; one that a directory gave may change at any time."""
+    if isinstance(one, Project) or "email" in getattr(one, "from_directory", ()):
+        return None
+    return one.email
 
 
 def _covers(some: Sequence[_Worker], others: Sequence[_Worker]) -> bool:
     return all(any(is_same(one, other) for other in others) for one in some)
-
-
-def _folded(text: str) -> str:
-    return text.strip().casefold()

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from service.books.memory import MemoryBooks
 from service.channels import Channel
 from service.clock import VirtualClock
+from service.directory import NOBODY, Directory
 from service.engine import Engine
 from service.engine.decider import Decider
 from service.model import Cause, Observation, Signal, Task
@@ -27,7 +28,8 @@ class Rehearsal:
     """Rules, tasks and a clock. Afterwards `books` has everything that came of them.
 
     `ways` are the channels that rules can send by, by name. `silenced` are the silences in force
-    meanwhile: those are an operator's decision and no part of the rules.
+    meanwhile: those are an operator's decision and no part of the rules. `people` fills in what
+    tasks do not tell of people.
     """
 
     def __init__(
@@ -37,12 +39,14 @@ class Rehearsal:
         ways: Mapping[str, type[Channel]],
         start: datetime,
         silenced: Sequence[Silence] = (),
+        people: Directory = NOBODY,
     ) -> None:
+        self._people = people
         self._rules = rules
         self._zones = zones
         self.clock = VirtualClock(start)
         self.books = MemoryBooks(_accounts(zones, self.clock.now()), silenced)
-        self._engine = Engine(Decider(rules, zones, ways), zones, self.clock)
+        self._engine = Engine(Decider(rules, zones, ways), zones, self.clock, people=self._people)
         self.books.schedules.put_in_force(self._engine.schedules, self.clock.now())
 
     async def begin(self, seen: Sequence[Observation]) -> None:
@@ -67,8 +71,9 @@ class Rehearsal:
         For changes that left nothing on record: the next one that did shows how the task looked,
         and whether it was `lost`.
         """
+        filled = [(key, task and self._people.filled(task)) for key, task in states]
         other = [
-            (key, task) for key, task in states if key in lost or self.books.present(key) != task
+            (key, task) for key, task in filled if key in lost or self.books.present(key) != task
         ]
         now = self.clock.now()
         gone = [

@@ -74,7 +74,7 @@ async def _engine(pool: Pool, config: Config, clock: Clock) -> Engine:
     await set_back.correct(pool, clock.now())
     await _keep_rules(pool, config, clock.now())
     pushed = frozenset(name for name, account in config.accounts.items() if account.webhook)
-    engine = Engine(decider, zones, clock, pushed=pushed)
+    engine = Engine(decider, zones, clock, pushed=pushed, people=config.people)
     await engine.come_into_force(pool)
     return engine
 
@@ -143,6 +143,7 @@ def _sources(
             client,
             clock,
             AccountThrottle(pool, name, clock, Budget.of(account.per_minute).others),
+            config.people.digest,
         )
         for name, account in config.accounts.items()
     }
@@ -154,7 +155,11 @@ def _first_sources(
     """The same systems, as they are called for customers: by the calls that are kept for them."""
     return {
         name: systems()[account.system].connect(
-            account, client, clock, FirstThrottle(pool, name, clock, Budget.of(account.per_minute))
+            account,
+            client,
+            clock,
+            FirstThrottle(pool, name, clock, Budget.of(account.per_minute)),
+            config.people.digest,
         )
         for name, account in config.accounts.items()
     }

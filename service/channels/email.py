@@ -236,17 +236,24 @@ def _recipients(target: str) -> list[Address]:
 
 
 def _recipient(written: str) -> Address:
-    """One address; its domain in ASCII, as mail servers speak of it."""
+    """One address, with or without a name."""
     found = MAILBOX.fullmatch(written.strip())
     name, address = (found["name"] or "", found["named"] or found["bare"]) if found else ("", "")
+    spoken = in_ascii(address)
+    if spoken is None or LINE_BREAK.search(name):
+        raise SendError(f"{written.strip()!r} is not an email address", permanent=True)
+    local, _, domain = spoken.rpartition("@")
+    return Address(name.strip(' "'), local, domain)
+
+
+def in_ascii(address: str) -> str | None:
+    """An address, its domain in ASCII as mail servers speak of it; None for what is none."""
     local, _, domain = address.rpartition("@")
     try:
-        domain = domain.encode("idna").decode()
+        spoken = f"{local}@{domain.encode('idna').decode()}"
     except UnicodeError:
-        domain = ""
-    if not ADDRESS.fullmatch(f"{local}@{domain}") or LINE_BREAK.search(name):
-        raise SendError(f"{written.strip()!r} is not an email address", permanent=True)
-    return Address(name.strip(' "'), local, domain)
+        return None
+    return spoken if ADDRESS.fullmatch(spoken) else None
 
 
 def _unreached(error: SMTPConnectError, place: str) -> str:

@@ -63,7 +63,9 @@ def command(
             total = await history.count(connection, since, until)
             with counting("going through what happened", total) as progress:
                 return await backtest(
-                    Rehearsal(chosen, sketch.zones, ways(sketch.kinds), since),
+                    Rehearsal(
+                        chosen, sketch.zones, ways(sketch.kinds), since, people=sketch.people
+                    ),
                     history.tasks_at(connection, since),
                     batches(history.events(connection, since, until)),
                     until,

@@ -62,7 +62,14 @@ async def _run_all(path: Path, configuration: Path, only: str) -> list[TrialResu
 
 def stage_of(sketch: Sketch) -> Stage:
     """What a configuration's rules are tried on."""
-    return Stage(sketch.on_trial, sketch.timezone, sketch.zones, sketch.systems, ways(sketch.kinds))
+    return Stage(
+        sketch.on_trial,
+        sketch.timezone,
+        sketch.zones,
+        sketch.systems,
+        ways(sketch.kinds),
+        sketch.people,
+    )
 
 
 def _write(file: Path, results: bytes) -> None:

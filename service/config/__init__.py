@@ -13,6 +13,7 @@ from service.config.offers import reach
 from service.config.operator import Operator
 from service.config.reader import Reader
 from service.config.root_shape import Network
+from service.directory import NOBODY, Directory
 from service.document import Document
 from service.document.files import Folder, folder_of, texts
 from service.document.substitution import Substitution
@@ -41,6 +42,7 @@ class Config:
     warnings: tuple[Fault, ...]
     text: str
     operator: Operator | None = None
+    people: Directory = NOBODY
     trials: tuple[Trial, ...] = ()
 
     @property
@@ -69,6 +71,7 @@ class Sketch:
     kinds: Mapping[str, str]
     trials: tuple[Trial, ...]
     off: tuple[Rule, ...] = ()
+    people: Directory = NOBODY
 
     @property
     def on_trial(self) -> Ruleset:
@@ -101,6 +104,7 @@ def load_texts(
         warnings=warnings,
         text=parts.rules.text,
         operator=parts.operator,
+        people=parts.people,
         trials=parts.trials,
     )
 
@@ -131,6 +135,7 @@ def sketch_texts(
         kinds={name: raw["kind"] for name, raw in root.channels.items()},
         trials=parts.trials,
         off=parts.off,
+        people=parts.people,
     )
 
 

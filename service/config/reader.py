@@ -13,8 +13,10 @@ from service.config.named_parts import read_named
 from service.config.names import account_names, channel_names
 from service.config.offers import reach
 from service.config.operator import Operator, read_operator
+from service.config.people import given_by, read_people
 from service.config.root_shape import RootShape
 from service.days import LAST, Calendar
+from service.directory import Directory
 from service.document import Document
 from service.document.files import Folder
 from service.document.substitution import Substitution, references
@@ -40,7 +42,7 @@ Read = TypeVar("Read")
 _SUBSTITUTED = ("accounts", "channels", "network")
 _RULES = ("timezone", "hours", "holidays", "storm", "rules")
 # What rules and their tests call by its name.
-_NAMED = ("accounts", "channels", "hours", "rules")
+_NAMED = ("accounts", "channels", "people", "hours", "rules")
 # What rules need to know of an account or a channel.
 _NEEDED = ("system", "kind", "timezone", "due_by")
 
@@ -52,6 +54,7 @@ class Parts:
     root: RootShape
     accounts: Mapping[str, Account]
     channels: Mapping[str, ChannelOptions]
+    people: Directory
     operator: Operator | None
     rules: Ruleset
     off: tuple[Rule, ...]
@@ -104,14 +107,16 @@ class Reader:
         accounts = {name: _in_zone(one, root.timezone) for name, one in accounts.items()}
         self._problems += [*account_names(root.accounts), *channel_names(root.channels)]
         self._problems += _open_doors(accounts.values())
+        people = self._noted(read_people(root.people))
+        given = given_by(root.people)
         offered = replace(
-            reach(root.accounts, root.channels, self._unread), has_page=self._has_page
+            reach(root.accounts, root.channels, self._unread, given), has_page=self._has_page
         )
         self._problems += _seen_twice(offered)
         operator = self._operator(root, offered)
         rules = self._rules(root, written, offered)
         trials = self._trials(root, rules)
-        return Parts(root, accounts, channels, operator, rules, self._off, trials)
+        return Parts(root, accounts, channels, people, operator, rules, self._off, trials)
 
     def _trials(self, root: RootShape, rules: Ruleset) -> tuple[Trial, ...]:
         ids = [str(raw.get("id")) for raw in root.rules if isinstance(raw, dict)]

@@ -49,13 +49,14 @@ class StormShape(Shape):
 
 
 class RootShape(Shape):
-    """The whole configuration; accounts, channels, hours and rules are looked at one by one."""
+    """The whole configuration; what it has by name, and the rules, are looked at one by one."""
 
     stand_ins: ClassVar[Mapping[str, Any]] = {"version": 1}
 
     version: Literal[1]
     accounts: dict[str, Any] = Field(default_factory=dict)
     channels: dict[str, Any] = Field(default_factory=dict)
+    people: dict[str, Any] = Field(default_factory=dict)
     network: NetworkShape = NetworkShape()
     operator: str | None = None
     timezone: ZoneInfo = ZoneInfo("UTC")

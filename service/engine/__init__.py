@@ -30,6 +30,7 @@ from service import metrics
 from service.books import Books
 from service.books.database import DatabaseBooks
 from service.clock import Clock
+from service.directory import NOBODY, Directory
 from service.engine.alarm_clock import AlarmClock
 from service.engine.decider import Decider
 from service.engine.drafts import Draft, of_look, of_signal, of_slot
@@ -125,7 +126,8 @@ class Engine:
     """Turns what was seen into what happened, and into what is to be sent.
 
     `zones` has the time zone of every account. `pushed` are the accounts that send webhooks: what
-    only a poll has found in them is counted as missed by a webhook.
+    only a poll has found in them is counted as missed by a webhook. `people` fills in what systems
+    do not tell of people.
 
     Each method reads the clock once, so that all it does is of one moment. What it returns goes to
     `committed` after the commit.
@@ -138,7 +140,9 @@ class Engine:
         clock: Clock,
         *,
         pushed: frozenset[str] = frozenset(),
+        people: Directory = NOBODY,
     ) -> None:
+        self._people = people
         self._pushed = pushed
         self._decider = decider
         self._zones = zones
@@ -210,7 +214,7 @@ class Engine:
         now = self._clock.now()
         known = {
             (one.account, one.task_id): Known(
-                one.task,
+                one.task and self._people.filled(one.task),
                 version=one.version,
                 observed_at=one.observed_at,
                 fingerprint=one.fingerprint,
@@ -320,7 +324,7 @@ class Engine:
         for place, one in sorted(enumerate(seen), key=lambda each: each[1].observed_at):
             key = (one.account, one.task_id)
             last, waiting = taken.changed.get(key, known[key]), awaited.get(key, frozenset())
-            look = on_its_day(last, filled_in(last, one), self._zones[one.account])
+            look = on_its_day(last, filled_in(last, one, self._people), self._zones[one.account])
             look = replace(look, announced=one.announced | waiting)
             if is_doubtful(last, look, states[look.account]):
                 taken.doubted.append(key)

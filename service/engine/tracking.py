@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from service.alarms import Rung, belated, moved, taken_up
 from service.days import Calendar
 from service.diff import Transition, diff
+from service.directory import NOBODY, Directory, as_told
 from service.model import DAYS, Cause, Kind, Observation, Task
 from service.people import recognised
 from service.store.accounts import AccountState
@@ -104,20 +105,26 @@ def _still_gone(known: Known, seen: Observation, now: datetime) -> Known:
     return replace(known, deleted_at=known.deleted_at or now, observed_at=seen.observed_at)
 
 
-def filled_in(known: Known, seen: Observation) -> Observation:
-    """The same look, completed by what was last known.
+def filled_in(known: Known, seen: Observation, people: Directory = NOBODY) -> Observation:
+    """The same look, completed by what was last known, and by the directory.
 
-    That is the fields that it calls `untold`, and what it does not say of people who are known:
-    what was pushed or answers a write often has only their id.
+    From what was known come the fields that it calls `untold`, and what it does not say of people
+    who are known: what was pushed or answers a write often has only their id. What their system
+    has never told of them comes from the directory.
     """
-    if seen.task is None or known.task is None:
+    if seen.task is None:
         return seen
+    task = seen.task if known.task is None else _recognised(as_told(known.task), seen, seen.task)
+    return replace(seen, task=people.filled(task))
+
+
+def _recognised(known: Task, seen: Observation, task: Task) -> Task:
     untold = {*seen.untold, *(DAYS[name] for name in seen.untold & DAYS.keys())}
-    last = {name: getattr(known.task, name) for name in untold}
-    task = replace(seen.task, **last) if last else seen.task
+    last = {name: getattr(known, name) for name in untold}
+    task = replace(task, **last) if last else task
     is_part = seen.pushed or seen.cause is Cause.WRITE
     others = () if "customer" in last else seen.customers
-    return replace(seen, task=recognised(known.task, task, others, is_part=is_part))
+    return recognised(known, task, others, is_part=is_part)
 
 
 def on_its_day(known: Known, seen: Observation, zone: ZoneInfo) -> Observation:

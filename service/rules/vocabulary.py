@@ -28,6 +28,7 @@ NOUNS = {"task": Task, "before": Task, "event": Event, "group": Group}
 _OF_LISTS = frozenset({"first", "last", "size"})
 _HIDDEN: dict[type, frozenset[str]] = {
     Event: frozenset({"id", "task_id", "before", "after"}),
+    Person: frozenset({"from_directory"}),
     Task: frozenset({"revision"}),
 }
 _SCALARS = {

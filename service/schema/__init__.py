@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from service.channels import kinds
+from service.config.people import PersonEntryShape
 from service.config.root_shape import RootShape
 from service.rules.shapes import STEPS, ChangesShape, NotifyShape, RuleShape
 from service.schema.descriptions import described
@@ -40,7 +41,7 @@ def schema() -> Json:
     channels: Shapes = {name: channel.options for name, channel in kinds().items()}
     parts = _Parts(
         [
-            *(RootShape, RuleShape, ChangesShape),
+            *(RootShape, PersonEntryShape, RuleShape, ChangesShape),
             *(TrialShape, TrialStepShape, SilenceShape, GivenShape, TaskShape, WordsShape),
             *(*STEPS.values(), *accounts.values(), *channels.values()),
         ]
@@ -51,6 +52,7 @@ def schema() -> Json:
     root = parts.take(RootShape)
     _fill(root, "accounts", parts.any_of(accounts.values()))
     _fill(root, "channels", parts.any_of(channels.values()))
+    _fill(root, "people", parts.reference(PersonEntryShape))
     _fill(root, "hours", _TEXT)
     _list(root, "rules", parts.reference(RuleShape))
     _list(root, "tests", parts.reference(TrialShape))

@@ -9,6 +9,7 @@ WORDS = {
         "version": "The version of this format: 1.",
         "accounts": "The connections to your systems, by names that you choose.",
         "channels": "The ways out, by names that you choose.",
+        "people": "What systems do not tell of people, by their ids or names there.",
         "network": "Which private addresses may be called.",
         "operator": "Whom Taskbell tells when an account fails, such as slack:#ops.",
         "timezone": "The zone of accounts that have none, such as Europe/London; else UTC.",
@@ -20,6 +21,11 @@ WORDS = {
     },
     "NetworkShape": {
         "allow": "Networks such as 10.0.0.0/8; all others that are private are refused."
+    },
+    "PersonEntryShape": {
+        "name": "Their name, where the system tells only an id.",
+        "email": "Their mail address.",
+        "number": "Their number in the firm.",
     },
     "StormShape": {
         "messages": "How many customer messages of one account may go out in that time.",

@@ -94,8 +94,7 @@ class Source(ABC):
     def __init__(self, account: Account, upstream: Upstream) -> None:
         self.account = account
         self.upstream = upstream
-        # Where each task of a list has to be read by itself, what is kept anew comes with changes.
-        self._salt = b"" if self.rereads or not self.revision else b"%d" % self.revision
+        self._salt = self._salted_with(b"")
 
     @cached_property
     def dates(self) -> Dates:
@@ -111,9 +110,18 @@ class Source(ABC):
 
     @classmethod
     def connect(
-        cls, account: Account, client: httpx.AsyncClient, clock: Clock, throttle: Throttle
+        cls,
+        account: Account,
+        client: httpx.AsyncClient,
+        clock: Clock,
+        throttle: Throttle,
+        people: bytes = b"",
     ) -> Self:
-        """The account's source, whose every call goes by its throttle."""
+        """The account's source, whose every call goes by its throttle.
+
+        `people` is the digest of the directory of people, of up to 8 bytes: where that is another,
+        a list's tasks are read anew, so that they are filled in from it.
+        """
         upstream = Upstream(
             account.name,
             client,
@@ -124,7 +132,15 @@ class Source(ABC):
             throttle=throttle,
             total=account.timeout,
         )
-        return cls(account, upstream)
+        source = cls(account, upstream)
+        source._salt = source._salted_with(people)
+        return source
+
+    def _salted_with(self, people: bytes) -> bytes:
+        # Where each task of a list has to be read by itself, what is kept anew comes with changes.
+        if self.rereads:
+            return b""
+        return (b"%d" % self.revision if self.revision else b"") + people
 
     @abstractmethod
     def items(self, payload: Any) -> list[Raw] | None:

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from service.books.fallback import Failing
 from service.channels import Channel
+from service.directory import Directory
 from service.model import Cause, Observation, Signal, Task
 from service.rehearsal import Rehearsal
 from service.rules import Ruleset
@@ -21,7 +22,7 @@ class Stage:
     """What tests are run on: the rules, the accounts' time zones and systems, and the channels.
 
     `zone` is that of the tests themselves. `zones` and `systems` are by account, `ways` has every
-    channel that rules can send by, by its name.
+    channel that rules can send by, by its name. `people` is the directory.
     """
 
     rules: Ruleset
@@ -29,6 +30,7 @@ class Stage:
     zones: Mapping[str, ZoneInfo]
     systems: Mapping[str, str]
     ways: Mapping[str, type[Channel]]
+    people: Directory
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,9 @@ class _Run:
         rules = stage.rules.only(trial.rules)
         self._trial = trial
         self._stage = stage
-        self._rehearsal = Rehearsal(rules, stage.zones, stage.ways, trial.start, trial.silences)
+        self._rehearsal = Rehearsal(
+            rules, stage.zones, stage.ways, trial.start, trial.silences, stage.people
+        )
         self._reasons = Reasons(self._rehearsal.books, rules, stage.zones, stage.zone)
         self._tasks: dict[str, Task] = {}
         self._told = 0

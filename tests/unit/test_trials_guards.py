@@ -143,3 +143,20 @@ async def test_no_rule_reaches_a_customer_who_opted_out(tmp_path: Path) -> None:
                      { notify: slack:#office }] }]""",
     )
     assert result.failures == []
+
+
+async def test_the_directory_of_people_fills_in_given_tasks(tmp_path: Path) -> None:
+    """Who is given by an id or a name has the address of the directory, as at work."""
+    result = await tried(
+        tmp_path,
+        '{ id: done, when: task.completed, then: [{ notify: "slack:@{{ task.assignee.email }}",'
+        ' text: "{{ task.author.name }}" }] }',
+        top="people: { u1: { name: Bo Reed, email: bo@x.test }, ann lee: { email: ann@x.test } }",
+        test="""name: It, start: 2026-03-06 09:00,
+          given: [{ id: T1, assignee: { id: u1 }, author: { id: u1 } }], steps: [
+            { at: 2026-03-06 10:00, change: { T1: { done: true } },
+              expect: [{ notify: "slack:@bo@x.test", contains: Bo Reed }] },
+            { at: 2026-03-06 10:01, change: { T2: { done: true, assignee: { name: Ann Lee } } },
+              expect: [{ notify: "slack:@ann@x.test" }] }]""",
+    )
+    assert result.failures == []

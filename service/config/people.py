@@ -1,0 +1,66 @@
+"""The directory of people: `people: { user_456: { name: Bo Reed, email: bo@example.com } }`."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field
+
+from service.channels.email import in_ascii
+from service.directory import GIVES, Directory, folded
+from service.document.validation import Shape, salvaged
+from service.faults import Path, Problem, refused
+from service.model import Person
+from service.sources.values import identifier
+from service.trials.tasks import Id
+
+_PART = "people"
+_HINT = "write name:, email: or number:, whichever their system does not tell"
+
+
+def _address(written: str) -> str:
+    address = written.strip()
+    is_misplaced = "${" in address  # which is said already
+    if in_ascii(address) is None and not is_misplaced:
+        raise refused(f'"{address}" is no email address', "write one such as bo@example.com")
+    return address
+
+
+class PersonEntryShape(Shape):
+    """What the directory knows of somebody, for where their system does not tell it."""
+
+    name: Annotated[str, Field(min_length=1)] | None = None
+    email: Annotated[str, AfterValidator(_address)] | None = None
+    number: Id | None = None
+
+
+def read_people(raws: Mapping[str, Any]) -> tuple[Directory, list[Problem]]:
+    """The directory, and what is wrong with it."""
+    entries: dict[str, Person] = {}
+    problems: list[Problem] = []
+    first: dict[str, str] = {}
+    for key, raw in raws.items():
+        path: Path = (_PART, key)
+        problems += _key_problems(key, first.setdefault(folded(key), key), path)
+        shape, wrong = salvaged(PersonEntryShape, raw, path)
+        problems += wrong
+        if raw == {}:
+            problems.append(Problem(path, f"nothing is said of {key}", _HINT))
+        if shape is not None:
+            entries[identifier(key) or key] = Person(**shape.model_dump())
+    return Directory(entries), problems
+
+
+def given_by(raws: Mapping[str, Any]) -> frozenset[str]:
+    """What the directory has of anybody, also where it is written wrongly."""
+    written = {word for raw in raws.values() if isinstance(raw, dict) for word in raw}
+    return frozenset(GIVES) & written
+
+
+def _key_problems(key: str, first: str, path: Path) -> list[Problem]:
+    if not folded(key):
+        message = "somebody in the directory has neither an id nor a name"
+        hint = "write the id or the name that their system has, and behind it what it does not tell"
+        return [Problem(path, message, hint, at_key=True)]
+    if first != key:
+        return [Problem(path, f"{key} is the same as {first}, who is here already", at_key=True)]
+    return []
