@@ -23,9 +23,10 @@ from service.sources import Page, Raw, Source
 from service.sources.account import Account, HeaderText
 from service.sources.dates import When
 from service.sources.facts import Facts, Words, inside
-from service.sources.forms import Form, a_date, a_flag, a_text
+from service.sources.forms import Form, a_date, a_flag, a_text, an_object
 from service.sources.reading import Reading, by_id, rows_of
 from service.sources.values import (
+    flattened,
     identifier,
     mapping,
     members,
@@ -50,7 +51,7 @@ CONTACTS_TRIED = 3
 
 _TYPES = ("call", "email", "meeting", "follow_up", "proposal", "quote", "other")
 _LEAN = ("title", "type", "dueDate", "completed")
-_FULL = (*_LEAN, "taskKind", "description", "completedAt")
+_FULL = (*_LEAN, "taskKind", "payload", "description", "completedAt")
 _FORMS = {
     "title": a_text("title"),
     "type": a_text("type"),
@@ -58,6 +59,7 @@ _FORMS = {
     "completed": a_flag("done"),
     "completedAt": a_date("completed_at"),
     "taskKind": a_text("fields"),
+    "payload": an_object("fields"),
     "description": a_text("description"),
 }
 
@@ -66,7 +68,7 @@ class LetsLigoAccount(Account):
     """A workspace of LetsLigo.
 
     `workspace` is its slug, for a token that opens several. `lean_lists` says that lists leave out
-    description, kind and time of completion, so that a changed task is read by id as well.
+    description, kind, payload and time of completion, so that a changed task is read by id as well.
     `per_page` is sent as API Platform's itemsPerPage; without it the system decides.
     """
 
@@ -86,11 +88,11 @@ class LetsLigo(Source):
     """One LetsLigo account.
 
     A task's contact is an IRI; it is replaced by the contact's own JSON once that was read.
-    `payload`, which means something to LetsLigo's own wizards only, is left out.
+    What `payload` holds for its kind of task is kept among the task's own fields.
     """
 
     options: ClassVar[type[Account]] = LetsLigoAccount
-    revision: ClassVar[int] = 1
+    revision: ClassVar[int] = 2
     facts: ClassVar[Facts] = Facts(
         fills=frozenset({"title", "description", "type", "done", "due", "completed_at", "fields"})
         | {"due_is_day", "completed_at_is_day"}
@@ -141,6 +143,7 @@ class LetsLigo(Source):
 
     def parse(self, raw: Raw) -> Task:
         done, kind = truth(raw.get("completed")), text(raw.get("taskKind"))
+        own = {} if kind is None else {"task_kind": kind}
         due = self.dates.read(raw, "dueDate", "due")
         completed = self.dates.read(raw, "completedAt", "completed_at") if done else When()
         return Task(
@@ -156,7 +159,7 @@ class LetsLigo(Source):
             completed_at=completed.at,
             completed_at_is_day=completed.is_day,
             customer=_customer(raw.get("contact")),
-            fields={} if kind is None else {"task_kind": kind},
+            fields={**flattened(mapping(raw.get("payload"))), **own},
         )
 
     async def scan(self) -> AsyncIterator[Page]:

@@ -156,6 +156,21 @@ def several(value: Any) -> str | int | float | bool | list[Any] | None:
     return [found for one in value if (found := scalar(one)) is not None]
 
 
+def flattened(value: Mapping[str, Any], levels: int = 8) -> dict[str, Any]:
+    """What an object holds inside, by one name each: `{"a": {"b": 1}}` is `{"a_b": 1}`.
+
+    That is scalars and lists of them; what nests deeper than so many levels is left out.
+    """
+    found: dict[str, Any] = {}
+    for name, one in value.items():
+        if isinstance(one, dict):
+            inside = flattened(one, levels - 1) if levels else {}
+            found |= {f"{name}_{inner}": each for inner, each in inside.items()}
+        elif (kept := several(one)) not in (None, []):
+            found[name] = kept
+    return found
+
+
 def truth(value: Any) -> bool:
     """A flag, which some databases hand on as a number or its text."""
     return value in _TRUE

@@ -155,6 +155,44 @@ async def test_a_change_is_one_event_and_clears_nothing(outreach: Outreach) -> N
     assert known["completed_at"] is not None
 
 
+async def test_the_payload_is_a_tasks_own_fields(outreach: Outreach) -> None:
+    """What its wizards keep with a task; no list shows it, and it does not come and go."""
+    payload: dict[str, Any] = {
+        "step": {"id": 2, "done": False},
+        "tags": ["a", {"b": 1}],
+        "list": [{}],
+        "none": None,
+    }
+    task = outreach.system.make(payload=payload)
+    await outreach.poll()
+    fields = {"task_kind": "manual", "step_id": 2, "step_done": False, "tags": ["a"]}
+    assert [one["fields"] for one in await outreach.snapshots()] == [fields]
+    assert await outreach.poll() == ["GET /letsligo/api/contact_tasks"]
+    outreach.system.set_quirks(lean=False)
+    assert await outreach.poll() == ["GET /letsligo/api/contact_tasks"]
+    outreach.system.change(task["id"], title="Rappeler")
+    await outreach.poll()
+    outreach.system.change(task["id"], title="Encore", payload={"step": {"id": 3}})
+    await outreach.poll()
+    assert await outreach.events() == [("changed", ["title"]), ("changed", ["title", "fields"])]
+
+
+async def test_a_payload_that_an_earlier_version_did_not_keep_is_no_news(
+    outreach: Outreach,
+) -> None:
+    """No task is read anew for it; it comes with the next change, which alone is told."""
+    task = outreach.system.make(payload={"step": 2})
+    await outreach.poll()
+    older = """UPDATE tasks SET snapshot = jsonb_set(jsonb_set(
+        snapshot::jsonb, '{fields}', '{"task_kind": "manual"}'), '{revision}', '1')"""
+    await outreach.pool.execute(older)
+    assert await outreach.poll() == ["GET /letsligo/api/contact_tasks"]
+    outreach.system.change(task["id"], title="Rappeler")
+    await outreach.poll()
+    assert [one["fields"]["step"] for one in await outreach.snapshots()] == [2]
+    assert await outreach.events() == [("changed", ["title"])]
+
+
 async def test_a_name_that_cannot_be_read_is_no_change(outreach: Outreach) -> None:
     """The customer stays who they are, while the task's own change is told."""
     task = outreach.system.make()
