@@ -11,6 +11,8 @@ from service.store import Pool, canaries, tasks
 # A list that lost more than a handful has to show one of the tasks that it had.
 HANDFUL = 5
 ENOUGH = HANDFUL + 1
+# More than a handful, and more than this share of the tasks, are many at once.
+_SHARE = 0.1
 
 
 class Canaries:
@@ -81,6 +83,11 @@ class Canaries:
             if not await tasks.present(connection, [(self._account, one) for one in gone]):
                 return []
             return await canaries.others(connection, self._account, gone)
+
+
+def are_many(count: int, tasks: int) -> bool:
+    """Whether so many of an account's tasks are more than come or go by themselves."""
+    return count > max(HANDFUL, _SHARE * tasks)
 
 
 def doubt(account: str, missing: int) -> SourceBroken:

@@ -19,7 +19,7 @@ from service.outbox import ASKED_FOR, Claim, Settlement, sending
 from service.rules import Ruleset
 from service.rules.standing import Grounds, Objection, objection
 from service.sources import Source
-from service.store import DATABASE_ERRORS, Connection, Pool, accounts, outages, tasks
+from service.store import DATABASE_ERRORS, Connection, Pool, absences, accounts, outages, tasks
 from workers.canaries import Canaries
 
 log = structlog.get_logger()
@@ -62,6 +62,9 @@ class LastLook:
             look = await self._read(grounds)
             if look.task is None and self._may_still_come(grounds):
                 return self.hold(claim, grounds, "its system does not show the task yet")
+            if look.task is None and await self._is_held(look):
+                why = "its system does not show the task any more, nor many others"
+                return self.hold(claim, grounds, why)
             return await self._take(claim, grounds, look)
         except (SourceError, PayloadError) as error:
             pause = getattr(error, "retry_after", None)
@@ -109,6 +112,10 @@ class LastLook:
         if not grounds.is_news or grounds.event.kind is Kind.DELETED:
             return False
         return self._clock.now() - grounds.event.at < _STILL_COMING
+
+    async def _is_held(self, look: Observation) -> bool:
+        async with self._pool.acquire() as connection:
+            return await absences.is_held(connection, (look.account, look.task_id))
 
     async def _take(self, claim: Claim, grounds: Grounds, look: Observation) -> Settlement | None:
         """Take in what the system says, and begin to send if the message stands."""

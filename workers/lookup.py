@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -12,14 +12,14 @@ from service.books.database import DatabaseBooks
 from service.clock import Clock
 from service.engine import Consequences, Engine
 from service.errors import SourceError, SourceRejected
-from service.model import Kind, Observation, Signal
+from service.model import Cause, Kind, Observation, Signal
 from service.outbox import Lanes
 from service.sources import Source
-from service.store import Connection, Pool, announcements, backlog, lookups, tasks
+from service.store import Connection, Pool, absences, announcements, backlog, lookups, tasks
 from service.store.announcements import Announcement
 from service.store.lookups import Lookup
 from workers.awaiting import HEARD, PAUSES, Answer, disappointment, is_change_shown
-from workers.canaries import Canaries
+from workers.canaries import HANDFUL, Canaries, are_many
 from workers.poison import POISONOUS, UNREADABLE, reason
 
 log = structlog.get_logger()
@@ -32,6 +32,10 @@ _LAST_RETRY = timedelta(minutes=10)
 # it can be read, while it shows others. For ever would be for all of them, and each takes a call
 # from the others.
 _TRIES = 15
+# Where the system says of many tasks at once that there are none: so long that is held unless a
+# person decides, and so seldom at most it is asked again.
+_HELD_FOR = timedelta(days=1)
+_LAST_HOLD = timedelta(hours=1)
 
 
 class Lookups:
@@ -51,8 +55,50 @@ class Lookups:
         answers = await asyncio.gather(*(self._attempt(lookup) for lookup in claimed))
         read = [(one, got) for one, got in zip(claimed, answers, strict=True) if got is not None]
         doubt = await self._trusted.doubt([one.task for one, got in read if got.raw is None])
-        lanes = await asyncio.gather(*(self._settle(one, got, doubt) for one, got in read))
+        held = await self._held([one for one, got in read if got.raw is None and doubt is None])
+        lanes = await asyncio.gather(
+            *(self._settle(one, got, doubt) for one, got in read if one not in held)
+        )
+        if any(got.raw is not None for _, got in read):
+            await self._reconsider()
         return len(claimed), frozenset[str]().union(*lanes)
+
+    async def _held(self, absent: Sequence[Lookup]) -> Sequence[Lookup]:
+        """Hold back those absences that are some of many at once; returns which.
+
+        It takes a moment to know: of the others that a list does not show most may be there by id.
+        What a webhook announced is not held, nor what was held for long.
+        """
+        now = self._clock.now()
+        doubtful = [
+            one
+            for one in absent
+            if one.cause is Cause.FETCH and now - (one.absent_at or now) < _HELD_FOR
+        ]
+        if not doubtful or not await self._are_many():
+            return []
+        await asyncio.gather(*(self._hold(one, now) for one in doubtful))
+        return doubtful
+
+    async def _reconsider(self) -> None:
+        """Look at once at what was held where the others have turned out to be there."""
+        account = self._source.account.name
+        if await absences.any_held(self._pool, account) and not await self._are_many():
+            await absences.hurry(self._pool, account, self._clock.now())
+
+    async def _are_many(self) -> bool:
+        account = self._source.account.name
+        async with self._pool.acquire() as connection:
+            asked = await absences.doubtful(connection, account)
+            if asked <= HANDFUL:
+                return False
+            loss = await absences.loss(connection, account, self._clock.now())
+        return are_many(asked + loss.lately, loss.present + loss.lately)
+
+    async def _hold(self, lookup: Lookup, now: datetime) -> None:
+        pause = pacing.backoff(_FIRST_RETRY, lookup.attempts - 1, _LAST_HOLD)
+        until = min(now + pause, (lookup.absent_at or now) + _HELD_FOR)
+        await absences.hold(self._pool, lookup, now, until)
 
     async def _attempt(self, lookup: Lookup) -> Answer | None:
         """What the task looks like; None if that could not be read, and is tried again later."""

@@ -21,7 +21,7 @@ from service.store import Connection, Pool, absences, accounts, canaries, lookup
 from service.store.accounts import AccountState, Progress
 from service.store.lookups import Coverage
 from service.store.tasks import Key
-from workers.canaries import ENOUGH, HANDFUL, Canaries, doubt
+from workers.canaries import ENOUGH, HANDFUL, Canaries, are_many, doubt
 from workers.poison import POISONOUS, UNREADABLE, reason
 
 log = structlog.get_logger()
@@ -36,8 +36,6 @@ _OPEN_OUTSIDE = 10  # open tasks beyond what lists show, of which each poll asks
 _JITTER = 0.1
 # After a failure: an account that is seldom polled should not be unread for an hour over a hiccup.
 _FIRST_PAUSE, _LONGEST_PAUSE = timedelta(minutes=1), timedelta(minutes=15)
-# A list that shrank by more than this share, and by more than a handful, is suspicious.
-_BELIEVABLE_LOSS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,10 +302,12 @@ class Poll:
             missing = await absences.missing(
                 connection, state.name, scan.listed, scan.covered, scan.started_at
             )
-            is_believed = await canaries.keep(connection, state.name, shown, len(missing))
+            wanted = self._wanted(state, scan, missing)
+            is_asking = bool(wanted or (missing and not shown))
+            is_believed = await canaries.keep(connection, state.name, shown, is_asking=is_asking)
             if len(missing) > HANDFUL and not is_believed:
                 raise doubt(state.name, len(missing))
-            wanted = self._wanted(state, scan, missing)
+            await absences.end(connection, state.name, scan.listed, scan.started_at)
             await absences.note(connection, state.name, scan.listed, wanted, scan.started_at)
             await absences.ask(
                 connection,
@@ -340,7 +340,7 @@ class Poll:
 
     def _note_loss(self, missing: int, listed: int) -> None:
         """Say so when a list shrank a lot; what is gone is told by the answers for each task."""
-        if missing > max(HANDFUL, _BELIEVABLE_LOSS * (missing + listed)):
+        if are_many(missing, missing + listed):
             log.warning(
                 "poll.list_shrank", account=self._account.name, listed=listed, missing=missing
             )

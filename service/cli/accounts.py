@@ -21,7 +21,10 @@ _CLOCK = SystemClock()
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The account's name.")]
 Believes = Annotated[
-    bool, typer.Option("--believe", help="All that the system does not show any more is deleted.")
+    bool,
+    typer.Option(
+        "--believe", help="All that the system does not show any more is deleted: tell so now."
+    ),
 ]
 Waits = Annotated[bool, typer.Option("--wait", help="Show how far it is, until it is done.")]
 

@@ -20,7 +20,7 @@ async def examine_database(url: str) -> list[Finding]:
             if not missing:
                 found = await listing.read_accounts(pool)
                 says = "it answers and its tables are up to date"
-                return [fine("database", says), *_unread(found)]
+                return [fine("database", says), *_unread(found), *_absent(found)]
     except store.DatabaseUnreachable as error:
         return [wrong("database", str(error), "start PostgreSQL, or correct DATABASE_URL")]
     return [
@@ -40,6 +40,18 @@ def _unread(accounts: Iterable[Row]) -> Iterator[Finding]:
                 f"tasks of {one['id']}",
                 f"{one['unread']} could not be read, such as {one['unread_example']}",
                 "what was known stays as it was: correct it in the system, or report the example",
+            )
+
+
+def _absent(accounts: Iterable[Row]) -> Iterator[Finding]:
+    """What of the accounts' tasks is gone all at once, if its system is right."""
+    for one in accounts:
+        if one["absent"]:
+            yield wrong(
+                f"tasks of {one['id']}",
+                f"{one['absent']} are gone all at once, says the system; nothing is told of them",
+                "give the token its rights on them back, or say that they are deleted:"
+                f" taskbell accounts sync {one['id']} --believe",
             )
 
 

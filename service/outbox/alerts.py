@@ -21,10 +21,13 @@ FAILING, WORKING = "account.failing", "account.working"
 STORM = "customers.held"
 UNSENT = "messages.failed"
 AWAY = "taskbell.away"
+ABSENT = "tasks.held"
 # How long an account has to fail before the operator is told: short failures are usual.
 HICCUP = timedelta(minutes=5)
 # The operator hears of messages that failed no more often than this, of all at once.
 PAUSE = timedelta(minutes=5)
+# Of many tasks that may be gone at once most are often found by their ids within this time.
+_LOOKED_UP = timedelta(minutes=2)
 _EXAMPLES = 3
 _LONGEST_REASON = 200
 # After an outage, so long passes until what came of it can be told: alarms ring, messages expire.
@@ -123,6 +126,44 @@ async def tell_storms(
             f" or `taskbell outbox drop {these}`."
         )
         await _plan(connection, STORM, row, text, address, now)
+    return len(rows)
+
+
+async def tell_absent(
+    connection: Connection, names: Sequence[str], address: Address, now: datetime
+) -> int:
+    """Tell of accounts of which many tasks are gone at once; returns how many accounts."""
+    await connection.execute(
+        """
+        UPDATE accounts SET absences_told_at = NULL
+        WHERE name = ANY ($1) AND absences_told_at IS NOT NULL AND NOT EXISTS (
+            SELECT FROM lookups WHERE account = name AND absent_at IS NOT NULL)
+        """,
+        names,
+    )
+    rows = await connection.fetch(
+        """
+        UPDATE accounts SET absences_told_at = $2 WHERE name IN (
+            SELECT name FROM accounts
+            WHERE name = ANY ($1) AND NOT paused AND absences_told_at IS NULL AND EXISTS (
+                SELECT FROM lookups WHERE account = name AND absent_at <= $3)
+            FOR UPDATE SKIP LOCKED)
+        RETURNING name, system, absences_told_at AS since,
+            (SELECT count(*) FROM lookups WHERE account = name AND absent_at IS NOT NULL) AS absent
+        """,
+        names,
+        now,
+        now - _LOOKED_UP,
+    )
+    for row in rows:
+        name = row["name"]
+        text = (
+            f"{name} ({row['system']}): {row['absent']} tasks are gone all at once, says the"
+            " system. Usually its token has lost rights: give them back, and nothing has happened."
+            " Nothing is told of these tasks for a day, then they count as deleted. If they are"
+            f" deleted: taskbell accounts sync {name} --believe"
+        )
+        await _plan(connection, ABSENT, row, text, address, now)
     return len(rows)
 
 

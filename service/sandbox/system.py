@@ -150,7 +150,8 @@ class TaskSystem(System):
     """A system that keeps tasks, and what its own people do to them.
 
     `title` is its own name for what a task is called, `when` one for when it is, which may be set
-    to a moment. Of `hidden` tasks lists show nothing, as of archived ones.
+    to a moment. Of `hidden` tasks lists show nothing, as of archived ones; for `forbidden` ones the
+    token has no rights.
     """
 
     title: ClassVar[str] = "name"
@@ -160,11 +161,16 @@ class TaskSystem(System):
         super().__init__(clock)
         self.tasks: dict[str, Raw] = {}
         self.hidden: set[str] = set()
+        self.forbidden: set[str] = set()
 
     @property
     def visible(self) -> dict[str, Raw]:
         """The tasks that the caller's token may see."""
-        return {} if self.quirks.blind else self.tasks
+        if self.quirks.blind:
+            return {}
+        if not self.forbidden:
+            return self.tasks
+        return {name: task for name, task in self.tasks.items() if name not in self.forbidden}
 
     @property
     def listed(self) -> list[Raw]:

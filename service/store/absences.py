@@ -2,13 +2,22 @@
 
 What the system shows by id though no list has it, as an archived task, is remembered with the task:
 it is asked for again once in a while, and at once if it had been listed since.
+
+Where the system says of many tasks at once that there are none, that is held: usually the token has
+lost its rights on them. It counts once a person says so, or after a day; and if they come back
+before, nothing has happened.
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from service.store import Connection
-from service.store.lookups import Coverage
+from service.store import Connection, Pool
+from service.store.lookups import Coverage, Lookup
+from service.store.tasks import Key
+
+# So long a task counts as gone lately, when it is judged whether many are.
+_LATELY = timedelta(minutes=10)
 
 
 async def missing(
@@ -97,7 +106,8 @@ async def ask(
             $3::timestamptz + $5::interval * ((place - 1) / $4::integer)
         FROM unnest($2::text[]) WITH ORDINALITY AS missing (id, place) ORDER BY id
         ON CONFLICT (account, task) DO UPDATE SET asked_at = excluded.asked_at,
-            next_attempt_at = excluded.next_attempt_at, attempts = 0
+            next_attempt_at = least(lookups.next_attempt_at, excluded.next_attempt_at),
+            attempts = CASE WHEN lookups.absent_at IS NULL THEN 0 ELSE lookups.attempts END
         """,
         account,
         wanted,
@@ -105,3 +115,112 @@ async def ask(
         at_once,
         pause,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """How many of an account's tasks went in the last minutes, and how many there are."""
+
+    lately: int
+    present: int
+
+
+async def doubtful(connection: Connection, account: str) -> int:
+    """How many of an account's tasks are asked for that may be no more.
+
+    None once a person has said that what the system does not show is gone.
+    """
+    found: int = await connection.fetchval(
+        """
+        SELECT count(*) FROM lookups WHERE account = $1 AND cause = 'fetch'
+          AND NOT EXISTS (SELECT FROM accounts WHERE name = $1 AND believed)
+        """,
+        account,
+    )
+    return found
+
+
+async def loss(connection: Connection, account: str, now: datetime) -> Loss:
+    """What there is to judge by whether that is much."""
+    [row] = await connection.fetch(
+        """
+        SELECT count(*) FILTER (WHERE deleted_at > $2) AS lately,
+               count(*) FILTER (WHERE deleted_at IS NULL) AS present
+        FROM tasks WHERE account = $1 AND snapshot IS NOT NULL
+        """,
+        account,
+        now - _LATELY,
+    )
+    return Loss(**row)
+
+
+async def hold(pool: Pool, lookup: Lookup, now: datetime, until: datetime) -> None:
+    """Do not believe yet that there is no such task: look again then."""
+    await pool.execute(
+        """
+        UPDATE lookups SET absent_at = coalesce(absent_at, $4), next_attempt_at = $5,
+            error = 'there is no such task, says the system, nor are there many others'
+        WHERE account = $1 AND task = $2 AND asked_at = $3
+        """,
+        lookup.account,
+        lookup.task,
+        lookup.asked_at,
+        now,
+        until,
+    )
+
+
+async def any_held(pool: Pool, account: str) -> bool:
+    """Whether something is held that waits for another look."""
+    held: bool = await pool.fetchval(
+        "SELECT EXISTS (SELECT FROM lookups WHERE account = $1 AND absent_at IS NOT NULL)", account
+    )
+    return held
+
+
+async def hurry(connection: Connection | Pool, account: str, now: datetime) -> None:
+    """Look at what is held now."""
+    await connection.execute(
+        """
+        UPDATE lookups SET next_attempt_at = $2
+        WHERE account = $1 AND absent_at IS NOT NULL AND next_attempt_at > $2
+        """,
+        account,
+        now,
+    )
+
+
+async def is_held(connection: Connection, key: Key) -> bool:
+    """Whether the system says that there is no such task, and is not believed yet."""
+    held: bool = await connection.fetchval(
+        """
+        SELECT EXISTS (SELECT FROM lookups
+                       WHERE account = $1 AND task = $2 AND absent_at IS NOT NULL)
+        """,
+        *key,
+    )
+    return held
+
+
+async def end(
+    connection: Connection, account: str, listed: Collection[str], scan: datetime
+) -> None:
+    """Nothing has happened to those tasks whose absence was held, if they are listed again.
+
+    The others are looked up at once: there may be so few of them now that they are believed.
+    """
+    rows = await connection.fetch(
+        "SELECT task FROM lookups WHERE account = $1 AND absent_at <= $2 AND cause = 'fetch'",
+        account,
+        scan,
+    )
+    back = [row["task"] for row in rows if row["task"] in listed]
+    if not back:
+        return
+    await connection.execute(
+        "DELETE FROM lookups WHERE account = $1 AND task = ANY ($2) AND absent_at <= $3",
+        account,
+        back,
+        scan,
+    )
+    await hurry(connection, account, scan)

@@ -11,28 +11,42 @@ from datetime import datetime
 from service.store import Connection, Pool
 
 
-async def keep(connection: Connection, account: str, shown: Sequence[str], missing: int) -> bool:
+async def keep(
+    connection: Connection, account: str, shown: Sequence[str], *, is_asking: bool
+) -> bool:
     """Remember tasks that the system shows; False if none is shown and nobody has said why.
 
-    A person's word that all are gone holds until none of them is `missing` any more.
+    A person's word that what is not shown is gone holds until a scan need not ask for any task,
+    and none is being asked for.
     """
     believed: bool = await connection.fetchval(
         """
-        UPDATE accounts SET canaries = $2, believed = believed AND $3
+        UPDATE accounts SET canaries = $2, believed = believed AND ($3 OR EXISTS (
+            SELECT FROM lookups JOIN tasks ON tasks.account = $1 AND tasks.id = lookups.task
+            WHERE lookups.account = $1 AND cause = 'fetch'
+              AND (absent_at IS NOT NULL OR unlisted_at IS NOT NULL)))
         WHERE name = $1 RETURNING believed
         """,
         account,
         shown,
-        not shown and missing > 0,
+        is_asking,
     )
     return bool(shown) or believed
 
 
 async def believe(pool: Pool, account: str) -> None:
     """Take the system's word for what it does not show any more."""
-    await pool.execute(
-        "UPDATE accounts SET canaries = '{}', believed = true WHERE name = $1", account
-    )
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute(
+            "UPDATE accounts SET canaries = '{}', believed = true WHERE name = $1", account
+        )
+        await connection.execute(
+            """
+            UPDATE lookups SET next_attempt_at = asked_at
+            WHERE account = $1 AND absent_at IS NOT NULL
+            """,
+            account,
+        )
 
 
 async def others(connection: Connection, account: str, gone: Collection[str]) -> list[str]:

@@ -181,19 +181,28 @@ async def read_accounts(pool: Pool, names: Sequence[str] | None = None) -> list[
     """How the accounts of these names (default: all) are.
 
     They are ok, failing, paused, or still at their baseline, the first sync. One that is paused
-    has no next poll.
+    has no next poll. `absent` are the tasks that may be gone, so many at once that this is held.
     """
     rows = await pool.fetch(
         """
         SELECT name AS id, system,
                CASE WHEN paused THEN 'paused' WHEN failing_since IS NOT NULL THEN 'failing'
                     WHEN baseline_at IS NULL THEN 'baseline' ELSE 'ok' END AS state,
-               failing_since, coalesce(error, CASE WHEN unread > 0
-                   THEN unread || ' could not be read, such as ' || unread_example END) AS error,
-               unread, unread_example, unread_at, polled_at,
+               failing_since, nullif(concat_ws('; ', error,
+                   CASE WHEN absent > 0 THEN absent || ' tasks are gone all at once, says the'
+                       || ' system: has the token lost rights? Nothing is told of them for a day;'
+                       || ' if they are deleted: taskbell accounts sync ' || name || ' --believe'
+                   END,
+                   CASE WHEN error IS NULL AND unread > 0
+                       THEN unread || ' could not be read, such as ' || unread_example
+                   END), '') AS error,
+               absent, absent_at, unread, unread_example, unread_at, polled_at,
                CASE WHEN NOT paused THEN next_poll_at END AS next_poll_at,
                baseline_at, webhook_at, missed, missed_at, scan_read, scan_total
-        FROM accounts WHERE $1::text[] IS NULL OR name = ANY ($1) ORDER BY name
+        FROM accounts, LATERAL (
+            SELECT count(*) AS absent, min(absent_at) AS absent_at FROM lookups
+            WHERE account = name AND absent_at IS NOT NULL) AS held
+        WHERE $1::text[] IS NULL OR name = ANY ($1) ORDER BY name
         """,
         None if names is None else list(names),
     )

@@ -33,7 +33,8 @@ class Lookup:
 
     `receipts` are the webhooks that asked for it, `older_at` is when the task was first seen in an
     older version than is known, if that is the reason. `looks` counts how often it was read since
-    then and did not show what they announced.
+    then and did not show what they announced. `absent_at` is since when the system says that there
+    is no such task, and is not believed yet.
     """
 
     account: str
@@ -44,6 +45,7 @@ class Lookup:
     receipts: list[int]
     older_at: datetime | None = None
     looks: int = 0
+    absent_at: datetime | None = None
 
     def confirms(self, requested_at: datetime) -> bool:
         """Whether a call at that moment is the second look at an older version."""
@@ -98,6 +100,8 @@ async def ask_for_open_outside(
             SELECT account, id, observed_at, (snapshot ->> 'start')::timestamptz AS start
             FROM tasks
             WHERE account = $1 AND deleted_at IS NULL AND snapshot ->> 'done' = 'false'
+              AND NOT EXISTS (SELECT FROM lookups WHERE lookups.account = tasks.account
+                                AND lookups.task = tasks.id AND absent_at IS NOT NULL)
         ) AS open
         WHERE start IS NULL OR start < $2 OR start >= $3
         ORDER BY observed_at, id LIMIT $4
@@ -177,7 +181,7 @@ async def claim(
                 AND NOT EXISTS (SELECT FROM accounts WHERE name = $1 AND paused)
             -- Absences to confirm may be thousands; they wait behind what has just happened.
             ORDER BY cause = 'fetch', next_attempt_at LIMIT $4 FOR UPDATE SKIP LOCKED)
-        RETURNING account, task, cause, asked_at, attempts, receipts, older_at, looks
+        RETURNING account, task, cause, asked_at, attempts, receipts, older_at, looks, absent_at
         """,
         account,
         now,

@@ -92,8 +92,9 @@ async def lock_ringing(
 
     Those of one moment are in the order of their ids.
     Only those that these watches, by account, have set: what others have set is for them to ring.
-    One that is about to be read by its id waits for that, if it does not take long. `limit` is for
-    one account: none waits behind another's storm.
+    One that is about to be read by its id waits for that, if it does not take long, and one that
+    may be gone until that is decided. `limit` is for one account: none waits behind another's
+    storm.
     """
     rows = await connection.fetch(
         """
@@ -104,7 +105,7 @@ async def lock_ringing(
             WHERE account = mine.account AND watch = mine.watch AND next_alarm <= $1
               AND NOT EXISTS (
                 SELECT FROM lookups WHERE lookups.account = tasks.account
-                  AND lookups.task = tasks.id AND asked_at > $5)
+                  AND lookups.task = tasks.id AND (asked_at > $5 OR absent_at IS NOT NULL))
             ORDER BY next_alarm LIMIT $4 FOR UPDATE SKIP LOCKED) AS ringing
         ORDER BY next_alarm, account, id
         """,

@@ -123,6 +123,8 @@ SHAPES: Mapping[str, Mapping[str, Schema]] = {
         "webhook_at": {**_MAYBE_TIME, "description": "the last one that told of a task"},
         "missed": {**_NUMBER, "description": "changes that polls found and no webhook told"},
         "missed_at": _MAYBE_TIME,
+        "absent": {**_NUMBER, "description": "tasks gone all at once, of which nothing is told"},
+        "absent_at": {**_MAYBE_TIME, "description": "since when there are any"},
         "unread": {**_NUMBER, "description": "values and rows that could not be read"},
         "unread_example": _MAYBE_TEXT,
         "unread_at": {**_MAYBE_TIME, "description": "since when there are any"},

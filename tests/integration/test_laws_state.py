@@ -9,7 +9,7 @@ import pytest
 from service.clock import VirtualClock
 from service.sandbox.faults import Fault, Kind
 from service.sandbox.kickserv import Kickserv
-from service.store import Pool, lookups
+from service.store import Pool, canaries, lookups
 from tests.corridor import Corridor, copy, corridor, kinds
 
 RULES = """
@@ -278,7 +278,7 @@ async def test_law_6_an_empty_list_is_not_believed(taskbell: Corridor) -> None:
 async def test_law_6_what_a_shrunken_list_misses_is_asked_for_one_by_one(
     taskbell: Corridor,
 ) -> None:
-    """Of 50 visits 20 are really gone: each is a deletion once the system has said so."""
+    """Of 50 visits 20 are really gone: each is a deletion once a person has said so."""
     visits = [taskbell.visit() for _ in range(50)]
     await taskbell.poll()
     await taskbell.tick(minutes=5)
@@ -286,6 +286,9 @@ async def test_law_6_what_a_shrunken_list_misses_is_asked_for_one_by_one(
         taskbell.sandbox.kickserv.delete(str(visit["id"]))
     await taskbell.poll(full=True)
     assert "deleted" not in kinds(await taskbell.events())
+    await taskbell.look_up()
+    assert "deleted" not in kinds(await taskbell.events())
+    await canaries.believe(taskbell.pool, "field")
     await taskbell.look_up()
     assert kinds(await taskbell.events()).count("deleted") == 20
 
