@@ -17,7 +17,7 @@ class Exit:
     """Lets deliveries go out, or says why not, as claiming does with those in the tables.
 
     `has_ended` gives the reason where `until` has become true, `off_hours` what becomes of one that
-    is late, outside the hours of its rule.
+    is late, outside the hours of its rule, `unassigned` why there is no employee to tell.
     """
 
     def __init__(
@@ -26,7 +26,9 @@ class Exit:
         muting: MemoryMuting,
         has_ended: Callable[[Delivery], str | None],
         off_hours: Callable[[Delivery], Dispatch | None],
+        unassigned: Callable[[Delivery], str | None],
     ) -> None:
+        self._unassigned = unassigned
         self._silenced = silenced
         self._muting = muting
         self._has_ended = has_ended
@@ -61,7 +63,7 @@ class Exit:
             return ending.only_on_trial(one.order.plan.channel, one.order.plan.target)
         if (reason := silences.refusal_of(self._silenced, one.order, now)) is not None:
             return reason
-        return self._muting.refusal(one.order.plan.muted_by)
+        return self._muting.refusal(one.order.plan.muted_by) or self._unassigned(one)
 
 
 def _lateness(plan: Plan, now: datetime) -> str | None:

@@ -14,7 +14,7 @@ from service.books.waits import MemoryWaits
 from service.digests import Digest, Join
 from service.model import Event, Kind, Observation, Task
 from service.outbox import Identity, Lanes, Order, ending
-from service.rules import Ruleset
+from service.rules import Ruleset, employees
 from service.rules.standing import Objection, objection
 from service.rules.timing import Dispatch
 from service.schedules import Slot
@@ -73,7 +73,10 @@ class MemoryBooks:
                 return None
             return objection(grounds, self.present(one.key), rules, now, zone)
 
-        self.outbox.send(now, end_of, off_hours, last_look, rules.storm)
+        def unassigned(one: Delivery) -> str | None:
+            return employees.refusal(self.present(one.key), one.order.plan.channel)
+
+        self.outbox.send(now, end_of, off_hours, unassigned, last_look, rules.storm)
 
     def next_moment(self) -> datetime | None:
         """When the next thing is due: an alarm, the end of a wait, a digest, a delivery … (UTC)."""

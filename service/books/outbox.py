@@ -160,6 +160,7 @@ class MemoryOutbox:
         now: datetime,
         has_ended: Callable[[Delivery], str | None],
         off_hours: Callable[[Delivery], Dispatch | None],
+        unassigned: Callable[[Delivery], str | None],
         last_look: Callable[[Delivery], Objection | None],
         guard: StormGuard,
     ) -> None:
@@ -167,7 +168,7 @@ class MemoryOutbox:
 
         What nothing keeps is asked about once more: `last_look` says what speaks against it.
         """
-        door = Exit(self._silenced, self._muting, has_ended, off_hours)
+        door = Exit(self._silenced, self._muting, has_ended, off_hours, unassigned)
         while due := self._take_due(now):
             self._send([(one, door.fate(one, now)) for one in due], last_look, guard, now)
 

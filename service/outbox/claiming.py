@@ -24,9 +24,9 @@ from service.outbox import (
     storms,
     visits,
 )
-from service.rules import Ruleset, customers
+from service.rules import Ruleset, customers, employees
 from service.rules.standing import Grounds
-from service.store import Connection, Pool, outages
+from service.store import Connection, Pool, outages, tasks
 from service.store.events import event_from
 from service.store.tasks import read_task
 
@@ -48,7 +48,8 @@ async def claim(
     What rewrites another message waits until that one has been sent or given up. Those whose
     `until` has become true by time alone, as `rules` have it, are withdrawn, those that are late
     wait for the hours of their rule (in the accounts' `zones`), those of rules on trial and those
-    that are muted or silenced are skipped, and so is what tells a customer of a visit once more.
+    that are muted or silenced are skipped, and so is what tells a customer of a visit once more, or
+    an employee of a task that nobody is assigned to any more.
     What goes through an account's own system waits while that is paused, and then for what a full
     scan finds, while there is hope for one. After an outage, what a task can make pointless waits
     for that as well, by any lane, but not for ever.
@@ -194,7 +195,8 @@ async def _stop(
     stopped |= await off_hours.hold_claimed(connection, _left(claimed, stopped), rules, zones, now)
     stopped |= await ending.end_shadows(connection, _left(claimed, stopped), now)
     left = _left(claimed, stopped)
-    refused = await muting.refusals(connection, left) | silences.refusals(left, now)
+    refused = await _unassigned(connection, left)
+    refused |= await muting.refusals(connection, left) | silences.refusals(left, now)
     await holding.skip(connection, refused, now)
     stopped |= refused.keys()
     left = _left(claimed, stopped)
@@ -203,6 +205,21 @@ async def _stop(
     told = await visits.refusals(connection, _left(claimed, stopped))
     await holding.skip(connection, told, now)
     return stopped | told.keys()
+
+
+async def _unassigned(connection: Connection, claimed: Sequence[asyncpg.Record]) -> dict[int, str]:
+    """Why some of the employees' messages just claimed must not go out: by their ids."""
+    asked = [
+        row for row in claimed if row["channel"] == employees.EMPLOYEE and holding.may_be_held(row)
+    ]
+    if not asked:
+        return {}
+    present = await tasks.present(connection, [(row["account"], row["task"]) for row in asked])
+    said = {
+        row["id"]: employees.refusal(present.get((row["account"], row["task"])), row["channel"])
+        for row in asked
+    }
+    return {claimed_id: reason for claimed_id, reason in said.items() if reason is not None}
 
 
 def _left(claimed: Sequence[asyncpg.Record], stopped: frozenset[int]) -> list[asyncpg.Record]:

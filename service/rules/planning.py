@@ -12,8 +12,8 @@ import orjson
 
 from service.days import Calendar
 from service.durations import Duration
-from service.model import State, Task
-from service.rules import customers
+from service.model import State
+from service.rules import customers, employees
 from service.rules.approval import asked
 from service.rules.expressions import Expression
 from service.rules.reach import Reach
@@ -32,10 +32,6 @@ _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _INSTEAD = "/instead:"
 _AGAIN = "/again:"
 _NEVER = "the opening hours that it is counted by are not open for so long within ten years"
-
-
-def _is_assigned(task: Task) -> bool:
-    return task.assignee is not None or bool(task.assignees)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,10 +143,10 @@ class Planning:
             return f"nobody can be called that: the target has {len(target)} characters"
         happened = scope.event
         task = happened.after or happened.before
-        if step.channel == "employee" and task is not None and not _is_assigned(task):
-            return "nobody to send it to: nobody is assigned to the task"
-        return self.reach.refusal(happened.account, step.channel, target) or customers.refusal(
-            task, step.channel, target
+        return (
+            employees.refusal(task, step.channel)
+            or self.reach.refusal(happened.account, step.channel, target)
+            or customers.refusal(task, step.channel, target)
         )
 
     def _fields(

@@ -1,6 +1,7 @@
 """A system that says no in an answer that says yes, and messages for nobody."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,8 @@ RULES = """
     - notify: customer:on_the_way
       on_fail: [{ notify: slack:#office, text: "{{ failure }}" }]
 - { id: yours, when: task.created, if: task.title == "Yours", then: [{ notify: employee }] }
+- { id: later, when: task.created, if: task.title == "Later",
+    then: [{ wait: 1h }, { notify: employee }] }
 - { id: call, when: task.completed, then: [{ create_task: { title: Call, type: job } }] }
 """
 
@@ -61,3 +64,21 @@ async def test_an_employee_is_told_only_where_somebody_is_assigned(taskbell: Cor
     await taskbell.deliver()
     assert await taskbell.states("yours") == ["skipped", "sent"]
     assert "employee" in taskbell.told
+
+
+async def test_an_employee_who_went_before_it_was_sent_is_not_told(taskbell: Corridor) -> None:
+    """What waited is asked once more whom it is for, by what is known of the task by then."""
+    kickserv = taskbell.sandbox.kickserv
+    kept, left = (taskbell.visit(name="Later", customer=None) for _ in "12")
+    await taskbell.poll()
+    kickserv.change(str(left["id"]), employees=[])
+    await taskbell.poll()
+    taskbell.clock.advance(timedelta(hours=1))
+    await taskbell.poll()
+    await taskbell.deliver()
+    by_task = {one["task"]: one for one in await taskbell.deliveries("later")}
+    assert by_task[str(kept["id"])]["state"] == "sent"
+    message = by_task[str(left["id"])]
+    assert message["state"] == "skipped"
+    assert message["reason"] == "nobody to send it to: nobody is assigned to the task"
+    assert taskbell.told.count("employee") == 1

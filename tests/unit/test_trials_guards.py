@@ -160,3 +160,17 @@ async def test_the_directory_of_people_fills_in_given_tasks(tmp_path: Path) -> N
               expect: [{ notify: "slack:@ann@x.test" }] }]""",
     )
     assert result.failures == []
+
+
+async def test_an_employee_who_went_is_not_told(tmp_path: Path) -> None:
+    """Nobody is assigned any more when the message is to be sent."""
+    result = await tried(
+        tmp_path,
+        "{ id: later, when: task.created, then: [{ wait: 1h }, { notify: employee }] }",
+        test="""name: It, start: 2026-03-06 09:00, steps: [
+            { at: 2026-03-06 10:00, change: { T1: { assignee: { id: u1 } },
+              T2: { assignee: { id: u1 } } } },
+            { at: 2026-03-06 10:30, change: { T2: { assignee: null } } },
+            { at: 2026-03-06 11:00, expect: [{ notify: employee }] }]""",
+    )
+    assert result.failures == []
