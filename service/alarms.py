@@ -112,7 +112,7 @@ def due(
     """The alarms of an open task that have come and were not rung yet, oldest first.
 
     Among them are those for which it is too late: they were missed, and that is to be on record.
-    Nothing was missed before a date that was past when it was set.
+    Nothing was missed before a date that was past when it was set, as far as anybody can tell.
     """
     if not task.is_open:
         return []
@@ -122,9 +122,18 @@ def due(
         if (at := alarm.instant(task, zone)) is not None
         and at <= now
         and not was_rung(alarm, at, rung)
-        and not (alarm.is_pointless(task, now) and _belated(alarm.field) in rung)
+        and not (alarm.is_pointless(task, now) and _was_too_late(alarm.field, task, rung, at))
     ]
     return sorted(ringing, key=lambda one: (one.at, one.alarm.kind, one.alarm.offset))
+
+
+def _was_too_late(field: str, task: Task, rung: Rung, at: datetime) -> bool:
+    """Whether a date was past when Taskbell saw it set, and may have been set after `at`.
+
+    It was not if its system says that the task has not changed since then: nobody was looking.
+    """
+    changed = task.updated_at or task.created_at
+    return _belated(field) in rung and (changed is None or changed > at)
 
 
 def next_alarm(task: Task, alarms: Iterable[Alarm], zone: ZoneInfo, rung: Rung) -> datetime | None:

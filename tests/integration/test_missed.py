@@ -66,6 +66,18 @@ async def test_an_alarm_that_was_missed(pool: Pool, clock: VirtualClock, folder:
         assert (taskbell.told, taskbell.accounting.requests) == ([], [])
 
 
+async def test_a_visit_that_was_made_while_nobody_looked(
+    pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """It began before Taskbell ever saw it; its system says that it stood there in time."""
+    async with begun(folder, pool, clock, SOON) as taskbell:
+        visit(taskbell, clock.now() + timedelta(hours=1))
+        clock.advance(timedelta(hours=2))
+        await taskbell.poll(full=True)
+        await taskbell.tick(minutes=10)
+        assert await taskbell.states("soon") == ["expired"] * 2
+
+
 async def test_what_was_written_down_afterwards_was_not_missed(
     pool: Pool, clock: VirtualClock, folder: Path
 ) -> None:
