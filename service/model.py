@@ -190,7 +190,8 @@ class Observation:
     the fields that this look leaves open, `unread` those of the system's own fields, with their
     values, that could not be read. `customers` are all whom the system shows the task to be for,
     where they are several. `completed_from` is when the day begins on which it was completed, where
-    no more than that is told.
+    no more than that is told. `came_into_sight` says that the task was there before, and shows now
+    with many others: that is no news.
     """
 
     account: str
@@ -207,6 +208,7 @@ class Observation:
     customers: tuple[Customer, ...] = ()
     unread: Mapping[str, str] = field(default_factory=dict)
     completed_from: datetime | None = None
+    came_into_sight: bool = False
 
 
 @dataclass(frozen=True, slots=True)

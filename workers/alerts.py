@@ -29,6 +29,7 @@ class Alerts:
             told += await alerts.tell_working(connection, self._names, self._address, now)
             told += await alerts.tell_storms(connection, self._names, self._address, now)
             told += await alerts.tell_absent(connection, self._names, self._address, now)
+            told += await alerts.tell_appeared(connection, self._names, self._address, now)
             told += await alerts.tell_unsent(connection, self._names, self._address, now)
             told += await alerts.tell_outages(connection, self._address, now)
         return frozenset({self._address.channel} if told else ())

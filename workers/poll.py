@@ -3,7 +3,7 @@
 import random
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -34,6 +34,7 @@ _MOST_BEYOND = 20  # pages that an incremental read takes beyond that, before it
 _MOST_MISSING = 200  # tasks that are missing from a list and read by id between two polls
 _OPEN_OUTSIDE = 10  # open tasks beyond what lists show, of which each poll asks for so many by id
 _JITTER = 0.1
+_AT_ONCE = 100  # tasks that are taken in by one transaction, where they come from no page
 # After a failure: an account that is seldom polled should not be unread for an hour over a hiccup.
 _FIRST_PAUSE, _LONGEST_PAUSE = timedelta(minutes=1), timedelta(minutes=15)
 
@@ -68,11 +69,13 @@ class Poll:
         self._found = 0
         self._late = timedelta(0)
         self._set_aside: list[str] = []
+        self._in_sight: list[Observation] = []
 
     async def run(self, state: AccountState) -> AsyncIterator[Lanes]:
         """Read what has changed, or everything when that is due; yields the lanes to ring."""
         started_at, self._unread = self._clock.now(), None
         self._missed_at, self._late, self._set_aside = state.missed_at, timedelta(0), []
+        self._in_sight = []
         is_full = self._wants_everything(state, started_at)
         changes = None if is_full else self._source.by_change()
         is_scan = changes is None
@@ -195,13 +198,19 @@ class Poll:
         listed, shown = set[str](), list[str]()
         nameless = 0
         reading = self._source.scan() if is_full else self._source.between()
-        async with aclosing(read_ahead(reading)) as pages:
-            async for page in pages:
-                listed.update(page.raws)
-                nameless = page.nameless
-                if len(shown) < ENOUGH and state.baseline_at is not None:
-                    shown += await self._canaries.known_among(page.raws, started_at)
-                yield await self._take(page, state.watermark)
+        old_by = _old_by(state)
+        try:
+            async with aclosing(read_ahead(reading)) as pages:
+                async for page in pages:
+                    listed.update(page.raws)
+                    nameless = page.nameless
+                    if len(shown) < ENOUGH and state.baseline_at is not None:
+                        shown += await self._canaries.known_among(page.raws, started_at)
+                    yield await self._take(page, state.watermark, old_by)
+        except (SourceError, PayloadError):
+            yield await self._take_in_sight()
+            raise
+        yield await self._take_in_sight()
         # What is read later would pass for news once the baseline is complete.
         if isinstance(self._unread, SourceBroken) and state.baseline_at is None:
             raise self._unread
@@ -212,10 +221,13 @@ class Poll:
         covered = self._source.covered(whole=is_full)
         await self._finish_scan(state, Scan(started_at, listed, covered), shown)
 
-    async def _take(self, page: Page, watermark: datetime | None = None) -> Lanes:
+    async def _take(
+        self, page: Page, watermark: datetime | None = None, old_by: datetime | None = None
+    ) -> Lanes:
         """Hand the changed tasks of a page to the engine; an unchanged one costs a comparison.
 
-        What was changed before `watermark` comes late.
+        What was changed before `watermark` comes late. What was made before `old_by`, and was not
+        seen, waits until all is read.
         """
         self._count(page)
         looks: list[Observation] = []
@@ -228,7 +240,42 @@ class Poll:
                 missed.append((self._account.name, task_id))
         self._found = len(looks)
         self._note_late(looks, watermark)
+        if looks and old_by is not None:
+            looks = await self._set_apart(looks, old_by)
         return await self._observe(looks, missed) if looks or missed else frozenset()
+
+    async def _set_apart(self, looks: Sequence[Observation], old_by: datetime) -> list[Observation]:
+        """Leave for later the tasks that were there before and come into sight; returns the others.
+
+        How many they are decides what that means.
+        """
+        ids = [one.task_id for one in looks]
+        async with self._pool.acquire() as connection:
+            unseen = await tasks.unseen(connection, self._account.name, ids)
+        others = list[Observation]()
+        for one in looks:
+            was_there = unseen.get(one.task_id)
+            is_old = was_there or (was_there is False and _is_made_before(one, old_by))
+            (self._in_sight if is_old else others).append(one)
+        return others
+
+    async def _take_in_sight(self) -> Lanes:
+        """Take in the old tasks that have come into sight: silently, if they are many at once."""
+        looks, self._in_sight = self._in_sight, []
+        if not looks:
+            return frozenset()
+        name, now = self._account.name, self._clock.now()
+        async with self._pool.acquire() as connection:
+            loss = await absences.loss(connection, name, now)
+        are_old = are_many(len(looks), loss.present + loss.lately)
+        looks = [replace(one, came_into_sight=are_old) for one in looks]
+        lanes: Lanes = frozenset()
+        for first in range(0, len(looks), _AT_ONCE):
+            lanes |= await self._observe(looks[first : first + _AT_ONCE], [])
+        if are_old:
+            log.warning("poll.came_into_sight", account=name, tasks=len(looks))
+            await accounts.note_appeared(self._pool, name, len(looks), now)
+        return lanes
 
     async def _observe(self, looks: Sequence[Observation], missed: Sequence[Key]) -> Lanes:
         """Take in these looks, but for those whose content makes that impossible."""
@@ -379,3 +426,15 @@ class Poll:
         now = self._clock.now()
         next_poll_at = now + max(pause, retry_after or pause)
         await accounts.fail_poll(self._pool, state, now=now, next_poll_at=next_poll_at, error=error)
+
+
+def _old_by(state: AccountState) -> datetime | None:
+    """When a task that the last complete scan did not show was made, if it should have shown it."""
+    if state.baseline_at is None or state.scanned_at is None:
+        return None
+    return state.scanned_at - max(state.overlap, _OVERLAP)
+
+
+def _is_made_before(look: Observation, moment: datetime) -> bool:
+    created = look.task.created_at if look.task is not None else None
+    return created is not None and created < moment

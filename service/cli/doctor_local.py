@@ -20,7 +20,7 @@ async def examine_database(url: str) -> list[Finding]:
             if not missing:
                 found = await listing.read_accounts(pool)
                 says = "it answers and its tables are up to date"
-                return [fine("database", says), *_unread(found), *_absent(found)]
+                return [fine("database", says), *_unread(found), *_moved(found)]
     except store.DatabaseUnreachable as error:
         return [wrong("database", str(error), "start PostgreSQL, or correct DATABASE_URL")]
     return [
@@ -43,8 +43,8 @@ def _unread(accounts: Iterable[Row]) -> Iterator[Finding]:
             )
 
 
-def _absent(accounts: Iterable[Row]) -> Iterator[Finding]:
-    """What of the accounts' tasks is gone all at once, if its system is right."""
+def _moved(accounts: Iterable[Row]) -> Iterator[Finding]:
+    """What of the accounts' tasks is gone all at once, if its system is right, or is there."""
     for one in accounts:
         if one["absent"]:
             yield wrong(
@@ -52,6 +52,12 @@ def _absent(accounts: Iterable[Row]) -> Iterator[Finding]:
                 f"{one['absent']} are gone all at once, says the system; nothing is told of them",
                 "give the token its rights on them back, or say that they are deleted:"
                 f" taskbell accounts sync {one['id']} --believe",
+            )
+        if one["appeared"]:
+            yield note(
+                f"tasks of {one['id']}",
+                f"{one['appeared']} that had been there before came into sight at once",
+                "nothing was told of that; what happens to them from now on is",
             )
 
 

@@ -55,6 +55,8 @@ def track(
     if known.task is None:
         transitions = [one for one in transitions if _is_news(one.kind, seen, account)]
     is_taken_up = known.task is None and Transition(Kind.CREATED) not in transitions
+    if before is None and seen.came_into_sight:
+        transitions, is_taken_up = [], True
     return Tracked(
         Known(
             task=seen.task or known.task,

@@ -21,7 +21,7 @@ FAILING, WORKING = "account.failing", "account.working"
 STORM = "customers.held"
 UNSENT = "messages.failed"
 AWAY = "taskbell.away"
-ABSENT = "tasks.held"
+ABSENT, APPEARED = "tasks.held", "tasks.appeared"
 # How long an account has to fail before the operator is told: short failures are usual.
 HICCUP = timedelta(minutes=5)
 # The operator hears of messages that failed no more often than this, of all at once.
@@ -164,6 +164,31 @@ async def tell_absent(
             f" deleted: taskbell accounts sync {name} --believe"
         )
         await _plan(connection, ABSENT, row, text, address, now)
+    return len(rows)
+
+
+async def tell_appeared(
+    connection: Connection, names: Sequence[str], address: Address, now: datetime
+) -> int:
+    """Tell of accounts in which many old tasks came into sight; returns how many accounts."""
+    rows = await connection.fetch(
+        """
+        UPDATE accounts SET appeared_told_at = $2 WHERE name IN (
+            SELECT name FROM accounts
+            WHERE name = ANY ($1) AND appeared > 0 AND appeared_told_at IS NULL
+            FOR UPDATE SKIP LOCKED)
+        RETURNING name, system, appeared, appeared_at AS since
+        """,
+        names,
+        now,
+    )
+    for row in rows:
+        text = (
+            f"{row['name']} ({row['system']}): {row['appeared']} tasks that had been there before"
+            " came into sight at once. Usually its token has been given more rights. Nothing was"
+            " told of that; what happens to them from now on is."
+        )
+        await _plan(connection, APPEARED, row, text, address, now)
     return len(rows)
 
 

@@ -13,6 +13,8 @@ from service.store import Connection, Pool
 
 # So long an account has to fail until all of it is read anew afterwards.
 _LONG_FAILURE = timedelta(minutes=5)
+# So long an account says that many tasks came into sight.
+_NEWS = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,12 +174,15 @@ async def finish_scan(connection: Connection, state: AccountState, started_at: d
         """
         UPDATE accounts
         SET scanned_at = $3, baseline_at = coalesce(baseline_at, $3),
-            scan_asked_at = CASE WHEN scan_asked_at > $3 THEN scan_asked_at END
+            scan_asked_at = CASE WHEN scan_asked_at > $3 THEN scan_asked_at END,
+            appeared = CASE WHEN appeared_at > $4 THEN appeared ELSE 0 END,
+            appeared_at = CASE WHEN appeared_at > $4 THEN appeared_at END
         WHERE name = $1 AND lease_holder = $2
         """,
         state.name,
         state.lease,
         started_at,
+        started_at - _NEWS,
     )
     return _is_one(done)
 
@@ -287,6 +292,20 @@ async def note_missed(pool: Pool, name: str, count: int, now: datetime) -> None:
     """A poll found as many transitions that no webhook had told."""
     await pool.execute(
         "UPDATE accounts SET missed = missed + $2, missed_at = $3 WHERE name = $1",
+        name,
+        count,
+        now,
+    )
+
+
+async def note_appeared(pool: Pool, name: str, count: int, now: datetime) -> None:
+    """As many tasks came into sight at once that had been there before: nothing was told."""
+    await pool.execute(
+        """
+        UPDATE accounts
+        SET appeared = appeared + $2, appeared_at = $3, appeared_told_at = NULL
+        WHERE name = $1
+        """,
         name,
         count,
         now,

@@ -181,7 +181,8 @@ async def read_accounts(pool: Pool, names: Sequence[str] | None = None) -> list[
     """How the accounts of these names (default: all) are.
 
     They are ok, failing, paused, or still at their baseline, the first sync. One that is paused
-    has no next poll. `absent` are the tasks that may be gone, so many at once that this is held.
+    has no next poll. `absent` are the tasks that may be gone, so many at once that this is held,
+    `appeared` those that came into sight at once and were taken up silently, in the last day.
     """
     rows = await pool.fetch(
         """
@@ -195,8 +196,13 @@ async def read_accounts(pool: Pool, names: Sequence[str] | None = None) -> list[
                    END,
                    CASE WHEN error IS NULL AND unread > 0
                        THEN unread || ' could not be read, such as ' || unread_example
+                   END,
+                   CASE WHEN appeared > 0
+                       THEN appeared || ' tasks that had been there before came into sight at once,'
+                       || ' and were taken up without a word: has the token been given more rights?'
                    END), '') AS error,
-               absent, absent_at, unread, unread_example, unread_at, polled_at,
+               absent, absent_at, appeared, appeared_at, unread, unread_example, unread_at,
+               polled_at,
                CASE WHEN NOT paused THEN next_poll_at END AS next_poll_at,
                baseline_at, webhook_at, missed, missed_at, scan_read, scan_total
         FROM accounts, LATERAL (

@@ -32,6 +32,7 @@ _ACCOUNTS = """
         missed_at = CASE WHEN missed_at > $1 THEN NULL ELSE missed_at END,
         resumed_at = CASE WHEN resumed_at > $1 THEN $1 ELSE resumed_at END,
         failing_since = CASE WHEN failing_since > $1 THEN $1 ELSE failing_since END,
+        appeared_at = least(appeared_at, $1),
         stale_since = CASE WHEN stale_since > $1 THEN $1 ELSE stale_since END,
         watched_since = CASE WHEN watched_since > $1 THEN $1 ELSE watched_since END
     WHERE greatest(added_at, scanned_at, watermark, polled_at, scan_asked_at, webhook_at,

@@ -150,6 +150,21 @@ async def present(connection: Connection, keys: Iterable[Key]) -> dict[Key, Task
     return {(row["account"], row["id"]): Task.from_json(row["snapshot"]) for row in rows}
 
 
+async def unseen(connection: Connection, account: str, ids: Sequence[str]) -> dict[str, bool]:
+    """Those of these tasks that are not known to be there, and whether they once were."""
+    rows = await connection.fetch(
+        """
+        SELECT new.id, snapshot IS NOT NULL AS was_there
+        FROM unnest($2::text[]) AS new (id) LEFT JOIN tasks
+          ON tasks.account = $1 AND tasks.id = new.id
+        WHERE snapshot IS NULL OR deleted_at IS NOT NULL
+        """,
+        account,
+        ids,
+    )
+    return {row["id"]: row["was_there"] for row in rows}
+
+
 async def look(connection: Connection, key: Key) -> Known:
     """What is known of a task at this moment, without locking it."""
     row = await connection.fetchrow(

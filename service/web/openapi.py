@@ -125,6 +125,8 @@ SHAPES: Mapping[str, Mapping[str, Schema]] = {
         "missed_at": _MAYBE_TIME,
         "absent": {**_NUMBER, "description": "tasks gone all at once, of which nothing is told"},
         "absent_at": {**_MAYBE_TIME, "description": "since when there are any"},
+        "appeared": {**_NUMBER, "description": "tasks that came into sight at once: told of none"},
+        "appeared_at": {**_MAYBE_TIME, "description": "when; for a day"},
         "unread": {**_NUMBER, "description": "values and rows that could not be read"},
         "unread_example": _MAYBE_TEXT,
         "unread_at": {**_MAYBE_TIME, "description": "since when there are any"},

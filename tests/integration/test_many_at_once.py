@@ -192,3 +192,83 @@ async def test_the_operator_hears_of_it_once(taskbell: Corridor) -> None:
         forbid(taskbell, "sales", [])
         await pass_by(taskbell, "sales")
         await alerts.batch()
+
+
+@pytest.mark.parametrize("account", SYSTEMS)
+async def test_rights_that_are_gained_on_many_tasks_tell_nothing(
+    taskbell: Corridor, account: str
+) -> None:
+    """Forty tasks that were made unseen show an hour later, overdue: what follows is told."""
+    make(taskbell, account, 20)
+    await pass_by(taskbell, account, full=True)
+    made = make(taskbell, account, 40, minutes=30)
+    forbid(taskbell, account, made)
+    for _ in range(3):
+        await pass_by(taskbell, account, full=True, minutes=20)
+    await taskbell.pool.execute("DELETE FROM events")
+
+    forbid(taskbell, account, [])
+    await pass_by(taskbell, account, full=True)
+    assert await taskbell.events() == []
+    found = await shown(taskbell, account)
+    assert (found["state"], found["appeared"]) == ("ok", 40)
+    assert "40 tasks that had been there before came into sight" in found["error"]
+    taskbell.sandbox.systems[SYSTEMS[account]].finish(made[0])
+    await pass_by(taskbell, account, full=True)
+    assert await taskbell.events() == ["completed by poll"]
+    await pass_by(taskbell, account, full=True, hours=25)
+    assert ((await shown(taskbell, account))["appeared"]) == 0
+
+
+async def test_rights_that_come_back_after_days_tell_nothing(taskbell: Corridor) -> None:
+    """What counted as deleted is there again, without forty restored and forty overdue tasks."""
+    made = make(taskbell, "sales", 60, hours=30)
+    await pass_by(taskbell, "sales")
+    forbid(taskbell, "sales", made[:40])
+    for _ in range(26):
+        await pass_by(taskbell, "sales", hours=1)
+    assert kinds(await taskbell.events()).count("deleted") == 40
+    await taskbell.tick(hours=5)
+    await taskbell.pool.execute("DELETE FROM events")
+    forbid(taskbell, "sales", [])
+    await pass_by(taskbell, "sales")
+    assert await taskbell.events() == []
+    assert (await shown(taskbell, "sales"))["appeared"] == 40
+
+
+async def test_few_old_tasks_that_appear_are_told(taskbell: Corridor) -> None:
+    """One that was made an hour ago, three that are there again: as ever."""
+    made = make(taskbell, "sales", 20)
+    await pass_by(taskbell, "sales")
+    late = make(taskbell, "sales", 1)
+    forbid(taskbell, "sales", [*late, *made[:3]])
+    for _ in range(3):
+        await pass_by(taskbell, "sales", minutes=20)
+    forbid(taskbell, "sales", [])
+    await pass_by(taskbell, "sales")
+    assert kinds(await taskbell.events(late[0])) == ["created"]
+    assert kinds(await taskbell.events(made[0])) == ["created", "deleted", "restored"]
+    assert (await shown(taskbell, "sales"))["appeared"] == 0
+
+
+async def test_many_new_tasks_are_told(taskbell: Corridor) -> None:
+    """An import of forty is news."""
+    await pass_by(taskbell, "sales")
+    make(taskbell, "sales", 40)
+    await pass_by(taskbell, "sales")
+    assert kinds(await taskbell.events()) == ["created"] * 40
+
+
+async def test_the_operator_hears_of_what_came_into_sight(taskbell: Corridor) -> None:
+    """Once, and how many."""
+    ear = Address("accounting", "", at_most_once=False, zone=taskbell.config.zones["sales"])
+    alerts = Alerts(taskbell.pool, taskbell.clock, ["sales"], ear)
+    forbid(taskbell, "sales", make(taskbell, "sales", 8))
+    for _ in range(3):
+        await pass_by(taskbell, "sales", minutes=20)
+    forbid(taskbell, "sales", [])
+    await pass_by(taskbell, "sales")
+    for _ in range(2):
+        await alerts.batch()
+    [told] = await taskbell.deliveries("tasks.appeared")
+    assert "8 tasks that had been there before came into sight at once" in told["text"]
