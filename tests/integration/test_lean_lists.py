@@ -262,15 +262,15 @@ async def test_a_task_that_the_baseline_could_not_read_is_no_news(outreach: Outr
     assert await outreach.error() is None
 
 
-async def test_a_list_that_leads_elsewhere_deletes_nothing(outreach: Outreach) -> None:
-    """The scan is broken off with an error, and no task is looked for."""
+async def test_a_list_that_leads_elsewhere_is_read_to_its_end(outreach: Outreach) -> None:
+    """Behind a proxy a system does not know its own address: what its links ask for counts."""
     for _ in range(7):
         outreach.system.make()
     await outreach.poll()
     outreach.system.set_quirks(foreign_next=True)
-    assert await outreach.poll() == ["GET /letsligo/api/contact_tasks"]
+    assert await outreach.poll() == ["GET /letsligo/api/contact_tasks"] * 3
     await outreach.look_up()
-    assert "elsewhere.invalid" in (await outreach.error() or "")
+    assert await outreach.error() is None
     assert len(await outreach.snapshots()) == 7
 
 
