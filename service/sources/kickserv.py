@@ -53,7 +53,7 @@ _WRITTEN = (
     "assignee",
     "type",
 )
-_MANY = 100  # tasks, of which some have been done
+_MANY = 100  # tasks, of which one would have it
 
 
 class Kickserv(Source):
@@ -309,11 +309,12 @@ class Kickserv(Source):
         return doubt
 
     def _never_done(self, seen: Seen) -> str | None:
-        """Whether nothing was ever done; it takes more where somebody wrote down the name."""
+        """Whether no task has the field of its completion; it takes more where a person named it.
+
+        One that is there and empty is named right: nothing was ever done.
+        """
         name, is_told = self.account.done_field, self.account.is_done_field_told
-        if seen.filled[name] or (seen.named[name] and is_told):
-            return None
-        if seen.read < _MANY and (seen.named[name] or is_told):
+        if seen.named[name] or (is_told and seen.read < _MANY):
             return None
         return _unnamed("says that it is done", name, "done", seen)
 

@@ -9,6 +9,7 @@ import pytest
 from service.books.fallback import Failing
 from service.channels import ways
 from service.clock import VirtualClock
+from service.errors import ConfigError
 from service.model import Cause, Kind, Observation, State, Task
 from service.outbox import Settlement, rulings, sending
 from service.rehearsal import Rehearsal
@@ -99,18 +100,14 @@ async def test_a_rehearsal_does_the_same(taskbell: Corridor) -> None:
 async def test_only_what_goes_out_instead_speaks_of_the_failure(
     pool: Pool, clock: VirtualClock, folder: Path
 ) -> None:
-    """Elsewhere the word means nothing, is a warning, and renders as nothing."""
+    """Elsewhere the word means nothing, which is a fault."""
     rules = """
     - { id: new, when: task.created, then: [{ notify: "slack:#office", text: "a{{ failure }}b",
         on_fail: [{ notify: accounting, text: "{{ failure }}" }] }] }
     """
-    async with corridor(folder, pool, clock, rules) as taskbell:
-        [warning] = taskbell.config.warnings
-        assert warning.message == "failure means nothing and renders as nothing"
-        await taskbell.begin()
-        await come(taskbell)
-        await taskbell.deliver()
-        assert taskbell.posts == ["ab"]
+    with pytest.raises(ConfigError, match="failure means nothing"):
+        async with corridor(folder, pool, clock, rules):
+            pass
 
 
 async def test_what_is_tried_again_has_not_failed(taskbell: Corridor) -> None:
