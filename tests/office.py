@@ -3,9 +3,10 @@
 Each step is a method of `Office`; what comes of the steps is for a test to judge.
 """
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -32,6 +33,10 @@ STEPS = {
     "reopen": 2,
     "delete_or_restore": 2,
     "restore_a_backup": 1,
+    "make_and_finish": 1,
+    "announce_early": 3,
+    "announce_a_new_one_early": 1,
+    "what_was_announced_shows": 4,
     "commit_late": 1,
     "time_passes": 1,
     "call_will_fail": 1,
@@ -54,6 +59,8 @@ STEPS = {
 UNTOLD = ("created_at", "updated_at", "completed_at", "revision")
 # Longer than any lease or pause between two tries, so that what was begun is begun again.
 REST = timedelta(minutes=11)
+# What a system shows within this time of announcing it is waited for.
+PATIENCE = timedelta(minutes=4)
 
 Look: TypeAlias = tuple[Lookup, Answer]
 Step: TypeAlias = tuple[str, int, int, str | None]
@@ -82,10 +89,11 @@ class Death:
 
 
 class Office:
-    """Two tasks in a system, what they were, and what is under way of each.
+    """Two tasks and more in a system, what they were, and what is under way of each.
 
     `told` are the tasks of which a webhook came that says, or lets be read, what they are now.
     `rolled_back` are those that are as they were in a backup, which takes a second look.
+    `behind` are those that have changed and are still shown as before: since when, and as what.
     Where `dated` is false the system does not say when a task was changed.
     """
 
@@ -98,21 +106,33 @@ class Office:
         self.source = taskbell.sources[system]
         self.system.tasks.clear()
         self.system.faults.clear()
-        self.ids = [self.source.identify(self.system.make()) or "" for _ in "12"]
-        self.fresh = {task_id: copy(self.system.tasks[task_id]) for task_id in self.ids}
-        self.history: dict[str, list[Any]] = {task_id: [] for task_id in self.ids}
-        self.sent: dict[str, list[Raw]] = {task_id: [] for task_id in self.ids}
+        self.ids: list[str] = []
+        self.fresh: dict[str, Raw] = {}
+        self.history: dict[str, list[Any]] = defaultdict(list)
+        self.sent: dict[str, list[Raw]] = defaultdict(list)
         self.told: set[str] = set()
-        self.backups: dict[str, list[Raw]] = {task_id: [] for task_id in self.ids}
+        self.backups: dict[str, list[Raw]] = defaultdict(list)
         self.rolled_back: set[str] = set()
+        self.behind: dict[str, tuple[datetime, Raw | None]] = {}
         self.pages: list[Page] = []
         self.looks: list[Look] = []
         self.changes = 0
-        for task_id in self.ids:
-            self._note(task_id)
+        for _ in "12":
+            self._note(self._make())
+
+    def _make(self) -> str:
+        raw = self.system.make()
+        task_id = self.source.identify(raw) or ""
+        self.fresh[task_id] = copy(raw)
+        self.ids.append(task_id)
+        return task_id
 
     def _note(self, task_id: str) -> None:
-        """Remember how the task looks now, and the webhook that says so."""
+        """Remember how the task looks now, and the webhook that says so.
+
+        What was announced before, and did not show until now, never will.
+        """
+        self.behind.pop(task_id, None)
         self.told.discard(task_id)
         self.rolled_back.discard(task_id)
         if task_id not in self.system.tasks:
@@ -156,10 +176,68 @@ class Office:
         if task_id in self.system.tasks:
             self.system.delete(task_id)
         else:
-            self.changes += 1
-            self.system.tasks[task_id] = copy(self.fresh[task_id])
-            self.system.change(task_id, **{self.system.title: f"title {self.changes}"})
+            self._restore(task_id)
         self._note(task_id)
+
+    def _restore(self, task_id: str) -> None:
+        self.changes += 1
+        self.system.tasks[task_id] = copy(self.fresh[task_id])
+        self.system.change(task_id, **{self.system.title: f"title {self.changes}"})
+
+    async def make_and_finish(self, _: str, __: int) -> None:
+        """There is a new task, and it is done before anybody looks."""
+        task_id = self._make()
+        self.system.finish(task_id)
+        self._note(task_id)
+
+    async def announce_early(self, task_id: str, number: int) -> None:
+        """A webhook says by id what has happened; reads do not show it yet, or never will."""
+        task = self.system.tasks.get(task_id)
+        if task is None:
+            await self._announce(task_id, partial(self._restore, task_id), "created")
+        elif number < 2 and not self.history[task_id][-1]["done"]:
+            await self._announce(task_id, partial(self.system.finish, task_id), "completed")
+        else:
+            await self._announce(task_id, partial(self.system.delete, task_id), "deleted")
+
+    async def announce_a_new_one_early(self, _: str, __: int) -> None:
+        """So, of a task that was made and finished, and of which there is nothing to be read."""
+        task_id = self._make()
+        del self.system.tasks[task_id]
+        self._note(task_id)
+
+        def make() -> None:
+            self._restore(task_id)
+            self.system.finish(task_id)
+
+        await self._announce(task_id, make, "created", "completed")
+
+    async def _announce(self, task_id: str, act: Callable[[], Any], *verbs: str) -> None:
+        """Do this where reads do not show it, and say so; what is said is read at once."""
+        before = self.system.tasks.get(task_id)
+        old = None if before is None else copy(before)
+        act()
+        self.behind[task_id] = self.taskbell.clock.now(), self.system.tasks.pop(task_id, None)
+        if old is not None:
+            self.system.tasks[task_id] = old
+        for verb in verbs:
+            self.changes += 1
+            body = {"event": f"task.{verb}", "data": {"id": task_id, "number": self.changes}}
+            await self.taskbell.receive(body, self.account)
+        await self.taskbell.ingest()
+        await self.taskbell.look_up(self.account)
+
+    async def what_was_announced_shows(self, _: str, which: int) -> None:
+        """The copy of the system from which is read has caught up."""
+        if not self.behind:
+            return
+        task_id, (since, raw) = list(self.behind.items())[which % len(self.behind)]
+        self.system.tasks.pop(task_id, None)
+        if raw is not None:
+            self.system.tasks[task_id] = raw
+        self._note(task_id)
+        if self.taskbell.clock.now() - since < PATIENCE:
+            self.told.add(task_id)
 
     async def restore_a_backup(self, task_id: str, back: int) -> None:
         """It is as it was, with the date that it had then; nobody is told."""
@@ -198,6 +276,8 @@ class Office:
 
     async def whole_comes(self, task_id: str, back: int) -> None:
         sent = self.sent[task_id]
+        if not sent:
+            return
         body = {"data": sent[max(0, len(sent) - 1 - back)]}
         if task_id not in self.system.tasks:
             self.told.discard(task_id)  # a task that was never known is believed to be there
@@ -214,6 +294,8 @@ class Office:
         return waits
 
     async def part_comes(self, task_id: str, back: int) -> None:
+        if not self.sent[task_id]:
+            return
         self.told.add(task_id)
         sent = self.sent[task_id][max(0, len(self.sent[task_id]) - 1 - back)]
         part = {name: sent[name] for name in ("id", "uuid", self.system.title) if name in sent}

@@ -1,7 +1,8 @@
 """Laws 2, 4, 5 and 6 at once: whatever the order in which looks come and transactions die."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from tests.office import STEPS, Office, Step, every_system, shown
 
 RULES = "- { id: done, when: task.completed, then: [{ notify: accounting }] }"
 EXAMPLES = 1000 if settings.get_current_profile_name() == "soak" else 12
+# The kinds of event that tell whether a task is there, and done.
+TURNS = {"created", "restored", "completed", "reopened", "deleted"}
 # Of each the system, and whether it says when a task was changed.
 KINDS = {**{name: (name, True) for name in sorted(systems())}, "undated": ("kickserv", False)}
 
@@ -32,7 +35,7 @@ async def taskbell(pool: Pool, clock: VirtualClock, folder: Path) -> AsyncIterat
 
 steps = st.tuples(
     st.sampled_from([name for name, weight in STEPS.items() for _ in range(weight)]),
-    st.sampled_from([0, 0, 0, 1]),
+    st.sampled_from([0, 0, 0, 1, -1]),
     st.integers(0, 2),
     st.sampled_from([None, None, None, "early", "late"]),
 )
@@ -47,6 +50,7 @@ async def test_any_interleaving_ends_as_the_system_and_tells_a_true_story(
     """What is known is what is; each event follows from the one before and was once so.
 
     Webhooks need no poll to be understood, and what changed needs no whole reading to be found.
+    What was announced and never shows is no event, and nobody waits for it for ever.
     """
     await forget(taskbell.pool)
     system, dated = KINDS[kind]
@@ -64,6 +68,7 @@ async def test_any_interleaving_ends_as_the_system_and_tells_a_true_story(
     await are_known(office, set(office.ids))
     for task_id in office.ids:
         await is_true(office, task_id)
+    assert await taskbell.pool.fetchval("SELECT count(*) FROM announcements") == 0
 
 
 async def forget(pool: Pool) -> None:
@@ -87,15 +92,39 @@ async def is_true(office: Office, task_id: str) -> None:
     )
     looks = [
         (told(orjson.loads(before or "null")), told(orjson.loads(after or "null")))
-        for (_, before, after), _ in groupby(
-            (row["at"], row["before"], row["after"]) for row in rows
-        )
+        for (_, before, after), _ in groupby(rows, key=itemgetter("at", "before", "after"))
     ]
     real = [told(one) for one in office.history[task_id]]
     assert [before for before, _ in looks] == [None, *(after for _, after in looks)][: len(looks)]
     assert (looks[-1][1] if looks else None) == real[-1]
     rest = iter(real)
     assert all(after in rest for _, after in looks), "told in another order than it was"
+    assert [row["kind"] for row in rows if row["kind"] in TURNS] == turns(
+        [after for _, after in looks]
+    )
+
+
+def turns(looks: Iterable[Any]) -> list[str]:
+    """What has to be told of looks at a task, one after the other: whether it is there, and done.
+
+    So a task that is done in the end was completed, once since it was last open or never seen.
+    """
+    found, before, last = [], None, None
+    for after in looks:
+        found += turned(before, after, last)
+        before, last = after, after or last
+    return found
+
+
+def turned(before: Any, after: Any, last: Any) -> list[str]:
+    """`last` is how the task was when it was last there; None if it never was."""
+    if after is None:
+        return ["deleted"]
+    appeared = [] if before else ["restored" if last else "created"]
+    was_done = bool(last and last["done"])
+    if after["done"] and not was_done:
+        return [*appeared, "completed"]
+    return ["reopened"] if before and was_done and not after["done"] else appeared
 
 
 def told(task: Any) -> Any:
