@@ -1,6 +1,6 @@
 """How a worker process is put together from a configuration."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
 
@@ -17,7 +17,7 @@ from service.enabling import passed_over
 from service.engine import Engine
 from service.engine.decider import Decider
 from service.http import open_client
-from service.http.throttle import Budget
+from service.http.throttle import Budget, Throttle
 from service.outbox import account_lane, giving_up, writes_lane
 from service.outbox.alerts import Address
 from service.settings import Settings
@@ -137,28 +137,36 @@ def _sources(
     config: Config, client: httpx.AsyncClient, pool: Pool, clock: Clock
 ) -> dict[str, Source]:
     """The accounts' systems, as polls, lookups and writes call them."""
-    return {
-        name: systems()[account.system].connect(
-            account,
-            client,
-            clock,
-            AccountThrottle(pool, name, clock, Budget.of(account.per_minute).others),
-            config.people.digest,
-        )
-        for name, account in config.accounts.items()
-    }
+
+    def throttle(name: str, budget: Budget) -> Throttle:
+        return AccountThrottle(pool, name, clock, budget.others)
+
+    return _connected(config, client, clock, throttle)
 
 
 def _first_sources(
     config: Config, client: httpx.AsyncClient, pool: Pool, clock: Clock
 ) -> dict[str, Source]:
     """The same systems, as they are called for customers: by the calls that are kept for them."""
+
+    def throttle(name: str, budget: Budget) -> Throttle:
+        return FirstThrottle(pool, name, clock, budget)
+
+    return _connected(config, client, clock, throttle)
+
+
+def _connected(
+    config: Config,
+    client: httpx.AsyncClient,
+    clock: Clock,
+    throttle: Callable[[str, Budget], Throttle],
+) -> dict[str, Source]:
     return {
         name: systems()[account.system].connect(
             account,
             client,
             clock,
-            FirstThrottle(pool, name, clock, Budget.of(account.per_minute)),
+            throttle(name, Budget.of(account.per_minute)),
             config.people.digest,
         )
         for name, account in config.accounts.items()
