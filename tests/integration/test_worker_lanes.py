@@ -191,7 +191,8 @@ async def test_a_rewrite_waits_for_what_it_rewrites(taskbell: Corridor) -> None:
 
 BUSY = """
 - { id: tell, when: task.created, then: [{ notify: customer:on_the_way }] }
-- { id: bill, when: task.completed, then: [{ create_task: { title: "Bill {{ task.title }}" } }] }
+- { id: bill, when: task.completed,
+    then: [{ create_task: { title: "Bill {{ task.title }}", type: invoice } }] }
 """
 
 
