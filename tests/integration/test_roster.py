@@ -69,7 +69,7 @@ def is_told(taskbell: Corridor, times: int) -> bool:
 
 async def test_who_is_relieved_finishes_what_is_in_hand(taskbell: Corridor, roster: Roster) -> None:
     """The new shift works beside it at once; the slow message goes once, and so does the next."""
-    taskbell.accounting.reply(Answer(delay=0.9))
+    taskbell.accounting.reply(Answer(delay=0.6))
     await taskbell.receive(taskbell.visit())
     await eventually(taskbell.is_accounting_told)
     await roster.relieve(renewed(taskbell))
@@ -83,7 +83,7 @@ async def test_who_is_relieved_finishes_what_is_in_hand(taskbell: Corridor, rost
 
 async def test_the_end_waits_for_who_was_relieved(taskbell: Corridor, roster: Roster) -> None:
     """A worker that is stopped right after a change settles what the old shift had in hand."""
-    taskbell.accounting.reply(Answer(delay=0.9))
+    taskbell.accounting.reply(Answer(delay=0.6))
     await taskbell.receive(taskbell.visit())
     await eventually(taskbell.is_accounting_told)
     await roster.relieve(renewed(taskbell))
