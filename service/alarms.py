@@ -8,25 +8,31 @@ alarm once, and a task that has moved rings anew.
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from service.days import is_same_day
 from service.model import DAYS, TIMES, Kind, Task
+from service.task_dates import FIELDS, is_day, moment_of, value_of
 
 Rung = Mapping[str, datetime]
 """Up to where a task has been announced, by its date field; by an alarm's `mark` for that alone."""
 
-_BEFORE = re.compile(r"[a-z_]+:([a-z_]+)-")
-_WRITTEN = re.compile(r"[a-z_]+:([a-z_]+)[+-]")
+# An alarm as text. The name of a custom field may have any characters: what is around it is read.
+_WRITTEN = re.compile(r"[a-z_]+:(?P<field>.+)(?P<sign>[+-])\d+s(?:@\d\d:\d\d)?")
+_BELATED, _BYGONE = " belated", " bygone"
+ALARM_MARK = rf"({_BELATED}|{_BYGONE}| [a-z_]+:.+[-+][0-9]+s(@[0-9:]+)?)$"
+"""What is at the end of a mark that is not a date alone: a pattern for Python and PostgreSQL."""
+_MARK = re.compile(f"(?P<field>.+?)(?:{ALARM_MARK})")
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Alarm:
-    """Something to announce at `offset` from a date field of every task that has it.
+    """Something to announce at `offset` from a date of every task that has it.
 
-    `offset` is signed: negative is before the date. With `at`, the alarm rings at that time of
-    the account's local day on which the shifted date falls.
+    `field` is one of the task's own dates, or a custom one such as `fields.renewal`. `offset` is
+    signed: negative is before the date. With `at`, the alarm rings at that time of the account's
+    local day on which the shifted date falls.
     """
 
     kind: Kind
@@ -49,7 +55,7 @@ class Alarm:
         None for a task without that date, or with one so far off that the calendar ends before; and
         where it counts from a time of day that nobody has said.
         """
-        anchor: datetime | None = getattr(task, self.field)
+        anchor = moment_of(task, self.field, zone)
         if anchor is None or self.lacks_time(task):
             return None
         try:
@@ -63,9 +69,7 @@ class Alarm:
         Half an hour before a day begins is in the night. A task that is due on a day is due at a
         time, which is the account's.
         """
-        if self.at is not None or self.field == OVERDUE.field or self.field not in DAYS:
-            return False
-        return bool(getattr(task, DAYS[self.field]))
+        return self.at is None and self.field != OVERDUE.field and is_day(task, self.field)
 
     def _from(self, anchor: datetime, zone: ZoneInfo) -> datetime:
         if self.at is None:
@@ -76,23 +80,27 @@ class Alarm:
             hour=self.at.hour, minute=self.at.minute, second=0, microsecond=0, fold=0
         ).astimezone(anchor.tzinfo)
 
-    def is_pointless(self, task: Task, now: datetime) -> bool:
+    def is_pointless(self, task: Task, now: datetime, zone: ZoneInfo) -> bool:
         """Whether announcing it now would be untrue: what is past is not about to begin."""
-        anchor: datetime = getattr(task, self.field)
-        return self.offset < timedelta(0) and anchor <= now
+        anchor = moment_of(task, self.field, zone)
+        return self.offset < timedelta(0) and anchor is not None and anchor <= now
 
 
 def date_of(alarm: str | None) -> str | None:
-    """The date field that an event's `alarm` counts from; None where that is no alarm."""
-    found = _WRITTEN.match(alarm or "")
-    return None if found is None else found[1]
+    """The date that an event's `alarm` counts from; None where that is no alarm."""
+    found = _WRITTEN.fullmatch(alarm or "")
+    return None if found is None else found["field"]
 
 
-def missed(alarm: str | None, task: Task, now: datetime) -> tuple[str, datetime] | None:
+def missed(
+    alarm: str | None, task: Task, now: datetime, zone: ZoneInfo
+) -> tuple[str, datetime] | None:
     """The date before which an event's `alarm` had to ring, if that is past: its field, and it."""
-    found = _BEFORE.match(alarm or "")
-    date: datetime | None = None if found is None else getattr(task, found[1])
-    return (found[1], date) if found is not None and date is not None and date <= now else None
+    found = _WRITTEN.fullmatch(alarm or "")
+    if found is None or found["sign"] != "-":
+        return None
+    date = moment_of(task, found["field"], zone)
+    return (found["field"], date) if date is not None and date <= now else None
 
 
 OVERDUE = Alarm(Kind.OVERDUE, "due", timedelta(0))
@@ -122,7 +130,7 @@ def due(
         if (at := alarm.instant(task, zone)) is not None
         and at <= now
         and not was_rung(alarm, at, rung)
-        and not (alarm.is_pointless(task, now) and _was_too_late(alarm.field, task, rung, at))
+        and not (alarm.is_pointless(task, now, zone) and _was_too_late(alarm.field, task, rung, at))
     ]
     return sorted(ringing, key=lambda one: (one.at, one.alarm.kind, one.alarm.offset))
 
@@ -163,41 +171,55 @@ def moved(before: Task | None, after: Task, rung: Rung) -> Rung:
 
 def _carried(until: datetime, before: Task, after: Task, mark: str) -> datetime | None:
     """Up to where a date has been announced once it is another one; None if it has not been."""
-    old, new = _date(before, mark), _date(after, mark)
-    if old == new:
+    name = _marked(mark)
+    if not has_moved(before, after, name):
         return until
-    name = mark.partition(" ")[0]
-    if old is None or new is None or name not in DAYS or not is_same_day(before, after, name):
+    if name not in DAYS or not is_same_day(before, after, name):
         return None
+    old, new = getattr(before, name), getattr(after, name)
     return max(until, new) if old <= until else until
 
 
-def belated(before: Task | None, after: Task, fields: Iterable[str], now: datetime) -> Rung:
-    """The marks of dates that are past as they are set, or as their task is opened anew."""
-    if not after.is_open:
-        return {}
-    is_opened = before is None or not before.is_open
-    return {
-        _belated(field): now
-        for field in fields
-        if (date := _date(after, field)) is not None
-        and date <= now
-        and (is_opened or before is None or _date(before, field) != date)
-    }
+def has_moved(before: Task, after: Task, name: str) -> bool:
+    """Whether a date is another one; not if it is only written otherwise."""
+    old, new = value_of(before, name), value_of(after, name)
+    return old != new and moment_of(before, name, UTC) != moment_of(after, name, UTC)
 
 
-def taken_up(task: Task, fields: Iterable[str], now: datetime) -> Rung:
-    """What counts as announced of a task that is taken up in silence.
+@dataclass(frozen=True, slots=True)
+class WatchedDates:
+    """The dates from which an account's alarms count, and the zone in which they are written."""
 
-    That is all that was due by now and, of a date that is past by now, whatever is counted from
-    it: also what some rule wants to have told days later.
-    """
-    lines = dict.fromkeys(fields, now)
-    if not task.is_open:
-        return lines
-    dates = ((field, _date(task, field)) for field in TIMES)
-    past = {_bygone(field): now for field, date in dates if date is not None and date <= now}
-    return {**lines, **past}
+    names: frozenset[str]
+    zone: ZoneInfo
+
+    def belated(self, before: Task | None, after: Task, now: datetime) -> Rung:
+        """The marks of dates that are past as they are set, or as their task is opened anew."""
+        if not after.is_open:
+            return {}
+        is_opened = before is None or not before.is_open
+        return {
+            _belated(name): now
+            for name in self.names
+            if self._is_past(after, name, now)
+            and (is_opened or before is None or has_moved(before, after, name))
+        }
+
+    def taken_up(self, task: Task, now: datetime) -> Rung:
+        """What counts as announced of a task that is taken up in silence.
+
+        That is all that was due by now and, of a date that is past by now, whatever is counted from
+        it: also what some rule wants to have told days later.
+        """
+        lines = dict.fromkeys(self.names, now)
+        if not task.is_open:
+            return lines
+        dates = {*TIMES, *(f"{FIELDS}{name}" for name in task.fields)}
+        return {**lines, **{_bygone(one): now for one in dates if self._is_past(task, one, now)}}
+
+    def _is_past(self, task: Task, name: str, now: datetime) -> bool:
+        date = moment_of(task, name, self.zone)
+        return date is not None and date <= now
 
 
 def was_rung(alarm: Alarm, at: datetime, rung: Rung) -> bool:
@@ -212,14 +234,15 @@ def was_rung(alarm: Alarm, at: datetime, rung: Rung) -> bool:
 
 def _belated(field: str) -> str:
     """The mark of a date that was past already when it was set: nothing is missed before it."""
-    return f"{field} belated"
+    return field + _BELATED
 
 
 def _bygone(field: str) -> str:
     """The mark of a date that was past already when its task was taken up."""
-    return f"{field} bygone"
+    return field + _BYGONE
 
 
-def _date(task: Task, mark: str) -> datetime | None:
-    date: datetime | None = getattr(task, mark.partition(" ")[0])
-    return date
+def _marked(mark: str) -> str:
+    """The date that a mark is about: one alone, or that of an alarm, belated or bygone."""
+    found = _MARK.fullmatch(mark) if " " in mark else None
+    return mark if found is None else found["field"]

@@ -244,8 +244,18 @@ class Event:
 
     @property
     def words(self) -> frozenset[str]:
-        """What happened, as what waits may name it: `rescheduled`, and `rescheduled:due`."""
-        return frozenset({self.kind.value, *(f"{self.kind}:{name}" for name in self.changed)})
+        """What happened, as what waits may name it: `rescheduled`, and `rescheduled:due`.
+
+        Of the account's own fields each has a name: `changed:fields.renewal`.
+        """
+        names = (*self.changed, *self._custom_changes())
+        return frozenset({self.kind.value, *(f"{self.kind}:{name}" for name in names)})
+
+    def _custom_changes(self) -> list[str]:
+        if "fields" not in self.changed or self.before is None or self.after is None:
+            return []
+        old, new = self.before.fields, self.after.fields
+        return [f"fields.{name}" for name in {*old, *new} if old.get(name) != new.get(name)]
 
     @property
     def task(self) -> Task:

@@ -63,7 +63,8 @@ def owed(
     both = [alarm for alarm in old.alarms & new.alarms if not _was_told(alarm, task, old, rung)]
     kept = due(task, both, new.zone, rung, since)
     past = due(task, old.alarms, old.zone, rung, since)
-    once = {one.alarm: one for one in [*kept, *past] if not one.alarm.is_pointless(task, now)}
+    late = (one for one in [*kept, *past] if not one.alarm.is_pointless(task, now, new.zone))
+    once = {one.alarm: one for one in late}
     return sorted(once.values(), key=lambda one: (one.at, one.alarm))
 
 

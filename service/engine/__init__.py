@@ -321,6 +321,7 @@ class Engine:
         `announced` is what webhooks have said and nobody has seen yet.
         """
         taken, awaited = _Taken(), dict(announced)
+        dates = self._alarm_clock.dates
         for place, one in sorted(enumerate(seen), key=lambda each: each[1].observed_at):
             key = (one.account, one.task_id)
             last, waiting = taken.changed.get(key, known[key]), awaited.get(key, frozenset())
@@ -331,7 +332,7 @@ class Engine:
                 taken.doubt(place, one, last)
             elif is_contested(last, look):
                 taken.older.append(key)
-            elif step := track(last, look, states[look.account], self._alarm_clock.dates, now):
+            elif step := track(last, look, states[look.account], dates[look.account], now):
                 taken.changed[key] = step.known
                 taken.happened.append(of_look(look, last, step.transitions, ours.get(key)))
                 taken.prove(place, one, waiting, shown(last, look))

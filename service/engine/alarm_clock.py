@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from service.alarms import Alarm, due, next_alarm
+from service.alarms import Alarm, WatchedDates, due, next_alarm
 from service.engine.drafts import Draft, of_alarm
 from service.store.tasks import Key, Known, Saved
 from service.store.watches import Outdated
@@ -15,13 +15,14 @@ from service.watch import Watch, carried_over, owed
 class AlarmClock:
     """The alarms of one configuration, in the accounts of these `zones`.
 
-    `watches` and their `ids` are by account; `dates` are the fields that alarms count from.
+    `watches`, their `ids` and the `dates` that alarms count from are by account.
     """
 
     def __init__(self, alarms: frozenset[Alarm], zones: Mapping[str, ZoneInfo]) -> None:
         self.watches = {name: Watch(alarms, zone) for name, zone in zones.items()}
         self.ids = {name: watch.id for name, watch in self.watches.items()}
-        self.dates = frozenset(alarm.field for alarm in alarms)
+        self._names = frozenset(alarm.field for alarm in alarms)
+        self.dates = {name: WatchedDates(self._names, zone) for name, zone in zones.items()}
 
     def set(self, key: Key, known: Known, now: datetime) -> Saved:
         """A task with its next alarm; one that another watch has set is for that to look at now."""
@@ -47,7 +48,7 @@ class AlarmClock:
 
         A worker whose clock is a little behind another's takes nothing back.
         """
-        lines = {date: max(now, known.rung.get(date, now)) for date in self.dates}
+        lines = {date: max(now, known.rung.get(date, now)) for date in self._names}
         return replace(known, rung={**known.rung, **lines})
 
     def owes(self, key: Key, known: Known, old: Outdated, now: datetime) -> list[Draft]:

@@ -4,12 +4,11 @@ Decided here, from what is known and what was seen: whether a look is stale, whe
 nobody knew is new or only seen for the first time, and what has happened to it.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from service.alarms import Rung, belated, moved, taken_up
+from service.alarms import Rung, WatchedDates, moved
 from service.days import Calendar
 from service.diff import Transition, diff
 from service.directory import NOBODY, Directory, as_told
@@ -38,12 +37,12 @@ def track(
     known: Known,
     seen: Observation,
     account: AccountState,
-    fields: Iterable[str],
+    dates: WatchedDates,
     now: datetime,
 ) -> Tracked | None:
     """Take in one look; None if it is stale.
 
-    `fields` are the dates whose alarms the clock watches. Of a task that is taken up silently, the
+    `dates` are those whose alarms the clock watches. Of a task that is taken up silently, the
     alarms that are past count as rung, and all that are counted from a date that is past.
     """
     if is_stale(known, seen):
@@ -64,7 +63,7 @@ def track(
             version=_newest(known, seen),
             observed_at=seen.observed_at,
             fingerprint=seen.fingerprint,
-            rung=_rung(known, seen, fields, now, silent=is_taken_up),
+            rung=_rung(known, seen, dates, now, silent=is_taken_up),
             watch=known.watch,
             unread=seen.unread,
         ),
@@ -287,20 +286,21 @@ def _is_since(moment: datetime, begun: datetime) -> bool:
 
 
 def _rung(
-    known: Known, seen: Observation, fields: Iterable[str], now: datetime, *, silent: bool
+    known: Known, seen: Observation, dates: WatchedDates, now: datetime, *, silent: bool
 ) -> Rung:
     """What stays announced; of a task that is there, or in use, again also all that is past."""
     if seen.task is None:
         return known.rung
     if silent:
-        return taken_up(seen.task, fields, now)
+        return dates.taken_up(seen.task, now)
     rung = {
         **moved(known.task, seen.task, known.rung),
-        **belated(known.present, seen.task, fields, now),
+        **dates.belated(known.present, seen.task, now),
     }
     if known.task is None:
         return rung
     is_back = known.present is None or (known.task.archived and not seen.task.archived)
     if not is_back:
         return rung
-    return {**dict.fromkeys(fields, now), **{name: at for name, at in rung.items() if at > now}}
+    ahead = {name: at for name, at in rung.items() if at > now}
+    return {**dict.fromkeys(dates.names, now), **ahead}

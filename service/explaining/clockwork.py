@@ -3,10 +3,11 @@
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from service.alarms import Alarm, Rung, was_rung
-from service.model import DAYS, Task
+from service.alarms import Alarm, was_rung
+from service.model import Task
 from service.rules.date_format import shown
 from service.store.tasks import Known
+from service.task_dates import is_day, moment_of, value_of
 
 
 def next_ring(alarm: Alarm, known: Known, zone: ZoneInfo, now: datetime) -> str:
@@ -15,24 +16,29 @@ def next_ring(alarm: Alarm, known: Known, zone: ZoneInfo, now: datetime) -> str:
     if task is None or not task.is_open:
         return f"the task is {standing(task)}, and the clock looks at open tasks only"
     at = alarm.instant(task, zone)
-    if at is None and alarm.lacks_time(task):
+    if at is None:
+        return _without_moment(alarm, task, zone)
+    if at > now and not was_rung(alarm, at, known.rung):
+        return f"rings {told(at, zone)}, if the task is open then and its {alarm.field} stays"
+    was = f"its moment was {told(at, zone)}"
+    if was_rung(alarm, at, known.rung):
+        return f"{was}; for this {alarm.field} date it does not ring again"
+    if alarm.is_pointless(task, now, zone):
+        return f"{was}; now it is too late for it"
+    return f"{was}; it rings as soon as a worker looks at the clock"
+
+
+def _without_moment(alarm: Alarm, task: Task, zone: ZoneInfo) -> str:
+    """Why an alarm has no moment to ring at: its date is missing, no date, or a whole day."""
+    if alarm.lacks_time(task):
         return (
             f"it counts from the time of {alarm.field}, which is the whole of"
             f" {date_shown(task, alarm.field, zone)}; a reminder with `at:` rings for such a task"
         )
-    if at is None:
+    value = value_of(task, alarm.field)
+    if value is None:
         return f"it rings by the date {alarm.field}, which the task does not have"
-    if at > now and not was_rung(alarm, at, known.rung):
-        return f"rings {told(at, zone)}, if the task is open then and its {alarm.field} stays"
-    return f"its moment was {told(at, zone)}; {_past(alarm, task, at, known.rung, now)}"
-
-
-def _past(alarm: Alarm, task: Task, at: datetime, rung: Rung, now: datetime) -> str:
-    if was_rung(alarm, at, rung):
-        return f"for this {alarm.field} date it does not ring again"
-    if alarm.is_pointless(task, now):
-        return "now it is too late for it"
-    return "it rings as soon as a worker looks at the clock"
+    return f"it rings by the date {alarm.field}, and {value!r} is no date that can be counted from"
 
 
 def standing(task: Task | None) -> str:
@@ -44,7 +50,8 @@ def standing(task: Task | None) -> str:
 
 def date_shown(task: Task, name: str, zone: ZoneInfo) -> str:
     """A date of a task, without a clock time where it is a day."""
-    return shown(getattr(task, name), zone, is_day=getattr(task, DAYS[name]))
+    moment = moment_of(task, name, zone)
+    return "" if moment is None else shown(moment, zone, is_day=is_day(task, name))
 
 
 def told(moment: datetime, zone: ZoneInfo) -> str:

@@ -60,9 +60,9 @@ async def end_with_task(connection: Connection, held: Sequence[int]) -> None:
         return
     await connection.execute(
         """
-        UPDATE deliveries SET withdraw_on = string_to_array(new.words, ' ')
+        UPDATE deliveries SET withdraw_on = string_to_array(new.words, E'\\n')
         FROM unnest($1::bigint[], $2::text[]) AS new (id, words) WHERE deliveries.id = new.id
         """,
         [row["id"] for row in rows],
-        [" ".join(sorted(ends_waiting(Kind(row["kind"]), row["alarm"]))) for row in rows],
+        ["\n".join(sorted(ends_waiting(Kind(row["kind"]), row["alarm"]))) for row in rows],
     )

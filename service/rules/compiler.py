@@ -8,9 +8,9 @@ from typing import Any, TypeAlias
 from service.document.files import Folder
 from service.document.validation import salvaged
 from service.durations import Duration
-from service.faults import Path, Problem, did_you_mean
+from service.faults import Path, Problem, Severity, did_you_mean
 from service.model import Kind
-from service.rules.advice import Placed, advice, twins
+from service.rules.advice import Placed, advice, twins, untold_moves
 from service.rules.combinations import misfits, subjects
 from service.rules.contradictions import never
 from service.rules.expressions import Expression, condition, key, proofs
@@ -64,6 +64,9 @@ class Compiler:
             else:
                 self.off.append(rule)
         self.problems += twins(found)
+        if all(one.severity is Severity.WARNING for one in self.problems):
+            # A rule that could not be read may be the one that is missing.
+            self.problems += untold_moves(found)
         ids = {str(raw.get("id")) for raw in raws if isinstance(raw, dict)}
         self.problems += muting_faults(found, ids)
         return linked(rule for rule, _ in found)

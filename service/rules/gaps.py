@@ -126,7 +126,8 @@ def guarantees(trigger: Trigger, gaps: Gaps) -> frozenset[str]:
 
 def unheard(gaps: Gaps, trigger: Trigger, path: Path) -> tuple[Gaps, list[Problem]]:
     """The accounts on which a trigger can fire, and a warning about the others."""
-    fields = {trigger.alarm.field} if trigger.alarm is not None else set(trigger.fields)
+    alarm = trigger.alarm
+    fields = {alarm.field.partition(".")[0]} if alarm is not None else set(trigger.fields)
     fields = fields or (_PEOPLE if trigger.kinds == {Kind.REASSIGNED} else set())
     several = [set(gaps.empty(f"task.{name}")) for name in sorted(fields)]
     dead = [one for one in gaps.accounts if all(one in lacking for lacking in several)]

@@ -50,7 +50,7 @@ def _past(trigger: Trigger, task: Task, zone: ZoneInfo, now: datetime) -> Kind |
     if (alarm := trigger.alarm) is not None:
         at = alarm.instant(task, zone)
         rang = task.is_open and at is not None and at <= now
-        return alarm.kind if rang and not alarm.is_pointless(task, now) else None
+        return alarm.kind if rang and not alarm.is_pointless(task, now, zone) else None
     if Kind.COMPLETED in trigger.kinds and len(trigger.kinds) == 1:
         return Kind.COMPLETED if task.done else None
     return Kind.CREATED if Kind.CREATED in trigger.kinds else None

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from service.alarms import missed
 from service.digests import Joining
 from service.durations import in_words
-from service.model import DAYS, Cause, Event, Task
+from service.model import Cause, Event, Task
 from service.rules.date_format import shown
 from service.rules.expressions import UTC_ZONE, EvaluationError, Expression
 from service.rules.grouping import Grouping, in_company
@@ -20,6 +20,7 @@ from service.rules.templates import RenderError
 from service.rules.triggers import Trigger
 from service.rules.verdict import Outcome, Verdict
 from service.schedules import lateness
+from service.task_dates import is_day, moment_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ class Rule:
 
         An alarm that announces what is past by now was missed: nothing waits or gathers for it.
         """
-        if (date := missed(scope.event.alarm, scope.event.task, scope.now)) is not None:
+        if (date := missed(scope.event.alarm, scope.event.task, scope.now, scope.zone)) is not None:
             return self._missed(scope, *date)
         if self.settle is not None:
             reason = f"waits until the task has been quiet for {in_words(self.settle.quiet)}"
@@ -81,8 +82,7 @@ class Rule:
         return self.refusal(scope) or self._waits(reason, self.lasts, self.lasts)
 
     def _missed(self, scope: Scope, field: str, date: datetime) -> Verdict:
-        is_day = field in DAYS and getattr(scope.event.task, DAYS[field])
-        was = shown(date, scope.zone, is_day=is_day)
+        was = shown(date, scope.zone, is_day=is_day(scope.event.task, field))
         reason = f"it was too late: task.{field} was {was}"
         if self.grouping is None:
             return self.decide_now(scope).too_late(scope.event.id, reason)
@@ -151,10 +151,12 @@ class Rule:
         return Verdict(self.id, Outcome.GATHERED, reason, joining=joining)
 
     def anchor(self, task: Task) -> datetime | None:
-        """The date of the task that the rule's alarm counts from; None if it has no alarm."""
+        """The date of the task that the rule's alarm counts from, to tell whether it has moved.
+
+        None if the rule has no alarm. Of a custom date without a zone it is the one in UTC.
+        """
         alarm = self.trigger.alarm
-        date: datetime | None = None if alarm is None else getattr(task, alarm.field)
-        return date
+        return None if alarm is None else moment_of(task, alarm.field, UTC_ZONE)
 
     def has_ended(self, task: Task, now: datetime) -> bool:
         """Whether what it still has pending for this task is to be withdrawn."""

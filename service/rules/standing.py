@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from service.alarms import date_of
+from service.alarms import date_of, has_moved
 from service.model import Event, Kind, State, Task
 from service.rules import Ruleset, customers
 from service.rules.triggers import CLOCK_KINDS
@@ -83,7 +83,7 @@ def _by_state(grounds: Grounds, task: Task, rules: Ruleset) -> str | None:
         return said
     if event.kind in CLOCK_KINDS:
         date = date_of(event.alarm)
-        if date is not None and getattr(task, date) != getattr(then, date):
+        if date is not None and has_moved(then, task, date):
             return f"the task has another {date.replace('_', ' ')} by now"
         if grounds.target == ON_THE_WAY and not (task.assignees or task.assignee):
             return "nobody is assigned, so nobody is on the way"

@@ -17,6 +17,7 @@ from service.rules.guards import BEFORE
 from service.rules.vocabulary import names
 from service.schedules import parse_cron
 from service.sources.values import identifier
+from service.task_dates import FIELDS as CUSTOM
 
 CLOCK_KINDS = frozenset(
     {Kind.DUE_SOON, Kind.OVERDUE, Kind.STARTING_SOON, Kind.REMINDER, Kind.SCHEDULED}
@@ -51,6 +52,7 @@ CLOCK = {
 SIGNAL, SCHEDULE = "signal", "schedule"
 # The clock watches open tasks only, so that a completion is never a date to count from.
 ANCHORS = ("due", "start", "end", "created_at", "updated_at")
+_CUSTOM = re.compile(r"""fields(?:\.(?P<name>\w+)|\[(["'])(?P<quoted>[^"'\n]+)\2\])""")
 _PAST = frozenset({"created_at", "updated_at"})
 _ANY_GUARANTEED = frozenset(
     {*(f"task.{anchor}" for anchor in ANCHORS), "task.completed_at", BEFORE}
@@ -187,11 +189,7 @@ def _reminder(value: Mapping[str, Any]) -> Trigger:
         if name not in {direction, "by", "at"}:
             hint = did_you_mean(str(name), ["by", "at"])
             raise refused(f"{name} does not go with {direction}", hint, inside=(name,))
-    field = str(value[direction]).removeprefix("task.")
-    if field not in ANCHORS:
-        known = [f"task.{anchor}" for anchor in ANCHORS]
-        hint = did_you_mean("" if field in names(Task) else f"task.{field}", known)
-        raise refused(f"{direction} needs a date of an open task", hint, inside=(direction,))
+    field = _anchor(value[direction], direction)
     if "by" not in value and "at" not in value:
         raise refused(f'{direction} needs by: 1 day, at: "16:00", or both', inside=(direction,))
     length = _length(value["by"], "by") if "by" in value else timedelta(0)
@@ -201,6 +199,18 @@ def _reminder(value: Mapping[str, Any]) -> Trigger:
         raise refused(message, "count from a date that is to come", inside=(direction,))
     alarm = Alarm(Kind.REMINDER, field, offset, _clock_time(value.get("at")))
     return Trigger(frozenset({Kind.REMINDER}), alarm=alarm)
+
+
+def _anchor(value: Any, direction: str) -> str:
+    """The date that is counted from: `task.due`, or a custom one as expressions write it."""
+    field = str(value).removeprefix("task.")
+    if (custom := _CUSTOM.fullmatch(field)) is not None:
+        return f"{CUSTOM}{custom['name'] or custom['quoted']}"
+    if field not in ANCHORS:
+        known = [*(f"task.{anchor}" for anchor in ANCHORS), "task.fields.NAME"]
+        hint = did_you_mean("" if field in names(Task) else f"task.{field}", known)
+        raise refused(f"{direction} needs a date of an open task", hint, inside=(direction,))
+    return field
 
 
 def _signal(value: Mapping[str, Any]) -> Trigger:

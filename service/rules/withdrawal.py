@@ -4,6 +4,7 @@ from service.alarms import date_of
 from service.model import Event, Kind
 from service.rules.steps import Action
 from service.rules.triggers import CLOCK_KINDS
+from service.task_dates import FIELDS
 
 _UNDONE_BY = {
     Kind.COMPLETED: frozenset({Kind.REOPENED.value}),
@@ -41,4 +42,6 @@ def _moves(date: str | None) -> frozenset[str]:
     """The `words` of events by which a date of a task moves; any of them where that is not told."""
     if date == "updated_at":  # no event names it: whatever is changed was updated
         return frozenset({Kind.RESCHEDULED.value, Kind.REASSIGNED.value, Kind.CHANGED.value})
+    if date is not None and date.startswith(FIELDS):
+        return frozenset({f"{Kind.CHANGED}:{date}"})
     return frozenset({f"{Kind.RESCHEDULED}:{date}" if date else Kind.RESCHEDULED.value})

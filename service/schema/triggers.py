@@ -34,7 +34,13 @@ def _fields(known: tuple[str, ...]) -> Json:
 
 def _reminder(direction: str) -> Json:
     dates = [*ANCHORS, *(f"task.{anchor}" for anchor in ANCHORS)]
-    group = _group({direction: {"enum": dates}, "by": _LENGTH, "at": _TIME}, [direction])
+    custom = {
+        "type": "string",
+        "pattern": r"^(task\.)?fields[.\[]",
+        "examples": ["task.fields.renewal"],
+    }
+    date = {"anyOf": [{"enum": dates}, custom]}
+    group = _group({direction: date, "by": _LENGTH, "at": _TIME}, [direction])
     return {**group, "anyOf": [{"required": ["by"]}, {"required": ["at"]}]}
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from service.days import FIRST, LAST, Calendar
 from service.sources.values import moment
+from service.written_dates import written
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,21 +51,11 @@ class Dates:
 
     def _day(self, value: Any, found: datetime) -> date | None:
         """The day that a date stands for; None if it is a moment."""
-        written = _written(value) if isinstance(value, str) else None
-        if written is not None and not isinstance(written, datetime):
-            return written
+        said = written(value) if isinstance(value, str) else None
+        if said is not None and not isinstance(said, datetime):
+            return said
         if not self.midnight_is_day:
             return None
         shown = found.astimezone(self.calendar.zone)
-        clocks = (shown,) if written is None else (written, shown)
+        clocks = (shown,) if said is None else (said, shown)
         return next((one.date() for one in clocks if one.time() == FIRST), None)
-
-
-def _written(text: str) -> date | None:
-    """A date as it is written, which has a time if it is a datetime; None in another form."""
-    for read in (date.fromisoformat, datetime.fromisoformat):
-        try:
-            return read(text.strip())
-        except ValueError:
-            continue
-    return None

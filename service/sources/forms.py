@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from service.sources.values import is_date, is_flag, sequence
+from service.sources.values import is_flag, sequence
+from service.written_dates import is_date
 
 _LONGEST_EXAMPLE = 40
 

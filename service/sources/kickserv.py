@@ -28,7 +28,6 @@ from service.sources.misnamed import Doubt, Seen, vouched
 from service.sources.reading import GONE, Reading, rows_of, single
 from service.sources.values import (
     identifier,
-    is_date,
     local,
     mapping,
     members,
@@ -40,6 +39,7 @@ from service.sources.values import (
 )
 from service.sources.words import translated
 from service.store.lookups import Coverage
+from service.written_dates import is_date
 
 NO_SUCH_TASK = "invalid job"
 _WRITTEN = (

@@ -26,7 +26,6 @@ from service.sources.forms import Form, a_date, a_text, an_object, objects
 from service.sources.reading import Reading, by_id, enveloped, single
 from service.sources.values import (
     identifier,
-    is_date,
     is_flag,
     local,
     mapping,
@@ -39,6 +38,7 @@ from service.sources.values import (
     truth,
 )
 from service.sources.words import translated
+from service.written_dates import is_date
 
 TASKS = "/api/v1/task"
 HOOKS = "/api/v2/webhook-subscriptions"

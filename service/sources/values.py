@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, time, tzinfo
+from datetime import datetime, time, tzinfo
 from typing import Any
 
+from service import written_dates
 from service.errors import PayloadError
 
 LONGEST_ID = 200
@@ -12,11 +13,6 @@ _SMALLEST, _LARGEST = -(2**63), 2**64 - 1
 _MOST = 2**31 - 1
 _TRUE: tuple[Any, ...] = (True, "1", "true")
 _FALSE: tuple[Any, ...] = (False, "0", "false", "", None)
-_FIRST_YEAR, _LAST_YEAR = 1971, 9000
-# Zero dates of databases, what becomes of them as a year before Christ, and PostgreSQL's infinity.
-_ZERO = re.compile(r"[-+]\d|0000-|9999-|[0\W]+$|-?infinity$")
-_UNIX_TIME = re.compile(r"\d{10}|\d{13}", re.ASCII)
-_SECONDS, _MILLISECONDS = 10**9, 10**12  # in 2001; ten times as many are in 2286
 _UUID = re.compile(r"[\dA-F]{8}(-[\dA-F]{4}){3}-[\dA-F]{12}", re.ASCII | re.IGNORECASE)
 
 
@@ -60,61 +56,8 @@ def required(value: str | None, name: str) -> str:
 def moment(
     raw: Mapping[str, Any], name: str, zone: tzinfo, *, fold: int = 0, day: time = time.min
 ) -> datetime | None:
-    """The date in `raw[name]`, in UTC; None where there is none, or one of no known form.
-
-    One without an offset is local time in `zone`: the hour that a clock change skips counts from
-    before it, and of the hour that comes twice `fold` picks the first (0) or second (1). One
-    without a time is at `day`. A number is Unix time in seconds or milliseconds.
-    """
-    try:
-        when = _date(raw.get(name), zone, fold, day)
-        return None if when is None or _stands_for_none(when) else when.astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
-
-
-def is_date(value: Any) -> bool:
-    """Whether `moment` knows the form of this value, which may also stand for no date."""
-    try:
-        _date(value, UTC, 0, time.min)
-    except ValueError:
-        return False
-    return True
-
-
-def _date(value: Any, zone: tzinfo, fold: int, day: time) -> datetime | None:
-    """The date that a value is, with a zone; raises ValueError for one of no known form."""
-    written = value.strip() if isinstance(value, str) else value
-    if not written:
-        return None
-    if isinstance(written, str) and not _UNIX_TIME.fullmatch(written):
-        return None if _ZERO.match(written) else _written(written, zone, fold, day)
-    return _unix_time(written)
-
-
-def _written(value: str, zone: tzinfo, fold: int, day: time) -> datetime:
-    when = datetime.fromisoformat(value)
-    if len(value) == len("2026-01-31"):
-        when = datetime.combine(when, day)
-    return when.replace(tzinfo=zone, fold=fold) if when.tzinfo is None else when
-
-
-def _unix_time(value: Any) -> datetime:
-    seconds = 0.0 if isinstance(value, bool | list | dict) else float(value)
-    if seconds >= _MILLISECONDS:
-        seconds /= 1000
-    if not _SECONDS <= seconds < _SECONDS * 10:
-        raise ValueError("no number of seconds or milliseconds since 1970")
-    return datetime.fromtimestamp(seconds, UTC)
-
-
-def _stands_for_none(when: datetime) -> bool:
-    """Whether a date is the first or the last that some program has, and means that there is none.
-
-    These are 0001-01-01, 1970-01-01 and 9999-12-31 and their neighbours in other zones. PostgreSQL
-    takes the last for infinity.
-    """
-    return not _FIRST_YEAR <= when.year < _LAST_YEAR
+    """The date in `raw[name]`, in UTC, as `written_dates.moment` reads it."""
+    return written_dates.moment(raw.get(name), zone, fold=fold, day=day)
 
 
 def sequence(value: Any) -> list[Any] | None:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from service.alarms import ALARM_MARK
 from service.model import utc
 from service.store import Pool
 
@@ -56,27 +57,31 @@ _LOOKUPS = """
         older_at = least(older_at, $1::timestamptz), absent_at = least(absent_at, $1::timestamptz)
     WHERE asked_at > $2::timestamptz OR next_attempt_at > $3::timestamptz
 """
-# $3 is now as the dates in `rung` are written. What was told under the wrong clock for a date that
-# the task still has keeps a mark of its own, and is not told again; marks are of no clock. What was
-# missed by the wrong clock, as its date was past by that, has not been told.
+# $3 is now as the dates in `rung` are written, $4 what marks of alarms look like. What was told
+# under the wrong clock for a date that the task still has keeps a mark of its own, and is not told
+# again; marks are of no clock. What was missed by the wrong clock, as its date was past by that,
+# has not been told; of a custom date, whose text is not read here, it counts as told.
 _TASKS = """
     UPDATE tasks SET
         observed_at = CASE WHEN observed_at > $1 THEN $1::timestamptz ELSE observed_at END,
         deleted_at = CASE WHEN deleted_at > $1 THEN $1::timestamptz ELSE deleted_at END,
         rung = (SELECT coalesce(jsonb_object_agg(key, CASE
-                    WHEN key NOT LIKE '% %' AND value::timestamptz > $1 THEN $3::text
+                    WHEN key !~ $4 AND value::timestamptz > $1 THEN $3::text
                     ELSE value END), '{}')
                 FROM jsonb_each_text(rung))
             || (SELECT coalesce(jsonb_object_agg(field || ' ' || alarm, at), '{}')
-                FROM events, substring(alarm FROM ':([a-z_]+)') AS field
+                FROM events, substring(alarm FROM '^[a-z_]+:(.+)[-+][0-9]+s') AS field
                 WHERE account = tasks.account AND task = tasks.id AND cause = 'clock' AND at > $1
-                  AND after ->> field = snapshot ->> field
-                  AND (alarm NOT LIKE '%:' || field || '-%'
-                       OR decided_at < (after ->> field)::timestamptz)),
+                  AND CASE WHEN field LIKE 'fields.%'
+                    THEN after -> 'fields' ->> substr(field, 8)
+                        = snapshot -> 'fields' ->> substr(field, 8)
+                    ELSE after ->> field = snapshot ->> field
+                        AND (alarm NOT LIKE '%:' || field || '-%'
+                             OR decided_at < (after ->> field)::timestamptz) END),
         next_alarm = CASE WHEN watch IS NOT NULL THEN $1::timestamptz END
     WHERE greatest(observed_at, deleted_at) > $2::timestamptz
        OR EXISTS (SELECT FROM jsonb_each_text(rung)
-                  WHERE key NOT LIKE '% %' AND value::timestamptz > $2::timestamptz)
+                  WHERE key !~ $4 AND value::timestamptz > $2::timestamptz)
 """
 _UNLISTED = "UPDATE tasks SET unlisted_at = NULL WHERE unlisted_at > $1"
 _SETTLING = """
@@ -118,7 +123,9 @@ async def correct(pool: Pool, now: datetime) -> None:
         await connection.execute(_THROTTLES, now, ahead, far_ahead, names)
         await connection.execute(_RECEIPTS, now, ahead)
         await connection.execute(_LOOKUPS, now, ahead, far_ahead)
-        await connection.execute(_TASKS, now, ahead, utc(now).isoformat(), timeout=_PATIENCE)
+        await connection.execute(
+            _TASKS, now, ahead, utc(now).isoformat(), ALARM_MARK, timeout=_PATIENCE
+        )
         await connection.execute(_UNLISTED, ahead)
         await connection.execute(_SETTLING, now, ahead)
         await connection.execute(_DIGESTS, now, ahead)

@@ -95,3 +95,30 @@ def test_the_first_of_several_twins_is_named(tmp_path: Path) -> None:
     )
     named = [warning.message.split()[2] for warning in configured(tmp_path, rules).warnings]
     assert named == [one for one in conditions.values() if one is not None]
+
+
+TOLD = """\
+- { id: told, when: { before: task.start, by: 1 day }, hours: office, once_per: task.id,
+    then: [{ notify: customer:details }] }
+"""
+MOVED = """\
+- { id: moved, when: { task.rescheduled: [start] }, hours: office, once_per: task.id,
+    then: [{ notify: customer:details }] }
+"""
+
+
+@pytest.mark.parametrize(
+    ("correction", "count"),
+    [
+        (MOVED, 0),
+        (MOVED.replace("{ task.rescheduled: [start] }", "task.rescheduled"), 0),
+        (MOVED.replace("[start]", "[due]"), 2),
+        (MOVED.replace("hours: office", "hours: office, accounts: [field]"), 1),
+        (MOVED.replace("customer:details", "accounting"), 1),
+        (MOVED.replace("hours: office", "hours: office, enabled: false"), 1),
+    ],
+)
+def test_a_move_is_corrected(correction: str, count: int, tmp_path: Path) -> None:
+    """By a rule that tells the same customers of a start that was moved."""
+    said = [one.message for one in configured(tmp_path, TOLD + correction).warnings]
+    assert sum("when the visit is moved" in one for one in said) == count

@@ -1,12 +1,14 @@
 """When the clock has something to say."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.alarms import OVERDUE, Alarm, belated, due, missed, moved, next_alarm
+from service.alarms import OVERDUE, Alarm, WatchedDates, date_of, due, missed, moved, next_alarm
 from service.model import Kind, Task
 from tests import wall_clock
 from tests.tasks import START, task, tasks
@@ -47,9 +49,18 @@ def test_what_has_begun_is_not_about_to_begin() -> None:
     soon = Alarm(Kind.STARTING_SOON, "start", timedelta(minutes=-30))
     now = START + timedelta(hours=5)
     [found] = due(one, [soon], UTC_ZONE, {}, now)
-    assert missed(str(found.alarm), one, now) == ("start", START)
-    assert missed(str(found.alarm), one, found.at) is None
-    assert due(one, [soon], UTC_ZONE, belated(None, one, ["start"], now), now) == []
+    assert missed(str(found.alarm), one, now, UTC_ZONE) == ("start", START)
+    assert missed(str(found.alarm), one, found.at, UTC_ZONE) is None
+    assert (
+        due(
+            one,
+            [soon],
+            UTC_ZONE,
+            WatchedDates(frozenset({"start"}), UTC_ZONE).belated(None, one, now),
+            now,
+        )
+        == []
+    )
 
 
 def test_a_day_has_no_time_to_count_from() -> None:
@@ -127,3 +138,26 @@ def test_the_next_alarm_is_when_something_rings(one: Task) -> None:
         assert due(one, ALARMS, UTC_ZONE, {}, START + timedelta(days=99)) == []
     else:
         assert due(one, ALARMS, UTC_ZONE, {}, at - timedelta(seconds=1)) == []
+
+
+@pytest.mark.parametrize("name", ["renewal", "Renewal date", "a-1s", "größe", "a:b+2s"])
+def test_a_custom_date_has_any_name(name: str) -> None:
+    """An alarm, and each mark of its date, tells which date it is about."""
+    field = f"fields.{name}"
+    for at in (None, time(9)):
+        alarm = Alarm(Kind.REMINDER, field, timedelta(days=-2), at)
+        assert date_of(str(alarm)) == field
+        one = task(fields={name: "2026-03-06T12:00:00Z"})
+        dates = WatchedDates(frozenset({field}), UTC_ZONE)
+        rung = {**dates.belated(None, one, START), alarm.mark: START, field: START}
+        assert moved(one, task(fields={name: "2026-03-06T13:00:00+01:00"}), rung) == rung
+        assert moved(one, task(fields={name: "2026-03-07"}), rung) == {}
+
+
+def test_a_custom_day_rings_at_a_time_of_it() -> None:
+    """Without a time of its own, it is nothing that an alarm can count hours from."""
+    one = task(fields={"renewal": "2026-03-07"})
+    alarm = Alarm(Kind.REMINDER, "fields.renewal", timedelta(days=-1))
+    assert alarm.lacks_time(one)
+    at_nine = replace(alarm, at=time(9))
+    assert at_nine.instant(one, NEW_YORK) == datetime(2026, 3, 6, 14, tzinfo=UTC)

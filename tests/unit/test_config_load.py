@@ -185,6 +185,7 @@ def test_warnings_do_not_prevent(tmp_path: Path) -> None:
     assert [(one.severity, one.message) for one in config.warnings] == [
         (Severity.WARNING, "customers may get this at night"),
         (Severity.WARNING, "customers may get this more than once"),
+        (Severity.WARNING, "nobody tells these customers when the visit is moved after that"),
         (
             Severity.WARNING,
             "this renders as nothing: task.url is always empty in field (kickserv)",

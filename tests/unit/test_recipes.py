@@ -44,10 +44,14 @@ async def test_all_of_them_together(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=map("-".join, NAMES))
 async def test_recipe(recipe: str, tmp_path: Path) -> None:
-    """It loads without a warning, its tests pass, and without any rule of it one would fail."""
+    """It loads without a warning, its tests pass, and without any rule of it one would fail.
+
+    But it may lack another recipe of this page, which the warning names.
+    """
     file = tmp_path / "taskbell.yaml"
     file.write_text(HEAD + recipe, encoding="utf-8")
-    assert load(file, SECRETS).warnings == ()
+    warnings = load(file, SECRETS).warnings
+    assert [one for one in warnings if "docs/recipes.md#" not in (one.hint or "")] == []
     found = sketch(file, {})
     assert await failures(found) == []
     for name in re.findall(r"^  - id: (\S+)", recipe, re.MULTILINE):

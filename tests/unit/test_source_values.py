@@ -6,7 +6,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from service.sources.values import identifier, is_date, moment, sequence, tally
+from service.sources.values import identifier, moment, sequence, tally
+from service.written_dates import is_date
 
 NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
 

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.alarms import WatchedDates
 from service.engine.tracking import filled_in, is_doubtful, on_its_day, track
 from service.model import Cause, Customer, Kind, Observation, Person, Task
 from service.store.accounts import AccountState
@@ -25,18 +26,25 @@ ESTABLISHED = AccountState(
 FRESH = replace(ESTABLISHED, added_at=START, baseline_at=None)
 
 
+def watched(*names: str) -> WatchedDates:
+    return WatchedDates(frozenset(names), ZoneInfo("UTC"))
+
+
+NO_DATES = watched()
+
+
 def look(seen: Task | None, minute: float = 0, cause: Cause = Cause.POLL) -> Observation:
     return Observation("london", "T1", seen, START + timedelta(minutes=minute), cause)
 
 
 def kinds(known: Known, seen: Observation, account: AccountState = ESTABLISHED) -> list[Kind]:
-    step = track(known, seen, account, ("due",), START)
+    step = track(known, seen, account, watched("due"), START)
     return [] if step is None else [one.kind for one in step.transitions]
 
 
 def test_the_first_sync_is_silent() -> None:
     """What a new account's first scan finds is the baseline, not news, and the past is rung."""
-    step = track(Known(), look(task()), FRESH, ("due",), START)
+    step = track(Known(), look(task()), FRESH, watched("due"), START)
     assert step is not None
     assert step.transitions == []
     assert step.known.rung == {"due": START}
@@ -68,14 +76,14 @@ def test_an_old_task_that_slides_into_the_window_is_silent() -> None:
 def test_a_page_asked_for_before_the_webhook_came_is_stale() -> None:
     """A slow poll that shows the task as it was does not move it back."""
     known = Known(task=task(done=True), observed_at=START + timedelta(minutes=5))
-    assert track(known, look(task(), minute=4), ESTABLISHED, (), START) is None
+    assert track(known, look(task(), minute=4), ESTABLISHED, NO_DATES, START) is None
 
 
 def test_an_older_version_is_stale_however_late_it_comes() -> None:
     """The system's own stamp outranks the order in which looks arrive."""
     known = Known(task=task(done=True), observed_at=START, version=START)
     late = replace(look(task(), minute=9), version=START - timedelta(minutes=1))
-    assert track(known, late, ESTABLISHED, (), START) is None
+    assert track(known, late, ESTABLISHED, NO_DATES, START) is None
 
 
 def test_a_version_of_a_day_to_come_makes_no_look_stale() -> None:
@@ -85,7 +93,7 @@ def test_a_version_of_a_day_to_come_makes_no_look_stale() -> None:
     right = replace(look(task(done=True), minute=9), version=START + timedelta(minutes=8))
     assert kinds(known, right) == [Kind.COMPLETED]
     before = replace(look(task(done=True), minute=-1), version=START - timedelta(minutes=2))
-    assert track(known, before, ESTABLISHED, (), START) is None
+    assert track(known, before, ESTABLISHED, NO_DATES, START) is None
 
 
 def test_what_a_complete_scan_confirmed_later_is_not_unsaid() -> None:
@@ -99,7 +107,7 @@ def test_what_a_complete_scan_confirmed_later_is_not_unsaid() -> None:
 
 def test_deleted_then_seen_again_is_restored() -> None:
     """A task that comes back is announced as what it is."""
-    gone = track(Known(task=task(), observed_at=START), look(None, 1), ESTABLISHED, (), START)
+    gone = track(Known(task=task(), observed_at=START), look(None, 1), ESTABLISHED, NO_DATES, START)
     assert gone is not None
     assert [one.kind for one in gone.transitions] == [Kind.DELETED]
     assert kinds(gone.known, look(task(), 2)) == [Kind.RESTORED]
@@ -110,7 +118,7 @@ def test_a_restored_task_rings_again_for_what_is_to_come_and_for_nothing_past() 
     ahead = START + timedelta(hours=1)
     rung = {"due": START - timedelta(days=3), "start": ahead}
     known = Known(task=task(), deleted_at=START, observed_at=START, rung=rung)
-    back = track(known, look(task(), 2), ESTABLISHED, ("due", "start"), START)
+    back = track(known, look(task(), 2), ESTABLISHED, watched("due", "start"), START)
     assert back is not None
     assert back.known.rung == {"due": START, "start": ahead}
 
@@ -119,16 +127,16 @@ def test_what_was_asked_for_before_the_system_said_there_is_no_such_task_is_stal
     """An answer that crosses a later one announces no task that is gone, known before or not."""
     deleted = Known(task=task(), observed_at=START, deleted_at=START)
     for known, told in ((Known(), Kind.CREATED), (deleted, Kind.RESTORED)):
-        gone = track(known, look(None, 5), ESTABLISHED, (), START)
+        gone = track(known, look(None, 5), ESTABLISHED, NO_DATES, START)
         assert gone is not None
         assert gone.transitions == []
-        assert track(gone.known, look(task(), 4), ESTABLISHED, (), START) is None
+        assert track(gone.known, look(task(), 4), ESTABLISHED, NO_DATES, START) is None
         assert kinds(gone.known, look(task(created_at=START), 6)) == [told]
 
 
 def test_a_task_that_was_hidden_at_first_is_no_more_news_than_others() -> None:
     """That the system said once that there is no such task does not make an old one new."""
-    hidden = track(Known(), look(None, 1), FRESH, (), START)
+    hidden = track(Known(), look(None, 1), FRESH, NO_DATES, START)
     assert hidden is not None
     old = task(created_at=START - timedelta(days=99))
     assert kinds(hidden.known, look(old, 2)) == []
@@ -152,7 +160,7 @@ def test_any_order_of_versioned_looks_ends_in_the_last_state(
     shuffled = data.draw(st.permutations(looks + looks))
     known = Known()
     for one in shuffled:
-        step = track(known, one, ESTABLISHED, (), START)
+        step = track(known, one, ESTABLISHED, NO_DATES, START)
         known = known if step is None else step.known
     assert known.task == looks[-1].task
 
@@ -165,7 +173,7 @@ def test_seeing_every_look_twice_doubles_no_transition(history: list[bool]) -> N
     def transitions(sequence: list[Observation]) -> list[Kind]:
         known, happened = Known(), []
         for one in sequence:
-            if (step := track(known, one, ESTABLISHED, (), START)) is not None:
+            if (step := track(known, one, ESTABLISHED, NO_DATES, START)) is not None:
                 known = step.known
                 happened += [transition.kind for transition in step.transitions]
         return happened

@@ -1,0 +1,85 @@
+"""Dates as other programs write them: ISO 8601, Unix time, and the dates that stand for none."""
+
+import re
+from datetime import UTC, date, datetime, time, tzinfo
+from typing import Any
+
+_FIRST_YEAR, _LAST_YEAR = 1971, 9000
+# Zero dates of databases, what becomes of them as a year before Christ, and PostgreSQL's infinity.
+_ZERO = re.compile(r"[-+]\d|0000-|9999-|[0\W]+$|-?infinity$")
+_UNIX_TIME = re.compile(r"\d{10}|\d{13}", re.ASCII)
+_SECONDS, _MILLISECONDS = 10**9, 10**12  # in 2001; ten times as many are in 2286
+
+
+def moment(value: Any, zone: tzinfo, *, fold: int = 0, day: time = time.min) -> datetime | None:
+    """The date that a value is, in UTC; None where there is none, or one of no known form.
+
+    One without an offset is local time in `zone`: the hour that a clock change skips counts from
+    before it, and of the hour that comes twice `fold` picks the first (0) or second (1). One
+    without a time is at `day`. A number is Unix time in seconds or milliseconds.
+    """
+    try:
+        when = _date(value, zone, fold, day)
+        return None if when is None or _stands_for_none(when) else when.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def written(text: str) -> date | None:
+    """A date as it is written, which has a time if it is a datetime; None in another form."""
+    for read in (date.fromisoformat, datetime.fromisoformat):
+        try:
+            return read(text.strip())
+        except ValueError:
+            continue
+    return None
+
+
+def is_day(value: Any) -> bool:
+    """Whether a value is a date without a time."""
+    found = written(value) if isinstance(value, str) else None
+    return found is not None and not isinstance(found, datetime)
+
+
+def is_date(value: Any) -> bool:
+    """Whether `moment` knows the form of this value, which may also stand for no date."""
+    try:
+        _date(value, UTC, 0, time.min)
+    except ValueError:
+        return False
+    return True
+
+
+def _date(value: Any, zone: tzinfo, fold: int, day: time) -> datetime | None:
+    """The date that a value is, with a zone; raises ValueError for one of no known form."""
+    written = value.strip() if isinstance(value, str) else value
+    if not written:
+        return None
+    if isinstance(written, str) and not _UNIX_TIME.fullmatch(written):
+        return None if _ZERO.match(written) else _written(written, zone, fold, day)
+    return _unix_time(written)
+
+
+def _written(value: str, zone: tzinfo, fold: int, day: time) -> datetime:
+    when = datetime.fromisoformat(value)
+    if len(value) == len("2026-01-31"):
+        when = datetime.combine(when, day)
+    return when.replace(tzinfo=zone, fold=fold) if when.tzinfo is None else when
+
+
+def _unix_time(value: Any) -> datetime:
+    seconds = 0.0 if isinstance(value, bool | list | dict) else float(value)
+    if seconds >= _MILLISECONDS:
+        seconds /= 1000
+    if not _SECONDS <= seconds < _SECONDS * 10:
+        raise ValueError("no number of seconds or milliseconds since 1970")
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _stands_for_none(when: datetime) -> bool:
+    """Whether a date is the first or the last that some program has, and means that there is none.
+
+    These are 0001-01-01, 1970-01-01 and 9999-12-31 and their neighbours in other zones. PostgreSQL
+    takes the last for infinity.
+    """
+    return not _FIRST_YEAR <= when.year < _LAST_YEAR
