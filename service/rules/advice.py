@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 from zoneinfo import ZoneInfo
 
 from service.faults import Path, Problem, Severity
+from service.model import Kind
 from service.rules.contradictions import KNOWN_VALUES, Value, demands, never
 from service.rules.hours import Hours
 from service.rules.reach import Reach
@@ -15,18 +16,22 @@ from service.rules.rule import Rule
 from service.rules.selection import Selection
 from service.rules.steps import Action, Pause
 from service.rules.triggers import Trigger
+from service.task_dates import FIELDS
 
 Placed: TypeAlias = tuple[Rule, Path]
 _Numbered: TypeAlias = tuple[int, Rule]
 _Message: TypeAlias = tuple[tuple[Trigger, Selection | None], str, str, str]
 
 # Hours that do not open in this century are not waited for.
+_DETAILS = "details"
+_CORRECTION = "docs/recipes.md#the-visit-was-moved"
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 def advice(rule: Rule, written: Mapping[str, Any], path: Path, reach: Reach) -> Iterable[Problem]:
     """Warnings about one rule, as it is written in the file."""
     yield from _about_customers(rule, written, path)
+    yield from _about_days(rule, path)
     yield from _idle(rule, written, path)
     values = {**KNOWN_VALUES}
     if "accounts" not in reach.unread:
@@ -57,6 +62,33 @@ def twins(rules: Sequence[Placed]) -> Iterator[Problem]:
                 said = f"the rule {other.id} sends the same to the same, at the same moment"
                 yield _warning(place, said, hint)
             earlier.add(rule)
+
+
+def untold_moves(rules: Sequence[Placed]) -> Iterator[Problem]:
+    """Warnings about customers who are told when a visit is, but not that it was moved."""
+    correcting = [rule for rule, _ in rules if _corrects(rule)]
+    for rule, path in rules:
+        if _corrects(rule) or any(_covers(one, rule) for one in correcting):
+            continue
+        for step, at in _placed(rule, path):
+            if step.reaches_customer and step.target and step.target.text == _DETAILS:
+                said = "nobody tells these customers when the visit is moved after that"
+                yield _warning((*at, "notify"), said, f"a rule for that: {_CORRECTION}")
+                break
+
+
+def _corrects(rule: Rule) -> bool:
+    """Whether a rule tells customers that the start of their visit was moved."""
+    listens = Kind.RESCHEDULED in rule.trigger.kinds
+    is_start = not rule.trigger.fields or "start" in rule.trigger.fields
+    return listens and is_start and any(one.reaches_customer for one, _ in _placed(rule, ()))
+
+
+def _covers(one: Rule, other: Rule) -> bool:
+    """Whether a rule is for all accounts that another is for."""
+    if one.accounts is None or other.accounts is None:
+        return one.accounts is None
+    return other.accounts <= one.accounts
 
 
 class _Senders:
@@ -97,6 +129,14 @@ def _about_customers(rule: Rule, written: Mapping[str, Any], path: Path) -> Iter
             yield _warning(place, "customers may get this at night", "give the rule hours:")
         if not written.get("once_per"):
             yield _warning(place, "customers may get this more than once", "give it once_per:")
+
+
+def _about_days(rule: Rule, path: Path) -> Iterator[Problem]:
+    """An alarm that counts from the time of a custom date, which is most often a day without."""
+    alarm = rule.trigger.alarm
+    if alarm is not None and alarm.field.startswith(FIELDS) and alarm.at is None:
+        said = f"this rings only where {alarm.field} has a time of day, and not for a day alone"
+        yield _warning((*path, "when"), said, 'say when on the day: at: "09:00"')
 
 
 def _idle(rule: Rule, written: Mapping[str, Any], path: Path) -> Iterator[Problem]:
