@@ -6,11 +6,12 @@ alarm once, and a task that has moved rings anew.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+from service import written_dates
 from service.days import is_same_day
 from service.model import DAYS, TIMES, Kind, Task
 from service.task_dates import FIELDS, is_day, moment_of, value_of
@@ -156,34 +157,11 @@ def next_alarm(task: Task, alarms: Iterable[Alarm], zone: ZoneInfo, rung: Rung) 
     return min(instants, default=None)
 
 
-def moved(before: Task | None, after: Task, rung: Rung) -> Rung:
-    """What stays rung after a change: a date that moved has not been announced yet.
-
-    A day that only comes down to another moment has not moved.
-    """
-    if before is None:
-        return rung
-    if before.done != after.done:
-        return {}
-    kept = ((mark, _carried(until, before, after, mark)) for mark, until in rung.items())
-    return {mark: until for mark, until in kept if until is not None}
-
-
-def _carried(until: datetime, before: Task, after: Task, mark: str) -> datetime | None:
-    """Up to where a date has been announced once it is another one; None if it has not been."""
-    name = _marked(mark)
-    if not has_moved(before, after, name):
-        return until
-    if name not in DAYS or not is_same_day(before, after, name):
-        return None
-    old, new = getattr(before, name), getattr(after, name)
-    return max(until, new) if old <= until else until
-
-
-def has_moved(before: Task, after: Task, name: str) -> bool:
+def has_moved(before: Task, after: Task, name: str, zone: ZoneInfo) -> bool:
     """Whether a date is another one; not if it is only written otherwise."""
-    old, new = value_of(before, name), value_of(after, name)
-    return old != new and moment_of(before, name, UTC) != moment_of(after, name, UTC)
+    if value_of(before, name) == value_of(after, name):
+        return False
+    return moment_of(before, name, zone) != moment_of(after, name, zone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +170,28 @@ class WatchedDates:
 
     names: frozenset[str]
     zone: ZoneInfo
+
+    def moved(self, before: Task | None, after: Task, rung: Rung) -> Rung:
+        """What stays rung after a change: a date that moved has not been announced yet.
+
+        A day that only comes down to another moment has not moved.
+        """
+        if before is None:
+            return rung
+        if before.done != after.done:
+            return {}
+        kept = ((mark, self._carried(until, before, after, mark)) for mark, until in rung.items())
+        return {mark: until for mark, until in kept if until is not None}
+
+    def _carried(self, until: datetime, before: Task, after: Task, mark: str) -> datetime | None:
+        """Up to where a date has been announced once it is another one; None if it has not been."""
+        name = _marked(mark)
+        if not has_moved(before, after, name, self.zone):
+            return until
+        if name not in DAYS or not is_same_day(before, after, name):
+            return None
+        old, new = getattr(before, name), getattr(after, name)
+        return max(until, new) if old <= until else until
 
     def belated(self, before: Task | None, after: Task, now: datetime) -> Rung:
         """The marks of dates that are past as they are set, or as their task is opened anew."""
@@ -202,7 +202,7 @@ class WatchedDates:
             _belated(name): now
             for name in self.names
             if self._is_past(after, name, now)
-            and (is_opened or before is None or has_moved(before, after, name))
+            and (is_opened or before is None or has_moved(before, after, name, self.zone))
         }
 
     def taken_up(self, task: Task, now: datetime) -> Rung:
@@ -214,8 +214,18 @@ class WatchedDates:
         lines = dict.fromkeys(self.names, now)
         if not task.is_open:
             return lines
-        dates = {*TIMES, *(f"{FIELDS}{name}" for name in task.fields)}
-        return {**lines, **{_bygone(one): now for one in dates if self._is_past(task, one, now)}}
+        return {**lines, **{_bygone(name): now for name in self._past(task, now)}}
+
+    def _past(self, task: Task, now: datetime) -> Iterator[str]:
+        """All dates that are past, of whatever the clock watches now: others may come."""
+        for name in TIMES:
+            date: datetime | None = getattr(task, name)
+            if date is not None and date <= now:
+                yield name
+        for name, value in task.fields.items():
+            date = written_dates.moment(value, self.zone)
+            if date is not None and date <= now:
+                yield f"{FIELDS}{name}"
 
     def _is_past(self, task: Task, name: str, now: datetime) -> bool:
         date = moment_of(task, name, self.zone)

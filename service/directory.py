@@ -5,7 +5,7 @@ another directory takes the place of what an earlier one gave.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import blake2b
@@ -35,6 +35,8 @@ class Directory:
 
     def filled(self, task: Task) -> Task:
         """The task with what the directory knows of its people and their system did not tell."""
+        if not self.entries:
+            return as_told(task)
         people = {name: self._filled(getattr(task, name)) for name in PEOPLE}
         assignees = tuple(self._one_filled(one) for one in task.assignees)
         return _with(task, people, assignees)
@@ -75,8 +77,17 @@ NOBODY = Directory()
 
 def as_told(task: Task) -> Task:
     """The task as its system told it, without what a directory has given."""
+    if not any(one.from_directory for one in _people(task)):
+        return task
     people = {name: _none_or_told(getattr(task, name)) for name in PEOPLE}
     return _with(task, people, tuple(_as_told(one) for one in task.assignees))
+
+
+def _people(task: Task) -> Iterator[Person]:
+    yield from task.assignees
+    for name in PEOPLE:
+        if (person := getattr(task, name)) is not None:
+            yield person
 
 
 def folded(text: str) -> str:

@@ -29,5 +29,5 @@ def moment_of(task: Task, name: str, zone: tzinfo) -> datetime | None:
 def is_day(task: Task, name: str) -> bool:
     """Whether only the day of a date means anything."""
     if name.startswith(FIELDS):
-        return written_dates.is_day(value_of(task, name))
+        return written_dates.day(value_of(task, name)) is not None
     return name in DAYS and bool(getattr(task, DAYS[name]))

@@ -7,7 +7,7 @@ from typing import Any
 _FIRST_YEAR, _LAST_YEAR = 1971, 9000
 # Zero dates of databases, what becomes of them as a year before Christ, and PostgreSQL's infinity.
 _ZERO = re.compile(r"[-+]\d|0000-|9999-|[0\W]+$|-?infinity$")
-_UNIX_TIME = re.compile(r"\d{10}|\d{13}", re.ASCII)
+_DIGITS = (10, 13)  # of Unix time in seconds, and in milliseconds
 _SECONDS, _MILLISECONDS = 10**9, 10**12  # in 2001; ten times as many are in 2286
 
 
@@ -18,6 +18,8 @@ def moment(value: Any, zone: tzinfo, *, fold: int = 0, day: time = time.min) -> 
     before it, and of the hour that comes twice `fold` picks the first (0) or second (1). One
     without a time is at `day`. A number is Unix time in seconds or milliseconds.
     """
+    if isinstance(value, str) and not value.lstrip()[:1].isdecimal():
+        return None  # as every other text; it costs little to find out
     try:
         when = _date(value, zone, fold, day)
         return None if when is None or _stands_for_none(when) else when.astimezone(UTC)
@@ -25,20 +27,22 @@ def moment(value: Any, zone: tzinfo, *, fold: int = 0, day: time = time.min) -> 
         return None
 
 
-def written(text: str) -> date | None:
-    """A date as it is written, which has a time if it is a datetime; None in another form."""
-    for read in (date.fromisoformat, datetime.fromisoformat):
-        try:
-            return read(text.strip())
-        except ValueError:
-            continue
-    return None
+def day(value: Any) -> date | None:
+    """The day that a value is which has no time; None for everything else."""
+    if not isinstance(value, str) or not _is_short(value.strip()):
+        return None
+    try:
+        return date.fromisoformat(value.strip())
+    except ValueError:
+        return None
 
 
-def is_day(value: Any) -> bool:
-    """Whether a value is a date without a time."""
-    found = written(value) if isinstance(value, str) else None
-    return found is not None and not isinstance(found, datetime)
+def clock_time(value: Any) -> datetime | None:
+    """A date and time as they are written, in whatever zone; None for everything else."""
+    try:
+        return datetime.fromisoformat(value.strip()) if isinstance(value, str) else None
+    except ValueError:
+        return None
 
 
 def is_date(value: Any) -> bool:
@@ -55,14 +59,24 @@ def _date(value: Any, zone: tzinfo, fold: int, day: time) -> datetime | None:
     written = value.strip() if isinstance(value, str) else value
     if not written:
         return None
-    if isinstance(written, str) and not _UNIX_TIME.fullmatch(written):
-        return None if _ZERO.match(written) else _written(written, zone, fold, day)
-    return _unix_time(written)
+    if not isinstance(written, str) or (len(written) in _DIGITS and written.isdecimal()):
+        return _unix_time(written)
+    try:
+        return _local(written, zone, fold, day)
+    except ValueError:
+        if _ZERO.match(written):
+            return None
+        raise
 
 
-def _written(value: str, zone: tzinfo, fold: int, day: time) -> datetime:
+def _is_short(text: str) -> bool:
+    """Whether it is too short to have a time, as ISO 8601 writes dates."""
+    return len(text) <= len("2026-01-31")
+
+
+def _local(value: str, zone: tzinfo, fold: int, day: time) -> datetime:
     when = datetime.fromisoformat(value)
-    if len(value) == len("2026-01-31"):
+    if _is_short(value):
         when = datetime.combine(when, day)
     return when.replace(tzinfo=zone, fold=fold) if when.tzinfo is None else when
 

@@ -326,7 +326,7 @@ class Engine:
             key = (one.account, one.task_id)
             last, waiting = taken.changed.get(key, known[key]), awaited.get(key, frozenset())
             look = on_its_day(last, filled_in(last, one, self._people), self._zones[one.account])
-            look = replace(look, announced=one.announced | waiting)
+            look = replace(look, announced=one.announced | waiting) if waiting else look
             if is_doubtful(last, look, states[look.account]):
                 taken.doubted.append(key)
                 taken.doubt(place, one, last)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from service.alarms import Rung, WatchedDates, moved
+from service.alarms import Rung, WatchedDates
 from service.days import Calendar
 from service.diff import Transition, diff
 from service.directory import NOBODY, Directory, as_told
@@ -116,7 +116,8 @@ def filled_in(known: Known, seen: Observation, people: Directory = NOBODY) -> Ob
     if seen.task is None:
         return seen
     task = seen.task if known.task is None else _recognised(as_told(known.task), seen, seen.task)
-    return replace(seen, task=people.filled(task))
+    task = people.filled(task)
+    return seen if task is seen.task else replace(seen, task=task)
 
 
 def _recognised(known: Task, seen: Observation, task: Task) -> Task:
@@ -294,7 +295,7 @@ def _rung(
     if silent:
         return dates.taken_up(seen.task, now)
     rung = {
-        **moved(known.task, seen.task, known.rung),
+        **dates.moved(known.task, seen.task, known.rung),
         **dates.belated(known.present, seen.task, now),
     }
     if known.task is None:

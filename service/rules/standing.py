@@ -59,7 +59,7 @@ def objection(
         return Objection(State.SKIPPED, refusal)
     if _has_begun(grounds, task, now):
         return Objection(State.EXPIRED, "it was too late: the task was to begin before")
-    said = _by_state(grounds, task, rules)
+    said = _by_state(grounds, task, rules, zone)
     if said is None and not grounds.is_asked_for:
         said = _by_rule(grounds, task, rules, now, zone)
     return None if said is None else _withdrawn(said)
@@ -75,7 +75,7 @@ def _withdrawn(why: str) -> Objection:
     return Objection(State.CANCELLED, f"withdrawn: {why}")
 
 
-def _by_state(grounds: Grounds, task: Task, rules: Ruleset) -> str | None:
+def _by_state(grounds: Grounds, task: Task, rules: Ruleset, zone: ZoneInfo) -> str | None:
     """What has become untrue of the task since."""
     event = grounds.event
     then = event.task
@@ -83,7 +83,7 @@ def _by_state(grounds: Grounds, task: Task, rules: Ruleset) -> str | None:
         return said
     if event.kind in CLOCK_KINDS:
         date = date_of(event.alarm)
-        if date is not None and has_moved(then, task, date):
+        if date is not None and has_moved(then, task, date, zone):
             return f"the task has another {date.replace('_', ' ')} by now"
         if grounds.target == ON_THE_WAY and not (task.assignees or task.assignee):
             return "nobody is assigned, so nobody is on the way"

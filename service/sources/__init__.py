@@ -25,7 +25,7 @@ import importlib
 import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache, cached_property
 from hashlib import blake2b
@@ -168,7 +168,10 @@ class Source(ABC):
 
     @abstractmethod
     def parse(self, raw: Raw) -> Task:
-        """The normalised task; what has no known form is none. PayloadError without an id."""
+        """The normalised task, of this `revision`; what has no known form is none.
+
+        Raises PayloadError without an id.
+        """
 
     @property
     def forms(self) -> Mapping[str, Form]:
@@ -192,7 +195,7 @@ class Source(ABC):
 
     def look(self, raw: Raw, observed_at: datetime, cause: Cause) -> Observation:
         """What this trimmed JSON, asked for or come in at that moment, says; raises as `parse`."""
-        task, forms = replace(self.parse(raw), revision=self.revision), self.forms
+        task, forms = self.parse(raw), self.forms
         unread = unread_in(raw, forms)
         kept = (name for field in unread for name in forms[field].tells)
         return Observation(

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
+from service import written_dates
 from service.days import FIRST, LAST, Calendar
 from service.sources.values import moment
-from service.written_dates import written
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +51,10 @@ class Dates:
 
     def _day(self, value: Any, found: datetime) -> date | None:
         """The day that a date stands for; None if it is a moment."""
-        said = written(value) if isinstance(value, str) else None
-        if said is not None and not isinstance(said, datetime):
-            return said
-        if not self.midnight_is_day:
-            return None
+        day = written_dates.day(value)
+        if day is not None or not self.midnight_is_day:
+            return day
+        said = written_dates.clock_time(value)
         shown = found.astimezone(self.calendar.zone)
         clocks = (shown,) if said is None else (said, shown)
         return next((one.date() for one in clocks if one.time() == FIRST), None)

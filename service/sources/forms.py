@@ -20,9 +20,10 @@ def _itself(value: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """Whether a value can be read, and the fields of a `Task` that it gives, the main one first.
+    """Whether a value that is there can be read, and the fields of a `Task` that it gives.
 
-    Where it gives none, it counts for something all the same. `said` is what of it is in question.
+    The main one comes first. Where it gives none, it counts for something all the same. `said` is
+    what of it is in question.
     """
 
     fits: Callable[[Any], bool]
@@ -39,7 +40,7 @@ def a_flag(*tells: str) -> Form:
 
 
 def a_text(*tells: str) -> Form:
-    return Form(lambda value: value is None or isinstance(value, str), tells)
+    return Form(lambda value: isinstance(value, str), tells)
 
 
 def an_object(*tells: str) -> Form:
@@ -55,7 +56,7 @@ def unread(raw: Mapping[str, Any], forms: Mapping[str, Form]) -> dict[str, str]:
     return {
         name: _example(form.said(raw[name]))
         for name, form in forms.items()
-        if name in raw and not form.fits(raw[name])
+        if raw.get(name) is not None and not form.fits(raw[name])
     }
 
 

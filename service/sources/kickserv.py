@@ -187,6 +187,7 @@ class Kickserv(Source):
             contacts=self._contacts(raw),
             project=_project(job),
             fields=self._job_fields(job),
+            revision=self.revision,
         )
 
     def untold(self, raw: Raw) -> frozenset[str]:

@@ -160,6 +160,7 @@ class LetsLigo(Source):
             completed_at_is_day=completed.is_day,
             customer=_customer(raw.get("contact")),
             fields={**flattened(mapping(raw.get("payload"))), **own},
+            revision=self.revision,
         )
 
     async def scan(self) -> AsyncIterator[Page]:

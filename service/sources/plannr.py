@@ -209,6 +209,7 @@ class Plannr(Source):
             customer=_customer(taskable) if kind == "client" else None,
             project=_project(taskable) if kind != "client" else None,
             fields={**_worth(taskable), **_custom_fields(raw.get("custom_fields"))},
+            revision=self.revision,
         )
 
     def version(self, raw: Raw) -> datetime | None:
@@ -320,16 +321,20 @@ def _is_last(answer: Any, number: int) -> bool:
 
 
 def _people(value: Any) -> tuple[Person, ...]:
-    people = (reference(one, "uuid") for one in members(value) or [value])
-    return tuple(
-        Person(id=uuid, name=_name(person), email=text(person.get("email")))
-        for person in people
-        if (uuid := identifier(person.get("uuid"))) is not None
-    )
+    people = (_person(one) for one in members(value) or [value])
+    return tuple(one for one in people if one is not None)
 
 
 def _first(value: Any) -> Person | None:
-    return next(iter(_people(value)), None)
+    return _person(value) or next(iter(_people(value)), None)
+
+
+def _person(value: Any) -> Person | None:
+    person = reference(value, "uuid")
+    uuid = identifier(person.get("uuid"))
+    if uuid is None:
+        return None
+    return Person(id=uuid, name=_name(person), email=text(person.get("email")))
 
 
 def _customer(taskable: Mapping[str, Any]) -> Customer | None:
@@ -348,6 +353,8 @@ def _project(taskable: Mapping[str, Any]) -> Project | None:
 def _worth(taskable: Mapping[str, Any]) -> dict[str, Any]:
     """What the case is worth, in the currency's smallest unit, and as it is written."""
     value = mapping(taskable.get("value"))
+    if not value:
+        return {}
     found = {
         "value": _amount(value.get("amount")),
         "value_currency": text(value.get("currency")),

@@ -150,6 +150,7 @@ class Rolodex(Source):
             contacts=self.customers(raw),
             tags=_tags(raw.get("tags")),
             fields={} if creator is None else {"creator": creator.name},
+            revision=self.revision,
         )
 
     def customers(self, raw: Raw) -> tuple[Customer, ...]:

@@ -13,6 +13,7 @@ _SMALLEST, _LARGEST = -(2**63), 2**64 - 1
 _MOST = 2**31 - 1
 _TRUE: tuple[Any, ...] = (True, "1", "true")
 _FALSE: tuple[Any, ...] = (False, "0", "false", "", None)
+_UUID_LENGTH = 36
 _UUID = re.compile(r"[\dA-F]{8}(-[\dA-F]{4}){3}-[\dA-F]{12}", re.ASCII | re.IGNORECASE)
 
 
@@ -24,8 +25,10 @@ def identifier(value: Any) -> str | None:
     capitals.
     """
     if isinstance(value, str):
+        if len(value) == _UUID_LENGTH and _UUID.fullmatch(value):
+            return value.lower()
         usable = 0 < len(value) <= LONGEST_ID and value.isprintable() and value.strip(". ")
-        return (value.lower() if _UUID.fullmatch(value) else value) if usable else None
+        return value if usable else None
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, int) and not isinstance(value, bool) and _SMALLEST <= value <= _LARGEST:
@@ -76,8 +79,10 @@ def mapping(value: Any) -> Mapping[str, Any]:
 
 def reference(value: Any, key: str = "id") -> Mapping[str, Any]:
     """Somebody or something as an object, also where only the id is given."""
+    if isinstance(value, dict):
+        return value
     number = identifier(value)
-    return mapping(value) if number is None else {key: number}
+    return {} if number is None else {key: number}
 
 
 def members(value: Any) -> list[Any]:

@@ -307,5 +307,5 @@ def known_from(row: asyncpg.Record) -> Known:
         fingerprint=row["fingerprint"],
         rung=rung,
         watch=row["watch"],
-        unread=orjson.loads(row["unread"] or "{}"),
+        unread=orjson.loads(row["unread"]) if row["unread"] else {},
     )

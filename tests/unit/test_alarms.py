@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.alarms import OVERDUE, Alarm, WatchedDates, date_of, due, missed, moved, next_alarm
+from service.alarms import OVERDUE, Alarm, WatchedDates, date_of, due, missed, next_alarm
 from service.model import Kind, Task
 from tests import wall_clock
 from tests.tasks import START, task, tasks
@@ -16,6 +16,7 @@ from tests.tasks import START, task, tasks
 UTC_ZONE = ZoneInfo("UTC")
 NEW_YORK = ZoneInfo("America/New_York")
 SOON = Alarm(Kind.DUE_SOON, "due", timedelta(minutes=-30))
+DATES = WatchedDates(frozenset({"due", "start"}), UTC_ZONE)
 LATE = Alarm(Kind.OVERDUE, "due", timedelta(hours=2))
 EXAMPLES = 3000 if settings.get_current_profile_name() == "soak" else 400
 ALARMS = (OVERDUE, SOON, LATE, Alarm(Kind.STARTING_SOON, "start", timedelta(hours=-1)))
@@ -38,7 +39,7 @@ def test_what_was_rung_is_not_rung_again() -> None:
 def test_a_date_that_moved_rings_anew() -> None:
     """A task put off is not overdue until it is due again."""
     later = task(due=START + timedelta(days=1))
-    rung = moved(task(due=START), later, {"due": START, "start": START})
+    rung = DATES.moved(task(due=START), later, {"due": START, "start": START})
     assert rung == {"start": START}
     assert next_alarm(later, [OVERDUE], UTC_ZONE, rung) == START + timedelta(days=1)
 
@@ -56,7 +57,7 @@ def test_what_has_begun_is_not_about_to_begin() -> None:
             one,
             [soon],
             UTC_ZONE,
-            WatchedDates(frozenset({"start"}), UTC_ZONE).belated(None, one, now),
+            DATES.belated(None, one, now),
             now,
         )
         == []
@@ -81,9 +82,12 @@ def test_a_day_that_comes_down_to_another_moment_is_not_announced_again() -> Non
     """Another `due_by` of the account: what was overdue is; what was not yet is so by then."""
     noon, night = task(due=START, due_is_day=True), START + timedelta(hours=11)
     after = task(due=night, due_is_day=True)
-    assert moved(noon, after, {"due": START}) == {"due": night}
-    assert moved(noon, after, {"due": START - timedelta(hours=1)})["due"] < START
-    assert moved(noon, task(due=night + timedelta(days=1), due_is_day=True), {"due": START}) == {}
+    assert DATES.moved(noon, after, {"due": START}) == {"due": night}
+    assert DATES.moved(noon, after, {"due": START - timedelta(hours=1)})["due"] < START
+    assert (
+        DATES.moved(noon, task(due=night + timedelta(days=1), due_is_day=True), {"due": START})
+        == {}
+    )
 
 
 def test_a_done_task_has_no_alarms() -> None:
@@ -150,8 +154,8 @@ def test_a_custom_date_has_any_name(name: str) -> None:
         one = task(fields={name: "2026-03-06T12:00:00Z"})
         dates = WatchedDates(frozenset({field}), UTC_ZONE)
         rung = {**dates.belated(None, one, START), alarm.mark: START, field: START}
-        assert moved(one, task(fields={name: "2026-03-06T13:00:00+01:00"}), rung) == rung
-        assert moved(one, task(fields={name: "2026-03-07"}), rung) == {}
+        assert DATES.moved(one, task(fields={name: "2026-03-06T13:00:00+01:00"}), rung) == rung
+        assert DATES.moved(one, task(fields={name: "2026-03-07"}), rung) == {}
 
 
 def test_a_custom_day_rings_at_a_time_of_it() -> None:
