@@ -21,13 +21,15 @@ from ruamel.yaml.events import (
     SequenceStartEvent,
 )
 
+from service.document.scanner import OrderedScanner
 from service.document.typography import Stray, stray
 from service.errors import ConfigError
 from service.faults import Fault
 
 MAX_DEPTH = 40
 MAX_VALUES = 300_000  # a good ten thousand rules
-MAX_ENTRIES = 10_000  # of one list or one group of names
+MAX_ENTRIES = 10_000  # of one list
+MAX_NAMES = 5_000  # of one group: each is read like two entries of a list
 
 _INTEGER = re.compile(r"[-+]?[0-9]{1,18}")
 _FRACTION = re.compile(r"[-+]?(\.[0-9]{1,300}|[0-9]{1,300}(\.[0-9]{0,300})?)([eE][-+]?[0-9]{1,3})?")
@@ -64,6 +66,7 @@ class Node:
 def compose(file: str, text: str) -> Node | None:
     """The file's one document, None if it is empty; raises ConfigError where it is not YAML."""
     reader = YAML(typ="safe", pure=True)
+    reader.Scanner = OrderedScanner
     try:
         return _Composer(file, text, reader.parse(text)).document()
     except MarkedYAMLError as error:
@@ -112,7 +115,7 @@ class _Composer:
             items = []
             while not isinstance(inner := next(self._events), SequenceEndEvent):
                 items.append(self._node(inner, depth + 1))
-                self._bound(items, event)
+                self._bound(items, MAX_ENTRIES, "entries", event)
             return self._placed(event, inner, items=tuple(items))
         if isinstance(event, MappingStartEvent):
             pairs = []
@@ -120,15 +123,15 @@ class _Composer:
                 key = self._key(inner)
                 value = self._node(next(self._events), depth + 1)
                 pairs.append((key, _beside(key, value)))
-                self._bound(pairs, event)
+                self._bound(pairs, MAX_NAMES, "names", event)
             return self._placed(event, inner, pairs=tuple(pairs))
         text = self._text(event)
         scalar = _resolve(text) if event.style is None else text
         return self._placed(event, event, scalar=scalar, style=event.style)
 
-    def _bound(self, entries: Sized, event: Any) -> None:
-        if len(entries) > MAX_ENTRIES:
-            raise self._fault(event, f"this has more than {MAX_ENTRIES} entries", _SPLIT)
+    def _bound(self, found: Sized, most: int, what: str, event: Any) -> None:
+        if len(found) > most:
+            raise self._fault(event, f"this has more than {most} {what}", _SPLIT)
 
     def _key(self, event: Any) -> Node:
         if not isinstance(event, ScalarEvent):
