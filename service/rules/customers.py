@@ -2,53 +2,105 @@
 
 import re
 from collections.abc import Iterator
+from unicodedata import category, normalize
 
 from service.model import Customer, Task
 
 OPTED_OUT = "the customer has opted out of messages"
 
-_BETWEEN_ADDRESSES = re.compile(r"[\s,;<>]+")
+_MAIL = re.compile(r"""[^\s,;:<>()|/"@]+@[^\s,;:<>()|/"'@]+""")
+_NUMBER = re.compile(r"(?<!\w)\d(?:[\s().\u2010-\u2015-]*\d)*")
 _NO_DIGIT = re.compile(r"\D+")
-_LETTER = re.compile("[a-z]", re.IGNORECASE)
+_LONGEST_READ = 2000
 _SHORTEST_NUMBER = 6  # digits; what is shorter may be the name of anything
+# The country's code may be left out, or a zero stand in its place.
+_TELLING_DIGITS = 9
 
 
 def reaches_customer(task: Task | None, channel: str, target: str) -> bool:
-    """Whether this is told to the task's customer: by its system, or at their own address."""
+    """Whether this is told to the task's customer: by its system, or at an address of theirs."""
     if channel == "customer":
         return True
-    customer = None if task is None else task.customer
-    if customer is None:
-        return False
-    return not _names(target).isdisjoint(_addresses(customer))
+    return task is not None and any(_is_for(one, target) for one in _people(task))
 
 
 def is_address(target: str) -> bool:
     """Whether a target may be somebody's own address or number, and not the name of a place."""
-    return "@" in target.lstrip("@") or bool(_digits(target))
+    return not target.startswith("#") and any(_reachable(target))
 
 
 def refusal(task: Task | None, channel: str, target: str) -> str | None:
     """Why this is not sent: it would reach a customer who wants no messages. Else None."""
-    if task is None or task.customer is None or not task.customer.opted_out:
+    if task is None or not any(_wants_none(task, one) for one in _people(task)):
         return None
-    return OPTED_OUT if reaches_customer(task, channel, target) else None
+    if channel == "customer":
+        return OPTED_OUT if task.customer is not None and task.customer.opted_out else None
+    refused = (one for one in _people(task) if _wants_none(task, one))
+    return OPTED_OUT if any(_is_for(one, target) for one in refused) else None
 
 
-def _names(target: str) -> frozenset[str]:
-    """The addresses and the number that a target has, each as `_addresses` writes it."""
-    parts = _BETWEEN_ADDRESSES.split(target.casefold())
-    return frozenset({*filter(None, parts), _digits(target)} - {""})
+def _people(task: Task) -> Iterator[Customer]:
+    """The customer of a task, and all others whom it is for."""
+    if task.customer is not None:
+        yield task.customer
+    yield from task.contacts
 
 
-def _addresses(customer: Customer) -> Iterator[str]:
-    if customer.email:
-        yield customer.email.strip().casefold()
-    if customer.phone and (digits := _digits(customer.phone)):
-        yield digits
+def _wants_none(task: Task, somebody: Customer) -> bool:
+    """Whether they have opted out; a customer may stand among the contacts as well."""
+    customer = task.customer
+    is_customer = customer is not None and customer.id is not None and customer.id == somebody.id
+    return somebody.opted_out or (is_customer and customer is not None and customer.opted_out)
 
 
-def _digits(text: str) -> str:
-    """The number in a text, if there is nothing else in it; else an empty text."""
-    digits = "" if _LETTER.search(text) else _NO_DIGIT.sub("", text)
-    return digits if len(digits) >= _SHORTEST_NUMBER else ""
+def _is_for(somebody: Customer, target: str) -> bool:
+    """Whether the target has an address or a number of theirs in it."""
+    own = [_plain(text) for text in (somebody.email, somebody.phone) if text]
+    named = _plain(target)
+    if named and named in own:
+        return True
+    mails = {mail for text in own for mail in _mails(text)}
+    if not mails.isdisjoint(_mails(named)):
+        return True
+    numbers = [number for text in own for number in _numbers(text)]
+    return any(_is_same(one, number) for one in _numbers(named) for number in numbers)
+
+
+def _plain(text: str) -> str:
+    """A text without capitals, wide letters and what nobody sees."""
+    text = text[:_LONGEST_READ]
+    if not text.isascii():
+        text = "".join(c for c in normalize("NFKC", text) if category(c) != "Cf")
+    return text.strip().casefold()
+
+
+def _reachable(text: str) -> Iterator[str]:
+    """The mail addresses and the numbers in a text, however it puts them."""
+    plain = _plain(text)
+    yield from _mails(plain)
+    yield from _numbers(plain)
+
+
+def _mails(plain: str) -> Iterator[str]:
+    for found in _MAIL.findall(plain):
+        local, _, domain = found.lstrip("'").rstrip(".").rpartition("@")
+        yield f"{local}@{_in_ascii(domain)}"
+
+
+def _in_ascii(domain: str) -> str:
+    try:
+        return domain if domain.isascii() else domain.encode("idna").decode()
+    except UnicodeError:
+        return domain
+
+
+def _numbers(plain: str) -> Iterator[str]:
+    """Without the zeros in front, which stand for a country or a region."""
+    for found in _NUMBER.findall(plain):
+        digits = _NO_DIGIT.sub("", found).lstrip("0")
+        if len(digits) >= _SHORTEST_NUMBER:
+            yield digits[-_TELLING_DIGITS:]
+
+
+def _is_same(one: str, other: str) -> bool:
+    return one.endswith(other) or other.endswith(one)

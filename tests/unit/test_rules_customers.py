@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from service.model import Customer, Task
-from service.rules.customers import OPTED_OUT, reaches_customer, refusal
+from service.rules.customers import OPTED_OUT, is_address, reaches_customer, refusal
 
 IDA = Customer("7", "Ida Smith", "Ida.Smith@customer.test", "+1 415 555 0100")
 VISIT = Task(id="T1", account="field", system="kickserv", customer=IDA)
@@ -19,11 +19,31 @@ HERS = [
     ("sms", "+14155550100"),
     ("sms", "1-415-555-0100"),
 ]
+KEPT_AS = [
+    ("Ida <ida@x.test>", "email", "ida@x.test"),
+    ("<ida@x.test>", "email", "<ida@x.test>"),
+    ("ida@x.test; al@x.test", "email", "al@x.test"),
+    ("mailto:ida@x.test", "email", "Ida (ida@x.test)"),
+    ("ida@x.test", "slack", "@ida@x.test"),
+    ("'ida@x.test'", "email", "ida@x.test"),
+    ("ida@bücher.test", "email", "ida@xn--bcher-kva.test"),
+    ("ida@x.test\u200b", "email", "ida@x.test"),
+    ("tel:+14155550100", "sms", "tel:+14155550100"),
+    ("555-010-0123 (mobile)", "sms", "555-010-0123 (mobile)"),
+    ("415-555-0100", "sms", "whatsapp:+14155550100"),
+    ("020 7946 0958", "sms", "+44 20 7946 0958"),
+    ("0044 20 7946 0958", "sms", "+442079460958"),
+    ("030/1234567", "sms", "+49 30 1234567"),
+    ("415-555-0199 / 415-555-0100", "sms", "4155550100"),
+    ("41\u2011555\u20110100", "sms", "415550100"),
+    ("12345", "sms", "12345"),
+]
 NOT_HERS = [
     ("employee", ""),
     ("slack", "#office"),
     ("email", "jumbo.ida.smith@customer.test"),
     ("sms", "+1 415 555 0101"),
+    ("slack", "C4155550100"),
     ("accounting", ""),
     ("create_task", ""),
 ]
@@ -49,3 +69,26 @@ def test_a_customer_of_whom_nothing_is_known_has_no_address() -> None:
     stranger = replace(VISIT, customer=Customer("8", opted_out=True))
     assert refusal(stranger, "email", "") is None
     assert refusal(replace(VISIT, customer=None), "customer", "details") is None
+
+
+@pytest.mark.parametrize(("kept", "channel", "target"), KEPT_AS)
+def test_an_address_is_hers_however_her_system_keeps_it(
+    kept: str, channel: str, target: str
+) -> None:
+    """With a name, a scheme, a remark, a second one, or without its country."""
+    hers = Customer("7", "Ida", phone=kept, opted_out=True)
+    if "@" in kept:
+        hers = Customer("7", "Ida", email=kept, opted_out=True)
+    assert is_address(target) or channel == "sms"
+    assert refusal(replace(VISIT, customer=hers), channel, target) == OPTED_OUT
+
+
+def test_everybody_a_task_is_for_may_opt_out() -> None:
+    """A second contact who has is not told; nor a customer at an address of their own."""
+    own, other = Customer("7", email="own@x.test"), Customer("8", email="al@x.test", opted_out=True)
+    of_two = replace(VISIT, contacts=(IDA, other))
+    assert refusal(of_two, "email", "al@x.test") == OPTED_OUT
+    assert refusal(of_two, "email", IDA.email or "") is None
+    assert refusal(of_two, "customer", "details") is None
+    assert refusal(replace(OPTED, contacts=(own,)), "email", "own@x.test") == OPTED_OUT
+    assert reaches_customer(of_two, "email", "al@x.test")
