@@ -320,19 +320,17 @@ class Kickserv(Source):
         return _unnamed("says that it is done", name, "done", seen)
 
     async def _pages(self, query: Mapping[str, str | int]) -> AsyncIterator[Page]:
-        reading, only_page = Reading(self), None
+        reading = Reading(self)
         for number in count(1):
             requested_at = self.upstream.clock.now()
             asked = {**query, "page": number, "per_page": self.account.per_page}
             rows = reading.rows(await self._call("GET", "tasks.json", params=asked))
-            # A second page like the first, and not as long as asked: the system takes no notice
-            # of `page`, and that was all.
-            if not rows or (rows == only_page and len(rows) != self.account.per_page):
+            is_short = len(rows) != self.account.per_page
+            if not rows or (reading.is_again(rows) and is_short):
                 return
             fresh = reading.fresh(rows)
             raws = {key: self.trim(row) for key, row in fresh.items()}
             yield Page(raws, requested_at, reading.nameless)
-            only_page = rows if number == 1 else None
 
     async def _put(self, task_id: str, body: Raw) -> Raw:
         answer = await self._call("PUT", _path(task_id), {"task": body})

@@ -107,6 +107,7 @@ class LetsLigo(Source):
         self._contacts = _Contacts(upstream)
         self._shown = _LEAN if account.lean_lists else _FULL
         self._page_size = account.per_page or PER_PAGE
+        self._ended: tuple[int, int] | None = None
 
     @property
     def rereads(self) -> bool:
@@ -164,20 +165,18 @@ class LetsLigo(Source):
         )
 
     async def scan(self) -> AsyncIterator[Page]:
-        reading, read = Reading(self), 0
-        asked, rows = self._page(1), list[Raw]()
+        reading, read, asked = Reading(self), 0, self._page(1)
         for next_number in count(2):
-            requested_at, before = self.upstream.clock.now(), rows
+            requested_at = self.upstream.clock.now()
             answer = await self.upstream.request("GET", TASKS, params=asked)
             rows = reading.rows(answer)
-            fresh, read = reading.fresh(rows), read + len(rows)
+            is_again = reading.is_again(rows)
+            fresh, read = reading.fresh(rows), read + (0 if is_again else len(rows))
             raws = {key: self.trim(row) for key, row in fresh.items()}
             total = tally(_hydra(mapping(answer), "totalItems"))
             yield Page(raws, requested_at, reading.nameless, total)
-            # What comes again and is no full page: `page` is not heeded, and that was all.
-            is_end = not rows or (rows == before and len(rows) != self._page_size)
             following = self._following(
-                mapping(answer), next_number, read, is_end=is_end, is_sure=rows == before
+                mapping(answer), next_number, read, len(rows), is_again=is_again
             )
             if following is None:
                 return
@@ -205,28 +204,39 @@ class LetsLigo(Source):
         return {"page": number} if per_page is None else {"page": number, "itemsPerPage": per_page}
 
     def _following(
-        self, answer: Mapping[str, Any], number: int, read: int, *, is_end: bool, is_sure: bool
+        self, answer: Mapping[str, Any], number: int, read: int, rows: int, *, is_again: bool
     ) -> dict[str, str | int] | None:
         """What to ask for next; None at the end. Raises SourceBroken if that came too early.
 
-        A link tells, where there is one; else whether as many came as there are. Totals may count
-        what the token does not see: then the list ends where no more comes, if that `is_sure`. One
-        that ends behind a full page has more.
+        A link tells, where there is one, but for one on an empty page or a short one that comes
+        again: some servers never leave it out. Else the total tells, if more than a page came: some
+        count the page, or what the token does not see.
         """
         view, total = mapping(_hydra(answer, "view")), tally(_hydra(answer, "totalItems"))
+        is_full = rows == self._page_size
+        is_end = not rows or (is_again and (not is_full or read == total))
         link = _hydra(view, "next")
-        if link is not None:
+        if link is not None and not (is_end and is_again):
             return _asked_by(link) or self._page(number)
-        if total is None or read == total:
+        if total is None or (read == total and (view or not is_full)):
             return None if is_end or view or read == total else self._page(number)
-        if not is_end or not is_sure:
+        if not is_end or not (is_again or read == total):
             return self._page(number)
-        if read < total and read % self._page_size == 0:
+        if read != total:
+            self._demand_whole(read, total)
+        return None
+
+    def _demand_whole(self, read: int, total: int) -> None:
+        """Raise SourceBroken for a list that ended too early behind a full page, or an empty one.
+
+        One that ends there again counts what the token does not see.
+        """
+        is_known, self._ended = self._ended == (read, total), (read, total)
+        if read < total and read % self._page_size == 0 and not (read and is_known):
             raise SourceBroken(
                 f"{self.account.name}: the list of tasks ended after {read} of {total}"
             )
         log.warning("list.wrong_total", account=self.account.name, read=read, total=total)
-        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -281,8 +281,13 @@ class Plannr(Source):
             answer = await self.upstream.request("GET", TASKS, params=asked)
             rows = reading.rows(answer)
             total = tally(mapping(mapping(answer).get("meta")).get("total"))
+            is_again = reading.is_again(rows) and len(rows) != params["per_page"]
+            is_last = _is_last(answer, number)
+            # Where nothing tells what follows, a page that comes again tells that nothing does.
+            if is_last is None and is_again:
+                return
             yield Page(reading.fresh(rows), requested_at, reading.nameless, total)
-            if not rows or _is_last(answer, number):
+            if not rows or is_last:
                 return
 
     def _wanted(self) -> dict[str, str | int]:
@@ -311,13 +316,18 @@ def _path(task_id: str) -> str:
     return f"{TASKS}/{quote(task_id, safe='')}"
 
 
-def _is_last(answer: Any, number: int) -> bool:
-    """Whether Laravel's `meta` or `links` say that no page follows; a bare list says nothing."""
+def _is_last(answer: Any, number: int) -> bool | None:
+    """Whether Laravel's `links` or `meta` say that no page follows; None where neither tells.
+
+    A link to the next page counts more than a number of pages that is wrong.
+    """
+    links = mapping(mapping(answer).get("links"))
     last = mapping(mapping(answer).get("meta")).get("last_page")
+    if links.get("next"):
+        return False
     if isinstance(last, int):
         return number >= last
-    links = mapping(mapping(answer).get("links"))
-    return "next" in links and links["next"] is None
+    return True if "next" in links else None
 
 
 def _people(value: Any) -> tuple[Person, ...]:

@@ -120,6 +120,7 @@ class Reading:
         self._seen: set[str] = set()
         self._pages = 0
         self._stale = 0
+        self._last: list[Raw] | None = None
         self.nameless = 0
 
     def rows(self, answer: Any) -> list[Raw]:
@@ -128,6 +129,15 @@ class Reading:
         if rows is None:
             raise SourceBroken(f"{self._account}: the list of tasks is not a list of tasks")
         return rows
+
+    def is_again(self, rows: list[Raw]) -> bool:
+        """Whether a page is the one before once more: say it once of each page.
+
+        Where it is not as long as was asked for, that was all: the page asked for is not heeded, or
+        the last one is given for all that are behind it.
+        """
+        last, self._last = self._last, rows
+        return rows == last
 
     def fresh(self, rows: list[Raw]) -> dict[str, Raw]:
         """Those rows of the next page, by id, that no earlier page had; raises SourceBroken."""

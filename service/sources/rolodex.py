@@ -231,7 +231,10 @@ class Rolodex(Source):
             answer = await self._call("GET", params={**asked, **window})
             rows = reading.rows(answer)
             total = tally(mapping(mapping(answer).get("pagination")).get("total"))
-            self._take_step(walk, rows, total)
+            is_full = len(rows) >= self._limit(answer)
+            if reading.is_again(rows) and total is None and not is_full:
+                return
+            self._take_step(walk, rows, total, is_full=is_full)
             fresh = reading.fresh(rows)
             raws = {key: self.trim(row) for key, row in fresh.items()}
             yield Page(raws, requested_at, reading.nameless, total)
@@ -252,12 +255,19 @@ class Rolodex(Source):
         tasks = f"{self.account.path}/tasks"
         return tasks if task_id is None else f"{tasks}/{quote(task_id, safe='')}"
 
-    def _take_step(self, walk: "_Walk", rows: Sequence[Raw], total: int | None) -> None:
+    def _limit(self, answer: Any) -> int:
+        """How long a page can be: as asked for, or as the system says that it gives at most."""
+        most = tally(mapping(mapping(answer).get("pagination")).get("limit"))
+        return min(self.account.per_page, most or self.account.per_page)
+
+    def _take_step(
+        self, walk: "_Walk", rows: Sequence[Raw], total: int | None, *, is_full: bool
+    ) -> None:
         if total and not rows and not walk.offset:
             raise SourceBroken(
                 f"{self.account.name}: the list of tasks is empty and says that it has {total}"
             )
-        walk.step([self.identify(row) for row in rows], total)
+        walk.step([self.identify(row) for row in rows], total, is_full=is_full)
 
     def _body(self, fields: Mapping[str, Any]) -> Raw:
         """What the rule language calls by its own words, in Rolodex's."""
@@ -288,18 +298,28 @@ class _Walk:
         self._expected: set[str] = set()
         self._total: int | None = None
 
-    def step(self, ids: Sequence[str | None], total: int | None) -> None:
-        """Go behind a page with tasks of these ids (None for what has no id)."""
+    def step(self, ids: Sequence[str | None], total: int | None, *, is_full: bool) -> None:
+        """Go behind a page with tasks of these ids (None for what has no id).
+
+        Behind one that is full there may be more, whatever the total is: some count the page.
+        """
         found = {task_id for task_id in ids if task_id is not None}
         if found & self._seen != self._expected or self._total not in (None, total):
             self.is_steady = False
         end = self.offset + len(ids)
-        self.is_over = found <= self._expected or (total is not None and end >= total)
+        self.is_over = found <= self._expected or (
+            total is not None and end >= total and not (is_full and _is_of_page(total, ids, end))
+        )
         overlap = min(OVERLAP, len(ids) // 2)
         self._expected = {task_id for task_id in ids[len(ids) - overlap :] if task_id is not None}
         self._seen |= found
         self._total = total
         self.offset = end - overlap
+
+
+def _is_of_page(total: int, ids: Sequence[str | None], end: int) -> bool:
+    """Whether a total may count the page alone, or is less than has come."""
+    return total <= len(ids) or total < end
 
 
 def _named(value: Any) -> Raw | None:
