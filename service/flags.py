@@ -9,11 +9,16 @@ _NO = frozenset({"", "f", "false", "n", "no", "off", "none", "null", "nil"})
 def flag(value: Any) -> bool | None:
     """What a truth value says, in whatever form it comes; None for one that says neither."""
     if not isinstance(value, str):
-        return None if isinstance(value, dict | list) and value else bool(value)
+        return _tick(value) if value else False
     word = value.strip().casefold()
     if word in _YES or word in _NO:
         return word in _YES
     try:
-        return bool(float(word))
+        return _tick(float(word))
     except ValueError:
         return None
+
+
+def _tick(value: Any) -> bool | None:
+    """What 0 and 1 say; other numbers are dates, or count something."""
+    return bool(value) if value in (0, 1) else None

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from service.sources.values import is_flag, sequence
+from service.flags import flag
+from service.sources.values import sequence
 from service.written_dates import is_date
 
 _LONGEST_EXAMPLE = 40
@@ -36,7 +37,7 @@ def a_date(*tells: str) -> Form:
 
 
 def a_flag(*tells: str) -> Form:
-    return Form(is_flag, tells)
+    return Form(lambda value: flag(value) is not None, tells)
 
 
 def a_text(*tells: str) -> Form:

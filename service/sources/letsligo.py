@@ -17,6 +17,7 @@ import structlog
 from pydantic import Field
 
 from service.errors import SourceBroken, SourceError, SourceRefused, SourceRejected
+from service.flags import flag
 from service.http.upstream import Upstream
 from service.model import Customer, Task
 from service.sources import Page, Raw, Source
@@ -33,7 +34,6 @@ from service.sources.values import (
     required,
     tally,
     text,
-    truth,
 )
 
 log = structlog.get_logger()
@@ -143,10 +143,12 @@ class LetsLigo(Source):
         return _FORMS
 
     def parse(self, raw: Raw) -> Task:
-        done, kind = truth(raw.get("completed")), text(raw.get("taskKind"))
+        said, kind = raw.get("completed"), text(raw.get("taskKind"))
         own = {} if kind is None else {"task_kind": kind}
         due = self.dates.read(raw, "dueDate", "due")
-        completed = self.dates.read(raw, "completedAt", "completed_at") if done else When()
+        completed = self.dates.read(raw, "completedAt", "completed_at")
+        done = completed.at is not None if said is None else flag(said) is True
+        completed = completed if done else When()
         return Task(
             id=required(self.identify(raw), "id"),
             account=self.account.name,

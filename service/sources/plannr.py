@@ -16,17 +16,17 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, SecretStr
 
 from service.errors import OutcomeUnknown, SourceRejected
+from service.flags import flag
 from service.http.upstream import Upstream
 from service.model import Customer, Person, Project, Task
 from service.sources import Page, Raw, Source
 from service.sources.account import Account, HeaderText
 from service.sources.dates import Dates
 from service.sources.facts import Facts, Words, inside
-from service.sources.forms import Form, a_date, a_text, an_object, objects
+from service.sources.forms import Form, a_date, a_text, objects
 from service.sources.reading import Reading, by_id, enveloped, single
 from service.sources.values import (
     identifier,
-    is_flag,
     local,
     mapping,
     members,
@@ -35,7 +35,6 @@ from service.sources.values import (
     several,
     tally,
     text,
-    truth,
 )
 from service.sources.words import translated
 from service.written_dates import is_date
@@ -44,6 +43,12 @@ TASKS = "/api/v1/task"
 HOOKS = "/api/v2/webhook-subscriptions"
 EVENTS = ("task.created", "task.updated", "task.deleted", "task.completed")
 RECENT_PER_PAGE = 50
+
+
+def _done_flag(status: Any) -> Any:
+    """What a status says of whether the task is done, or all of what is no status."""
+    return status.get("is_type_completed") if isinstance(status, dict) else status
+
 
 _ALWAYS = frozenset(
     {
@@ -61,7 +66,9 @@ _ALWAYS = frozenset(
 _FORMS = {
     "name": a_text("title"),
     "description": a_text("description"),
-    "status": an_object("status", "done"),
+    "status": Form(
+        lambda value: flag(_done_flag(value)) is not None, ("status", "done"), _done_flag
+    ),
     "priority": a_text("priority"),
     "due_at": a_date("due"),
     "completed_at": a_date("completed_at"),
@@ -168,8 +175,8 @@ class Plannr(Source):
 
     def untold(self, raw: Raw) -> frozenset[str]:
         # Where the status does not say whether the task is done, the date does.
-        flag = mapping(raw.get("status")).get("is_type_completed")
-        is_told = is_flag(flag) if flag is not None else is_date(raw.get("completed_at"))
+        said = mapping(raw.get("status")).get("is_type_completed")
+        is_told = flag(said) is not None if said is not None else is_date(raw.get("completed_at"))
         return frozenset() if is_told else frozenset({"done"})
 
     def parse(self, raw: Raw) -> Task:
@@ -179,8 +186,8 @@ class Plannr(Source):
             self.dates.read(raw, "due_at", "due"),
             self.dates.read(raw, "completed_at", "completed_at"),
         )
-        flag = status.get("is_type_completed")
-        done = completed.at is not None if flag is None else truth(flag)
+        said = status.get("is_type_completed")
+        done = completed.at is not None if said is None else flag(said) is True
         assignees = _people(raw.get("assigned_to"))
         kind = text(raw.get("taskable_type"))
         taskable = reference(raw.get("taskable"), "uuid")
@@ -193,8 +200,8 @@ class Plannr(Source):
             type=kind,
             status=text(status.get("name")),
             done=done,
-            archived=truth(status.get("is_archived")),
-            not_started=truth(status.get("is_not_started")),
+            archived=flag(status.get("is_archived")) is True,
+            not_started=flag(status.get("is_not_started")) is True,
             priority=_PRIORITIES.get(text(raw.get("priority")) or ""),
             due=due.at,
             due_is_day=due.is_day,

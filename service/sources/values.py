@@ -11,8 +11,6 @@ from service.errors import PayloadError
 LONGEST_ID = 200
 _SMALLEST, _LARGEST = -(2**63), 2**64 - 1
 _MOST = 2**31 - 1
-_TRUE: tuple[Any, ...] = (True, "1", "true")
-_FALSE: tuple[Any, ...] = (False, "0", "false", "", None)
 _UUID_LENGTH = 36
 _UUID = re.compile(r"[\dA-F]{8}(-[\dA-F]{4}){3}-[\dA-F]{12}", re.ASCII | re.IGNORECASE)
 
@@ -117,16 +115,6 @@ def flattened(value: Mapping[str, Any], levels: int = 8) -> dict[str, Any]:
         elif (kept := several(one)) not in (None, []):
             found[name] = kept
     return found
-
-
-def truth(value: Any) -> bool:
-    """A flag, which some databases hand on as a number or its text."""
-    return value in _TRUE
-
-
-def is_flag(value: Any) -> bool:
-    """Whether `truth` knows the form of this value; one that is missing is false."""
-    return value in _TRUE or value in _FALSE
 
 
 def local(value: Any, zone: tzinfo) -> datetime:

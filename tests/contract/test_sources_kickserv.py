@@ -273,7 +273,7 @@ async def test_a_name_that_is_a_secret_is_refused(clock: VirtualClock) -> None:
     [
         *((word, True) for word in ("t", "True", "Yes", "on", "TRUE", "y", 1, "1.0", " yes ")),
         *((word, False) for word in ("f", "no", "off", "0", "", "False", None, 0, "0.0")),
-        *((word, True) for word in ("do not call", {"text": True}, ["sms"])),
+        *((word, True) for word in ("do not call", {"text": True}, ["sms"], 2, "nan")),
     ],
 )
 async def test_who_has_opted_out_in_words(clock: VirtualClock, value: Any, *, is_out: bool) -> None:
@@ -301,6 +301,12 @@ async def test_done_may_be_a_truth_value(clock: VirtualClock, value: Any) -> Non
         task_id = rig.id_of(rig.system.make(finished=False))
         await rig.source.complete_task(task_id)
         assert rig.system.record.writes[0].body == {"task": {"finished": True}}
+
+
+@pytest.mark.parametrize("value", ["infinity", "-infinity", "nan", -62135596800, 2, "done at last"])
+def test_what_is_neither_a_date_nor_a_truth_value_is_not_done(rig: Rig, value: Any) -> None:
+    """A date that stands for none, as databases and Unix time write it, is no tick either."""
+    assert not parsed(rig, completed_on=value).done
 
 
 async def test_a_type_may_be_given_by_its_word(rig: Rig) -> None:

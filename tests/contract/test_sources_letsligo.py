@@ -222,6 +222,15 @@ def test_of_a_link_only_its_query_counts(link: Any, asks: dict[str, str] | None)
     assert _asked_by(link) == (asks if asks is not None else {"page": "2", "itemsPerPage": "5"})
 
 
+@pytest.mark.parametrize("flag", ["True", "t", "yes", 1, 1.0, "1", None, ...])
+def test_done_may_be_a_word_or_told_by_its_date_alone(rig: Rig, flag: Any) -> None:
+    """Where nothing says whether it is done, it is if it says when."""
+    raw = {**sample("letsligo", "task"), "completed": flag}
+    task = rig.source.parse({name: value for name, value in raw.items() if value is not ...})
+    assert task.done
+    assert task.completed_at is not None
+
+
 @pytest.mark.parametrize("totalled", [True, False])
 async def test_a_list_that_ends_behind_a_full_page_is_held_against_its_total(
     clock: VirtualClock, *, totalled: bool

@@ -108,13 +108,26 @@ async def test_flags_tell_what_is_done_and_names_do_not(rig: Rig) -> None:
 
 @pytest.mark.parametrize(
     ("flag", "done"),
-    [(0, False), ("0", False), ("false", False), (None, True), (1, True), ("1", True), ({}, False)],
+    [
+        *((word, True) for word in (None, 1, "1", 1.0, "1.0", "true", "True", "t", "Yes", " on ")),
+        *((word, False) for word in (0, "0", "false", "False", "f", "no", "off", "maybe", 7)),
+        ({}, False),
+    ],
 )
-def test_a_flag_may_be_a_number_or_its_text(rig: Rig, flag: Any, *, done: bool) -> None:
-    """As databases have it; where there is none, the date of completion tells."""
+def test_a_flag_may_be_a_number_or_a_word(rig: Rig, flag: Any, *, done: bool) -> None:
+    """As databases and people have it; where there is none, the date of completion tells."""
     raw = {**sample("plannr", "task"), "completed_at": "2026-03-01 10:00:00"}
     raw["status"] = {"name": "Sorted", "is_type_completed": flag}
     assert rig.source.parse(raw).done is done
+
+
+@pytest.mark.parametrize("flag", ["erledigt", 7, ["done"]])
+def test_a_flag_that_nobody_knows_leaves_it_open_and_is_counted(rig: Rig, flag: Any) -> None:
+    """So that a system that says it in another way from now on does not go blind in silence."""
+    raw = {**sample("plannr", "task"), "status": {"name": "Sorted", "is_type_completed": flag}}
+    seen = rig.source.look(raw, rig.clock.now(), Cause.POLL)
+    assert seen.unread.keys() == {"status"}
+    assert "done" in seen.untold
 
 
 def test_a_client_is_a_customer_and_a_case_a_project(rig: Rig) -> None:
