@@ -1,21 +1,48 @@
 """Answers that say no with a status that says yes: 200, and `{"success": false, "error": …}`."""
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 
 from service.flags import flag
 
-_DONE = ("success", "ok", "sent", "delivered")
-_WRONG = ("error", "errors")
-_STATES = ("status", "result", "type")
-_FAILED = frozenset({"error", "errors", "fail", "failed", "failure"})
-_ENVELOPES = ("data", "task", "notification", "result", "response")
-_IDS = ("id", "uuid")
+_ANSWERED = frozenset({"success", "ok"})
+_TOLD = frozenset({"sent", "notified", "accepted"})
+# It may still be on its way.
+_ARRIVED = "delivered"
+_WRONG = frozenset({"error", "errors"})
+_ALSO_WRONG = re.compile(r"error(messages?|codes?|details?)|exception|failures?", re.ASCII)
+_NOT_DONE = frozenset({"failed", "rejected", "denied"})
+_STATES = frozenset({"status", "result", "type", "@type", "state", "outcome"})
+_FAILED = frozenset(
+    {
+        *("error", "errors", "fail", "failed", "failure", "unsuccessful", "rejected", "denied"),
+        *("invalid", "undelivered", "notsent", "unsent", "skipped", "blocked", "suppressed"),
+        *("unprocessable", "hydra:error"),
+        *("false", "no", "ko"),
+    }
+)
+_NO_ERROR = frozenset({"", "0", "200", "none", "null", "nil", "false", "ok", "success"})
+_CODES = frozenset({"status", "statuscode", "code"})
+_REFUSALS = range(400, 600)  # HTTP's, said in the answer instead of by it
+_BETWEEN_WORDS = re.compile(r"[\s_-]+")
+_OF_MESSAGES = frozenset(
+    {"notification", "notifications", "message", "messages", "result", "results"}
+)
+_ENVELOPES = frozenset(
+    {
+        *("data", "task", "meta", "response", "responses"),
+        *_OF_MESSAGES,
+    }
+)
+_DEEPEST = 4
+_IDS = frozenset({"id", "uuid"})
 
 
 def is_denied(answer: Any) -> bool:
     """Whether the JSON of an answer says that what was asked was not done."""
-    return any(_says_no(part) for part in _parts(answer))
+    return _is_failed(answer) or _is_no(answer, _DEEPEST)
 
 
 def words(value: Any) -> str:
@@ -27,25 +54,70 @@ def words(value: Any) -> str:
     return str(value)
 
 
-def _parts(answer: Any) -> Iterator[Mapping[str, Any]]:
-    if isinstance(answer, dict):
-        yield answer
-        yield from (answer[name] for name in _ENVELOPES if isinstance(answer.get(name), dict))
+def _is_no(answer: Any, levels: int, *, of_messages: bool = False) -> bool:
+    """Whether an object says no, or each one of a list does: some may have been told."""
+    if not levels:
+        return False
+    if isinstance(answer, list):
+        return bool(answer) and all(
+            one is False or _is_no(one, levels - 1, of_messages=of_messages) for one in answer
+        )
+    if not isinstance(answer, dict):
+        return False
+    part = {_plain(name): value for name, value in answer.items()}
+    return _says_no(part, of_messages=of_messages) or any(
+        _is_no(part[name], levels - 1, of_messages=name in _OF_MESSAGES)
+        for name in _ENVELOPES & part.keys()
+    )
 
 
-def _says_no(part: Mapping[str, Any]) -> bool:
-    if any(name in part and flag(part[name]) is False for name in _DONE):
+def _plain(name: Any) -> str:
+    """A name in lower case, without what parts its words."""
+    return _BETWEEN_WORDS.sub("", str(name)).casefold().removeprefix("is")
+
+
+def _says_no(part: Mapping[str, Any], *, of_messages: bool) -> bool:
+    if any(flag(part[name]) is False for name in _ANSWERED & part.keys()):
         return True
     if any(_is_something(part.get(name)) for name in _WRONG):
         return True
-    # Of a task it is how the task stands.
-    is_a_thing = any(name in part for name in _IDS)
-    states = (part.get(name) for name in _STATES)
-    return not is_a_thing and any(_is_failed(state) for state in states)
+    # What has an id and is no message is the task, and this is how it stands.
+    if part.keys() & _IDS and not of_messages:
+        return False
+    return _was_told_to_nobody(part) or _names_a_failure(part) or _is_refusal(part)
+
+
+def _was_told_to_nobody(part: Mapping[str, Any]) -> bool:
+    if any(_is_none_of(part[name]) for name in _TOLD & part.keys()):
+        return True
+    others = (_ANSWERED | _TOLD | _STATES) & part.keys()
+    return not others and _ARRIVED in part and _is_none_of(part[_ARRIVED])
+
+
+def _is_none_of(value: Any) -> bool:
+    """Whether it is false, or how many there are is 0; null is not known yet."""
+    return value is not None and flag(value) is False
+
+
+def _names_a_failure(part: Mapping[str, Any]) -> bool:
+    if any(_ALSO_WRONG.fullmatch(name) and _is_something(part[name]) for name in part):
+        return True
+    if any(_is_failed(part[name]) for name in _STATES & part.keys()):
+        return True
+    # Of several some may have been told.
+    return not part.keys() & _TOLD and any(
+        _is_something(part[name]) for name in _NOT_DONE & part.keys()
+    )
 
 
 def _is_failed(state: Any) -> bool:
-    return isinstance(state, str) and state.strip().casefold() in _FAILED
+    return state is False or (isinstance(state, str) and _plain(state.strip()) in _FAILED)
+
+
+def _is_refusal(part: Mapping[str, Any]) -> bool:
+    """Whether it holds the status of HTTP that it should have come with."""
+    codes = (str(part[name]) for name in _CODES & part.keys())
+    return any(code.isascii() and code.isdigit() and int(code[:9]) in _REFUSALS for code in codes)
 
 
 def _is_something(value: Any) -> bool:
@@ -54,4 +126,6 @@ def _is_something(value: Any) -> bool:
         return any(_is_something(one) for one in value.values())
     if isinstance(value, list):
         return any(_is_something(one) for one in value)
-    return bool(value)
+    if isinstance(value, str):
+        return value.strip().casefold() not in _NO_ERROR
+    return bool(value) and value != HTTPStatus.OK

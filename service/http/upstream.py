@@ -38,7 +38,10 @@ LONGEST_EXCERPT = 160
 
 _MINUTE = timedelta(minutes=1)
 _TROUBLE = "it failed or asked for a pause before"
-_EXPLAINING = ("message", "error", "errors", "detail", "title", "hydra:description")
+_EXPLAINING = (
+    *("message", "error", "error_message", "errors", "detail", "reason", "title"),
+    "hydra:description",
+)
 _MARKUP = re.compile(r"<[^>]*>")
 _LIKE_A_SECRET = re.compile(r"[A-Za-z0-9+/_=.-]{20,}")
 
