@@ -9,13 +9,16 @@ from typing import Self
 TIMES = 10
 LOOK_BACK = timedelta(days=30)
 ENOUGH = 20
+# As many as one rule may send forty people on a Monday, a few to each.
+A_MORNING = 150
 
 
 @dataclass(frozen=True, slots=True)
 class Flood:
     """Messages that count together: those to an account's customers, by whichever rule and way.
 
-    Others count by the `rule` that sends them and their `receiver`, such as `slack:#office`.
+    Others count by the `rule` that sends them and their `receiver`, such as `slack:#office`; and by
+    their rule over all receivers, where that is None.
     """
 
     account: str
@@ -25,7 +28,8 @@ class Flood:
     @property
     def key(self) -> str:
         """Identifies it; the names of accounts and rules have no spaces."""
-        return self.account if self.rule is None else f"{self.account} {self.rule} {self.receiver}"
+        parts = (self.account, self.rule, self.receiver)
+        return " ".join(part for part in parts if part is not None)
 
     @classmethod
     def from_key(cls, key: str) -> Self:
@@ -36,30 +40,46 @@ class Flood:
     def is_of_customers(self) -> bool:
         return self.rule is None
 
+    @property
+    def is_of_rule(self) -> bool:
+        """Whether it is all that a rule sends, to whomever but customers."""
+        return self.rule is not None and self.receiver is None
+
+    @property
+    def wider(self) -> Self | None:
+        """All that the same rule sends to whomever, for messages to one receiver."""
+        return None if self.receiver is None else type(self)(self.account, self.rule)
+
     def messages(self, count: int) -> str:
         """So many of them, in words."""
         if self.is_of_customers:
             return f"{count} customer messages"
-        return f"{count} messages of the rule {self.rule} to {self.receiver}"
+        to = "" if self.receiver is None else f" to {self.receiver}"
+        return f"{count} messages of the rule {self.rule}{to}"
 
 
 @dataclass(frozen=True, slots=True)
 class StormGuard:
     """How many messages `within` a span of time are a storm.
 
-    More than `messages` to the customers of one account, or more than `per_target` of one rule to
-    one receiver that is no customer; twice as many as `messages` where that is None.
+    More than `messages` to the customers of one account; more than `per_target` of one rule to one
+    receiver that is no customer, or twice as many as `messages` where that is None; more than
+    `per_rule` of one rule to whomever else, or three times as many as `messages` and no fewer than
+    a firm of forty people is told of in a morning.
     """
 
     messages: int = 50
     within: timedelta = timedelta(minutes=10)
     per_target: int | None = None
+    per_rule: int | None = None
 
     def most(self, flood: Flood) -> int:
         """How many of these may go out."""
         if flood.is_of_customers:
             return self.messages
-        return 2 * self.messages if self.per_target is None else self.per_target
+        if flood.is_of_rule:
+            return self.per_rule or max(3 * self.messages, A_MORNING)
+        return self.per_target or 2 * self.messages
 
     def is_unusual(self, flood: Flood, count: int) -> bool:
         """Whether it is worth asking what is usual: ten times that is at least ten."""
@@ -80,10 +100,14 @@ class StormGuard:
 
 @dataclass(frozen=True, slots=True)
 class Lately:
-    """By the key of a flood: why a storm holds its messages, and when others have gone out."""
+    """By the key of a flood: why a storm holds its messages, and when others have gone out.
+
+    `ended` is when somebody decided about its last storm: what went out before does not count.
+    """
 
     reasons: Mapping[str, str] = field(default_factory=dict)
     sent: Sequence[tuple[str, datetime]] = ()
+    ended: Mapping[str, datetime] = field(default_factory=dict)
 
 
 def usual_of(messages: int, spans: int) -> float | None:

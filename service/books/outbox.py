@@ -1,7 +1,7 @@
 """An outbox in memory, of which nothing ever leaves: what would be sent is marked as sent."""
 
 from bisect import bisect_left, bisect_right, insort
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -180,16 +180,14 @@ class MemoryOutbox:
         now: datetime,
     ) -> None:
         leaving = (one.flood for one, fate in fates if fate.state is State.SENT)
-        many = Counter(flood for flood in leaving if flood is not None)
-        held = {
-            flood: self._storms.refusal(flood, count, guard, now) for flood, count in many.items()
-        }
+        floods = [flood for flood in leaving if flood is not None]
+        held = self._storms.refusals(floods, guard, now)
         for one, fate in fates:
             if fate.state is State.HELD:
                 self._hold(one, fate.reason, fate.send_at)
             elif fate.state is not State.SENT:
                 self._end(one, fate.state, fate.reason, now)
-            elif one.flood is not None and (why := held[one.flood]) is not None:
+            elif one.flood is not None and (why := held.get(one.flood)) is not None:
                 # Nothing is to be done with it any more but to let it expire.
                 self._hold(one, why, one.order.plan.expires_at)
             elif (told := self._told_before(one)) is not None:

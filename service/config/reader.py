@@ -196,7 +196,8 @@ class Reader:
         for name, text in self._folder.texts.items():
             self._document.add(self._folder.place(name), text)
         text = _canonical(written, self._folder.texts)
-        storm = StormGuard(root.storm.messages, root.storm.within, root.storm.per_target)
+        most = root.storm
+        storm = StormGuard(most.messages, most.within, most.per_target, most.per_rule)
         return Ruleset(rules, text, storm)
 
 

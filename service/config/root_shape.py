@@ -45,6 +45,7 @@ class StormShape(Shape):
 
     messages: Annotated[int, Field(ge=1)] = 50
     per_target: Annotated[int, Field(ge=1)] | None = None
+    per_rule: Annotated[int, Field(ge=1)] | None = None
     within: Annotated[Length, AfterValidator(_some_time)] = timedelta(minutes=10)
 
 

@@ -4,7 +4,7 @@ Each held delivery keeps the id of its storm, so that it is held and counted onl
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeAlias
 
@@ -20,6 +20,14 @@ from service.storm import LOOK_BACK, Flood, Lately, StormGuard, usual_of
 Ended: TypeAlias = tuple[Lanes, int]
 """The lanes of the messages that a storm has held, and how many these were."""
 
+_Floods: TypeAlias = Mapping[Flood, Sequence[int]]
+# Which deliveries count, of one flood or of a rule over all who are no customers.
+_OF_FLOOD = "deliveries.flood = mine.flood"
+_OF_RULE = """
+    deliveries.account = mine.account AND deliveries.rule = mine.rule
+    AND deliveries.flood <> deliveries.account
+"""
+
 
 class NoStorm(TaskbellError):
     """Nothing is held there by the storm guard."""
@@ -34,19 +42,43 @@ async def hold_claimed(
     reaches people. One process at a time counts the customer messages of an account, or each would
     find only some.
     """
-    floods: dict[str, list[int]] = defaultdict(list)
-    for row in claimed:
-        if _is_guarded(row):
-            floods[row["flood"]].append(row["id"])
+    floods = _by_flood(claimed)
     if not floods:
         return frozenset()
-    await _lock(connection, [key for key in floods if Flood.from_key(key).is_of_customers])
+    await _lock(connection, [flood.key for flood in floods if flood.is_of_customers])
+    held = await _hold_floods(connection, floods, guard, now)
+    wider = _by_wider(floods, held)
+    return held | await _hold_floods(connection, wider, guard, now) if wider else held
+
+
+def _by_flood(claimed: Sequence[asyncpg.Record]) -> _Floods:
+    floods: dict[Flood, list[int]] = defaultdict(list)
+    for row in claimed:
+        if _is_guarded(row):
+            floods[Flood.from_key(row["flood"])].append(row["id"])
+    return floods
+
+
+def _by_wider(floods: _Floods, held: frozenset[int]) -> _Floods:
+    """The same by their rules only, without what is held already."""
+    found: dict[Flood, list[int]] = defaultdict(list)
+    for flood, claimed in floods.items():
+        if flood.wider is not None and held.isdisjoint(claimed):
+            found[flood.wider] += claimed
+    return found
+
+
+async def _hold_floods(
+    connection: Connection, floods: _Floods, guard: StormGuard, now: datetime
+) -> frozenset[int]:
+    """Hold what belongs to a storm, of floods of which all or none have a wider one."""
     held: list[int] = []
     for found in await _counted(connection, list(floods), guard, now):
         storm = found if found["id"] is not None else await _rise(connection, found, guard, now)
         if storm is not None:
-            await _hold(connection, storm, floods[storm["flood"]], now)
-            held += floods[storm["flood"]]
+            claimed = floods[Flood.from_key(found["counted"])]
+            await _hold(connection, storm, claimed, now)
+            held += claimed
     return frozenset(held)
 
 
@@ -64,31 +96,38 @@ async def _lock(connection: Connection, floods: Sequence[str]) -> None:
 
 
 async def _counted(
-    connection: Connection, floods: Sequence[str], guard: StormGuard, now: datetime
+    connection: Connection, floods: Sequence[Flood], guard: StormGuard, now: datetime
 ) -> list[asyncpg.Record]:
-    """The open storm of each flood, if there is one, and how many messages it has.
+    """The open storm that holds each flood, if there is one, and how many messages it has.
 
     That is how many went out lately, are being sent, or are due. Messages that went out before
     somebody decided about the last storm do not count.
     """
+    of_it = _OF_RULE if all(flood.is_of_rule for flood in floods) else _OF_FLOOD
     return await connection.fetch(
-        """
-        SELECT mine.flood, storms.id, storms.reason,
+        f"""
+        SELECT mine.flood AS counted, storm.id, storm.flood, storm.reason,
             (SELECT count(*) FROM deliveries
-             WHERE flood = mine.flood AND storm IS NULL AND state IN ('sent', 'unknown')
-               AND settled_at > greatest($2::timestamptz, (
+             WHERE {of_it} AND storm IS NULL AND state IN ('sent', 'unknown')
+               AND settled_at > greatest($3::timestamptz, (
                  SELECT max(ended_at) FROM storms WHERE storms.flood = mine.flood)))
             + (SELECT count(*) FROM deliveries
-               WHERE flood = mine.flood AND storm IS NULL AND settled_at IS NULL
+               WHERE {of_it} AND storm IS NULL AND settled_at IS NULL
                  AND next_attempt_at IS NULL AND state = 'sending')
             + (SELECT count(*) FROM deliveries
-               WHERE flood = mine.flood AND storm IS NULL AND settled_at IS NULL
-                 AND next_attempt_at <= $3 AND state IN ('planned', 'held') AND NOT shadow) AS count
-        FROM unnest($1::text[]) AS mine (flood)
-        LEFT JOIN storms ON storms.flood = mine.flood AND ended_at IS NULL
+               WHERE {of_it} AND storm IS NULL AND settled_at IS NULL
+                 AND next_attempt_at <= $4 AND state IN ('planned', 'held') AND NOT shadow) AS count
+        FROM (SELECT flood, wider, split_part(flood, ' ', 1) AS account,
+                     split_part(flood, ' ', 2) AS rule
+              FROM unnest($1::text[], $2::text[]) AS given (flood, wider)) AS mine
+        LEFT JOIN LATERAL (
+            SELECT id, storms.flood, reason FROM storms
+            WHERE storms.flood IN (mine.flood, mine.wider) AND ended_at IS NULL
+            ORDER BY storms.flood = mine.flood DESC LIMIT 1) AS storm ON true
         ORDER BY mine.flood
         """,
-        floods,
+        [flood.key for flood in floods],
+        [flood.wider and flood.wider.key for flood in floods],
         now - guard.within,
         now,
     )
@@ -98,7 +137,7 @@ async def _rise(
     connection: Connection, found: asyncpg.Record, guard: StormGuard, now: datetime
 ) -> asyncpg.Record | None:
     """Open a storm and return it, if there are too many messages; None otherwise."""
-    flood, count = Flood.from_key(found["flood"]), found["count"]
+    flood, count = Flood.from_key(found["counted"]), found["count"]
     usual = None
     if guard.is_unusual(flood, count):
         usual = await _usual(connection, flood, guard, now)
@@ -144,22 +183,28 @@ async def _hold(
     connection: Connection, storm: asyncpg.Record, claimed: Sequence[int], now: datetime
 ) -> None:
     """Mark deliveries as held by a storm. Until somebody decides, they can only expire."""
+    flood = Flood.from_key(storm["flood"])
     held = await connection.fetch(
-        """
+        f"""
         UPDATE deliveries SET state = 'held', storm = $1, reason = $2, lease_until = NULL,
             next_attempt_at = expires_at, attempts = attempts - (state = 'sending')::int
         WHERE id = ANY ($3) OR id IN (
-            SELECT id FROM deliveries
-            WHERE flood = $4 AND storm IS NULL AND settled_at IS NULL
-              AND state IN ('planned', 'held') AND next_attempt_at <= $5
+            SELECT id
+            FROM (SELECT $4::text AS flood, $5::text AS account, $6::text AS rule) AS mine,
+                deliveries
+            WHERE {_OF_RULE if flood.is_of_rule else _OF_FLOOD}
+              AND storm IS NULL AND settled_at IS NULL
+              AND state IN ('planned', 'held') AND next_attempt_at <= $7
               AND (approver IS NULL OR approved_by IS NOT NULL) AND NOT shadow
-            FOR UPDATE SKIP LOCKED)
+            FOR UPDATE OF deliveries SKIP LOCKED)
         RETURNING id
         """,
         storm["id"],
         storm["reason"],
         claimed,
-        storm["flood"],
+        flood.key,
+        flood.account,
+        flood.rule,
         now,
     )
     await holding.end_with_task(connection, [row["id"] for row in held])
@@ -168,19 +213,24 @@ async def _hold(
 async def lately(connection: Connection, now: datetime) -> Lately:
     """What a rehearsal that begins now has to know: open storms, and what has gone out."""
     open_ = await connection.fetch("SELECT flood, reason FROM storms WHERE ended_at IS NULL")
+    ended = await connection.fetch(
+        "SELECT flood, max(ended_at) AS at FROM storms WHERE ended_at > $1 GROUP BY flood",
+        now - LOOK_BACK,
+    )
     sent = await connection.fetch(
         """
         SELECT flood, settled_at FROM deliveries
         WHERE flood IS NOT NULL AND state IN ('sent', 'unknown') AND storm IS NULL
-          AND settled_at > $1 AND settled_at > coalesce(
-            (SELECT max(ended_at) FROM storms WHERE storms.flood = deliveries.flood),
-            '-infinity')
+          AND settled_at > $1
         ORDER BY settled_at
         """,
         now - LOOK_BACK,
     )
-    reasons = {row["flood"]: row["reason"] for row in open_}
-    return Lately(reasons, [(row["flood"], row["settled_at"]) for row in sent])
+    return Lately(
+        reasons={row["flood"]: row["reason"] for row in open_},
+        sent=[(row["flood"], row["settled_at"]) for row in sent],
+        ended={row["flood"]: row["at"] for row in ended},
+    )
 
 
 async def read(pool: Pool) -> list[dict[str, Any]]:

@@ -30,6 +30,7 @@ WORDS = {
     "StormShape": {
         "messages": "How many customer messages of one account may go out in that time.",
         "per_target": "How many of one rule to one receiver; if not given, twice as many.",
+        "per_rule": "How many of one rule to whomever; if not given, three times as many, or 150.",
         "within": "The time in which they are counted, such as 10m.",
     },
     "HolidaysShape": {"country": "An ISO country code, such as US or GB."},

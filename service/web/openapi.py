@@ -96,7 +96,7 @@ SHAPES: Mapping[str, Mapping[str, Schema]] = {
         "id": _NUMBER,
         "account": _TEXT,
         "rule": {**_MAYBE_TEXT, "description": "of others than the account's customers"},
-        "receiver": _MAYBE_TEXT,
+        "receiver": {**_MAYBE_TEXT, "description": "null: all that the rule sends"},
         "reason": _TEXT,
         "began_at": _TIME,
         "ended_at": _MAYBE_TIME,

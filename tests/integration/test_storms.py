@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from service.books.storms import MemoryStorms
 from service.clock import VirtualClock
 from service.config.operator import Operator
 from service.outbox import rulings, storms
@@ -229,7 +230,12 @@ def test_what_is_usual_needs_a_past() -> None:
     assert guard.refusal(customers, 51, None) is not None
     assert guard.refusal(post, 100, None) is None
     assert guard.refusal(post, 101, None) is not None
-    assert [Flood.from_key(one.key) for one in (customers, post)] == [customers, post]
+    assert guard.refusal(Flood("field", "late"), 150, None) is None
+    assert guard.refusal(Flood("field", "late"), 151, None) is not None
+    assert StormGuard(messages=1_000_000).most(Flood("field", "late")) == 3_000_000
+    assert StormGuard(messages=5).most(Flood("field", "late")) == 150
+    every = (customers, post, Flood("field", "late"))
+    assert tuple(Flood.from_key(one.key) for one in every) == every
 
 
 async def test_the_operator_is_asked_once(taskbell: Corridor) -> None:
@@ -397,3 +403,144 @@ async def test_the_operator_and_the_page_say_which_flood_it_is(
             assert "6 messages of the rule late to slack:#office" in page
             [listed] = (await web.client.get("/api/v1/storms")).json()["data"]
             assert (listed["rule"], listed["receiver"]) == ("late", "slack:#office")
+
+
+EVERYBODY = """
+- { id: all, when: task.created, then: [{ notify: "mail:{{ task.title }}@firm.test",
+    subject: x, text: x }] }
+- { id: few, when: task.created, if: task.title == "p1", then: [{ notify: "mail:bo@firm.test",
+    subject: x, text: x }] }
+"""
+
+
+async def write_to(taskbell: Corridor, count: int, name: str = "p{}") -> None:
+    """So many visits are made at once, each of which is told to somebody else by the rule `all`."""
+    await taskbell.webhook([taskbell.visit(name=name.format(each)) for each in range(count)])
+
+
+async def test_one_rule_to_very_many_people_is_held(
+    pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """A mail to each of 151 colleagues: one question for all, and what others say goes out."""
+    async with begun(folder, pool, clock, EVERYBODY) as taskbell:
+        await write_to(taskbell, 151)
+        claimed = await taskbell.claim("mail", 20)
+        assert {one.message.rule for one in claimed} == {"few"}
+        assert await taskbell.states("all") == ["held"] * 151
+        [held] = {one["reason"] for one in await taskbell.deliveries("all")}
+        said = "151 messages of the rule all in 10 minutes, more than 150"
+        assert held == f"held by the storm guard: {said}"
+        await write_to(taskbell, 5, "late{}")
+        assert await taskbell.claim("mail", 20) == []
+        [storm] = await storms.read(pool)
+        assert (storm["held"], storm["rule"], storm["receiver"]) == (156, "all", None)
+        assert (await storms.release(pool, clock, storm["id"], by="Ann"))[1] == 156
+        assert len(await taskbell.claim("mail", 500)) == 156
+        await write_to(taskbell, 20, "more{}")
+        assert len(await taskbell.claim("mail", 500)) == 20
+
+
+async def test_many_people_little_by_little_are_a_flood_too(
+    pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """What is being sent and what went out within ten minutes counts, and no more than that."""
+    rules = """
+- { id: yours, when: task.created, then: [{ notify: employee }] }
+storm: { per_rule: 5 }
+"""
+    async with begun(folder, pool, clock, rules) as taskbell:
+        for number in range(1, 8):
+            await taskbell.webhook(taskbell.visit(employees=[{"id": number, "name": "E"}]))
+            await taskbell.deliver()
+        assert await taskbell.states("yours") == ["sent"] * 5 + ["held"] * 2
+        [storm] = await storms.open_in(pool, "field", "yours")
+        await storms.drop(pool, clock, storm, by="Ann")
+        await taskbell.webhook(taskbell.visit(employees=[{"id": 9, "name": "E"}]))
+        await taskbell.deliver()
+        assert (await taskbell.states("yours"))[-1] == "sent"  # what was asked about is settled
+
+
+async def test_the_morning_of_forty_people_is_none(
+    pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """A list to each of them at eight, although the rule has told one person at a time so far."""
+    rules = """
+- { id: yours, when: task.created, then: [{ notify: employee }] }
+- { id: morning, when: { schedule: "0 8 * * *" }, for_each: "tasks.filter(t, !t.done)",
+    group: { by: task.assignee.id }, then: [{ notify: "mail:e{{ group.key }}@firm.test",
+    subject: x, text: x }] }
+"""
+    async with begun(folder, pool, clock, rules) as taskbell:
+        for _ in range(20):
+            await taskbell.webhook(taskbell.visit(employees=[{"id": 1, "name": "E"}]))
+            await taskbell.deliver("account:field")
+            await taskbell.tick(hours=1)
+        people = [{"id": number, "name": "E"} for number in range(1, 41)]
+        await taskbell.webhook([taskbell.visit(employees=[one]) for one in people])
+        await taskbell.deliver("account:field")
+        assert await taskbell.states("yours") == ["sent"] * 60
+        for _ in range(5):
+            await taskbell.tick(hours=1)
+        claimed = await taskbell.claim("mail", 500)
+        assert {one.message.target for one in claimed} == {f"e{n}@firm.test" for n in range(1, 41)}
+        assert await storms.read(pool) == []
+
+
+async def test_a_flood_to_one_place_does_not_hold_the_whole_rule(
+    pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """Six to one address are held, of which only the others count for the rule: one question."""
+    rules = EVERYBODY + "storm: { per_target: 5, per_rule: 7 }"
+    async with begun(folder, pool, clock, rules) as taskbell:
+        await write_to(taskbell, 6, "same")
+        await write_to(taskbell, 3)
+        claimed = [one for one in await taskbell.claim("mail", 20) if one.message.rule == "all"]
+        assert [one.message.target for one in claimed] == [f"p{n}@firm.test" for n in range(3)]
+        [storm] = await storms.read(pool)
+        assert (storm["held"], storm["receiver"]) == (6, "mail:same@firm.test")
+        await write_to(taskbell, 5, "q{}")
+        await taskbell.claim("mail", 20)
+        assert [one["held"] for one in await storms.read(pool)] == [6, 5]
+        await write_to(taskbell, 6, "again")  # the rule is held already: nobody is asked again
+        await taskbell.claim("mail", 20)
+        assert [one["held"] for one in await storms.read(pool)] == [6, 11]
+
+
+async def test_a_rehearsal_knows_of_it(pool: Pool, clock: VirtualClock, folder: Path) -> None:
+    """What `next` shows as held is what the worker holds, by which of both storms it would."""
+    rules = EVERYBODY + "storm: { per_target: 5, per_rule: 7 }"
+    async with begun(folder, pool, clock, rules) as taskbell:
+        await write_to(taskbell, 6, "same")
+        await write_to(taskbell, 8)
+        async with pool.acquire() as connection:
+            known = await storms.lately(connection, clock.now())
+        floods = [Flood.from_key(one["flood"]) for one in await taskbell.deliveries("all")]
+        foreseen = MemoryStorms(known).refusals(floods, taskbell.config.rules.storm, clock.now())
+        await taskbell.claim("mail", 20)
+        held = {one["flood"]: one["reason"] for one in await taskbell.deliveries("all")}
+        assert {flood.key: reason for flood, reason in foreseen.items()} == held
+        assert len(set(held.values())) == 2
+        async with pool.acquire() as connection:
+            known = await storms.lately(connection, clock.now())
+        later = MemoryStorms(known).refusals(
+            [Flood("field", "all", "mail:new")] * 6, taskbell.config.rules.storm, clock.now()
+        )
+        assert list(later.values()) == [held["field all mail:p1@firm.test"]]
+
+
+async def test_the_page_and_the_operator_name_the_rule(
+    pool: Pool, clock: VirtualClock, folder: Path, valkey: EmbeddedValkey
+) -> None:
+    """Where no single receiver is flooded; the command for it is told as well."""
+    async with begun(folder, pool, clock, EVERYBODY + "storm: { per_rule: 5 }") as taskbell:
+        await write_to(taskbell, 6)
+        await taskbell.claim("mail", 20)
+        config = replace(taskbell.config, operator=Operator("slack", "#dispatch"))
+        await Alerts(pool, clock, config.accounts, assembly._operator(config)).batch()
+        await taskbell.deliver("slack")
+        [asked] = taskbell.posts
+        assert "6 messages of the rule all in 10 minutes, more than 5. None of them goes" in asked
+        assert "`taskbell outbox release field --rule all`" in asked
+        async with serving(config, pool, clock, valkey.url) as web:
+            page = " ".join((await web.client.get("/")).text.split())
+            assert "6 messages of the rule all</b>" in page
