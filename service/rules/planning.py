@@ -143,10 +143,12 @@ class Planning:
             return f"nobody can be called that: the target has {len(target)} characters"
         happened = scope.event
         task = happened.after or happened.before
+        told = (task,) if scope.group is None else scope.group.tasks
+        refusals = (customers.refusal(one, step.channel, target) for one in told)
         return (
             employees.refusal(task, step.channel)
             or self.reach.refusal(happened.account, step.channel, target)
-            or customers.refusal(task, step.channel, target)
+            or next((refused for refused in refusals if refused), None)
         )
 
     def _fields(

@@ -9,8 +9,9 @@ import orjson
 import pytest
 
 from service.clock import VirtualClock
+from service.sandbox.kickserv import customer
 from service.store import Pool
-from tests.corridor import Corridor, begun, go_round
+from tests.corridor import Corridor, begun, corridor, firm, go_round
 
 TELL = """
     - notify: slack:#office
@@ -247,3 +248,38 @@ async def test_a_webhook_about_a_digest_names_no_task(
         assert body["type"] == "task.completed"
         assert body["data"]["text"] == "1 done: roof"
         assert (body["data"]["task"], body["data"]["event"]["task"]) == (None, "")
+
+
+OPTED = """
+- id: as-it-comes
+  when: task.created
+  group: { by: task.customer.email, wait: 5m }
+  if: has(task.customer) && has(task.customer.email)
+  then: [{ notify: "mail:{{ group.key }}", text: "{{ group.size }} visits" }]
+- id: hourly
+  when: { schedule: "0 * * * *" }
+  for_each: tasks.filter(t, !t.done && has(t.customer) && has(t.customer.email))
+  group: { by: task.customer.email }
+  then: [{ notify: "mail:{{ group.key }}", text: "{{ group.size }} visits" }]
+"""
+
+
+async def test_a_digest_reaches_nobody_who_has_opted_out(
+    pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """Gathered or by a schedule; others get theirs."""
+
+    def accounts(url: str) -> str:
+        return firm(url).replace("task_types:", "opted_out_field: no_mail, task_types:")
+
+    ida = customer("Ida", 1) | {"no_mail": "yes"}
+    al = customer("Al", 2) | {"no_mail": ""}
+    async with corridor(folder, pool, clock, OPTED, accounts) as taskbell:
+        await taskbell.begin()
+        for one in (ida, ida, al):
+            await taskbell.webhook(taskbell.visit(customer=one))
+        await taskbell.tick(minutes=6)
+        await taskbell.tick(hours=1)
+        for rule in ("as-it-comes", "hourly"):
+            ends = {one["target"]: one["state"] for one in await taskbell.deliveries(rule)}
+            assert ends == {ida["email"]: "skipped", al["email"]: "planned"}
