@@ -19,7 +19,6 @@ from service.engine.net_change import NetChange
 from service.model import Event, Observation
 from service.outbox import Lanes, Order, ending, system_lane
 from service.rules import Ruleset
-from service.rules.customers import reaches_customer
 from service.rules.verdict import Outcome, Plan, Verdict
 from service.schedules import LATE, Slot, lateness
 from service.store.decisions import Decision
@@ -231,7 +230,7 @@ class Decider:
         if not self._ways[plan.channel].reaches_people:
             return None
         task = event.after or event.before
-        if reaches_customer(task, plan.channel, plan.target):
+        if plan.reaches_customer:
             return Flood(event.account)
         if plan.channel == "employee" and task is not None and task.assignee is not None:
             person = task.assignee.id or task.assignee.email or task.assignee.name

@@ -1,7 +1,7 @@
 """From a rule that matched to the deliveries it wants, each with its time and its reason."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from hashlib import blake2b
@@ -12,7 +12,7 @@ import orjson
 
 from service.days import Calendar
 from service.durations import Duration
-from service.model import State
+from service.model import State, Task
 from service.rules import customers, employees
 from service.rules.approval import asked
 from service.rules.expressions import Expression
@@ -124,6 +124,9 @@ class Planning:
             shadow=self.shadow,
             visit=self._visit(step, target, scope),
             even_if_told=step.even_if_told or _AGAIN in once_key,
+            reaches_customer=any(
+                customers.reaches_customer(one, step.channel, target) for one in _told_of(scope)
+            ),
             on_fail=tuple(
                 self._plan(instead, f"{once_key}{_INSTEAD}{number}", dispatch, scope)
                 for number, instead in enumerate(step.on_fail, 1)
@@ -143,8 +146,7 @@ class Planning:
             return f"nobody can be called that: the target has {len(target)} characters"
         happened = scope.event
         task = happened.after or happened.before
-        told = (task,) if scope.group is None else scope.group.tasks
-        refusals = (customers.refusal(one, step.channel, target) for one in told)
+        refusals = (customers.refusal(one, step.channel, target) for one in _told_of(scope))
         return (
             employees.refusal(task, step.channel)
             or self.reach.refusal(happened.account, step.channel, target)
@@ -170,6 +172,13 @@ def is_instead(once_key: str) -> bool:
     """Whether a delivery of this key goes out instead of one that has failed."""
     _, found, number = once_key.rpartition(_INSTEAD)
     return bool(found) and number.isdigit()
+
+
+def _told_of(scope: Scope) -> Sequence[Task | None]:
+    """The tasks that are told of."""
+    if scope.group is not None:
+        return scope.group.tasks
+    return (scope.event.after or scope.event.before,)
 
 
 def _rendered(template: Template | None, scope: Scope) -> str:

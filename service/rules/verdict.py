@@ -49,6 +49,7 @@ class Plan:
     `asks` is the question to whoever has to approve it first, which is open until that one's
     `expires_at`. While it has not ended it mutes, under its keys `mutes`, what is `muted_by` one.
     `visit` is what it tells a customer; that is told once, unless it is to go out `even_if_told`.
+    One that `reaches_customer` may do so at their own address, and tell of several tasks.
     """
 
     step: int
@@ -71,6 +72,7 @@ class Plan:
     mutes: tuple[str, ...] = ()
     visit: Visit | None = None
     even_if_told: bool = False
+    reaches_customer: bool = False
 
     @property
     def approver(self) -> str | None:

@@ -14,6 +14,7 @@ from service.config.operator import Operator
 from service.outbox import rulings, storms
 from service.outbox.storms import NoStorm
 from service.processes.embedded import EmbeddedValkey
+from service.sandbox.kickserv import customer
 from service.store import Pool
 from service.storm import Flood, StormGuard, usual, usual_of
 from tests.corridor import Corridor, begun, corridor
@@ -544,3 +545,25 @@ async def test_the_page_and_the_operator_name_the_rule(
         async with serving(config, pool, clock, valkey.url) as web:
             page = " ".join((await web.client.get("/")).text.split())
             assert "6 messages of the rule all</b>" in page
+
+
+async def test_digests_to_customers_are_customer_messages(
+    pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """Six customers have a mail each, of what is planned with them: that is one flood."""
+    mails = """
+- id: yours
+  when: task.created
+  if: has(task.customer) && has(task.customer.email)
+  group: { by: task.customer.email, wait: 5m }
+  then: [{ notify: "mail:{{ group.key }}", text: "{{ group.size }} visits" }]
+storm: { messages: 5, within: 10m }
+"""
+    async with begun(folder, pool, clock, mails) as taskbell:
+        people = [customer(f"Customer {number}", number) for number in range(6)]
+        await taskbell.webhook([taskbell.visit(customer=one) for one in people])
+        await taskbell.tick(minutes=6)
+        await taskbell.deliver()
+        assert {(one["state"], one["flood"]) for one in await taskbell.deliveries()} == {
+            ("held", "field")
+        }
