@@ -3,6 +3,7 @@
 import os
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
 from typing import Annotated
 
 import typer
@@ -16,7 +17,6 @@ from service.cli.person import who
 from service.clock import SystemClock
 from service.durations import parse_length
 from service.errors import ConfigError, TaskbellError
-from service.faults import did_you_mean
 from service.outbox import silences
 from service.outbox.silences import LOOK_BACK, Preview
 from service.settings import read_settings
@@ -83,11 +83,11 @@ def add(
     if not any((rule, person, customer, project, account)):
         raise typer.BadParameter("say what is to be silent: --rule, --person, --customer, …")
 
-    rules = _rules() if rule is not None and not anyway else None
+    written = {} if anyway else _written()
 
     async def work(pool: Pool) -> tuple[Preview, int | None]:
         if not anyway:
-            _demand_known(silence, await silences.known(pool, silence), rules)
+            _demand_known(silence, await silences.known(pool, silence), written)
         preview = await silences.preview(pool, silence)
         number = None if dry_run else await silences.add(pool, silence, who())
         return preview, number
@@ -146,31 +146,53 @@ def _said(reason: str) -> str:
     return reason.strip()
 
 
-def _rules() -> list[str] | None:
-    """The rules of the configuration, also those switched off; None where it has faults."""
+def _written() -> dict[str, Collection[str]]:
+    """What the configuration names, by the scopes of silences; nothing where it has faults."""
     try:
         sketch = config.sketch(find(read_settings()).taskbell_config, os.environ)
     except ConfigError:
-        return None
-    return [rule.id for rule in sketch.on_trial]
+        return {}
+    people = [one.email for one in sketch.people.entries.values() if one.email is not None]
+    return {
+        "rule": [rule.id for rule in sketch.on_trial],
+        "account": list(sketch.zones),
+        "person": people,
+    }
 
 
 def _demand_known(
-    silence: Silence, known: Mapping[str, Collection[str]], rules: Collection[str] | None
+    silence: Silence, known: Mapping[str, set[str]], written: Mapping[str, Collection[str]]
 ) -> None:
-    """Refuse a silence on what nothing is known of: it would hide nothing."""
+    """Refuse a silence on what nothing is known of: it would hide nothing.
+
+    Accounts are those of the configuration, as others have nothing to hide; the rest may also be
+    known from what was sent. Where the configuration cannot be read, any rule may be in it.
+    """
     for scope, found in known.items():
-        if scope == "rule" and rules is None:
+        if scope == "rule" and not written:
             continue
-        wanted = getattr(silence, scope)
-        names = {*found, *(rules or ())} if scope == "rule" else found
-        if wanted.casefold() in {name.casefold() for name in names}:
-            continue
-        hint = did_you_mean(wanted, names)
-        close = f"; {hint}" if hint and hint.startswith("did you mean") else ""
-        raise NothingKnown(
-            f"nothing is known of the {scope} {wanted}{close}; if it is still to come, add --anyway"
-        )
+        names = set(written["account"]) if scope == "account" and written else found
+        _demand_named(silence, scope, names | set(written.get(scope, ())))
+
+
+def _demand_named(silence: Silence, scope: str, names: set[str]) -> None:
+    wanted = getattr(silence, scope)
+    if wanted.casefold() in {name.casefold() for name in names}:
+        return
+    is_of_tasks = scope in {"customer", "project"} and silence.account is not None
+    where = f" in {silence.account}" if is_of_tasks else ""
+    raise NothingKnown(
+        f"nothing is known of the {scope} {wanted}{where}{_suggestion(wanted, names)};"
+        " if it is still to come, add --anyway"
+    )
+
+
+def _suggestion(wanted: str, names: Collection[str]) -> str:
+    """The name that is likely meant: one that is written alike, or has the word in it."""
+    folded = {name.casefold(): name for name in sorted(names)}
+    word = wanted.casefold()
+    close = get_close_matches(word, folded, n=1) or [name for name in folded if word in name]
+    return f"; did you mean {folded[close[0]]}?" if close else ""
 
 
 def _tell(silence: Silence, preview: Preview, number: int | None) -> None:

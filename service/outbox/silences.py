@@ -23,16 +23,22 @@ LOOK_BACK = timedelta(days=30)
 IN_FORCE = "(SELECT json_agg(silences) FROM silences WHERE ends_at > $2) AS silences"
 _AT_ONCE = 1000
 _KNOWN = {
-    "rule": "SELECT DISTINCT rule AS name FROM deliveries",
     "account": "SELECT name FROM accounts",
+    "rule": "SELECT DISTINCT rule AS name FROM deliveries",
     "person": """
-        SELECT DISTINCT ltrim(target, '@') AS name FROM deliveries WHERE target LIKE '%@%'
+        SELECT DISTINCT ltrim(target, '@') AS name FROM deliveries WHERE target <> ''
         UNION SELECT person ->> 'email' FROM tasks, json_array_elements(snapshot -> 'assignees')
               AS person WHERE deleted_at IS NULL AND person ->> 'email' IS NOT NULL
-        UNION SELECT snapshot #>> '{customer,email}' FROM tasks
-              WHERE snapshot #>> '{customer,email}' IS NOT NULL
+        UNION SELECT word FROM tasks, unnest(ARRAY[
+                snapshot #>> '{customer,email}', snapshot #>> '{customer,phone}']) AS word
+              WHERE word IS NOT NULL
     """,
 }
+_OF_TASKS = """
+    SELECT DISTINCT word AS name FROM tasks,
+        unnest(ARRAY[snapshot #>> ARRAY[$1, 'id'], snapshot #>> ARRAY[$1, 'name']]) AS word
+    WHERE word IS NOT NULL AND (account = $2 OR $2::text IS NULL)
+"""
 
 
 class NoSuchSilence(TaskbellError):
@@ -47,17 +53,26 @@ class Preview:
     lately: int
 
 
-async def known(pool: Pool, silence: Silence) -> dict[str, list[str]]:
-    """The rules, accounts and people that are known, as far as a silence names one.
+async def known(pool: Pool, silence: Silence) -> dict[str, set[str]]:
+    """What is known of each scope that a silence has, in words that it can be called by.
 
-    Rules are those that have sent something; people are receivers, customers and who has a task.
+    Rules are those that have sent something; people are receivers, customers and who has a task;
+    customers and projects are those of tasks, in the silence's account if it has one.
     """
-    asked = {scope: _KNOWN[scope] for scope in _KNOWN if getattr(silence, scope) is not None}
     async with pool.acquire() as connection:
         return {
-            scope: [row["name"] for row in await connection.fetch(statement)]
-            for scope, statement in asked.items()
+            scope: {row["name"] for row in await _names_of(connection, scope, silence.account)}
+            for scope in (*_KNOWN, "customer", "project")
+            if getattr(silence, scope) is not None
         }
+
+
+async def _names_of(
+    connection: Connection, scope: str, account: str | None
+) -> list[asyncpg.Record]:
+    if scope in _KNOWN:
+        return await connection.fetch(_KNOWN[scope])
+    return await connection.fetch(_OF_TASKS, scope, account)
 
 
 async def add(pool: Pool, silence: Silence, by: str) -> int:

@@ -1,13 +1,14 @@
 """`taskbell silence`, against a real database."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeAlias
 
 import pytest
 
-from service.model import Kind, State
+from service.model import Kind, Project, State
 from service.store import Pool
 from tests import history
 from tests.commands import Result, taskbell
@@ -33,6 +34,7 @@ async def test_it_is_added_listed_and_ended(command: Command, pool: Pool) -> Non
         pool, task(customer=SMITH), Kind.COMPLETED, at=datetime.now(UTC) - timedelta(days=1)
     )
     await history.plan(pool, event, State.SENT)
+    await history.know(pool, task(customer=SMITH), at=datetime.now(UTC))
     words = ("add", "--until", "2h", *WHY, "--customer", "smith")
     tried = await command(*words, "--dry-run")
     assert "hides 0 of what waits to go out now; of the last 30 days it would" in tried.out
@@ -73,22 +75,30 @@ CONFIG = """\
 version: 1
 accounts: { field: { system: kickserv, base_url: "https://k.test", slug: a, token: t0ken } }
 channels: { accounting: { kind: webhook, url: "https://hooks.test/x" } }
+people: { "7": { email: crew@x.test } }
 rules: [{ id: job-done, when: task.completed, then: [{ notify: accounting }] }]
 """
+ROOF = Project(id="p1", name="New gutters at Hill Road")
 ACCOUNT = """
     INSERT INTO accounts (name, system, added_at, next_poll_at)
-    VALUES ('field', 'kickserv', now(), now())
+    VALUES ('field', 'kickserv', now(), now()), ('gone', 'kickserv', now(), now())
 """
 UNKNOWN = {
     ("--rule", "job-doen"): "nothing is known of the rule job-doen; did you mean job-done?",
     ("--account", "feild"): "nothing is known of the account feild; did you mean field?",
     ("--person", "b@x.test"): "nothing is known of the person b@x.test; did you mean bo@x.test?",
+    ("--person", "crew@x.tst"): "the person crew@x.tst; did you mean crew@x.test?",
+    ("--customer", "smtih"): "nothing is known of the customer smtih; did you mean Smith?",
+    ("--customer", "nobody at all"): "the customer nobody at all; if it is still to come",
+    ("--project", "gutters"): "the project gutters; did you mean New gutters at Hill Road?",
+    ("--account", "field", "--customer", "Smith"): "the customer Smith in field; if it is still",
+    ("--account", "gone"): "nothing is known of the account gone; if it is still to come",
 }
 
 
 @pytest.mark.parametrize("words", UNKNOWN)
 async def test_what_does_not_exist_is_not_silenced(
-    command: Command, pool: Pool, tmp_path: Path, words: tuple[str, str]
+    command: Command, pool: Pool, tmp_path: Path, words: tuple[str, ...]
 ) -> None:
     """It says what may be meant, and takes it only with a word that it is still to come."""
     (tmp_path / "taskbell.yaml").write_text(CONFIG)
@@ -97,6 +107,8 @@ async def test_what_does_not_exist_is_not_silenced(
         pool, task(), Kind.COMPLETED, at=datetime.now(UTC) - timedelta(days=1)
     )
     await history.plan(pool, event, State.SENT, target="@bo@x.test")
+    smith = task(customer=replace(SMITH, email=None), project=ROOF)
+    await history.know(pool, smith, at=datetime.now(UTC))
     refused = await command("add", "--until", "2h", *WHY, *words)
     assert refused.code == 1
     assert UNKNOWN[words] in " ".join(refused.err.split())
@@ -110,10 +122,18 @@ async def test_what_exists_is_silenced(command: Command, pool: Pool, tmp_path: P
     """Also a rule that has sent nothing yet, and whoever a task is assigned to."""
     (tmp_path / "taskbell.yaml").write_text(CONFIG)
     await pool.execute(ACCOUNT)
-    await pool.execute(
-        "INSERT INTO tasks (account, id, snapshot) VALUES ('field', 'T1', $1)",
-        task(assignee=BO, assignees=(BO,)).to_json().decode(),
-    )
-    for words in (("--rule", "job-done"), ("--account", "field"), ("--person", "BO@x.test")):
+    bo = task(account="field", assignee=BO, assignees=(BO,), customer=SMITH, project=ROOF)
+    await history.know(pool, bo, at=datetime.now(UTC))
+    for words in (
+        ("--rule", "job-done"),
+        ("--account", "field"),
+        ("--person", "BO@x.test"),
+        ("--person", "crew@x.test"),
+        ("--person", "+1 555 0100"),
+        ("--customer", "SMITH"),
+        ("--customer", "c1"),
+        ("--project", "p1"),
+        ("--account", "field", "--project", "new gutters at hill road"),
+    ):
         added = await command("add", "--until", "2h", *WHY, *words)
         assert added.code == 0, added.err
