@@ -183,15 +183,15 @@ class Observation:
     `observed_at` is when the request that brought it *started* (for a webhook: when it came in),
     `version` the system's own last-change time where it has one. `task` is None when the system
     confirmed, asked by id, that the task is gone. `fingerprint` is the digest of what the system's
-    lists show of the task, so that the next scan can tell an unchanged one without reading it;
-    None where there is no task. `confirms` says that it was asked for after a pause, because one
-    before it showed an older version; `pushed` that it was sent to us, so that nobody knows how
-    long it was on its way. `announced` is what the system itself said has happened. `untold` are
-    the fields that this look leaves open, `unread` those of the system's own fields, with their
-    values, that could not be read. `customers` are all whom the system shows the task to be for,
-    where they are several. `completed_from` is when the day begins on which it was completed, where
-    no more than that is told. `came_into_sight` says that the task was there before, and shows now
-    with many others: that is no news.
+    lists show of the task, so that the next scan can tell an unchanged one without reading it; None
+    where there is no task. `confirms` says that it was asked for after a pause, because one before
+    it showed an older version; `pushed` that it was sent to us, so that nobody knows how long it
+    was on its way. `announced` is what the system itself said has happened. `untold` are the fields
+    that this look leaves open, or parts of them such as `fields.value`, `unread` those of the
+    system's own fields, with their values, that could not be read. `customers` are all whom the
+    system shows the task to be for, where they are several. `completed_from` is when the day begins
+    on which it was completed, where no more than that is told. `came_into_sight` says that the task
+    was there before, and shows now with many others: that is no news.
     """
 
     account: str

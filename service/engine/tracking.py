@@ -4,8 +4,11 @@ Decided here, from what is known and what was seen: whether a look is stale, whe
 nobody knew is new or only seen for the first time, and what has happened to it.
 """
 
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from service.alarms import Rung, WatchedDates
@@ -13,7 +16,7 @@ from service.days import Calendar
 from service.diff import Transition, diff
 from service.directory import NOBODY, Directory, as_told
 from service.model import DAYS, Cause, Kind, Observation, Task
-from service.people import recognised
+from service.people import is_same, recognised
 from service.store.accounts import AccountState
 from service.store.tasks import Known
 
@@ -121,12 +124,33 @@ def filled_in(known: Known, seen: Observation, people: Directory = NOBODY) -> Ob
 
 
 def _recognised(known: Task, seen: Observation, task: Task) -> Task:
-    untold = {*seen.untold, *(DAYS[name] for name in seen.untold & DAYS.keys())}
+    whole = {name for name in seen.untold if "." not in name} - {"fields"}
+    untold = {*whole, *(DAYS[name] for name in whole & DAYS.keys())}
     last = {name: getattr(known, name) for name in untold}
     task = replace(task, **last) if last else task
+    if seen.untold - whole:
+        task = _with_parts(known, task, seen.untold - whole)
     is_part = seen.pushed or seen.cause is Cause.WRITE
     others = () if "customer" in last else seen.customers
     return recognised(known, task, others, is_part=is_part)
+
+
+def _with_parts(known: Task, task: Task, untold: AbstractSet[str]) -> Task:
+    """The task with what is left open of its fields, and of its customer, as it was known.
+
+    What was known of another project or customer says nothing.
+    """
+    kept: Mapping[str, Any] = {}
+    if "fields" in untold:
+        kept = known.fields
+    elif is_same(known.project, task.project):
+        kept = {name: one for name, one in known.fields.items() if f"fields.{name}" in untold}
+    if kept:
+        task = replace(task, fields={**kept, **task.fields})
+    if "customer.opted_out" not in untold or task.customer is None or known.customer is None:
+        return task
+    is_out = known.customer.opted_out and is_same(known.customer, task.customer)
+    return replace(task, customer=replace(task.customer, opted_out=True)) if is_out else task
 
 
 def on_its_day(known: Known, seen: Observation, zone: ZoneInfo) -> Observation:

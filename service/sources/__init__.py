@@ -179,7 +179,11 @@ class Source(ABC):
         return {}
 
     def untold(self, raw: Raw) -> frozenset[str]:
-        """The fields of `Task` that this JSON leaves open: what is known of them stays."""
+        """The fields of `Task` that this JSON leaves open: what is known of them stays.
+
+        `fields.value` is one of the fields in `Task.fields`, and `customer.opted_out` what is known
+        of the same customer.
+        """
         del raw
         return frozenset()
 

@@ -27,12 +27,12 @@ from service.sources.kickserv_words import KickservAccount
 from service.sources.misnamed import Doubt, Seen, vouched
 from service.sources.reading import GONE, Reading, rows_of, single
 from service.sources.values import (
+    first_id,
     identifier,
     local,
     mapping,
-    members,
     only,
-    reference,
+    references,
     required,
     scalar,
     text,
@@ -53,6 +53,7 @@ _WRITTEN = (
     "assignee",
     "type",
 )
+_NOBODY = Customer()
 _MANY = 100  # tasks, of which one would have it
 
 
@@ -90,8 +91,14 @@ class Kickserv(Source):
         # Without its people a task would look reassigned, until the next poll.
         relations = (names.project, names.customer, names.assignees)
         self._needed = {"id", names.title, names.start, account.done_field, *relations}
-        # What stays as it was where a task comes without one of its relations, as it may.
+        # What stays as it was where a task comes without one of its fields, as it may.
         self._tells = {
+            names.title: ("title",),
+            names.description: ("description",),
+            names.type: ("type",),
+            names.start: ("start",),
+            names.end: ("end", "due"),
+            names.contact: ("contacts",),
             names.project: ("project", "fields"),
             names.customer: ("customer", "contacts"),
             names.assignees: ("assignee", "assignees"),
@@ -116,13 +123,13 @@ class Kickserv(Source):
         kept = only(raw, account.kept)
         for glue, names in account.of_connected:
             if glue in raw:
-                kept[glue] = only(reference(raw[glue]), names)
+                kept[glue] = only(_one(raw[glue]), names)
         if people in raw:
-            kept[people] = [only(reference(one), account.of_people) for one in members(raw[people])]
+            kept[people] = [only(one, account.of_people) for one in references(raw[people])]
         return kept
 
     def identify(self, raw: Raw) -> str | None:
-        return identifier(raw.get("id", raw.get("uuid")))
+        return first_id(raw, "id", "uuid")
 
     def is_whole(self, raw: Raw) -> bool:
         return raw.keys() >= self._needed
@@ -149,13 +156,13 @@ class Kickserv(Source):
         name = self.account.opted_out_field or ""
 
         def said(value: Any) -> Any:
-            return mapping(value).get(name)
+            return _one(value).get(name)
 
         return Form(lambda value: not name or flag(said(value)) is not None, (), said)
 
     def parse(self, raw: Raw) -> Task:
         account, names = self.account, self._names
-        job = reference(raw.get(names.project))
+        job = _one(raw.get(names.project))
         start = self.dates.read(raw, names.start, "start")
         end = self.dates.read(raw, names.end, "end")
         due, completed = (
@@ -191,9 +198,19 @@ class Kickserv(Source):
         )
 
     def untold(self, raw: Raw) -> frozenset[str]:
-        # That a relation is missing does not mean that there is none: that is null or empty.
+        # That something is missing does not mean that there is none: that is null or empty.
         missing = self._tells.keys() - raw.keys()
-        return frozenset(name for glue in missing for name in self._tells[glue])
+        left = {name for field in missing for name in self._tells[field]}
+        job = raw.get(self._names.project)
+        if job:
+            left |= {
+                f"fields.{word}" for word, name in self._of_job.items() if name not in _one(job)
+            }
+        reached = (_one(raw.get(name)) for name in (self._names.customer, self._names.contact))
+        flag_name = self.account.opted_out_field
+        if flag_name and not any(flag_name in one for one in reached):
+            left.add("customer.opted_out")
+        return frozenset(left)
 
     def version(self, raw: Raw) -> datetime | None:
         return self._date(raw, self._names.updated_at)
@@ -385,12 +402,16 @@ class Kickserv(Source):
 
     def _contacts(self, raw: Raw) -> tuple[Customer, ...]:
         """The customer and their primary contact, each with addresses of their own."""
-        return tuple(one for one in self._reached(raw) if one is not None and one.id is not None)
+        return tuple(one for one in self._reached(raw) if one is not None)
 
     def _reached(self, raw: Raw) -> tuple[Customer | None, Customer | None]:
-        customer = self._somebody(reference(raw.get(self._names.customer)))
-        contact = self._somebody(mapping(raw.get(self._names.contact)))
-        return (None, None) if customer.id is None else (customer, contact)
+        found = (
+            self._somebody(_one(raw.get(name)))
+            for name in (self._names.customer, self._names.contact)
+        )
+        customer, contact = (None if one == _NOBODY else one for one in found)
+        # Where there is no customer, the message goes to the contact.
+        return (contact, None) if customer is None else (customer, contact)
 
     def _somebody(self, raw: Mapping[str, Any]) -> Customer:
         name = self.account.opted_out_field
@@ -400,12 +421,12 @@ class Kickserv(Source):
             email=self._email(raw),
             phone=text(raw.get(self._names.phone)) or text(raw.get("phone_number")),
             # A word that nobody knows must not bring a message to somebody who wants none.
-            opted_out=name is not None and flag(raw.get(name)) is not False,
+            opted_out=bool(raw) and name is not None and flag(raw.get(name)) is not False,
         )
 
     def _people(self, value: Any) -> tuple[Person, ...]:
-        found = (self._person(reference(one)) for one in members(value))
-        return tuple(person for person in found if person.id is not None)
+        found = (self._person(one) for one in references(value))
+        return tuple(person for person in found if person != Person())
 
     def _person(self, raw: Mapping[str, Any]) -> Person:
         number = identifier(raw.get(self._names.number))
@@ -416,9 +437,12 @@ class Kickserv(Source):
 
     def _job_fields(self, job: Mapping[str, Any]) -> dict[str, Any]:
         """The job's number, which is not its id, and where the job stands."""
-        named = {"job_number": self._names.job_number, "job_status": self._names.job_status}
-        fields = {word: scalar(job.get(name)) for word, name in named.items()}
+        fields = {word: scalar(job.get(name)) for word, name in self._of_job.items()}
         return {word: value for word, value in fields.items() if value is not None}
+
+    @cached_property
+    def _of_job(self) -> Mapping[str, str]:
+        return {"job_number": self._names.job_number, "job_status": self._names.job_status}
 
     def _window(self) -> tuple[date, date]:
         """The first and the last local day that is polled."""
@@ -441,6 +465,11 @@ class Kickserv(Source):
     @property
     def _zone(self) -> tzinfo:
         return self.account.timezone or UTC
+
+
+def _one(value: Any) -> Mapping[str, Any]:
+    """Somebody or something, also in a list of one, or by the id alone."""
+    return next(iter(references(value)), {})
 
 
 def _says_when_done(value: Any) -> bool:

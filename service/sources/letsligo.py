@@ -52,6 +52,7 @@ CONTACTS_TRIED = 3
 _TYPES = ("call", "email", "meeting", "follow_up", "proposal", "quote", "other")
 _LEAN = ("title", "type", "dueDate", "completed")
 _FULL = (*_LEAN, "taskKind", "payload", "description", "completedAt")
+_OWN = frozenset({"dueDate", "completed", "completedAt", "taskKind", "contact"})
 _FORMS = {
     "title": a_text("title"),
     "type": a_text("type"),
@@ -129,10 +130,11 @@ class LetsLigo(Source):
         return {**shown, "contact": contact if "unread" in contact else contact.get("id")}
 
     def identify(self, raw: Raw) -> str | None:
-        return _id(raw.get("@id", raw.get("id", raw.get("uuid"))), TASKS)
+        return _first_id(raw, TASKS)
 
     def is_task(self, raw: Raw) -> bool:
-        return raw.keys() >= {"title", "dueDate"}
+        # It has a `payload` of its own, which an envelope has too.
+        return bool(raw.keys() & _OWN) or _id(raw.get("@id"), TASKS) is not None
 
     def is_whole(self, raw: Raw) -> bool:
         # As LetsLigo itself shows a task, the contact's name would be missing.
@@ -319,16 +321,22 @@ def _asked_by(link: Any) -> dict[str, str | int]:
 def _id(value: Any, collection: str) -> str | None:
     """The id in an IRI of that collection; None for one of another. An id alone is itself."""
     if isinstance(value, str):
-        value = value.rpartition(f"{collection}/")[2]
+        value = value.rpartition(f"{collection}/")[2].rstrip("/")
         if "/" in value:
             return None
     return identifier(value)
 
 
+def _first_id(raw: Mapping[str, Any], collection: str) -> str | None:
+    """What of an object's ids is one of that collection: its IRI may be one of none."""
+    found = (_id(raw.get(name), collection) for name in ("@id", "id", "uuid"))
+    return next((one for one in found if one is not None), None)
+
+
 def _contact(value: Any) -> Raw | None:
     """A contact as far as it is kept, given by its IRI or as an object."""
     raw = mapping(value)
-    number = _id(raw.get("@id", raw.get("id")) if raw else value, CONTACTS)
+    number = _first_id(raw, CONTACTS) if raw else _id(value, CONTACTS)
     return None if number is None else {**_only(raw), "id": number}
 
 

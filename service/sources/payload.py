@@ -95,9 +95,15 @@ def _read(source: Source, payload: Any, event: str, depth: int) -> list[Sighting
     if not isinstance(payload, dict):
         raise PayloadError("the body is neither a task nor a list of tasks")
     inner = None if source.is_task(payload) else _content(payload)
-    if inner is not None:
+    if inner is None:
+        return _one(source, payload, event)
+    try:
         return _read(source, inner, event, depth + 1)
-    return _one(source, payload, event)
+    except PayloadError:
+        # Some hints have more than an id; but what announces events has ids for those.
+        if event or source.identify(payload) is None:
+            raise
+        return _one(source, payload, event)
 
 
 def _rows(source: Source, rows: list[Raw], event: str, depth: int) -> list[Sighting]:

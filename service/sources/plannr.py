@@ -26,11 +26,13 @@ from service.sources.facts import Facts, Words, inside
 from service.sources.forms import Form, a_date, a_text, objects
 from service.sources.reading import Reading, by_id, enveloped, single
 from service.sources.values import (
+    first_id,
     identifier,
     local,
     mapping,
     members,
     reference,
+    references,
     required,
     several,
     tally,
@@ -77,6 +79,22 @@ _FORMS = {
     "taskable_type": a_text("type"),
     "custom_fields": objects("fields"),
 }
+# What a field that is missing leaves open; where there is none, it is there and null.
+_TELLS = {
+    "name": ("title",),
+    "description": ("description",),
+    "status": ("status", "archived", "not_started"),
+    "priority": ("priority",),
+    "due_at": ("due",),
+    "completed_at": ("completed_at",),
+    "completed_by": ("completed_by",),
+    "created_at": ("created_at",),
+    "author": ("author",),
+    "assigned_to": ("assignee", "assignees"),
+    "taskable": ("customer", "project"),
+    "taskable_type": ("type", "customer", "project"),
+}
+_WORTH = ("value", "value_currency", "value_formatted")
 _PRIORITIES = {
     "low": "low",
     "medium": "normal",
@@ -164,7 +182,7 @@ class Plannr(Source):
         return enveloped(payload)
 
     def identify(self, raw: Raw) -> str | None:
-        return identifier(raw.get("uuid", raw.get("id")))
+        return first_id(raw, "uuid", "id")
 
     def is_whole(self, raw: Raw) -> bool:
         return self._needed <= raw.keys() and "is_type_completed" in mapping(raw["status"])
@@ -176,8 +194,14 @@ class Plannr(Source):
     def untold(self, raw: Raw) -> frozenset[str]:
         # Where the status does not say whether the task is done, the date does.
         said = mapping(raw.get("status")).get("is_type_completed")
-        is_told = flag(said) is not None if said is not None else is_date(raw.get("completed_at"))
-        return frozenset() if is_told else frozenset({"done"})
+        is_dated = "completed_at" in raw and is_date(raw["completed_at"])
+        is_told = is_dated if said is None else flag(said) is not None
+        found = {name for field in _TELLS.keys() - raw.keys() for name in _TELLS[field]}
+        if "custom_fields" not in raw:
+            found.add("fields")
+        if "value" not in reference(raw.get("taskable"), "uuid"):
+            found.update(f"fields.{name}" for name in _WORTH)
+        return frozenset(found if is_told else found | {"done"})
 
     def parse(self, raw: Raw) -> Task:
         account = self.account
@@ -202,7 +226,7 @@ class Plannr(Source):
             done=done,
             archived=flag(status.get("is_archived")) is True,
             not_started=flag(status.get("is_not_started")) is True,
-            priority=_PRIORITIES.get(text(raw.get("priority")) or ""),
+            priority=_PRIORITIES.get((text(raw.get("priority")) or "").casefold()),
             due=due.at,
             due_is_day=due.is_day,
             created_at=self._date(raw, "created_at"),
@@ -338,24 +362,20 @@ def _is_last(answer: Any, number: int) -> bool | None:
 
 
 def _people(value: Any) -> tuple[Person, ...]:
-    people = (_person(one) for one in members(value) or [value])
-    return tuple(one for one in people if one is not None)
+    people = (_person(one) for one in references(value, "uuid"))
+    return tuple(one for one in people if one != Person())
 
 
 def _first(value: Any) -> Person | None:
-    return _person(value) or next(iter(_people(value)), None)
+    return next(iter(_people(value)), None)
 
 
-def _person(value: Any) -> Person | None:
-    person = reference(value, "uuid")
-    uuid = identifier(person.get("uuid"))
-    if uuid is None:
-        return None
-    return Person(id=uuid, name=_name(person), email=text(person.get("email")))
+def _person(raw: Mapping[str, Any]) -> Person:
+    return Person(first_id(raw, "uuid", "id"), _name(raw), text(raw.get("email")))
 
 
 def _customer(taskable: Mapping[str, Any]) -> Customer | None:
-    uuid = identifier(taskable.get("uuid"))
+    uuid = first_id(taskable, "uuid", "id")
     if uuid is None:
         return None
     phone = text(taskable.get("phone"))
@@ -363,7 +383,7 @@ def _customer(taskable: Mapping[str, Any]) -> Customer | None:
 
 
 def _project(taskable: Mapping[str, Any]) -> Project | None:
-    uuid = identifier(taskable.get("uuid"))
+    uuid = first_id(taskable, "uuid", "id")
     return None if uuid is None else Project(id=uuid, name=_name(taskable))
 
 
@@ -372,12 +392,9 @@ def _worth(taskable: Mapping[str, Any]) -> dict[str, Any]:
     value = mapping(taskable.get("value"))
     if not value:
         return {}
-    found = {
-        "value": _amount(value.get("amount")),
-        "value_currency": text(value.get("currency")),
-        "value_formatted": text(value.get("formatted")),
-    }
-    return {name: one for name, one in found.items() if one is not None}
+    amount, currency, written = (value.get(name) for name in ("amount", "currency", "formatted"))
+    found = zip(_WORTH, (_amount(amount), text(currency), text(written)), strict=True)
+    return {name: one for name, one in found if one is not None}
 
 
 def _amount(value: Any) -> int | float | None:

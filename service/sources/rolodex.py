@@ -20,12 +20,14 @@ from service.sources.facts import Facts, inside
 from service.sources.forms import Form, a_date, a_text
 from service.sources.reading import Reading, by_id, enveloped, single
 from service.sources.values import (
+    first_id,
     identifier,
     local,
     mapping,
     members,
     only,
     reference,
+    references,
     required,
     tally,
     text,
@@ -47,6 +49,16 @@ _FORMS = {
     "completed_at": a_date("completed_at", "done"),
     "created_at": a_date("created_at"),
     "updated_at": a_date("updated_at"),
+}
+# What a field that is missing leaves open; where there is none, it is there and null.
+_TELLS = {
+    "body": ("title",),
+    "due_date": ("due",),
+    "completed_at": ("completed_at", "done"),
+    "created_at": ("created_at",),
+    "contacts": ("customer", "contacts"),
+    "assignee": ("assignee", "assignees"),
+    "creator": ("author", "fields"),
 }
 _RELATIONS = ("contacts", "tags")
 _WORDS = {"title": "body", "due": "due_date", "assignee": "assignee", "customer": "contacts"}
@@ -98,27 +110,29 @@ class Rolodex(Source):
 
     def trim(self, raw: Raw) -> Raw:
         kept = only(raw, _TASK) | {name: _named(raw[name]) for name in _USERS if name in raw}
-        if isinstance(raw.get("contacts"), list | dict):
-            kept["contacts"] = [_named(contact) for contact in members(raw["contacts"])]
-        if isinstance(raw.get("tags"), list | dict):
+        if "contacts" in raw:
+            kept["contacts"] = [only(one, _PERSON) or None for one in references(raw["contacts"])]
+        if raw.get("tags") is not None:
             # They are the same tags in whatever order they come.
-            tags = [only(reference(tag), _TAG) for tag in members(raw["tags"])]
+            tags = [only(tag, _TAG) for tag in references(raw["tags"])]
             kept["tags"] = sorted(tags, key=lambda tag: str(tag.get("id")))
         return kept
 
     def identify(self, raw: Raw) -> str | None:
-        return identifier(raw.get("id", raw.get("uuid")))
+        return first_id(raw, "id", "uuid")
 
     def is_whole(self, raw: Raw) -> bool:
         return raw.keys() >= _WHOLE
 
     def untold(self, raw: Raw) -> frozenset[str]:
+        left = {name for field in _TELLS.keys() - raw.keys() for name in _TELLS[field]}
         # Tags may be missing although they were asked for: that does not mean that there are none.
-        left = {"tags"} - raw.keys()
-        maker = raw.get("creator", {})
-        return frozenset(
-            left | ({"fields"} if maker is not None and not _named_so(maker) else set())
-        )
+        # Nor do ids in their place say what they are called.
+        if "tags" not in raw or not all(text(tag.get("name")) for tag in raw["tags"]):
+            left.add("tags")
+        if raw.get("creator") is not None and not _named_so(raw["creator"]):
+            left.add("fields")
+        return frozenset(left)
 
     @property
     def forms(self) -> Mapping[str, Form]:
@@ -149,7 +163,7 @@ class Rolodex(Source):
             customer=next(iter(self.customers(raw)), None),
             contacts=self.customers(raw),
             tags=_tags(raw.get("tags")),
-            fields={} if creator is None else {"creator": creator.name},
+            fields={} if creator is None or creator.name is None else {"creator": creator.name},
             revision=self.revision,
         )
 
@@ -324,7 +338,7 @@ def _is_of_page(total: int, ids: Sequence[str | None], end: int) -> bool:
 
 def _named(value: Any) -> Raw | None:
     """What is kept of a person, given as an object or by the id alone; None for nobody."""
-    return only(reference(value), _PERSON) or None
+    return only(next(iter(references(value)), {}), _PERSON) or None
 
 
 def _named_so(value: Any) -> str | None:
@@ -333,8 +347,8 @@ def _named_so(value: Any) -> str | None:
 
 def _person(value: Any) -> Person | None:
     person = reference(value)
-    number = identifier(person.get("id"))
-    return None if number is None else Person(id=number, name=_named_so(person))
+    found = Person(id=identifier(person.get("id")), name=_named_so(person))
+    return None if found == Person() else found
 
 
 def _customers(contacts: Any) -> tuple[Customer, ...]:

@@ -88,6 +88,19 @@ def members(value: Any) -> list[Any]:
     return sequence(value) or []
 
 
+def references(value: Any, key: str = "id") -> list[Mapping[str, Any]]:
+    """Those of a list as objects, also where one stands alone or only its id is given."""
+    if not value:
+        return []
+    many = sequence(value)
+    return [reference(one, key) for one in ([value] if many is None else many)]
+
+
+def first_id(raw: Mapping[str, Any], *names: str) -> str | None:
+    """The first of these fields that holds an id."""
+    return next((found for name in names if (found := identifier(raw.get(name))) is not None), None)
+
+
 def scalar(value: Any) -> str | int | float | bool | None:
     """A text, number or truth value; None in place of anything else."""
     if isinstance(value, int | float):
@@ -97,9 +110,10 @@ def scalar(value: Any) -> str | int | float | bool | None:
 
 def several(value: Any) -> str | int | float | bool | list[Any] | None:
     """A scalar, or a list of them, as of a field of which several may be chosen."""
-    if not isinstance(value, list):
+    many = sequence(value)
+    if many is None:
         return scalar(value)
-    return [found for one in value if (found := scalar(one)) is not None]
+    return [found for one in many if (found := scalar(one)) is not None]
 
 
 def flattened(value: Mapping[str, Any], levels: int = 8) -> dict[str, Any]:
@@ -109,7 +123,7 @@ def flattened(value: Mapping[str, Any], levels: int = 8) -> dict[str, Any]:
     """
     found: dict[str, Any] = {}
     for name, one in value.items():
-        if isinstance(one, dict):
+        if isinstance(one, dict) and sequence(one) is None:
             inside = flattened(one, levels - 1) if levels else {}
             found |= {f"{name}_{inner}": each for inner, each in inside.items()}
         elif (kept := several(one)) not in (None, []):
