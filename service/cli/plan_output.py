@@ -23,6 +23,10 @@ _WAITS = {
     Fate.KEPT: "kept, to be decided by the rule as it is then",
     Fate.LOST: "ended without a message",
 }
+_DIGESTS = {
+    Fate.KEPT: "kept, to be told by the rule as it is then",
+    Fate.LOST: "ended without a message",
+}
 _MESSAGES = {
     Fate.KEPT: "sent as they were planned",
     Fate.LOST: "given up, as their channel or account is gone",
@@ -32,7 +36,7 @@ _MESSAGES = {
 def lines(found: Rollout) -> Iterator[str]:
     """What is different, rule by rule, and the counts at the end; for `rich`."""
     yield from (f"[green]+[/green] account {name}" for name in found.accounts_added)
-    yield from (f"[red]-[/red] account {name}" for name in found.accounts_gone)
+    yield from _accounts_gone(found)
     yield from (f"[red]-[/red] {lane}, with messages pending" for lane in found.lanes_gone)
     if found.settings:
         yield "[yellow]~[/yellow] what all rules share"
@@ -44,6 +48,13 @@ def lines(found: Rollout) -> Iterator[str]:
     yield f"rules: {_counts(found)}"
 
 
+def _accounts_gone(found: Rollout) -> Iterator[str]:
+    for name in found.accounts_gone:
+        yield f"[red]-[/red] account {name}"
+        if count := found.silences_ended.get(name):
+            yield f"    silences: {count:,} ended with it"
+
+
 def _rule(one: RulePlan) -> Iterator[str]:
     yield f"{_SIGNS[one.change]} rule [bold]{one.rule}[/bold]"
     yield from map(_difference, one.lines)
@@ -53,6 +64,7 @@ def _rule(one: RulePlan) -> Iterator[str]:
     if one.next_ring is not None:
         yield f"    next alarm: {one.next_ring.astimezone():%a %-d %b %Y, %H:%M}"
     yield from _fates("waits until quiet", one.waits, _WAITS)
+    yield from _fates("digests", one.digests, _DIGESTS)
     yield from _fates("messages", one.deliveries, _MESSAGES)
 
 

@@ -56,6 +56,7 @@ async def give_up(pool: Pool, now: datetime) -> None:
             await _end_waits(connection, gone.accounts, now)
             await _end_digests(connection, gone.accounts, now)
             await _end_storms(connection, gone.accounts, now)
+            await _end_silences(connection, gone.accounts, now)
             await connection.execute(
                 "DELETE FROM schedules WHERE account = ANY ($1)", gone.accounts
             )
@@ -146,6 +147,21 @@ async def _end_storms(connection: Connection, accounts: list[str], now: datetime
         UPDATE storms SET ended_at = $2,
             ended_by = 'the configuration, which has no account ' || account || ' any more'
         WHERE account = ANY ($1) AND ended_at IS NULL
+        """,
+        accounts,
+        now,
+    )
+
+
+async def _end_silences(connection: Connection, accounts: list[str], now: datetime) -> None:
+    """End the silences on them; one that was made since is on what is to come back."""
+    await connection.execute(
+        """
+        UPDATE silences SET ends_at = $2, reason = silences.reason
+            || '; ended: the account ' || account || ' is not in the configuration any more'
+        FROM accounts
+        WHERE account = name AND name = ANY ($1) AND ends_at > $2
+          AND silences.created_at <= coalesce(watched_until, 'infinity')
         """,
         accounts,
         now,

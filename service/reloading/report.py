@@ -1,4 +1,4 @@
-"""Logs what a new configuration does to alarms, waits and messages: kept, moved, lost."""
+"""Logs what a new configuration does to all that is pending: kept, moved, lost."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -43,19 +43,21 @@ async def report(
 
 
 def _counts(found: Rollout) -> dict[str, dict[str, int]]:
-    """How many rules were added, changed …, and how many alarms, waits, messages kept, lost …."""
+    """How many rules were added, changed …, how many alarms, waits … kept, lost …."""
     changes = Counter(str(one.change) for one in found.rules)
     fates: dict[str, Counter[str]] = {
         "alarms": Counter(),
         "waits": Counter(),
+        "digests": Counter(),
         "messages": Counter(),
     }
     for one in found.rules:
         for counts, more in zip(
-            fates.values(), (one.timers, one.waits, one.deliveries), strict=True
+            fates.values(), (one.timers, one.waits, one.digests, one.deliveries), strict=True
         ):
             counts.update({str(fate): count for fate, count in more.items()})
-    return {"rules": dict(changes), **{name: dict(counts) for name, counts in fates.items()}}
+    fates["silences"] = Counter(lost=sum(found.silences_ended.values()))
+    return {"rules": dict(changes), **{name: dict(+counts) for name, counts in fates.items()}}
 
 
 @contextmanager

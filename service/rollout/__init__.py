@@ -1,7 +1,7 @@
 """`taskbell plan`: what a change of the configuration would do, told before it is made.
 
-Nothing is changed. What becomes of alarms, waits and deliveries follows what the clock
-(`service.watch`), the decider (`service.engine.decider`) and the outbox
+Nothing is changed. What becomes of alarms, waits, digests, deliveries and silences follows what
+the clock (`service.watch`), the decider (`service.engine.decider`) and the outbox
 (`service.outbox.giving_up`) do when the new configuration is in force.
 """
 
@@ -47,8 +47,9 @@ class RulePlan:
     """What the new configuration means for one rule.
 
     `lines` is the difference as YAML, each line marked with a space, + or -. `matching` is how many
-    tasks match it already and are passed over. `timers`, `waits` and `deliveries` count what is
-    pending, by what becomes of it; `next_ring` is when the first of its timers then rings (UTC).
+    tasks match it already and are passed over. `timers`, `waits`, `digests` and `deliveries` count
+    what is pending, by what becomes of it; `next_ring` is when the first of its timers then rings
+    (UTC).
     """
 
     rule: str
@@ -58,12 +59,13 @@ class RulePlan:
     timers: Counter[Fate] = field(default_factory=Counter)
     next_ring: datetime | None = None
     waits: Counter[Fate] = field(default_factory=Counter)
+    digests: Counter[Fate] = field(default_factory=Counter)
     deliveries: Counter[Fate] = field(default_factory=Counter)
 
     @property
     def is_affected(self) -> bool:
         """Whether anything is different afterwards."""
-        fates = (self.timers, self.waits, self.deliveries)
+        fates = (self.timers, self.waits, self.digests, self.deliveries)
         return self.change is not Change.SAME or any(set(one) - {Fate.KEPT} for one in fates)
 
 
@@ -73,7 +75,8 @@ class Rollout:
 
     `running` is None if nothing was ever loaded. `settings` is the difference, as YAML, in what all
     rules share. `lanes_gone` are channels, and accounts as `account:NAME`, that are taken out while
-    deliveries are pending on them, which are then given up.
+    deliveries are pending on them, which are then given up. `silences_ended` counts the silences on
+    accounts that are gone, which end with them.
     """
 
     running: str | None
@@ -83,6 +86,7 @@ class Rollout:
     accounts_added: Sequence[str] = ()
     accounts_gone: Sequence[str] = ()
     lanes_gone: Sequence[str] = ()
+    silences_ended: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def is_nothing(self) -> bool:

@@ -1,6 +1,6 @@
 """Compares a configuration with the running one, and counts what becomes of what is pending."""
 
-from collections.abc import AsyncIterable, Callable, Iterable
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from datetime import datetime
 
 from service.actions import BUILT_IN
@@ -41,6 +41,17 @@ class Forecast:
         for one in waits:
             if one.rule in self._rules:
                 self._rules[one.rule].waits[self._fate_of_wait(one)] += one.count
+
+    def add_digests(self, digests: Iterable[Waits]) -> None:
+        """Count what becomes of digests that gather tasks, because of `group`."""
+        for one in digests:
+            if one.rule in self._rules:
+                self._rules[one.rule].digests[self._fate_of_digest(one)] += one.count
+
+    def add_silences(self, silences: Mapping[str, int]) -> None:
+        """Count, of the silences on accounts, those that end."""
+        gone = self.plan.accounts_gone
+        self.plan.silences_ended = {name: silences[name] for name in gone if name in silences}
 
     def add_deliveries(self, deliveries: Iterable[Deliveries]) -> None:
         """Count what becomes of messages that are planned or held.
@@ -101,6 +112,12 @@ class Forecast:
         if rule is None or (rule.accounts is not None and wait.account not in rule.accounts):
             return Fate.LOST
         return Fate.KEPT
+
+    def _fate_of_digest(self, digest: Waits) -> Fate:
+        """What `Decider.close` will do with it; it is given up before if its account is gone."""
+        rule = self._planned.rules.get(digest.rule)
+        is_told = rule is not None and rule.grouping is not None
+        return Fate.KEPT if is_told and digest.account in self._planned.zones else Fate.LOST
 
     def _lost_lane(self, pending: Deliveries) -> str | None:
         """The account or the channel for want of which these messages are given up."""

@@ -20,6 +20,8 @@ async def foresee(pool: Pool, sketch: Sketch, now: datetime, counting: Counting)
     planned = Side(sketch.rules, sketch.zones, frozenset(sketch.kinds))
     forecast = Forecast(await _running(pool, sketch), planned)
     forecast.add_waits(await outlook.waits(pool))
+    forecast.add_digests(await outlook.digests(pool))
+    forecast.add_silences(await outlook.silences(pool, now))
     forecast.add_deliveries(await outlook.deliveries(pool))
     if forecast.concerns_tasks:
         total = await outlook.count_tasks(pool)

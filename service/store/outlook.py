@@ -1,8 +1,8 @@
-"""What is pending now, as `taskbell plan` needs it: waits, deliveries, tasks with alarms."""
+"""What is pending now, as `taskbell plan` needs it: waits, digests, deliveries, silences, tasks."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from service.store import Connection, Pool
@@ -13,7 +13,7 @@ _AT_ONCE = 1000
 
 @dataclass(frozen=True, slots=True)
 class Waits:
-    """How many waits a rule has in an account."""
+    """How many waits, or open digests, a rule has in an account."""
 
     rule: str
     account: str
@@ -52,6 +52,24 @@ async def waits(pool: Pool) -> list[Waits]:
         "SELECT rule, account, count(*) FROM settling GROUP BY rule, account ORDER BY rule, account"
     )
     return [Waits(**row) for row in rows]
+
+
+async def digests(pool: Pool) -> list[Waits]:
+    """The digests that have not been told yet."""
+    rows = await pool.fetch(
+        "SELECT rule, account, count(*) FROM digests GROUP BY rule, account ORDER BY rule, account"
+    )
+    return [Waits(**row) for row in rows]
+
+
+async def silences(pool: Pool, now: datetime) -> dict[str, int]:
+    """How many silences are on for an account, by their accounts."""
+    rows = await pool.fetch(
+        "SELECT account, count(*) FROM silences WHERE account IS NOT NULL AND ends_at > $1"
+        " GROUP BY account ORDER BY account",
+        now,
+    )
+    return {row["account"]: row["count"] for row in rows}
 
 
 async def deliveries(pool: Pool) -> list[Deliveries]:

@@ -8,6 +8,8 @@ from typing import Any, TypeAlias
 import pytest
 
 from service.clock import VirtualClock
+from service.outbox import silences
+from service.silence import Silence
 from service.store import Pool
 from tests.commands import Result, taskbell
 from tests.corridor import Corridor, corridor
@@ -147,6 +149,30 @@ async def test_a_way_out_that_is_gone(command: Command, running: Corridor) -> No
     result = await command("plan")
     assert "- accounting, with messages pending" in result.out
     assert "    messages: 1 given up, as their channel or account is gone" in result.out
+
+
+async def test_an_account_that_is_gone(command: Command, running: Corridor) -> None:
+    """What waits, gathers or is silenced there ends, and the numbers are told."""
+    gather = (
+        "- { id: list, when: task.created, group: { by: \"'all'\", wait: 1h },"
+        " then: [{ notify: accounting }] }\n"
+    )
+    await running.restart(RULES + gather)
+    await running.webhook(running.visit())
+    now = running.clock.now()
+    for account in ("field", "field", "sales"):
+        wanted = Silence(0, now, now + timedelta(days=1), "stocktaking", account=account)
+        await silences.add(running.pool, wanted, "Ann")
+    rewrite(running, "  field:", "  fields:")
+    result = await command("plan")
+    told = result.out.splitlines()
+    at = told.index("- account field")
+    assert told[at + 1] == "    silences: 2 ended with it"
+    assert told[told.index("  rule list") + 1] == "    digests: 1 ended without a message"
+    found = (await command("plan", "--json")).json
+    assert found["silences_ended"] == {"field": 2}
+    [gathering] = [one for one in found["rules"] if one["rule"] == "list"]
+    assert gathering["digests"] == {"lost": 1}
 
 
 async def test_a_file_with_faults(command: Command, running: Corridor) -> None:

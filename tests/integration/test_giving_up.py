@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from service.clock import VirtualClock
-from service.outbox import giving_up, rulings
+from service.outbox import giving_up, rulings, silences
 from service.outbox.storms import NoStorm, open_in
+from service.silence import Silence
 from service.store import Pool
 from tests.corridor import Corridor, corridor
 from workers.shift import process_name
@@ -129,3 +130,32 @@ async def test_what_a_person_wants_all_the_same_is_given_up_again(taskbell: Corr
     await rulings.retry(taskbell.pool, taskbell.clock, posted["id"])
     await giving_up.give_up(taskbell.pool, taskbell.clock.now())
     assert (await ends(taskbell, "chase"))[0] == ("cancelled", CHANNEL_GONE)
+
+
+async def silence(taskbell: Corridor, **scopes: str) -> int:
+    now = taskbell.clock.now()
+    wanted = Silence(0, now, now + timedelta(days=9), "stocktaking", **scopes)
+    return await silences.add(taskbell.pool, wanted, "Ann")
+
+
+async def test_silences_of_an_account_that_was_taken_out(taskbell: Corridor) -> None:
+    """They end and say why; others stay, and so does one for an account that is to come back."""
+    ended = [await silence(taskbell, account="field", rule=name) for name in ("told", "late")]
+    others = [
+        await silence(taskbell, rule="told"),
+        await silence(taskbell, account="sales"),
+        await silence(taskbell, account="to come"),
+    ]
+    await taskbell.restart(RULES, without="field")
+    now = taskbell.clock.now()
+    rows = await silences.read(taskbell.pool, now, also_ended=True)
+    assert {row["reason"] for row in rows if row["id"] in ended} == {
+        f"stocktaking; ended: {ACCOUNT_GONE}"
+    }
+    assert [row["id"] for row in await silences.read(taskbell.pool, now)] == others
+    taskbell.clock.advance(2 * MINUTE)
+    later = await silence(taskbell, account="field")
+    await keep(taskbell, process_name(), "account:field")
+    await giving_up.give_up(taskbell.pool, taskbell.clock.now())
+    left = await silences.read(taskbell.pool, taskbell.clock.now())
+    assert [row["id"] for row in left] == [*others, later]

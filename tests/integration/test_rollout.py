@@ -53,6 +53,7 @@ async def planned(
         Side(sketch.rules, zones, frozenset(sketch.kinds)),
     )
     forecast.add_waits(await outlook.waits(taskbell.pool))
+    forecast.add_digests(await outlook.digests(taskbell.pool))
     forecast.add_deliveries(await outlook.deliveries(taskbell.pool))
     async with taskbell.pool.acquire() as connection, connection.transaction():
         tasks = outlook.tasks(connection)
@@ -156,3 +157,43 @@ async def test_going_back_is_a_change_as_well(taskbell: Corridor) -> None:
     loaded = await decisions.rules_in_force(taskbell.pool)
     assert loaded is not None
     assert loaded[0] == taskbell.config.rules.version
+
+
+GATHER = """
+- { id: list, when: task.created, group: { by: task.title, wait: 1h },
+    then: [{ notify: accounting }] }
+"""
+
+
+async def given_up(taskbell: Corridor, rule: str) -> int:
+    count: int = await taskbell.pool.fetchval(
+        "SELECT count(*) FROM decisions WHERE rule = $1 AND outcome = 'given_up'", rule
+    )
+    return count
+
+
+async def test_digests_of_an_account_that_is_taken_out(taskbell: Corridor) -> None:
+    """As many as plan says are given up; another change of the rule leaves them."""
+    rules = REMIND + GATHER
+    await taskbell.restart(rules)
+    await taskbell.webhook([taskbell.visit(name=name) for name in ("Roof", "Roof", "Gutters")])
+    found = await planned(taskbell, rules.replace("1h", "2h"))
+    assert found["list"].digests == {Fate.KEPT: 2}
+    found = await planned(taskbell, rules, without="field")
+    assert found["list"].digests == {Fate.LOST: 2}
+    await taskbell.restart(rules, without="field")
+    assert await given_up(taskbell, "list") == 2
+
+
+async def test_digests_of_a_rule_that_is_taken_out(taskbell: Corridor) -> None:
+    """Or that does not gather any more: they end, and nothing is told."""
+    await taskbell.restart(REMIND + GATHER)
+    await taskbell.webhook(taskbell.visit())
+    alone = GATHER.replace("group: { by: task.title, wait: 1h },", "")
+    for rules in (REMIND, REMIND + alone):
+        found = await planned(taskbell, rules)
+        assert found["list"].digests == {Fate.LOST: 1}
+        await taskbell.restart(rules)
+    await taskbell.tick(hours=2)
+    assert await taskbell.deliveries("list") == []
+    assert await outlook.digests(taskbell.pool) == []
