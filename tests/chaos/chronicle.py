@@ -1,6 +1,8 @@
 """What the tasks of a system really were, one state after the other, whoever changed them."""
 
+from bisect import bisect_right
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any, ParamSpec, TypeVar
 
 import orjson
@@ -16,13 +18,15 @@ Returned = TypeVar("Returned")
 class Chronicle:
     """Looks at every task of a system after each change, also after those that Taskbell makes.
 
-    `history` has what events are made of, by the task's id; None while it is not there.
+    `history` has what events are made of, by the task's id; None while it is not there. `since` has
+    from when on each of it was so (UTC).
     """
 
     def __init__(self, system: TaskSystem, source: Source) -> None:
         self.system = system
         self.source = source
         self.history: dict[str, list[Any]] = {}
+        self.since: dict[str, list[datetime]] = {}
         system.make = self._noted(system.make)  # type: ignore[method-assign]
         system.change = self._noted(system.change)  # type: ignore[method-assign]
         system.finish = self._noted(system.finish)  # type: ignore[method-assign]
@@ -34,6 +38,12 @@ class Chronicle:
             return None
         raw = self.source.trim(self.system.whole(task_id))
         return shown(orjson.loads(self.source.parse(raw).to_json()))
+
+    def between(self, task_id: str, begin: datetime, end: datetime) -> list[Any]:
+        """Everything that a task was in that time."""
+        since = self.since[task_id]
+        first = max(bisect_right(since, begin) - 1, 0)
+        return self.history[task_id][first : bisect_right(since, end)]
 
     def _noted(self, verb: Callable[Given, Returned]) -> Callable[Given, Returned]:
         def done(*given: Given.args, **named: Given.kwargs) -> Returned:
@@ -48,3 +58,4 @@ class Chronicle:
             states, state = self.history.setdefault(task_id, []), self.now(task_id)
             if states[-1:] != [state]:
                 states.append(state)
+                self.since.setdefault(task_id, []).append(datetime.now(UTC))

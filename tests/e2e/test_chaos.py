@@ -43,6 +43,8 @@ RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID")
 SEEDS = Random(RUN).sample(range(1_000_000), 6) if IS_SOAKING else [1]  # noqa: S311
 SECONDS, DISASTERS = (150, 16) if IS_SOAKING else (8, 4)
 FURNITURE = 8  # tasks of each system that were there before
+AHEAD = timedelta(minutes=30)
+ON_ITS_WAY = timedelta(seconds=4)  # two calls of a system, each within its time-out
 PATIENCE = 120.0  # seconds; a dead worker's poll comes back after 30 of them
 
 TOLD = ("created", "completed", "reopened", "rescheduled", "deleted", "restored")
@@ -154,6 +156,7 @@ async def test_a_bad_day_ends_well(seed: int, folder: Path) -> None:
         await who_listened_knows_what_is_done(one)
         await slack_shows_what_is_done(one)
         await no_customer_heard_twice(one)
+        no_customer_heard_what_was_not_so(one)
         await whoever_was_to_hear_was_thought_of(one)
         await nothing_was_made_twice(one)
         await whatever_was_not_sent_says_why(one)
@@ -251,6 +254,25 @@ async def no_customer_heard_twice(one: Scene) -> None:
     sent = {(row["task"], row["target"]) for row in rows if row["state"] == "sent"}
     unknown = {(row["task"], row["target"]) for row in rows if row["state"] == "unknown"}
     assert sent <= heard.keys() <= sent | unknown
+
+
+def no_customer_heard_what_was_not_so(one: Scene) -> None:
+    """When the system was asked, just before, the visit was open, and about to be if that was said.
+
+    A slow call arrives when it does: what changes on its way cannot be taken back.
+    """
+    visits = one.chronicles["kickserv"]
+    for heard in one.sandbox.kickserv.record.notifications:
+        states = visits.between(heard.task_id, heard.at - ON_ITS_WAY, heard.at)
+        limit = heard.at + AHEAD if heard.notification == "on_the_way" else None
+        assert any(allows(state, limit) for state in states), (heard, states)
+
+
+def allows(visit: Any, limit: datetime | None) -> bool:
+    """Whether customers may be told of a visit, which is to begin before the limit."""
+    if visit is None or visit["done"]:
+        return False
+    return limit is None or (visit["assignee"] and datetime.fromisoformat(visit["start"]) <= limit)
 
 
 async def whoever_was_to_hear_was_thought_of(one: Scene) -> None:
