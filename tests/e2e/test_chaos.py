@@ -196,11 +196,16 @@ async def events_tell_a_true_story(one: Scene) -> None:
 
 
 def _looks(rows: Any) -> list[tuple[Any, Any]]:
-    """What was known before and after each look that made events."""
-    seen = groupby(rows, lambda row: (row["at"], row["before"], row["after"]))
+    """What was known before and after each look that made events.
+
+    Of a task that was done, and is open again for a later date, it made two: both begin where the
+    look began, and what is last is what was seen.
+    """
+    seen = groupby(rows, lambda row: (row["at"], row["before"]))
+    ends = ((before, list(events)[-1]["after"]) for (_, before), events in seen)
     return [
         (told(orjson.loads(before or "null")), told(orjson.loads(after or "null")))
-        for (_, before, after), _ in seen
+        for before, after in ends
     ]
 
 
