@@ -1,5 +1,6 @@
 """The books in memory, for rehearsals: nothing is kept when the process ends."""
 
+from collections import defaultdict
 from collections.abc import AsyncIterator, Collection, Container, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from heapq import heappop, heappush
@@ -38,6 +39,7 @@ class MemoryBooks:
     ) -> None:
         self.outbox = MemoryOutbox(silenced)
         self.events: list[Event] = []
+        self._completions: dict[Key, list[int]] = defaultdict(list)
         self.last_id = 0
         self.decisions: list[RecordedDecision] = []
         self.written: dict[Key, frozenset[str]] = {}
@@ -155,6 +157,14 @@ class MemoryBooks:
     async def record(self, happened: Sequence[Event], now: datetime, version: str) -> None:
         del now, version
         self.events += happened
+        for event in happened:
+            if event.kind is Kind.COMPLETED:
+                self._completions[event.account, event.task_id].append(event.id)
+
+    def _is_done_again(self, cause: Event, news: Event) -> bool:
+        """Whether a recurring task was completed once more between these events of it."""
+        completions = self._completions[cause.account, cause.task_id]
+        return any(cause.id < one < news.id for one in completions)
 
     async def writes_under_way(self, seen: Sequence[Observation]) -> Mapping[Key, frozenset[str]]:
         return {key: self.written[key] for key in _keys(seen) if key in self.written}
@@ -205,7 +215,7 @@ class MemoryBooks:
         return self.outbox.limited(rule, begin, end, shadow=shadow)
 
     async def withdraw(self, happened: Sequence[Event], now: datetime) -> None:
-        self.outbox.withdraw(happened, now)
+        self.outbox.withdraw(happened, now, self._is_done_again)
 
     async def pending(
         self, keys: Iterable[Key], rules: Container[str]
@@ -216,7 +226,7 @@ class MemoryBooks:
         self.outbox.cancel(deliveries, reason, now)
 
     async def take_back(self, happened: Sequence[Event], now: datetime) -> Lanes:
-        self.outbox.take_back(happened, now)
+        self.outbox.take_back(happened, now, self._is_done_again)
         return frozenset()
 
     async def makers(self, keys: Iterable[Key]) -> Mapping[Key, Rules]:

@@ -13,7 +13,7 @@ from service.books.exit import Exit
 from service.books.fallback import Failing, instead
 from service.books.muting import MemoryMuting
 from service.books.storms import MemoryStorms
-from service.model import Event, State
+from service.model import Event, Kind, State
 from service.outbox import Identity, Order, question, silences
 from service.outbox.muting import Mute
 from service.outbox.pending import PendingOrder
@@ -26,6 +26,8 @@ from service.storm import Lately, StormGuard
 
 Fate: TypeAlias = tuple[Delivery, Dispatch]
 """A delivery whose time has come, and what becomes of it."""
+Repeated: TypeAlias = Callable[[Event, Event], bool]
+"""Whether a recurring task was completed once more between two events of it."""
 
 
 class MemoryOutbox:
@@ -118,12 +120,16 @@ class MemoryOutbox:
         last = bisect_right(known, end, key=_send_at)
         return [_send_at(one) for one in known[first:last] if one.counts]
 
-    def withdraw(self, events: Iterable[Event], now: datetime) -> None:
+    def withdraw(self, events: Iterable[Event], now: datetime, is_done_again: Repeated) -> None:
+        """Cancel what is pending and is pointless by now, as `ending.withdraw` does."""
         for event in events:
             self._muting.end(event)
             for one in self._pending_of((event.account, event.task_id)):
+                cause = one.order.event
                 ends = not event.words.isdisjoint(one.order.plan.withdraw_on)
-                if ends and one.order.event.id < event.id:
+                if event.kind is Kind.REOPENED and is_done_again(cause, event):
+                    continue
+                if ends and cause.id < event.id:
                     self._end(one, State.CANCELLED, f"withdrawn: the task was {event.kind}", now)
 
     def pending(
@@ -143,9 +149,12 @@ class MemoryOutbox:
             if one.is_pending:
                 self._end(one, State.CANCELLED, reason, now)
 
-    def take_back(self, events: Iterable[Event], now: datetime) -> None:
+    def take_back(self, events: Iterable[Event], now: datetime, is_done_again: Repeated) -> None:
+        """Rewrite what is out and is undone, as `planning.take_back` does."""
         for event in events:
             for one in list(self._of_task[event.account, event.task_id]):
+                if event.kind is Kind.REOPENED and is_done_again(one.order.event, event):
+                    continue
                 if one.id not in self._rewritten and one.is_undone_by(event):
                     self._rewrite(one, event, now)
 

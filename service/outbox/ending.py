@@ -23,6 +23,17 @@ def only_on_trial(channel: str, target: str) -> str:
     return f"shadow: would have been sent now ({':'.join(filter(None, (channel, target)))})"
 
 
+def is_done_again(delivery: str, news: str) -> str:
+    """Whether a recurring task was completed once more between a delivery's event and the news.
+
+    What reopens it then undoes that completion, and none before.
+    """
+    return f"""EXISTS (
+        SELECT FROM events AS later
+        WHERE later.account = {delivery}.account AND later.task = {delivery}.task
+          AND later.kind = 'completed' AND later.id > {delivery}.event AND later.id < {news}.id)"""
+
+
 async def withdraw(connection: Connection, events: Sequence[Event], now: datetime) -> None:
     """Cancel what is not sent yet and what one of these events has made pointless.
 
@@ -31,7 +42,7 @@ async def withdraw(connection: Connection, events: Sequence[Event], now: datetim
     """
     told = [(event, word) for event in events for word in event.words]
     await connection.execute(
-        """
+        f"""
         UPDATE deliveries SET state = 'cancelled', settled_at = $1, next_attempt_at = NULL,
             reason = 'withdrawn: the task was ' || first.kind
         FROM (
@@ -41,6 +52,7 @@ async def withdraw(connection: Connection, events: Sequence[Event], now: datetim
             JOIN deliveries ON deliveries.account = news.account AND deliveries.task = news.task
             WHERE state IN ('planned', 'held') AND news.word = ANY (withdraw_on)
               AND deliveries.event < news.id AND (on_undo IS NULL OR attempts = 0)
+              AND NOT (news.kind = 'reopened' AND {is_done_again("deliveries", "news")})
             ORDER BY deliveries.id, news.id) AS first
         WHERE deliveries.id = first.id AND state IN ('planned', 'held')
           AND (on_undo IS NULL OR attempts = 0)

@@ -9,6 +9,7 @@ import orjson
 
 from service.model import Event, State
 from service.outbox import Identity, Lanes, Order, holding, question, silences
+from service.outbox.ending import is_done_again
 from service.rules.verdict import Plan
 from service.store import Connection
 
@@ -191,11 +192,11 @@ async def take_back(connection: Connection, events: Sequence[Event], now: dateti
     """Plan the taking back of messages whose cause one of these events undoes; returns the lanes.
 
     A completion is undone by a reopening, a creation by a deletion, and that if the task is there
-    again. What is taken back stands in
-    nobody's way any more: when it happens again it is announced anew.
+    again. What is taken back stands in nobody's way any more: when it happens again it is announced
+    anew.
     """
     rows = await connection.fetch(
-        """
+        f"""
         INSERT INTO deliveries (account, task, event, rule, once_key, step, channel, target, lane,
             at_most_once, text, subject, updates, state, created_at, next_attempt_at)
         SELECT sent.account, sent.task, news.id, sent.rule, 'undo:' || sent.id, sent.step,
@@ -211,6 +212,7 @@ async def take_back(connection: Connection, events: Sequence[Event], now: dateti
         JOIN events ON events.id = sent.event
         WHERE (events.kind, news.kind) IN (('completed', 'reopened'), ('created', 'deleted'),
                                            ('restored', 'deleted'), ('deleted', 'restored'))
+          AND NOT (news.kind = 'reopened' AND {is_done_again("sent", "news")})
         ON CONFLICT DO NOTHING
         RETURNING lane, updates
         """,

@@ -9,7 +9,7 @@ import pytest
 from service.clock import VirtualClock
 from service.store import Pool, overview
 from service.store.taken_back import REASON
-from tests.corridor import Corridor, begun, corridor
+from tests.corridor import Corridor, begun, copy, corridor
 
 FINISHED = """
 - id: answered
@@ -100,3 +100,28 @@ async def test_what_was_removed_is_not_shown_as_sent(taskbell: Corridor, pool: P
         ("#office", None, False),
         ("#dispatch", "taken back", True),
     ]
+
+
+@pytest.mark.parametrize("is_sent", [True, False])
+async def test_what_recurs_and_is_reopened(
+    pool: Pool, clock: VirtualClock, folder: Path, *, is_sent: bool
+) -> None:
+    """Last week's completion of a recurring task stands, sent or not; today's is taken back."""
+    async with begun(folder, pool, clock, FINISHED) as taskbell:
+        due = clock.now() + timedelta(days=1)
+        task_id = str(taskbell.sandbox.plannr.make(due=due)["uuid"])
+        await taskbell.poll("london", full=True)
+        for weeks in (1, 2):
+            clock.advance(timedelta(hours=1))
+            raw = taskbell.sandbox.plannr.change(task_id, due=due + timedelta(weeks=weeks))
+            await taskbell.webhook({"event": "task.completed", "data": copy(raw)}, "london")
+        clock.advance(timedelta(hours=1))
+        await taskbell.webhook(copy(taskbell.sandbox.plannr.finish(task_id)), "london")
+        if is_sent:
+            await taskbell.deliver()
+        clock.advance(timedelta(hours=1))
+        await taskbell.webhook(copy(taskbell.sandbox.plannr.reopen(task_id)), "london")
+        await taskbell.deliver()
+        back = [one for one in posts(taskbell, "office") if one.startswith("Taken back")]
+        assert len(posts(taskbell, "office")) - 2 * len(back) == 2
+        assert len(posts(taskbell, "dispatch")) == 2
