@@ -53,10 +53,8 @@ class Delivery:
     @property
     def is_guarded(self) -> bool:
         """Whether the storm guard counts it."""
-        if self.updates is not None or self.approves is not None:
-            return False
         is_let_go = self.is_excused or self.is_past_storm
-        return self.order.flood is not None and not is_let_go
+        return self.order.flood is not None and self.updates is None and not is_let_go
 
     @property
     def flood(self) -> Flood | None:

@@ -15,7 +15,7 @@ from service.store import Connection
 
 
 def may_be_held(row: asyncpg.Record) -> bool:
-    """Whether silences, mutes, storms and `until` apply to a claimed delivery.
+    """Whether silences, mutes and `until` apply to a claimed delivery.
 
     They do not apply to the rewriting of a sent message, to a question to an approver, and to what
     a person wants to have sent.

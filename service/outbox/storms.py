@@ -13,7 +13,7 @@ import asyncpg
 from service.clock import Clock
 from service.errors import TaskbellError
 from service.outbox import Lanes, holding
-from service.outbox.holding import may_be_held
+from service.outbox.holding import is_asked_for
 from service.store import Connection, Pool
 from service.storm import LOOK_BACK, Flood, Lately, StormGuard, usual_of
 
@@ -83,7 +83,9 @@ async def _hold_floods(
 
 
 def _is_guarded(row: asyncpg.Record) -> bool:
-    return row["flood"] is not None and row["storm"] is None and may_be_held(row)
+    """Whether it may be held: also a question to an approver, of whom too much can be asked."""
+    is_let_go = row["storm"] is not None or is_asked_for(row)
+    return row["flood"] is not None and row["updates"] is None and not is_let_go
 
 
 async def _lock(connection: Connection, floods: Sequence[str]) -> None:

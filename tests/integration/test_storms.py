@@ -11,7 +11,7 @@ import pytest
 from service.books.storms import MemoryStorms
 from service.clock import VirtualClock
 from service.config.operator import Operator
-from service.outbox import rulings, storms
+from service.outbox import approvals, rulings, storms
 from service.outbox.storms import NoStorm
 from service.processes.embedded import EmbeddedValkey
 from service.sandbox.kickserv import customer
@@ -567,3 +567,28 @@ storm: { messages: 5, within: 10m }
         assert {(one["state"], one["flood"]) for one in await taskbell.deliveries()} == {
             ("held", "field")
         }
+
+
+async def test_so_many_questions_to_an_approver_are_a_flood(
+    pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """They are held as other messages are; on the page each can still be approved."""
+    rules = """
+- { id: asked, when: task.created, then: [{ notify: accounting, approve: slack:#dispatch }] }
+storm: { per_target: 5 }
+"""
+    async with begun(folder, pool, clock, rules) as taskbell:
+        await book(taskbell, 6)
+        await taskbell.deliver()
+        questions = [one for one in await taskbell.deliveries() if one["approves"] is not None]
+        assert {one["state"] for one in questions} == {"held"}
+        assert taskbell.posts == []
+        [storm] = await storms.read(pool)
+        assert (storm["held"], storm["receiver"]) == (6, "slack:#dispatch")
+        await approvals.approve(pool, clock, questions[0]["approves"], by="Ann")
+        await storms.release(pool, clock, storm["id"], by="Ann")
+        for _ in range(6):
+            await taskbell.deliver()
+            clock.advance(timedelta(seconds=2))
+        assert len(taskbell.posts) == 5  # nobody is asked about what is approved
+        assert len(taskbell.accounting.requests) == 1
