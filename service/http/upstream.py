@@ -27,7 +27,7 @@ from service.errors import (
 from service.http import LONGEST_PAUSE, never_sent, retry_after
 from service.http.allowance import Allowance, allowance
 from service.http.compression import GZIP, unpacked
-from service.http.decoding import decoded
+from service.http.decoding import salvaged
 from service.http.denials import is_denied, words
 from service.http.failures import explain
 from service.http.throttle import Admission, Throttle
@@ -237,7 +237,7 @@ class _Call:
         if not _has(headers, "json"):
             self.fail_ambiguously("answered with something else than JSON; is base_url right?")
         try:
-            return decoded(body)
+            return salvaged(body)
         except orjson.JSONDecodeError:
             self.fail_ambiguously("sent JSON that is cut off or broken")
 
@@ -261,7 +261,7 @@ def _message(headers: Mapping[str, str], body: bytes) -> str:
     if not _has(headers, "json"):
         return _MARKUP.sub(" ", body.decode(errors="replace"))
     try:
-        answer = decoded(body)
+        answer = salvaged(body)
     except orjson.JSONDecodeError:
         return ""
     if isinstance(answer, dict):

@@ -1,5 +1,6 @@
 """The door: webhooks come in, are checked, kept, and only then answered."""
 
+import codecs
 import re
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -10,8 +11,8 @@ from starlette.types import Receive, Scope, Send
 from service import metrics
 from service.clock import Clock
 from service.errors import PayloadError
-from service.http.compression import GZIP, PLAIN, TooLarge, unpacked
-from service.http.decoding import decoded
+from service.http.compression import TooLarge, can_be_read, unpacked
+from service.http.decoding import decoded, is_utf8
 from service.sources.account import Account, HookOptions
 from service.sources.payload import without_secrets
 from service.store.receipts import (
@@ -44,7 +45,8 @@ KEPT_HEADERS = frozenset(
     }
 )
 KEPT_HEADER_BYTES = 300
-_TYPE_ENDS = re.compile(rb"[;,]")
+_TYPE_ENDS = re.compile(rb"[;,\s]")
+_CHARSET = re.compile(rb"charset\s*=\s*[\"']?([\w-]{1,30})", re.IGNORECASE)
 
 # The words of `outcome` in taskbell_receipts_total.
 _OUTCOMES = {
@@ -95,9 +97,9 @@ class Door:
         except NotGenuine as error:
             challenge = {"WWW-Authenticate": options.verify}
             raise Problem(HTTPStatus.UNAUTHORIZED, str(error), headers=challenge) from error
-        body = _unpacked(headers, body)
-        _check_json(body)
+        body = _unpacked(body)
         identity = (account, _key(options, headers, body))
+        body = _json(headers, body)
         try:
             kept = without_secrets(body)
         except PayloadError as error:
@@ -111,26 +113,20 @@ class Door:
 
 
 def _check_type(headers: Headers) -> None:
-    # Some proxies write it twice, with a comma between.
-    given = _TYPE_ENDS.split(headers.get(b"content-type", b""), maxsplit=1)[0].strip().lower()
+    # Some proxies write it twice, with a comma between; some senders forget the semicolon.
+    given = _TYPE_ENDS.split(headers.get(b"content-type", b"").strip(), maxsplit=1)[0].lower()
     if given not in {b"application/json", b"text/json"} and not given.endswith(b"+json"):
         raise Problem(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send the body with Content-Type: application/json"
         )
-    if _encoding(headers) not in PLAIN | GZIP:
+    if not can_be_read(headers.get(b"content-encoding", b"").decode("latin-1")):
         raise Problem(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send the body uncompressed, or packed with gzip"
         )
 
 
-def _encoding(headers: Headers) -> str:
-    return headers.get(b"content-encoding", b"").decode("latin-1").strip().lower()
-
-
-def _unpacked(headers: Headers, body: bytes) -> bytes:
+def _unpacked(body: bytes) -> bytes:
     """The body itself. It was signed as it was sent."""
-    if _encoding(headers) not in GZIP:
-        return body
     try:
         return unpacked(body, BODY_BYTES)
     except TooLarge as error:
@@ -139,12 +135,27 @@ def _unpacked(headers: Headers, body: bytes) -> bytes:
         raise Problem(HTTPStatus.BAD_REQUEST, f"The body cannot be read: {error}") from error
 
 
-def _check_json(body: bytes) -> None:
-    """Refuse what no JSON reader takes; what is JSON but no task is set aside later, by ingest."""
+def _json(headers: Headers, body: bytes) -> bytes:
+    """The body, in UTF-8; what is JSON but no task is set aside later, by ingest.
+
+    Refused is what no JSON reader takes.
+    """
     try:
-        decoded(body)
-    except orjson.JSONDecodeError as error:
+        body = _transcoded(headers, body)
+        content = decoded(body)
+    except ValueError as error:
         raise Problem(HTTPStatus.BAD_REQUEST, f"The body is not JSON: {error}") from error
+    return body if is_utf8(body) else orjson.dumps(content)
+
+
+def _transcoded(headers: Headers, body: bytes) -> bytes:
+    """The body in UTF-8, if its Content-Type names another character set; raises ValueError."""
+    found = _CHARSET.search(headers.get(b"content-type", b""))
+    try:
+        name = codecs.lookup(found[1].decode("latin-1")).name if found else "utf-8"
+        return body if name.startswith("utf") else body.decode(name).encode()
+    except LookupError:
+        return body
 
 
 def _key(options: HookOptions, headers: Headers, body: bytes) -> str:

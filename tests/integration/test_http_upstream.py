@@ -307,3 +307,14 @@ async def test_a_yes_is_a_yes(rig: Rig, body: Any) -> None:
     """A task whose own status is "failed" was written all the same; no errors are none."""
     rig.server.reply(Answer(200, body))
     assert await rig.upstream.request("POST", "/tasks", effect=True) == body
+
+
+async def test_one_damaged_text_keeps_no_other_from_being_read(rig: Rig) -> None:
+    """Cut within a character, with a line break as it is, a number that is none."""
+    body = b'[{"id": 1, "name": "M\xc3"}, {"id": 2, "name": "a\nb", "n": NaN}, {"id": 3}]'
+    rig.server.reply(Answer(body=body, headers={"content-type": "application/json"}))
+    assert await rig.upstream.request("GET", "/tasks") == [
+        {"id": 1, "name": "M\ufffd"},
+        {"id": 2, "name": "a\nb", "n": None},
+        {"id": 3},
+    ]

@@ -13,6 +13,7 @@ import pytest
 from standardwebhooks import Webhook
 
 from service.clock import VirtualClock
+from service.http.decoding import decoded
 from service.processes.embedded import EmbeddedPostgres
 from service.store import Pool
 from service.web.hooks import BODY_BYTES
@@ -183,7 +184,8 @@ async def test_other_types_and_encodings_are_refused(web: Site) -> None:
 @pytest.mark.parametrize(
     "headers",
     [
-        *({"content-encoding": name} for name in ("UTF-8", "identity", "")),
+        *({"content-encoding": name} for name in ("UTF-8", "identity", "", "iso-8859-1", "8bit")),
+        {"content-type": "application/json charset=utf-8"},
         {"content-type": "application/json, application/json"},
         {"content-type": "application/json; charset=utf-8, application/json"},
     ],
@@ -212,8 +214,44 @@ async def test_a_packed_body_is_bounded(web: Site) -> None:
     headers = {"content-encoding": "gzip"}
     bomb = gzip.compress(b" " * (BODY_BYTES + 1))
     assert "unpacks to more than" in problem(await web.post("open", bomb, headers), 413)
-    for broken in (BODY, gzip.compress(BODY)[:-9]):
-        assert "gzip is broken" in problem(await web.post("open", broken, headers), 400)
+    broken = gzip.compress(BODY)[:-9]
+    assert "gzip is broken" in problem(await web.post("open", broken, headers), 400)
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        (gzip.compress(BODY), {}),
+        (BODY, {"content-encoding": "gzip"}),
+        (gzip.compress(BODY), {"content-encoding": "gzip, gzip"}),
+        (gzip.compress(BODY), {"content-encoding": "utf-8, gzip"}),
+    ],
+)
+async def test_whether_a_body_is_packed_is_seen_by_itself(
+    web: Site, pool: Pool, body: bytes, headers: dict[str, str]
+) -> None:
+    """A proxy unpacks and does not say so, or a sender packs and does not."""
+    assert (await web.post("open", body, headers)).status_code == 202
+    assert await pool.fetchval("SELECT body FROM receipts") == BODY
+
+
+@pytest.mark.parametrize("charset", ["utf-16", "utf-16-le", "utf-32", "iso-8859-1", "utf-8-sig"])
+async def test_other_character_sets_are_read_and_kept_in_utf8(
+    web: Site, pool: Pool, charset: str
+) -> None:
+    """By their mark or by what the header says; and no secret hides behind one."""
+    text = '{"id": "T1", "name": "Müller", "employees": [{"id": 1, "password_salt": "pepper"}]}'
+    kind = {"content-type": f'application/json; Charset="{charset}"'}
+    assert (await web.post("open", text.encode(charset), kind)).status_code == 202
+    kept = (await pool.fetchval("SELECT body FROM receipts")).removeprefix(b"\xef\xbb\xbf")
+    assert orjson.loads(kept) == {"id": "T1", "name": "Müller", "employees": [{"id": 1}]}
+
+
+async def test_a_line_break_in_a_text_is_one(web: Site, pool: Pool) -> None:
+    """Who fills in a template of JSON does not think of it."""
+    body = b'{"id": "T1", "name": "Mend\nthe\tfence"}'
+    assert (await web.post("open", body)).status_code == 202
+    assert decoded(await pool.fetchval("SELECT body FROM receipts"))["name"] == "Mend\nthe\tfence"
 
 
 async def test_wrong_addresses_and_methods_are_problems_too(web: Site) -> None:
