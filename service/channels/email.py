@@ -10,6 +10,7 @@ from email.policy import SMTP as SMTP_POLICY
 from email.utils import format_datetime, parseaddr
 from hashlib import blake2b
 from typing import ClassVar, NamedTuple, Self
+from unicodedata import category
 from urllib.parse import unquote, urlsplit
 
 import httpx
@@ -36,7 +37,16 @@ LINE_BREAKS = re.compile(rf"\s*{LINE_BREAK.pattern}\s*")
 # Between addresses; not inside of a name in quotes.
 SEPARATOR = re.compile(r"""[;,](?=(?:[^"]*"[^"]*")*[^"]*$)""")
 LONGEST_TARGET = 2000
-MAILBOX = re.compile(r"""(?P<name>"[^"]*"|[^<>"]*)\s*<(?P<named>[^<>\s]+)>|(?P<bare>[^<>"\s]+)""")
+MAILBOX = re.compile(
+    r"""(?P<name>[^<>]*)<\s*(?P<named>[^<>\s]+)\s*>
+      | (?P<spoken>[^()<>"]*)\((?P<inside>[^()\s]+@[^()\s]+)\)
+      | (?P<quote>['"]?)(?P<bare>[^<>"\s()]+)(?P=quote)(?:\s*\([^()]*\))?""",
+    re.VERBOSE,
+)
+QUOTES = re.compile(r"""[\\"]+""")
+SCHEME = re.compile("mailto:", re.IGNORECASE)
+# As keyboards of East Asia write them, and the blank that does not break.
+WIDE = str.maketrans({"\uff20": "@", "\uff0c": ",", "\uff1b": ";", "\u3000": " ", "\xa0": " "})
 POLICY = SMTP_POLICY.clone(cte_type="7bit")
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 FINAL = 500
@@ -228,22 +238,36 @@ def _recipients(target: str) -> list[Address]:
     """
     if len(target) > LONGEST_TARGET:
         raise SendError(f"{target[:40]!r}… are too many addresses for one mail", permanent=True)
-    written = [part for part in SEPARATOR.split(target) if part.strip()]
+    written = _parted("".join(c for c in target if category(c) != "Cf").translate(WIDE))
     found = {address.addr_spec.lower(): address for address in map(_recipient, written)}
     if not found:
         raise SendError(f"{target!r} is not an email address", permanent=True)
     return list(found.values())
 
 
+def _parted(target: str) -> list[str]:
+    """What stands between separators; the comma in `Reed, Bo <bo@x.test>` is none."""
+    parts: list[str] = []
+    for part in SEPARATOR.split(target):
+        if parts and "@" not in parts[-1] and "<" in part and '"' not in part:
+            parts[-1] += f", {part.strip()}"
+        elif part.strip():
+            parts.append(part.strip())
+    return parts
+
+
 def _recipient(written: str) -> Address:
-    """One address, with or without a name."""
-    found = MAILBOX.fullmatch(written.strip())
-    name, address = (found["name"] or "", found["named"] or found["bare"]) if found else ("", "")
-    spoken = in_ascii(address)
+    """One address, with or without a name or a remark."""
+    found = MAILBOX.fullmatch(SCHEME.sub("", written, count=1))
+    name, address = "", ""
+    if found:
+        name = found["name"] or found["spoken"] or ""
+        address = found["named"] or found["inside"] or found["bare"]
+    spoken = in_ascii(SCHEME.sub("", address))
     if spoken is None or LINE_BREAK.search(name):
         raise SendError(f"{written.strip()!r} is not an email address", permanent=True)
     local, _, domain = spoken.rpartition("@")
-    return Address(name.strip(' "'), local, domain)
+    return Address(" ".join(QUOTES.sub(" ", name).split()), local, domain)
 
 
 def in_ascii(address: str) -> str | None:

@@ -59,6 +59,13 @@ async def test_a_mail_says_what_it_is(smtp: SmtpReceiver, channel: Channel) -> N
         ("bo@x.test; al@x.test", ["bo@x.test", "al@x.test"], "bo@x.test, al@x.test"),
         ("bo@x.test,al@x.test, BO@x.test;", ["BO@x.test", "al@x.test"], "BO@x.test, al@x.test"),
         ("Bo <bo@x.test>, Jürgen <j@x.test>", ["bo@x.test", "j@x.test"], None),
+        ("Reed, Bo <bo@x.test>; Al <al@x.test>", ["bo@x.test", "al@x.test"], None),
+        ("mailto:bo@x.test", ["bo@x.test"], "bo@x.test"),
+        ("Bo Reed (bo@x.test)", ["bo@x.test"], "Bo Reed <bo@x.test>"),
+        ("bo@x.test (at home)", ["bo@x.test"], "bo@x.test"),
+        ("'bo@x.test', \"al@x.test\"", ["bo@x.test", "al@x.test"], "bo@x.test, al@x.test"),
+        ('Bo "The Fence" Reed <bo@x.test>', ["bo@x.test"], "Bo The Fence Reed <bo@x.test>"),
+        ("\u200bbo\uff20x.test\uff1bal@x.test", ["bo@x.test", "al@x.test"], None),
     ],
 )
 async def test_a_mail_goes_to_addresses_however_they_are_written(
