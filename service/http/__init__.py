@@ -4,6 +4,7 @@ The transport is aiohttp under httpx's interface (ten times the default's throug
 socket is opened, after resolution, the address is checked; redirects and proxies are not used.
 """
 
+import re
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -52,6 +53,10 @@ _BEFORE_SENDING = (
     aiohttp.InvalidURL,
     aiohttp.NonHttpUrlClientError,
 )
+# Some give a fraction, or the unit as well; two proxies give it twice.
+_SECONDS = re.compile(r"(\d+(?:\.\d+)?)(?:\s*s(?:ec(?:onds?)?)?|\s*,\s*\d+)?", re.ASCII)
+# Nobody asks for a pause of thirty years: so many seconds are a moment in Unix time.
+_FIRST_MOMENT = 1e9
 _SAFE_TO_REPEAT = frozenset({"GET", "HEAD"})
 
 
@@ -98,8 +103,11 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> timedelta | None:
     clock may be wrong. None if there is no such header or it cannot be read.
     """
     asked = headers.get("retry-after", "").strip()
-    if asked.isascii() and asked.isdigit():
-        return timedelta(seconds=min(int(asked[:9]), LONGEST_PAUSE.total_seconds()))
+    if found := _SECONDS.fullmatch(asked):
+        seconds = float(found[1][:12])
+        if seconds >= _FIRST_MOMENT:
+            seconds = max(seconds - answered_at(headers, now).timestamp(), 0)
+        return timedelta(seconds=min(seconds, LONGEST_PAUSE.total_seconds()))
     until = _http_date(asked)
     if until is None:
         return None

@@ -227,6 +227,11 @@ async def test_an_answer_that_is_not_http_is_a_request_error(client: httpx.Async
             },
             timedelta(minutes=2),
         ),
+        ({"retry-after": "1.5"}, timedelta(seconds=1.5)),
+        ({"retry-after": "5.0"}, timedelta(seconds=5)),
+        ({"retry-after": "5s"}, timedelta(seconds=5)),
+        ({"retry-after": "5, 5"}, timedelta(seconds=5)),
+        ({"retry-after": str(int(NOW.timestamp()) + 30)}, timedelta(seconds=30)),
         ({}, None),
     ],
 )
