@@ -81,7 +81,8 @@ def refused(
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     """A suggestion for a word that is not known; failing a likely one, the few there are."""
     words = sorted(known)
-    close = get_close_matches(word, words, n=1)
+    alike = [one for one in words if one.casefold() == word.casefold()]
+    close = alike or get_close_matches(word, words, n=1)
     if close:
         return f"did you mean {close[0]}?"
     if 0 < len(words) <= _FEW:

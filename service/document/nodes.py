@@ -193,7 +193,8 @@ def _unreadable(file: str, text: str, error: MarkedYAMLError) -> ConfigError:
     shown = "" if _SECRETIVE.search(source) else source
     if "\t" in source[: mark.column + 1]:
         return _refusal(file, line, mark.column, "there is a tab here", "indent with spaces", shown)
-    message, hint = _in_plain_words(str(error.problem))
+    before = source[: mark.column] if line == mark.line else source
+    message, hint = _in_plain_words(str(error.problem), before)
     column = mark.column if line == mark.line else len(source)
     return _refusal(file, line, column, message, hint, shown)
 
@@ -211,21 +212,33 @@ def _stray_before(lines: Sequence[str], line: int) -> tuple[int, Stray] | None:
 _SECRETIVE = re.compile(r"token|secret|password|key|url", re.IGNORECASE)
 
 
-def _in_plain_words(problem: str) -> tuple[str, str | None]:
+_FIRST_NAME = re.compile(r"\s+(- +)*[\w.-]+")
+_QUOTED = re.compile(r""".*:\s+("[^"]*"|'[^']*')\s+""")
+
+
+def _in_plain_words(problem: str, before: str) -> tuple[str, str | None]:
+    """What is wrong behind what stands `before` it in its line, and what to do."""
+    if problem.startswith(_NO_MAPPING) and _FIRST_NAME.fullmatch(before):
+        return "this line is indented further than it may be", _ALIKE
+    if problem.startswith(_NO_END) and _QUOTED.fullmatch(before):
+        return "something follows a text in quotes", "put the whole in quotes of the other kind"
     for pattern, words, hint in _YAML_WORDS:
         if found := re.match(pattern, problem):
             return words.format(*found.groups()), hint
     return f"this is not YAML: {problem}", None
 
 
+_NO_MAPPING = "mapping values are not allowed here"
+_NO_END = "expected <block end>, but found"
+_ALIKE = "begin it below the first letter of the line that it belongs with"
 _NO_COLON = "could not find expected ':'"
 _QUOTE_IT = "a text that begins with a sign, or has a colon and a blank in it, must stand in quotes"
 _YAML_WORDS = (
-    (r"mapping values are not allowed here", "a second colon does not fit here", _QUOTE_IT),
+    (_NO_MAPPING, "a second colon does not fit here", _QUOTE_IT),
     (r"found character '(.)' that cannot", "a text cannot begin with {}", _QUOTE_IT),
     (r"found unexpected end of stream", "a quotation mark is not closed", None),
     (r"expected '?,'? or '(.)', but got", "a comma or {} is missing before this", None),
-    (r"expected <block end>, but found", "this line is not indented like the ones above", None),
+    (_NO_END, "this line is not indented like the ones above", None),
     (r"expected the node content", "the file ends before this is closed", None),
     (_NO_COLON, "a colon is missing after the name", None),
 )

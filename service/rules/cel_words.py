@@ -115,6 +115,14 @@ def _field(match: re.Match[str], text: str, offset: int) -> tuple[str, str | Non
     return f"{article} {noun.lower()} has no {match[1]}", did_you_mean(match[1], field_names(noun))
 
 
+_NOTHING = "to ask whether there is one, write has(…), as in has(task.due)"
+_CONSTANTS = {
+    "true": "write true",
+    "false": "write false",
+    **dict.fromkeys(("none", "nil", "null", "nothing", "undefined"), _NOTHING),
+}
+
+
 def _name(match: re.Match[str], text: str, offset: int) -> tuple[str, str | None]:
     root = match[1].split(".")[0]
     if text[offset:].removeprefix(root).startswith("("):
@@ -123,6 +131,8 @@ def _name(match: re.Match[str], text: str, offset: int) -> tuple[str, str | None
         return f"there is no function {root}", did_you_mean(root, _FUNCTIONS)
     if root in field_names("Task"):
         return f"{root} is not known here", f"did you mean task.{root}?"
+    if (meant := _CONSTANTS.get(root.casefold())) is not None:
+        return f"{root} is not known here", meant
     hint = did_you_mean(root, KNOWN)
     if hint is None or not hint.startswith("did you mean"):
         hint = f'if it is meant as text, write "{root}"'
@@ -188,10 +198,15 @@ def _syntax(match: re.Match[str], text: str, offset: int) -> tuple[str, str | No
     if text[:offset].rstrip().endswith(_NOT):
         return "not does not fit here", "write !"
     word = rest.split()[0]
-    hints = {"and": "write &&", "or": "write ||", "=": "write == to compare"}
+    hints = {
+        "and": "write &&",
+        "or": "write ||",
+        "=": "write == to compare",
+        "is": "write == to compare",
+    }
     if word[0] in "\"'":
         return "a quotation mark is not closed", None
-    return f"{word} does not fit here", hints.get(word)
+    return f"{word} does not fit here", hints.get(word.lower())
 
 
 _FIELD = r"undefined field '(.+?)' not found in struct '(.+?)'"
