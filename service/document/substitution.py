@@ -9,6 +9,8 @@ from typing import Any
 from service.faults import Path, Problem
 
 _REFERENCE = re.compile(r"\$\{([^}]*)\}")
+_UNCLOSED = re.compile(r"\$\{[^}]*$")
+_BARE = re.compile(r"\$(\w+)", re.ASCII)
 _LARGEST = 100_000
 _ALIKE = 0.85
 
@@ -32,7 +34,18 @@ class Substitution:
             return [self.apply(value, (*path, i)) for i, value in enumerate(data)]
         if not isinstance(data, str):
             return data
+        self._demand_written_right(data, path)
         return _REFERENCE.sub(lambda match: self._value(match, path), data)
+
+    def _demand_written_right(self, text: str, path: Path) -> None:
+        """What was meant to be a reference would be sent as it is, as somebody's token."""
+        if (found := _UNCLOSED.search(text)) is not None:
+            message = "${ is not closed by }"
+            self.problems.append(Problem(path, message, offset=found.start()))
+        found = _BARE.fullmatch(text)
+        if found is not None and found[1] in self._environ:
+            message = f"{found[1]} is put in only where it stands in braces"
+            self.problems.append(Problem(path, message, f"write ${{{found[1]}}}"))
 
     def _value(self, match: re.Match[str], path: Path) -> str:
         reference, name = match.group(0), match.group(1)
