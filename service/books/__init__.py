@@ -66,6 +66,12 @@ class TaskBooks(Protocol):
     async def shown(self, seen: Sequence[tuple[Key, Kind]]) -> None:
         """Forget announcements about these locked tasks that the system shows by now."""
 
+    async def moved_on(self, keys: Iterable[Key], since: datetime) -> Mapping[Key, Task]:
+        """How these tasks were before they were rescheduled since then.
+
+        Without those that have been completed meanwhile.
+        """
+
     async def allot_ids(self, count: int) -> list[int]:
         """The ids of the next events, in ascending order."""
 

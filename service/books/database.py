@@ -72,6 +72,9 @@ class DatabaseBooks:
     async def shown(self, seen: Sequence[tuple[Key, Kind]]) -> None:
         await announcements.shown(self.connection, seen)
 
+    async def moved_on(self, keys: Iterable[Key], since: datetime) -> Mapping[Key, Task]:
+        return await events.moved_on(self.connection, keys, since)
+
     async def allot_ids(self, count: int) -> list[int]:
         return await events.allot_ids(self.connection, count)
 

@@ -39,6 +39,7 @@ from service.engine.tracking import (
     filled_in,
     is_contested,
     is_doubtful,
+    is_moved_on,
     on_its_day,
     shown,
     track,
@@ -52,6 +53,8 @@ from service.store.waits import Wait
 
 log = structlog.get_logger()
 
+# Within this time come two webhooks of one change, or a poll that sees it and its webhook.
+_TOGETHER = timedelta(minutes=1)
 # How long a watch stays in force that no process says it wants.
 IN_FORCE = timedelta(minutes=1)
 
@@ -174,7 +177,9 @@ class Engine:
         ours = await self._decider.written_by_us(books, seen)
         awaiting = [key for key in known if states[key[0]].awaits]
         announced = await books.announced(awaiting) if awaiting else {}
-        taken = self._taken(seen, known, states, ours, announced, now)
+        ends = [key for key, kinds in _said(seen, announced).items() if Kind.COMPLETED in kinds]
+        moved = await books.moved_on(ends, now - _TOGETHER) if ends else {}
+        taken = self._taken(seen, known, states, ours, announced, moved, now)
         if taken.shown:
             await books.shown(taken.shown)
         await books.doubt(taken.doubted, now)
@@ -314,19 +319,22 @@ class Engine:
         states: Mapping[str, AccountState],
         ours: Mapping[Key, frozenset[str]],
         announced: Mapping[Key, frozenset[Kind]],
+        moved: Mapping[Key, Task],
         now: datetime,
     ) -> _Taken:
         """Take in the looks, in the order in which they were asked for.
 
-        `announced` is what webhooks have said and nobody has seen yet.
+        `announced` is what webhooks have said and nobody has seen yet, `moved` how tasks were that
+        have been moved on a moment ago.
         """
-        taken, awaited = _Taken(), dict(announced)
+        taken, awaited, pasts = _Taken(), dict(announced), dict(moved)
         dates = self._alarm_clock.dates
         for place, one in sorted(enumerate(seen), key=lambda each: each[1].observed_at):
             key = (one.account, one.task_id)
             last, waiting = taken.changed.get(key, known[key]), awaited.get(key, frozenset())
             look = on_its_day(last, filled_in(last, one, self._people), self._zones[one.account])
             look = replace(look, announced=one.announced | waiting) if waiting else look
+            look = replace(look, moved_from=pasts[key]) if key in pasts else look
             if is_doubtful(last, look, states[look.account]):
                 taken.doubted.append(key)
                 taken.doubt(place, one, last)
@@ -337,6 +345,7 @@ class Engine:
                 taken.happened.append(of_look(look, last, step.transitions, ours.get(key)))
                 taken.prove(place, one, waiting, shown(last, look))
                 awaited[key] = waiting - shown(last, look)
+                _note_move(pasts, key, last.present, look)
         return taken
 
     async def _save(self, books: Books, changed: Mapping[Key, Known], now: datetime) -> None:
@@ -361,6 +370,26 @@ class Engine:
         stored = [event for group in groups for event in group]
         await books.record(stored, now, self._decider.version)
         return groups
+
+
+def _said(
+    seen: Sequence[Observation], announced: Mapping[Key, frozenset[Kind]]
+) -> dict[Key, frozenset[Kind]]:
+    """What is announced of each task, now or before."""
+    said = dict(announced)
+    for one in seen:
+        if one.announced:
+            key = (one.account, one.task_id)
+            said[key] = said.get(key, frozenset()) | one.announced
+    return said
+
+
+def _note_move(pasts: dict[Key, Task], key: Key, before: Task | None, look: Observation) -> None:
+    """Remember how a task was whose date this look shows moved on, unless it says why."""
+    if Kind.COMPLETED in look.announced:
+        pasts.pop(key, None)
+    elif before is not None and is_moved_on(before, look.task):
+        pasts[key] = before
 
 
 def _counted(events: Iterable[Event]) -> Counter[tuple[str, Kind, Cause]]:

@@ -79,10 +79,17 @@ def _recurrence(before: Task | None, seen: Observation) -> list[Transition]:
 
     Only the system's word tells it from a task that was put off.
     """
-    if Kind.COMPLETED not in seen.announced or before is None or not is_moved_on(before, seen.task):
+    past = _moved_on_from(before, seen)
+    if Kind.COMPLETED not in seen.announced or past is None:
         return []
-    done = replace(before, done=True, completed_at=seen.observed_at)
+    done = replace(past, done=True, completed_at=seen.observed_at)
     return [Transition(Kind.COMPLETED, ("done",), done)]
+
+
+def _moved_on_from(before: Task | None, seen: Observation) -> Task | None:
+    """How the open task was before its date was moved on, if it was: now, or a moment ago."""
+    pasts = () if before is None or before.done else (before, seen.moved_from)
+    return next((one for one in pasts if one is not None and is_moved_on(one, seen.task)), None)
 
 
 def is_moved_on(before: Task, after: Task | None) -> bool:
@@ -97,7 +104,7 @@ def shown(known: Known, seen: Observation) -> frozenset[Kind]:
     """What a look shows to have happened, if it was announced: each is so for good or is news."""
     if seen.task is None:
         return frozenset({Kind.DELETED})
-    is_over = seen.task.done or (known.present and is_moved_on(known.present, seen.task))
+    is_over = seen.task.done or _moved_on_from(known.present, seen)
     return frozenset({Kind.CREATED, Kind.COMPLETED} if is_over else {Kind.CREATED})
 
 
@@ -292,7 +299,10 @@ def _is_completion_news(seen: Observation, account: AccountState) -> bool:
         return (seen.pushed and is_known_whole) or _is_creation_news(seen, account)
     if _is_since(seen.completed_from or done_at, begun):
         return True
-    is_made_since = created is not None and _is_since(created, begun)
+    # What is told as new without a date of its own was made since, as far as anybody knows.
+    is_made_since = (
+        seen.completed_from is not None if created is None else _is_since(created, begun)
+    )
     return is_made_since and done_at >= begun - _A_DAY
 
 

@@ -186,6 +186,50 @@ async def test_a_recurring_task_is_completed_and_moved_on(taskbell: Corridor) ->
     assert await nothing_is_left(taskbell)
 
 
+@pytest.mark.parametrize("first", ["poll", "webhook", "same batch"])
+@pytest.mark.parametrize("whole", [True, False])
+async def test_a_recurring_task_that_was_seen_moved_on_before_it_is_announced(
+    taskbell: Corridor, first: str, *, whole: bool
+) -> None:
+    """Two webhooks may come of one change, and a poll may be faster: it is completed, once."""
+    plannr, clock = taskbell.sandbox.plannr, taskbell.clock
+    task_id = await known(taskbell, due=clock.now() + timedelta(hours=1))
+    body = copy(plannr.change(task_id, due=clock.now() + timedelta(days=7)))
+    if first == "poll":
+        await taskbell.poll("london")
+    else:
+        await taskbell.receive({"event": "task.updated", "data": body}, "london")
+    if first == "webhook":
+        await taskbell.ingest()
+        clock.advance(timedelta(seconds=2))
+    content = body if whole else {"uuid": task_id}
+    for delivery in range(2):
+        message = {"delivery": delivery, "event": "task.completed", "data": content}
+        await taskbell.webhook(message, "london")
+        await taskbell.look_up("london")
+        await look_after(taskbell, *PAUSES)
+    assert kinds(await taskbell.events(task_id)).count("completed") == 1
+    assert kinds(await taskbell.events(task_id)).count("rescheduled") == 1
+
+
+async def test_a_task_that_was_put_off_by_hand_is_completed_once(taskbell: Corridor) -> None:
+    """Minutes before it was finished: its date that moved on has nothing to do with that."""
+    plannr = taskbell.sandbox.plannr
+    task_id = await known(taskbell, due=taskbell.clock.now() + timedelta(hours=1))
+    plannr.change(task_id, due=taskbell.clock.now() + timedelta(days=7))
+    await taskbell.poll("london")
+    taskbell.clock.advance(timedelta(minutes=2))
+    open_still = copy(plannr.tasks[task_id])
+    body = copy(plannr.finish(task_id))
+    done, plannr.tasks[task_id] = plannr.tasks[task_id], open_still
+    await announce(taskbell, "task.completed", task_id)
+    plannr.tasks[task_id] = done
+    await look_after(taskbell, *PAUSES)
+    await taskbell.webhook({"event": "task.completed", "data": body}, "london")
+    await taskbell.poll("london")
+    assert kinds(await taskbell.events(task_id))[1:] == ["rescheduled", "completed"]
+
+
 @pytest.mark.parametrize("by", ["look", "poll"])
 async def test_a_recurring_task_that_shows_late(taskbell: Corridor, by: str) -> None:
     """Announced by its id alone, whoever sees first that it has moved on tells of both."""

@@ -208,3 +208,14 @@ async def test_nothing_was_changed_of_what_was_never_seen(taskbell: Corridor) ->
     taskbell.sandbox.plannr.reopen(task_id)
     await taskbell.poll("london")
     assert len(await taskbell.deliveries("touched")) == 1
+
+
+async def test_a_completion_is_news_of_a_task_that_does_not_say_when_it_was_made(
+    taskbell: Corridor,
+) -> None:
+    """It is told as new, and it was done on the day of the baseline or later."""
+    raw = taskbell.sandbox.kickserv.make()
+    taskbell.sandbox.kickserv.finish(str(raw["id"]))
+    del raw["created_at"]
+    await taskbell.poll()
+    assert await events(taskbell, str(raw["id"])) == ["created", "completed"]
