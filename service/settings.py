@@ -3,7 +3,6 @@
 import os
 from collections.abc import Mapping
 from datetime import timedelta
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +19,7 @@ from pydantic_core import ErrorDetails
 
 from service.durations import Length
 from service.errors import SettingsError
+from service.loopback import is_loopback
 
 _DATABASE_SCHEMES = ("postgresql://", "postgres://")
 _KEPT = (
@@ -58,7 +58,7 @@ class Settings(BaseModel):
     @field_validator("host")
     @classmethod
     def _is_guarded(cls, host: str, info: ValidationInfo) -> str:
-        if not _is_loopback(host) and info.data.get("taskbell_admin_token") is None:
+        if not is_loopback(host) and info.data.get("taskbell_admin_token") is None:
             raise ValueError(
                 f"{host} can be reached by others, and TASKBELL_ADMIN_TOKEN is not set: set the"
                 " token, or HOST to 127.0.0.1"
@@ -117,7 +117,7 @@ class Settings(BaseModel):
 
     @property
     def is_loopback(self) -> bool:
-        return _is_loopback(self.host)
+        return is_loopback(self.host)
 
 
 def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
@@ -154,15 +154,6 @@ def _beginning_with(schemes: tuple[str, ...], url: SecretStr | None) -> SecretSt
     if url is not None and not url.get_secret_value().startswith(schemes):
         raise ValueError(f"must begin with one of {', '.join(schemes)}")
     return url
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _demand(name: str, value: SecretStr | None) -> str:

@@ -25,7 +25,8 @@ CONFIGURATION = f"""
 version: 1
 timezone: Europe/London
 accounts:
-  open:     {{ system: plannr, base_url: "http://127.0.0.1:9", token: t0ken, account_uuid: u }}
+  open:     {{ system: plannr, base_url: "http://127.0.0.1:9", token: t0ken, account_uuid: u,
+               webhook: {{ verify: none }} }}
   london:   {{ system: plannr, base_url: "http://127.0.0.1:9", token: t0ken, account_uuid: u,
                webhook: {{ verify: plannr, secret: {HEX_SECRET} }} }}
   field:    {{ system: kickserv, base_url: "http://127.0.0.1:9", slug: acme, token: t0ken,
@@ -72,10 +73,14 @@ async def site(
     folder: Path, pool: Pool, clock: Clock, redis_url: str, token: str | None = None
 ) -> AsyncIterator[Site]:
     """The web as in production, with `CONFIGURATION` and, if given, an admin token."""
-    (folder / "taskbell.yaml").write_text(CONFIGURATION)
-    config = load(folder / "taskbell.yaml", {})
-    async with serving(config, pool, clock, redis_url, token) as served:
+    async with serving(configured(folder), pool, clock, redis_url, token) as served:
         yield served
+
+
+def configured(folder: Path, more: str = "") -> Config:
+    """`CONFIGURATION`, with more lines below it."""
+    (folder / "taskbell.yaml").write_text(CONFIGURATION + more)
+    return load(folder / "taskbell.yaml", {})
 
 
 @asynccontextmanager

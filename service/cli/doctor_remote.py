@@ -99,13 +99,21 @@ def _trouble(subject: str, account: Account, error: SourceError) -> Finding:
 
 
 def _door(subject: str, account: Account) -> list[Finding]:
-    if account.webhook is not None and account.webhook.verify != "none":
+    if account.webhook is None:
+        return [
+            note(
+                subject,
+                f"no webhooks are taken: /hooks/{account.name} answers 404, and it is polled",
+                "give the account webhook: { verify: …, secret: … }, if its system sends any",
+            )
+        ]
+    if account.has_signed_webhooks:
         return [fine(subject, f"webhooks are verified ({account.webhook.verify})")]
     return [
         note(
             subject,
-            f"webhooks are not verified: whoever knows /hooks/{account.name} can send some",
-            "give the account webhook: { verify: …, secret: … }, if its system sends any",
+            f"webhooks are not verified: whoever is let in to /hooks/{account.name} can send some",
+            "say with verify: and secret: how its webhooks are proved genuine",
         )
     ]
 

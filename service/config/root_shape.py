@@ -23,9 +23,10 @@ def _some_time(length: timedelta) -> timedelta:
 
 
 class NetworkShape(Shape):
-    """Which private addresses may be called."""
+    """Which private addresses may be called, and who may send what nobody verifies."""
 
     allow: tuple[Network, ...] = ()
+    unverified_webhooks: Literal["from_this_machine", "from_anywhere"] = "from_this_machine"
 
 
 def _country(code: str) -> str:

@@ -10,7 +10,7 @@ WORDS = {
         "accounts": "The connections to your systems, by names that you choose.",
         "channels": "The ways out, by names that you choose.",
         "people": "What systems do not tell of people, by their ids or names there.",
-        "network": "Which private addresses may be called.",
+        "network": "Which private addresses may be called, and who may post what nobody verifies.",
         "operator": "Whom Taskbell tells when an account fails, such as slack:#ops.",
         "timezone": "The zone of accounts that have none, such as Europe/London; else UTC.",
         "hours": 'Opening hours by names that you choose, such as "Mo-Fr 08:00-17:00; PH off".',
@@ -20,7 +20,8 @@ WORDS = {
         "tests": "Tests of the rules, on a clock of their own: taskbell test.",
     },
     "NetworkShape": {
-        "allow": "Networks such as 10.0.0.0/8; all others that are private are refused."
+        "allow": "Networks such as 10.0.0.0/8; all others that are private are refused.",
+        "unverified_webhooks": "Who may post to an account with verify: none.",
     },
     "PersonEntryShape": {
         "name": "Their name, where the system tells only an id.",
@@ -35,7 +36,7 @@ WORDS = {
     },
     "HolidaysShape": {"country": "An ISO country code, such as US or GB."},
     "HookOptions": {
-        "verify": "How a sender proves itself; none lets anybody post.",
+        "verify": "How a sender proves itself; none lets anybody on this machine post.",
         "secret": "With what; a list of two while one is being replaced.",
     },
     "RuleShape": {

@@ -46,13 +46,14 @@ def _normalised(url: str) -> str | None:
 class HookOptions(BaseModel):
     """How an account's incoming webhooks are proved genuine.
 
-    There may be two secrets while one is being replaced. For `standard` they are base64, with or
-    without the prefix whsec_, as Standard Webhooks has it.
+    With `none`, which has to be said, nothing is. There may be two secrets while one is being
+    replaced. For `standard` they are base64, with or without the prefix whsec_, as Standard
+    Webhooks has it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    verify: Literal["plannr", "standard", "github", "slack", "token", "none"] = "none"
+    verify: Literal["plannr", "standard", "github", "slack", "token", "none"]
     secret: _Secret = Field(None, validate_default=True)
 
     @field_validator("secret")

@@ -41,7 +41,9 @@ def build(
     links = ApprovalLinks(settings.taskbell_url or "", settings.taskbell_admin_token)
     rulings = Rulings(pool, clock, doorbell)
 
-    door = Door(config.accounts, keeper, clock)
+    door = Door(
+        config.accounts, keeper, clock, unverified_from_anywhere=config.unverified_from_anywhere
+    )
     # The door comes first: it is asked a thousand times as often as anything else.
     app = Starlette(
         routes=[

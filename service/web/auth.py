@@ -5,9 +5,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from hashlib import sha256
 from http import HTTPStatus
-from ipaddress import ip_address
 from typing import TypeAlias
-from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 from starlette.requests import Request
@@ -15,6 +13,7 @@ from starlette.responses import Response
 
 from service.clock import Clock
 from service.web.problems import Problem
+from service.web.this_machine import is_local
 
 Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 
@@ -95,9 +94,7 @@ class Guard:
 
 
 def _demand_this_machine(request: Request) -> None:
-    """The peer alone is no proof: a page elsewhere can have its name resolved to 127.0.0.1."""
-    peer = request.client.host if request.client else ""
-    if not (_is_loopback(peer) and _is_loopback(_name_of(request.headers.get("host", "")))):
+    if not is_local(request.scope):
         raise Problem(
             HTTPStatus.FORBIDDEN,
             "Without TASKBELL_ADMIN_TOKEN this is open only to http://127.0.0.1 on this machine",
@@ -109,19 +106,3 @@ def _refuse_other_sites(request: Request) -> None:
     origin = request.headers.get("origin")
     if origin is not None and origin.partition("//")[2] != request.headers.get("host"):
         raise Problem(HTTPStatus.FORBIDDEN, "This came from a page of another site")
-
-
-def _name_of(host: str) -> str:
-    try:
-        return urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        return ""
-
-
-def _is_loopback(name: str) -> bool:
-    if name == "localhost":
-        return True
-    try:
-        return ip_address(name).is_loopback
-    except ValueError:
-        return False

@@ -25,6 +25,7 @@ from service.store.receipts import (
 )
 from service.web.bodies import Room, read_body
 from service.web.problems import Problem, come_again
+from service.web.this_machine import is_local
 from service.web.verify import Headers, NotGenuine, verify
 
 BODY_BYTES = 1024 * 1024
@@ -58,17 +59,28 @@ _OUTCOMES = {
     HTTPStatus.TOO_MANY_REQUESTS: "backlogged",
     HTTPStatus.SERVICE_UNAVAILABLE: "not_kept",
 }
-# An account without `webhook` takes them from anybody.
-_OPEN_DOOR = HookOptions()
+_CLOSED = (
+    "This account takes no webhooks: give it webhook: { verify: …, secret: … } in the configuration"
+)
+_ONLY_HERE = (
+    "Webhooks of this account are not verified, and are taken from this machine only: give it"
+    " webhook: { verify: …, secret: … }, or say network: { unverified_webhooks: from_anywhere }"
+)
 
 
 class Door:
     """Takes in the webhooks of all accounts; an ASGI application, for every microsecond counts."""
 
     def __init__(
-        self, accounts: Mapping[str, Account], keeper: ReceiptKeeper, clock: Clock
+        self,
+        accounts: Mapping[str, Account],
+        keeper: ReceiptKeeper,
+        clock: Clock,
+        *,
+        unverified_from_anywhere: bool = False,
     ) -> None:
-        self._options = {name: one.webhook or _OPEN_DOOR for name, one in accounts.items()}
+        self._options = {name: one.webhook for name, one in accounts.items()}
+        self._unverified_from_anywhere = unverified_from_anywhere
         self._accepted = {name: metrics.receipts.labels(name, "accepted") for name in accounts}
         self._keeper = keeper
         self._clock = clock
@@ -76,10 +88,9 @@ class Door:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         account = scope["path_params"]["account"]
-        if account not in self._options:
-            raise Problem(HTTPStatus.NOT_FOUND, "There is no account of this name")
+        options = self._opened(account, scope)
         try:
-            receipt = await self._keep(account, dict(scope["headers"]), receive)
+            receipt = await self._keep(account, options, dict(scope["headers"]), receive)
         except Problem as problem:
             outcome = _OUTCOMES[HTTPStatus(problem.status_code)]
             metrics.receipts.labels(account, outcome).inc()
@@ -87,8 +98,22 @@ class Door:
         self._accepted[account].inc()
         await _accept(receipt, send)
 
-    async def _keep(self, account: str, headers: Headers, receive: Receive) -> int:
-        options, now = self._options[account], self._clock.now()
+    def _opened(self, account: str, scope: Scope) -> HookOptions:
+        """How webhooks of the account are proved genuine; raises Problem where it takes none."""
+        if account not in self._options:
+            raise Problem(HTTPStatus.NOT_FOUND, "There is no account of this name")
+        options = self._options[account]
+        if options is None:
+            raise Problem(HTTPStatus.NOT_FOUND, _CLOSED)
+        is_open = options.verify != "none" or self._unverified_from_anywhere
+        if not (is_open or is_local(scope)):
+            raise Problem(HTTPStatus.FORBIDDEN, _ONLY_HERE)
+        return options
+
+    async def _keep(
+        self, account: str, options: HookOptions, headers: Headers, receive: Receive
+    ) -> int:
+        now = self._clock.now()
         _check_type(headers)
         with self._room.taken_by(receive) as coming:
             body = await read_body(coming, BODY_BYTES, headers.get(b"content-length"))

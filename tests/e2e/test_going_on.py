@@ -13,7 +13,8 @@ CONFIGURATION = """
 version: 1
 network: {{ allow: ["127.0.0.0/8"] }}
 accounts:
-  field: {{ system: kickserv, base_url: "{system}", slug: acme, token: none, poll: 1s }}
+  field: {{ system: kickserv, base_url: "{system}", slug: acme, token: none, poll: 1s,
+            webhook: {{ verify: none }} }}
 channels:
   accounting: {{ kind: webhook, url: "{receiver}/hook" }}
 rules:

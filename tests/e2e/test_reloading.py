@@ -22,7 +22,7 @@ from tests.serving import said, serving
 from tests.waiting import eventually
 
 EVENTS = 200
-SECRET = '"{system}", slug: acme, webhook: {{ verify: token, secret: "${{file:secret}}" }}'
+SECRET = '{{ verify: token, secret: "${{file:secret}}" }}'
 
 
 class SlowReceiver(HttpReceiver):
@@ -141,7 +141,7 @@ async def test_a_faulty_file_changes_nothing_and_says_so(folder: Path) -> None:
     async with HttpReceiver() as receiver, running(folder, receiver) as one:
         one.rewrite("when: task.created", "when: task.creatd")
         await eventually(one.faults)
-        fault = "taskbell.yaml:10:9: there is no event task.creatd"
+        fault = "taskbell.yaml:11:9: there is no event task.creatd"
         assert fault in said(folder)
         assert fault in (await one.client.get(one.url)).text
         assert (await one.client.get(f"{one.url}/readyz")).is_success
@@ -162,7 +162,7 @@ async def test_a_faulty_file_changes_nothing_and_says_so(folder: Path) -> None:
 async def test_sighup_reads_everything_anew(folder: Path) -> None:
     """Also what no look at the configuration's files shows: a secret in a file of its own."""
     (folder / "secret").write_text("first-secret")
-    configuration = CONFIGURATION.replace('"{system}", slug: acme', SECRET)
+    configuration = CONFIGURATION.replace("{{ verify: none }}", SECRET)
     async with HttpReceiver() as receiver, running(folder, receiver, configuration) as one:
 
         async def answer(secret: str) -> int:
@@ -184,7 +184,7 @@ async def test_sighup_reads_everything_anew(folder: Path) -> None:
 async def test_sighup_to_a_process_without_a_supervisor(folder: Path) -> None:
     """It reads everything anew by itself, and goes on."""
     (folder / "secret").write_text("first-secret")
-    configuration = CONFIGURATION.replace('"{system}", slug: acme', SECRET)
+    configuration = CONFIGURATION.replace("{{ verify: none }}", SECRET)
     async with System() as system, httpx.AsyncClient() as client:
         text = configuration.format(system=system.url, receiver=system.url)
         text = text.replace("file:secret", f"file:{folder}/secret")

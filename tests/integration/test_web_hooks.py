@@ -4,7 +4,9 @@ import asyncio
 import gzip
 import hmac
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,11 +16,11 @@ from standardwebhooks import Webhook
 
 from service.clock import VirtualClock
 from service.http.decoding import decoded
-from service.processes.embedded import EmbeddedPostgres
+from service.processes.embedded import EmbeddedPostgres, EmbeddedValkey
 from service.store import Pool
 from service.web.hooks import BODY_BYTES
 from tests.conftest import closed_to_all
-from tests.site import HEX_SECRET, STANDARD_SECRET, Site
+from tests.site import HEX_SECRET, STANDARD_SECRET, Site, configured, serving
 
 BODY = b'{"id": "T1"}'
 
@@ -165,7 +167,7 @@ async def test_a_chunked_body_is_measured_as_it_comes(web: Site) -> None:
 
 async def test_a_body_that_breaks_off_is_not_kept(web: Site, pool: Pool) -> None:
     """A sender that announces more than it sends has not delivered."""
-    head = b"POST /hooks/open HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    head = b"POST /hooks/open HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     await web.speak(head + b"Content-Length: 100\r\n\r\n" + BODY)
     await web.speak(head + b"Transfer-Encoding: chunked\r\n\r\nc\r\n" + BODY)
     assert await pool.fetchval("SELECT count(*) FROM receipts") == 0
@@ -286,7 +288,55 @@ async def test_many_at_once_each_get_their_own(web: Site, pool: Pool) -> None:
         assert await pool.fetchval("SELECT body FROM receipts WHERE id = $1", number) == body
 
 
-HEAD = b"POST /hooks/open HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+async def test_an_account_that_asks_for_no_webhooks_takes_none(
+    tmp_path: Path, pool: Pool, clock: VirtualClock, valkey: EmbeddedValkey
+) -> None:
+    """The answer says what to write into the configuration; nothing is kept."""
+    config = configured(tmp_path)
+    closed = config.accounts["london"].model_copy(update={"webhook": None})
+    config = replace(config, accounts={**config.accounts, "london": closed})
+    async with serving(config, pool, clock, valkey.url) as web:
+        assert "give it webhook:" in problem(await web.post("london", BODY), 404)
+        assert (await web.post("open", BODY)).status_code == 202
+    assert await pool.fetchval("SELECT count(*) FROM receipts") == 1
+
+
+FROM_ELSEWHERE = [
+    {"host": "tasks.example.com"},
+    {"host": "127.0.0.1.example.com"},
+    {"x-forwarded-for": "127.0.0.1"},
+    {"forwarded": "for=127.0.0.1"},
+    {"via": "1.1 proxy"},
+    {"x-real-ip": "127.0.0.1"},
+]
+
+
+@pytest.mark.parametrize("headers", FROM_ELSEWHERE)
+async def test_what_nobody_verifies_comes_from_this_machine(
+    headers: dict[str, str], web: Site
+) -> None:
+    """Behind a proxy, or under another name, it may have come from anywhere."""
+    assert "from this machine only" in problem(await web.post("open", BODY, headers), 403)
+    # A page in a browser here, and a program that speaks HTTP as proxies do.
+    old = await web.speak(
+        b"POST /hooks/open HTTP/1.0\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        b"Content-Length: 12\r\n\r\n" + BODY
+    )
+    assert b" 403 " in old.splitlines()[0]
+
+
+async def test_what_nobody_verifies_comes_from_anywhere_if_somebody_says_so(
+    tmp_path: Path, pool: Pool, clock: VirtualClock, valkey: EmbeddedValkey
+) -> None:
+    """`unverified_webhooks: from_anywhere` is the operator's word."""
+    config = configured(tmp_path, "network: { unverified_webhooks: from_anywhere }")
+    async with serving(config, pool, clock, valkey.url) as web:
+        for headers in FROM_ELSEWHERE:
+            assert (await web.post("open", BODY, headers)).status_code == 202
+        problem(await web.post("london", BODY), 401)
+
+
+HEAD = b"POST /hooks/open HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 LARGE = 8 * BODY_BYTES
 
 

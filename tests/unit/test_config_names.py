@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from service.actions import BUILT_IN
-from service.config import check, load
-from service.faults import Severity
+from service.config import check
 
 ACCOUNT = '{ system: kickserv, slug: a, base_url: "https://k.test", token: abcdefgh }'
 LETTERS = "up to 64 letters, digits, dots, dashes and underscores; first a letter or a digit"
@@ -48,11 +47,9 @@ def test_a_channel_that_no_rule_could_call(name: str, tmp_path: Path) -> None:
     assert said(tmp_path, text) == [f"3:3: {problem} | {COLON}"]
 
 
-@pytest.mark.parametrize("webhook", ["{ verify: none }", "{}"])
-def test_a_door_that_stands_open_is_a_warning(webhook: str, tmp_path: Path) -> None:
-    """Whoever asks for webhooks without any proof is told what that means, and may."""
-    file = tmp_path / "t.yaml"
-    file.write_text(f"version: 1\naccounts:\n  a: {ACCOUNT[:-2]}, webhook: {webhook} }}\n")
-    [warning] = load(file, {}).warnings
-    assert warning.severity is Severity.WARNING
-    assert (warning.line, warning.message) == (3, "anybody who reaches /hooks/a can post to it")
+@pytest.mark.parametrize("webhook", ["{}", "{ secret: hunter2hunter2 }"])
+def test_a_door_without_a_word_on_its_lock(webhook: str, tmp_path: Path) -> None:
+    """Whoever forgets `verify` has not asked for webhooks without any proof."""
+    text = f"accounts:\n  a: {ACCOUNT[:-2]}, webhook: {webhook} }}\n"
+    [fault] = said(tmp_path, text)
+    assert "verify is missing" in fault

@@ -1,0 +1,13 @@
+"""Which names and addresses are this machine's own."""
+
+from ipaddress import ip_address
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can be reached by a host's name or address."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,33 @@
+"""Whether a request was made on this machine, by nobody's order from elsewhere."""
+
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from starlette.types import Scope
+
+from service.loopback import is_loopback
+
+# What a proxy adds. Behind one, everybody seems to be on this machine.
+_OF_PROXIES = frozenset(
+    {b"forwarded", b"via", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip"}
+)
+
+
+def is_local(scope: Scope) -> bool:
+    """Whether the peer, the name it calls us by and the lack of a proxy all say so.
+
+    The peer alone is no proof: a page elsewhere can have its name resolved to 127.0.0.1, and what
+    a proxy hands on with HTTP/1.0 need not say that there is one.
+    """
+    headers: Mapping[bytes, bytes] = dict(scope["headers"])
+    if scope.get("http_version") == "1.0" or not _OF_PROXIES.isdisjoint(headers):
+        return False
+    peer = scope["client"][0] if scope.get("client") else ""
+    return is_loopback(peer) and is_loopback(_name_of(headers.get(b"host", b"").decode("latin-1")))
+
+
+def _name_of(host: str) -> str:
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
