@@ -157,7 +157,9 @@ async def test_no_worker_is_at_work(clinic: Clinic) -> None:
 async def test_webhooks_that_anybody_may_send_are_a_note(clinic: Clinic) -> None:
     """An account without verification works, and its risk is told."""
     file = clinic.folder / "taskbell.yaml"
-    file.write_text(file.read_text().replace("verify: token, secret: s3cret-of-the-door", "verify: none"))
+    file.write_text(
+        file.read_text().replace("verify: token, secret: s3cret-of-the-door", "verify: none")
+    )
     result = await clinic.doctor()
     assert result.code == 0
     assert "note   account field" in result.out
