@@ -191,8 +191,7 @@ class Observation:
     system's own fields, with their values, that could not be read. `customers` are all whom the
     system shows the task to be for, where they are several. `completed_from` is when the day begins
     on which it was completed, where no more than that is told. `came_into_sight` says that the task
-    was there before, and shows now with many others: that is no news. `moved_from` is how the task
-    was before another look, a moment ago, showed its date moved on, where nobody knew why.
+    was there before, and shows now with many others: that is no news.
     """
 
     account: str
@@ -210,7 +209,6 @@ class Observation:
     unread: Mapping[str, str] = field(default_factory=dict)
     completed_from: datetime | None = None
     came_into_sight: bool = False
-    moved_from: Task | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,6 +83,7 @@ class _Read:
                 kind,
                 look.observed_at,
                 self.pushed[one.look].raw if kind is Kind.CHANGED else None,
+                task=one.task if kind is Kind.COMPLETED else None,
             )
             for one in after.unproven
             for look in [self.pushed[one.look].look]
@@ -249,7 +250,14 @@ def _said(source: Source, receipt: Pending, sighting: Sighting) -> Found:
             return Announcement(key, receipt.id, Kind.CHANGED, at)
         case Hint():
             key = receipt.account, sighting.task_id
-            return Announcement(key, receipt.id, sighting.announced, at, sighting.content)
+            return Announcement(
+                key,
+                receipt.id,
+                sighting.announced,
+                at,
+                sighting.content,
+                is_repeat=receipt.repeats > 0,
+            )
         case Unread():
             return sighting
         case _:

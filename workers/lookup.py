@@ -14,6 +14,7 @@ from service.engine import Consequences, Engine
 from service.errors import SourceError, SourceRejected
 from service.model import Cause, Kind, Observation, Signal
 from service.outbox import Lanes
+from service.recurrence import was_told
 from service.sources import Source
 from service.store import Connection, Pool, absences, announcements, backlog, lookups, tasks
 from service.store.announcements import Announcement
@@ -182,8 +183,10 @@ class Lookups:
         left: Sequence[Announcement],
     ) -> None:
         """Note with the webhooks what never showed, or that there is no such task any more."""
+        told = (await tasks.look(connection, (lookup.account, lookup.task))).told if left else ()
         for one in left:
-            await backlog.note(connection, [one.receipt], disappointment(one, answer))
+            if one.kind is not Kind.COMPLETED or not was_told(told, one.at):
+                await backlog.note(connection, [one.receipt], disappointment(one, answer))
         await announcements.forget(connection, left)
         if answer.raw is None and not left:
             await self._note_absence(connection, lookup)

@@ -10,10 +10,11 @@ from datetime import datetime, timedelta
 from typing import Protocol, TypeAlias
 
 from service.digests import Digest, Join
-from service.model import Event, Kind, Observation, Task
+from service.model import Event, Observation, Task
 from service.outbox import Identity, Lanes, Order
 from service.schedules import Slot
 from service.store.accounts import AccountState
+from service.store.announcements import Announcement
 from service.store.decisions import Decision
 from service.store.schedules import Schedules
 from service.store.tasks import Key, Known, Saved
@@ -57,20 +58,19 @@ class TaskBooks(Protocol):
     async def doubt(self, keys: Sequence[Key], now: datetime) -> None:
         """Ask for these tasks to be read by id: what was pushed may be outdated."""
 
-    async def look_again(self, keys: Sequence[Key], now: datetime) -> None:
-        """Ask for these tasks to be read after a pause: they were seen in an older version."""
+    async def look_again(self, older: Mapping[Key, datetime], now: datetime) -> None:
+        """Ask for these tasks to be read then, after a pause: they were seen in older versions."""
 
-    async def announced(self, keys: Iterable[Key]) -> Mapping[Key, frozenset[Kind]]:
+    async def announced(self, keys: Iterable[Key]) -> Mapping[Key, Sequence[Announcement]]:
         """What webhooks said has happened to these tasks and their system did not show yet."""
 
-    async def shown(self, seen: Sequence[tuple[Key, Kind]]) -> None:
-        """Forget announcements about these locked tasks that the system shows by now."""
+    async def shown(self, over: Sequence[Announcement]) -> None:
+        """Forget announcements about locked tasks that the system shows by now."""
 
-    async def moved_on(self, keys: Iterable[Key], since: datetime) -> Mapping[Key, Task]:
-        """How these tasks were before they were rescheduled since then.
-
-        Without those that have been completed meanwhile.
-        """
+    async def rescheduled(
+        self, keys: Iterable[Key], since: datetime
+    ) -> Mapping[Key, Sequence[Event]]:
+        """When these tasks were seen with other dates since then, in that order."""
 
     async def allot_ids(self, count: int) -> list[int]:
         """The ids of the next events, in ascending order."""

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from service.books import Rules
 from service.digests import Digest, Join
-from service.model import Cause, Event, Kind, Observation, Task
+from service.model import Cause, Event, Observation, Task
 from service.outbox import Identity, Lanes, Order, ending, limit_usage, lineage, planning
 from service.schedules import Slot
 from service.store import (
@@ -22,6 +22,7 @@ from service.store import (
     waits,
 )
 from service.store.accounts import AccountState
+from service.store.announcements import Announcement
 from service.store.decisions import Decision
 from service.store.schedules import Schedules
 from service.store.tasks import Key, Known, Saved
@@ -63,17 +64,19 @@ class DatabaseBooks:
     async def doubt(self, keys: Sequence[Key], now: datetime) -> None:
         await lookups.ask(self.connection, keys, Cause.WEBHOOK, now)
 
-    async def look_again(self, keys: Sequence[Key], now: datetime) -> None:
-        await lookups.ask_again(self.connection, keys, now)
+    async def look_again(self, older: Mapping[Key, datetime], now: datetime) -> None:
+        await lookups.ask_again(self.connection, older, now)
 
-    async def announced(self, keys: Iterable[Key]) -> Mapping[Key, frozenset[Kind]]:
-        return await announcements.kinds(self.connection, keys)
+    async def announced(self, keys: Iterable[Key]) -> Mapping[Key, Sequence[Announcement]]:
+        return await announcements.by_task(self.connection, keys)
 
-    async def shown(self, seen: Sequence[tuple[Key, Kind]]) -> None:
-        await announcements.shown(self.connection, seen)
+    async def shown(self, over: Sequence[Announcement]) -> None:
+        await announcements.forget(self.connection, over)
 
-    async def moved_on(self, keys: Iterable[Key], since: datetime) -> Mapping[Key, Task]:
-        return await events.moved_on(self.connection, keys, since)
+    async def rescheduled(
+        self, keys: Iterable[Key], since: datetime
+    ) -> Mapping[Key, Sequence[Event]]:
+        return await events.rescheduled(self.connection, keys, since)
 
     async def allot_ids(self, count: int) -> list[int]:
         return await events.allot_ids(self.connection, count)

@@ -21,6 +21,7 @@ from service.rules.timing import Dispatch
 from service.schedules import Slot
 from service.silence import Silence
 from service.store.accounts import AccountState
+from service.store.announcements import Announcement
 from service.store.decisions import Decision, RecordedDecision
 from service.store.schedules import Schedules
 from service.store.tasks import Key, Known, Saved
@@ -139,21 +140,26 @@ class MemoryBooks:
     async def doubt(self, keys: Sequence[Key], now: datetime) -> None:
         """Do nothing: in a rehearsal there is no system to ask, and every look is right."""
 
-    async def look_again(self, keys: Sequence[Key], now: datetime) -> None:
+    async def look_again(self, older: Mapping[Key, datetime], now: datetime) -> None:
         """Do nothing: in a rehearsal no task has a version."""
 
-    async def announced(self, keys: Iterable[Key]) -> Mapping[Key, frozenset[Kind]]:
+    async def announced(self, keys: Iterable[Key]) -> Mapping[Key, Sequence[Announcement]]:
         """Return nothing: in a rehearsal what is announced is seen at once."""
         del keys
         return {}
 
-    async def shown(self, seen: Sequence[tuple[Key, Kind]]) -> None:
+    async def shown(self, over: Sequence[Announcement]) -> None:
         """Do nothing: nothing is awaited."""
 
-    async def moved_on(self, keys: Iterable[Key], since: datetime) -> Mapping[Key, Task]:
-        """Return nothing: in a rehearsal what is announced is seen at once."""
-        del keys, since
-        return {}
+    async def rescheduled(
+        self, keys: Iterable[Key], since: datetime
+    ) -> Mapping[Key, Sequence[Event]]:
+        found: dict[Key, list[Event]] = {key: [] for key in keys}
+        for event in self.events:
+            key = event.account, event.task_id
+            if key in found and event.kind is Kind.RESCHEDULED and event.at >= since:
+                found[key].append(event)
+        return found
 
     async def allot_ids(self, count: int) -> list[int]:
         first = self.last_id + len(self.events) + 1

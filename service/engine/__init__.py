@@ -32,16 +32,16 @@ from service.books.database import DatabaseBooks
 from service.clock import Clock
 from service.directory import NOBODY, Directory
 from service.engine.alarm_clock import AlarmClock
+from service.engine.announced import Announced
 from service.engine.decider import Decider
 from service.engine.drafts import Draft, of_look, of_signal, of_slot
 from service.engine.net_change import NetChange
 from service.engine.tracking import (
+    counts_from,
     filled_in,
     is_contested,
     is_doubtful,
-    is_moved_on,
     on_its_day,
-    shown,
     track,
 )
 from service.model import Cause, Event, Kind, Observation, Signal, Task
@@ -53,8 +53,6 @@ from service.store.waits import Wait
 
 log = structlog.get_logger()
 
-# Within this time come two webhooks of one change, or a poll that sees it and its webhook.
-_TOGETHER = timedelta(minutes=1)
 # How long a watch stays in force that no process says it wants.
 IN_FORCE = timedelta(minutes=1)
 
@@ -87,42 +85,39 @@ class Consequences:
 
 @dataclass(frozen=True, slots=True)
 class Unproven:
-    """What a look that was pushed, by its place among those observed, says and does not show."""
+    """What a look that was pushed, by its place among those observed, says and does not show.
+
+    `task` is how it shows the task.
+    """
 
     look: int
     kinds: frozenset[Kind]
+    task: Task | None
 
 
 @dataclass(frozen=True, slots=True)
 class _Taken:
     """What some looks change, the events they bring, and the tasks that they leave in doubt.
 
-    `older` are those that they show in an older version than is known.
-    `shown` are announcements that came true, `unproven` those that did not yet.
+    `older` are those that they show in an older version than is known, and from when that counts.
+    `unproven` is what they announce and do not show.
     """
 
     changed: dict[Key, Known] = field(default_factory=dict)
     happened: list[list[Draft]] = field(default_factory=list)
     doubted: list[Key] = field(default_factory=list)
-    older: list[Key] = field(default_factory=list)
-    shown: list[tuple[Key, Kind]] = field(default_factory=list)
+    older: dict[Key, datetime] = field(default_factory=dict)
     unproven: list[Unproven] = field(default_factory=list)
 
     def doubt(self, place: int, look: Observation, last: Known) -> None:
         """Only the system can say whether this look, which was pushed, is right."""
         is_other = look.task is not None and look.task != last.present
-        self._await(place, look, look.announced | ({Kind.CHANGED} if is_other else set()))
+        self.expect(place, look, look.announced | ({Kind.CHANGED} if is_other else set()))
 
-    def prove(
-        self, place: int, look: Observation, waiting: frozenset[Kind], seen: frozenset[Kind]
-    ) -> None:
-        """This look shows what was `seen`, of what it says itself and of what is `waiting`."""
-        self.shown.extend(((look.account, look.task_id), kind) for kind in waiting & seen)
-        self._await(place, look, look.announced - seen)
-
-    def _await(self, place: int, look: Observation, kinds: frozenset[Kind]) -> None:
+    def expect(self, place: int, look: Observation, kinds: frozenset[Kind]) -> None:
+        """What this look, if it was pushed, says to have happened is yet to be seen."""
         if look.pushed and kinds:
-            self.unproven.append(Unproven(place, kinds))
+            self.unproven.append(Unproven(place, kinds, look.task))
 
 
 class Engine:
@@ -176,12 +171,10 @@ class Engine:
         states = await books.accounts({look.account for look in seen})
         ours = await self._decider.written_by_us(books, seen)
         awaiting = [key for key in known if states[key[0]].awaits]
-        announced = await books.announced(awaiting) if awaiting else {}
-        ends = [key for key, kinds in _said(seen, announced).items() if Kind.COMPLETED in kinds]
-        moved = await books.moved_on(ends, now - _TOGETHER) if ends else {}
-        taken = self._taken(seen, known, states, ours, announced, moved, now)
-        if taken.shown:
-            await books.shown(taken.shown)
+        announced = await Announced.about(books, seen, awaiting)
+        taken = self._taken(seen, known, states, ours, announced, now)
+        if announced.over:
+            await books.shown(announced.over)
         await books.doubt(taken.doubted, now)
         await books.look_again(taken.older, now)
         await self._save(books, taken.changed, now)
@@ -318,34 +311,27 @@ class Engine:
         known: Mapping[Key, Known],
         states: Mapping[str, AccountState],
         ours: Mapping[Key, frozenset[str]],
-        announced: Mapping[Key, frozenset[Kind]],
-        moved: Mapping[Key, Task],
+        announced: Announced,
         now: datetime,
     ) -> _Taken:
-        """Take in the looks, in the order in which they were asked for.
-
-        `announced` is what webhooks have said and nobody has seen yet, `moved` how tasks were that
-        have been moved on a moment ago.
-        """
-        taken, awaited, pasts = _Taken(), dict(announced), dict(moved)
+        """Take in the looks, in the order in which they were asked for."""
+        taken = _Taken()
         dates = self._alarm_clock.dates
         for place, one in sorted(enumerate(seen), key=lambda each: each[1].observed_at):
             key = (one.account, one.task_id)
-            last, waiting = taken.changed.get(key, known[key]), awaited.get(key, frozenset())
-            look = on_its_day(last, filled_in(last, one, self._people), self._zones[one.account])
-            look = replace(look, announced=one.announced | waiting) if waiting else look
-            look = replace(look, moved_from=pasts[key]) if key in pasts else look
-            if is_doubtful(last, look, states[look.account]):
+            last = taken.changed.get(key, known[key])
+            own = on_its_day(last, filled_in(last, one, self._people), self._zones[one.account])
+            look, heard = announced.of(own), announced.heard(own, last)
+            state = states[look.account]
+            if is_doubtful(last, look, state):
                 taken.doubted.append(key)
-                taken.doubt(place, one, last)
+                taken.doubt(place, own, last)
             elif is_contested(last, look):
-                taken.older.append(key)
-            elif step := track(last, look, states[look.account], dates[look.account], now):
+                taken.older[key] = counts_from(last, now)
+            elif step := track(last, look, state, dates[look.account], now, heard):
                 taken.changed[key] = step.known
                 taken.happened.append(of_look(look, last, step.transitions, ours.get(key)))
-                taken.prove(place, one, waiting, shown(last, look))
-                awaited[key] = waiting - shown(last, look)
-                _note_move(pasts, key, last.present, look)
+                taken.expect(place, own, announced.take(own, last, heard))
         return taken
 
     async def _save(self, books: Books, changed: Mapping[Key, Known], now: datetime) -> None:
@@ -370,26 +356,6 @@ class Engine:
         stored = [event for group in groups for event in group]
         await books.record(stored, now, self._decider.version)
         return groups
-
-
-def _said(
-    seen: Sequence[Observation], announced: Mapping[Key, frozenset[Kind]]
-) -> dict[Key, frozenset[Kind]]:
-    """What is announced of each task, now or before."""
-    said = dict(announced)
-    for one in seen:
-        if one.announced:
-            key = (one.account, one.task_id)
-            said[key] = said.get(key, frozenset()) | one.announced
-    return said
-
-
-def _note_move(pasts: dict[Key, Task], key: Key, before: Task | None, look: Observation) -> None:
-    """Remember how a task was whose date this look shows moved on, unless it says why."""
-    if Kind.COMPLETED in look.announced:
-        pasts.pop(key, None)
-    elif before is not None and is_moved_on(before, look.task):
-        pasts[key] = before
 
 
 def _counted(events: Iterable[Event]) -> Counter[tuple[str, Kind, Cause]]:

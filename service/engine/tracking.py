@@ -17,6 +17,7 @@ from service.diff import Transition, diff
 from service.directory import NOBODY, Directory, as_told
 from service.model import DAYS, Cause, Kind, Observation, Task
 from service.people import is_same, recognised
+from service.recurrence import Heard, is_same_completion
 from service.store.accounts import AccountState
 from service.store.tasks import Known
 
@@ -26,6 +27,9 @@ _CLOCKS_DIFFER = timedelta(minutes=1)
 _ZONES_DIFFER = timedelta(days=1)
 # How far the first instant of a day, which stands for all of it, may be before what it stands for.
 _A_DAY = timedelta(days=1)
+_NOTHING_HEARD = Heard()
+# How long after a change was seen a copy of the system's database may still show what was before.
+_LAG = timedelta(minutes=3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,18 +46,21 @@ def track(
     account: AccountState,
     dates: WatchedDates,
     now: datetime,
+    heard: Heard = _NOTHING_HEARD,
 ) -> Tracked | None:
     """Take in one look; None if it is stale.
 
     `dates` are those whose alarms the clock watches. Of a task that is taken up silently, the
-    alarms that are past count as rung, and all that are counted from a date that is past.
+    alarms that are past count as rung, and all that are counted from a date that is past. `heard`
+    are completions of a recurring task, which is open again in this look.
     """
     if is_stale(known, seen):
         return None
     before = known.present
     if before is None and seen.task is None:
         return Tracked(_still_gone(known, seen, now), [])
-    transitions = [*_recurrence(before, seen), *diff(before, seen.task, known.task)]
+    done = [Transition(Kind.COMPLETED, ("done",), one) for one in heard.done]
+    transitions = [*done, *_untold(known, seen, diff(before, seen.task, known.task))]
     if known.task is None:
         transitions = [one for one in transitions if _is_news(one.kind, seen, account)]
     is_taken_up = known.task is None and Transition(Kind.CREATED) not in transitions
@@ -69,43 +76,30 @@ def track(
             rung=_rung(known, seen, dates, now, silent=is_taken_up),
             watch=known.watch,
             unread=seen.unread,
+            told=heard.told or known.told,
         ),
         transitions,
     )
 
 
-def _recurrence(before: Task | None, seen: Observation) -> list[Transition]:
-    """The completion of a recurring task, which is open again with its date moved on.
-
-    Only the system's word tells it from a task that was put off.
-    """
-    past = _moved_on_from(before, seen)
-    if Kind.COMPLETED not in seen.announced or past is None:
-        return []
-    done = replace(past, done=True, completed_at=seen.observed_at)
-    return [Transition(Kind.COMPLETED, ("done",), done)]
-
-
-def _moved_on_from(before: Task | None, seen: Observation) -> Task | None:
-    """How the open task was before its date was moved on, if it was: now, or a moment ago."""
-    pasts = () if before is None or before.done else (before, seen.moved_from)
-    return next((one for one in pasts if one is not None and is_moved_on(one, seen.task)), None)
+def _untold(known: Known, seen: Observation, found: list[Transition]) -> list[Transition]:
+    """Without a completion that was told when the task was still shown as open, and moved on."""
+    before, after = known.present, seen.task
+    if before is None or after is None or not after.done or before.done:
+        return found
+    is_announced = Kind.COMPLETED in seen.announced
+    if not is_same_completion(
+        before, after, known.told, seen.observed_at, is_announced=is_announced
+    ):
+        return found
+    return [one for one in found if one.kind is not Kind.COMPLETED]
 
 
-def is_moved_on(before: Task, after: Task | None) -> bool:
-    """Whether an open task is still open and is to be done later than before."""
-    if after is None or before.done or after.done:
-        return False
-    dates = [(before.due, after.due), (before.start, after.start)]
-    return any(old is not None and new is not None and old < new for old, new in dates)
-
-
-def shown(known: Known, seen: Observation) -> frozenset[Kind]:
+def shown(seen: Observation) -> frozenset[Kind]:
     """What a look shows to have happened, if it was announced: each is so for good or is news."""
     if seen.task is None:
         return frozenset({Kind.DELETED})
-    is_over = seen.task.done or _moved_on_from(known.present, seen)
-    return frozenset({Kind.CREATED, Kind.COMPLETED} if is_over else {Kind.CREATED})
+    return frozenset({Kind.CREATED, Kind.COMPLETED} if seen.task.done else {Kind.CREATED})
 
 
 def _still_gone(known: Known, seen: Observation, now: datetime) -> Known:
@@ -214,14 +208,21 @@ def is_contested(known: Known, seen: Observation) -> bool:
     """Whether a later look shows an older version of the task, in which it is another.
 
     A system that was restored from a backup does so, or one that writes local time in the hour that
-    comes twice; but a copy of its database that lags behind too, for some seconds. So the task is
-    read once more after a pause, and what that shows counts.
+    comes twice; but a copy of its database that lags behind too. So the task is read once more
+    after a pause, and what that shows counts.
     """
-    if seen.pushed or seen.confirms or known.observed_at is None:
+    if seen.pushed or known.observed_at is None or not _is_older(known, seen):
         return False
-    if seen.observed_at < known.observed_at or not _is_older(known, seen):
+    if seen.observed_at < known.observed_at:
+        return False
+    if seen.confirms and seen.observed_at >= known.observed_at + _LAG:
         return False
     return bool(diff(known.present, seen.task))
+
+
+def counts_from(known: Known, now: datetime) -> datetime:
+    """From when on it counts that the system shows an older version than is known."""
+    return now if known.observed_at is None else known.observed_at + _LAG
 
 
 def _is_overtaken(known: Known, seen: Observation, account: AccountState) -> bool:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 
-from service.model import Cause, Event, Kind
+from service.model import Cause, Event, Kind, Task
+from service.recurrence import moved
 from service.store.history import RecordedEvent
 
 
@@ -24,6 +25,18 @@ class Batch:
     now: datetime
     rules_version: str
     groups: Sequence[Sequence[Event]]
+
+
+def left(last: Event) -> Task | None:
+    """How the last event of a look left the task.
+
+    A recurring task that was seen to be moved on, before it was heard that it had been done, is
+    open as before.
+    """
+    is_moved_on = (
+        last.kind is Kind.COMPLETED and moved(last.after, last.before, last.at) is not None
+    )
+    return last.before if is_moved_on else last.after
 
 
 async def batches(recorded: AsyncIterator[RecordedEvent]) -> AsyncIterator[Batch]:

@@ -7,7 +7,7 @@ from datetime import datetime, time
 from zoneinfo import ZoneInfo
 
 from service.books.delivery import Delivery
-from service.history import Batch
+from service.history import Batch, left
 from service.model import Cause, Event, Kind, Observation, Signal, State, Task
 from service.rehearsal import Rehearsal
 from service.store.tasks import Key
@@ -69,7 +69,7 @@ def _seen(group: Sequence[Event], now: datetime) -> Observation:
     """The look at a task that led to these events."""
     event, announced = group[-1], frozenset(one.kind for one in group)
     cause = Cause.FETCH if event.cause is Cause.WRITE else event.cause
-    return Observation(*_key(event), event.after, now, cause, announced=announced)
+    return Observation(*_key(event), left(event), now, cause, announced=announced)
 
 
 def _is_restored(group: Sequence[Event]) -> bool:

@@ -18,7 +18,7 @@ from service.diff import SILENT
 from service.engine import Engine
 from service.engine.decider import Decider
 from service.engine.drafts import of_slot
-from service.history import Batch
+from service.history import Batch, left
 from service.history.recorded import Ending, RecordedBooks, endings
 from service.model import Cause, Event, Kind, Task
 from service.outbox import Identity
@@ -207,4 +207,5 @@ def _slots(events: Iterable[Event]) -> list[list[Event]]:
 
 def _saved(event: Event) -> Saved:
     gone = event.at if event.after is None else None
-    return Saved((event.account, event.task_id), Known(event.task, deleted_at=gone))
+    task = left(event) or event.task
+    return Saved((event.account, event.task_id), Known(task, deleted_at=gone))

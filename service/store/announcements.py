@@ -13,9 +13,9 @@ from typing import Any
 import asyncpg
 import orjson
 
-from service.model import Kind
+from service.model import Kind, Task
 from service.store import Connection
-from service.store.tasks import Key
+from service.store.tasks import Key, read_task, task_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,8 @@ class Announcement:
     """What the webhook of this receipt, which came `at` that moment, says has happened to a task.
 
     `content` is what it had of the task itself, in the system's own shape; `signal` the name of a
-    signal, which is heard once the task is known.
+    signal, which is heard once the task is known. Of a completion `task` is how the webhook shows
+    the task, if it does, and `is_repeat` says that its body had come before.
     """
 
     key: Key
@@ -32,6 +33,8 @@ class Announcement:
     at: datetime
     content: Mapping[str, Any] | None = None
     signal: str = ""
+    task: Task | None = None
+    is_repeat: bool = False
 
 
 async def keep(connection: Connection, announced: Sequence[Announcement]) -> None:
@@ -40,9 +43,10 @@ async def keep(connection: Connection, announced: Sequence[Announcement]) -> Non
         return
     await connection.execute(
         """
-        INSERT INTO announcements (account, task, receipt, kind, signal, content, at)
+        INSERT INTO announcements
+            (account, task, receipt, kind, signal, content, at, snapshot, repeated)
         SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[],
-                             $6::json[], $7::timestamptz[])
+                             $6::json[], $7::timestamptz[], $8::json[], $9::boolean[])
         ON CONFLICT DO NOTHING
         """,
         [one.key[0] for one in announced],
@@ -52,49 +56,38 @@ async def keep(connection: Connection, announced: Sequence[Announcement]) -> Non
         [one.signal for one in announced],
         [None if one.content is None else orjson.dumps(one.content).decode() for one in announced],
         [one.at for one in announced],
+        [task_json(one.task) for one in announced],
+        [one.is_repeat for one in announced],
     )
 
 
-async def kinds(connection: Connection, keys: Iterable[Key]) -> Mapping[Key, frozenset[Kind]]:
-    """What is announced of each of these tasks, signals aside."""
+async def by_task(
+    connection: Connection, keys: Iterable[Key]
+) -> Mapping[Key, Sequence[Announcement]]:
+    """What is announced of each of these tasks, signals and contents aside."""
     wanted = list(keys)
     rows = await connection.fetch(
         """
-        SELECT account, task, kind FROM announcements
+        SELECT account, task, receipt, kind, at, NULL AS content, signal, snapshot, repeated
+        FROM announcements
         JOIN unnest($1::text[], $2::text[]) AS wanted (account, task) USING (account, task)
-        WHERE signal = ''
+        WHERE signal = '' ORDER BY at, receipt
         """,
         [account for account, _ in wanted],
         [task for _, task in wanted],
     )
-    found: dict[Key, set[Kind]] = defaultdict(set)
+    found: dict[Key, list[Announcement]] = defaultdict(list)
     for row in rows:
-        found[row["account"], row["task"]].add(Kind(row["kind"]))
-    return {key: frozenset(announced) for key, announced in found.items()}
-
-
-async def shown(connection: Connection, seen: Iterable[tuple[Key, Kind]]) -> None:
-    """The system shows that this has happened to these locked tasks."""
-    over = list(seen)
-    await connection.execute(
-        """
-        DELETE FROM announcements USING unnest($1::text[], $2::text[], $3::text[])
-            AS over (account, task, kind)
-        WHERE announcements.account = over.account AND announcements.task = over.task
-            AND announcements.kind = over.kind
-        """,
-        [account for (account, _), _ in over],
-        [task for (_, task), _ in over],
-        [kind for _, kind in over],
-    )
+        found[row["account"], row["task"]].append(_announcement(row))
+    return found
 
 
 async def about(connection: Connection, key: Key) -> list[Announcement]:
     """What is announced of this task and not shown yet, in the order in which it came."""
     rows = await connection.fetch(
         """
-        SELECT account, task, receipt, kind, at, content, signal FROM announcements
-        WHERE account = $1 AND task = $2 ORDER BY at, receipt
+        SELECT account, task, receipt, kind, at, content, signal, snapshot, repeated
+        FROM announcements WHERE account = $1 AND task = $2 ORDER BY at, receipt
         """,
         *key,
     )
@@ -137,7 +130,8 @@ async def take_signals(connection: Connection, keys: Iterable[Key]) -> list[Anno
             ORDER BY account, id FOR UPDATE OF tasks)
         DELETE FROM announcements AS old USING known
         WHERE old.account = known.account AND old.task = known.id AND old.signal <> ''
-        RETURNING old.account, old.task, old.receipt, old.kind, old.at, old.content, old.signal
+        RETURNING old.account, old.task, old.receipt, old.kind, old.at, old.content, old.signal,
+            old.snapshot, old.repeated
         """,
         [account for account, _ in wanted],
         [task for _, task in wanted],
@@ -148,5 +142,13 @@ async def take_signals(connection: Connection, keys: Iterable[Key]) -> list[Anno
 
 def _announcement(row: asyncpg.Record) -> Announcement:
     content = None if row["content"] is None else orjson.loads(row["content"])
-    key = row["account"], row["task"]
-    return Announcement(key, row["receipt"], Kind(row["kind"]), row["at"], content, row["signal"])
+    return Announcement(
+        (row["account"], row["task"]),
+        row["receipt"],
+        Kind(row["kind"]),
+        row["at"],
+        content,
+        row["signal"],
+        read_task(row["snapshot"]),
+        row["repeated"],
+    )

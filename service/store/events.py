@@ -1,13 +1,14 @@
 """The record of what happened: typed transitions, never changed once written."""
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 import asyncpg
 
 from service.model import Cause, Event, Kind, Task
 from service.store import Connection
-from service.store.tasks import Key, task_json
+from service.store.tasks import Key, read_task, task_json
 
 
 def event_from(row: asyncpg.Record, before: Task | None, after: Task | None) -> Event:
@@ -44,6 +45,29 @@ async def last_id(connection: Connection) -> int:
     return found or 0
 
 
+async def rescheduled(
+    connection: Connection, keys: Iterable[Key], since: datetime
+) -> Mapping[Key, Sequence[Event]]:
+    """When these tasks were seen with other dates since then, in that order."""
+    wanted = list(keys)
+    rows = await connection.fetch(
+        """
+        SELECT id AS event, account, task, kind, at, cause, changed, alarm, signal, before, after
+        FROM events
+        JOIN unnest($1::text[], $2::text[]) AS wanted (account, task) USING (account, task)
+        WHERE kind = 'rescheduled' AND at >= $3 ORDER BY id
+        """,
+        [account for account, _ in wanted],
+        [task for _, task in wanted],
+        since,
+    )
+    found: dict[Key, list[Event]] = defaultdict(list)
+    for row in rows:
+        event = event_from(row, read_task(row["before"]), read_task(row["after"]))
+        found[row["account"], row["task"]].append(event)
+    return found
+
+
 async def insert(
     connection: Connection, events: Sequence[Event], now: datetime, rules_version: str
 ) -> None:
@@ -72,27 +96,3 @@ async def insert(
         now,
         rules_version,
     )
-
-
-async def moved_on(connection: Connection, keys: Iterable[Key], since: datetime) -> dict[Key, Task]:
-    """How these tasks were before they were last rescheduled since then.
-
-    Without those that have been completed in the same moment, or later.
-    """
-    wanted = list(keys)
-    rows = await connection.fetch(
-        """
-        SELECT DISTINCT ON (account, task) account, task, before
-        FROM events AS moved JOIN unnest($1::text[], $2::text[]) AS wanted (account, task)
-          USING (account, task)
-        WHERE kind = 'rescheduled' AND decided_at >= $3 AND before IS NOT NULL AND NOT EXISTS (
-            SELECT FROM events AS done
-            WHERE done.account = moved.account AND done.task = moved.task
-              AND done.kind = 'completed' AND done.decided_at >= moved.decided_at)
-        ORDER BY account, task, id DESC
-        """,
-        [account for account, _ in wanted],
-        [task for _, task in wanted],
-        since,
-    )
-    return {(row["account"], row["task"]): Task.from_json(row["before"]) for row in rows}

@@ -115,29 +115,31 @@ async def ask_for_open_outside(
     )
 
 
-async def ask_again(connection: Connection, wanted: Sequence[Key], now: datetime) -> None:
+async def ask_again(connection: Connection, older: Mapping[Key, datetime], now: datetime) -> None:
     """Ask for tasks, seen now in an older version than is known, to be read after a pause.
 
-    It is counted from the first time that this was asked for.
+    It is counted from the first time that this was asked for, and is not over before it counts that
+    they show it, which `older` has for each.
     """
-    if not wanted:
+    if not older:
         return
     await connection.execute(
         """
         INSERT INTO lookups (account, task, cause, asked_at, next_attempt_at, older_at)
-        SELECT account, task, 'poll', $3::timestamptz, $3::timestamptz + $4::interval, $3
-        FROM unnest($1::text[], $2::text[]) AS new (account, task)
-        GROUP BY account, task ORDER BY account, task
+        SELECT account, task, 'poll', $3::timestamptz,
+            greatest(counts_from, $3::timestamptz + $4::interval), $3
+        FROM unnest($1::text[], $2::text[], $5::timestamptz[]) AS new (account, task, counts_from)
+        ORDER BY account, task
         ON CONFLICT (account, task) DO UPDATE
         SET asked_at = excluded.asked_at, attempts = 0,
             older_at = coalesce(lookups.older_at, excluded.older_at),
-            next_attempt_at = least(lookups.next_attempt_at, greatest(
-                excluded.asked_at, coalesce(lookups.older_at, excluded.older_at) + $4::interval))
+            next_attempt_at = least(lookups.next_attempt_at, excluded.next_attempt_at)
         """,
-        [account for account, _ in wanted],
-        [task for _, task in wanted],
+        [account for account, _ in older],
+        [task for _, task in older],
         now,
         SECOND_LOOK,
+        list(older.values()),
     )
 
 

@@ -95,7 +95,7 @@ async def tasks(connection: Connection) -> AsyncIterator[tuple[str, Known]]:
     rows = connection.cursor(
         """
         SELECT account, snapshot, deleted_at, version, observed_at, fingerprint, rung, watch,
-               unread
+               unread, told
         FROM tasks WHERE snapshot IS NOT NULL AND deleted_at IS NULL
         """,
         prefetch=_AT_ONCE,

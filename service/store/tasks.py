@@ -10,6 +10,7 @@ import orjson
 
 from service.alarms import Rung
 from service.model import JSON_OPTIONS, Task
+from service.recurrence import Told
 from service.store import Connection, Pool
 
 Key: TypeAlias = tuple[str, str]
@@ -29,7 +30,7 @@ class Known:
     alone the system has said that there is no such task, and it was never seen. `watch` is the one
     that has set its next alarm; None where nothing is to be watched. `unread` are the fields in the
     system's JSON, with their values, that the last look could not read; what was not looked at has
-    none here.
+    none here. `told` are its completions as a recurring task, of which none is told twice.
     """
 
     task: Task | None = None
@@ -40,6 +41,7 @@ class Known:
     rung: Rung = field(default_factory=dict)
     watch: str | None = None
     unread: Mapping[str, str] = field(default_factory=dict)
+    told: Sequence[Told] = ()
 
     @property
     def present(self) -> Task | None:
@@ -76,7 +78,7 @@ async def lock(connection: Connection, keys: Iterable[Key]) -> dict[Key, Known]:
     rows = await connection.fetch(
         """
         SELECT account, id, snapshot, deleted_at, version, observed_at, fingerprint, rung, watch,
-               unread
+               unread, told
         FROM tasks JOIN unnest($1::text[], $2::text[]) AS wanted (account, id) USING (account, id)
         ORDER BY account, id FOR UPDATE OF tasks
         """,
@@ -100,7 +102,7 @@ async def lock_ringing(
         """
         SELECT ringing.* FROM unnest($2::text[], $3::text[]) AS mine (account, watch), LATERAL (
             SELECT account, id, snapshot, deleted_at, version, observed_at, fingerprint, rung,
-                   watch, unread, next_alarm
+                   watch, unread, told, next_alarm
             FROM tasks
             WHERE account = mine.account AND watch = mine.watch AND next_alarm <= $1
               AND NOT EXISTS (
@@ -125,7 +127,7 @@ async def lock_watched(
     rows = await connection.fetch(
         """
         SELECT account, id, snapshot, deleted_at, version, observed_at, fingerprint, rung, watch,
-               unread
+               unread, told
         FROM tasks WHERE account = $1 AND watch = $2 LIMIT $3 FOR UPDATE SKIP LOCKED
         """,
         account,
@@ -169,7 +171,7 @@ async def look(connection: Connection, key: Key) -> Known:
     """What is known of a task at this moment, without locking it."""
     row = await connection.fetchrow(
         """
-        SELECT snapshot, deleted_at, version, observed_at, fingerprint, rung, watch, unread
+        SELECT snapshot, deleted_at, version, observed_at, fingerprint, rung, watch, unread, told
         FROM tasks WHERE account = $1 AND id = $2
         """,
         *key,
@@ -214,12 +216,12 @@ async def save(connection: Connection, saved: Sequence[Saved]) -> None:
         UPDATE tasks SET snapshot = new.snapshot, deleted_at = new.deleted_at,
             version = new.version, observed_at = new.observed_at,
             fingerprint = new.fingerprint, rung = new.rung, next_alarm = new.next_alarm,
-            watch = new.watch, unread = new.unread
+            watch = new.watch, unread = new.unread, told = new.told
         FROM unnest($1::text[], $2::text[], $3::json[], $4::timestamptz[], $5::timestamptz[],
                     $6::timestamptz[], $7::bytea[], $8::jsonb[], $9::timestamptz[], $10::text[],
-                    $11::jsonb[])
+                    $11::jsonb[], $12::jsonb[])
           AS new (account, id, snapshot, deleted_at, version, observed_at, fingerprint, rung,
-                  next_alarm, watch, unread)
+                  next_alarm, watch, unread, told)
         WHERE tasks.account = new.account AND tasks.id = new.id
         """,
         [one.key[0] for one in saved],
@@ -233,6 +235,7 @@ async def save(connection: Connection, saved: Sequence[Saved]) -> None:
         [one.next_alarm for one in saved],
         [one.watch for one in saved],
         [orjson.dumps(one.known.unread).decode() if one.known.unread else None for one in saved],
+        [_told_json(one.known.told) for one in saved],
     )
 
 
@@ -289,6 +292,19 @@ def read_task(text: str | None) -> Task | None:
     return None if text is None else Task.from_json(text)
 
 
+def _told_json(told: Sequence[Told]) -> str | None:
+    if not told:
+        return None
+    return orjson.dumps([(one.at, *one.to) for one in told], option=JSON_OPTIONS).decode()
+
+
+def _read_told(text: str | None) -> Sequence[Told]:
+    if text is None:
+        return ()
+    rows = [[at and datetime.fromisoformat(at) for at in row] for row in orjson.loads(text)]
+    return tuple(Told(at, (due, start)) for at, due, start in rows)
+
+
 def _partly(row: asyncpg.Record, fields: Collection[str]) -> Task:
     """A task of which only these fields are converted, which is most of the cost."""
     raw = orjson.loads(row["snapshot"])
@@ -308,4 +324,5 @@ def known_from(row: asyncpg.Record) -> Known:
         rung=rung,
         watch=row["watch"],
         unread=orjson.loads(row["unread"]) if row["unread"] else {},
+        told=_read_told(row["told"]),
     )

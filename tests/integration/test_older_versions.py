@@ -98,6 +98,36 @@ async def test_a_copy_that_lags_is_not_believed(taskbell: Corridor, account: str
     assert kinds(await taskbell.events(task_id)) == ["created", "completed"]
 
 
+@pytest.mark.parametrize("lag", [5, 30, 120])
+@pytest.mark.parametrize("account", ACCOUNTS)
+async def test_what_was_pushed_is_not_taken_back_by_reads_that_lag(
+    taskbell: Corridor, account: str, lag: int
+) -> None:
+    """The webhook has the task done; lists and reads by id show it open for a while longer."""
+    system = taskbell.sandbox.systems[ACCOUNTS[account]]
+    made = system.make(**{system.when: taskbell.clock.now() + timedelta(days=2)})
+    task_id = taskbell.sources[account].identify(made) or ""
+    await taskbell.poll(account)
+    before = copy(system.tasks[task_id])
+    taskbell.clock.advance(timedelta(minutes=10))
+    system.finish(task_id)
+    after, pushed = system.tasks[task_id], copy(system.whole(task_id))
+    system.tasks[task_id] = before
+    await taskbell.webhook({"event": "task.completed", "data": pushed}, account)
+    for seconds in range(0, 300, 5):
+        system.tasks[task_id] = before if seconds < lag else after
+        hint = {"event": "task.updated", "data": {"id": task_id, "uuid": task_id, "n": seconds}}
+        await taskbell.webhook(hint, account)
+        taskbell.clock.advance(timedelta(seconds=1))
+        await taskbell.look_up(account)
+        await scan(taskbell, account, seconds=4)
+    assert kinds(await taskbell.events(task_id)) == ["created", "completed"]
+    left = await taskbell.pool.fetchval(
+        "SELECT (SELECT count(*) FROM announcements) + (SELECT count(*) FROM lookups)"
+    )
+    assert left == 0
+
+
 async def test_changes_in_the_hour_that_comes_twice_are_seen(taskbell: Corridor) -> None:
     """Its dates are local time without an offset: what is changed later has an earlier date."""
     task_id, _ = await done(taskbell, "sales")

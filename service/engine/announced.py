@@ -1,0 +1,103 @@
+"""What webhooks announced of tasks, and what the looks of one transaction show of it."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Self
+
+from service.books import Books
+from service.engine.tracking import shown
+from service.model import Event, Kind, Observation
+from service.recurrence import WINDOW, Heard, Move, Said, hear, moved
+from service.store.announcements import Announcement
+from service.store.tasks import Key, Known
+
+_NOTHING = Heard()
+
+
+class Announced:
+    """The announcements that wait, by their tasks, and when the dates of these tasks moved.
+
+    `over` are those that wait no longer, as looks that were taken in have shown.
+    """
+
+    def __init__(
+        self,
+        waiting: Mapping[Key, Sequence[Announcement]],
+        moves: Mapping[Key, Sequence[Move]],
+    ) -> None:
+        self.over: list[Announcement] = []
+        self._waiting = dict(waiting)
+        self._moves = dict(moves)
+
+    @classmethod
+    async def about(
+        cls, books: Books, seen: Sequence[Observation], awaiting: Sequence[Key]
+    ) -> Self:
+        """What is announced of the tasks `awaiting` it, and in these looks at them and others."""
+        waiting = await books.announced(awaiting) if awaiting else {}
+        said: dict[Key, list[Said]] = defaultdict(list)
+        for look in seen:
+            key = (look.account, look.task_id)
+            is_said = Kind.COMPLETED in look.announced or key in waiting
+            if is_said and look.task is not None and not look.task.done:
+                said[key] += _said(look, waiting.get(key, ()))
+        moments = [one.at for each in said.values() for one in each]
+        if not moments:
+            return cls(waiting, {})
+        keys = [key for key, each in said.items() if each]
+        found = await books.rescheduled(keys, min(moments) - WINDOW)
+        return cls(waiting, {key: _moves(found.get(key, ())) for key in keys})
+
+    def of(self, look: Observation) -> Observation:
+        """The look, with what was announced before."""
+        waiting = self._waiting.get((look.account, look.task_id))
+        if not waiting:
+            return look
+        return replace(look, announced=look.announced | {one.kind for one in waiting})
+
+    def heard(self, look: Observation, last: Known) -> Heard:
+        """The completions of a recurring task that are announced and that this look shows."""
+        key = (look.account, look.task_id)
+        if look.task is None or look.task.done or key not in self._moves:
+            return _NOTHING
+        said = _said(look, self._waiting.get(key, ()))
+        moves = self._moves_until(look, last)
+        return hear(said, moves, last.told, look.task, look.observed_at)
+
+    def take(self, look: Observation, last: Known, heard: Heard) -> frozenset[Kind]:
+        """Take in a look; returns what it announces itself and does not show."""
+        key = (look.account, look.task_id)
+        seen, waiting = shown(look), self._waiting.get(key, ())
+        over = [one for one in waiting if one.kind in seen or _is_over(one, heard)]
+        self.over += over
+        self._waiting[key] = [one for one in waiting if one not in over]
+        if key in self._moves:
+            self._moves[key] = self._moves_until(look, last)
+        return look.announced - (seen | {Kind.COMPLETED} if None in heard.over else seen)
+
+    def _moves_until(self, look: Observation, last: Known) -> Sequence[Move]:
+        """The moves of a task's date up to this look."""
+        move = moved(last.present, look.task, look.observed_at)
+        before = self._moves[look.account, look.task_id]
+        return before if move is None else [*before, move]
+
+
+def _said(look: Observation, waiting: Iterable[Announcement]) -> list[Said]:
+    """The completions of a task that are announced, also in the look itself."""
+    said = [
+        Said(one.at, one.task, one.is_repeat, one.receipt)
+        for one in waiting
+        if one.kind is Kind.COMPLETED
+    ]
+    is_own = Kind.COMPLETED in look.announced
+    return [*said, Said(look.observed_at, look.task)] if is_own else said
+
+
+def _is_over(one: Announcement, heard: Heard) -> bool:
+    return one.kind is Kind.COMPLETED and one.receipt in heard.over
+
+
+def _moves(events: Iterable[Event]) -> list[Move]:
+    moves = [moved(one.before, one.after, one.at) for one in events]
+    return [move for move in moves if move is not None]
