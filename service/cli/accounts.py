@@ -4,6 +4,8 @@ from typing import Annotated, Any
 
 import typer
 
+from service import standing
+from service.cli.account_waits import short_time, tell_waits
 from service.cli.console import AsJson, print_line, say, show_json, show_rows
 from service.cli.database import NoSuchAccount, with_pool
 from service.cli.sync_progress import follow
@@ -18,6 +20,7 @@ app = typer.Typer(
 _COLUMNS = ("name", "system", "state", "tasks", "missed", "polled_at", "next_poll_at")
 _NONE = "no accounts: `taskbell serve` adds those of the configuration"
 _CLOCK = SystemClock()
+_READS = frozenset({standing.FIRST_SYNC, standing.READING_ANEW})
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The account's name.")]
 Believes = Annotated[
@@ -42,7 +45,7 @@ def list_(*, as_json: AsJson = False) -> None:
 
     async def read(pool: Pool) -> list[dict[str, Any]]:
         counts = await tasks.count(pool)
-        found = await listing.read_accounts(pool)
+        found = await listing.read_accounts(pool, _CLOCK.now())
         return [{"name": one["id"], **one, "tasks": counts.get(one["id"], 0)} for one in found]
 
     found = with_pool(read)
@@ -53,25 +56,25 @@ def list_(*, as_json: AsJson = False) -> None:
     for one in found:
         if one["error"]:
             print_line(_complaint(one))
+    tell_waits(found)
 
 
 def _complaint(account: dict[str, Any]) -> str:
     """What is the matter, and since when. A column would be too narrow for it."""
     name, since = account["name"], account["failing_since"]
-    subject = f"{name}, failing since {since.astimezone():%d %b %H:%M}" if since else name
+    subject = f"{name}, failing since {short_time(since)}" if since else name
     return f"{subject}: {account['error'].removeprefix(f'{name}: ')}"
 
 
 def _state(account: dict[str, Any]) -> str:
-    """The state in words: how far the first sync is."""
+    """The state in words: how far the first sync is, or a read anew."""
+    name = standing.name_of(account)
     match account:
-        case {"state": "baseline", "scan_read": int(read), "scan_total": int(total)}:
-            return f"first sync: {read:,} of {total:,} tasks so far"
-        case {"state": "baseline", "scan_read": int(read)}:
-            return f"first sync: {read:,} tasks so far"
-        case {"state": "baseline"}:
-            return "first sync"
-    return str(account["state"])
+        case {"scan_read": int(read), "scan_total": int(total)} if name in _READS:
+            return f"{name}: {read:,} of {total:,} tasks so far"
+        case {"scan_read": int(read)} if name in _READS:
+            return f"{name}: {read:,} tasks so far"
+    return name
 
 
 @app.command()

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from service import store
 from service.cli.doctor_findings import Finding, fine, note, wrong
+from service.clock import SystemClock
 from service.jobs import Doorbell
 from service.processes import embedded
 from service.settings import Settings
@@ -18,7 +19,7 @@ async def examine_database(url: str) -> list[Finding]:
             async with pool.acquire() as connection:
                 missing = await store.pending(connection)
             if not missing:
-                found = await listing.read_accounts(pool)
+                found = await listing.read_accounts(pool, SystemClock().now())
                 says = "it answers and its tables are up to date"
                 return [fine("database", says), *_unread(found), *_moved(found)]
     except store.DatabaseUnreachable as error:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, TypeAlias
 
 import asyncpg
@@ -9,6 +10,7 @@ import orjson
 
 from service.model import Kind, State
 from service.store import Pool
+from service.store.outages import LONGEST_WAIT, WAIT_SINCE
 from service.store.taken_back import REASON
 
 Row: TypeAlias = dict[str, Any]
@@ -177,15 +179,18 @@ async def read_task(pool: Pool, task: str, account: str | None) -> list[Row]:
     return [_shape(row) for row in rows]
 
 
-async def read_accounts(pool: Pool, names: Sequence[str] | None = None) -> list[Row]:
+async def read_accounts(pool: Pool, now: datetime, names: Sequence[str] | None = None) -> list[Row]:
     """How the accounts of these names (default: all) are.
 
     They are ok, failing, paused, or still at their baseline, the first sync. One that is paused
     has no next poll. `absent` are the tasks that may be gone, so many at once that this is held,
     `appeared` those that came into sight at once and were taken up silently, in the last day.
+    `alone_since` is when a worker was last seen to look after it, if none does. `reread_since` is
+    since when it waits to be read as a whole, after an outage (`away_since`), a pause or a long
+    failure; its alarms wait `alarms_wait_until` then, or until it can be read again.
     """
     rows = await pool.fetch(
-        """
+        f"""
         SELECT name AS id, system,
                CASE WHEN paused THEN 'paused' WHEN failing_since IS NOT NULL THEN 'failing'
                     WHEN baseline_at IS NULL THEN 'baseline' ELSE 'ok' END AS state,
@@ -204,13 +209,22 @@ async def read_accounts(pool: Pool, names: Sequence[str] | None = None) -> list[
                absent, absent_at, appeared, appeared_at, unread, unread_example, unread_at,
                polled_at,
                CASE WHEN NOT paused THEN next_poll_at END AS next_poll_at,
-               baseline_at, webhook_at, missed, missed_at, scan_read, scan_total
+               baseline_at, webhook_at, missed, missed_at, scan_read, scan_total,
+               CASE WHEN NOT paused AND alive_until < $2 THEN alive_at END AS alone_since,
+               CASE WHEN NOT paused AND scanned_at < resumed_at THEN resumed_at END AS reread_since,
+               (SELECT min(began_at) FROM outages WHERE NOT paused AND scanned_at < resumed_at
+                  AND ended_at = resumed_at AND accounts.name = ANY (outages.accounts)
+               ) AS away_since,
+               {WAIT_SINCE.format(since="$3")} + $4 AS alarms_wait_until
         FROM accounts, LATERAL (
             SELECT count(*) AS absent, min(absent_at) AS absent_at FROM lookups
             WHERE account = name AND absent_at IS NOT NULL) AS held
         WHERE $1::text[] IS NULL OR name = ANY ($1) ORDER BY name
         """,
         None if names is None else list(names),
+        now,
+        now - LONGEST_WAIT,
+        LONGEST_WAIT,
     )
     return [dict(row) for row in rows]
 

@@ -13,6 +13,10 @@ from service.store import Connection, Pool
 # For so long the clock waits for an account to be read. Then the office hears what is known: that
 # a job is overdue, and nobody was told, may cost more than to look in vain.
 LONGEST_WAIT = timedelta(minutes=30)
+# Since when an account's alarms wait to be read; beyond `since` they do not wait any more.
+WAIT_SINCE = """CASE WHEN NOT paused THEN greatest(
+    CASE WHEN failing_since > {since} AND scanned_at <= failing_since THEN failing_since END,
+    CASE WHEN scanned_at < resumed_at AND stale_since > {since} THEN stale_since END) END"""
 _KEPT = timedelta(days=30)
 
 
@@ -78,11 +82,10 @@ async def stale(connection: Connection, names: Collection[str], now: datetime) -
     read.
     """
     rows = await connection.fetch(
-        """
+        f"""
         SELECT name FROM accounts
         WHERE name = ANY ($1) AND NOT paused
-          AND (alive_until < $2 OR failing_since > $3 AND scanned_at <= failing_since
-               OR scanned_at < resumed_at AND stale_since > $3)
+          AND (alive_until < $2 OR {WAIT_SINCE.format(since="$3")} IS NOT NULL)
         """,
         list(names),
         now,

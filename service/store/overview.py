@@ -9,6 +9,7 @@ _DELIVERY = f"""
     SELECT deliveries.id, deliveries.task, deliveries.account, rule, channel, target, state,
            {TAKEN_BACK} AS taken_back, reason, attempts, text, subject, created_at, next_attempt_at,
            coalesce(acknowledged_at, settled_at, created_at) AS ended_at,
+           withdraw_on <> '{{}}' AND updates IS NULL AS may_be_withdrawn,
            events.kind, events.cause,
            coalesce(events.after, events.before) ->> 'title' AS title,
            coalesce(events.after, events.before) #>> '{{customer,name}}' AS customer

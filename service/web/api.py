@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from service.clock import Clock
 from service.config import Config
 from service.model import JSON_OPTIONS
 from service.store import Pool, decisions, listing
@@ -38,8 +39,11 @@ LISTS: Mapping[str, Listing] = {
 class Api:
     """The reading half, over the database and the configuration in force."""
 
-    def __init__(self, pool: Pool, guard: Guard, rulings: Rulings, config: Config) -> None:
+    def __init__(
+        self, pool: Pool, clock: Clock, guard: Guard, rulings: Rulings, config: Config
+    ) -> None:
         self._pool = pool
+        self._clock = clock
         self._guard = guard
         self._rulings = rulings
         self._accounts = list(config.accounts)
@@ -96,14 +100,17 @@ class Api:
         return _json(_found(rows[0] if rows else None))
 
     async def _all_accounts(self, request: Request) -> Response:
-        rows = await listing.read_accounts(self._pool, self._accounts)
+        rows = await self._states()
         return _page(
             filtered(request.query_params, rows, {"account": "id", "state": "state"}), None
         )
 
     async def _account(self, request: Request) -> Response:
-        rows = await listing.read_accounts(self._pool, self._accounts)
+        rows = await self._states()
         return _json(_found(_by_id(rows, request.path_params["id"])))
+
+    async def _states(self) -> list[listing.Row]:
+        return await listing.read_accounts(self._pool, self._clock.now(), self._accounts)
 
     async def _all_rules(self, request: Request) -> Response:
         rules = await self._rules(request)

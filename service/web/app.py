@@ -50,7 +50,7 @@ def build(
             Route("/hooks/{account}", door, methods=["POST"]),
             Route("/hooks/{account}/", door, methods=["POST"]),
             *Health(pool, doorbell, clock, guard, len(faults)).routes(),
-            *Api(pool, guard, rulings, config).routes(),
+            *Api(pool, clock, guard, rulings, config).routes(),
             *ApprovalPage(pool, clock, guard, rulings, config, links).routes(),
             *OperatorPage(pool, clock, guard, rulings, config, doorbell, faults).routes(),
         ],

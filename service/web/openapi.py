@@ -132,6 +132,10 @@ SHAPES: Mapping[str, Mapping[str, Schema]] = {
         "unread_at": {**_MAYBE_TIME, "description": "since when there are any"},
         "scan_read": {**_MAYBE_NUMBER, "description": "tasks that a read under way has come to"},
         "scan_total": {**_MAYBE_NUMBER, "description": "how many the system says there are"},
+        "alone_since": {**_MAYBE_TIME, "description": "since when no worker looks after it"},
+        "reread_since": {**_MAYBE_TIME, "description": "since when it is to be read anew"},
+        "away_since": {**_MAYBE_TIME, "description": "where that is because Taskbell was away"},
+        "alarms_wait_until": {**_MAYBE_TIME, "description": "at the latest, while they wait"},
     },
     "rule": {"id": _TEXT},
 }

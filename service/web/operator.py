@@ -125,8 +125,9 @@ class OperatorPage:
         return self._render("overview.html", too_late=too_late, **await self._overview())
 
     async def _overview(self) -> dict[str, Any]:
+        now = self._clock.now()
         return {
-            "now": self._clock.now(),
+            "now": now,
             "most": _SHOWN,
             "has_worker": await self._doorbell.has_worker(),
             "faults": [fault.in_a_line for fault in self._faults],
@@ -138,9 +139,9 @@ class OperatorPage:
             "waiting": await overview.waiting(self._pool, _SHOWN),
             "lately": await overview.lately(self._pool, _SHOWN),
             "storms": await self._storms(),
-            "silences": await silences.read(self._pool, self._clock.now()),
+            "silences": await silences.read(self._pool, now),
             "events": await overview.last_events(self._pool, _SHOWN),
-            "accounts": await listing.read_accounts(self._pool, list(self._config.accounts)),
+            "accounts": await listing.read_accounts(self._pool, now, list(self._config.accounts)),
         }
 
     async def _storms(self) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
+from service import standing
 from service.silence import described
 from service.web import words
 from service.web.bodies import read_body
@@ -38,6 +39,7 @@ class Pages:
             lstrip_blocks=True,
         )
         self._templates.globals["words"] = words
+        self._templates.globals["standing"] = standing
         self._templates.globals["covered"] = described
 
     def render(self, template: str, **values: Any) -> HTMLResponse:

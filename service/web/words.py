@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from service.actions import BUILT_IN, NOTIFICATIONS
+from service.standing import Told
 
 CAUSES = {
     "webhook": "by a webhook",
@@ -59,6 +60,11 @@ def local(moment: datetime, zone: ZoneInfo) -> str:
 def place(zone: ZoneInfo, usual: ZoneInfo) -> str:
     """What stands behind a time that is not in the usual zone, such as ` (New York)`."""
     return "" if zone == usual else f" ({zone.key.rpartition('/')[2].replace('_', ' ')})"
+
+
+def teller(zone: ZoneInfo, usual: ZoneInfo) -> Told:
+    """How moments are shown in a sentence: in the zone, which is named if it is not the usual."""
+    return lambda moment: f"{local(moment, zone)}{place(zone, usual)}"
 
 
 def from_now(moment: datetime, now: datetime) -> str:

@@ -58,7 +58,7 @@ async def test_the_list_says_what_the_api_says(command: Command, running: Corrid
     await command("accounts", "pause", "sales")
     await running.pool.execute("UPDATE accounts SET failing_since = $1", running.clock.now())
     listed = {one["id"]: one for one in (await command("accounts", "list", "--json")).json}
-    for told in await listing.read_accounts(running.pool):
+    for told in await listing.read_accounts(running.pool, running.clock.now()):
         own = listed[told["id"]]
         assert {name: own[name] for name in ("state", "error")} == {
             name: told[name] for name in ("state", "error")
@@ -77,11 +77,33 @@ async def test_the_list_says_below_why_an_account_fails(
     """The reason is on a line of its own, which no column breaks into pieces."""
     running.sandbox.kickserv.faults.set(Fault(Kind.UNAUTHORIZED))
     await running.poll()
-    *table, reason = (await command("accounts", "list", COLUMNS="80")).out.splitlines()
+    *table, reason, waits = (await command("accounts", "list", COLUMNS="80")).out.splitlines()
     assert len(table) == 4
     assert any(re.match(r"field +kickserv +failing +0 +0 +\d+", line) for line in table)
     assert re.match(r"field, failing since \d\d \w{3} \d\d:\d\d: GET ", reason)
     assert reason.endswith("refused the account's credentials (401): Unauthenticated.")
+    assert re.match(r"field: Alarms and lists ", waits)
+
+
+async def test_the_list_says_which_accounts_are_read_anew(
+    command: Command, running: Corridor
+) -> None:
+    """How far that is in the table, and below it what waits for it."""
+    now = datetime.now(UTC)
+    await running.pool.execute(
+        """
+        UPDATE accounts SET baseline_at = $1, scanned_at = $1, resumed_at = $2, stale_since = $2,
+            scan_read = 12400 WHERE name = 'field'
+        """,
+        now - timedelta(hours=1),
+        now,
+    )
+    listed = " ".join((await command("accounts", "list", COLUMNS="200")).out.split())
+    assert "reading anew: 12,400 tasks so far" in listed
+    assert "field: Tasks may have changed unseen" in listed
+    [field, *_] = (await command("accounts", "list", "--json")).json
+    assert field["state"] == "ok"
+    assert field["alarms_wait_until"] is not None
 
 
 async def test_the_list_counts_what_webhooks_missed(command: Command, running: Corridor) -> None:

@@ -87,7 +87,7 @@ def misnamed(taskbell: Corridor) -> None:
 
 
 async def state(taskbell: Corridor) -> tuple[str, str | None]:
-    [account] = await listing.read_accounts(taskbell.pool, ["field"])
+    [account] = await listing.read_accounts(taskbell.pool, taskbell.clock.now(), ["field"])
     return account["state"], account["error"]
 
 

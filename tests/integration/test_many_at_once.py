@@ -52,7 +52,7 @@ async def pass_by(taskbell: Corridor, account: str, *, full: bool = False, **tim
 
 
 async def shown(taskbell: Corridor, account: str) -> Row:
-    [row] = await listing.read_accounts(taskbell.pool, [account])
+    [row] = await listing.read_accounts(taskbell.pool, taskbell.clock.now(), [account])
     return row
 
 

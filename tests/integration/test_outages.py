@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from service import standing
 from service.clock import VirtualClock
 from service.config.operator import Operator
 from service.sandbox.faults import Fault, Kind
-from service.store import Pool, accounts
+from service.store import Pool, accounts, listing
 from tests.corridor import Corridor, corridor, go_round
 from workers import assembly
 from workers.alerts import Alerts
@@ -217,6 +218,68 @@ async def test_the_operator_hears_of_it_once(taskbell: Corridor) -> None:
         "Taskbell was not at work from Fri 6 Mar, 07:01 to Fri 6 Mar, 07:36 (35 minutes). What"
         " changed meanwhile was read afterwards: field.\nWithdrawn, because their tasks had moved"
         " on: 1.\nNo message came too late."
+    )
+
+
+async def shown(taskbell: Corridor) -> tuple[str, str | None]:
+    """How the account is said to be, and what waits."""
+    [row] = await listing.read_accounts(taskbell.pool, taskbell.clock.now(), ["field"])
+    return standing.name_of(row), standing.what_waits(row, "{:%H:%M}".format)
+
+
+async def test_the_account_says_that_it_is_read_anew(taskbell: Corridor) -> None:
+    """From when to when Taskbell was away, and what waits until when; nothing once it was read."""
+    await five_visits(taskbell)
+    assert await shown(taskbell) == ("ok", None)
+    taskbell.clock.advance(timedelta(minutes=5))
+    says = "No worker has looked after it since 12:01. What is due waits for one."
+    assert await shown(taskbell) == ("no worker", says)
+    await be_away(taskbell, minutes=30)
+    says = (
+        "Taskbell was away from 12:01 to 12:36. Tasks may have changed unseen, so all of them are"
+        " to be read anew. Alarms and lists wait for that until 13:06 at the latest; what goes"
+        " through kickserv waits until it is done."
+    )
+    assert await shown(taskbell) == ("reading anew", says)
+    taskbell.clock.advance(timedelta(minutes=31))
+    await is_there_all_the_while(taskbell)
+    says = (await shown(taskbell))[1] or ""
+    assert "Alarms and lists go by what was known before; what goes through kickserv" in says
+    await read(taskbell)
+    assert await shown(taskbell) == ("ok", None)
+
+
+async def test_an_account_that_fails_says_what_waits(taskbell: Corridor) -> None:
+    """For half an hour alarms wait; then they go by what was known."""
+    await five_visits(taskbell)
+    taskbell.sandbox.kickserv.faults.set(Fault(Kind.FAILED, times=1000, method="GET"))
+    taskbell.clock.advance(MINUTE)
+    await is_there(taskbell)
+    await read(taskbell)
+    customers = "Customers are written to only where their own task can be read."
+    assert await shown(taskbell) == (
+        "failing",
+        f"Alarms and lists wait until it can be read, until 12:32 at the latest. {customers}",
+    )
+    taskbell.clock.advance(timedelta(minutes=31))
+    await is_there_all_the_while(taskbell)
+    assert await shown(taskbell) == (
+        "failing",
+        f"Alarms and lists go by what was known before, as it has failed for so long. {customers}",
+    )
+
+
+async def test_what_is_resumed_says_that_it_is_read_anew(taskbell: Corridor) -> None:
+    """Without an outage nobody says that Taskbell was away; while it is paused nothing is said."""
+    await five_visits(taskbell)
+    await accounts.pause(taskbell.pool, "field")
+    assert await shown(taskbell) == ("paused", None)
+    taskbell.clock.advance(MINUTE)
+    await accounts.resume(taskbell.pool, "field", taskbell.clock.now())
+    name, says = await shown(taskbell)
+    assert (name, (says or "").partition(" Alarms")[0]) == (
+        "reading anew",
+        "Tasks may have changed unseen, so since 12:02 all of them are to be read anew.",
     )
 
 

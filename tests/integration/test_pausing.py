@@ -128,5 +128,5 @@ async def test_a_poll_that_is_going_on_is_broken_off(
             await eventually(is_read)
             await accounts.pause(pool, "field")
             await eventually(lambda: not running._polling, within=5)
-    [account] = await listing.read_accounts(pool, ["field"])
+    [account] = await listing.read_accounts(pool, clock.now(), ["field"])
     assert (account["state"], account["error"]) == ("paused", None)

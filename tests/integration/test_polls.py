@@ -38,7 +38,7 @@ async def taskbell(pool: Pool, clock: VirtualClock, folder: Path) -> AsyncIterat
 
 async def shown(taskbell: Corridor) -> dict[str, Any]:
     """The account as the API and the page show it."""
-    [account] = await listing.read_accounts(taskbell.pool, ["field"])
+    [account] = await listing.read_accounts(taskbell.pool, taskbell.clock.now(), ["field"])
     return account
 
 

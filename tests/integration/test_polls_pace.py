@@ -25,7 +25,7 @@ async def taskbell(pool: Pool, clock: VirtualClock, folder: Path) -> AsyncIterat
 
 async def shown(taskbell: Corridor, account: str = "london") -> dict[str, Any]:
     """The account as the API and the page show it."""
-    [found] = await listing.read_accounts(taskbell.pool, [account])
+    [found] = await listing.read_accounts(taskbell.pool, taskbell.clock.now(), [account])
     return found
 
 

@@ -35,7 +35,7 @@ async def web(
 
 
 async def shown(taskbell: Corridor, account: str) -> dict[str, Any]:
-    [found] = await listing.read_accounts(taskbell.pool, [account])
+    [found] = await listing.read_accounts(taskbell.pool, taskbell.clock.now(), [account])
     return found
 
 

@@ -25,7 +25,7 @@ async def taskbell(pool: Pool, clock: VirtualClock, folder: Path) -> AsyncIterat
 
 async def shown(taskbell: Corridor, name: str = "field") -> dict[str, Any]:
     """The account as the API and the page show it."""
-    [account] = await listing.read_accounts(taskbell.pool, [name])
+    [account] = await listing.read_accounts(taskbell.pool, taskbell.clock.now(), [name])
     return account
 
 

@@ -113,7 +113,7 @@ async def test_a_failing_account_is_among_what_needs_a_person(web: Site, pool: P
     )
     page = (await web.client.get("/")).text
     assert "1 thing needs a person" in page
-    parts = ("Needs a person", "field: refused", "<h2>Lately", "<h2>Accounts", "<b>london</b>")
+    parts = ("Needs a person", ">refused<", "<h2>Lately", "<h2>Accounts", "<b>london</b>")
     assert sorted(parts, key=page.index) == list(parts)
     assert page.count("<b>field</b>") == 1
 
@@ -291,6 +291,32 @@ async def test_a_session_ends_and_cannot_be_made_up(guarded: Site, clock: Virtua
     for forged in (f"{later}.{value.partition('.')[2]}", later, "", ".", "x.y"):
         answer = await client.get("/", headers={"cookie": f"{name}={forged}"})
         assert answer.status_code == 303
+
+
+async def test_an_account_that_is_read_anew_says_so(
+    web: Site, pool: Pool, clock: VirtualClock, valkey: EmbeddedValkey
+) -> None:
+    """Above all, with the account, and beside what waits for it; not that all is well."""
+    event = await record(pool, task(account="field"), Kind.COMPLETED, at=clock.now())
+    await plan(pool, event, channel="customer", target="details", text="")
+    await pool.execute(
+        """
+        UPDATE accounts SET baseline_at = $1, scanned_at = $1, resumed_at = $2, stale_since = $2
+        WHERE name = 'field'
+        """,
+        clock.now() - timedelta(hours=1),
+        clock.now(),
+    )
+    async with Redis.from_url(valkey.url) as redis:
+        await redis.set(QUEUE + health_check_key_suffix, "at work")
+        page = " ".join((await web.client.get("/")).text.split())
+        await redis.delete(QUEUE + health_check_key_suffix)
+    assert "All is well" not in page
+    assert "field: tasks may have changed unseen" in page
+    assert ">reading anew</span>" in page
+    latest = words.local(clock.now() + timedelta(minutes=30), ZoneInfo("America/New_York"))
+    assert f"wait for that until {latest} (New York) at the latest" in page
+    assert "Waits until field has been read anew." in page
 
 
 async def test_a_paused_account_says_so_beside_what_waits_for_it(
