@@ -111,7 +111,7 @@ def _tell_some(what: str, several: Sequence[Delivery], sketch: Sketch) -> None:
         return
     print_line(f"{what}: {len(several):,}")
     for one in several[:_FEW]:
-        print_line(f"  {line_of(one, sketch.zones)}")
+        print_line(f"  {line_of(one, sketch.zones, sketch.timezone)}")
 
 
 def _as_json(found: Findings) -> dict[str, Any]:

@@ -1,13 +1,14 @@
 """`taskbell explain`: why each rule did what it did with a task, and why it did not."""
 
 import os
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
 import typer
 
-from service import config
+from service import config, standing
 from service.cli import explain_output
 from service.cli.console import AsJson, out, show_json
 from service.cli.database import with_pool
@@ -16,10 +17,11 @@ from service.clock import SystemClock
 from service.config import Sketch, past_rules
 from service.errors import TaskbellError
 from service.explaining import Explanation, Rulebook
+from service.explaining.clockwork import told
 from service.explaining.explainer import explain
 from service.faults import did_you_mean
 from service.settings import Settings, read_settings
-from service.store import Pool, decisions, dossier
+from service.store import Pool, decisions, dossier, listing
 from service.store.dossier import Dossier
 from service.store.tasks import Key
 
@@ -71,7 +73,9 @@ def explain_task(
             key = _one(task, account, await dossier.find(connection, task, account))
             until = _moment(at, _zone(sketch, key)) if at else None
             papers = await dossier.read(connection, key, sketch.rules.crons, until)
-        papers = papers if until is None else papers.until(until)
+        [row] = await listing.read_accounts(pool, SystemClock().now(), [key[0]])
+        waits = standing.what_waits(row, lambda moment: told(moment, _zone(sketch, key)))
+        papers = replace(papers if until is None else papers.until(until), account_waits=waits)
         return papers, loaded is None or loaded[0] == sketch.rules.version
 
     papers, is_loaded = with_pool(read)

@@ -51,6 +51,8 @@ def as_json(papers: Dossier, found: Sequence[Explanation], *, is_loaded: bool) -
     return {
         "task": task and orjson.Fragment(task.to_json()),
         "deleted_at": papers.known.deleted_at,
+        "unread": papers.known.unread,
+        "account_waits": papers.account_waits,
         "rules_loaded": is_loaded,
         "events": [_event(one) for one in papers.events],
         "rules": [asdict(one) for one in found],
@@ -85,6 +87,11 @@ def _head(papers: Dossier, zone: ZoneInfo) -> Iterator[str]:
     where = f"({number} in {account}): {', '.join(facts)}"
     yield f"[bold]{escape(task.title)}[/bold] {escape(where)}"
     yield f"[dim]Times are those of {zone.key}.[/dim]"
+    for name, value in papers.known.unread.items():
+        unread = f"{name} could not be read, it is {value}; what was known of it before stands"
+        yield f"[yellow]{escape(unread)}[/yellow]"
+    if papers.account_waits:
+        yield f"[yellow]{escape(f'{account}: {papers.account_waits}')}[/yellow]"
     if len(papers.events) > _LATEST:
         yield f"  … {len(papers.events) - _LATEST} events before"
     for event in papers.events[-_LATEST:]:

@@ -6,14 +6,19 @@ from zoneinfo import ZoneInfo
 
 from service.books.delivery import Delivery
 from service.history.backtest import address
+from service.web.words import place
 
 
-def line_of(one: Delivery, zones: Mapping[str, ZoneInfo]) -> str:
-    """When it would have gone out by its account's clock, by which rule, to whom, and what."""
+def line_of(one: Delivery, zones: Mapping[str, ZoneInfo], usual: ZoneInfo) -> str:
+    """When it would have gone out by its account's clock, by which rule, to whom, and what.
+
+    A clock that does not go by the usual zone is named.
+    """
     event = one.order.event
-    at = (one.settled_at or one.created_at).astimezone(zones[event.account])
+    zone = zones[event.account]
+    at = (one.settled_at or one.created_at).astimezone(zone)
     text = one.text or event.task.title
-    return f"{at:%a %-d %b, %H:%M}  {one.order.rule}  {address(one)}  {text}"
+    return f"{at:%a %-d %b, %H:%M}{place(zone, usual)}  {one.order.rule}  {address(one)}  {text}"
 
 
 def row_of(one: Delivery) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import typer
 from service import config
 from service.books.delivery import Delivery
 from service.channels import ways
+from service.cli.account_waits import tell_waits
 from service.cli.console import AsJson, print_line, show_json
 from service.cli.database import with_pool
 from service.cli.instance import find
@@ -19,7 +20,8 @@ from service.history.upcoming import upcoming
 from service.outbox import silences
 from service.rehearsal import Rehearsal
 from service.settings import read_settings
-from service.store import Pool
+from service.store import Pool, listing
+from service.store.listing import Row
 
 app = typer.Typer()
 
@@ -37,20 +39,22 @@ def command(within: Within = _DAY, limit: Limit = 50, *, as_json: AsJson = False
     """Show what will be sent, to whom and when, if no task changes; nothing is sent."""
     sketch = config.sketch(find(read_settings()).taskbell_config, os.environ)
 
-    async def read(pool: Pool) -> Sequence[Delivery]:
+    async def read(pool: Pool) -> tuple[Sequence[Delivery], list[Row]]:
         now = datetime.now(UTC)
         async with pool.acquire() as connection, connection.transaction(readonly=True):
             silenced = await silences.still_on(connection, now)
             rehearsal = Rehearsal(sketch.rules, sketch.zones, ways(sketch.kinds), now, silenced)
-            return await upcoming(rehearsal, connection, now + within)
+            found = await upcoming(rehearsal, connection, now + within)
+        return found, await listing.read_accounts(pool, now, list(sketch.zones))
 
-    found = with_pool(read)
+    found, accounts = with_pool(read)
     if as_json:
         show_json([row_of(one) for one in found[:limit]])
         return
     for one in found[:limit]:
-        print_line(line_of(one, sketch.zones))
+        print_line(line_of(one, sketch.zones, sketch.timezone))
     if not found:
         print_line("nothing, if nothing changes")
     elif len(found) > limit:
         print_line(f"… and {len(found) - limit:,} more")
+    tell_waits(accounts)

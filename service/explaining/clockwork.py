@@ -9,9 +9,17 @@ from service.rules.date_format import shown
 from service.store.tasks import Known
 from service.task_dates import is_day, moment_of, value_of
 
+_AT_ONCE = "it rings as soon as a worker looks at the clock"
+_WITH_THE_ACCOUNT = "it waits with all that is due of the account, as said above"
 
-def next_ring(alarm: Alarm, known: Known, zone: ZoneInfo, now: datetime) -> str:
-    """When the alarm rings, or why it does not, in the account's zone."""
+
+def next_ring(
+    alarm: Alarm, known: Known, zone: ZoneInfo, now: datetime, *, at_once: bool = True
+) -> str:
+    """When the alarm rings, or why it does not, in the account's zone.
+
+    Not `at_once` where its account is not to be relied on before it was read.
+    """
     task = known.present
     if task is None or not task.is_open:
         return f"the task is {standing(task)}, and the clock looks at open tasks only"
@@ -25,7 +33,7 @@ def next_ring(alarm: Alarm, known: Known, zone: ZoneInfo, now: datetime) -> str:
         return f"{was}; for this {alarm.field} date it does not ring again"
     if alarm.is_pointless(task, now, zone):
         return f"{was}; now it is too late for it"
-    return f"{was}; it rings as soon as a worker looks at the clock"
+    return f"{was}; {_AT_ONCE if at_once else _WITH_THE_ACCOUNT}"
 
 
 def _without_moment(alarm: Alarm, task: Task, zone: ZoneInfo) -> str:

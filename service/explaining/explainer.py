@@ -90,7 +90,8 @@ class _Explainer:
         alarm = rule.trigger.alarm
         if alarm is None:
             return None
-        return next_ring(alarm, self._dossier.known, self._zone, self._now)
+        at_once = self._dossier.account_waits is None
+        return next_ring(alarm, self._dossier.known, self._zone, self._now, at_once=at_once)
 
     def _own_writes(self, rule: Rule) -> Iterator[str]:
         if rule.own_writes:

@@ -31,7 +31,8 @@ class Dossier:
     """Everything on record about one task, each kind in the order in which it came.
 
     `texts` has the rules (JSON) of every version that decided something here. `later` are events
-    after the moment up to which rules are explained (`--at`).
+    after the moment up to which rules are explained (`--at`). `account_waits` says why what is due
+    of the account does not come yet.
     """
 
     key: Key
@@ -44,6 +45,7 @@ class Dossier:
     together: Together = field(default_factory=Together)
     texts: Mapping[str, str] = field(default_factory=dict)
     later: list[RecordedEvent] = field(default_factory=list)
+    account_waits: str | None = None
 
     @property
     def events(self) -> list[Event]:

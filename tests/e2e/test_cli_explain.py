@@ -221,3 +221,35 @@ async def test_a_file_that_was_not_loaded(command: Command, running: Corridor) -
     file.write_text(file.read_text("utf-8").replace("2h }", "3h }"), "utf-8")
     result = await command("explain", "2357911")
     assert "The file is not what runs: it was changed and has not been loaded." in result.out
+
+
+async def test_what_could_not_be_read_stands_above(command: Command, running: Corridor) -> None:
+    """Whoever asks about a date sees that the system says something else by now."""
+    await running.webhook(running.sandbox.kickserv.change("2357911", scheduled_at="soonish"))
+    told = (await command("explain", "2357911", "--rule", "overdue")).out
+    assert "scheduled_at could not be read, it is 'soonish'; what was known of it before" in told
+    as_json = (await command("explain", "2357911", "--json")).json
+    assert as_json["unread"] == {"scheduled_at": "'soonish'"}
+
+
+async def test_an_alarm_that_waits_for_its_account_says_so(
+    command: Command, running: Corridor
+) -> None:
+    """After an outage: the account is to be read anew, and until when what is due waits."""
+    running.sandbox.kickserv.change("2357911", completed_on=None)
+    await running.poll("field")
+    now = datetime.now(UTC)
+    await running.pool.execute(
+        """
+        UPDATE accounts SET baseline_at = $1, scanned_at = $1, resumed_at = $2, stale_since = $2
+        WHERE name = 'field'
+        """,
+        now - timedelta(hours=1),
+        now,
+    )
+    told = (await command("explain", "2357911", "--rule", "overdue")).out
+    assert "field: Tasks may have changed unseen" in told
+    assert "it waits with all that is due of the account, as said above" in told
+    await running.pool.execute("UPDATE accounts SET scanned_at = resumed_at")
+    told = (await command("explain", "2357911", "--rule", "overdue")).out
+    assert "it rings as soon as a worker looks at the clock" in told

@@ -11,7 +11,7 @@ import pytest
 
 from service.model import Kind
 from service.rules import Ruleset
-from service.store import Pool
+from service.store import Pool, accounts
 from tests import history
 from tests.commands import Result, taskbell
 from tests.receivers import HttpReceiver
@@ -108,6 +108,27 @@ async def test_next_tells_what_is_still_to_come(command: Command, pool: Pool) ->
     await pool.execute("UPDATE tasks SET next_alarm = $1, watch = 'any'", due)
     assert "late  email:bo@x.test  Late" in (await command("next")).out
     assert (await command("next", "--within", "1h")).out == "nothing, if nothing changes\n"
+    await accounts.register(pool, {"field": "kickserv"}, NOW)
+    await pool.execute("UPDATE accounts SET alive_at = $1, alive_until = $1", NOW)
+    assert "field: No worker has looked after it since" in (await command("next")).out
+
+
+async def test_next_names_the_zone_that_is_not_the_usual(
+    tmp_path: Path, command: Command, pool: Pool
+) -> None:
+    """By the account's clock, as its own texts have it; nobody takes that for the office's."""
+    file = tmp_path / "taskbell.yaml"
+    file.write_text(file.read_text().replace("account_uuid: u", "account_uuid: u, timezone: UTC"))
+    due = NOW + timedelta(hours=5)
+    known = [
+        task("T1", account=name, due=due, assignee=BO, assignees=(BO,))
+        for name in ("field", "london")
+    ]
+    await history.know(pool, *known, at=NOW)
+    await pool.execute("UPDATE tasks SET next_alarm = $1, watch = 'any'", due)
+    told = (await command("next")).out
+    assert f"{due:%H:%M} (UTC)  late  " in told
+    assert told.count("(") == 1
 
 
 @pytest.mark.usefixtures("finished")
