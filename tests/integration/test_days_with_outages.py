@@ -5,6 +5,7 @@ or the system answers nothing but errors. Afterwards the system's own record of 
 told is held against what was so at that moment, and Taskbell's record against what has happened.
 """
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime, timedelta
@@ -65,6 +66,7 @@ class Days:
         self.history: dict[str, list[tuple[datetime, Raw | None]]] = {}
         self._rng = Random(seed)  # noqa: S311
         self._away_until = self._failing_until = taskbell.clock.now()
+        self._at_work: list[datetime] = []
 
     async def live(self, days: int) -> None:
         """Let days go by, and then a quiet hour in which everything works."""
@@ -145,11 +147,17 @@ class Days:
             self.system.faults.set(Fault(Kind.FAILED, times=FOR_EVER))
         if self._away_until <= now:
             await work(self.taskbell)
+        if max(self._away_until, self._failing_until) <= now:
+            self._at_work.append(now)
 
     def at(self, task_id: str, moment: datetime) -> Raw | None:
         """How the task was then; None if there was none."""
         states = [state for at, state in self.history[task_id] if at <= moment]
         return states[-1] if states else None
+
+    def at_work(self, moment: datetime) -> datetime:
+        """When Taskbell next could see what is so: a little after both were there again."""
+        return self._at_work[bisect_left(self._at_work, moment)] + 2 * PACE
 
 
 async def work(taskbell: Corridor) -> None:
@@ -215,13 +223,16 @@ async def unexplained(taskbell: Corridor) -> list[Any]:
 def visits_that_came(days: Days) -> set[str]:
     """Those of which a customer should have heard: half an hour before, they were to begin.
 
-    And so until they began.
+    And so until they began, and until Taskbell could see that: what was changed in an outage leaves
+    no trace of what it was before.
     """
     return {
         task_id
         for task_id, states in days.history.items()
         for (since, state), (until, _) in pairwise([*states, (days.taskbell.clock.now(), None)])
-        if state is not None and is_due_to_be_told(state, since, until)
+        if state is not None
+        and is_due_to_be_told(state, since, until)
+        and days.at_work(start_of(state) - AHEAD) <= until
     }
 
 
