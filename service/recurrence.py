@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
-from service.model import Task
+from service.model import DAYS, Task
 
 Dates: TypeAlias = tuple[datetime | None, datetime | None]
 """When a task is due, and when it starts."""
@@ -25,6 +25,8 @@ _TOGETHER = timedelta(seconds=10)
 _PATIENCE = timedelta(seconds=20)
 # How long after a completion was told the same one may show, or be dated by another clock.
 _SOON = timedelta(minutes=1)
+# What of a task is that of one completion, and another one of the next.
+_OF_COMPLETIONS = ("completed_at", *DAYS.values(), "due", "start", "end")
 # How many completions of a task are remembered, to know one that is announced again.
 _REMEMBERED = 20
 
@@ -117,6 +119,17 @@ def hear(
         now_told.append(Told(max(one.at, move.at), to))
         over.add(one.receipt)
     return Heard(done, now_told[-_REMEMBERED:], frozenset(over))
+
+
+def still_completed(then: Task, now: Task) -> Task | None:
+    """A recurring task that is open again as what was completed `then`, with what is known `now`.
+
+    None if it is not open again for a later date.
+    """
+    if not then.done or now.done or not _is_later(_dates(then), _dates(now)):
+        return None
+    gone = {name: getattr(then, name) for name in _OF_COMPLETIONS}
+    return replace(now, done=True, **gone)
 
 
 def was_told(told: Sequence[Told], at: datetime) -> bool:

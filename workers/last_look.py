@@ -14,12 +14,22 @@ from service.books.database import DatabaseBooks
 from service.clock import Clock
 from service.engine import Engine
 from service.errors import PayloadError, SourceError
-from service.model import Cause, Kind, Observation, State
+from service.model import Cause, Event, Kind, Observation, State, Task
 from service.outbox import ASKED_FOR, Claim, Settlement, sending
+from service.recurrence import still_completed
 from service.rules import Ruleset
 from service.rules.standing import Grounds, Objection, objection
 from service.sources import Source
-from service.store import DATABASE_ERRORS, Connection, Pool, absences, accounts, outages, tasks
+from service.store import (
+    DATABASE_ERRORS,
+    Connection,
+    Pool,
+    absences,
+    accounts,
+    events,
+    outages,
+    tasks,
+)
 from workers.canaries import Canaries
 
 log = structlog.get_logger()
@@ -132,7 +142,16 @@ class LastLook:
     async def _objection(self, connection: Connection, grounds: Grounds) -> Objection | None:
         key = (grounds.event.account, grounds.event.task_id)
         task = (await tasks.present(connection, [key])).get(key)
+        if task is not None and grounds.event.kind is Kind.COMPLETED:
+            task = await self._completed(connection, grounds.event, task)
         return objection(grounds, task, self._rules, self._clock.now(), self._zone)
+
+    async def _completed(self, connection: Connection, event: Event, now: Task) -> Task:
+        """The task as the message speaks of it: what recurs was done, although it is open again."""
+        completed = still_completed(event.task, now)
+        if completed is None or await events.was_reopened(connection, event):
+            return now
+        return completed
 
 
 def _limit(grounds: Grounds, now: datetime) -> datetime:

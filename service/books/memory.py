@@ -15,6 +15,7 @@ from service.books.waits import MemoryWaits
 from service.digests import Digest, Join
 from service.model import Event, Kind, Observation, Task
 from service.outbox import Identity, Lanes, Order, ending
+from service.recurrence import still_completed
 from service.rules import Ruleset, employees
 from service.rules.standing import Objection, objection
 from service.rules.timing import Dispatch
@@ -40,7 +41,7 @@ class MemoryBooks:
     ) -> None:
         self.outbox = MemoryOutbox(silenced)
         self.events: list[Event] = []
-        self._completions: dict[Key, list[int]] = defaultdict(list)
+        self._turns: dict[Key, list[Event]] = defaultdict(list)
         self.last_id = 0
         self.decisions: list[RecordedDecision] = []
         self.written: dict[Key, frozenset[str]] = {}
@@ -74,12 +75,22 @@ class MemoryBooks:
             grounds, zone = one.grounds, zones.get(one.key[0])
             if grounds is None or zone is None:
                 return None
-            return objection(grounds, self.present(one.key), rules, now, zone)
+            return objection(grounds, self._spoken_of(grounds.event), rules, now, zone)
 
         def unassigned(one: Delivery) -> str | None:
             return employees.refusal(self.present(one.key), one.order.plan.channel)
 
         self.outbox.send(now, end_of, off_hours, unassigned, last_look, rules.storm)
+
+    def _spoken_of(self, event: Event) -> Task | None:
+        """The task of a message as it is now; of what recurs that which was completed."""
+        task = self.present((event.account, event.task_id))
+        if task is None or event.kind is not Kind.COMPLETED:
+            return task
+        completed = still_completed(event.task, task)
+        turns = self._turns[event.account, event.task_id]
+        then = next((one.kind for one in turns if one.id > event.id), None)
+        return task if completed is None or then is Kind.REOPENED else completed
 
     def next_moment(self) -> datetime | None:
         """When the next thing is due: an alarm, the end of a wait, a digest, a delivery … (UTC)."""
@@ -169,13 +180,15 @@ class MemoryBooks:
         del now, version
         self.events += happened
         for event in happened:
-            if event.kind is Kind.COMPLETED:
-                self._completions[event.account, event.task_id].append(event.id)
+            if event.kind in {Kind.COMPLETED, Kind.REOPENED}:
+                self._turns[event.account, event.task_id].append(event)
 
     def _is_done_again(self, cause: Event, news: Event) -> bool:
         """Whether a recurring task was completed once more between these events of it."""
-        completions = self._completions[cause.account, cause.task_id]
-        return any(cause.id < one < news.id for one in completions)
+        return any(
+            one.kind is Kind.COMPLETED and cause.id < one.id < news.id
+            for one in self._turns[cause.account, cause.task_id]
+        )
 
     async def writes_under_way(self, seen: Sequence[Observation]) -> Mapping[Key, frozenset[str]]:
         return {key: self.written[key] for key in _keys(seen) if key in self.written}

@@ -68,6 +68,21 @@ async def rescheduled(
     return found
 
 
+async def was_reopened(connection: Connection, event: Event) -> bool:
+    """Whether a completion was undone since: what is reopened later was completed once more."""
+    kind = await connection.fetchval(
+        """
+        SELECT kind FROM events
+        WHERE account = $1 AND task = $2 AND kind IN ('completed', 'reopened') AND id > $3
+        ORDER BY id LIMIT 1
+        """,
+        event.account,
+        event.task_id,
+        event.id,
+    )
+    return bool(kind == Kind.REOPENED)
+
+
 async def insert(
     connection: Connection, events: Sequence[Event], now: datetime, rules_version: str
 ) -> None:

@@ -1,7 +1,7 @@
 """A recurring task is done and open again with a later date: news of it cross on their way."""
 
 from collections.abc import AsyncIterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from service.channels import ways
 from service.clock import VirtualClock
 from service.history import batches
 from service.history.backtest import backtest
+from service.outbox import Order
 from service.rehearsal import Rehearsal
 from service.sandbox.system import Raw
 from service.store import Pool, history, listing
@@ -318,20 +319,76 @@ async def test_it_tells_of_the_task_that_was_done(week: Week) -> None:
     assert (row["due"], row["done"]) == (was["due"], "true")
 
 
+def rehearsed(taskbell: Corridor, begin: datetime) -> Rehearsal:
+    config = taskbell.config
+    return Rehearsal(config.rules, config.zones, ways(config.kinds), begin)
+
+
+async def backtested(
+    taskbell: Corridor, begin: datetime, until: datetime, rehearsal: Rehearsal | None = None
+) -> list[Order]:
+    """What would have been sent in that time."""
+    rehearsal = rehearsal or rehearsed(taskbell, begin)
+    async with taskbell.pool.acquire() as connection, connection.transaction():
+        known = history.tasks_at(connection, begin)
+        recorded = batches(history.events(connection, begin, until))
+        sent = await backtest(rehearsal, known, recorded, until, lambda _: None)
+    return [one.order for one in sent]
+
+
 async def test_a_backtest_tells_of_it_as_well(week: Week) -> None:
     """It was told after the task was seen to be moved on, and is open there as well."""
     taskbell, begin = week.taskbell, week.taskbell.clock.now()
     week.move_on()
     for news in ("poll", "completed"):
         await week.come(news)
-    until = taskbell.clock.now()
-    zones, channels = taskbell.config.zones, ways(taskbell.config.kinds)
-    rehearsal = Rehearsal(taskbell.config.rules, zones, channels, begin)
-    async with taskbell.pool.acquire() as connection, connection.transaction():
-        known = history.tasks_at(connection, begin)
-        recorded = batches(history.events(connection, begin, until))
-        sent = await backtest(rehearsal, known, recorded, until, lambda _: None)
-    assert [one.order.rule for one in sent] == ["done"]
+    rehearsal = rehearsed(taskbell, begin)
+    sent = await backtested(taskbell, begin, taskbell.clock.now(), rehearsal)
+    assert [order.rule for order in sent] == ["done"]
     task = rehearsal.books.present((week.account, week.task_id))
     assert task is not None
     assert not task.done
+
+
+THANKS = """
+- { id: thanks, when: task.completed, accounts: [field], if: task.done,
+    then: [{ wait: 1h }, { notify: customer:details }] }
+"""
+
+
+@pytest.mark.parametrize("ending", ["recurs", "reopened", "recurs, then reopened"])
+async def test_its_customer_is_told(
+    ending: str, pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """The visit was made, though the next one is open by then; but not one that is opened again."""
+    async with begun(folder, pool, clock, THANKS) as taskbell:
+        visit = Week(taskbell, "field")
+        await visit.begin()
+        if ending.startswith("recurs"):
+            visit.move_on()
+            await visit.come("completed")
+        else:
+            visit.system.finish(visit.task_id)
+            await visit.come("poll")
+        taskbell.clock.advance(timedelta(minutes=59))
+        if ending == "recurs, then reopened":
+            visit.system.finish(visit.task_id)
+            await visit.come("poll")
+        if ending.endswith("reopened"):
+            visit.system.reopen(visit.task_id)
+            visit.move_on(2)
+        await taskbell.tick(minutes=1)
+        await taskbell.deliver()
+        assert len(taskbell.told) == (0 if ending == "reopened" else 1)
+
+
+async def test_a_backtest_tells_its_customer(pool: Pool, clock: VirtualClock, folder: Path) -> None:
+    """An hour after the visit, when the next one is open."""
+    async with begun(folder, pool, clock, THANKS) as taskbell:
+        visit = Week(taskbell, "field")
+        await visit.begin()
+        begin = clock.now()
+        visit.move_on()
+        await visit.come("completed")
+        sent = await backtested(taskbell, begin, clock.now() + timedelta(hours=2))
+        assert [order.rule for order in sent] == ["thanks"]
