@@ -18,7 +18,7 @@ from service.model import Cause, Event, Kind, Observation, State, Task
 from service.outbox import ASKED_FOR, Claim, Settlement, sending
 from service.recurrence import still_completed
 from service.rules import Ruleset
-from service.rules.standing import Grounds, Objection, objection
+from service.rules.standing import Grounds, Objection, objection, rests_on
 from service.sources import Source
 from service.store import (
     DATABASE_ERRORS,
@@ -132,12 +132,24 @@ class LastLook:
         async with self._pool.acquire() as connection, connection.transaction():
             seen = await self._engine.observe(DatabaseBooks(connection), [look])
             found = await self._objection(connection, grounds)
-            is_ours = found is None and await sending.begin(connection, claim)
+            unread = self._unread(grounds, look)
+            stands = found is None and unread is None
+            is_ours = stands and await sending.begin(connection, claim)
         self._engine.committed(seen)
         if found is not None:
             return Settlement(claim, found.state, found.reason, is_unsent=True)
+        if unread is not None:
+            return self.hold(claim, grounds, unread)
         # Another process has it by now: what is said here changes nothing.
         return None if is_ours else Settlement(claim, State.PLANNED, again_at=self._clock.now())
+
+    def _unread(self, grounds: Grounds, look: Observation) -> str | None:
+        """What the message rests on and nobody can read: what was known of it may not be so."""
+        wanted, forms = rests_on(grounds, self._rules), self._source.forms
+        for name, value in look.unread.items():
+            if not wanted.isdisjoint(forms[name].tells):
+                return f"{name} of its task could not be read, it is {value}"
+        return None
 
     async def _objection(self, connection: Connection, grounds: Grounds) -> Objection | None:
         key = (grounds.event.account, grounds.event.task_id)

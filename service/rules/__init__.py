@@ -207,6 +207,16 @@ class Ruleset:
         rule = self._rules.get(rule_id)
         return rule is not None and not _OF_COMPLETION.isdisjoint(rule.reads)
 
+    def asks_about(self, rule_id: str) -> frozenset[str]:
+        """The fields of the task by which this rule would be asked now, as its `until` would."""
+        rule = self._rules.get(rule_id)
+        if rule is None:
+            return frozenset()
+        asked = [rule.until.reads] if rule.until else []
+        asked += [] if _writes(rule) else [rule.reads]
+        chosen = rule.for_each.fields if rule.for_each else frozenset[str]()
+        return chosen | by_noun(asked).get("task", frozenset())
+
     def refusal_now(
         self, rule_id: str, event: Event, decided_at: datetime, zone: ZoneInfo
     ) -> str | None:

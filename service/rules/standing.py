@@ -65,6 +65,16 @@ def objection(
     return None if said is None else _withdrawn(said)
 
 
+def rests_on(grounds: Grounds, rules: Ruleset) -> frozenset[str]:
+    """The fields of the task by which it is seen whether the message stands."""
+    event = grounds.event
+    date = (date_of(event.alarm) or "").partition(".")[0]
+    asked = frozenset[str]() if grounds.is_asked_for else rules.asks_about(grounds.rule)
+    by_kind = {date} if event.kind in CLOCK_KINDS else set(event.changed)
+    whom = {"customer"} | ({"assignee", "assignees"} if grounds.target == ON_THE_WAY else set())
+    return asked | by_kind | whom | {"done"}
+
+
 def _has_begun(grounds: Grounds, task: Task, now: datetime) -> bool:
     """Whether it is too late to say that it begins soon; a person may want that all the same."""
     is_announced = grounds.event.kind is Kind.STARTING_SOON and not grounds.is_asked_for

@@ -126,6 +126,35 @@ async def test_nothing_is_sent_blind(kind: Kind, taskbell: Corridor) -> None:
     assert taskbell.told == ["on_the_way"]
 
 
+@pytest.mark.parametrize("name", ["scheduled_at", "completed_on"])
+async def test_nothing_is_sent_on_a_value_that_cannot_be_read(
+    name: str, taskbell: Corridor
+) -> None:
+    """The task can be read, but not what the message rests on: it is held until that can be."""
+    number = await visit_soon(taskbell)
+    before = taskbell.sandbox.kickserv.tasks[number][name]
+    taskbell.sandbox.kickserv.change(number, **{name: "soonish"})
+    await taskbell.deliver()
+    [delivery] = await taskbell.deliveries("soon")
+    assert taskbell.told == []
+    assert (delivery["state"], delivery["attempts"]) == ("held", 0)
+    assert delivery["reason"] == (
+        "held, and checked again before it is sent:"
+        f" {name} of its task could not be read, it is 'soonish'"
+    )
+    taskbell.sandbox.kickserv.change(number, **{name: before})
+    await calm(taskbell)
+    assert taskbell.told == ["on_the_way"]
+
+
+async def test_what_a_message_does_not_rest_on_holds_nothing_up(taskbell: Corridor) -> None:
+    """A date of which it does not speak may be as it is."""
+    number = await visit_soon(taskbell)
+    taskbell.sandbox.kickserv.change(number, ends_at="soonish")
+    await taskbell.deliver()
+    assert taskbell.told == ["on_the_way"]
+
+
 async def calm(taskbell: Corridor) -> None:
     """Breakers close, and what waits for its time comes to it."""
     for _ in range(4):
