@@ -97,11 +97,17 @@ def missed(
     alarm: str | None, task: Task, now: datetime, zone: ZoneInfo
 ) -> tuple[str, datetime] | None:
     """The date before which an event's `alarm` had to ring, if that is past: its field, and it."""
+    announced = announced_by(alarm, task, zone)
+    return announced if announced is not None and announced[1] <= now else None
+
+
+def announced_by(alarm: str | None, task: Task, zone: ZoneInfo) -> tuple[str, datetime] | None:
+    """The date that an event's `alarm` announces before it comes: its field, and it."""
     found = _WRITTEN.fullmatch(alarm or "")
     if found is None or found["sign"] != "-":
         return None
     date = moment_of(task, found["field"], zone)
-    return (found["field"], date) if date is not None and date <= now else None
+    return None if date is None else (found["field"], date)
 
 
 OVERDUE = Alarm(Kind.OVERDUE, "due", timedelta(0))

@@ -14,7 +14,7 @@ from service.days import Calendar
 from service.durations import Duration
 from service.model import State, Task
 from service.rules import customers, employees
-from service.rules.approval import asked
+from service.rules.approval import ANSWER_WITHIN, asked
 from service.rules.expressions import Expression
 from service.rules.reach import Reach
 from service.rules.scope import Scope
@@ -107,6 +107,9 @@ class Planning:
         if refusal is not None:
             state, reason = State.SKIPPED, refusal
         is_pending = dispatch.send_at > scope.now or step.approver is not None
+        reaches_customer = any(
+            customers.reaches_customer(one, step.channel, target) for one in _told_of(scope)
+        )
         plan = Plan(
             step=step.number,
             channel=step.channel,
@@ -118,15 +121,13 @@ class Planning:
             subject=_rendered(step.subject, scope) or None,
             fields=self._fields(step.fields, dispatch.send_at, scope),
             reason=reason,
-            expires_at=dispatch.expires_at,
+            expires_at=_wanted_by(dispatch, step) if reaches_customer else dispatch.expires_at,
             withdraw_on=withdraw_on(step, scope.event, is_pending=is_pending),
             on_undo=step.on_undo,
             shadow=self.shadow,
             visit=self._visit(step, target, scope),
             even_if_told=step.even_if_told or _AGAIN in once_key,
-            reaches_customer=any(
-                customers.reaches_customer(one, step.channel, target) for one in _told_of(scope)
-            ),
+            reaches_customer=reaches_customer,
             on_fail=tuple(
                 self._plan(instead, f"{once_key}{_INSTEAD}{number}", dispatch, scope)
                 for number, instead in enumerate(step.on_fail, 1)
@@ -172,6 +173,17 @@ def is_instead(once_key: str) -> bool:
     """Whether a delivery of this key goes out instead of one that has failed."""
     _, found, number = once_key.rpartition(_INSTEAD)
     return bool(found) and number.isdigit()
+
+
+def _wanted_by(dispatch: Dispatch, step: Action) -> datetime | None:
+    """Until when a customer is to be told: not after what is announced to them has come.
+
+    Whoever is to approve it has no longer than they would have for any other.
+    """
+    comes_at = dispatch.announces
+    if comes_at is None or (step.approver and comes_at > dispatch.send_at + ANSWER_WITHIN):
+        return dispatch.expires_at
+    return min(comes_at, dispatch.expires_at or comes_at)
 
 
 def _told_of(scope: Scope) -> Sequence[Task | None]:

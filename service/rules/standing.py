@@ -57,8 +57,6 @@ def objection(
         return _withdrawn("the task is gone")
     if (refusal := customers.refusal(task, grounds.channel, grounds.target)) is not None:
         return Objection(State.SKIPPED, refusal)
-    if _has_begun(grounds, task, now):
-        return Objection(State.EXPIRED, "it was too late: the task was to begin before")
     said = _by_state(grounds, task, rules, zone)
     if said is None and not grounds.is_asked_for:
         said = _by_rule(grounds, task, rules, now, zone)
@@ -73,12 +71,6 @@ def rests_on(grounds: Grounds, rules: Ruleset) -> frozenset[str]:
     by_kind = {date} if event.kind in CLOCK_KINDS else set(event.changed)
     whom = {"customer"} | ({"assignee", "assignees"} if grounds.target == ON_THE_WAY else set())
     return asked | by_kind | whom | {"done"}
-
-
-def _has_begun(grounds: Grounds, task: Task, now: datetime) -> bool:
-    """Whether it is too late to say that it begins soon; a person may want that all the same."""
-    is_announced = grounds.event.kind is Kind.STARTING_SOON and not grounds.is_asked_for
-    return is_announced and task.start is not None and task.start <= now
 
 
 def _withdrawn(why: str) -> Objection:

@@ -1,11 +1,12 @@
 """When the messages of a rule go out: its opening hours, and how late they may come."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
 
+from service.alarms import announced_by
 from service.durations import Duration
 from service.model import State
 from service.rules.date_format import DATE_FORMAT
@@ -15,12 +16,16 @@ from service.rules.scope import Scope
 
 @dataclass(frozen=True, slots=True)
 class Dispatch:
-    """Whether and when one delivery is sent; the reason if it is held, skipped or has waited."""
+    """Whether and when one delivery is sent; the reason if it is held, skipped or has waited.
+
+    `announces` is the date that is still to come when it is due, if it is told ahead of one.
+    """
 
     state: State
     send_at: datetime
     reason: str | None = None
     expires_at: datetime | None = None
+    announces: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +76,23 @@ class Timing:
                     State.SKIPPED, moment, "it came too late: it had expired", expires_at
                 )
         off_hours = self.off_hours(moment, expires_at, scope.zone)
-        return off_hours or Dispatch(State.PLANNED, moment, reason, expires_at)
+        dispatch = off_hours or Dispatch(State.PLANNED, moment, reason, expires_at)
+        return replace(dispatch, announces=_announced(moment, scope))
 
     def after(self, duration: Duration, moment: datetime, zone: ZoneInfo) -> datetime | None:
         """This moment and as much time as it says; None if the hours never open for so long."""
         if self.business is None:
             return moment + duration.plain
         return self.business.after(duration, moment, zone)
+
+
+def _announced(moment: datetime, scope: Scope) -> datetime | None:
+    """The date ahead of which the event's alarm rang, if that is still to come at this moment.
+
+    A digest announces those of several tasks.
+    """
+    task = scope.event.after
+    if task is None or scope.group is not None:
+        return None
+    found = announced_by(scope.event.alarm, task, scope.zone)
+    return found[1] if found is not None and moment < found[1] else None

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from service.clock import VirtualClock
+from service.sandbox.faults import Fault, Kind
 from service.store import Pool
 from tests.corridor import Corridor, begun
 
@@ -21,6 +22,10 @@ DAILY = """
     then: [{ notify: accounting }] }
 - { id: report, when: { schedule: "30 7 * * *" }, for_each: "tasks.filter(t, !t.done)",
     group: { by: "'all'" }, then: [{ notify: accounting, text: "{{ group.size }}" }] }
+"""
+AHEAD = """
+- { id: ahead, when: WHEN, then: [{ notify: customer:details }, { wait: 4h },
+    { notify: "mail:{{ task.customer.email }}", text: How was it? }] }
 """
 
 
@@ -114,3 +119,44 @@ async def test_a_schedule_that_was_missed(
         assert set(await ends(taskbell, rule)) == {("expired", late)}
         assert "missed" in {one for one, _ in await outcomes(taskbell, rule)}
         assert (taskbell.posts, taskbell.accounting.requests) == ([], [])
+
+
+@pytest.mark.parametrize(
+    "when",
+    ["{ before: task.start, by: 1h }", "{ task.due_soon: 2h }", "{ task.starting_soon: 1h }"],
+)
+async def test_a_customer_is_not_told_ahead_of_what_has_come(
+    when: str, pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """The visit could not be read until it was over; what comes afterwards anyway is not late."""
+    async with begun(folder, pool, clock, AHEAD.replace("WHEN", when)) as taskbell:
+        visit(taskbell, clock.now() + timedelta(hours=2))
+        await taskbell.poll(full=True)
+        taskbell.sandbox.kickserv.faults.set(Fault(Kind.FAILED, times=1000, method="GET"))
+        await taskbell.tick(minutes=65)
+        await taskbell.deliver()
+        assert await taskbell.states("ahead") == ["held", "planned"]
+        taskbell.sandbox.kickserv.faults.clear()
+        await taskbell.tick(hours=3)
+        await taskbell.deliver()
+        [(state, reason), (after, _)] = await ends(taskbell, "ahead")
+        assert (state, after) == ("expired", "planned")
+        assert (reason or "").startswith("it was too late: wanted by 2026-03-06 1")
+        assert taskbell.told == []
+
+
+async def test_what_is_to_come_later_is_told_later(
+    pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """A rule that rings before a visit may have something to say an hour after it has begun."""
+    rules = """
+- { id: later, when: { task.starting_soon: 30m },
+    then: [{ wait: 90m }, { notify: customer:details }] }
+"""
+    async with begun(folder, pool, clock, rules) as taskbell:
+        visit(taskbell, clock.now() + timedelta(hours=1))
+        await taskbell.poll(full=True)
+        await taskbell.tick(minutes=31)
+        await taskbell.tick(minutes=91)
+        await taskbell.deliver()
+        assert taskbell.told == ["details"]
