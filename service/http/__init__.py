@@ -32,7 +32,8 @@ CONNECTIONS = 1000
 KEEP_ALIVE = 4.0
 
 # What Python's `is_global` lets through although it leads inside: the translators to IPv4
-# (Teredo, 6to4, NAT64), site-local and protocol addresses, and Azure's address for metadata.
+# (Teredo, 6to4, NAT64, SIIT), addresses for documents, segment routing, sites and protocols, and
+# Azure's address for metadata.
 _LEADS_INSIDE = tuple(
     ip_network(text)
     for text in (
@@ -41,6 +42,9 @@ _LEADS_INSIDE = tuple(
         "64:ff9b::/96",
         "64:ff9b:1::/48",
         "::/96",
+        "::ffff:0:0:0/96",
+        "3fff::/20",
+        "5f00::/16",
         "fec0::/10",
         "168.63.129.16/32",
         "192.0.0.0/24",
@@ -128,6 +132,18 @@ def is_public(address: Address) -> bool:
     )
 
 
+def demand_allowed(host: str, allow: Sequence[Network]) -> None:
+    """Raise AddressRefused for an address that is not public, unless a range in `allow` holds it.
+
+    An IPv4 address that is written as IPv6 is the one it stands for.
+    """
+    address = ip_address(host.partition("%")[0])
+    if isinstance(address, IPv6Address):
+        address = address.ipv4_mapped or address
+    if not is_public(address) and not any(address in network for network in allow):
+        raise AddressRefused(address)
+
+
 class _Client(httpx.AsyncClient):
     """httpx's client without what is switched off here anyway, a sixth of a call's whole cost.
 
@@ -184,17 +200,10 @@ def _session(allow: tuple[Network, ...], tls: Any) -> aiohttp.ClientSession:
 def _guard(allow: tuple[Network, ...]) -> SocketFactory:
     def open_socket(found: Any) -> socket.socket:
         family, kind, protocol, _, where = found
-        address = _plain(ip_address(where[0].partition("%")[0]))
-        if not is_public(address) and not any(address in network for network in allow):
-            raise AddressRefused(address)
+        demand_allowed(where[0], allow)
         return socket.socket(family, kind, protocol)
 
     return open_socket
-
-
-def _plain(address: Address) -> Address:
-    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return mapped or address
 
 
 async def _only_once(

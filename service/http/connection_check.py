@@ -4,13 +4,12 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
-from ipaddress import ip_address
 from typing import Any, TypeAlias
 
 import httpx
 
 from service.errors import SendError
-from service.http import AddressRefused, Network, is_public
+from service.http import Network, demand_allowed
 from service.http.failures import explain_socket
 
 ConnectionCheck: TypeAlias = Callable[[httpx.URL, timedelta], Awaitable[None]]
@@ -42,7 +41,7 @@ async def _open_and_close(allow: Sequence[Network], url: httpx.URL, port: int) -
     failure = OSError()
     for *_, place in found:
         try:
-            _demand_allowed(str(place[0]), allow)
+            demand_allowed(str(place[0]), allow)
             _, writer = await asyncio.open_connection(str(place[0]), port, **tls)
         except OSError as error:
             failure = error
@@ -50,9 +49,3 @@ async def _open_and_close(allow: Sequence[Network], url: httpx.URL, port: int) -
             writer.transport.abort()
             return
     raise failure
-
-
-def _demand_allowed(host: str, allow: Sequence[Network]) -> None:
-    address = ip_address(host.partition("%")[0])
-    if not is_public(address) and not any(address in network for network in allow):
-        raise AddressRefused(address)

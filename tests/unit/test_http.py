@@ -61,6 +61,9 @@ async def failure(client: httpx.AsyncClient, url: str, method: str = "POST") -> 
         "64:ff9b::10.0.0.1",
         "64:ff9b:1::1",
         "2001:db8::1",
+        "::ffff:0:10.0.0.1",
+        "3fff::1",
+        "5f00::1",
     ],
 )
 def test_addresses_that_lead_inside_are_not_public(address: str) -> None:
