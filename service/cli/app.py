@@ -1,6 +1,8 @@
 """The `taskbell` command and its groups. Exit code 0: fine, 1: the answer is no, 2: wrong use."""
 
 import sys
+from importlib import metadata
+from typing import Annotated
 
 import typer
 
@@ -24,11 +26,17 @@ from service.cli import (
     trials,
     upcoming,
 )
-from service.cli.console import err
+from service.cli.console import err, print_line
 from service.errors import TaskbellError
 
+
+def _version(*, is_asked: bool) -> None:
+    if is_asked:
+        print_line(f"taskbell {metadata.version('taskbell')}")
+        raise typer.Exit
+
+
 app = typer.Typer(
-    help="Watches the tasks of a firm and rings the right bell at the right moment.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -55,6 +63,18 @@ for part in _COMMANDS:
 app.add_typer(outbox.app, name="outbox")
 app.add_typer(accounts.app, name="accounts")
 app.add_typer(silence.app, name="silence")
+
+
+@app.callback()
+def root(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="The version, and end."),
+    ] = False,
+) -> None:
+    """Watches the tasks of a firm and rings the right bell at the right moment."""
+    del version
 
 
 def main() -> None:
