@@ -5,8 +5,8 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
 from service.model import DAYS, Task
 
-# A day moves by less where another `due_by` or zone brings it down to another moment.
-_SHIFT = timedelta(hours=12)
+# The shortest day: it moves by less where another `due_by` or zone brings it to another moment.
+_SHIFT = timedelta(hours=23)
 _LONGEST_DAY = timedelta(hours=25)
 FIRST, LAST = time(), time(23, 59, 59)
 

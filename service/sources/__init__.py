@@ -37,7 +37,7 @@ import orjson
 from pydantic import SecretStr
 
 from service.clock import Clock
-from service.days import Calendar
+from service.days import LAST, Calendar
 from service.errors import SourceRejected
 from service.http.throttle import Throttle
 from service.http.upstream import Upstream
@@ -140,7 +140,12 @@ class Source(ABC):
         # Where each task of a list has to be read by itself, what is kept anew comes with changes.
         if self.rereads:
             return b""
-        return (b"%d" % self.revision if self.revision else b"") + people
+        return (b"%d" % self.revision if self.revision else b"") + people + self._due_by()
+
+    def _due_by(self) -> bytes:
+        """What tells that days are due by another time, so that tasks are read anew for it."""
+        due_by = self.account.due_by
+        return b"" if due_by == LAST else due_by.isoformat().encode()
 
     @abstractmethod
     def items(self, payload: Any) -> list[Raw] | None:

@@ -94,3 +94,24 @@ async def test_what_is_done_on_the_day_on_which_it_is_due_is_not_late(taskbell: 
     known = await taskbell.snapshot(visit["id"])
     assert known is not None
     assert (known["completed_at"], known["completed_at_is_day"]) == (known["due"], True)
+
+
+@pytest.mark.parametrize("due_by", ["17:00", "09:00"])
+async def test_days_are_due_by_another_time(taskbell: Corridor, due_by: str) -> None:
+    """Of what is known already as well, from the next poll on; nothing was moved by that."""
+    firm = taskbell.sandbox
+    firm.rolodex.make(body="Call", due_date="2026-03-07")
+    firm.kickserv.make(name="Mend", scheduled_at="2026-03-07", ends_at="2026-03-07")
+    for account in ("field", "sales"):
+        await taskbell.poll(account)
+    accounts = taskbell.head["accounts"]
+    taskbell.head["accounts"] = accounts.replace("poll: 60s", f'poll: 60s, due_by: "{due_by}"')
+    await taskbell.restart(RULES)
+    for account in ("field", "sales"):
+        await taskbell.poll(account)
+    await until(taskbell, "2026-03-07 08:30")
+    assert not [one for one in taskbell.posts if "was due" in one]
+    await until(taskbell, f"2026-03-07 {due_by}")
+    told = sorted(one for one in taskbell.posts if "was due" in one)
+    assert told == ["Call was due Sat 7 Mar 2026", "Mend was due Sat 7 Mar 2026"]
+    assert set(kinds(await taskbell.events())) == {"created", "overdue", "reminder"}
