@@ -182,7 +182,7 @@ class Lane:
     def _unsent(self, claim: Claim, error: SendError) -> Settlement:
         """What becomes of a message that was not taken; to be asked for patience is no failure."""
         now = self._clock.now()
-        if not error.not_now or now - claim.created_at > PATIENCE:
+        if not error.not_now or now - (claim.unsent_since or now) > PATIENCE:
             return _failed(claim, error, now)
         again_at = now + (error.retry_after or SHORT_PAUSE)
         if self._is_paced:

@@ -112,7 +112,8 @@ class Claim:
     `updates` is the delivery whose message it rewrites, `original` the state of that one.
     `approves` is the delivery that it asks an approver about: id and key, the latter None if that
     was decided in the meantime. `grounds` is what one rests on that reaches a customer: its system
-    is asked about that before it is sent. `created_at` is when it was planned.
+    is asked about that before it is sent. `created_at` is when it was planned, `unsent_since` since
+    when attempts have come to nothing before anything was sent, each time.
     """
 
     id: int
@@ -124,6 +125,7 @@ class Claim:
     created_at: datetime
     approves: tuple[int, str | None] | None = None
     grounds: Grounds | None = None
+    unsent_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

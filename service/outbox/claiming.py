@@ -280,6 +280,7 @@ def _claim(row: asyncpg.Record, others: frozenset[str]) -> Claim:
         row["created_at"],
         approves,
         _grounds(row),
+        row["unread_since"],
     )
 
 

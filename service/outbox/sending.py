@@ -41,7 +41,7 @@ async def settle(pool: Pool, settlements: Sequence[Settlement], now: datetime) -
                 settled_at = CASE WHEN new.again_at IS NULL THEN $1::timestamptz END,
                 attempts = deliveries.attempts - new.is_unsent::int,
                 expires_at = coalesce(deliveries.expires_at, new.expires_at),
-                unread_since = CASE WHEN new.is_unsent AND new.state = 'held'
+                unread_since = CASE WHEN new.is_unsent AND new.state IN ('planned', 'held')
                                     THEN coalesce(deliveries.unread_since, $1) END
             FROM unnest($2::bigint[], $3::int[], $4::text[], $5::text[], $6::jsonb[],
                         $7::timestamptz[], $8::boolean[], $9::timestamptz[])

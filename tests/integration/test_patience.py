@@ -25,6 +25,8 @@ RULES = """
   if: task.title == "Urgent"
   then: [{ notify: "slack:#dispatch", text: "{{ task.title }}" }]
 - { id: book, when: task.created, accounts: [london], then: [{ notify: accounting }] }
+- { id: later, when: task.created, accounts: [london],
+    then: [{ wait: 2 days }, { notify: "slack:#dispatch", text: Later }] }
 - { id: tell, when: task.completed, accounts: [field], then: [{ notify: customer:details }] }
 - id: person
   when: task.created
@@ -121,6 +123,20 @@ async def test_patience_has_an_end(taskbell: Corridor) -> None:
     await taskbell.deliver("accounting")
     [delivery] = await taskbell.deliveries("book")
     assert (delivery["state"], delivery["attempts"]) == ("planned", 1)
+
+
+async def test_what_was_planned_long_ago_is_waited_for_as_well(taskbell: Corridor) -> None:
+    """Patience begins when a message is first refused, not when it was planned."""
+    await taskbell.webhook(taskbell.sandbox.plannr.make(), "london")
+    await taskbell.tick(days=2, minutes=1)
+    taskbell.slack.reply(*[BUSY] * 12)
+    for _ in range(12):
+        await taskbell.deliver("slack")
+        [delivery] = await taskbell.deliveries("later")
+        assert (delivery["state"], delivery["attempts"]) == ("planned", 0)
+        await taskbell.tick(seconds=1)
+    await taskbell.deliver("slack")
+    assert await taskbell.states("later") == ["sent"]
 
 
 async def test_a_system_that_asks_for_patience_keeps_no_customer_in_doubt(
