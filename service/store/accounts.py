@@ -201,7 +201,8 @@ async def fail_poll(
     """Record a poll that failed, in words, and when to try again.
 
     After an account has failed for some minutes all of it is to be read: what was changed or
-    deleted meanwhile is not what its alarms rest on. False, and nothing is recorded, if the poll
+    deleted meanwhile is not what its alarms rest on. They wait from when it began to fail, or from
+    when Taskbell came back, whichever is later: while nobody was there nobody waited. False, and nothing is recorded, if the poll
     lost its lease.
     """
     done = await pool.execute(
@@ -211,7 +212,8 @@ async def fail_poll(
             failing_since = coalesce(failing_since, $3), error = $5,
             resumed_at = CASE WHEN is_blind THEN $3 ELSE resumed_at END,
             scan_asked_at = CASE WHEN is_blind THEN $3 ELSE scan_asked_at END,
-            stale_since = CASE WHEN is_blind THEN failing_since ELSE stale_since END
+            stale_since = CASE WHEN is_blind THEN greatest(stale_since, failing_since)
+                               ELSE stale_since END
         FROM (SELECT coalesce(failing_since <= $6 AND scanned_at <= failing_since, false)
                 AS is_blind FROM accounts WHERE name = $1) AS before
         WHERE name = $1 AND lease_holder = $2

@@ -158,6 +158,32 @@ async def test_alarms_of_the_office_do_not_wait_for_ever(taskbell: Corridor) -> 
     assert len(taskbell.posts) == 5
 
 
+@pytest.mark.parametrize("hours", [0.6, 40])
+async def test_an_outage_of_both_is_waited_for_as_well(taskbell: Corridor, hours: float) -> None:
+    """The system failed before Taskbell was away, and fails still when that is back."""
+    visits = await five_visits(taskbell, scheduled_at=-MINUTE, ends_at=20 * MINUTE)
+    kickserv = taskbell.sandbox.kickserv
+    kickserv.faults.set(Fault(Kind.FAILED, times=1000, method="GET"))
+    for _ in range(10):
+        taskbell.clock.advance(MINUTE)
+        await is_there(taskbell)
+        await read(taskbell)
+    for number in visits[1:]:
+        kickserv.finish(number)
+    await be_away(taskbell, hours=hours)
+    for _ in range(20):
+        await read(taskbell)
+        await speak(taskbell)
+        taskbell.clock.advance(MINUTE)
+        await is_there(taskbell)
+    assert taskbell.posts == []
+    kickserv.faults.clear()
+    await taskbell.poll(full=True)
+    await taskbell.look_up()
+    await speak(taskbell)
+    assert len(taskbell.posts) == 1
+
+
 @pytest.mark.parametrize("minutes", [0.2, 1.9])
 async def test_a_restart_delays_nothing(taskbell: Corridor, minutes: float) -> None:
     """A roll-out takes seconds: alarms ring at once, by what is known."""
