@@ -17,6 +17,8 @@ def name_of(account: Mapping[str, Any]) -> str:
         return FIRST_SYNC
     if account["state"] != "ok":
         return str(account["state"])
+    if account["absent"]:
+        return "tasks gone"
     if account["alone_since"]:
         return "no worker"
     return READING_ANEW if account["reread_since"] else "ok"

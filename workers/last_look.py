@@ -125,7 +125,8 @@ class LastLook:
 
     async def _is_held(self, look: Observation) -> bool:
         async with self._pool.acquire() as connection:
-            return await absences.is_held(connection, (look.account, look.task_id))
+            key = (look.account, look.task_id)
+            return await absences.held_since(connection, key) is not None
 
     async def _take(self, claim: Claim, grounds: Grounds, look: Observation) -> Settlement | None:
         """Take in what the system says, and begin to send if the message stands."""

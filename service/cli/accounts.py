@@ -1,5 +1,6 @@
 """`taskbell accounts`: the connections to the systems, and how they are doing."""
 
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
@@ -54,16 +55,18 @@ def list_(*, as_json: AsJson = False) -> None:
         return
     show_rows([one | {"state": _state(one)} for one in found], _COLUMNS, _NONE, as_json=False)
     for one in found:
-        if one["error"]:
-            print_line(_complaint(one))
+        for line in _complaints(one):
+            print_line(line)
     tell_waits(found)
 
 
-def _complaint(account: dict[str, Any]) -> str:
+def _complaints(account: dict[str, Any]) -> Iterator[str]:
     """What is the matter, and since when. A column would be too narrow for it."""
     name, since = account["name"], account["failing_since"]
     subject = f"{name}, failing since {short_time(since)}" if since else name
-    return f"{subject}: {account['error'].removeprefix(f'{name}: ')}"
+    for said in (account["error"] or "").splitlines():
+        yield f"{subject}: {said.removeprefix(f'{name}: ')}"
+        subject = name
 
 
 def _state(account: dict[str, Any]) -> str:

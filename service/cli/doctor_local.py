@@ -58,7 +58,7 @@ def _moved(accounts: Iterable[Row]) -> Iterator[Finding]:
             yield note(
                 f"tasks of {one['id']}",
                 f"{one['appeared']} that had been there before came into sight at once",
-                "nothing was told of that; what happens to them from now on is",
+                "nothing was told of that; what happens to them from now on is told",
             )
 
 

@@ -51,6 +51,7 @@ def as_json(papers: Dossier, found: Sequence[Explanation], *, is_loaded: bool) -
     return {
         "task": task and orjson.Fragment(task.to_json()),
         "deleted_at": papers.known.deleted_at,
+        "absent_since": papers.absent_since,
         "unread": papers.known.unread,
         "account_waits": papers.account_waits,
         "rules_loaded": is_loaded,
@@ -90,6 +91,12 @@ def _head(papers: Dossier, zone: ZoneInfo) -> Iterator[str]:
     for name, value in papers.known.unread.items():
         unread = f"{name} could not be read, it is {value}; what was known of it before stands"
         yield f"[yellow]{escape(unread)}[/yellow]"
+    if papers.absent_since:
+        absent = (
+            f"Since {told(papers.absent_since, zone)} its system says that there is no such task,"
+            " nor many others: nothing is told of it until that is clear (`taskbell accounts list`)"
+        )
+        yield f"[yellow]{escape(absent)}[/yellow]"
     if papers.account_waits:
         yield f"[yellow]{escape(f'{account}: {papers.account_waits}')}[/yellow]"
     if len(papers.events) > _LATEST:

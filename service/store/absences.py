@@ -190,16 +190,12 @@ async def hurry(connection: Connection | Pool, account: str, now: datetime) -> N
     )
 
 
-async def is_held(connection: Connection, key: Key) -> bool:
-    """Whether the system says that there is no such task, and is not believed yet."""
-    held: bool = await connection.fetchval(
-        """
-        SELECT EXISTS (SELECT FROM lookups
-                       WHERE account = $1 AND task = $2 AND absent_at IS NOT NULL)
-        """,
-        *key,
+async def held_since(connection: Connection, key: Key) -> datetime | None:
+    """Since when the system says that there is no such task, and is not believed yet."""
+    since: datetime | None = await connection.fetchval(
+        "SELECT absent_at FROM lookups WHERE account = $1 AND task = $2", *key
     )
-    return held
+    return since
 
 
 async def end(

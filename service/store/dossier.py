@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Self
 
 from service.model import Cause, Event, Task
-from service.store import Connection, decisions, deliveries, together
+from service.store import Connection, absences, decisions, deliveries, together
 from service.store.decisions import RecordedDecision
 from service.store.deliveries import RecordedDelivery
 from service.store.history import RecordedEvent, events_of
@@ -32,7 +32,8 @@ class Dossier:
 
     `texts` has the rules (JSON) of every version that decided something here. `later` are events
     after the moment up to which rules are explained (`--at`). `account_waits` says why what is due
-    of the account does not come yet.
+    of the account does not come yet, `absent_since` since when the system says that there is no
+    such task and is not believed, as it says so of many.
     """
 
     key: Key
@@ -46,6 +47,7 @@ class Dossier:
     texts: Mapping[str, str] = field(default_factory=dict)
     later: list[RecordedEvent] = field(default_factory=list)
     account_waits: str | None = None
+    absent_since: datetime | None = None
 
     @property
     def events(self) -> list[Event]:
@@ -120,6 +122,7 @@ async def read(
         deliveries=sorted((one for each in sent.values() for one in each), key=lambda one: one.id),
         waits=await _waits(connection, key),
         together=shared,
+        absent_since=await absences.held_since(connection, key),
         texts=await _texts(connection, decided | shared.versions),
     )
 

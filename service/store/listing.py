@@ -194,10 +194,10 @@ async def read_accounts(pool: Pool, now: datetime, names: Sequence[str] | None =
         SELECT name AS id, system,
                CASE WHEN paused THEN 'paused' WHEN failing_since IS NOT NULL THEN 'failing'
                     WHEN baseline_at IS NULL THEN 'baseline' ELSE 'ok' END AS state,
-               failing_since, nullif(concat_ws('; ', error,
+               failing_since, nullif(concat_ws(E'\n', error,
                    CASE WHEN absent > 0 THEN absent || ' tasks are gone all at once, says the'
-                       || ' system: has the token lost rights? Nothing is told of them for a day;'
-                       || ' if they are deleted: taskbell accounts sync ' || name || ' --believe'
+                       || ' system: has the token lost rights? Nothing is told of them for a day.'
+                       || ' If they are deleted: taskbell accounts sync ' || name || ' --believe'
                    END,
                    CASE WHEN error IS NULL AND unread > 0
                        THEN unread || ' could not be read, such as ' || unread_example

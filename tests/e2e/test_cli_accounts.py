@@ -85,6 +85,22 @@ async def test_the_list_says_below_why_an_account_fails(
     assert re.match(r"field: Alarms and lists ", waits)
 
 
+async def test_each_thing_that_is_the_matter_has_a_line(
+    command: Command, running: Corridor
+) -> None:
+    """What could not be read, and what came into sight: one below the other."""
+    await running.pool.execute(
+        """
+        UPDATE accounts SET appeared = 7, appeared_at = $1, unread = 2, unread_example = 'x'
+        WHERE name = 'field'
+        """,
+        datetime.now(UTC),
+    )
+    lines = (await command("accounts", "list")).out.splitlines()
+    about = [line.split(": ")[1].split()[:2] for line in lines if line.startswith("field:")]
+    assert about == [["2", "could"], ["7", "tasks"]]
+
+
 async def test_the_list_says_which_accounts_are_read_anew(
     command: Command, running: Corridor
 ) -> None:

@@ -232,6 +232,21 @@ async def test_what_could_not_be_read_stands_above(command: Command, running: Co
     assert as_json["unread"] == {"scheduled_at": "'soonish'"}
 
 
+async def test_a_task_that_the_system_may_have_lost_says_so(
+    command: Command, running: Corridor
+) -> None:
+    """It is gone with many others, which is not believed yet: nothing is told of it."""
+    await running.pool.execute(
+        """
+        INSERT INTO lookups (account, task, cause, asked_at, next_attempt_at, absent_at)
+        VALUES ('field', '2357911', 'fetch', $1, $1, $1)
+        """,
+        running.clock.now(),
+    )
+    told = (await command("explain", "2357911")).out
+    assert "Since Fri 6 Mar 2026, 07:06 its system says that there is no such task" in told
+
+
 async def test_an_alarm_that_waits_for_its_account_says_so(
     command: Command, running: Corridor
 ) -> None:

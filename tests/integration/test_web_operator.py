@@ -118,6 +118,25 @@ async def test_a_failing_account_is_among_what_needs_a_person(web: Site, pool: P
     assert page.count("<b>field</b>") == 1
 
 
+async def test_tasks_that_are_gone_at_once_need_a_person(
+    web: Site, pool: Pool, clock: VirtualClock
+) -> None:
+    """Somebody has to say whether the token has lost rights or they are deleted; above the rest."""
+    await pool.execute(
+        """
+        INSERT INTO lookups (account, task, cause, asked_at, next_attempt_at, absent_at)
+        SELECT 'field', task, 'fetch', $1, $1, $1 FROM unnest('{7,8,9}'::text[]) AS task
+        """,
+        clock.now(),
+    )
+    await pool.execute("UPDATE accounts SET baseline_at = $1", clock.now())
+    page = (await web.client.get("/")).text
+    assert "1 thing needs a person" in page
+    parts = ("Needs a person", "tasks gone</span>", "3 tasks are gone all at once", "<h2>Lately")
+    assert sorted(parts, key=page.index) == list(parts)
+    assert page.count("<b>field</b>") == 1
+
+
 async def test_foreign_text_stays_text(web: Site, pool: Pool, clock: VirtualClock) -> None:
     """A title with markup in it shows as it is, and no foreign script could run."""
     event = await record(pool, task(title="<script>x</script>"), Kind.CREATED, at=clock.now())
