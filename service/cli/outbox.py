@@ -1,6 +1,7 @@
 """`taskbell outbox`: what was sent, what was not and why, and what a person decides about it."""
 
 from collections.abc import Awaitable, Callable
+from textwrap import shorten
 from typing import Annotated, Any
 
 import asyncpg
@@ -36,6 +37,7 @@ OfRule = Annotated[
 
 _COLUMNS = ("id", "state", "created_at", "rule", "to", "says")
 _FEW = 5
+_LONGEST = 60  # characters of a text in a list; `outbox show` has all of it
 
 
 @app.command("list")
@@ -80,8 +82,13 @@ def list_(
 def _told(row: asyncpg.Record, *, as_json: bool) -> dict[str, Any]:
     """A delivery with its state as people read it: what was removed is not there, though sent."""
     told = dict(row)
-    if told.pop("taken_back") and not as_json:
+    taken_back = told.pop("taken_back")
+    if as_json:
+        return told
+    if taken_back:
         told["state"] = "taken back"
+    if told["text"] and told["says"] == told["text"]:
+        told["says"] = shorten(told["says"], _LONGEST, placeholder=" …")
     return told
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from rich.markup import escape
 
+from service.outbox import account_lane
 from service.rollout import Change, Fate, Rollout, RulePlan
 
 _SIGNS = {
@@ -37,7 +38,12 @@ def lines(found: Rollout) -> Iterator[str]:
     """What is different, rule by rule, and the counts at the end; for `rich`."""
     yield from (f"[green]+[/green] account {name}" for name in found.accounts_added)
     yield from _accounts_gone(found)
-    yield from (f"[red]-[/red] {lane}, with messages pending" for lane in found.lanes_gone)
+    others = {account_lane(name) for name in found.accounts_gone}
+    yield from (
+        f"[red]-[/red] channel {lane}, with messages pending"
+        for lane in found.lanes_gone
+        if lane not in others
+    )
     if found.settings:
         yield "[yellow]~[/yellow] what all rules share"
         yield from map(_difference, found.settings)
@@ -50,7 +56,8 @@ def lines(found: Rollout) -> Iterator[str]:
 
 def _accounts_gone(found: Rollout) -> Iterator[str]:
     for name in found.accounts_gone:
-        yield f"[red]-[/red] account {name}"
+        pending = ", with messages pending" if account_lane(name) in found.lanes_gone else ""
+        yield f"[red]-[/red] account {name}{pending}"
         if count := found.silences_ended.get(name):
             yield f"    silences: {count:,} ended with it"
 

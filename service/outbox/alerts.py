@@ -186,7 +186,7 @@ async def tell_appeared(
         text = (
             f"{row['name']} ({row['system']}): {row['appeared']} tasks that had been there before"
             " came into sight at once. Usually its token has been given more rights. Nothing was"
-            " told of that; what happens to them from now on is."
+            " told of that; what happens to them from now on is told."
         )
         await _plan(connection, APPEARED, row, text, address, now)
     return len(rows)

@@ -58,6 +58,19 @@ async def test_the_list_tells_what_was_sent_and_why_not(
     assert "slack:#office" in second
 
 
+async def test_a_long_text_is_cut_short_in_the_list(
+    command: Command, pool: Pool, sent: int
+) -> None:
+    """So that more than a few messages fit on a screen; `show` and `--json` have all of it."""
+    text = "All of these are done:\n" + "- Mend the fence\n" * 40
+    await pool.execute("UPDATE deliveries SET text = $1", text)
+    listed = (await command("outbox", "list")).out
+    assert listed.count("fence") < 4
+    assert "…" in listed
+    assert (await command("outbox", "show", str(sent))).out.count("fence") == 40
+    assert (await command("outbox", "list", "--json")).json[0]["says"] == text
+
+
 async def test_what_has_no_text_of_its_own_is_listed_with_its_task(
     command: Command, pool: Pool, sent: int
 ) -> None:

@@ -147,7 +147,7 @@ async def test_a_way_out_that_is_gone(command: Command, running: Corridor) -> No
     rewrite(running, "  accounting:", "  invoices:")
     rewrite(running, "notify: accounting", "notify: invoices")
     result = await command("plan")
-    assert "- accounting, with messages pending" in result.out
+    assert "- channel accounting, with messages pending" in result.out
     assert "    messages: 1 given up, as their channel or account is gone" in result.out
 
 
@@ -166,7 +166,7 @@ async def test_an_account_that_is_gone(command: Command, running: Corridor) -> N
     rewrite(running, "  field:", "  fields:")
     result = await command("plan")
     told = result.out.splitlines()
-    at = told.index("- account field")
+    at = told.index("- account field, with messages pending")
     assert told[at + 1] == "    silences: 2 ended with it"
     assert told[told.index("  rule list") + 1] == "    digests: 1 ended without a message"
     found = (await command("plan", "--json")).json
