@@ -180,9 +180,8 @@ class _Transport(AiohttpTransport):
         try:
             return await super().handle_async_request(request)
         except aiohttp.ClientResponseError as error:
-            raise httpx.RemoteProtocolError(
-                f"the answer is not HTTP: {error.message}", request=request
-            ) from error
+            # What aiohttp says quotes the answer, which may repeat the request and its credentials.
+            raise httpx.RemoteProtocolError("the answer is not HTTP", request=request) from error
 
 
 def _session(allow: tuple[Network, ...], tls: Any) -> aiohttp.ClientSession:

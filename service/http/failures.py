@@ -17,6 +17,7 @@ _AFTER_CONNECTING: Words = (
     (aiohttp.InvalidURL, "the address cannot be used"),
     (aiohttp.NonHttpUrlClientError, "the address cannot be used"),
     (aiohttp.ServerTimeoutError, "no answer in time"),
+    (aiohttp.ClientResponseError, "the answer is not HTTP"),
     (aiohttp.ClientPayloadError, "the answer ended in the middle"),
     (aiohttp.ClientConnectionError, "the connection was cut"),
 )

@@ -6,7 +6,8 @@ out, whether it may be made again, and when.
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from base64 import b64encode
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, NoReturn
 
@@ -42,6 +43,7 @@ _EXPLAINING = (
     *("message", "error", "error_message", "errors", "detail", "reason", "title"),
     "hydra:description",
 )
+_NO_CREDENTIALS = frozenset({"accept"})
 _MARKUP = re.compile(r"<[^>]*>")
 _LIKE_A_SECRET = re.compile(r"[A-Za-z0-9+/_=.-]{20,}")
 
@@ -49,7 +51,8 @@ _LIKE_A_SECRET = re.compile(r"[A-Za-z0-9+/_=.-]{20,}")
 class Upstream:
     """One account's way to its system.
 
-    `headers` carry the credentials; `secret`, which is in them, gets into no error. `total` is the
+    `headers` carry the credentials; neither they nor the `secret` in them gets into an error, in
+    whatever form it is sent. `total` is the
     longest that one call may take, whatever trickles in. `throttle` is this account's alone.
     `allowance` is what the system last said is left of the calls that it allows.
     """
@@ -73,7 +76,7 @@ class Upstream:
         self._client = client
         self._base_url = base_url.rstrip("/")
         self._headers = dict(headers)
-        self._secret = secret
+        self._secrets = _forms(headers, secret)
         self._trouble = _TROUBLE
         self._throttle = throttle
         self._total = total
@@ -93,7 +96,7 @@ class Upstream:
         `effect` says that the call changes the world and must not be made twice: whatever then
         leaves open whether it was carried out raises OutcomeUnknown. Raises only SourceError.
         """
-        call = _Call(self.account, self._secret, method, path, effect=effect)
+        call = _Call(self.account, self._secrets, method, path, effect=effect)
         admission = await self._admitted(call)
         try:
             status, headers, body = await self._exchange(call, params, json)
@@ -180,9 +183,11 @@ class Upstream:
 class _Call:
     """One call, and what its answer means."""
 
-    def __init__(self, account: str, secret: str, method: str, path: str, *, effect: bool) -> None:
+    def __init__(
+        self, account: str, secrets: Sequence[str], method: str, path: str, *, effect: bool
+    ) -> None:
         self.account = account
-        self.secret = secret
+        self.secrets = secrets
         self.method = method
         self.path = path
         self.effect = effect
@@ -195,7 +200,7 @@ class _Call:
             self.fail(SourceThrottled, "asked for a pause (429)", pause or timedelta(minutes=1))
         if status == httpx.codes.SERVICE_UNAVAILABLE and pause is not None and not self.effect:
             self.fail(SourceThrottled, "asked for a pause (503)", pause)
-        said = _explanation(headers, body, self.secret)
+        said = _explanation(headers, body, self.secrets)
         if status in (401, 403):
             self.fail(SourceRefused, f"refused the account's credentials ({status}){said}")
         if httpx.codes.is_client_error(status):
@@ -242,14 +247,23 @@ class _Call:
             self.fail_ambiguously("sent JSON that is cut off or broken")
 
 
+def _forms(headers: Mapping[str, str], secret: str) -> list[str]:
+    """What of our credentials no text may repeat, however it is sent; the longest first."""
+    sent = [value for name, value in headers.items() if name.lower() not in _NO_CREDENTIALS]
+    words = [word for value in sent for word in value.split()[1:]]
+    written = b64encode(secret.encode()).decode()
+    return sorted({*sent, *words, secret, written} - {""}, key=len, reverse=True)
+
+
 def _has(headers: Mapping[str, str], kind: str) -> bool:
     return kind in headers.get("content-type", "").lower()
 
 
-def _explanation(headers: Mapping[str, str], body: bytes, secret: str) -> str:
-    """What a refusal says for itself, on one line, without our secret or anything like one."""
+def _explanation(headers: Mapping[str, str], body: bytes, secrets: Sequence[str]) -> str:
+    """What a refusal says for itself, on one line, without our secrets or anything like one."""
     text = _message(headers, body) if len(body) <= LONGEST_EXPLANATION else ""
-    text = text.replace(secret, "…") if secret else text
+    for secret in secrets:
+        text = text.replace(secret, "…")
     text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     text = _LIKE_A_SECRET.sub("…", text)[:LONGEST_EXCERPT]
     return f": {text}" if text else ""

@@ -1,6 +1,7 @@
 """An account's way to its system: what each answer means for whoever called."""
 
 import asyncio
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -22,7 +23,7 @@ from service.http.allowance import Allowance
 from service.http.upstream import Upstream
 from service.store import Pool
 from service.store.throttles import AccountThrottle
-from tests.receivers import LOOPBACK, Answer, Fault, HttpReceiver
+from tests.receivers import LOOPBACK, Answer, Fault, HttpReceiver, Receiver
 
 SECRET = "tok-5fd1c9e7"
 HTML = {"content-type": "text/html; charset=utf-8"}
@@ -237,6 +238,59 @@ async def test_no_answer_brings_a_secret_into_an_error(rig: Rig, status: int) ->
     for secret in (SECRET, "salt-and-pepper", "eyJ", "kkk"):
         assert secret not in text
     assert "\n" not in text
+
+
+class Echo(Receiver):
+    """Something that is no web server, and says again what it was told."""
+
+    async def listen(self) -> asyncio.Server:
+        return await asyncio.start_server(self._echo, "127.0.0.1", 0)
+
+    async def _echo(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(await reader.readuntil(b"\r\n\r\n"))
+        await writer.drain()
+        writer.close()
+
+
+async def test_what_is_not_http_may_repeat_the_request(pool: Pool, clock: VirtualClock) -> None:
+    """Nothing of it is in the error: there are the credentials in it."""
+    async with Echo() as echo, open_client(LOOPBACK, timeout=1) as client:
+        headers = {"X-Key": SECRET, "Authorization": f"Bearer {SECRET}"}
+        upstream = Upstream(
+            "field",
+            client,
+            f"http://127.0.0.1:{echo.port}",
+            clock,
+            headers=headers,
+            secret=SECRET,
+            throttle=AccountThrottle(pool, "field", clock, 60),
+        )
+        with pytest.raises(SourceBroken) as caught:
+            await upstream.request("GET", "/tasks")
+    assert str(caught.value) == "field: GET /tasks broke off: the answer is not HTTP"
+
+
+@pytest.mark.parametrize("form", ["{}:{}", "{}"])
+async def test_no_form_of_the_credentials_is_told(
+    rig: Rig, pool: Pool, clock: VirtualClock, form: str
+) -> None:
+    """Short ones, too, and in base64."""
+    sent = b64encode(form.format("tok", "tok").encode()).decode()
+    async with open_client(LOOPBACK) as client:
+        upstream = Upstream(
+            "field",
+            client,
+            rig.server.url,
+            clock,
+            headers={"Authorization": f"Basic {sent}", "Accept": "application/json"},
+            secret="tok",
+            throttle=AccountThrottle(pool, "field", clock, 60),
+        )
+        rig.server.reply(Answer(422, {"message": f"Basic {sent} is bad, and so is tok"}))
+        with pytest.raises(SourceRejected) as caught:
+            await upstream.request("GET", "/tasks")
+    assert sent not in str(caught.value)
+    assert "tok" not in str(caught.value)
 
 
 async def test_a_huge_answer_is_not_swallowed(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
