@@ -202,8 +202,8 @@ async def fail_poll(
 
     After an account has failed for some minutes all of it is to be read: what was changed or
     deleted meanwhile is not what its alarms rest on. They wait from when it began to fail, or from
-    when Taskbell came back, whichever is later: while nobody was there nobody waited. False, and nothing is recorded, if the poll
-    lost its lease.
+    when Taskbell came back, whichever is later: while nobody was there nobody waited. False, and
+    nothing is recorded, if the poll lost its lease.
     """
     done = await pool.execute(
         """
