@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from service.model import Cause, Event, Kind, Task
+from service.model import Cause, Event, Group, Kind, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,3 +54,19 @@ class Digest:
     cause: Cause
     closes_at: datetime
     members: tuple[Member, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Retelling:
+    """A message of a digest that is to be made anew, of the tasks that are left in `group`.
+
+    It takes the place of the one that this `step` has made under this `once_key`, and expires with
+    it (UTC).
+    """
+
+    rule: str
+    event: Event
+    group: Group
+    step: int
+    once_key: str
+    expires_at: datetime | None

@@ -274,6 +274,15 @@ class Group:
     tasks: tuple[Task, ...]
     size: int
 
+    def to_json(self) -> bytes:
+        return orjson.dumps(self, option=JSON_OPTIONS)
+
+    @classmethod
+    def from_json(cls, text: bytes | str) -> Self:
+        """Read what `to_json` wrote, of this version or another."""
+        raw = orjson.loads(text)
+        return cls(raw["key"], tuple(Task.from_dict(one) for one in raw["tasks"]), raw["size"])
+
 
 class State(StrEnum):
     """Where a delivery stands."""

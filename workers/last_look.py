@@ -2,8 +2,12 @@
 
 What it says is taken in like any other look, with all that follows from it. The message goes out
 only if it still stands then. Nothing is sent on what nobody could read.
+
+One of a digest rests on several tasks. Where one of them is not any more as it was told, the
+message is withdrawn, and what is left is told anew in the same transaction.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -15,10 +19,10 @@ from service.clock import Clock
 from service.engine import Engine
 from service.errors import PayloadError, SourceError
 from service.model import Cause, Event, Kind, Observation, State, Task
-from service.outbox import ASKED_FOR, Claim, Settlement, sending
+from service.outbox import ASKED_FOR, Claim, Order, Settlement, sending
 from service.recurrence import still_completed
 from service.rules import Ruleset
-from service.rules.standing import Grounds, Objection, objection, rests_on
+from service.rules.standing import Grounds, Objection, Revision, rests_on, revision
 from service.sources import Source
 from service.store import (
     DATABASE_ERRORS,
@@ -40,6 +44,9 @@ _FIRST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=5), timedelta(minutes=2)
 _AHEAD = frozenset({Kind.STARTING_SOON, Kind.DUE_SOON})
 # How long a message waits to be checked if nothing else says until when it is wanted.
 LONGEST_WAIT = timedelta(hours=12)
+# So many tasks of one message are read by id; for more all of the account is read, so lately.
+MOST_READ = 20
+_LATELY = timedelta(minutes=5)
 
 
 class LastLook:
@@ -69,13 +76,13 @@ class LastLook:
                 return self.hold(
                     claim, grounds, "its account is paused, or has not been read since"
                 )
-            look = await self._read(grounds)
-            if look.task is None and self._may_still_come(grounds):
-                return self.hold(claim, grounds, "its system does not show the task yet")
-            if look.task is None and await self._is_held(look):
-                why = "its system does not show the task any more, nor many others"
+            if (why := await self._is_behind(grounds)) is not None:
                 return self.hold(claim, grounds, why)
-            return await self._take(claim, grounds, look)
+            is_read_whole = len(grounds.each) > MOST_READ
+            looks = [] if is_read_whole else [await self._read(one) for one in grounds.each]
+            if (why := await self._doubt(grounds, looks)) is not None:
+                return self.hold(claim, grounds, why)
+            return await self._take(claim, grounds, looks)
         except (SourceError, PayloadError) as error:
             pause = getattr(error, "retry_after", None)
             return self.hold(claim, grounds, f"its task could not be read: {error}", pause)
@@ -123,41 +130,92 @@ class LastLook:
             return False
         return self._clock.now() - grounds.event.at < _STILL_COMING
 
+    async def _is_behind(self, grounds: Grounds) -> str | None:
+        """Why a message about many tasks has to wait: all of its account is to be read first.
+
+        That is asked for once: an account that fails is polled at its own pace.
+        """
+        if (count := len(grounds.each)) <= MOST_READ:
+            return None
+        now, account = self._clock.now(), grounds.event.account
+        lately = min(now - _LATELY, grounds.unread_since or now)
+        if await accounts.was_read_since(self._pool, account, lately):
+            return None
+        if grounds.unread_since is None:
+            await accounts.poll_now(self._pool, account, now)
+        return f"it tells of {count} tasks, and all of its account is read first"
+
+    async def _doubt(self, grounds: Grounds, looks: Sequence[Observation]) -> str | None:
+        """Why it is not believed yet that some of the tasks are gone."""
+        for one, look in zip(grounds.each, looks, strict=False):
+            if look.task is None and self._may_still_come(one):
+                return "its system does not show the task yet"
+            if look.task is None and await self._is_held(look):
+                return "its system does not show the task any more, nor many others"
+        return None
+
     async def _is_held(self, look: Observation) -> bool:
         async with self._pool.acquire() as connection:
             key = (look.account, look.task_id)
             return await absences.held_since(connection, key) is not None
 
-    async def _take(self, claim: Claim, grounds: Grounds, look: Observation) -> Settlement | None:
+    async def _take(
+        self, claim: Claim, grounds: Grounds, looks: Sequence[Observation]
+    ) -> Settlement | None:
         """Take in what the system says, and begin to send if the message stands."""
         async with self._pool.acquire() as connection, connection.transaction():
-            seen = await self._engine.observe(DatabaseBooks(connection), [look])
-            found = await self._objection(connection, grounds)
-            unread = self._unread(grounds, look)
-            stands = found is None and unread is None
+            books = DatabaseBooks(connection)
+            seen = await self._engine.observe(books, looks)
+            revised = await self._revision(connection, grounds)
+            ended = None if revised is None else await self._end(books, claim, grounds, revised)
+            unread = self._unread(grounds, looks)
+            stands = revised is None and unread is None
             is_ours = stands and await sending.begin(connection, claim)
         self._engine.committed(seen)
-        if found is not None:
-            return Settlement(claim, found.state, found.reason, is_unsent=True)
-        if unread is not None:
+        if ended is not None:
+            return Settlement(claim, ended.state, ended.reason, is_unsent=True)
+        if unread is not None and revised is None:
             return self.hold(claim, grounds, unread)
         # Another process has it by now: what is said here changes nothing.
         return None if is_ours else Settlement(claim, State.PLANNED, again_at=self._clock.now())
 
-    def _unread(self, grounds: Grounds, look: Observation) -> str | None:
+    def _unread(self, grounds: Grounds, looks: Sequence[Observation]) -> str | None:
         """What the message rests on and nobody can read: what was known of it may not be so."""
-        wanted, forms = rests_on(grounds, self._rules), self._source.forms
-        for name, value in look.unread.items():
-            if not wanted.isdisjoint(forms[name].tells):
-                return f"{name} of its task could not be read, it is {value}"
+        forms = self._source.forms
+        for one, look in zip(grounds.each, looks, strict=False):
+            wanted = rests_on(one, self._rules)
+            for name, value in look.unread.items():
+                if not wanted.isdisjoint(forms[name].tells):
+                    return f"{name} of its task could not be read, it is {value}"
         return None
 
-    async def _objection(self, connection: Connection, grounds: Grounds) -> Objection | None:
-        key = (grounds.event.account, grounds.event.task_id)
-        task = (await tasks.present(connection, [key])).get(key)
-        if task is not None and grounds.event.kind is Kind.COMPLETED:
-            task = await self._completed(connection, grounds.event, task)
-        return objection(grounds, task, self._rules, self._clock.now(), self._zone)
+    async def _revision(self, connection: Connection, grounds: Grounds) -> Revision | None:
+        account, events_of = grounds.event.account, [one.event for one in grounds.each]
+        there = await tasks.present(connection, [(account, one.task_id) for one in events_of])
+        present = {task_id: task for (_, task_id), task in there.items()}
+        for one in events_of:
+            if one.kind is Kind.COMPLETED and (task := present.get(one.task_id)) is not None:
+                present[one.task_id] = await self._completed(connection, one, task)
+        return revision(grounds, present, self._rules, self._clock.now(), self._zone)
+
+    async def _end(
+        self, books: DatabaseBooks, claim: Claim, grounds: Grounds, revised: Revision
+    ) -> Objection | None:
+        """End a message that does not stand, and plan in its place what is left of it.
+
+        None if it is not this process's any more: then nothing is planned either.
+        """
+        order = None
+        ended = revised.objection
+        if revised.left is not None:
+            order = self._engine.told_anew(grounds.told_anew(revised.left))
+            ended = revised.told(order if isinstance(order, str) else None)
+        now = self._clock.now()
+        if not await sending.withdraw(books.connection, claim, ended.state, ended.reason, now):
+            return None
+        if isinstance(order, Order):
+            await books.place([order], now)
+        return ended
 
     async def _completed(self, connection: Connection, event: Event, now: Task) -> Task:
         """The task as the message speaks of it: what recurs was done, although it is open again."""
@@ -169,6 +227,10 @@ class LastLook:
 
 def _limit(grounds: Grounds, now: datetime) -> datetime:
     """Until when a message waits whose rule does not say: not beyond what it announces."""
+    return max(_limit_of(one, now) for one in grounds.each)
+
+
+def _limit_of(grounds: Grounds, now: datetime) -> datetime:
     date = date_of(grounds.event.alarm) if grounds.event.kind in _AHEAD else None
     announced: datetime | None = getattr(grounds.event.task, date) if date else None
     return now + LONGEST_WAIT if announced is None or grounds.is_asked_for else announced

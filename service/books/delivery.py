@@ -63,17 +63,30 @@ class Delivery:
 
     @property
     def grounds(self) -> Grounds | None:
-        """What it rests on, if it reaches the customer of its task."""
-        event, plan = self.order.event, self.order.plan
-        if self.updates is not None or self.approves is not None or not event.task_id:
-            return None
-        if plan.channel in WRITES or not reaches_customer(
-            event.after or event.before, plan.channel, plan.target
-        ):
+        """What it rests on, if it reaches the customer of its task, or of several."""
+        plan = self.order.plan
+        if self.updates is not None or self.approves is not None or not self._reaches_customer:
             return None
         return Grounds(
-            event, self.order.rule, plan.channel, plan.target, self.created_at, self.is_excused
+            self.order.event,
+            self.order.rule,
+            plan.channel,
+            plan.target,
+            self.created_at,
+            self.is_excused,
+            plan.expires_at,
+            tells_of=plan.tells_of,
+            step=plan.step,
+            once_key=plan.once_key,
+            due_at=plan.send_at,
         )
+
+    @property
+    def _reaches_customer(self) -> bool:
+        event, plan = self.order.event, self.order.plan
+        if plan.tells_of is not None or not event.task_id or plan.channel in WRITES:
+            return plan.tells_of is not None
+        return reaches_customer(event.after or event.before, plan.channel, plan.target)
 
     @property
     def visit(self) -> Visit | None:

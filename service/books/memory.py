@@ -9,16 +9,18 @@ from zoneinfo import ZoneInfo
 from service.books import Rules
 from service.books.delivery import Delivery
 from service.books.digests import MemoryDigests
+from service.books.last_look import LastLook
 from service.books.outbox import MemoryOutbox
 from service.books.schedules import MemorySchedules
 from service.books.waits import MemoryWaits
-from service.digests import Digest, Join
+from service.digests import Digest, Join, Retelling
 from service.model import Event, Kind, Observation, Task
 from service.outbox import Identity, Lanes, Order, ending
 from service.recurrence import still_completed
 from service.rules import Ruleset, employees
-from service.rules.standing import Objection, objection
+from service.rules.standing import Revision, revision
 from service.rules.timing import Dispatch
+from service.rules.verdict import Plan
 from service.schedules import Slot
 from service.silence import Silence
 from service.store.accounts import AccountState
@@ -71,16 +73,22 @@ class MemoryBooks:
             until = one.order.plan.expires_at
             return None if zone is None else rules.off_hours(one.order.rule, now, until, zone)
 
-        def last_look(one: Delivery) -> Objection | None:
+        def last_look(one: Delivery) -> Revision | None:
             grounds, zone = one.grounds, zones.get(one.key[0])
             if grounds is None or zone is None:
                 return None
-            return objection(grounds, self._spoken_of(grounds.event), rules, now, zone)
+            there = {each.event.task_id: self._spoken_of(each.event) for each in grounds.each}
+            present = {task_id: task for task_id, task in there.items() if task is not None}
+            return revision(grounds, present, rules, now, zone)
+
+        def told_anew(one: Retelling) -> Plan | str:
+            return rules.told_anew(one, now, zones[one.event.account])
 
         def unassigned(one: Delivery) -> str | None:
             return employees.refusal(self.present(one.key), one.order.plan.channel)
 
-        self.outbox.send(now, end_of, off_hours, unassigned, last_look, rules.storm)
+        look = LastLook(last_look, told_anew)
+        self.outbox.send(now, end_of, off_hours, unassigned, look, rules.storm)
 
     def _spoken_of(self, event: Event) -> Task | None:
         """The task of a message as it is now; of what recurs that which was completed."""

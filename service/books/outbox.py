@@ -11,6 +11,7 @@ from typing import TypeAlias
 from service.books.delivery import NEVER_SENT, Delivery
 from service.books.exit import Exit
 from service.books.fallback import Failing, instead
+from service.books.last_look import LastLook
 from service.books.muting import MemoryMuting
 from service.books.storms import MemoryStorms
 from service.model import Event, Kind, State
@@ -170,12 +171,13 @@ class MemoryOutbox:
         has_ended: Callable[[Delivery], str | None],
         off_hours: Callable[[Delivery], Dispatch | None],
         unassigned: Callable[[Delivery], str | None],
-        last_look: Callable[[Delivery], Objection | None],
+        last_look: LastLook,
         guard: StormGuard,
     ) -> None:
         """Mark what is due as sent, or as what keeps it from being sent; see `Exit`.
 
-        What nothing keeps is asked about once more: `last_look` says what speaks against it.
+        What nothing keeps is asked about once more: `last_look` says what speaks against it, and
+        what takes its place.
         """
         door = Exit(self._silenced, self._muting, has_ended, off_hours, unassigned)
         while due := self._take_due(now):
@@ -184,7 +186,7 @@ class MemoryOutbox:
     def _send(
         self,
         fates: Sequence[Fate],
-        last_look: Callable[[Delivery], Objection | None],
+        last_look: LastLook,
         guard: StormGuard,
         now: datetime,
     ) -> None:
@@ -201,12 +203,20 @@ class MemoryOutbox:
                 self._hold(one, why, one.order.plan.expires_at)
             elif (told := self._told_before(one)) is not None:
                 self._end(one, State.SKIPPED, told, now)
-            elif (found := last_look(one)) is not None:
-                self._end(one, found.state, found.reason, now)
+            elif (found := last_look.at(one)) is not None:
+                self._replace(one, *found, now)
             elif (failure := self._failure(one)) is not None:
                 self._fail(one, failure, now)
             else:
                 self._leave(one, now)
+
+    def _replace(
+        self, one: Delivery, against: Objection, order: Order | None, now: datetime
+    ) -> None:
+        """It does not stand: another order takes its place, if something is left of it."""
+        self._end(one, against.state, against.reason, now)
+        if order is not None:
+            self.place([order], now)
 
     def _leave(self, one: Delivery, now: datetime) -> None:
         if one.flood is not None:

@@ -30,6 +30,7 @@ from service import metrics
 from service.books import Books
 from service.books.database import DatabaseBooks
 from service.clock import Clock
+from service.digests import Retelling
 from service.directory import NOBODY, Directory
 from service.engine.alarm_clock import AlarmClock
 from service.engine.announced import Announced
@@ -45,7 +46,7 @@ from service.engine.tracking import (
     track,
 )
 from service.model import Cause, Event, Kind, Observation, Signal, Task
-from service.outbox import Lanes
+from service.outbox import Lanes, Order
 from service.store import Pool, schedules, tasks, watches
 from service.store.accounts import AccountState
 from service.store.tasks import Key, Known
@@ -271,6 +272,13 @@ class Engine:
         if not over:
             return 0, Consequences()
         return len(over), Consequences(await self._decider.close(books, over, now))
+
+    def told_anew(self, one: Retelling) -> Order | str:
+        """A customer's message of a digest, of the tasks that are left; or why it cannot be made.
+
+        The caller places it in the transaction that ends the one whose place it takes.
+        """
+        return self._decider.told_anew(one, self._clock.now())
 
     async def fire(self, books: Books) -> tuple[int, Consequences]:
         """Let one rule decide whose schedule has come; returns how many, none or one.

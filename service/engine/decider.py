@@ -1,6 +1,7 @@
 """From events to deliveries: ask the rules, write down what they said, fill the outbox."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TypeAlias
 from zoneinfo import ZoneInfo
@@ -9,7 +10,7 @@ from service.actions import BUILT_IN
 from service.alarms import OVERDUE, Alarm
 from service.books import Books
 from service.channels import Channel
-from service.digests import Digest, Join
+from service.digests import Digest, Join, Retelling
 from service.durations import in_words
 from service.engine.choosing import Chosen, choose
 from service.engine.lasting import Lasting
@@ -122,6 +123,17 @@ class Decider:
         ]
         await self._write_down(books, [*orphans, *_not_matched(verdicts)], now)
         return await self._carry_out(books, verdicts, now)
+
+    def told_anew(self, one: Retelling, now: datetime) -> Order | str:
+        """A customer's message of a digest, of the tasks that are left; or why it cannot be made.
+
+        It takes the place of another one with its `limit`.
+        """
+        plan = self._rules.told_anew(one, now, self._zones[one.event.account])
+        if isinstance(plan, str):
+            return plan
+        order = self._order(one.event, one.rule, plan)
+        return replace(order, is_limited=one.rule in self._rules.limits and not order.is_over)
 
     async def choose(self, books: Books, slot: Slot, now: datetime) -> Chosen | None:
         """The tasks that the rule's `for_each` picks now; None if it has no `for_each`."""

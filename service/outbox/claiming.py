@@ -11,7 +11,7 @@ import orjson
 from service.actions import CREATE, WRITES
 from service.channels import JSON, Message
 from service.clock import Clock
-from service.model import State
+from service.model import Event, Group, State
 from service.outbox import (
     LEASE,
     Claim,
@@ -150,7 +150,7 @@ async def _take(
                claimed.created_at, claimed.expires_at, claimed.once_key, claimed.shadow,
                claimed.approves, claimed.storm, claimed.muted_by, claimed.visit,
                claimed.announced, claimed.even_if_told, claimed.unread_since,
-               claimed.flood,
+               claimed.flood, claimed.step, claimed.tells_of, claimed.send_at,
                asked.key::text AS approves_key, {silences.IN_FORCE},
                original.receipt, original.on_undo AS undo,
                original.state AS original,
@@ -289,11 +289,19 @@ def _grounds(row: asyncpg.Record) -> Grounds | None:
 
     The task is taken apart only where it may be one: most messages are for colleagues.
     """
-    if not row["task"] or row["event"] is None or not _may_reach_customer(row):
+    if row["event"] is None or not _may_reach_customer(row):
+        return None
+    if row["tells_of"] is not None:
+        return _grounds_of(row, event_from(row, None, None), Group.from_json(row["tells_of"]))
+    if not row["task"]:
         return None
     event = event_from(row, read_task(row["before"]), read_task(row["after"]))
     if not customers.reaches_customer(event.after or event.before, row["channel"], row["target"]):
         return None
+    return _grounds_of(row, event, None)
+
+
+def _grounds_of(row: asyncpg.Record, event: Event, tells_of: Group | None) -> Grounds:
     return Grounds(
         event=event,
         rule=row["rule"],
@@ -303,6 +311,10 @@ def _grounds(row: asyncpg.Record) -> Grounds | None:
         is_asked_for=holding.is_asked_for(row),
         expires_at=row["expires_at"],
         unread_since=row["unread_since"],
+        tells_of=tells_of,
+        step=row["step"],
+        once_key=row["once_key"],
+        due_at=row["send_at"],
     )
 
 

@@ -54,7 +54,7 @@ async def _hold(connection: Connection, dispatches: Mapping[int, Dispatch]) -> N
     await connection.execute(
         """
         UPDATE deliveries SET state = 'held', reason = new.reason, lease_until = NULL,
-            next_attempt_at = new.opening, attempts = attempts - 1
+            next_attempt_at = new.opening, attempts = attempts - 1, unread_since = NULL
         FROM unnest($1::bigint[], $2::text[], $3::timestamptz[]) AS new (id, reason, opening)
         WHERE deliveries.id = new.id
         """,

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import asyncpg
 import orjson
 
-from service.model import State
+from service.model import Group, State
 from service.outbox import Order
 from service.outbox.holding import may_be_held
 from service.rules.verdict import Plan
@@ -80,7 +80,7 @@ def _order(row: asyncpg.Record) -> Order:
         channel=row["channel"],
         target=row["target"],
         once_key=row["once_key"],
-        send_at=row["limited_at"] or row["next_attempt_at"],
+        send_at=row["limited_at"] or row["send_at"] or row["next_attempt_at"],
         state=State(row["state"]),
         text=row["text"],
         subject=row["subject"],
@@ -93,6 +93,8 @@ def _order(row: asyncpg.Record) -> Order:
         muted_by=row["muted_by"],
         visit=row["visit"] and Visit(row["visit"], row["announced"]),
         even_if_told=row["even_if_told"],
+        reaches_customer=row["tells_of"] is not None,
+        tells_of=None if row["tells_of"] is None else Group.from_json(row["tells_of"]),
     )
     is_limited = row["limited_at"] is not None
     event = event_from(row, read_task(row["before"]), read_task(row["after"]))

@@ -74,12 +74,12 @@ async def _insert(
             channel, target, text, subject, fields, on_undo, withdraw_on, on_fail,
             shadow, limited_at, state, reason, created_at, next_attempt_at, expires_at, settled_at,
             approver, approve_by, send_at, approves, muted_by, mutes, visit,
-            announced, even_if_told, flood)
+            announced, even_if_told, flood, tells_of)
         SELECT account, task, event, rule, lane, at_most_once, once_key, step,
             channel, target, text, subject, fields, on_undo, withdraw_on, on_fail,
             shadow, limited_at, state, reason, created_at, next_attempt_at, expires_at, settled_at,
             approver, approve_by, send_at, approves, muted_by, mutes, visit,
-            announced, even_if_told, flood
+            announced, even_if_told, flood, tells_of
         FROM json_populate_recordset(NULL::deliveries, $1)
         ORDER BY rule, once_key, step, target  -- so that two transactions meet in one order
         ON CONFLICT DO NOTHING
@@ -134,6 +134,7 @@ def row_of(order: Order, now: datetime) -> dict[str, Any]:
         "next_attempt_at": None if order.is_over else plan.send_at,
         "expires_at": plan.expires_at,
         "settled_at": now if order.is_over else None,
+        "send_at": plan.send_at if plan.tells_of is not None else None,
         **_approval(plan),
         **({} if order.is_over else _muting(plan)),
     }
@@ -185,6 +186,7 @@ def _message(order: Order) -> dict[str, Any]:
         "visit": plan.visit and plan.visit.key,
         "announced": plan.visit and plan.visit.announced,
         "even_if_told": plan.even_if_told,
+        "tells_of": plan.tells_of and orjson.Fragment(plan.tells_of.to_json()),
     }
 
 

@@ -85,6 +85,29 @@ async def begin(connection: Connection, claim: Claim) -> bool:
     return done == "UPDATE 1"
 
 
+async def withdraw(
+    connection: Connection, claim: Claim, state: State, reason: str, now: datetime
+) -> bool:
+    """End what was claimed and is not sent after all; False if it is not this process's any more.
+
+    In the transaction that plans another message in its place: one without the other would leave
+    somebody untold.
+    """
+    done = await connection.execute(
+        """
+        UPDATE deliveries SET state = $3, reason = $4, settled_at = $5, lease_until = NULL,
+            asking = false, attempts = attempts - 1, unread_since = NULL
+        WHERE id = $1 AND attempts = $2 AND state = 'sending'
+        """,
+        claim.id,
+        claim.attempts,
+        state,
+        reason,
+        now,
+    )
+    return done == "UPDATE 1"
+
+
 def _written(settlements: Sequence[Settlement]) -> dict[Key, frozenset[str]]:
     """The tasks that were written, and which of their fields: they are to be read back."""
     written: dict[Key, frozenset[str]] = {}

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from service.actions import WRITES
 from service.alarms import Alarm
-from service.digests import Digest
+from service.digests import Digest, Retelling
 from service.model import Cause, Event, Task
 from service.rules import digest_verdicts
 from service.rules.muting_links import linked
@@ -21,7 +21,7 @@ from service.rules.selection import Selection
 from service.rules.steps import Action
 from service.rules.timing import Dispatch
 from service.rules.triggers import Topic, topic_of
-from service.rules.verdict import Verdict
+from service.rules.verdict import Plan, Verdict
 from service.schedules import Schedule
 from service.storm import StormGuard
 
@@ -165,6 +165,13 @@ class Ruleset:
         if rule is None or rule.grouping is None:
             return None
         return digest_verdicts.close(rule, digest, now, zone)
+
+    def told_anew(self, one: Retelling, now: datetime, zone: ZoneInfo) -> Plan | str:
+        """A message of a digest once more, of the tasks that are left; or why it cannot be."""
+        rule = self._rules.get(one.rule)
+        if rule is None or rule.grouping is None:
+            return "its rule is gone, or tells of each task by itself now"
+        return digest_verdicts.tell_anew(rule, one, now, zone)
 
     def selection(self, rule_id: str) -> Selection | None:
         """The rule's `for_each`; None if it has none."""

@@ -6,14 +6,16 @@ from dataclasses import replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from service.digests import Digest, Member
+from service.digests import Digest, Member, Retelling
 from service.model import Event, Group, Task
 from service.rules.expressions import EvaluationError
 from service.rules.grouping import MOST, named
+from service.rules.planning import is_instead
 from service.rules.reads import all_of, by_noun
 from service.rules.rule import Rule
 from service.rules.scope import Scope
-from service.rules.verdict import Outcome, Verdict
+from service.rules.templates import RenderError
+from service.rules.verdict import Outcome, Plan, Verdict
 
 _FEW = 3
 
@@ -59,8 +61,21 @@ def form(
         _told(rule, event, key, alike, [], now, zone) for key, alike in sorted(together.items())
     ]
     if failures:
-        told.append(Verdict(rule.id, Outcome.FAILED, f"left out: {_listed(failures)}"))
+        told.append(Verdict(rule.id, Outcome.FAILED, f"left out: {listed(failures)}"))
     return told
+
+
+def tell_anew(rule: Rule, one: Retelling, now: datetime, zone: ZoneInfo) -> Plan | str:
+    """A customer's message once more, of the tasks that are left; or why it cannot be made."""
+    if is_instead(one.once_key):
+        return "it was to go out instead of one that failed"
+    try:
+        plan = rule.planning.anew(one, Scope(one.event, now, zone, {}, one.group))
+    except (EvaluationError, RenderError) as error:
+        return str(error)
+    if plan is None:
+        return "the rule has no such step"
+    return plan if plan.reaches_customer else f"{plan.receiver} is none of their customers"
 
 
 def _told(
@@ -72,7 +87,7 @@ def _told(
     now: datetime,
     zone: ZoneInfo,
 ) -> Verdict:
-    without = f"; left out: {_listed(left_out)}" if left_out else ""
+    without = f"; left out: {listed(left_out)}" if left_out else ""
     if not tasks:
         reason = f"nothing is left of the {digest_of(key)}{without}"
         return Verdict(rule.id, Outcome.NOT_MATCHED, reason)
@@ -100,6 +115,7 @@ def absence(rule: Rule, member: Member, now: datetime) -> str | None:
     return f"until is true of {task.id}" if rule.has_ended(task, now) else None
 
 
-def _listed(reasons: Sequence[str]) -> str:
+def listed(reasons: Sequence[str]) -> str:
+    """The first few of these reasons, and how many more there are."""
     more = len(reasons) - _FEW
     return ", ".join(reasons[:_FEW]) + (f" and {more} more" if more > 0 else "")

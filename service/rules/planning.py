@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from service.days import Calendar
+from service.digests import Retelling
 from service.durations import Duration
 from service.model import State, Task
 from service.rules import customers, employees
@@ -59,6 +60,17 @@ class Planning:
                 moment = self._waited(step, step.duration, moment, scope)
                 waited.append(step.duration.text)
         return tuple(plans)
+
+    def anew(self, one: Retelling, scope: Scope) -> Plan | None:
+        """A message of a digest once more, to go out now; None where there is no such step.
+
+        Raises as `plans`.
+        """
+        step = next((each for each in self.steps if each.number == one.step), None)
+        if not isinstance(step, Action):
+            return None
+        dispatch = Dispatch(State.PLANNED, scope.now, None, one.expires_at)
+        return self._plan(step, one.once_key, dispatch, scope)
 
     def _sendings(
         self, step: Action, once_key: str, dispatch: Dispatch, scope: Scope
@@ -128,6 +140,7 @@ class Planning:
             visit=self._visit(step, target, scope),
             even_if_told=step.even_if_told or _AGAIN in once_key,
             reaches_customer=reaches_customer,
+            tells_of=scope.group if reaches_customer else None,
             on_fail=tuple(
                 self._plan(instead, f"{once_key}{_INSTEAD}{number}", dispatch, scope)
                 for number, instead in enumerate(step.on_fail, 1)

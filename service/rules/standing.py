@@ -1,16 +1,21 @@
-"""Whether a message to a customer still stands: by the task as it is just before it is sent."""
+"""Whether a message to a customer still stands: by its tasks as they are just before it is sent."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from service.alarms import date_of, has_moved
-from service.model import Event, Kind, State, Task
+from service.alarms import announced_by, date_of, has_moved
+from service.digests import Retelling
+from service.model import Event, Group, Kind, State, Task
 from service.rules import Ruleset, customers
+from service.rules.digest_verdicts import listed
 from service.rules.triggers import CLOCK_KINDS
 
 ON_THE_WAY = "on_the_way"
 
+_DATES = ("start", "due", "end")
+_WITHDRAWN = "withdrawn: "
 _PLANS = frozenset({Kind.CREATED, Kind.RESCHEDULED, Kind.REASSIGNED})
 
 
@@ -22,6 +27,10 @@ class Grounds:
     be what the rule would want again, but what the task's system says counts for them as well.
     `expires_at` is until when it is wanted, `unread_since` since when the system could not be asked
     about it.
+
+    One of a digest has the tasks that it `tells_of`, as they were told; it was made by this `step`
+    under this `once_key`, and was to go out at `due_at`. `each` of them has grounds of its own,
+    which are of one of several.
     """
 
     event: Event
@@ -32,11 +41,34 @@ class Grounds:
     is_asked_for: bool = False
     expires_at: datetime | None = None
     unread_since: datetime | None = None
+    tells_of: Group | None = None
+    step: int = 0
+    once_key: str = ""
+    due_at: datetime | None = None
+    is_of_several: bool = False
 
     @property
     def is_news(self) -> bool:
         """Whether it is about a change of the task, and not about a time that has come."""
         return self.event.kind not in CLOCK_KINDS | {Kind.SIGNAL, Kind.SCHEDULED}
+
+    @property
+    def each(self) -> tuple["Grounds", ...]:
+        """What it rests on, task by task."""
+        if self.tells_of is None:
+            return (self,)
+        return tuple(self._of(task) for task in self.tells_of.tasks)
+
+    def _of(self, told: Task) -> "Grounds":
+        event = replace(self.event, task_id=told.id, at=self.decided_at, before=None, after=told)
+        return replace(self, event=event, tells_of=None, is_of_several=True)
+
+    def told_anew(self, left: Group) -> Retelling:
+        """The same message, of the tasks that are left of those that it tells of."""
+        event = replace(self.event, before=None, after=None)
+        if event.kind is not Kind.SCHEDULED:
+            event = replace(event, at=self.decided_at, changed=(), alarm=None, signal=None)
+        return Retelling(self.rule, event, left, self.step, self.once_key, self.expires_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +77,77 @@ class Objection:
 
     state: State
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """Why a message is not sent as it is, and what is `left` of it to be told instead."""
+
+    objection: Objection
+    left: Group | None = None
+
+    def told(self, failure: str | None) -> Objection:
+        """The objection, and that what is left is told anew, or why it cannot be."""
+        said = "what is left is told anew"
+        if failure is not None:
+            said = f"what is left cannot be told anew: {failure}"
+        return replace(self.objection, reason=f"{self.objection.reason}; {said}")
+
+
+def revision(
+    grounds: Grounds, present: Mapping[str, Task], rules: Ruleset, now: datetime, zone: ZoneInfo
+) -> Revision | None:
+    """What speaks against the message, given those of its tasks (by id) that are there now."""
+    found = {
+        one.event.task_id: objection(one, present.get(one.event.task_id), rules, now, zone)
+        for one in grounds.each
+    }
+    against = {task_id: one for task_id, one in found.items() if one is not None}
+    if grounds.tells_of is not None:
+        return _revised(grounds, grounds.tells_of, present, against, zone)
+    return next((Revision(one) for one in against.values()), None)
+
+
+def _revised(
+    grounds: Grounds,
+    told: Group,
+    present: Mapping[str, Task],
+    against: Mapping[str, Objection],
+    zone: ZoneInfo,
+) -> Revision | None:
+    """A digest goes without the tasks that something speaks against, and tells how others are."""
+    refused = next((one for one in against.values() if one.state is State.SKIPPED), None)
+    if refused is not None:
+        return Revision(refused)
+    kept = [one for one in told.tasks if one.id not in against]
+    why = {task_id: one.reason.removeprefix(_WITHDRAWN) for task_id, one in against.items()}
+    for one in kept:
+        if (news := _otherwise(grounds, one, present[one.id], zone)) is not None:
+            why[one.id] = news
+    if not why:
+        return None
+    is_late = not kept and all(one.state is State.EXPIRED for one in against.values())
+    reason = f"{_WITHDRAWN}{listed([f'{task_id}: {said}' for task_id, said in why.items()])}"
+    said = Objection(State.EXPIRED if is_late else State.CANCELLED, reason)
+    if not kept:
+        return Revision(said)
+    left = tuple(present[one.id] for one in kept)
+    return Revision(said, Group(told.key, left, told.size - len(against)))
+
+
+def _otherwise(grounds: Grounds, told: Task, task: Task, zone: ZoneInfo) -> str | None:
+    """What the text tells of a task that is still to be told of, and is otherwise by now."""
+    moved = next((date for date in _DATES if has_moved(told, task, date, zone)), None)
+    if moved is not None:
+        return f"the task has another {moved} by now"
+    return "its customer has another address by now" if _is_elsewhere(grounds, told, task) else None
+
+
+def _is_elsewhere(grounds: Grounds, then: Task, task: Task) -> bool:
+    """Whether the message would have reached the customer then, and would not now."""
+    channel, target = grounds.channel, grounds.target
+    reached = customers.reaches_customer(then, channel, target)
+    return reached and not customers.reaches_customer(task, channel, target)
 
 
 def objection(
@@ -57,10 +160,24 @@ def objection(
         return _withdrawn("the task is gone")
     if (refusal := customers.refusal(task, grounds.channel, grounds.target)) is not None:
         return Objection(State.SKIPPED, refusal)
+    if (field := _has_come(grounds, now, zone)) is not None:
+        return Objection(State.EXPIRED, f"it was too late: task.{field} has come")
     said = _by_state(grounds, task, rules, zone)
     if said is None and not grounds.is_asked_for:
         said = _by_rule(grounds, task, rules, now, zone)
     return None if said is None else _withdrawn(said)
+
+
+def _has_come(grounds: Grounds, now: datetime, zone: ZoneInfo) -> str | None:
+    """The date of one of several tasks that was told ahead of it, and has come since it was due.
+
+    A message about one task is not wanted any more by then.
+    """
+    due_at = grounds.due_at or grounds.decided_at
+    if not grounds.is_of_several or grounds.is_asked_for:
+        return None
+    announced = announced_by(grounds.event.alarm, grounds.event.task, zone)
+    return announced[0] if announced is not None and due_at < announced[1] <= now else None
 
 
 def rests_on(grounds: Grounds, rules: Ruleset) -> frozenset[str]:
@@ -74,7 +191,7 @@ def rests_on(grounds: Grounds, rules: Ruleset) -> frozenset[str]:
 
 
 def _withdrawn(why: str) -> Objection:
-    return Objection(State.CANCELLED, f"withdrawn: {why}")
+    return Objection(State.CANCELLED, f"{_WITHDRAWN}{why}")
 
 
 def _by_state(grounds: Grounds, task: Task, rules: Ruleset, zone: ZoneInfo) -> str | None:
@@ -89,7 +206,7 @@ def _by_state(grounds: Grounds, task: Task, rules: Ruleset, zone: ZoneInfo) -> s
             return f"the task has another {date.replace('_', ' ')} by now"
         if grounds.target == ON_THE_WAY and not (task.assignees or task.assignee):
             return "nobody is assigned, so nobody is on the way"
-    return "it is for another customer by now" if _is_for_another(then, task) else None
+    return "it is for another customer by now" if _is_for_another(grounds, then, task) else None
 
 
 def _by_completion(grounds: Grounds, task: Task, rules: Ruleset) -> str | None:
@@ -101,14 +218,17 @@ def _by_completion(grounds: Grounds, task: Task, rules: Ruleset) -> str | None:
     event = grounds.event
     if task.done != event.task.done and not rules.writes_by(grounds.rule):
         return f"the task {'is done' if task.done else 'is open again'}"
+    if grounds.is_of_several:
+        return None  # it was told as it was, done or not
     if task.done and event.kind in _PLANS and not rules.asks_whether_done(grounds.rule):
         return "the task is done"
     return None
 
 
-def _is_for_another(then: Task, task: Task) -> bool:
+def _is_for_another(grounds: Grounds, then: Task, task: Task) -> bool:
+    """Whether it has another customer; without an id another address is all that tells so."""
     if then.customer is None or then.customer.id is None:
-        return False
+        return _is_elsewhere(grounds, then, task)
     return task.customer is None or task.customer.id != then.customer.id
 
 
@@ -119,4 +239,9 @@ def _by_rule(
     if rules.until(grounds.rule, task, now):
         return "the rule's until is true"
     event = replace(grounds.event, after=task)
-    return rules.refusal_now(grounds.rule, event, grounds.decided_at, zone)
+    said = rules.refusal_now(grounds.rule, event, grounds.decided_at, zone)
+    if said is None or not grounds.is_of_several:
+        return said
+    # When it joined its digest is not kept: what refuses it by the time alone is no news.
+    before = rules.refusal_now(grounds.rule, grounds.event, grounds.decided_at, zone)
+    return said if before is None else None

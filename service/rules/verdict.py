@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from service.digests import Joining
-from service.model import State
+from service.model import Group, State
 from service.rules.visits import Visit
 
 # Placeholder for the reason in the texts of `on_fail`, filled in when a delivery has failed. A
@@ -49,7 +49,8 @@ class Plan:
     `asks` is the question to whoever has to approve it first, which is open until that one's
     `expires_at`. While it has not ended it mutes, under its keys `mutes`, what is `muted_by` one.
     `visit` is what it tells a customer; that is told once, unless it is to go out `even_if_told`.
-    One that `reaches_customer` may do so at their own address, and tell of several tasks.
+    One that `reaches_customer` may do so at their own address, and tell of several tasks: of
+    those that it `tells_of` as they are here.
     """
 
     step: int
@@ -73,6 +74,7 @@ class Plan:
     visit: Visit | None = None
     even_if_told: bool = False
     reaches_customer: bool = False
+    tells_of: Group | None = None
 
     @property
     def approver(self) -> str | None:

@@ -283,6 +283,14 @@ async def is_unread(pool: Pool, name: str, failing_before: datetime) -> bool:
     return bool(unread)
 
 
+async def was_read_since(pool: Pool, name: str, moment: datetime) -> bool:
+    """Whether all of the account was read, by a scan that was begun since then."""
+    read: bool | None = await pool.fetchval(
+        "SELECT scanned_at >= $2 FROM accounts WHERE name = $1", name, moment
+    )
+    return bool(read)
+
+
 async def note_webhook(pool: Pool, name: str, at: datetime) -> None:
     """A webhook came at that time which told of a task."""
     await pool.execute(

@@ -54,6 +54,14 @@ rules:
   when: { after: task.updated_at, by: 3 days }
   enabled: false
   then: [{ notify: slack:#office, text: "Nothing has happened to {{ task.title }}" }]
+- id: yours
+  when: task.created
+  if: has(task.customer) && has(task.customer.email)
+  group: { by: task.customer.email, wait: 5m }
+  then:
+    - wait: 1h
+    - notify: "email:{{ group.key }}"
+      text: "{{ group.size }}: {{ group.tasks | map: 'title' | join: ', ' }}"
 - id: on-trial
   when: { task.rescheduled: [end] }
   enabled: shadow
@@ -62,19 +70,19 @@ tests:
 """
 TASK = "id: T1, title: Gutters, type: job, assignee: { name: Bo, email: bo@x.test }"
 FAILED = """
-✗ It (taskbell.yaml:62)
-  Mon 9 Mar 2026, 08:00 (taskbell.yaml:68)
+✗ It (taskbell.yaml:70)
+  Mon 9 Mar 2026, 08:00 (taskbell.yaml:76)
     did not come  notify email:bo@x.test with "Smyth"
     unexpected    notify email:bo@x.test "Overdue: Gutters" "It was due Fri 6 Mar 2026, 17:00"
                   by overdue-nudge: T1 overdue, Fri 6 Mar 2026, 19:00
     because       nothing happened since the step before that a rule listens to
-  Mon 9 Mar 2026, 08:00 (taskbell.yaml:69)
+  Mon 9 Mar 2026, 08:00 (taskbell.yaml:77)
     did not come  create_task title "Invoice"
     because       T2 completed, Mon 9 Mar 2026, 08:00
                   finished did not match: task.type == "job" is not true
                     task.type == "job"  false
                       task.type         "call"
-  Mon 9 Mar 2026, 09:10 (taskbell.yaml:70)
+  Mon 9 Mar 2026, 09:10 (taskbell.yaml:78)
     unexpected    create_task title "Invoice Gutters", due "2026-03-10 09:10"
                   by finished: T1 completed, Mon 9 Mar 2026, 09:10
     besides       cancelled slack:#dispatch "Still open: Gutters"
@@ -82,11 +90,11 @@ FAILED = """
                   withdrawn: the task was completed
     because       T1 completed, Mon 9 Mar 2026, 09:10
                   finished matched: task.completed, and task.type == "job"
-  Mon 9 Mar 2026, 09:10 (taskbell.yaml:71)
+  Mon 9 Mar 2026, 09:10 (taskbell.yaml:79)
     did not come  held accounting
     because       T1 changed, Mon 9 Mar 2026, 09:10
                   no rule listens to that
-  Mon 9 Mar 2026, 09:10 (taskbell.yaml:72)
+  Mon 9 Mar 2026, 09:10 (taskbell.yaml:80)
     did not come  notify accounting with the subject "Hello" and "You"
     because       nothing happened since the step before that a rule listens to
 """
@@ -253,6 +261,24 @@ async def test_a_step_may_expect_nothing_in_particular(tmp_path: Path) -> None:
     fine = await tried(tmp_path, "2026-03-06 10:00", f"{{ {TASK} }}", steps)
     wrong = await tried(tmp_path, "2026-03-06 10:00", f"{{ {TASK} }}", f"{steps}, expect: []")
     assert (len(fine.failures), len(wrong.failures)) == (0, 1)
+
+
+async def test_a_digest_to_a_customer_is_checked_before_it_goes_out(tmp_path: Path) -> None:
+    """As at work: one of two visits is done meanwhile, so the customer is told of the other."""
+    ida = "customer: { id: 7, email: ida@x.test }"
+    made = f"T1: {{ title: Roof, {ida} }}, T2: {{ title: Fence, {ida} }}"
+    result = await tried(
+        tmp_path,
+        "2026-03-06 10:00",
+        "",
+        f"at: 2026-03-06 10:00, change: {{ {made} }}, expect: []",
+        "at: 2026-03-06 10:30, change: { T1: { done: true, type: call } }, expect: []",
+        "at: 2026-03-06 11:04, expect: []",
+        'at: 2026-03-06 11:05, expect: [{ cancelled: "email:ida@x.test" }, '
+        '{ notify: "email:ida@x.test", contains: "1: Fence" }]',
+        rules="yours",
+    )
+    assert told(result) == ["✓ It"]
 
 
 async def test_a_rule_that_is_switched_off_can_be_tested(tmp_path: Path) -> None:
