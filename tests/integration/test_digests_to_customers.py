@@ -369,3 +369,36 @@ async def test_what_has_begun_meanwhile_is_not_announced(
         (state, reason), _ = await to_customer(taskbell)
         assert state == "cancelled"
         assert "it was too late: task.start has come; what is left is told anew" in reason
+
+
+async def test_what_only_time_has_made_untrue_of_a_task_does_not_keep_a_digest(
+    pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """A condition that spoke of the time was true when the visit joined: nothing has changed."""
+    early = 'has(task.start) && task.start - now > duration("1438m")'
+    rules = BOOKED.replace('task.title != "Secret"', early)
+    async with corridor(folder, pool, clock, rules) as taskbell:
+        await taskbell.begin()
+        await booked(taskbell, "roof")
+        await pass_on(taskbell)
+        assert told(taskbell) == ["1: roof 07:01"]
+
+
+async def test_what_waits_for_the_office_to_open_is_read_anew_then(
+    pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """That it could not be read in the evening says nothing of how fresh a read is by morning."""
+    rules = BOOKED.replace("  expires: 6h", "  expires: 3 days\n  hours: office")
+    async with corridor(folder, pool, clock, rules) as taskbell:
+        await taskbell.begin()
+        taskbell.clock.advance(timedelta(hours=9, minutes=50))
+        await booked(taskbell, "roof")
+        taskbell.sandbox.kickserv.faults.set(Fault(Kind.FAILED, times=1000, method="GET"))
+        await taskbell.deliver()
+        [unread] = [one for one in await taskbell.deliveries() if one["channel"] == "accounting"]
+        assert unread["unread_since"] is not None
+        await taskbell.tick(minutes=10)
+        await taskbell.deliver()
+        [held] = [one for one in await taskbell.deliveries() if one["channel"] == "accounting"]
+        assert (held["state"], held["unread_since"]) == ("held", None)
+        assert "hours" in held["reason"]
