@@ -44,6 +44,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=5), timedelta(minutes=2)
 _AHEAD = frozenset({Kind.STARTING_SOON, Kind.DUE_SOON})
 # How long a message waits to be checked if nothing else says until when it is wanted.
 LONGEST_WAIT = timedelta(hours=12)
+_IN_ITS_HOURS = timedelta(hours=1)
 # So many tasks of one message are read by id; for more all of the account is read, so lately.
 MOST_READ = 20
 _LATELY = timedelta(minutes=5)
@@ -100,7 +101,7 @@ class LastLook:
         now = self._clock.now()
         waited = now - (grounds.unread_since or now)
         again_at = now + max(min(max(waited, _FIRST_PAUSE), _LONGEST_PAUSE), pause or timedelta(0))
-        expires_at = grounds.expires_at or _limit(grounds, now)
+        expires_at = grounds.expires_at or self._limit(grounds, now)
         asked = f"{ASKED_FOR}; " if grounds.is_asked_for else ""
         return Settlement(
             claim,
@@ -110,6 +111,16 @@ class LastLook:
             is_unsent=True,
             expires_at=expires_at,
         )
+
+    def _limit(self, grounds: Grounds, now: datetime) -> datetime:
+        """Until when a message waits whose rule does not say.
+
+        If its hours are over by then, it may still go out when they begin.
+        """
+        last = now + LONGEST_WAIT
+        opening = self._rules.until_open(grounds.rule, last, self._zone)
+        last = last if opening == last else opening + _IN_ITS_HOURS
+        return max(_announced(one) or last for one in grounds.each)
 
     async def _is_to_be_read(self, account: str) -> bool:
         failing_before = self._clock.now() - outages.LONGEST_WAIT
@@ -225,12 +236,7 @@ class LastLook:
         return completed
 
 
-def _limit(grounds: Grounds, now: datetime) -> datetime:
-    """Until when a message waits whose rule does not say: not beyond what it announces."""
-    return max(_limit_of(one, now) for one in grounds.each)
-
-
-def _limit_of(grounds: Grounds, now: datetime) -> datetime:
+def _announced(grounds: Grounds) -> datetime | None:
+    """What a message is told ahead of, beyond which it does not wait."""
     date = date_of(grounds.event.alarm) if grounds.event.kind in _AHEAD else None
-    announced: datetime | None = getattr(grounds.event.task, date) if date else None
-    return now + LONGEST_WAIT if announced is None or grounds.is_asked_for else announced
+    return getattr(grounds.event.task, date) if date and not grounds.is_asked_for else None

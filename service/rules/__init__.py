@@ -199,6 +199,11 @@ class Ruleset:
         rule = self._rules.get(rule_id)
         return None if rule is None else rule.planning.timing.off_hours(moment, expires_at, zone)
 
+    def until_open(self, rule_id: str, moment: datetime, zone: ZoneInfo) -> datetime:
+        """When a message of this rule may go out that is due at this moment."""
+        rule = self._rules.get(rule_id)
+        return moment if rule is None else rule.planning.timing.until_open(moment, zone)
+
     def until(self, rule_id: str, task: Task, now: datetime) -> bool:
         """Whether what the rule still has pending for this task is to be withdrawn."""
         rule = self._rules.get(rule_id)

@@ -270,3 +270,30 @@ async def test_mail_to_the_customer_is_checked_as_well(
         await taskbell.tick(minutes=3)
         await taskbell.deliver()
         assert await taskbell.states("them") == ["cancelled", "sent"]
+
+
+IN_THE_OFFICE = """
+- { id: new, when: task.created, accounts: [field], hours: office,
+    then: [{ notify: customer:details }] }
+"""
+
+
+async def test_what_cannot_be_read_as_the_office_closes(
+    pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """Ten minutes before the weekend; it is still wanted when the office opens on Monday."""
+    async with corridor(folder, pool, clock, IN_THE_OFFICE) as taskbell:
+        await taskbell.begin()
+        clock.advance(timedelta(hours=9, minutes=48))
+        taskbell.visit(scheduled_at=clock.now() + timedelta(days=5))
+        await taskbell.poll()
+        taskbell.sandbox.kickserv.faults.set(Fault(Kind.FAILED, times=1000, method="GET"))
+        await taskbell.deliver()
+        assert await taskbell.states("new") == ["held"]
+        taskbell.sandbox.kickserv.faults.clear()
+        for hours in (1, 61, 0.7):
+            await taskbell.tick(hours=hours)
+            await taskbell.deliver()
+        await calm(taskbell)
+        assert await taskbell.states("new") == ["sent"]
+        assert taskbell.told == ["details"]
