@@ -48,7 +48,8 @@ LINKS = ApprovalLinks(TOKENS["TASKBELL_URL"], None)
 FIRM = """\
   field:  {{ system: kickserv, base_url: "{sandbox}/kickserv", slug: acme, poll: 60s,
              token: "${{SYSTEM_TOKEN}}", per_minute: 100000, create: {{ job_id: 1 }},
-             task_types: {{ "1": job, "2": invoice }}, timeout: {patience} }}
+             task_types: {{ "1": job, "2": invoice }}, timeout: {patience},
+             webhook: {{ verify: none }} }}
   london: {{ system: plannr, base_url: "{sandbox}/plannr", account_uuid: "{uuid}", poll: 60s,
              token: "${{SYSTEM_TOKEN}}", per_minute: 100000, timeout: 1s,
              webhook: {{ verify: plannr, secret: "${{HOOK_SECRET}}" }} }}
