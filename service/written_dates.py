@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, date, datetime, time, tzinfo
+from functools import lru_cache
 from typing import Any
 
 _FIRST_YEAR, _LAST_YEAR = 1971, 9000
@@ -18,8 +19,20 @@ def moment(value: Any, zone: tzinfo, *, fold: int = 0, day: time = time.min) -> 
     before it, and of the hour that comes twice `fold` picks the first (0) or second (1). One
     without a time is at `day`. A number is Unix time in seconds or milliseconds.
     """
-    if isinstance(value, str) and not value.lstrip()[:1].isdecimal():
+    if isinstance(value, str):
+        return _of_text(value, zone, fold, day)
+    return None if value is None else _moment(value, zone, fold, day)
+
+
+# One look at a task reads its dates more than once, and lists repeat them.
+@lru_cache(1024)
+def _of_text(text: str, zone: tzinfo, fold: int, day: time) -> datetime | None:
+    if not text.lstrip()[:1].isdecimal():
         return None  # as every other text; it costs little to find out
+    return _moment(text, zone, fold, day)
+
+
+def _moment(value: Any, zone: tzinfo, fold: int, day: time) -> datetime | None:
     try:
         when = _date(value, zone, fold, day)
         return None if when is None or _stands_for_none(when) else when.astimezone(UTC)
@@ -47,6 +60,8 @@ def clock_time(value: Any) -> datetime | None:
 
 def is_date(value: Any) -> bool:
     """Whether `moment` knows the form of this value, which may also stand for no date."""
+    if isinstance(value, str) and _of_text(value, UTC, 0, time.min) is not None:
+        return True
     try:
         _date(value, UTC, 0, time.min)
     except ValueError:

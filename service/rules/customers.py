@@ -55,6 +55,8 @@ def _wants_none(task: Task, somebody: Customer) -> bool:
 
 def _is_for(somebody: Customer, target: str) -> bool:
     """Whether the target has an address or a number of theirs in it."""
+    if not target:
+        return False
     own = [_plain(text) for text in (somebody.email, somebody.phone) if text]
     named = _plain(target)
     if named and named in own:

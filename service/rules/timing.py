@@ -77,7 +77,8 @@ class Timing:
                 )
         off_hours = self.off_hours(moment, expires_at, scope.zone)
         dispatch = off_hours or Dispatch(State.PLANNED, moment, reason, expires_at)
-        return replace(dispatch, announces=_announced(moment, scope))
+        announced = _announced(moment, scope)
+        return dispatch if announced is None else replace(dispatch, announces=announced)
 
     def after(self, duration: Duration, moment: datetime, zone: ZoneInfo) -> datetime | None:
         """This moment and as much time as it says; None if the hours never open for so long."""

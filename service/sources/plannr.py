@@ -95,6 +95,7 @@ _TELLS = {
     "taskable_type": ("type", "customer", "project"),
 }
 _WORTH = ("value", "value_currency", "value_formatted")
+_FIELDS_OF_WORTH = frozenset(f"fields.{name}" for name in _WORTH)
 _PRIORITIES = {
     "low": "low",
     "medium": "normal",
@@ -196,12 +197,14 @@ class Plannr(Source):
         said = mapping(raw.get("status")).get("is_type_completed")
         is_dated = "completed_at" in raw and is_date(raw["completed_at"])
         is_told = is_dated if said is None else flag(said) is not None
-        found = {name for field in _TELLS.keys() - raw.keys() for name in _TELLS[field]}
+        found = set[str]() if is_told else {"done"}
+        if missing := _TELLS.keys() - raw.keys():
+            found.update(name for field in missing for name in _TELLS[field])
         if "custom_fields" not in raw:
             found.add("fields")
         if "value" not in reference(raw.get("taskable"), "uuid"):
-            found.update(f"fields.{name}" for name in _WORTH)
-        return frozenset(found if is_told else found | {"done"})
+            found |= _FIELDS_OF_WORTH
+        return frozenset(found)
 
     def parse(self, raw: Raw) -> Task:
         account = self.account
@@ -363,15 +366,16 @@ def _is_last(answer: Any, number: int) -> bool | None:
 
 def _people(value: Any) -> tuple[Person, ...]:
     people = (_person(one) for one in references(value, "uuid"))
-    return tuple(one for one in people if one != Person())
+    return tuple(one for one in people if one is not None)
 
 
 def _first(value: Any) -> Person | None:
     return next(iter(_people(value)), None)
 
 
-def _person(raw: Mapping[str, Any]) -> Person:
-    return Person(first_id(raw, "uuid", "id"), _name(raw), text(raw.get("email")))
+def _person(raw: Mapping[str, Any]) -> Person | None:
+    told = first_id(raw, "uuid", "id"), _name(raw), text(raw.get("email"))
+    return Person(*told) if any(told) else None
 
 
 def _customer(taskable: Mapping[str, Any]) -> Customer | None:

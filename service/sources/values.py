@@ -65,7 +65,9 @@ def sequence(value: Any) -> list[Any] | None:
     """A list, also one that PHP wrote as an object because its numbers have gaps; else None."""
     if isinstance(value, list):
         return value
-    if isinstance(value, dict) and value and all(key.isdecimal() for key in value):
+    if not isinstance(value, dict) or not value or not next(iter(value)).isdecimal():
+        return None
+    if all(key.isdecimal() for key in value):
         return [value[key] for key in sorted(value, key=int)]
     return None
 
@@ -98,7 +100,10 @@ def references(value: Any, key: str = "id") -> list[Mapping[str, Any]]:
 
 def first_id(raw: Mapping[str, Any], *names: str) -> str | None:
     """The first of these fields that holds an id."""
-    return next((found for name in names if (found := identifier(raw.get(name))) is not None), None)
+    for name in names:
+        if (found := identifier(raw.get(name))) is not None:
+            return found
+    return None
 
 
 def scalar(value: Any) -> str | int | float | bool | None:
