@@ -73,7 +73,9 @@ async def _engine(pool: Pool, config: Config, clock: Clock) -> Engine:
     await accounts.register(pool, names, clock.now())
     await set_back.correct(pool, clock.now())
     await _keep_rules(pool, config, clock.now())
-    pushed = frozenset(name for name, account in config.accounts.items() if account.webhook)
+    pushed = frozenset(
+        name for name, account in config.accounts.items() if account.has_signed_webhooks
+    )
     engine = Engine(decider, zones, clock, pushed=pushed, people=config.people)
     await engine.come_into_force(pool)
     return engine

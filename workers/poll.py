@@ -184,8 +184,8 @@ class Poll:
             self._progress = Progress(self._progress.read + len(page.raws), page.total)
 
     async def _note_missed(self, seen: Consequences) -> None:
-        """Remember that webhooks, where there are any, did not tell this."""
-        if self._account.webhook is not None and seen.found_by_poll:
+        """Remember that webhooks, where they are promised, did not tell this."""
+        if self._account.has_signed_webhooks and seen.found_by_poll:
             self._missed_at = self._clock.now()
             await accounts.note_missed(
                 self._pool, self._account.name, seen.found_by_poll, self._missed_at
