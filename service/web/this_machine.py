@@ -7,10 +7,22 @@ from starlette.types import Scope
 
 from service.loopback import is_loopback
 
-# What a proxy adds. Behind one, everybody seems to be on this machine.
+# What a proxy or a tunnel adds. Behind one, everybody seems to be on this machine.
 _OF_PROXIES = frozenset(
-    {b"forwarded", b"via", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip"}
+    {
+        b"cdn-loop",
+        b"cf-connecting-ip",
+        b"client-ip",
+        b"forwarded",
+        b"true-client-ip",
+        b"via",
+        b"x-client-ip",
+        b"x-cluster-client-ip",
+        b"x-original-forwarded-for",
+        b"x-real-ip",
+    }
 )
+_ALSO_OF_PROXIES = b"x-forwarded-"
 
 
 def is_local(scope: Scope) -> bool:
@@ -20,10 +32,14 @@ def is_local(scope: Scope) -> bool:
     a proxy hands on with HTTP/1.0 need not say that there is one.
     """
     headers: Mapping[bytes, bytes] = dict(scope["headers"])
-    if scope.get("http_version") == "1.0" or not _OF_PROXIES.isdisjoint(headers):
+    if scope.get("http_version") == "1.0" or any(map(_is_of_a_proxy, headers)):
         return False
     peer = scope["client"][0] if scope.get("client") else ""
     return is_loopback(peer) and is_loopback(_name_of(headers.get(b"host", b"").decode("latin-1")))
+
+
+def _is_of_a_proxy(header: bytes) -> bool:
+    return header in _OF_PROXIES or header.startswith(_ALSO_OF_PROXIES)
 
 
 def _name_of(host: str) -> str:

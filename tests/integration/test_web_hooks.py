@@ -308,6 +308,8 @@ FROM_ELSEWHERE = [
     {"forwarded": "for=127.0.0.1"},
     {"via": "1.1 proxy"},
     {"x-real-ip": "127.0.0.1"},
+    {"x-forwarded-proto": "https"},
+    {"cf-connecting-ip": "203.0.113.9"},
 ]
 
 
