@@ -10,6 +10,7 @@ from base64 import b64encode
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, NoReturn
+from urllib.parse import quote
 
 import httpx
 import orjson
@@ -251,8 +252,9 @@ def _forms(headers: Mapping[str, str], secret: str) -> list[str]:
     """What of our credentials no text may repeat, however it is sent; the longest first."""
     sent = [value for name, value in headers.items() if name.lower() not in _NO_CREDENTIALS]
     words = [word for value in sent for word in value.split()[1:]]
-    written = b64encode(secret.encode()).decode()
-    return sorted({*sent, *words, secret, written} - {""}, key=len, reverse=True)
+    base64 = b64encode(secret.encode()).decode()
+    plain = {*sent, *words, secret, base64} - {""}
+    return sorted({*plain, *(quote(one, safe="") for one in plain)}, key=len, reverse=True)
 
 
 def _has(headers: Mapping[str, str], kind: str) -> bool:

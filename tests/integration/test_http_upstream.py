@@ -275,7 +275,7 @@ async def test_no_form_of_the_credentials_is_told(
     rig: Rig, pool: Pool, clock: VirtualClock, form: str
 ) -> None:
     """Short ones, too, and in base64."""
-    sent = b64encode(form.format("tok", "tok").encode()).decode()
+    sent = b64encode(form.format("t/k", "t/k").encode()).decode()
     async with open_client(LOOPBACK) as client:
         upstream = Upstream(
             "field",
@@ -286,11 +286,12 @@ async def test_no_form_of_the_credentials_is_told(
             secret="tok",
             throttle=AccountThrottle(pool, "field", clock, 60),
         )
-        rig.server.reply(Answer(422, {"message": f"Basic {sent} is bad, and so is tok"}))
+        rig.server.reply(Answer(422, {"message": f"Basic {sent} is bad, and so are t/k and t%2Fk"}))
         with pytest.raises(SourceRejected) as caught:
             await upstream.request("GET", "/tasks")
     assert sent not in str(caught.value)
-    assert "tok" not in str(caught.value)
+    assert "t/k" not in str(caught.value)
+    assert "t%2Fk" not in str(caught.value)
 
 
 async def test_a_huge_answer_is_not_swallowed(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
