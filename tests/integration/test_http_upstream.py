@@ -283,7 +283,7 @@ async def test_no_form_of_the_credentials_is_told(
             rig.server.url,
             clock,
             headers={"Authorization": f"Basic {sent}", "Accept": "application/json"},
-            secret="tok",
+            secret="t/k",
             throttle=AccountThrottle(pool, "field", clock, 60),
         )
         rig.server.reply(Answer(422, {"message": f"Basic {sent} is bad, and so are t/k and t%2Fk"}))
