@@ -113,11 +113,13 @@ class Claim:
     `approves` is the delivery that it asks an approver about: id and key, the latter None if that
     was decided in the meantime. `grounds` is what one rests on that reaches a customer: its system
     is asked about that before it is sent. `created_at` is when it was planned, `unsent_since` since
-    when attempts have come to nothing before anything was sent, each time.
+    when attempts have come to nothing before anything was sent, each time. Those do not count among
+    the `attempts`, but are `unsent`: the two numbers together tell this attempt from all others.
     """
 
     id: int
     attempts: int
+    unsent: int
     at_most_once: bool
     updates: int | None
     original: State | None

@@ -144,8 +144,9 @@ async def _take(
                 lease_until = $2::timestamptz + $4, next_attempt_at = NULL,
                 asking = (channel = 'customer')
             FROM due WHERE deliveries.id = due.id RETURNING deliveries.*)
-        SELECT claimed.id, claimed.attempts, claimed.at_most_once, claimed.updates, claimed.key,
-               claimed.channel, claimed.target, claimed.text, claimed.subject, claimed.fields,
+        SELECT claimed.id, claimed.attempts, claimed.unsent, claimed.at_most_once,
+               claimed.updates, claimed.key, claimed.channel, claimed.target, claimed.text,
+               claimed.subject, claimed.fields,
                claimed.account, claimed.task, claimed.rule, claimed.event, claimed.reason,
                claimed.created_at, claimed.expires_at, claimed.once_key, claimed.shadow,
                claimed.approves, claimed.storm, claimed.muted_by, claimed.visit,
@@ -273,6 +274,7 @@ def _claim(row: asyncpg.Record, others: frozenset[str]) -> Claim:
     return Claim(
         row["id"],
         row["attempts"],
+        row["unsent"],
         row["at_most_once"],
         row["updates"],
         original,

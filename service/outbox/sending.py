@@ -27,7 +27,8 @@ async def settle(pool: Pool, settlements: Sequence[Settlement], now: datetime) -
     """Record how attempts ended, plan `on_fail`, and ask to read back what was written.
 
     An answer that comes after its lease has run out still counts, unless another attempt was made:
-    it is the evidence that an `unknown` delivery was waiting for.
+    it is the evidence that an `unknown` delivery was waiting for. To record the same twice, as when
+    the connection is lost with the commit, changes nothing the second time.
     """
     guarded = any(one.claim.at_most_once for one in settlements)
     async with pool.acquire() as connection, connection.transaction():
@@ -40,13 +41,15 @@ async def settle(pool: Pool, settlements: Sequence[Settlement], now: datetime) -
                 next_attempt_at = new.again_at, lease_until = NULL, asking = false,
                 settled_at = CASE WHEN new.again_at IS NULL THEN $1::timestamptz END,
                 attempts = deliveries.attempts - new.is_unsent::int,
+                unsent = deliveries.unsent + new.is_unsent::int,
                 expires_at = coalesce(deliveries.expires_at, new.expires_at),
                 unread_since = CASE WHEN new.is_unsent AND new.state IN ('planned', 'held')
                                     THEN coalesce(deliveries.unread_since, $1) END
-            FROM unnest($2::bigint[], $3::int[], $4::text[], $5::text[], $6::jsonb[],
-                        $7::timestamptz[], $8::boolean[], $9::timestamptz[])
-              AS new (id, attempts, state, reason, receipt, again_at, is_unsent, expires_at)
-            WHERE deliveries.id = new.id AND deliveries.attempts = new.attempts
+            FROM unnest($2::bigint[], $3::int[], $4::int[], $5::text[], $6::text[], $7::jsonb[],
+                        $8::timestamptz[], $9::boolean[], $10::timestamptz[])
+              AS new (id, attempts, unsent, state, reason, receipt, again_at, is_unsent, expires_at)
+            WHERE deliveries.id = new.id
+              AND (deliveries.attempts, deliveries.unsent) = (new.attempts, new.unsent)
               AND (deliveries.state IN ('sending', 'unknown')
                    OR deliveries.state IN ('planned', 'held') AND NOT deliveries.at_most_once)
             RETURNING deliveries.id, deliveries.state
@@ -54,6 +57,7 @@ async def settle(pool: Pool, settlements: Sequence[Settlement], now: datetime) -
             now,
             [one.claim.id for one in settlements],
             [one.claim.attempts for one in settlements],
+            [one.claim.unsent for one in settlements],
             [one.state for one in settlements],
             [one.reason for one in settlements],
             [
@@ -77,10 +81,11 @@ async def begin(connection: Connection, claim: Claim) -> bool:
     done = await connection.execute(
         """
         UPDATE deliveries SET asking = false
-        WHERE id = $1 AND attempts = $2 AND state = 'sending'
+        WHERE id = $1 AND (attempts, unsent) = ($2, $3) AND state = 'sending'
         """,
         claim.id,
         claim.attempts,
+        claim.unsent,
     )
     return done == "UPDATE 1"
 
@@ -95,12 +100,13 @@ async def withdraw(
     """
     done = await connection.execute(
         """
-        UPDATE deliveries SET state = $3, reason = $4, settled_at = $5, lease_until = NULL,
-            asking = false, attempts = attempts - 1, unread_since = NULL
-        WHERE id = $1 AND attempts = $2 AND state = 'sending'
+        UPDATE deliveries SET state = $4, reason = $5, settled_at = $6, lease_until = NULL,
+            asking = false, attempts = attempts - 1, unsent = unsent + 1, unread_since = NULL
+        WHERE id = $1 AND (attempts, unsent) = ($2, $3) AND state = 'sending'
         """,
         claim.id,
         claim.attempts,
+        claim.unsent,
         state,
         reason,
         now,

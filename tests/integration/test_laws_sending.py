@@ -111,6 +111,26 @@ async def settle(taskbell: Corridor, claim: Claim) -> None:
     await sending.settle(taskbell.pool, [sent], taskbell.clock.now())
 
 
+@pytest.mark.parametrize("lane", ["account:field", "accounting"])
+async def test_law_8_a_refusal_is_recorded_once(lane: str, taskbell: Corridor) -> None:
+    """The connection is lost with the commit: recorded again, it leaves the next attempt alone."""
+    if lane == "accounting":
+        await new_task(taskbell)
+    else:
+        await taskbell.webhook(taskbell.visit())
+    [refused] = await taskbell.claim(lane)
+    not_now = Settlement(
+        refused, State.PLANNED, "busy", again_at=taskbell.clock.now(), is_unsent=True
+    )
+    await sending.settle(taskbell.pool, [not_now], taskbell.clock.now())
+    [under_way] = await taskbell.claim(lane)
+    await sending.settle(taskbell.pool, [not_now], taskbell.clock.now())
+    assert await taskbell.states() == ["sending"]
+    assert await taskbell.claim(lane) == []
+    await settle(taskbell, under_way)
+    assert await taskbell.states() == ["sent"]
+
+
 async def test_law_8_a_late_answer_does_not_overrule_a_person(taskbell: Corridor) -> None:
     """What somebody resolved, or sent once more, is not changed by the first attempt's answer."""
     await taskbell.webhook(taskbell.visit())
