@@ -82,12 +82,16 @@ class Ledger:
             leases.cancel()
 
     async def _keep_leases(self) -> None:
+        """Renew them in time; what fails is tried again soon, or others take this one for dead."""
+        pause = interval = LEASE.total_seconds() / 3
         while True:
-            await asyncio.sleep(LEASE.total_seconds() / 3)
+            await asyncio.sleep(pause)
             try:
                 await sending.renew(self._pool, list(self._in_hand), self._clock)
+                pause = interval
             except DATABASE_ERRORS as error:
                 log.warning("delivery.lease_not_renewed", lane=self._lane, error=str(error))
+                pause = _PAUSE_WITHOUT_DATABASE
 
     async def _strike_off(self, answers: Iterable[Settlement]) -> None:
         async with self._changed:

@@ -137,6 +137,28 @@ async def test_an_answer_outlives_a_database_that_only_reads(taskbell: Corridor)
     assert await taskbell.states() == ["sent"]
 
 
+async def test_a_lease_that_could_not_be_renewed_is_renewed_soon(
+    taskbell: Corridor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not only when the next is due: by then others might take the process for dead."""
+    monkeypatch.setattr("workers.ledger.LEASE", timedelta(seconds=9))
+    claims = await claimed(taskbell, 1)
+    ledger = Ledger("accounting", taskbell.pool, taskbell.clock, capacity=1, worth_claiming=1)
+    [before] = await taskbell.deliveries()
+    taskbell.clock.advance(timedelta(seconds=5))
+    async with only_read(taskbell.pool):
+        ledger.enter(claims)
+        await asyncio.sleep(3.3)
+
+    async def is_renewed() -> bool:
+        [delivery] = await taskbell.deliveries()
+        return bool(delivery["lease_until"] > before["lease_until"])
+
+    await eventually(is_renewed, within=2)
+    ledger.answer(Settlement(claims[0], State.SENT))
+    await ledger.empty()
+
+
 @asynccontextmanager
 async def only_read(pool: Pool) -> AsyncIterator[None]:
     """A database that takes no writes until this ends, as a standby does."""
