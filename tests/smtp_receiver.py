@@ -1,6 +1,7 @@
 """A mail server on 127.0.0.1 that keeps what it is given and fails on demand."""
 
 import asyncio
+import ssl
 from dataclasses import dataclass
 from email import message_from_bytes
 from email.message import EmailMessage
@@ -14,22 +15,32 @@ from tests.receivers import Receiver
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """A mail as it was handed over: the envelope and the message."""
+    """A mail as it was handed over: the envelope and the message, and whether by TLS."""
 
     sender: str
     recipients: list[str]
     message: EmailMessage
+    encrypted: bool = False
 
 
 class SmtpReceiver(Receiver):
     """Takes every mail; `replies`, `hangs` and `cuts` go by the command: MAIL, RCPT or DATA.
 
     A mail whose DATA hangs or is cut was taken. With `password`, a login must give it; as some
-    servers do, the refusal repeats what was given.
+    servers do, the refusal repeats what was given. With `tls` it offers STARTTLS; with `at_once`
+    it speaks TLS from the beginning.
     """
 
-    def __init__(self, password: str | None = None) -> None:
+    def __init__(
+        self,
+        password: str | None = None,
+        *,
+        tls: ssl.SSLContext | None = None,
+        at_once: bool = False,
+    ) -> None:
         super().__init__()
+        self._tls = tls
+        self._at_once = at_once
         self.mails: list[Mail] = []
         self.connections = 0
         self.replies: dict[str, str] = {}
@@ -39,7 +50,9 @@ class SmtpReceiver(Receiver):
         self._open: set[SMTP] = set()
 
     async def listen(self) -> asyncio.Server:
-        return await asyncio.get_running_loop().create_server(self._protocol, "127.0.0.1", 0)
+        tls = self._tls if self._at_once else None
+        loop = asyncio.get_running_loop()
+        return await loop.create_server(self._protocol, "127.0.0.1", 0, ssl=tls)
 
     async def drop(self) -> None:
         for protocol in self._open:
@@ -50,7 +63,11 @@ class SmtpReceiver(Receiver):
     def _protocol(self) -> SMTP:
         self.connections += 1
         protocol = SMTP(
-            self, authenticator=self._authenticate, auth_require_tls=False, hostname="receiver.test"
+            self,
+            authenticator=self._authenticate,
+            auth_require_tls=False,
+            hostname="receiver.test",
+            tls_context=None if self._at_once else self._tls,
         )
         self._open.add(protocol)
         return protocol
@@ -84,7 +101,8 @@ class SmtpReceiver(Receiver):
         del session
         if "DATA" not in self.replies:
             message = message_from_bytes(envelope.content, EmailMessage, policy=default)
-            self.mails.append(Mail(envelope.mail_from, envelope.rcpt_tos, message))
+            encrypted = server.transport.get_extra_info("sslcontext") is not None
+            self.mails.append(Mail(envelope.mail_from, envelope.rcpt_tos, message, encrypted))
         return await self._reply("DATA", server)
 
     async def _reply(self, command: str, server: SMTP) -> str:

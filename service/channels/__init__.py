@@ -10,7 +10,7 @@ import asyncio
 import importlib
 import pkgutil
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict
 
 from service.clock import Clock
 from service.errors import SendError
+from service.faults import Problem
 from service.http import never_sent
 from service.http.connection_check import ConnectionCheck
 from service.http.failures import explain
@@ -75,6 +76,10 @@ class ChannelOptions(BaseModel):
     name: str
     kind: str
     timeout: timedelta = timedelta(seconds=15)
+
+    def warnings(self) -> Iterable[Problem]:
+        """What is allowed and seldom meant, each at its place within these options."""
+        return ()
 
 
 class Channel(ABC):

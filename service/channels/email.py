@@ -2,16 +2,17 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Sequence
+import ssl
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP as SMTP_POLICY
 from email.utils import format_datetime, parseaddr
 from hashlib import blake2b
-from typing import ClassVar, NamedTuple, Self
+from pathlib import Path
+from typing import ClassVar
 from unicodedata import category
-from urllib.parse import unquote, urlsplit
 
 import httpx
 from aiosmtplib import (
@@ -21,11 +22,22 @@ from aiosmtplib import (
     SMTPException,
     SMTPResponseException,
 )
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from service.channels import ChannelOptions, ConfiguredChannel, Message, Receipt
+from service.channels.mail_server import (
+    Server,
+    Tls,
+    explain_end,
+    explain_tls,
+    fitting,
+    misgivings,
+    trust,
+    usable,
+)
 from service.clock import Clock
 from service.errors import SendError
+from service.faults import Problem, Severity
 from service.http.connection_check import ConnectionCheck
 from service.http.failures import explain_socket
 
@@ -48,50 +60,22 @@ SCHEME = re.compile("mailto:", re.IGNORECASE)
 # As keyboards of East Asia write them, and the blank that does not break.
 WIDE = str.maketrans({"\uff20": "@", "\uff0c": ",", "\uff1b": ";", "\u3000": " ", "\xa0": " "})
 POLICY = SMTP_POLICY.clone(cte_type="7bit")
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 FINAL = 500
 
 
-class Server(NamedTuple):
-    """Where to hand mail over; without a `user` there is no login."""
-
-    host: str
-    port: int
-    tls: bool = False
-    user: str = ""
-    password: str = ""
-
-    @classmethod
-    def parse(cls, url: str) -> Self:
-        """Read `smtp://user:password@host:port`, or smtps://; the password may be raw.
-
-        Without a port: 465 for smtps, 587 with a login, else 25. Raises ValueError, whose text
-        does not quote the address.
-        """
-        scheme, _, rest = url.partition("://")
-        login, _, place = rest.rpartition("@")
-        user, _, password = login.partition(":")
-        try:
-            parts = urlsplit(f"//{place}")
-            host, port = parts.hostname, parts.port
-        except ValueError:
-            host = port = None
-        if scheme not in {"smtp", "smtps"} or not host:
-            raise ValueError("must look like smtp://user:password@host:587 or smtps://…")
-        usual = 465 if scheme == "smtps" else 587 if user else 25
-        return cls(host, port or usual, scheme == "smtps", unquote(user), unquote(password))
-
-    @property
-    def start_tls(self) -> bool | None:
-        """Whether to insist on encryption: a password leaves this machine in no other way."""
-        return True if self.user and not self.tls and self.host not in LOOPBACK else None
-
-
 class EmailOptions(ChannelOptions):
-    """`url` is the operator's own mail server; `from` is the sender, with or without a name."""
+    """`url` is the operator's own mail server; `from` is the sender, with or without a name.
+
+    `tls` says how the way to the server is protected: verify, unverified, or none; if not given,
+    as the server offers it, and never without for a password that leaves this machine. `ca` is the
+    path to a PEM with the only certificates, or authorities, that are trusted; if not given, those
+    that the operating system trusts.
+    """
 
     url: SecretStr
     sender: str = Field(alias="from")
+    tls: Tls | None = None
+    ca: Path | None = None
 
     @field_validator("url")
     @classmethod
@@ -106,6 +90,26 @@ class EmailOptions(ChannelOptions):
             raise ValueError("must look like tasks@example.com or Tasks <tasks@example.com>")
         return sender
 
+    @field_validator("tls")
+    @classmethod
+    def _fits_the_server(cls, tls: Tls | None, info: ValidationInfo) -> Tls | None:
+        url = info.data.get("url")
+        return tls if url is None else fitting(tls, Server.parse(url.get_secret_value()))
+
+    @field_validator("ca")
+    @classmethod
+    def _is_usable(cls, ca: Path | None, info: ValidationInfo) -> Path | None:
+        return None if ca is None else usable(ca, info.data.get("tls"))
+
+    @property
+    def server(self) -> Server:
+        """Where mail is handed over."""
+        return Server.parse(self.url.get_secret_value())
+
+    def warnings(self) -> Iterator[Problem]:
+        for message, hint in misgivings(self.server, self.tls):
+            yield Problem(("tls",), message, hint, severity=Severity.WARNING)
+
 
 class EmailChannel(ConfiguredChannel):
     """Hands mail to one SMTP server, over connections that are kept for the next mail."""
@@ -115,7 +119,9 @@ class EmailChannel(ConfiguredChannel):
 
     def __init__(self, options: EmailOptions, client: httpx.AsyncClient, clock: Clock) -> None:
         del client, clock
-        self._server = Server.parse(options.url.get_secret_value())
+        self._server = options.server
+        self._tls: Tls | None = options.tls or ("verify" if options.ca else None)
+        self._ca = options.ca
         self._sender = options.sender
         self._address = parseaddr(options.sender)[1]
         self._domain = self._address.rpartition("@")[2]
@@ -196,7 +202,8 @@ class EmailChannel(ConfiguredChannel):
             username=server.user or None,
             password=server.password or None,
             use_tls=server.tls,
-            start_tls=server.start_tls,
+            start_tls=server.start_tls(self._tls),
+            tls_context=await trust(self._tls, self._ca),
             local_hostname=self._domain,
             timeout=None,
         )
@@ -223,12 +230,18 @@ class EmailChannel(ConfiguredChannel):
                 permanent=error.code >= FINAL,
             ) from error
         except SMTPConnectError as error:
-            raise SendError(_unreached(error, f"{host}:{self._server.port}")) from error
+            raise SendError(self._unreached(error)) from error
+        except ssl.SSLError as error:
+            raise SendError(explain_tls(error, self._server, self._ca)) from error
         except (SMTPException, OSError) as error:
-            cause = str(error) or "no answer in time"
-            raise SendError(
-                f"{host} broke off at {what}: {cause}", outcome_unknown=handing_over
-            ) from error
+            said = explain_end(error, self._server, what)
+            raise SendError(said, outcome_unknown=handing_over) from error
+
+    def _unreached(self, error: SMTPConnectError) -> str:
+        place, cause = self._server.place, error.__cause__
+        if isinstance(cause, ssl.SSLError):
+            return explain_tls(cause, self._server, self._ca)
+        return explain_socket(cause, place) if isinstance(cause, OSError) else f"{place} hung up"
 
 
 def _recipients(target: str) -> list[Address]:
@@ -278,11 +291,6 @@ def in_ascii(address: str) -> str | None:
     except UnicodeError:
         return None
     return spoken if ADDRESS.fullmatch(spoken) else None
-
-
-def _unreached(error: SMTPConnectError, place: str) -> str:
-    cause = error.__cause__
-    return explain_socket(cause, place) if isinstance(cause, OSError) else f"{place} hung up"
 
 
 def _line(answer: str) -> str:

@@ -107,6 +107,7 @@ class Reader:
         accounts = {name: _in_zone(one, root.timezone) for name, one in accounts.items()}
         self._problems += [*account_names(root.accounts), *channel_names(root.channels)]
         self._problems += _open_doors(accounts.values(), root.network)
+        self._problems += _misgivings(channels.values())
         people = self._noted(read_people(root.people))
         given = given_by(root.people)
         offered = replace(
@@ -238,6 +239,13 @@ def _open_doors(accounts: Iterable[Account], network: NetworkShape) -> Iterable[
             hint = "say with verify: and secret: how its webhooks are proved genuine"
             path = ("accounts", account.name, "webhook", "verify")
             yield Problem(path, message, hint, severity=Severity.WARNING)
+
+
+def _misgivings(channels: Iterable[ChannelOptions]) -> Iterable[Problem]:
+    """What channels themselves warn of, at its place in the whole configuration."""
+    for channel in channels:
+        for one in channel.warnings():
+            yield replace(one, path=("channels", channel.name, *one.path))
 
 
 def _seen_twice(offered: Reach) -> Iterable[Problem]:

@@ -9,7 +9,8 @@ import pytest
 from pydantic import ValidationError
 
 from service.channels import Channel
-from service.channels.email import EmailOptions, Server
+from service.channels.email import EmailOptions
+from service.channels.mail_server import Server
 from service.clock import VirtualClock
 from service.errors import SendError
 from service.http import open_client
@@ -232,14 +233,6 @@ async def test_a_wrong_password_is_final(smtp: SmtpReceiver, clock: VirtualClock
 def test_addresses_of_servers(url: str, server: Server) -> None:
     """A password may be written as it is or escaped, as the variable happens to hold it."""
     assert Server.parse(url) == server
-
-
-def test_a_password_travels_encrypted() -> None:
-    """STARTTLS is insisted on when there is a login and the server is another machine."""
-    assert Server.parse("smtp://u:p@mail.test").start_tls is True
-    assert Server.parse("smtps://u:p@mail.test").start_tls is None
-    assert Server.parse("smtp://mail.test").start_tls is None
-    assert Server.parse("smtp://u:p@127.0.0.1:2525").start_tls is None
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,164 @@
+"""Where mail is handed over: the server's address, and how the way there is protected."""
+
+import asyncio
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal, NamedTuple, Self, TypeAlias
+from urllib.parse import unquote, urlsplit
+
+from service.errors import SendError
+from service.faults import refused
+from service.http.failures import explain_socket
+from service.loopback import is_loopback
+
+# verify: encrypted, by a certificate that is trusted and has the server's name; unverified:
+# encrypted, by any; none: not encrypted. Not given: as `Server.start_tls` says.
+Tls: TypeAlias = Literal["verify", "unverified", "none"]
+
+LARGEST_BUNDLE = 2_000_000
+# https://docs.openssl.org/master/man1/openssl-verification-options/ and its list of errors.
+NO_STARTTLS = "STARTTLS extension not supported"  # as aiosmtplib says it
+EXPIRED, OTHER_HOST, OTHER_ADDRESS = 10, 62, 64
+
+
+class Server(NamedTuple):
+    """Where to hand mail over; without a `user` there is no login."""
+
+    host: str
+    port: int
+    tls: bool = False
+    user: str = ""
+    password: str = ""
+
+    @classmethod
+    def parse(cls, url: str) -> Self:
+        """Read `smtp://user:password@host:port`, or smtps://; the password may be raw.
+
+        Without a port: 465 for smtps, 587 with a login, else 25. Raises ValueError, whose text
+        does not quote the address.
+        """
+        scheme, _, rest = url.partition("://")
+        login, _, place = rest.rpartition("@")
+        user, _, password = login.partition(":")
+        try:
+            parts = urlsplit(f"//{place}")
+            host, port = parts.hostname, parts.port
+        except ValueError:
+            host = port = None
+        if scheme not in {"smtp", "smtps"} or not host:
+            raise ValueError("must look like smtp://user:password@host:587 or smtps://…")
+        usual = 465 if scheme == "smtps" else 587 if user else 25
+        return cls(host, port or usual, scheme == "smtps", unquote(user), unquote(password))
+
+    @property
+    def place(self) -> str:
+        """The host and its port, as people write them."""
+        return f"{self.host}:{self.port}"
+
+    @property
+    def is_here(self) -> bool:
+        """Whether nothing that is sent to it leaves this machine."""
+        return is_loopback(self.host)
+
+    def start_tls(self, tls: Tls | None) -> bool | None:
+        """Whether to go over to encryption once connected; None: where the server offers it.
+
+        Where nothing was said, a password leaves this machine in no other way.
+        """
+        if self.tls:
+            return None
+        if tls is None:
+            return True if self.user and not self.is_here else None
+        return tls != "none"
+
+
+def fitting(tls: Tls | None, server: Server) -> Tls | None:
+    """Refuse with ValueError what contradicts the server's address, or gives its password away."""
+    if tls == "none" and server.tls:
+        raise refused("smtps:// is always encrypted; tls: none contradicts it", "write smtp://")
+    if tls == "none" and server.user and not server.is_here:
+        message = f"with tls: none, everybody on the way to {server.host} can read the password"
+        raise refused(
+            message, "write tls: verify, or unverified; ca: names a certificate of its own"
+        )
+    return tls
+
+
+def usable(ca: Path, tls: Tls | None) -> Path:
+    """Refuse with ValueError a file that holds no certificates, or that nobody would look at."""
+    if tls in {"unverified", "none"}:
+        raise refused(f"ca: says whose certificate is good; tls: {tls} looks at none")
+    if not ca.is_absolute():
+        raise refused("ca is the whole path to a PEM file, such as /etc/ssl/mail.pem")
+    try:
+        if not ca.is_file():
+            raise refused(f"{ca} is no file" if ca.exists() else f"there is no file {ca}")
+        if ca.stat().st_size > LARGEST_BUNDLE:
+            raise refused(f"{ca} is too large for certificates")
+        ssl.create_default_context(cafile=ca)
+    except ssl.SSLError:
+        raise refused(f"{ca} holds no certificate", "it is a PEM: BEGIN CERTIFICATE …") from None
+    except OSError as error:
+        raise refused(f"{ca} cannot be read: {error.strerror}") from None
+    return ca
+
+
+def misgivings(server: Server, tls: Tls | None) -> Iterator[tuple[str, str]]:
+    """What is allowed and gives mails away to others, each with what to do instead."""
+    given = "the password and the mails" if server.user else "the mails"
+    if tls == "unverified":
+        message = f"whoever answers in place of {server.host} gets {given}"
+        yield message, "leave tls: out, and name the server's own certificate with ca:"
+    if tls == "none" and not server.is_here:
+        message = f"everybody on the way to {server.host} can read the mails"
+        yield message, "leave tls: out, or write tls: verify"
+
+
+async def trust(tls: Tls | None, ca: Path | None) -> ssl.SSLContext | None:
+    """How to look at the server's certificate; None: as everybody does.
+
+    The file is read anew each time, so that a new certificate needs no restart. Raises SendError.
+    """
+    if tls == "unverified":
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        return context
+    try:
+        return None if ca is None else await asyncio.to_thread(_trust_only, ca)
+    except OSError as error:
+        raise SendError(f"ca: {ca} cannot be read: {error.strerror}") from error
+
+
+def _trust_only(ca: Path) -> ssl.SSLContext:
+    """Trust the certificates in a file, also those that are no authority's; and no others."""
+    context = ssl.create_default_context(cafile=ca)
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    # What people sign themselves lacks extensions that Python 3.13 and later insist on.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    return context
+
+
+def explain_tls(error: ssl.SSLError, server: Server, ca: Path | None) -> str:
+    """Why there is no protected way to the server, and what to write in the configuration."""
+    said = explain_socket(error, server.place)
+    if not isinstance(error, ssl.SSLCertVerificationError):
+        return f"{said}; smtp:// or another port may be meant" if server.tls else said
+    if error.verify_code == EXPIRED:
+        return f"{said}; renew it, or write tls: unverified"
+    if error.verify_code in {OTHER_HOST, OTHER_ADDRESS}:
+        return f"{said} Write the name that it has into url:, or tls: unverified"
+    if ca is not None:
+        return f"{said}, and not by {ca}; name its certificate with ca:, or write tls: unverified"
+    return f"{said}; name it with ca: (a PEM) if it is the server's own, or write tls: unverified"
+
+
+def explain_end(error: Exception, server: Server, what: str) -> str:
+    """Why the server is of no more use at `what` was to be done with it."""
+    if NO_STARTTLS not in str(error):
+        return f"{server.host} broke off at {what}: {str(error) or 'no answer in time'}"
+    said = (
+        f"{server.place} offers no encryption (STARTTLS): smtps:// with its own port may be meant"
+    )
+    return said if server.user and not server.is_here else f"{said}, or tls: none"
