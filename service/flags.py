@@ -8,6 +8,8 @@ _NO = frozenset({"", "f", "false", "n", "no", "off", "none", "null", "nil"})
 
 def flag(value: Any) -> bool | None:
     """What a truth value says, in whatever form it comes; None for one that says neither."""
+    if isinstance(value, bool):
+        return value
     if not isinstance(value, str):
         return _tick(value) if value else False
     word = value.strip().casefold()

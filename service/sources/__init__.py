@@ -205,8 +205,9 @@ class Source(ABC):
     def look(self, raw: Raw, observed_at: datetime, cause: Cause) -> Observation:
         """What this trimmed JSON, asked for or come in at that moment, says; raises as `parse`."""
         task, forms = self.parse(raw), self.forms
-        unread = unread_in(raw, forms)
-        kept = (name for field in unread for name in forms[field].tells)
+        unread, untold = unread_in(raw, forms), self.untold(raw)
+        if unread:
+            untold = untold.union(*(forms[field].tells for field in unread))
         return Observation(
             account=self.account.name,
             task_id=task.id,
@@ -215,7 +216,7 @@ class Source(ABC):
             cause=cause,
             version=self.version(raw),
             fingerprint=self.fingerprint(raw),
-            untold=self.untold(raw).union(kept),
+            untold=untold,
             customers=self.customers(raw),
             unread=unread,
         )

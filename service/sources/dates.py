@@ -55,6 +55,7 @@ class Dates:
         if day is not None or not self.midnight_is_day:
             return day
         said = written_dates.clock_time(value)
+        if said is not None and (said.tzinfo is None or said.time() == FIRST):
+            return said.date() if said.time() == FIRST else None
         shown = found.astimezone(self.calendar.zone)
-        clocks = (shown,) if said is None else (said, shown)
-        return next((one.date() for one in clocks if one.time() == FIRST), None)
+        return shown.date() if shown.time() == FIRST else None

@@ -55,9 +55,9 @@ def objects(*tells: str) -> Form:
 def unread(raw: Mapping[str, Any], forms: Mapping[str, Form]) -> dict[str, str]:
     """The fields of `raw` whose values are of no known form, each with its value as an example."""
     return {
-        name: _example(form.said(raw[name]))
+        name: _example(form.said(value))
         for name, form in forms.items()
-        if raw.get(name) is not None and not form.fits(raw[name])
+        if (value := raw.get(name)) is not None and not form.fits(value)
     }
 
 

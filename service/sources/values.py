@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime, time, tzinfo
+from functools import lru_cache
 from typing import Any
 
 from service import written_dates
@@ -23,15 +24,20 @@ def identifier(value: Any) -> str | None:
     capitals.
     """
     if isinstance(value, str):
-        if len(value) == _UUID_LENGTH and _UUID.fullmatch(value):
-            return value.lower()
-        usable = 0 < len(value) <= LONGEST_ID and value.isprintable() and value.strip(". ")
-        return value if usable else None
+        return _textual(value) if 0 < len(value) <= LONGEST_ID else None
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, int) and not isinstance(value, bool) and _SMALLEST <= value <= _LARGEST:
         return str(value)
     return None
+
+
+# A task's id is asked for several times, and lists name the same people over and over.
+@lru_cache(4096)
+def _textual(value: str) -> str | None:
+    if len(value) == _UUID_LENGTH and _UUID.fullmatch(value):
+        return value.lower()
+    return value if value.isprintable() and value.strip(". ") else None
 
 
 def text(value: Any) -> str | None:
