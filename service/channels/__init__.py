@@ -25,6 +25,7 @@ from service.clock import Clock
 from service.errors import SendError
 from service.faults import Problem
 from service.http import never_sent
+from service.http.answers import AnswerRefused
 from service.http.connection_check import ConnectionCheck
 from service.http.failures import explain
 from service.sources import Source
@@ -159,6 +160,10 @@ async def http_call(host: str, within: timedelta) -> AsyncIterator[None]:
     except TimeoutError as error:
         raise SendError(
             f"{host} did not answer within {within.total_seconds():g} s", outcome_unknown=True
+        ) from error
+    except AnswerRefused as error:
+        raise SendError(
+            f"what {host} answered cannot be read: {error}", outcome_unknown=True
         ) from error
     except httpx.RequestError as error:
         if never_sent(error):

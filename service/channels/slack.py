@@ -17,6 +17,8 @@ from service.clock import Clock
 from service.errors import SendError
 from service.http import retry_after
 from service.http.connection_check import ConnectionCheck
+from service.http.decoding import aside, salvaged
+from service.sources.values import identifier
 
 Json: TypeAlias = dict[str, Any]
 
@@ -106,7 +108,7 @@ class SlackChannel(ConfiguredChannel):
         metadata = {"event_type": "taskbell", "event_payload": {"key": message.key}}
         content: Json = {**place, "metadata": metadata, **_content(message.text)}
         answer = await self._call("chat.postMessage", json=content)
-        return {"channel": answer.get("channel"), "ts": answer.get("ts")}
+        return {name: identifier(answer.get(name)) for name in ("channel", "ts")}
 
     async def _delete(self, posted: Receipt) -> None:
         """Remove a post; one that is gone already has been removed."""
@@ -198,7 +200,7 @@ class SlackChannel(ConfiguredChannel):
             **content,
         )
         try:
-            answer: Json = response.json()
+            answer: Json = await aside(len(response.content), salvaged, response.content)
             ok = answer["ok"]
         except (ValueError, KeyError, TypeError) as error:
             raise SendError(

@@ -20,12 +20,16 @@ from aiohttp.client_middlewares import ClientHandlerType
 from httpx import USE_CLIENT_DEFAULT
 from httpx_aiohttp import AiohttpTransport
 
+from service.http.answers import read_answer
+
 Network: TypeAlias = IPv4Network | IPv6Network
 Address: TypeAlias = IPv4Address | IPv6Address
 SocketFactory: TypeAlias = Callable[[Any], socket.socket]
 
 LONGEST_PAUSE = timedelta(days=1)
 CONNECTIONS = 1000
+# Of an answer that nobody reads as it comes, such as Slack's.
+LARGEST_REPLY = 8 * 1024 * 1024
 
 # Shorter than the five seconds after which common servers close an idle connection: a request
 # on a connection that is just being closed has an outcome that nobody knows.
@@ -61,6 +65,8 @@ _BEFORE_SENDING = (
 _SECONDS = re.compile(r"(\d+(?:\.\d+)?)(?:\s*s(?:ec(?:onds?)?)?|\s*,\s*\d+)?", re.ASCII)
 # Nobody asks for a pause of thirty years: so many seconds are a moment in Unix time.
 _FIRST_MOMENT = 1e9
+# Headers that say how a body came, not what it is.
+_OF_THE_WAY = frozenset({"content-encoding", "content-length", "transfer-encoding"})
 _SAFE_TO_REPEAT = frozenset({"GET", "HEAD"})
 
 
@@ -85,7 +91,7 @@ def open_client(allow: Sequence[Network] = (), *, timeout: float = 10.0) -> http
         transport=_Transport(tuple(allow)),
         timeout=timeout,
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
-        headers={"User-Agent": "taskbell"},
+        headers={"User-Agent": "taskbell", "Accept-Encoding": "gzip"},
         trust_env=False,
         follow_redirects=False,
     )
@@ -148,7 +154,8 @@ class _Client(httpx.AsyncClient):
     """httpx's client without what is switched off here anyway, a sixth of a call's whole cost.
 
     No cookies, no redirects and no authentication flow means that a request is sent once, as it
-    is. Requests are built, and answers read, as httpx has it.
+    is. Requests are built as httpx has it; answers have up to LARGEST_REPLY bytes, unless they are
+    read as they come.
     """
 
     async def send(
@@ -162,12 +169,23 @@ class _Client(httpx.AsyncClient):
         if auth is not USE_CLIENT_DEFAULT or follow_redirects is not USE_CLIENT_DEFAULT:
             raise NotImplementedError("credentials go into headers, and redirects nowhere")
         response = await self._transport.handle_async_request(request)
-        if not stream:
-            try:
-                await response.aread()
-            finally:
-                await response.aclose()
-        return response
+        if stream:
+            return response
+        try:
+            body = await read_answer(response, LARGEST_REPLY)
+        finally:
+            await response.aclose()
+        return _whole(response, body)
+
+
+def _whole(response: httpx.Response, body: bytes) -> httpx.Response:
+    """The same answer with its body, which is unpacked."""
+    headers = [
+        (name, value) for name, value in response.headers.multi_items() if name not in _OF_THE_WAY
+    ]
+    return httpx.Response(
+        response.status_code, headers=headers, content=body, request=response.request
+    )
 
 
 class _Transport(AiohttpTransport):

@@ -1,13 +1,21 @@
-"""Reading the JSON of other people's programs, which is not always as strict as a reader's."""
+"""Reading the JSON of other people's programs, which is not always as strict as a reader's.
 
+What is read is bounded in count as well as in size: a list of nothing but `{}` takes thirty times
+the memory of its text. What is large is read in a thread, so that the loop goes on meanwhile.
+"""
+
+import asyncio
 import codecs
 import json
 import math
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import orjson
+
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
 
 # The longer ones first: that of UTF-32 begins like that of UTF-16.
 _MARKS = (
@@ -18,27 +26,44 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _LONGEST_INTEGER = 18  # digits, which surely fit into 64 bits
-# An escaped backslash and whole pairs come first, so that only what is left over is a half.
-_ESCAPES = re.compile(r"\\\\|\\u[dD][89abAB]..\\u[dD][c-fC-F]..|(\\u[dD][89a-fA-F]..)")
+# How many values a webhook, and how many an answer may hold. No system's have a fifth of that.
+MOST_PUSHED, MOST_ANSWERED = 200_000, 3_000_000
+_SMALL = 64 * 1024  # bytes that are read in less time than it takes to hand them to a thread
+_HALF = re.compile("[\ud800-\udfff]")
+
+
+class TooManyValues(ValueError):
+    """More values than a webhook or an answer may hold."""
+
+
+async def aside(
+    size: int, read: Callable[Given, Result], *given: Given.args, **named: Given.kwargs
+) -> Result:
+    """What `read` makes of so many bytes; of many in a thread, so that the loop goes on."""
+    if size <= _SMALL:
+        return read(*given, **named)
+    return await asyncio.to_thread(read, *given, **named)
 
 
 def decoded(body: bytes) -> Any:
-    """The JSON in a webhook; raises orjson.JSONDecodeError.
+    """The JSON in a webhook; raises orjson.JSONDecodeError, and TooManyValues.
 
     A program that cuts texts at so many UTF-16 units leaves half a character at the end, one that
     was saved by the wrong editor sends a byte order mark, and others speak UTF-16 or put line
     breaks into texts as they are. Half an emoji must not keep a task from being read.
     """
-    return _decoded(body, "strict", _refused)
+    _demand_few(body, MOST_PUSHED)
+    return _decoded(body, _strictly)
 
 
 def salvaged(body: bytes) -> Any:
-    """The JSON in an answer; raises orjson.JSONDecodeError.
+    """The JSON in an answer; raises orjson.JSONDecodeError, and TooManyValues.
 
-    It may hold thousands of tasks: one text that was cut within a character, or one NaN, must not
-    keep all the others from being read.
+    It may hold thousands of tasks: one text that was cut within a character, one NaN or a number
+    beyond all measure must not keep all the others from being read.
     """
-    return _decoded(body, "replace", lambda _: None)
+    _demand_few(body, MOST_ANSWERED)
+    return _decoded(body, _leniently)
 
 
 def is_utf8(body: bytes) -> bool:
@@ -46,26 +71,40 @@ def is_utf8(body: bytes) -> bool:
     return b"\0" not in body
 
 
-def _decoded(body: bytes, errors: str, constant: Callable[[str], Any]) -> Any:
+def _demand_few(body: bytes, most: int) -> None:
+    """Raise TooManyValues before so many are made; what texts hold of these signs counts, too."""
+    if len(body) > most and sum(map(body.count, (b"{", b"[", b","))) > most:
+        raise TooManyValues(f"it holds more than {most} values")
+
+
+def _decoded(body: bytes, read: Callable[[bytes], Any]) -> Any:
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
         try:
-            text = _ESCAPES.sub(_whole, _text(body, errors))
-            return _mended(text, constant)
+            return read(body)
         except (ValueError, RecursionError):
             raise error from None
 
 
-def _mended(text: str, constant: Callable[[str], Any]) -> Any:
-    try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError:
-        if "\0" in text:
-            raise
-    return json.loads(
-        text, strict=False, parse_constant=constant, parse_int=_number, parse_float=_number
+def _strictly(body: bytes) -> Any:
+    return _mended(_text(body, "strict"), _refused, _number)
+
+
+def _leniently(body: bytes) -> Any:
+    return _mended(_text(body, "replace"), _nothing, _measured)
+
+
+def _mended(text: str, constant: Callable[[str], Any], number: Callable[[str], Any]) -> Any:
+    """What stands in a text that orjson refuses, without halves of characters."""
+    if "\0" in text:
+        raise ValueError("a NUL is no part of any JSON")
+    found = json.loads(
+        text, strict=False, parse_constant=constant, parse_int=number, parse_float=number
     )
+    if "\\ud" not in text and "\\uD" not in text:
+        return found
+    return orjson.loads(_HALF.sub("\ufffd", json.dumps(found, ensure_ascii=False)))
 
 
 def _number(digits: str) -> int | float:
@@ -76,8 +115,19 @@ def _number(digits: str) -> int | float:
     return number
 
 
+def _measured(digits: str) -> int | float | None:
+    try:
+        return _number(digits)
+    except ValueError:
+        return None
+
+
 def _refused(constant: str) -> Any:
     raise ValueError(f"{constant} is no JSON")
+
+
+def _nothing(constant: str) -> None:
+    del constant
 
 
 def _text(body: bytes, errors: str) -> str:
@@ -90,7 +140,3 @@ def _text(body: bytes, errors: str) -> str:
     if body[:1] == b"\0":
         return body.decode("utf-16-be", errors)
     return body.decode(errors=errors)
-
-
-def _whole(escape: re.Match[str]) -> str:
-    return r"\ufffd" if escape[1] else escape[0]

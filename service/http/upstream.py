@@ -28,8 +28,8 @@ from service.errors import (
 )
 from service.http import LONGEST_PAUSE, never_sent, retry_after
 from service.http.allowance import Allowance, allowance
-from service.http.compression import GZIP, unpacked
-from service.http.decoding import salvaged
+from service.http.answers import AnswerRefused, read_answer
+from service.http.decoding import TooManyValues, aside, salvaged
 from service.http.denials import is_denied, words
 from service.http.failures import explain
 from service.http.throttle import Admission, Throttle
@@ -101,7 +101,8 @@ class Upstream:
         admission = await self._admitted(call)
         try:
             status, headers, body = await self._exchange(call, params, json)
-            answer = call.read(status, headers, body, self._asked_pause(headers))
+            pause = self._asked_pause(headers)
+            answer = await aside(len(body), call.read, status, headers, body, pause)
         except (SourceRefused, SourceRejected):
             await self._throttle.succeeded(admission)
             raise
@@ -155,6 +156,8 @@ class Upstream:
         try:
             async with asyncio.timeout(self._total.total_seconds()):
                 return await self._read(request)
+        except AnswerRefused as error:
+            call.fail_ambiguously(f"gave an answer that cannot be read: {error}")
         except httpx.RequestError as error:
             if never_sent(error):
                 call.fail(SourceUnreachable, f"could not be reached: {explain(error)}")
@@ -165,20 +168,10 @@ class Upstream:
     async def _read(self, request: httpx.Request) -> tuple[int, httpx.Headers, bytes]:
         response = await self._client.send(request, stream=True)
         try:
-            body = bytearray()
-            # httpx stops after the first member of a gzip, of which there may be several.
-            packed = response.headers.get("content-encoding", "").strip().lower() in GZIP
-            async for chunk in response.aiter_raw() if packed else response.aiter_bytes():
-                body += chunk
-                if len(body) > LARGEST_ANSWER:
-                    raise httpx.ReadError(f"more than {LARGEST_ANSWER} bytes", request=request)
+            body = await read_answer(response, LARGEST_ANSWER)
         finally:
             await response.aclose()
-        try:
-            whole = unpacked(bytes(body), LARGEST_ANSWER) if packed else bytes(body)
-        except ValueError as error:
-            raise httpx.DecodingError(str(error), request=request) from error
-        return response.status_code, response.headers, whole
+        return response.status_code, response.headers, body
 
 
 class _Call:
@@ -246,6 +239,8 @@ class _Call:
             return salvaged(body)
         except orjson.JSONDecodeError:
             self.fail_ambiguously("sent JSON that is cut off or broken")
+        except TooManyValues as error:
+            self.fail_ambiguously(f"sent too much JSON: {error}")
 
 
 def _forms(headers: Mapping[str, str], secret: str) -> list[str]:

@@ -21,6 +21,7 @@ DEEPEST, DEEPEST_KEPT = 4, 100
 SECRETS = frozenset({"password_salt", "encrypted_password", "remember_token"})
 _ANNOUNCED = {kind.value: kind for kind in (Kind.CREATED, Kind.COMPLETED, Kind.DELETED)}
 ESCAPE = b"\\u"  # behind which any name can hide
+_TOO_DEEP = f"the body nests more than {DEEPEST_KEPT} levels deep"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +75,11 @@ def without_secrets(body: bytes) -> bytes:
 
     Raises PayloadError if it would have to be searched deeper than anything is that means a task.
     """
-    if ESCAPE not in body and not any(name.encode() in body for name in SECRETS):
+    if ESCAPE not in body and not _names_secret(body):
         return body
     written = decoded(body)
+    if not _names_secret(_plainly(written)):
+        return body
     cleaned = _cleaned(written)
     return body if cleaned == written else orjson.dumps(cleaned)
 
@@ -161,9 +164,21 @@ def _signal(payload: Raw) -> Signal:
     return Signal(name, task_id)
 
 
+def _names_secret(body: bytes) -> bool:
+    return any(name.encode() in body for name in SECRETS)
+
+
+def _plainly(written: Any) -> bytes:
+    """The same JSON without any escape that a name could hide behind."""
+    try:
+        return orjson.dumps(written)
+    except orjson.JSONEncodeError as error:
+        raise PayloadError(_TOO_DEEP) from error
+
+
 def _cleaned(value: Any, depth: int = 1) -> Any:
     if depth > DEEPEST_KEPT:
-        raise PayloadError(f"the body nests more than {DEEPEST_KEPT} levels deep")
+        raise PayloadError(_TOO_DEEP)
     if isinstance(value, dict):
         kept = ((name, inner) for name, inner in value.items() if not _tells_secret(name))
         return {name: _cleaned(inner, depth + 1) for name, inner in kept}

@@ -1,5 +1,6 @@
 """The door: webhooks come in, are checked, kept, and only then answered."""
 
+import asyncio
 import codecs
 import re
 from collections.abc import Mapping
@@ -11,8 +12,8 @@ from starlette.types import Receive, Scope, Send
 from service import metrics
 from service.clock import Clock
 from service.errors import PayloadError
-from service.http.compression import TooLarge, can_be_read, unpacked
-from service.http.decoding import decoded, is_utf8
+from service.http.compression import TooLarge, can_be_read, is_packed, unpacked
+from service.http.decoding import TooManyValues, aside, decoded, is_utf8
 from service.sources.account import Account, HookOptions
 from service.sources.payload import without_secrets
 from service.store.receipts import (
@@ -122,13 +123,10 @@ class Door:
         except NotGenuine as error:
             challenge = {"WWW-Authenticate": options.verify}
             raise Problem(HTTPStatus.UNAUTHORIZED, str(error), headers=challenge) from error
-        body = _unpacked(body)
+        if is_packed(body):
+            body = await asyncio.to_thread(_unpacked, body)
         identity = (account, _key(options, headers, body))
-        body = _json(headers, body)
-        try:
-            kept = without_secrets(body)
-        except PayloadError as error:
-            raise Problem(HTTPStatus.BAD_REQUEST, f"The body cannot be kept: {error}") from error
+        kept = await aside(len(body), _to_keep, headers, body)
         try:
             return await self._keeper.keep(Receipt(identity, kept, _kept(headers), now))
         except Backlogged as error:
@@ -160,16 +158,23 @@ def _unpacked(body: bytes) -> bytes:
         raise Problem(HTTPStatus.BAD_REQUEST, f"The body cannot be read: {error}") from error
 
 
-def _json(headers: Headers, body: bytes) -> bytes:
-    """The body, in UTF-8; what is JSON but no task is set aside later, by ingest.
+def _to_keep(headers: Headers, body: bytes) -> bytes:
+    """The body as it is kept: in UTF-8, and without secrets; raises Problem.
 
-    Refused is what no JSON reader takes.
+    Refused is what no JSON reader takes. What is JSON but no task is set aside later, by ingest.
     """
     try:
-        body = _transcoded(headers, body)
-        content = decoded(body)
+        return without_secrets(_json(_transcoded(headers, body)))
+    except TooManyValues as error:
+        raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"The body: {error}") from error
     except ValueError as error:
         raise Problem(HTTPStatus.BAD_REQUEST, f"The body is not JSON: {error}") from error
+    except PayloadError as error:
+        raise Problem(HTTPStatus.BAD_REQUEST, f"The body cannot be kept: {error}") from error
+
+
+def _json(body: bytes) -> bytes:
+    content = decoded(body)
     return body if is_utf8(body) else orjson.dumps(content)
 
 

@@ -1,5 +1,6 @@
 """Slack: what is posted where, what its errors mean, and how a lost answer is cleared up."""
 
+import gzip
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
@@ -18,6 +19,7 @@ from tests.receivers import LOOPBACK, Answer, Fault, HttpReceiver
 from tests.slack_receiver import SlackReceiver
 
 MESSAGE = SlackRig.message
+MIB = 1024 * 1024
 DIRECT = replace(MESSAGE, target="@bo@x.test")
 
 
@@ -197,6 +199,24 @@ async def test_nonsense_leaves_the_outcome_unknown(
     with pytest.raises(SendError) as caught:
         await channel.send(MESSAGE)
     assert caught.value.outcome_unknown
+
+
+@pytest.mark.parametrize("body", [b"x" * 10_000, gzip.compress(b" " * 10_000)])
+async def test_no_answer_fills_the_memory(
+    channel: Channel, slack: SlackReceiver, body: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever answers in place of Slack is read up to a limit, packed or not."""
+    monkeypatch.setattr("service.http.LARGEST_REPLY", 1000)
+    slack.reply(Answer(200, body, {"content-encoding": "gzip"}))
+    with pytest.raises(SendError, match=r"cannot be read: it .* more than 1000 bytes") as caught:
+        await channel.send(MESSAGE)
+    assert caught.value.outcome_unknown
+
+
+async def test_what_names_a_message_is_short(channel: Channel, slack: SlackReceiver) -> None:
+    """No megabyte is kept for the name of a message that nobody will ask for."""
+    slack.reply(Answer(body={"ok": True, "channel": "C1", "ts": "1" * MIB}))
+    assert await channel.send(MESSAGE) == {"channel": "C1", "ts": None}
 
 
 async def test_an_incoming_webhook_posts_and_no_more(clock: VirtualClock) -> None:

@@ -1,6 +1,8 @@
 """An account's way to its system: what each answer means for whoever called."""
 
 import asyncio
+import gzip
+import tracemalloc
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -24,8 +26,11 @@ from service.http.upstream import Upstream
 from service.store import Pool
 from service.store.throttles import AccountThrottle
 from tests.receivers import LOOPBACK, Answer, Fault, HttpReceiver, Receiver
+from tests.stalls import LONGEST, watched
 
 SECRET = "tok-5fd1c9e7"
+MIB = 1024 * 1024
+JSON = {"content-type": "application/json"}
 HTML = {"content-type": "text/html; charset=utf-8"}
 
 
@@ -297,8 +302,47 @@ async def test_no_form_of_the_credentials_is_told(
 async def test_a_huge_answer_is_not_swallowed(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     """A system that never stops sending does not fill the memory."""
     monkeypatch.setattr("service.http.upstream.LARGEST_ANSWER", 1000)
-    error = await rig.error(Answer(200, b"x" * 5000, {"content-type": "application/json"}))
+    error = await rig.error(Answer(200, b"x" * 5000, JSON))
     assert "more than 1000 bytes" in str(error)
+
+
+async def test_an_answer_unfolds_within_limits(rig: Rig) -> None:
+    """A hundred kilobytes are as many megabytes: no more than may come is unpacked of them."""
+    bomb = gzip.compress(b" " * 100 * MIB, 1)
+    async with watched() as stalls:
+        error = await rig.error(Answer(200, bomb, JSON | {"content-encoding": "gzip"}))
+    assert "unpacks to more than" in str(error)
+    assert stalls.longest < 4 * LONGEST
+
+
+@pytest.mark.parametrize("encoding", ["gzip, gzip", "gzip, deflate", "br", "zstd", "deflate"])
+async def test_an_answer_is_packed_once(rig: Rig, encoding: str) -> None:
+    """What is packed twice, or as nobody asked for, is not unpacked."""
+    body = gzip.compress(gzip.compress(b'{"id": 7}'))
+    error = await rig.error(Answer(200, body, JSON | {"content-encoding": encoding}))
+    assert "broken" in str(error) or "packed otherwise than by gzip" in str(error)
+
+
+async def test_an_answer_holds_only_so_many_values(rig: Rig) -> None:
+    """Of a list of nothing but `{}` no object is made."""
+    body = b"[" + b"{}," * (2 * MIB) + b"{}]"
+    tracemalloc.start()
+    error = await rig.error(Answer(200, body, JSON))
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert "sent too much JSON: it holds more than 3000000 values" in str(error)
+    assert most < 8 * len(body), "objects would take thirty times as much"
+
+
+async def test_a_number_beyond_all_measure_keeps_no_other_row_from_being_read(rig: Rig) -> None:
+    """It is none; of the others nothing is lost."""
+    body = b'[{"id": 1, "n": 1e999}, {"id": 2, "n": -%b}, {"id": 3}]' % (b"9" * 5000)
+    rig.server.reply(Answer(body=body, headers=JSON))
+    assert await rig.upstream.request("GET", "/tasks") == [
+        {"id": 1, "n": None},
+        {"id": 2, "n": None},
+        {"id": 3},
+    ]
 
 
 async def test_the_last_call_allowed_is_followed_by_a_pause(rig: Rig) -> None:

@@ -1,0 +1,32 @@
+"""What comes back from a call, of which no more is read than may come."""
+
+import asyncio
+
+import httpx
+
+from service.http.compression import can_be_read, is_packed, unpacked
+
+
+class AnswerRefused(httpx.DecodingError):
+    """An answer that is not read to its end, or cannot be unpacked."""
+
+
+async def read_answer(response: httpx.Response, most: int) -> bytes:
+    """The body of an answer, unpacked, of up to so many bytes.
+
+    Raises AnswerRefused where it is larger, is broken, or is packed as nobody asked for.
+    """
+    request = response.request
+    if not can_be_read(response.headers.get("content-encoding", "")):
+        raise AnswerRefused("it is packed otherwise than by gzip", request=request)
+    body = bytearray()
+    async for chunk in response.aiter_raw():
+        body += chunk
+        if len(body) > most:
+            raise AnswerRefused(f"it has more than {most} bytes", request=request)
+    if not is_packed(body):
+        return bytes(body)
+    try:
+        return await asyncio.to_thread(unpacked, bytes(body), most)
+    except ValueError as error:
+        raise AnswerRefused(str(error), request=request) from error

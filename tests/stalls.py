@@ -1,0 +1,35 @@
+"""How long a running loop was kept from its other work."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+LONGEST = 0.05  # seconds that one webhook may keep all others waiting
+
+
+class Stalls:
+    """`longest` is the most time that this process worked, in seconds, between two ticks.
+
+    That of the processor, so that what else the machine does counts for nothing.
+    """
+
+    def __init__(self) -> None:
+        self.longest = 0.0
+
+    async def watch(self) -> None:
+        last = time.process_time()
+        while True:
+            await asyncio.sleep(0)
+            now = time.process_time()
+            self.longest, last = max(self.longest, now - last), now
+
+
+@asynccontextmanager
+async def watched() -> AsyncIterator[Stalls]:
+    """Watch the running loop beside what is done in here."""
+    stalls = Stalls()
+    watching = asyncio.create_task(stalls.watch())
+    await asyncio.sleep(0)
+    yield stalls
+    watching.cancel()
