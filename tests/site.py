@@ -6,9 +6,12 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from http import HTTPStatus
 from pathlib import Path
+from typing import Self
 
 import httpx
+import orjson
 
 from service.clock import Clock
 from service.config import Config, load
@@ -66,6 +69,34 @@ class Site:
         answer = await reader.read()
         writer.close()
         return answer
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What was answered to somebody who speaks by hand."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @classmethod
+    async def read(cls, reader: asyncio.StreamReader) -> Self:
+        """The next answer; whatever is not 2xx has to be a problem document."""
+        async with asyncio.timeout(5):
+            first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+            pairs = [line.partition(": ") for line in lines if line]
+            headers = {name.lower(): value for name, _, value in pairs}
+            body = await reader.readexactly(int(headers["content-length"]))
+        answer = cls(int(first.split()[1]), headers, body)
+        if answer.status >= HTTPStatus.BAD_REQUEST:
+            assert headers["content-type"] == "application/problem+json"
+            assert orjson.loads(body)["status"] == answer.status
+        return answer
+
+    @property
+    def closes(self) -> bool:
+        """Whether the connection ends with it."""
+        return self.headers.get("connection") == "close"
 
 
 @asynccontextmanager

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.routing import Route
 
 from service.approval_links import ApprovalLinks
@@ -21,6 +22,7 @@ from service.web.hooks import Door
 from service.web.operator import OperatorPage
 from service.web.problems import HANDLERS
 from service.web.rulings import Rulings
+from service.web.visitors import Visitors
 
 
 def build(
@@ -55,6 +57,7 @@ def build(
             *OperatorPage(pool, clock, guard, rulings, config, doorbell, faults).routes(),
         ],
         exception_handlers=HANDLERS,
+        middleware=[Middleware(Visitors)],
     )
     # A sender that is redirected has not delivered.
     app.router.redirect_slashes = False

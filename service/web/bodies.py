@@ -1,8 +1,7 @@
 """Request bodies, of which no more is read than may come."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import partial
 from http import HTTPStatus
 
 from starlette.types import Message, Receive
@@ -16,30 +15,40 @@ class Room:
     """How many bytes of bodies that are still coming in are held in memory at once.
 
     Who sends one is known only when all of it is there, so that strangers may begin any number.
+    Where there is no room for more, the body that has been coming for the longest makes way.
     """
 
     def __init__(self, left: int) -> None:
         self._left = left
+        # How many bytes each holds, by what ends the wait for it; the first to come is the first.
+        self._held: dict[asyncio.Timeout, int] = {}
 
-    @contextmanager
-    def taken_by(self, receive: Receive) -> Iterator[Receive]:
-        """What comes in, held until this ends; a 503 Problem where there is no room for it."""
-        held = 0
-
-        async def counted() -> Message:
-            nonlocal held
-            message = await receive()
-            size = len(message.get("body", b""))
-            if size > self._left:
-                raise _too_many()
-            self._left -= size
-            held += size
-            return message
-
+    async def read(self, receive: Receive, most: int, announced: bytes | str | None) -> bytes:
+        """As `read_body`; a 503 Problem if this body had to make way."""
         try:
-            yield counted
+            async with asyncio.timeout(None) as wait:
+                self._held[wait] = 0
+                return await read_body(partial(self._receive, receive, wait), most, announced)
+        except TimeoutError:
+            raise _made_way() from None
         finally:
-            self._left += held
+            self._left += self._held.pop(wait, 0)
+
+    async def _receive(self, receive: Receive, wait: asyncio.Timeout) -> Message:
+        message = await receive()
+        size = len(message.get("body", b""))
+        while size > self._left and wait in self._held:
+            self._end_first()
+        if wait not in self._held:
+            raise _made_way()
+        self._left -= size
+        self._held[wait] += size
+        return message
+
+    def _end_first(self) -> None:
+        first = next(iter(self._held))
+        self._left += self._held.pop(first)
+        first.reschedule(0)
 
 
 async def read_body(receive: Receive, most: int, announced: bytes | str | None) -> bytes:
@@ -72,7 +81,7 @@ def _too_large(most: int) -> Problem:
     )
 
 
-def _too_many() -> Problem:
+def _made_way() -> Problem:
     return come_again(
         HTTPStatus.SERVICE_UNAVAILABLE,
         "Too much is coming in at once; send this again in a moment",

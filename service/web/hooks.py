@@ -24,7 +24,7 @@ from service.store.receipts import (
     body_key,
     sender_key,
 )
-from service.web.bodies import Room, read_body
+from service.web.bodies import Room
 from service.web.problems import Problem, come_again
 from service.web.this_machine import is_local
 from service.web.verify import Headers, NotGenuine, verify
@@ -116,8 +116,7 @@ class Door:
     ) -> int:
         now = self._clock.now()
         _check_type(headers)
-        with self._room.taken_by(receive) as coming:
-            body = await read_body(coming, BODY_BYTES, headers.get(b"content-length"))
+        body = await self._room.read(receive, BODY_BYTES, headers.get(b"content-length"))
         try:
             verify(options, headers, body, now)
         except NotGenuine as error:

@@ -20,10 +20,12 @@ from service.reloading.following import follow
 from service.settings import Settings
 from service.store.receipts import ReceiptKeeper
 from service.web.app import build
-from service.web.protocol import ProblemProtocol
+from service.web.crowd import Crowd
+from service.web.protocol import Connection
 
-# More connections would only queue in the database: the door needs one, the pages a few.
-_CONNECTIONS = 6
+# More connections would only queue in the database. The door has its own: whatever the pages wait
+# for, webhooks are kept.
+_OF_PAGES, _OF_THE_DOOR = 5, 1
 
 
 class Front:
@@ -45,8 +47,11 @@ async def serve(settings: Settings, line: Lifeline | None) -> None:
     readings = follow(line, settings.taskbell_config, os.environ)
     config = (await anext(readings)).demand()
     doorbell = Doorbell(settings.redis)
-    async with await store.connect(settings.database, size=_CONNECTIONS) as pool:
-        keeper = ReceiptKeeper(pool, partial(doorbell.ring, INGEST))
+    async with (
+        await store.connect(settings.database, size=_OF_PAGES) as pool,
+        await store.connect(settings.database, size=_OF_THE_DOOR) as own,
+    ):
+        keeper = ReceiptKeeper(own, partial(doorbell.ring, INGEST))
         made = partial(
             build,
             settings=settings,
@@ -73,14 +78,29 @@ async def _renew(
         front.app = made(config=config, faults=reading.faults)
 
 
+class Server(uvicorn.Server):
+    """The HTTP server, which closes connections whose clients take too long."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.server_state: Crowd = Crowd()
+
+    async def on_tick(self, counter: int) -> bool:
+        now = asyncio.get_running_loop().time()
+        for guest in self.server_state.guests:
+            guest.end_if_overdue(now)
+        return await super().on_tick(counter)
+
+
 def serving(app: ASGIApp, host: str = "127.0.0.1", port: int = 0) -> uvicorn.Server:
     """The HTTP server around the application."""
-    return uvicorn.Server(
+    return Server(
         uvicorn.Config(
             app,
             host=host,
             port=port,
-            http=ProblemProtocol,
+            http=Connection,
+            ws="none",
             log_config=None,
             access_log=False,
             server_header=False,

@@ -119,5 +119,5 @@ async def test_whole_processes_write_nothing_else(folder: Path) -> None:
         running.stop()
         lines = running.log.read_text().splitlines()
     assert all(isinstance(orjson.loads(line), dict) for line in lines)
-    assert any("Invalid HTTP request" in line for line in lines)
+    assert any("web.refused" in line for line in lines)
     assert not any("GET /readyz" in line for line in lines), "there is no access log"

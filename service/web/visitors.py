@@ -1,0 +1,48 @@
+"""Who asks for a page or the API: only so many at once, and no answer is kept or guessed at."""
+
+from http import HTTPStatus
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.web.problems import Problem, come_again, respond
+
+# More would only queue for the database, and whoever has no token can ask for what takes a while.
+MOST_AT_ONCE = 100
+_NEVER_TURNED_AWAY = ("/hooks/", "/healthz", "/readyz")
+
+
+class Visitors:
+    """Around the application. Webhooks and whoever watches the process are always let in."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._inside = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["path"].startswith(_NEVER_TURNED_AWAY):
+            await self._app(scope, receive, send)
+        elif self._inside >= MOST_AT_ONCE:
+            await respond(_busy())(scope, receive, send)
+        else:
+            await self._serve(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_privately(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers.setdefault("Cache-Control", "no-store")
+                headers["X-Content-Type-Options"] = "nosniff"
+            await send(message)
+
+        self._inside += 1
+        try:
+            await self._app(scope, receive, send_privately)
+        finally:
+            self._inside -= 1
+
+
+def _busy() -> Problem:
+    return come_again(
+        HTTPStatus.SERVICE_UNAVAILABLE, "Too many ask at once; try again soon", closes=True
+    )
