@@ -29,6 +29,7 @@ PIPELINED = 20  # requests that may wait for the answers to those before them
 HEAD_SECONDS = 10.0  # until a head is whole, and until the rest comes of what is answered already
 ANSWER_SECONDS = 60.0  # until an answer is taken
 LINGERING = 2.0  # seconds in which a client that still sends can read why it was refused
+_VERSIONS = {"1.0", "1.1"}
 
 
 class Connection(HttpToolsProtocol):
@@ -132,7 +133,8 @@ class Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._overhead = 0
-        if self.parser.get_method() == b"CONNECT" or not _is_clear(self.headers):
+        version, method = self.parser.get_http_version(), self.parser.get_method()
+        if version not in _VERSIONS or method == b"CONNECT" or not _is_clear(self.headers):
             raise _not_http()
         if not self.parser.should_upgrade():
             super().on_headers_complete()
@@ -171,7 +173,7 @@ class Connection(HttpToolsProtocol):
 
     def _refuse(self, problem: Problem) -> None:
         """Listen no more. Say why, unless an answer to an earlier request is still to come."""
-        log.debug("web.refused", status=problem.status_code, address=self.address)
+        log.debug("web.refused", status=int(problem.status_code), address=self.address)
         self._is_deaf = True
         self.since = self.loop.time()
         if (before := self._last_whole()) is not None:

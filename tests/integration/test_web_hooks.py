@@ -379,18 +379,20 @@ async def test_who_sends_it_all_the_same_can_read_the_answer(web: Site) -> None:
     "request_",
     [
         b"NONSENSE\r\n\r\n",
-        b"GET /\r\n",
-        b"GET /\0 HTTP/1.1\r\n",
+        b"GET /\r\nHost: localhost\r\n\r\n",
+        b"GET / HTTP/2.0\r\nHost: localhost\r\n\r\n",
         b"GET / HTTP/3.7\r\n",
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         b"\x16\x03\x01\x02\x00",
         HEAD + b"Content-Length: many\r\n\r\n",
         HEAD + b"X: folded\r\n  twice\r\n\r\n",
         HEAD + b"X: \0\r\n\r\n",
+        b"GET /\0 HTTP/1.1\r\n",
         HEAD + b"Transfer-Encoding: gzip\r\n\r\n",
         HEAD + b"Transfer-Encoding: chunked\r\nContent-Length: 12\r\n\r\n",
         HEAD + b"Transfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n",
     ],
+    ids=repr,
 )
 async def test_what_is_not_http_is_told_so_as_a_problem(web: Site, request_: bytes) -> None:
     """As well-formed as any other answer; then the connection ends, and others go on."""
