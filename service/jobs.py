@@ -7,14 +7,17 @@ two, so rings within `_PAUSE` of each other are one.
 """
 
 import asyncio
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import orjson
 import structlog
-from arq.connections import ArqRedis, RedisSettings
+from arq.connections import ArqRedis
 from arq.constants import health_check_key_suffix
-from redis.asyncio import ConnectionPool
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
+
+from service.redis_address import connections
+from service.redis_trouble import Trouble, explain
 
 log = structlog.get_logger()
 
@@ -23,30 +26,48 @@ INGEST, LOOKUP, DELIVER, CLOCK = "ingest", "lookup", "deliver", "clock"
 
 _PAUSE = 0.01  # seconds between two rings of the same bell by one process
 _TIMEOUT = 2.0  # seconds after which a Redis that does not answer is left alone
+_SAID_AGAIN = 60.0  # seconds
 
 Bell: TypeAlias = tuple[str, ...]
 """A job's name and its arguments, such as `("deliver", "slack")`."""
 
 
-def redis_settings(url: str) -> RedisSettings:
-    """How the worker connects: a Redis that is away is tried again by whoever listens."""
-    settings = RedisSettings.from_dsn(url)
-    settings.conn_retries = 0
-    settings.retry_on_timeout = True
-    settings.retry_on_error = [ConnectionError, TimeoutError, OSError]
-    return settings
+def listening(url: str) -> ArqRedis:
+    """How a worker connects: what was broken off meanwhile is connected anew, once."""
+    return _connecting(url, retry_on_error=[RedisConnectionError, OSError])
+
+
+def _connecting(url: str, **options: Any) -> ArqRedis:
+    pool = connections(url, socket_timeout=_TIMEOUT, socket_connect_timeout=_TIMEOUT, **options)
+    return ArqRedis(pool, job_serializer=orjson.dumps, default_queue_name=QUEUE)
+
+
+class Complaint:
+    """Says in the log what is wrong with Redis: as that changes, and once a minute while it lasts.
+
+    `event` is the name of the line.
+    """
+
+    def __init__(self, event: str) -> None:
+        self._event = event
+        self._said: Trouble | None = None
+        self._again_at = 0.0
+
+    def make(self, error: RedisError | OSError) -> None:
+        trouble, now = explain(error), asyncio.get_running_loop().time()
+        if trouble != self._said or now >= self._again_at:
+            self._said, self._again_at = trouble, now + _SAID_AGAIN
+            log.warning(self._event, error=trouble.says, advice=trouble.advice)
 
 
 class Doorbell:
     """Rings bells without waiting for anybody to hear them."""
 
     def __init__(self, url: str) -> None:
-        pool = ConnectionPool.from_url(
-            url, socket_timeout=_TIMEOUT, socket_connect_timeout=_TIMEOUT
-        )
-        self._redis = ArqRedis(pool, job_serializer=orjson.dumps, default_queue_name=QUEUE)
+        self._redis = _connecting(url)
         self._ringing: dict[Bell, asyncio.Task[None]] = {}
         self._again: set[Bell] = set()
+        self._unheard = Complaint("doorbell.unheard")
 
     def ring(self, *bell: str) -> None:
         """Ring `bell` soon; returns at once and never fails."""
@@ -55,12 +76,13 @@ class Doorbell:
         else:
             self._ringing[bell] = asyncio.create_task(self._ring(bell))
 
-    async def ping(self) -> bool:
-        """Whether Redis answers."""
+    async def trouble(self) -> Trouble | None:
+        """What keeps Redis from taking a ring; None if nothing does."""
         try:
-            return bool(await self._redis.ping())
-        except (RedisError, OSError):
-            return False
+            await self._redis.psetex(f"{QUEUE}:tried", 1000, b"")
+        except (RedisError, OSError) as error:
+            return explain(error)
+        return None
 
     async def has_worker(self) -> bool:
         """Whether a worker has lately said here that it is at work; False without Redis."""
@@ -80,7 +102,7 @@ class Doorbell:
             await self._redis.enqueue_job(bell[0], *bell[1:])
         except (RedisError, OSError) as error:
             # Not an error of the event's way: the sweep answers what nobody heard.
-            log.warning("doorbell.unheard", bell=bell, error=str(error))
+            self._unheard.make(error)
         finally:
             await asyncio.sleep(_PAUSE)
             del self._ringing[bell]

@@ -20,6 +20,7 @@ from pydantic_core import ErrorDetails
 from service.durations import Length
 from service.errors import SettingsError
 from service.loopback import is_loopback
+from service.redis_address import connections
 
 _DATABASE_SCHEMES = ("postgresql://", "postgres://")
 _KEPT = (
@@ -29,7 +30,6 @@ _KEPT = (
     "taskbell_keep_events",
     "taskbell_keep_deleted_tasks",
 )
-_REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
 
 
 class Settings(BaseModel):
@@ -98,7 +98,9 @@ class Settings(BaseModel):
     @field_validator("redis_url")
     @classmethod
     def _is_redis(cls, url: SecretStr | None) -> SecretStr | None:
-        return _beginning_with(_REDIS_SCHEMES, url)
+        if url is not None:
+            connections(url.get_secret_value())
+        return url
 
     @property
     def listens_closely(self) -> bool:

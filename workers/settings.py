@@ -8,15 +8,13 @@ from contextlib import suppress
 from typing import Any
 
 import orjson
-import structlog
+from arq.connections import ArqRedis
 from arq.worker import Worker
 from redis.exceptions import RedisError
 
-from service.jobs import QUEUE, redis_settings
+from service.jobs import QUEUE, Complaint, listening
 from service.settings import Settings
 from workers.shift import Shift
-
-log = structlog.get_logger()
 
 _BEFORE_LISTENING_AGAIN = 1.0  # seconds
 
@@ -38,25 +36,29 @@ async def deliver(ctx: dict[str, Any], lane: str) -> None:
 
 async def listen(shift: Shift, settings: Settings) -> None:
     """Answer the doorbell for ever, and wait for a Redis that is away; ends by being cancelled."""
-    while True:
-        worker = build(shift, settings)
-        try:
-            await worker.async_run()
-        except (RedisError, OSError) as error:
-            log.warning("doorbell.away", error=str(error))
-        finally:
-            # What it says to Redis on leaving, and jobs that are broken off, do not matter.
-            with suppress(RedisError, OSError, asyncio.CancelledError):
-                await worker.close()
-        await asyncio.sleep(_BEFORE_LISTENING_AGAIN)
+    redis, away = listening(settings.redis), Complaint("doorbell.away")
+    try:
+        while True:
+            worker = build(shift, settings, redis)
+            try:
+                await worker.async_run()
+            except (RedisError, OSError) as error:
+                away.make(error)
+            finally:
+                # What it says to Redis on leaving, and jobs that are broken off, do not matter.
+                with suppress(RedisError, OSError, asyncio.CancelledError):
+                    await worker.close()
+            await asyncio.sleep(_BEFORE_LISTENING_AGAIN)
+    finally:
+        await redis.aclose(close_connection_pool=True)
 
 
-def build(shift: Shift, settings: Settings) -> Worker:
+def build(shift: Shift, settings: Settings, redis: ArqRedis) -> Worker:
     """The arq worker that answers the doorbell for this shift."""
     return Worker(
         functions=[ingest, lookup, deliver],
         queue_name=QUEUE,
-        redis_settings=redis_settings(settings.redis),
+        redis_pool=redis,
         ctx={"shift": shift},
         # An idle worker costs what it asks Redis. It is enough that one asks often: the others
         # are there for floods, in which whoever looks finds something.

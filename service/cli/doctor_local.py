@@ -69,18 +69,13 @@ async def examine_doorbell(settings: Settings) -> list[Finding]:
         return [wrong("worker", "Taskbell is not running here", "start it: `taskbell serve`")]
     doorbell = Doorbell(url)
     try:
-        answers, works = await doorbell.ping(), await doorbell.has_worker()
+        trouble, works = await doorbell.trouble(), await doorbell.has_worker()
     finally:
         await doorbell.close()
-    if not answers:
-        return [
-            wrong(
-                "redis",
-                "it does not answer, so work begins up to a few seconds late",
-                "start Redis or Valkey, or correct REDIS_URL",
-            )
-        ]
-    return [fine("redis", "it answers"), _worker(works=works)]
+    if trouble is not None:
+        says = f"{trouble.says}; so work begins up to a few seconds late"
+        return [wrong("redis", says, trouble.advice)]
+    return [fine("redis", "it answers and takes work"), _worker(works=works)]
 
 
 def _worker(*, works: bool) -> Finding:

@@ -64,8 +64,8 @@ class Health:
         missing = []
         if (database := await self._missing_in_database()) is not None:
             missing.append(database)
-        if not await self._doorbell.ping():
-            missing.append("redis: it does not answer, so work begins up to a few seconds late")
+        if (trouble := await self._doorbell.trouble()) is not None:
+            missing.append(f"redis: {trouble.says}; so work begins up to a few seconds late")
         return missing
 
     async def _missing_in_database(self) -> str | None:

@@ -1,0 +1,107 @@
+"""The address of Redis, read in one place for everybody who connects to it.
+
+    redis://[[user]:password@]host[:6379][/0]            rediss:// with TLS
+    unix://[user:password@]/path/of/the/socket[?db=0]
+
+Options follow after a question mark. A character that means something in an address is escaped
+where it means only itself, such as %40 for an @ in a password.
+"""
+
+from typing import Any
+from urllib.parse import SplitResult, parse_qs, urlsplit
+
+from redis.asyncio import ConnectionPool
+from redis.asyncio.connection import SSLConnection
+from redis.exceptions import RedisError
+
+from service.faults import did_you_mean
+
+SCHEMES = ("redis://", "rediss://", "unix://")
+NOT_SUPPORTED = (
+    "is not supported: name one Redis or Valkey, or what stands before several and leads to the"
+    " primary. While it is away nothing is lost, and work begins up to a few seconds late"
+)
+
+# Those of redis-py that change how it connects, and nothing that it answers.
+_OPTIONS = frozenset(
+    {
+        "client_name",
+        "db",
+        "health_check_interval",
+        "password",
+        "retry_on_timeout",
+        "socket_connect_timeout",
+        "socket_keepalive",
+        "socket_timeout",
+        "ssl_ca_certs",
+        "ssl_ca_data",
+        "ssl_cert_reqs",
+        "ssl_certfile",
+        "ssl_check_hostname",
+        "ssl_ciphers",
+        "ssl_keyfile",
+        "username",
+    }
+)
+_UNREADABLE = (
+    "cannot be read: a port is a number up to 65535, and in a user or password @ is written %40,"
+    " : is %3A, / is %2F, ? is %3F, # is %23 and % is %25"
+)
+
+
+def connections(url: str, **defaults: Any) -> ConnectionPool:
+    """A pool of connections to the Redis at this address; none is made yet.
+
+    `defaults` are redis-py's options of a connection, instead of which the address may have others.
+    Raises ValueError, which says in words and without secrets what is wrong with the address.
+    """
+    parts = _split(url)
+    _demand_place(parts)
+    _demand_known_options(parts)
+    pool = ConnectionPool.from_url(url, **defaults)
+    _demand_usable(pool)
+    return pool
+
+
+def _split(url: str) -> SplitResult:
+    if not url.startswith(SCHEMES):
+        scheme, found, _ = url.partition("://")
+        if found and ("sentinel" in scheme or "cluster" in scheme):
+            raise ValueError(f"{scheme}:// {NOT_SUPPORTED}")
+        raise ValueError(f"must begin with one of {', '.join(SCHEMES)}")
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:  # whose own words may quote a part of the password
+        raise ValueError(_UNREADABLE) from None
+    if parts.fragment or "@" in parts.path + parts.query:
+        raise ValueError(_UNREADABLE)
+    return parts
+
+
+def _demand_place(parts: SplitResult) -> None:
+    """Refuse what redis-py would pass over: it would connect elsewhere."""
+    if parts.scheme == "unix":
+        if parts.hostname or not parts.path.strip("/"):
+            raise ValueError("must name a socket by its whole path, such as unix:///run/redis.sock")
+    elif (database := parts.path.strip("/")) and not database.isdecimal():
+        raise ValueError("must name its database by a number, such as /0")
+
+
+def _demand_known_options(parts: SplitResult) -> None:
+    for name in parse_qs(parts.query, keep_blank_values=True):
+        if name not in _OPTIONS:
+            hint = did_you_mean(name, _OPTIONS) or f"there are {', '.join(sorted(_OPTIONS))}"
+            raise ValueError(f"has an option {name}, which means nothing here; {hint}")
+
+
+def _demand_usable(pool: ConnectionPool) -> None:
+    """Refuse options that cannot be used, before somebody has to connect."""
+    try:
+        connection = pool.make_connection()  # type: ignore[no-untyped-call]
+        if isinstance(connection, SSLConnection):
+            connection.ssl_context.get()
+    except TypeError:  # an option of TLS where there is none
+        raise ValueError("has options of TLS, and must begin with rediss:// then") from None
+    except (RedisError, OSError) as error:
+        raise ValueError(f"has an option that cannot be used: {error}") from error

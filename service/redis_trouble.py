@@ -1,0 +1,82 @@
+"""Why Redis does not do what it is asked, in words and without secrets."""
+
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from socket import gaierror
+
+from redis import exceptions
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What is wrong with Redis (`says`, of which Redis is the subject), and what to do about it."""
+
+    says: str
+    advice: str
+
+
+_START = "start Redis or Valkey, or correct REDIS_URL"
+_CORRECT = "correct the user and the password in REDIS_URL"
+_BY_KIND: Mapping[type[exceptions.RedisError], Trouble] = {
+    exceptions.ReadOnlyError: Trouble(
+        "it is a replica, which only reads", "name the primary in REDIS_URL instead"
+    ),
+    exceptions.OutOfMemoryError: Trouble(
+        "its memory is full (maxmemory), and it takes nothing",
+        "give it more memory, or Taskbell a Redis of its own",
+    ),
+    exceptions.NoPermissionError: Trouble(
+        "it does not let its user do what Taskbell does",
+        "let its user (ACL) use the keys taskbell:* and arq:* and the commands for them, and INFO",
+    ),
+    exceptions.BusyLoadingError: Trouble("it is starting and loads its data", "wait until it has"),
+    exceptions.TimeoutError: Trouble("it does not answer in time", _START),
+}
+# How an answer begins that redis-py has no kind of its own for.
+_CLUSTER = ("MOVED", "ASK", "CROSSSLOT", "CLUSTERDOWN", "TRYAGAIN")
+
+
+def explain(error: exceptions.RedisError | OSError) -> Trouble:
+    """What this error says about Redis."""
+    for kind, trouble in _BY_KIND.items():
+        if isinstance(error, kind):
+            return trouble
+    match error:
+        case exceptions.AuthenticationError():
+            return _unauthenticated(str(error))
+        case exceptions.ResponseError():
+            return _refused(str(error))
+    return _unreached(error)
+
+
+def _unauthenticated(answer: str) -> Trouble:
+    if "required" in answer:
+        return Trouble("it wants a password, and REDIS_URL has none", _CORRECT)
+    if "without any password" in answer or "no password is set" in answer:
+        return Trouble("it has no password, and REDIS_URL has one", _CORRECT)
+    return Trouble("it does not take the user and the password in REDIS_URL", _CORRECT)
+
+
+def _refused(answer: str) -> Trouble:
+    if answer.startswith(_CLUSTER):
+        return Trouble(
+            "it is one of a cluster, which Taskbell cannot use",
+            "name a Redis or Valkey in REDIS_URL that stands alone",
+        )
+    first, _, _ = answer.partition(". ")
+    return Trouble(f"it takes no work ({first})", "look into its log and its configuration")
+
+
+def _unreached(error: exceptions.RedisError | OSError) -> Trouble:
+    """What keeps from connecting: redis-py has it as what its own error was made from."""
+    match error.__context__ or error:
+        case gaierror():
+            return Trouble("there is no server of its name", "correct REDIS_URL")
+        case ssl.SSLError() as refusal:
+            advice = "correct REDIS_URL: rediss:// is with TLS, and redis:// without"
+            return Trouble(f"TLS to it does not come about ({refusal.reason})", advice)
+        case PermissionError():
+            advice = "give the user who runs Taskbell the right to, such as by its group"
+            return Trouble("Taskbell may not open its socket", advice)
+    return Trouble("it does not answer", _START)
