@@ -1,7 +1,7 @@
 """Who is on duty: one shift relieves the other when the configuration changes."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from service.clock import Clock
@@ -11,6 +11,8 @@ from service.store import DATABASE_GONE
 from workers.assembly import open_shift
 from workers.rounds import go_round
 from workers.settings import listen
+
+_BEFORE_CANCELLING_AGAIN = 1.0  # seconds
 
 
 class Roster:
@@ -60,6 +62,17 @@ async def _at_work(settings: Settings, config: Config, clock: Clock) -> AsyncIte
         try:
             yield
         finally:
-            for task in busy:
-                task.cancel()
-            await asyncio.gather(*busy, return_exceptions=True)
+            await end(busy)
+
+
+async def end(busy: Iterable[asyncio.Task[None]]) -> None:
+    """Cancel these until they have ended.
+
+    Once may be too little: `asyncio.wait_for`, as redis-py calls it, forgets before Python 3.12
+    that it was cancelled in the very moment in which its answer came.
+    """
+    left = set(busy)
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=_BEFORE_CANCELLING_AGAIN)

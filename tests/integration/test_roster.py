@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from tests.corridor import Corridor, configured, corridor
 from tests.receivers import Answer
 from tests.running import free_port
 from tests.waiting import eventually
-from workers.roster import Roster
+from workers.roster import Roster, end
 
 OLD = "- { id: old, when: task.created, then: [{ notify: accounting }] }"
 NEW = OLD.replace("id: old", "id: new")
@@ -112,3 +113,21 @@ async def is_held_up(pool: Pool) -> bool:
             "SELECT count(*) FROM pg_locks WHERE relation = 'rulesets'::regclass AND NOT granted"
         )
     )
+
+
+async def test_who_did_not_hear_that_it_is_to_end_is_told_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A cancellation can be lost on its way through a library: a stop would wait for ever."""
+    monkeypatch.setattr("workers.roster._BEFORE_CANCELLING_AGAIN", 0.02)
+
+    async def deaf_once() -> None:
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+        await asyncio.sleep(60)
+
+    task = asyncio.create_task(deaf_once())
+    await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        await end([task])
+    assert task.cancelled()
