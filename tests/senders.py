@@ -14,7 +14,9 @@ DATED = ("standard", "slack")
 OLD, NEW = "b2xkIHNlY3JldA==", "whsec_bmV3IHNlY3JldA=="
 
 
-def signed(scheme: str, secret: str, body: bytes, at: datetime) -> dict[bytes, bytes]:
+def signed(
+    scheme: str, secret: str, body: bytes, at: datetime, message: str = "msg_1"
+) -> dict[bytes, bytes]:
     """The headers that each sender makes; for Standard Webhooks, by its own library."""
     stamp = str(int(at.timestamp())).encode()
     match scheme:
@@ -27,9 +29,9 @@ def signed(scheme: str, secret: str, body: bytes, at: datetime) -> dict[bytes, b
             return {b"x-slack-request-timestamp": stamp, b"x-slack-signature": signature}
         case "standard":
             return {
-                b"webhook-id": b"msg_1",
+                b"webhook-id": message.encode(),
                 b"webhook-timestamp": stamp,
-                b"webhook-signature": Webhook(secret).sign("msg_1", at, body.decode()).encode(),
+                b"webhook-signature": Webhook(secret).sign(message, at, body.decode()).encode(),
             }
         case _:
             return {b"authorization": b"Bearer " + secret.encode()}

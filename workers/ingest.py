@@ -33,6 +33,7 @@ BATCH_BYTES = 4 * 1024 * 1024
 _NOTED_EVERY = timedelta(seconds=1)
 
 _UNKNOWN = "waits: task {} is not known yet and is read"
+_HEARD_ALREADY = "the same came again within minutes: its signal was heard once"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class _Read:
     """What receipts said, sorted by what has to be done about it.
 
     `pushing` gave the looks that were `pushed`. `unread` is of which rows of lists nothing can be
-    read, and why.
+    read, and why. `unheard` have signals that were heard when they came first.
     """
 
     receipts: list[Pending] = field(default_factory=list)
@@ -62,6 +63,7 @@ class _Read:
     hints: list[Announcement] = field(default_factory=list)
     signals: list[Announcement] = field(default_factory=list)
     unread: list[tuple[int, str]] = field(default_factory=list)
+    unheard: list[int] = field(default_factory=list)
 
     def add(self, receipt: Pending, said: Iterable[Found]) -> None:
         self.receipts.append(receipt)
@@ -71,6 +73,8 @@ class _Read:
                 self.pushing.append(receipt.id)
             elif isinstance(one, Unread):
                 self.unread.append((receipt.id, one.reason))
+            elif one.signal and receipt.is_replay:
+                self.unheard.append(receipt.id)
             else:
                 (self.signals if one.signal else self.hints).append(one)
 
@@ -174,6 +178,7 @@ class Ingest:
             heard, unheard = await self._hear(connection, found.signals)
             after |= heard
         await backlog.settle(connection, found.receipts, self._clock.now())
+        await backlog.note(connection, found.unheard, _HEARD_ALREADY)
         for receipt, why in found.unread:
             await backlog.note(connection, [receipt], f"one of its tasks was not read: {why}")
         await self._wait_for(connection, [*found.unproven(after), *found.hints, *unheard])

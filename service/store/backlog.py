@@ -9,13 +9,17 @@ from service.store import Connection, Pool
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A receipt to be read; `repeats` counts how often its body came again after it was done."""
+    """A receipt to be read; `repeats` counts how often its body came again after it was done.
+
+    `is_replay` says that this was so soon that nothing has happened for it.
+    """
 
     id: int
     account: str
     body: bytes
     received_at: datetime
     repeats: int
+    is_replay: bool = False
 
 
 async def claim(connection: Connection, account: str, limit: int, size: int) -> list[Pending]:
@@ -28,7 +32,7 @@ async def claim(connection: Connection, account: str, limit: int, size: int) -> 
     await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", account)
     rows = await connection.fetch(
         """
-        SELECT id, account, body, received_at, repeats FROM receipts
+        SELECT id, account, body, received_at, repeats, said_at IS NOT NULL FROM receipts
         WHERE state = 'pending' AND id IN (
             SELECT id FROM (
                 SELECT id, sum(octet_length(body)) OVER (ORDER BY id) - octet_length(body) AS ahead

@@ -8,7 +8,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import blake2b
 from typing import NamedTuple, TypeAlias
 
@@ -27,6 +27,9 @@ BATCH_RECEIPTS = 500
 BATCH_BYTES = 8 * 1024 * 1024
 BACKLOG_BYTES = 64 * 1024 * 1024
 FLUSH_SECONDS = 10
+# Within which a body that has no name, and no date that its sender signs, is the same one caught
+# and sent again, or sent twice for want of an answer.
+REPLAYED = timedelta(minutes=5)
 
 
 class Backlogged(TaskbellError):
@@ -52,6 +55,11 @@ class Receipt(NamedTuple):
 def sender_key(name: bytes) -> str:
     """The key of a webhook that its sender names; a digest, as names can be of any length."""
     return f"id:{blake2b(name, digest_size=20).hexdigest()}"
+
+
+def dated_key(timestamp: bytes, body: bytes) -> str:
+    """The key of a webhook that is signed with a time: nobody else can give it another one."""
+    return sender_key(b"%b.%b" % (timestamp, body))
 
 
 def body_key(body: bytes) -> str:
@@ -169,8 +177,9 @@ async def _insert_new(connection: Connection, receipts: Sequence[Receipt]) -> di
     """Keep new receipts, and set back those that are known only by their body and are done.
 
     A hint repeats by nature: the same body after the first was dealt with means that there is
-    something new to read. Ids follow arrival; rows are locked in the order of their keys, so
-    that two processes never wait for each other.
+    something new to read. What comes again within REPLAYED says only that: `said_at` is when it was
+    news. Ids follow arrival; rows are locked in the order of their keys, so that two processes
+    never wait for each other.
     """
     rows = await connection.fetch(
         """
@@ -182,7 +191,11 @@ async def _insert_new(connection: Connection, receipts: Sequence[Receipt]) -> di
         OVERRIDING SYSTEM VALUE SELECT * FROM new ORDER BY account, key
         ON CONFLICT (account, key) DO UPDATE
         SET state = 'pending', repeats = old.repeats + 1, received_at = excluded.received_at,
-            settled_at = NULL, reason = NULL, acknowledged_at = NULL
+            settled_at = NULL, reason = NULL, acknowledged_at = NULL,
+            said_at = CASE
+                WHEN old.state = 'done' AND coalesce(old.said_at, old.received_at)
+                    BETWEEN excluded.received_at - $6::interval AND excluded.received_at + $6
+                THEN coalesce(old.said_at, old.received_at) END
         WHERE old.state IN ('done', 'poison') AND starts_with(old.key, 'body:')
         RETURNING id, account, key
         """,
@@ -191,6 +204,7 @@ async def _insert_new(connection: Connection, receipts: Sequence[Receipt]) -> di
         [receipt.body for receipt in receipts],
         [orjson.dumps(receipt.headers).decode() for receipt in receipts],
         [receipt.received_at for receipt in receipts],
+        REPLAYED,
         timeout=FLUSH_SECONDS,
     )
     return {(row["account"], row["key"]): row["id"] for row in rows}

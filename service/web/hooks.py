@@ -22,6 +22,7 @@ from service.store.receipts import (
     Receipt,
     ReceiptKeeper,
     body_key,
+    dated_key,
     sender_key,
 )
 from service.web.bodies import Room
@@ -188,8 +189,12 @@ def _transcoded(headers: Headers, body: bytes) -> bytes:
 
 
 def _key(options: HookOptions, headers: Headers, body: bytes) -> str:
-    if options.verify == "standard":
-        return sender_key(headers[b"webhook-id"])
+    """What tells a webhook from all others, made of nothing but what its sender has signed."""
+    match options.verify:
+        case "standard":
+            return sender_key(headers[b"webhook-id"])
+        case "slack":
+            return dated_key(headers[b"x-slack-request-timestamp"], body)
     return body_key(body)
 
 

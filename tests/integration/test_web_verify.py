@@ -92,6 +92,98 @@ async def test_what_is_not_proved_is_refused_and_not_kept(door: Door, scheme: st
         assert await knock(web, body, right) == 202
 
 
+async def heard(door: Door) -> list[str]:
+    """What happened to the task since it was made."""
+    await door.taskbell.ingest()
+    return (await door.taskbell.events())[1:]
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+async def test_a_signal_that_is_caught_and_sent_again_is_heard_once(
+    door: Door, scheme: str
+) -> None:
+    """Within the time for which a signature holds, the same bytes are the same receipt."""
+    visit = door.taskbell.visit()
+    await door.taskbell.webhook(visit)
+    body = orjson.dumps({"signal": "leaving", "task": visit["id"]})
+    caught = signed(scheme, NEW, body, door.taskbell.clock.now())
+    numbers = set()
+    async with door.open(scheme, [NEW]) as web:
+        for _ in range(3):
+            named = {name.decode(): value.decode() for name, value in caught.items()}
+            numbers.add((await web.post("field", body, named)).json()["receipt"])
+            assert await heard(door) == ["signal by signal"]
+            door.taskbell.clock.advance(timedelta(minutes=2))
+            # Upper and lower case are the same number, and the same signature.
+            if scheme not in {"standard", "token"}:
+                caught = {name: value.replace(b"a", b"A") for name, value in caught.items()}
+    assert len(numbers) == 1
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+async def test_a_signal_that_is_sent_again_later_is_heard_again(door: Door, scheme: str) -> None:
+    """The next visit to the same task: a new signature, where there is a time in it."""
+    visit = door.taskbell.visit()
+    await door.taskbell.webhook(visit)
+    body = orjson.dumps({"signal": "leaving", "task": visit["id"]})
+    async with door.open(scheme, [NEW]) as web:
+        for times in range(3):
+            now = door.taskbell.clock.now()
+            headers = signed(scheme, NEW, body, now, message=f"msg_{times}")
+            assert await knock(web, body, headers) == 202
+            assert await heard(door) == ["signal by signal"] * (times + 1)
+            door.taskbell.clock.advance(timedelta(minutes=6))
+
+
+async def test_replays_do_not_put_off_what_is_sent_again(door: Door) -> None:
+    """Somebody sends it every two minutes: five minutes after it was heard it is news again."""
+    visit = door.taskbell.visit()
+    await door.taskbell.webhook(visit)
+    body = orjson.dumps({"signal": "leaving", "task": visit["id"]})
+    async with door.open("plannr", [NEW]) as web:
+        for times in (1, 1, 1, 2, 2, 2, 3):
+            headers = signed("plannr", NEW, body, door.taskbell.clock.now())
+            assert await knock(web, body, headers) == 202
+            assert await heard(door) == ["signal by signal"] * times
+            door.taskbell.clock.advance(timedelta(minutes=2))
+
+
+@pytest.mark.parametrize("scheme", ["plannr", "github", "token"])
+async def test_a_hint_that_comes_again_at_once_is_looked_at_again(door: Door, scheme: str) -> None:
+    """Nobody can say that it is not the system, of what has changed once more: nothing is lost."""
+    visit = door.taskbell.visit()
+    body = orjson.dumps({"id": visit["id"]})
+    headers = signed(scheme, NEW, body, door.taskbell.clock.now())
+    async with door.open(scheme, [NEW]) as web:
+        assert await knock(web, body, headers) == 202
+        await door.taskbell.ingest()
+        await door.taskbell.look_up()
+        door.taskbell.sandbox.kickserv.finish(str(visit["id"]))
+        assert await knock(web, body, headers) == 202
+        await door.taskbell.ingest()
+        await door.taskbell.look_up()
+    assert await door.taskbell.events() == ["created by webhook", "completed by webhook"]
+
+
+@pytest.mark.parametrize("scheme", ["plannr", "github", "token"])
+async def test_a_task_that_comes_again_is_not_believed_but_read(door: Door, scheme: str) -> None:
+    """Who sends an old body again, whenever, brings no task back to what it was."""
+    visit = door.taskbell.visit()
+    body = orjson.dumps(visit)
+    headers = signed(scheme, NEW, body, door.taskbell.clock.now())
+    async with door.open(scheme, [NEW]) as web:
+        assert await knock(web, body, headers) == 202
+        await door.taskbell.ingest()
+        door.taskbell.sandbox.kickserv.finish(str(visit["id"]))
+        await door.taskbell.poll()
+        for minutes in (1, 60):
+            door.taskbell.clock.advance(timedelta(minutes=minutes))
+            assert await knock(web, body, headers) == 202
+            await door.taskbell.ingest()
+            await door.taskbell.look_up()
+    assert await door.taskbell.events() == ["created by webhook", "completed by poll"]
+
+
 async def test_a_token_may_come_in_a_header_of_its_own(door: Door) -> None:
     """For senders that cannot set Authorization; it is replaced in the same way."""
     async with door.open("token", [NEW, OLD]) as web:
