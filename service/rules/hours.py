@@ -91,8 +91,14 @@ class Hours:
         return self.next_open(at.astimezone(UTC), zone)
 
     def _next_change(self, moment: datetime, zone: ZoneInfo) -> datetime | None:
-        change = _calendar(self.text, self.country, zone).next_change(moment.astimezone(zone))
-        return None if change is None else change.astimezone(UTC)
+        """When they open or close next; None if they do neither within the horizon.
+
+        The library's own `next_change` looks as far as the year 10000, for seconds.
+        """
+        start = moment.astimezone(zone)
+        last = start + _HORIZON
+        [_, change, *_] = next(_calendar(self.text, self.country, zone).intervals(start, last))
+        return None if change >= last else change.astimezone(UTC)
 
 
 def read_hours(name: str, text: str, country: str | None) -> Hours:

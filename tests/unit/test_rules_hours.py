@@ -1,6 +1,7 @@
 """Opening hours, business durations and lengths of time, over weekends and clock changes."""
 
 from datetime import UTC, date, datetime, time, timedelta
+from time import process_time
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -124,6 +125,14 @@ def test_hours_that_never_open() -> None:
     assert ALWAYS.after(parse_duration("5 business hours"), now, NEW_YORK) == now + timedelta(
         hours=5
     )
+
+
+@pytest.mark.parametrize("text", ["Mo-Fr 08:00-17:00; Mo-Su off", "2025 Mo-Fr 08:00-17:00"])
+def test_hours_that_are_over_are_not_looked_for_long(text: str) -> None:
+    """Nobody looks ahead to the year 10000: a worker would stand still for seconds."""
+    began = process_time()
+    assert Hours("past", text, "US").next_open(local("2026-03-06 16:00"), NEW_YORK) is None
+    assert process_time() - began < 0.3
 
 
 @given(
