@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup run test check bench soak lock clean
+.PHONY: setup run test check bench soak fuzz lock clean
 
 setup: .venv/.ready
 
@@ -27,6 +27,11 @@ check: setup
 
 soak: setup
 	$(BIN)/python -m pytest --soak -o timeout=1800 -o faulthandler_timeout=1790 tests/unit tests/integration tests/e2e
+	$(MAKE) fuzz
+
+# A million bad inputs; another seed each time, which the name of a failing test has.
+fuzz: setup
+	$(BIN)/python -m pytest --fuzz 1000000 -o timeout=7200 -o faulthandler_timeout=7190 tests/fuzz
 
 bench: setup
 	$(BIN)/python -m tests.bench
