@@ -107,6 +107,24 @@ async def closed_to_all(postgres: EmbeddedPostgres, name: str) -> AsyncIterator[
     await admin.close()
 
 
+@asynccontextmanager
+async def only_reading(url: str) -> AsyncIterator[None]:
+    """A database that takes no writes until this ends, as a standby does: new sessions only read.
+
+    Those that are opened meanwhile go on so, as long as they are open.
+    """
+    name = urlsplit(url).path.strip("/")
+    admin = await asyncpg.connect(_with_database(url, "postgres"))
+    setting = f"ALTER DATABASE {name} SET default_transaction_read_only"
+    await admin.execute(f"{setting} = on")
+    await admin.execute(
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = $1", name
+    )
+    yield
+    await admin.execute(f"{setting} = off")
+    await admin.close()
+
+
 @contextmanager
 def _guarded_folder() -> Iterator[Path]:
     """A folder whose server ends also when this process is ended in the middle of a test."""

@@ -11,19 +11,28 @@ from service.settings import Settings
 from service.store import listing
 from service.store.listing import Row
 
+_WRITABLE = (
+    "name the primary in DATABASE_URL, or all servers and ?target_session_attrs=read-write; look"
+    " whether its disk is full, and whether default_transaction_read_only is on"
+)
+
 
 async def examine_database(url: str) -> list[Finding]:
-    """Whether the database answers and has all its tables, and what could not be read into them."""
+    """Whether the database takes writes and has all its tables, and what was not read into them."""
     try:
         async with await store.connect(url, size=1) as pool:
             async with pool.acquire() as connection:
                 missing = await store.pending(connection)
+                if not missing:
+                    await store.try_write(connection)
             if not missing:
                 found = await listing.read_accounts(pool, SystemClock().now())
-                says = "it answers and its tables are up to date"
+                says = "it takes writes and its tables are up to date"
                 return [fine("database", says), *_unread(found), *_moved(found)]
     except store.DatabaseUnreachable as error:
         return [wrong("database", str(error), "start PostgreSQL, or correct DATABASE_URL")]
+    except store.DATABASE_ERRORS as error:
+        return [wrong("database", f"it cannot be written to: {error}", _WRITABLE)]
     return [
         wrong(
             "database",

@@ -14,14 +14,13 @@ import asyncpg
 import structlog
 
 from service.errors import TaskbellError
+from service.store.pool import Pool as Pool
 
 if TYPE_CHECKING:
-    Pool: TypeAlias = asyncpg.Pool[asyncpg.Record]
     Connection: TypeAlias = (
         asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
     )
 else:
-    Pool = asyncpg.Pool
     Connection = asyncpg.Connection
 
 log = structlog.get_logger()
@@ -48,6 +47,8 @@ _MIGRATION_LOCK = 7_235_525
 # How long a transaction may wait for the process that began it. One on a host that has vanished
 # would else keep its locks for the two hours after which TCP gives up.
 _LONGEST_SILENCE = "60s"
+# After so many statements, or seconds without one, a connection is replaced.
+_MOST_QUERIES, _LONGEST_IDLE = 50_000, 300.0
 
 
 class DatabaseUnreachable(TaskbellError):
@@ -57,13 +58,18 @@ class DatabaseUnreachable(TaskbellError):
 async def connect(url: str, *, size: int = 10) -> Pool:
     """Open a pool of at most `size` connections; raises DatabaseUnreachable."""
     try:
-        return await asyncpg.create_pool(
+        return await Pool(
             url,
             min_size=1,
             max_size=size,
+            max_queries=_MOST_QUERIES,
+            max_inactive_connection_lifetime=_LONGEST_IDLE,
             command_timeout=30,
             init=_bound_silence,
             reset=_leave_as_it_is,
+            loop=None,
+            connection_class=asyncpg.Connection,
+            record_class=asyncpg.Record,
         )
     except (*DATABASE_ERRORS, ValueError) as error:
         raise DatabaseUnreachable(
@@ -106,6 +112,16 @@ async def pending(connection: Connection) -> list[Traversable]:
     folder = resources.files("service") / "migrations"
     files = sorted((file for file in folder.iterdir()), key=lambda file: file.name)
     return [file for file in files if file.name.endswith(".sql") and file.name not in applied]
+
+
+async def try_write(connection: Connection) -> None:
+    """Write something down for good; raises one of DATABASE_ERRORS where that cannot be done."""
+    await connection.execute(
+        """
+        INSERT INTO counters (name, labels, value) VALUES ('tried', '{}', 1)
+        ON CONFLICT (name, labels) DO UPDATE SET value = counters.value + 1
+        """
+    )
 
 
 async def _bound_silence(connection: Connection) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from service.model import State
 from service.outbox import Claim, Settlement
 from service.sandbox.faults import Fault, Kind
 from service.store import Pool
+from tests.conftest import only_reading
 from tests.corridor import Corridor, corridor, firm
 from tests.receivers import Answer
 from tests.waiting import eventually
@@ -124,11 +124,13 @@ async def test_an_answer_that_no_table_can_hold_blocks_nothing(
     assert second["receipt"] == '{"id": "c"}'
 
 
-async def test_an_answer_outlives_a_database_that_only_reads(taskbell: Corridor) -> None:
+async def test_an_answer_outlives_a_database_that_only_reads(
+    taskbell: Corridor, database_url: str
+) -> None:
     """During a failover nothing can be written for a while; the answer is kept until it can."""
     claims = await claimed(taskbell, 1)
     ledger = Ledger("accounting", taskbell.pool, taskbell.clock, capacity=1, worth_claiming=1)
-    async with only_read(taskbell.pool):
+    async with only_reading(database_url):
         ledger.enter(claims)
         ledger.answer(Settlement(claims[0], State.SENT))
         await asyncio.sleep(0.2)
@@ -138,7 +140,7 @@ async def test_an_answer_outlives_a_database_that_only_reads(taskbell: Corridor)
 
 
 async def test_a_lease_that_could_not_be_renewed_is_renewed_soon(
-    taskbell: Corridor, monkeypatch: pytest.MonkeyPatch
+    taskbell: Corridor, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not only when the next is due: by then others might take the process for dead."""
     monkeypatch.setattr("workers.ledger.LEASE", timedelta(seconds=9))
@@ -146,7 +148,7 @@ async def test_a_lease_that_could_not_be_renewed_is_renewed_soon(
     ledger = Ledger("accounting", taskbell.pool, taskbell.clock, capacity=1, worth_claiming=1)
     [before] = await taskbell.deliveries()
     taskbell.clock.advance(timedelta(seconds=5))
-    async with only_read(taskbell.pool):
+    async with only_reading(database_url):
         ledger.enter(claims)
         await asyncio.sleep(3.3)
 
@@ -157,20 +159,6 @@ async def test_a_lease_that_could_not_be_renewed_is_renewed_soon(
     await eventually(is_renewed, within=2)
     ledger.answer(Settlement(claims[0], State.SENT))
     await ledger.empty()
-
-
-@asynccontextmanager
-async def only_read(pool: Pool) -> AsyncIterator[None]:
-    """A database that takes no writes until this ends, as a standby does."""
-    name = await pool.fetchval("SELECT current_database()")
-    setting = f"ALTER DATABASE {name} SET default_transaction_read_only"
-    await pool.execute(f"{setting} = on")
-    await pool.expire_connections()
-    yield
-    async with pool.acquire() as connection:
-        await connection.execute("SET default_transaction_read_only = off")
-        await connection.execute(f"{setting} = off")
-    await pool.expire_connections()
 
 
 async def test_there_is_room_again_when_claiming_is_worth_while(taskbell: Corridor) -> None:
