@@ -17,6 +17,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
+from service import keys
 from service.durations import Length
 from service.errors import SettingsError
 from service.loopback import is_loopback
@@ -55,10 +56,17 @@ class Settings(BaseModel):
     taskbell_keep_events: Length = Field(default=timedelta(days=395), validate_default=True)
     taskbell_keep_deleted_tasks: Length = timedelta(days=365)
 
+    @field_validator("taskbell_admin_token")
+    @classmethod
+    def _is_long(cls, token: SecretStr | None) -> SecretStr | None:
+        if token is not None:
+            keys.demand_long("the token", token.get_secret_value())
+        return token
+
     @field_validator("host")
     @classmethod
     def _is_guarded(cls, host: str, info: ValidationInfo) -> str:
-        if not is_loopback(host) and info.data.get("taskbell_admin_token") is None:
+        if not is_loopback(host) and info.data.get("taskbell_admin_token", "faulty") is None:
             raise ValueError(
                 f"{host} can be reached by others, and TASKBELL_ADMIN_TOKEN is not set: set the"
                 " token, or HOST to 127.0.0.1"

@@ -11,7 +11,7 @@ SCHEMES = ("plannr", "standard", "github", "slack", "token")
 DATED = ("standard", "slack")
 
 # Both are base64 as well, which one of the schemes asks for.
-OLD, NEW = "b2xkIHNlY3JldA==", "whsec_bmV3IHNlY3JldA=="
+OLD, NEW = "b2xkIHNlY3JldCwgb2xkIHNlY3JldA==", "whsec_bmV3IHNlY3JldCwgbmV3IHNlY3JldA=="
 
 
 def signed(

@@ -22,7 +22,7 @@ from service.store.receipts import ReceiptKeeper
 from service.web.app import build
 from service.web.server import serving as server_of
 
-HEX_SECRET, STANDARD_SECRET = "hunter2hunter2", "whsec_bmV3IHNlY3JldA=="
+HEX_SECRET, STANDARD_SECRET = "hunter2hunter2hunter2", "whsec_bmV3IHNlY3JldCwgbmV3IHNlY3JldA=="
 
 CONFIGURATION = f"""
 version: 1

@@ -20,6 +20,7 @@ from service.cli import (
     replay,
     sandbox,
     schema,
+    secret,
     send_test,
     serve,
     silence,
@@ -55,6 +56,7 @@ _COMMANDS = (
     events,
     send_test,
     schema,
+    secret,
     doctor,
     database,
 )

@@ -27,7 +27,7 @@ def sandbox(
     ] = None,
     secret: Annotated[
         str, typer.Option(envvar="PLANNR_SIGNING_SECRET", help="What signs them.")
-    ] = "sandbox",  # noqa: S107 (an emulated system has no real secret)
+    ] = "signs-the-sandbox",  # noqa: S107 (an emulated system has no real secret)
     *,
     office: Annotated[bool, typer.Option("--office", help="Have simulated work go on.")] = False,
     as_json: AsJson = False,

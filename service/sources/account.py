@@ -1,6 +1,5 @@
 """What a configuration says of an account: its system, its credentials, and who may push to it."""
 
-from base64 import b64decode
 from collections.abc import Mapping
 from datetime import time, timedelta
 from functools import cached_property
@@ -17,6 +16,8 @@ from pydantic import (
     ValidationInfo,
     field_validator,
 )
+
+from service import keys
 
 _Secret: TypeAlias = SecretStr | tuple[SecretStr, ...] | None
 
@@ -60,8 +61,12 @@ class HookOptions(BaseModel):
     @classmethod
     def _is_what_verify_needs(cls, secret: _Secret, info: ValidationInfo) -> _Secret:
         verify = info.data.get("verify", "none")
-        if verify != "none" and not all(_keys(verify, secret) or (b"",)):
-            raise ValueError(f"verify: {verify} needs a secret")
+        if verify != "none":
+            found = _keys(verify, secret)
+            if not all(found or (b"",)):
+                raise ValueError(f"verify: {verify} needs a secret")
+            for key in found:
+                keys.demand_long("secret", key)
         return secret
 
     @cached_property
@@ -74,14 +79,8 @@ def _keys(verify: str, secret: _Secret) -> tuple[bytes, ...]:
     """The secrets as bytes; ValueError for one that should be base64 and is not."""
     given = secret if isinstance(secret, tuple) else (secret,)
     texts = [one.get_secret_value() for one in given if one is not None]
-    if verify != "standard":
-        return tuple(text.encode() for text in texts)
-    try:
-        return tuple(b64decode(text.removeprefix("whsec_"), validate=True) for text in texts)
-    except ValueError:
-        raise ValueError(
-            "verify: standard needs a secret in base64, usually written whsec_…"
-        ) from None
+    read = keys.standard_key if verify == "standard" else str.encode
+    return tuple(read(text) for text in texts)
 
 
 class Account(BaseModel):

@@ -10,7 +10,7 @@ import orjson
 
 from tests.bench.wire import request
 
-SECRET = "bench-secret"
+SECRET = "secret-of-the-bench"
 
 
 def account(
@@ -42,7 +42,9 @@ version: 1
 network: {{ allow: ["127.0.0.0/8"] }}
 accounts:{"".join(listed)}
 channels:
-  receiver: {{ kind: webhook, url: "http://127.0.0.1:{receiver}/in", secret: whsec_c2VjcmV0 }}
+  receiver:
+    {{ kind: webhook, url: "http://127.0.0.1:{receiver}/in",
+       secret: whsec_c2VjcmV0IG9mIHRoZSBiZW5jaA== }}
 rules:
 - id: tell
   when: task.created

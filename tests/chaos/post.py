@@ -10,7 +10,7 @@ from service.clock import SystemClock
 from service.sandbox.system import Raw
 from tests.senders import signed
 
-SECRET = "sandbox"
+SECRET = "signs-the-sandbox"
 TRIES, PAUSE = 5, 0.5  # how often a sender tries, and seconds in between
 LONG_DELAY = 3.0  # seconds
 

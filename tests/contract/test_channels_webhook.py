@@ -61,14 +61,10 @@ async def test_the_body_is_the_documented_one(receiver: HttpReceiver, clock: Vir
 
 @pytest.mark.parametrize(
     ("secret", "key"),
-    [
-        (WHSEC, WHSEC),
-        ("whsec_Zm9vYmFyCg", "whsec_Zm9vYmFyCg=="),
-        ("plain text ü", "plain text ü".encode()),
-    ],
+    [(WHSEC, WHSEC), ("whsec_Zm9vYmFyZm9vYmFyZm9vYg", "whsec_Zm9vYmFyZm9vYmFyZm9vYg==")],
 )
 async def test_the_reference_library_accepts_the_signature(
-    receiver: HttpReceiver, secret: str, key: str | bytes
+    receiver: HttpReceiver, secret: str, key: str
 ) -> None:
     """A receiver that verifies with the Standard Webhooks library takes what was sent."""
     await _send(receiver, SystemClock(), secret=secret, times=2)

@@ -33,7 +33,7 @@ PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
 EXAMPLE = ROOT / "infra" / "taskbell.example.yaml"
 
 # Stands for every ${NAME}: a text that is base64 as well, which some secrets have to be.
-SECRET = "whsec_dGFza2JlbGw="
+SECRET = "whsec_dGFza2JlbGwgdGFza2JlbGw="
 
 # What an example that shows only a part is completed by, unless it brings that part itself.
 HEAD = {

@@ -161,7 +161,7 @@ async def test_a_faulty_file_changes_nothing_and_says_so(folder: Path) -> None:
 
 async def test_sighup_reads_everything_anew(folder: Path) -> None:
     """Also what no look at the configuration's files shows: a secret in a file of its own."""
-    (folder / "secret").write_text("first-secret")
+    (folder / "secret").write_text("first-secret-of-two")
     configuration = CONFIGURATION.replace("{{ verify: none }}", SECRET)
     async with HttpReceiver() as receiver, running(folder, receiver, configuration) as one:
 
@@ -171,26 +171,26 @@ async def test_sighup_reads_everything_anew(folder: Path) -> None:
             return (await one.client.post(url, json=VISIT, headers=headers)).status_code
 
         async def is_taken() -> bool:
-            return await answer("second-secret") == httpx.codes.ACCEPTED
+            return await answer("second-secret-of-two") == httpx.codes.ACCEPTED
 
-        assert await answer("first-secret") == httpx.codes.ACCEPTED
-        (folder / "secret").write_text("second-secret")
+        assert await answer("first-secret-of-two") == httpx.codes.ACCEPTED
+        (folder / "secret").write_text("second-secret-of-two")
         assert not await is_taken()
         one.process.send_signal(signal.SIGHUP)
         await eventually(is_taken)
-        assert await answer("first-secret") == httpx.codes.UNAUTHORIZED
+        assert await answer("first-secret-of-two") == httpx.codes.UNAUTHORIZED
 
 
 async def test_sighup_to_a_process_without_a_supervisor(folder: Path) -> None:
     """It reads everything anew by itself, and goes on."""
-    (folder / "secret").write_text("first-secret")
+    (folder / "secret").write_text("first-secret-of-two")
     configuration = CONFIGURATION.replace("{{ verify: none }}", SECRET)
     async with System() as system, httpx.AsyncClient() as client:
         text = configuration.format(system=system.url, receiver=system.url)
         text = text.replace("file:secret", f"file:{folder}/secret")
         async with taskbell(folder, text, "web") as alone:
-            (folder / "secret").write_text("second-secret")
-            headers = {"X-Webhook-Token": "second-secret"}
+            (folder / "secret").write_text("second-secret-of-two")
+            headers = {"X-Webhook-Token": "second-secret-of-two"}
 
             async def is_taken() -> bool:
                 url = f"{alone.url}/hooks/field"

@@ -200,9 +200,9 @@ async def test_a_link_shows_the_message_and_a_press_decides(
     taskbell: Corridor, valkey: EmbeddedValkey
 ) -> None:
     """Whoever has it needs no token; reading decides nothing; a second press changes nothing."""
-    signed_with(taskbell, "s3cret")
+    signed_with(taskbell, "s3cret-of-the-page")
     await move(taskbell)
-    async with page(taskbell, valkey.url, token="s3cret") as web:
+    async with page(taskbell, valkey.url, token="s3cret-of-the-page") as web:
         for _ in range(2):
             shown = await web.client.get(link(taskbell), headers={"purpose": "prefetch"})
             assert "Shall this go out?" in shown.text
@@ -219,10 +219,10 @@ async def test_a_link_is_for_one_delivery_and_our_own_page(
     taskbell: Corridor, valkey: EmbeddedValkey
 ) -> None:
     """Another number, another token, another site's form, another answer: nothing is decided."""
-    signed_with(taskbell, "s3cret")
+    signed_with(taskbell, "s3cret-of-the-page")
     for _ in range(2):
         await move(taskbell)
-    async with page(taskbell, valkey.url, token="s3cret") as web:
+    async with page(taskbell, valkey.url, token="s3cret-of-the-page") as web:
         good = link(taskbell)
         token = good.partition("?")[2]
         for bad in ("/approvals/3", "/approvals/3?token=x", f"/approvals/1?{token}"):
@@ -242,7 +242,7 @@ async def test_a_link_is_worth_nothing_elsewhere(
 ) -> None:
     """Signed with another admin token, or asked for from another machine where there is none."""
     await move(taskbell)
-    async with page(taskbell, valkey.url, token="another") as web:
+    async with page(taskbell, valkey.url, token="another-of-the-page") as web:
         assert (await web.client.get(link(taskbell))).status_code == 404
     async with page(taskbell, valkey.url) as web:
         assert (await web.client.get(link(taskbell))).status_code == 200

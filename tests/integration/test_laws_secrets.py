@@ -23,7 +23,7 @@ from tests.corridor import TOKENS, Corridor, corridor
 from tests.receivers import Answer
 from tests.site import Site, serving
 
-ADMIN = "admin-hidden-7Q"
+ADMIN = "admin-hidden-hidden-7Q"
 SECRETS = (
     *PLANTED.values(),
     TOKENS["SLACK_TOKEN"],

@@ -293,12 +293,16 @@ async def test_with_a_token_everybody_needs_it(
     tmp_path: Path, pool: Pool, clock: VirtualClock, valkey: EmbeddedValkey
 ) -> None:
     """Reading and deciding want the bearer token; the door and the probes do not."""
-    async with site(tmp_path, pool, clock, valkey.url, token="s3cret") as web:
-        for headers in ({}, {"authorization": "Bearer wrong"}, {"authorization": "Basic s3cret"}):
+    async with site(tmp_path, pool, clock, valkey.url, token="s3cret-of-the-page") as web:
+        for headers in (
+            {},
+            {"authorization": "Bearer wrong"},
+            {"authorization": "Basic s3cret-of-the-page"},
+        ):
             answer = await web.client.get("/api/v1/events", headers=headers)
             assert answer.headers["www-authenticate"] == "Bearer"
             problem(answer, 401)
-        right = {"authorization": "Bearer s3cret", "host": "tasks.example"}
+        right = {"authorization": "Bearer s3cret-of-the-page", "host": "tasks.example"}
         assert (await web.client.get("/api/v1/events", headers=right)).is_success
         problem(await web.client.post("/api/v1/deliveries/1/retry"), 401)
         problem(await web.client.get("/metrics"), 401)

@@ -31,8 +31,8 @@ from tests.tasks import task
 async def guarded(
     tmp_path: Path, pool: Pool, clock: VirtualClock, valkey: EmbeddedValkey
 ) -> AsyncIterator[Site]:
-    """A site with the admin token `s3cret`."""
-    async with site(tmp_path, pool, clock, valkey.url, token="s3cret") as running:
+    """A site with the admin token `s3cret-of-the-page`."""
+    async with site(tmp_path, pool, clock, valkey.url, token="s3cret-of-the-page") as running:
         yield running
 
 
@@ -281,11 +281,11 @@ async def test_signing_in_and_out(guarded: Site) -> None:
     wrong = await client.post("/login", data={"token": "guess"})
     assert wrong.status_code == 401
     assert "not the token" in wrong.text
-    welcome = await client.post("/login", data={"token": "s3cret"})
+    welcome = await client.post("/login", data={"token": "s3cret-of-the-page"})
     cookie = welcome.headers["set-cookie"]
     assert "HttpOnly" in cookie
     assert "samesite=strict" in cookie.lower()
-    assert "s3cret" not in cookie
+    assert "s3cret-of-the-page" not in cookie
     assert "Sign out" in (await client.get("/")).text
     assert (await client.get("/api/v1/events")).is_success
     await client.post("/logout")
@@ -302,7 +302,7 @@ async def test_a_form_that_no_page_of_ours_sends_is_refused(guarded: Site) -> No
 async def test_a_session_ends_and_cannot_be_made_up(guarded: Site, clock: VirtualClock) -> None:
     """After a week one signs in again; a cookie with a later date is not believed."""
     client = guarded.client
-    await client.post("/login", data={"token": "s3cret"})
+    await client.post("/login", data={"token": "s3cret-of-the-page"})
     [(name, value)] = client.cookies.items()
     clock.advance(SESSION + timedelta(seconds=1))
     assert (await client.get("/")).status_code == 303

@@ -23,7 +23,7 @@ accounts:
             webhook: {{ verify: {scheme}, secret: {secret} }} }}
 """
 RULES = "- { id: done, when: task.completed, then: [{ notify: accounting }] }"
-WRONG = "d3Jvbmcgc2VjcmV0"
+WRONG = "d3Jvbmcgc2VjcmV0LCB3cm9uZyBzZWNyZXQ="
 LATE = timedelta(minutes=6)
 
 

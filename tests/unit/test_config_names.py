@@ -47,7 +47,7 @@ def test_a_channel_that_no_rule_could_call(name: str, tmp_path: Path) -> None:
     assert said(tmp_path, text) == [f"3:3: {problem} | {COLON}"]
 
 
-@pytest.mark.parametrize("webhook", ["{}", "{ secret: hunter2hunter2 }"])
+@pytest.mark.parametrize("webhook", ["{}", "{ secret: hunter2hunter2hunter2 }"])
 def test_a_door_without_a_word_on_its_lock(webhook: str, tmp_path: Path) -> None:
     """Whoever forgets `verify` has not asked for webhooks without any proof."""
     text = f"accounts:\n  a: {ACCOUNT[:-2]}, webhook: {webhook} }}\n"

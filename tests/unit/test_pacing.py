@@ -12,7 +12,7 @@ from service.pacing import HURRY, PROBATION, pause
 from service.sources.account import SHORTEST_POLL, Account, HookOptions
 
 NOW = datetime(2026, 3, 6, 12, 0, tzinfo=UTC)
-SIGNED = HookOptions(verify="token", secret=SecretStr("s3cret"))
+SIGNED = HookOptions(verify="token", secret=SecretStr("s3cret-of-the-door"))
 MINUTE = timedelta(minutes=1)
 known = st.timedeltas(-MINUTE, 3 * PROBATION)
 ages = st.none() | known

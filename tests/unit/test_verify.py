@@ -88,9 +88,9 @@ def test_the_message_id_is_signed_too() -> None:
 
 def test_a_token_may_come_in_its_own_header() -> None:
     """Senders that cannot set Authorization use X-Webhook-Token."""
-    verify(options("token", "abc"), {b"x-webhook-token": b"abc"}, BODY, NOW)
+    verify(options("token", NEW), {b"x-webhook-token": NEW.encode()}, BODY, NOW)
     with pytest.raises(NotGenuine, match="Bearer"):
-        verify(options("token", "abc"), {b"authorization": b"Basic abc"}, BODY, NOW)
+        verify(options("token", NEW), {b"authorization": b"Basic " + NEW.encode()}, BODY, NOW)
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)

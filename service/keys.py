@@ -1,0 +1,38 @@
+"""Secrets that nobody can guess: how long they are, how Standard Webhooks writes them, new ones."""
+
+import secrets
+from base64 import b64decode, b64encode
+
+from service.faults import refused
+
+SHORTEST = 16  # bytes or characters
+PREFIX = "whsec_"
+_HINT = "`taskbell secret` makes a good one"
+_NEW_BYTES = 32
+
+
+def new() -> str:
+    """A secret that fits everywhere: as Standard Webhooks has it, and as a text of its own."""
+    return PREFIX + b64encode(secrets.token_bytes(_NEW_BYTES)).decode()
+
+
+def demand_long(name: str, key: bytes | str) -> None:
+    """Raise ValueError if the key of this name is so short that it can be guessed."""
+    if len(key) < SHORTEST:
+        units = "characters" if isinstance(key, str) else "bytes"
+        raise refused(f"{name} needs {SHORTEST} {units} or more, or it can be guessed", _HINT)
+
+
+def standard_key(secret: str) -> bytes:
+    """The key that a Standard Webhooks secret stands for; ValueError if it stands for none."""
+    text = secret.removeprefix(PREFIX).rstrip("=")
+    try:
+        return b64decode(text + "=" * (-len(text) % 4), validate=True)
+    except ValueError:
+        raise not_standard() from None
+
+
+def not_standard() -> ValueError:
+    """What refuses a text that is no Standard Webhooks secret."""
+    said = f"secret is {PREFIX} and base64; no Standard Webhooks library takes any other text"
+    return refused(said, _HINT)
