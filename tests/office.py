@@ -9,6 +9,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, TypeAlias
+from uuid import uuid4
 
 import orjson
 
@@ -322,7 +323,7 @@ class Office:
         if not is_due:
             async with pool.acquire() as connection:
                 await lookups.ask(connection, [(self.account, task_id)], Cause.FETCH, now)
-        for lookup in await lookups.claim(pool, self.account, now, REST, 2):
+        for lookup in await lookups.claim(pool, self.account, uuid4(), now, 2):
             look = await self.taskbell.worker.lookups[self.account]._attempt(lookup)
             if look is not None:
                 self.looks.append((lookup, look))

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from uuid import UUID, uuid4
 
 import structlog
 
@@ -16,9 +17,18 @@ from service.model import Cause, Kind, Observation, Signal
 from service.outbox import Lanes
 from service.recurrence import was_told
 from service.sources import Source
-from service.store import Connection, Pool, absences, announcements, backlog, lookups, tasks
+from service.store import (
+    DATABASE_GONE,
+    Connection,
+    Pool,
+    absences,
+    announcements,
+    backlog,
+    lookups,
+    tasks,
+)
 from service.store.announcements import Announcement
-from service.store.lookups import Lookup
+from service.store.lookups import LEASE, Lookup
 from workers.awaiting import HEARD, PAUSES, Answer, disappointment, is_change_shown
 from workers.canaries import HANDFUL, Canaries, are_many
 from workers.poison import POISONOUS, UNREADABLE, reason
@@ -26,7 +36,7 @@ from workers.poison import POISONOUS, UNREADABLE, reason
 log = structlog.get_logger()
 
 _AT_ONCE = 4
-_LEASE = timedelta(minutes=3)
+_BETWEEN_RENEWALS = LEASE.total_seconds() / 4
 _FIRST_RETRY = timedelta(seconds=2)
 _LAST_RETRY = timedelta(minutes=10)
 # How often, over about an hour, a task is asked for that the system will not show, or not so that
@@ -46,13 +56,39 @@ class Lookups:
         self._pool = pool
         self._engine = engine
         self._source = source
+        self._account = source.account.name
         self._clock = clock
         self._trusted = Canaries(pool, source)
+        self._unfinished: UUID | None = None
 
     async def batch(self) -> tuple[int, Lanes]:
-        """Read a few tasks side by side; returns how many and the lanes to ring."""
-        account = self._source.account.name
-        claimed = await lookups.claim(self._pool, account, self._clock.now(), _LEASE, _AT_ONCE)
+        """Read a few tasks side by side; returns how many and the lanes to ring.
+
+        Where that ends by an error, as without a database, the next batch gives back what is left.
+        """
+        if self._unfinished is not None:
+            await lookups.give_back(self._pool, self._account, self._unfinished)
+            self._unfinished = None
+        lease = self._unfinished = uuid4()
+        now = self._clock.now()
+        claimed = await lookups.claim(self._pool, self._account, lease, now, _AT_ONCE)
+        keeping = asyncio.create_task(self._keep_lease(lease))
+        try:
+            lanes = await self._work_off(claimed)
+        finally:
+            keeping.cancel()
+        self._unfinished = None
+        return len(claimed), lanes
+
+    async def _keep_lease(self, lease: UUID) -> None:
+        while True:
+            await asyncio.sleep(_BETWEEN_RENEWALS)
+            try:
+                await lookups.renew(self._pool, self._account, lease, self._clock.now())
+            except DATABASE_GONE as error:
+                log.warning("lookup.lease_not_renewed", account=self._account, error=str(error))
+
+    async def _work_off(self, claimed: Sequence[Lookup]) -> Lanes:
         answers = await asyncio.gather(*(self._attempt(lookup) for lookup in claimed))
         read = [(one, got) for one, got in zip(claimed, answers, strict=True) if got is not None]
         doubt = await self._trusted.doubt([one.task for one, got in read if got.raw is None])
@@ -62,7 +98,7 @@ class Lookups:
         )
         if any(got.raw is not None for _, got in read):
             await self._reconsider()
-        return len(claimed), frozenset[str]().union(*lanes)
+        return frozenset[str]().union(*lanes)
 
     async def _held(self, absent: Sequence[Lookup]) -> Sequence[Lookup]:
         """Hold back those absences that are some of many at once; returns which.
@@ -83,12 +119,12 @@ class Lookups:
 
     async def _reconsider(self) -> None:
         """Look at once at what was held where the others have turned out to be there."""
-        account = self._source.account.name
+        account = self._account
         if await absences.any_held(self._pool, account) and not await self._are_many():
             await absences.hurry(self._pool, account, self._clock.now())
 
     async def _are_many(self) -> bool:
-        account = self._source.account.name
+        account = self._account
         async with self._pool.acquire() as connection:
             asked = await absences.doubtful(connection, account)
             if asked <= HANDFUL:

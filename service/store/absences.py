@@ -106,7 +106,10 @@ async def ask(
             $3::timestamptz + $5::interval * ((place - 1) / $4::integer)
         FROM unnest($2::text[]) WITH ORDINALITY AS missing (id, place) ORDER BY id
         ON CONFLICT (account, task) DO UPDATE SET asked_at = excluded.asked_at,
-            next_attempt_at = least(lookups.next_attempt_at, excluded.next_attempt_at),
+            next_attempt_at = CASE WHEN lookups.lease_holder IS NULL
+                THEN least(lookups.next_attempt_at, excluded.next_attempt_at)
+                ELSE excluded.next_attempt_at END,
+            lease_holder = NULL, lease_until = NULL,
             attempts = CASE WHEN lookups.absent_at IS NULL THEN 0 ELSE lookups.attempts END
         """,
         account,
@@ -159,12 +162,13 @@ async def hold(pool: Pool, lookup: Lookup, now: datetime, until: datetime) -> No
     await pool.execute(
         """
         UPDATE lookups SET absent_at = coalesce(absent_at, $4), next_attempt_at = $5,
-            error = 'there is no such task, says the system, nor are there many others'
-        WHERE account = $1 AND task = $2 AND asked_at = $3
+            error = 'there is no such task, says the system, nor are there many others',
+            lease_holder = NULL, lease_until = NULL
+        WHERE account = $1 AND task = $2 AND lease_holder = $3
         """,
         lookup.account,
         lookup.task,
-        lookup.asked_at,
+        lookup.lease,
         now,
         until,
     )

@@ -2,11 +2,16 @@
 
 One row a task, so that a hundred hints of one change are one call. A hint that comes while the
 call is under way has a later `asked_at`, and the row stays for another look.
+
+Whoever reads some tasks holds a lease on their rows, with a name of its own, and renews it. What
+comes of a call counts only as long as its lease does: of the same answer, recorded once more, the
+call after it knows nothing.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from service.model import Cause
 from service.store import Connection, Pool
@@ -14,6 +19,8 @@ from service.store.tasks import Key
 
 # A system that reads from copies of its database may show for some seconds what was before.
 SECOND_LOOK = timedelta(seconds=10)
+# How long lookups stay with a process that gives no sign of life; one at work renews it.
+LEASE = timedelta(seconds=8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +41,7 @@ class Lookup:
     `receipts` are the webhooks that asked for it, `older_at` is when the task was first seen in an
     older version than is known, if that is the reason. `looks` counts how often it was read since
     then and did not show what they announced. `absent_at` is since when the system says that there
-    is no such task, and is not believed yet.
+    is no such task, and is not believed yet. `lease` names the claim.
     """
 
     account: str
@@ -43,6 +50,7 @@ class Lookup:
     asked_at: datetime
     attempts: int
     receipts: list[int]
+    lease: UUID
     older_at: datetime | None = None
     looks: int = 0
     absent_at: datetime | None = None
@@ -75,7 +83,7 @@ async def ask(
         GROUP BY account, task ORDER BY account, task
         ON CONFLICT (account, task) DO UPDATE
         SET asked_at = excluded.asked_at, next_attempt_at = excluded.next_attempt_at, attempts = 0,
-            looks = 0,
+            looks = 0, lease_holder = NULL, lease_until = NULL,
             receipts = ARRAY(SELECT DISTINCT unnest(lookups.receipts || excluded.receipts) AS id
                              ORDER BY id DESC LIMIT 100),
             cause = CASE WHEN lookups.cause = 'write' OR excluded.cause = 'fetch'
@@ -133,7 +141,11 @@ async def ask_again(connection: Connection, older: Mapping[Key, datetime], now: 
         ON CONFLICT (account, task) DO UPDATE
         SET asked_at = excluded.asked_at, attempts = 0,
             older_at = coalesce(lookups.older_at, excluded.older_at),
-            next_attempt_at = least(lookups.next_attempt_at, excluded.next_attempt_at)
+            -- While it is being read, as where that was seen, it has had the look that was due.
+            next_attempt_at = CASE WHEN lookups.lease_holder IS NULL
+                THEN least(lookups.next_attempt_at, excluded.next_attempt_at)
+                ELSE excluded.next_attempt_at END,
+            lease_holder = NULL, lease_until = NULL
         """,
         [account for account, _ in older],
         [task for _, task in older],
@@ -158,7 +170,7 @@ async def ask_back(
         ORDER BY account, task
         ON CONFLICT (account, task) DO UPDATE
         SET asked_at = excluded.asked_at, next_attempt_at = excluded.next_attempt_at, attempts = 0,
-            looks = 0,
+            looks = 0, lease_holder = NULL, lease_until = NULL,
             cause = 'write', written = lookups.written || excluded.written
         """,
         [account for account, _ in written],
@@ -168,29 +180,56 @@ async def ask_back(
     )
 
 
-async def claim(
-    pool: Pool, account: str, now: datetime, lease: timedelta, limit: int
-) -> list[Lookup]:
-    """Take the account's lookups that are due; they come back if not done within `lease`.
+# Of a lookup, at $2: whether its time has come and nobody is at it.
+_IS_DUE = "next_attempt_at <= $2 AND (lease_until IS NULL OR lease_until < $2)"
+
+
+async def claim(pool: Pool, account: str, lease: UUID, now: datetime, limit: int) -> list[Lookup]:
+    """Take the account's lookups that are due; they come back where this lease runs out.
 
     None while the account is paused.
     """
     rows = await pool.fetch(
-        """
-        UPDATE lookups SET next_attempt_at = $2::timestamptz + $3, attempts = attempts + 1
+        f"""
+        UPDATE lookups
+        SET lease_holder = $4, lease_until = $2::timestamptz + $5, attempts = attempts + 1
         WHERE (account, task) IN (
-            SELECT account, task FROM lookups WHERE account = $1 AND next_attempt_at <= $2
+            SELECT account, task FROM lookups WHERE account = $1 AND {_IS_DUE}
                 AND NOT EXISTS (SELECT FROM accounts WHERE name = $1 AND paused)
             -- Absences to confirm may be thousands; they wait behind what has just happened.
-            ORDER BY cause = 'fetch', next_attempt_at LIMIT $4 FOR UPDATE SKIP LOCKED)
-        RETURNING account, task, cause, asked_at, attempts, receipts, older_at, looks, absent_at
+            ORDER BY cause = 'fetch', next_attempt_at LIMIT $3 FOR UPDATE SKIP LOCKED)
+        RETURNING account, task, cause, asked_at, attempts, receipts, lease_holder, older_at, looks,
+            absent_at
         """,
         account,
         now,
-        lease,
         limit,
+        lease,
+        LEASE,
     )
     return [Lookup(row[0], row[1], Cause(row[2]), *row[3:]) for row in rows]
+
+
+async def renew(pool: Pool, account: str, lease: UUID, now: datetime) -> None:
+    """Say that what was claimed by this lease is still being read."""
+    await pool.execute(
+        "UPDATE lookups SET lease_until = $3 WHERE account = $1 AND lease_holder = $2",
+        account,
+        lease,
+        now + LEASE,
+    )
+
+
+async def give_back(pool: Pool, account: str, lease: UUID) -> None:
+    """Let others read at once what is left of this claim; the call does not count."""
+    await pool.execute(
+        """
+        UPDATE lookups SET lease_holder = NULL, lease_until = NULL, attempts = attempts - 1
+        WHERE account = $1 AND lease_holder = $2
+        """,
+        account,
+        lease,
+    )
 
 
 async def done(connection: Connection, lookup: Lookup) -> bool:
@@ -212,12 +251,13 @@ async def look_again(connection: Connection, lookup: Lookup, until: datetime) ->
     """Read the task once more then: it does not show yet what was announced."""
     await connection.execute(
         """
-        UPDATE lookups SET next_attempt_at = $4, attempts = 0, looks = looks + 1, error = NULL
-        WHERE account = $1 AND task = $2 AND asked_at = $3
+        UPDATE lookups SET next_attempt_at = $4, attempts = 0, looks = looks + 1, error = NULL,
+            lease_holder = NULL, lease_until = NULL
+        WHERE account = $1 AND task = $2 AND lease_holder = $3
         """,
         lookup.account,
         lookup.task,
-        lookup.asked_at,
+        lookup.lease,
         until,
     )
 
@@ -226,12 +266,12 @@ async def postpone(pool: Pool, lookup: Lookup, until: datetime, error: str) -> N
     """Try again later, and say why."""
     await pool.execute(
         """
-        UPDATE lookups SET next_attempt_at = $4, error = $5
-        WHERE account = $1 AND task = $2 AND asked_at = $3
+        UPDATE lookups SET next_attempt_at = $4, error = $5, lease_holder = NULL, lease_until = NULL
+        WHERE account = $1 AND task = $2 AND lease_holder = $3
         """,
         lookup.account,
         lookup.task,
-        lookup.asked_at,
+        lookup.lease,
         until,
         error,
     )
@@ -240,9 +280,9 @@ async def postpone(pool: Pool, lookup: Lookup, until: datetime, error: str) -> N
 async def accounts_due(pool: Pool, accounts: Iterable[str], now: datetime) -> list[str]:
     """Those of these accounts, paused ones aside, that have a lookup whose time has come."""
     rows = await pool.fetch(
-        """
+        f"""
         SELECT name FROM accounts WHERE name = ANY ($1) AND NOT paused AND EXISTS (
-            SELECT FROM lookups WHERE account = name AND next_attempt_at <= $2)
+            SELECT FROM lookups WHERE account = name AND {_IS_DUE})
         """,
         list(accounts),
         now,

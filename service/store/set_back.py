@@ -54,8 +54,9 @@ _THROTTLES = """
 _RECEIPTS = "UPDATE receipts SET received_at = $1 WHERE received_at > $2"
 _LOOKUPS = """
     UPDATE lookups SET asked_at = $1::timestamptz, next_attempt_at = $1::timestamptz,
-        older_at = least(older_at, $1::timestamptz), absent_at = least(absent_at, $1::timestamptz)
-    WHERE asked_at > $2::timestamptz OR next_attempt_at > $3::timestamptz
+        older_at = least(older_at, $1::timestamptz), absent_at = least(absent_at, $1::timestamptz),
+        lease_holder = NULL, lease_until = NULL
+    WHERE greatest(asked_at, lease_until) > $2::timestamptz OR next_attempt_at > $3::timestamptz
 """
 # $3 is now as the dates in `rung` are written, $4 what marks of alarms look like. What was told
 # under the wrong clock for a date that the task still has keeps a mark of its own, and is not told

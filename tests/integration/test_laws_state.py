@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -141,7 +142,7 @@ async def test_law_5_an_answer_that_crosses_a_later_one_does_not_raise_the_dead(
     taskbell.clock.advance(timedelta(seconds=1))
     await taskbell.webhook({"id": visit["id"], "number": 2})
     reader, now = taskbell.worker.lookups["field"], taskbell.clock.now()
-    [slow] = await lookups.claim(taskbell.pool, "field", now, timedelta(minutes=3), 1)
+    [slow] = await lookups.claim(taskbell.pool, "field", uuid4(), now, 1)
     answer = await reader._attempt(slow)
     assert answer is not None
     assert answer.raw is not None
@@ -190,7 +191,7 @@ async def test_law_5_an_answer_that_a_scan_overtakes_is_not_lost(
     end(kickserv, number)
     await taskbell.webhook({"id": number, "number": 2})
     reader, now = taskbell.worker.lookups["field"], taskbell.clock.now()
-    [slow] = await lookups.claim(taskbell.pool, "field", now, timedelta(minutes=3), 1)
+    [slow] = await lookups.claim(taskbell.pool, "field", uuid4(), now, 1)
     answer = await reader._attempt(slow)
     assert answer is not None
     taskbell.clock.advance(timedelta(seconds=1))
@@ -212,7 +213,7 @@ async def test_law_5_what_was_long_on_its_way_does_not_outrank_a_look_that_is_un
     del taskbell.sandbox.kickserv.finish(str(visit["id"]))["updated_at"]
     await taskbell.webhook({"id": visit["id"]})
     reader, now = taskbell.worker.lookups["field"], taskbell.clock.now()
-    [asked] = await lookups.claim(taskbell.pool, "field", now, timedelta(minutes=3), 1)
+    [asked] = await lookups.claim(taskbell.pool, "field", uuid4(), now, 1)
     look = await reader._read(asked)
     taskbell.clock.advance(timedelta(seconds=1))
     await taskbell.webhook(late)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import orjson
 import pytest
@@ -293,7 +294,7 @@ async def test_what_a_page_led_to_is_as_new_as_its_own_request(outreach: Outreac
     outreach.system.change(task["id"], title="Rappeler")
     [page] = [page async for page in outreach.poller._source.scan()]
     outreach.clock.advance(timedelta(seconds=1))
-    asked = Lookup("outreach", task["id"], Cause.FETCH, outreach.clock.now(), 1, [])
+    asked = Lookup("outreach", task["id"], Cause.FETCH, outreach.clock.now(), 1, [], uuid4())
     look = await outreach.lookups._read(asked)
     outreach.clock.advance(timedelta(seconds=1))
     outreach.system.finish(task["id"])
