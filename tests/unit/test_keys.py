@@ -28,7 +28,9 @@ def test_a_new_secret_is_taken_wherever_one_is_wanted() -> None:
     assert first != second
     for scheme in SCHEMES:
         HookOptions.model_validate({"verify": scheme, "secret": [first, second]})
-    WebhookOptions.model_validate({"kind": "webhook", "url": "https://a.example", "secret": first})
+    WebhookOptions.model_validate(
+        {"name": "w", "kind": "webhook", "url": "https://a.example", "secret": first}
+    )
     read_settings({"TASKBELL_ADMIN_TOKEN": first, "HOST": "::"})
     assert Webhook(first)
 
@@ -68,5 +70,5 @@ def test_a_channel_signs_with_what_its_receiver_can_verify(secret: str) -> None:
     """Plain text, a short key, and base64 that might be meant as plain text are refused."""
     with pytest.raises(ValidationError, match=r"whsec_ and base64|16 bytes"):
         WebhookOptions.model_validate(
-            {"kind": "webhook", "url": "https://a.example", "secret": secret}
+            {"name": "w", "kind": "webhook", "url": "https://a.example", "secret": secret}
         )
