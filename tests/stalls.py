@@ -1,9 +1,12 @@
 """How long a running loop was kept from its other work."""
 
 import asyncio
+import gc
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+
+from service.processes.collector import look_seldom
 
 LONGEST = 0.05  # seconds that one webhook may keep all others waiting
 
@@ -27,9 +30,14 @@ class Stalls:
 
 @asynccontextmanager
 async def watched() -> AsyncIterator[Stalls]:
-    """Watch the running loop beside what is done in here."""
-    stalls = Stalls()
+    """Watch the running loop beside what is done in here, in a process like those at work."""
+    stalls, before = Stalls(), gc.get_threshold()
+    look_seldom()
     watching = asyncio.create_task(stalls.watch())
     await asyncio.sleep(0)
-    yield stalls
-    watching.cancel()
+    try:
+        yield stalls
+    finally:
+        watching.cancel()
+        gc.set_threshold(*before)
+        gc.unfreeze()

@@ -1,9 +1,10 @@
 """Receipts become observations: what came in by webhook is read and handed to the engine."""
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import structlog
 
@@ -11,37 +12,48 @@ from service.books.database import DatabaseBooks
 from service.clock import Clock
 from service.engine import Consequences, Engine
 from service.errors import PayloadError
-from service.http.decoding import decoded
+from service.http.decoding import aside, decoded
 from service.model import Cause, Kind, Observation, Signal
 from service.outbox import Lanes
 from service.sources import Raw, Source
-from service.sources.payload import Hint, Sighting, Unread, Whole, read
+from service.sources.payload import Hint, Sighting, TooManyTold, Unread, Whole, read
 from service.store import Connection, Pool, accounts, announcements, backlog, lookups, tasks
 from service.store.announcements import Announcement
 from service.store.backlog import Pending
+from service.store.tasks import Key
 from workers.awaiting import HEARD
 from workers.poison import POISONOUS, UNREADABLE
 from workers.poison import reason as reason_of
 
 log = structlog.get_logger()
 
+Thing = TypeVar("Thing")
+
 # How many receipts are taken together. Of those that cannot be done as a whole, ever smaller
 # beginnings are tried, until the one that is at fault stands alone.
 BATCHES = (200, 25, 3)
-BATCH_BYTES = 4 * 1024 * 1024
+BATCH_BYTES = 1024 * 1024
+# How many looks the engine takes at once, where a webhook tells of many tasks: the process is at
+# none of its other work meanwhile.
+_STEP = 100
+# Of more hints in one webhook none is read by its id: to read the whole account takes fewer calls.
+_MOST_HINTS = 200
 # An account's row is written no more often than that, however many webhooks come.
 _NOTED_EVERY = timedelta(seconds=1)
 
 _UNKNOWN = "waits: task {} is not known yet and is read"
 _HEARD_ALREADY = "the same came again within minutes: its signal was heard once"
+_FEW = 3  # reasons of one receipt that are told
+_READ_WHOLE = "{}: all of the account is read instead"
 
 
 @dataclass(frozen=True, slots=True)
 class _Pushed:
-    """A look at a task, and the JSON that it was read from."""
+    """A look at a task, the JSON that it was read from, and the receipt of that."""
 
     look: Observation
     raw: Raw
+    receipt: int
 
 
 Found: TypeAlias = _Pushed | Announcement | Unread
@@ -53,51 +65,40 @@ or what says nothing."""
 class _Read:
     """What receipts said, sorted by what has to be done about it.
 
-    `pushing` gave the looks that were `pushed`. `unread` is of which rows of lists nothing can be
-    read, and why. `unheard` have signals that were heard when they came first.
+    `unread` is of which rows of lists nothing can be read, and why. `unheard` have signals that
+    were heard when they came first. `too_many` are those that tell of more than is taken from one,
+    and of what.
     """
 
     receipts: list[Pending] = field(default_factory=list)
     pushed: list[_Pushed] = field(default_factory=list)
-    pushing: list[int] = field(default_factory=list)
     hints: list[Announcement] = field(default_factory=list)
     signals: list[Announcement] = field(default_factory=list)
-    unread: list[tuple[int, str]] = field(default_factory=list)
+    unread: dict[int, list[Unread]] = field(default_factory=lambda: defaultdict(list))
     unheard: list[int] = field(default_factory=list)
+    too_many: list[tuple[int, str]] = field(default_factory=list)
+
+    def pass_over(self, receipt: Pending, error: TooManyTold) -> None:
+        """Take nothing from this one: all of its account is read."""
+        self.receipts.append(receipt)
+        self.too_many.append((receipt.id, str(error)))
 
     def add(self, receipt: Pending, said: Iterable[Found]) -> None:
         self.receipts.append(receipt)
         for one in said:
             if isinstance(one, _Pushed):
                 self.pushed.append(one)
-                self.pushing.append(receipt.id)
             elif isinstance(one, Unread):
-                self.unread.append((receipt.id, one.reason))
+                self.unread[receipt.id].append(one)
             elif one.signal and receipt.is_replay:
                 self.unheard.append(receipt.id)
             else:
                 (self.signals if one.signal else self.hints).append(one)
 
-    def unproven(self, after: Consequences) -> list[Announcement]:
-        """What was pushed and is not to be seen yet."""
-        return [
-            Announcement(
-                (look.account, look.task_id),
-                self.pushing[one.look],
-                kind,
-                look.observed_at,
-                self.pushed[one.look].raw if kind is Kind.CHANGED else None,
-                task=one.task if kind is Kind.COMPLETED else None,
-            )
-            for one in after.unproven
-            for look in [self.pushed[one.look].look]
-            for kind in sorted(one.kinds)
-        ]
-
     @property
     def told_at(self) -> datetime | None:
         """When the last of these came; None where they told of no task, as signals do not."""
-        if not self.pushed and not self.hints:
+        if not (self.pushed or self.hints or self.too_many):
             return None
         return max(receipt.received_at for receipt in self.receipts)
 
@@ -169,24 +170,41 @@ class Ingest:
 
     async def _work_off(self, connection: Connection, pending: Sequence[Pending]) -> Ingested:
         found = await self._read_all(connection, pending)
-        after = Consequences()
-        if found.pushed:
-            looks = [one.look for one in found.pushed]
-            after |= await self._engine.observe(DatabaseBooks(connection), looks)
+        if found.too_many:
+            # Before any task is locked, as a poll does.
+            await accounts.poll_now(connection, self._account, self._clock.now())
+        after, unproven = await self._observe(connection, found)
         unheard = list[Announcement]()
-        if found.signals:
-            heard, unheard = await self._hear(connection, found.signals)
-            after |= heard
+        for signals in _steps(found.signals, lambda one: one.key):
+            heard, unknown = await self._hear(connection, signals)
+            after, unheard = after | heard, [*unheard, *unknown]
         await backlog.settle(connection, found.receipts, self._clock.now())
         await backlog.note(connection, found.unheard, _HEARD_ALREADY)
-        for receipt, why in found.unread:
-            await backlog.note(connection, [receipt], f"one of its tasks was not read: {why}")
-        await self._wait_for(connection, [*found.unproven(after), *found.hints, *unheard])
+        for receipt, unread in found.unread.items():
+            what = (
+                "one of its tasks was" if len(unread) == 1 else f"{len(unread)} of its tasks were"
+            )
+            await backlog.note(connection, [receipt], f"{what} not read: {_in_short(unread)}")
+        for receipt, why in found.too_many:
+            await backlog.note(connection, [receipt], _READ_WHOLE.format(why))
+        await self._wait_for(connection, [*unproven, *found.hints, *unheard])
         for one in unheard:
             await backlog.note(connection, [one.receipt], _UNKNOWN.format(one.key[1]))
         log.debug("receipts.ingested", receipts=len(pending), looks=len(found.pushed))
-        is_asking = bool(found.hints or unheard or after.unproven)
+        is_asking = bool(found.hints or unheard or unproven)
         return Ingested(len(pending), after, is_asking, found.told_at)
+
+    async def _observe(
+        self, connection: Connection, found: _Read
+    ) -> tuple[Consequences, list[Announcement]]:
+        """Take in what was pushed; returns also what of it is not to be seen yet."""
+        after, unproven = Consequences(), list[Announcement]()
+        for step in _steps(found.pushed, lambda one: (one.look.account, one.look.task_id)):
+            looks = [one.look for one in step]
+            seen = await self._engine.observe(DatabaseBooks(connection), looks)
+            unproven += _unproven(step, seen)
+            after |= seen
+        return after, unproven
 
     async def _hear(
         self, connection: Connection, signals: Sequence[Announcement]
@@ -215,7 +233,13 @@ class Ingest:
         found = _Read()
         for receipt in pending:
             try:
-                found.add(receipt, self._read(receipt))
+                found.add(receipt, await aside(len(receipt.body), self._read, receipt))
+            except TooManyTold as error:
+                if error.of_signals:
+                    # No reading of tasks shows these.
+                    await self._set_aside(connection, receipt, error)
+                else:
+                    found.pass_over(receipt, error)
             except UNREADABLE as error:
                 await self._set_aside(connection, receipt, error)
         return found
@@ -224,7 +248,8 @@ class Ingest:
         sightings = read(self._source, decoded(receipt.body))
         found = [_found(self._source, receipt, sighting) for sighting in sightings]
         if found and all(isinstance(one, Unread) for one in found):
-            raise PayloadError("; ".join(one.reason for one in found if isinstance(one, Unread)))
+            raise PayloadError(_in_short([one for one in found if isinstance(one, Unread)]))
+        _demand_few(found)
         return found
 
     async def _set_aside(
@@ -233,6 +258,49 @@ class Ingest:
         reason = reason_of(error)
         await backlog.set_aside(connection, receipt, reason, self._clock.now())
         log.warning("receipt.poison", receipt=receipt.id, account=receipt.account, reason=reason)
+
+
+def _steps(many: Sequence[Thing], key: Callable[[Thing], Key]) -> list[Sequence[Thing]]:
+    """The same in portions, of about so many as one batch of webhooks usually has.
+
+    Where they are several, tasks come in the order in which they are locked on every road.
+    """
+    if len(many) <= BATCHES[0]:
+        return [many] if many else []
+    ordered = sorted(many, key=key)
+    return [ordered[first : first + _STEP] for first in range(0, len(ordered), _STEP)]
+
+
+def _in_short(unread: Sequence[Unread]) -> str:
+    """Why rows were not read: the first of different reasons."""
+    reasons = list(dict.fromkeys(one.reason for one in unread))
+    return "; ".join(reasons[:_FEW]) + ("; …" if len(reasons) > _FEW else "")
+
+
+def _demand_few(found: Sequence[Found]) -> None:
+    """Raise TooManyTold where reading the tasks by their ids would take too many calls."""
+    announced = [one for one in found if isinstance(one, Announcement)]
+    if len(announced) > _MOST_HINTS:
+        signals = any(one.signal for one in announced)
+        what = "signals" if signals else "tasks by their ids only"
+        raise TooManyTold(f"more than {_MOST_HINTS} {what}", of_signals=signals)
+
+
+def _unproven(step: Sequence[_Pushed], after: Consequences) -> list[Announcement]:
+    """What of these was pushed and is not to be seen yet."""
+    return [
+        Announcement(
+            (pushed.look.account, pushed.look.task_id),
+            pushed.receipt,
+            kind,
+            pushed.look.observed_at,
+            pushed.raw if kind is Kind.CHANGED else None,
+            task=one.task if kind is Kind.COMPLETED else None,
+        )
+        for one in after.unproven
+        for pushed in [step[one.look]]
+        for kind in sorted(one.kinds)
+    ]
 
 
 def _found(source: Source, receipt: Pending, sighting: Sighting) -> Found:
@@ -249,7 +317,8 @@ def _said(source: Source, receipt: Pending, sighting: Sighting) -> Found:
     match sighting:
         case Whole() if not receipt.repeats:
             look = source.look(sighting.raw, at, Cause.WEBHOOK)
-            return _Pushed(replace(look, pushed=True, announced=sighting.announced), sighting.raw)
+            look = replace(look, pushed=True, announced=sighting.announced)
+            return _Pushed(look, sighting.raw, receipt.id)
         case Whole():
             key = receipt.account, source.parse(sighting.raw).id
             return Announcement(key, receipt.id, Kind.CHANGED, at)

@@ -10,12 +10,13 @@ from typing import Any, TypeAlias
 
 import orjson
 
-from service.errors import PayloadError
+from service.errors import PayloadError, TaskbellError
 from service.http.decoding import decoded
 from service.model import Kind
 from service.sources import Raw, Source
 from service.sources.values import identifier, text
 
+MOST_TOLD = 1000  # tasks, or signals, of which one body may tell
 CONTENTS = ("data", "task", "payload")
 DEEPEST, DEEPEST_KEPT = 4, 100
 SECRETS = frozenset({"password_salt", "encrypted_password", "remember_token"})
@@ -62,12 +63,21 @@ class Unread:
 Sighting: TypeAlias = Whole | Hint | Signal | Unread
 
 
+class TooManyTold(TaskbellError):
+    """One body tells of more than is taken from it; `of_signals` says that signals are in it."""
+
+    def __init__(self, what: str, *, of_signals: bool = False) -> None:
+        super().__init__(f"it tells of {what}" + ("; send fewer at once" if of_signals else ""))
+        self.of_signals = of_signals
+
+
 def read(source: Source, payload: Any) -> list[Sighting]:
     """What a decoded body says, in its order; raises PayloadError if no task is in it.
 
-    An event that is about something else than tasks (`case.updated`) says nothing: [].
+    An event that is about something else than tasks (`case.updated`) says nothing: []. Raises
+    TooManyTold where it says more than MOST_TOLD things.
     """
-    return _read(source, payload, event="", depth=1)
+    return _Reader(source).read(payload, event="", depth=1)
 
 
 def without_secrets(body: bytes) -> bytes:
@@ -84,43 +94,58 @@ def without_secrets(body: bytes) -> bytes:
     return body if cleaned == written else orjson.dumps(cleaned)
 
 
-def _read(source: Source, payload: Any, event: str, depth: int) -> list[Sighting]:
-    if depth > DEEPEST:
-        raise PayloadError("the body nests tasks deeper than any system's format does")
-    payload = _opened(payload)
-    if isinstance(payload, dict):
-        if "signal" in payload:
-            return [_signal(payload)]
-        event = event or text(payload.get("event")) or text(payload.get("type")) or ""
-    rows = source.items(payload)
-    if rows is not None:
-        return _rows(source, rows, event, depth + 1)
-    if not isinstance(payload, dict):
-        raise PayloadError("the body is neither a task nor a list of tasks")
-    inner = None if source.is_task(payload) else _content(payload)
-    if inner is None:
-        return _one(source, payload, event)
-    try:
-        return _read(source, inner, event, depth + 1)
-    except PayloadError:
-        # Some hints have more than an id; but what announces events has ids for those.
-        if event or source.identify(payload) is None:
-            raise
-        return _one(source, payload, event)
+class _Reader:
+    """Reads one body of a system; `_rows_left` is how many rows of lists it reads at most."""
 
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._rows_left = MOST_TOLD
+        self._of_signals = False
 
-def _rows(source: Source, rows: list[Raw], event: str, depth: int) -> list[Sighting]:
-    """What a list says; a row that says nothing keeps no other from being read."""
-    found: list[Sighting] = []
-    failures: list[PayloadError] = []
-    for row in rows:
+    def read(self, payload: Any, event: str, depth: int) -> list[Sighting]:
+        if depth > DEEPEST:
+            raise PayloadError("the body nests tasks deeper than any system's format does")
+        payload = _opened(payload)
+        if isinstance(payload, dict):
+            if "signal" in payload:
+                self._of_signals = True
+                return [_signal(payload)]
+            event = event or text(payload.get("event")) or text(payload.get("type")) or ""
+        rows = self._source.items(payload)
+        if rows is not None:
+            return self._rows(rows, event, depth + 1)
+        if not isinstance(payload, dict):
+            raise PayloadError("the body is neither a task nor a list of tasks")
+        inner = None if self._source.is_task(payload) else _content(payload)
+        if inner is None:
+            return _one(self._source, payload, event)
         try:
-            found += _read(source, row, event, depth)
-        except PayloadError as error:
-            failures.append(error)
-    if failures and not found:
-        raise failures[0]
-    return found + [Unread(str(error)) for error in failures]
+            return self.read(inner, event, depth + 1)
+        except PayloadError:
+            # Some hints have more than an id; but what announces events has ids for those.
+            if event or self._source.identify(payload) is None:
+                raise
+            return _one(self._source, payload, event)
+
+    def _rows(self, rows: list[Raw], event: str, depth: int) -> list[Sighting]:
+        """What a list says; a row that says nothing keeps no other from being read."""
+        found: list[Sighting] = []
+        failures: list[PayloadError] = []
+        for row in rows:
+            self._count()
+            try:
+                found += self.read(row, event, depth)
+            except PayloadError as error:
+                failures.append(error)
+        if failures and not found:
+            raise failures[0]
+        return found + [Unread(str(error)) for error in failures]
+
+    def _count(self) -> None:
+        if not self._rows_left:
+            what = "signals" if self._of_signals else "tasks"
+            raise TooManyTold(f"more than {MOST_TOLD} {what}", of_signals=self._of_signals)
+        self._rows_left -= 1
 
 
 def _content(payload: Raw) -> Any:
@@ -136,7 +161,7 @@ def _opened(value: Any) -> Any:
             return value
         try:
             value = decoded(value.encode(errors="replace"))
-        except orjson.JSONDecodeError:
+        except ValueError:
             return value
     return value
 

@@ -228,9 +228,9 @@ async def fail_poll(
     return _is_one(done)
 
 
-async def poll_now(pool: Pool, name: str, now: datetime) -> bool:
+async def poll_now(connection: Connection | Pool, name: str, now: datetime) -> bool:
     """Make the account's next poll due at once, as a full scan; False if there is no such one."""
-    done = await pool.execute(
+    done = await connection.execute(
         "UPDATE accounts SET next_poll_at = $2, scan_asked_at = $2 WHERE name = $1", name, now
     )
     return _is_one(done)

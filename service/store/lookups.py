@@ -6,6 +6,9 @@ call is under way has a later `asked_at`, and the row stays for another look.
 Whoever reads some tasks holds a lease on their rows, with a name of its own, and renews it. What
 comes of a call counts only as long as its lease does: of the same answer, recorded once more, the
 call after it knows nothing.
+
+Of a webhook with many hints each one waits as if it had come a second after the one before it:
+those of other webhooks come in between.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -76,14 +79,19 @@ async def ask(
         return
     await connection.execute(
         """
-        INSERT INTO lookups (account, task, cause, asked_at, next_attempt_at, receipts)
-        SELECT account, task, $3, $4::timestamptz, $4::timestamptz,
+        INSERT INTO lookups (account, task, cause, asked_at, next_attempt_at, place, receipts)
+        SELECT account, task, $3, $4::timestamptz, $4::timestamptz, min(place),
             array_remove(array_agg(DISTINCT receipt), NULL)
-        FROM unnest($1::text[], $2::text[], $5::bigint[]) AS new (account, task, receipt)
+        FROM (
+            SELECT account, task, receipt,
+                row_number() OVER (PARTITION BY receipt ORDER BY ordinal) - 1 AS place
+            FROM unnest($1::text[], $2::text[], $5::bigint[])
+                WITH ORDINALITY AS given (account, task, receipt, ordinal)) AS new
         GROUP BY account, task ORDER BY account, task
         ON CONFLICT (account, task) DO UPDATE
         SET asked_at = excluded.asked_at, next_attempt_at = excluded.next_attempt_at, attempts = 0,
-            looks = 0, lease_holder = NULL, lease_until = NULL,
+            looks = 0, place = least(lookups.place, excluded.place),
+            lease_holder = NULL, lease_until = NULL,
             receipts = ARRAY(SELECT DISTINCT unnest(lookups.receipts || excluded.receipts) AS id
                              ORDER BY id DESC LIMIT 100),
             cause = CASE WHEN lookups.cause = 'write' OR excluded.cause = 'fetch'
@@ -197,7 +205,8 @@ async def claim(pool: Pool, account: str, lease: UUID, now: datetime, limit: int
             SELECT account, task FROM lookups WHERE account = $1 AND {_IS_DUE}
                 AND NOT EXISTS (SELECT FROM accounts WHERE name = $1 AND paused)
             -- Absences to confirm may be thousands; they wait behind what has just happened.
-            ORDER BY cause = 'fetch', next_attempt_at LIMIT $3 FOR UPDATE SKIP LOCKED)
+            ORDER BY cause = 'fetch', next_attempt_at + place * interval '1 second'
+            LIMIT $3 FOR UPDATE SKIP LOCKED)
         RETURNING account, task, cause, asked_at, attempts, receipts, lease_holder, older_at, looks,
             absent_at
         """,
