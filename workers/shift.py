@@ -66,6 +66,7 @@ class Shift:
         self._pool = pool
         self._clock = clock
         self._swept_at = clock.now()
+        self._net = sweep.Net(pool, clock)
         self._ingests = ingests
         self._clock_round = clock_round
         self._lookups_of = lookups_of
@@ -126,7 +127,7 @@ class Shift:
         if now < self._swept_at - set_back.TOLERANCE:
             await set_back.correct(self._pool, now)
         self._swept_at = now
-        waiting, lanes = await sweep.unanswered(self._pool, self._ingests, now)
+        waiting, lanes = await self._net.unanswered(self._ingests)
         for account in waiting:
             self.ring(jobs.INGEST, account)
         self._ring_lanes(lanes)

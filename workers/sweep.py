@@ -1,13 +1,16 @@
 """The net: rings again for whatever nobody answered, takes back leases, forgets what is old."""
 
-from collections.abc import Iterable, Sequence
-from datetime import datetime
+from collections.abc import Iterable
+from datetime import datetime, timedelta
 
+from service.clock import Clock
 from service.outbox import Lanes, sending
 from service.settings import Settings
 from service.store import Pool, backlog
 
 _PRUNED_AT_ONCE = 1000
+# After so long without a look, every process has so long to say that it lives.
+_GAP, _TIME_TO_RENEW = timedelta(seconds=3), timedelta(seconds=3)
 
 _RECEIPTS = """
     DELETE FROM receipts WHERE id IN (
@@ -34,11 +37,29 @@ _DELETED_TASKS = """
 """
 
 
-async def unanswered(
-    pool: Pool, accounts: Iterable[str], now: datetime
-) -> tuple[Sequence[str], Lanes]:
-    """The accounts whose receipts wait, and the lanes whose deliveries lost their process."""
-    return await backlog.waiting(pool, accounts), frozenset(await sending.reclaim(pool, now))
+class Net:
+    """Finds, each second, what nobody works at although there is work.
+
+    Where there was no look for some seconds, the database was away or this process stood still.
+    The leases that ran out meanwhile prove nothing: others could not renew theirs, either. So they
+    count only when everybody has had the time to.
+    """
+
+    def __init__(self, pool: Pool, clock: Clock) -> None:
+        self._pool = pool
+        self._clock = clock
+        self._looked_at = self._steady_since = clock.now()
+
+    async def unanswered(self, accounts: Iterable[str]) -> tuple[list[str], Lanes]:
+        """The accounts whose receipts wait, and the lanes whose deliveries lost their process."""
+        waiting = await backlog.waiting(self._pool, accounts)
+        now = self._clock.now()
+        if not timedelta(0) <= now - self._looked_at <= _GAP:
+            self._steady_since = now
+        self._looked_at = now
+        if now - self._steady_since < _TIME_TO_RENEW:
+            return waiting, frozenset()
+        return waiting, frozenset(await sending.reclaim(self._pool, now))
 
 
 async def prune(pool: Pool, settings: Settings, now: datetime) -> None:

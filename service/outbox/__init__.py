@@ -22,7 +22,7 @@ Lanes: TypeAlias = frozenset[str]
 Identity: TypeAlias = tuple[str, int, str, str]
 """(rule, step, once_key, target) of a delivery."""
 # How long a claimed delivery belongs to a process that does not renew the lease.
-LEASE = timedelta(seconds=20)
+LEASE = timedelta(seconds=8)
 # The reason of a delivery that a person wants to have sent once more.
 ASKED_FOR = "a person asked for another attempt"
 

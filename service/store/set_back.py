@@ -16,7 +16,7 @@ log = structlog.get_logger()
 
 # By so much the clocks of two hosts may differ; no lease is longer.
 TOLERANCE = timedelta(minutes=1)
-_LEASE = timedelta(seconds=20)  # of a delivery; the outbox has it, and stands above the tables
+_LEASE = timedelta(seconds=8)  # of a delivery; the outbox has it, and stands above the tables
 _LONGEST_PAUSE = timedelta(days=2)  # between two tries of anything
 _PATIENCE = 600.0  # seconds; a clock that is a day behind concerns every task there is
 
