@@ -2,12 +2,14 @@
 
 The web is asked for /metrics, but events and deliveries are counted in the workers, which may
 run on other hosts. So every process counts in its own memory and from time to time adds what is
-new to one table; whoever is asked shows the table. Totals go on over restarts, nothing is
-counted on the corridor's own rows, and no file or port has to be shared. What a process had not
-added yet when it was killed is lost: these are counters, the truth is in the tables.
+new to one table; whoever is asked shows the table, and what it has not added yet. Totals go on over
+restarts, nothing is counted on the corridor's own rows, and no file or port has to be shared. What
+a process had not added yet when it was killed is lost: these are counters, the truth is in the
+tables.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
@@ -22,7 +24,8 @@ from prometheus_client import (
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from service.store import DATABASE_ERRORS, Pool
+from service.model import Kind, State
+from service.store import DATABASE_ERRORS, Connection, Pool
 
 Sample: TypeAlias = tuple[str, str]
 """A sample's name and its labels as a JSON object with sorted keys."""
@@ -58,7 +61,24 @@ missed_by_webhook = Counter(
 
 _ROLL_OUT = timedelta(hours=1)
 
-_published: dict[Sample, float] = {}
+# How long whoever scrapes waits for the database; Prometheus itself gives up after ten seconds.
+_PATIENCE = 3.0
+
+# What the database was handed, and what it has confirmed.
+_handed: dict[Sample, float] = {}
+_stored: dict[Sample, float] = {}
+
+
+def expect(accounts: Iterable[str], channels: Iterable[str]) -> None:
+    """Show what may be counted of these as 0: a first rise out of nothing is seen by no query."""
+    for account in accounts:
+        for kind in Kind:
+            events.labels(account, kind)
+        for metric in (poll_seconds, poll_errors, missed_by_webhook):
+            metric.labels(account)
+    for channel in channels:
+        for state in State:
+            deliveries.labels(channel, state)
 
 
 async def publish(pool: Pool) -> None:
@@ -67,31 +87,90 @@ async def publish(pool: Pool) -> None:
     Raises one of DATABASE_ERRORS; what was not added is added the next time.
     """
     fresh = {
-        sample: value - _published.get(sample, 0)
+        sample: value - _handed.get(sample, 0)
         for sample, value in _counted()
-        if value != _published.get(sample, 0)
+        if value != _handed.get(sample, 0)
     }
     # Marked before it is done, because another call may begin while this one waits.
-    _mark(fresh, 1)
+    _mark(_handed, fresh)
+    is_stored = False
     try:
         await _add(pool, fresh)
-    except DATABASE_ERRORS:
-        _mark(fresh, -1)
-        raise
+        is_stored = True
+    finally:
+        if not is_stored:
+            _mark(_handed, {sample: -count for sample, count in fresh.items()})
+    _mark(_stored, fresh)
 
 
-async def scrape(pool: Pool, now: datetime, faults: int = 0) -> bytes:
-    """Everything in Prometheus' text format: the totals of all processes, and how things stand.
+class Board:
+    """What a process shows to whoever scrapes it, and shows in time while the database is away.
 
-    `faults` are those of the configuration's files.
+    The totals are then those that were read last, with what this process has counted since. Before
+    the first reading there are none: a total that begins too low would look like a restart.
+    `patience` is in seconds.
     """
-    wrong = GaugeMetricFamily(
-        "taskbell_config_faults",
-        "Faults for which the configuration's files are not loaded as they are now",
-        faults,
-    )
-    metrics = [*await _totals(pool), *await _gauges(pool, now), wrong]
-    return generate_latest(_Scrape(metrics))
+
+    def __init__(self, pool: Pool, patience: float = _PATIENCE) -> None:
+        self._pool = pool
+        self._patience = patience
+        # What is counted in the table and not by this process.
+        self._others: dict[Sample, float] | None = None
+        self._looking: asyncio.Task[list[Metric]] | None = None
+
+    async def text(self, now: datetime, faults: int = 0) -> bytes:
+        """Everything in Prometheus' text format; `faults` are those of the configuration's files.
+
+        A look at the database that takes too long goes on, and is waited for the next time.
+        """
+        wrong = GaugeMetricFamily(
+            "taskbell_config_faults",
+            "Faults for which the configuration's files are not loaded as they are now",
+            faults,
+        )
+        gauges = await self.look(now)
+        return generate_latest(_Scrape([*_of_samples(self._shown()), *gauges, wrong]))
+
+    async def look(self, now: datetime) -> list[Metric]:
+        """How things stand, as far as the database says so in time; the totals are kept."""
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._look(now))
+        looking = self._looking
+        done, _ = await asyncio.wait({looking}, timeout=self._patience)
+        return looking.result() if done else [_database_up(is_up=False)]
+
+    async def close(self) -> None:
+        """Give up a look that goes on; the pool can be closed then."""
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.wait({self._looking}, timeout=self._patience)
+
+    async def _look(self, now: datetime) -> list[Metric]:
+        is_up = True
+        try:
+            await publish(self._pool)
+        except DATABASE_ERRORS:
+            is_up = False
+        try:
+            async with self._pool.acquire() as connection:
+                totals = await _totals(connection)
+                gauges = [*await _gauges(connection, now), *await _troubles(connection, now)]
+        except DATABASE_ERRORS:
+            return [_database_up(is_up=False)]
+        self._others = {
+            sample: totals.get(sample, 0) - _stored.get(sample, 0)
+            for sample in totals.keys() | _stored.keys()
+        }
+        return [*gauges, _database_up(is_up=is_up)]
+
+    def _shown(self) -> Mapping[Sample, float]:
+        if self._others is None:
+            return {}
+        own = dict(_counted())
+        return {
+            sample: self._others.get(sample, 0) + own.get(sample, 0)
+            for sample in self._others.keys() | own.keys()
+        }
 
 
 class _Scrape(Collector):
@@ -111,9 +190,9 @@ def _counted() -> Iterator[tuple[Sample, float]]:
             yield (sample.name, labels), sample.value
 
 
-def _mark(samples: Mapping[Sample, float], sign: int) -> None:
+def _mark(marked: dict[Sample, float], samples: Mapping[Sample, float]) -> None:
     for sample, value in samples.items():
-        _published[sample] = _published.get(sample, 0) + sign * value
+        marked[sample] = marked.get(sample, 0) + value
 
 
 async def _add(pool: Pool, fresh: Mapping[Sample, float]) -> None:
@@ -130,21 +209,29 @@ async def _add(pool: Pool, fresh: Mapping[Sample, float]) -> None:
     )
 
 
-async def _totals(pool: Pool) -> list[Metric]:
-    rows = await pool.fetch("SELECT name, labels, value FROM counters ORDER BY name, labels")
-    metrics = []
+async def _totals(connection: Connection) -> dict[Sample, float]:
+    rows = await connection.fetch("SELECT name, labels, value FROM counters")
+    return {(row["name"], row["labels"]): row["value"] for row in rows}
+
+
+def _of_samples(samples: Mapping[Sample, float]) -> Iterator[Metric]:
     for defined in registry.collect():
         metric = Metric(defined.name, defined.documentation, defined.type)
-        for row in rows:
-            if row["name"].removeprefix(defined.name) in _SUFFIXES:
-                metric.add_sample(row["name"], orjson.loads(row["labels"]), row["value"])
-        metrics.append(metric)
-    return metrics
+        for (name, labels), value in sorted(samples.items()):
+            if name.removeprefix(defined.name) in _SUFFIXES:
+                metric.add_sample(name, orjson.loads(labels), value)
+        yield metric
 
 
-async def _gauges(pool: Pool, now: datetime) -> list[Metric]:
+def _database_up(*, is_up: bool) -> Metric:
+    return GaugeMetricFamily(
+        "taskbell_database_up", "Whether PostgreSQL reads and writes, and in time", int(is_up)
+    )
+
+
+async def _gauges(connection: Connection, now: datetime) -> list[Metric]:
     """How long the longest-waiting work has waited, in seconds; 0 where nothing waits."""
-    [row] = await pool.fetch(
+    [row] = await connection.fetch(
         """
         SELECT (SELECT min(received_at) FROM accounts, LATERAL (
                     SELECT received_at FROM receipts
@@ -173,6 +260,36 @@ async def _gauges(pool: Pool, now: datetime) -> list[Metric]:
             _seconds_since(row["next_alarm"], now),
         ),
     ]
+
+
+async def _troubles(connection: Connection, now: datetime) -> list[Metric]:
+    """What needs a person, from the tables: it outlives the process that met it."""
+    failing = GaugeMetricFamily(
+        "taskbell_account_failing_seconds",
+        "For how long an account could not be read; 0 where it can",
+        labels=["account"],
+    )
+    for row in await connection.fetch(
+        """
+        SELECT name, CASE WHEN NOT paused THEN failing_since END AS failing_since FROM accounts
+        WHERE watched_until >= (SELECT max(watched_until) FROM accounts) - $1::interval
+        """,
+        _ROLL_OUT,
+    ):
+        failing.add_metric([row["name"]], _seconds_since(row["failing_since"], now))
+    unsettled = GaugeMetricFamily(
+        "taskbell_unsettled_deliveries",
+        "Deliveries that failed or of which nobody knows, until a person has seen to them",
+        labels=["channel", "state"],
+    )
+    for row in await connection.fetch(
+        """
+        SELECT channel, state, count(*) FROM deliveries
+        WHERE state IN ('failed', 'unknown') AND acknowledged_at IS NULL GROUP BY channel, state
+        """
+    ):
+        unsettled.add_metric([row["channel"], row["state"]], row["count"])
+    return [failing, unsettled]
 
 
 def _seconds_since(moment: datetime | None, now: datetime) -> float:

@@ -16,6 +16,7 @@ import orjson
 from service.clock import Clock
 from service.config import Config, load
 from service.jobs import INGEST, Doorbell
+from service.metrics import Board
 from service.settings import read_settings
 from service.store import Pool, accounts
 from service.store.receipts import ReceiptKeeper
@@ -124,8 +125,15 @@ async def serving(
     await accounts.register(pool, systems, clock.now())
     doorbell = Doorbell(redis_url)
     keeper = ReceiptKeeper(pool, partial(doorbell.ring, INGEST))
+    board = Board(pool, patience=0.5)
     app = build(
-        settings=settings, config=config, pool=pool, clock=clock, doorbell=doorbell, keeper=keeper
+        settings=settings,
+        config=config,
+        pool=pool,
+        clock=clock,
+        doorbell=doorbell,
+        keeper=keeper,
+        board=board,
     )
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
@@ -137,5 +145,6 @@ async def serving(
         finally:
             server.should_exit = True
             await running
+            await board.close()
             await keeper.close()
             await doorbell.close()

@@ -6,11 +6,14 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import Route
 
+from service import metrics
 from service.approval_links import ApprovalLinks
+from service.channels import ways
 from service.clock import Clock
 from service.config import Config
 from service.faults import Fault
 from service.jobs import Doorbell
+from service.metrics import Board
 from service.settings import Settings
 from service.store import Pool
 from service.store.receipts import ReceiptKeeper
@@ -33,6 +36,7 @@ def build(
     clock: Clock,
     doorbell: Doorbell,
     keeper: ReceiptKeeper,
+    board: Board,
     faults: Sequence[Fault] = (),
 ) -> Starlette:
     """Put the parts together; what they stand on stays the caller's, to be closed later.
@@ -42,6 +46,7 @@ def build(
     guard = Guard(settings.taskbell_admin_token, clock)
     links = ApprovalLinks(settings.taskbell_url or "", settings.taskbell_admin_token)
     rulings = Rulings(pool, clock, doorbell)
+    metrics.expect(config.accounts, ways(config.kinds))
 
     door = Door(
         config.accounts, keeper, clock, unverified_from_anywhere=config.unverified_from_anywhere
@@ -51,7 +56,7 @@ def build(
         routes=[
             Route("/hooks/{account}", door, methods=["POST"]),
             Route("/hooks/{account}/", door, methods=["POST"]),
-            *Health(pool, doorbell, clock, guard, len(faults)).routes(),
+            *Health(pool, doorbell, clock, guard, board, len(faults)).routes(),
             *Api(pool, clock, guard, rulings, config).routes(),
             *ApprovalPage(pool, clock, guard, rulings, config, links).routes(),
             *OperatorPage(pool, clock, guard, rulings, config, doorbell, faults).routes(),

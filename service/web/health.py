@@ -8,9 +8,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from service import metrics, store
+from service import store
 from service.clock import Clock
 from service.jobs import Doorbell
+from service.metrics import Board
 from service.store import DATABASE_ERRORS, Pool
 from service.web.auth import Guard
 from service.web.problems import RETRY_AFTER, Problem
@@ -22,9 +23,16 @@ class Health:
     """Answers whoever runs Taskbell; none of it needs the token but the numbers."""
 
     def __init__(
-        self, pool: Pool, doorbell: Doorbell, clock: Clock, guard: Guard, faults: int = 0
+        self,
+        pool: Pool,
+        doorbell: Doorbell,
+        clock: Clock,
+        guard: Guard,
+        board: Board,
+        faults: int = 0,
     ) -> None:
         self._pool = pool
+        self._board = board
         self._faults = faults
         self._doorbell = doorbell
         self._clock = clock
@@ -56,8 +64,7 @@ class Health:
 
     async def numbers(self, request: Request) -> Response:
         del request
-        await metrics.publish(self._pool)
-        text = await metrics.scrape(self._pool, self._clock.now(), self._faults)
+        text = await self._board.text(self._clock.now(), self._faults)
         return Response(text, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def _missing(self) -> list[str]:

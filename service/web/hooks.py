@@ -52,7 +52,8 @@ _TYPE_ENDS = re.compile(rb"[;,\s]")
 _CHARSET = re.compile(rb"charset\s*=\s*[\"']?([\w-]{1,30})", re.IGNORECASE)
 
 # The words of `outcome` in taskbell_receipts_total.
-_OUTCOMES = {
+ACCEPTED = "accepted"
+_REFUSED = {
     HTTPStatus.BAD_REQUEST: "malformed",
     HTTPStatus.UNAUTHORIZED: "not_genuine",
     HTTPStatus.REQUEST_TIMEOUT: "too_slow",
@@ -61,6 +62,7 @@ _OUTCOMES = {
     HTTPStatus.TOO_MANY_REQUESTS: "backlogged",
     HTTPStatus.SERVICE_UNAVAILABLE: "not_kept",
 }
+OUTCOMES = frozenset({ACCEPTED, *_REFUSED.values()})
 _CLOSED = (
     "This account takes no webhooks: give it webhook: { verify: …, secret: … } in the configuration"
 )
@@ -83,7 +85,11 @@ class Door:
     ) -> None:
         self._options = {name: one.webhook for name, one in accounts.items()}
         self._unverified_from_anywhere = unverified_from_anywhere
-        self._accepted = {name: metrics.receipts.labels(name, "accepted") for name in accounts}
+        # All outcomes are shown as 0 from the beginning: a first rise out of nothing is no rise.
+        self._outcomes = {
+            name: {outcome: metrics.receipts.labels(name, outcome) for outcome in OUTCOMES}
+            for name in accounts
+        }
         self._keeper = keeper
         self._clock = clock
         self._room = Room(COMING_BYTES)
@@ -94,10 +100,10 @@ class Door:
         try:
             receipt = await self._keep(account, options, dict(scope["headers"]), receive)
         except Problem as problem:
-            outcome = _OUTCOMES[HTTPStatus(problem.status_code)]
-            metrics.receipts.labels(account, outcome).inc()
+            outcome = _REFUSED[HTTPStatus(problem.status_code)]
+            self._outcomes[account][outcome].inc()
             raise
-        self._accepted[account].inc()
+        self._outcomes[account][ACCEPTED].inc()
         await _accept(receipt, send)
 
     def _opened(self, account: str, scope: Scope) -> HookOptions:

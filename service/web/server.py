@@ -13,6 +13,7 @@ from service import store
 from service.clock import SystemClock
 from service.config import Config
 from service.jobs import INGEST, Doorbell
+from service.metrics import Board
 from service.processes import collector
 from service.processes.lifeline import Lifeline
 from service.reloading import Reading
@@ -51,20 +52,24 @@ async def serve(settings: Settings, line: Lifeline | None) -> None:
         await store.connect(settings.database, size=_OF_PAGES) as pool,
         await store.connect(settings.database, size=_OF_THE_DOOR) as own,
     ):
-        keeper = ReceiptKeeper(own, partial(doorbell.ring, INGEST))
+        keeper, board = ReceiptKeeper(own, partial(doorbell.ring, INGEST)), Board(pool)
+        clock = SystemClock()
+        await board.look(clock.now())
         made = partial(
             build,
             settings=settings,
             pool=pool,
-            clock=SystemClock(),
+            clock=clock,
             doorbell=doorbell,
             keeper=keeper,
+            board=board,
         )
         front = Front(made(config=config))
         collector.look_seldom()
         following = asyncio.create_task(_renew(front, made, config, readings))
         await serving(front, settings.host, settings.port).serve()
         following.cancel()
+        await board.close()
         await keeper.close()
         await doorbell.close()
 

@@ -224,6 +224,9 @@ def metric_names() -> set[str]:
         "taskbell_oldest_unprocessed_seconds",
         "taskbell_clock_lag_seconds",
         "taskbell_config_faults",
+        "taskbell_database_up",
+        "taskbell_account_failing_seconds",
+        "taskbell_unsettled_deliveries",
     }
     return counted | gauges
 

@@ -1,18 +1,32 @@
 """Alive, ready, counted: what those who run Taskbell ask."""
 
+import asyncio
 from datetime import timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import asyncpg
 from prometheus_client.parser import text_string_to_metric_families
 
 from service import metrics
 from service.clock import VirtualClock
+from service.metrics import Board
+from service.model import Kind, State
+from service.processes.embedded import EmbeddedPostgres
 from service.store import Pool, watches
 from service.watch import Watch
-from tests.history import know
+from tests.conftest import closed_to_all
+from tests.history import know, plan, record
 from tests.site import Site, site
 from tests.tasks import task
+
+CREATED = "taskbell_events_total open created"
+DATABASE_UP = "taskbell_database_up"
+NOT_KEPT = "taskbell_receipts_total open not_kept"
+WAITING_FOR_LOCKS = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND wait_event_type = 'Lock'
+"""
 
 
 async def numbers(web: Site) -> dict[str, float]:
@@ -23,6 +37,15 @@ async def numbers(web: Site) -> dict[str, float]:
         " ".join([sample.name, *sample.labels.values()]): sample.value
         for family in text_string_to_metric_families(answer.text)
         for sample in family.samples
+    }
+
+
+def grown(before: dict[str, float], after: dict[str, float]) -> dict[str, float]:
+    """By how much each total has risen."""
+    return {
+        name: value - before[name]
+        for name, value in after.items()
+        if "_total " in name and value != before[name]
     }
 
 
@@ -61,13 +84,7 @@ async def test_the_door_counts(web: Site) -> None:
     await web.post("open", b"{")
     await web.post("london", b"{}", {"x-signature": "00"})
     await web.post("nobody", b"{}")
-    after = await numbers(web)
-    grown = {
-        name: value - before.get(name, 0)
-        for name, value in after.items()
-        if name.startswith("taskbell_receipts_total") and value > before.get(name, 0)
-    }
-    assert grown == {
+    assert grown(before, await numbers(web)) == {
         "taskbell_receipts_total open accepted": 1,
         "taskbell_receipts_total open malformed": 1,
         "taskbell_receipts_total london not_genuine": 1,
@@ -89,12 +106,114 @@ async def test_what_other_processes_count_is_shown(web: Site, pool: Pool) -> Non
 
 
 async def test_what_could_not_be_published_is_not_lost(web: Site, pool: Pool) -> None:
-    """A count that the database did not take is added the next time."""
-    metrics.events.labels("elsewhere", "created").inc()
+    """A count that the database did not take is shown all the same, and added the next time."""
+    before = (await numbers(web))[CREATED]
+    metrics.events.labels("open", "created").inc()
     await pool.execute("ALTER TABLE counters RENAME TO away")
-    assert (await web.client.get("/metrics")).status_code == 503
+    without = await numbers(web)
+    assert (without[CREATED], without[DATABASE_UP]) == (before + 1, 0)
     await pool.execute("ALTER TABLE away RENAME TO counters")
-    assert (await numbers(web))["taskbell_events_total elsewhere created"] == 1
+    again = await numbers(web)
+    assert (again[CREATED], again[DATABASE_UP]) == (before + 1, 1)
+
+
+async def test_every_count_begins_at_nothing(web: Site) -> None:
+    """A rise out of no number at all would be seen by no alert: zeros are there from the start."""
+    shown = await numbers(web)
+    for outcome in ("accepted", "not_kept", "not_genuine", "backlogged"):
+        assert f"taskbell_receipts_total london {outcome}" in shown
+    for channel in ("accounting", "customer"):
+        for state in ("unknown", "failed"):
+            assert f"taskbell_deliveries_total {channel} {state}" in shown
+    for name in ("poll_errors_total", "missed_by_webhook_total", "poll_seconds_count"):
+        assert f"taskbell_{name} london" in shown
+
+
+async def test_a_reader_counts_while_the_database_is_gone(
+    web: Site, pool: Pool, postgres: EmbeddedPostgres
+) -> None:
+    """Webhooks that cannot be kept are shown as they come, and what was counted before stays."""
+    await web.post("open", b"{}")
+    before = await numbers(web)
+    async with closed_to_all(postgres, await pool.fetchval("SELECT current_database()")):
+        assert (await web.post("open", b"{}")).status_code == 503
+        during = await numbers(web)
+        assert grown(before, during) == {NOT_KEPT: 1}
+        assert (before[DATABASE_UP], during[DATABASE_UP]) == (1, 0)
+    after = await numbers(web)
+    assert (grown(during, after), after[DATABASE_UP]) == ({}, 1)
+
+
+async def test_a_database_that_hangs_holds_up_no_reader(
+    web: Site, pool: Pool, database_url: str
+) -> None:
+    """It is said within its patience, again and again, and no total ever falls."""
+    metrics.poll_errors.labels("open").inc()
+    shown = [await numbers(web)]
+    blocker = await asyncpg.connect(database_url)
+    async with blocker.transaction():
+        await blocker.execute("LOCK TABLE counters")
+        for _ in range(3):
+            metrics.poll_errors.labels("open").inc()
+            async with asyncio.timeout(2):
+                shown.append(await numbers(web))
+        assert [one[DATABASE_UP] for one in shown] == [1, 0, 0, 0]
+        assert (await pool.fetchval(WAITING_FOR_LOCKS)) == 1
+    await blocker.close()
+    shown.append(await numbers(web))
+    errors = [one["taskbell_poll_errors_total open"] for one in shown]
+    assert [later - errors[0] for later in errors] == [0, 1, 2, 3, 3]
+    assert shown[-1][DATABASE_UP] == 1
+
+
+async def test_a_database_that_takes_nothing_is_no_good(web: Site, pool: Pool) -> None:
+    """Read-only, as a standby is: what it tells is shown, and that it is not up."""
+    before = await numbers(web)
+    name = await pool.fetchval("SELECT current_database()")
+    await pool.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    await pool.expire_connections()
+    metrics.poll_errors.labels("open").inc()
+    during = await numbers(web)
+    assert during.keys() == before.keys()
+    assert grown(before, during) == {"taskbell_poll_errors_total open": 1}
+    assert during[DATABASE_UP] == 0
+
+
+async def test_totals_that_were_never_read_are_not_guessed(pool: Pool, clock: VirtualClock) -> None:
+    """One that began with this process would rise by all that is stored, once it is back."""
+    metrics.poll_errors.labels("open").inc()
+    await pool.execute("ALTER TABLE counters RENAME TO away")
+    text = (await Board(pool).text(clock.now())).decode()
+    assert "taskbell_poll_errors_total{" not in text
+    assert "taskbell_database_up 0.0" in text
+
+
+async def test_what_needs_a_person_is_told_until_it_is_seen_to(
+    web: Site, pool: Pool, clock: VirtualClock
+) -> None:
+    """Unknown outcomes and failing accounts, whether or not the process that met them lives."""
+    event = await record(pool, task(account="open"), Kind.COMPLETED, at=clock.now())
+    number = await plan(pool, event, State.UNKNOWN, channel="accounting", target="")
+    watch = Watch(frozenset(), ZoneInfo("UTC"))
+    await watches.put_in_force(
+        pool, dict.fromkeys(["open", "field"], watch), clock.now(), clock.now()
+    )
+    await pool.execute(
+        "UPDATE accounts SET failing_since = $1, paused = name = 'field'", clock.now()
+    )
+    clock.advance(timedelta(minutes=7))
+    shown = await numbers(web)
+    assert shown["taskbell_unsettled_deliveries accounting unknown"] == 1
+    assert shown["taskbell_account_failing_seconds open"] == 420
+    assert shown["taskbell_account_failing_seconds field"] == 0
+    assert "taskbell_account_failing_seconds london" not in shown
+    await pool.execute(
+        "UPDATE deliveries SET acknowledged_at = $2 WHERE id = $1", number, clock.now()
+    )
+    await pool.execute("UPDATE accounts SET failing_since = NULL")
+    shown = await numbers(web)
+    assert "taskbell_unsettled_deliveries accounting unknown" not in shown
+    assert shown["taskbell_account_failing_seconds open"] == 0
 
 
 async def test_waiting_is_measured(web: Site, pool: Pool, clock: VirtualClock) -> None:
