@@ -35,10 +35,12 @@ def demo(*, as_json: AsJson = False) -> None:
     """
     settings = read_settings()
     level = os.environ.get("LOG_LEVEL", "WARNING")
-    data = demo_data(settings.taskbell_data)
+    outer, data = settings.taskbell_data, demo_data(settings.taskbell_data)
     settings = settings.model_copy(update={"taskbell_data": data, "log_level": level})
     demand_free(settings.host, settings.port, "PORT=")
     log.configure(settings)
+    for folder in (outer, data):
+        servers.make_folder(folder)
     with signals.ending_in_order(), servers.running(settings, anew=True) as on:
         asyncio.run(_run(settings, on, as_json=as_json))
         signals.ignore()

@@ -19,7 +19,7 @@ from service.clock import SystemClock
 from service.config import Config
 from service.errors import ConfigError, SettingsError
 from service.processes import embedded
-from service.processes.embedded import CannotStart
+from service.processes.cannot_start import CannotStart
 from service.settings import Settings, read_settings
 
 app = typer.Typer()

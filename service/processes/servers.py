@@ -1,19 +1,20 @@
 """PostgreSQL and Redis for one run: those of the settings, or embedded ones."""
 
 import fcntl
-import shutil
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 import structlog
 
 from service.errors import TaskbellError
 from service.processes import embedded
+from service.processes.embedded import POSTGRES, VALKEY, discard, make_data
 from service.processes.guardian import guarded
 from service.processes.supervisor import Revivable
+from service.processes.users import open_lock
 from service.settings import Settings
 
 log = structlog.get_logger()
@@ -38,7 +39,7 @@ def running(settings: Settings, *, anew: bool = False) -> Iterator[Servers]:
 
     `anew`: begin with an empty embedded database. Raises DataFolderTaken, CannotStart.
     """
-    urls = {"postgres": settings.database_url, "valkey": settings.redis_url}
+    urls = {POSTGRES: settings.database_url, VALKEY: settings.redis_url}
     folders = [settings.taskbell_data / name for name, url in urls.items() if url is None]
     if not folders:
         yield Servers(settings.database, settings.redis)
@@ -46,8 +47,8 @@ def running(settings: Settings, *, anew: bool = False) -> Iterator[Servers]:
     with _claimed(settings.taskbell_data) as lock:
         for folder in folders:
             # All that a Valkey leaves behind is its address, at which it does not run any more.
-            if anew or folder.name == "valkey":
-                shutil.rmtree(folder, ignore_errors=True)
+            if anew or folder.name == VALKEY:
+                discard(folder)
         with (
             guarded(folders, lock) as guardian,
             embedded.database(settings) as (database, postgres),
@@ -64,6 +65,7 @@ def _claimed(folder: Path) -> Iterator[int]:
     There are two locks. A Taskbell at work holds both: then this one must not start. Of one that
     was killed, the guardian holds the second lock while it stops the servers: that is waited for.
     """
+    make_folder(folder)
     with _opened(folder / "lock") as ours, _opened(folder / "guardian.lock") as guardians:
         if not _locked(ours):
             raise DataFolderTaken(
@@ -73,20 +75,36 @@ def _claimed(folder: Path) -> Iterator[int]:
         if not _locked(guardians):
             log.info("servers.ending", folder=str(folder), of="a Taskbell that was killed")
             fcntl.flock(guardians, fcntl.LOCK_EX)
-        yield guardians.fileno()
+        yield guardians
 
 
-def _opened(path: Path) -> IO[str]:
+def make_folder(folder: Path) -> None:
+    """Make a data folder, for this user only; raises DataFolderTaken, NotPrivate."""
+    with _explained(folder):
+        make_data(folder)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    with _explained(path.parent):
+        lock = open_lock(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return path.open("w")
+        yield lock
+    finally:
+        os.close(lock)
+
+
+@contextmanager
+def _explained(folder: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise DataFolderTaken(
-            f"Nothing can be kept in {path.parent}: {error.strerror}. See TASKBELL_DATA."
+            f"Nothing can be kept in {folder}: {error.strerror}. See TASKBELL_DATA."
         ) from error
 
 
-def _locked(file: IO[str]) -> bool:
+def _locked(file: int) -> bool:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

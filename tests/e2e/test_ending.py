@@ -127,7 +127,7 @@ async def test_being_told_to_end_while_it_starts_is_no_error(folder: Path) -> No
     async with System() as system:
         configure(folder, system, system)
         with serving(folder, free_port()) as process:
-            await eventually((folder / ".taskbell/postgres").exists)
+            await eventually((folder / ".taskbell/postgres.new").exists)
             process.send_signal(signal.SIGTERM)
             assert await asyncio.to_thread(process.wait, TIME_TO_END) == 0
         await eventually(lambda: at_work(folder) == [])

