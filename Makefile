@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup run test check bench soak fuzz lock clean
+.PHONY: setup run test check wheel bench soak fuzz lock clean
 
 setup: .venv/.ready
 
@@ -25,6 +25,16 @@ check: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Builds the wheel and tries it in a fresh environment, with what it depends on as it is in the lock.
+wheel: setup
+	rm -rf build dist
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+	sed -E 's/ *\\$$//; /^ *--hash/d' requirements.lock > dist/constraints.txt
+	$(PYTHON) -m venv dist/fresh
+	dist/fresh/bin/python -m pip install --quiet --disable-pip-version-check -c dist/constraints.txt dist/*.whl
+	dist/fresh/bin/python -m pip check
+	$(BIN)/python -m pytest -n0 --installed dist/fresh tests/e2e/test_installed.py
+
 soak: setup
 	$(BIN)/python -m pytest --soak -o timeout=1800 -o faulthandler_timeout=1790 tests/unit tests/integration tests/e2e
 	$(MAKE) fuzz
@@ -41,4 +51,4 @@ lock:
 		--no-emit-index-url --no-emit-find-links --no-header --no-annotate pyproject.toml -o requirements.lock
 
 clean:
-	rm -rf .venv .taskbell
+	rm -rf .venv .taskbell build dist

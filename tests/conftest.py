@@ -30,6 +30,7 @@ _FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--soak", action="store_true", help="the long run: more load, more examples")
     parser.addoption("--fuzz", type=int, help="how many bad inputs are tried (tests/fuzz)")
+    parser.addoption("--installed", help="the environment with the Taskbell that is tried there")
 
 
 def pytest_configure(config: pytest.Config) -> None:

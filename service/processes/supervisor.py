@@ -13,6 +13,7 @@ import structlog
 
 from service.errors import TaskbellError
 from service.processes import lifeline, signals
+from service.processes.imports import safe_imports
 
 log = structlog.get_logger()
 
@@ -86,7 +87,7 @@ class Supervisor:
         reload: Callable[[], None] | None = None,
     ) -> None:
         self._programs = list(programs)
-        self._environ = {**environ, **lifeline.MARK}
+        self._environ = {**environ, **lifeline.MARK, **safe_imports()}
         self._servers = list(servers)
         self._reload = reload
         self._beginning = b""
@@ -208,7 +209,7 @@ def _say(process: asyncio.subprocess.Process, said: bytes) -> None:
 
 def procfile() -> Path:
     """The Procfile of this installation."""
-    return Path(__file__).parents[2] / "Procfile"
+    return Path(__file__).with_name("Procfile")
 
 
 def environment(**more: str) -> dict[str, str]:
