@@ -39,6 +39,9 @@ _CLUSTER = ("MOVED", "ASK", "CROSSSLOT", "CLUSTERDOWN", "TRYAGAIN")
 
 def explain(error: exceptions.RedisError | OSError) -> Trouble:
     """What this error says about Redis."""
+    # Of what a server refuses at a Unix socket, redis-py makes another error, without its kind.
+    if isinstance(error.__cause__, exceptions.RedisError):
+        return explain(error.__cause__)
     for kind, trouble in _BY_KIND.items():
         if isinstance(error, kind):
             return trouble
