@@ -25,6 +25,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from service.model import Kind, State
+from service.oldest_work import oldest_work
 from service.store import DATABASE_ERRORS, Connection, Pool
 
 Sample: TypeAlias = tuple[str, str]
@@ -231,33 +232,17 @@ def _database_up(*, is_up: bool) -> Metric:
 
 async def _gauges(connection: Connection, now: datetime) -> list[Metric]:
     """How long the longest-waiting work has waited, in seconds; 0 where nothing waits."""
-    [row] = await connection.fetch(
-        """
-        SELECT (SELECT min(received_at) FROM accounts, LATERAL (
-                    SELECT received_at FROM receipts
-                    WHERE account = accounts.name AND state = 'pending'
-                    ORDER BY id LIMIT 1) AS oldest) AS received_at,
-               -- Of accounts that are still in a configuration: a worker said so as lately as of
-               -- any other, be that long ago.
-               (SELECT min(next_alarm) FROM accounts, watches, LATERAL (
-                    SELECT next_alarm FROM tasks
-                    WHERE account = accounts.name AND tasks.watch = watches.id
-                    ORDER BY next_alarm LIMIT 1) AS next
-                WHERE watched_until >= (SELECT max(watched_until) FROM accounts) - $1::interval)
-               AS next_alarm
-        """,
-        _ROLL_OUT,
-    )
+    waiting = await oldest_work(connection, now)
     return [
         GaugeMetricFamily(
             "taskbell_oldest_unprocessed_seconds",
-            "How long the oldest receipt has been waiting to be dealt with",
-            _seconds_since(row["received_at"], now),
+            "How long the oldest webhook, task to be read or message that is due has been waiting",
+            _seconds_since(waiting.work, now),
         ),
         GaugeMetricFamily(
             "taskbell_clock_lag_seconds",
             "By how much the clock is late in ringing",
-            _seconds_since(row["next_alarm"], now),
+            _seconds_since(waiting.alarm, now),
         ),
     ]
 

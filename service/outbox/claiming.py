@@ -102,21 +102,31 @@ async def _claim_or_stop(
     return [_claim(row, others.get(row["id"], frozenset())) for row in left], stopped
 
 
+def is_free(lane: str, failing_before: str) -> str:
+    """Of a delivery whose time has come: that it waits for nothing but a process to send it.
+
+    `lane` is its lane, in SQL; an account that was failing at `failing_before` is not waited for.
+    """
+    return f"""
+        (approver IS NULL OR approved_by IS NOT NULL)
+        AND (updates IS NULL OR NOT EXISTS (
+          SELECT FROM deliveries AS original WHERE original.id = deliveries.updates
+            AND original.state IN ('planned', 'held', 'sending')))
+        AND NOT ({visits.IS_BEING_TOLD})
+        AND NOT EXISTS (
+          SELECT FROM accounts WHERE {lane} IN ('account:' || name, 'writes:' || name)
+            AND (paused OR scanned_at < resumed_at
+              AND (failing_since > {failing_before}) IS NOT FALSE))
+        AND (withdraw_on = '{{}}' OR updates IS NOT NULL OR NOT EXISTS (
+          SELECT FROM accounts WHERE name = deliveries.account AND NOT paused
+            AND scanned_at < resumed_at AND stale_since > {failing_before}))
+    """
+
+
 _DUE = f"""
     SELECT id FROM deliveries
     WHERE lane = $1 AND state IN ('planned', 'held') AND next_attempt_at <= $2
-      AND target <> ALL ($5::text[])
-      AND (approver IS NULL OR approved_by IS NOT NULL)
-      AND (updates IS NULL OR NOT EXISTS (
-        SELECT FROM deliveries AS original WHERE original.id = deliveries.updates
-          AND original.state IN ('planned', 'held', 'sending')))
-      AND NOT ({visits.IS_BEING_TOLD})
-      AND NOT EXISTS (
-        SELECT FROM accounts WHERE $1 IN ('account:' || name, 'writes:' || name)
-          AND (paused OR scanned_at < resumed_at AND (failing_since > $6) IS NOT FALSE))
-      AND (withdraw_on = '{{}}' OR updates IS NOT NULL OR NOT EXISTS (
-        SELECT FROM accounts WHERE name = deliveries.account AND NOT paused
-          AND scanned_at < resumed_at AND stale_since > $6))
+      AND target <> ALL ($5::text[]) AND {is_free("$1", "$6")}
 """
 _FIRST_DUE = f"""
     SELECT id FROM deliveries WHERE id IN (
