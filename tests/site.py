@@ -21,6 +21,7 @@ from service.settings import read_settings
 from service.store import Pool, accounts
 from service.store.receipts import ReceiptKeeper
 from service.web.app import build
+from service.web.auth import Guard
 from service.web.server import serving as server_of
 
 HEX_SECRET, STANDARD_SECRET = "hunter2hunter2hunter2", "whsec_bmV3IHNlY3JldCwgbmV3IHNlY3JldA=="
@@ -134,6 +135,7 @@ async def serving(
         doorbell=doorbell,
         keeper=keeper,
         board=board,
+        guard=Guard(settings, pool, clock),
     )
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]

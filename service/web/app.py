@@ -37,13 +37,13 @@ def build(
     doorbell: Doorbell,
     keeper: ReceiptKeeper,
     board: Board,
+    guard: Guard,
     faults: Sequence[Fault] = (),
 ) -> Starlette:
     """Put the parts together; what they stand on stays the caller's, to be closed later.
 
     `faults` keep another configuration from being in force instead of this one.
     """
-    guard = Guard(settings.taskbell_admin_token, clock)
     links = ApprovalLinks(settings.taskbell_url or "", settings.taskbell_admin_token)
     rulings = Rulings(pool, clock, doorbell)
     metrics.expect(config.accounts, ways(config.kinds))

@@ -1,33 +1,46 @@
 """Who may look and decide: the holder of the admin token, or whoever sits at the machine."""
 
 import hmac
+import secrets
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from hashlib import sha256
 from http import HTTPStatus
 from typing import TypeAlias
+from urllib.parse import urlsplit
 
-from pydantic import SecretStr
 from starlette.requests import Request
 from starlette.responses import Response
 
 from service.clock import Clock
+from service.settings import Settings
+from service.store import Pool, sessions
+from service.web.attempts import Attempts
 from service.web.problems import Problem
-from service.web.this_machine import is_local
+from service.web.this_machine import is_from_other_site, is_local
 
 Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 COOKIE = "taskbell_session"
 SESSION = timedelta(days=7)
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
+_ID_BYTES = 32
 
 
 class Guard:
-    """Admits requests with the token or a session; without a token, those from this machine."""
+    """Admits requests with the token or a session; without a token, those from this machine.
 
-    def __init__(self, token: SecretStr | None, clock: Clock) -> None:
+    Sessions are kept in the database, by digests that nobody can make without the token: another
+    token ends them all.
+    """
+
+    def __init__(self, settings: Settings, pool: Pool, clock: Clock) -> None:
+        token = settings.taskbell_admin_token
         self._token = None if token is None else token.get_secret_value().encode()
+        self._own_host = urlsplit(settings.taskbell_url or "").netloc
+        self._pool = pool
         self._clock = clock
+        self._attempts = Attempts(clock)
 
     @property
     def has_token(self) -> bool:
@@ -35,62 +48,74 @@ class Guard:
         return self._token is not None
 
     def protects(self, endpoint: Endpoint) -> Endpoint:
-        """The endpoint for those who are admitted; others get a 401 or 403 problem."""
+        """The endpoint for those who are admitted; others get a 401, 403 or 429 problem."""
 
         async def guarded(request: Request) -> Response:
-            self.admit(request)
+            await self.admit(request)
             return await endpoint(request)
 
         return guarded
 
     def admit_by_link(self, request: Request) -> None:
-        """Raise Problem unless a request may be answered that proves itself by its link."""
-        if request.method not in _READING:
-            _refuse_other_sites(request)
+        """Raise Problem unless a request may be answered that proves itself by its link or form."""
+        if request.method not in _READING and is_from_other_site(request.scope, self._own_host):
+            raise Problem(HTTPStatus.FORBIDDEN, "This came from a page of another site")
         if self._token is None:
             _demand_this_machine(request)
 
-    def admit(self, request: Request) -> None:
+    async def admit(self, request: Request) -> None:
         """Raise Problem unless the request may be answered."""
         self.admit_by_link(request)
-        is_known = self._has_token(request) or self._has_session(request)
-        if self._token is not None and not is_known:
-            raise Problem(
-                HTTPStatus.UNAUTHORIZED,
-                "Send the admin token as Authorization: Bearer TOKEN",
-                headers={"WWW-Authenticate": "Bearer"},
-            )
+        if self._token is None or await self._has_session(request):
+            return
+        scheme, _, given = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer" and self._is_right(request, given.strip().encode("latin-1")):
+            return
+        raise Problem(
+            HTTPStatus.UNAUTHORIZED,
+            "Send the admin token as Authorization: Bearer TOKEN",
+            headers={"WWW-Authenticate": "Bearer"},
+        )
 
-    def begin_session(self, token: str, response: Response, *, secure: bool) -> bool:
-        """Give the browser a session if the token is the right one; False if it is not."""
-        if self._token is None or not hmac.compare_digest(token.encode(), self._token):
+    async def begin_session(self, request: Request, token: str, response: Response) -> bool:
+        """Give the browser a session if the token is the right one; False if it is not.
+
+        A 429 Problem where too many wrong ones have been tried.
+        """
+        if not self._is_right(request, token.encode()):
             return False
-        expires = str(int((self._clock.now() + SESSION).timestamp()))
+        name, now = secrets.token_urlsafe(_ID_BYTES), self._clock.now()
+        await sessions.begin(self._pool, self._key(name), now + SESSION, now)
         response.set_cookie(
             COOKIE,
-            f"{expires}.{self._sign(expires)}",
+            name,
             max_age=int(SESSION.total_seconds()),
-            secure=secure,
+            secure=request.url.scheme == "https",
             httponly=True,
             samesite="strict",
         )
         return True
 
-    def _has_token(self, request: Request) -> bool:
-        scheme, _, given = request.headers.get("authorization", "").partition(" ")
-        right = self._token or b""
-        return scheme.lower() == "bearer" and hmac.compare_digest(
-            given.strip().encode("latin-1"), right
-        )
+    async def end_session(self, request: Request, response: Response) -> None:
+        """Whoever has kept the cookie is not admitted by it any more."""
+        await sessions.end(self._pool, self._key(request.cookies.get(COOKIE, "")))
+        response.delete_cookie(COOKIE, httponly=True, samesite="strict")
 
-    def _has_session(self, request: Request) -> bool:
-        expires, _, signature = request.cookies.get(COOKIE, "").partition(".")
-        if not hmac.compare_digest(signature.encode(), self._sign(expires).encode()):
+    def _is_right(self, request: Request, token: bytes) -> bool:
+        address = request.client.host if request.client else ""
+        self._attempts.demand_room(address)
+        is_right = self._token is not None and hmac.compare_digest(token, self._token)
+        (self._attempts.right if is_right else self._attempts.wrong)(address)
+        return is_right
+
+    async def _has_session(self, request: Request) -> bool:
+        name = request.cookies.get(COOKIE)
+        if not name:
             return False
-        return int(expires) > self._clock.now().timestamp()
+        return await sessions.is_open(self._pool, self._key(name), self._clock.now())
 
-    def _sign(self, expires: str) -> str:
-        return hmac.digest(self._token or b"", f"session:{expires}".encode(), sha256).hex()
+    def _key(self, name: str) -> bytes:
+        return hmac.digest(self._token or b"", f"session:{name}".encode(), sha256)
 
 
 def _demand_this_machine(request: Request) -> None:
@@ -99,10 +124,3 @@ def _demand_this_machine(request: Request) -> None:
             HTTPStatus.FORBIDDEN,
             "Without TASKBELL_ADMIN_TOKEN this is open only to http://127.0.0.1 on this machine",
         )
-
-
-def _refuse_other_sites(request: Request) -> None:
-    """A browser says which page sent a form; no page but our own may decide anything."""
-    origin = request.headers.get("origin")
-    if origin is not None and origin.partition("//")[2] != request.headers.get("host"):
-        raise Problem(HTTPStatus.FORBIDDEN, "This came from a page of another site")

@@ -27,7 +27,7 @@ from service.store.receipts import (
 )
 from service.web.bodies import Room
 from service.web.problems import Problem, come_again
-from service.web.this_machine import is_local
+from service.web.this_machine import is_from_other_site, is_local
 from service.web.verify import Headers, NotGenuine, verify
 
 BODY_BYTES = 1024 * 1024
@@ -114,7 +114,7 @@ class Door:
         if options is None:
             raise Problem(HTTPStatus.NOT_FOUND, _CLOSED)
         is_open = options.verify != "none" or self._unverified_from_anywhere
-        if not (is_open or is_local(scope)):
+        if not is_open and (is_from_other_site(scope) or not is_local(scope)):
             raise Problem(HTTPStatus.FORBIDDEN, _ONLY_HERE)
         return options
 

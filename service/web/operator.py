@@ -17,7 +17,7 @@ from service.faults import Fault
 from service.jobs import Doorbell
 from service.outbox import silences, storms
 from service.store import DATABASE_ERRORS, Pool, listing, overview, set_aside
-from service.web.auth import COOKIE, Guard
+from service.web.auth import Guard
 from service.web.pages import Pages, read_form
 from service.web.problems import RETRY_AFTER, Problem
 from service.web.rulings import RULINGS, STORM_RULINGS, WEBHOOK_RULINGS, Rulings, ruling_routes
@@ -29,6 +29,7 @@ _FEW = 8  # of the messages that wait for one decision
 _PATIENCE = 5.0  # seconds, with a database that does not answer
 # All who sign in have the one token: who of them it was, nobody can say.
 _BY = "somebody at the page"
+_WRONG = "This is not the token. It is what TASKBELL_ADMIN_TOKEN is set to."
 
 
 class OperatorPage:
@@ -71,33 +72,19 @@ class OperatorPage:
         ]
 
     async def show(self, request: Request) -> Response:
-        try:
-            self._guard.admit(request)
-        except Problem as problem:
-            if problem.status_code != HTTPStatus.UNAUTHORIZED:
-                raise
-            return RedirectResponse("/login", HTTPStatus.SEE_OTHER)
-        return await self._unless_away(self._show(too_late="too_late" in request.query_params))
+        return await self._unless_away(self._show(request))
 
     async def ask_token(self, request: Request) -> Response:
         del request
-        return self._render("login.html", wrong=False)
+        return self._render("login.html", wrong=None)
 
     async def log_in(self, request: Request) -> Response:
+        self._guard.admit_by_link(request)
         form = await read_form(request)
-        welcome = RedirectResponse("/", HTTPStatus.SEE_OTHER)
-        secure = request.url.scheme == "https"
-        if self._guard.begin_session(form.get("token", ""), welcome, secure=secure):
-            return welcome
-        page = self._render("login.html", wrong=True)
-        page.status_code = HTTPStatus.UNAUTHORIZED
-        return page
+        return await self._unless_away(self._log_in(request, form.get("token", "")))
 
     async def log_out(self, request: Request) -> Response:
-        del request
-        goodbye = RedirectResponse("/login", HTTPStatus.SEE_OTHER)
-        goodbye.delete_cookie(COOKIE, httponly=True, samesite="strict")
-        return goodbye
+        return await self._unless_away(self._log_out(request))
 
     async def decide(self, ruling: str, request: Request) -> Response:
         """A button of the page; the page is shown again with what came of it."""
@@ -121,8 +108,34 @@ class OperatorPage:
         ended = self._rulings.end_silence(request.path_params["id"])
         return await self._unless_away(_decided(ended))
 
-    async def _show(self, *, too_late: bool) -> Response:
+    async def _show(self, request: Request) -> Response:
+        try:
+            await self._guard.admit(request)
+        except Problem as problem:
+            if problem.status_code != HTTPStatus.UNAUTHORIZED:
+                raise
+            return RedirectResponse("/login", HTTPStatus.SEE_OTHER)
+        too_late = "too_late" in request.query_params
         return self._render("overview.html", too_late=too_late, **await self._overview())
+
+    async def _log_in(self, request: Request, token: str) -> Response:
+        welcome = RedirectResponse("/", HTTPStatus.SEE_OTHER)
+        try:
+            if await self._guard.begin_session(request, token, welcome):
+                return welcome
+        except Problem as problem:
+            page = self._render("login.html", wrong=problem.detail)
+            page.status_code = problem.status_code
+            page.headers.update(problem.headers or {})
+            return page
+        page = self._render("login.html", wrong=_WRONG)
+        page.status_code = HTTPStatus.UNAUTHORIZED
+        return page
+
+    async def _log_out(self, request: Request) -> Response:
+        goodbye = RedirectResponse("/login", HTTPStatus.SEE_OTHER)
+        await self._guard.end_session(request, goodbye)
+        return goodbye
 
     async def _overview(self) -> dict[str, Any]:
         now = self._clock.now()

@@ -21,6 +21,7 @@ from service.reloading.following import follow
 from service.settings import Settings
 from service.store.receipts import ReceiptKeeper
 from service.web.app import build
+from service.web.auth import Guard
 from service.web.crowd import Crowd
 from service.web.protocol import Connection
 
@@ -63,6 +64,7 @@ async def serve(settings: Settings, line: Lifeline | None) -> None:
             doorbell=doorbell,
             keeper=keeper,
             board=board,
+            guard=Guard(settings, pool, clock),
         )
         front = Front(made(config=config))
         collector.look_seldom()

@@ -1,4 +1,4 @@
-"""Whether a request was made on this machine, by nobody's order from elsewhere."""
+"""Whether a request was made on this machine, and by whose order."""
 
 from collections.abc import Mapping
 from urllib.parse import urlsplit
@@ -23,6 +23,8 @@ _OF_PROXIES = frozenset(
     }
 )
 _ALSO_OF_PROXIES = b"x-forwarded-"
+# What browsers say of a request that our own page, or a person alone, has made.
+_OUR_SITES = frozenset({b"same-origin", b"none"})
 
 
 def is_local(scope: Scope) -> bool:
@@ -36,6 +38,21 @@ def is_local(scope: Scope) -> bool:
         return False
     peer = scope["client"][0] if scope.get("client") else ""
     return is_loopback(peer) and is_loopback(_name_of(headers.get(b"host", b"").decode("latin-1")))
+
+
+def is_from_other_site(scope: Scope, own_host: str = "") -> bool:
+    """Whether a browser says that a page sent this which is none of ours.
+
+    `own_host` is how people reach the page, which a proxy need not pass on.
+    """
+    headers: Mapping[bytes, bytes] = dict(scope["headers"])
+    if headers.get(b"sec-fetch-site", b"none") not in _OUR_SITES:
+        return True
+    origin = headers.get(b"origin")
+    if origin is None:
+        return False
+    host = origin.partition(b"//")[2].decode("latin-1")
+    return host not in {headers.get(b"host", b"").decode("latin-1"), own_host} or not host
 
 
 def _is_of_a_proxy(header: bytes) -> bool:

@@ -1,0 +1,112 @@
+"""Wrong tokens: how many may be tried, by one address and by all, before nobody looks at them."""
+
+import math
+from collections import OrderedDict
+from datetime import datetime, timedelta
+from http import HTTPStatus
+from ipaddress import IPv6Address, ip_address
+
+import structlog
+
+from service.clock import Clock
+from service.web.problems import Problem
+
+log = structlog.get_logger()
+
+OF_ONE = 10  # one is forgotten every six seconds
+OF_ALL = 300  # one is forgotten five times a second
+REMEMBERED = 10_000  # addresses that were wrong; the one that was so longest ago is forgotten
+KNOWN = 1000  # addresses from which the token has come
+_OF_ONE_FORGOTTEN, _OF_ALL_FORGOTTEN = 1 / 6, 5.0  # a second
+_BETWEEN_LINES = timedelta(minutes=1)
+
+
+class _Tally:
+    """A count that falls with time."""
+
+    def __init__(self, most: int, falls: float, now: datetime) -> None:
+        self._most, self._falls = most, falls
+        self._count, self._at = 0.0, now
+
+    def add(self, now: datetime) -> None:
+        self._fall(now)
+        self._count += 1
+
+    def wait(self, now: datetime) -> float:
+        """Seconds until there is room for one more."""
+        self._fall(now)
+        return max(0.0, (self._count + 1 - self._most) / self._falls)
+
+    def _fall(self, now: datetime) -> None:
+        # A clock that is set back counts from there on.
+        passed = max(0.0, (now - self._at).total_seconds())
+        self._count, self._at = max(0.0, self._count - passed * self._falls), now
+
+
+class Attempts:
+    """Counts wrong tokens in one web process, in bounded memory.
+
+    Where all addresses together try too many, those from which the right token has come are still
+    listened to: whoever guesses from everywhere keeps nobody out who is known.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._of_all = _Tally(OF_ALL, _OF_ALL_FORGOTTEN, clock.now())
+        self._of_one: OrderedDict[str, _Tally] = OrderedDict()
+        self._known: OrderedDict[str, None] = OrderedDict()
+        self._next_line = clock.now()
+
+    def demand_room(self, address: str) -> None:
+        """Raise a 429 Problem where this address may not try at the moment, right or wrong."""
+        now, network = self._clock.now(), _network(address)
+        tallies = [self._of_one[network]] if network in self._of_one else []
+        if network not in self._known:
+            tallies.append(self._of_all)
+        wait = max((tally.wait(now) for tally in tallies), default=0.0)
+        if wait > 0:
+            self._tell(address, now)
+            raise _too_many(math.ceil(wait))
+
+    def wrong(self, address: str) -> None:
+        """Somebody there has guessed."""
+        now, network = self._clock.now(), _network(address)
+        tally = self._of_one.setdefault(network, _Tally(OF_ONE, _OF_ONE_FORGOTTEN, now))
+        tally.add(now)
+        self._of_all.add(now)
+        self._of_one.move_to_end(network)
+        if len(self._of_one) > REMEMBERED:
+            self._of_one.popitem(last=False)
+
+    def right(self, address: str) -> None:
+        """Somebody there has the token."""
+        network = _network(address)
+        self._known[network] = None
+        self._known.move_to_end(network)
+        if len(self._known) > KNOWN:
+            self._known.popitem(last=False)
+
+    def _tell(self, address: str, now: datetime) -> None:
+        if now >= self._next_line:
+            log.warning("auth.throttled", address=_network(address))
+            self._next_line = now + _BETWEEN_LINES
+
+
+def _network(address: str) -> str:
+    """An address; of version 6 the network that one customer is given. What is none is one."""
+    try:
+        read = ip_address(address)
+    except ValueError:
+        return ""
+    if isinstance(read, IPv6Address):
+        mapped = read.ipv4_mapped
+        return str(mapped or IPv6Address(int(read) >> 64 << 64))
+    return str(read)
+
+
+def _too_many(seconds: int) -> Problem:
+    return Problem(
+        HTTPStatus.TOO_MANY_REQUESTS,
+        f"Too many wrong tokens were tried; try again in {seconds} seconds",
+        headers={"Retry-After": str(seconds)},
+    )
