@@ -8,15 +8,17 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import StringIO
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import orjson
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, ExcInfo, Processor, WrappedLogger
 
 from service.errors import TaskbellError
 from service.settings import Settings
+from service.visible import visible
 
 if TYPE_CHECKING:
     from sys import UnraisableHookArgs
@@ -78,11 +80,11 @@ def _of_libraries(settings: Settings) -> logging.Handler:
 
 def _rendering(settings: Settings) -> list[Processor]:
     if settings.log_format == "console":
-        # A plain traceback: one that shows local variables would show passwords.
         return [
+            _visibly,
             structlog.dev.ConsoleRenderer(
-                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
-            )
+                colors=sys.stderr.isatty(), exception_formatter=_plain_traceback
+            ),
         ]
     return [
         structlog.processors.format_exc_info,
@@ -90,6 +92,19 @@ def _rendering(settings: Settings) -> list[Processor]:
             serializer=lambda line, **_: orjson.dumps(line, default=str).decode()
         ),
     ]
+
+
+def _visibly(logger: WrappedLogger, name: str, line: EventDict) -> EventDict:
+    """Let nothing of what is logged act on a terminal; what is no text shows so by itself."""
+    del logger, name
+    return {key: visible(one) if isinstance(one, str) else one for key, one in line.items()}
+
+
+def _plain_traceback(out: TextIO, error: ExcInfo) -> None:
+    """A plain one: one that shows local variables would show passwords."""
+    written = StringIO()
+    structlog.dev.plain_traceback(written, error)
+    out.write(visible(written.getvalue()))
 
 
 def _log_crash(

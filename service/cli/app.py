@@ -27,7 +27,7 @@ from service.cli import (
     trials,
     upcoming,
 )
-from service.cli.console import err, print_line
+from service.cli.console import err, print_line, tell_crash
 from service.errors import TaskbellError
 
 
@@ -81,6 +81,7 @@ def root(
 
 def main() -> None:
     """Run a command; what Taskbell can explain is explained, without a traceback."""
+    sys.excepthook = tell_crash
     try:
         app(prog_name="taskbell")
     except TaskbellError as error:

@@ -1,20 +1,43 @@
-"""What commands print: tables for people, JSON for scripts."""
+"""What commands print: tables for people, JSON for scripts.
 
-from collections.abc import Mapping, Sequence
+Whatever it is that is printed, nothing in it acts on the terminal.
+"""
+
+import sys
+import traceback
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from types import TracebackType
 from typing import Annotated, Any
 
 import orjson
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
 from service.model import JSON_OPTIONS
+from service.visible import visible
+
+
+class _Plain(Console):
+    """A console to which only its own colours and movements are commands."""
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=visible(segment.text))
+
+    def render_str(self, text: str, **how: Any) -> Text:
+        # Rich leaves out what it knows to act, which is not seen then.
+        return super().render_str(visible(text), **how)
+
 
 # Width and colour follow the terminal; NO_COLOR is respected by rich itself.
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+out = _Plain(highlight=False, emoji=False)
+err = _Plain(stderr=True, highlight=False, emoji=False)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
@@ -65,8 +88,24 @@ def show_fields(row: Mapping[str, Any], *, as_json: bool) -> None:
 
 def show_json(value: Any) -> None:
     """Print JSON, indented, and nothing else."""
-    text = orjson.dumps(value, option=JSON_OPTIONS | orjson.OPT_INDENT_2, default=str)
-    typer.echo(text)
+    _print_json(value, orjson.OPT_INDENT_2)
+
+
+def print_json_line(value: Any) -> None:
+    """Print JSON on one line, of which more follow."""
+    _print_json(value)
+
+
+def tell_crash(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """Print an error that nobody foresaw as Python does, for `sys.excepthook`."""
+    sys.stderr.write(visible("".join(traceback.format_exception(kind, error, trace))))
+
+
+def _print_json(value: Any, options: int = 0) -> None:
+    text = orjson.dumps(value, option=JSON_OPTIONS | options, default=str)
+    typer.echo(visible(text.decode()))
 
 
 def _cell(value: Any, time_format: str) -> str:
@@ -75,4 +114,4 @@ def _cell(value: Any, time_format: str) -> str:
         return ""
     if isinstance(value, datetime):
         return value.astimezone().strftime(time_format)
-    return str(value)
+    return visible(str(value))

@@ -8,14 +8,11 @@ from contextlib import suppress
 from pathlib import Path
 
 import asyncpg
-import orjson
-import typer
 from rich.markup import escape
 
 from service import store
-from service.cli.console import out, print_line
+from service.cli.console import out, print_json_line, print_line
 from service.clock import SystemClock
-from service.model import JSON_OPTIONS
 from service.settings import Settings
 from service.store import DATABASE_GONE, Pool
 
@@ -35,7 +32,7 @@ def announce(settings: Settings, sandbox: str, *, as_json: bool) -> None:
     url, inbox = f"http://{settings.host}:{settings.port}/", f"{sandbox}/inbox"
     data = settings.taskbell_data.resolve()
     if as_json:
-        _print_line({"url": url, "inbox": inbox, "data": str(data)})
+        print_json_line({"url": url, "inbox": inbox, "data": str(data)})
         return
     told = {
         "The demo is at": f"{url}  (Ctrl-C stops it)",
@@ -65,7 +62,7 @@ async def follow(database: str, *, as_json: bool) -> None:
             with suppress(*DATABASE_GONE):
                 for row in await _settled(pool, since):
                     since = row["settled_at"]
-                    _print_line(dict(row)) if as_json else _print(row)
+                    print_json_line(dict(row)) if as_json else _print(row)
             await asyncio.sleep(_BETWEEN_LOOKS)
 
 
@@ -98,7 +95,3 @@ def _says(row: asyncpg.Record) -> str:
     if row["text"]:
         return " — ".join(filter(None, (row["subject"], row["text"])))
     return " for ".join(filter(None, (row["title"] or row["rule"], row["customer"])))
-
-
-def _print_line(value: object) -> None:
-    typer.echo(orjson.dumps(value, option=JSON_OPTIONS, default=str))
