@@ -31,6 +31,7 @@ from service.sources.values import (
     local,
     mapping,
     members,
+    prose,
     reference,
     references,
     required,
@@ -94,6 +95,7 @@ _TELLS = {
     "taskable": ("customer", "project"),
     "taskable_type": ("type", "customer", "project"),
 }
+_LONGEST_AMOUNT = 15  # digits
 _WORTH = ("value", "value_currency", "value_formatted")
 _FIELDS_OF_WORTH = frozenset(f"fields.{name}" for name in _WORTH)
 _PRIORITIES = {
@@ -223,7 +225,7 @@ class Plannr(Source):
             account=account.name,
             system=account.system,
             title=text(raw.get("name")) or "",
-            description=text(raw.get("description")),
+            description=prose(raw.get("description")),
             type=kind,
             status=text(status.get("name")),
             done=done,
@@ -403,7 +405,8 @@ def _worth(taskable: Mapping[str, Any]) -> dict[str, Any]:
 
 def _amount(value: Any) -> int | float | None:
     """An amount, which may come as text."""
-    found = int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value
+    is_written = isinstance(value, str) and value.isascii() and value.isdigit()
+    found = int(value) if is_written and len(value) <= _LONGEST_AMOUNT else value
     return found if isinstance(found, int | float) and not isinstance(found, bool) else None
 
 

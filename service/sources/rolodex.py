@@ -20,12 +20,14 @@ from service.sources.facts import Facts, inside
 from service.sources.forms import Form, a_date, a_text
 from service.sources.reading import Reading, by_id, enveloped, single
 from service.sources.values import (
+    LONGEST_LINE,
     first_id,
     identifier,
     local,
     mapping,
     members,
     only,
+    prose,
     reference,
     references,
     required,
@@ -163,7 +165,7 @@ class Rolodex(Source):
             customer=next(iter(self.customers(raw)), None),
             contacts=self.customers(raw),
             tags=_tags(raw.get("tags")),
-            fields={} if creator is None or creator.name is None else {"creator": creator.name},
+            fields=_fields(raw.get("body"), creator),
             revision=self.revision,
         )
 
@@ -355,6 +357,13 @@ def _customers(contacts: Any) -> tuple[Customer, ...]:
     """The contacts; the first of them is whom a task is for."""
     people = (_person(one) for one in members(contacts))
     return tuple(Customer(id=one.id, name=one.name) for one in people if one is not None)
+
+
+def _fields(body: Any, creator: Person | None) -> dict[str, str]:
+    """What a task has beside what every task has: all of its body, where that is a long title."""
+    whole, name = prose(body), creator.name if creator else None
+    found = {"body": whole if whole and len(whole) > LONGEST_LINE else None, "creator": name}
+    return {field: value for field, value in found.items() if value is not None}
 
 
 def _tags(value: Any) -> tuple[str, ...]:

@@ -10,6 +10,9 @@ from service import written_dates
 from service.errors import PayloadError
 
 LONGEST_ID = 200
+# Characters of a title or a name, and of a description. A message can be made of some of these.
+LONGEST_LINE, LONGEST_PROSE = 1_000, 30_000
+MOST_MEMBERS = 1_000  # of a list that a task has
 _SMALLEST, _LARGEST = -(2**63), 2**64 - 1
 _MOST = 2**31 - 1
 _UUID_LENGTH = 36
@@ -40,11 +43,21 @@ def _textual(value: str) -> str | None:
     return value if value.isprintable() and value.strip(". ") else None
 
 
-def text(value: Any) -> str | None:
-    """A text that is not empty, without the NUL characters that PostgreSQL cannot hold."""
+def text(value: Any, longest: int = LONGEST_LINE) -> str | None:
+    """A text that is not empty, without the NUL characters that PostgreSQL cannot hold.
+
+    What is longer is cut, which its end shows.
+    """
     if not isinstance(value, str) or not value:
         return None
-    return value.replace("\0", "") if "\0" in value else value
+    if "\0" in value:
+        value = value.replace("\0", "")
+    return value if len(value) <= longest else f"{value[: longest - 1]}…"
+
+
+def prose(value: Any) -> str | None:
+    """The same of what may be as long as a page, such as a description."""
+    return text(value, LONGEST_PROSE)
 
 
 def tally(value: Any) -> int | None:
@@ -92,8 +105,8 @@ def reference(value: Any, key: str = "id") -> Mapping[str, Any]:
 
 
 def members(value: Any) -> list[Any]:
-    """The members of what `sequence` takes for a list; none of anything else."""
-    return sequence(value) or []
+    """The first members of what `sequence` takes for a list; none of anything else."""
+    return (sequence(value) or [])[:MOST_MEMBERS]
 
 
 def references(value: Any, key: str = "id") -> list[Mapping[str, Any]]:
@@ -101,7 +114,7 @@ def references(value: Any, key: str = "id") -> list[Mapping[str, Any]]:
     if not value:
         return []
     many = sequence(value)
-    return [reference(one, key) for one in ([value] if many is None else many)]
+    return [reference(one, key) for one in ([value] if many is None else many[:MOST_MEMBERS])]
 
 
 def first_id(raw: Mapping[str, Any], *names: str) -> str | None:
@@ -116,7 +129,7 @@ def scalar(value: Any) -> str | int | float | bool | None:
     """A text, number or truth value; None in place of anything else."""
     if isinstance(value, int | float):
         return value
-    return text(value)
+    return prose(value)
 
 
 def several(value: Any) -> str | int | float | bool | list[Any] | None:
@@ -124,16 +137,19 @@ def several(value: Any) -> str | int | float | bool | list[Any] | None:
     many = sequence(value)
     if many is None:
         return scalar(value)
-    return [found for one in many if (found := scalar(one)) is not None]
+    return [found for one in many[:MOST_MEMBERS] if (found := scalar(one)) is not None]
 
 
 def flattened(value: Mapping[str, Any], levels: int = 8) -> dict[str, Any]:
     """What an object holds inside, by one name each: `{"a": {"b": 1}}` is `{"a_b": 1}`.
 
-    That is scalars and lists of them; what nests deeper than so many levels is left out.
+    That is scalars and lists of them; what nests deeper than so many levels is left out, and so is
+    what is one too many.
     """
     found: dict[str, Any] = {}
     for name, one in value.items():
+        if len(found) >= MOST_MEMBERS:
+            break
         if isinstance(one, dict) and sequence(one) is None:
             inside = flattened(one, levels - 1) if levels else {}
             found |= {f"{name}_{inner}": each for inner, each in inside.items()}

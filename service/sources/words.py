@@ -8,9 +8,10 @@ from unicodedata import normalize
 from service.errors import SourceRejected
 from service.model import DAYS, Task
 from service.sources import Raw
-from service.sources.values import local
+from service.sources.values import LONGEST_LINE, LONGEST_PROSE, local
 
 _DATES = frozenset({"due", "start", "end"})
+_PROSE = frozenset({"description"})
 # By these two tasks can be told apart; the others are reworded by some systems.
 _TELLING = ("title", "due", "start", "end", "project", "customer", "assignee")
 _DAY = timedelta(days=1)
@@ -71,4 +72,8 @@ def _shown(task: Task, word: str) -> Any:
 def _plain(value: Any, word: str) -> Any:
     if word in _DATES and value is not None:
         return local(value, UTC).replace(microsecond=0)
-    return normalize("NFC", " ".join(value.split())) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    # Of what was cut when it was read, the beginning is compared.
+    longest = LONGEST_PROSE if word in _PROSE else LONGEST_LINE
+    return normalize("NFC", " ".join(value[: longest - 1].split()))

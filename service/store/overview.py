@@ -5,9 +5,13 @@ import asyncpg
 from service.store import Pool
 from service.store.taken_back import TAKEN_BACK
 
+_LONGEST = 2_000
+# No more of a text than a page has room for.
 _DELIVERY = f"""
     SELECT deliveries.id, deliveries.task, deliveries.account, rule, channel, target, state,
-           {TAKEN_BACK} AS taken_back, reason, attempts, text, subject, created_at, next_attempt_at,
+           {TAKEN_BACK} AS taken_back, left(reason, {_LONGEST}) AS reason, attempts,
+           left(text, {_LONGEST}) AS text, left(subject, {_LONGEST}) AS subject, created_at,
+           next_attempt_at,
            coalesce(acknowledged_at, settled_at, created_at) AS ended_at,
            withdraw_on <> '{{}}' AND updates IS NULL AS may_be_withdrawn,
            events.kind, events.cause,

@@ -19,7 +19,7 @@ async def asking(pool: Pool, limit: int) -> list[asyncpg.Record]:
     """Those that nobody has decided about, the newest first."""
     return await pool.fetch(
         """
-        SELECT id, account, reason, received_at FROM receipts
+        SELECT id, account, left(reason, 2000) AS reason, received_at FROM receipts
         WHERE state = 'poison' AND acknowledged_at IS NULL ORDER BY id DESC LIMIT $1
         """,
         limit,

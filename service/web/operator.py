@@ -158,11 +158,13 @@ class OperatorPage:
         }
 
     async def _storms(self) -> list[dict[str, Any]]:
-        """Each with the first of the messages that it holds."""
-        return [
+        """Those that are shown with the first of the messages that they hold."""
+        found = await storms.read(self._pool)
+        shown = [
             {**storm, "messages": await overview.held(self._pool, storm["id"], _FEW)}
-            for storm in await storms.read(self._pool)
+            for storm in found[:_SHOWN]
         ]
+        return [*shown, *found[_SHOWN:]]
 
     async def _unless_away(self, answer: Coroutine[Any, Any, Response]) -> Response:
         """The answer, or a page for people that says that the database is away."""

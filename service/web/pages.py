@@ -5,6 +5,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
@@ -16,6 +17,7 @@ from service.web.problems import Problem
 
 _FORM_BYTES = 4096
 _FORM_FIELDS = 20
+_LONGEST = 1_000  # characters of one value on a page
 # Nothing on a page comes from elsewhere, and nothing in it may run but our own script.
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self';"
@@ -35,15 +37,29 @@ class Pages:
             loader=PackageLoader("service.web"),
             autoescape=True,
             undefined=StrictUndefined,
+            finalize=_shortened,
             trim_blocks=True,
             lstrip_blocks=True,
         )
         self._templates.globals["words"] = words
         self._templates.globals["standing"] = standing
         self._templates.globals["covered"] = described
+        self._templates.filters["whole"] = _whole
 
     def render(self, template: str, **values: Any) -> HTMLResponse:
         return HTMLResponse(self._templates.get_template(template).render(values), headers=_HEADERS)
+
+
+def _shortened(value: Any) -> Any:
+    """What stands in one place of a page: a text has an end, whatever it is."""
+    if not isinstance(value, str) or isinstance(value, Markup) or len(value) <= _LONGEST:
+        return value
+    return f"{value[:_LONGEST]}…"
+
+
+def _whole(text: str) -> Markup:
+    """All of a message, which has an end of its own."""
+    return escape(text)
 
 
 async def read_form(request: Request) -> dict[str, str]:

@@ -425,3 +425,37 @@ async def test_silences_are_shown_and_can_be_ended(
         ended = await web.client.post(f"/silences/{number}/expire")
         assert ended.headers["location"] == comes_back
     assert "stocktaking" not in (await web.client.get("/")).text
+
+
+async def test_a_page_is_bounded_whatever_the_data(
+    web: Site, pool: Pool, clock: VirtualClock
+) -> None:
+    """A megabyte in every text, dozens of storms and silences: the page stays a page."""
+    long, now = "<b>x</b>" * 131_072, clock.now()
+    for state in (State.FAILED, State.PLANNED, State.SENT):
+        event = await record(pool, replace(task(), title=long), Kind.CREATED, at=now)
+        await plan(pool, event, state)
+    await pool.execute(
+        "UPDATE deliveries SET text = $1, subject = $1, reason = $1,"
+        " settled_at = CASE state WHEN 'sent' THEN $2::timestamptz END, next_attempt_at = $2",
+        long,
+        now,
+    )
+    await pool.execute(
+        "INSERT INTO receipts (account, key, body, headers, received_at, state, reason)"
+        " VALUES ('open', 'k', '', '{}', $1, 'poison', $2)",
+        now,
+        long,
+    )
+    await pool.execute(
+        "INSERT INTO storms (flood, account, reason, began_at)"
+        " SELECT 'open ' || n, 'open', repeat('x', 100000), $1 FROM generate_series(1, 60) AS n",
+        now,
+    )
+    for _ in range(60):
+        one = Silence(0, now, now + timedelta(hours=1), long, rule=long)
+        await silences.add(pool, one, "Ann")
+    page = (await web.client.get("/")).text
+    assert len(page) < 500_000
+    assert "<b>x</b>" not in page
+    assert page.count("and 35 more") == 2

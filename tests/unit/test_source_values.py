@@ -6,7 +6,21 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from service.sources.values import identifier, moment, sequence, tally
+from service.sources.values import (
+    LONGEST_LINE,
+    LONGEST_PROSE,
+    MOST_MEMBERS,
+    flattened,
+    identifier,
+    members,
+    moment,
+    prose,
+    scalar,
+    sequence,
+    several,
+    tally,
+    text,
+)
 from service.written_dates import is_date
 
 NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
@@ -81,3 +95,21 @@ def test_an_id_is_the_same_however_it_is_written(value: Any, meant: str | None) 
 def test_a_list_with_gaps_is_a_list(value: Any, meant: list[str] | None) -> None:
     """In the order of its numbers; any other object is none."""
     assert sequence(value) == meant
+
+
+def test_a_megabyte_of_text_is_cut() -> None:
+    """A title to what anybody reads, a description to some pages; its end shows that."""
+    long = "x" * 1024 * 1024
+    assert text(long) == "x" * (LONGEST_LINE - 1) + "…"
+    assert prose(long) == scalar(long) == "x" * (LONGEST_PROSE - 1) + "…"
+    for short in ("x" * LONGEST_LINE, "é" * LONGEST_LINE):
+        assert text(short) == short
+    assert text("\0" * 2_000 + "Call") == "Call"
+
+
+def test_lists_and_objects_without_end_are_cut() -> None:
+    """Of a hundred thousand tags, choices or fields the first thousand are kept."""
+    many = list(range(100_000))
+    assert members(many) == several(many) == many[:MOST_MEMBERS]
+    fields = {f"f{one}": one for one in many}
+    assert len(flattened(fields)) == len(flattened({"a": fields})) == MOST_MEMBERS
