@@ -10,13 +10,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from io import StringIO
 from types import TracebackType
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, TextIO, cast
 
 import orjson
 import structlog
 from structlog.typing import EventDict, ExcInfo, Processor, WrappedLogger
 
 from service.errors import TaskbellError
+from service.log_lines import LogLines
 from service.settings import Settings
 from service.visible import visible
 
@@ -35,14 +36,17 @@ _COMMON: tuple[Processor, ...] = (
 def configure(settings: Settings) -> None:
     """Send this process's log, and that of the libraries it stands on, to standard error."""
     level = logging.getLevelNamesMapping()[settings.log_level]
+    lines = cast("TextIO", LogLines())
     structlog.configure(
         processors=[*_COMMON, *_rendering(settings)],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(lines),
         cache_logger_on_first_use=True,
     )
     # Libraries speak up only when something is wrong: their routine is not ours.
-    logging.basicConfig(level=max(level, logging.WARNING), handlers=[_of_libraries(settings)])
+    logging.basicConfig(
+        level=max(level, logging.WARNING), handlers=[_of_libraries(settings, lines)]
+    )
     logging.captureWarnings(capture=True)
     sys.excepthook, sys.unraisablehook = _log_crash, _log_unraisable
 
@@ -64,8 +68,8 @@ def explaining_the_end() -> Iterator[None]:
         sys.exit(1)
 
 
-def _of_libraries(settings: Settings) -> logging.Handler:
-    handler = logging.StreamHandler()
+def _of_libraries(settings: Settings, lines: TextIO) -> logging.Handler:
+    handler = logging.StreamHandler(lines)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*_COMMON, structlog.stdlib.add_logger_name],

@@ -1,6 +1,7 @@
 """What the processes write: one form for everything, whoever has it to say."""
 
 import asyncio
+import os
 import re
 import sys
 from pathlib import Path
@@ -77,6 +78,58 @@ async def test_for_people_all_have_one_look(tmp_path: Path) -> None:
     )
     assert len(heads) == len(said)
     assert all(words in head for words, head in zip(said, heads, strict=True))
+
+
+# Writes lines of all lengths, of its own and of a library, as fast as it can.
+TALKATIVE = """
+import logging, sys, structlog
+from service import log
+from service.settings import read_settings
+
+log.configure(read_settings())
+for number in range(60):
+    said = sys.argv[1] * (7 ** (number % 7))
+    structlog.get_logger().warning("said", by=sys.argv[1], number=number, said=said)
+    logging.getLogger("a.library").warning(said)
+"""
+
+
+@pytest.mark.parametrize("sink", ["pipe", "file"])
+async def test_lines_of_several_processes_never_run_together(tmp_path: Path, sink: str) -> None:
+    """However long they are, and however slowly somebody reads them; none is lost."""
+    (tmp_path / "log").touch()
+    reading, writing = os.pipe() if sink == "pipe" else (-1, os.open(tmp_path / "log", os.O_RDWR))
+    processes = [
+        await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", TALKATIVE, name),
+            env=clean_environment(LOG_FORMAT="json"),
+            stderr=writing,
+        )
+        for name in "abcd"
+    ]
+    os.close(writing)
+    if sink == "pipe":
+        with open(reading, "rb") as pipe:  # noqa: ASYNC230, PTH123 (nothing else runs here)
+            (tmp_path / "log").write_bytes(pipe.read())
+    assert [await process.wait() for process in processes] == [0] * 4
+    lines = [orjson.loads(line) for line in (tmp_path / "log").read_bytes().splitlines()]
+    said = {(line["by"], line["number"]) for line in lines if line["event"] == "said"}
+    assert said == {(name, number) for name in "abcd" for number in range(60)}
+    assert len(lines) == 4 * 60 * 2
+
+
+async def test_a_log_that_nobody_takes_stops_no_work(tmp_path: Path) -> None:
+    """Whoever read it has gone: what is said is lost, and the process ends as it would have."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", TALKATIVE, "a"),
+        cwd=tmp_path,
+        env=clean_environment(LOG_FORMAT="json"),
+        stderr=writing,
+    )
+    os.close(writing)
+    assert await process.wait() == 0
 
 
 @pytest.mark.parametrize("words", [("service", "web"), ("workers",)])

@@ -210,7 +210,7 @@ async def test_law_14_a_deep_body_with_a_secret_is_no_failure_of_ours(
 
 @pytest.mark.parametrize("form", ["json", "console"])
 def test_law_14_a_traceback_shows_no_variables(
-    form: str, capsys: pytest.CaptureFixture[str]
+    form: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """A defect that is logged with its traceback tells where it was, not what was in hand."""
     configure(read_settings({"LOG_FORMAT": form}))
@@ -218,7 +218,7 @@ def test_law_14_a_traceback_shows_no_variables(
         fail_with(secret=ADMIN)
     except ZeroDivisionError:
         structlog.get_logger().exception("it.broke")
-    written = capsys.readouterr().err
+    written = capfd.readouterr().err
     structlog.reset_defaults()
     assert "fail_with" in written
     clean(written)

@@ -88,7 +88,7 @@ def test_no_line_of_the_log_acts(monkeypatch: pytest.MonkeyPatch, text: str) -> 
     error = ValueError(text)
     written.info(text, title=text, many=[text], error=error)
     written.error("crashed", exc_info=(ValueError, error, None))
-    handler = log._of_libraries(Settings())
+    handler = log._of_libraries(Settings(), stderr)
     handler.emit(logging.LogRecord("lib", logging.WARNING, "", 1, text, (), None))
     said = stderr.getvalue()
     assert said.count("\n") > 3
