@@ -13,7 +13,7 @@ from service.config import check
 from service.diff import diff
 from service.errors import PayloadError
 from service.http import open_client
-from service.http.decoding import decoded
+from service.http.decoding import TooManyValues, decoded
 from service.model import Cause, Task
 from service.rules.expressions import UTC_ZONE, EvaluationError, condition
 from service.rules.reads import by_noun
@@ -58,7 +58,7 @@ def read(source: Source, body: bytes) -> list[dict[str, Any]]:
     """The whole tasks in a body; none where it says nothing."""
     try:
         found = payload.read(source, decoded(payload.without_secrets(body)))
-    except (orjson.JSONDecodeError, PayloadError):
+    except (orjson.JSONDecodeError, TooManyValues, PayloadError):
         return []
     return [one.raw for one in found if isinstance(one, payload.Whole)]
 
