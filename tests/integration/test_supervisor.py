@@ -7,6 +7,7 @@ from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import psutil
 import pytest
@@ -50,6 +51,14 @@ signal.signal(signal.SIGTERM, stop)
 end_with_supervisor(os.environ)
 with notes.open("a") as file: file.write("started\\n")
 time.sleep(60)
+"""
+
+
+# Starts a PostgreSQL on the folder that it is given.
+_BEGINNING = """
+import pathlib, sys
+from service.processes.embedded import EmbeddedPostgres
+EmbeddedPostgres(pathlib.Path(sys.argv[1]))
 """
 
 
@@ -178,6 +187,41 @@ async def test_postgres_killed_comes_back_with_its_data(folder: Path) -> None:
             await eventually(postgres.is_running)
     finally:
         postgres.stop()
+
+
+async def test_a_first_start_that_is_killed_leaves_no_half_of_a_database(folder: Path) -> None:
+    """The power fails while the database is being made: the next start makes it whole."""
+    words = (sys.executable, "-c", _BEGINNING, str(folder / "data"))
+    beginning = await asyncio.create_subprocess_exec(*words)
+    await eventually((folder / "data.new" / "PG_VERSION").exists)
+    assert not (folder / "data").exists()
+    beginning.kill()
+    await beginning.wait()
+    postgres = EmbeddedPostgres(folder / "data")
+    postgres.stop()
+    assert not (folder / "data.new").exists()
+
+
+async def test_a_guardian_leaves_no_sockets_behind(folder: Path) -> None:
+    """They are not in the data folder where its path is too long."""
+    far = folder / ("x" * 150)
+    far.mkdir()
+    with (folder / "lock").open("w") as lock:
+        with guarded([far / "data", far / "valkey"], lock.fileno()):
+            postgres, valkey = EmbeddedPostgres(far / "data"), EmbeddedValkey(far / "valkey")
+            places = [socket_in(postgres.url), socket_in(valkey.url)]
+            assert all(place.is_dir() and far not in place.parents for place in places)
+        assert not postgres.is_running()
+        assert not valkey.is_running()
+        assert not any(place.exists() for place in places)
+    valkey.stop()
+    postgres.stop()
+
+
+def socket_in(url: str) -> Path:
+    """The folder of the socket at which a server answers."""
+    parts = urlsplit(url)
+    return Path(parse_qs(parts.query)["host"][0]) if parts.query else Path(parts.path).parent
 
 
 def test_a_procfile_names_programs(tmp_path: Path) -> None:
