@@ -101,7 +101,7 @@ async def test_a_database_that_trusted_everybody_does_not_any_more(folder: Path)
 def test_nothing_but_its_own_folder_is_opened_to_roots_postgres(folder: Path) -> None:
     """It runs as a user without rights, who could not enter the folders above; nor write a log."""
     data = folder / "postgres"
-    with postgres_in(data) as own:
+    with in_a_group_more(), postgres_in(data) as own:
         process = psutil.Process(own.pid)
         assert 0 not in {process.uids().real, process.gids().real}
         assert "Groups:\t \n" in Path(f"/proc/{own.pid}/status").read_text()
@@ -139,6 +139,17 @@ def test_a_database_of_somebody_else_is_refused(folder: Path) -> None:
     give(made(folder / "postgres" / "PG_VERSION"), STRANGER)
     with pytest.raises(NotPrivate, match="belongs to nobody"):
         EmbeddedPostgres(folder / "postgres")
+
+
+@contextmanager
+def in_a_group_more() -> Iterator[None]:
+    """As root often is; what root starts inherits it."""
+    before = os.getgroups()
+    os.setgroups([*before, 4])
+    try:
+        yield
+    finally:
+        os.setgroups(before)
 
 
 def made(folder: Path) -> Path:
