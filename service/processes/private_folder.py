@@ -119,8 +119,7 @@ def _demand_only_ours(
             if entry.name not in known:
                 raise NotPrivate(
                     f"Others can enter {folder}, and it holds more than Taskbell's data, such as"
-                    f" {entry.name}: give Taskbell a TASKBELL_DATA of its own, or close the folder"
-                    " with `chmod 700`."
+                    f" {entry.name}: give Taskbell a TASKBELL_DATA of its own."
                 )
             owner = entry.stat(follow_symlinks=False).st_uid
             if owner not in owners:
