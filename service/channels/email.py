@@ -294,4 +294,6 @@ def in_ascii(address: str) -> str | None:
 
 
 def _line(answer: str) -> str:
-    return " ".join(answer.split())[:200]
+    """What a server said, as it can be stored and shown."""
+    line = " ".join(answer.split())[:200]
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in line)

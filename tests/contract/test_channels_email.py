@@ -1,7 +1,9 @@
 """Mail: what it looks like, what a mail server's answers mean, and how connections are kept."""
 
 import asyncio
+import tracemalloc
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import replace
 from traceback import format_exception
 
@@ -15,9 +17,10 @@ from service.clock import VirtualClock
 from service.errors import SendError
 from service.http import open_client
 from tests.contract.channel_rigs import EmailRig, configured, opened
-from tests.receivers import LOOPBACK
+from tests.receivers import LOOPBACK, Receiver
 from tests.smtp_receiver import SmtpReceiver
 
+MIB = 1024 * 1024
 MESSAGE = EmailRig.message
 
 
@@ -210,6 +213,49 @@ async def test_a_wrong_password_is_final(smtp: SmtpReceiver, clock: VirtualClock
     assert caught.value.permanent
     assert "hidden" not in "".join(format_exception(caught.value))
     assert smtp.mails == []
+
+
+class Babbler(Receiver):
+    """A mail server that says this again and again, and never comes to an end."""
+
+    def __init__(self, said: bytes) -> None:
+        super().__init__()
+        self._said = said
+
+    async def listen(self) -> asyncio.Server:
+        return await asyncio.start_server(self._babble, "127.0.0.1", 0)
+
+    async def _babble(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        del reader
+        with suppress(ConnectionError):
+            while not self.closing.is_set():
+                writer.write(self._said)
+                await writer.drain()
+        writer.close()
+
+
+@pytest.mark.parametrize("said", [b"220-hello\r\n" * 1000, b"2" * 10_000, b"\r\n" * 1000])
+async def test_an_answer_without_end_is_given_up(clock: VirtualClock, said: bytes) -> None:
+    """Neither endless lines nor endlessly many fill the memory; nothing was sent."""
+    async with Babbler(said) as server, open_client(LOOPBACK) as client:
+        url = f"smtp://127.0.0.1:{server.port}"
+        channel = configured("email", client, clock, url=url, **{"from": "a@b.test"})
+        tracemalloc.start()
+        with pytest.raises(SendError) as caught:
+            await channel.send(MESSAGE)
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert most < MIB
+    assert len(str(caught.value)) < 400
+    assert (caught.value.permanent, caught.value.outcome_unknown) == (False, False)
+
+
+async def test_a_refusal_is_kept_as_far_as_it_is_text(smtp: SmtpReceiver, channel: Channel) -> None:
+    """A server speaks to a terminal: its words are kept as far as they are text."""
+    smtp.replies["RCPT"] = "550 m\x1b[2Jaybe"
+    with pytest.raises(SendError, match=r"550 m.\[2Jaybe") as caught:
+        await channel.send(MESSAGE)
+    assert str(caught.value).isprintable()
 
 
 @pytest.mark.parametrize(
