@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from datetime import timedelta
+from errno import EFBIG
 from pathlib import Path
 from typing import Literal
 
@@ -22,8 +23,10 @@ from service.durations import Length
 from service.errors import SettingsError
 from service.loopback import is_loopback
 from service.redis_address import connections
+from service.regular_file import read_regular
 
 _DATABASE_SCHEMES = ("postgresql://", "postgres://")
+_LARGEST_VALUE = 64 * 1024  # bytes of a file that holds one setting
 _KEPT = (
     "taskbell_keep_receipts",
     "taskbell_keep_decisions",
@@ -174,7 +177,12 @@ def _demand(name: str, value: SecretStr | None) -> str:
 
 def _value(environ: Mapping[str, str], name: str) -> str | None:
     path = environ.get(f"{name}_FILE")
-    return Path(path).read_text().strip() if path else environ.get(name)
+    if not path:
+        return environ.get(name)
+    found = read_regular(Path(path), _LARGEST_VALUE + 1)
+    if len(found) > _LARGEST_VALUE:
+        raise OSError(EFBIG, f"the file has more than {_LARGEST_VALUE} bytes", path)
+    return found.decode().strip()
 
 
 def _sentence(fault: ErrorDetails) -> str:

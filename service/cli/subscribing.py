@@ -10,7 +10,10 @@ from service.config import Config
 from service.errors import SourceError
 from service.http import open_client
 from service.http.throttle import Unthrottled
+from service.regular_file import read_regular
 from service.sources import systems
+
+_LARGEST_SECRET = 64 * 1024  # bytes
 
 
 async def subscribe(config: Config, name: str, url: str, secret_file: Path) -> Finding:
@@ -28,10 +31,10 @@ async def subscribe(config: Config, name: str, url: str, secret_file: Path) -> F
     if not hook.startswith(("https://", "http://")):
         return wrong(subject, f"{url} is no address", "begin it with https://, and run this again")
     try:
-        _demand_writable(secret_file)
         if not _is_for_a_secret(secret_file):
             says = f"{secret_file} holds something else than a secret, which would be lost"
             return wrong(subject, says, "name another file, and run this again")
+        _demand_writable(secret_file)
         async with open_client(config.allow) as client:
             source = systems()[account.system].connect(
                 account, client, SystemClock(), Unthrottled()
@@ -53,8 +56,11 @@ def _demand_writable(path: Path) -> None:
 
 
 def _is_for_a_secret(path: Path) -> bool:
-    """Whether nothing is lost when it is written over: it is empty, or a single word."""
-    return len(path.read_bytes().split()) <= 1
+    """Whether nothing is lost when it is written over: it is not there, empty, or one word."""
+    if not path.exists():
+        return True
+    found = read_regular(path, _LARGEST_SECRET)
+    return len(found) < _LARGEST_SECRET and len(found.split()) <= 1
 
 
 def _keep(path: Path, secret: str) -> None:

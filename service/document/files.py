@@ -6,8 +6,9 @@ from types import MappingProxyType
 
 from service.errors import ConfigError
 from service.faults import Fault, refused
+from service.regular_file import read_regular
 
-MAX_BYTES = 1_000_000
+MAX_BYTES, MOST_FILES = 1_000_000, 200
 _INSIDE = "put it beside the configuration"
 _NO_FILE = "write one, beginning with the example in README.md, or set TASKBELL_CONFIG to its path"
 
@@ -20,9 +21,7 @@ def texts(path: Path) -> list[tuple[str, str]]:
     found, faults = [], []
     for file in files(path):
         try:
-            with file.open("rb") as opened:
-                raw = opened.read(MAX_BYTES + 1)
-            found.append((str(file), _decode(str(file), raw)))
+            found.append((str(file), _decode(str(file), read_regular(file, MAX_BYTES + 1))))
         except FileNotFoundError:
             faults.append(Fault(str(file), 1, 1, "there is no such file", hint=_NO_FILE))
         except OSError as error:
@@ -58,19 +57,26 @@ class Folder:
         return str(self.path / name)
 
     def _read(self, name: str) -> str:
-        file = (self.path / name).resolve()
-        if not file.is_relative_to(self.path.resolve()):
-            raise refused(f"{name} is outside of the configuration's folder", _INSIDE)
         try:
-            with file.open("rb") as opened:
-                return _decode(name, opened.read(MAX_BYTES + 1))
+            file = self._inside(name)
+            return _decode(name, read_regular(file, MAX_BYTES + 1))
         except FileNotFoundError:
             raise refused(f"there is no file {name} beside the configuration") from None
-        except (OSError, ValueError) as error:
-            said = error.strerror if isinstance(error, OSError) else "its name is none"
-            raise refused(f"{name} cannot be read: {said}") from None
+        except OSError as error:
+            raise refused(f"{name} cannot be read: {error.strerror}") from None
         except ConfigError as error:
             raise refused(f"{name} cannot be read: {error.faults[0].message}") from None
+
+    def _inside(self, name: str) -> Path:
+        """Where the file of this name is; raises OSError, or ValueError where that is elsewhere."""
+        try:
+            file = (self.path / name).resolve()
+        except (RuntimeError, ValueError):
+            said = "its name is none, or links lead in a circle"
+            raise refused(f"{name} cannot be read: {said}") from None
+        if not file.is_relative_to(self.path.resolve()):
+            raise refused(f"{name} is outside of the configuration's folder", _INSIDE)
+        return file
 
 
 def folder_of(path: Path) -> Folder:
@@ -89,6 +95,9 @@ def files(path: Path) -> list[Path]:
         raise ConfigError([Fault(str(path), 1, 1, message)]) from None
     if not found:
         raise ConfigError([Fault(str(path), 1, 1, "the folder holds no .yaml file")])
+    if len(found) > MOST_FILES:
+        message = f"the folder holds more than {MOST_FILES} .yaml files"
+        raise ConfigError([Fault(str(path), 1, 1, message)])
     return found
 
 

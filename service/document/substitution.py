@@ -7,6 +7,7 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from service.faults import Path, Problem
+from service.regular_file import read_regular
 
 _REFERENCE = re.compile(r"\$\{([^}]*)\}")
 _UNCLOSED = re.compile(r"\$\{[^}]*$")
@@ -74,9 +75,10 @@ def references(data: Any, path: Path) -> list[Path]:
 
 def _contents(path: FilePath) -> tuple[str | None, str]:
     try:
-        if path.stat().st_size > _LARGEST:
+        found = read_regular(path, _LARGEST + 1)
+        if len(found) > _LARGEST:
             return None, f"the file {path} is too large for a secret"
-        return path.read_text(encoding="utf-8").strip(), ""
+        return found.decode().strip(), ""
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         return None, f"the file {path} cannot be read: {reason}"
