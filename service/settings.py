@@ -24,8 +24,8 @@ from service.errors import SettingsError
 from service.loopback import is_loopback
 from service.redis_address import connections
 from service.regular_file import read_regular
+from service.store.address import read_address
 
-_DATABASE_SCHEMES = ("postgresql://", "postgres://")
 _LARGEST_VALUE = 64 * 1024  # bytes of a file that holds one setting
 _KEPT = (
     "taskbell_keep_receipts",
@@ -104,7 +104,9 @@ class Settings(BaseModel):
     @field_validator("database_url")
     @classmethod
     def _is_postgresql(cls, url: SecretStr | None) -> SecretStr | None:
-        return _beginning_with(_DATABASE_SCHEMES, url)
+        if url is not None:
+            read_address(url.get_secret_value())
+        return url
 
     @field_validator("redis_url")
     @classmethod
@@ -161,12 +163,6 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
             "The settings have faults:\n" + "\n".join(f"  {fault}" for fault in faults)
         )
     return settings
-
-
-def _beginning_with(schemes: tuple[str, ...], url: SecretStr | None) -> SecretStr | None:
-    if url is not None and not url.get_secret_value().startswith(schemes):
-        raise ValueError(f"must begin with one of {', '.join(schemes)}")
-    return url
 
 
 def _demand(name: str, value: SecretStr | None) -> str:

@@ -40,7 +40,7 @@ def with_pool(work: Callable[[Pool], Awaitable[Answer]]) -> Answer:
     """Run `work` on the database of the settings, or on the embedded one; returns its answer."""
 
     async def run(url: str) -> Answer:
-        async with await store.connect(url, size=1) as pool:
+        async with await store.connect(url, size=1) as pool, store.explained(pool):
             await store.migrate(pool)
             return await work(pool)
 

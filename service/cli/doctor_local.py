@@ -9,12 +9,9 @@ from service.jobs import Doorbell
 from service.processes import embedded
 from service.settings import Settings
 from service.store import listing
+from service.store.address import read_address
 from service.store.listing import Row
-
-_WRITABLE = (
-    "name the primary in DATABASE_URL, or all servers and ?target_session_attrs=read-write; look"
-    " whether its disk is full, and whether default_transaction_read_only is on"
-)
+from service.store.trouble import advice
 
 
 async def examine_database(url: str) -> list[Finding]:
@@ -28,11 +25,12 @@ async def examine_database(url: str) -> list[Finding]:
             if not missing:
                 found = await listing.read_accounts(pool, SystemClock().now())
                 says = "it takes writes and its tables are up to date"
-                return [fine("database", says), *_unread(found), *_moved(found)]
+                sound = fine("database", says)
+                return [sound, *_ignored(url), *_unread(found), *_moved(found)]
     except store.DatabaseUnreachable as error:
         return [wrong("database", str(error), "start PostgreSQL, or correct DATABASE_URL")]
     except store.DATABASE_ERRORS as error:
-        return [wrong("database", f"it cannot be written to: {error}", _WRITABLE)]
+        return [wrong("database", f"it cannot be written to: {error}", advice(error))]
     return [
         wrong(
             "database",
@@ -40,6 +38,13 @@ async def examine_database(url: str) -> list[Finding]:
             "start `taskbell serve`, which does that, or run `taskbell migrate`",
         )
     ]
+
+
+def _ignored(url: str) -> Iterator[Finding]:
+    """What of the address means nothing here, and may have been thought to."""
+    if ignored := read_address(url).ignored:
+        says = f"DATABASE_URL has parameters that do nothing here: {', '.join(ignored)}"
+        yield note("database", says, "leave them out, or do not rely on them")
 
 
 def _unread(accounts: Iterable[Row]) -> Iterator[Finding]:

@@ -1,6 +1,6 @@
 """Silences in the database, and which deliveries they keep from going out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,7 +13,7 @@ from service.model import Task
 from service.outbox import Order
 from service.outbox.holding import may_be_held
 from service.silence import SCOPES, Silence, refusal
-from service.store import Connection, Pool
+from service.store import Connection, Pool, read_through
 from service.store.tasks import read_task
 
 # How far back a preview looks for what a silence would have hidden.
@@ -126,22 +126,7 @@ async def preview(pool: Pool, silence: Silence) -> Preview:
     """Count the deliveries that a silence would skip, and those it would have skipped lately."""
     pending = lately = 0
     async with pool.acquire() as connection, connection.transaction():
-        rows = connection.cursor(
-            """
-            SELECT rule, channel, target, deliveries.account, deliveries.task, before, after,
-                   state IN ('planned', 'held') AS is_pending, next_attempt_at
-            FROM deliveries JOIN events ON events.id = event
-            WHERE (deliveries.created_at >= $1 OR state IN ('planned', 'held'))
-              AND updates IS NULL AND approves IS NULL
-              AND ($2::text IS NULL OR rule = $2)
-              AND ($3::text IS NULL OR deliveries.account = $3)
-            """,
-            silence.created_at - LOOK_BACK,
-            silence.rule,
-            silence.account,
-            prefetch=_AT_ONCE,
-        )
-        async for row in rows:
+        async for row in _told_of(connection, silence):
             if not _covers(silence, row):
                 continue
             if not row["is_pending"]:
@@ -149,6 +134,23 @@ async def preview(pool: Pool, silence: Silence) -> Preview:
             elif row["next_attempt_at"] is None or row["next_attempt_at"] < silence.ends_at:
                 pending += 1
     return Preview(pending, lately)
+
+
+async def _told_of(connection: Connection, silence: Silence) -> AsyncIterator[asyncpg.Record]:
+    """The deliveries that a silence may cover, pending or of late."""
+    query = """
+        SELECT rule, channel, target, deliveries.account, deliveries.task, before, after,
+               state IN ('planned', 'held') AS is_pending, next_attempt_at
+        FROM deliveries JOIN events ON events.id = event
+        WHERE (deliveries.created_at >= $1 OR state IN ('planned', 'held'))
+          AND updates IS NULL AND approves IS NULL
+          AND ($2::text IS NULL OR rule = $2)
+          AND ($3::text IS NULL OR deliveries.account = $3)
+    """
+    values = (silence.created_at - LOOK_BACK, silence.rule, silence.account)
+    async for rows in read_through(connection, query, *values, at_once=_AT_ONCE):
+        for row in rows:
+            yield row
 
 
 def refusal_of(silences: Sequence[Silence], order: Order, now: datetime) -> str | None:

@@ -4,17 +4,19 @@ Each noun has a module here with the statements about it; transactions are opene
 needs several nouns to change together.
 """
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from importlib import resources
 from importlib.resources.abc import Traversable
-from socket import gaierror
 from typing import TYPE_CHECKING, TypeAlias
-from urllib.parse import urlsplit
 
 import asyncpg
 import structlog
 
-from service.errors import TaskbellError
+from service.store.address import Address, read_address
 from service.store.pool import Pool as Pool
+from service.store.trouble import DatabaseUnreachable as DatabaseUnreachable
+from service.store.trouble import unreachable
 
 if TYPE_CHECKING:
     Connection: TypeAlias = (
@@ -39,43 +41,56 @@ DATABASE_GONE = (
 )
 # Whatever a database can answer: that it is not there, or why it does not do what was asked.
 DATABASE_ERRORS = (*DATABASE_GONE, asyncpg.PostgresError)
+# The same, where an OSError may be of something else.
+_ITS_OWN = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    ConnectionError,
+)
 
 # Any number that no other program uses for an advisory lock in the same database.
 _MIGRATION_LOCK = 7_235_525
-
-
-# How long a transaction may wait for the process that began it. One on a host that has vanished
-# would else keep its locks for the two hours after which TCP gives up.
-_LONGEST_SILENCE = "60s"
-# After so many statements, or seconds without one, a connection is replaced.
-_MOST_QUERIES, _LONGEST_IDLE = 50_000, 300.0
-
-
-class DatabaseUnreachable(TaskbellError):
-    """The database cannot be used; the message says where and why, without the password."""
+_OLDEST = 15  # PostgreSQL's version
 
 
 async def connect(url: str, *, size: int = 10) -> Pool:
     """Open a pool of at most `size` connections; raises DatabaseUnreachable."""
+    address = _address(url)
+    if address.ignored:
+        log.info("database.parameters_ignored", parameters=address.ignored)
     try:
-        return await Pool(
-            url,
-            min_size=1,
-            max_size=size,
-            max_queries=_MOST_QUERIES,
-            max_inactive_connection_lifetime=_LONGEST_IDLE,
-            command_timeout=30,
-            init=_bound_silence,
-            reset=_leave_as_it_is,
-            loop=None,
-            connection_class=asyncpg.Connection,
-            record_class=asyncpg.Record,
-        )
+        pool = await Pool(address, size)
     except (*DATABASE_ERRORS, ValueError) as error:
+        raise unreachable(address.place, error) from error
+    try:
+        async with pool.acquire() as connection:
+            _demand_suitable(connection, address.place)
+    except BaseException:
+        await pool.close()
+        raise
+    return pool
+
+
+def _address(url: str) -> Address:
+    try:
+        return read_address(url)
+    except ValueError as error:
+        raise DatabaseUnreachable(f"DATABASE_URL {error}.") from error
+
+
+def _demand_suitable(connection: Connection, place: str) -> None:
+    """Refuse a database in which something would fail later on, and perhaps seldom."""
+    version, encoding = connection.get_server_version(), connection.get_settings().server_encoding
+    if version.major < _OLDEST:
         raise DatabaseUnreachable(
-            f"PostgreSQL at {_place(url)} cannot be used: {_reason(error)}."
-            " Look whether it runs there and whether DATABASE_URL is right."
-        ) from error
+            f"PostgreSQL at {place} is version {version.major}; Taskbell needs {_OLDEST} or later."
+        )
+    if encoding != "UTF8":
+        raise DatabaseUnreachable(
+            f"The database at {place} keeps text as {encoding}, which has not all characters."
+            " Make another one: createdb --encoding=UTF8 --template=template0 NAME"
+        )
 
 
 async def migrate(pool: Pool) -> list[str]:
@@ -83,7 +98,18 @@ async def migrate(pool: Pool) -> list[str]:
 
     Safe to call from many processes at once: one does the work, the others wait.
     """
-    async with pool.acquire() as connection, connection.transaction():
+    try:
+        async with pool.acquire() as connection:
+            # One that may not make tables may use those that another user has made.
+            return await _migrate(connection) if await pending(connection) else []
+    except asyncpg.PostgresError as error:
+        if isinstance(error, DATABASE_GONE):
+            raise
+        raise unreachable(pool.place, error) from error
+
+
+async def _migrate(connection: Connection) -> list[str]:
+    async with connection.transaction():
         await connection.execute("SELECT pg_advisory_xact_lock($1)", _MIGRATION_LOCK)
         await connection.execute(
             "CREATE TABLE IF NOT EXISTS migrations"
@@ -98,9 +124,24 @@ async def migrate(pool: Pool) -> list[str]:
 
 
 async def bring_up_to_date(url: str) -> list[str]:
-    """Migrate the database at this address; for whoever has no pool."""
-    async with await connect(url, size=1) as pool:
-        return await migrate(pool)
+    """Migrate the database at this address, and try whether it takes writes; for who has no pool.
+
+    Raises DatabaseUnreachable.
+    """
+    async with await connect(url, size=1) as pool, explained(pool):
+        applied = await migrate(pool)
+        async with pool.acquire() as connection:
+            await try_write(connection)
+        return applied
+
+
+@asynccontextmanager
+async def explained(pool: Pool) -> AsyncIterator[None]:
+    """Raise DatabaseUnreachable for whatever the database answers within this block."""
+    try:
+        yield
+    except _ITS_OWN as error:
+        raise unreachable(pool.place, error) from error
 
 
 async def pending(connection: Connection) -> list[Traversable]:
@@ -124,38 +165,15 @@ async def try_write(connection: Connection) -> None:
     )
 
 
-async def _bound_silence(connection: Connection) -> None:
-    # Not with the connection's first message: PgBouncer refuses settings there.
-    await connection.execute(
-        "SELECT set_config('idle_in_transaction_session_timeout', $1, false)", _LONGEST_SILENCE
-    )
+async def read_through(
+    connection: Connection, query: str, *values: object, at_once: int
+) -> AsyncIterator[list[asyncpg.Record]]:
+    """The rows of an answer that may be very large, so many at a time.
 
-
-async def _leave_as_it_is(connection: Connection) -> None:
-    """Spare the round trip that resets a session: nothing outlives its transaction here.
-
-    A transaction that was left open is rolled back by the pool itself.
+    A transaction has to be open.
     """
-    del connection
-
-
-def _place(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-        port = parts.port or 5432
-    except ValueError:
-        return "the address in DATABASE_URL"
-    return f"{parts.hostname or 'this machine'}:{port}"
-
-
-def _reason(error: Exception) -> str:
-    match error:
-        case ConnectionRefusedError() | FileNotFoundError():
-            return "nobody answers"
-        case TimeoutError():
-            return "it does not answer in time"
-        case gaierror():
-            return "there is no server of this name"
-        case ValueError():
-            return "the address cannot be read"
-    return str(error).rstrip(".")
+    # Without a name: behind a pooler, one that has a name would stay in a session of all others.
+    statement = await connection.prepare(query, name="")
+    cursor = await statement.cursor(*values)
+    while rows := await cursor.fetch(at_once):
+        yield rows

@@ -7,7 +7,7 @@ from datetime import datetime
 import asyncpg
 
 from service.model import Event, Task
-from service.store import Connection
+from service.store import Connection, read_through
 from service.store.decisions import RecordedDecision
 from service.store.events import event_from
 from service.store.tasks import Key, read_task
@@ -47,18 +47,14 @@ async def events(
 ) -> AsyncIterator[RecordedEvent]:
     """Every event in the order in which it was decided on; a transaction has to be open."""
     reader = _Reader()
-    rows = connection.cursor(
-        """
+    query = """
         SELECT id AS event, account, task, kind, at, cause, changed, alarm, signal, before, after,
                decided_at, rules_version
         FROM events WHERE decided_at >= $1 AND decided_at < $2 ORDER BY decided_at, id
-        """,
-        since,
-        until,
-        prefetch=_AT_ONCE,
-    )
-    async for row in rows:
-        yield RecordedEvent(reader.event(row), row["decided_at"], row["rules_version"])
+    """
+    async for rows in read_through(connection, query, since, until, at_once=_AT_ONCE):
+        for row in rows:
+            yield RecordedEvent(reader.event(row), row["decided_at"], row["rules_version"])
 
 
 async def events_of(connection: Connection, key: Key) -> list[RecordedEvent]:
@@ -131,8 +127,7 @@ async def tasks_at(connection: Connection, moment: datetime) -> AsyncIterator[tu
 
     What has changed since is told by the first event after it.
     """
-    rows = connection.cursor(
-        """
+    query = """
         SELECT tasks.account, tasks.id, CASE WHEN first.id IS NULL THEN
             CASE WHEN deleted_at IS NULL THEN snapshot END ELSE first.before END AS snapshot
         FROM tasks LEFT JOIN LATERAL (
@@ -140,13 +135,11 @@ async def tasks_at(connection: Connection, moment: datetime) -> AsyncIterator[tu
             WHERE events.account = tasks.account AND events.task = tasks.id
               AND decided_at >= $1 AND cause <> 'clock' AND kind <> 'signal'
             ORDER BY id LIMIT 1) AS first ON true
-        """,
-        moment,
-        prefetch=_AT_ONCE,
-    )
-    async for row in rows:
-        if (task := read_task(row["snapshot"])) is not None:
-            yield (row["account"], row["id"]), task
+    """
+    async for rows in read_through(connection, query, moment, at_once=_AT_ONCE):
+        for row in rows:
+            if (task := read_task(row["snapshot"])) is not None:
+                yield (row["account"], row["id"]), task
 
 
 class _Reader:

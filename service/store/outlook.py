@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from service.store import Connection, Pool
+from service.store import Connection, Pool, read_through
 from service.store.tasks import Known, known_from
 
 _AT_ONCE = 1000
@@ -92,13 +92,11 @@ async def count_tasks(pool: Pool) -> int:
 
 async def tasks(connection: Connection) -> AsyncIterator[tuple[str, Known]]:
     """Every task that is not deleted, with its account; a transaction has to be open."""
-    rows = connection.cursor(
-        """
+    query = """
         SELECT account, snapshot, deleted_at, version, observed_at, fingerprint, rung, watch,
                unread, told
         FROM tasks WHERE snapshot IS NOT NULL AND deleted_at IS NULL
-        """,
-        prefetch=_AT_ONCE,
-    )
-    async for row in rows:
-        yield row["account"], known_from(row)
+    """
+    async for rows in read_through(connection, query, at_once=_AT_ONCE):
+        for row in rows:
+            yield row["account"], known_from(row)

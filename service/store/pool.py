@@ -3,38 +3,108 @@
 A session keeps what it was opened with: one that found a server which only reads, as a standby does
 or a primary whose disk is full, may go on so for as long as it is open, whatever has become of the
 server. None is used again for that.
+
+A pooler may stand before the server, such as PgBouncer, and lead each transaction to another
+session. Nothing is left in a session then: no statement that was prepared, and no setting.
 """
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import asyncpg
 from asyncpg.exceptions import ReadOnlySQLTransactionError
 from asyncpg.pool import PoolAcquireContext, PoolConnectionProxy
 
+from service.store.address import Address
+
 if TYPE_CHECKING:
     _Pool: TypeAlias = asyncpg.Pool[asyncpg.Record]
+    _Session: TypeAlias = asyncpg.Connection[asyncpg.Record]
     _Acquiring: TypeAlias = PoolAcquireContext[asyncpg.Record]
     _Acquired: TypeAlias = PoolConnectionProxy[asyncpg.Record]
 else:
-    _Pool, _Acquiring, _Acquired = asyncpg.Pool, PoolAcquireContext, PoolConnectionProxy
+    _Pool, _Session = asyncpg.Pool, asyncpg.Connection
+    _Acquiring, _Acquired = PoolAcquireContext, PoolConnectionProxy
 
+# After so many statements, or seconds without one, a connection is replaced.
+_MOST_QUERIES, _LONGEST_IDLE = 50_000, 300.0
+_LONGEST_STATEMENT = 30.0  # seconds
+# How long a transaction may wait for the process that began it. One on a host that has vanished
+# would else keep its locks for the two hours after which TCP gives up.
+_LONGEST_SILENCE = "60s"
 # How a server says, at any time, that a session only reads.
 _SIGNS = ("in_hot_standby", "default_transaction_read_only")
 
 
 class Pool(_Pool):
-    """A pool that replaces its connections where one of them only reads."""
+    """A pool of at most `size` connections, which it replaces where one of them only reads."""
+
+    def __init__(self, address: Address, size: int) -> None:
+        self.place = address.place
+        self._opening = Opening(is_pooled=address.is_pooled)
+        super().__init__(
+            address.url,
+            timeout=address.timeout,
+            min_size=1,
+            max_size=size,
+            max_queries=_MOST_QUERIES,
+            max_inactive_connection_lifetime=_LONGEST_IDLE,
+            command_timeout=_LONGEST_STATEMENT,
+            connect=self._opening,
+            reset=_leave_as_it_is,
+            loop=None,
+            connection_class=asyncpg.Connection,
+            record_class=asyncpg.Record,
+        )
 
     def acquire(self, *, timeout: float | None = None) -> _Acquiring:
         return _AbleToWrite(self, timeout)
+
+    def only_reads(self, connection: _Acquired) -> bool:
+        """Whether its server says so; what a pooler says of servers may be of long ago."""
+        settings = connection.get_settings()
+        says = any(getattr(settings, sign, "off") == "on" for sign in _SIGNS)
+        return says and not self._opening.is_pooled
+
+
+class Opening:
+    """Opens connections, and finds out by them whether a pooler stands before the server."""
+
+    def __init__(self, *, is_pooled: bool) -> None:
+        self.is_pooled = is_pooled
+
+    async def __call__(self, *args: Any, **options: Any) -> _Session:
+        if self.is_pooled:
+            return await asyncpg.connect(*args, **options, statement_cache_size=0)
+        session: _Session = await asyncpg.connect(*args, **options)
+        if await _is_servers_own(session):
+            return session
+        self.is_pooled = True
+        await session.close()
+        return await self(*args, **options)
+
+
+async def _is_servers_own(session: _Session) -> bool:
+    """Whether nothing stands between; then bound how long it may be silent in a transaction.
+
+    What a pooler gave as the process at the other end is none of the server's. It is one plain
+    statement, as others may not be understood, and not a setting of the connection's first message,
+    as PgBouncer refuses those.
+    """
+    done = await session.execute(
+        f"SELECT set_config('idle_in_transaction_session_timeout', '{_LONGEST_SILENCE}', false)"
+        f" WHERE pg_backend_pid() = {session.get_server_pid():d}"
+    )
+    return done == "SELECT 1"
 
 
 class _AbleToWrite(_Acquiring):
     """A connection that was just made, if the one at hand only reads: it may do so as well."""
 
+    pool: Pool
+
     async def __aenter__(self) -> _Acquired:
         connection = await super().__aenter__()
-        if _only_reads(connection):
+        if self.pool.only_reads(connection):
             await self.pool.expire_connections()
             await self.pool.release(connection)
             self.connection = None
@@ -47,6 +117,9 @@ class _AbleToWrite(_Acquiring):
         await super().__aexit__(*exc)
 
 
-def _only_reads(connection: _Acquired) -> bool:
-    settings = connection.get_settings()
-    return any(getattr(settings, sign, "off") == "on" for sign in _SIGNS)
+async def _leave_as_it_is(session: _Session) -> None:
+    """Spare the round trip that resets a session: nothing outlives its transaction here.
+
+    A transaction that was left open is rolled back by the pool itself.
+    """
+    del session

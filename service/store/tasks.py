@@ -11,7 +11,7 @@ import orjson
 from service.alarms import Rung
 from service.model import JSON_OPTIONS, Task
 from service.recurrence import Told
-from service.store import Connection, Pool
+from service.store import Connection, Pool, read_through
 
 Key: TypeAlias = tuple[str, str]
 """An account's name and the id of a task in it."""
@@ -186,26 +186,22 @@ async def pages(
 
     Page by page, so that neither memory nor the event loop is taken up by all of them at once.
     """
-    cursor = await connection.cursor(
-        """
+    query = """
         SELECT id, snapshot FROM tasks
         WHERE account = $1 AND deleted_at IS NULL AND snapshot IS NOT NULL
-        """,
-        account,
-    )
-    while rows := await cursor.fetch(_PAGE):
+    """
+    async for rows in read_through(connection, query, account, at_once=_PAGE):
         yield [_partly(row, fields) for row in rows]
 
 
 async def in_batches(pool: Pool, accounts: Sequence[str]) -> AsyncIterator[list[Task]]:
     """All tasks of these accounts, a thousand at a time."""
     async with pool.acquire() as connection, connection.transaction():
-        cursor = await connection.cursor(
-            "SELECT snapshot FROM tasks"
-            " WHERE account = ANY ($1) AND snapshot IS NOT NULL AND deleted_at IS NULL",
-            accounts,
-        )
-        while rows := await cursor.fetch(_AT_ONCE):
+        query = """
+            SELECT snapshot FROM tasks
+            WHERE account = ANY ($1) AND snapshot IS NOT NULL AND deleted_at IS NULL
+        """
+        async for rows in read_through(connection, query, accounts, at_once=_AT_ONCE):
             yield [Task.from_json(row["snapshot"]) for row in rows]
 
 

@@ -1,0 +1,171 @@
+"""The address of the database: what of it counts, and what asyncpg must not get to see.
+
+    postgresql://[user[:password]@][host[:port],…][/database][?name=value&…]
+
+A character that means something in an address is escaped where it means only itself, such as %40
+for an @ in a password. The parameters are libpq's. What asyncpg does not know it hands to the
+server, which refuses the connection if it does not know it, either.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+
+SCHEMES = ("postgresql://", "postgres://")
+
+_FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl")
+# libpq's own that mean nothing to asyncpg, and what other libraries are told about poolers, which
+# Taskbell finds by itself.
+_MEANINGLESS = frozenset(
+    {
+        "channel_binding",
+        "client_encoding",
+        "connection_limit",
+        "gssdelegation",
+        "gssencmode",
+        "keepalives",
+        "keepalives_count",
+        "keepalives_idle",
+        "keepalives_interval",
+        "load_balance_hosts",
+        "max_protocol_version",
+        "min_protocol_version",
+        "pgbouncer",
+        "pool_timeout",
+        "prepareThreshold",
+        "prepared_statements",
+        "replication",
+        "require_auth",
+        "requirepeer",
+        "requiressl",
+        "sslcertmode",
+        "sslcompression",
+        "sslcrldir",
+        "sslsni",
+        "statement_cache_size",
+        "tcp_user_timeout",
+    }
+)
+_CHOICES = {
+    "sslmode": ("disable", "allow", "prefer", "require", "verify-ca", "verify-full"),
+    "target_session_attrs": (
+        "any",
+        "primary",
+        "standby",
+        "read-write",
+        "read-only",
+        "prefer-standby",
+    ),
+}
+# What other libraries are told where a pooler leads each transaction elsewhere.
+_POOLED = {"pgbouncer": "true", "statement_cache_size": "0"}
+# By other names than asyncpg has for them; what is given by the latter counts.
+_RENAMED = {"hostaddr": "host", "fallback_application_name": "application_name"}
+_UNREADABLE = (
+    "cannot be read: in a user or password @ is written %40, / is %2F, ? is %3F, # is %23 and % is"
+    " %25, and a port is a number up to 65535"
+)
+_HOST = re.compile(r"(?P<name>\[[^\]]+\]|[^:\[\]]*)(:(?P<port>\d*))?")
+_DEFAULT_PORT, _LAST_PORT = "5432", 65535
+THIS_MACHINE = "this machine"
+_LONGEST_CONNECT = 60.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """An address as asyncpg takes it: `url`, and how many seconds connecting may take.
+
+    `place` is where that is, for people. `is_pooled` says that it is known to lead to a pooler.
+    `ignored` are the parameters that mean nothing here.
+    """
+
+    url: str
+    timeout: float
+    place: str
+    is_pooled: bool
+    ignored: tuple[str, ...]
+
+
+def read_address(url: str) -> Address:
+    """Raises ValueError, which says in words and without secrets what is wrong with the address."""
+    parts = _split(url)
+    given = _parameters(parts.query)
+    _demand_choices(given)
+    _demand_files(given)
+    timeout = _timeout(given.pop("connect_timeout", "0"))
+    ignored = given.keys() & _MEANINGLESS
+    taken = {name: value for name, value in given.items() if name not in ignored}
+    return Address(
+        url=urlunsplit(parts._replace(query=urlencode(taken))),
+        timeout=timeout,
+        place=_place(parts, taken),
+        is_pooled=any(given.get(name) == value for name, value in _POOLED.items()),
+        ignored=tuple(sorted(ignored - _POOLED.keys())),
+    )
+
+
+def _split(url: str) -> SplitResult:
+    if not url.startswith(SCHEMES):
+        raise ValueError(f"must begin with one of {', '.join(SCHEMES)}")
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # whose own words may quote a part of the password
+        raise ValueError(_UNREADABLE) from None
+    user, _, hosts = parts.netloc.rpartition("@")
+    if parts.fragment or "@" in user + parts.path + parts.query or not _are_hosts(hosts):
+        raise ValueError(_UNREADABLE)
+    return parts
+
+
+def _are_hosts(hosts: str) -> bool:
+    found = [_HOST.fullmatch(unquote(host)) for host in hosts.split(",")]
+    return all(one is not None and int(one["port"] or "0") <= _LAST_PORT for one in found)
+
+
+def _parameters(query: str) -> dict[str, str]:
+    try:
+        given = dict(parse_qsl(query, strict_parsing=bool(query)))
+    except ValueError:
+        raise ValueError("must end with ?name=value, further ones after &") from None
+    for name, known in _RENAMED.items():
+        if name in given:
+            given.setdefault(known, given.pop(name))
+    return given
+
+
+def _demand_choices(given: Mapping[str, str]) -> None:
+    for name, choices in _CHOICES.items():
+        if given.get(name, choices[0]) not in choices:
+            raise ValueError(f"has a {name} that is none of {', '.join(choices)}")
+
+
+def _demand_files(given: Mapping[str, str]) -> None:
+    for name in _FILES:
+        if (path := given.get(name)) and not Path(path).is_file():
+            hint = (
+                "; name the file with the system's authorities, such as"
+                " /etc/ssl/certs/ca-certificates.crt"
+                if path == "system"
+                else ""
+            )
+            raise ValueError(f"names a file in {name} that does not exist: {path}{hint}")
+
+
+def _timeout(given: str) -> float:
+    if not given.isdecimal():
+        raise ValueError("has a connect_timeout, which is a whole number of seconds")
+    return float(given) or _LONGEST_CONNECT
+
+
+def _place(parts: SplitResult, taken: Mapping[str, str]) -> str:
+    """Where that is, such as `db1:5432, db2:5432`; what the environment adds is not seen."""
+    hosts = parts.netloc.rpartition("@")[2] or taken.get("host", "")
+    ports = taken.get("port", _DEFAULT_PORT).split(",")
+    places = []
+    for number, host in enumerate(hosts.split(",")):
+        found = _HOST.fullmatch(unquote(host))
+        name, port = (found["name"], found["port"]) if found else (host, None)
+        places.append(f"{name or THIS_MACHINE}:{port or ports[min(number, len(ports) - 1)]}")
+    return ", ".join(places)

@@ -1,0 +1,90 @@
+"""Why the database does not do what it is asked: in words, with what to do, and without secrets."""
+
+import ssl
+from collections.abc import Mapping
+from socket import gaierror
+
+from asyncpg import exceptions
+
+from service.errors import TaskbellError
+from service.store.address import THIS_MACHINE
+
+_LOOK = "Look whether it runs there and whether DATABASE_URL is right."
+_CORRECT = "Correct DATABASE_URL."
+_PRIMARY = (
+    "Name the primary in DATABASE_URL, or all servers and ?target_session_attrs=read-write; look"
+    " whether its disk is full, and whether default_transaction_read_only is on."
+)
+_GRANT = (
+    "As its owner: GRANT CREATE, USAGE ON SCHEMA public TO the user in DATABASE_URL, for whom"
+    " `taskbell migrate` makes the tables; or run that as another user, and grant this one all on"
+    " them."
+)
+# What to do, where the server's own words say well what is wrong. The first that fits counts.
+_ADVICE: Mapping[type[Exception], str] = {
+    exceptions.InvalidPasswordError: _CORRECT,
+    exceptions.InvalidAuthorizationSpecificationError: (
+        "Correct DATABASE_URL, or let the user in (CREATE ROLE, pg_hba.conf)."
+    ),
+    exceptions.InvalidCatalogNameError: (
+        "Correct DATABASE_URL, or make the database: createdb --encoding=UTF8 NAME"
+    ),
+    exceptions.TooManyConnectionsError: (
+        "Raise its max_connections, or the limit of the role or database; each worker takes up to"
+        " 10, the web process 6."
+    ),
+    exceptions.InsufficientPrivilegeError: _GRANT,
+    exceptions.InvalidSchemaNameError: _GRANT,
+    exceptions.ReadOnlySQLTransactionError: _PRIMARY,
+    exceptions.TargetServerAttributeNotMatched: _PRIMARY,
+    exceptions.DiskFullError: "Make room where PostgreSQL keeps its files.",
+    exceptions.UndefinedObjectError: (
+        "A parameter in DATABASE_URL that libpq does not have is handed to the server as a setting."
+    ),
+    exceptions.ClientConfigurationError: (
+        "Correct DATABASE_URL; ?sslrootcert=FILE names the authorities that are trusted, such as"
+        " /etc/ssl/certs/ca-certificates.crt."
+    ),
+    ssl.SSLCertVerificationError: (
+        "Name the file with the authorities that are trusted (?sslrootcert=FILE), and the server as"
+        " its certificate does."
+    ),
+}
+# Where the library's words do not.
+_WORDS: Mapping[type[Exception], str] = {
+    ConnectionRefusedError: "nobody answers",
+    FileNotFoundError: "nobody answers",  # where its socket would be
+    TimeoutError: "it does not answer in time",
+    gaierror: "there is no server of this name",
+    exceptions.TargetServerAttributeNotMatched: (
+        "none of its servers is of the kind that target_session_attrs asks for"
+    ),
+}
+
+
+class DatabaseUnreachable(TaskbellError):
+    """The database cannot be used; the message says where and why, without the password."""
+
+
+def unreachable(place: str, error: Exception) -> DatabaseUnreachable:
+    """What is raised for this error of the database at that place."""
+    return DatabaseUnreachable(
+        f"PostgreSQL at {place} cannot be used: {_reason(place, error)}. {advice(error)}"
+    )
+
+
+def advice(error: Exception) -> str:
+    """What to do about it."""
+    return next((does for kind, does in _ADVICE.items() if isinstance(error, kind)), _LOOK)
+
+
+def _reason(place: str, error: Exception) -> str:
+    if isinstance(error, FileNotFoundError) and not place.startswith((THIS_MACHINE, "/")):
+        return "a file with certificates that the address or the environment names is not there"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not accepted: {error.verify_message}"
+    if isinstance(error, ssl.SSLError):
+        return f"TLS to it does not come about: {error.reason}"
+    first, _, _ = str(error).partition("\n")
+    says = (words for kind, words in _WORDS.items() if isinstance(error, kind))
+    return next(says, first.rstrip("."))
