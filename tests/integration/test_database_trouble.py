@@ -10,10 +10,14 @@ import asyncpg
 import pytest
 
 from service import store
+from service.clock import VirtualClock
 from service.processes.embedded import EmbeddedPostgres
+from service.settings import read_settings
 from service.store import DatabaseUnreachable
 from tests.commands import taskbell
 from tests.conftest import only_reading
+from tests.site import configured
+from workers.roster import Roster
 
 
 @asynccontextmanager
@@ -130,3 +134,14 @@ async def test_commands_say_it_and_show_no_traceback(database_url: str, tmp_path
             assert "permission denied for table" in result.err
             assert "Traceback" not in result.err + result.out
         await owner.close()
+
+
+async def test_a_worker_that_cannot_begin_says_why(
+    database_url: str, folder: Path, clock: VirtualClock
+) -> None:
+    """Where the tables are there, and can only be read."""
+    roster = Roster(read_settings({"DATABASE_URL": database_url}), clock)
+    async with only_reading(database_url):
+        with pytest.raises(DatabaseUnreachable, match=r"in a read-only transaction\. Name the"):
+            await roster.relieve(configured(folder))
+    await roster.close()
