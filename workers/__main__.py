@@ -19,6 +19,7 @@ from service.reloading.following import follow
 from service.reloading.report import report
 from service.settings import Settings, read_settings
 from service.store import DATABASE_GONE, DatabaseUnreachable
+from service.visible import visible
 from workers.roster import Roster
 
 logger = structlog.get_logger()
@@ -82,7 +83,7 @@ def main() -> None:
             log.configure(settings)
             uvloop.run(work(settings, line))
     except TaskbellError as error:
-        sys.exit(str(error))
+        sys.exit(visible(str(error)))
 
 
 main()

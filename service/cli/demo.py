@@ -56,18 +56,18 @@ async def _run(settings: Settings, on: Servers, *, as_json: bool) -> None:
         running(sandbox) as url,
         meanwhile(office.run(), follow(on.database, as_json=as_json)),
     ):
-        environ = environment(
-            DATABASE_URL=on.database,
-            REDIS_URL=on.redis,
-            SANDBOX_URL=url,
-            SANDBOX_SMTP=f"127.0.0.1:{sandbox.inbox.smtp_port}",
-            PLANNR_SIGNING_SECRET=secret,
-            LOG_LEVEL=settings.log_level,
-        )
-        keep_addresses(settings.taskbell_data, environ)
+        given = {
+            "SANDBOX_URL": url,
+            "SANDBOX_SMTP": f"127.0.0.1:{sandbox.inbox.smtp_port}",
+            "PLANNR_SIGNING_SECRET": secret,
+        }
+        keep_addresses(settings.taskbell_data, given)
         announce(settings, url, as_json=as_json)
-        line = first_look(demo_configuration(), environ).word.line()
+        line = first_look(demo_configuration(), {**os.environ, **given}).word.line()
         programs = read_procfile(procfile(), worker=settings.workers)
+        environ = environment(
+            DATABASE_URL=on.database, REDIS_URL=on.redis, LOG_LEVEL=settings.log_level
+        )
         supervisor = Supervisor(programs, environ, on.own)
         supervisor.tell(line, line)
         await supervisor.run()

@@ -6,7 +6,6 @@ that ends. It finds the servers by the files that they keep in their folders, be
 been started again in the meantime.
 """
 
-import os
 import signal
 import socket
 import subprocess
@@ -17,7 +16,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from service.processes import postmaster
-from service.processes.imports import safe_imports
+from service.processes.environment import to_run
 from service.processes.lifeline import wait_for_end_of_stdin
 from service.processes.postmaster import FAST
 from service.processes.private_folder import remove_socket_folder
@@ -55,7 +54,7 @@ class Guardian:
             self._command,
             stdin=subprocess.PIPE,
             pass_fds=[self._lock],
-            env={**os.environ, **safe_imports()},
+            env=to_run(),
             start_new_session=True,
         )
 

@@ -13,7 +13,8 @@ import structlog
 
 from service.errors import TaskbellError
 from service.processes import lifeline, signals
-from service.processes.imports import safe_imports
+from service.processes.environment import to_run
+from service.settings import Settings
 
 log = structlog.get_logger()
 
@@ -22,6 +23,8 @@ _GOOD_RUN = 30.0  # seconds after which a process has proved that it can run
 _TRIES = 5  # how often one that never proved it is started
 _TIME_TO_STOP = 35.0
 _BETWEEN_LOOKS = 0.5
+# By these the clients of PostgreSQL and of OpenTelemetry are set.
+_OF_CLIENTS = ("PG", "OTEL_")
 
 
 class CannotRun(TaskbellError):
@@ -87,7 +90,7 @@ class Supervisor:
         reload: Callable[[], None] | None = None,
     ) -> None:
         self._programs = list(programs)
-        self._environ = {**environ, **lifeline.MARK, **safe_imports()}
+        self._environ = {**environ, **lifeline.MARK}
         self._servers = list(servers)
         self._reload = reload
         self._beginning = b""
@@ -213,5 +216,15 @@ def procfile() -> Path:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """This process's environment with some values replaced."""
-    return {**os.environ, **more}
+    """What web and worker need of this process's environment, with some values replaced.
+
+    That is their settings; what the configuration names by `${NAME}` is told them with it.
+    """
+    settings = {name.upper() for name in Settings.model_fields}
+    wanted = settings | {f"{name}_FILE" for name in settings}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name in wanted or name.startswith(_OF_CLIENTS)
+    }
+    return {**to_run(), **kept, **more}

@@ -6,7 +6,7 @@ files have faults gets the text that had none. A process that is started by itse
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
@@ -24,13 +24,15 @@ class Word:
     """The contents of a configuration's files, or the `faults` for which they cannot be used.
 
     `texts` has the name and the text of each YAML file. `named` are the files that those refer to,
-    such as `template: morning.liquid`: text by name in `folder`. Secrets are still `${NAME}`.
+    such as `template: morning.liquid`: text by name in `folder`. Secrets are still `${NAME}` in all
+    of them; `values` has what these stand for.
     """
 
     folder: str = ""
     texts: tuple[tuple[str, str], ...] = ()
     named: Mapping[str, str] = field(default_factory=dict)
     faults: tuple[Fault, ...] = ()
+    values: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     def line(self) -> bytes:
         return orjson.dumps(self) + b"\n"
@@ -71,9 +73,10 @@ def read(word: Word, environ: Mapping[str, str]) -> Reading:
     """
     if word.faults:
         return Reading(word, faults=word.faults)
-    folder = Folder(Path(word.folder), word.named)
-    config, faults = _loaded(word, folder, environ)
-    return Reading(replace(word, named=folder.texts), config, faults, frozenset(folder.names))
+    folder, asked = Folder(Path(word.folder), word.named), _Asked(environ)
+    config, faults = _loaded(word, folder, asked)
+    word = replace(word, named=folder.texts, values=asked.told)
+    return Reading(word, config, faults, frozenset(folder.names))
 
 
 async def read_beside(word: Word, environ: Mapping[str, str]) -> Reading:
@@ -84,7 +87,26 @@ async def read_beside(word: Word, environ: Mapping[str, str]) -> Reading:
 async def handed(lines: AsyncIterator[bytes], environ: Mapping[str, str]) -> AsyncIterator[Reading]:
     """Every configuration that the supervisor sends, loaded; one a line."""
     async for line in lines:
-        yield await read_beside(Word.from_line(line), environ)
+        word = Word.from_line(line)
+        yield await read_beside(word, {**environ, **word.values})
+
+
+class _Asked(Mapping[str, str]):
+    """An environment that remembers which of its values were asked for, as `told`."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self.told: dict[str, str] = {}
+
+    def __getitem__(self, name: str) -> str:
+        self.told[name] = self._environ[name]
+        return self.told[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._environ)
+
+    def __len__(self) -> int:
+        return len(self._environ)
 
 
 def _loaded(

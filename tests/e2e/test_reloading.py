@@ -76,13 +76,18 @@ class Running:
 
 @asynccontextmanager
 async def running(
-    folder: Path, receiver: HttpReceiver, configuration: str = CONFIGURATION
+    folder: Path,
+    receiver: HttpReceiver,
+    configuration: str = CONFIGURATION,
+    system: System | None = None,
+    **environ: str,
 ) -> AsyncIterator[Running]:
     """With the rule `made`, and all of it at work."""
-    async with System() as system, httpx.AsyncClient(timeout=10) as client:
-        text = configuration.format(system=system.url, receiver=receiver.url)
+    asked = system or System()
+    async with asked, httpx.AsyncClient(timeout=10) as client:
+        text = configuration.format(system=asked.url, receiver=receiver.url)
         (folder / "taskbell.yaml").write_text(text)
-        with serving(folder, port := free_port()) as process:
+        with serving(folder, port := free_port(), terminal=None, **environ) as process:
             made = Running(folder, f"http://127.0.0.1:{port}", text, process, client)
             await eventually(lambda: is_synced(made))
             yield made
@@ -253,3 +258,30 @@ async def test_processes_that_are_started_one_by_one_look_themselves(folder: Pat
             await eventually(is_decided_anew)
             await eventually(lambda: receiver.requests)
             assert '"rules":{"added":1,"removed":1}' in alone.log.read_text()
+
+
+async def test_programs_get_of_the_environment_what_they_need(folder: Path) -> None:
+    """The configuration's secrets by their standard input, also later ones; others not at all."""
+    environ = {name: f"canary-{name}" for name in ("NOW_TOKEN", "LATER_TOKEN", "CLOUD_SECRET")}
+    configuration = CONFIGURATION.replace("token: none", 'token: "${{NOW_TOKEN}}"')
+    system = System()
+
+    def credentials() -> str:
+        return system.requests[-1].headers["authorization"]
+
+    async def has_changed() -> bool:
+        return credentials() != before
+
+    async with (
+        HttpReceiver() as receiver,
+        running(folder, receiver, configuration, system, **environ) as one,
+    ):
+        before = credentials()
+        programs = psutil.Process(one.process.pid).children(recursive=True)
+        assert len(programs) > 5, "PostgreSQL, Valkey, the guardian, web and workers"
+        assert not [each for each in programs if "canary" in str(each.environ())]
+        one.rewrite("NOW_TOKEN", "LATER_TOKEN")
+        await eventually(has_changed)
+        await killed(one.program("workers"))
+        await one.post(5)
+        assert await told_of_all(one, receiver) == {str(number): 1 for number in range(1, 6)}
