@@ -43,10 +43,11 @@ def build(folder: Path) -> Path:
 def install(wheel: Path, environment: Path) -> Installed:
     """Install the wheel; what it depends on is borrowed from the environment of the tests."""
     _run(sys.executable, "-m", "venv", "--without-pip", str(environment))
-    [packages] = environment.glob("lib/python*/site-packages")
-    (packages / "borrowed.pth").write_text(f"{Path(asyncpg.__file__).parents[1]}\n")
     options = ("--no-deps", "--no-index")
     _run(*_PIP, "--python", str(environment / "bin/python"), "install", *options, str(wheel))
+    # Only now: pip would take the Taskbell over there for the one that it is to install.
+    [packages] = environment.glob("lib/python*/site-packages")
+    (packages / "borrowed.pth").write_text(f"{Path(asyncpg.__file__).parents[1]}\n")
     return Installed(environment)
 
 

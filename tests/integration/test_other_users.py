@@ -6,6 +6,8 @@ Each attack is made as another user, from a process of his own.
 import asyncio
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +24,8 @@ from service.processes.postgres_programs import UNPRIVILEGED
 from service.processes.postmaster import noted
 from service.processes.private_folder import NotPrivate
 from service.settings import Settings
-from tests.other_users import COLLEAGUE, STRANGER, done_by, give, only_root
+from tests.commands import clean_environment
+from tests.other_users import COLLEAGUE, STRANGER, command_of, done_by, give, only_root
 
 pytestmark = only_root
 
@@ -131,6 +134,29 @@ def test_a_data_folder_of_somebody_else_is_refused(folder: Path) -> None:
         said = done_by(name, use, theirs)
         assert said.startswith(f"NotPrivate: {theirs} belongs to nobody, not to {name}: start")
     assert list(theirs.iterdir()) == []
+
+
+@pytest.mark.parametrize("words", [("outbox", "list"), ("doctor",)])
+def test_a_command_on_the_data_of_somebody_else_is_told_so(
+    folder: Path, words: tuple[str, ...]
+) -> None:
+    """In a sentence, though nobody may even look whether a database is there."""
+    folder.chmod(0o755)
+    (made(folder / "theirs") / "postgres").mkdir()
+    theirs, home = give(folder / "theirs", STRANGER), give(made(folder / "home"), COLLEAGUE)
+    theirs.chmod(0o700)
+    said = subprocess.run(
+        command_of(COLLEAGUE, sys.executable, "-m", "service", *words),
+        check=False,
+        cwd=home,
+        env=clean_environment(HOME="/nonexistent", COLUMNS="1000", TASKBELL_DATA=str(theirs)),
+        capture_output=True,
+        text=True,
+    )
+    told = said.stdout + said.stderr
+    assert f"{theirs} belongs to nobody, not to daemon: start Taskbell as" in told
+    assert "Traceback" not in said.stderr
+    assert said.returncode == 1
 
 
 def test_a_database_of_somebody_else_is_refused(folder: Path) -> None:
