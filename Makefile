@@ -47,7 +47,7 @@ bench: setup
 	$(BIN)/python -m tests.bench
 
 lock:
-	uv pip compile --quiet --universal --python-version 3.11 --extra dev --generate-hashes \
+	uv pip compile --quiet --universal --python-version 3.11 --extra dev --extra otel --generate-hashes \
 		--no-emit-index-url --no-emit-find-links --no-header --no-annotate pyproject.toml -o requirements.lock
 
 clean:

@@ -9,7 +9,7 @@ from contextlib import suppress
 import structlog
 import uvloop
 
-from service import log
+from service import log, telemetry
 from service.clock import SystemClock
 from service.config import Config
 from service.errors import TaskbellError
@@ -81,7 +81,8 @@ def main() -> None:
         with log.explaining_the_end():
             settings = read_settings()
             log.configure(settings)
-            uvloop.run(work(settings, line))
+            with telemetry.telling("worker", os.environ):
+                uvloop.run(work(settings, line))
     except TaskbellError as error:
         sys.exit(visible(str(error)))
 

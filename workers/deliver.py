@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
+from service import telemetry
 from service.actions import CREATE, STILL_COMING
 from service.approval_links import ApprovalLinks
 from service.channels import Channel, Receipt
@@ -152,7 +153,11 @@ class Lane:
             asyncio.get_running_loop().call_later(rest.total_seconds(), self._ring)
 
     async def _outcome(self, claim: Claim) -> Settlement:
-        return await self._stopped(claim) or await self._attempted(claim)
+        channel = claim.message.channel
+        with telemetry.span("deliver", claim.trace, delivery=claim.id, channel=channel):
+            settlement = await self._stopped(claim) or await self._attempted(claim)
+            telemetry.describe(state=settlement.state.value)
+        return settlement
 
     async def _stopped(self, claim: Claim) -> Settlement | None:
         """What becomes of a message that is not to be sent any more; None if it is."""

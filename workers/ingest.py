@@ -8,6 +8,7 @@ from typing import TypeAlias, TypeVar
 
 import structlog
 
+from service import telemetry
 from service.books.database import DatabaseBooks
 from service.clock import Clock
 from service.engine import Consequences, Engine
@@ -95,6 +96,11 @@ class _Read:
             else:
                 (self.signals if one.signal else self.hints).append(one)
 
+    def origins(self, told: Iterable[tuple[Key, int]]) -> dict[telemetry.Key, str | None]:
+        """The traces of the receipts that told of tasks: of the last one, where there are some."""
+        traces = {receipt.id: receipt.trace for receipt in self.receipts}
+        return {key: traces.get(receipt) for key, receipt in told}
+
     @property
     def told_at(self) -> datetime | None:
         """When the last of these came; None where they told of no task, as signals do not."""
@@ -153,7 +159,10 @@ class Ingest:
             pending = await backlog.claim(connection, self._account, limit, BATCH_BYTES)
             if not pending:
                 return Ingested(0)
-            return await self._work_off(connection, pending)
+            with telemetry.together(
+                "ingest", [one.trace for one in pending], account=self._account
+            ):
+                return await self._work_off(connection, pending)
 
     async def _take_one(self) -> Ingested:
         """Take the oldest receipt; if it is the one that cannot be read, set it aside."""
@@ -176,7 +185,7 @@ class Ingest:
         after, unproven = await self._observe(connection, found)
         unheard = list[Announcement]()
         for signals in _steps(found.signals, lambda one: one.key):
-            heard, unknown = await self._hear(connection, signals)
+            heard, unknown = await self._hear(connection, found, signals)
             after, unheard = after | heard, [*unheard, *unknown]
         await backlog.settle(connection, found.receipts, self._clock.now())
         await backlog.note(connection, found.unheard, _HEARD_ALREADY)
@@ -201,13 +210,16 @@ class Ingest:
         after, unproven = Consequences(), list[Announcement]()
         for step in _steps(found.pushed, lambda one: (one.look.account, one.look.task_id)):
             looks = [one.look for one in step]
-            seen = await self._engine.observe(DatabaseBooks(connection), looks)
+            with telemetry.coming_from(
+                found.origins(((one.look.account, one.look.task_id), one.receipt) for one in step)
+            ):
+                seen = await self._engine.observe(DatabaseBooks(connection), looks)
             unproven += _unproven(step, seen)
             after |= seen
         return after, unproven
 
     async def _hear(
-        self, connection: Connection, signals: Sequence[Announcement]
+        self, connection: Connection, found: _Read, signals: Sequence[Announcement]
     ) -> tuple[Consequences, list[Announcement]]:
         """Hear signals about tasks that are known, and before them those that waited for it.
 
@@ -218,7 +230,9 @@ class Ingest:
         await backlog.note(connection, [one.receipt for one in waited], HEARD)
         known = await tasks.present(connection, keys)
         heard = [*waited, *(one for one in signals if one.key in known)]
-        after = await self._engine.hear(DatabaseBooks(connection), [_signal(one) for one in heard])
+        with telemetry.coming_from(found.origins((one.key, one.receipt) for one in heard)):
+            told = [_signal(one) for one in heard]
+            after = await self._engine.hear(DatabaseBooks(connection), told)
         return after, [one for one in signals if one.key not in known]
 
     async def _wait_for(self, connection: Connection, announced: Sequence[Announcement]) -> None:

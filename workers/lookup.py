@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 import structlog
 
-from service import pacing
+from service import pacing, telemetry
 from service.books.database import DatabaseBooks
 from service.clock import Clock
 from service.engine import Consequences, Engine
@@ -140,7 +140,8 @@ class Lookups:
     async def _attempt(self, lookup: Lookup) -> Answer | None:
         """What the task looks like; None if that could not be read, and is tried again later."""
         try:
-            return await self._read(lookup)
+            with telemetry.span("lookup", lookup.trace, account=lookup.account):
+                return await self._read(lookup)
         except (SourceError, *UNREADABLE) as error:
             if lookup.attempts >= _TRIES and await self._is_its_fault(error):
                 await self._give_up(lookup, error)
@@ -167,7 +168,8 @@ class Lookups:
 
     async def _take(self, lookup: Lookup, answer: Answer) -> Lanes:
         try:
-            return await self._take_in(lookup, answer)
+            with telemetry.span("observe", lookup.trace, account=lookup.account):
+                return await self._take_in(lookup, answer)
         except POISONOUS as error:
             await self._give_up(lookup, error)
             return frozenset()

@@ -15,7 +15,7 @@ from typing import Any
 
 import structlog
 
-from service import jobs, metrics
+from service import jobs, metrics, telemetry
 from service.clock import Clock
 from service.jobs import Bell
 from service.outbox import giving_up, sending
@@ -196,8 +196,9 @@ class Shift:
     async def _read(self, state: AccountState) -> None:
         poll = self._polls[state.name]
         try:
-            async for lanes in poll.run(state):
-                self._ring_lanes(lanes)
+            with telemetry.span("poll", account=state.name):
+                async for lanes in poll.run(state):
+                    self._ring_lanes(lanes)
             self.ring(jobs.LOOKUP, state.name)
         except DATABASE_GONE as error:
             log.warning("poll.waits_for_the_database", account=state.name, error=str(error))

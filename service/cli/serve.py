@@ -8,7 +8,7 @@ import structlog
 import typer
 import uvloop
 
-from service import log, store
+from service import log, store, telemetry
 from service.cli import demo, plan_output
 from service.cli.console import AsJson, out, say, show_json
 from service.cli.meanwhile import meanwhile
@@ -88,4 +88,5 @@ def web() -> None:
         settings = read_settings()
         log.configure(settings)
         demand_free(settings.host, settings.port, "PORT=")
-        uvloop.run(server.serve(settings, line))
+        with telemetry.telling("web", os.environ):
+            uvloop.run(server.serve(settings, line))

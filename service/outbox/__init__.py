@@ -115,6 +115,7 @@ class Claim:
     is asked about that before it is sent. `created_at` is when it was planned, `unsent_since` since
     when attempts have come to nothing before anything was sent, each time. Those do not count among
     the `attempts`, but are `unsent`: the two numbers together tell this attempt from all others.
+    `trace` is that of the event.
     """
 
     id: int
@@ -128,6 +129,7 @@ class Claim:
     approves: tuple[int, str | None] | None = None
     grounds: Grounds | None = None
     unsent_since: datetime | None = None
+    trace: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

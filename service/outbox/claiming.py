@@ -166,7 +166,7 @@ async def _take(
                original.receipt, original.on_undo AS undo,
                original.state AS original,
                events.kind, events.at, events.cause, events.before, events.after,
-               events.changed, events.alarm, events.signal
+               events.changed, events.alarm, events.signal, events.trace
         FROM claimed LEFT JOIN events ON events.id = claimed.event
         LEFT JOIN deliveries AS original ON original.id = claimed.updates
         LEFT JOIN deliveries AS asked ON asked.id = claimed.approves
@@ -293,6 +293,7 @@ def _claim(row: asyncpg.Record, others: frozenset[str]) -> Claim:
         approves,
         _grounds(row),
         row["unread_since"],
+        row["trace"],
     )
 
 

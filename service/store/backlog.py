@@ -20,6 +20,7 @@ class Pending:
     received_at: datetime
     repeats: int
     is_replay: bool = False
+    trace: str | None = None
 
 
 async def claim(connection: Connection, account: str, limit: int, size: int) -> list[Pending]:
@@ -32,7 +33,7 @@ async def claim(connection: Connection, account: str, limit: int, size: int) -> 
     await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", account)
     rows = await connection.fetch(
         """
-        SELECT id, account, body, received_at, repeats, said_at IS NOT NULL FROM receipts
+        SELECT id, account, body, received_at, repeats, said_at IS NOT NULL, trace FROM receipts
         WHERE state = 'pending' AND id IN (
             SELECT id FROM (
                 SELECT id, sum(octet_length(body)) OVER (ORDER BY id) - octet_length(body) AS ahead

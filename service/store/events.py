@@ -6,6 +6,7 @@ from datetime import datetime
 
 import asyncpg
 
+from service import telemetry
 from service.model import Cause, Event, Kind, Task
 from service.store import Connection
 from service.store.tasks import Key, read_task, task_json
@@ -90,12 +91,13 @@ async def insert(
     await connection.execute(
         """
         INSERT INTO events (id, account, task, kind, at, cause, changed, alarm, signal, before,
-                            after, decided_at, rules_version)
+                            after, decided_at, rules_version, trace)
         SELECT id, account, task, kind, at, cause, string_to_array(changed, ' '), alarm, signal,
-               before, after, $12, $13
+               before, after, $12, $13, trace
         FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::timestamptz[],
-                    $6::text[], $7::text[], $8::text[], $9::text[], $10::json[], $11::json[])
-          AS new (id, account, task, kind, at, cause, changed, alarm, signal, before, after)
+                    $6::text[], $7::text[], $8::text[], $9::text[], $10::json[], $11::json[],
+                    $14::text[])
+          AS new (id, account, task, kind, at, cause, changed, alarm, signal, before, after, trace)
         """,
         [event.id for event in events],
         [event.account for event in events],
@@ -110,4 +112,16 @@ async def insert(
         [task_json(event.after) for event in events],
         now,
         rules_version,
+        [_mark(event) for event in events],
+    )
+
+
+def _mark(event: Event) -> str | None:
+    """The event's place in the trace of what told of it."""
+    return telemetry.mark(
+        "event",
+        (event.account, event.task_id),
+        account=event.account,
+        event=event.id,
+        kind=event.kind.value,
     )

@@ -44,7 +44,8 @@ class Lookup:
     `receipts` are the webhooks that asked for it, `older_at` is when the task was first seen in an
     older version than is known, if that is the reason. `looks` counts how often it was read since
     then and did not show what they announced. `absent_at` is since when the system says that there
-    is no such task, and is not believed yet. `lease` names the claim.
+    is no such task, and is not believed yet. `lease` names the claim. `trace` is that of the last
+    of the `receipts`.
     """
 
     account: str
@@ -57,6 +58,7 @@ class Lookup:
     older_at: datetime | None = None
     looks: int = 0
     absent_at: datetime | None = None
+    trace: str | None = None
 
     def confirms(self, requested_at: datetime) -> bool:
         """Whether a call at that moment is the second look at an older version."""
@@ -208,7 +210,9 @@ async def claim(pool: Pool, account: str, lease: UUID, now: datetime, limit: int
             ORDER BY cause = 'fetch', next_attempt_at + place * interval '1 second'
             LIMIT $3 FOR UPDATE SKIP LOCKED)
         RETURNING account, task, cause, asked_at, attempts, receipts, lease_holder, older_at, looks,
-            absent_at
+            absent_at,
+            (SELECT trace FROM receipts WHERE receipts.id = ANY (lookups.receipts)
+             ORDER BY receipts.id DESC LIMIT 1) AS trace
         """,
         account,
         now,

@@ -15,6 +15,7 @@ from typing import NamedTuple, TypeAlias
 import orjson
 import structlog
 
+from service import telemetry
 from service.errors import TaskbellError
 from service.store import DATABASE_ERRORS, Connection, Pool
 
@@ -43,6 +44,8 @@ class NotKept(TaskbellError):
 class Receipt(NamedTuple):
     """One webhook: `headers` are allow-listed, `received_at` is when it began to come in.
 
+    `trace` is where its trace stands, a traceparent.
+
     A tuple, as ten thousand of them a second are made.
     """
 
@@ -50,6 +53,7 @@ class Receipt(NamedTuple):
     body: bytes
     headers: Mapping[str, str]
     received_at: datetime
+    trace: str | None = None
 
 
 def sender_key(name: bytes) -> str:
@@ -151,7 +155,9 @@ class ReceiptKeeper:
         while self._waiting:
             batch = self._waiting.popleft()
             try:
-                batch.answer(await _insert(connection, list(batch.receipts.values())))
+                receipts = list(batch.receipts.values())
+                with telemetry.together("keep", [one.trace for one in receipts]):
+                    batch.answer(await _insert(connection, receipts))
             finally:
                 self._let_go(batch)
             for account in {account for account, _ in batch.receipts}:
@@ -184,14 +190,15 @@ async def _insert_new(connection: Connection, receipts: Sequence[Receipt]) -> di
     rows = await connection.fetch(
         """
         WITH new AS (
-            SELECT nextval('receipts_id_seq') AS id, account, key, body, headers, received_at
-            FROM unnest($1::text[], $2::text[], $3::bytea[], $4::jsonb[], $5::timestamptz[])
-              AS new (account, key, body, headers, received_at))
-        INSERT INTO receipts AS old (id, account, key, body, headers, received_at)
+            SELECT nextval('receipts_id_seq') AS id, account, key, body, headers, received_at, trace
+            FROM unnest($1::text[], $2::text[], $3::bytea[], $4::jsonb[], $5::timestamptz[],
+                        $7::text[])
+              AS new (account, key, body, headers, received_at, trace))
+        INSERT INTO receipts AS old (id, account, key, body, headers, received_at, trace)
         OVERRIDING SYSTEM VALUE SELECT * FROM new ORDER BY account, key
         ON CONFLICT (account, key) DO UPDATE
         SET state = 'pending', repeats = old.repeats + 1, received_at = excluded.received_at,
-            settled_at = NULL, reason = NULL, acknowledged_at = NULL,
+            settled_at = NULL, reason = NULL, acknowledged_at = NULL, trace = excluded.trace,
             said_at = CASE
                 WHEN old.state = 'done' AND coalesce(old.said_at, old.received_at)
                     BETWEEN excluded.received_at - $6::interval AND excluded.received_at + $6
@@ -205,6 +212,7 @@ async def _insert_new(connection: Connection, receipts: Sequence[Receipt]) -> di
         [orjson.dumps(receipt.headers).decode() for receipt in receipts],
         [receipt.received_at for receipt in receipts],
         REPLAYED,
+        [receipt.trace for receipt in receipts],
         timeout=FLUSH_SECONDS,
     )
     return {(row["account"], row["key"]): row["id"] for row in rows}

@@ -9,7 +9,7 @@ from http import HTTPStatus
 import orjson
 from starlette.types import Receive, Scope, Send
 
-from service import metrics
+from service import metrics, telemetry
 from service.clock import Clock
 from service.errors import PayloadError
 from service.http.compression import TooLarge, can_be_read, is_packed, unpacked
@@ -104,6 +104,7 @@ class Door:
             self._outcomes[account][outcome].inc()
             raise
         self._outcomes[account][ACCEPTED].inc()
+        telemetry.describe(account=account, receipt=receipt)
         await _accept(receipt, send)
 
     def _opened(self, account: str, scope: Scope) -> HookOptions:
@@ -134,7 +135,8 @@ class Door:
         identity = (account, _key(options, headers, body))
         kept = await aside(len(body), _to_keep, headers, body)
         try:
-            return await self._keeper.keep(Receipt(identity, kept, _kept(headers), now))
+            receipt = Receipt(identity, kept, _kept(headers), now, telemetry.current())
+            return await self._keeper.keep(receipt)
         except Backlogged as error:
             raise come_again(HTTPStatus.TOO_MANY_REQUESTS, str(error)) from error
         except NotKept as error:

@@ -9,7 +9,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service import store
+from service import store, telemetry
 from service.clock import SystemClock
 from service.config import Config
 from service.jobs import INGEST, Doorbell
@@ -69,7 +69,7 @@ async def serve(settings: Settings, line: Lifeline | None) -> None:
         front = Front(made(config=config))
         collector.look_seldom()
         following = asyncio.create_task(_renew(front, made, config, readings))
-        await serving(front, settings.host, settings.port).serve()
+        await serving(telemetry.around(front), settings.host, settings.port).serve()
         following.cancel()
         await board.close()
         await keeper.close()
