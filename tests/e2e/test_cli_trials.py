@@ -51,7 +51,7 @@ async def test_every_test_is_run_and_told(file: Path) -> None:
     assert (result.code, result.err) == (1, "")
     assert result.out == (
         "✓ The office hears of it\n"
-        "✗ Nobody is told in the night  (taskbell.yaml:19)\n"
+        "✗ Nobody is told in the night \\u0007 (taskbell.yaml:19)\n"
         "  Fri 6 Mar 2026, 23:00 (taskbell.yaml:23)\n"
         '    unexpected    notify slack:#office "<Roof> is done"\n'
         "                  by done: T1 completed, Fri 6 Mar 2026, 23:00\n"
