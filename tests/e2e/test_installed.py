@@ -40,15 +40,25 @@ def wheel(place: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def installed(place: Path, wheel: Path, pytestconfig: pytest.Config) -> Installed:
-    """The environment that `--installed` names, or a new one that nobody may write in any more."""
+def installed(place: Path, wheel: Path, pytestconfig: pytest.Config) -> Iterator[Installed]:
+    """The environment that `--installed` names, or a new one that nobody may write in."""
     if named := pytestconfig.getoption("--installed"):
-        return Installed(Path(named).absolute())
+        yield Installed(Path(named).absolute())
+        return
     fresh = install(wheel, place / "environment")
-    for one in (fresh.environment, *fresh.environment.rglob("*")):
-        if not one.is_symlink():
-            one.chmod(one.stat().st_mode & ~(stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH))
-    return fresh
+    with read_only(fresh.environment):
+        yield fresh
+
+
+@contextmanager
+def read_only(folder: Path) -> Iterator[None]:
+    """Nobody may write in the folder; at its end its owner again, so that it can be removed."""
+    parts = [one for one in (folder, *folder.rglob("*")) if not one.is_symlink()]
+    for one in parts:
+        one.chmod(one.stat().st_mode & ~(stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH))
+    yield
+    for one in parts:
+        one.chmod(one.stat().st_mode | stat.S_IWUSR)
 
 
 def test_the_wheel_holds_all_that_the_sources_do(wheel: Path) -> None:
