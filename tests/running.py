@@ -18,6 +18,7 @@ from service.processes.embedded import EmbeddedPostgres, EmbeddedValkey
 from tests.waiting import eventually
 
 PATIENCE = 30.0  # seconds
+ROOT = Path(__file__).parents[1]
 
 
 def free_port() -> int:
@@ -28,13 +29,17 @@ def free_port() -> int:
 
 @dataclass
 class Taskbell:
-    """Servers and processes of one installation in `folder`; workers and web restart at will."""
+    """Servers and processes of one installation in `folder`; workers and web restart at will.
+
+    They run the version whose `code` this is.
+    """
 
     folder: Path
     postgres: EmbeddedPostgres
     valkey: EmbeddedValkey
     port: int
     environ: dict[str, str]
+    code: Path = ROOT
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     @property
@@ -51,6 +56,7 @@ class Taskbell:
         with self.log.open("ab") as log:
             self.processes[name] = subprocess.Popen(
                 [sys.executable, "-m", *command],
+                cwd=self.code,
                 env={**self.environ, "PS": name},
                 stdout=log,
                 stderr=log,
