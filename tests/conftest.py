@@ -21,6 +21,7 @@ from service import store
 from service.clock import VirtualClock
 from service.processes.embedded import EmbeddedPostgres, EmbeddedValkey
 from service.processes.guardian import guarded
+from tests.real import servers
 
 # Everything a test writes is thrown away, so it need not reach the disk; crash tests and the
 # benchmark start servers of their own, with fsync.
@@ -29,6 +30,11 @@ _FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--soak", action="store_true", help="the long run: more load, more examples")
+    parser.addoption(
+        "--real",
+        choices=("direct", "pgbouncer"),
+        help="the servers that the system has, and how PostgreSQL is reached (make test-real)",
+    )
     parser.addoption("--fuzz", type=int, help="how many bad inputs are tried (tests/fuzz)")
     parser.addoption("--installed", help="the environment with the Taskbell that is tried there")
 
@@ -57,27 +63,41 @@ def folder() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[EmbeddedPostgres]:
-    with _guarded_folder() as folder:
-        server = EmbeddedPostgres(folder)
+def postgres(request: pytest.FixtureRequest) -> Iterator[EmbeddedPostgres | servers.Postgres]:
+    with _real_postgres() if _is_real(request) else _embedded_postgres() as server:
         asyncio.run(_prepare(server.url))
         yield server
-        server.stop()
 
 
 @pytest.fixture(scope="session")
-def valkey() -> Iterator[EmbeddedValkey]:
+def valkey(request: pytest.FixtureRequest) -> Iterator[EmbeddedValkey | servers.Redis]:
+    if _is_real(request):
+        with _real_folder() as folder, servers.Redis(folder / "redis") as redis:
+            yield redis
+        return
     with _guarded_folder() as folder, EmbeddedValkey(folder) as server:
         yield server
 
 
+@pytest.fixture(scope="session")
+def reached(
+    request: pytest.FixtureRequest, postgres: EmbeddedPostgres | servers.Postgres
+) -> Iterator[str]:
+    """The address by which Taskbell reaches PostgreSQL: its own, or a pooler's."""
+    if isinstance(postgres, EmbeddedPostgres) or request.config.getoption("--real") == "direct":
+        yield postgres.url
+        return
+    with _real_folder() as folder, servers.PgBouncer(folder / "pgbouncer", postgres) as pooler:
+        yield pooler.url
+
+
 @pytest.fixture
-async def database_url(postgres: EmbeddedPostgres) -> AsyncIterator[str]:
+async def database_url(postgres: EmbeddedPostgres, reached: str) -> AsyncIterator[str]:
     """The address of a migrated, empty database that only this test uses."""
     name = f"test_{secrets.token_hex(6)}"
     admin = await asyncpg.connect(postgres.url)
     await admin.execute(f"CREATE DATABASE {name} TEMPLATE template_taskbell")
-    yield _with_database(postgres.url, name)
+    yield _with_database(reached, name)
     await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
     await admin.close()
 
@@ -124,6 +144,40 @@ async def only_reading(url: str) -> AsyncIterator[None]:
     yield
     await admin.execute(f"{setting} = off")
     await admin.close()
+
+
+def _is_real(request: pytest.FixtureRequest) -> bool:
+    return request.config.getoption("--real") is not None
+
+
+@contextmanager
+def _real_folder() -> Iterator[Path]:
+    """A folder that the users of other servers may enter."""
+    with TemporaryDirectory(prefix="taskbell-") as name, skipping_what_is_not_here():
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@contextmanager
+def skipping_what_is_not_here() -> Iterator[None]:
+    try:
+        yield
+    except servers.NotInstalled as error:
+        pytest.skip(str(error))
+
+
+@contextmanager
+def _real_postgres() -> Iterator[servers.Postgres]:
+    with _real_folder() as folder, servers.Postgres(folder / "postgres").make() as server:
+        yield server
+
+
+@contextmanager
+def _embedded_postgres() -> Iterator[EmbeddedPostgres]:
+    with _guarded_folder() as folder:
+        server = EmbeddedPostgres(folder)
+        yield server
+        server.stop()
 
 
 @contextmanager
