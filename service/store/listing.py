@@ -136,6 +136,9 @@ SILENCES = Listing(
 )
 
 
+ACCOUNT_STATES = frozenset({"ok", "failing", "paused", "baseline"})
+
+
 async def read_page(
     pool: Pool, listing: Listing, values: Mapping[str, Any], limit: int, after: Mark | None = None
 ) -> Page:

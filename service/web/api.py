@@ -18,7 +18,14 @@ from service.store.listing import Listing
 from service.web.auth import Endpoint, Guard
 from service.web.bodies import read_body
 from service.web.openapi import describe
-from service.web.parameters import LARGEST_ID, cursor, filtered, read_parameters, wrong
+from service.web.parameters import (
+    LARGEST_ID,
+    cursor,
+    demand_choice,
+    filtered,
+    read_parameters,
+    wrong,
+)
 from service.web.problems import Problem
 from service.web.rulings import RULINGS, STORM_RULINGS, WEBHOOK_RULINGS, Rulings, ruling_routes
 
@@ -57,7 +64,7 @@ class Api:
             *ruling_routes(self._guard, "/api/v1/receipts", self._rule_on_webhook, WEBHOOK_RULINGS),
             *ruling_routes(self._guard, "/api/v1/storms", self._end_storm, STORM_RULINGS),
             Route(
-                "/api/v1/silences/{id:int}/expire", protects(self._end_silence), methods=["POST"]
+                "/api/v1/silences/{id:number}/expire", protects(self._end_silence), methods=["POST"]
             ),
         ]
 
@@ -69,7 +76,7 @@ class Api:
         }
         for name, one in LISTS.items():
             reading[f"/{name}"] = partial(self._list, one)
-            reading[f"/{name}/{{id:int}}"] = partial(self._one, one)
+            reading[f"/{name}/{{id:number}}"] = partial(self._one, one)
         return reading | {
             "/rules": self._all_rules,
             "/rules/{id}": self._one_rule,
@@ -101,9 +108,10 @@ class Api:
 
     async def _all_accounts(self, request: Request) -> Response:
         rows = await self._states()
-        return _page(
-            filtered(request.query_params, rows, {"account": "id", "state": "state"}), None
-        )
+        query = request.query_params
+        if "state" in query:
+            demand_choice("state", query["state"], listing.ACCOUNT_STATES)
+        return _page(filtered(query, rows, {"account": "id", "state": "state"}), None)
 
     async def _account(self, request: Request) -> Response:
         rows = await self._states()
@@ -114,8 +122,7 @@ class Api:
 
     async def _all_rules(self, request: Request) -> Response:
         rules = await self._rules(request)
-        query = {name: text for name, text in request.query_params.items() if name != "version"}
-        return _page(filtered(query, rules, {"rule": "id"}), None)
+        return _page(filtered(request.query_params, rules, {"rule": "id"}, "version"), None)
 
     async def _one_rule(self, request: Request) -> Response:
         return _json(_found(_by_id(await self._rules(request), request.path_params["id"])))
@@ -135,7 +142,7 @@ class Api:
 
     async def _openapi(self, request: Request) -> Response:
         del request
-        return _json(describe())
+        return _json(describe(has_token=self._guard.has_token))
 
     async def _rule(self, ruling: str, request: Request) -> Response:
         """Carry out a decision and show what has become of the delivery."""

@@ -47,8 +47,8 @@ class ApprovalPage:
 
     def routes(self) -> list[Route]:
         return [
-            Route("/approvals/{id:int}", self.show),
-            Route("/approvals/{id:int}", self.answer, methods=["POST"]),
+            Route("/approvals/{id:number}", self.show),
+            Route("/approvals/{id:number}", self.answer, methods=["POST"]),
         ]
 
     async def show(self, request: Request) -> Response:

@@ -1,19 +1,22 @@
 """The API described for programs: OpenAPI 3.1, made from the very lists that it describes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
+from http import HTTPStatus
 from typing import Any, TypeAlias
 
 from service.model import DAYS, Cause, Kind, State, Task
 from service.silence import SCOPES
 from service.store import listing
 from service.store.listing import Listing
-from service.web.parameters import DEFAULT_LIMIT, MOST
-from service.web.rulings import RULINGS, STORM_RULINGS, WEBHOOK_RULINGS
+from service.web.parameters import DEFAULT_LIMIT, LARGEST_ID, LONGEST, MOST, TEXT
+from service.web.rulings import LONGEST_REASON, RULINGS, STORM_RULINGS, WEBHOOK_RULINGS
 
 Schema: TypeAlias = dict[str, Any]
 
 _TEXT: Schema = {"type": "string"}
+_LINE: Schema = {"type": "string", "pattern": TEXT, "maxLength": LONGEST}
+_LIMIT: Schema = {"type": "integer", "minimum": 1, "maximum": MOST}
 _MAYBE_TEXT: Schema = {"type": ["string", "null"]}
 _NUMBER: Schema = {"type": "integer"}
 _MAYBE_NUMBER: Schema = {"type": ["integer", "null"]}
@@ -114,11 +117,11 @@ SHAPES: Mapping[str, Mapping[str, Schema]] = {
     "account": {
         "id": _TEXT,
         "system": _TEXT,
-        "state": _one_of("ok", "failing", "paused", "baseline"),
+        "state": _one_of(*listing.ACCOUNT_STATES),
         "failing_since": _MAYBE_TIME,
         "error": _MAYBE_TEXT,
         "polled_at": _MAYBE_TIME,
-        "next_poll_at": _TIME,
+        "next_poll_at": {**_MAYBE_TIME, "description": "null while it is paused"},
         "baseline_at": _MAYBE_TIME,
         "webhook_at": {**_MAYBE_TIME, "description": "the last one that told of a task"},
         "missed": {**_NUMBER, "description": "changes that polls found and no webhook told"},
@@ -154,42 +157,89 @@ _LISTS: Mapping[str, tuple[str, Listing | None]] = {
 }
 
 
-def describe() -> Schema:
-    """The whole document."""
-    paths: Schema = {}
-    for path, (noun, filtered_by) in _LISTS.items():
-        paths[f"/api/v1/{path}"] = {"get": _list_of(noun, filtered_by)}
-        paths[f"/api/v1/{path}/{{id}}"] = {"get": _one(noun), "parameters": [_ID]}
-    paths["/api/v1/rules"]["parameters"] = [_VERSION]
-    paths["/api/v1/rules/{id}"]["parameters"] = [_ID, _VERSION]
-    for ruling in RULINGS:
-        paths[f"/api/v1/deliveries/{{id}}/{ruling}"] = {
-            "post": _one("delivery") | {"requestBody": _said(ruling)},
-            "parameters": [_ID],
-        }
-    for ruling in WEBHOOK_RULINGS:
-        paths[f"/api/v1/receipts/{{id}}/{ruling}"] = {"post": _one("receipt"), "parameters": [_ID]}
-    paths["/api/v1/silences/{id}/expire"] = {"post": _one("silence"), "parameters": [_ID]}
-    for ruling in STORM_RULINGS:
-        paths[f"/api/v1/storms/{{id}}/{ruling}"] = {"post": _one("storm"), "parameters": [_ID]}
-    return {
+def describe(*, has_token: bool = True) -> Schema:
+    """The whole document; `has_token` says that every request needs it."""
+    document: Schema = {
         "openapi": "3.1.0",
         "info": {"title": "Taskbell", "version": "1"},
-        "paths": paths,
+        "paths": _paths(has_token=has_token),
         "components": {
-            "schemas": {noun: _object(shape) for noun, shape in SHAPES.items()},
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "schemas": {noun: _object(shape) for noun, shape in SHAPES.items()}
+            | {"problem": _PROBLEM},
         },
-        "security": [{"token": []}],
     }
+    if has_token:
+        document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+        document["security"] = [{"token": []}]
+    return document
 
 
-_ID: Schema = {"name": "id", "in": "path", "required": True, "schema": _TEXT}
-_VERSION: Schema = {
-    "name": "version",
-    "in": "query",
-    "schema": _TEXT,
-    "description": "as they were then: a decision's rules_version; else as they are now",
+def _paths(*, has_token: bool) -> Schema:
+    usual = (_GUARDED if has_token else ()) + _ALWAYS
+    paths: Schema = {}
+    for path, (noun, filtered_by) in _LISTS.items():
+        page = _object({"data": {"type": "array", "items": _ref(noun)}, "next": _MAYBE_TEXT})
+        about = "/api/v1/" + path
+        paths[about] = {
+            "get": _operation(page, (*usual, *_ALSO.get(path, ()), 400))
+            | {"parameters": _parameters(path, filtered_by)},
+        }
+        paths[f"{about}/{{id}}"] = {
+            "get": _operation(_ref(noun), (*usual, *_ALSO.get(f"{path}/one", ()), 404)),
+            "parameters": [_id_of(noun), *_OF_ONE.get(path, ())],
+        }
+    for path, noun, rulings in _RULED:
+        for ruling in rulings:
+            paths[f"/api/v1/{path}/{{id}}/{ruling}"] = {
+                "post": _ruling(noun, ruling, usual),
+                "parameters": [_id_of(noun)],
+            }
+    return paths
+
+
+def _parameter(name: str, schema: Schema, description: str = "") -> Schema:
+    said = {"description": description} if description else {}
+    return {"name": name, "in": "query", "schema": schema, **said}
+
+
+_VERSION = _parameter(
+    "version", _LINE, "as they were then: a decision's rules_version; else as they are now"
+)
+_CURSOR = {"type": "string", "pattern": "^[A-Za-z0-9_-]+$", "maxLength": LONGEST}
+# Of the lists that are held whole.
+_SHORT: Mapping[str, list[Schema]] = {
+    "accounts": [
+        _parameter("account", _LINE),
+        _parameter("state", _one_of(*listing.ACCOUNT_STATES)),
+        _parameter("limit", _LIMIT | {"default": MOST}),
+    ],
+    "rules": [_parameter("rule", _LINE), _parameter("limit", _LIMIT | {"default": MOST}), _VERSION],
+}
+_OF_ONE: Mapping[str, list[Schema]] = {
+    "rules": [_VERSION],
+    "tasks": [_parameter("account", _LINE, "where several have a task of this id")],
+}
+# What may be answered beside 200.
+_ALWAYS = (403, 503)
+_GUARDED = (401, 429)
+_ALSO: Mapping[str, tuple[int, ...]] = {"rules": (404,), "tasks/one": (400,)}
+_RULED = (
+    ("deliveries", "delivery", RULINGS),
+    ("receipts", "receipt", WEBHOOK_RULINGS),
+    ("silences", "silence", ("expire",)),
+    ("storms", "storm", STORM_RULINGS),
+)
+_SAID: Mapping[str, Schema] = {
+    "cancel": {
+        "reason": {"type": ["string", "null"], "pattern": TEXT, "maxLength": LONGEST_REASON}
+    },
+    "resolve": {"arrived": _TRUTH},
+}
+_PROBLEM: Schema = {
+    "type": "object",
+    "description": "RFC 9457",
+    "properties": {"type": _TEXT, "title": _TEXT, "status": _NUMBER, "detail": _TEXT},
+    "required": ["type", "title", "status"],
 }
 
 
@@ -197,51 +247,52 @@ def _object(properties: Mapping[str, Schema]) -> Schema:
     return {"type": "object", "properties": dict(properties), "required": list(properties)}
 
 
-def _list_of(noun: str, filtered_by: Listing | None) -> Schema:
-    page = _object(
-        {
-            "data": {"type": "array", "items": {"$ref": f"#/components/schemas/{noun}"}},
-            "next": _MAYBE_TEXT,
-        }
-    )
-    return {"parameters": _parameters(filtered_by), "responses": _responses(page)}
+def _ref(noun: str) -> Schema:
+    return {"$ref": f"#/components/schemas/{noun}"}
 
 
-def _one(noun: str) -> Schema:
-    return {"responses": _responses({"$ref": f"#/components/schemas/{noun}"})}
+def _id_of(noun: str) -> Schema:
+    schema = SHAPES[noun]["id"]
+    if schema == _NUMBER:
+        schema = _NUMBER | {"minimum": 0, "maximum": LARGEST_ID}
+    return {"name": "id", "in": "path", "required": True, "schema": schema}
 
 
-def _parameters(filtered_by: Listing | None) -> list[Schema]:
+def _parameters(path: str, filtered_by: Listing | None) -> list[Schema]:
     if filtered_by is None:
-        return []
-    schemas = {name: _filter(filtered_by, name) for name in filtered_by.filters}
-    schemas["limit"] = _NUMBER | {"minimum": 1, "maximum": MOST, "default": DEFAULT_LIMIT}
-    schemas["cursor"] = _TEXT
-    return [{"name": name, "in": "query", "schema": schema} for name, schema in schemas.items()]
+        return _SHORT[path]
+    return [
+        *(_parameter(name, _filter(filtered_by, name)) for name in filtered_by.filters),
+        _parameter("limit", _LIMIT | {"default": DEFAULT_LIMIT}),
+        _parameter("cursor", _CURSOR, "the `next` of an earlier page, unread"),
+    ]
 
 
 def _filter(filtered_by: Listing, name: str) -> Schema:
     if name == "since":
         return _TIME
     choices = filtered_by.choices.get(name)
-    return _TEXT if choices is None else _one_of(*choices)
+    return _LINE if choices is None else _one_of(*choices)
 
 
-def _responses(schema: Schema) -> Schema:
-    problem = {"content": {"application/problem+json": {}}, "description": "RFC 9457"}
-    return {
-        "200": {"description": "OK", "content": {"application/json": {"schema": schema}}},
-        "default": problem,
-    }
+def _operation(schema: Schema, problems: Iterable[int]) -> Schema:
+    answers = {"200": {"description": "OK", "content": {"application/json": {"schema": schema}}}}
+    for status in sorted({*problems}):
+        answers[str(status)] = _problem(HTTPStatus(status).phrase)
+    return {"responses": answers | {"default": _problem("what is no well-formed request")}}
 
 
-def _said(ruling: str) -> Schema:
-    properties: Mapping[str, Schema] = {
-        "retry": {},
-        "cancel": {"reason": _TEXT},
-        "resolve": {"arrived": {"type": "boolean"}},
-        "approve": {},
-        "decline": {},
-    }[ruling]
-    schema = {"type": "object", "properties": properties}
-    return {"content": {"application/json": {"schema": schema}}}
+def _problem(description: str) -> Schema:
+    content = {"application/problem+json": {"schema": _ref("problem")}}
+    return {"description": description, "content": content}
+
+
+def _ruling(noun: str, ruling: str, usual: tuple[int, ...]) -> Schema:
+    if noun != "delivery":
+        return _operation(_ref(noun), (*usual, 404, 409))
+    properties = _SAID.get(ruling, {})
+    needed = [name for name in properties if name == "arrived"]
+    schema = {"type": "object", "properties": dict(properties), "required": needed}
+    body = {"required": bool(needed), "content": {"application/json": {"schema": schema}}}
+    operation = _operation(_ref(noun), (*usual, 400, 404, 408, 409, 413))
+    return operation | {"requestBody": body}

@@ -64,7 +64,7 @@ class OperatorPage:
             *ruling_routes(self._guard, "/webhooks", self.decide_on_webhook, WEBHOOK_RULINGS),
             *ruling_routes(self._guard, "/storms", self.end_storm, STORM_RULINGS),
             Route(
-                "/silences/{id:int}/expire",
+                "/silences/{id:number}/expire",
                 self._guard.protects(self.end_silence),
                 methods=["POST"],
             ),

@@ -1,13 +1,15 @@
 """What a list is asked for: filters, page size and cursor, each checked and named if wrong."""
 
+import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
 import orjson
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.datastructures import QueryParams
 
 from service.model import utc
@@ -17,7 +19,26 @@ from service.web.problems import Problem
 DEFAULT_LIMIT = 50
 MOST = 500
 LARGEST_ID = 2**63 - 1
-_LONGEST = 2000
+LONGEST = 2000  # characters of a text
+# A text on one line, as JSON Schema has it too: what it leaves out is control characters.
+TEXT = r"^[^\u0000-\u001f\u007f-\u009f]*$"
+_TEXT = re.compile(TEXT.removesuffix("$"))
+_SURROGATES = re.compile("[\ud800-\udfff]")
+
+
+class _Number(Convertor[int]):
+    """A row's number in an address, of no more digits than one can have."""
+
+    regex = "[0-9]{1,19}"
+
+    def convert(self, value: str) -> int:
+        return int(value)
+
+    def to_string(self, value: int) -> str:
+        return str(value)
+
+
+register_url_convertor("number", _Number())
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,28 +52,24 @@ class Asked:
 
 def read_parameters(query: QueryParams, listing: Listing) -> Asked:
     """Raises a 400 Problem that names the parameter."""
-    known = {*listing.filters, "limit", "cursor"}
-    for name, text in query.multi_items():
-        if name not in known:
-            raise wrong(name, f"this list knows {', '.join(sorted(known))}")
-        if not text.isprintable() or len(text) > _LONGEST:
-            raise wrong(name, f"up to {_LONGEST} printable characters")
+    _demand_known(query, {*listing.filters, "limit", "cursor"})
     values = {name: _value(listing, name, query[name]) for name in listing.filters if name in query}
     after = _mark(query["cursor"], listing) if "cursor" in query else None
     return Asked(values, _limit(query.get("limit", str(DEFAULT_LIMIT))), after)
 
 
 def filtered(
-    query: Mapping[str, str], rows: Sequence[Mapping[str, Any]], filters: Mapping[str, str]
+    query: QueryParams,
+    rows: Sequence[Mapping[str, Any]],
+    filters: Mapping[str, str],
+    *others: str,
 ) -> list[Mapping[str, Any]]:
     """A short list that is held whole, by `filters` (parameter to field) and `limit`.
 
-    Raises a 400 Problem that names the parameter.
+    `others` are parameters that somebody else has read. Raises a 400 Problem that names the
+    parameter.
     """
-    known = {*filters, "limit"}
-    for name in query:
-        if name not in known:
-            raise wrong(name, f"this list knows {', '.join(sorted(known))}")
+    _demand_known(query, {*filters, *others, "limit"})
     asked = {filters[name]: query[name] for name in filters if name in query}
     found = [row for row in rows if all(row[field] == value for field, value in asked.items())]
     return found[: _limit(query.get("limit", str(MOST)))]
@@ -69,19 +86,41 @@ def wrong(name: str, expected: str) -> Problem:
     )
 
 
+def is_text(text: str, longest: int = LONGEST) -> bool:
+    """Whether it is a text on one line, of so many characters at most."""
+    return (
+        len(text) <= longest
+        and _TEXT.fullmatch(text) is not None
+        and _SURROGATES.search(text) is None
+    )
+
+
+def demand_choice(name: str, text: str, choices: Collection[str]) -> None:
+    """Raise a 400 Problem unless the parameter has one of these values."""
+    if text not in choices:
+        raise wrong(name, f"one of {', '.join(sorted(choices))}")
+
+
+def _demand_known(query: QueryParams, known: Collection[str]) -> None:
+    for name, text in query.multi_items():
+        if name not in known:
+            raise wrong(name, f"this list knows {', '.join(sorted(known))}")
+        if not is_text(text):
+            raise wrong(name, f"up to {LONGEST} characters on one line")
+
+
 def _value(listing: Listing, name: str, text: str) -> str | datetime:
     if name == "since":
         return _moment(text)
-    choices = listing.choices.get(name)
-    if choices is not None and text not in choices:
-        raise wrong(name, f"one of {', '.join(sorted(choices))}")
+    if name in listing.choices:
+        demand_choice(name, text, listing.choices[name])
     return text
 
 
 def _moment(text: str) -> datetime:
     """An RFC 3339 time. An unescaped + arrives as a space, and is meant as a +."""
     try:
-        return utc(datetime.fromisoformat(text.replace(" ", "+")))
+        return utc(datetime.fromisoformat(text.upper().replace(" ", "+")))
     except (ValueError, OverflowError):
         raise wrong("since", "a time with its zone, such as 2026-03-06T12:00:00Z") from None
 

@@ -17,13 +17,13 @@ from service.outbox.storms import NoStorm
 from service.store import Pool, set_aside
 from service.store.set_aside import NotSetAside
 from service.web.auth import Guard
-from service.web.parameters import LARGEST_ID, wrong
+from service.web.parameters import LARGEST_ID, is_text, wrong
 from service.web.problems import Problem
 
 RULINGS = ("retry", "cancel", "resolve", "approve", "decline")
 WEBHOOK_RULINGS = ("retry", "cancel")
 STORM_RULINGS = ("release", "drop")
-_LONGEST_REASON = 500
+LONGEST_REASON = 500
 
 
 class Rulings:
@@ -105,7 +105,7 @@ def ruling_routes(
     """A route for each ruling on what is at `path`; the endpoint is told which it is."""
     return [
         Route(
-            f"{path}/{{id:int}}/{ruling}",
+            f"{path}/{{id:number}}/{ruling}",
             guard.protects(partial(endpoint, ruling)),
             methods=["POST"],
         )
@@ -117,8 +117,8 @@ def _reason(said: Mapping[str, Any]) -> str | None:
     reason = said.get("reason")
     if reason is None:
         return None
-    if not isinstance(reason, str) or not reason.isprintable() or len(reason) > _LONGEST_REASON:
-        raise wrong("reason", f"up to {_LONGEST_REASON} printable characters")
+    if not isinstance(reason, str) or not is_text(reason, LONGEST_REASON):
+        raise wrong("reason", f"up to {LONGEST_REASON} characters on one line")
     return reason
 
 
