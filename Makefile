@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup run test check wheel bench soak fuzz lock clean
+.PHONY: setup run test check wheel bench soak fuzz test-real lock clean
 
 setup: .venv/.ready
 
@@ -38,6 +38,19 @@ wheel: setup
 soak: setup
 	$(BIN)/python -m pytest --soak -o timeout=1800 -o faulthandler_timeout=1790 tests/unit tests/integration tests/e2e
 	$(MAKE) fuzz
+	$(MAKE) test-real
+
+# On the PostgreSQL, PgBouncer, Redis and nginx of the system, which root installs by apt-get where
+# they are missing; what is not to be had is skipped, with the reason. Behind PgBouncer it is a setting
+# of the user's how long a transaction may be silent.
+LAWS := $(wildcard tests/integration/test_laws_*.py) tests/integration/test_store.py
+test-real: setup
+	$(BIN)/python -m pytest --real=direct -n0 -rs tests/real
+	$(BIN)/python -m pytest --real=direct -rs $(LAWS) tests/integration/test_read_only.py \
+		tests/integration/test_lookup_leases.py
+	$(BIN)/python -m pytest --real=pgbouncer -rs $(LAWS) tests/integration/test_silences.py \
+		tests/integration/test_replay.py \
+		--deselect tests/integration/test_laws_receiving.py::test_a_worker_that_vanished_holds_nobody_up
 
 # A million bad inputs; another seed each time, which the name of a failing test has.
 fuzz: setup
