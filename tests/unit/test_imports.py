@@ -3,35 +3,54 @@
 import ast
 import sys
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
 
+import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 OURS = {"service", "workers"}
 TYPES_ONLY = {"_typeshed"}  # known to mypy, and never imported when it runs
+OPTIONAL = {ROOT / "service/telemetry/exporting.py": "otel"}
 
 
 def test_every_import_comes_with_the_dependencies() -> None:
     """With those in pyproject.toml or theirs; what tests and tools need does not count."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    installed = {canonicalize_name(name) for name in with_theirs(project["dependencies"])}
+    wanted = imported(path for path in sources() if path not in OPTIONAL)
+    assert not missing(wanted, PROJECT["dependencies"])
+
+
+@pytest.mark.parametrize("path", OPTIONAL)
+def test_what_is_optional_comes_with_its_extra(path: Path) -> None:
+    """A module that is only imported where its extra is wanted, as in `taskbell[otel]`."""
+    extra = PROJECT["optional-dependencies"][OPTIONAL[path]]
+    assert not missing(imported([path]), [*PROJECT["dependencies"], *extra])
+    assert missing(imported([path]), PROJECT["dependencies"]), "it is not optional any more"
+
+
+def missing(modules: set[str], requirements: Iterable[str]) -> set[str]:
+    """Those of the modules that do not come with the requirements."""
+    installed = {canonicalize_name(name) for name in with_theirs(requirements)}
     packages = metadata.packages_distributions()
-    missing = {
+    return {
         module
-        for module in imported() - set(sys.stdlib_module_names) - OURS - TYPES_ONLY
+        for module in modules - set(sys.stdlib_module_names) - OURS - TYPES_ONLY
         if installed.isdisjoint(map(canonicalize_name, packages.get(module, ())))
     }
-    assert not missing
 
 
-def imported() -> set[str]:
-    """The first names of all modules that the code imports."""
+def sources() -> Iterator[Path]:
+    return (path for package in OURS for path in (ROOT / package).rglob("*.py"))
+
+
+def imported(paths: Iterable[Path]) -> set[str]:
+    """The first names of all modules that this code imports."""
     found = set()
-    for path in (one for package in OURS for one in (ROOT / package).rglob("*.py")):
+    for path in paths:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
                 found |= {one.name.partition(".")[0] for one in node.names}
