@@ -5,7 +5,7 @@ needs several nouns to change together.
 """
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from importlib import resources
 from importlib.resources.abc import Traversable
 from typing import TYPE_CHECKING, TypeAlias
@@ -51,6 +51,7 @@ _ITS_OWN = (
 
 # Any number that no other program uses for an advisory lock in the same database.
 _MIGRATION_LOCK = 7_235_525
+_MOST_DEADLOCKS = 5  # that one migration may meet; each takes PostgreSQL a second to see
 _OLDEST = 15  # PostgreSQL's version
 
 
@@ -96,16 +97,26 @@ def _demand_suitable(connection: Connection, place: str) -> None:
 async def migrate(pool: Pool) -> list[str]:
     """Apply the migrations that are missing, in order, and return their names.
 
-    Safe to call from many processes at once: one does the work, the others wait.
+    Safe to call from many processes at once: one does the work, the others wait. What is at work
+    meanwhile may hold tables in another order, so that PostgreSQL ends one of the two: then it is
+    all done anew.
     """
     try:
-        async with pool.acquire() as connection:
-            # One that may not make tables may use those that another user has made.
-            return await _migrate(connection) if await pending(connection) else []
+        for _ in range(_MOST_DEADLOCKS):
+            with suppress(asyncpg.DeadlockDetectedError):
+                return await _migrate_pending(pool)
+            log.warning("database.migration_met_a_deadlock", then="trying again")
+        return await _migrate_pending(pool)
     except asyncpg.PostgresError as error:
         if isinstance(error, DATABASE_GONE):
             raise
         raise unreachable(pool.place, error) from error
+
+
+async def _migrate_pending(pool: Pool) -> list[str]:
+    async with pool.acquire() as connection:
+        # One that may not make tables may use those that another user has made.
+        return await _migrate(connection) if await pending(connection) else []
 
 
 async def _migrate(connection: Connection) -> list[str]:

@@ -5,6 +5,9 @@ import asyncio
 from service import store
 from service.jobs import Doorbell
 from service.processes.embedded import EmbeddedValkey
+from tests.waiting import eventually
+
+TWO_TABLES = ("0051_unsent.sql", "0052_replays.sql")
 
 
 async def test_migrating_twice_does_nothing_the_second_time(pool: store.Pool) -> None:
@@ -22,6 +25,20 @@ async def test_many_processes_may_migrate_at_once(database_url: str) -> None:
         done = await asyncio.gather(*migrated, *asked)
         assert len([names for names in done[:4] if names]) == 1
         assert await _pending(pool) == []
+
+
+async def test_a_migration_that_meets_a_deadlock_is_done_anew(pool: store.Pool) -> None:
+    """The version at work has one table and wants the other, which the migration has."""
+    await pool.execute("DELETE FROM migrations WHERE name IN ($1, $2)", *TWO_TABLES)
+    await pool.execute("ALTER TABLE deliveries DROP COLUMN unsent")
+    await pool.execute("ALTER TABLE receipts DROP COLUMN said_at")
+    async with pool.acquire() as at_work, at_work.transaction():
+        await at_work.execute("SET LOCAL deadlock_timeout = '1h'")  # not this one is to be ended
+        await at_work.execute("LOCK TABLE receipts IN ROW EXCLUSIVE MODE")
+        migrating = asyncio.create_task(store.migrate(pool))
+        await eventually(lambda: pool.fetchval("SELECT true FROM pg_locks WHERE NOT granted"))
+        await at_work.execute("LOCK TABLE deliveries IN ROW EXCLUSIVE MODE")
+    assert await migrating == list(TWO_TABLES)
 
 
 async def _pending(pool: store.Pool) -> list[str]:
