@@ -47,6 +47,7 @@ class Settings(BaseModel):
     taskbell_data: Path = Path(".taskbell")
     taskbell_admin_token: SecretStr | None = None
     taskbell_url: str | None = None
+    taskbell_open_door: bool = False
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=1, le=65535)
     workers: int = Field(default=2, ge=1)

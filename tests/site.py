@@ -118,10 +118,15 @@ def configured(folder: Path, more: str = "") -> Config:
 
 @asynccontextmanager
 async def serving(
-    config: Config, pool: Pool, clock: Clock, redis_url: str, token: str | None = None
+    config: Config,
+    pool: Pool,
+    clock: Clock,
+    redis_url: str,
+    token: str | None = None,
+    **environ: str,
 ) -> AsyncIterator[Site]:
-    """The web as in production, with this configuration."""
-    settings = read_settings({"TASKBELL_ADMIN_TOKEN": token} if token else {})
+    """The web as in production, with this configuration and these settings."""
+    settings = read_settings({"TASKBELL_ADMIN_TOKEN": token or "", **environ})
     systems = {name: account.system for name, account in config.accounts.items()}
     await accounts.register(pool, systems, clock.now())
     doorbell = Doorbell(redis_url)

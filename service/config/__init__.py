@@ -31,8 +31,7 @@ class Config:
 
     `allow` are the private networks that may be called. `timezone` is that of accounts that have
     none. `operator` is whom Taskbell tells how it does. `text` is the part that decisions depend
-    on, as JSON, without any secret. Webhooks that are not verified come `unverified_from_anywhere`
-    only if the file says so.
+    on, as JSON, without any secret.
     """
 
     accounts: Mapping[str, Account]
@@ -45,7 +44,6 @@ class Config:
     operator: Operator | None = None
     people: Directory = NOBODY
     trials: tuple[Trial, ...] = ()
-    unverified_from_anywhere: bool = False
 
     @property
     def kinds(self) -> dict[str, str]:
@@ -108,7 +106,6 @@ def load_texts(
         operator=parts.operator,
         people=parts.people,
         trials=parts.trials,
-        unverified_from_anywhere=parts.root.network.unverified_webhooks == "from_anywhere",
     )
 
 

@@ -14,7 +14,7 @@ from service.config.names import account_names, channel_names
 from service.config.offers import reach
 from service.config.operator import Operator, read_operator
 from service.config.people import given_by, read_people
-from service.config.root_shape import NetworkShape, RootShape
+from service.config.root_shape import RootShape
 from service.days import LAST, Calendar
 from service.directory import Directory
 from service.document import Document
@@ -106,7 +106,7 @@ class Reader:
         )
         accounts = {name: _in_zone(one, root.timezone) for name, one in accounts.items()}
         self._problems += [*account_names(root.accounts), *channel_names(root.channels)]
-        self._problems += _open_doors(accounts.values(), root.network)
+        self._problems += _open_doors(accounts.values())
         self._problems += _misgivings(channels.values())
         people = self._noted(read_people(root.people))
         given = given_by(root.people)
@@ -230,12 +230,10 @@ def _calendar(raw: Mapping[str, Any], default: ZoneInfo) -> Calendar:
         return Calendar(default)
 
 
-def _open_doors(accounts: Iterable[Account], network: NetworkShape) -> Iterable[Problem]:
-    is_local = network.unverified_webhooks == "from_this_machine"
-    who = "anybody on this machine" if is_local else "anybody who reaches it"
+def _open_doors(accounts: Iterable[Account]) -> Iterable[Problem]:
     for account in accounts:
         if account.webhook is not None and account.webhook.verify == "none":
-            message = f"{who} can post to /hooks/{account.name}"
+            message = f"anybody on this machine can post to /hooks/{account.name}"
             hint = "say with verify: and secret: how its webhooks are proved genuine"
             path = ("accounts", account.name, "webhook", "verify")
             yield Problem(path, message, hint, severity=Severity.WARNING)

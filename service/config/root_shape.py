@@ -23,10 +23,9 @@ def _some_time(length: timedelta) -> timedelta:
 
 
 class NetworkShape(Shape):
-    """Which private addresses may be called, and who may send what nobody verifies."""
+    """Which private addresses may be called."""
 
     allow: tuple[Network, ...] = ()
-    unverified_webhooks: Literal["from_this_machine", "from_anywhere"] = "from_this_machine"
 
 
 def _country(code: str) -> str:

@@ -21,7 +21,6 @@ WORDS = {
     },
     "NetworkShape": {
         "allow": "Networks such as 10.0.0.0/8; all others that are private are refused.",
-        "unverified_webhooks": "Who may post to an account with verify: none.",
     },
     "PersonEntryShape": {
         "name": "Their name, where the system tells only an id.",

@@ -68,7 +68,7 @@ _CLOSED = (
 )
 _ONLY_HERE = (
     "Webhooks of this account are not verified, and are taken from this machine only: give it"
-    " webhook: { verify: …, secret: … }, or say network: { unverified_webhooks: from_anywhere }"
+    " webhook: { verify: …, secret: … }, or set TASKBELL_OPEN_DOOR=1"
 )
 
 
