@@ -1,6 +1,7 @@
 """What the environment says. Every fault is reported, all at once, before anything starts."""
 
 import os
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from errno import EFBIG
@@ -27,6 +28,9 @@ from service.regular_file import read_regular
 from service.store.address import read_address
 
 _LARGEST_VALUE = 64 * 1024  # bytes of a file that holds one setting
+# What Taskbell's own paths begin with: behind one of these nobody could tell them apart.
+_OWN = ("api", "approvals", "deliveries", "hooks", "silences", "static", "storms", "webhooks")
+_IN_FRONT = re.compile(rf"((?!/({'|'.join(_OWN)})(/|$))(/[\w-]+)+)?", re.ASCII)
 _KEPT = (
     "taskbell_keep_receipts",
     "taskbell_keep_decisions",
@@ -82,6 +86,11 @@ class Settings(BaseModel):
     def _is_web_address(cls, url: str | None) -> str | None:
         if url is not None and not url.startswith(("http://", "https://")):
             raise ValueError("must begin with http:// or https://")
+        if url is not None and not _IN_FRONT.fullmatch(_path_of(url)):
+            raise ValueError(
+                "may have a path in front of Taskbell's own, such as /taskbell, of letters, digits,"
+                f" - and _, which begins with none of {', '.join(_OWN)}, and nothing after it"
+            )
         return url
 
     @field_validator(*_KEPT)
@@ -132,6 +141,11 @@ class Settings(BaseModel):
         return _demand("REDIS_URL", self.redis_url)
 
     @property
+    def root_path(self) -> str:
+        """The path in front of Taskbell's own, such as /taskbell, where there is one."""
+        return _path_of(self.taskbell_url or "")
+
+    @property
     def is_loopback(self) -> bool:
         return is_loopback(self.host)
 
@@ -164,6 +178,12 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
             "The settings have faults:\n" + "\n".join(f"  {fault}" for fault in faults)
         )
     return settings
+
+
+def _path_of(url: str) -> str:
+    """What comes after the host, without a slash at the end."""
+    _, slash, path = url.partition("://")[2].rstrip("/").partition("/")
+    return slash + path
 
 
 def _demand(name: str, value: SecretStr | None) -> str:

@@ -103,10 +103,10 @@ class Answer:
 
 @asynccontextmanager
 async def site(
-    folder: Path, pool: Pool, clock: Clock, redis_url: str, token: str | None = None
+    folder: Path, pool: Pool, clock: Clock, redis_url: str, token: str | None = None, **environ: str
 ) -> AsyncIterator[Site]:
-    """The web as in production, with `CONFIGURATION` and, if given, an admin token."""
-    async with serving(configured(folder), pool, clock, redis_url, token) as served:
+    """The web as in production, with `CONFIGURATION` and, if given, an admin token, and settings."""
+    async with serving(configured(folder), pool, clock, redis_url, token, **environ) as served:
         yield served
 
 

@@ -47,8 +47,15 @@ class Api:
     """The reading half, over the database and the configuration in force."""
 
     def __init__(
-        self, pool: Pool, clock: Clock, guard: Guard, rulings: Rulings, config: Config
+        self,
+        pool: Pool,
+        clock: Clock,
+        guard: Guard,
+        rulings: Rulings,
+        config: Config,
+        root: str = "",
     ) -> None:
+        self._root = root
         self._pool = pool
         self._clock = clock
         self._guard = guard
@@ -142,7 +149,7 @@ class Api:
 
     async def _openapi(self, request: Request) -> Response:
         del request
-        return _json(describe(has_token=self._guard.has_token))
+        return _json(describe(has_token=self._guard.has_token, root=self._root))
 
     async def _rule(self, ruling: str, request: Request) -> Response:
         """Carry out a decision and show what has become of the delivery."""

@@ -23,6 +23,8 @@ from service.web.auth import Guard
 from service.web.health import Health
 from service.web.hooks import Door
 from service.web.operator import OperatorPage
+from service.web.pages import Pages
+from service.web.path_in_front import PathInFront
 from service.web.problems import HANDLERS
 from service.web.rulings import Rulings
 from service.web.visitors import Visitors
@@ -46,6 +48,8 @@ def build(
     """
     links = ApprovalLinks(settings.taskbell_url or "", settings.taskbell_admin_token)
     rulings = Rulings(pool, clock, doorbell)
+    root = settings.root_path
+    pages = Pages(root)
     metrics.expect(config.accounts, ways(config.kinds))
 
     door = Door(
@@ -57,12 +61,12 @@ def build(
             Route("/hooks/{account}", door, methods=["POST"]),
             Route("/hooks/{account}/", door, methods=["POST"]),
             *Health(pool, doorbell, clock, guard, board, len(faults)).routes(),
-            *Api(pool, clock, guard, rulings, config).routes(),
-            *ApprovalPage(pool, clock, guard, rulings, config, links).routes(),
-            *OperatorPage(pool, clock, guard, rulings, config, doorbell, faults).routes(),
+            *Api(pool, clock, guard, rulings, config, root).routes(),
+            *ApprovalPage(pool, clock, guard, rulings, config, links, pages).routes(),
+            *OperatorPage(pool, clock, guard, rulings, config, doorbell, pages, faults).routes(),
         ],
         exception_handlers=HANDLERS,
-        middleware=[Middleware(Visitors)],
+        middleware=[*([Middleware(PathInFront, root)] if root else ()), Middleware(Visitors)],
     )
     # A sender that is redirected has not delivered.
     app.router.redirect_slashes = False

@@ -36,6 +36,7 @@ class ApprovalPage:
         rulings: Rulings,
         config: Config,
         links: ApprovalLinks,
+        pages: Pages,
     ) -> None:
         self._pool = pool
         self._clock = clock
@@ -43,7 +44,7 @@ class ApprovalPage:
         self._rulings = rulings
         self._zone, self._zones = config.timezone, config.zones
         self._links = links
-        self._pages = Pages()
+        self._pages = pages
 
     def routes(self) -> list[Route]:
         return [

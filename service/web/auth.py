@@ -17,7 +17,7 @@ from service.settings import Settings
 from service.store import Pool, sessions
 from service.web.attempts import Attempts
 from service.web.problems import Problem
-from service.web.this_machine import is_from_other_site, is_local
+from service.web.this_machine import is_from_other_site, why_not_local
 
 Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 
@@ -119,8 +119,10 @@ class Guard:
 
 
 def _demand_this_machine(request: Request) -> None:
-    if not is_local(request.scope):
+    why_not = why_not_local(request.scope)
+    if why_not is not None:
         raise Problem(
             HTTPStatus.FORBIDDEN,
-            "Without TASKBELL_ADMIN_TOKEN this is open only to http://127.0.0.1 on this machine",
+            "Without TASKBELL_ADMIN_TOKEN this is open only to http://127.0.0.1 on this machine:"
+            f" {why_not}",
         )

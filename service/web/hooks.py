@@ -27,7 +27,7 @@ from service.store.receipts import (
 )
 from service.web.bodies import Room
 from service.web.problems import Problem, come_again
-from service.web.this_machine import is_from_other_site, is_local
+from service.web.this_machine import is_from_other_site, why_not_local
 from service.web.verify import Headers, NotGenuine, verify
 
 BODY_BYTES = 1024 * 1024
@@ -115,8 +115,8 @@ class Door:
         if options is None:
             raise Problem(HTTPStatus.NOT_FOUND, _CLOSED)
         is_open = options.verify != "none" or self._unverified_from_anywhere
-        if not is_open and (is_from_other_site(scope) or not is_local(scope)):
-            raise Problem(HTTPStatus.FORBIDDEN, _ONLY_HERE)
+        if not is_open:
+            _demand_nearness(scope)
         return options
 
     async def _keep(
@@ -141,6 +141,14 @@ class Door:
             raise come_again(HTTPStatus.TOO_MANY_REQUESTS, str(error)) from error
         except NotKept as error:
             raise come_again(HTTPStatus.SERVICE_UNAVAILABLE, str(error)) from error
+
+
+def _demand_nearness(scope: Scope) -> None:
+    why_not = why_not_local(scope)
+    if why_not is None and is_from_other_site(scope):
+        why_not = "this request was sent by a page of another site"
+    if why_not is not None:
+        raise Problem(HTTPStatus.FORBIDDEN, f"{_ONLY_HERE} ({why_not})")
 
 
 def _check_type(headers: Headers) -> None:

@@ -157,11 +157,12 @@ _LISTS: Mapping[str, tuple[str, Listing | None]] = {
 }
 
 
-def describe(*, has_token: bool = True) -> Schema:
-    """The whole document; `has_token` says that every request needs it."""
+def describe(*, has_token: bool = True, root: str = "") -> Schema:
+    """The whole document; `has_token`: every request needs it; `root` is in front of all paths."""
     document: Schema = {
         "openapi": "3.1.0",
         "info": {"title": "Taskbell", "version": "1"},
+        "servers": [{"url": root or "/"}],
         "paths": _paths(has_token=has_token),
         "components": {
             "schemas": {noun: _object(shape) for noun, shape in SHAPES.items()}

@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
@@ -43,6 +43,7 @@ class OperatorPage:
         rulings: Rulings,
         config: Config,
         doorbell: Doorbell,
+        pages: Pages,
         faults: Sequence[Fault] = (),
     ) -> None:
         self._pool = pool
@@ -52,7 +53,7 @@ class OperatorPage:
         self._rulings = rulings
         self._config = config
         self._faults = faults
-        self._pages = Pages()
+        self._pages = pages
 
     def routes(self) -> list[Route | Mount]:
         return [
@@ -91,22 +92,22 @@ class OperatorPage:
         form = await read_form(request)
         said = {"arrived": form["arrived"] == "yes"} if "arrived" in form else {}
         ruled = self._rulings.rule(ruling, request.path_params["id"], said, _BY)
-        return await self._unless_away(_decided(ruled))
+        return await self._unless_away(self._decided(ruled))
 
     async def decide_on_webhook(self, ruling: str, request: Request) -> Response:
         """A button beside a webhook that nobody could read."""
         ruled = self._rulings.rule_on_webhook(ruling, request.path_params["id"], _BY)
-        return await self._unless_away(_decided(ruled))
+        return await self._unless_away(self._decided(ruled))
 
     async def end_storm(self, ruling: str, request: Request) -> Response:
         """A button beside what the storm guard holds."""
         ended = self._rulings.end_storm(ruling, request.path_params["id"], _BY)
-        return await self._unless_away(_decided(ended))
+        return await self._unless_away(self._decided(ended))
 
     async def end_silence(self, request: Request) -> Response:
         """The button beside a silence."""
         ended = self._rulings.end_silence(request.path_params["id"])
-        return await self._unless_away(_decided(ended))
+        return await self._unless_away(self._decided(ended))
 
     async def _show(self, request: Request) -> Response:
         try:
@@ -114,12 +115,12 @@ class OperatorPage:
         except Problem as problem:
             if problem.status_code != HTTPStatus.UNAUTHORIZED:
                 raise
-            return RedirectResponse("/login", HTTPStatus.SEE_OTHER)
+            return self._pages.redirect("/login")
         too_late = "too_late" in request.query_params
         return self._render("overview.html", too_late=too_late, **await self._overview())
 
     async def _log_in(self, request: Request, token: str) -> Response:
-        welcome = RedirectResponse("/", HTTPStatus.SEE_OTHER)
+        welcome = self._pages.redirect("/")
         try:
             if await self._guard.begin_session(request, token, welcome):
                 return welcome
@@ -133,7 +134,7 @@ class OperatorPage:
         return page
 
     async def _log_out(self, request: Request) -> Response:
-        goodbye = RedirectResponse("/login", HTTPStatus.SEE_OTHER)
+        goodbye = self._pages.redirect("/login")
         await self._guard.end_session(request, goodbye)
         return goodbye
 
@@ -181,16 +182,15 @@ class OperatorPage:
             page.headers["Retry-After"] = str(seconds)
             return page
 
+    async def _decided(self, ruling: Awaitable[None]) -> Response:
+        """Back to the page; it says so where somebody else had decided before."""
+        try:
+            await ruling
+        except Problem as problem:
+            if problem.status_code != HTTPStatus.CONFLICT:
+                raise
+            return self._pages.redirect("/?too_late")
+        return self._pages.redirect("/")
+
     def _render(self, template: str, **values: Any) -> HTMLResponse:
         return self._pages.render(template, has_login=self._guard.has_token, **values)
-
-
-async def _decided(ruling: Awaitable[None]) -> Response:
-    """Back to the page; it says so where somebody else had decided before."""
-    try:
-        await ruling
-    except Problem as problem:
-        if problem.status_code != HTTPStatus.CONFLICT:
-            raise
-        return RedirectResponse("/?too_late", HTTPStatus.SEE_OTHER)
-    return RedirectResponse("/", HTTPStatus.SEE_OTHER)

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 from starlette.requests import Request
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, RedirectResponse
 
 from service import standing
 from service.silence import described
@@ -30,9 +30,10 @@ _HEADERS = {
 
 
 class Pages:
-    """The templates, ready to be filled in."""
+    """The templates, ready to be filled in; `root` is the path in front of all of ours."""
 
-    def __init__(self) -> None:
+    def __init__(self, root: str) -> None:
+        self._root = root
         self._templates = Environment(
             loader=PackageLoader("service.web"),
             autoescape=True,
@@ -41,10 +42,15 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
+        self._templates.globals["root"] = root
         self._templates.globals["words"] = words
         self._templates.globals["standing"] = standing
         self._templates.globals["covered"] = described
         self._templates.filters["whole"] = _whole
+
+    def redirect(self, path: str) -> RedirectResponse:
+        """To another page of ours, which is asked for anew."""
+        return RedirectResponse(self._root + path, HTTPStatus.SEE_OTHER)
 
     def render(self, template: str, **values: Any) -> HTMLResponse:
         return HTMLResponse(self._templates.get_template(template).render(values), headers=_HEADERS)

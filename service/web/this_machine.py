@@ -27,17 +27,24 @@ _ALSO_OF_PROXIES = b"x-forwarded-"
 _OUR_SITES = frozenset({b"same-origin", b"none"})
 
 
-def is_local(scope: Scope) -> bool:
-    """Whether the peer, the name it calls us by and the lack of a proxy all say so.
+def why_not_local(scope: Scope) -> str | None:
+    """What speaks against it: the peer, the name it calls us by, or a proxy; None if nothing does.
 
     The peer alone is no proof: a page elsewhere can have its name resolved to 127.0.0.1, and what
     a proxy hands on with HTTP/1.0 need not say that there is one.
     """
     headers: Mapping[bytes, bytes] = dict(scope["headers"])
-    if scope.get("http_version") == "1.0" or any(map(_is_of_a_proxy, headers)):
-        return False
-    peer = scope["client"][0] if scope.get("client") else ""
-    return is_loopback(peer) and is_loopback(_name_of(headers.get(b"host", b"").decode("latin-1")))
+    if scope.get("http_version") == "1.0":
+        return "this request came with HTTP/1.0, as a proxy sends it"
+    if (passed_on := next(filter(_is_of_a_proxy, headers), None)) is not None:
+        return f"this request has the header {passed_on.decode('latin-1')}, which a proxy adds"
+    if not is_loopback(scope["client"][0] if scope.get("client") else ""):
+        return "this request came from another machine"
+    if not headers.get(b"host"):
+        return "this request has no Host header"
+    if not is_loopback(_name_of(headers[b"host"].decode("latin-1"))):
+        return "the Host header of this request names another machine"
+    return None
 
 
 def is_from_other_site(scope: Scope, own_host: str = "") -> bool:

@@ -1,11 +1,13 @@
 """/api/v1 over a real socket: shapes, pages, filters, decisions, and who may ask."""
 
+import asyncio
 from dataclasses import fields
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
+import orjson
 import pytest
 
 from service.clock import VirtualClock
@@ -16,7 +18,7 @@ from service.silence import Silence
 from service.store import Pool
 from service.store.decisions import keep_rules
 from tests.history import know, know_of_none, plan, record
-from tests.site import Site, site
+from tests.site import Answer, Site, site
 from tests.tasks import task
 
 EVENT = {"id", "account", "task", "kind", "at", "cause", "before", "after"}
@@ -287,6 +289,29 @@ async def test_without_a_token_only_this_machine_may_ask(web: Site) -> None:
     problem(await web.client.post("/api/v1/deliveries/1/retry", headers=forged), 403)
     elsewhere = {"x-forwarded-for": "192.0.2.1"}
     problem(await web.client.get("/api/v1/events", headers=elsewhere), 403)
+
+
+REFUSED = [
+    (b"GET /api/v1/events HTTP/1.1\r\n\r\n", "no Host header"),
+    (b"GET /api/v1/events HTTP/1.1\r\nHost:\r\n\r\n", "no Host header"),
+    (b"GET /api/v1/events HTTP/1.1\r\nHost: evil.example\r\n\r\n", "names another machine"),
+    (b"GET /api/v1/events HTTP/1.0\r\nHost: localhost\r\n\r\n", "HTTP/1.0"),
+    (b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Real-IP: 127.0.0.1\r\n\r\n", "header x-real-ip"),
+    (b"POST /hooks/open HTTP/1.1\r\nContent-Length: 0\r\n\r\n", "no Host header"),
+]
+
+
+@pytest.mark.parametrize(("request_", "why"), REFUSED)
+async def test_who_is_taken_for_a_stranger_is_told_why(
+    web: Site, request_: bytes, why: str
+) -> None:
+    """A client without a Host header, or a proxy, is no page elsewhere: 403 in its own words."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", web.port)
+    writer.write(request_)
+    answer = await Answer.read(reader)
+    writer.close()
+    assert answer.status == 403
+    assert why in orjson.loads(answer.body)["detail"]
 
 
 async def test_with_a_token_everybody_needs_it(
