@@ -1,8 +1,10 @@
 """How the process is: alive, ready, and what has been counted."""
 
+import asyncio
 from http import HTTPStatus
 
 import orjson
+from asyncpg.exceptions import DiskFullError, ReadOnlySQLTransactionError
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
 from starlette.responses import Response
@@ -12,11 +14,12 @@ from service import store
 from service.clock import Clock
 from service.jobs import Doorbell
 from service.metrics import Board
-from service.store import DATABASE_ERRORS, Pool
+from service.store import DATABASE_ERRORS, Connection, Pool
 from service.web.auth import Guard
 from service.web.problems import RETRY_AFTER, Problem
 
 _PATIENCE = 3.0  # seconds
+_BETWEEN_TRIES = 1.0  # seconds for which a write that went well is believed
 
 
 class Health:
@@ -37,6 +40,8 @@ class Health:
         self._doorbell = doorbell
         self._clock = clock
         self._guard = guard
+        self._look: asyncio.Task[str | None] | None = None
+        self._next_try = 0.0
 
     def routes(self) -> list[Route]:
         return [
@@ -76,12 +81,39 @@ class Health:
         return missing
 
     async def _missing_in_database(self) -> str | None:
+        """Looked for once at a time: strangers may ask as often as they like."""
+        if self._look is None or self._look.done():
+            self._look = asyncio.create_task(self._look_at_database())
+        return await asyncio.shield(self._look)
+
+    async def _look_at_database(self) -> str | None:
         try:
-            async with self._pool.acquire(timeout=_PATIENCE) as connection:
+            async with (
+                asyncio.timeout(_PATIENCE),
+                self._pool.acquire(timeout=_PATIENCE) as connection,
+            ):
                 names = [migration.name for migration in await store.pending(connection)]
+                if names:
+                    return f"migrations: {', '.join(names)} (run taskbell migrate)"
+                await self._try_write(connection)
         except DATABASE_ERRORS as error:
-            return f"database: it does not answer ({type(error).__name__})"
-        return f"migrations: {', '.join(names)} (run taskbell migrate)" if names else None
+            return f"database: {_trouble(error)}"
+        return None
+
+    async def _try_write(self, connection: Connection) -> None:
+        now = asyncio.get_running_loop().time()
+        if now >= self._next_try:
+            await store.try_write(connection)
+            self._next_try = now + _BETWEEN_TRIES
+
+
+def _trouble(error: BaseException) -> str:
+    match error:
+        case ReadOnlySQLTransactionError():
+            return "it only reads, as a standby does or with default_transaction_read_only on"
+        case DiskFullError():
+            return "its disk is full"
+    return f"it does not answer ({type(error).__name__})"
 
 
 def _json(value: object) -> Response:

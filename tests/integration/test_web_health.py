@@ -19,6 +19,7 @@ from tests.conftest import closed_to_all
 from tests.history import know, plan, record
 from tests.site import Site, site
 from tests.tasks import task
+from tests.waiting import eventually
 
 CREATED = "taskbell_events_total open created"
 DATABASE_UP = "taskbell_database_up"
@@ -64,6 +65,51 @@ async def test_what_is_missing_is_said(web: Site, pool: Pool) -> None:
     assert "0001_initial.sql" in missing
     assert "taskbell migrate" in missing
     assert (await web.client.get("/healthz")).status_code == 200
+
+
+async def ready(web: Site) -> bool:
+    return (await web.client.get("/readyz")).is_success
+
+
+async def test_a_database_that_only_reads_is_not_ready(web: Site, pool: Pool) -> None:
+    """It says why; when it writes again it is ready by itself, and webhooks are kept."""
+    name = await pool.fetchval("SELECT current_database()")
+    await pool.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    await pool.expire_connections()
+    answer = await web.client.get("/readyz")
+    assert answer.status_code == 503
+    assert "database: it only reads" in answer.json()["detail"]
+    assert (await web.client.get("/healthz")).is_success
+    async with pool.acquire() as connection:
+        await connection.execute("SET default_transaction_read_only = off")
+        await connection.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+    await eventually(lambda: ready(web))
+    assert (await web.post("open", b"{}")).status_code == 202
+
+
+async def test_a_full_disk_is_not_ready(web: Site, pool: Pool) -> None:
+    """As PostgreSQL says it of any write; ready again as soon as there is room."""
+    await pool.execute(
+        """
+        CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = 'disk_full'; END $$;
+        CREATE TRIGGER full_disk BEFORE INSERT OR UPDATE ON counters
+        FOR EACH ROW EXECUTE FUNCTION full_disk()
+        """
+    )
+    answer = await web.client.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json()["missing"] == ["database: its disk is full"]
+    await pool.execute("DROP TRIGGER full_disk ON counters")
+    await eventually(lambda: ready(web))
+
+
+async def test_who_asks_often_whether_it_is_ready_costs_little(web: Site, pool: Pool) -> None:
+    """A hundred at once, and again, are one write."""
+    for _ in range(2):
+        answers = await asyncio.gather(*(web.client.get("/readyz") for _ in range(50)))
+        assert {answer.status_code for answer in answers} == {200}
+    assert await pool.fetchval("SELECT value FROM counters WHERE name = 'tried'") == 1
 
 
 async def test_without_redis_it_is_not_ready_but_the_door_is_open(
