@@ -105,7 +105,7 @@ class Answer:
 async def site(
     folder: Path, pool: Pool, clock: Clock, redis_url: str, token: str | None = None, **environ: str
 ) -> AsyncIterator[Site]:
-    """The web as in production, with `CONFIGURATION` and, if given, an admin token, and settings."""
+    """The web as in production, with `CONFIGURATION`, and an admin token and settings if given."""
     async with serving(configured(folder), pool, clock, redis_url, token, **environ) as served:
         yield served
 
