@@ -78,7 +78,7 @@ def fitting(tls: Tls | None, server: Server) -> Tls | None:
     if tls == "none" and server.tls:
         raise refused("smtps:// is always encrypted; tls: none contradicts it", "write smtp://")
     if tls == "none" and server.user and not server.is_here:
-        message = f"with tls: none, everybody on the way to {server.host} can read the password"
+        message = "with tls: none, everybody on the way to the server can read the password"
         raise refused(
             message, "write tls: verify, or unverified; ca: names a certificate of its own"
         )
@@ -93,14 +93,14 @@ def usable(ca: Path, tls: Tls | None) -> Path:
         raise refused("ca is the whole path to a PEM file, such as /etc/ssl/mail.pem")
     try:
         if not ca.is_file():
-            raise refused(f"{ca} is no file" if ca.exists() else f"there is no file {ca}")
+            raise refused("this is no file" if ca.exists() else "there is no such file")
         if ca.stat().st_size > LARGEST_BUNDLE:
-            raise refused(f"{ca} is too large for certificates")
+            raise refused("the file is too large for certificates")
         ssl.create_default_context(cafile=ca)
     except ssl.SSLError:
-        raise refused(f"{ca} holds no certificate", "it is a PEM: BEGIN CERTIFICATE …") from None
+        raise refused("the file holds no certificate", "it is a PEM: BEGIN CERTIFICATE …") from None
     except OSError as error:
-        raise refused(f"{ca} cannot be read: {error.strerror}") from None
+        raise refused(f"the file cannot be read: {error.strerror}") from None
     return ca
 
 
@@ -108,10 +108,10 @@ def misgivings(server: Server, tls: Tls | None) -> Iterator[tuple[str, str]]:
     """What is allowed and gives mails away to others, each with what to do instead."""
     given = "the password and the mails" if server.user else "the mails"
     if tls == "unverified":
-        message = f"whoever answers in place of {server.host} gets {given}"
+        message = f"whoever answers in place of the server gets {given}"
         yield message, "leave tls: out, and name the server's own certificate with ca:"
     if tls == "none" and not server.is_here:
-        message = f"everybody on the way to {server.host} can read the mails"
+        message = "everybody on the way to the server can read the mails"
         yield message, "leave tls: out, or write tls: verify"
 
 

@@ -36,8 +36,8 @@ class WebhookOptions(ChannelOptions):
     def _is_http(cls, url: SecretStr) -> SecretStr:
         try:
             parsed = httpx.URL(url.get_secret_value())
-        except httpx.InvalidURL as error:
-            raise ValueError(f"not an address: {error}") from error
+        except httpx.InvalidURL:  # whose text quotes the address
+            raise ValueError("url is no address") from None
         if parsed.scheme not in {"http", "https"} or not parsed.host:
             raise ValueError("must be an address that begins with https:// or http://")
         return url

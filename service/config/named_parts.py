@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from service.document.validation import validated
+from service.document.wording import shortened
 from service.faults import Path, Problem, did_you_mean
 
 Named = TypeVar("Named", bound=BaseModel)
@@ -43,7 +44,9 @@ def read_named(
 def _unknown_kind(path: Path, kind: Any, known: Iterable[str]) -> Problem:
     if kind is None:
         return Problem(path, f"{path[-1]} is missing", at_key=True)
-    return Problem(path, f"there is no {path[-1]} {kind}", did_you_mean(str(kind), known))
+    return Problem(
+        path, f"there is no {path[-1]} {shortened(str(kind))}", did_you_mean(str(kind), known)
+    )
 
 
 def _common_problems(

@@ -2,22 +2,19 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from difflib import get_close_matches
-from functools import lru_cache
 from typing import Any
 
 from service.document.nodes import MAX_VALUES, Node, Pair, compose
+from service.document.secret_values import SecretValues
 from service.errors import ConfigError
 from service.faults import Fault, Path, Problem
-
-_SECRET_NAMES = ("token", "secret", "password", "api_key", "url", "webhook_url")
 
 
 class Document:
     """One configuration, out of one file or several.
 
-    `data` holds plain values as they were written, `secrets` those of them that must not be
-    shown, `faults` the names that are given twice.
+    `data` holds plain values as they were written, `faults` the names that are given twice,
+    `secrets` what of all this must not be shown.
     """
 
     def __init__(self, texts: Sequence[tuple[str, str]]) -> None:
@@ -27,11 +24,14 @@ class Document:
         self._keys: dict[Path, Node] = {}
         self._count = 0
         self._twice: list[tuple[Node, Problem]] = []
-        self.secrets: set[str] = set()
-        self.data = self._mapping(_merged(_roots(texts)), ())
+        self.secrets = SecretValues(self._lines)
+        self.data = self._mapping(self._tops(texts), ())
         if not self.data:
             raise ConfigError([_emptiness(texts)])
-        self.faults = [self._at(node, problem) for node, problem in self._twice]
+        self.faults = [
+            self.secrets.redacted(self._at(node, problem), problem.path)
+            for node, problem in self._twice
+        ]
 
     def holds(self, path: Path) -> bool:
         """Whether something is written there."""
@@ -83,17 +83,27 @@ class Document:
             problem.severity,
         )
 
+    def _tops(self, texts: Sequence[tuple[str, str]]) -> list[Pair]:
+        """What stands at the top of all the files."""
+        roots = _roots(texts)
+        for root in roots:
+            for key, value in root.pairs or ():
+                self.secrets.top(key, value)
+        return _merged(roots)
+
     def _value(self, node: Node, path: Path) -> Any:
         self._count += 1
         if self._count > MAX_VALUES:
             message = f"the file unfolds to more than {MAX_VALUES} values"
             hint = "do aliases (*name) repeat each other?"
-            raise ConfigError([self._at(node, Problem(path, message, hint))])
+            fault = self._at(node, Problem(path, message, hint))
+            raise ConfigError([replace(fault, source_line="")])
         self._places[path] = node
         if node.pairs is not None:
             return self._mapping(node.pairs, path)
         if node.items is not None:
             return [self._value(item, (*path, i)) for i, item in enumerate(node.items)]
+        self.secrets.value(path, node)
         return node.scalar
 
     def _mapping(self, pairs: Iterable[Pair], path: Path) -> dict[str, Any]:
@@ -104,33 +114,12 @@ class Document:
                 first = self._keys[inner]
                 message = f"{name} is here twice; the first is in {first.file}:{first.line + 1}"
                 self._twice.append((key, Problem(inner, message)))
+                self.secrets.values(inner, value)
                 continue
             self._keys[inner] = key
             found[name] = self._value(value, inner)
-            if _is_secret(str(name)):
-                self._veil(value)
+            self.secrets.key(inner, key, value)
         return found
-
-    def _veil(self, node: Node) -> None:
-        """Remember a secret that stands in the file, and keep it out of the lines shown."""
-        for inner in node.items or [value for _, value in node.pairs or ()]:
-            self._veil(inner)
-        if node.scalar is None or "${" in str(node.scalar):
-            return
-        self.secrets.add(str(node.scalar))
-        lines = self._lines[node.file]
-        for number in range(node.line, min(node.end_line + 1, len(lines))):
-            start = node.column if number == node.line else 0
-            end = node.end_column if number == node.end_line else len(lines[number])
-            lines[number] = f"{lines[number][:start]}{'*' * (end - start)}{lines[number][end:]}"
-
-
-@lru_cache(maxsize=1_000)
-def _is_secret(name: str) -> bool:
-    """Whether its value must not be shown; a misspelt name must not give it away either."""
-    return bool(get_close_matches(name.lower(), _SECRET_NAMES, n=1, cutoff=0.8)) or any(
-        word in name.lower() for word in ("secret", "token", "password")
-    )
 
 
 def _emptiness(texts: Sequence[tuple[str, str]]) -> Fault:

@@ -21,6 +21,7 @@ from ruamel.yaml.events import (
     SequenceStartEvent,
 )
 
+from service.document.redaction import HIDDEN, of_unreadable, without
 from service.document.scanner import OrderedScanner
 from service.document.typography import Stray, stray
 from service.errors import ConfigError
@@ -72,7 +73,8 @@ def compose(file: str, text: str) -> Node | None:
     except MarkedYAMLError as error:
         raise _unreadable(file, text, error) from None
     except YAMLError as error:
-        raise _refusal(file, 0, 0, f"this is not text: {str(error).splitlines()[0]}") from None
+        message = f"this is not text: {str(error).splitlines()[0]}"
+        raise _refusal(file, (), (0, 0), message) from None
 
 
 class _Composer:
@@ -158,8 +160,8 @@ class _Composer:
 
     def _fault(self, event: Any, message: str, hint: str | None = None) -> ConfigError:
         mark = event.start_mark
-        line = self._lines[mark.line] if mark.line < len(self._lines) else ""
-        return _refusal(self._file, mark.line, mark.column, message, hint, line)
+        place = (mark.line, mark.column)
+        return _refusal(self._file, self._lines, place, message, hint)
 
 
 def _beside(key: Node, value: Node) -> Node:
@@ -187,16 +189,15 @@ def _unreadable(file: str, text: str, error: MarkedYAMLError) -> ConfigError:
     line = min(mark.line, max(len(lines) - 1, 0))
     if (found := _stray_before(lines, line)) is not None:
         number, odd = found
-        shown = "" if _SECRETIVE.search(lines[number]) else lines[number]
-        return _refusal(file, number, odd.offset, odd.message, odd.hint, shown)
+        return _refusal(file, lines, (number, odd.offset), odd.message, odd.hint)
     source = lines[line] if lines else ""
-    shown = "" if _SECRETIVE.search(source) else source
     if "\t" in source[: mark.column + 1]:
-        return _refusal(file, line, mark.column, "there is a tab here", "indent with spaces", shown)
+        place = (line, mark.column)
+        return _refusal(file, lines, place, "there is a tab here", "indent with spaces")
     before = source[: mark.column] if line == mark.line else source
     message, hint = _in_plain_words(str(error.problem), before)
     column = mark.column if line == mark.line else len(source)
-    return _refusal(file, line, column, message, hint, shown)
+    return _refusal(file, lines, (line, column), message, hint)
 
 
 def _stray_before(lines: Sequence[str], line: int) -> tuple[int, Stray] | None:
@@ -206,10 +207,6 @@ def _stray_before(lines: Sequence[str], line: int) -> tuple[int, Stray] | None:
         if (odd := stray(plain)) is not None:
             return number, odd
     return None
-
-
-# Where the text cannot be read, nobody knows what in a line is a secret.
-_SECRETIVE = re.compile(r"token|secret|password|key|url", re.IGNORECASE)
 
 
 _FIRST_NAME = re.compile(r"\s+(- +)*[\w.-]+")
@@ -245,6 +242,14 @@ _YAML_WORDS = (
 
 
 def _refusal(
-    file: str, line: int, column: int, message: str, hint: str | None = None, source: str = ""
+    file: str,
+    lines: Sequence[str],
+    place: tuple[int, int],
+    message: str,
+    hint: str | None = None,
 ) -> ConfigError:
-    return ConfigError([Fault(file, line + 1, column + 1, message, source, hint)])
+    """A fault at a line and column, counted from 0, in which nothing may be read as a secret."""
+    line, column = place
+    shown, hidden = of_unreadable(lines, line)
+    fault = Fault(file, line + 1, column + 1, message, shown, hint)
+    return ConfigError([without(fault, {hidden: HIDDEN} if hidden else {})])

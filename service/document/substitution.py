@@ -45,8 +45,8 @@ class Substitution:
             self.problems.append(Problem(path, message, offset=found.start()))
         found = _BARE.fullmatch(text)
         if found is not None and found[1] in self._environ:
-            message = f"{found[1]} is put in only where it stands in braces"
-            self.problems.append(Problem(path, message, f"write ${{{found[1]}}}"))
+            message = "a value of the environment is put in only where its name stands in braces"
+            self.problems.append(Problem(path, message, "write it as ${NAME}"))
 
     def _value(self, match: re.Match[str], path: Path) -> str:
         reference, name = match.group(0), match.group(1)

@@ -1,17 +1,17 @@
 """What is told of the problems with a configuration: each once, in order, without any secret."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from service.document import Document
 from service.document.problems import without_consequences
+from service.document.redaction import without
 from service.document.substitution import Substitution
 from service.document.typography import stray
 from service.document.wording import NOTHING_GIVEN
 from service.faults import Fault, Path, Problem, Severity
 
-_SHORTEST_SECRET = 4
 _VALUE = re.compile(r"[^,}\]]*")
 _COMMENT = re.compile(r":?\s+(#\S+)")
 
@@ -27,14 +27,16 @@ def faults_of(
         if problem in substitution.problems
         or not any(problem.path[: len(path)] == path for path in missing)
     ]
-    found = [_with_stray(document.fault(problem)) for problem in told]
-    shown = {value: reference for reference, value in substitution.values.items()}
-    shown.update(dict.fromkeys(document.secrets, "***"))
-    clean = dict.fromkeys(_redacted(fault, shown) for fault in (*document.faults, *found))
+    found = [
+        document.secrets.redacted(_with_hint(document.fault(problem)), problem.path)
+        for problem in told
+    ]
+    put_in = {value: reference for reference, value in substitution.values.items()}
+    clean = dict.fromkeys(without(fault, put_in) for fault in (*document.faults, *found))
     return sorted(clean, key=lambda fault: (fault.file, fault.line, fault.column))
 
 
-def _with_stray(fault: Fault) -> Fault:
+def _with_hint(fault: Fault) -> Fault:
     """A fault of a value with a character out of a word processor in it says so."""
     if fault.severity is not Severity.ERROR:
         return fault
@@ -51,16 +53,6 @@ def _with_comment(fault: Fault) -> Fault:
     if comment is None or not fault.message.endswith(NOTHING_GIVEN):
         return fault
     return replace(fault, hint=f'# begins a comment: write it in quotes, as "{comment[1]}"')
-
-
-def _redacted(fault: Fault, shown: Mapping[str, str]) -> Fault:
-    """The fault with what is to be shown in place of each secret."""
-    message, hint = fault.message, fault.hint
-    for value in sorted(shown, key=len, reverse=True):
-        if len(value) >= _SHORTEST_SECRET:
-            message = message.replace(value, shown[value])
-            hint = hint and hint.replace(value, shown[value])
-    return replace(fault, message=message, hint=hint)
 
 
 def _whole(path: Path) -> Path:

@@ -1,0 +1,81 @@
+"""What is told of a configuration's lines and values: nothing that may be a secret.
+
+Under `accounts` and `channels` any value may be one, also behind a misspelt name or in a comment;
+the same is true under a name at the top that nobody knows. Elsewhere it is what stands behind a
+name that sounds like one, and `user:password@` in an address.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from service.document.wording import shortened
+from service.faults import Fault
+
+HIDDEN = "***"
+# What stands at the top of a configuration and holds no credentials (tested against its shape).
+OPEN = frozenset(
+    (
+        *("version", "people", "network", "operator", "timezone", "hours", "holidays"),
+        *("storm", "rules", "tests"),
+    )
+)
+_SECRETIVE = re.compile(r"token|secret|password|key|url", re.IGNORECASE)
+REFERENCE = re.compile(r"\$\{[^}]*\}")
+_REFERENCE_OR_ANY = re.compile(r"\$\{[^}]*\}|.")
+# Up to the last @, for a password may hold one; our own example is no secret.
+_USER = re.compile(r"(?<=//)(?!user:password@)\S+(?=@)")
+_TOP = re.compile(r"""["']?([^\s"':#{}\[\]-][^\s"':]*)["']?\s*:(\s|$)""")
+_NAMED = re.compile(r"(\s*(?:- +)*(?:[\w.-]+\s*:(?=\s|$)\s*)?)(.*)", re.DOTALL)
+_SHORTEST = 4  # characters of a secret that are looked for in a sentence
+_SHORTEST_PART = 7  # of a part of one, unless it stands in quotes
+_PIECE = re.compile(r"""(?<!\S)(["'*!&<]*)(\S+)""")
+_AROUND = "\"'….,;:()[]<>/"
+
+
+def of_unreadable(lines: Sequence[str], number: int) -> tuple[str, str]:
+    """A line, counted from 0, of a file that is no YAML, as it may be shown; and what is hidden."""
+    text = lines[number] if number < len(lines) else ""
+    above = (_TOP.match(line) for line in reversed(lines[: number + 1]))
+    top = next((found[1] for found in above if found), "")
+    if top in OPEN:
+        return ("", text) if _SECRETIVE.search(text) else (without_users(text), "")
+    found = _NAMED.fullmatch(text)
+    name, value = found.groups() if found else ("", text)
+    return name + stars(value), value
+
+
+def without(fault: Fault, hidden: Mapping[str, str]) -> Fault:
+    """The fault, in whose sentences other words stand in place of what is `hidden`."""
+    hint = fault.hint
+    if hint is not None and not hint.startswith("did you mean "):
+        hint = _sentence(hint, hidden)
+    return replace(fault, message=_sentence(fault.message, hidden), hint=hint)
+
+
+def _sentence(text: str, hidden: Mapping[str, str]) -> str:
+    for value in sorted(hidden, key=len, reverse=True):
+        text = text.replace(shortened(value), f'"{hidden[value]}"')
+        if len(value) >= _SHORTEST:
+            text = text.replace(value, hidden[value])
+    return _PIECE.sub(lambda piece: _piece(piece, hidden), _USER.sub(HIDDEN, text))
+
+
+def _piece(found: re.Match[str], hidden: Mapping[str, str]) -> str:
+    """A word of a sentence, unless it is a part of something hidden."""
+    mark, word = found.groups()
+    bare = word.strip(_AROUND)
+    if not bare or (not mark and len(bare) < _SHORTEST_PART):
+        return found[0]
+    whole = next((value for value in hidden if bare in value), None)
+    return found[0] if whole is None else mark + word.replace(bare, hidden[whole])
+
+
+def without_users(line: str) -> str:
+    """A line with stars for the user and the password of every address in it."""
+    return _USER.sub(lambda user: stars(user[0]), line)
+
+
+def stars(text: str) -> str:
+    """As many stars as there are characters; references are no secrets."""
+    return _REFERENCE_OR_ANY.sub(lambda one: one[0] if len(one[0]) > 1 else "*", text)

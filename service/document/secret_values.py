@@ -1,0 +1,115 @@
+"""The values of a configuration that may be secrets, and how it is told without them."""
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from difflib import get_close_matches
+from functools import lru_cache
+from typing import Any
+
+from service.document.nodes import Node
+from service.document.redaction import HIDDEN, OPEN, REFERENCE, stars, without, without_users
+from service.faults import Fault, Path
+
+_SECRET_NAMES = ("token", "secret", "password", "api_key", "url", "webhook_url")
+# Whose values are words of the configuration's own language.
+_WORDED = frozenset({"system", "kind", "timezone", "verify", "tls"})
+_WORD = re.compile(r"[A-Za-z][A-Za-z_/+-]{0,29}")
+_SMALL = re.compile(r"[+-]?\d{1,4}(\.\d{1,2})? ?([a-z]{0,2}|(business )?(minute|hour|day|week)s?)")
+_COMMENT = re.compile(r"(?:(?<=\s)|^)#(.*)")
+
+
+class SecretValues:
+    """What must not be shown of the files of a configuration, whose lines these are."""
+
+    def __init__(self, lines: Mapping[str, Sequence[str]]) -> None:
+        self._lines = lines
+        self._spans: defaultdict[tuple[str, int], list[tuple[int, int]]] = defaultdict(list)
+        self._commented: set[tuple[str, int]] = set()
+        self._named: set[str] = set()
+        self._inside: defaultdict[Path, set[str]] = defaultdict(set)
+
+    def top(self, key: Node, value: Node) -> None:
+        """Know where a part of the configuration stands that may hold secrets."""
+        if key.scalar not in OPEN:
+            self._commented |= {(key.file, n) for n in range(key.line, value.end_line + 1)}
+
+    def key(self, path: Path, key: Node, value: Node) -> None:
+        """Keep out of sight what is only taken for a name, because none stands before it."""
+        if path[0] not in OPEN and _is_empty(value) and not self._has_colon(key):
+            self._hide(path, key)
+
+    def values(self, path: Path, node: Node) -> None:
+        """Keep all out of sight that may be a secret in what stands at `path`."""
+        self.value(path, node)
+        for name, inner in node.pairs or ():
+            self.values((*path, name.scalar), inner)
+        for inner in node.items or ():
+            self.values(path, inner)
+
+    def value(self, path: Path, node: Node) -> None:
+        """Keep a value out of sight that stands at `path`, if it may be a secret."""
+        if node.scalar is None or not _literals(node):
+            return
+        is_open = path[0] in OPEN
+        if any(_is_secret(str(name)) for name in path[1 if is_open else 2 :]):
+            self._named |= _literals(node)
+            self._hide(path, node)
+        elif not is_open and not _is_harmless(path, node.scalar):
+            self._hide(path, node)
+
+    def line(self, file: str, number: int) -> str:
+        """A line, counted from 0, as it may be shown."""
+        lines = self._lines.get(file, ())
+        text = lines[number] if number < len(lines) else ""
+        for start, end in self._spans.get((file, number), ()):
+            text = text[:start] + stars(text[start:end]) + text[end:]
+        if (file, number) in self._commented:
+            text = _COMMENT.sub(lambda found: "#" + stars(found[1]), text)
+        return without_users(text)
+
+    def redacted(self, fault: Fault, path: Path) -> Fault:
+        """A fault of what stands at `path`, without anything that may be a secret."""
+        inside = self._inside.get(path[:2], set()) | self._inside.get(path[:1], set())
+        hidden = dict.fromkeys(self._named | inside, HIDDEN)
+        return without(replace(fault, source_line=self.line(fault.file, fault.line - 1)), hidden)
+
+    def _hide(self, path: Path, node: Node) -> None:
+        self._inside[path[:2]] |= _literals(node)
+        lines = self._lines[node.file]
+        for number in range(node.line, min(node.end_line + 1, len(lines))):
+            start = node.column if number == node.line else 0
+            end = node.end_column if number == node.end_line else len(lines[number])
+            self._spans[node.file, number].append((start, end))
+
+    def _has_colon(self, key: Node) -> bool:
+        """Whether it is a name: what stands alone between braces may be anything."""
+        lines = self._lines[key.file]
+        behind = lines[key.end_line][key.end_column :] if key.end_line < len(lines) else ""
+        return behind.lstrip().startswith(":")
+
+
+def _literals(node: Node) -> set[str]:
+    """What is written out in a value, beside its references."""
+    return {part for part in REFERENCE.split(str(node.scalar)) if part}
+
+
+def _is_empty(node: Node) -> bool:
+    return node.scalar is None and node.style is None and node.items is None and node.pairs is None
+
+
+def _is_harmless(path: Path, value: Any) -> bool:
+    if isinstance(value, bool):
+        return True
+    text = str(value)
+    is_worded = path[-1] in _WORDED and _WORD.fullmatch(text)
+    return bool(is_worded or _SMALL.fullmatch(text))
+
+
+@lru_cache(maxsize=1_000)
+def _is_secret(name: str) -> bool:
+    """Whether its value must not be shown; a misspelt name must not give it away either."""
+    return bool(get_close_matches(name.lower(), _SECRET_NAMES, n=1, cutoff=0.8)) or any(
+        word in name.lower() for word in ("secret", "token", "password")
+    )
