@@ -25,9 +25,12 @@ class Document:
         self._count = 0
         self._twice: list[tuple[Node, Problem]] = []
         self.secrets = SecretValues(self._lines)
-        self.data = self._mapping(self._tops(texts), ())
+        roots = _roots(texts)
+        self.data = self._mapping(_merged(roots), ())
         if not self.data:
             raise ConfigError([_emptiness(texts)])
+        for root in roots:
+            self.secrets.look_through(root)
         self.faults = [
             self.secrets.redacted(self._at(node, problem), problem.path)
             for node, problem in self._twice
@@ -83,14 +86,6 @@ class Document:
             problem.severity,
         )
 
-    def _tops(self, texts: Sequence[tuple[str, str]]) -> list[Pair]:
-        """What stands at the top of all the files."""
-        roots = _roots(texts)
-        for root in roots:
-            for key, value in root.pairs or ():
-                self.secrets.top(key, value)
-        return _merged(roots)
-
     def _value(self, node: Node, path: Path) -> Any:
         self._count += 1
         if self._count > MAX_VALUES:
@@ -103,7 +98,6 @@ class Document:
             return self._mapping(node.pairs, path)
         if node.items is not None:
             return [self._value(item, (*path, i)) for i, item in enumerate(node.items)]
-        self.secrets.value(path, node)
         return node.scalar
 
     def _mapping(self, pairs: Iterable[Pair], path: Path) -> dict[str, Any]:
@@ -114,11 +108,9 @@ class Document:
                 first = self._keys[inner]
                 message = f"{name} is here twice; the first is in {first.file}:{first.line + 1}"
                 self._twice.append((key, Problem(inner, message)))
-                self.secrets.values(inner, value)
                 continue
             self._keys[inner] = key
             found[name] = self._value(value, inner)
-            self.secrets.key(inner, key, value)
         return found
 
 

@@ -8,6 +8,7 @@ name that sounds like one, and `user:password@` in an address.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import chain, zip_longest
 
 from service.document.wording import shortened
 from service.faults import Fault
@@ -22,7 +23,6 @@ OPEN = frozenset(
 )
 _SECRETIVE = re.compile(r"token|secret|password|key|url", re.IGNORECASE)
 REFERENCE = re.compile(r"\$\{[^}]*\}")
-_REFERENCE_OR_ANY = re.compile(r"\$\{[^}]*\}|.")
 # Up to the last @, for a password may hold one; our own example is no secret.
 _USER = re.compile(r"(?<=//)(?!user:password@)\S+(?=@)")
 _TOP = re.compile(r"""["']?([^\s"':#{}\[\]-][^\s"':]*)["']?\s*:(\s|$)""")
@@ -78,4 +78,6 @@ def without_users(line: str) -> str:
 
 def stars(text: str) -> str:
     """As many stars as there are characters; references are no secrets."""
-    return _REFERENCE_OR_ANY.sub(lambda one: one[0] if len(one[0]) > 1 else "*", text)
+    shown = (found[0] for found in REFERENCE.finditer(text))
+    hidden = ("*" * len(part) for part in REFERENCE.split(text))
+    return "".join(chain.from_iterable(zip_longest(hidden, shown, fillvalue="")))

@@ -27,36 +27,43 @@ class SecretValues:
         self._lines = lines
         self._spans: defaultdict[tuple[str, int], list[tuple[int, int]]] = defaultdict(list)
         self._commented: set[tuple[str, int]] = set()
+        self._looked_at: set[tuple[Path, int, bool]] = set()
         self._named: set[str] = set()
         self._inside: defaultdict[Path, set[str]] = defaultdict(set)
 
-    def top(self, key: Node, value: Node) -> None:
-        """Know where a part of the configuration stands that may hold secrets."""
-        if key.scalar not in OPEN:
-            self._commented |= {(key.file, n) for n in range(key.line, value.end_line + 1)}
+    def look_through(self, root: Node) -> None:
+        """Keep out of sight what may be a secret in a file."""
+        for key, value in root.pairs or ():
+            if key.scalar not in OPEN:
+                self._commented |= {(key.file, n) for n in range(key.line, value.end_line + 1)}
+            self._look(value, (str(key.scalar),), is_secret=False)
 
-    def key(self, path: Path, key: Node, value: Node) -> None:
-        """Keep out of sight what is only taken for a name, because none stands before it."""
-        if path[0] not in OPEN and _is_empty(value) and not self._has_colon(key):
-            self._hide(path, key)
-
-    def values(self, path: Path, node: Node) -> None:
-        """Keep all out of sight that may be a secret in what stands at `path`."""
-        self.value(path, node)
-        for name, inner in node.pairs or ():
-            self.values((*path, name.scalar), inner)
-        for inner in node.items or ():
-            self.values(path, inner)
-
-    def value(self, path: Path, node: Node) -> None:
-        """Keep a value out of sight that stands at `path`, if it may be a secret."""
-        if node.scalar is None or not _literals(node):
+    def _look(self, node: Node, path: Path, *, is_secret: bool) -> None:
+        """Look through what stands at `path`: once, also where aliases repeat it."""
+        seen = (path[:2], id(node), is_secret)
+        if seen in self._looked_at:
             return
-        is_open = path[0] in OPEN
-        if any(_is_secret(str(name)) for name in path[1 if is_open else 2 :]):
+        self._looked_at.add(seen)
+        if node.scalar is not None:
+            self._judge(node, path, is_secret=is_secret)
+        for item in node.items or ():
+            self._look(item, path, is_secret=is_secret)
+        for key, value in node.pairs or ():
+            self._look_behind(key, value, path, is_secret=is_secret)
+
+    def _look_behind(self, key: Node, value: Node, path: Path, *, is_secret: bool) -> None:
+        is_open, name = path[0] in OPEN, str(key.scalar)
+        if not is_open and _is_empty(value) and not self._has_colon(key):
+            self._hide((*path, name), key)  # no name at all, but a value that lacks one
+        # The name of an account, and of a channel, is a person's own.
+        is_named = (is_open or len(path) > 1) and _is_secret(name)
+        self._look(value, (*path, name), is_secret=is_secret or is_named)
+
+    def _judge(self, node: Node, path: Path, *, is_secret: bool) -> None:
+        if is_secret:
             self._named |= _literals(node)
             self._hide(path, node)
-        elif not is_open and not _is_harmless(path, node.scalar):
+        elif path[0] not in OPEN and not _is_harmless(path, node.scalar):
             self._hide(path, node)
 
     def line(self, file: str, number: int) -> str:
@@ -76,7 +83,10 @@ class SecretValues:
         return without(replace(fault, source_line=self.line(fault.file, fault.line - 1)), hidden)
 
     def _hide(self, path: Path, node: Node) -> None:
-        self._inside[path[:2]] |= _literals(node)
+        literals = _literals(node)
+        if not literals:
+            return
+        self._inside[path[:2]] |= literals
         lines = self._lines[node.file]
         for number in range(node.line, min(node.end_line + 1, len(lines))):
             start = node.column if number == node.line else 0
@@ -107,7 +117,7 @@ def _is_harmless(path: Path, value: Any) -> bool:
     return bool(is_worded or _SMALL.fullmatch(text))
 
 
-@lru_cache(maxsize=1_000)
+@lru_cache(maxsize=10_000)
 def _is_secret(name: str) -> bool:
     """Whether its value must not be shown; a misspelt name must not give it away either."""
     return bool(get_close_matches(name.lower(), _SECRET_NAMES, n=1, cutoff=0.8)) or any(
