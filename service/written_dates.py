@@ -30,6 +30,18 @@ def moment(value: Any, zone: tzinfo, *, fold: int = 0, day: time = time.min) -> 
     before it, and of the hour that comes twice `fold` picks the first (0) or second (1). One
     without a time is at `day`. A number is Unix time in seconds or milliseconds.
     """
+    if not isinstance(value, str):
+        return _moment(value, zone, fold, day) if value else None
+    return _of_this_text(value, zone, fold, day) if len(value) <= _LONGEST else None
+
+
+# One look at a task reads its dates more than once, and lists repeat them.
+@lru_cache(4096)
+def _of_this_text(value: str, zone: tzinfo, fold: int, day: time) -> datetime | None:
+    return _moment(value, zone, fold, day)
+
+
+def _moment(value: Any, zone: tzinfo, fold: int, day: time) -> datetime | None:
     written = read(value)
     if written is None or written.at is None:
         return None
@@ -61,8 +73,7 @@ def read(value: Any) -> Written | None:
     return _of_number(value) if value else _NONE
 
 
-# One look at a task reads its dates more than once, and lists repeat them.
-@lru_cache(1024)
+@lru_cache(4096)
 def _of_text(value: str) -> Written | None:
     text = value.strip()
     if len(text) in _DIGITS and text.isdecimal():

@@ -68,6 +68,8 @@ class Announced:
     def take(self, look: Observation, last: Known, heard: Heard) -> frozenset[Kind]:
         """Take in a look; returns what it announces itself and does not show."""
         key = (look.account, look.task_id)
+        if not look.announced and key not in self._waiting and key not in self._moves:
+            return look.announced
         seen, waiting = shown(look), self._waiting.get(key, ())
         over = [one for one in waiting if one.kind in seen or _is_over(one, heard)]
         self.over += over

@@ -7,7 +7,6 @@ from typing import Any
 
 from service import written_dates
 from service.days import FIRST, LAST, Calendar
-from service.sources.values import moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +38,7 @@ class Dates:
 
     def moment(self, raw: Mapping[str, Any], name: str) -> datetime | None:
         """A date of which only the moment matters."""
-        return moment(raw, name, self.calendar.zone, fold=self.fold)
+        return written_dates.moment(raw.get(name), self.calendar.zone, fold=self.fold)
 
     def due_after(self, start: When) -> When:
         """When that is due of which only the start is known: some time on that day."""

@@ -57,7 +57,7 @@ def unread(raw: Mapping[str, Any], forms: Mapping[str, Form]) -> dict[str, str]:
     return {
         name: _example(form.said(value))
         for name, form in forms.items()
-        if (value := raw.get(name)) is not None and not form.fits(value)
+        if name in raw and (value := raw[name]) is not None and not form.fits(value)
     }
 
 

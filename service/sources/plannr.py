@@ -7,7 +7,7 @@ webhook subscriptions. What the vendor leaves open is an option of `PlannrAccoun
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import count
 from typing import Any, ClassVar, Literal
 from urllib.parse import quote
@@ -94,7 +94,9 @@ _TELLS = {
     "assigned_to": ("assignee", "assignees"),
     "taskable": ("customer", "project"),
     "taskable_type": ("type", "customer", "project"),
+    "custom_fields": ("fields",),
 }
+_NOTHING, _DONE = frozenset[str](), frozenset({"done"})
 _LONGEST_AMOUNT = 15  # digits
 _WORTH = ("value", "value_currency", "value_formatted")
 _FIELDS_OF_WORTH = frozenset(f"fields.{name}" for name in _WORTH)
@@ -197,16 +199,16 @@ class Plannr(Source):
     def untold(self, raw: Raw) -> frozenset[str]:
         # Where the status does not say whether the task is done, the date does.
         said = mapping(raw.get("status")).get("is_type_completed")
-        is_dated = "completed_at" in raw and is_date(raw["completed_at"])
-        is_told = is_dated if said is None else flag(said) is not None
-        found = set[str]() if is_told else {"done"}
-        if missing := _TELLS.keys() - raw.keys():
-            found.update(name for field in missing for name in _TELLS[field])
-        if "custom_fields" not in raw:
-            found.add("fields")
-        if "value" not in reference(raw.get("taskable"), "uuid"):
+        if said is None:
+            is_told = "completed_at" in raw and is_date(raw["completed_at"])
+        else:
+            is_told = flag(said) is not None
+        found = _NOTHING if is_told else _DONE
+        if missing := [field for field in _TELLS if field not in raw]:
+            found = found.union(*(_TELLS[field] for field in missing))
+        if "value" not in mapping(raw.get("taskable")):
             found |= _FIELDS_OF_WORTH
-        return frozenset(found)
+        return found
 
     def parse(self, raw: Raw) -> Task:
         account = self.account
@@ -367,17 +369,22 @@ def _is_last(answer: Any, number: int) -> bool | None:
 
 
 def _people(value: Any) -> tuple[Person, ...]:
-    people = (_person(one) for one in references(value, "uuid"))
-    return tuple(one for one in people if one is not None)
+    people = [_person(one) for one in references(value, "uuid")]
+    return tuple([one for one in people if one is not None])
+
+
+# Lists name the same people over and over.
+_known_person = lru_cache(4096)(Person)
 
 
 def _first(value: Any) -> Person | None:
-    return next(iter(_people(value)), None)
+    people = _people(value)
+    return people[0] if people else None
 
 
 def _person(raw: Mapping[str, Any]) -> Person | None:
-    told = first_id(raw, "uuid", "id"), _name(raw), text(raw.get("email"))
-    return Person(*told) if any(told) else None
+    uuid, name, email = first_id(raw, "uuid", "id"), _name(raw), text(raw.get("email"))
+    return _known_person(uuid, name, email) if uuid or name or email else None
 
 
 def _customer(taskable: Mapping[str, Any]) -> Customer | None:

@@ -114,7 +114,9 @@ def references(value: Any, key: str = "id") -> list[Mapping[str, Any]]:
     if not value:
         return []
     many = sequence(value)
-    return [reference(one, key) for one in ([value] if many is None else many[:MOST_MEMBERS])]
+    if many is None:
+        return [reference(value, key)]
+    return [reference(one, key) for one in many[:MOST_MEMBERS]]
 
 
 def first_id(raw: Mapping[str, Any], *names: str) -> str | None:
@@ -134,7 +136,7 @@ def scalar(value: Any) -> str | int | float | bool | None:
 
 def several(value: Any) -> str | int | float | bool | list[Any] | None:
     """A scalar, or a list of them, as of a field of which several may be chosen."""
-    many = sequence(value)
+    many = sequence(value) if isinstance(value, list | dict) else None
     if many is None:
         return scalar(value)
     return [found for one in many[:MOST_MEMBERS] if (found := scalar(one)) is not None]

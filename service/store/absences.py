@@ -35,9 +35,9 @@ async def missing(
         r"""
         SELECT id, unlisted_at FROM (
             SELECT id, unlisted_at, snapshot FROM tasks
-            WHERE account = $1 AND deleted_at IS NULL AND observed_at < $3 AND NOT EXISTS (
-                SELECT FROM unnest(string_to_array($2, E'\n')) AS listed (id)
-                WHERE listed.id = tasks.id)
+            WHERE account = $1 AND deleted_at IS NULL AND observed_at < $3
+              -- By a hash: a join planned before the table is analyzed compares each with each.
+              AND id NOT IN (SELECT unnest(string_to_array($2, E'\n')))
             OFFSET 0  -- so that of the listed ones no snapshot is read
         ) AS unlisted
         WHERE ($4::timestamptz IS NULL OR (snapshot ->> 'start')::timestamptz >= $4)

@@ -49,6 +49,9 @@ class Known:
         return None if self.deleted_at else self.task
 
 
+_NEVER_SEEN = Known()
+
+
 @dataclass(frozen=True, slots=True)
 class Saved:
     """A task's new state, when the clock has to look at it next, and by which watch."""
@@ -310,6 +313,8 @@ def _partly(row: asyncpg.Record, fields: Collection[str]) -> Task:
 
 def known_from(row: asyncpg.Record) -> Known:
     """What the columns of a task's row tell of it."""
+    if row["observed_at"] is None and row["deleted_at"] is None:
+        return _NEVER_SEEN
     rung = {name: datetime.fromisoformat(at) for name, at in orjson.loads(row["rung"]).items()}
     return Known(
         task=read_task(row["snapshot"]),

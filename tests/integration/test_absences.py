@@ -1,13 +1,15 @@
 """What a whole list does not show any more is asked for by its id, at the next poll."""
 
+import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from service.clock import VirtualClock
-from service.store import Pool
+from service.store import Pool, absences
+from service.store.lookups import Coverage
 from tests.corridor import Corridor, begun, kinds
 
 RULES = "- { id: gone, when: task.deleted, then: [{ notify: accounting }] }"
@@ -82,3 +84,25 @@ async def test_a_list_that_broke_off_asks_for_nothing(taskbell: Corridor) -> Non
     taskbell.sandbox.kickserv.set_quirks(loop=False)
     await poll(taskbell, "field")
     assert "deleted" not in kinds(await taskbell.events())
+
+
+async def test_tasks_just_taken_up_are_compared_with_a_list_at_once(pool: Pool) -> None:
+    """Before PostgreSQL has analyzed the table, too: not each of them with each that is listed.
+
+    It plans a statement for all that may be asked when it has been asked five times.
+    """
+    await pool.execute("ALTER TABLE tasks SET (autovacuum_enabled = false)")
+    await pool.execute(
+        """
+        INSERT INTO tasks (account, id, observed_at, snapshot)
+        SELECT 'field', number::text, $1, json_build_object('title', repeat('-', 1500))
+        FROM generate_series(1, 30000) AS number
+        """,
+        datetime(2026, 1, 1, tzinfo=UTC),
+    )
+    listed = [str(number) for number in range(2, 30_001)]
+    now = datetime(2026, 1, 2, tzinfo=UTC)
+    async with pool.acquire() as connection, asyncio.timeout(10):
+        for _ in range(8):
+            found = await absences.missing(connection, "field", listed, Coverage(), now)
+            assert list(found) == ["1"]
