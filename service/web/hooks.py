@@ -51,6 +51,9 @@ KEPT_HEADER_BYTES = 300
 _TYPE_ENDS = re.compile(rb"[;,\s]")
 _CHARSET = re.compile(rb"charset\s*=\s*[\"']?([\w-]{1,30})", re.IGNORECASE)
 
+# Written in steps of Python, which take time that grows with the square of a body.
+_FOR_NAMES_OF_HOSTS = frozenset({"idna", "punycode"})
+
 # The words of `outcome` in taskbell_receipts_total.
 ACCEPTED = "accepted"
 _REFUSED = {
@@ -199,7 +202,8 @@ def _transcoded(headers: Headers, body: bytes) -> bytes:
     found = _CHARSET.search(headers.get(b"content-type", b""))
     try:
         name = codecs.lookup(found[1].decode("latin-1")).name if found else "utf-8"
-        return body if name.startswith("utf") else body.decode(name).encode()
+        is_plain = name.startswith("utf") or name in _FOR_NAMES_OF_HOSTS
+        return body if is_plain else body.decode(name).encode()
     except LookupError:
         return body
 

@@ -249,6 +249,14 @@ async def test_other_character_sets_are_read_and_kept_in_utf8(
     assert orjson.loads(kept) == {"id": "T1", "name": "Müller", "employees": [{"id": 1}]}
 
 
+@pytest.mark.parametrize("charset", ["punycode", "idna"])
+async def test_encodings_of_host_names_are_not_decoded(web: Site, charset: str) -> None:
+    """64 kB of punycode take a second, in which nobody else is answered: it is read as UTF-8."""
+    body = '{"id": "T-1", "name": "Müller"}'.encode()
+    kind = {"content-type": f"application/json; charset={charset}"}
+    assert (await web.post("open", body, kind)).status_code == 202
+
+
 async def test_a_line_break_in_a_text_is_one(web: Site, pool: Pool) -> None:
     """Who fills in a template of JSON does not think of it."""
     body = b'{"id": "T1", "name": "Mend\nthe\tfence"}'
