@@ -346,9 +346,7 @@ class Kickserv(Source):
             is_short = len(rows) != self.account.per_page
             if not rows or (reading.is_again(rows) and is_short):
                 return
-            fresh = reading.fresh(rows)
-            raws = {key: self.trim(row) for key, row in fresh.items()}
-            yield Page(raws, requested_at, reading.nameless)
+            yield Page(await reading.tasks(rows), requested_at, reading.nameless)
 
     async def _put(self, task_id: str, body: Raw) -> Raw:
         answer = await self._call("PUT", _path(task_id), {"task": body})

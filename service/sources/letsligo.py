@@ -176,8 +176,7 @@ class LetsLigo(Source):
             answer = await self.upstream.request("GET", TASKS, params=asked)
             rows = reading.rows(answer)
             is_again = reading.is_again(rows)
-            fresh, read = reading.fresh(rows), read + (0 if is_again else len(rows))
-            raws = {key: self.trim(row) for key, row in fresh.items()}
+            raws, read = await reading.tasks(rows), read + (0 if is_again else len(rows))
             total = tally(_hydra(mapping(answer), "totalItems"))
             yield Page(raws, requested_at, reading.nameless, total)
             following = self._following(

@@ -324,7 +324,7 @@ class Plannr(Source):
             # Where nothing tells what follows, a page that comes again tells that nothing does.
             if is_last is None and is_again:
                 return
-            yield Page(reading.fresh(rows), requested_at, reading.nameless, total)
+            yield Page(await reading.tasks(rows), requested_at, reading.nameless, total)
             if not rows or is_last:
                 return
 

@@ -139,7 +139,19 @@ class Reading:
         last, self._last = self._last, rows
         return rows == last
 
-    def fresh(self, rows: list[Raw]) -> dict[str, Raw]:
+    async def tasks(self, rows: list[Raw]) -> dict[str, Raw]:
+        """The rows of the next page, by id, that no earlier page had, trimmed.
+
+        Many are read in a thread, so that the loop goes on; raises SourceBroken.
+        """
+        if len(rows) <= LARGEST_PIECE:
+            return self._trimmed(rows)
+        return await asyncio.to_thread(self._trimmed, rows)
+
+    def _trimmed(self, rows: list[Raw]) -> dict[str, Raw]:
+        return {key: self._source.trim(row) for key, row in self._fresh(rows).items()}
+
+    def _fresh(self, rows: list[Raw]) -> dict[str, Raw]:
         """Those rows of the next page, by id, that no earlier page had; raises SourceBroken."""
         self._pages += 1
         if self._pages > self._source.account.max_pages:

@@ -251,9 +251,7 @@ class Rolodex(Source):
             if reading.is_again(rows) and total is None and not is_full:
                 return
             self._take_step(walk, rows, total, is_full=is_full)
-            fresh = reading.fresh(rows)
-            raws = {key: self.trim(row) for key, row in fresh.items()}
-            yield Page(raws, requested_at, reading.nameless, total)
+            yield Page(await reading.tasks(rows), requested_at, reading.nameless, total)
 
     async def _call(
         self,

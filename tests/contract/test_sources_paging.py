@@ -1,5 +1,6 @@
 """Lists that say the wrong thing of themselves: that hides no task, and none is read for ever."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -8,7 +9,8 @@ import pytest
 from service.clock import VirtualClock
 from service.errors import SourceBroken
 from service.http import open_client
-from service.sources import Raw, Source
+from service.sources import Raw, Source, systems
+from service.sources.reading import Reading
 from tests.contract.source_rig import connect, sample
 from tests.receivers import LOOPBACK, Answer, HttpReceiver, Request
 
@@ -132,3 +134,26 @@ async def test_a_last_page_that_is_given_for_all_behind_it_is_the_last(
         return rows[3 * (number - 1) : 3 * number]
 
     assert sorted(await listed(system, clock, Lister(system, 8, page_of))) == numbers(8)
+
+
+@pytest.mark.parametrize("system", sorted(systems()))
+async def test_the_loop_goes_on_beside_a_long_page(clock: VirtualClock, system: str) -> None:
+    """Other accounts are polled while one answers with all its tasks at once."""
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    rows = Lister(system, 20_000, lambda rows, _: rows).rows
+    async with open_client(LOOPBACK) as client:
+        reading = Reading(connect(system, clock, client, "http://127.0.0.1:1"))
+        beside = asyncio.create_task(others())
+        await asyncio.sleep(0)
+        before = turns
+        found = await reading.tasks(rows)
+        beside.cancel()
+    assert len(found) == len(rows)
+    assert turns - before > 1
