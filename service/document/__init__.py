@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from service.document.nodes import MAX_VALUES, Node, Pair, compose
+from service.document.nodes import MAX_VALUES, Node, Pair, compose, lines_of
 from service.document.secret_values import SecretValues
 from service.errors import ConfigError
 from service.faults import Fault, Path, Problem
@@ -19,7 +19,7 @@ class Document:
 
     def __init__(self, texts: Sequence[tuple[str, str]]) -> None:
         """Read (name, text) of every file; raises ConfigError with the faults of all."""
-        self._lines = {file: text.splitlines() for file, text in texts}
+        self._lines = {file: lines_of(text) for file, text in texts}
         self._places: dict[Path, Node] = {}
         self._keys: dict[Path, Node] = {}
         self._count = 0

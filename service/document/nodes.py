@@ -34,6 +34,7 @@ MAX_NAMES = 5_000  # of one group: each is read like two entries of a list
 
 _INTEGER = re.compile(r"[-+]?[0-9]{1,18}")
 _FRACTION = re.compile(r"[-+]?(\.[0-9]{1,300}|[0-9]{1,300}(\.[0-9]{0,300})?)([eE][-+]?[0-9]{1,3})?")
+_LINE_END = re.compile("\r\n?")
 _LINES_BEFORE = 2  # in which what cannot be read may have begun
 _SPLIT = "split it into several files in one folder"
 _UNUSABLE = re.compile("[\0\ud800-\udfff]")
@@ -64,6 +65,11 @@ class Node:
     style: str | None = None
 
 
+def lines_of(text: str) -> list[str]:
+    """The lines of a text as the reader counts them; U+2028 and the like end none."""
+    return _LINE_END.sub("\n", text).removesuffix("\n").split("\n")
+
+
 def compose(file: str, text: str) -> Node | None:
     """The file's one document, None if it is empty; raises ConfigError where it is not YAML."""
     reader = YAML(typ="safe", pure=True)
@@ -82,7 +88,7 @@ class _Composer:
 
     def __init__(self, file: str, text: str, events: Iterator[Any]) -> None:
         self._file = file
-        self._lines = text.splitlines()
+        self._lines = lines_of(text)
         self._events = events
         self._anchors: dict[str, Node] = {}
         self._count = 0
@@ -109,6 +115,8 @@ class _Composer:
         self._refuse_tag(event)
         node = self._content(event, depth)
         if event.anchor:
+            if is_unwritten(node):
+                raise self._fault(event, "a text cannot begin with &", _QUOTE_IT)
             self._anchors[event.anchor] = node
         return node
 
@@ -164,11 +172,14 @@ class _Composer:
         return _refusal(self._file, self._lines, place, message, hint)
 
 
+def is_unwritten(value: Node) -> bool:
+    """Whether nothing is there where a value belongs, or a plain null."""
+    return value.scalar is None and value.style is None and value.items is None is value.pairs
+
+
 def _beside(key: Node, value: Node) -> Node:
     """The value; one that is not written stands behind its name, not where the next one begins."""
-    if value.scalar is not None or value.style is not None or value.line == key.line:
-        return value
-    if value.items is not None or value.pairs is not None:
+    if not is_unwritten(value) or value.line == key.line:
         return value
     end = key.end_column
     return replace(value, line=key.line, column=end, end_line=key.line, end_column=end)
@@ -185,7 +196,7 @@ def _resolve(word: str) -> Any:
 def _unreadable(file: str, text: str, error: MarkedYAMLError) -> ConfigError:
     is_about_a_name = str(error.problem).startswith(_NO_COLON)
     mark = error.context_mark if is_about_a_name else error.problem_mark or error.context_mark
-    lines = text.splitlines()
+    lines = lines_of(text)
     line = min(mark.line, max(len(lines) - 1, 0))
     if (found := _stray_before(lines, line)) is not None:
         number, odd = found

@@ -21,8 +21,11 @@ OPEN = frozenset(
         *("storm", "rules", "tests"),
     )
 )
+_PLAIN = OPEN | {"---", "..."}  # as a line of their own
 _SECRETIVE = re.compile(r"token|secret|password|key|url", re.IGNORECASE)
-REFERENCE = re.compile(r"\$\{[^}]*\}")
+# Braces may hold the secret itself, or be closed far behind it: a name is all in capitals.
+VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
+REFERENCE = re.compile(rf"\$\{{(?:{VARIABLE.pattern}|file:[^{{}}\"',\n]*)\}}")
 # Up to the last @, for a password may hold one; our own example is no secret.
 _USER = re.compile(r"(?<=//)(?!user:password@)\S+(?=@)")
 _TOP = re.compile(r"""["']?([^\s"':#{}\[\]-][^\s"':]*)["']?\s*:(\s|$)""")
@@ -36,13 +39,26 @@ _AROUND = "\"'….,;:()[]<>/"
 def of_unreadable(lines: Sequence[str], number: int) -> tuple[str, str]:
     """A line, counted from 0, of a file that is no YAML, as it may be shown; and what is hidden."""
     text = lines[number] if number < len(lines) else ""
-    above = (_TOP.match(line) for line in reversed(lines[: number + 1]))
-    top = next((found[1] for found in above if found), "")
-    if top in OPEN:
+    if text.strip() in _PLAIN:
+        return text, ""
+    if _top(lines, number) in OPEN:
         return ("", text) if _SECRETIVE.search(text) else (without_users(text), "")
     found = _NAMED.fullmatch(text)
     name, value = found.groups() if found else ("", text)
     return name + stars(value), value
+
+
+def _top(lines: Sequence[str], number: int) -> str:
+    """The name at the top that a line belongs to; "" below a value that ends in its own line."""
+    for at in range(min(number, len(lines) - 1), -1, -1):
+        if found := _TOP.match(lines[at]):
+            return found[1] if at == number or _goes_on(lines[at][found.end() :]) else ""
+    return ""
+
+
+def _goes_on(value: str) -> bool:
+    value = value.partition("#")[0].strip()
+    return not value or sum(map(value.count, "[{")) > sum(map(value.count, "]}"))
 
 
 def without(fault: Fault, hidden: Mapping[str, str]) -> Fault:

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
-from service.document.nodes import Node
+from service.document.nodes import Node, is_unwritten
 from service.document.redaction import HIDDEN, OPEN, REFERENCE, stars, without, without_users
 from service.faults import Fault, Path
 
@@ -53,7 +54,7 @@ class SecretValues:
 
     def _look_behind(self, key: Node, value: Node, path: Path, *, is_secret: bool) -> None:
         is_open, name = path[0] in OPEN, str(key.scalar)
-        if not is_open and _is_empty(value) and not self._has_colon(key):
+        if not is_open and is_unwritten(value) and not self._has_colon(key):
             self._hide((*path, name), key)  # no name at all, but a value that lacks one
         # The name of an account, and of a channel, is a person's own.
         is_named = (is_open or len(path) > 1) and _is_secret(name)
@@ -76,10 +77,15 @@ class SecretValues:
             text = _COMMENT.sub(lambda found: "#" + stars(found[1]), text)
         return without_users(text)
 
-    def redacted(self, fault: Fault, path: Path) -> Fault:
-        """A fault of what stands at `path`, without anything that may be a secret."""
+    def redacted(
+        self, fault: Fault, path: Path, put_in: Mapping[str, str] = MappingProxyType({})
+    ) -> Fault:
+        """A fault of what stands at `path`, without anything that may be a secret.
+
+        `put_in` are the values out of the environment and of files, with what stands for them.
+        """
         inside = self._inside.get(path[:2], set()) | self._inside.get(path[:1], set())
-        hidden = dict.fromkeys(self._named | inside, HIDDEN)
+        hidden = {**dict.fromkeys(self._named | inside, HIDDEN), **put_in}
         return without(replace(fault, source_line=self.line(fault.file, fault.line - 1)), hidden)
 
     def _hide(self, path: Path, node: Node) -> None:
@@ -103,10 +109,6 @@ class SecretValues:
 def _literals(node: Node) -> set[str]:
     """What is written out in a value, beside its references."""
     return {part for part in REFERENCE.split(str(node.scalar)) if part}
-
-
-def _is_empty(node: Node) -> bool:
-    return node.scalar is None and node.style is None and node.items is None and node.pairs is None
 
 
 def _is_harmless(path: Path, value: Any) -> bool:

@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from pathlib import Path as FilePath
 from typing import Any
 
+from service.document.redaction import VARIABLE
 from service.faults import Path, Problem
 from service.regular_file import read_regular
 
@@ -55,8 +56,7 @@ class Substitution:
             hint = None
         else:
             value = self._environ.get(name)
-            message = f"{name} is not set in the environment"
-            hint = _similar(name, self._environ) or f"set it where Taskbell is started: {name}=…"
+            message, hint = _unset(name, self._environ)
         if value is None:
             self.problems.append(Problem(path, message, hint, offset=match.start()))
             return reference
@@ -82,6 +82,16 @@ def _contents(path: FilePath) -> tuple[str | None, str]:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         return None, f"the file {path} cannot be read: {reason}"
+
+
+def _unset(name: str, environ: Mapping[str, str]) -> tuple[str, str]:
+    """What is said of a name that is not there; what looks like none may be the secret itself."""
+    similar = _similar(name, environ)
+    if not VARIABLE.fullmatch(name):
+        message = "what is in these braces is not set in the environment"
+        return message, similar or "braces hold a name, as in ${SLACK_TOKEN}, not the value itself"
+    message = f"{name} is not set in the environment"
+    return message, similar or f"set it where Taskbell is started: {name}=…"
 
 
 def _similar(name: str, environ: Mapping[str, str]) -> str | None:

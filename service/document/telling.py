@@ -6,7 +6,6 @@ from dataclasses import replace
 
 from service.document import Document
 from service.document.problems import without_consequences
-from service.document.redaction import without
 from service.document.substitution import Substitution
 from service.document.typography import stray
 from service.document.wording import NOTHING_GIVEN
@@ -27,12 +26,12 @@ def faults_of(
         if problem in substitution.problems
         or not any(problem.path[: len(path)] == path for path in missing)
     ]
+    put_in = {value: reference for reference, value in substitution.values.items()}
     found = [
-        document.secrets.redacted(_with_hint(document.fault(problem)), problem.path)
+        document.secrets.redacted(_with_hint(document.fault(problem)), problem.path, put_in)
         for problem in told
     ]
-    put_in = {value: reference for reference, value in substitution.values.items()}
-    clean = dict.fromkeys(without(fault, put_in) for fault in (*document.faults, *found))
+    clean = dict.fromkeys((*document.faults, *map(_with_comment, found)))
     return sorted(clean, key=lambda fault: (fault.file, fault.line, fault.column))
 
 
@@ -42,9 +41,7 @@ def _with_hint(fault: Fault) -> Fault:
         return fault
     value = _VALUE.match(fault.source_line, max(fault.column - 1, 0))
     odd = None if value is None else stray(value[0])
-    if odd is None:
-        return _with_comment(fault)
-    return replace(fault, hint=f"{odd.message}: {odd.hint}")
+    return fault if odd is None else replace(fault, hint=f"{odd.message}: {odd.hint}")
 
 
 def _with_comment(fault: Fault) -> Fault:

@@ -42,6 +42,12 @@ VALUES = (
     "%§",
     "`§`",
     "? §",
+    "&§",
+    "#§",
+    "- #§",
+    "${§}",
+    "${§",
+    "x${y, '§' z }",
 )
 PARTS = (
     "accounts:\n  a:\n    system: kickserv\n    {}: {}\n",
@@ -103,6 +109,35 @@ def test_a_password_in_an_address(text: str, tmp_path: Path) -> None:
     said = told(f"version: 1\n{text}\n", tmp_path)
     assert "t.yaml:2" in said
     assert "s3c" not in said
+
+
+@pytest.mark.parametrize("between", ["\u2028", "\u2029", "\x85"])
+def test_separators_that_end_no_line(between: str, tmp_path: Path) -> None:
+    """A text pasted from a web page moves no mask to another line, nor a fault."""
+    rule = f"rules: [{{ id: a, when: task.completed, then: [{{ wait: 2h{between}1m }}] }}]"
+    account = "accounts:\n  a:\n    system: kickserv\n    tokn: s3cr3t-9f\n    poll: 5x\n"
+    said = told(f"version: 1\n{rule}\n{account}", tmp_path)
+    assert "t.yaml:7:11: poll" in said
+    assert "    poll: 5x" in said
+    assert "s3cr3t" not in said
+
+
+def test_a_line_below_a_value_that_has_ended(tmp_path: Path) -> None:
+    """One line of an account that is not indented does not open those below it."""
+    text = 'version: 1\naccounts:\n  a:\ntimezone: UTC\n    tokn: "s3cr3t-9f": x\n'
+    said = told(text, tmp_path)
+    assert "t.yaml:5" in said
+    assert "s3cr3t" not in said
+
+
+def test_an_address_that_was_put_in(tmp_path: Path) -> None:
+    """What stands behind the @ of a value is as secret as what stands before it."""
+    text = 'version: 1\naccounts:\n  a: { system: kickserv, poll: "${URL}" }\n'
+    file = tmp_path / "t.yaml"
+    file.write_text(text, encoding="utf-8")
+    said = "".join(map(str, check(file, {"URL": "http://u:p@s3cr3t.test"})))
+    assert '"${URL}" is no length of time' in said
+    assert "s3cr3t" not in said
 
 
 def test_what_cannot_be_a_secret_is_shown(tmp_path: Path) -> None:
