@@ -195,7 +195,10 @@ def options(**given: Any) -> EmailOptions:
     ("given", "said"),
     [
         ({"url": "smtp://u:hidden@mail.test", "tls": "none"}, "on the way to the server can read"),
-        ({"url": "smtp://u:hidden@10.0.0.7:25", "tls": "none"}, "on the way to the server can read"),
+        (
+            {"url": "smtp://u:hidden@10.0.0.7:25", "tls": "none"},
+            "on the way to the server can read",
+        ),
         ({"url": "smtps://mail.test", "tls": "none"}, "smtps:// is always encrypted"),
         ({"tls": "off"}, "'verify', 'unverified' or 'none'"),
         ({"ca": "mail.pem"}, "whole path"),
