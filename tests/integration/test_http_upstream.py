@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
+import orjson
 import pytest
 
 from service.clock import VirtualClock
@@ -321,6 +322,43 @@ async def test_an_answer_is_packed_once(rig: Rig, encoding: str) -> None:
     body = gzip.compress(gzip.compress(b'{"id": 7}'))
     error = await rig.error(Answer(200, body, JSON | {"content-encoding": encoding}))
     assert "broken" in str(error) or "packed otherwise than by gzip" in str(error)
+
+
+async def test_a_large_answer_is_read_beside_the_loop(rig: Rig) -> None:
+    """A list of all tasks at once is no reason to keep other accounts waiting."""
+    lines = [{"n": number} for number in range(60)]
+    tasks = [{"id": number, "notes": "x" * 900, "lines": lines} for number in range(6000)]
+    rig.server.reply(Answer(200, orjson.dumps(tasks), JSON))
+    async with watched() as stalls:
+        assert await rig.upstream.request("GET", "/tasks") == tasks
+    assert stalls.longest < LONGEST
+
+
+@pytest.mark.parametrize("size", [0, 2 * MIB])
+async def test_a_large_answer_says_what_a_small_one_says(rig: Rig, size: int) -> None:
+    """Whole numbers of 64 bits, characters, halves of them, and what is no number at all."""
+    said = (
+        rb'{"id": 1234567890123456789, "big": 99999999999999999999, "at": 1.5e3, "no": NaN,'
+        rb' "far": -1e999, "icon": "\ud83d\ude00 \ud83d", "in": [["\ud83d"], {"\udE00": "'
+        b'\xc3\xbc\xff"}]}'
+    )
+    rig.server.reply(Answer(200, said + b" " * size, JSON))
+    assert await rig.upstream.request("GET", "/tasks/1") == {
+        "id": 1234567890123456789,
+        "big": 1e20,
+        "at": 1500.0,
+        "no": None,
+        "far": None,
+        "icon": "\U0001f600 \ufffd",
+        "in": [["\ufffd"], {"\ufffd": "ü\ufffd"}],
+    }
+
+
+@pytest.mark.parametrize("said", [b'[{"id": 1}, {"id"', b"[" * 2000, b'[{"id": 1} {"id": 2}]'])
+async def test_a_large_answer_that_is_broken_is_none(rig: Rig, said: bytes) -> None:
+    """What is cut off, nested beyond measure or no JSON is the system's trouble."""
+    error = await rig.error(Answer(200, b" " * 2 * MIB + said, JSON))
+    assert "cut off or broken" in str(error)
 
 
 async def test_an_answer_holds_only_so_many_values(rig: Rig) -> None:
