@@ -1,5 +1,6 @@
 """What is wrong with a file, told so that the person who wrote it can put it right."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -11,6 +12,8 @@ from pydantic_core import PydanticCustomError
 Path: TypeAlias = tuple[str | int, ...]
 
 _FEW = 12
+_SHOWN = 160  # characters of a line, and of a word in a message
+_LONG_WORD = re.compile(rf"(\S{{{_SHOWN}}})\S+")
 
 
 class Severity(StrEnum):
@@ -53,18 +56,28 @@ class Fault:
     def in_a_line(self) -> str:
         """`file:line:column: message`."""
         prefix = "warning: " if self.severity is Severity.WARNING else ""
-        return f"{self.file}:{self.line}:{self.column}: {prefix}{self.message}"
+        message = _LONG_WORD.sub(r"\1…", self.message)
+        return f"{self.file}:{self.line}:{self.column}: {prefix}{message}"
 
     def __str__(self) -> str:
         """`file:line:column: message`, the line, a caret under the place, and the suggestion."""
         lines = [self.in_a_line]
         if self.source_line:
-            margin = self.source_line[: self.column - 1]
-            blank = "".join("\t" if letter == "\t" else " " for letter in margin)
-            lines += [f"  {self.source_line}", f"  {blank}^"]
+            shown, place = _excerpt(self.source_line, self.column - 1)
+            blank = "".join("\t" if letter == "\t" else " " for letter in shown[:place])
+            lines += [f"  {shown}", f"  {blank}^"]
         if self.hint:
             lines.append(f"  {self.hint}")
         return "\n".join(lines)
+
+
+def _excerpt(line: str, place: int) -> tuple[str, int]:
+    """What is shown of a line around a place in it, and where that is in what is shown."""
+    if len(line) <= _SHOWN:
+        return line, place
+    start = max(0, min(place - _SHOWN // 2, len(line) - _SHOWN))
+    before, after = "…" * (start > 0), "…" * (start + _SHOWN < len(line))
+    return f"{before}{line[start : start + _SHOWN]}{after}", place - start + len(before)
 
 
 def refused(

@@ -1,10 +1,13 @@
 """The `taskbell` command and its groups. Exit code 0: fine, 1: the answer is no, 2: wrong use."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import metadata
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from service.cli import (
     accounts,
@@ -29,6 +32,7 @@ from service.cli import (
 )
 from service.cli.console import err, print_line, tell_crash
 from service.errors import TaskbellError
+from service.visible import visible
 
 
 def _version(*, is_asked: bool) -> None:
@@ -37,7 +41,30 @@ def _version(*, is_asked: bool) -> None:
         raise typer.Exit
 
 
+class _Commands(TyperGroup):
+    """Shows what acts on a terminal also where it says what is wrong with a command."""
+
+    def make_context(self, *given: Any, **named: Any) -> typer.Context:
+        with _said_visibly():
+            return super().make_context(*given, **named)
+
+    def invoke(self, ctx: typer.Context) -> Any:
+        with _said_visibly():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _said_visibly() -> Iterator[None]:
+    # Typer writes control characters out, and neither all that act nor those in our own words.
+    try:
+        yield
+    except typer.TyperException as error:
+        error.message = visible(error.message)
+        raise
+
+
 app = typer.Typer(
+    cls=_Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
