@@ -46,6 +46,7 @@ _EXPLAINING = (
 )
 _NO_CREDENTIALS = frozenset({"accept"})
 _MARKUP = re.compile(r"<[^>]*>")
+_LONG_WORD = re.compile(r"[^\s\"'(),:;]{8,}")
 _LIKE_A_SECRET = re.compile(r"[A-Za-z0-9+/_=.-]{20,}")
 
 
@@ -262,8 +263,15 @@ def _explanation(headers: Mapping[str, str], body: bytes, secrets: Sequence[str]
     for secret in secrets:
         text = text.replace(secret, "…")
     text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    text = _LIKE_A_SECRET.sub("…", text)[:LONGEST_EXCERPT]
-    return f": {text}" if text else ""
+    text = _LIKE_A_SECRET.sub("…", _LONG_WORD.sub(lambda word: _unless_of(secrets, word[0]), text))
+    return f": {text[:LONGEST_EXCERPT]}" if text else ""
+
+
+def _unless_of(secrets: Sequence[str], word: str) -> str:
+    """A word, unless it is a part of a secret: cut short, or in letters of another case."""
+    plain = word.casefold().strip(".…*")
+    is_part = any(plain in secret.casefold() for secret in secrets)
+    return "…" if plain and is_part else word
 
 
 def _message(headers: Mapping[str, str], body: bytes) -> str:

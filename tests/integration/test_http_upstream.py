@@ -246,6 +246,13 @@ async def test_no_answer_brings_a_secret_into_an_error(rig: Rig, status: int) ->
     assert "\n" not in text
 
 
+@pytest.mark.parametrize("part", [SECRET.upper(), SECRET[:-2], f"{SECRET[:9]}****", SECRET[3:]])
+async def test_no_part_of_a_secret_is_told(rig: Rig, part: str) -> None:
+    """Some systems say in capitals what they were given, or cut it short."""
+    error = await rig.error(Answer(422, {"message": f"the key ({part}) is unknown; ask Ida"}))
+    assert str(error).endswith(": the key (…) is unknown; ask Ida")
+
+
 class Echo(Receiver):
     """Something that is no web server, and says again what it was told."""
 
