@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 Path: TypeAlias = tuple[str | int, ...]
 
 _FEW = 12
-_SHOWN = 160  # characters of a line, and of a word in a message
+_SHOWN = 240  # characters of a line, and of a word in a message
 _LONG_WORD = re.compile(rf"(\S{{{_SHOWN}}})\S+")
 
 

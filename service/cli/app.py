@@ -44,13 +44,13 @@ def _version(*, is_asked: bool) -> None:
 class _Commands(TyperGroup):
     """Shows what acts on a terminal also where it says what is wrong with a command."""
 
-    def make_context(self, *given: Any, **named: Any) -> typer.Context:
+    def make_context(self, *given: Any, **named: Any) -> Any:
         with _said_visibly():
             return super().make_context(*given, **named)
 
-    def invoke(self, ctx: typer.Context) -> Any:
+    def invoke(self, *given: Any, **named: Any) -> Any:
         with _said_visibly():
-            return super().invoke(ctx)
+            return super().invoke(*given, **named)
 
 
 @contextmanager

@@ -198,14 +198,14 @@ def test_all_faults_come_at_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("at", ["start", "middle", "end"])
 def test_of_a_long_line_its_surroundings_are_shown(tmp_path: Path, at: str) -> None:
-    """Not a megabyte in a terminal: 160 characters, with the caret under the same place."""
+    """Not a megabyte in a terminal: 240 characters, with the caret under the same place."""
     file = tmp_path / "t.yaml"
     before = "" if at == "start" else " " * 400_000
     after = "" if at == "end" else f" # {'x' * 400_000}"
     file.write_text(f"version: 1\ntimezone: {before}Europe/Pari{after}\n")
     (fault,) = check(file, {})
     _, line, caret, _ = str(fault).splitlines()
-    assert len(line) <= 2 + 160 + 2
+    assert len(line) <= 2 + 240 + 2
     assert line[caret.index("^") :].startswith("Europe/Pari")
     assert line.startswith("  …") is (at != "start")
     assert line.endswith("…") is (at != "end")
