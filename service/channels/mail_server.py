@@ -1,6 +1,7 @@
 """Where mail is handed over: the server's address, and how the way there is protected."""
 
 import asyncio
+import errno
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from service.errors import SendError
 from service.faults import refused
 from service.http.failures import explain_socket
 from service.loopback import is_loopback
+from service.regular_file import read_regular
 
 # verify: encrypted, by a certificate that is trusted and has the server's name; unverified:
 # encrypted, by any; none: not encrypted. Not given: as `Server.start_tls` says.
@@ -92,13 +94,11 @@ def usable(ca: Path, tls: Tls | None) -> Path:
     if not ca.is_absolute():
         raise refused("ca is the whole path to a PEM file, such as /etc/ssl/mail.pem")
     try:
-        if not ca.is_file():
-            raise refused("this is no file" if ca.exists() else "there is no such file")
-        if ca.stat().st_size > LARGEST_BUNDLE:
-            raise refused("the file is too large for certificates")
-        ssl.create_default_context(cafile=ca)
+        _trust_only(ca)
     except ssl.SSLError:
         raise refused("the file holds no certificate", "it is a PEM: BEGIN CERTIFICATE …") from None
+    except FileNotFoundError:
+        raise refused("there is no such file") from None
     except OSError as error:
         raise refused(f"the file cannot be read: {error.strerror}") from None
     return ca
@@ -133,7 +133,11 @@ async def trust(tls: Tls | None, ca: Path | None) -> ssl.SSLContext | None:
 
 def _trust_only(ca: Path) -> ssl.SSLContext:
     """Trust the certificates in a file, also those that are no authority's; and no others."""
-    context = ssl.create_default_context(cafile=ca)
+    found = read_regular(ca, LARGEST_BUNDLE + 1)
+    if len(found) > LARGEST_BUNDLE:
+        raise OSError(errno.EFBIG, "it is too large for certificates", str(ca))
+    # What stands around certificates is in any encoding. With nothing all authorities are trusted.
+    context = ssl.create_default_context(cadata=found.decode("ascii", "ignore") or " ")
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     # What people sign themselves lacks extensions that Python 3.13 and later insist on.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT

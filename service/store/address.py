@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
+from service.regular_file import read_regular
+
 SCHEMES = ("postgresql://", "postgres://")
 
 _FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl")
@@ -143,14 +145,23 @@ def _demand_choices(given: Mapping[str, str]) -> None:
 
 def _demand_files(given: Mapping[str, str]) -> None:
     for name in _FILES:
-        if (path := given.get(name)) and not Path(path).is_file():
-            hint = (
-                "; name the file with the system's authorities, such as"
-                " /etc/ssl/certs/ca-certificates.crt"
-                if path == "system"
-                else ""
-            )
-            raise ValueError(f"names a file in {name} that does not exist: {path}{hint}")
+        if path := given.get(name):
+            _demand_file(name, path)
+
+
+def _demand_file(name: str, path: str) -> None:
+    """Nothing that would have to be waited for: asyncpg reads it where the loop runs."""
+    try:
+        read_regular(Path(path), 1)
+    except OSError as error:
+        hint = (
+            "; name the file with the system's authorities, such as"
+            " /etc/ssl/certs/ca-certificates.crt"
+            if path == "system"
+            else ""
+        )
+        said = f"names a file in {name} that cannot be read: {path}: {error.strerror}{hint}"
+        raise ValueError(said) from None
 
 
 def _timeout(given: str) -> float:

@@ -1,5 +1,7 @@
 """How mail gets to its server unread: encryption, certificates of the server's own, and errors."""
 
+import asyncio
+import os
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -203,9 +205,10 @@ def options(**given: Any) -> EmailOptions:
         ({"tls": "off"}, "'verify', 'unverified' or 'none'"),
         ({"ca": "mail.pem"}, "whole path"),
         ({"ca": "/no/such.pem"}, "there is no such file"),
-        ({"ca": "/dev/zero"}, "this is no file"),
-        ({"ca": "/"}, "this is no file"),
-        ({"ca": "/mail\0.pem"}, "there is no such file"),
+        ({"ca": "/dev/zero"}, "it is a device, not a file"),
+        ({"ca": "/dev/null"}, "it is a device, not a file"),
+        ({"ca": "/"}, "Is a directory"),
+        ({"ca": "/mail\0.pem"}, "its name is none"),
         ({"ca": __file__}, "holds no certificate"),
         ({"ca": __file__, "tls": "unverified"}, "tls: unverified looks at none"),
         ({"ca": __file__, "tls": "none"}, "tls: none looks at none"),
@@ -244,3 +247,33 @@ def test_certificates_of_the_system_are_still_good(tmp_path: Path) -> None:
     bundle.write_text("# Größe\n".join(pems), encoding="utf-8")
     assert options(ca=str(bundle)).ca == bundle
     assert ssl.create_default_context(cafile=bundle).cert_store_stats()["x509"] == 3
+
+
+def test_a_bundle_is_a_file_of_bounded_size(tmp_path: Path) -> None:
+    """Nobody waits for a pipe; a log in its place is not read; and nothing is not everybody."""
+    pipe, log, empty = tmp_path / "pipe", tmp_path / "log", tmp_path / "empty"
+    os.mkfifo(pipe)
+    with log.open("wb") as made:
+        made.truncate(2**40)
+    empty.touch()
+    for path, said in (
+        (pipe, "it is a pipe"),
+        (log, "too large for certificates"),
+        (empty, "holds no certificate"),
+    ):
+        with pytest.raises(ValidationError, match=said):
+            options(ca=str(path))
+
+
+async def test_a_pipe_in_place_of_a_bundle_keeps_nobody_waiting(
+    certificate: Certificate,
+) -> None:
+    """Also where it came there after the configuration was read."""
+    async with (
+        SmtpReceiver(tls=certificate.server) as receiver,
+        mail_to(receiver, ca=certificate.pem) as channel,
+    ):
+        certificate.pem.unlink()
+        os.mkfifo(certificate.pem)
+        with pytest.raises(SendError, match="it is a pipe"):
+            await asyncio.wait_for(channel.send(MESSAGE), 5)

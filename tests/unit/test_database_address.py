@@ -1,5 +1,6 @@
 """The address of the database: what libpq takes is taken, dropped with a word, or refused."""
 
+import os
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -93,8 +94,13 @@ def test_where_it_is(url: str, place: str) -> None:
             "none of any, primary, standby, read-write",
         ),
         ("postgresql://host/x?connect_timeout=soon", "a whole number of seconds"),
-        ("postgresql://host/x?sslrootcert=/nowhere.pem", "in sslrootcert that does not exist"),
-        ("postgresql://host/x?sslkey=/nowhere.key", "in sslkey that does not exist: /nowhere.key"),
+        (
+            "postgresql://host/x?sslrootcert=/nowhere.pem",
+            "/nowhere.pem: No such file",
+        ),
+        ("postgresql://host/x?sslkey=/nowhere.key", "in sslkey that cannot be read: /nowhere.key"),
+        ("postgresql://host/x?sslrootcert=/etc", "cannot be read: /etc: Is a directory"),
+        ("postgresql://host/x?sslkey=/dev/zero", "/dev/zero: it is a device, not a file"),
         ("postgresql://host/x?sslrootcert=system", "/etc/ssl/certs/ca-certificates.crt"),
     ],
 )
@@ -107,7 +113,15 @@ def test_faults_are_told_at_the_start(url: str, says: str) -> None:
 
 
 def test_files_that_are_there_are_taken(tmp_path: Path) -> None:
-    """A certificate's file is looked for, not read."""
+    """What is in a certificate's file is looked at when connecting."""
     file = tmp_path / "root.pem"
     file.touch()
     assert read_settings({"DATABASE_URL": f"postgresql://host/x?sslrootcert={file}"})
+
+
+def test_a_pipe_in_place_of_a_file_keeps_nobody_waiting(tmp_path: Path) -> None:
+    """It is no file, and said to be none."""
+    pipe = tmp_path / "root.pem"
+    os.mkfifo(pipe)
+    with pytest.raises(SettingsError, match="it is a pipe, not a file"):
+        read_settings({"DATABASE_URL": f"postgresql://host/x?sslrootcert={pipe}"})
