@@ -103,8 +103,10 @@ class Server:
     def start(self) -> None:
         """Start it; returns when it takes connections."""
         with (self.folder.parent / f"{self.folder.name}.log").open("ab") as log:
+            # The kernel ends it where the tests are killed, and cannot do that themselves.
+            ending = ("setpriv", "--pdeathsig", self.ending.name.removeprefix("SIG"))
             self._process = subprocess.Popen(
-                list(self.command), stdout=log, stderr=log, user=self._user
+                [*ending, *self.command], stdout=log, stderr=log, user=self._user
             )
         self.wait()
 
