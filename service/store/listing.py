@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import accumulate
 from typing import Any, TypeAlias
 
 import asyncpg
@@ -140,9 +141,17 @@ ACCOUNT_STATES = frozenset({"ok", "failing", "paused", "baseline"})
 
 
 async def read_page(
-    pool: Pool, listing: Listing, values: Mapping[str, Any], limit: int, after: Mark | None = None
+    pool: Pool,
+    listing: Listing,
+    values: Mapping[str, Any],
+    limit: int,
+    after: Mark | None = None,
+    largest: int | None = None,
 ) -> Page:
-    """The next `limit` rows for which every filter in `values` holds."""
+    """The next `limit` rows for which every filter in `values` holds.
+
+    With `largest` they end before their texts are longer together, but with the first at least.
+    """
     conditions = [listing.filters[name].format(f"${n}") for n, name in enumerate(values, 1)]
     arguments = list(values.values())
     if "state" not in values:
@@ -156,9 +165,10 @@ async def read_page(
         f" ORDER BY {order} LIMIT {limit + 1}",
         *arguments,
     )
-    shown = rows[:limit]
+    shown = rows[:limit] if largest is None else _fitting(rows[:limit], largest)
     return Page(
-        [_shape(row) for row in shown], _mark(listing, shown[-1]) if len(rows) > limit else None
+        [_shape(row) for row in shown],
+        _mark(listing, shown[-1]) if len(rows) > len(shown) else None,
     )
 
 
@@ -244,6 +254,12 @@ def _direction(listing: Listing) -> str:
 
 def _mark(listing: Listing, row: asyncpg.Record) -> Mark:
     return tuple(row[column.rpartition(".")[2]] for column in listing.key)
+
+
+def _fitting(rows: Sequence[asyncpg.Record], largest: int) -> Sequence[asyncpg.Record]:
+    """The first of these rows, until their texts are longer than that."""
+    sizes = accumulate(sum(len(one) for one in row if isinstance(one, str)) for row in rows)
+    return rows[: max(1, sum(size <= largest for size in sizes))]
 
 
 def _shape(row: asyncpg.Record) -> Row:

@@ -29,6 +29,7 @@ from service.web.parameters import (
 from service.web.problems import Problem
 from service.web.rulings import RULINGS, STORM_RULINGS, WEBHOOK_RULINGS, Rulings, ruling_routes
 
+LARGEST_PAGE = 2_000_000  # characters of texts; five hundred tasks may have fifteen million
 _BODY_BYTES = 16 * 1024
 _BY = "somebody over the API"
 _NOTHING = "There is nothing of this id"
@@ -94,7 +95,9 @@ class Api:
 
     async def _list(self, one: Listing, request: Request) -> Response:
         asked = read_parameters(request.query_params, one)
-        page = await listing.read_page(self._pool, one, asked.values, asked.limit, asked.after)
+        page = await listing.read_page(
+            self._pool, one, asked.values, asked.limit, asked.after, LARGEST_PAGE
+        )
         return _page(page.rows, cursor(page.next))
 
     async def _one(self, one: Listing, request: Request) -> Response:

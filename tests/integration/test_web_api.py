@@ -17,6 +17,7 @@ from service.processes.embedded import EmbeddedValkey
 from service.silence import Silence
 from service.store import Pool
 from service.store.decisions import keep_rules
+from service.web.api import LARGEST_PAGE
 from tests.history import know, know_of_none, plan, record
 from tests.site import Answer, Site, site
 from tests.tasks import task
@@ -61,6 +62,24 @@ async def test_a_task_has_the_fields_of_the_rule_language(
         assert [one["id"] for one in (await get(web, "/tasks", state=state))["data"]] == [wanted]
     assert (await get(web, "/tasks/T3"))["title"] == "Smith gutters"
     await refused(web, 404, "/tasks/T4")
+
+
+async def test_a_page_of_long_texts_is_shorter(web: Site, pool: Pool, clock: VirtualClock) -> None:
+    """It has no more rows than a few megabytes hold, one at least; none is left out or repeated."""
+    sizes = {f"T{n:03}": 30_000 for n in range(100)} | {"T050": LARGEST_PAGE + 1}
+    tasks = [task(one, description="x" * size) for one, size in sizes.items()]
+    await know(pool, *tasks, at=clock.now())
+    found, lengths, after = list[str](), list[int](), dict[str, str]()
+    while True:
+        page = await get(web, "/tasks", limit=500, **after)
+        found += [one["id"] for one in page["data"]]
+        lengths.append(len(orjson.dumps(page)))
+        if page["next"] is None:
+            break
+        after = {"cursor": page["next"]}
+    assert found == list(sizes)
+    assert len(lengths) == 3
+    assert max(lengths) < LARGEST_PAGE + 40_000
 
 
 async def test_a_task_id_that_two_accounts_have(web: Site, pool: Pool, clock: VirtualClock) -> None:
