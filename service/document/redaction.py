@@ -30,6 +30,7 @@ REFERENCE = re.compile(rf"\$\{{(?:{VARIABLE.pattern}|file:[^{{}}\"',\n]*)\}}")
 _USER = re.compile(r"(?<=//)(?!user:password@)\S+(?=@)")
 _TOP = re.compile(r"""["']?([^\s"':#{}\[\]-][^\s"':]*)["']?\s*:(\s|$)""")
 _NAMED = re.compile(r"(\s*(?:- +)*(?:[\w.-]+\s*:(?=\s|$)\s*)?)(.*)", re.DOTALL)
+_LONGEST_LINE = 10_000  # what is longer helps nobody
 _SHORTEST = 4  # characters of a secret that are looked for in a sentence
 _SHORTEST_PART = 7  # of a part of one, unless it stands in quotes
 _PIECE = re.compile(r"""(?<!\S)(["'*!&<]*)(\S+)""")
@@ -41,6 +42,8 @@ def of_unreadable(lines: Sequence[str], number: int) -> tuple[str, str]:
     text = lines[number] if number < len(lines) else ""
     if text.strip() in _PLAIN:
         return text, ""
+    if len(text) > _LONGEST_LINE:
+        return "", text
     if _top(lines, number) in OPEN:
         return ("", text) if _SECRETIVE.search(text) else (without_users(text), "")
     found = _NAMED.fullmatch(text)
