@@ -12,7 +12,7 @@ from service.cli.database import NoSuchAccount, with_pool
 from service.cli.sync_progress import follow
 from service.clock import SystemClock
 from service.errors import TaskbellError
-from service.store import Pool, accounts, canaries, listing, tasks
+from service.store import Pool, accounts, canaries, listing, tasks, throttles
 
 app = typer.Typer(
     help="The connections to the systems, and how they are doing.", no_args_is_help=True
@@ -94,6 +94,7 @@ def sync(
         if believe:
             await canaries.believe(pool, account)
         now = _CLOCK.now()
+        await throttles.lift(pool, account, now)
         await accounts.poll_now(pool, account, now)
         if wait:
             await follow(pool, account, now)

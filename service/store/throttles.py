@@ -16,9 +16,19 @@ from service.store import DATABASE_GONE, Pool
 log = structlog.get_logger()
 
 LONGEST_PAUSE = timedelta(minutes=5)
-# A clock that was set back must not make calls wait for as long as it was wrong.
+# A clock that was set back must not make calls wait for as long as it was wrong, nor a breaker.
 _LONGEST_WAIT = timedelta(minutes=1)
+_LONGEST_ASKED = timedelta(days=1, minutes=1)
 _KEPT_BURST = 4  # calls: a message is two
+
+
+async def lift(pool: Pool, account: str, now: datetime) -> None:
+    """Let the next call of an account through, because a person asks for it."""
+    await pool.execute(
+        "UPDATE throttles SET refused_until = $2 WHERE account = $1 AND refused_until > $2",
+        account,
+        now,
+    )
 
 
 class AccountThrottle:
@@ -70,6 +80,7 @@ class AccountThrottle:
                 next_call_at = $4 + least(greatest(old.next_call_at, $2 - $3), $2 + $5::interval),
                 refused_until = CASE WHEN old.refused_until IS NOT NULL THEN $2 + $6::interval END
             WHERE old.refused_until IS NULL OR old.refused_until <= $2
+                OR old.refused_until > $2 + $7::interval
             RETURNING next_call_at, failures > 0 OR refused_until IS NOT NULL
             """,
             self._account,
@@ -78,6 +89,7 @@ class AccountThrottle:
             self._interval,
             _LONGEST_WAIT,
             self._pause,
+            _LONGEST_ASKED,
         )
         if row is None:
             return None
@@ -175,7 +187,8 @@ class FirstThrottle(AccountThrottle):
                 next_call_at = CASE WHEN is_kept THEN chosen.next_call_at ELSE other END,
                 refused_until = CASE WHEN refused_until IS NOT NULL THEN $2 + $8::interval END
             FROM chosen WHERE throttles.account = chosen.account
-              AND (refused_until IS NULL OR refused_until <= $2)
+              AND (refused_until IS NULL OR refused_until <= $2
+                   OR refused_until > $2 + $9::interval)
             RETURNING CASE WHEN is_kept THEN kept ELSE other END, after_failures
             """,
             self._account,
@@ -186,6 +199,7 @@ class FirstThrottle(AccountThrottle):
             self._kept_interval,
             _LONGEST_WAIT,
             self._pause,
+            _LONGEST_ASKED,
         )
         if row is None:
             return None

@@ -148,6 +148,19 @@ async def test_sync_waits_until_everything_is_read(command: Command, running: Co
     assert "12/150" in re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", result.err)
 
 
+async def test_sync_ends_a_pause_that_the_system_asked_for(
+    command: Command, running: Corridor
+) -> None:
+    """One answer with a senseless Retry-After is no reason to wait for a day."""
+    await running.pool.execute(
+        "INSERT INTO throttles (account, next_call_at, refused_until)"
+        " VALUES ('field', now(), now() + interval '1 day')"
+        " ON CONFLICT (account) DO UPDATE SET refused_until = excluded.refused_until"
+    )
+    assert (await command("accounts", "sync", "field")).code == 0
+    assert await running.pool.fetchval("SELECT refused_until <= now() FROM throttles")
+
+
 async def test_sync_says_why_it_failed(command: Command, running: Corridor) -> None:
     """In the words of the account's error, with exit code 1."""
     running.sandbox.kickserv.faults.set(Fault(Kind.UNAUTHORIZED, times=9))

@@ -6,7 +6,7 @@ from typing import Any
 from service.clock import VirtualClock
 from service.http.throttle import Admission, Budget
 from service.store import Pool, connect
-from service.store.throttles import LONGEST_PAUSE, AccountThrottle, FirstThrottle
+from service.store.throttles import LONGEST_PAUSE, AccountThrottle, FirstThrottle, lift
 
 SECOND = timedelta(seconds=1)
 NONE = timedelta(0)
@@ -126,6 +126,31 @@ async def test_a_pause_that_was_asked_for_outlives_a_restart(
     assert (await after.admit()).refused_for == timedelta(seconds=90)
     clock.advance(timedelta(seconds=90))
     assert (await after.admit()).refused_for is None
+
+
+async def test_a_pause_out_of_a_clock_that_was_wrong_is_over(
+    pool: Pool, clock: VirtualClock
+) -> None:
+    """No system is left alone for years because the machine thought that it was later."""
+    asked = throttle(pool, clock)
+    for caller in (asked, FirstThrottle(pool, "field", clock, Budget.of(60))):
+        clock.advance(timedelta(days=900))
+        await asked.admit()
+        await asked.failed(timedelta(hours=1))
+        clock.advance(-timedelta(days=900))
+        assert (await caller.admit()).refused_for is None
+        assert (await caller.admit()).refused_for is not None  # until that one has its answer
+
+
+async def test_a_person_ends_a_pause(pool: Pool, clock: VirtualClock) -> None:
+    """One call goes through; what it finds decides about the others."""
+    asked = throttle(pool, clock)
+    await asked.admit()
+    await asked.failed(timedelta(days=1))
+    assert (await asked.admit()).refused_for
+    await lift(pool, "field", clock.now())
+    assert (await asked.admit()).refused_for is None
+    assert (await asked.admit()).refused_for
 
 
 async def test_without_the_database_calls_go_through(
