@@ -323,6 +323,20 @@ async def test_an_answer_unfolds_within_limits(rig: Rig) -> None:
     assert stalls.longest < 4 * LONGEST
 
 
+async def test_of_a_bomb_no_more_is_unpacked_than_may_come(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not unpacked first, and found to be too large then."""
+    monkeypatch.setattr("service.http.upstream.LARGEST_ANSWER", MIB)
+    bomb = gzip.compress(b" " * 100 * MIB, 9)
+    tracemalloc.start()
+    error = await rig.error(Answer(200, bomb, JSON | {"content-encoding": "gzip"}))
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert "unpacks to more than" in str(error)
+    assert most < 16 * MIB
+
+
 @pytest.mark.parametrize("encoding", ["gzip, gzip", "gzip, deflate", "br", "zstd", "deflate"])
 async def test_an_answer_is_packed_once(rig: Rig, encoding: str) -> None:
     """What is packed twice, or as nobody asked for, is not unpacked."""
