@@ -1,5 +1,6 @@
 """The files of a configuration, and those that it names, as text."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -20,12 +21,13 @@ def texts(path: Path) -> list[tuple[str, str]]:
     """
     found, faults = [], []
     for file in files(path):
+        name = _name(file)
         try:
-            found.append((str(file), _decode(str(file), read_regular(file, MAX_BYTES + 1))))
+            found.append((name, _decode(name, read_regular(file, MAX_BYTES + 1))))
         except FileNotFoundError:
-            faults.append(Fault(str(file), 1, 1, "there is no such file", hint=_NO_FILE))
+            faults.append(Fault(name, 1, 1, "there is no such file", hint=_NO_FILE))
         except OSError as error:
-            faults.append(Fault(str(file), 1, 1, f"the file cannot be read: {error.strerror}"))
+            faults.append(Fault(name, 1, 1, f"the file cannot be read: {error.strerror}"))
         except ConfigError as error:
             faults += error.faults
     if faults:
@@ -92,13 +94,18 @@ def files(path: Path) -> list[Path]:
         found = sorted(file for file in path.iterdir() if file.suffix in {".yaml", ".yml"})
     except OSError as error:
         message = f"the folder cannot be read: {error.strerror}"
-        raise ConfigError([Fault(str(path), 1, 1, message)]) from None
+        raise ConfigError([Fault(_name(path), 1, 1, message)]) from None
     if not found:
-        raise ConfigError([Fault(str(path), 1, 1, "the folder holds no .yaml file")])
+        raise ConfigError([Fault(_name(path), 1, 1, "the folder holds no .yaml file")])
     if len(found) > MOST_FILES:
         message = f"the folder holds more than {MOST_FILES} .yaml files"
-        raise ConfigError([Fault(str(path), 1, 1, message)])
+        raise ConfigError([Fault(_name(path), 1, 1, message)])
     return found
+
+
+def _name(file: Path) -> str:
+    """A file's name as it can be told; that of another encoding has its bytes by their numbers."""
+    return os.fsencode(file).decode("utf-8", "backslashreplace")
 
 
 def _decode(file: str, raw: bytes) -> str:

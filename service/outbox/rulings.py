@@ -11,20 +11,30 @@ from service.outbox.ending import cancel_all
 from service.store import Connection, Pool
 
 
-async def retry(pool: Pool, clock: Clock, delivery: int) -> str:
+async def retry(pool: Pool, clock: Clock, delivery: int, attempts: int | None = None) -> str:
     """Plan another attempt of a delivery that failed, expired, was cancelled or is unknown.
 
-    Returns its lane. Raises NoSuchDelivery or NotPossible.
+    Returns its lane. `attempts` is how many the person saw who decides it: where there was another
+    one since, somebody else has decided it before. Raises NoSuchDelivery or NotPossible.
     """
     allowed = (State.FAILED, State.UNKNOWN, State.CANCELLED, State.EXPIRED)
     async with pool.acquire() as connection, connection.transaction():
         await _demand(connection, delivery, allowed, "tried again")
+        await _demand_unchanged(connection, delivery, attempts)
         try:
             return await _plan_again(connection, delivery, clock.now())
         except asyncpg.UniqueViolationError:
             raise NotPossible(
                 f"delivery {delivery} has been replaced: the rule has planned the same anew"
             ) from None
+
+
+async def _demand_unchanged(connection: Connection, delivery: int, attempts: int | None) -> None:
+    made = await connection.fetchval("SELECT attempts FROM deliveries WHERE id = $1", delivery)
+    if attempts is not None and made != attempts:
+        raise NotPossible(
+            f"delivery {delivery} has been tried again since it was shown; look at how that ended"
+        )
 
 
 async def _plan_again(connection: Connection, delivery: int, now: datetime) -> str:

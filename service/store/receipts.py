@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import blake2b
+from time import monotonic
 from typing import NamedTuple, TypeAlias
 
 import orjson
@@ -28,6 +29,7 @@ BATCH_RECEIPTS = 500
 BATCH_BYTES = 8 * 1024 * 1024
 BACKLOG_BYTES = 64 * 1024 * 1024
 FLUSH_SECONDS = 10
+_LATELY = 30.0  # seconds, for which it counts that receipts could not be kept
 # Within which a body that has no name, and no date that its sender signs, is the same one caught
 # and sent again, or sent twice for want of an answer.
 REPLAYED = timedelta(minutes=5)
@@ -116,6 +118,14 @@ class ReceiptKeeper:
         self._waiting: deque[_Batch] = deque()
         self._waiting_bytes = 0
         self._flusher: asyncio.Task[None] | None = None
+        self._lost: tuple[float, BaseException] | None = None
+
+    @property
+    def trouble(self) -> BaseException | None:
+        """Why the last receipts could not be kept, for a while, and until others could be."""
+        if self._lost is None or monotonic() > self._lost[0] + _LATELY:
+            return None
+        return self._lost[1]
 
     async def keep(self, receipt: Receipt) -> int:
         """Return the receipt's id, or that of the one it repeats, after the commit.
@@ -146,6 +156,7 @@ class ReceiptKeeper:
                     await self._flush_over(connection)
         except DATABASE_ERRORS as error:
             log.warning("receipts.not_kept", error=str(error), kind=type(error).__name__)
+            self._lost = monotonic(), error
         finally:
             # Nobody is left without an answer, whatever it was that ended this.
             while self._waiting:
@@ -158,6 +169,7 @@ class ReceiptKeeper:
                 receipts = list(batch.receipts.values())
                 with telemetry.together("keep", [one.trace for one in receipts]):
                     batch.answer(await _insert(connection, receipts))
+                self._lost = None
             finally:
                 self._let_go(batch)
             for account in {account for account, _ in batch.receipts}:

@@ -60,7 +60,7 @@ def build(
         routes=[
             Route("/hooks/{account}", door, methods=["POST"]),
             Route("/hooks/{account}/", door, methods=["POST"]),
-            *Health(pool, doorbell, clock, guard, board, len(faults)).routes(),
+            *Health(pool, doorbell, clock, guard, board, keeper, len(faults)).routes(),
             *Api(pool, clock, guard, rulings, config, root).routes(),
             *ApprovalPage(pool, clock, guard, rulings, config, links, pages).routes(),
             *OperatorPage(pool, clock, guard, rulings, config, doorbell, pages, faults).routes(),

@@ -15,6 +15,7 @@ from service.clock import Clock
 from service.jobs import Doorbell
 from service.metrics import Board
 from service.store import DATABASE_ERRORS, Connection, Pool
+from service.store.receipts import ReceiptKeeper
 from service.web.auth import Guard
 from service.web.problems import RETRY_AFTER, Problem
 
@@ -32,9 +33,11 @@ class Health:
         clock: Clock,
         guard: Guard,
         board: Board,
+        keeper: ReceiptKeeper,
         faults: int = 0,
     ) -> None:
         self._pool = pool
+        self._keeper = keeper
         self._board = board
         self._faults = faults
         self._doorbell = doorbell
@@ -76,6 +79,8 @@ class Health:
         missing = []
         if (database := await self._missing_in_database()) is not None:
             missing.append(database)
+        elif (lost := self._keeper.trouble) is not None:
+            missing.append(f"receipts: the last webhooks could not be kept: {_trouble(lost)}")
         if (trouble := await self._doorbell.trouble()) is not None:
             missing.append(f"redis: {trouble.says}; so work begins up to a few seconds late")
         return missing
@@ -112,7 +117,7 @@ def _trouble(error: BaseException) -> str:
         case ReadOnlySQLTransactionError():
             return "it only reads, as a standby does or with default_transaction_read_only on"
         case DiskFullError():
-            return "its disk is full"
+            return "the disk is full"
     return f"it does not answer ({type(error).__name__})"
 
 

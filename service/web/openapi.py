@@ -231,6 +231,7 @@ _RULED = (
     ("storms", "storm", STORM_RULINGS),
 )
 _SAID: Mapping[str, Schema] = {
+    "retry": {"attempts": {"type": ["integer", "null"], "minimum": 0, "maximum": LARGEST_ID}},
     "cancel": {
         "reason": {"type": ["string", "null"], "pattern": TEXT, "maxLength": LONGEST_REASON}
     },

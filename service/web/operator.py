@@ -90,7 +90,11 @@ class OperatorPage:
     async def decide(self, ruling: str, request: Request) -> Response:
         """A button of the page; the page is shown again with what came of it."""
         form = await read_form(request)
-        said = {"arrived": form["arrived"] == "yes"} if "arrived" in form else {}
+        said: dict[str, Any] = {}
+        if "arrived" in form:
+            said["arrived"] = form["arrived"] == "yes"
+        if form.get("attempts", "")[:9].isdecimal():
+            said["attempts"] = int(form["attempts"][:9])
         ruled = self._rulings.rule(ruling, request.path_params["id"], said, _BY)
         return await self._unless_away(self._decided(ruled))
 

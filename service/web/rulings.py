@@ -35,7 +35,10 @@ class Rulings:
         self._doorbell = doorbell
 
     async def rule(self, ruling: str, delivery: int, said: Mapping[str, Any], by: str) -> None:
-        """`said` may hold `reason` for a cancel and has to hold `arrived` for a resolve."""
+        """`said` may hold `attempts`, as they were shown, for a retry, and `reason` for a cancel.
+
+        For a resolve it has to hold `arrived`.
+        """
         if delivery > LARGEST_ID:
             raise Problem(HTTPStatus.NOT_FOUND, "There is no such delivery")
         try:
@@ -83,7 +86,7 @@ class Rulings:
         self, ruling: str, delivery: int, said: Mapping[str, Any], by: str
     ) -> None:
         if ruling == "retry":
-            lane = await rulings.retry(self._pool, self._clock, delivery)
+            lane = await rulings.retry(self._pool, self._clock, delivery, _attempts(said))
             self._doorbell.ring(DELIVER, lane)
         elif ruling == "approve":
             lane = await approvals.approve(self._pool, self._clock, delivery, by=by)
@@ -120,6 +123,15 @@ def _reason(said: Mapping[str, Any]) -> str | None:
     if not isinstance(reason, str) or not is_text(reason, LONGEST_REASON):
         raise wrong("reason", f"up to {LONGEST_REASON} characters on one line")
     return reason
+
+
+def _attempts(said: Mapping[str, Any]) -> int | None:
+    attempts = said.get("attempts")
+    if attempts is None:
+        return None
+    if not isinstance(attempts, int) or isinstance(attempts, bool) or attempts < 0:
+        raise wrong("attempts", "how many attempts were shown")
+    return attempts
 
 
 def _arrived(said: Mapping[str, Any]) -> bool:

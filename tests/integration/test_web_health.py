@@ -99,9 +99,27 @@ async def test_a_full_disk_is_not_ready(web: Site, pool: Pool) -> None:
     )
     answer = await web.client.get("/readyz")
     assert answer.status_code == 503
-    assert answer.json()["missing"] == ["database: its disk is full"]
+    assert answer.json()["missing"] == ["database: the disk is full"]
     await pool.execute("DROP TRIGGER full_disk ON counters")
     await eventually(lambda: ready(web))
+
+
+async def test_webhooks_that_cannot_be_kept_make_it_not_ready(web: Site, pool: Pool) -> None:
+    """There is room for a word and none for a webhook; ready again once one could be kept."""
+    await pool.execute(
+        """
+        CREATE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = 'disk_full'; END $$;
+        CREATE TRIGGER no_room BEFORE INSERT ON receipts FOR EACH ROW EXECUTE FUNCTION no_room()
+        """
+    )
+    assert await ready(web)
+    assert (await web.post("open", b"{}")).status_code == 503
+    missing = (await web.client.get("/readyz")).json()["missing"]
+    assert missing == ["receipts: the last webhooks could not be kept: the disk is full"]
+    await pool.execute("DROP TRIGGER no_room ON receipts")
+    assert (await web.post("open", b"{}")).status_code == 202
+    assert await ready(web)
 
 
 async def test_who_asks_often_whether_it_is_ready_costs_little(web: Site, pool: Pool) -> None:

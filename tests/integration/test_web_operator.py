@@ -233,6 +233,26 @@ async def test_what_happened_is_in_the_order_of_its_times(
     assert page.index("just now") < page.index("3 hours ago")
 
 
+async def test_a_press_that_is_out_of_date_sends_nothing(
+    web: Site, pool: Pool, clock: VirtualClock
+) -> None:
+    """Two people press "Send again": once the first attempt has ended, the second press is none."""
+    event = await record(pool, task(), Kind.COMPLETED, at=clock.now())
+    number = await plan(pool, event, State.FAILED)
+    await pool.execute("UPDATE deliveries SET attempts = 1")
+    shown = (await web.client.get("/")).text
+    assert '<input type="hidden" name="attempts" value="1">' in shown
+    await web.client.post(f"/deliveries/{number}/retry", data={"attempts": "1"})
+    await pool.execute("UPDATE deliveries SET state = 'unknown', attempts = 2")
+    pressed = await web.client.post(f"/deliveries/{number}/retry", data={"attempts": "1"})
+    assert pressed.headers["location"] == "/?too_late"
+    told = await web.client.post(f"/api/v1/deliveries/{number}/retry", json={"attempts": 1})
+    assert told.status_code == 409
+    wrong = await web.client.post(f"/api/v1/deliveries/{number}/retry", json={"attempts": "1"})
+    assert wrong.status_code == 400
+    assert await pool.fetchval("SELECT state FROM deliveries") == "unknown"
+
+
 async def test_a_database_that_is_away_is_said_in_words(
     web: Site, pool: Pool, postgres: EmbeddedPostgres
 ) -> None:

@@ -1,7 +1,10 @@
 """How faults are shown; the table of faults is tests/faulty."""
 
+import os
+from dataclasses import asdict
 from pathlib import Path
 
+import orjson
 import pytest
 
 from service.config import check
@@ -218,3 +221,12 @@ def test_a_long_word_is_cut_where_it_is_quoted(tmp_path: Path) -> None:
     (fault,) = check(file, {})
     assert len(str(fault)) < 1000
     assert "xxx…" in fault.in_a_line
+
+
+def test_a_file_whose_name_is_of_another_encoding(tmp_path: Path) -> None:
+    """It is named by its bytes, so that what is wrong in it can be told everywhere."""
+    file = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.yaml"))
+    file.write_text("version: 2\n", encoding="utf-8")
+    [fault] = check(tmp_path, {})
+    assert fault.file.endswith("\\xff.yaml")
+    assert orjson.dumps(asdict(fault))
