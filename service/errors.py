@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Self
 
-from service.faults import Fault
+from service.diagnostics import Fault
 
 
 class TaskbellError(Exception):

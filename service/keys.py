@@ -3,7 +3,7 @@
 import secrets
 from base64 import b64decode, b64encode
 
-from service.faults import refused
+from service.diagnostics import refused
 
 SHORTEST = 16  # bytes or characters
 PREFIX = "whsec_"

@@ -24,7 +24,7 @@ from prometheus_client import (
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from service.model import Kind, State
+from service.domain.model import Kind, State
 from service.oldest_work import oldest_work
 from service.store import DATABASE_ERRORS, Connection, Pool
 

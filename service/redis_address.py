@@ -14,7 +14,7 @@ from redis.asyncio import ConnectionPool
 from redis.asyncio.connection import SSLConnection
 from redis.exceptions import RedisError
 
-from service.faults import did_you_mean
+from service.diagnostics import did_you_mean
 
 SCHEMES = ("redis://", "rediss://", "unix://")
 NOT_SUPPORTED = (

@@ -20,7 +20,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from service import keys
-from service.durations import Length
+from service.domain.durations import Length
 from service.errors import SettingsError
 from service.loopback import is_loopback
 from service.redis_address import connections

@@ -23,10 +23,10 @@ _PATIENCE = 60.0  # seconds
 _FORKS = get_context("forkserver")
 _FORKS.set_forkserver_preload(
     [
-        "service.explaining",
-        "service.history.backtest",
-        "service.history.replay",
-        "service.rollout",
+        "service.explain",
+        "service.simulator.batches.backtest",
+        "service.simulator.batches.replay",
+        "service.change_plan",
         "service.sandbox.app",
         "service.processes.supervisor",
         "service.web.server",

@@ -20,7 +20,7 @@ from hypothesis import Phase, settings
 from service import store
 from service.clock import VirtualClock
 from service.processes.embedded import EmbeddedPostgres, EmbeddedValkey
-from service.processes.guardian import guarded
+from service.processes.reaper import guarded
 from tests.real import servers
 
 # Everything a test writes is thrown away, so it need not reach the disk; crash tests and the

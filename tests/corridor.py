@@ -15,12 +15,12 @@ import asyncpg
 import httpx
 import orjson
 
-from service.approval_links import ApprovalLinks
 from service.clock import VirtualClock
 from service.config import Config, load
 from service.engine import Engine
 from service.http import open_client
-from service.outbox import Claim, claiming, sending
+from service.outbox import Claim, attempts, claiming
+from service.outbox.approval_links import ApprovalLinks
 from service.sandbox.app import Sandbox
 from service.sandbox.app import running as serving
 from service.sandbox.plannr import ACCOUNT_UUID
@@ -31,12 +31,12 @@ from service.store.accounts import AccountState
 from service.store.receipts import Receipt, ReceiptKeeper, body_key
 from tests.receivers import LOOPBACK, HttpReceiver
 from tests.slack_receiver import SlackReceiver
-from workers import assembly
-from workers.clock import ClockRound
-from workers.deliver import Lane
+from workers import wiring
+from workers.clock_tick import ClockRound
 from workers.ingest import Ingest
 from workers.lookup import Lookups
 from workers.poll import LEASE, Poll
+from workers.sender import Lane
 
 TOKENS = {
     "SYSTEM_TOKEN": "sandbox",
@@ -108,21 +108,21 @@ class Corridor:
         left = {name: one for name, one in config.accounts.items() if name != without}
         self.config = replace(config, accounts=left)
         pool, clock = self.pool, self.clock
-        self.sources = assembly._sources(self.config, self.client, pool, clock)
-        channels = assembly._channels(self.config, self.client, clock)
-        first = assembly._first_sources(self.config, self.client, pool, clock)
-        engine = await assembly._engine(pool, self.config, clock)
-        lanes = assembly._lanes(
+        self.sources = wiring._sources(self.config, self.client, pool, clock)
+        channels = wiring._channels(self.config, self.client, clock)
+        first = wiring._first_sources(self.config, self.client, pool, clock)
+        engine = await wiring._engine(pool, self.config, clock)
+        lanes = wiring._lanes(
             self.config, channels, self.sources, first, pool, clock, LINKS, engine
         )
-        await assembly._give_up(pool, self.sources, lanes, clock)
+        await wiring._give_up(pool, self.sources, lanes, clock)
         self.worker = self._worker(engine, lanes)
         return self
 
     async def take_out(self, channel: str) -> None:
         """A worker begins whose configuration has everything but this channel."""
         lanes = [lane for name, lane in self.worker.lanes.items() if name != channel]
-        await assembly._give_up(self.pool, self.sources, lanes, self.clock)
+        await wiring._give_up(self.pool, self.sources, lanes, self.clock)
 
     def _worker(self, engine: Engine, lanes: Sequence[Lane]) -> Worker:
         pool, clock, sources = self.pool, self.clock, self.sources
@@ -205,13 +205,13 @@ class Corridor:
         claims = await claiming.claim(self.pool, lane, self.clock, limit, rules, zones)
         async with self.pool.acquire() as connection:
             for claim in claims:
-                await sending.begin(connection, claim)
+                await attempts.begin(connection, claim)
         return claims
 
     async def lose_workers(self, **time: float) -> None:
         """Whoever is sending gives no sign of life for so long that the sweep steps in."""
         self.clock.advance(timedelta(**time))
-        await sending.reclaim(self.pool, self.clock.now())
+        await attempts.reclaim(self.pool, self.clock.now())
 
     async def events(self, task_id: object = None) -> list[str]:
         """What happened, in order, as "kind by cause"."""

@@ -5,8 +5,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from service.model import Cause, Event, Kind, State, Task
-from service.outbox import Order, planning
+from service.domain.model import Cause, Event, Kind, State, Task
+from service.outbox import Order, placing
 from service.rules.verdict import Plan
 from service.store import Pool, events, tasks
 from service.store.tasks import Key, Known, Saved
@@ -59,7 +59,7 @@ async def plan(pool: Pool, event: Event, state: State = State.PLANNED, **changed
     }
     order = Order(event, "job-done", Plan(**wanted | changed), "slack", at_most_once=False)
     async with pool.acquire() as connection:
-        await planning.place(connection, [order], event.at)
+        await placing.place(connection, [order], event.at)
     number: int = await pool.fetchval(
         "UPDATE deliveries SET state = $2 WHERE event = $1 RETURNING id", event.id, state
     )

@@ -6,14 +6,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import cast
 
-from service.books.database import DatabaseBooks
 from service.channels import ways
 from service.clock import VirtualClock
 from service.config import Config
+from service.domain.model import Cause, Observation, Signal, State, Task
 from service.engine import Engine
 from service.engine.decider import Decider
-from service.model import Cause, Observation, Signal, State, Task
-from service.outbox import Claim, Settlement, account_lane, claiming, sending, writes_lane
+from service.engine.postgres import DatabaseBooks
+from service.outbox import Claim, Settlement, account_lane, attempts, claiming, writes_lane
 from service.rules.standing import objection
 from service.store import Connection, Pool, schedules, tasks
 from tests.records import Record, record
@@ -108,7 +108,7 @@ class Live:
                 pool, lane, self._clock, 100, self._config.rules, self._config.zones
             ):
                 sent = [await self._outcome(claim) for claim in claims]
-                await sending.settle(pool, sent, self._clock.now())
+                await attempts.settle(pool, sent, self._clock.now())
 
     async def _outcome(self, claim: Claim) -> Settlement:
         """It is sent, if its task stands: what is known of that is what its system would say."""

@@ -13,10 +13,10 @@ from uuid import uuid4
 
 import orjson
 
-from service.books import Books
+from service.domain.model import Cause, Observation
 from service.engine import Consequences, Engine
+from service.engine.transaction import Books
 from service.errors import SourceError
-from service.model import Cause, Observation
 from service.sandbox.faults import Fault, Kind
 from service.sandbox.system import Raw
 from service.sources import Page, systems

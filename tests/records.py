@@ -8,9 +8,9 @@ from typing import Any
 
 import orjson
 
-from service.books.delivery import Delivery
-from service.outbox.planning import row_of
-from service.rehearsal import Rehearsal
+from service.outbox.placing import row_of
+from service.simulator import Rehearsal
+from service.simulator.memory.deliveries import Delivery
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ import orjson
 
 from service.clock import Clock
 from service.config import Config, load
-from service.jobs import INGEST, Doorbell
+from service.doorbell import INGEST, Doorbell
 from service.metrics import Board
 from service.settings import read_settings
 from service.store import Pool, accounts

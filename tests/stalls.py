@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from service.processes.collector import look_seldom
+from service.processes.gc_tuning import look_seldom
 
 LONGEST = 0.05  # seconds that one webhook may keep all others waiting
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from service.model import Customer, Person, Task
+from service.domain.model import Customer, Person, Task
 
 START = datetime(2026, 3, 6, 12, 0, tzinfo=UTC)
 

@@ -13,14 +13,14 @@ from service import log, telemetry
 from service.clock import SystemClock
 from service.config import Config
 from service.errors import TaskbellError
-from service.processes import collector, lifeline
-from service.processes.lifeline import Lifeline
-from service.reloading.following import follow
-from service.reloading.report import report
+from service.processes import gc_tuning, parent_pipe
+from service.processes.parent_pipe import Lifeline
+from service.reload.report import report
+from service.reload.subscriber import follow
 from service.settings import Settings, read_settings
 from service.store import DATABASE_GONE, DatabaseUnreachable
 from service.visible import visible
-from workers.roster import Roster
+from workers.handover import Roster
 
 logger = structlog.get_logger()
 
@@ -48,7 +48,7 @@ async def _follow(roster: Roster, settings: Settings, line: Lifeline | None) -> 
     """Work by each configuration from when it comes; a fault in the first is raised."""
     readings = follow(line, settings.taskbell_config, os.environ)
     await roster.relieve((await anext(readings)).demand())
-    collector.look_seldom()
+    gc_tuning.look_seldom()
     async for reading in readings:
         if reading.config is None:
             continue
@@ -76,7 +76,7 @@ async def _told_to_stop() -> None:
 
 def main() -> None:
     """Run the worker; a fault in the settings or the configuration ends it with code 1."""
-    line = lifeline.end_with_supervisor(os.environ)
+    line = parent_pipe.end_with_supervisor(os.environ)
     try:
         with log.explaining_the_end():
             settings = read_settings()

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from service.diff import diff
-from service.model import Kind, Observation
+from service.domain.diff import diff
+from service.domain.model import Kind, Observation
 from service.sources import Raw, Source
 from service.store.announcements import Announcement
 from workers.poison import UNREADABLE

@@ -9,18 +9,18 @@ from typing import TypeAlias, TypeVar
 import structlog
 
 from service import telemetry
-from service.books.database import DatabaseBooks
 from service.clock import Clock
+from service.domain.model import Cause, Kind, Observation, Signal
 from service.engine import Consequences, Engine
+from service.engine.postgres import DatabaseBooks
 from service.errors import PayloadError
-from service.http.decoding import aside, decoded
-from service.model import Cause, Kind, Observation, Signal
+from service.http.json_body import aside, decoded
 from service.outbox import Lanes
 from service.sources import Raw, Source
 from service.sources.payload import Hint, Sighting, TooManyTold, Unread, Whole, read
-from service.store import Connection, Pool, accounts, announcements, backlog, lookups, tasks
+from service.store import Connection, Pool, accounts, announcements, lookups, receipt_queue, tasks
 from service.store.announcements import Announcement
-from service.store.backlog import Pending
+from service.store.receipt_queue import Pending
 from service.store.tasks import Key
 from workers.awaiting import HEARD
 from workers.poison import POISONOUS, UNREADABLE
@@ -156,7 +156,7 @@ class Ingest:
 
     async def _take(self, limit: int) -> Ingested:
         async with self._pool.acquire() as connection, connection.transaction():
-            pending = await backlog.claim(connection, self._account, limit, BATCH_BYTES)
+            pending = await receipt_queue.claim(connection, self._account, limit, BATCH_BYTES)
             if not pending:
                 return Ingested(0)
             with telemetry.together(
@@ -167,7 +167,7 @@ class Ingest:
     async def _take_one(self) -> Ingested:
         """Take the oldest receipt; if it is the one that cannot be read, set it aside."""
         async with self._pool.acquire() as connection, connection.transaction():
-            pending = await backlog.claim(connection, self._account, 1, BATCH_BYTES)
+            pending = await receipt_queue.claim(connection, self._account, 1, BATCH_BYTES)
             if not pending:
                 return Ingested(0)
             try:
@@ -187,18 +187,18 @@ class Ingest:
         for signals in _steps(found.signals, lambda one: one.key):
             heard, unknown = await self._hear(connection, found, signals)
             after, unheard = after | heard, [*unheard, *unknown]
-        await backlog.settle(connection, found.receipts, self._clock.now())
-        await backlog.note(connection, found.unheard, _HEARD_ALREADY)
+        await receipt_queue.settle(connection, found.receipts, self._clock.now())
+        await receipt_queue.note(connection, found.unheard, _HEARD_ALREADY)
         for receipt, unread in found.unread.items():
             what = (
                 "one of its tasks was" if len(unread) == 1 else f"{len(unread)} of its tasks were"
             )
-            await backlog.note(connection, [receipt], f"{what} not read: {_in_short(unread)}")
+            await receipt_queue.note(connection, [receipt], f"{what} not read: {_in_short(unread)}")
         for receipt, why in found.too_many:
-            await backlog.note(connection, [receipt], _READ_WHOLE.format(why))
+            await receipt_queue.note(connection, [receipt], _READ_WHOLE.format(why))
         await self._wait_for(connection, [*unproven, *found.hints, *unheard])
         for one in unheard:
-            await backlog.note(connection, [one.receipt], _UNKNOWN.format(one.key[1]))
+            await receipt_queue.note(connection, [one.receipt], _UNKNOWN.format(one.key[1]))
         log.debug("receipts.ingested", receipts=len(pending), looks=len(found.pushed))
         is_asking = bool(found.hints or unheard or unproven)
         return Ingested(len(pending), after, is_asking, found.told_at)
@@ -227,7 +227,7 @@ class Ingest:
         """
         keys = [one.key for one in signals]
         waited = await announcements.take_signals(connection, keys)
-        await backlog.note(connection, [one.receipt for one in waited], HEARD)
+        await receipt_queue.note(connection, [one.receipt for one in waited], HEARD)
         known = await tasks.present(connection, keys)
         heard = [*waited, *(one for one in signals if one.key in known)]
         with telemetry.coming_from(found.origins((one.key, one.receipt) for one in heard)):
@@ -270,7 +270,7 @@ class Ingest:
         self, connection: Connection, receipt: Pending, error: BaseException
     ) -> None:
         reason = reason_of(error)
-        await backlog.set_aside(connection, receipt, reason, self._clock.now())
+        await receipt_queue.set_aside(connection, receipt, reason, self._clock.now())
         log.warning("receipt.poison", receipt=receipt.id, account=receipt.account, reason=reason)
 
 

@@ -13,14 +13,14 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
-from service.alarms import date_of
-from service.books.database import DatabaseBooks
 from service.clock import Clock
+from service.domain.alarms import date_of
+from service.domain.model import Cause, Event, Kind, Observation, State, Task
+from service.domain.recurrence import still_completed
 from service.engine import Engine
+from service.engine.postgres import DatabaseBooks
 from service.errors import PayloadError, SourceError
-from service.model import Cause, Event, Kind, Observation, State, Task
-from service.outbox import ASKED_FOR, Claim, Order, Settlement, sending
-from service.recurrence import still_completed
+from service.outbox import ASKED_FOR, Claim, Order, Settlement, attempts
 from service.rules import Ruleset
 from service.rules.standing import Grounds, Objection, Revision, rests_on, revision
 from service.sources import Source
@@ -181,7 +181,7 @@ class LastLook:
             ended = None if revised is None else await self._end(books, claim, grounds, revised)
             unread = self._unread(grounds, looks)
             stands = revised is None and unread is None
-            is_ours = stands and await sending.begin(connection, claim)
+            is_ours = stands and await attempts.begin(connection, claim)
         self._engine.committed(seen)
         if ended is not None:
             return Settlement(claim, ended.state, ended.reason, is_unsent=True)
@@ -222,7 +222,7 @@ class LastLook:
             order = self._engine.told_anew(grounds.told_anew(revised.left))
             ended = revised.told(order if isinstance(order, str) else None)
         now = self._clock.now()
-        if not await sending.withdraw(books.connection, claim, ended.state, ended.reason, now):
+        if not await attempts.withdraw(books.connection, claim, ended.state, ended.reason, now):
             return None
         if isinstance(order, Order):
             await books.place([order], now)

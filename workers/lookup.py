@@ -8,14 +8,14 @@ from uuid import UUID, uuid4
 
 import structlog
 
-from service import pacing, telemetry
-from service.books.database import DatabaseBooks
+from service import telemetry
 from service.clock import Clock
+from service.domain.model import Cause, Kind, Observation, Signal
+from service.domain.recurrence import was_told
 from service.engine import Consequences, Engine
+from service.engine.postgres import DatabaseBooks
 from service.errors import SourceError, SourceRejected
-from service.model import Cause, Kind, Observation, Signal
 from service.outbox import Lanes
-from service.recurrence import was_told
 from service.sources import Source
 from service.store import (
     DATABASE_GONE,
@@ -23,12 +23,13 @@ from service.store import (
     Pool,
     absences,
     announcements,
-    backlog,
     lookups,
+    receipt_queue,
     tasks,
 )
 from service.store.announcements import Announcement
 from service.store.lookups import LEASE, Lookup
+from workers import retry
 from workers.awaiting import HEARD, PAUSES, Answer, disappointment, is_change_shown
 from workers.canaries import HANDFUL, Canaries, are_many
 from workers.poison import POISONOUS, UNREADABLE, reason
@@ -133,7 +134,7 @@ class Lookups:
         return are_many(asked + loss.lately, loss.present + loss.lately)
 
     async def _hold(self, lookup: Lookup, now: datetime) -> None:
-        pause = pacing.backoff(_FIRST_RETRY, lookup.attempts - 1, _LAST_HOLD)
+        pause = retry.backoff(_FIRST_RETRY, lookup.attempts - 1, _LAST_HOLD)
         until = min(now + pause, (lookup.absent_at or now) + _HELD_FOR)
         await absences.hold(self._pool, lookup, now, until)
 
@@ -210,7 +211,7 @@ class Lookups:
         if signals:
             told = [Signal(*one.key, one.signal, one.at) for one in signals]
             heard = await self._engine.hear(DatabaseBooks(connection), told)
-            await backlog.note(connection, [one.receipt for one in signals], HEARD)
+            await receipt_queue.note(connection, [one.receipt for one in signals], HEARD)
         return heard, [one for one in announced if one not in [*signals, *over]]
 
     async def _end(
@@ -224,7 +225,7 @@ class Lookups:
         told = (await tasks.look(connection, (lookup.account, lookup.task))).told if left else ()
         for one in left:
             if one.kind is not Kind.COMPLETED or not was_told(told, one.at):
-                await backlog.note(connection, [one.receipt], disappointment(one, answer))
+                await receipt_queue.note(connection, [one.receipt], disappointment(one, answer))
         await announcements.forget(connection, left)
         if answer.raw is None and not left:
             await self._note_absence(connection, lookup)
@@ -233,7 +234,7 @@ class Lookups:
         """Note with the webhooks that asked for the task why nothing, or a deletion, came of it."""
         says = f"{lookup.account} says that there is no task {lookup.task}"
         log.info("lookup.no_such_task", account=lookup.account, task=lookup.task)
-        await backlog.note(connection, lookup.receipts, says)
+        await receipt_queue.note(connection, lookup.receipts, says)
 
     async def _read(self, lookup: Lookup) -> Answer:
         requested_at = self._clock.now()
@@ -252,10 +253,10 @@ class Lookups:
             await lookups.done(connection, lookup)
             left = await announcements.about(connection, (lookup.account, lookup.task))
             await announcements.forget(connection, left)
-            await backlog.note(connection, lookup.receipts, f"given up: {says}")
+            await receipt_queue.note(connection, lookup.receipts, f"given up: {says}")
 
     async def _postpone(self, lookup: Lookup, error: Exception) -> None:
-        pause = pacing.backoff(_FIRST_RETRY, lookup.attempts - 1, _LAST_RETRY)
+        pause = retry.backoff(_FIRST_RETRY, lookup.attempts - 1, _LAST_RETRY)
         if isinstance(error, SourceError) and error.retry_after is not None:
             pause = max(pause, error.retry_after)
         says = reason(error)

@@ -8,19 +8,20 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from service import metrics, pacing
-from service.books.database import DatabaseBooks
+from service import metrics
 from service.clock import Clock
+from service.domain.model import Cause, Observation
 from service.engine import Consequences, Engine
+from service.engine.postgres import DatabaseBooks
 from service.errors import PayloadError, SourceBroken, SourceError, SourceRefused, SourceRejected
-from service.model import Cause, Observation
 from service.outbox import Lanes
 from service.sources import Page, Raw, Source
-from service.sources.reading import read_ahead
+from service.sources.pagination import read_ahead
 from service.store import Connection, Pool, absences, accounts, canaries, lookups, tasks, unread
 from service.store.accounts import AccountState, Progress
 from service.store.lookups import Coverage
 from service.store.tasks import Key
+from workers import retry
 from workers.canaries import ENOUGH, HANDFUL, Canaries, are_many, doubt
 from workers.poison import POISONOUS, UNREADABLE, reason
 
@@ -401,7 +402,7 @@ class Poll:
     ) -> None:
         now = self._clock.now()
         metrics.poll_seconds.labels(state.name).observe((now - started_at).total_seconds())
-        pause = pacing.pause(
+        pause = retry.pause(
             self._account,
             now,
             webhook_at=state.webhook_at,
@@ -422,7 +423,7 @@ class Poll:
     async def _fail(self, state: AccountState, error: str, retry_after: timedelta | None) -> None:
         metrics.poll_errors.labels(state.name).inc()
         first = min(self._account.poll, _FIRST_PAUSE)
-        pause = pacing.backoff(first, state.failures, _LONGEST_PAUSE)
+        pause = retry.backoff(first, state.failures, _LONGEST_PAUSE)
         now = self._clock.now()
         next_poll_at = now + max(pause, retry_after or pause)
         await accounts.fail_poll(self._pool, state, now=now, next_poll_at=next_poll_at, error=error)

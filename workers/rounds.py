@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from service.store import DATABASE_GONE
-from workers.shift import Shift
+from workers.worker import Shift
 
 log = structlog.get_logger()
 

@@ -22,12 +22,12 @@ import orjson
 from pydantic import BaseModel, ConfigDict
 
 from service.clock import Clock
+from service.diagnostics import Problem
 from service.errors import SendError
-from service.faults import Problem
 from service.http import never_sent
 from service.http.answers import AnswerRefused
 from service.http.connection_check import ConnectionCheck
-from service.http.failures import explain
+from service.http.error_messages import explain
 from service.sources import Source
 
 Receipt: TypeAlias = dict[str, Any]
@@ -179,7 +179,7 @@ def kinds() -> Mapping[str, type[ConfiguredChannel]]:
 
 @cache
 def built_in() -> Mapping[str, type[SystemChannel]]:
-    """What an account's own system does, by the names of `service.actions`."""
+    """What an account's own system does, by the names of `service.system_actions`."""
     found = [way for _, way in _classes() if issubclass(way, SystemChannel)]
     return {name: way for way in found for name in way.names}
 

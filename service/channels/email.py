@@ -36,10 +36,10 @@ from service.channels.mail_server import (
     usable,
 )
 from service.clock import Clock
+from service.diagnostics import Problem, Severity
 from service.errors import SendError
-from service.faults import Problem, Severity
 from service.http.connection_check import ConnectionCheck
-from service.http.failures import explain_socket
+from service.http.error_messages import explain_socket
 
 ADDRESS = re.compile(r"[\w.!#$%&'*+/=?^`{|}~-]+@[\w-]+(\.[\w-]+)*", re.ASCII)
 # Folding a subject into lines takes time that grows with its square.

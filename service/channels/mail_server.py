@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Literal, NamedTuple, Self, TypeAlias
 from urllib.parse import unquote, urlsplit
 
+from service.diagnostics import refused
 from service.errors import SendError
-from service.faults import refused
-from service.http.failures import explain_socket
+from service.http.error_messages import explain_socket
 from service.loopback import is_loopback
 from service.regular_file import read_regular
 

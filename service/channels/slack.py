@@ -17,7 +17,7 @@ from service.clock import Clock
 from service.errors import SendError
 from service.http import retry_after
 from service.http.connection_check import ConnectionCheck
-from service.http.decoding import aside, salvaged
+from service.http.json_body import aside, salvaged
 from service.sources.values import identifier
 
 Json: TypeAlias = dict[str, Any]

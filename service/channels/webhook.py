@@ -12,10 +12,10 @@ from pydantic import SecretStr, field_validator
 from service import keys
 from service.channels import ChannelOptions, ConfiguredChannel, Message, Receipt, http_call
 from service.clock import Clock
+from service.domain.model import JSON_OPTIONS
 from service.errors import SendError
 from service.http import retry_after
 from service.http.connection_check import ConnectionCheck
-from service.model import JSON_OPTIONS
 
 GONE = 410
 OVERLOADED = frozenset({429, 502, 504})

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from service import standing
 from service.cli.console import print_line
-from service.store.listing import Row
+from service.store.api_lists import Row
 
 
 def tell_waits(accounts: Iterable[Row]) -> None:

@@ -12,7 +12,7 @@ from service.cli.database import NoSuchAccount, with_pool
 from service.cli.sync_progress import follow
 from service.clock import SystemClock
 from service.errors import TaskbellError
-from service.store import Pool, accounts, canaries, listing, tasks, throttles
+from service.store import Pool, accounts, api_lists, canaries, rate_limits, tasks
 
 app = typer.Typer(
     help="The connections to the systems, and how they are doing.", no_args_is_help=True
@@ -46,7 +46,7 @@ def list_(*, as_json: AsJson = False) -> None:
 
     async def read(pool: Pool) -> list[dict[str, Any]]:
         counts = await tasks.count(pool)
-        found = await listing.read_accounts(pool, _CLOCK.now())
+        found = await api_lists.read_accounts(pool, _CLOCK.now())
         return [{"name": one["id"], **one, "tasks": counts.get(one["id"], 0)} for one in found]
 
     found = with_pool(read)
@@ -94,7 +94,7 @@ def sync(
         if believe:
             await canaries.believe(pool, account)
         now = _CLOCK.now()
-        await throttles.lift(pool, account, now)
+        await rate_limits.lift(pool, account, now)
         await accounts.poll_now(pool, account, now)
         if wait:
             await follow(pool, account, now)

@@ -21,15 +21,15 @@ from service.cli import (
     outbox,
     plan,
     replay,
+    rule_tests,
     sandbox,
     schema,
     secret,
     send_test,
     serve,
     silence,
-    trials,
-    upcoming,
 )
+from service.cli import next as next_command
 from service.cli.console import err, print_line, tell_crash
 from service.errors import TaskbellError
 from service.visible import visible
@@ -74,9 +74,9 @@ _COMMANDS = (
     demo,
     sandbox,
     check,
-    trials,
+    rule_tests,
     explain,
-    upcoming,
+    next_command,
     plan,
     backtest,
     replay,

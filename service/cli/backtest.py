@@ -9,21 +9,21 @@ from typing import Annotated, Any
 import typer
 
 from service import config
-from service.books.delivery import Delivery
 from service.channels import ways
 from service.cli.console import AsJson, print_line, show_json
 from service.cli.database import with_pool
 from service.cli.instance import find
 from service.cli.progress import counting
-from service.cli.rehearsal_output import line_of, row_of
+from service.cli.simulation_output import line_of, row_of
 from service.cli.since import A_MONTH, Since
 from service.config import Sketch
-from service.faults import did_you_mean
-from service.history import batches
-from service.history.backtest import Findings, backtest, findings
-from service.rehearsal import Rehearsal
+from service.diagnostics import did_you_mean
 from service.rules import Ruleset
 from service.settings import read_settings
+from service.simulator import Rehearsal
+from service.simulator.backtest import Findings, backtest, findings
+from service.simulator.batches import batches
+from service.simulator.memory.deliveries import Delivery
 from service.store import Pool, history
 
 app = typer.Typer()

@@ -9,7 +9,7 @@ import typer
 
 from service import config
 from service.cli.console import AsJson, print_line, show_json
-from service.faults import Fault, Severity
+from service.diagnostics import Fault, Severity
 from service.settings import read_settings
 
 app = typer.Typer()

@@ -17,7 +17,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from service.model import JSON_OPTIONS
+from service.domain.model import JSON_OPTIONS
 from service.visible import visible
 
 

@@ -7,16 +7,16 @@ import secrets
 import typer
 
 from service import log, store
+from service.cli.background import meanwhile
 from service.cli.console import AsJson
 from service.cli.demo_output import announce, follow
 from service.cli.instance import demo_configuration, demo_data, keep_addresses
-from service.cli.meanwhile import meanwhile
 from service.cli.port_check import demand_free
 from service.clock import SystemClock
 from service.processes import servers, signals
 from service.processes.servers import Servers
 from service.processes.supervisor import Supervisor, environment, procfile, read_procfile
-from service.reloading.looking import first_look
+from service.reload.file_watcher import first_look
 from service.sandbox.app import Sandbox, running
 from service.sandbox.office import Office
 from service.sandbox.push import Subscription

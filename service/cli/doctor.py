@@ -9,12 +9,12 @@ import typer
 import uvloop
 
 from service import config, log
-from service.cli import subscribing
 from service.cli.console import AsJson, show_json
 from service.cli.doctor_findings import Finding, Health, fine, note, tell, wrong
 from service.cli.doctor_local import examine_database, examine_doorbell
 from service.cli.doctor_remote import examine
 from service.cli.instance import NothingHere, at_work, environ_of, find
+from service.cli.subscribe import subscribe as subscribe_to
 from service.clock import SystemClock
 from service.config import Config
 from service.errors import ConfigError, SettingsError
@@ -76,7 +76,7 @@ def _subscribed(account: str, url: str, secret_file: Path) -> list[Finding]:
     settings = read_settings()
     log.configure(settings)
     configuration = config.load(settings.taskbell_config, os.environ)
-    return [uvloop.run(subscribing.subscribe(configuration, account, url, secret_file))]
+    return [uvloop.run(subscribe_to(configuration, account, url, secret_file))]
 
 
 def _inside(settings: Settings) -> list[Finding]:

@@ -5,12 +5,12 @@ from collections.abc import Iterable, Iterator
 from service import store
 from service.cli.doctor_findings import Finding, fine, note, wrong
 from service.clock import SystemClock
-from service.jobs import Doorbell
+from service.doorbell import Doorbell
 from service.processes import embedded
 from service.settings import Settings
-from service.store import listing
+from service.store import api_lists
 from service.store.address import read_address
-from service.store.listing import Row
+from service.store.api_lists import Row
 from service.store.trouble import advice
 
 
@@ -23,7 +23,7 @@ async def examine_database(url: str) -> list[Finding]:
                 if not missing:
                     await store.try_write(connection)
             if not missing:
-                found = await listing.read_accounts(pool, SystemClock().now())
+                found = await api_lists.read_accounts(pool, SystemClock().now())
                 says = "it takes writes and its tables are up to date"
                 sound = fine("database", says)
                 return [sound, *_ignored(url), *_unread(found), *_moved(found)]

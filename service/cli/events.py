@@ -9,8 +9,8 @@ import typer
 from service.cli.console import AsJson, show_rows
 from service.cli.database import with_pool
 from service.cli.since import A_DAY, Since
-from service.model import Kind
-from service.store import Pool, listing
+from service.domain.model import Kind
+from service.store import Pool, api_lists
 
 app = typer.Typer()
 
@@ -38,15 +38,15 @@ def list_events(
     asked = {"account": account, "task": task, "kind": kind, "since": since}
     wanted = {name: value for name, value in asked.items() if value is not None}
 
-    async def read(pool: Pool) -> list[listing.Row]:
-        return (await listing.read_page(pool, listing.EVENTS, wanted, limit)).rows
+    async def read(pool: Pool) -> list[api_lists.Row]:
+        return (await api_lists.read_page(pool, api_lists.EVENTS, wanted, limit)).rows
 
     rows = with_pool(read)
     shown = rows if as_json else [_in_words(row) for row in rows]
     show_rows(shown, _COLUMNS, "nothing happened in that time", as_json=as_json)
 
 
-def _in_words(row: listing.Row) -> dict[str, Any]:
+def _in_words(row: api_lists.Row) -> dict[str, Any]:
     shown: dict[str, Any] = orjson.loads(orjson.dumps(row))
     task = shown["after"] or shown["before"] or {}
     happened_at = datetime.fromisoformat(shown["at"])

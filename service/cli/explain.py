@@ -15,14 +15,14 @@ from service.cli.database import with_pool
 from service.cli.instance import find
 from service.clock import SystemClock
 from service.config import Sketch, past_rules
+from service.diagnostics import did_you_mean
 from service.errors import TaskbellError
-from service.explaining import Explanation, Rulebook
-from service.explaining.clockwork import told
-from service.explaining.explainer import explain
-from service.faults import did_you_mean
+from service.explain import Explanation, Rulebook
+from service.explain.explainer import explain
+from service.explain.wording import told
 from service.settings import Settings, read_settings
-from service.store import Pool, decisions, dossier, listing
-from service.store.dossier import Dossier
+from service.store import Pool, api_lists, decisions, task_history
+from service.store.task_history import Dossier
 from service.store.tasks import Key
 
 app = typer.Typer()
@@ -70,10 +70,10 @@ def explain_task(
     async def read(pool: Pool) -> tuple[Dossier, bool]:
         loaded = await decisions.rules_in_force(pool)
         async with pool.acquire() as connection:
-            key = _one(task, account, await dossier.find(connection, task, account))
+            key = _one(task, account, await task_history.find(connection, task, account))
             until = _moment(at, _zone(sketch, key)) if at else None
-            papers = await dossier.read(connection, key, sketch.rules.crons, until)
-        [row] = await listing.read_accounts(pool, SystemClock().now(), [key[0]])
+            papers = await task_history.read(connection, key, sketch.rules.crons, until)
+        [row] = await api_lists.read_accounts(pool, SystemClock().now(), [key[0]])
         waits = standing.what_waits(row, lambda moment: told(moment, _zone(sketch, key)))
         papers = replace(papers if until is None else papers.until(until), account_waits=waits)
         return papers, loaded is None or loaded[0] == sketch.rules.version

@@ -9,13 +9,12 @@ from zoneinfo import ZoneInfo
 import orjson
 from rich.markup import escape
 
-from service.explaining import Explanation, Standing
-from service.explaining.clockwork import date_shown, standing, told
-from service.explaining.values import rows
-from service.model import Event, State
+from service.domain.model import Event, State
+from service.explain import Explanation, Standing
+from service.explain.wording import date_shown, rows, standing, told
 from service.store.deliveries import RecordedDelivery
-from service.store.dossier import Dossier
-from service.store.together import Named
+from service.store.digest_history import Named
+from service.store.task_history import Dossier
 
 _STANDINGS = {
     Standing.FIRED: "[green]fired[/green]",

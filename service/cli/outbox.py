@@ -8,12 +8,12 @@ import asyncpg
 import typer
 
 from service.cli.console import AsJson, print_line, say, show_fields, show_rows
+from service.cli.current_user import who
 from service.cli.database import with_pool
-from service.cli.person import who
 from service.clock import SystemClock
-from service.model import State
-from service.outbox import NoSuchDelivery, approvals, rulings, storms
-from service.store import Pool, set_aside
+from service.domain.model import State
+from service.outbox import NoSuchDelivery, approvals, operator_actions, storms
+from service.store import Pool, dead_letters
 from service.store.taken_back import REASON, TAKEN_BACK
 
 app = typer.Typer(
@@ -74,7 +74,7 @@ def list_(
         found = [_told(row, as_json=as_json) for row in rows]
         show_rows(found, _COLUMNS, "no deliveries", as_json=as_json)
         if not as_json:
-            _tell_set_aside(await set_aside.asking(pool, _FEW))
+            _tell_set_aside(await dead_letters.asking(pool, _FEW))
 
     with_pool(read)
 
@@ -131,10 +131,10 @@ def show(number: Number, *, as_json: AsJson = False) -> None:
 def retry(number: Number, *, webhook: IsWebhook = False, as_json: AsJson = False) -> None:
     """Send once more what failed, expired, was cancelled or is unknown; or read a webhook again."""
     if webhook:
-        with_pool(lambda pool: set_aside.read_again(pool, number))
+        with_pool(lambda pool: dead_letters.read_again(pool, number))
         _say("webhook", number, "pending", "will be read again", as_json=as_json)
         return
-    with_pool(lambda pool: rulings.retry(pool, SystemClock(), number))
+    with_pool(lambda pool: operator_actions.retry(pool, SystemClock(), number))
     _say("delivery", number, State.PLANNED, "will be sent again", as_json=as_json)
 
 
@@ -149,10 +149,12 @@ def cancel(
     """Withdraw what has not been sent yet; leave as it is what failed or could not be read."""
     clock = SystemClock()
     if webhook:
-        with_pool(lambda pool: set_aside.leave(pool, number, by=who(), now=clock.now()))
+        with_pool(lambda pool: dead_letters.leave(pool, number, by=who(), now=clock.now()))
         _say("webhook", number, "poison", "is left as it is", as_json=as_json)
         return
-    state = with_pool(lambda pool: rulings.cancel(pool, clock, number, by=who(), reason=reason))
+    state = with_pool(
+        lambda pool: operator_actions.cancel(pool, clock, number, by=who(), reason=reason)
+    )
     what = "is cancelled" if state is State.CANCELLED else f"is left as it is: {state}"
     _say("delivery", number, state, what, as_json=as_json)
 
@@ -200,7 +202,7 @@ def resolve(
     """Say how a delivery ended whose outcome is unknown; nothing is sent."""
     if arrived is None:
         raise typer.BadParameter("look over there first, then say --arrived or --not-arrived")
-    with_pool(lambda pool: rulings.resolve(pool, SystemClock(), number, arrived=arrived))
+    with_pool(lambda pool: operator_actions.resolve(pool, SystemClock(), number, arrived=arrived))
     state = State.SENT if arrived else State.FAILED
     _say("delivery", number, state, f"counts as {state}", as_json=as_json)
 

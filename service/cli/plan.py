@@ -8,13 +8,13 @@ import typer
 from rich.markup import escape
 
 from service import config
+from service.change_plan.database import foresee
 from service.cli import plan_output
 from service.cli.console import AsJson, out, show_json
 from service.cli.database import with_pool
 from service.cli.instance import find
 from service.cli.progress import counting
 from service.clock import SystemClock
-from service.rollout.reading import foresee
 from service.settings import read_settings
 
 app = typer.Typer()

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 from rich.markup import escape
 
+from service.change_plan import Change, Fate, Rollout, RulePlan
 from service.outbox import account_lane
-from service.rollout import Change, Fate, Rollout, RulePlan
 
 _SIGNS = {
     Change.ADDED: "[green]+[/green]",

@@ -14,10 +14,10 @@ from service.cli.instance import find
 from service.cli.progress import counting
 from service.cli.since import A_MONTH, Since
 from service.config import Sketch, past_rules
-from service.history import batches
-from service.history.replay import Replay, Replayed
 from service.outbox import silences
 from service.settings import read_settings
+from service.simulator.batches import batches
+from service.simulator.replay import Replay, Replayed
 from service.store import Connection, Pool, history
 
 app = typer.Typer()

@@ -3,7 +3,7 @@
 import typer
 
 from service.cli.console import AsJson, show_json
-from service.schema import schema as describe
+from service.config.json_schema import schema as describe
 
 app = typer.Typer()
 

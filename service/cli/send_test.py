@@ -12,8 +12,8 @@ from service.channels import Message, kinds
 from service.cli.console import AsJson, say
 from service.clock import SystemClock
 from service.config import Config
+from service.diagnostics import did_you_mean
 from service.errors import SendError, TaskbellError
-from service.faults import did_you_mean
 from service.http import open_client
 from service.settings import read_settings
 

@@ -9,18 +9,18 @@ import typer
 import uvloop
 
 from service import log, store, telemetry
+from service.change_plan import Rollout
 from service.cli import demo, plan_output
+from service.cli.background import meanwhile
 from service.cli.console import AsJson, out, say, show_json
-from service.cli.meanwhile import meanwhile
 from service.cli.port_check import demand_free
 from service.clock import SystemClock
-from service.processes import lifeline, servers, signals
+from service.processes import parent_pipe, servers, signals
 from service.processes.servers import Servers
 from service.processes.supervisor import Supervisor, environment, procfile, read_procfile
-from service.reloading import Reading
-from service.reloading.leading import Leading
-from service.reloading.looking import first_look, look
-from service.rollout import Rollout
+from service.reload import Reading
+from service.reload.file_watcher import first_look, look
+from service.reload.publisher import Leading
 from service.settings import Settings, read_settings
 from service.web import server
 
@@ -83,7 +83,7 @@ def _greet(settings: Settings, url: str, *, as_json: bool) -> None:
 @app.command(hidden=True)
 def web() -> None:
     """The web process, as the Procfile starts it."""
-    line = lifeline.end_with_supervisor(os.environ)
+    line = parent_pipe.end_with_supervisor(os.environ)
     with log.explaining_the_end():
         settings = read_settings()
         log.configure(settings)

@@ -11,16 +11,16 @@ from pydantic_core import PydanticCustomError
 
 from service import config
 from service.cli.console import AsJson, out, print_line, say, show_json, show_rows
+from service.cli.current_user import who
 from service.cli.database import with_pool
 from service.cli.instance import find
-from service.cli.person import who
 from service.clock import SystemClock
-from service.durations import parse_length
+from service.domain.durations import parse_length
+from service.domain.silences import Silence, described
 from service.errors import ConfigError, TaskbellError
 from service.outbox import silences
 from service.outbox.silences import LOOK_BACK, Preview
 from service.settings import read_settings
-from service.silence import Silence, described
 from service.store import Pool
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from pydantic_core import PydanticCustomError
 
-from service.durations import parse_length
+from service.domain.durations import parse_length
 
 
 def _moment(value: str) -> datetime:

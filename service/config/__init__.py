@@ -9,20 +9,20 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from service.channels import ChannelOptions
-from service.config.offers import reach
+from service.config.capabilities import reach
 from service.config.operator import Operator
 from service.config.reader import Reader
 from service.config.root_shape import Network
-from service.directory import NOBODY, Directory
+from service.config.rule_tests import Trial
+from service.diagnostics import Fault
 from service.document import Document
 from service.document.files import Folder, folder_of, texts
-from service.document.substitution import Substitution
+from service.document.interpolation import Substitution
+from service.domain.directory import NOBODY, Directory
 from service.errors import ConfigError
-from service.faults import Fault
 from service.rules import Ruleset
 from service.rules.rule import Rule
 from service.sources.account import Account
-from service.trials import Trial
 
 
 @dataclass(frozen=True, slots=True)

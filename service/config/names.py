@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterable, Iterator
 
-from service.actions import BUILT_IN
-from service.faults import Problem
+from service.diagnostics import Problem
+from service.system_actions import BUILT_IN
 
 _ACCOUNT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 

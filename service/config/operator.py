@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from service.actions import BUILT_IN
-from service.faults import Path, Problem, did_you_mean
-from service.rules.reach import Reach
+from service.diagnostics import Path, Problem, did_you_mean
+from service.rules.capabilities import Reach
+from service.system_actions import BUILT_IN
 
 _PATH: Path = ("operator",)
 

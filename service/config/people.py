@@ -6,12 +6,12 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field
 
 from service.channels.email import in_ascii
-from service.directory import GIVES, Directory, folded
+from service.config.rule_tests.tasks import Id
+from service.diagnostics import Path, Problem, refused
 from service.document.validation import Shape, salvaged
-from service.faults import Path, Problem, refused
-from service.model import Person
+from service.domain.directory import GIVES, Directory, folded
+from service.domain.model import Person
 from service.sources.values import identifier
-from service.trials.tasks import Id
 
 _PART = "people"
 _HINT = "write name:, email: or number:, whichever their system does not tell"

@@ -9,33 +9,33 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from service.channels import ChannelOptions, kinds
-from service.config.named_parts import read_named
+from service.config.capabilities import reach
 from service.config.names import account_names, channel_names
-from service.config.offers import reach
 from service.config.operator import Operator, read_operator
 from service.config.people import given_by, read_people
 from service.config.root_shape import RootShape
-from service.days import LAST, Calendar
-from service.directory import Directory
+from service.config.rule_tests import Trial
+from service.config.rule_tests.reader import TrialReader
+from service.config.sections import read_named
+from service.diagnostics import Fault, Problem, Severity
+from service.diagnostics import Path as DocumentPath
 from service.document import Document
 from service.document.files import Folder
-from service.document.substitution import Substitution, references
-from service.document.telling import faults_of
+from service.document.interpolation import Substitution, references
+from service.document.report import faults_of
 from service.document.validation import salvaged
+from service.domain.days import LAST, Calendar
+from service.domain.directory import Directory
+from service.domain.storms import StormGuard
 from service.errors import ConfigError
-from service.faults import Fault, Problem, Severity
-from service.faults import Path as DocumentPath
 from service.rules import Ruleset
-from service.rules.advice import never_open
+from service.rules.capabilities import Reach
 from service.rules.compiler import Compiler
-from service.rules.named_hours import compile_hours, unknown_holidays
-from service.rules.reach import Reach
+from service.rules.compiler.hours import compile_hours, unknown_holidays
+from service.rules.compiler.lints import never_open
 from service.rules.rule import Rule
 from service.sources import systems
 from service.sources.account import Account
-from service.storm import StormGuard
-from service.trials import Trial
-from service.trials.reader import TrialReader
 
 Read = TypeVar("Read")
 

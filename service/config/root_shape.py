@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field
 
+from service.diagnostics import refused
 from service.document.validation import Shape
-from service.durations import Length
-from service.faults import refused
+from service.domain.durations import Length
 from service.rules.hours import is_country
 
 Network: TypeAlias = IPv4Network | IPv6Network

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from service.document.nodes import MAX_VALUES, Node, Pair, compose, lines_of
+from service.diagnostics import Fault, Path, Problem
 from service.document.secret_values import SecretValues
+from service.document.yaml_nodes import MAX_VALUES, Node, Pair, compose, lines_of
 from service.errors import ConfigError
-from service.faults import Fault, Path, Problem
 
 
 class Document:

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
+from service.diagnostics import Fault, refused
 from service.errors import ConfigError
-from service.faults import Fault, refused
 from service.regular_file import read_regular
 
 MAX_BYTES, MOST_FILES = 1_000_000, 200

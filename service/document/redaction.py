@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import chain, zip_longest
 
-from service.document.wording import shortened
-from service.faults import Fault
+from service.diagnostics import Fault
+from service.document.messages import shortened
 
 HIDDEN = "***"
 # What stands at the top of a configuration and holds no credentials (tested against its shape).

@@ -9,9 +9,9 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
-from service.document.nodes import Node, is_unwritten
+from service.diagnostics import Fault, Path
 from service.document.redaction import HIDDEN, OPEN, REFERENCE, stars, without, without_users
-from service.faults import Fault, Path
+from service.document.yaml_nodes import Node, is_unwritten
 
 _SECRET_NAMES = ("token", "secret", "password", "api_key", "url", "webhook_url")
 # Whose values are words of the configuration's own language.

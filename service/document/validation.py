@@ -7,10 +7,10 @@ from typing import Any, ClassVar, TypeVar, get_args
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import PydanticCustomError
 
-from service.document.problems import problem_of, shape_at
-from service.document.wording import kind_of, name_of
-from service.durations import parse_length
-from service.faults import Path, Problem
+from service.diagnostics import Path, Problem
+from service.document.messages import kind_of, name_of
+from service.document.pydantic_issues import problem_of, shape_at
+from service.domain.durations import parse_length
 
 Model = TypeVar("Model", bound=BaseModel)
 Form = TypeVar("Form", bound="Shape")

@@ -2,7 +2,7 @@
 
 from zoneinfo import available_timezones
 
-from service.faults import did_you_mean
+from service.diagnostics import did_you_mean
 
 # Abbreviations and offsets know no summer time, or stand for several zones.
 _BY_ABBREVIATION = {

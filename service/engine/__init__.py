@@ -27,16 +27,16 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from service import metrics
-from service.books import Books
-from service.books.database import DatabaseBooks
 from service.clock import Clock
-from service.digests import Retelling
-from service.directory import NOBODY, Directory
+from service.domain.digests import Retelling
+from service.domain.directory import NOBODY, Directory
+from service.domain.model import Cause, Event, Kind, Observation, Signal, Task
 from service.engine.alarm_clock import AlarmClock
 from service.engine.announced import Announced
 from service.engine.decider import Decider
-from service.engine.drafts import Draft, of_look, of_signal, of_slot
 from service.engine.net_change import NetChange
+from service.engine.new_events import Draft, of_look, of_signal, of_slot
+from service.engine.postgres import DatabaseBooks
 from service.engine.tracking import (
     counts_from,
     filled_in,
@@ -45,9 +45,9 @@ from service.engine.tracking import (
     on_its_day,
     track,
 )
-from service.model import Cause, Event, Kind, Observation, Signal, Task
+from service.engine.transaction import Books
 from service.outbox import Lanes, Order
-from service.store import Pool, schedules, tasks, watches
+from service.store import Pool, alarm_sets, schedules, tasks
 from service.store.accounts import AccountState
 from service.store.tasks import Key, Known
 from service.store.waits import Wait
@@ -152,7 +152,7 @@ class Engine:
     async def come_into_force(self, pool: Pool) -> None:
         """Put the alarms and schedules in force that these rules and zones want."""
         now = self._clock.now()
-        await watches.put_in_force(pool, self._alarm_clock.watches, now, now + IN_FORCE)
+        await alarm_sets.put_in_force(pool, self._alarm_clock.watches, now, now + IN_FORCE)
         await schedules.put_in_force(pool, list(self._zones), self.schedules, now)
 
     async def stay_in_force(self, pool: Pool) -> None:
@@ -161,7 +161,7 @@ class Engine:
         A schedule that a wrong clock had put off comes again.
         """
         now = self._clock.now()
-        await watches.keep_in_force(pool, self._alarm_clock.watches, now, now + IN_FORCE)
+        await alarm_sets.keep_in_force(pool, self._alarm_clock.watches, now, now + IN_FORCE)
         if self.schedules:
             await schedules.bring_forward(pool, self.schedules, now)
 
@@ -237,7 +237,7 @@ class Engine:
         now = self._clock.now()
         awake = await self._awake(books, now)
         mine = {name: one for name, one in self._alarm_clock.watches.items() if name in awake}
-        old = await watches.outdated(books.connection, mine)
+        old = await alarm_sets.outdated(books.connection, mine)
         if old is None:
             return 0, Consequences()
         known = await tasks.lock_watched(books.connection, old.account, old.id, limit)

@@ -5,11 +5,11 @@ from dataclasses import replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from service.alarms import Alarm, WatchedDates, due, next_alarm
-from service.engine.drafts import Draft, of_alarm
+from service.domain.alarm_sets import Watch, carried_over, owed
+from service.domain.alarms import Alarm, WatchedDates, due, next_alarm
+from service.engine.new_events import Draft, of_alarm
+from service.store.alarm_sets import Outdated
 from service.store.tasks import Key, Known, Saved
-from service.store.watches import Outdated
-from service.watch import Watch, carried_over, owed
 
 
 class AlarmClock:

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Self
 
-from service.books import Books
+from service.domain.model import Event, Kind, Observation
+from service.domain.recurrence import WINDOW, Heard, Move, Said, hear, moved
 from service.engine.tracking import shown
-from service.model import Event, Kind, Observation
-from service.recurrence import WINDOW, Heard, Move, Said, hear, moved
+from service.engine.transaction import Books
 from service.store.announcements import Announcement
 from service.store.tasks import Key, Known
 

@@ -6,25 +6,25 @@ from datetime import datetime, timedelta
 from typing import TypeAlias
 from zoneinfo import ZoneInfo
 
-from service.actions import BUILT_IN
-from service.alarms import OVERDUE, Alarm
-from service.books import Books
 from service.channels import Channel
-from service.digests import Digest, Join, Retelling
-from service.durations import in_words
-from service.engine.choosing import Chosen, choose
-from service.engine.lasting import Lasting
+from service.domain.alarms import OVERDUE, Alarm
+from service.domain.digests import Digest, Join, Retelling
+from service.domain.durations import in_words
+from service.domain.model import Event, Observation
+from service.domain.schedules import LATE, Slot, lateness
+from service.domain.storms import Flood
+from service.engine.for_each import Chosen, choose
+from service.engine.for_waits import Lasting
 from service.engine.limits import within_limits
 from service.engine.loop_guard import without_loops
 from service.engine.net_change import NetChange
-from service.model import Event, Observation
-from service.outbox import Lanes, Order, ending, system_lane
+from service.engine.transaction import Books
+from service.outbox import Lanes, Order, cancellation, system_lane
 from service.rules import Ruleset
 from service.rules.verdict import Outcome, Plan, Verdict
-from service.schedules import LATE, Slot, lateness
 from service.store.decisions import Decision
 from service.store.tasks import Key
-from service.storm import Flood
+from service.system_actions import BUILT_IN
 
 EventVerdict: TypeAlias = tuple[Event, Verdict]
 
@@ -265,7 +265,7 @@ class Decider:
             if (task := tasks[account, task_id]) is not None and self._rules.until(rule, task, now)
         ]
         if ended:
-            await books.cancel(ended, ending.UNTIL_IS_TRUE, now)
+            await books.cancel(ended, cancellation.UNTIL_IS_TRUE, now)
 
 
 def _joins(verdicts: Iterable[EventVerdict]) -> list[Join]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from service.books import Books
+from service.engine.transaction import Books
 from service.outbox import Identity, Order
 from service.rules.limit import Limit
 

@@ -4,11 +4,11 @@ A rule that creates a task for each new task would otherwise never stop, and nei
 rules that undo each other's changes. Other rules may act on what a rule has written.
 """
 
-from service.actions import CREATE
-from service.books import Books
-from service.model import Cause, Kind
+from service.domain.model import Cause, Kind
+from service.engine.transaction import Books
 from service.outbox import Order
 from service.store.tasks import Key
+from service.system_actions import CREATE
 
 _ENDLESS = "this comes of what the rule itself has written, and would go on for ever"
 

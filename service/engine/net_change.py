@@ -5,11 +5,11 @@ from datetime import datetime
 from typing import Self
 from zoneinfo import ZoneInfo
 
-from service.diff import diff
-from service.model import Event, Kind, Task
+from service.domain.diff import diff
+from service.domain.model import Event, Kind, Task
 from service.rules import Ruleset
+from service.rules.cancellation import ends_waiting
 from service.rules.verdict import Verdict
-from service.rules.withdrawal import ends_waiting
 from service.store.waits import Wait
 
 

@@ -11,13 +11,13 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from service.alarms import Rung, WatchedDates
-from service.days import Calendar
-from service.diff import Transition, diff
-from service.directory import NOBODY, Directory, as_told
-from service.model import DAYS, Cause, Kind, Observation, Task
-from service.people import is_same, recognised
-from service.recurrence import Heard, is_same_completion
+from service.domain.alarms import Rung, WatchedDates
+from service.domain.days import Calendar
+from service.domain.diff import Transition, diff
+from service.domain.directory import NOBODY, Directory, as_told
+from service.domain.model import DAYS, Cause, Kind, Observation, Task
+from service.domain.people import is_same, recognised
+from service.domain.recurrence import Heard, is_same_completion
 from service.store.accounts import AccountState
 from service.store.tasks import Known
 

@@ -10,7 +10,7 @@ import httpx
 
 from service.errors import SendError
 from service.http import Network, demand_allowed
-from service.http.failures import explain_socket
+from service.http.error_messages import explain_socket
 
 ConnectionCheck: TypeAlias = Callable[[httpx.URL, timedelta], Awaitable[None]]
 """`check_connection` with the networks that may be called."""

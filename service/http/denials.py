@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from service.flags import flag
+from service.domain.flags import flag
 
 _ANSWERED = frozenset({"success", "ok"})
 _TOLD = frozenset({"sent", "notified", "accepted"})

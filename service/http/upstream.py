@@ -27,11 +27,11 @@ from service.errors import (
     SourceUnreachable,
 )
 from service.http import LONGEST_PAUSE, never_sent, retry_after
-from service.http.allowance import Allowance, allowance
 from service.http.answers import AnswerRefused, read_answer
-from service.http.decoding import TooManyValues, aside, salvaged
 from service.http.denials import is_denied, words
-from service.http.failures import explain
+from service.http.error_messages import explain
+from service.http.json_body import TooManyValues, aside, salvaged
+from service.http.rate_limit_headers import Allowance, allowance
 from service.http.throttle import Admission, Throttle
 
 LARGEST_ANSWER = 64 * 1024 * 1024

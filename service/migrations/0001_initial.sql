@@ -1,4 +1,4 @@
--- The truth. Times are timestamptz; snapshots are the JSON of service.model.Task.
+-- The truth. Times are timestamptz; snapshots are the JSON of service.domain.model.Task.
 
 CREATE TABLE accounts (
     name            text PRIMARY KEY,

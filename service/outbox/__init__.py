@@ -9,14 +9,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Self, TypeAlias
 
-from service.actions import WRITES
 from service.channels import Message, Receipt
+from service.domain.model import Event, State
+from service.domain.storms import Flood
 from service.errors import TaskbellError
-from service.model import Event, State
+from service.rules.cancellation import ends_waiting
 from service.rules.standing import Grounds
 from service.rules.verdict import Plan
-from service.rules.withdrawal import ends_waiting
-from service.storm import Flood
+from service.system_actions import WRITES
 
 Lanes: TypeAlias = frozenset[str]
 Identity: TypeAlias = tuple[str, int, str, str]

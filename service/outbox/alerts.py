@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import asyncpg
 
-from service.durations import in_words
+from service.domain.durations import in_words
 from service.store import Connection
 from service.store.outages import LONGEST_WAIT
 

@@ -5,9 +5,9 @@ from datetime import datetime
 import asyncpg
 
 from service.clock import Clock
-from service.model import State
+from service.domain.model import State
 from service.outbox import NoSuchDelivery, NotPossible
-from service.outbox.ending import cancel_all
+from service.outbox.cancellation import cancel_all
 from service.store import Connection, Pool
 
 

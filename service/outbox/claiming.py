@@ -8,20 +8,19 @@ from zoneinfo import ZoneInfo
 import asyncpg
 import orjson
 
-from service.actions import CREATE, WRITES
 from service.channels import JSON, Message
 from service.clock import Clock
-from service.model import Event, Group, State
+from service.domain.model import Event, Group, State
 from service.outbox import (
     LEASE,
     Claim,
-    ending,
-    holding,
-    lineage,
-    muting,
+    cancellation,
+    mutes,
     off_hours,
+    provenance,
     silences,
     storms,
+    suppression,
     visits,
 )
 from service.rules import Ruleset, customers, employees
@@ -29,6 +28,7 @@ from service.rules.standing import Grounds
 from service.store import Connection, Pool, outages, tasks
 from service.store.events import event_from
 from service.store.tasks import read_task
+from service.system_actions import CREATE, WRITES
 
 
 async def claim(
@@ -98,7 +98,9 @@ async def _claim_or_stop(
             await connection.execute("SET LOCAL synchronous_commit = off")
         stopped = await _stop(connection, rows, rules, zones, now)
         left = _left(rows, stopped)
-        others = await lineage.others(connection, [row["id"] for row in left if _is_repeated(row)])
+        others = await provenance.others(
+            connection, [row["id"] for row in left if _is_repeated(row)]
+        )
     return [_claim(row, others.get(row["id"], frozenset())) for row in left], stopped
 
 
@@ -202,26 +204,28 @@ async def _stop(
     now: datetime,
 ) -> frozenset[int]:
     """Stop what must not go out of the deliveries just claimed; returns their ids."""
-    stopped = await ending.withdraw_claimed(connection, claimed, rules, now)
+    stopped = await cancellation.withdraw_claimed(connection, claimed, rules, now)
     stopped |= await off_hours.hold_claimed(connection, _left(claimed, stopped), rules, zones, now)
-    stopped |= await ending.end_shadows(connection, _left(claimed, stopped), now)
+    stopped |= await cancellation.end_shadows(connection, _left(claimed, stopped), now)
     left = _left(claimed, stopped)
     refused = await _unassigned(connection, left)
-    refused |= await muting.refusals(connection, left) | silences.refusals(left, now)
-    await holding.skip(connection, refused, now)
+    refused |= await mutes.refusals(connection, left) | silences.refusals(left, now)
+    await suppression.skip(connection, refused, now)
     stopped |= refused.keys()
     left = _left(claimed, stopped)
     stopped |= await storms.hold_claimed(connection, left, rules.storm, now)
     stopped |= await visits.give_back(connection, _left(claimed, stopped), now)
     told = await visits.refusals(connection, _left(claimed, stopped))
-    await holding.skip(connection, told, now)
+    await suppression.skip(connection, told, now)
     return stopped | told.keys()
 
 
 async def _unassigned(connection: Connection, claimed: Sequence[asyncpg.Record]) -> dict[int, str]:
     """Why some of the employees' messages just claimed must not go out: by their ids."""
     asked = [
-        row for row in claimed if row["channel"] == employees.EMPLOYEE and holding.may_be_held(row)
+        row
+        for row in claimed
+        if row["channel"] == employees.EMPLOYEE and suppression.may_be_held(row)
     ]
     if not asked:
         return {}
@@ -321,7 +325,7 @@ def _grounds_of(row: asyncpg.Record, event: Event, tells_of: Group | None) -> Gr
         channel=row["channel"],
         target=row["target"],
         decided_at=row["created_at"],
-        is_asked_for=holding.is_asked_for(row),
+        is_asked_for=suppression.is_asked_for(row),
         expires_at=row["expires_at"],
         unread_since=row["unread_since"],
         tells_of=tells_of,

@@ -10,9 +10,9 @@ from zoneinfo import ZoneInfo
 
 import asyncpg
 
-from service.model import State
-from service.outbox import holding
-from service.outbox.holding import may_be_held
+from service.domain.model import State
+from service.outbox import suppression
+from service.outbox.suppression import may_be_held
 from service.rules import Ruleset
 from service.rules.planning import is_instead
 from service.rules.timing import Dispatch
@@ -37,7 +37,7 @@ async def hold_claimed(
         if (dispatch := rules.off_hours(row["rule"], now, row["expires_at"], zones[row["account"]]))
     }
     skipped = {number: one.reason or "" for number, one in dispatches.items() if _is_skipped(one)}
-    await holding.skip(connection, skipped, now)
+    await suppression.skip(connection, skipped, now)
     await _hold(
         connection, {number: one for number, one in dispatches.items() if not _is_skipped(one)}
     )
@@ -62,4 +62,4 @@ async def _hold(connection: Connection, dispatches: Mapping[int, Dispatch]) -> N
         [one.reason for one in dispatches.values()],
         [one.send_at for one in dispatches.values()],
     )
-    await holding.end_with_task(connection, list(dispatches))
+    await suppression.end_with_task(connection, list(dispatches))

@@ -8,11 +8,11 @@ from typing import Any
 import asyncpg
 import orjson
 
+from service.domain.model import Task
+from service.domain.silences import SCOPES, Silence, refusal
 from service.errors import TaskbellError
-from service.model import Task
 from service.outbox import Order
-from service.outbox.holding import may_be_held
-from service.silence import SCOPES, Silence, refusal
+from service.outbox.suppression import may_be_held
 from service.store import Connection, Pool, read_through
 from service.store.tasks import read_task
 

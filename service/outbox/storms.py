@@ -11,11 +11,11 @@ from typing import Any, TypeAlias
 import asyncpg
 
 from service.clock import Clock
+from service.domain.storms import LOOK_BACK, Flood, Lately, StormGuard, usual_of
 from service.errors import TaskbellError
-from service.outbox import Lanes, holding
-from service.outbox.holding import is_asked_for
+from service.outbox import Lanes, suppression
+from service.outbox.suppression import is_asked_for
 from service.store import Connection, Pool
-from service.storm import LOOK_BACK, Flood, Lately, StormGuard, usual_of
 
 Ended: TypeAlias = tuple[Lanes, int]
 """The lanes of the messages that a storm has held, and how many these were."""
@@ -209,7 +209,7 @@ async def _hold(
         flood.rule,
         now,
     )
-    await holding.end_with_task(connection, [row["id"] for row in held])
+    await suppression.end_with_task(connection, [row["id"] for row in held])
 
 
 async def lately(connection: Connection, now: datetime) -> Lately:

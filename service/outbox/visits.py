@@ -9,7 +9,7 @@ from datetime import datetime
 
 import asyncpg
 
-from service.outbox.holding import may_be_held
+from service.outbox.suppression import may_be_held
 from service.rules.visits import Told
 from service.store import Connection
 

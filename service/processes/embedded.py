@@ -17,7 +17,6 @@ from typing import Self
 
 from service.processes import postmaster
 from service.processes.cannot_start import CannotStart
-from service.processes.guardian import VALKEY_ADDRESS
 from service.processes.postgres_cluster import SOCKET, Cluster
 from service.processes.postgres_programs import owners
 from service.processes.postmaster import AT_ONCE, FAST
@@ -27,6 +26,7 @@ from service.processes.private_folder import (
     remove_socket_folder,
     socket_folder,
 )
+from service.processes.reaper import VALKEY_ADDRESS
 from service.processes.users import Users
 from service.processes.wheels import find_program
 from service.settings import Settings

@@ -12,7 +12,7 @@ import structlog
 from service.errors import TaskbellError
 from service.processes import embedded
 from service.processes.embedded import POSTGRES, VALKEY, discard, make_data
-from service.processes.guardian import guarded
+from service.processes.reaper import guarded
 from service.processes.supervisor import Revivable
 from service.processes.users import open_lock
 from service.settings import Settings

@@ -12,7 +12,7 @@ from typing import Protocol
 import structlog
 
 from service.errors import TaskbellError
-from service.processes import lifeline, signals
+from service.processes import parent_pipe, signals
 from service.processes.environment import to_run
 from service.settings import Settings
 
@@ -90,7 +90,7 @@ class Supervisor:
         reload: Callable[[], None] | None = None,
     ) -> None:
         self._programs = list(programs)
-        self._environ = {**environ, **lifeline.MARK}
+        self._environ = {**environ, **parent_pipe.MARK}
         self._servers = list(servers)
         self._reload = reload
         self._beginning = b""

@@ -8,22 +8,22 @@ from hashlib import blake2b
 from typing import Any, Self
 from zoneinfo import ZoneInfo
 
-from service.actions import WRITES
-from service.alarms import Alarm
-from service.digests import Digest, Retelling
-from service.model import Cause, Event, Task
-from service.rules import digest_verdicts
-from service.rules.muting_links import linked
-from service.rules.reads import ByNoun, by_noun
+from service.domain.alarms import Alarm
+from service.domain.digests import Digest, Retelling
+from service.domain.model import Cause, Event, Task
+from service.domain.schedules import Schedule
+from service.domain.storms import StormGuard
+from service.rules import digests
+from service.rules.language.field_reads import ByNoun, by_noun
+from service.rules.language.scope import Scope
+from service.rules.mute_links import linked
 from service.rules.rule import Rule
-from service.rules.scope import Scope
 from service.rules.selection import Selection
 from service.rules.steps import Action
 from service.rules.timing import Dispatch
 from service.rules.triggers import Topic, topic_of
 from service.rules.verdict import Plan, Verdict
-from service.schedules import Schedule
-from service.storm import StormGuard
+from service.system_actions import WRITES
 
 # How many different sorts of events are remembered with those who listen to them.
 _MOST_HEARD = 10_000
@@ -164,14 +164,14 @@ class Ruleset:
         rule = self._rules.get(digest.rule)
         if rule is None or rule.grouping is None:
             return None
-        return digest_verdicts.close(rule, digest, now, zone)
+        return digests.close(rule, digest, now, zone)
 
     def told_anew(self, one: Retelling, now: datetime, zone: ZoneInfo) -> Plan | str:
         """A message of a digest once more, of the tasks that are left; or why it cannot be."""
         rule = self._rules.get(one.rule)
         if rule is None or rule.grouping is None:
             return "its rule is gone, or tells of each task by itself now"
-        return digest_verdicts.tell_anew(rule, one, now, zone)
+        return digests.tell_anew(rule, one, now, zone)
 
     def selection(self, rule_id: str) -> Selection | None:
         """The rule's `for_each`; None if it has none."""
@@ -190,7 +190,7 @@ class Ruleset:
         self, rule_id: str, event: Event, chosen: Iterable[Task], now: datetime, zone: ZoneInfo
     ) -> list[Verdict]:
         """The verdicts of a rule with `group` on the tasks that `for_each` has chosen."""
-        return digest_verdicts.form(self._rules[rule_id], event, chosen, now, zone)
+        return digests.form(self._rules[rule_id], event, chosen, now, zone)
 
     def off_hours(
         self, rule_id: str, moment: datetime, expires_at: datetime | None, zone: ZoneInfo

@@ -3,9 +3,9 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from service.model import Event, State, Task
+from service.domain.model import Event, State, Task
 from service.rules.date_format import DATE_FORMAT
-from service.rules.scope import Scope
+from service.rules.language.scope import Scope
 from service.rules.steps import Approver
 from service.rules.verdict import Plan
 

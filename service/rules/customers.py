@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from unicodedata import category, normalize
 
-from service.model import Customer, Task
+from service.domain.model import Customer, Task
 
 OPTED_OUT = "the customer has opted out of messages"
 

@@ -1,6 +1,6 @@
 """`notify: employee`: the account's system tells whoever is assigned to a task, if anybody is."""
 
-from service.model import Task
+from service.domain.model import Task
 
 EMPLOYEE = "employee"
 

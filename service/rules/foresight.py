@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, TypeAlias
 
-from service.faults import Path
-from service.rules.syntax_tree import Tree, children, dotted, node_kind, walk
+from service.diagnostics import Path
+from service.rules.language.syntax_tree import Tree, children, dotted, node_kind, walk
 from service.sources.facts import Words
 
 

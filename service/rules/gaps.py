@@ -5,16 +5,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from service.faults import Path, Problem, Severity, did_you_mean
-from service.model import Cause as Road
-from service.model import Kind, Task
+from service.diagnostics import Path, Problem, Severity, did_you_mean
+from service.domain.model import Cause as Road
+from service.domain.model import Kind, Task
+from service.rules.capabilities import Reach
+from service.rules.compiler.shapes import PRIORITIES
 from service.rules.foresight import EMPTY, UNKNOWN, Asked, Cause, Field, Foresight
-from service.rules.reach import Reach
-from service.rules.shapes import PRIORITIES
-from service.rules.syntax_tree import dotted, node_kind, walk
+from service.rules.language.syntax_tree import dotted, node_kind, walk
+from service.rules.language.vocabulary import field_holds, names
 from service.rules.template_reads import TextRead
 from service.rules.triggers import Trigger
-from service.rules.vocabulary import field_holds, names
 from service.sources.facts import Facts, Words
 
 # What Taskbell itself knows of every task.

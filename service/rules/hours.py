@@ -16,8 +16,8 @@ from opening_hours import (  # type: ignore[attr-defined]  # its stubs leave out
     UnknownCountryError,
 )
 
-from service.durations import Duration
-from service.faults import refused
+from service.diagnostics import refused
+from service.domain.durations import Duration
 
 _MOST_STEPS = 2_000
 _LONGEST_TEXT = 1_000  # characters

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from service.document.wording import kind_of
-from service.faults import refused
+from service.diagnostics import refused
+from service.document.messages import kind_of
 
 _WRITTEN = re.compile(r"(\d{1,6})\s*/\s*([mhd])")
 _PERIODS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}

@@ -10,21 +10,21 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
-from service.days import Calendar
-from service.digests import Retelling
-from service.durations import Duration
-from service.model import State, Task
+from service.domain.days import Calendar
+from service.domain.digests import Retelling
+from service.domain.durations import Duration
+from service.domain.model import State, Task
 from service.rules import customers, employees
 from service.rules.approval import ANSWER_WITHIN, asked
-from service.rules.expressions import Expression
-from service.rules.reach import Reach
-from service.rules.scope import Scope
+from service.rules.cancellation import withdraw_on
+from service.rules.capabilities import Reach
+from service.rules.language.expressions import Expression
+from service.rules.language.scope import Scope
+from service.rules.language.templates import RenderError, Template
 from service.rules.steps import DATES, Action, Step, Value
-from service.rules.templates import RenderError, Template
 from service.rules.timing import Dispatch, Timing
 from service.rules.verdict import Plan
 from service.rules.visits import Visit, visit_told
-from service.rules.withdrawal import withdraw_on
 
 # Both are part of one index, of which PostgreSQL holds no entry above 2704 bytes.
 _LONGEST_KEY = 400  # bytes

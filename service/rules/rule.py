@@ -3,24 +3,24 @@
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from service.alarms import missed
-from service.digests import Joining
-from service.durations import in_words
-from service.model import Cause, Event, Task
+from service.domain.alarms import missed
+from service.domain.digests import Joining
+from service.domain.durations import in_words
+from service.domain.model import Cause, Event, Task
+from service.domain.schedules import lateness
+from service.domain.task_dates import is_day, moment_of
 from service.rules.date_format import shown
-from service.rules.expressions import UTC_ZONE, EvaluationError, Expression
-from service.rules.grouping import Grouping, in_company
+from service.rules.groups import Grouping, in_company
+from service.rules.language.expressions import UTC_ZONE, EvaluationError, Expression
+from service.rules.language.field_reads import Reads, all_of, by_noun
+from service.rules.language.scope import Scope, lasting
+from service.rules.language.templates import RenderError
 from service.rules.limit import Limit
-from service.rules.muting import Mutings
+from service.rules.mutes import Mutings
 from service.rules.planning import Planning
-from service.rules.reads import Reads, all_of, by_noun
-from service.rules.scope import Scope, lasting
 from service.rules.selection import Selection
-from service.rules.templates import RenderError
 from service.rules.triggers import Trigger
 from service.rules.verdict import Outcome, Verdict
-from service.schedules import lateness
-from service.task_dates import is_day, moment_of
 
 
 @dataclass(frozen=True, slots=True)

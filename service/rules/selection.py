@@ -10,14 +10,14 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from service.faults import Path, Problem
-from service.model import Task
-from service.rules.expressions import Expression, checked, environment, syntax
+from service.diagnostics import Path, Problem
+from service.domain.model import Task
 from service.rules.foresight import Asked
-from service.rules.guards import proven
-from service.rules.subjects import ALL_TASKS
-from service.rules.syntax_tree import Tree, children, dotted, node_kind, walk
-from service.rules.vocabulary import as_message, names
+from service.rules.language.expressions import Expression, checked, environment, syntax
+from service.rules.language.presence_checks import proven
+from service.rules.language.syntax_tree import Tree, children, dotted, node_kind, walk
+from service.rules.language.variables import ALL_TASKS
+from service.rules.language.vocabulary import as_message, names
 
 _HINT = "write tasks.filter(t, !t.done && …)"
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from service.alarms import announced_by, date_of, has_moved
-from service.digests import Retelling
-from service.model import Event, Group, Kind, State, Task
+from service.domain.alarms import announced_by, date_of, has_moved
+from service.domain.digests import Retelling
+from service.domain.model import Event, Group, Kind, State, Task
 from service.rules import Ruleset, customers
-from service.rules.digest_verdicts import listed
+from service.rules.digests import listed
 from service.rules.triggers import CLOCK_KINDS
 
 ON_THE_WAY = "on_the_way"

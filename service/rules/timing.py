@@ -6,12 +6,12 @@ from datetime import datetime, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from service.alarms import announced_by
-from service.durations import Duration
-from service.model import State
+from service.domain.alarms import announced_by
+from service.domain.durations import Duration
+from service.domain.model import State
 from service.rules.date_format import DATE_FORMAT
 from service.rules.hours import Hours
-from service.rules.scope import Scope
+from service.rules.language.scope import Scope
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,16 +8,16 @@ from typing import Any, TypeAlias
 
 from pydantic_core import PydanticCustomError
 
-from service.alarms import Alarm
-from service.document.wording import kind_of
-from service.durations import parse_length
-from service.faults import did_you_mean, refused
-from service.model import Event, Kind, Task
-from service.rules.guards import BEFORE
-from service.rules.vocabulary import names
-from service.schedules import parse_cron
+from service.diagnostics import did_you_mean, refused
+from service.document.messages import kind_of
+from service.domain.alarms import Alarm
+from service.domain.durations import parse_length
+from service.domain.model import Event, Kind, Task
+from service.domain.schedules import parse_cron
+from service.domain.task_dates import FIELDS as CUSTOM
+from service.rules.language.presence_checks import BEFORE
+from service.rules.language.vocabulary import names
 from service.sources.values import identifier
-from service.task_dates import FIELDS as CUSTOM
 
 CLOCK_KINDS = frozenset(
     {Kind.DUE_SOON, Kind.OVERDUE, Kind.STARTING_SOON, Kind.REMINDER, Kind.SCHEDULED}

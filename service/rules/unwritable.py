@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from service.actions import CREATE
-from service.faults import Path, Problem, Severity
+from service.diagnostics import Path, Problem, Severity
+from service.rules.compiler.shapes import ChangesShape
 from service.rules.gaps import Gaps
-from service.rules.shapes import ChangesShape
+from service.system_actions import CREATE
 
 
 def unwritable(

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
-from service.model import Task
+from service.domain.model import Task
 
 _TOLD_ONCE = frozenset({"on_the_way", "details"})
 

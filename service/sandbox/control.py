@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from service.faults import did_you_mean
+from service.diagnostics import did_you_mean
 from service.sandbox.faults import Fault
 from service.sandbox.system import System, TaskSystem
 

@@ -10,8 +10,8 @@ To be written, in this order:
 1. a class of options, derived from `Account`, if the system needs more than address and token
 2. the readers `items`, `identify`, `is_whole` and `parse`, which every system needs; `trim` if its
    JSON holds credentials or what changes by itself; `version` if it says when a task was changed
-3. the calls `scan` and `fetch`, with the help of `service.sources.reading`; `by_change` if a list
-   can have first what was changed last
+3. the calls `scan` and `fetch`, with the help of `sources.pagination`; `by_change` if a list can
+   have first what was changed last
 4. `forms`, so that a value of another form leaves its field of the task as it was known;
    `listed`, `is_task`, `untold`, `enrich` and `rereads` if its lists or pushes show less of a task
    than there is to it; `between` and `covered` if they can show only tasks of a time
@@ -37,11 +37,11 @@ import orjson
 from pydantic import SecretStr
 
 from service.clock import Clock
-from service.days import LAST, Calendar
+from service.domain.days import LAST, Calendar
+from service.domain.model import Cause, Customer, Observation, Task
 from service.errors import SourceRejected
 from service.http.throttle import Throttle
 from service.http.upstream import Upstream
-from service.model import Cause, Customer, Observation, Task
 from service.sources.account import Account
 from service.sources.dates import Dates
 from service.sources.facts import Facts

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from service import written_dates
-from service.days import FIRST, LAST, Calendar
+from service.domain import written_dates
+from service.domain.days import FIRST, LAST, Calendar
 
 
 @dataclass(frozen=True, slots=True)

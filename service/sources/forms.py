@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from service.flags import flag
+from service.domain.flags import flag
+from service.domain.written_dates import is_date
 from service.sources.values import sequence
-from service.written_dates import is_date
 
 _LONGEST_EXAMPLE = 40
 

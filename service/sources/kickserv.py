@@ -14,10 +14,11 @@ from itertools import count
 from typing import Any, ClassVar
 from urllib.parse import quote
 
+from service.domain.flags import flag
+from service.domain.model import DAYS, Customer, Person, Project, Task
+from service.domain.written_dates import is_date
 from service.errors import OutcomeUnknown, SourceRejected
-from service.flags import flag
 from service.http.upstream import Upstream
-from service.model import DAYS, Customer, Person, Project, Task
 from service.sources import Page, Raw, Source
 from service.sources.account import Account
 from service.sources.dates import When
@@ -25,7 +26,8 @@ from service.sources.facts import Facts, Words, inside
 from service.sources.forms import Form, a_date, a_text
 from service.sources.kickserv_words import KickservAccount
 from service.sources.misnamed import Doubt, Seen, vouched
-from service.sources.reading import GONE, Reading, rows_of, single
+from service.sources.pagination import GONE, Reading, rows_of, single
+from service.sources.task_fields import translated
 from service.sources.values import (
     first_id,
     identifier,
@@ -38,9 +40,7 @@ from service.sources.values import (
     scalar,
     text,
 )
-from service.sources.words import translated
 from service.store.lookups import Coverage
-from service.written_dates import is_date
 
 NO_SUCH_TASK = "invalid job"
 _WRITTEN = (

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from service.faults import refused
+from service.diagnostics import refused
 from service.sources.account import Account
 from service.sources.payload import SECRETS
 

@@ -16,16 +16,16 @@ import httpx
 import structlog
 from pydantic import Field
 
+from service.domain.flags import flag
+from service.domain.model import Customer, Task
 from service.errors import SourceBroken, SourceError, SourceRefused, SourceRejected
-from service.flags import flag
 from service.http.upstream import Upstream
-from service.model import Customer, Task
 from service.sources import Page, Raw, Source
 from service.sources.account import Account, HeaderText
 from service.sources.dates import When
 from service.sources.facts import Facts, Words, inside
 from service.sources.forms import Form, a_date, a_flag, a_text, an_object
-from service.sources.reading import Reading, by_id, rows_of
+from service.sources.pagination import Reading, by_id, rows_of
 from service.sources.values import (
     flattened,
     identifier,

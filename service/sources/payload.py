@@ -10,9 +10,9 @@ from typing import Any, TypeAlias
 
 import orjson
 
+from service.domain.model import Kind
 from service.errors import PayloadError, TaskbellError
-from service.http.decoding import decoded
-from service.model import Kind
+from service.http.json_body import decoded
 from service.sources import Raw, Source
 from service.sources.values import identifier, text
 

@@ -15,16 +15,18 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, SecretStr
 
+from service.domain.flags import flag
+from service.domain.model import Customer, Person, Project, Task
+from service.domain.written_dates import is_date
 from service.errors import OutcomeUnknown, SourceRejected
-from service.flags import flag
 from service.http.upstream import Upstream
-from service.model import Customer, Person, Project, Task
 from service.sources import Page, Raw, Source
 from service.sources.account import Account, HeaderText
 from service.sources.dates import Dates
 from service.sources.facts import Facts, Words, inside
 from service.sources.forms import Form, a_date, a_text, objects
-from service.sources.reading import Reading, by_id, enveloped, single
+from service.sources.pagination import Reading, by_id, enveloped, single
+from service.sources.task_fields import translated
 from service.sources.values import (
     first_id,
     identifier,
@@ -39,8 +41,6 @@ from service.sources.values import (
     tally,
     text,
 )
-from service.sources.words import translated
-from service.written_dates import is_date
 
 TASKS = "/api/v1/task"
 HOOKS = "/api/v2/webhook-subscriptions"

@@ -12,13 +12,14 @@ from urllib.parse import quote
 
 from pydantic import Field
 
+from service.domain.model import Customer, Person, Task
 from service.errors import OutcomeUnknown, SourceBroken, SourceRejected
-from service.model import Customer, Person, Task
 from service.sources import Page, Raw, Source
 from service.sources.account import Account
 from service.sources.facts import Facts, inside
 from service.sources.forms import Form, a_date, a_text
-from service.sources.reading import Reading, by_id, enveloped, single
+from service.sources.pagination import Reading, by_id, enveloped, single
+from service.sources.task_fields import translated
 from service.sources.values import (
     LONGEST_LINE,
     first_id,
@@ -34,7 +35,6 @@ from service.sources.values import (
     tally,
     text,
 )
-from service.sources.words import translated
 
 OVERLAP = 10  # rows that a page has in common with the one before
 PASSES = 3  # readings of a list that does not hold still

@@ -6,7 +6,7 @@ from datetime import datetime, time, tzinfo
 from functools import lru_cache
 from typing import Any
 
-from service import written_dates
+from service.domain import written_dates
 from service.errors import PayloadError
 
 LONGEST_ID = 200

@@ -13,7 +13,7 @@ from typing import Any
 import asyncpg
 import orjson
 
-from service.model import Kind, Task
+from service.domain.model import Kind, Task
 from service.store import Connection
 from service.store.tasks import Key, read_task, task_json
 

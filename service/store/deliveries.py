@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from service.model import State
+from service.domain.model import State
 from service.store import Connection
 
 

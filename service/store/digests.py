@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 
 import asyncpg
 
-from service.digests import Digest, Join, Joining, Member
-from service.model import Cause, Kind
+from service.domain.digests import Digest, Join, Joining, Member
+from service.domain.model import Cause, Kind
 from service.store import Connection, tasks
 from service.store.events import event_from
 

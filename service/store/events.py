@@ -7,7 +7,7 @@ from datetime import datetime
 import asyncpg
 
 from service import telemetry
-from service.model import Cause, Event, Kind, Task
+from service.domain.model import Cause, Event, Kind, Task
 from service.store import Connection
 from service.store.tasks import Key, read_task, task_json
 

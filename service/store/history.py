@@ -6,7 +6,7 @@ from datetime import datetime
 
 import asyncpg
 
-from service.model import Event, Task
+from service.domain.model import Event, Task
 from service.store import Connection, read_through
 from service.store.decisions import RecordedDecision
 from service.store.events import event_from

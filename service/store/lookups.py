@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from service.model import Cause
+from service.domain.model import Cause
 from service.store import Connection, Pool
 from service.store.tasks import Key
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
-from service.schedules import Schedule, Slot
+from service.domain.schedules import Schedule, Slot
 from service.store import Connection, Pool
 
 Schedules: TypeAlias = Mapping[tuple[str, str], Schedule]

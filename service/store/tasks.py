@@ -8,9 +8,9 @@ from typing import TypeAlias
 import asyncpg
 import orjson
 
-from service.alarms import Rung
-from service.model import JSON_OPTIONS, Task
-from service.recurrence import Told
+from service.domain.alarms import Rung
+from service.domain.model import JSON_OPTIONS, Task
+from service.domain.recurrence import Told
 from service.store import Connection, Pool, read_through
 
 Key: TypeAlias = tuple[str, str]

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import asyncpg
 
-from service.model import Event
+from service.domain.model import Event
 from service.store import Connection
 from service.store.events import event_from
 from service.store.tasks import Key, read_task, task_json

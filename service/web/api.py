@@ -12,11 +12,11 @@ from starlette.routing import Route
 
 from service.clock import Clock
 from service.config import Config
-from service.model import JSON_OPTIONS
-from service.store import Pool, decisions, listing
-from service.store.listing import Listing
+from service.domain.model import JSON_OPTIONS
+from service.store import Pool, api_lists, decisions
+from service.store.api_lists import Listing
+from service.web.actions import RULINGS, STORM_RULINGS, WEBHOOK_RULINGS, Rulings, ruling_routes
 from service.web.auth import Endpoint, Guard
-from service.web.bodies import read_body
 from service.web.openapi import describe
 from service.web.parameters import (
     LARGEST_ID,
@@ -27,7 +27,7 @@ from service.web.parameters import (
     wrong,
 )
 from service.web.problems import Problem
-from service.web.rulings import RULINGS, STORM_RULINGS, WEBHOOK_RULINGS, Rulings, ruling_routes
+from service.web.request_body import read_body
 
 LARGEST_PAGE = 2_000_000  # characters of texts; five hundred tasks may have fifteen million
 _BODY_BYTES = 16 * 1024
@@ -35,12 +35,12 @@ _BY = "somebody over the API"
 _NOTHING = "There is nothing of this id"
 
 LISTS: Mapping[str, Listing] = {
-    "events": listing.EVENTS,
-    "decisions": listing.DECISIONS,
-    "deliveries": listing.DELIVERIES,
-    "receipts": listing.RECEIPTS,
-    "silences": listing.SILENCES,
-    "storms": listing.STORMS,
+    "events": api_lists.EVENTS,
+    "decisions": api_lists.DECISIONS,
+    "deliveries": api_lists.DELIVERIES,
+    "receipts": api_lists.RECEIPTS,
+    "silences": api_lists.SILENCES,
+    "storms": api_lists.STORMS,
 }
 
 
@@ -79,7 +79,7 @@ class Api:
     def _reading(self) -> dict[str, Endpoint]:
         """What can be read, by its path."""
         reading: dict[str, Endpoint] = {
-            "/tasks": partial(self._list, listing.TASKS),
+            "/tasks": partial(self._list, api_lists.TASKS),
             "/tasks/{id:path}": self._task,
         }
         for name, one in LISTS.items():
@@ -95,14 +95,14 @@ class Api:
 
     async def _list(self, one: Listing, request: Request) -> Response:
         asked = read_parameters(request.query_params, one)
-        page = await listing.read_page(
+        page = await api_lists.read_page(
             self._pool, one, asked.values, asked.limit, asked.after, LARGEST_PAGE
         )
         return _page(page.rows, cursor(page.next))
 
     async def _one(self, one: Listing, request: Request) -> Response:
         number = request.path_params["id"]
-        row = await listing.read_one(self._pool, one, number) if number <= LARGEST_ID else None
+        row = await api_lists.read_one(self._pool, one, number) if number <= LARGEST_ID else None
         return _json(_found(row))
 
     async def _task(self, request: Request) -> Response:
@@ -110,7 +110,7 @@ class Api:
         task, account = request.path_params["id"], request.query_params.get("account")
         if not task.isprintable() or not (account or "").isprintable():
             raise Problem(HTTPStatus.NOT_FOUND, _NOTHING)
-        rows = await listing.read_task(self._pool, task, account)
+        rows = await api_lists.read_task(self._pool, task, account)
         if len(rows) > 1:
             names = ", ".join(sorted(row["account"] for row in rows))
             raise wrong("account", f"one of {names}, which all have a task {task}")
@@ -120,15 +120,15 @@ class Api:
         rows = await self._states()
         query = request.query_params
         if "state" in query:
-            demand_choice("state", query["state"], listing.ACCOUNT_STATES)
+            demand_choice("state", query["state"], api_lists.ACCOUNT_STATES)
         return _page(filtered(query, rows, {"account": "id", "state": "state"}), None)
 
     async def _account(self, request: Request) -> Response:
         rows = await self._states()
         return _json(_found(_by_id(rows, request.path_params["id"])))
 
-    async def _states(self) -> list[listing.Row]:
-        return await listing.read_accounts(self._pool, self._clock.now(), self._accounts)
+    async def _states(self) -> list[api_lists.Row]:
+        return await api_lists.read_accounts(self._pool, self._clock.now(), self._accounts)
 
     async def _all_rules(self, request: Request) -> Response:
         rules = await self._rules(request)
@@ -159,19 +159,19 @@ class Api:
         announced = request.headers.get("content-length")
         said = _object(await read_body(request.receive, _BODY_BYTES, announced))
         await self._rulings.rule(ruling, request.path_params["id"], said, _BY)
-        return await self._one(listing.DELIVERIES, request)
+        return await self._one(api_lists.DELIVERIES, request)
 
     async def _rule_on_webhook(self, ruling: str, request: Request) -> Response:
         await self._rulings.rule_on_webhook(ruling, request.path_params["id"], _BY)
-        return await self._one(listing.RECEIPTS, request)
+        return await self._one(api_lists.RECEIPTS, request)
 
     async def _end_storm(self, ruling: str, request: Request) -> Response:
         await self._rulings.end_storm(ruling, request.path_params["id"], _BY)
-        return await self._one(listing.STORMS, request)
+        return await self._one(api_lists.STORMS, request)
 
     async def _end_silence(self, request: Request) -> Response:
         await self._rulings.end_silence(request.path_params["id"])
-        return await self._one(listing.SILENCES, request)
+        return await self._one(api_lists.SILENCES, request)
 
 
 def _object(body: bytes) -> dict[str, Any]:

@@ -7,27 +7,27 @@ from starlette.middleware import Middleware
 from starlette.routing import Route
 
 from service import metrics
-from service.approval_links import ApprovalLinks
 from service.channels import ways
 from service.clock import Clock
 from service.config import Config
-from service.faults import Fault
-from service.jobs import Doorbell
+from service.diagnostics import Fault
+from service.doorbell import Doorbell
 from service.metrics import Board
+from service.outbox.approval_links import ApprovalLinks
 from service.settings import Settings
 from service.store import Pool
 from service.store.receipts import ReceiptKeeper
+from service.web.actions import Rulings
 from service.web.api import Api
 from service.web.approvals import ApprovalPage
 from service.web.auth import Guard
 from service.web.health import Health
-from service.web.hooks import Door
-from service.web.operator import OperatorPage
+from service.web.operator_page import OperatorPage
 from service.web.pages import Pages
 from service.web.path_in_front import PathInFront
 from service.web.problems import HANDLERS
-from service.web.rulings import Rulings
 from service.web.visitors import Visitors
+from service.web.webhooks import Door
 
 
 def build(

@@ -11,16 +11,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from service.approval_links import ApprovalLinks
 from service.clock import Clock
 from service.config import Config
 from service.outbox import approvals
+from service.outbox.approval_links import ApprovalLinks
 from service.store import Pool
+from service.web.actions import Rulings
 from service.web.auth import Guard
 from service.web.pages import Pages, read_form
 from service.web.parameters import LARGEST_ID, wrong
 from service.web.problems import Problem
-from service.web.rulings import Rulings
 
 _ANSWERS = ("approve", "decline")
 

@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from service import store
 from service.clock import Clock
-from service.jobs import Doorbell
+from service.doorbell import Doorbell
 from service.metrics import Board
 from service.store import DATABASE_ERRORS, Connection, Pool
 from service.store.receipts import ReceiptKeeper

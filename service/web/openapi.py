@@ -5,12 +5,12 @@ from dataclasses import fields
 from http import HTTPStatus
 from typing import Any, TypeAlias
 
-from service.model import DAYS, Cause, Kind, State, Task
-from service.silence import SCOPES
-from service.store import listing
-from service.store.listing import Listing
+from service.domain.model import DAYS, Cause, Kind, State, Task
+from service.domain.silences import SCOPES
+from service.store import api_lists
+from service.store.api_lists import Listing
+from service.web.actions import LONGEST_REASON, RULINGS, STORM_RULINGS, WEBHOOK_RULINGS
 from service.web.parameters import DEFAULT_LIMIT, LARGEST_ID, LONGEST, MOST, TEXT
-from service.web.rulings import LONGEST_REASON, RULINGS, STORM_RULINGS, WEBHOOK_RULINGS
 
 Schema: TypeAlias = dict[str, Any]
 
@@ -117,7 +117,7 @@ SHAPES: Mapping[str, Mapping[str, Schema]] = {
     "account": {
         "id": _TEXT,
         "system": _TEXT,
-        "state": _one_of(*listing.ACCOUNT_STATES),
+        "state": _one_of(*api_lists.ACCOUNT_STATES),
         "failing_since": _MAYBE_TIME,
         "error": _MAYBE_TEXT,
         "polled_at": _MAYBE_TIME,
@@ -145,13 +145,13 @@ SHAPES: Mapping[str, Mapping[str, Schema]] = {
 
 # Each list's path, what it is a list of, and how it is filtered.
 _LISTS: Mapping[str, tuple[str, Listing | None]] = {
-    "tasks": ("task", listing.TASKS),
-    "events": ("event", listing.EVENTS),
-    "decisions": ("decision", listing.DECISIONS),
-    "deliveries": ("delivery", listing.DELIVERIES),
-    "receipts": ("receipt", listing.RECEIPTS),
-    "silences": ("silence", listing.SILENCES),
-    "storms": ("storm", listing.STORMS),
+    "tasks": ("task", api_lists.TASKS),
+    "events": ("event", api_lists.EVENTS),
+    "decisions": ("decision", api_lists.DECISIONS),
+    "deliveries": ("delivery", api_lists.DELIVERIES),
+    "receipts": ("receipt", api_lists.RECEIPTS),
+    "silences": ("silence", api_lists.SILENCES),
+    "storms": ("storm", api_lists.STORMS),
     "accounts": ("account", None),
     "rules": ("rule", None),
 }
@@ -211,7 +211,7 @@ _CURSOR = {"type": "string", "pattern": "^[A-Za-z0-9_-]+$", "maxLength": LONGEST
 _SHORT: Mapping[str, list[Schema]] = {
     "accounts": [
         _parameter("account", _LINE),
-        _parameter("state", _one_of(*listing.ACCOUNT_STATES)),
+        _parameter("state", _one_of(*api_lists.ACCOUNT_STATES)),
         _parameter("limit", _LIMIT | {"default": MOST}),
     ],
     "rules": [_parameter("rule", _LINE), _parameter("limit", _LIMIT | {"default": MOST}), _VERSION],

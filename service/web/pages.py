@@ -10,10 +10,10 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse
 
 from service import standing
-from service.silence import described
-from service.web import words
-from service.web.bodies import read_body
+from service.domain.silences import described
+from service.web import labels
 from service.web.problems import Problem
+from service.web.request_body import read_body
 
 _FORM_BYTES = 4096
 _FORM_FIELDS = 20
@@ -43,7 +43,7 @@ class Pages:
             lstrip_blocks=True,
         )
         self._templates.globals["root"] = root
-        self._templates.globals["words"] = words
+        self._templates.globals["words"] = labels
         self._templates.globals["standing"] = standing
         self._templates.globals["covered"] = described
         self._templates.filters["whole"] = _whole

@@ -12,8 +12,8 @@ import orjson
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.datastructures import QueryParams
 
-from service.model import utc
-from service.store.listing import Listing, Mark
+from service.domain.model import utc
+from service.store.api_lists import Listing, Mark
 from service.web.problems import Problem
 
 DEFAULT_LIMIT = 50

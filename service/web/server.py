@@ -12,12 +12,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from service import store, telemetry
 from service.clock import SystemClock
 from service.config import Config
-from service.jobs import INGEST, Doorbell
+from service.doorbell import INGEST, Doorbell
 from service.metrics import Board
-from service.processes import collector
-from service.processes.lifeline import Lifeline
-from service.reloading import Reading
-from service.reloading.following import follow
+from service.processes import gc_tuning
+from service.processes.parent_pipe import Lifeline
+from service.reload import Reading
+from service.reload.subscriber import follow
 from service.settings import Settings
 from service.store.receipts import ReceiptKeeper
 from service.web.app import build
@@ -67,7 +67,7 @@ async def serve(settings: Settings, line: Lifeline | None) -> None:
             guard=Guard(settings, pool, clock),
         )
         front = Front(made(config=config))
-        collector.look_seldom()
+        gc_tuning.look_seldom()
         following = asyncio.create_task(_renew(front, made, config, readings))
         await serving(telemetry.around(front), settings.host, settings.port).serve()
         following.cancel()

@@ -13,17 +13,17 @@ from uuid import uuid4
 import orjson
 
 from service import store
-from service.alarms import OVERDUE, next_alarm
 from service.clock import SystemClock
 from service.config import Config, load
-from service.model import Customer, Person, Project, Task
+from service.domain.alarm_sets import Watch
+from service.domain.alarms import OVERDUE, next_alarm
+from service.domain.model import Customer, Person, Project, Task
 from service.store import Pool
-from service.watch import Watch
 from tests.bench import work
 from tests.bench.figures import Figure, everything, listening, process
 from tests.running import PATIENCE, Taskbell, free_port, taskbell
-from workers import assembly
-from workers.clock import ClockRound
+from workers import wiring
+from workers.clock_tick import ClockRound
 
 TASKS, DUE = 1_000_000, 10_000
 ROUNDS, WARM = 1000, 50
@@ -97,7 +97,7 @@ async def clock(folder: Path) -> list[Figure]:
             await store.connect(running.postgres.url, size=1) as pool,
         ):
             config = load(file, os.environ)
-            rounds = ClockRound(pool, await assembly._engine(pool, config, SystemClock()))
+            rounds = ClockRound(pool, await wiring._engine(pool, config, SystemClock()))
             await _make(pool, config)
             idle = await _idle(pool, rounds, f"idle tick over {TASKS:,} open tasks")
             late = await _full_second(running, pool, config)
@@ -212,7 +212,7 @@ async def _rung(pool: Pool, due: datetime) -> float:
 
 async def _anew(pool: Pool, config: Config) -> Figure:
     """After a change of rules, how fast the alarms of all tasks are set anew, beside no work."""
-    rounds = ClockRound(pool, await assembly._engine(pool, config, SystemClock()))
+    rounds = ClockRound(pool, await wiring._engine(pool, config, SystemClock()))
     started, done = time.perf_counter(), 0
     while done < ANEW:
         count, _ = await rounds.batch()

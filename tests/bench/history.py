@@ -11,12 +11,12 @@ from typing import Any
 from service import store
 from service.channels import ways
 from service.config import Config
-from service.diff import diff
-from service.history import batches
-from service.history.backtest import backtest
-from service.model import Cause, Event, Person, Task
+from service.domain.diff import diff
+from service.domain.model import Cause, Event, Person, Task
 from service.processes.embedded import EmbeddedPostgres
-from service.rehearsal import Rehearsal
+from service.simulator import Rehearsal
+from service.simulator.backtest import backtest
+from service.simulator.batches import batches
 from service.store import Pool, events, history
 from tests.bench.figures import Figure
 from tests.rule_files import configured

@@ -10,15 +10,15 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from service import store
-from service.books.database import DatabaseBooks
 from service.channels import ways
 from service.config import Config, load
+from service.domain.model import Cause, Customer, Event, Kind, Person, Task
 from service.engine.decider import Decider
-from service.model import Cause, Customer, Event, Kind, Person, Task
+from service.engine.postgres import DatabaseBooks
 from service.processes.embedded import EmbeddedPostgres
 from service.rules import Ruleset
-from service.rules.reads import by_noun
-from service.rules.scope import Scope
+from service.rules.language.field_reads import by_noun
+from service.rules.language.scope import Scope
 from service.rules.verdict import Outcome, Verdict
 from service.store import Pool
 from tests.bench.figures import Figure

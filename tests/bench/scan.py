@@ -21,7 +21,7 @@ from service.engine import Engine
 from service.engine.decider import Decider
 from service.http import open_client
 from service.http.throttle import Unthrottled
-from service.processes import collector
+from service.processes import gc_tuning
 from service.processes.embedded import EmbeddedPostgres
 from service.rules import Ruleset
 from service.sources.plannr import Plannr, PlannrAccount
@@ -65,7 +65,7 @@ async def scan(folder: Path) -> list[Figure]:
 async def _speed(poll: "Polled") -> list[Figure]:
     first = await poll.scan()
     pages = render(TASKS, PER_PAGE)
-    collector.look_seldom()
+    gc_tuning.look_seldom()
     rounds = [(await poll.scan(), _loads(pages)) for _ in range(ROUNDS)]
     wall = statistics.median(took.wall / loads for took, loads in rounds)
     cpu = statistics.median(took.cpu / loads for took, loads in rounds)

@@ -14,12 +14,12 @@ import httpx
 from pydantic import SecretStr
 
 from service.channels import Channel, ConfiguredChannel, Message, SystemChannel, kinds
-from service.channels.customer import CustomerChannel
-from service.channels.writes import WritesChannel
+from service.channels.system_notify import CustomerChannel
+from service.channels.task_writes import WritesChannel
 from service.clock import Clock
+from service.domain.model import Task
 from service.http import open_client
 from service.http.throttle import Unthrottled
-from service.model import Task
 from service.sources import Page, Raw, Source
 from service.sources.account import Account
 from tests.receivers import LOOPBACK, Answer, Fault, HttpReceiver, Receiver

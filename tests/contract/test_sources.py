@@ -9,6 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from service.clock import VirtualClock
+from service.domain.model import Task
 from service.errors import (
     OutcomeUnknown,
     SourceBroken,
@@ -17,8 +18,7 @@ from service.errors import (
     SourceRejected,
     SourceThrottled,
 )
-from service.http.allowance import Allowance
-from service.model import Task
+from service.http.rate_limit_headers import Allowance
 from service.sandbox.faults import Fault, Kind
 from service.sandbox.kickserv import PLANTED
 from service.sources import fingerprint, systems

@@ -11,9 +11,9 @@ import httpx
 import pytest
 
 from service.clock import VirtualClock
+from service.domain.model import DAYS, Person, Task
 from service.errors import SourceRejected
-from service.model import DAYS, Person, Task
-from service.rules.vocabulary import names
+from service.rules.language.vocabulary import names
 from service.sources import Source, systems
 from tests.contract.source_rig import connect, documented, rigged, sample
 

@@ -8,8 +8,8 @@ import pytest
 from pydantic import ValidationError
 
 from service.clock import VirtualClock
+from service.domain.model import Task
 from service.errors import SourceRejected
-from service.model import Task
 from service.sandbox.kickserv import PLANTED, employee
 from service.sources import Raw, fingerprint
 from service.store.lookups import Coverage

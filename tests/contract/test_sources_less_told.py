@@ -6,11 +6,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from service.alarms import WatchedDates
 from service.clock import VirtualClock
+from service.domain.alarms import WatchedDates
+from service.domain.model import Cause, Task
 from service.engine.tracking import filled_in, track
 from service.http import open_client
-from service.model import Cause, Task
 from service.sources import Raw, Source
 from service.sources.payload import Hint, read
 from service.store.accounts import AccountState

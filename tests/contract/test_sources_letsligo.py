@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from service.clock import VirtualClock
+from service.domain.model import Customer
 from service.errors import SourceBroken, SourceRefused
 from service.http import open_client
-from service.model import Customer
 from service.sandbox.faults import Fault, Kind
 from service.sandbox.letsligo import LetsLigo
 from service.sources import Raw, fingerprint

@@ -10,7 +10,7 @@ from service.clock import VirtualClock
 from service.errors import SourceBroken
 from service.http import open_client
 from service.sources import Raw, Source, systems
-from service.sources.reading import Reading
+from service.sources.pagination import Reading
 from tests.contract.source_rig import connect, sample
 from tests.receivers import LOOPBACK, Answer, HttpReceiver, Request
 

@@ -9,12 +9,12 @@ import orjson
 import pytest
 
 from service.clock import VirtualClock
+from service.domain.model import Cause, Kind
 from service.errors import PayloadError
-from service.model import Cause, Kind
 from service.sandbox.kickserv import PLANTED
 from service.sources import Source, systems
+from service.sources.pagination import single
 from service.sources.payload import Hint, Sighting, Signal, Whole, read, without_secrets
-from service.sources.reading import single
 from tests.contract.source_rig import connect, documented, sample
 
 NOW = datetime(2026, 3, 6, 12, 0, tzinfo=UTC)

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from service.clock import VirtualClock
+from service.domain.model import Cause
 from service.errors import SourceBroken
-from service.model import Cause
 from service.sandbox.plannr import DONE, FILED, OPEN
 from service.sources.plannr import RECENT_PER_PAGE
 from tests.contract.source_rig import Rig, rigged, sample

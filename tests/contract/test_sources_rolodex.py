@@ -9,9 +9,9 @@ import orjson
 import pytest
 
 from service.clock import VirtualClock
+from service.domain.model import Customer
 from service.errors import SourceBroken, SourceRefused, SourceRejected
 from service.http import open_client
-from service.model import Customer
 from service.sources.rolodex import OVERLAP
 from tests.contract.source_rig import Rig, connect, rigged, sample
 from tests.receivers import LOOPBACK, Answer, HttpReceiver

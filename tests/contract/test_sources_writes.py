@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from service.channels import Message
-from service.channels.writes import WritesChannel
+from service.channels.task_writes import WritesChannel
 from service.clock import VirtualClock
 from service.errors import SendError
 from service.sandbox.faults import Fault, Kind

@@ -24,9 +24,9 @@ import pytest
 from hypothesis import settings
 
 from service.clock import SystemClock
+from service.domain.model import Task
+from service.domain.recurrence import moved
 from service.http import open_client
-from service.model import Task
-from service.recurrence import moved
 from service.sandbox.app import Sandbox
 from service.sandbox.app import running as serving
 from service.sources import systems

@@ -11,7 +11,7 @@ import pytest
 
 from service.clock import VirtualClock
 from service.sandbox.faults import Fault, Kind
-from service.store import Pool, listing
+from service.store import Pool, api_lists
 from tests.commands import Result, taskbell
 from tests.corridor import Corridor, corridor
 from tests.waiting import eventually
@@ -58,7 +58,7 @@ async def test_the_list_says_what_the_api_says(command: Command, running: Corrid
     await command("accounts", "pause", "sales")
     await running.pool.execute("UPDATE accounts SET failing_since = $1", running.clock.now())
     listed = {one["id"]: one for one in (await command("accounts", "list", "--json")).json}
-    for told in await listing.read_accounts(running.pool, running.clock.now()):
+    for told in await api_lists.read_accounts(running.pool, running.clock.now()):
         own = listed[told["id"]]
         assert {name: own[name] for name in ("state", "error")} == {
             name: told[name] for name in ("state", "error")

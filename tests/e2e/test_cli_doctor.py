@@ -16,7 +16,7 @@ from redis.asyncio import Redis
 
 from service import store
 from service.clock import SystemClock
-from service.jobs import QUEUE
+from service.doorbell import QUEUE
 from service.processes.embedded import EmbeddedValkey
 from service.sandbox.app import Sandbox, running
 from service.sandbox.faults import Fault, Kind

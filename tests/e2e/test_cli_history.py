@@ -9,7 +9,7 @@ from typing import TypeAlias
 import orjson
 import pytest
 
-from service.model import Kind
+from service.domain.model import Kind
 from service.rules import Ruleset
 from service.store import Pool, accounts
 from tests import history

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from service.cli.app import app
-from service.model import Cause, Kind, State
+from service.domain.model import Cause, Kind, State
 from service.store import Pool, accounts
 from tests import history
 from tests.commands import Result, started, taskbell

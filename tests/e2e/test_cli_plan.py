@@ -8,8 +8,8 @@ from typing import Any, TypeAlias
 import pytest
 
 from service.clock import VirtualClock
+from service.domain.silences import Silence
 from service.outbox import silences
-from service.silence import Silence
 from service.store import Pool
 from tests.commands import Result, taskbell
 from tests.corridor import Corridor, corridor

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import pytest
 
-from service.model import Kind, Project, State
+from service.domain.model import Kind, Project, State
 from service.store import Pool
 from tests import history
 from tests.commands import Result, taskbell

@@ -24,7 +24,7 @@ from redis.asyncio import Redis
 from service.clock import SystemClock
 from service.processes.embedded import EmbeddedPostgres, EmbeddedValkey
 from service.processes.supervisor import Supervisor, environment, procfile, read_procfile
-from service.reloading import Word
+from service.reload import Word
 from service.sandbox.app import Sandbox
 from service.sandbox.app import running as serving
 from service.sandbox.kickserv import Kickserv

@@ -18,8 +18,8 @@ from service import metrics
 from service.channels import kinds
 from service.config import Config, load
 from service.config.root_shape import RootShape
-from service.model import Kind, State
-from service.rules.shapes import STEPS, NewTaskShape, RuleShape
+from service.domain.model import Kind, State
+from service.rules.compiler.shapes import STEPS, NewTaskShape, RuleShape
 from service.sandbox.faults import Kind as FaultKind
 from service.sandbox.system import Quirks
 from service.settings import Settings

@@ -63,7 +63,7 @@ async def test_after_a_kill_the_next_run_still_ends_its_servers_itself(folder: P
             await at_its_work(client, url, folder)
             # Without the guardian, which would end them as well.
             guardian = next(
-                one for one in processes(folder) if "service.processes.guardian" in one.cmdline()
+                one for one in processes(folder) if "service.processes.reaper" in one.cmdline()
             )
             process.send_signal(signal.SIGSTOP)
             guardian.kill()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import httpx
 
-from service.jobs import Doorbell
+from service.doorbell import Doorbell
 from tests.receivers import Answer, HttpReceiver, Request
 from tests.running import Taskbell, taskbell
 from tests.waiting import eventually

@@ -10,15 +10,15 @@ import pytest
 
 from service.clock import SystemClock
 from service.config import check
-from service.diff import diff
+from service.domain.diff import diff
+from service.domain.model import Cause, Task
 from service.errors import PayloadError
 from service.http import open_client
-from service.http.decoding import TooManyValues, decoded
-from service.model import Cause, Task
-from service.rules.expressions import UTC_ZONE, EvaluationError, condition
-from service.rules.reads import by_noun
-from service.rules.scope import lasting
-from service.rules.templates import RenderError, template
+from service.http.json_body import TooManyValues, decoded
+from service.rules.language.expressions import UTC_ZONE, EvaluationError, condition
+from service.rules.language.field_reads import by_noun
+from service.rules.language.scope import lasting
+from service.rules.language.templates import RenderError, template
 from service.sources import Source, payload, systems
 from tests.contract.source_rig import connect, documented, sample
 from tests.fuzz.mutations import Mutations

@@ -10,14 +10,14 @@ import pytest
 
 from service.clock import VirtualClock
 from service.config.operator import Operator
-from service.outbox import rulings
+from service.outbox import operator_actions
 from service.outbox.alerts import HICCUP
 from service.sandbox.faults import Fault, Kind
 from service.settings import read_settings
 from service.store import Pool, accounts
 from tests.corridor import Corridor, corridor, firm
 from tests.receivers import Answer
-from workers import assembly
+from workers import wiring
 from workers.alerts import Alerts
 
 RULES = "- { id: tell, when: task.created, then: [{ notify: accounting }] }"
@@ -34,7 +34,7 @@ async def taskbell(pool: Pool, clock: VirtualClock, folder: Path) -> AsyncIterat
 def worker(taskbell: Corridor, channel: str = "slack", target: str = "#office") -> Alerts:
     """The part of a worker that tells the operator."""
     config = replace(taskbell.config, operator=Operator(channel, target))
-    names, address = config.accounts, assembly._operator(config)
+    names, address = config.accounts, wiring._operator(config)
     return Alerts(taskbell.pool, taskbell.clock, names, address)
 
 
@@ -204,11 +204,11 @@ async def test_a_worker_tells_whom_the_configuration_names(
     settings = read_settings({"DATABASE_URL": database_url})
     await fail(taskbell)
     taskbell.clock.advance(HICCUP)
-    async with assembly.open_shift(settings, taskbell.config, taskbell.clock) as shift:
+    async with wiring.open_shift(settings, taskbell.config, taskbell.clock) as shift:
         await shift.tell_operator()
     assert await taskbell.deliveries() == []
     config = replace(taskbell.config, operator=Operator("slack", "#dispatch"))
-    async with assembly.open_shift(settings, config, taskbell.clock) as shift:
+    async with wiring.open_shift(settings, config, taskbell.clock) as shift:
         await shift.tell_operator()
     assert [one["target"] for one in await taskbell.deliveries()] == ["#dispatch"]
 
@@ -293,9 +293,9 @@ async def test_a_message_to_the_operator_that_fails_brings_no_other(taskbell: Co
 async def test_a_failure_that_a_person_has_seen_is_not_told(taskbell: Corridor) -> None:
     """Left as it is, it asks nobody any more; tried again and failed again, it does."""
     await break_off(taskbell, 1)
-    await rulings.cancel(taskbell.pool, taskbell.clock, 1, by="Ann")
+    await operator_actions.cancel(taskbell.pool, taskbell.clock, 1, by="Ann")
     assert await worker(taskbell).batch() == frozenset()
-    await rulings.retry(taskbell.pool, taskbell.clock, 1)
+    await operator_actions.retry(taskbell.pool, taskbell.clock, 1)
     taskbell.accounting.reply(Answer(410))
     await taskbell.deliver("accounting")
     assert await worker(taskbell).batch() == {"slack"}

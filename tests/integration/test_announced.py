@@ -9,7 +9,7 @@ import pytest
 
 from service.clock import VirtualClock
 from service.sandbox.system import Raw
-from service.store import Pool, listing
+from service.store import Pool, api_lists
 from tests.corridor import Corridor, begun, copy, kinds
 
 RULES = """
@@ -63,7 +63,7 @@ async def told(taskbell: Corridor, task_id: str) -> list[str]:
 
 
 async def reason(taskbell: Corridor, receipt: int) -> str | None:
-    page = await listing.read_page(taskbell.pool, listing.RECEIPTS, {}, 50)
+    page = await api_lists.read_page(taskbell.pool, api_lists.RECEIPTS, {}, 50)
     [found] = [row["reason"] for row in page.rows if row["id"] == receipt]
     return None if found is None else str(found)
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from service.approval_links import ApprovalLinks
 from service.clock import VirtualClock
-from service.outbox import NotPossible, approvals, rulings
+from service.outbox import NotPossible, approvals, operator_actions
+from service.outbox.approval_links import ApprovalLinks
 from service.processes.embedded import EmbeddedValkey
 from service.store import Pool
 from tests.corridor import Corridor, corridor
@@ -191,7 +191,7 @@ async def test_a_person_who_sends_it_all_the_same_approves_it(taskbell: Corridor
     await move(taskbell)
     taskbell.clock.advance(24 * HOUR)
     await taskbell.deliver()
-    await rulings.retry(taskbell.pool, taskbell.clock, 1)
+    await operator_actions.retry(taskbell.pool, taskbell.clock, 1)
     await taskbell.deliver()
     assert taskbell.told == ["details"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from service.clock import VirtualClock
-from service.store import Pool, listing
+from service.store import Pool, api_lists
 from tests.corridor import Corridor, begun, corridor
 
 RULES = """
@@ -87,7 +87,7 @@ def misnamed(taskbell: Corridor) -> None:
 
 
 async def state(taskbell: Corridor) -> tuple[str, str | None]:
-    [account] = await listing.read_accounts(taskbell.pool, taskbell.clock.now(), ["field"])
+    [account] = await api_lists.read_accounts(taskbell.pool, taskbell.clock.now(), ["field"])
     return account["state"], account["error"]
 
 

@@ -12,21 +12,21 @@ import orjson
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from service.books.database import DatabaseBooks
 from service.channels import ways
 from service.clock import VirtualClock
 from service.config import Config
+from service.domain.model import Cause, Observation, Task
 from service.engine import Engine
 from service.engine.decider import Decider
-from service.model import Cause, Observation, Task
+from service.engine.postgres import DatabaseBooks
 from service.settings import read_settings
 from service.store import Pool
 from tests.rule_files import configured
 from tests.tasks import task
 from workers.alerts import Alerts
-from workers.clock import ClockRound
+from workers.clock_tick import ClockRound
 from workers.presence import Presence
-from workers.shift import Shift
+from workers.worker import Shift
 
 ZONES = {"field": ZoneInfo("America/New_York"), "london": ZoneInfo("Europe/London")}
 RULES = """

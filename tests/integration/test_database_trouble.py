@@ -17,7 +17,7 @@ from service.store import DatabaseUnreachable
 from tests.commands import taskbell
 from tests.conftest import only_reading
 from tests.site import configured
-from workers.roster import Roster
+from workers.handover import Roster
 
 
 @asynccontextmanager

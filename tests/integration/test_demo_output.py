@@ -7,7 +7,7 @@ import pytest
 
 from service.cli.demo_output import follow
 from service.clock import SystemClock
-from service.model import Cause, Customer, Kind, State
+from service.domain.model import Cause, Customer, Kind, State
 from service.store import Pool
 from tests.history import plan, record
 from tests.tasks import task

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from service.clock import VirtualClock
-from service.outbox import NotPossible, approvals, rulings, storms
+from service.outbox import NotPossible, approvals, operator_actions, storms
 from service.sandbox.faults import Fault, Kind
 from service.store import Pool
 from tests.corridor import Corridor, corridor, firm
@@ -223,7 +223,7 @@ async def test_a_person_cannot_send_what_was_told_anew(taskbell: Corridor) -> No
     await pass_on(taskbell)
     old = next(one for one in await taskbell.deliveries() if one["state"] == "cancelled")
     with pytest.raises(NotPossible, match="has been replaced"):
-        await rulings.retry(taskbell.pool, taskbell.clock, old["id"])
+        await operator_actions.retry(taskbell.pool, taskbell.clock, old["id"])
 
 
 async def test_a_schedule_that_tells_a_customer_of_several_is_checked(

@@ -9,10 +9,10 @@ import pytest
 
 from service.channels import ways
 from service.clock import VirtualClock
-from service.history import batches
-from service.history.backtest import backtest
-from service.rehearsal import Rehearsal
 from service.sandbox.plannr import person
+from service.simulator import Rehearsal
+from service.simulator.backtest import backtest
+from service.simulator.batches import batches
 from service.store import Pool, history
 from tests.corridor import Corridor, begun, copy, kinds
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from structlog.testing import capture_logs
 
+from service.change_plan.new_rules import passed_over
 from service.clock import VirtualClock
-from service.enabling import passed_over
 from service.store import Pool
 from tests.corridor import corridor
 

@@ -11,11 +11,11 @@ import pytest
 from service import config
 from service.clock import VirtualClock
 from service.config import past_rules
-from service.explaining import Explanation, Rulebook, Standing
-from service.explaining.explainer import explain
-from service.model import State
-from service.rules.tracing import Finding, Trace
-from service.store import Pool, dossier
+from service.domain.model import State
+from service.explain import Explanation, Rulebook, Standing
+from service.explain.explainer import explain
+from service.rules.language.tracing import Finding, Trace
+from service.store import Pool, task_history
 from service.store.tasks import Key
 from tests.corridor import Corridor, corridor
 from tests.receivers import Answer
@@ -52,7 +52,7 @@ async def explained(
     """What is said of this rule and this visit now, or of what happened until then."""
     key: Key = ("field", str(raw["id"]))
     async with taskbell.pool.acquire() as connection:
-        papers = await dossier.read(connection, key)
+        papers = await task_history.read(connection, key)
     papers = papers if until is None else papers.until(until)
     sketch = config.sketch(taskbell.folder / "taskbell.yaml", {})
     then = {version: past_rules(text, sketch) for version, text in papers.texts.items()}

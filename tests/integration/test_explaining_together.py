@@ -10,10 +10,10 @@ import pytest
 from service import config
 from service.clock import VirtualClock
 from service.config import past_rules
-from service.explaining import Explanation, Rulebook, Standing
-from service.explaining.explainer import explain
-from service.model import State
-from service.store import Pool, dossier
+from service.domain.model import State
+from service.explain import Explanation, Rulebook, Standing
+from service.explain.explainer import explain
+from service.store import Pool, task_history
 from tests.corridor import Corridor, begun
 
 NEW_YORK = ZoneInfo("America/New_York")
@@ -73,7 +73,7 @@ async def explained(
     """What is said of this rule and this visit now, or of what happened until then."""
     sketch = config.sketch(taskbell.folder / "taskbell.yaml", {})
     async with taskbell.pool.acquire() as connection:
-        papers = await dossier.read(connection, ("field", number), sketch.rules.crons, until)
+        papers = await task_history.read(connection, ("field", number), sketch.rules.crons, until)
     papers = papers if until is None else papers.until(until)
     then = {version: past_rules(text, sketch) for version, text in papers.texts.items()}
     now = taskbell.clock.now()

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
-from service.books.database import DatabaseBooks
 from service.clock import VirtualClock
+from service.domain.model import Cause, Event, Kind, State
 from service.engine.limits import within_limits
-from service.model import Cause, Event, Kind, State
+from service.engine.postgres import DatabaseBooks
 from service.outbox import Order
 from service.rules.verdict import Plan
 from service.store import Pool

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from service.books.fallback import Failing
 from service.channels import ways
 from service.clock import VirtualClock
+from service.domain.model import Cause, Kind, Observation, State, Task
 from service.errors import ConfigError
-from service.model import Cause, Kind, Observation, State, Task
-from service.outbox import Settlement, rulings, sending
-from service.rehearsal import Rehearsal
+from service.outbox import Settlement, attempts, operator_actions
+from service.simulator import Rehearsal
+from service.simulator.memory.fallback import Failing
 from service.store import Pool
 from tests.corridor import Corridor, corridor
 from tests.receivers import Answer
@@ -127,8 +127,8 @@ async def test_a_failure_told_twice_sends_one_message(taskbell: Corridor) -> Non
     [claim] = await taskbell.claim("slack")
     failure = Settlement(claim, State.FAILED, WHY)
     for _ in range(2):
-        await sending.settle(taskbell.pool, [failure], taskbell.clock.now())
-    await rulings.retry(taskbell.pool, taskbell.clock, claim.id)
+        await attempts.settle(taskbell.pool, [failure], taskbell.clock.now())
+    await operator_actions.retry(taskbell.pool, taskbell.clock, claim.id)
     taskbell.slack.reply(Answer(body={"ok": True, "channels": []}), REFUSED)
     await taskbell.deliver()
     assert await taskbell.states() == ["failed", "sent", "skipped", "skipped"]
@@ -165,7 +165,7 @@ async def test_unknown_is_not_failed_until_a_person_says_so(
     [claim] = await taskbell.claim("account:field")
     await taskbell.lose_workers(seconds=30)
     assert await taskbell.states("brief") == ["unknown"]
-    await rulings.resolve(taskbell.pool, taskbell.clock, claim.id, arrived=arrived)
+    await operator_actions.resolve(taskbell.pool, taskbell.clock, claim.id, arrived=arrived)
     await taskbell.deliver()
     assert await taskbell.states("brief") == (["sent"] if arrived else ["failed", "sent"])
     assert ("call them" in taskbell.posts) is not arrived

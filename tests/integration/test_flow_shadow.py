@@ -4,7 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from service.clock import VirtualClock
-from service.outbox import rulings
+from service.outbox import operator_actions
 from service.store import Pool
 from tests.corridor import Corridor, corridor
 
@@ -105,7 +105,7 @@ async def test_asking_for_a_shadow_sends_nothing(
         clock.advance(timedelta(minutes=1))
         await taskbell.webhook(taskbell.sandbox.kickserv.finish(str(visit["id"])))
         [withdrawn] = await taskbell.deliveries()
-        await rulings.retry(pool, clock, withdrawn["id"])
+        await operator_actions.retry(pool, clock, withdrawn["id"])
         await taskbell.deliver()
         assert await ends(taskbell) == [("skipped", WOULD)]
         assert taskbell.slack.requests == []

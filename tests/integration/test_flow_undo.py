@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from service.clock import VirtualClock
-from service.store import Pool, overview
+from service.store import Pool, dashboard
 from service.store.taken_back import REASON
 from tests.corridor import Corridor, begun, copy, corridor
 
@@ -92,7 +92,7 @@ async def test_what_was_taken_back_is_announced_once_more(
 async def test_what_was_removed_is_not_shown_as_sent(taskbell: Corridor, pool: Pool) -> None:
     """The page and the lists say that it was taken back; what was answered is still there."""
     await taskbell.deliver()
-    shown = {one["id"]: one["taken_back"] for one in await overview.lately(pool, 10)}
+    shown = {one["id"]: one["taken_back"] for one in await dashboard.lately(pool, 10)}
     listed = await pool.fetch(f"SELECT id, target, {REASON} AS reason FROM deliveries ORDER BY id")
     assert [(one["target"], one["reason"], shown[one["id"]]) for one in listed] == [
         ("#office", None, False),

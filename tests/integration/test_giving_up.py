@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from service.clock import VirtualClock
-from service.outbox import giving_up, rulings, silences
+from service.domain.silences import Silence
+from service.outbox import giving_up, operator_actions, silences
 from service.outbox.storms import NoStorm, open_in
-from service.silence import Silence
 from service.store import Pool
 from tests.corridor import Corridor, corridor
-from workers.shift import process_name
+from workers.worker import process_name
 
 RULES = """
 - { id: told, when: task.created, then: [{ notify: "customer:details" }] }
@@ -127,7 +127,7 @@ async def test_what_a_person_wants_all_the_same_is_given_up_again(taskbell: Corr
     await taskbell.webhook(taskbell.visit())
     await taskbell.take_out("slack")
     [posted, _] = await taskbell.deliveries("chase")
-    await rulings.retry(taskbell.pool, taskbell.clock, posted["id"])
+    await operator_actions.retry(taskbell.pool, taskbell.clock, posted["id"])
     await giving_up.give_up(taskbell.pool, taskbell.clock.now())
     assert (await ends(taskbell, "chase"))[0] == ("cancelled", CHANNEL_GONE)
 

@@ -22,10 +22,10 @@ from service.errors import (
     SourceUnreachable,
 )
 from service.http import open_client
-from service.http.allowance import Allowance
+from service.http.rate_limit_headers import Allowance
 from service.http.upstream import Upstream
 from service.store import Pool
-from service.store.throttles import AccountThrottle
+from service.store.rate_limits import AccountThrottle
 from tests.receivers import LOOPBACK, Answer, Fault, HttpReceiver, Receiver
 from tests.stalls import LONGEST, watched
 

@@ -10,9 +10,9 @@ import pytest
 
 from service.channels import ways
 from service.clock import VirtualClock
-from service.history.upcoming import upcoming
-from service.outbox import approvals, rulings, storms
-from service.rehearsal import Rehearsal
+from service.outbox import approvals, operator_actions, storms
+from service.simulator import Rehearsal
+from service.simulator.upcoming import upcoming
 from service.store import Pool
 from tests.corridor import Corridor, begun
 from tests.receivers import Answer
@@ -159,8 +159,8 @@ async def test_a_person_who_asks_for_it_gets_it_at_once(
     async with friday(pool, clock, folder, new()) as taskbell:
         clock.set(local(22))
         await taskbell.deliver()
-        await rulings.cancel(pool, clock, 1, by="Ann")
-        await rulings.retry(pool, clock, 1)
+        await operator_actions.cancel(pool, clock, 1, by="Ann")
+        await operator_actions.retry(pool, clock, 1)
         assert await foretold(taskbell) == [("accounting", local(22))]
         await taskbell.deliver()
         assert await taskbell.states() == ["sent"]

@@ -9,10 +9,10 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from service.clock import VirtualClock
+from service.maintenance import prune
 from service.settings import read_settings
 from service.store import Pool
 from tests.corridor import Corridor, corridor, kinds
-from workers import sweep
 
 NEW_YORK = ZoneInfo("America/New_York")
 RULES = """
@@ -129,7 +129,7 @@ async def test_what_was_due_years_ago_is_remembered_as_news(taskbell: Corridor) 
     await taskbell.restart(NO_BELLS)
     await visit_at(taskbell, taskbell.clock.now() - timedelta(days=800))
     await taskbell.tick(seconds=1)
-    await sweep.prune(taskbell.pool, read_settings({}), taskbell.clock.now())
+    await prune.prune(taskbell.pool, read_settings({}), taskbell.clock.now())
     assert kinds(await taskbell.events()) == ["created", "overdue"]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from service.clock import VirtualClock
-from service.outbox import claiming, rulings, sending
+from service.outbox import attempts, claiming, operator_actions
 from service.sandbox.faults import Fault, Kind
 from service.store import Pool, accounts
 from tests.corridor import Corridor, corridor
@@ -217,12 +217,12 @@ async def test_a_person_who_asks_again_is_asked_to_look(taskbell: Corridor) -> N
     finish(taskbell, number)
     await taskbell.deliver()
     [delivery] = await taskbell.deliveries("soon")
-    await rulings.retry(taskbell.pool, taskbell.clock, delivery["id"])
+    await operator_actions.retry(taskbell.pool, taskbell.clock, delivery["id"])
     await taskbell.deliver()
     [delivery] = await taskbell.deliveries("soon")
     assert (delivery["state"], taskbell.told) == ("cancelled", [])
     taskbell.sandbox.kickserv.reopen(number)
-    await rulings.retry(taskbell.pool, taskbell.clock, delivery["id"])
+    await operator_actions.retry(taskbell.pool, taskbell.clock, delivery["id"])
     await taskbell.deliver()
     assert taskbell.told == ["on_the_way"]
 
@@ -239,7 +239,7 @@ async def test_a_process_that_dies_over_the_question_leaves_nothing_unknown(
     await taskbell.lose_workers(minutes=1)
     assert await taskbell.states("soon") == ["planned"]
     async with taskbell.pool.acquire() as connection:
-        assert not await sending.begin(connection, claimed)
+        assert not await attempts.begin(connection, claimed)
     await taskbell.deliver()
     assert taskbell.told == ["on_the_way"]
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from service.clock import VirtualClock
 from service.config import Config
-from service.model import Cause, Event, Kind, Task
-from service.outbox import NotPossible, rulings
+from service.domain.model import Cause, Event, Kind, Task
+from service.outbox import NotPossible, operator_actions
 from service.rules import Ruleset
 from service.store import Pool
 from service.store.events import event_from
@@ -213,7 +213,7 @@ async def test_what_was_withdrawn_does_not_count_as_sent(
         assert await taskbell.states() == ["cancelled", "held"]
         [withdrawn, _] = await taskbell.deliveries()
         with pytest.raises(NotPossible, match="planned the same anew"):
-            await rulings.retry(pool, clock, withdrawn["id"])
+            await operator_actions.retry(pool, clock, withdrawn["id"])
         clock.set(at(9, 8).astimezone(UTC))
         await taskbell.deliver()
         assert await taskbell.states() == ["cancelled", "sent"]

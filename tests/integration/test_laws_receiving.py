@@ -13,16 +13,16 @@ from structlog.testing import capture_logs
 
 from service import store
 from service.clock import VirtualClock
-from service.jobs import Doorbell
+from service.doorbell import Doorbell
 from service.processes.embedded import EmbeddedValkey
 from service.settings import read_settings
-from service.store import Pool, backlog
+from service.store import Pool, receipt_queue
 from service.store.receipts import body_key
 from tests.corridor import Corridor, corridor
 from tests.running import free_port
 from tests.site import site
 from tests.waiting import eventually
-from workers.assembly import open_shift
+from workers.wiring import open_shift
 
 RULES = """
 - id: made
@@ -246,7 +246,7 @@ async def test_law_15_a_flood_for_one_account_delays_no_other(
         await asyncio.gather(*flood)
         await taskbell.receive(taskbell.sandbox.plannr.make(), "london")
         async with pool.acquire() as busy, busy.transaction():
-            await backlog.claim(busy, "field", 200, 1_000_000)
+            await receipt_queue.claim(busy, "field", 200, 1_000_000)
             await taskbell.worker.ingests["london"].batch()
         assert await taskbell.events() == ["created by webhook"]
 
@@ -261,12 +261,12 @@ async def test_two_workers_read_an_account_one_after_the_other(
         async with pool.acquire() as connection:
             first = connection.transaction()
             await first.start()
-            taken = await backlog.claim(connection, "field", 200, 1_000_000)
+            taken = await receipt_queue.claim(connection, "field", 200, 1_000_000)
             other = asyncio.create_task(taskbell.worker.ingests["field"].batch())
             await asyncio.sleep(0.05)
             await taskbell.receive({"id": "2"})
             assert not other.done()
-            await backlog.settle(connection, taken, clock.now())
+            await receipt_queue.settle(connection, taken, clock.now())
             await first.commit()
         assert (await other).count == 1
 
@@ -284,7 +284,7 @@ async def test_a_worker_that_vanished_holds_nobody_up(
         await taskbell.receive({"id": "1"})
         vanished = await pool.acquire()
         await vanished.execute("BEGIN")
-        await backlog.claim(vanished, "field", 200, 1_000_000)
+        await receipt_queue.claim(vanished, "field", 200, 1_000_000)
         async with asyncio.timeout(5):
             assert (await taskbell.worker.ingests["field"].batch()).count == 1
         await pool.release(vanished)
@@ -316,8 +316,8 @@ async def test_a_batch_ends_where_its_bytes_are_enough(
         for number in range(5):
             await taskbell.receive({"id": str(number), "noise": "x" * 1000})
         async with connection.transaction():
-            assert len(await backlog.claim(connection, "field", 200, 2500)) == 3
-            assert len(await backlog.claim(connection, "field", 200, 1)) == 1
+            assert len(await receipt_queue.claim(connection, "field", 200, 2500)) == 3
+            assert len(await receipt_queue.claim(connection, "field", 200, 1)) == 1
 
 
 async def test_half_a_character_loses_no_webhook(

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from service.clock import VirtualClock
-from service.model import State
-from service.outbox import Claim, Settlement, rulings, sending
+from service.domain.model import State
+from service.outbox import Claim, Settlement, attempts, operator_actions
 from service.sandbox.faults import Fault, Kind
 from service.settings import read_settings
 from service.store import Pool
@@ -18,8 +18,8 @@ from tests.corridor import Corridor, corridor, firm
 from tests.receivers import Answer
 from tests.receivers import Fault as Break
 from tests.waiting import eventually
-from workers.assembly import open_shift
-from workers.deliver import RETRY_AFTER
+from workers.sender import RETRY_AFTER
+from workers.wiring import open_shift
 
 RULES = """
 - { id: tell, when: task.created, accounts: [field], then: [{ notify: customer:details }] }
@@ -108,7 +108,7 @@ async def test_law_8_a_late_answer_settles_what_was_unknown(taskbell: Corridor) 
 
 async def settle(taskbell: Corridor, claim: Claim) -> None:
     sent = Settlement(claim, State.SENT, receipt={})
-    await sending.settle(taskbell.pool, [sent], taskbell.clock.now())
+    await attempts.settle(taskbell.pool, [sent], taskbell.clock.now())
 
 
 @pytest.mark.parametrize("lane", ["account:field", "accounting"])
@@ -122,9 +122,9 @@ async def test_law_8_a_refusal_is_recorded_once(lane: str, taskbell: Corridor) -
     not_now = Settlement(
         refused, State.PLANNED, "busy", again_at=taskbell.clock.now(), is_unsent=True
     )
-    await sending.settle(taskbell.pool, [not_now], taskbell.clock.now())
+    await attempts.settle(taskbell.pool, [not_now], taskbell.clock.now())
     [under_way] = await taskbell.claim(lane)
-    await sending.settle(taskbell.pool, [not_now], taskbell.clock.now())
+    await attempts.settle(taskbell.pool, [not_now], taskbell.clock.now())
     assert await taskbell.states() == ["sending"]
     assert await taskbell.claim(lane) == []
     await settle(taskbell, under_way)
@@ -136,10 +136,10 @@ async def test_law_8_a_late_answer_does_not_overrule_a_person(taskbell: Corridor
     await taskbell.webhook(taskbell.visit())
     [claim] = await taskbell.claim("account:field")
     await taskbell.lose_workers(minutes=5)
-    await rulings.resolve(taskbell.pool, taskbell.clock, claim.id, arrived=False)
+    await operator_actions.resolve(taskbell.pool, taskbell.clock, claim.id, arrived=False)
     await settle(taskbell, claim)
     assert await taskbell.states() == ["failed"]
-    await rulings.retry(taskbell.pool, taskbell.clock, claim.id)
+    await operator_actions.retry(taskbell.pool, taskbell.clock, claim.id)
     await settle(taskbell, claim)
     assert await taskbell.states() == ["planned"]
     await taskbell.deliver()
@@ -154,7 +154,9 @@ async def test_law_8_a_person_resolves_it(state: str, taskbell: Corridor) -> Non
     await taskbell.webhook(taskbell.visit())
     await taskbell.deliver()
     [delivery] = await taskbell.deliveries()
-    await rulings.resolve(taskbell.pool, taskbell.clock, delivery["id"], arrived=state == "sent")
+    await operator_actions.resolve(
+        taskbell.pool, taskbell.clock, delivery["id"], arrived=state == "sent"
+    )
     await pass_days(taskbell)
     assert await taskbell.states() == [state]
     assert taskbell.told == ["details"]

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from service.clock import VirtualClock
-from service.outbox import ending, rulings
+from service.outbox import cancellation, operator_actions
 from service.store import Connection, Pool
 from tests.corridor import Corridor, corridor
 from tests.receivers import Answer
@@ -125,7 +125,7 @@ async def test_what_a_person_asked_for_goes(pool: Pool, clock: VirtualClock, fol
         clock.advance(timedelta(hours=2))
         await taskbell.deliver()
         [withdrawn] = await taskbell.deliveries("brief")
-        await rulings.retry(pool, clock, withdrawn["id"])
+        await operator_actions.retry(pool, clock, withdrawn["id"])
         await taskbell.deliver()
         assert await taskbell.states("brief") == ["sent"]
 
@@ -164,8 +164,8 @@ async def test_rules_without_until_ask_nothing(
         rows = await taskbell.deliveries("other")
         nobody = cast("Connection", None)
         rules = taskbell.config.rules
-        assert await ending.withdraw_claimed(nobody, rows, rules, clock.now()) == frozenset()
+        assert await cancellation.withdraw_claimed(nobody, rows, rules, clock.now()) == frozenset()
         with pytest.raises(AttributeError):
-            await ending.withdraw_claimed(
+            await cancellation.withdraw_claimed(
                 nobody, await taskbell.deliveries("brief"), rules, clock.now()
             )

@@ -13,11 +13,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from service.clock import VirtualClock
-from service.faults import Fault
+from service.diagnostics import Fault
 from service.processes.supervisor import Program, Supervisor
-from service.reloading import Reading, Word, read
-from service.reloading.leading import Leading
-from service.reloading.report import report
+from service.reload import Reading, Word, read
+from service.reload.publisher import Leading
+from service.reload.report import report
 from service.store import Pool
 from tests.corridor import TOKENS, Corridor, configured, corridor
 from tests.waiting import eventually

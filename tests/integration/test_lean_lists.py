@@ -13,8 +13,8 @@ import pytest
 
 from service.clock import VirtualClock
 from service.config import load
+from service.domain.model import Cause
 from service.http import open_client
-from service.model import Cause
 from service.sandbox.app import Sandbox, running
 from service.sandbox.faults import Fault, Kind
 from service.sandbox.letsligo import LetsLigo
@@ -22,7 +22,7 @@ from service.store import Pool, accounts
 from service.store.lookups import Lookup
 from service.store.receipts import Receipt, ReceiptKeeper, body_key
 from tests.receivers import LOOPBACK
-from workers import assembly
+from workers import wiring
 from workers.ingest import Ingest
 from workers.lookup import Lookups
 from workers.poll import LEASE, Poll
@@ -93,8 +93,8 @@ async def connected(pool: Pool, clock: VirtualClock, folder: Path) -> AsyncItera
         file = folder / "taskbell.yaml"
         file.write_text(CONFIG.format(url=url), encoding="utf-8")
         config = load(file, {})
-        engine = await assembly._engine(pool, config, clock)
-        source = assembly._sources(config, client, pool, clock)["outreach"]
+        engine = await wiring._engine(pool, config, clock)
+        source = wiring._sources(config, client, pool, clock)["outreach"]
         yield Outreach(
             pool,
             clock,

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from service.faults import Fault, Severity
-from service.reloading import Word, handed
-from service.reloading.looking import first_look, look
+from service.diagnostics import Fault, Severity
+from service.reload import Word, handed
+from service.reload.file_watcher import first_look, look
 from tests.rule_files import ENVIRON, HEAD
 from tests.waiting import eventually
 

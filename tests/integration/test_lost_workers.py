@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from service.clock import VirtualClock
-from service.outbox import sending
+from service.maintenance.prune import Net
+from service.outbox import attempts
 from service.store import Pool
 from tests.corridor import Corridor, corridor
-from workers.sweep import Net
 
 RULES = "- { id: book, when: task.created, then: [{ notify: accounting }] }"
 
@@ -60,7 +60,7 @@ async def test_an_outage_of_the_database_makes_nobody_dead(taskbell: Corridor, n
     [claim] = await taskbell.claim("accounting")
     taskbell.clock.advance(timedelta(seconds=40))
     assert await seconds(2, taskbell, net) is None
-    await sending.renew(taskbell.pool, [claim.id], taskbell.clock)
+    await attempts.renew(taskbell.pool, [claim.id], taskbell.clock)
     assert await seconds(7, taskbell, net) is None
     assert await taskbell.states() == ["sending"]
 
@@ -80,5 +80,5 @@ async def test_who_begins_in_an_outage_waits_as_well(taskbell: Corridor) -> None
     taskbell.clock.advance(timedelta(seconds=40))
     net = Net(taskbell.pool, taskbell.clock)
     assert await seconds(2, taskbell, net) is None
-    await sending.renew(taskbell.pool, [claim.id], taskbell.clock)
+    await attempts.renew(taskbell.pool, [claim.id], taskbell.clock)
     assert await seconds(5, taskbell, net) is None

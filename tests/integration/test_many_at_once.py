@@ -8,8 +8,8 @@ import pytest
 
 from service.clock import VirtualClock
 from service.outbox.alerts import Address
-from service.store import Pool, accounts, canaries, listing
-from service.store.listing import Row
+from service.store import Pool, accounts, api_lists, canaries
+from service.store.api_lists import Row
 from tests.corridor import Corridor, begun, kinds
 from workers.alerts import Alerts
 
@@ -52,7 +52,7 @@ async def pass_by(taskbell: Corridor, account: str, *, full: bool = False, **tim
 
 
 async def shown(taskbell: Corridor, account: str) -> Row:
-    [row] = await listing.read_accounts(taskbell.pool, taskbell.clock.now(), [account])
+    [row] = await api_lists.read_accounts(taskbell.pool, taskbell.clock.now(), [account])
     return row
 
 

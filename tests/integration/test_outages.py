@@ -11,9 +11,9 @@ from service import standing
 from service.clock import VirtualClock
 from service.config.operator import Operator
 from service.sandbox.faults import Fault, Kind
-from service.store import Pool, accounts, listing
+from service.store import Pool, accounts, api_lists
 from tests.corridor import Corridor, corridor, go_round
-from workers import assembly
+from workers import wiring
 from workers.alerts import Alerts
 from workers.presence import Presence
 
@@ -228,7 +228,7 @@ async def test_after_a_pause_alarms_wait_as_well(taskbell: Corridor) -> None:
 async def test_the_operator_hears_of_it_once(taskbell: Corridor) -> None:
     """How long it was, what was read since, and that nothing, or what, was left out."""
     config = replace(taskbell.config, operator=Operator("slack", "#office"))
-    alerts = Alerts(taskbell.pool, taskbell.clock, ["field"], assembly._operator(config))
+    alerts = Alerts(taskbell.pool, taskbell.clock, ["field"], wiring._operator(config))
     visits = await five_visits(taskbell)
     upset(taskbell, visits)
     await be_away(taskbell, minutes=35)
@@ -249,7 +249,7 @@ async def test_the_operator_hears_of_it_once(taskbell: Corridor) -> None:
 
 async def shown(taskbell: Corridor) -> tuple[str, str | None]:
     """How the account is said to be, and what waits."""
-    [row] = await listing.read_accounts(taskbell.pool, taskbell.clock.now(), ["field"])
+    [row] = await api_lists.read_accounts(taskbell.pool, taskbell.clock.now(), ["field"])
     return standing.name_of(row), standing.what_waits(row, "{:%H:%M}".format)
 
 

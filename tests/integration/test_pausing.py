@@ -10,10 +10,10 @@ import pytest
 from service.clock import VirtualClock
 from service.sandbox.faults import Fault, Kind
 from service.settings import read_settings
-from service.store import Pool, accounts, listing
+from service.store import Pool, accounts, api_lists
 from tests.corridor import Corridor, corridor, firm
 from tests.waiting import eventually
-from workers import assembly, shift
+from workers import wiring, worker
 
 RULES = """
 - { id: visit, when: task.created, accounts: [field], expires: 20m,
@@ -115,11 +115,11 @@ async def test_a_poll_that_is_going_on_is_broken_off(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Within seconds, by whichever process makes it, and it is no failure of the account."""
-    monkeypatch.setattr(shift, "_SIGN_OF_LIFE", 0.05)
+    monkeypatch.setattr(worker, "_SIGN_OF_LIFE", 0.05)
     settings = read_settings({"DATABASE_URL": database_url})
     async with corridor(folder, pool, clock, RULES, partial(firm, patience="1m")) as taskbell:
         taskbell.sandbox.kickserv.faults.set(Fault(Kind.SLOW, seconds=20))
-        async with assembly.open_shift(settings, taskbell.config, clock) as running:
+        async with wiring.open_shift(settings, taskbell.config, clock) as running:
             await running.tick()
 
             async def is_read() -> bool:
@@ -128,5 +128,5 @@ async def test_a_poll_that_is_going_on_is_broken_off(
             await eventually(is_read)
             await accounts.pause(pool, "field")
             await eventually(lambda: not running._polling, within=5)
-    [account] = await listing.read_accounts(pool, clock.now(), ["field"])
+    [account] = await api_lists.read_accounts(pool, clock.now(), ["field"])
     assert (account["state"], account["error"]) == ("paused", None)

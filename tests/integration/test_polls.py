@@ -10,18 +10,19 @@ import pytest
 
 from service import metrics
 from service.clock import VirtualClock
-from service.model import Cause, Kind
+from service.domain.model import Cause, Kind
+from service.maintenance import prune
 from service.sandbox import faults
 from service.sandbox.faults import Fault
 from service.settings import read_settings
 from service.sources import Page
 from service.sources.plannr import RECENT_PER_PAGE
-from service.store import Pool, accounts, listing, lookups
+from service.store import Pool, accounts, api_lists, lookups
 from tests.corridor import Corridor, corridor
 from tests.history import know, record
 from tests.tasks import task
 from tests.waiting import eventually
-from workers import assembly, sweep
+from workers import wiring
 from workers.awaiting import PAUSES
 from workers.poll import LEASE
 
@@ -38,7 +39,7 @@ async def taskbell(pool: Pool, clock: VirtualClock, folder: Path) -> AsyncIterat
 
 async def shown(taskbell: Corridor) -> dict[str, Any]:
     """The account as the API and the page show it."""
-    [account] = await listing.read_accounts(taskbell.pool, taskbell.clock.now(), ["field"])
+    [account] = await api_lists.read_accounts(taskbell.pool, taskbell.clock.now(), ["field"])
     return account
 
 
@@ -143,7 +144,7 @@ async def test_a_poll_that_crashes_shows_at_the_account(
 
     settings = read_settings({"DATABASE_URL": database_url})
     taskbell.visit()
-    async with assembly.open_shift(settings, taskbell.config, taskbell.clock) as shift:
+    async with wiring.open_shift(settings, taskbell.config, taskbell.clock) as shift:
         shift._polls["field"]._source.scan = broken  # type: ignore[method-assign]
         await accounts.poll_now(taskbell.pool, "field", taskbell.clock.now())
         await shift.tick()
@@ -206,7 +207,7 @@ async def test_a_hint_to_a_task_that_is_not_there_says_so(taskbell: Corridor) ->
     for pause in (timedelta(0), *PAUSES):
         taskbell.clock.advance(pause)
         await taskbell.look_up()
-    page = await listing.read_page(taskbell.pool, listing.RECEIPTS, {}, 10)
+    page = await api_lists.read_page(taskbell.pool, api_lists.RECEIPTS, {}, 10)
     reasons = {row["id"]: row["reason"] for row in page.rows}
     asked = "each of 6 times that it was asked"
     assert reasons[first] == f"field says that there is no task 4711, {asked}"
@@ -238,7 +239,7 @@ async def test_a_hint_that_the_system_rejects_is_not_asked_for_ever(taskbell: Co
         await taskbell.look_up()
         taskbell.clock.advance(timedelta(minutes=10))
     assert await taskbell.pool.fetchval("SELECT count(*) FROM lookups") == 0
-    row = await listing.read_one(taskbell.pool, listing.RECEIPTS, number)
+    row = await api_lists.read_one(taskbell.pool, api_lists.RECEIPTS, number)
     assert row is not None
     assert row["reason"].startswith("given up: field: GET ")
     assert "was rejected (422)" in row["reason"]
@@ -309,6 +310,6 @@ async def test_what_is_old_is_forgotten_by_the_settings(taskbell: Corridor) -> N
         }
     )
     for days, tasks, events in ((9, 3, 1), (11, 1, 1), (21, 1, 0)):
-        await sweep.prune(taskbell.pool, settings, old + timedelta(days=days))
+        await prune.prune(taskbell.pool, settings, old + timedelta(days=days))
         assert await taskbell.pool.fetchval("SELECT count(*) FROM tasks") == tasks
         assert await taskbell.pool.fetchval("SELECT count(*) FROM events") == events

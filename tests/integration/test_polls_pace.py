@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from service.clock import VirtualClock
-from service.store import Pool, listing
+from service.store import Pool, api_lists
 from tests.corridor import Corridor, corridor
 
 RULES = "- { id: done, when: task.completed, then: [{ notify: accounting }] }"
@@ -25,7 +25,7 @@ async def taskbell(pool: Pool, clock: VirtualClock, folder: Path) -> AsyncIterat
 
 async def shown(taskbell: Corridor, account: str = "london") -> dict[str, Any]:
     """The account as the API and the page show it."""
-    [found] = await listing.read_accounts(taskbell.pool, taskbell.clock.now(), [account])
+    [found] = await api_lists.read_accounts(taskbell.pool, taskbell.clock.now(), [account])
     return found
 
 

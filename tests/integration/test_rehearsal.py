@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from service.channels import ways
 from service.clock import VirtualClock
 from service.config import Config, Sketch, past_rules
-from service.history import batches
-from service.history.backtest import backtest
-from service.history.replay import Replay, Replayed
-from service.history.upcoming import upcoming
+from service.domain.silences import Silence
 from service.outbox import silences
-from service.rehearsal import Rehearsal
-from service.silence import Silence
+from service.simulator import Rehearsal
+from service.simulator.backtest import backtest
+from service.simulator.batches import batches
+from service.simulator.replay import Replay, Replayed
+from service.simulator.upcoming import upcoming
 from service.store import Connection, Pool
 from service.store import history as recorded
 from tests.live import ACCOUNT, Live, Step, look_of, signal_of

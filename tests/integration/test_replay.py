@@ -10,8 +10,8 @@ from service import config
 from service.channels import ways
 from service.clock import VirtualClock
 from service.config import past_rules
-from service.history import batches
-from service.history.replay import Replay, Replayed
+from service.simulator.batches import batches
+from service.simulator.replay import Replay, Replayed
 from service.store import Pool, history
 from tests import history as happened
 from tests.corridor import Corridor, corridor

@@ -10,11 +10,11 @@ import pytest
 from service.channels import ways
 from service.clock import VirtualClock
 from service.config import Config
-from service.history import Batch
-from service.history.backtest import backtest
-from service.model import Cause, Event, Kind, Task
-from service.rehearsal import Rehearsal
+from service.domain.model import Cause, Event, Kind, Task
 from service.sandbox.system import Raw
+from service.simulator import Rehearsal
+from service.simulator.backtest import backtest
+from service.simulator.batches import Batch
 from service.store import Pool
 from service.store.tasks import Key
 from tests.corridor import Corridor, begun, kinds

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from service import config
+from service.change_plan import Fate, RulePlan, Side, pending_counts
+from service.change_plan.forecast import Forecast
 from service.clock import VirtualClock
 from service.config import past_rules
 from service.engine import IN_FORCE
-from service.rollout import Fate, RulePlan, Side
-from service.rollout.forecast import Forecast
-from service.store import Pool, decisions, outlook
+from service.store import Pool, decisions
 from tests.corridor import Corridor, configured, corridor
 
 REMIND = """
@@ -45,18 +45,18 @@ async def planned(
     sketch = config.sketch(taskbell.folder / "taskbell.yaml", {})
     loaded = await decisions.rules_in_force(taskbell.pool)
     assert loaded is not None
-    watched = await outlook.watched(taskbell.pool, IN_FORCE)
+    watched = await pending_counts.watched(taskbell.pool, IN_FORCE)
     before = {name: zone or sketch.timezone for name, zone in watched.items()}
     zones = {name: zone for name, zone in sketch.zones.items() if name != without}
     forecast = Forecast(
         Side(past_rules(loaded[1], sketch), before),
         Side(sketch.rules, zones, frozenset(sketch.kinds)),
     )
-    forecast.add_waits(await outlook.waits(taskbell.pool))
-    forecast.add_digests(await outlook.digests(taskbell.pool))
-    forecast.add_deliveries(await outlook.deliveries(taskbell.pool))
+    forecast.add_waits(await pending_counts.waits(taskbell.pool))
+    forecast.add_digests(await pending_counts.digests(taskbell.pool))
+    forecast.add_deliveries(await pending_counts.deliveries(taskbell.pool))
     async with taskbell.pool.acquire() as connection, connection.transaction():
-        tasks = outlook.tasks(connection)
+        tasks = pending_counts.tasks(connection)
         await forecast.add_tasks(tasks, taskbell.clock.now(), lambda _: None)
     return {one.rule: one for one in forecast.plan.rules}
 
@@ -196,4 +196,4 @@ async def test_digests_of_a_rule_that_is_taken_out(taskbell: Corridor) -> None:
         await taskbell.restart(rules)
     await taskbell.tick(hours=2)
     assert await taskbell.deliveries("list") == []
-    assert await outlook.digests(taskbell.pool) == []
+    assert await pending_counts.digests(taskbell.pool) == []

@@ -16,7 +16,7 @@ from tests.corridor import Corridor, configured, corridor
 from tests.receivers import Answer
 from tests.running import free_port
 from tests.waiting import eventually
-from workers.roster import Roster, end
+from workers.handover import Roster, end
 
 OLD = "- { id: old, when: task.created, then: [{ notify: accounting }] }"
 NEW = OLD.replace("id: old", "id: new")
@@ -119,7 +119,7 @@ async def test_who_did_not_hear_that_it_is_to_end_is_told_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A cancellation can be lost on its way through a library: a stop would wait for ever."""
-    monkeypatch.setattr("workers.roster._BEFORE_CANCELLING_AGAIN", 0.02)
+    monkeypatch.setattr("workers.handover._BEFORE_CANCELLING_AGAIN", 0.02)
 
     async def deaf_once() -> None:
         with suppress(asyncio.CancelledError):

@@ -8,7 +8,7 @@ import pytest
 
 from service.clock import VirtualClock
 from service.processes.embedded import EmbeddedValkey
-from service.store import Pool, accounts, listing
+from service.store import Pool, accounts, api_lists
 from tests.corridor import Corridor, corridor
 from tests.site import Site, serving
 
@@ -35,7 +35,7 @@ async def web(
 
 
 async def shown(taskbell: Corridor, account: str) -> dict[str, Any]:
-    [found] = await listing.read_accounts(taskbell.pool, taskbell.clock.now(), [account])
+    [found] = await api_lists.read_accounts(taskbell.pool, taskbell.clock.now(), [account])
     return found
 
 

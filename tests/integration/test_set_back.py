@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from service.clock import VirtualClock
-from service.model import Cause
+from service.domain.model import Cause
 from service.sandbox.faults import Fault, Kind
 from service.settings import read_settings
 from service.store import Pool, lookups
 from service.store.tasks import Key
 from tests.corridor import Corridor, corridor
-from workers import assembly
+from workers import wiring
 
 YEAR = timedelta(days=365)
 RULES = """
@@ -154,7 +154,7 @@ async def test_a_worker_notices_that_its_clock_was_set_back(
     await taskbell.begin("field")
     settings = read_settings({"DATABASE_URL": database_url})
     taskbell.clock.advance(YEAR)
-    async with assembly.open_shift(settings, taskbell.config, taskbell.clock) as shift:
+    async with wiring.open_shift(settings, taskbell.config, taskbell.clock) as shift:
         await taskbell.poll(full=True)
         taskbell.clock.advance(-YEAR)
         await shift.sweep()

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from service.clock import VirtualClock
-from service.outbox import rulings, silences
+from service.domain.silences import Silence
+from service.outbox import operator_actions, silences
 from service.outbox.silences import NoSuchSilence, Preview
-from service.silence import Silence
 from service.store import Pool
 from tests.corridor import Corridor, corridor
 
@@ -129,7 +129,7 @@ async def test_what_a_person_sends_all_the_same_goes(
         await taskbell.deliver()
         await silence(taskbell, 5, account="field")
         [later] = await taskbell.deliveries("later")
-        await rulings.retry(pool, clock, later["id"])
+        await operator_actions.retry(pool, clock, later["id"])
         clock.advance(timedelta(minutes=1))
         await taskbell.webhook(kickserv.change(str(visit["id"]), completed_on=None))
         await taskbell.deliver()

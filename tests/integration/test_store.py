@@ -3,7 +3,7 @@
 import asyncio
 
 from service import store
-from service.jobs import Doorbell
+from service.doorbell import Doorbell
 from service.processes.embedded import EmbeddedValkey
 from tests.waiting import eventually
 

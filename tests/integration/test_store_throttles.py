@@ -6,7 +6,7 @@ from typing import Any
 from service.clock import VirtualClock
 from service.http.throttle import Admission, Budget
 from service.store import Pool, connect
-from service.store.throttles import LONGEST_PAUSE, AccountThrottle, FirstThrottle, lift
+from service.store.rate_limits import LONGEST_PAUSE, AccountThrottle, FirstThrottle, lift
 
 SECOND = timedelta(seconds=1)
 NONE = timedelta(0)

@@ -8,18 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from service.books.storms import MemoryStorms
 from service.clock import VirtualClock
 from service.config.operator import Operator
-from service.outbox import approvals, rulings, storms
+from service.domain.storms import Flood, StormGuard, usual, usual_of
+from service.outbox import approvals, operator_actions, storms
 from service.outbox.storms import NoStorm
 from service.processes.embedded import EmbeddedValkey
 from service.sandbox.kickserv import customer
+from service.simulator.memory.storms import MemoryStorms
 from service.store import Pool
-from service.storm import Flood, StormGuard, usual, usual_of
 from tests.corridor import Corridor, begun, corridor
 from tests.site import serving
-from workers import assembly
+from workers import wiring
 from workers.alerts import Alerts
 
 LANE = "account:field"
@@ -156,7 +156,7 @@ async def test_what_is_dropped_is_never_sent(taskbell: Corridor) -> None:
     assert taskbell.told == []
     [first, *_] = await taskbell.deliveries()
     assert (first["state"], first["reason"].partition(";")[0]) == ("cancelled", "dropped by Ann")
-    await rulings.retry(taskbell.pool, taskbell.clock, first["id"])
+    await operator_actions.retry(taskbell.pool, taskbell.clock, first["id"])
     await taskbell.deliver()
     assert taskbell.told == ["details"]
 
@@ -242,7 +242,7 @@ def test_what_is_usual_needs_a_past() -> None:
 async def test_the_operator_is_asked_once(taskbell: Corridor) -> None:
     """By whichever worker; and not at all about what was decided before."""
     config = replace(taskbell.config, operator=Operator("slack", "#office"))
-    address = assembly._operator(config)
+    address = wiring._operator(config)
     alerts = [Alerts(taskbell.pool, taskbell.clock, config.accounts, address) for _ in range(2)]
     await book(taskbell, 6)
     await taskbell.deliver()
@@ -393,7 +393,7 @@ async def test_the_operator_and_the_page_say_which_flood_it_is(
         await book(taskbell, 6)
         await taskbell.deliver()
         config = replace(taskbell.config, operator=Operator("slack", "#dispatch"))
-        alerts = Alerts(pool, clock, config.accounts, assembly._operator(config))
+        alerts = Alerts(pool, clock, config.accounts, wiring._operator(config))
         await alerts.batch()
         await alerts.batch()
         await taskbell.deliver()
@@ -537,7 +537,7 @@ async def test_the_page_and_the_operator_name_the_rule(
         await write_to(taskbell, 6)
         await taskbell.claim("mail", 20)
         config = replace(taskbell.config, operator=Operator("slack", "#dispatch"))
-        await Alerts(pool, clock, config.accounts, assembly._operator(config)).batch()
+        await Alerts(pool, clock, config.accounts, wiring._operator(config)).batch()
         await taskbell.deliver("slack")
         [asked] = taskbell.posts
         assert "6 messages of the rule all in 10 minutes, more than 5. None of them goes" in asked

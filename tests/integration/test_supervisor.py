@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from service.processes.embedded import EmbeddedPostgres, EmbeddedValkey
-from service.processes.guardian import guarded
+from service.processes.reaper import guarded
 from service.processes.supervisor import CannotRun, Program, Supervisor, read_procfile
 from tests.waiting import eventually
 
@@ -42,7 +42,7 @@ asyncio.run(Supervisor([program], os.environ).run())
 # Has itself told of its supervisor's end, and notes its own.
 _SUPERVISED = """
 import os, pathlib, signal, sys, time
-from service.processes.lifeline import end_with_supervisor
+from service.processes.parent_pipe import end_with_supervisor
 notes = pathlib.Path(sys.argv[1])
 def stop(*_):
     with notes.open("a") as file: file.write("stopped\\n")
@@ -65,7 +65,7 @@ EmbeddedPostgres(pathlib.Path(sys.argv[1]))
 # Notes what its supervisor says, until it is told to die.
 _LISTENING = """
 import asyncio, os, pathlib, sys
-from service.processes.lifeline import end_with_supervisor
+from service.processes.parent_pipe import end_with_supervisor
 notes, line = pathlib.Path(sys.argv[1]), end_with_supervisor(os.environ)
 async def listen():
     async for said in line.lines():
@@ -163,7 +163,7 @@ def guardians(folder: Path) -> list[psutil.Process]:
     return [
         one
         for one in psutil.process_iter(["cmdline"])
-        if {"service.processes.guardian", str(folder)} <= set(one.info["cmdline"] or ())
+        if {"service.processes.reaper", str(folder)} <= set(one.info["cmdline"] or ())
     ]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from service.clock import VirtualClock
-from service.store import Pool, listing
+from service.store import Pool, api_lists
 from tests.corridor import Corridor, begun, kinds
 
 HEALING = Path(__file__).parents[2] / "service/migrations/0026_unread.sql"
@@ -25,7 +25,7 @@ async def taskbell(pool: Pool, clock: VirtualClock, folder: Path) -> AsyncIterat
 
 async def shown(taskbell: Corridor, name: str = "field") -> dict[str, Any]:
     """The account as the API and the page show it."""
-    [account] = await listing.read_accounts(taskbell.pool, taskbell.clock.now(), [name])
+    [account] = await api_lists.read_accounts(taskbell.pool, taskbell.clock.now(), [name])
     return account
 
 

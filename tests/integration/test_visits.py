@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from service.clock import VirtualClock
-from service.outbox import rulings
+from service.outbox import operator_actions
 from service.sandbox.faults import Fault, Kind
 from service.sandbox.kickserv import customer
 from service.store import Pool
@@ -214,6 +214,6 @@ async def test_a_person_may_send_it_once_more(taskbell: Corridor) -> None:
         " SELECT account, task, event, 'by-hand', once_key, step, channel, target, lane,"
         " at_most_once, 'sent', created_at, created_at, visit, announced FROM deliveries"
     )
-    await rulings.retry(taskbell.pool, taskbell.clock, failed["id"])
+    await operator_actions.retry(taskbell.pool, taskbell.clock, failed["id"])
     await taskbell.deliver()
     assert await taskbell.states("booked") == ["sent"]

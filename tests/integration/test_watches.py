@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from service.books.database import DatabaseBooks
 from service.clock import VirtualClock
+from service.engine.postgres import DatabaseBooks
 from service.metrics import Board
 from service.store import Pool
 from tests.corridor import Corridor, Worker, copy, corridor, go_round

@@ -11,10 +11,10 @@ import orjson
 import pytest
 
 from service.clock import VirtualClock
-from service.model import Kind, State, Task
+from service.domain.model import Kind, State, Task
+from service.domain.silences import Silence
 from service.outbox import silences
 from service.processes.embedded import EmbeddedValkey
-from service.silence import Silence
 from service.store import Pool
 from service.store.decisions import keep_rules
 from service.web.api import LARGEST_PAGE

@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from service.store import Pool
-from service.web import bodies, crowd, protocol
+from service.web import crowd, protocol, request_body
 from tests.site import Answer, Site
 
 BODY = b'{"id": "T1"}'
@@ -162,7 +162,7 @@ async def test_bodies_that_do_not_end_keep_nobody_out(
     web: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They fill the room there is; the one that has been coming longest makes way for a webhook."""
-    monkeypatch.setattr(bodies, "LONGEST_BODY", 60)
+    monkeypatch.setattr(request_body, "LONGEST_BODY", 60)
     held = [await asyncio.open_connection("127.0.0.1", web.port) for _ in range(64)]
     for _, writer in held:
         writer.write(POST + b"Content-Length: %d\r\n\r\n" % MIB + b" " * (MIB - 1))

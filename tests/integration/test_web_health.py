@@ -10,11 +10,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from service import metrics
 from service.clock import VirtualClock
+from service.domain.alarm_sets import Watch
+from service.domain.model import Kind, State
 from service.metrics import Board
-from service.model import Kind, State
 from service.processes.embedded import EmbeddedPostgres
-from service.store import Pool, watches
-from service.watch import Watch
+from service.store import Pool, alarm_sets
 from tests.conftest import closed_to_all
 from tests.history import know, plan, record
 from tests.site import Site, site
@@ -259,7 +259,7 @@ async def test_what_needs_a_person_is_told_until_it_is_seen_to(
     event = await record(pool, task(account="open"), Kind.COMPLETED, at=clock.now())
     number = await plan(pool, event, State.UNKNOWN, channel="accounting", target="")
     watch = Watch(frozenset(), ZoneInfo("UTC"))
-    await watches.put_in_force(
+    await alarm_sets.put_in_force(
         pool, dict.fromkeys(["open", "field"], watch), clock.now(), clock.now()
     )
     await pool.execute(
@@ -286,7 +286,7 @@ async def test_waiting_is_measured(web: Site, pool: Pool, clock: VirtualClock) -
     await web.post("open", b"{}")
     await know(pool, task(account="open"), at=clock.now())
     watch = Watch(frozenset(), ZoneInfo("UTC"))
-    await watches.put_in_force(pool, {"open": watch}, clock.now(), clock.now())
+    await alarm_sets.put_in_force(pool, {"open": watch}, clock.now(), clock.now())
     await pool.execute(
         "UPDATE tasks SET next_alarm = $1, watch = $2", clock.now() + timedelta(seconds=5), watch.id
     )

@@ -15,10 +15,10 @@ import pytest
 from standardwebhooks import Webhook
 
 from service.clock import VirtualClock
-from service.http.decoding import decoded
+from service.http.json_body import decoded
 from service.processes.embedded import EmbeddedPostgres, EmbeddedValkey
 from service.store import Pool
-from service.web.hooks import BODY_BYTES
+from service.web.webhooks import BODY_BYTES
 from tests.conftest import closed_to_all
 from tests.site import HEX_SECRET, STANDARD_SECRET, Site, configured, serving
 

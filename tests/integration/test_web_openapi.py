@@ -9,10 +9,10 @@ import httpx
 import pytest
 
 from service.clock import VirtualClock
-from service.model import Kind, State
+from service.domain.model import Kind, State
+from service.domain.silences import Silence
 from service.outbox import silences
 from service.processes.embedded import EmbeddedValkey
-from service.silence import Silence
 from service.store import Pool
 from tests.history import know, plan, record
 from tests.json_schema import faults

@@ -13,13 +13,13 @@ from arq.constants import health_check_key_suffix
 from redis.asyncio import Redis
 
 from service.clock import VirtualClock
-from service.jobs import QUEUE
-from service.model import Cause, Customer, Event, Kind, State
+from service.domain.model import Cause, Customer, Event, Kind, State
+from service.domain.silences import Silence
+from service.doorbell import QUEUE
 from service.outbox import silences
 from service.processes.embedded import EmbeddedPostgres, EmbeddedValkey
-from service.silence import Silence
 from service.store import Pool, events
-from service.web import operator, words
+from service.web import labels, operator_page
 from service.web.auth import SESSION
 from tests.conftest import closed_to_all
 from tests.history import plan, record
@@ -90,7 +90,7 @@ async def test_the_times_of_a_card_are_those_of_its_account(
         event = await record(pool, task(account=account), Kind.COMPLETED, at=clock.now())
         await plan(pool, event, State.PLANNED, send_at=later)
         page = " ".join((await web.client.get("/")).text.split())
-        assert f"{words.local(later, zone)}{place}, in 2 hours" in page
+        assert f"{labels.local(later, zone)}{place}, in 2 hours" in page
     assert "Europe/London. This page" in page
 
 
@@ -272,7 +272,7 @@ async def test_a_database_that_hangs_does_not_hang_the_page(
     web: Site, pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A person is told within a moment, and the page is back as soon as the database is."""
-    monkeypatch.setattr(operator, "_PATIENCE", 0.2)
+    monkeypatch.setattr(operator_page, "_PATIENCE", 0.2)
     async with pool.acquire() as other, other.transaction():
         await other.execute("LOCK TABLE deliveries")
         answer = await web.client.get("/")
@@ -353,7 +353,7 @@ async def test_an_account_that_is_read_anew_says_so(
     assert "All is well" not in page
     assert "field: tasks may have changed unseen" in page
     assert ">reading anew</span>" in page
-    latest = words.local(clock.now() + timedelta(minutes=30), ZoneInfo("America/New_York"))
+    latest = labels.local(clock.now() + timedelta(minutes=30), ZoneInfo("America/New_York"))
     assert f"wait for that until {latest} (New York) at the latest" in page
     assert "Waits until field has been read anew." in page
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from service.clock import VirtualClock
-from service.model import State
+from service.domain.model import State
 from service.outbox import Claim, Settlement
 from service.sandbox.faults import Fault, Kind
 from service.store import Pool
@@ -16,7 +16,7 @@ from tests.conftest import only_reading
 from tests.corridor import Corridor, corridor, firm
 from tests.receivers import Answer
 from tests.waiting import eventually
-from workers.ledger import Ledger
+from workers.in_flight import Ledger
 
 RULES = """
 - { id: tell, when: task.created, accounts: [field], then: [{ notify: customer:details }] }
@@ -143,7 +143,7 @@ async def test_a_lease_that_could_not_be_renewed_is_renewed_soon(
     taskbell: Corridor, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not only when the next is due: by then others might take the process for dead."""
-    monkeypatch.setattr("workers.ledger.LEASE", timedelta(seconds=9))
+    monkeypatch.setattr("workers.in_flight.LEASE", timedelta(seconds=9))
     claims = await claimed(taskbell, 1)
     ledger = Ledger("accounting", taskbell.pool, taskbell.clock, capacity=1, worth_claiming=1)
     [before] = await taskbell.deliveries()

@@ -3,9 +3,9 @@
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
-from service.alarms import OVERDUE, Alarm
+from service.domain.alarms import OVERDUE, Alarm
+from service.domain.model import Kind
 from service.engine.alarm_clock import AlarmClock
-from service.model import Kind
 from service.store.tasks import Known
 from tests.tasks import START, task
 

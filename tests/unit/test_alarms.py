@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.alarms import OVERDUE, Alarm, WatchedDates, date_of, due, missed, next_alarm
-from service.model import Kind, Task
+from service.domain.alarms import OVERDUE, Alarm, WatchedDates, date_of, due, missed, next_alarm
+from service.domain.model import Kind, Task
 from tests import wall_clock
 from tests.tasks import START, task, tasks
 

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from service.config import check
-from service.faults import Severity
+from service.diagnostics import Severity
 from tests.rule_files import ENVIRON, HEAD
 
 NOTIFY = '  then: [{ notify: "slack:#o", text: hi }]\n'

@@ -10,8 +10,8 @@ import pytest
 
 from service.config import check, load
 from service.config.operator import Operator
+from service.diagnostics import Severity
 from service.errors import ConfigError
-from service.faults import Severity
 from tests.rule_files import ENVIRON, HEAD, configured
 
 ONE_RULE = '- { id: r, when: task.created, then: [{ notify: "slack:#o", text: hi }] }\n'

@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 
-from service.diff import Transition, diff
-from service.model import Customer, Kind, Person, Project, Task
+from service.domain.diff import Transition, diff
+from service.domain.model import Customer, Kind, Person, Project, Task
 from tests.tasks import ANN, BO, SMITH, START, task, tasks
 
 

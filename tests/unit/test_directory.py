@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from service.diff import diff
-from service.directory import Directory, as_told
-from service.model import Kind, Person, Task
+from service.domain.diff import diff
+from service.domain.directory import Directory, as_told
+from service.domain.model import Kind, Person, Task
 
 BO = Person(name="Bo Reed", email="bo@x.test")
 FIRM = Directory(

@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 
 from service.channels import ways
 from service.config import Config
-from service.explaining import Explanation, Rulebook, Standing
-from service.explaining.explainer import explain
-from service.model import Cause, Observation, Task
-from service.rehearsal import Rehearsal
-from service.rules.tracing import Finding
+from service.domain.model import Cause, Observation, Task
+from service.explain import Explanation, Rulebook, Standing
+from service.explain.explainer import explain
+from service.rules.language.tracing import Finding
 from service.rules.verdict import Outcome
+from service.simulator import Rehearsal
 from service.store.decisions import RecordedDecision
-from service.store.dossier import Dossier
 from service.store.history import RecordedEvent
+from service.store.task_history import Dossier
 from tests.rule_files import configured
 from tests.rule_strategies import rules, write_templates
 from tests.tasks import START, tasks

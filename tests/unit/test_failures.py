@@ -12,7 +12,7 @@ import pytest
 from service.errors import SendError
 from service.http import open_client
 from service.http.connection_check import check_connection
-from service.http.failures import explain
+from service.http.error_messages import explain
 from tests.receivers import LOOPBACK, HttpReceiver
 from tests.running import free_port
 

@@ -14,11 +14,11 @@ from ruamel.yaml.scanner import Scanner
 
 from service.config import check, load
 from service.document.scanner import OrderedScanner
-from service.model import Cause, Event, Kind, Task
-from service.rules.expressions import UTC_ZONE, EvaluationError, condition
-from service.rules.reads import by_noun
-from service.rules.scope import lasting
-from service.rules.templates import RenderError, template
+from service.domain.model import Cause, Event, Kind, Task
+from service.rules.language.expressions import UTC_ZONE, EvaluationError, condition
+from service.rules.language.field_reads import by_noun
+from service.rules.language.scope import lasting
+from service.rules.language.templates import RenderError, template
 from tests.rule_files import ENVIRON, HEAD, configured
 from tests.tasks import task
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from service.http.allowance import Allowance, allowance
+from service.http.rate_limit_headers import Allowance, allowance
 
 NOW = datetime(2026, 11, 22, 9, tzinfo=UTC)
 IN_A_MINUTE = str(int((NOW + timedelta(minutes=1)).timestamp()))

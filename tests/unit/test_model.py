@@ -6,7 +6,7 @@ import orjson
 import pytest
 from hypothesis import given
 
-from service.model import Person, Task
+from service.domain.model import Person, Task
 from tests.tasks import tasks
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from service.cli.trials import stage_of
+from service.cli.rule_tests import stage_of
 from service.config import Sketch, load, sketch
-from service.trials.report import lines
-from service.trials.runner import run
+from service.simulator.rule_tests.report import lines
+from service.simulator.rule_tests.runner import run
 
 PAGE = Path(__file__).parents[2] / "docs" / "recipes.md"
 HEAD, *RECIPES = re.findall(

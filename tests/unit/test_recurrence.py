@@ -9,8 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.model import Task
-from service.recurrence import Heard, Move, Said, Told, hear, is_same_completion, moved, was_told
+from service.domain.model import Task
+from service.domain.recurrence import (
+    Heard,
+    Move,
+    Said,
+    Told,
+    hear,
+    is_same_completion,
+    moved,
+    was_told,
+)
 from tests.tasks import START, task
 
 MINUTE = timedelta(minutes=1)

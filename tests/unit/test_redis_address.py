@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from service.doorbell import Doorbell, listening
 from service.errors import SettingsError
-from service.jobs import Doorbell, listening
 from service.redis_address import connections
 from service.settings import read_settings
 

@@ -7,10 +7,10 @@ from zoneinfo import ZoneInfo
 import pytest
 from cel_expr_python.cel import Activation
 
-from service.model import Cause, Event, Kind, Task
-from service.rules.expressions import EvaluationError, Expression, condition, key
-from service.rules.reads import by_noun
-from service.rules.scope import Scope
+from service.domain.model import Cause, Event, Kind, Task
+from service.rules.language.expressions import EvaluationError, Expression, condition, key
+from service.rules.language.field_reads import by_noun
+from service.rules.language.scope import Scope
 from tests.tasks import BO, SMITH, task
 
 NOW = datetime(2026, 3, 7, 2, 0, tzinfo=UTC)

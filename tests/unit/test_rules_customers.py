@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from service.model import Customer, Task
+from service.domain.model import Customer, Task
 from service.rules.customers import OPTED_OUT, is_address, reaches_customer, refusal
 
 IDA = Customer("7", "Ida Smith", "Ida.Smith@customer.test", "+1 415 555 0100")

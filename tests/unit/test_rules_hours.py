@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.durations import in_words, parse_duration, parse_length
+from service.domain.durations import in_words, parse_duration, parse_length
 from service.rules.hours import Hours
 from tests import wall_clock
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.model import Cause, Event, Kind, State, Task
+from service.domain.model import Cause, Event, Kind, State, Task
 from service.rules import Ruleset
 from service.rules.verdict import Outcome, Plan
 from tests.rule_files import configured

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from service.model import Task
+from service.domain.model import Task
 from service.rules.preview import already_matching
 from tests.rule_files import configured
 from tests.tasks import BO, START, task

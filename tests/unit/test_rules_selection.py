@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from service.rules.expressions import EvaluationError
+from service.rules.language.expressions import EvaluationError
 from service.rules.selection import selection
 from tests.tasks import BO, task
 

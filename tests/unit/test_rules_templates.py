@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from service.rules.templates import RenderError, template
-from service.rules.vocabulary import as_values
+from service.rules.language.templates import RenderError, template
+from service.rules.language.vocabulary import as_values
 from tests.tasks import BO, task
 
 DUE = datetime(2026, 3, 6, 22, 0, tzinfo=UTC)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.schedules import LATE, Schedule, lateness, parse_cron
+from service.domain.schedules import LATE, Schedule, lateness, parse_cron
 
 NEW_YORK = ZoneInfo("America/New_York")
 MORNING = Schedule("30 7 * * 1-5", NEW_YORK)

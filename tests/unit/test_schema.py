@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from service.channels import kinds
 from service.cli.app import app
+from service.config.json_schema import schema
 from service.document import Document
-from service.schema import schema
 from service.sources import systems
 from tests.corridor import HEAD as CORRIDOR
 from tests.corridor import firm

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from service.silence import Silence, refusal
+from service.domain.silences import Silence, refusal
 from tests.tasks import ANN, BO, SMITH, START, task
 
 HOUR = timedelta(hours=1)

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from service.days import Calendar
+from service.domain.days import Calendar
 from service.sources.dates import Dates, When
 
 NEW_YORK = ZoneInfo("America/New_York")

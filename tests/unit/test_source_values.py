@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from service.domain.written_dates import is_date
 from service.sources.values import (
     LONGEST_LINE,
     LONGEST_PROSE,
@@ -21,7 +22,6 @@ from service.sources.values import (
     tally,
     text,
 )
-from service.written_dates import is_date
 
 NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
 

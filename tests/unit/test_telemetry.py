@@ -97,7 +97,7 @@ async def test_the_application_stays_itself() -> None:
 def test_without_a_collector_nothing_is_imported() -> None:
     """Neither OpenTelemetry nor what it stands on is loaded, by web or worker."""
     program = (
-        "import sys, service.web.server, workers.assembly\n"
+        "import sys, service.web.server, workers.wiring\n"
         "from service import telemetry\n"
         "with telemetry.telling('web', {}): pass\n"
         "print([name for name in sys.modules if name.startswith('opentelemetry')])"

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.model import Cause, Event, Kind, Task
-from service.rules.cutter import Cutter, Piece
-from service.rules.expressions import EvaluationError, Expression, syntax
-from service.rules.reads import by_noun, reads
-from service.rules.scope import Scope
-from service.rules.syntax_tree import children, node_kind
-from service.rules.tracing import Finding, Trace, trace
+from service.domain.model import Cause, Event, Kind, Task
+from service.rules.language.expressions import EvaluationError, Expression, syntax
+from service.rules.language.field_reads import by_noun, reads
+from service.rules.language.scope import Scope
+from service.rules.language.source_spans import Cutter, Piece
+from service.rules.language.syntax_tree import children, node_kind
+from service.rules.language.tracing import Finding, Trace, trace
 from tests.tasks import BO, START, task, tasks
 
 NEW_YORK = ZoneInfo("America/New_York")

@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.alarms import WatchedDates
+from service.domain.alarms import WatchedDates
+from service.domain.model import Cause, Customer, Kind, Observation, Person, Task
 from service.engine.tracking import filled_in, is_doubtful, on_its_day, track
-from service.model import Cause, Customer, Kind, Observation, Person, Task
 from service.store.accounts import AccountState
 from service.store.tasks import Known
 from tests.tasks import ANN, BO, SMITH, START, task

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from service.cli.trials import stage_of
+from service.cli.rule_tests import stage_of
 from service.config import sketch
-from service.trials.runner import TrialResult, run
+from service.simulator.rule_tests.runner import TrialResult, run
 from tests.rule_files import HEAD
 
 WELCOME = '{ id: welcome, when: task.created, then: [{ notify: "customer:details" }] }'

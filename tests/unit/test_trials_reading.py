@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.cli.trials import stage_of
+from service.cli.rule_tests import stage_of
 from service.config import check, sketch
+from service.config.rule_tests.reader import DELETED, TrialReader
+from service.config.rule_tests.tasks import TaskShape
+from service.domain.model import DAYS, Task
 from service.errors import ConfigError
-from service.model import DAYS, Task
-from service.trials.reader import DELETED, TrialReader
-from service.trials.report import junit
-from service.trials.runner import Stage, run
-from service.trials.tasks import TaskShape
+from service.simulator.rule_tests.report import junit
+from service.simulator.rule_tests.runner import Stage, run
 from tests.rule_files import ENVIRON, HEAD
 from tests.unit.test_trials import RULES
 

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from service.model import Cause, Event, Kind, Task
+from service.domain.model import Cause, Event, Kind, Task
 from service.rules.selection import selection
 from service.rules.verdict import Outcome, Verdict
 from tests.rule_files import configured

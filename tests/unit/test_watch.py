@@ -8,9 +8,9 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.alarms import OVERDUE, Alarm, Rung, due
-from service.model import Kind, Task
-from service.watch import Watch, carried_over, owed
+from service.domain.alarm_sets import Watch, carried_over, owed
+from service.domain.alarms import OVERDUE, Alarm, Rung, due
+from service.domain.model import Kind, Task
 from tests.tasks import START, moments, task
 
 LONDON, ALASKA = ZoneInfo("Europe/London"), ZoneInfo("America/Anchorage")

@@ -1,0 +1,143 @@
+"""Compares a configuration with the running one, and counts what becomes of what is pending."""
+
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
+from datetime import datetime
+
+from service.change_plan import Change, Fate, Rollout, Side
+from service.change_plan.diff import compare_rules, compare_settings
+from service.change_plan.pending_counts import Deliveries, Waits
+from service.change_plan.timers import timers
+from service.outbox import account_lane, system_lane
+from service.rules.preview import already_matching
+from service.store.tasks import Known
+from service.system_actions import BUILT_IN
+
+_TO_BE_PASSED_OVER = {Change.ADDED, Change.CHANGED}
+
+
+class Forecast:
+    """What would happen if `planned` replaced `running` (None: nothing was ever loaded).
+
+    `plan` is the answer; each `add_…` method completes a part of it.
+    """
+
+    def __init__(self, running: Side | None, planned: Side) -> None:
+        self._running = running
+        self._planned = planned
+        self.plan = _in_words(running, planned)
+        self._rules = {one.rule: one for one in self.plan.rules}
+        self._news = planned.rules.only(
+            {one.rule for one in self.plan.rules if one.change in _TO_BE_PASSED_OVER}
+        )
+
+    @property
+    def concerns_tasks(self) -> bool:
+        """Whether tasks have to be read: alarms may change, or tasks may match what is new."""
+        before = None if self._running is None else self._running.zones
+        return before != self._planned.zones or not self.plan.is_nothing
+
+    def add_waits(self, waits: Iterable[Waits]) -> None:
+        """Count what becomes of rules that wait because of `settle` or `for`."""
+        for one in waits:
+            if one.rule in self._rules:
+                self._rules[one.rule].waits[self._fate_of_wait(one)] += one.count
+
+    def add_digests(self, digests: Iterable[Waits]) -> None:
+        """Count what becomes of digests that gather tasks, because of `group`."""
+        for one in digests:
+            if one.rule in self._rules:
+                self._rules[one.rule].digests[self._fate_of_digest(one)] += one.count
+
+    def add_silences(self, silences: Mapping[str, int]) -> None:
+        """Count, of the silences on accounts, those that end."""
+        gone = self.plan.accounts_gone
+        self.plan.silences_ended = {name: silences[name] for name in gone if name in silences}
+
+    def add_deliveries(self, deliveries: Iterable[Deliveries]) -> None:
+        """Count what becomes of messages that are planned or held.
+
+        They go out as planned, whatever becomes of their rule, unless their channel or their
+        account is gone.
+        """
+        gone = set()
+        for one in deliveries:
+            lost = self._lost_lane(one)
+            fate = Fate.KEPT if lost is None else Fate.LOST
+            gone |= set() if lost is None else {lost}
+            if one.rule in self._rules:
+                self._rules[one.rule].deliveries[fate] += one.count
+        self.plan.lanes_gone = sorted(gone)
+
+    async def add_tasks(
+        self,
+        tasks: AsyncIterable[tuple[str, Known]],
+        now: datetime,
+        progress: Callable[[int], None],
+    ) -> None:
+        """Count the tasks that match new rules already, and what becomes of each alarm.
+
+        `progress` is called with the number of tasks that are done.
+        """
+        count = 0
+        async for account, known in tasks:
+            count += 1
+            progress(count)
+            self._add_timers(account, known, now)
+            self._add_matching(account, known, now)
+
+    def _add_timers(self, account: str, known: Known, now: datetime) -> None:
+        if self._running is None:
+            return
+        for timer in timers(known, account, self._running, self._planned, now):
+            plan = self._rules[timer.rule]
+            plan.timers[timer.fate] += 1
+            if timer.rings_at is not None:
+                plan.next_ring = min(plan.next_ring or timer.rings_at, timer.rings_at)
+
+    def _add_matching(self, account: str, known: Known, now: datetime) -> None:
+        if known.present is None or account not in self._planned.zones:
+            return
+        found = already_matching(self._news, [known.present], self._planned.zones, now)
+        for rule, count in found.items():
+            self._rules[rule].matching += count
+
+    def _fate_of_wait(self, wait: Waits) -> Fate:
+        """What `Engine.settle` and `Decider.settle` will do with it when its time comes.
+
+        Unless its account is gone, and it is given up before.
+        """
+        rule = self._planned.rules.get(wait.rule)
+        if wait.account not in self._planned.zones:
+            return Fate.LOST
+        if rule is None or (rule.accounts is not None and wait.account not in rule.accounts):
+            return Fate.LOST
+        return Fate.KEPT
+
+    def _fate_of_digest(self, digest: Waits) -> Fate:
+        """What `Decider.close` will do with it; it is given up before if its account is gone."""
+        rule = self._planned.rules.get(digest.rule)
+        is_told = rule is not None and rule.grouping is not None
+        return Fate.KEPT if is_told and digest.account in self._planned.zones else Fate.LOST
+
+    def _lost_lane(self, pending: Deliveries) -> str | None:
+        """The account or the channel for want of which these messages are given up."""
+        if pending.account not in self._planned.zones:
+            return account_lane(pending.account)
+        return None if self._has_lane(pending.lane) else pending.lane
+
+    def _has_lane(self, lane: str) -> bool:
+        own = (system_lane(name, action) for name in self._planned.zones for action in BUILT_IN)
+        return lane in self._planned.channels or lane in own
+
+
+def _in_words(running: Side | None, planned: Side) -> Rollout:
+    text = "" if running is None else running.rules.text
+    known = {} if running is None else running.zones
+    return Rollout(
+        running=None if running is None else running.rules.version,
+        planned=planned.rules.version,
+        rules=compare_rules(text, planned.rules.text),
+        settings=() if running is None else compare_settings(text, planned.rules.text),
+        accounts_added=sorted(planned.zones.keys() - known.keys()),
+        accounts_gone=sorted(known.keys() - planned.zones.keys()),
+    )

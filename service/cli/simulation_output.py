@@ -1,0 +1,33 @@
+"""The deliveries of a rehearsal as commands show them: as a line for people, as JSON."""
+
+from collections.abc import Mapping
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from service.simulator.backtest import address
+from service.simulator.memory.deliveries import Delivery
+from service.web.labels import place
+
+
+def line_of(one: Delivery, zones: Mapping[str, ZoneInfo], usual: ZoneInfo) -> str:
+    """When it would have gone out by its account's clock, by which rule, to whom, and what.
+
+    A clock that does not go by the usual zone is named.
+    """
+    event = one.order.event
+    zone = zones[event.account]
+    at = (one.settled_at or one.created_at).astimezone(zone)
+    text = one.text or event.task.title
+    return f"{at:%a %-d %b, %H:%M}{place(zone, usual)}  {one.order.rule}  {address(one)}  {text}"
+
+
+def row_of(one: Delivery) -> dict[str, Any]:
+    """The same for scripts; `at` is UTC."""
+    return {
+        "at": one.settled_at,
+        "account": one.order.event.account,
+        "task": one.order.event.task_id,
+        "rule": one.order.rule,
+        "to": address(one),
+        "text": one.text,
+    }

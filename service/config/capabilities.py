@@ -1,0 +1,59 @@
+"""What a configuration offers to its rules, read off before its accounts and channels are sound."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from service.channels import kinds
+from service.domain.directory import GIVES, PEOPLE
+from service.rules.capabilities import ANY_WAY, Abilities, Reach, Way
+from service.sources import systems
+from service.sources.facts import Facts
+
+_REMEDY = "write it under people:, by their ids or names: docs/configuration.md#people"
+
+
+def reach(
+    accounts: Mapping[str, Any],
+    channels: Mapping[str, Any],
+    unread: frozenset[str],
+    given: frozenset[str] = frozenset(),
+) -> Reach:
+    """What rules can use, including what is named and has faults of its own.
+
+    `unread` are the parts that could not be read at all, `given` what the directory has of people.
+    """
+    given = frozenset(GIVES) if "people" in unread else given
+    ways = {name: _way(_word(raw, "kind")) for name, raw in channels.items()}
+    abilities = {name: _abilities(raw, given) for name, raw in accounts.items()}
+    told = (source.facts.fills for source in systems().values())
+    return Reach(ways, abilities, unread, frozenset[str]().union(*told))
+
+
+def _abilities(raw: Any, given: frozenset[str]) -> Abilities | None:
+    system = _word(raw, "system")
+    source = systems().get(system)
+    if source is None:
+        return None
+    tenant, facts = source.options.tenant(raw), _completed(source.facts_for(raw), given)
+    lacking = {write: one for write, one in source.needed_options.items() if not raw.get(one)}
+    return Abilities(system, source.notifications, source.writes, lacking, tenant, facts)
+
+
+def _completed(facts: Facts, given: frozenset[str]) -> Facts:
+    """What is filled where the directory gives so much of the people that the system tells."""
+    people = [name for name in PEOPLE if name in facts.fills]
+    lacking = {f"{name}.{one}": one for name in people for one in GIVES}
+    lacking = {leaf: one for leaf, one in lacking.items() if leaf not in facts.fills}
+    remedies = dict.fromkeys(lacking, _REMEDY)
+    filled = (leaf for leaf, one in lacking.items() if one in given)
+    return replace(facts.and_fills(*filled), remedies={**remedies, **facts.remedies})
+
+
+def _way(kind: str) -> Way:
+    channel = kinds().get(kind)
+    return ANY_WAY if channel is None else Way(channel.needs_target, channel.undoes)
+
+
+def _word(raw: Any, key: str) -> str:
+    return str(raw.get(key)) if isinstance(raw, dict) else ""

@@ -1,0 +1,170 @@
+"""The configuration as a JSON Schema (draft 2020-12), from which an editor completes and checks.
+
+Read off the shapes that the configuration is checked by, so that a new option, system or channel
+is in it by itself. It knows names, kinds of values and fixed words; what takes more than that, such
+as whether a channel exists, only `taskbell check` tells.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeAlias
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from service.channels import kinds
+from service.config.json_schema.descriptions import described
+from service.config.json_schema.expectations import expectation
+from service.config.json_schema.generator import Generator
+from service.config.json_schema.triggers import trigger
+from service.config.people import PersonEntryShape
+from service.config.root_shape import RootShape
+from service.config.rule_tests.expectations import WordsShape
+from service.config.rule_tests.reader import DELETED
+from service.config.rule_tests.shapes import TrialShape, TrialStepShape
+from service.config.rule_tests.silences import SilenceShape
+from service.config.rule_tests.tasks import GivenShape, TaskShape
+from service.rules.compiler.shapes import STEPS, ChangesShape, NotifyShape, RuleShape
+from service.sources import systems
+
+Json: TypeAlias = dict[str, Any]
+Shapes: TypeAlias = Mapping[str, type[BaseModel]]
+
+_DRAFT = "https://json-schema.org/draft/2020-12/schema"
+_TEXT = {"type": "string"}
+_LIMIT = {"type": "string", "pattern": r"^\s*\d{1,6}\s*/\s*[mhd]\s*$"}
+_REFERENCE = {"type": "string", "pattern": r"\$\{.+\}"}
+
+
+def schema() -> Json:
+    """The whole configuration."""
+    accounts: Shapes = {name: source.options for name, source in systems().items()}
+    channels: Shapes = {name: channel.options for name, channel in kinds().items()}
+    parts = _Parts(
+        [
+            *(RootShape, PersonEntryShape, RuleShape, ChangesShape),
+            *(TrialShape, TrialStepShape, SilenceShape, GivenShape, TaskShape, WordsShape),
+            *(*STEPS.values(), *accounts.values(), *channels.values()),
+        ]
+    )
+    parts.name_kinds(accounts, "system")
+    parts.name_kinds(channels, "kind")
+    parts.name_steps()
+    root = parts.take(RootShape)
+    _fill(root, "accounts", parts.any_of(accounts.values()))
+    _fill(root, "channels", parts.any_of(channels.values()))
+    _fill(root, "people", parts.reference(PersonEntryShape))
+    _fill(root, "hours", _TEXT)
+    _list(root, "rules", parts.reference(RuleShape))
+    _list(root, "tests", parts.reference(TrialShape))
+    rule = parts.of(RuleShape)
+    rule["properties"]["when"] |= trigger()
+    rule["properties"]["limit"] |= _LIMIT
+    _list(rule, "then", parts.any_of(STEPS.values()))
+    instead = [shape for word, shape in STEPS.items() if word != "wait"]
+    _list(parts.of(NotifyShape), "on_fail", parts.any_of(instead))
+    for name in ("if", "once_per", "accounts"):
+        _list(rule, name, _TEXT)
+    _list(parts.of(TrialShape), "given", parts.reference(GivenShape))
+    _list(parts.of(TrialShape), "silences", parts.reference(SilenceShape))
+    _list(parts.of(TrialShape), "steps", parts.reference(TrialStepShape))
+    change = {"anyOf": [parts.reference(TaskShape), {"const": DELETED}]}
+    _fill(parts.of(TrialStepShape), "change", change)
+    expected = expectation(parts.take(WordsShape), parts.reference(ChangesShape))
+    _list(parts.of(TrialStepShape), "expect", expected)
+    parts.forget_unused(root)
+    return {"$schema": _DRAFT, "title": "taskbell.yaml", **root, "$defs": parts.definitions}
+
+
+class _Parts:
+    """The definitions of all shapes, by their classes."""
+
+    def __init__(self, shapes: Iterable[type[BaseModel]]) -> None:
+        wanted = list(dict.fromkeys(shapes))
+        found, document = models_json_schema(
+            [(shape, "validation") for shape in wanted], schema_generator=Generator
+        )
+        self.definitions: Json = document["$defs"]
+        self._references = {shape: found[shape, "validation"] for shape in wanted}
+        for shape in wanted:
+            described(shape, self.of(shape), self.definitions)
+
+    def reference(self, shape: type[BaseModel]) -> Json:
+        return dict(self._references[shape])
+
+    def any_of(self, shapes: Iterable[type[BaseModel]]) -> Json:
+        return {"anyOf": [self.reference(shape) for shape in shapes]}
+
+    def of(self, shape: type[BaseModel]) -> Json:
+        """The definition of a shape, to be completed."""
+        found: Json = self.definitions[self._name(shape)]
+        return found
+
+    def take(self, shape: type[BaseModel]) -> Json:
+        """The definition of a shape, which is no longer one of them."""
+        found: Json = self.definitions.pop(self._name(shape))
+        return found
+
+    def name_kinds(self, shapes: Shapes, key: str) -> None:
+        """Accounts and channels: told by one word, named from outside, with values put in."""
+        for word, shape in shapes.items():
+            made = self.of(shape)
+            del made["properties"]["name"]
+            made["properties"][key] |= {"const": word}
+            made["required"] = sorted({*made["required"], key} - {"name"})
+            for name, value in made["properties"].items():
+                if name != key:
+                    made["properties"][name] = _or_reference(value)
+
+    def name_steps(self) -> None:
+        """Each step is told by its first word, which is always there."""
+        for word, shape in STEPS.items():
+            made = self.of(shape)
+            made["required"] = sorted({*made.get("required", ()), word})
+
+    def forget_unused(self, root: Json) -> None:
+        """Leave out what stands for values that are written in another way."""
+        used: set[str] = set()
+        names = set(_references(root))
+        while names - used:
+            name = (names - used).pop()
+            used.add(name)
+            names |= set(_references(self.definitions[name]))
+        self.definitions = {name: self.definitions[name] for name in sorted(used)}
+
+    def _name(self, shape: type[BaseModel]) -> str:
+        return str(self._references[shape]["$ref"]).rpartition("/")[2]
+
+
+def _references(part: Any) -> Iterator[str]:
+    """The names of the definitions that a part of a schema refers to."""
+    if isinstance(part, list):
+        for one in part:
+            yield from _references(one)
+    if isinstance(part, dict):
+        if "$ref" in part:
+            yield str(part["$ref"]).rpartition("/")[2]
+        for one in part.values():
+            yield from _references(one)
+
+
+def _fill(shape: Json, name: str, value: Json) -> None:
+    """What every value of a group of names looks like."""
+    shape["properties"][name]["additionalProperties"] = value
+
+
+def _list(shape: Json, name: str, value: Json) -> None:
+    """What every entry of a list looks like, where it is one."""
+    part = shape["properties"][name]
+    for one in (part, *part.get("anyOf", ())):
+        if one.get("type") == "array":
+            one["items"] = value
+
+
+def _or_reference(value: Json) -> Json:
+    """A value, or `${NAME}` in its place."""
+    if value.get("type") == "string" and not value.keys() & {"enum", "pattern"}:
+        return value
+    about: Json = {name: value[name] for name in ("description", "default") if name in value}
+    kept = {name: value[name] for name in value if name not in about}
+    alternatives = kept["anyOf"] if kept.keys() == {"anyOf"} else [kept]
+    return {**about, "anyOf": [*alternatives, _REFERENCE]}

@@ -1,0 +1,92 @@
+"""Rule tests: what a configuration says under `tests:`, run on a virtual clock.
+
+Nothing is sent and no database is needed: a trial is a `service.simulator` with made-up tasks.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeAlias
+
+from service.domain.silences import Silence
+
+Values: TypeAlias = Mapping[str, Any]
+"""Fields of a task, with what `service.domain.model.Task` holds in them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """One thing that a test expects to come of the rules.
+
+    Either a message: `verb` is notify, updated, cancelled, skipped, expired, held or failed, `what`
+    its address, `contains` what its text has to hold. Or a write: `verb` is create_task,
+    update_task, complete_task, reopen_task or delete_task, `fields` what is written. Where
+    `subject` or `fields` is None, anything will do.
+    """
+
+    verb: str
+    what: str = ""
+    contains: tuple[str, ...] = ()
+    subject: str | None = None
+    fields: Mapping[str, Any] | None = None
+
+    @property
+    def demands(self) -> int:
+        """How many details it asks for, beside a verb and an address."""
+        return len(self.contains) + len(self.fields or ()) + (self.subject is not None)
+
+    def __str__(self) -> str:
+        parts = [] if self.subject is None else [f'the subject "{self.subject}"']
+        parts += [f'"{text}"' for text in self.contains]
+        said = f" with {' and '.join(parts)}" if parts else ""
+        return f"{self.verb} {self.what or listed(self.fields)}".rstrip() + said
+
+
+@dataclass(frozen=True, slots=True)
+class TrialStep:
+    """At a moment (in the configuration's zone) tasks change, and something is expected of that.
+
+    - `place`: the file and line
+    - `changes`, `signals`: what changes of tasks and what is pushed about them, by their ids; None
+      for a task that is deleted
+    - `expected`: all that is to go out since the step before; None leaves that open
+    - `fails`: channels by which nothing can be sent since the step before
+    """
+
+    place: str
+    at: datetime
+    changes: Mapping[str, Values | None]
+    signals: Mapping[str, str]
+    expected: Sequence[Expected] | None
+    fails: Collection[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One test of the rules with these ids, on tasks of one account.
+
+    `given` are the tasks that are there at its `start`, by their ids. `silences` are as if an
+    operator had set them.
+    """
+
+    name: str
+    place: str
+    start: datetime
+    account: str
+    rules: frozenset[str]
+    given: Mapping[str, Values]
+    steps: Sequence[TrialStep]
+    silences: Sequence[Silence] = ()
+
+    @property
+    def file(self) -> str:
+        """The file in which it stands."""
+        return self.place.rpartition(":")[0]
+
+
+def listed(fields: Mapping[str, Any] | None) -> str:
+    """Fields and their values, for people; dates as they are in their own zone."""
+    return ", ".join(
+        f'{name} "{value:%Y-%m-%d %H:%M}"' if isinstance(value, datetime) else f'{name} "{value}"'
+        for name, value in (fields or {}).items()
+    )

@@ -1,0 +1,102 @@
+"""What a test expects, read from what the file says under `expect:`."""
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
+
+from pydantic import BeforeValidator
+from pydantic_core import PydanticCustomError
+
+from service.config.rule_tests import Expected
+from service.config.rule_tests.tasks import date_or_moment, local
+from service.diagnostics import Path, Problem, did_you_mean
+from service.document.messages import kind_of
+from service.document.validation import Shape, validated
+from service.rules.compiler.shapes import ChangesShape, one_or_many
+from service.rules.steps import DATES
+from service.system_actions import BARE, WRITES
+
+FATES = ("notify", "updated", "cancelled", "skipped", "expired", "held", "failed")
+VERBS = (*FATES, *sorted(WRITES))
+
+
+class WordsShape(Shape):
+    """What the texts of a message have to hold."""
+
+    contains: Annotated[tuple[str, ...], BeforeValidator(one_or_many)] = ()
+    subject: str | None = None
+
+
+def read_expected(raw: Any, path: Path, zone: ZoneInfo) -> tuple[Expected | None, list[Problem]]:
+    """One expectation, or what is wrong with it; dates without a zone are in `zone`."""
+    verbs = [verb for verb in VERBS if isinstance(raw, dict) and verb in raw]
+    if len(verbs) != 1:
+        return None, [_no_verb(raw, verbs, path)]
+    (verb,) = verbs
+    rest = {name: value for name, value in raw.items() if name != verb}
+    if verb in WRITES:
+        return _writing(verb, raw[verb], rest, path, zone)
+    return _message(verb, raw[verb], rest, path)
+
+
+def _no_verb(raw: Any, verbs: list[str], path: Path) -> Problem:
+    if verbs:
+        return Problem(path, f"{' and '.join(verbs)} are two things", "begin each with a dash")
+    if not isinstance(raw, dict) or not raw:
+        said = f"what is expected is something such as notify: slack:#office; {kind_of(raw)}"
+        return Problem(path, said)
+    name = str(next(iter(raw)))
+    hint = did_you_mean(name, VERBS)
+    return Problem((*path, name), f"{name} is nothing that can be expected", hint, at_key=True)
+
+
+def _message(
+    verb: str, address: Any, rest: Mapping[str, Any], path: Path
+) -> tuple[Expected | None, list[Problem]]:
+    words, problems = validated(WordsShape, rest, path)
+    if not isinstance(address, str) or not address:
+        said = f"{verb} is an address such as slack:#office; {kind_of(address)}"
+        problems.append(Problem((*path, verb), said))
+    if words is None or problems:
+        return None, problems
+    return Expected(verb, address, words.contains, words.subject), []
+
+
+def _writing(
+    verb: str, written: Any, rest: Mapping[str, Any], path: Path, zone: ZoneInfo
+) -> tuple[Expected | None, list[Problem]]:
+    problems = [
+        Problem((*path, name), f"{verb} does not go with {name}", at_key=True) for name in rest
+    ]
+    if written is True:
+        return Expected(verb), problems
+    place = (*path, verb)
+    if verb in BARE or not isinstance(written, dict):
+        more = "" if verb in BARE else " or the fields that are written"
+        return None, [*problems, Problem(place, f"{verb} is true{more}; {kind_of(written)}")]
+    shape, wrong = validated(ChangesShape, written, place)
+    if shape is None:
+        return None, [*problems, *wrong]
+    fields, wrong = _dated(shape.model_dump(exclude_unset=True), place, zone)
+    return Expected(verb, fields=fields), [*problems, *wrong]
+
+
+def _dated(
+    fields: Mapping[str, Any], path: Path, zone: ZoneInfo
+) -> tuple[dict[str, Any], list[Problem]]:
+    """The fields, with their dates read."""
+    read, problems = dict(fields), []
+    for name in DATES:
+        try:
+            read |= {name: _expected_date(fields[name], zone)} if name in fields else {}
+        except PydanticCustomError as error:
+            said = error.context or {}
+            problems.append(Problem((*path, name), said["message"], said["hint"]))
+    return read, problems
+
+
+def _expected_date(written: Any, zone: ZoneInfo) -> date:
+    """A moment in `zone`, or the day of it where no time is written."""
+    found = date_or_moment(written)
+    return local(found, zone) if isinstance(found, datetime) else found

@@ -1,0 +1,55 @@
+"""Silences as rule tests write them: from when until when, and of what."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+from zoneinfo import ZoneInfo
+
+from pydantic import Field
+
+from service.config.rule_tests.tasks import Id, Moment, local
+from service.diagnostics import Path, Problem
+from service.document.validation import Shape
+from service.domain.silences import SCOPES, Silence
+
+_REASON = "the test says so"
+
+
+class SilenceShape(Shape):
+    """What is kept quiet for a while; without `from`, since the test begins."""
+
+    stand_ins: ClassVar[Mapping[str, Any]] = {"until": "2199-01-01 00:00"}
+
+    begins: Moment | None = Field(None, alias="from")
+    until: Moment
+    reason: str = _REASON
+    rule: str | None = None
+    person: str | None = None
+    customer: Id | None = None
+    project: Id | None = None
+    account: str | None = None
+
+    @property
+    def scopes(self) -> dict[str, str]:
+        """What it is about, as far as it says so."""
+        said = {scope: getattr(self, scope) for scope in SCOPES}
+        return {scope: value for scope, value in said.items() if value is not None}
+
+    def silence(self, number: int, start: datetime, zone: ZoneInfo) -> Silence:
+        """The silence; dates without a zone are in `zone`."""
+        begins = start if self.begins is None else local(self.begins, zone)
+        ends = local(self.until, zone)
+        return Silence(
+            number, begins.astimezone(UTC), ends.astimezone(UTC), self.reason, **self.scopes
+        )
+
+
+def silence_faults(silence: Silence, scopes: Mapping[str, str], path: Path) -> list[Problem]:
+    """What is wrong with its times, or with what it is about."""
+    faults = []
+    if silence.ends_at <= silence.created_at:
+        faults.append(Problem((*path, "until"), "this silence is over before it begins"))
+    if not scopes:
+        hint = f"say of what, with one or more of {', '.join(SCOPES)}"
+        faults.append(Problem(path, "this silence is of nothing in particular", hint))
+    return faults

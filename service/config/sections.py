@@ -1,0 +1,57 @@
+"""What a configuration has by name, accounts and channels, each read by its kind."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+from service.diagnostics import Path, Problem, did_you_mean
+from service.document.messages import shortened
+from service.document.validation import validated
+
+Named = TypeVar("Named", bound=BaseModel)
+
+
+def read_named(
+    part: str,
+    raws: Mapping[str, Any],
+    key: str,
+    base: type[Named],
+    shapes: Mapping[str, type[Named]],
+) -> tuple[dict[str, Named], list[Problem]]:
+    """What stands in a part: the class of each is that of `shapes` which its `key` names.
+
+    Where there is none, what is given of that which all have in common (`base`) is checked.
+    """
+    found: dict[str, Named] = {}
+    problems: list[Problem] = []
+    for name, raw in raws.items():
+        path: Path = (part, name)
+        kind = str(raw.get(key)) if isinstance(raw, dict) else ""
+        if not isinstance(raw, dict):
+            problems.append(Problem(path, f"{name} needs {key}: and what belongs to it"))
+        elif kind not in shapes:
+            problems.append(_unknown_kind((*path, key), raw.get(key), shapes))
+            problems += _common_problems(base, raw, key, path)
+        else:
+            made, wrong = validated(shapes[kind], raw, path, {"name": name})
+            problems += wrong
+            if made is not None:
+                found[name] = made
+    return found, problems
+
+
+def _unknown_kind(path: Path, kind: Any, known: Iterable[str]) -> Problem:
+    if kind is None:
+        return Problem(path, f"{path[-1]} is missing", at_key=True)
+    return Problem(
+        path, f"there is no {path[-1]} {shortened(str(kind))}", did_you_mean(str(kind), known)
+    )
+
+
+def _common_problems(
+    base: type[Named], raw: Mapping[str, Any], key: str, path: Path
+) -> Iterator[Problem]:
+    common = {word: raw[word] for word in raw if word in base.model_fields}
+    _, problems = validated(base, {**common, key: ""}, path, {"name": ""})
+    return (problem for problem in problems if problem.path[len(path)] in common)

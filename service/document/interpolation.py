@@ -1,0 +1,100 @@
+"""`${NAME}` and `${file:/path}` in the configuration: values that live outside the file."""
+
+import re
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path as FilePath
+from typing import Any
+
+from service.diagnostics import Path, Problem
+from service.document.redaction import VARIABLE
+from service.regular_file import read_regular
+
+_REFERENCE = re.compile(r"\$\{([^}]*)\}")
+_UNCLOSED = re.compile(r"\$\{[^}]*$")
+_BARE = re.compile(r"\$(\w+)", re.ASCII)
+_LARGEST = 100_000
+_ALIKE = 0.85
+
+
+class Substitution:
+    """Puts in values from `environ` and from files, and remembers them so as never to show them.
+
+    `problems` names what is missing; `values` has every value put in, by the reference to it.
+    """
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self.problems: list[Problem] = []
+        self.values: dict[str, str] = {}
+
+    def apply(self, data: Any, path: Path) -> Any:
+        """`data` with every reference in it resolved; a missing one becomes a problem."""
+        if isinstance(data, dict):
+            return {name: self.apply(value, (*path, name)) for name, value in data.items()}
+        if isinstance(data, list):
+            return [self.apply(value, (*path, i)) for i, value in enumerate(data)]
+        if not isinstance(data, str):
+            return data
+        self._demand_written_right(data, path)
+        return _REFERENCE.sub(lambda match: self._value(match, path), data)
+
+    def _demand_written_right(self, text: str, path: Path) -> None:
+        """What was meant to be a reference would be sent as it is, as somebody's token."""
+        if (found := _UNCLOSED.search(text)) is not None:
+            message = "${ is not closed by }"
+            self.problems.append(Problem(path, message, offset=found.start()))
+        found = _BARE.fullmatch(text)
+        if found is not None and found[1] in self._environ:
+            message = "a value of the environment is put in only where its name stands in braces"
+            self.problems.append(Problem(path, message, "write it as ${NAME}"))
+
+    def _value(self, match: re.Match[str], path: Path) -> str:
+        reference, name = match.group(0), match.group(1)
+        if name.startswith("file:"):
+            value, message = _contents(FilePath(name.removeprefix("file:")))
+            hint = None
+        else:
+            value = self._environ.get(name)
+            message, hint = _unset(name, self._environ)
+        if value is None:
+            self.problems.append(Problem(path, message, hint, offset=match.start()))
+            return reference
+        self.values[reference] = value
+        return value
+
+
+def references(data: Any, path: Path) -> list[Path]:
+    """Where `data` has references."""
+    if isinstance(data, dict):
+        return [at for name, value in data.items() for at in references(value, (*path, name))]
+    if isinstance(data, list):
+        return [at for i, value in enumerate(data) for at in references(value, (*path, i))]
+    return [path] if isinstance(data, str) and _REFERENCE.search(data) else []
+
+
+def _contents(path: FilePath) -> tuple[str | None, str]:
+    try:
+        found = read_regular(path, _LARGEST + 1)
+        if len(found) > _LARGEST:
+            return None, f"the file {path} is too large for a secret"
+        return found.decode().strip(), ""
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        return None, f"the file {path} cannot be read: {reason}"
+
+
+def _unset(name: str, environ: Mapping[str, str]) -> tuple[str, str]:
+    """What is said of a name that is not there; what looks like none may be the secret itself."""
+    similar = _similar(name, environ)
+    if not VARIABLE.fullmatch(name):
+        message = "what is in these braces is not set in the environment"
+        return message, similar or "braces hold a name, as in ${SLACK_TOKEN}, not the value itself"
+    message = f"{name} is not set in the environment"
+    return message, similar or f"set it where Taskbell is started: {name}=…"
+
+
+def _similar(name: str, environ: Mapping[str, str]) -> str | None:
+    """Another name with a slip of the pen; one that only ends alike is another thing."""
+    close = get_close_matches(name, environ, n=1, cutoff=_ALIKE)
+    return f"did you mean {close[0]}?" if close else None

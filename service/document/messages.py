@@ -1,0 +1,82 @@
+"""The words for what is wrong with a value: plain ones, the same wherever it stands."""
+
+from typing import Any
+
+from pydantic_core import ErrorDetails
+
+from service.diagnostics import Path
+
+_SHORT = 40  # characters of a value that are shown
+
+NOTHING_GIVEN = "nothing is given"
+_WANTED = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "time_delta_type": "a length of time such as 30m, 2h or 1 day",
+    "time_delta_parsing": "a length of time such as 30m, 2h or 1 day",
+    "time_type": 'a time of day such as "17:00"',
+    "time_parsing": 'a time of day such as "17:00"',
+    "ip_any_network": "a network such as 10.0.0.0/8",
+    "ip_v4_network": "a network such as 10.0.0.0/8",
+    "ip_v6_network": "a network such as 10.0.0.0/8",
+    "list_type": "a list",
+    "tuple_type": "a list",
+    "dict_type": "a group of names and values",
+    "model_type": "a group of names and values",
+    "model_attributes_type": "a group of names and values",
+    "mapping_type": "a group of names and values",
+}
+_BOUNDS = {
+    "greater_than_equal": ("at least", "ge"),
+    "less_than_equal": ("at most", "le"),
+}
+
+
+def kind_of(value: Any) -> str:
+    """`3 is a number`, `this is a list`: what was found, for the end of a sentence."""
+    if value is None:
+        return NOTHING_GIVEN
+    if isinstance(value, bool):
+        return f"this is {str(value).lower()}"
+    if isinstance(value, int | float):
+        return f"{value} is a number"
+    if isinstance(value, list):
+        return "this is a list"
+    if isinstance(value, dict):
+        return "this is a group of names and values"
+    return f"{shortened(str(value))} is text"
+
+
+def sentence(name: str, detail: ErrorDetails) -> str:
+    """What pydantic says of a value, in the words of a configuration."""
+    kind = detail["type"]
+    if kind in _WANTED:
+        return f"{name} is {_WANTED[kind]}; {kind_of(detail['input'])}"
+    if kind in {"too_short", "string_too_short"}:
+        return f"{name} is empty"
+    if kind == "value_error":
+        said = detail["msg"].removeprefix("Value error, ")
+        return f"{name} {said}" if said.startswith("must ") else said
+    if kind in _BOUNDS:
+        word, key = _BOUNDS[kind]
+        return f"{name} is {word} {detail['ctx'][key]:g}; this is {detail['input']}"
+    if kind == "string_pattern_mismatch":
+        return f"{shortened(str(detail['input']))} cannot be the {name}"
+    return f"{name}: {detail['msg'][:1].lower()}{detail['msg'][1:]}"
+
+
+def name_of(path: Path) -> str:
+    """What a person would call the place: its name, or the list it is in."""
+    names = [part for part in path if isinstance(part, str)]
+    return names[-1] if names else "the configuration"
+
+
+def shortened(text: str) -> str:
+    """A value in quotes, on one line and not too long."""
+    line = " ".join(text.split())
+    return f'"{line[:_SHORT]}…"' if len(line) > _SHORT else f'"{line}"'

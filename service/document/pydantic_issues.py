@@ -1,0 +1,123 @@
+"""From what pydantic finds wrong to problems with their places in the document."""
+
+import re
+from collections.abc import Callable, Collection
+from typing import Any, get_args
+
+from pydantic import BaseModel
+from pydantic_core import ErrorDetails
+
+from service.diagnostics import Path, Problem, did_you_mean
+from service.document.messages import kind_of, name_of, sentence, shortened
+from service.document.zones import likely_zone
+
+_MEANT = "did you mean "
+_EXAMPLES = {
+    "then": 'say what is to be done, as in then: [{ notify: "slack:#office", text: "…" }]',
+    "when": "say what it listens to, as in when: task.completed",
+    "hours": 'give hours a name, as in hours: { office: "Mo-Fr 08:00-17:00" }',
+    "on_fail": 'say what is done instead, as in on_fail: [{ notify: "email:a@example.com" }]',
+}
+_WORD = re.compile(r"\w+")
+_OF_WHAT_IS_NOT_THERE = frozenset({"missing", "value_error"})
+
+
+def problem_of(
+    model: type[BaseModel],
+    data: Any,
+    path: Path,
+    detail: ErrorDetails,
+    given: Collection[str],
+) -> Problem:
+    """What pydantic found wrong in `data`, which is at `path`, with its place and a hint.
+
+    `given` are the names that nobody has to write there.
+    """
+    place = (*path, *_place(data, detail))
+    name = name_of(place)
+    context = detail.get("ctx", {})
+    match detail["type"]:
+        case "extra_forbidden":
+            shape = shape_at(model, detail["loc"][:-1])
+            return _unknown_name(place, shape, given)
+        case "missing":
+            return Problem(place, f"{name} is missing", _EXAMPLES.get(name), at_key=True)
+        case "refused":
+            place = (*place, *context["inside"])
+            return Problem(place, context["message"], context["hint"], context["offset"])
+        case "zoneinfo_str":
+            zone = str(detail["input"])
+            hint = likely_zone(zone)
+            return Problem(place, f"there is no time zone {shortened(zone)}", hint)
+        case "literal_error" | "enum":
+            expected = str(context["expected"]).replace("'", "").replace("True", "true")
+            return Problem(place, f"{name} is {expected}; {kind_of(detail['input'])}")
+        case _:
+            return Problem(place, sentence(name, detail), _as_list(name, detail))
+
+
+def _as_list(name: str, detail: ErrorDetails) -> str | None:
+    """How to write one value where several are wanted."""
+    if detail["type"] not in {"list_type", "tuple_type"}:
+        return _EXAMPLES.get(name)
+    if isinstance(detail["input"], dict):
+        return "begin each with a dash"
+    if name in _EXAMPLES:
+        return _EXAMPLES[name]
+    return f"write [{detail['input']}]" if isinstance(detail["input"], str) else None
+
+
+def without_consequences(
+    problems: Collection[Problem], is_written: Callable[[Path], bool]
+) -> list[Problem]:
+    """Without what is asked for and stands there under a misspelt name."""
+    meant: dict[Path, set[str]] = {}
+    for problem in problems:
+        if problem.at_key and (problem.hint or "").startswith(_MEANT):
+            word = str(problem.hint).removeprefix(_MEANT).removesuffix("?")
+            meant.setdefault(problem.path[:-1], set()).add(word)
+    return [
+        problem
+        for problem in problems
+        if is_written(problem.path)
+        or meant.get(problem.path[:-1], set()).isdisjoint(_WORD.findall(problem.message))
+    ]
+
+
+def _unknown_name(place: Path, shape: type[BaseModel] | None, given: Collection[str]) -> Problem:
+    name = str(place[-1])
+    known = {field.alias or key for key, field in shape.model_fields.items()} if shape else set()
+    hint = did_you_mean(name, known - set(given))
+    return Problem(place, f"there is no {name} here", hint, at_key=True)
+
+
+def _place(data: Any, detail: ErrorDetails) -> Path:
+    """The error's location without the names that pydantic gives to alternatives."""
+    place: list[str | int] = []
+    for part in detail["loc"]:
+        inside = (isinstance(data, dict) and part in data) or (
+            isinstance(data, list) and isinstance(part, int) and part < len(data)
+        )
+        if inside:
+            data = data[part]
+            place.append(part)
+        elif isinstance(data, dict) and detail["type"] in _OF_WHAT_IS_NOT_THERE:
+            place.append(part)
+    return tuple(place)
+
+
+def shape_at(model: type[BaseModel], location: Path) -> type[BaseModel] | None:
+    """The model of what is found there, further inside; None where none is."""
+    shape: type[BaseModel] | None = model
+    for part in location:
+        fields = shape.model_fields if shape else {}
+        field = fields.get(str(part))
+        shape = _model_in(field.annotation) if field else None
+    return shape
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    found = (_model_in(one) for one in get_args(annotation))
+    return next((one for one in found if one is not None), None)

@@ -1,0 +1,57 @@
+"""What is told of the problems with a configuration: each once, in order, without any secret."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+from service.diagnostics import Fault, Path, Problem, Severity
+from service.document import Document
+from service.document.interpolation import Substitution
+from service.document.messages import NOTHING_GIVEN
+from service.document.pydantic_issues import without_consequences
+from service.document.typography import stray
+
+_VALUE = re.compile(r"[^,}\]]*")
+_COMMENT = re.compile(r":?\s+(#\S+)")
+
+
+def faults_of(
+    document: Document, substitution: Substitution, problems: Sequence[Problem]
+) -> list[Fault]:
+    """Everything found, in the order of the files, each once, and without any secret."""
+    missing = [_whole(problem.path) for problem in substitution.problems]
+    told = [
+        problem
+        for problem in without_consequences(problems, document.holds)
+        if problem in substitution.problems
+        or not any(problem.path[: len(path)] == path for path in missing)
+    ]
+    put_in = {value: reference for reference, value in substitution.values.items()}
+    found = [
+        document.secrets.redacted(_with_hint(document.fault(problem)), problem.path, put_in)
+        for problem in told
+    ]
+    clean = dict.fromkeys((*document.faults, *map(_with_comment, found)))
+    return sorted(clean, key=lambda fault: (fault.file, fault.line, fault.column))
+
+
+def _with_hint(fault: Fault) -> Fault:
+    """A fault of a value with a character out of a word processor in it says so."""
+    if fault.severity is not Severity.ERROR:
+        return fault
+    value = _VALUE.match(fault.source_line, max(fault.column - 1, 0))
+    odd = None if value is None else stray(value[0])
+    return fault if odd is None else replace(fault, hint=f"{odd.message}: {odd.hint}")
+
+
+def _with_comment(fault: Fault) -> Fault:
+    """A fault of a value that is not given, where a comment stands in its place."""
+    comment = _COMMENT.match(fault.source_line, max(fault.column - 1, 0))
+    if comment is None or not fault.message.endswith(NOTHING_GIVEN):
+        return fault
+    return replace(fault, hint=f'# begins a comment: write it in quotes, as "{comment[1]}"')
+
+
+def _whole(path: Path) -> Path:
+    """The value that one of a list belongs to."""
+    return path[:-1] if isinstance(path[-1], int) else path

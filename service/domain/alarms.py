@@ -1,0 +1,264 @@
+"""When the clock has something to say about a task: pure arithmetic on its dates.
+
+An alarm is derived from the task's state and never stored: what is stored is how far, per date
+field, the clock has already been rung (`rung`), so that a task that has not moved rings each
+alarm once, and a task that has moved rings anew.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from service.domain import written_dates
+from service.domain.days import is_same_day
+from service.domain.model import DAYS, TIMES, Kind, Task
+from service.domain.task_dates import FIELDS, is_day, moment_of, value_of
+
+Rung = Mapping[str, datetime]
+"""Up to where a task has been announced, by its date field; by an alarm's `mark` for that alone."""
+
+# An alarm as text. The name of a custom field may have any characters: what is around it is read.
+_WRITTEN = re.compile(r"[a-z_]+:(?P<field>.+)(?P<sign>[+-])\d+s(?:@\d\d:\d\d)?")
+_BELATED, _BYGONE = " belated", " bygone"
+ALARM_MARK = rf"({_BELATED}|{_BYGONE}| [a-z_]+:.+[-+][0-9]+s(@[0-9:]+)?)$"
+"""What is at the end of a mark that is not a date alone: a pattern for Python and PostgreSQL."""
+_MARK = re.compile(f"(?P<field>.+?)(?:{ALARM_MARK})")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Alarm:
+    """Something to announce at `offset` from a date of every task that has it.
+
+    `field` is one of the task's own dates, or a custom one such as `fields.renewal`. `offset` is
+    signed: negative is before the date. With `at`, the alarm rings at that time of the account's
+    local day on which the shifted date falls.
+    """
+
+    kind: Kind
+    field: str
+    offset: timedelta
+    at: time | None = None
+
+    def __str__(self) -> str:
+        clock = f"@{self.at:%H:%M}" if self.at else ""
+        return f"{self.kind}:{self.field}{int(self.offset.total_seconds()):+d}s{clock}"
+
+    @property
+    def mark(self) -> str:
+        """The name under which it alone is rung, where its date is not."""
+        return f"{self.field} {self}"
+
+    def instant(self, task: Task, zone: ZoneInfo) -> datetime | None:
+        """When this alarm rings for this task, in UTC.
+
+        None for a task without that date, or with one so far off that the calendar ends before; and
+        where it counts from a time of day that nobody has said.
+        """
+        anchor = moment_of(task, self.field, zone)
+        if anchor is None or self.lacks_time(task):
+            return None
+        try:
+            return self._from(anchor, zone)
+        except OverflowError:
+            return None
+
+    def lacks_time(self, task: Task) -> bool:
+        """Whether it counts from a time that the task does not have: it begins or ends on a day.
+
+        Half an hour before a day begins is in the night. A task that is due on a day is due at a
+        time, which is the account's.
+        """
+        return self.at is None and self.field != OVERDUE.field and is_day(task, self.field)
+
+    def _from(self, anchor: datetime, zone: ZoneInfo) -> datetime:
+        if self.at is None:
+            return anchor + self.offset
+        # By the local calendar: the day before is that also where a day has 23 or 25 hours.
+        day = anchor.astimezone(zone) + self.offset
+        return day.replace(
+            hour=self.at.hour, minute=self.at.minute, second=0, microsecond=0, fold=0
+        ).astimezone(anchor.tzinfo)
+
+    def is_pointless(self, task: Task, now: datetime, zone: ZoneInfo) -> bool:
+        """Whether announcing it now would be untrue: what is past is not about to begin."""
+        anchor = moment_of(task, self.field, zone)
+        return self.offset < timedelta(0) and anchor is not None and anchor <= now
+
+
+def date_of(alarm: str | None) -> str | None:
+    """The date that an event's `alarm` counts from; None where that is no alarm."""
+    found = _WRITTEN.fullmatch(alarm or "")
+    return None if found is None else found["field"]
+
+
+def missed(
+    alarm: str | None, task: Task, now: datetime, zone: ZoneInfo
+) -> tuple[str, datetime] | None:
+    """The date before which an event's `alarm` had to ring, if that is past: its field, and it."""
+    announced = announced_by(alarm, task, zone)
+    return announced if announced is not None and announced[1] <= now else None
+
+
+def announced_by(alarm: str | None, task: Task, zone: ZoneInfo) -> tuple[str, datetime] | None:
+    """The date that an event's `alarm` announces before it comes: its field, and it."""
+    found = _WRITTEN.fullmatch(alarm or "")
+    if found is None or found["sign"] != "-":
+        return None
+    date = moment_of(task, found["field"], zone)
+    return None if date is None else (found["field"], date)
+
+
+OVERDUE = Alarm(Kind.OVERDUE, "due", timedelta(0))
+
+
+@dataclass(frozen=True, slots=True)
+class Ringing:
+    """One alarm of one task that is due, and the moment it was due at."""
+
+    alarm: Alarm
+    at: datetime
+
+
+def due(
+    task: Task, alarms: Iterable[Alarm], zone: ZoneInfo, rung: Rung, now: datetime
+) -> list[Ringing]:
+    """The alarms of an open task that have come and were not rung yet, oldest first.
+
+    Among them are those for which it is too late: they were missed, and that is to be on record.
+    Nothing was missed before a date that was past when it was set, as far as anybody can tell.
+    """
+    if not task.is_open:
+        return []
+    ringing = [
+        Ringing(alarm, at)
+        for alarm in alarms
+        if (at := alarm.instant(task, zone)) is not None
+        and at <= now
+        and not was_rung(alarm, at, rung)
+        and not (alarm.is_pointless(task, now, zone) and _was_too_late(alarm.field, task, rung, at))
+    ]
+    return sorted(ringing, key=lambda one: (one.at, one.alarm.kind, one.alarm.offset))
+
+
+def _was_too_late(field: str, task: Task, rung: Rung, at: datetime) -> bool:
+    """Whether a date was past when Taskbell saw it set, and may have been set after `at`.
+
+    It was not if its system says that the task has not changed since then: nobody was looking.
+    """
+    changed = task.updated_at or task.created_at
+    return _belated(field) in rung and (changed is None or changed > at)
+
+
+def next_alarm(task: Task, alarms: Iterable[Alarm], zone: ZoneInfo, rung: Rung) -> datetime | None:
+    """When the clock has to look at this task next; None if nothing is left to say about it."""
+    if not task.is_open:
+        return None
+    instants = (
+        at
+        for alarm in alarms
+        if (at := alarm.instant(task, zone)) is not None and not was_rung(alarm, at, rung)
+    )
+    return min(instants, default=None)
+
+
+def has_moved(before: Task, after: Task, name: str, zone: ZoneInfo) -> bool:
+    """Whether a date is another one; not if it is only written otherwise."""
+    if value_of(before, name) == value_of(after, name):
+        return False
+    return moment_of(before, name, zone) != moment_of(after, name, zone)
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedDates:
+    """The dates from which an account's alarms count, and the zone in which they are written."""
+
+    names: frozenset[str]
+    zone: ZoneInfo
+
+    def moved(self, before: Task | None, after: Task, rung: Rung) -> Rung:
+        """What stays rung after a change: a date that moved has not been announced yet.
+
+        A day that only comes down to another moment has not moved.
+        """
+        if before is None:
+            return rung
+        if before.done != after.done:
+            return {}
+        kept = ((mark, self._carried(until, before, after, mark)) for mark, until in rung.items())
+        return {mark: until for mark, until in kept if until is not None}
+
+    def _carried(self, until: datetime, before: Task, after: Task, mark: str) -> datetime | None:
+        """Up to where a date has been announced once it is another one; None if it has not been."""
+        name = _marked(mark)
+        if not has_moved(before, after, name, self.zone):
+            return until
+        if name not in DAYS or not is_same_day(before, after, name):
+            return None
+        old, new = getattr(before, name), getattr(after, name)
+        return max(until, new) if old <= until else until
+
+    def belated(self, before: Task | None, after: Task, now: datetime) -> Rung:
+        """The marks of dates that are past as they are set, or as their task is opened anew."""
+        if not after.is_open:
+            return {}
+        is_opened = before is None or not before.is_open
+        return {
+            _belated(name): now
+            for name in self.names
+            if self._is_past(after, name, now)
+            and (is_opened or before is None or has_moved(before, after, name, self.zone))
+        }
+
+    def taken_up(self, task: Task, now: datetime) -> Rung:
+        """What counts as announced of a task that is taken up in silence.
+
+        That is all that was due by now and, of a date that is past by now, whatever is counted from
+        it: also what some rule wants to have told days later.
+        """
+        lines = dict.fromkeys(self.names, now)
+        if not task.is_open:
+            return lines
+        return {**lines, **{_bygone(name): now for name in self._past(task, now)}}
+
+    def _past(self, task: Task, now: datetime) -> Iterator[str]:
+        """All dates that are past, of whatever the clock watches now: others may come."""
+        for name in TIMES:
+            date: datetime | None = getattr(task, name)
+            if date is not None and date <= now:
+                yield name
+        for name, value in task.fields.items():
+            date = written_dates.moment(value, self.zone)
+            if date is not None and date <= now:
+                yield f"{FIELDS}{name}"
+
+    def _is_past(self, task: Task, name: str, now: datetime) -> bool:
+        date = moment_of(task, name, self.zone)
+        return date is not None and date <= now
+
+
+def was_rung(alarm: Alarm, at: datetime, rung: Rung) -> bool:
+    """Whether this alarm, which is due at `at`, has been announced, or never is to be."""
+    if _bygone(alarm.field) in rung:
+        return True
+    until = rung.get(alarm.field)
+    if until is None or until < at:
+        until = rung.get(alarm.mark)
+    return until is not None and at <= until
+
+
+def _belated(field: str) -> str:
+    """The mark of a date that was past already when it was set: nothing is missed before it."""
+    return field + _BELATED
+
+
+def _bygone(field: str) -> str:
+    """The mark of a date that was past already when its task was taken up."""
+    return field + _BYGONE
+
+
+def _marked(mark: str) -> str:
+    """The date that a mark is about: one alone, or that of an alarm, belated or bygone."""
+    found = _MARK.fullmatch(mark) if " " in mark else None
+    return mark if found is None else found["field"]

@@ -1,0 +1,72 @@
+"""Digests: the tasks that a rule with `group` gathers under one key, to send one message."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from service.domain.model import Cause, Event, Group, Kind, Task
+
+
+@dataclass(frozen=True, slots=True)
+class Joining:
+    """A rule's wish to have an event told together with others of the same `key`.
+
+    A digest is open for `wait` after its first member, and takes up to `most` of them. For a rule
+    by the clock, `anchor` is the date of the task that it counts from (UTC): if the task has
+    another date when the digest is told, it was moved and is left out.
+    """
+
+    key: str
+    wait: timedelta
+    most: int
+    anchor: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """An event that joins a rule's digest in its account."""
+
+    rule: str
+    event: Event
+    joining: Joining
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A task that joined a digest. `task` is how it is now; None if it is gone."""
+
+    task_id: str
+    anchor: datetime | None
+    task: Task | None
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """A digest that is to be told now, with its members in the order in which they joined.
+
+    `event` is the number of the event that opened it; `kind` and `cause` are that event's.
+    """
+
+    rule: str
+    account: str
+    key: str
+    event: int
+    kind: Kind
+    cause: Cause
+    closes_at: datetime
+    members: tuple[Member, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Retelling:
+    """A message of a digest that is to be made anew, of the tasks that are left in `group`.
+
+    It takes the place of the one that this `step` has made under this `once_key`, and expires with
+    it (UTC).
+    """
+
+    rule: str
+    event: Event
+    group: Group
+    step: int
+    once_key: str
+    expires_at: datetime | None

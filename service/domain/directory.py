@@ -1,0 +1,120 @@
+"""A directory of people: fills in what a system does not tell of them, such as their addresses.
+
+What was filled in stays marked (`Person.from_directory`), so that the system's own values win, and
+another directory takes the place of what an earlier one gave.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from hashlib import blake2b
+from typing import Any
+
+import orjson
+
+from service.domain.model import NOUNS, Person, Task
+
+GIVES = ("name", "email", "number")
+PEOPLE = tuple(name for name, noun in NOUNS.items() if noun is Person)
+
+
+@dataclass(frozen=True)
+class Directory:
+    """People by their ids or names, as their systems have them."""
+
+    entries: Mapping[str, Person] = field(default_factory=dict)
+
+    @cached_property
+    def digest(self) -> bytes:
+        """The same for the same directory; empty for an empty one."""
+        if not self.entries:
+            return b""
+        written = orjson.dumps(self.entries, option=orjson.OPT_SORT_KEYS)
+        return blake2b(written, digest_size=8).digest()
+
+    def filled(self, task: Task) -> Task:
+        """The task with what the directory knows of its people and their system did not tell."""
+        if not self.entries:
+            return as_told(task)
+        people = {name: self._filled(getattr(task, name)) for name in PEOPLE}
+        assignees = tuple(self._one_filled(one) for one in task.assignees)
+        return _with(task, people, assignees)
+
+    def _filled(self, person: Person | None) -> Person | None:
+        return None if person is None else self._one_filled(person)
+
+    def _one_filled(self, person: Person) -> Person:
+        told = _as_told(person)
+        known = self._entry(told)
+        missing = {} if known is None else _missing(told, known)
+        return replace(told, **missing, from_directory=tuple(missing)) if missing else told
+
+    def _entry(self, person: Person) -> Person | None:
+        """Who has this id, or else this name; some systems write a name in place of an id."""
+        if person.id is not None and person.id in self.entries:
+            return self.entries[person.id]
+        words = [folded(word) for word in (person.name, person.id) if word is not None]
+        found = next((self._by_key[word] for word in words if word in self._by_key), None)
+        # Who has another id is somebody else of the same name.
+        is_sure = len(words) == 1
+        return self._by_name.get(words[0]) if found is None and is_sure else found
+
+    @cached_property
+    def _by_key(self) -> dict[str, Person]:
+        return {folded(key): one for key, one in self.entries.items()}
+
+    @cached_property
+    def _by_name(self) -> dict[str, Person]:
+        """Those whose name nobody else has: of two with one name nobody knows who is meant."""
+        named = [(folded(one.name), one) for one in self.entries.values() if one.name is not None]
+        count = Counter(name for name, _ in named)
+        return {name: one for name, one in named if count[name] == 1}
+
+
+NOBODY = Directory()
+
+
+def as_told(task: Task) -> Task:
+    """The task as its system told it, without what a directory has given."""
+    if not any(one.from_directory for one in _people(task)):
+        return task
+    people = {name: _none_or_told(getattr(task, name)) for name in PEOPLE}
+    return _with(task, people, tuple(_as_told(one) for one in task.assignees))
+
+
+def _people(task: Task) -> Iterator[Person]:
+    yield from task.assignees
+    for name in PEOPLE:
+        if (person := getattr(task, name)) is not None:
+            yield person
+
+
+def folded(text: str) -> str:
+    """A name as it is the same however it is spelled."""
+    return text.strip().casefold()
+
+
+def _none_or_told(person: Person | None) -> Person | None:
+    return None if person is None else _as_told(person)
+
+
+def _as_told(person: Person) -> Person:
+    if not person.from_directory:
+        return person
+    return replace(person, from_directory=(), **dict.fromkeys(person.from_directory))
+
+
+def _missing(told: Person, known: Person) -> dict[str, str]:
+    absent = (name for name in GIVES if not getattr(told, name))
+    return {name: value for name in absent if (value := getattr(known, name))}
+
+
+def _with(task: Task, people: Mapping[str, Person | None], assignees: tuple[Person, ...]) -> Task:
+    """The task with these people; the very same one if they are."""
+    others: dict[str, Any] = {
+        name: one for name, one in people.items() if one is not getattr(task, name)
+    }
+    if any(one is not last for one, last in zip(assignees, task.assignees, strict=True)):
+        return replace(task, **others, assignees=assignees)
+    return replace(task, **others) if others else task

@@ -1,0 +1,115 @@
+"""Lengths of time as people write them: `60s`, `2m`, `1 day`, `2 business hours`."""
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator
+from pydantic_core import PydanticCustomError
+
+from service.diagnostics import refused
+
+_WRITTEN = re.compile(r"(\d{1,6})\s*(business\s+)?([a-z]+)", re.IGNORECASE)
+_UNITS = {
+    "second": timedelta(seconds=1),
+    "minute": timedelta(minutes=1),
+    "hour": timedelta(hours=1),
+    "day": timedelta(days=1),
+    "week": timedelta(weeks=1),
+}
+_NAMES = {
+    **{unit: unit for unit in _UNITS},
+    **{f"{unit}s": unit for unit in _UNITS},
+    "s": "second",
+    "sec": "second",
+    "m": "minute",
+    "min": "minute",
+    "h": "hour",
+    "d": "day",
+    "w": "week",
+}
+_UNIT = "|".join(sorted(_NAMES, key=len, reverse=True))
+# For whoever describes the configuration without reading it.
+LENGTH_PATTERN = rf"^\s*\d{{1,6}}\s*({_UNIT})\s*$"
+DURATION_PATTERN = rf"^\s*\d{{1,6}}\s*({_UNIT}|business\s+(hours?|h|days?|d))\s*$"
+_PLAIN = "write it like 30m, 2h or 1 day"
+_LONGEST = timedelta(days=3660)
+# Each is counted through the opening hours, a day after the other.
+_MOST_BUSINESS = {"hour": 3_660, "day": 366}
+
+
+@dataclass(frozen=True, slots=True)
+class Duration:
+    """A length of time, of which the business kinds depend on when a place is open.
+
+    Exactly one of `plain`, `business_hours` and `business_days` is more than nothing, unless
+    the length is zero.
+    """
+
+    text: str
+    plain: timedelta = timedelta(0)
+    business_hours: int = 0
+    business_days: int = 0
+
+    @property
+    def is_business(self) -> bool:
+        return bool(self.business_hours or self.business_days)
+
+
+def parse_duration(value: Any) -> Duration:
+    """Read a length of time; raises ValueError saying what is wrong with it."""
+    if isinstance(value, Duration):
+        return value
+    if not isinstance(value, str):
+        raise _refusal(f"{value} has no unit" if _is_number(value) else "this is no length of time")
+    written = _WRITTEN.fullmatch(value.strip())
+    unit = _NAMES.get(written[3].lower()) if written else None
+    if written is None or unit is None:
+        raise _refusal(f'"{value[:40]}" is no length of time')
+    amount = int(written[1])
+    if _UNITS[unit] * amount > _LONGEST:
+        raise _refusal(f"{value} is longer than ten years")
+    if not written[2]:
+        return Duration(value, plain=_UNITS[unit] * amount)
+    if amount > _MOST_BUSINESS.get(unit, amount):
+        raise _refusal(f"{value} is more than {_MOST_BUSINESS[unit]} business {unit}s")
+    if unit == "hour":
+        return Duration(value, business_hours=amount)
+    if unit == "day":
+        return Duration(value, business_days=amount)
+    raise _refusal(f"there are business hours and business days, but no business {unit}s")
+
+
+def parse_length(value: Any) -> timedelta:
+    """Read a length of time that is the same whenever it begins; raises ValueError."""
+    if isinstance(value, timedelta):
+        return value
+    try:
+        duration = parse_duration(value)
+    except PydanticCustomError as error:
+        raise refused(error.message(), _PLAIN) from None
+    if duration.is_business:
+        message = f"{duration.text} depends on opening hours, which do not count here"
+        raise refused(message, _PLAIN)
+    return duration.plain
+
+
+def in_words(length: timedelta) -> str:
+    """A length of time in whole seconds as people say it, such as `1 hour` or `90 minutes`."""
+    fitting = ((unit, one) for unit, one in _UNITS.items() if length >= one and not length % one)
+    *_, (unit, one) = [("second", _UNITS["second"]), *fitting]
+    amount = length // one
+    return f"{amount} {unit}{'' if amount == 1 else 's'}"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _refusal(message: str) -> ValueError:
+    return refused(message, "write it like 30m, 2h, 1 day or 2 business hours")
+
+
+AnyDuration = Annotated[Duration, BeforeValidator(parse_duration)]
+Length = Annotated[timedelta, BeforeValidator(parse_length)]

@@ -1,0 +1,213 @@
+"""Completions of recurring tasks, which are open again with a later date as soon as they are done.
+
+Only the system's word tells one from a task that was put off: a webhook that says `completed`. It
+may come before anybody sees the later date, or after. So the announcements of a task are matched
+with the moves of its date. What makes a completion is where it has moved the task to: whatever else
+says that it was moved there says nothing new.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import TypeAlias
+
+from service.domain.model import DAYS, Task
+
+Dates: TypeAlias = tuple[datetime | None, datetime | None]
+"""When a task is due, and when it starts."""
+
+# How long before an announcement the date may have been seen to move. A sender that was not
+# answered tries again for about as long.
+WINDOW = timedelta(hours=1)
+# A webhook that comes with the move is surely about it. It may be about an earlier one if the
+# system goes on showing the task as open: until then it may be done, and not be shown so yet.
+_TOGETHER = timedelta(seconds=10)
+_PATIENCE = timedelta(seconds=20)
+# How long after a completion was told the same one may show, or be dated by another clock.
+_SOON = timedelta(minutes=1)
+# What of a task is that of one completion, and another one of the next.
+_OF_COMPLETIONS = ("completed_at", *DAYS.values(), "due", "start", "end")
+# How many completions of a task are remembered, to know one that is announced again.
+_REMEMBERED = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A completion that was told: where it has moved the task `to`, and since when that was known.
+
+    Known is what was both seen and announced.
+    """
+
+    at: datetime
+    to: Dates
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A look showed a task to be open, and with later dates than it had `before`."""
+
+    at: datetime
+    before: Task
+    after: Task
+
+    @property
+    def to(self) -> Dates:
+        return _dates(self.after)
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A webhook that came `at` that moment says that the task was completed.
+
+    `task` is how it shows the task, where it does. `is_repeat` says that its body had come before.
+    `receipt` is its number; None for the look itself that is taken in.
+    """
+
+    at: datetime
+    task: Task | None = None
+    is_repeat: bool = False
+    receipt: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What came of announcements: the tasks that were `done`, as they were then.
+
+    `told` are all completions that were told up to now, `over` the receipts that are waited for no
+    longer.
+    """
+
+    done: Sequence[Task] = ()
+    told: Sequence[Told] = ()
+    over: frozenset[int | None] = frozenset()
+
+
+def moved(before: Task | None, after: Task | None, at: datetime) -> Move | None:
+    """The move of a task from `before` to `after`, if it is open and to be done later."""
+    if before is None or after is None or after.done:
+        return None
+    return Move(at, before, after) if _is_later(_dates(before), _dates(after)) else None
+
+
+def hear(
+    said: Sequence[Said],
+    moves: Sequence[Move],
+    told: Sequence[Told],
+    shown: Task,
+    shown_at: datetime,
+) -> Heard:
+    """What announcements say of an open task that is `shown` so at that moment, after these moves.
+
+    A completion that is told already is not told again. What announces it has had its answer, but
+    for one of which nobody can say that it is not about a completion yet to be seen.
+    """
+    done, now_told, over = list[Task](), list(told), set[int | None]()
+    for one in sorted(said, key=lambda each: each.at):
+        recent = [move for move in reversed(moves) if move.at >= one.at - WINDOW]
+        if one.task is None:
+            found = _last(one, recent, _dates(shown), shown_at)
+        else:
+            found = _target(one, one.task, recent, now_told)
+        if found is None:
+            continue
+        to, move = found
+        if move is None or _is_told(move, to, now_told):
+            if one.task is not None or one.is_repeat:
+                over.add(one.receipt)
+            continue
+        done.append(replace(move.before, done=True, completed_at=min(one.at, move.at)))
+        now_told.append(Told(max(one.at, move.at), to))
+        over.add(one.receipt)
+    return Heard(done, now_told[-_REMEMBERED:], frozenset(over))
+
+
+def still_completed(then: Task, now: Task) -> Task | None:
+    """A recurring task that is open again as what was completed `then`, with what is known `now`.
+
+    None if it is not open again for a later date.
+    """
+    if not then.done or now.done or not _is_later(_dates(then), _dates(now)):
+        return None
+    gone = {name: getattr(then, name) for name in _OF_COMPLETIONS}
+    return replace(now, done=True, **gone)
+
+
+def was_told(told: Sequence[Told], at: datetime) -> bool:
+    """Whether what was announced at that moment may have been a completion that was told."""
+    return any(one.at >= at - WINDOW for one in told)
+
+
+def is_same_completion(
+    before: Task, after: Task, told: Sequence[Told], seen_at: datetime, *, is_announced: bool
+) -> bool:
+    """Whether a task that is now seen to be done is what was told as done, and as moved before.
+
+    It was put off, and done at once, but shown as open for a while. Where the system says when it
+    was done, that decides; and else whether it was announced again, and how soon it shows.
+    """
+    last = told[-1] if told else None
+    if last is None or last.to != _dates(before):
+        return False
+    done_at = after.completed_at
+    if done_at is None or after.completed_at_is_day:
+        return not is_announced and seen_at <= last.at + _SOON
+    return done_at <= (last.at if is_announced else last.at + _SOON)
+
+
+def _target(
+    one: Said, task: Task, recent: Sequence[Move], told: Sequence[Told]
+) -> tuple[Dates, Move | None] | None:
+    """Where to this completion has moved the task, and in which move; None if that is not known.
+
+    The webhook may show the task as it is after that, or before.
+    """
+    dates = _dates(task)
+    if not task.done:
+        for move in recent:
+            if dates == move.to or _is_between(dates, move):
+                return dates, move
+        if any(past.to == dates for past in told):
+            return dates, None
+    return next(((move.to, move) for move in recent if _is_from(one, task, move)), None)
+
+
+def _last(
+    one: Said, recent: Sequence[Move], shown: Dates, shown_at: datetime
+) -> tuple[Dates, Move | None] | None:
+    """The last move and where to, if the task stayed there, and this, with no task, is about it."""
+    if not recent or recent[0].to != shown:
+        return None
+    is_together = recent[0].at >= one.at - _TOGETHER
+    return (shown, recent[0]) if is_together or shown_at >= one.at + _PATIENCE else None
+
+
+def _is_from(one: Said, task: Task, move: Move) -> bool:
+    """Whether the move begins where the webhook shows the task.
+
+    One that was seen before the webhook came may be of a task that was opened again and put off.
+    A system moves it at once.
+    """
+    if _dates(move.before) != _dates(task):
+        return False
+    if move.at >= one.at or task.updated_at is None or move.after.updated_at is None:
+        return True
+    return move.after.updated_at - task.updated_at <= _TOGETHER
+
+
+def _is_between(dates: Dates, move: Move) -> bool:
+    """Whether a task that was moved twice between two looks had these dates in the meantime."""
+    return _is_later(_dates(move.before), dates) and _is_later(dates, move.to)
+
+
+def _is_told(move: Move, to: Dates, told: Sequence[Told]) -> bool:
+    """Whether that completion was told; of what was seen done, it was when that was seen."""
+    return move.before.done or any(one.to == to and one.at >= move.at for one in told)
+
+
+def _dates(task: Task) -> Dates:
+    return task.due, task.start
+
+
+def _is_later(old: Dates, new: Dates) -> bool:
+    pairs = zip(old, new, strict=True)
+    return any(before and after and before < after for before, after in pairs)

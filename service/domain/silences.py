@@ -1,0 +1,87 @@
+"""Silences: what people do not want to be sent for a while, and why. Pure functions."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from service.domain.model import Person, Task
+from service.system_actions import WRITES
+
+SCOPES = ("rule", "person", "customer", "project", "account")
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """Messages that fit all its scopes are not sent from `created_at` until before `ends_at` (UTC).
+
+    A scope that is None fits every message. `person` is the address of the receiver; `customer` and
+    `project` are the id or the name of the task's customer and project.
+    """
+
+    id: int
+    created_at: datetime
+    ends_at: datetime
+    reason: str
+    rule: str | None = None
+    person: str | None = None
+    customer: str | None = None
+    project: str | None = None
+    account: str | None = None
+
+    @property
+    def refusal(self) -> str:
+        """The reason of a message that this silence keeps from going out."""
+        return f"silence {self.id} until {self.ends_at:%Y-%m-%d %H:%M} UTC: {self.reason}"
+
+    def is_on(self, now: datetime) -> bool:
+        return self.created_at <= now < self.ends_at
+
+    def covers(self, rule: str, channel: str, target: str, account: str, task: Task | None) -> bool:
+        """Whether this message fits its scopes. Writing a task to a system is no message.
+
+        `task` is None for a message about no task, or about several.
+        """
+        return (
+            channel not in WRITES
+            and self.rule in {None, rule}
+            and self.account in {None, account}
+            and (self.person is None or _reaches(self.person, channel, target, task))
+            and (self.customer is None or _is_called(self.customer, task and task.customer))
+            and (self.project is None or _is_called(self.project, task and task.project))
+        )
+
+
+def refusal(
+    silences: Iterable[Silence],
+    rule: str,
+    channel: str,
+    target: str,
+    account: str,
+    task: Task | None,
+    now: datetime,
+) -> str | None:
+    """Why the message must not go out now; of several silences, the one that ends last says it."""
+    on = [one for one in silences if one.is_on(now)]
+    covering = [one for one in on if one.covers(rule, channel, target, account, task)]
+    last = max(covering, key=lambda one: (one.ends_at, -one.id), default=None)
+    return None if last is None else last.refusal
+
+
+def described(scopes: Mapping[str, Any]) -> str:
+    """What a silence covers, such as `rule job-done, customer Smith`."""
+    return ", ".join(f"{scope} {scopes[scope]}" for scope in SCOPES if scopes[scope] is not None)
+
+
+def _reaches(address: str, channel: str, target: str, task: Task | None) -> bool:
+    wanted = address.casefold()
+    if channel == "employee":
+        people: Iterable[Person | None] = (task.assignee, *task.assignees) if task else ()
+        return any(one and one.email and one.email.casefold() == wanted for one in people)
+    return target.removeprefix("@").casefold() == wanted
+
+
+def _is_called(word: str, noun: object) -> bool:
+    wanted = word.casefold()
+    names = (getattr(noun, "id", None), getattr(noun, "name", None))
+    return any(name is not None and name.casefold() == wanted for name in names)

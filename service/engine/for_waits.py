@@ -1,0 +1,79 @@
+"""Rules with `for`: a wait ends early, without a message, once its condition is no longer true."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Self
+from zoneinfo import ZoneInfo
+
+from service.domain.model import Event
+from service.engine.transaction import Books
+from service.rules import Ruleset
+from service.rules.cancellation import ends_waiting
+from service.rules.verdict import Outcome
+from service.store.decisions import Decision
+from service.store.tasks import Key
+from service.store.waits import Wait
+
+
+class Lasting:
+    """The waits of rules with `for` about some locked tasks, as events about them come."""
+
+    def __init__(
+        self,
+        books: Books,
+        rules: Ruleset,
+        zones: Mapping[str, ZoneInfo],
+        waits: Iterable[Wait],
+    ) -> None:
+        self._books = books
+        self._rules = rules
+        self._zones = zones
+        self._waits: dict[Key, dict[str, Wait]] = defaultdict(dict)
+        for wait in waits:
+            self._waits[wait.key][wait.rule] = wait
+
+    @classmethod
+    async def about(
+        cls,
+        books: Books,
+        rules: Ruleset,
+        zones: Mapping[str, ZoneInfo],
+        groups: Sequence[Sequence[Event]],
+    ) -> Self:
+        """The waits about the tasks of these events; where no rule has `for`, nothing is read."""
+        if not rules.lasting:
+            return cls(books, rules, zones, ())
+        keys = {(event.account, event.task_id) for group in groups for event in group}
+        return cls(books, rules, zones, await books.waiting(sorted(keys), rules.lasting))
+
+    def begin(self, rule: str, event: Event) -> None:
+        """Note a wait that has begun, unless the rule waits already."""
+        if rule in self._rules.lasting:
+            waits = self._waits[event.account, event.task_id]
+            waits.setdefault(rule, Wait(rule, event))
+
+    async def end(self, group: Sequence[Event], now: datetime) -> list[Decision]:
+        """End the waits that events from one look make pointless; returns why."""
+        if not group:
+            return []
+        waits = self._waits.get((group[0].account, group[0].task_id), {})
+        ended = {wait.rule: why for wait in waits.values() if (why := self._why(wait, group, now))}
+        gone = [waits.pop(rule) for rule in ended]
+        if gone:
+            await self._books.stop_waiting(gone)
+        return [
+            Decision(
+                wait.first.id, wait.rule, Outcome.LAPSED, f"it did not stay so: {ended[wait.rule]}"
+            )
+            for wait in gone
+        ]
+
+    def _why(self, wait: Wait, group: Sequence[Event], now: datetime) -> str | None:
+        """Why it need not wait any more; None if it has to."""
+        for event in group:
+            if not event.words.isdisjoint(ends_waiting(wait.first.kind, wait.first.alarm)):
+                return f"the task was {event.kind}"
+        current = replace(wait.first, after=group[-1].after)
+        return self._rules.lapse(wait.rule, current, now, self._zones[current.account])

@@ -1,0 +1,114 @@
+"""Events without their ids: what a look, an alarm, a signal or a schedule amounts to.
+
+Ids are given out once it is known how many are needed, before the rules are asked.
+"""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from functools import partial
+from typing import TypeAlias
+
+from service.domain.alarms import Ringing
+from service.domain.diff import Transition
+from service.domain.model import Cause, Event, Kind, Observation, Signal, Task
+from service.domain.schedules import Slot
+from service.engine.for_each import Chosen
+from service.store.tasks import Key, Known
+
+Draft: TypeAlias = Callable[[int], Event]
+"""Makes the event, given its id."""
+
+
+def of_look(
+    look: Observation,
+    last: Known,
+    transitions: Iterable[Transition],
+    written: frozenset[str] | None,
+) -> list[Draft]:
+    """The events of one look at a task; `written` are the fields that Taskbell itself writes."""
+    return [
+        partial(_transition, look, last, one, _cause(look, one, written)) for one in transitions
+    ]
+
+
+def of_alarm(key: Key, one: Ringing, task: Task) -> Draft:
+    """The event of an alarm that rings."""
+    return partial(_alarm, key, one, task)
+
+
+def of_signal(signal: Signal, known: Known) -> Draft:
+    """The event of a signal that was pushed about a known task."""
+    return partial(_signal, signal, known)
+
+
+def of_slot(slot: Slot, at: datetime, chosen: Chosen | None) -> list[Draft]:
+    """The event of a schedule that has come, and then one for each task to ask about."""
+    each = () if chosen is None or chosen.together else chosen.tasks
+    return [partial(_slot, slot, at, task) for task in (None, *each)]
+
+
+def _cause(look: Observation, one: Transition, written: frozenset[str] | None) -> Cause:
+    """`write` if Taskbell made the task or wrote one of the changed fields, else the look's."""
+    if written is not None and (
+        one.kind is Kind.CREATED or not written.isdisjoint((*one.changed, one.kind.value))
+    ):
+        return Cause.WRITE
+    return Cause.FETCH if look.cause is Cause.WRITE else look.cause
+
+
+def _transition(
+    look: Observation, last: Known, one: Transition, cause: Cause, number: int
+) -> Event:
+    return Event(
+        id=number,
+        account=look.account,
+        task_id=look.task_id,
+        kind=one.kind,
+        at=look.observed_at,
+        cause=cause,
+        before=last.present,
+        after=one.after or look.task,
+        changed=one.changed,
+    )
+
+
+def _alarm(key: Key, one: Ringing, task: Task, number: int) -> Event:
+    return Event(
+        id=number,
+        account=key[0],
+        task_id=key[1],
+        kind=one.alarm.kind,
+        at=one.at,
+        cause=Cause.CLOCK,
+        before=None,
+        after=task,
+        alarm=str(one.alarm),
+    )
+
+
+def _slot(slot: Slot, at: datetime, task: Task | None, number: int) -> Event:
+    return Event(
+        id=number,
+        account=slot.account,
+        task_id="" if task is None else task.id,
+        kind=Kind.SCHEDULED,
+        at=at,
+        cause=Cause.CLOCK,
+        before=None,
+        after=task,
+        alarm=slot.schedule.cron,
+    )
+
+
+def _signal(signal: Signal, known: Known, number: int) -> Event:
+    return Event(
+        id=number,
+        account=signal.account,
+        task_id=signal.task_id,
+        kind=Kind.SIGNAL,
+        at=signal.at,
+        cause=Cause.SIGNAL,
+        before=None,
+        after=known.present,
+        signal=signal.name,
+    )

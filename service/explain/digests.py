@@ -1,0 +1,58 @@
+"""What became, or will become, of a task in the digest that it joined."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from zoneinfo import ZoneInfo
+
+from service.explain import STANDINGS, Explanation, InDigest, Standing
+from service.explain.wording import told
+from service.rules.groups import company
+from service.rules.verdict import Outcome
+from service.store.decisions import RecordedDecision
+from service.store.digest_history import Gathering
+
+
+def joined(decision: RecordedDecision | None, gatherings: Iterable[Gathering]) -> Gathering | None:
+    """The digest that an event joined by this decision; None if it is not on record.
+
+    It is the last one with this rule and key that had been opened by then: an earlier one takes
+    nothing more.
+    """
+    if decision is None:
+        return None
+    of = company(decision.reason)
+    moment = (decision.at, decision.event)
+    was_open = [
+        one
+        for one in gatherings
+        if one.opened.rule == decision.rule
+        and company(one.opened.reason) == of
+        and (one.opened.at, one.opened.event) <= moment
+    ]
+    return max(was_open, key=lambda one: (one.opened.at, one.opened.event), default=None)
+
+
+def in_digest(
+    judged: Explanation, digest: Gathering, left_out: str | None, zone: ZoneInfo
+) -> Explanation:
+    """Add the digest that the task is in.
+
+    `left_out` is why the digest does not mention the task, or would not as the task is now.
+    """
+    of = company(digest.opened.reason)
+    if digest.told is None:
+        notes = [] if left_out is None else [f"as it is now, it would be left out: {left_out}"]
+        return replace(
+            judged,
+            digest=InDigest(of, digest.closes_at, digest.tasks),
+            notes=(*judged.notes, *notes),
+        )
+    judged = replace(
+        judged, digest=InDigest(of, told_at=digest.told.at), deliveries=digest.deliveries
+    )
+    if left_out is not None:
+        at = told(digest.told.at, zone)
+        says = f"it was left out of the digest of {of}, {at}: {left_out}"
+        return replace(judged, standing=Standing.NOT_MATCHED, says=says)
+    standing = STANDINGS[Outcome(digest.told.outcome)]
+    return replace(judged, standing=standing, says=digest.told.reason)

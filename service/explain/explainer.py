@@ -1,0 +1,236 @@
+"""From everything on record about a task to one explanation for each rule."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import orjson
+
+from service.domain.digests import Joining, Member
+from service.domain.model import Cause, Event
+from service.explain import STANDINGS, Explanation, Rulebook, Standing
+from service.explain.digests import in_digest, joined
+from service.explain.last_decision import Occasion, last_occasion
+from service.explain.schedules import by_schedule
+from service.explain.wording import next_ring, standing, told
+from service.rules.digests import absence
+from service.rules.language.field_reads import by_noun
+from service.rules.language.scope import Scope
+from service.rules.language.tracing import traces
+from service.rules.rule import Rule
+from service.rules.verdict import Outcome, Verdict
+from service.store.decisions import RecordedDecision
+from service.store.deliveries import RecordedDelivery
+from service.store.task_history import Dossier
+
+_SURROUNDINGS = ("timezone", "hours", "holidays")
+
+
+def explain(
+    rules: Rulebook, dossier: Dossier, zone: ZoneInfo, now: datetime, since: datetime
+) -> list[Explanation]:
+    """One explanation for each rule of the file, in its order, for the task of a dossier.
+
+    `zone` is the account's. `since` is from when on events are on record (UTC).
+    """
+    explainer = _Explainer(rules, dossier, zone, now, since)
+    return [explainer.rule(raw) for raw in _written(rules.now.text)]
+
+
+def _written(text: str) -> list[dict[str, Any]]:
+    rules: list[dict[str, Any]] = orjson.loads(text).get("rules", []) if text else []
+    return rules
+
+
+class _Explainer:
+    def __init__(
+        self, rules: Rulebook, dossier: Dossier, zone: ZoneInfo, now: datetime, since: datetime
+    ) -> None:
+        self._rulebook = rules
+        self._dossier = dossier
+        self._zone = zone
+        self._now = now
+        self._since = since
+        self._decided_at = {one.event.id: one.decided_at for one in dossier.recorded}
+        self._versions = {one.event.id: one.rules_version for one in dossier.recorded}
+
+    def rule(self, raw: Mapping[str, Any]) -> Explanation:
+        rule, account = self._rulebook.now.get(raw["id"]), self._dossier.key[0]
+        blank = Explanation(
+            raw["id"], words_of_trigger(raw["when"]), Standing.OFF, "it says enabled: false"
+        )
+        if rule is None:
+            return blank
+        if rule.accounts is not None and account not in rule.accounts:
+            says = f"it is only for {', '.join(sorted(rule.accounts))}"
+            return replace(blank, standing=Standing.ELSEWHERE, says=says)
+        if rule.trigger.cron is not None:
+            return self._by_schedule(blank, rule)
+        events, decisions = self._dossier.events, self._decisions(rule)
+        occasion = last_occasion(rule, events, decisions, self._decided_at)
+        known = replace(
+            blank,
+            heard=tuple(one.id for one in events if rule.listens_to(one)),
+            clock=self._clock(rule),
+            notes=tuple(self._own_writes(rule)),
+        )
+        return self._unheard(known) if occasion is None else self._asked(known, rule, occasion)
+
+    def _by_schedule(self, blank: Explanation, rule: Rule) -> Explanation:
+        slot = self._dossier.together.slots.get(rule.id)
+        then = rule if slot is None else self._rule_of(slot.rules_version, rule)
+        found = by_schedule(blank, rule, then, slot, self._dossier, self._zone, self._now)
+        if slot is None:
+            return found
+        return replace(found, notes=tuple(self._changed_since(rule, slot.rules_version)))
+
+    def _clock(self, rule: Rule) -> str | None:
+        alarm = rule.trigger.alarm
+        if alarm is None:
+            return None
+        at_once = self._dossier.account_waits is None
+        return next_ring(alarm, self._dossier.known, self._zone, self._now, at_once=at_once)
+
+    def _own_writes(self, rule: Rule) -> Iterator[str]:
+        if rule.own_writes:
+            return
+        for event in self._dossier.events:
+            if event.cause is Cause.WRITE and rule.trigger.matches(event):
+                yield (
+                    f"#{event.id} was Taskbell's own writing, of which the rule does not hear"
+                    " (own_writes: true)"
+                )
+
+    def _unheard(self, known: Explanation) -> Explanation:
+        if known.clock is not None:
+            return replace(known, standing=Standing.UNHEARD, says=known.clock, clock=None)
+        since = told(self._since, self._zone)
+        says = f"there was no {known.when} since {since}; the task is {self._state()}"
+        return replace(known, standing=Standing.UNHEARD, says=says)
+
+    def _state(self) -> str:
+        return standing(self._dossier.known.present)
+
+    def _asked(self, known: Explanation, rule: Rule, occasion: Occasion) -> Explanation:
+        wait = next((one for one in self._dossier.waits if one.rule == rule.id), None)
+        if wait is not None:
+            says = f"it looks again {told(wait.ends_at, self._zone)}, or later if the task changes"
+            return replace(known, standing=Standing.SETTLING, says=says, event=wait.event)
+        decision = self._decision(rule, occasion)
+        number = occasion.id if decision is None else decision.event
+        known = replace(
+            known,
+            event=number,
+            asked_at=occasion.at,
+            decision=decision,
+            deliveries=self._deliveries(rule, number),
+        )
+        if not occasion.events:
+            says = "nothing was left that it listens to" if decision is None else decision.reason
+            return replace(known, standing=Standing.NOT_MATCHED, says=says)
+        version = self._versions[number] if decision is None else decision.rules_version
+        asked = [one for one in occasion.events if one.id == number] or list(occasion.events)
+        return self._judged(known, rule, version, asked)
+
+    def _judged(
+        self, known: Explanation, rule: Rule, version: str, asked: Sequence[Event]
+    ) -> Explanation:
+        """Add the outcome and the values of the conditions, by the rule as it was in a version."""
+        then = self._rule_of(version, rule)
+        heard = [event for event in asked if then is not None and then.listens_to(event)]
+        if then is None or not heard:
+            says = "when that happened, the rule was not there yet, or listened to something else"
+            return replace(known, standing=Standing.NOT_MATCHED, says=says)
+        scope, verdict = self._decided_again(then, heard, known.asked_at or self._now)
+        standing, says = _outcome(known.decision, verdict)
+        traced = tuple(traces(then.conditions, scope))
+        notes = (*known.notes, *self._changed_since(rule, version))
+        judged = replace(known, standing=standing, says=says, conditions=traced, notes=notes)
+        if standing is not Standing.GATHERED or verdict.joining is None:
+            return judged
+        return self._gathered(judged, rule, verdict.joining)
+
+    def _gathered(self, judged: Explanation, rule: Rule, joining: Joining) -> Explanation:
+        """Add what has become of the task in the digest that it joined."""
+        digest = joined(judged.decision, self._dossier.together.gatherings)
+        if digest is None:
+            lost = "what became of its digest is not on record any more"
+            return replace(judged, notes=(*judged.notes, lost))
+        told = digest.told
+        at = self._now if told is None else told.at
+        then = rule if told is None else self._rule_of(told.rules_version, rule)
+        member = Member(self._dossier.key[1], joining.anchor, self._dossier.at(at))
+        left_out = None if then is None else absence(then, member, at)
+        return in_digest(judged, digest, left_out, self._zone)
+
+    def _rule_of(self, version: str, rule: Rule) -> Rule | None:
+        """The rule as it was in a version, or as it is now if that version is not on record."""
+        then = self._rulebook.then.get(version)
+        return rule if then is None else then.get(rule.id)
+
+    def _decision(self, rule: Rule, occasion: Occasion) -> RecordedDecision | None:
+        numbers = {occasion.id, *(event.id for event in occasion.events)}
+        found = [one for one in self._decisions(rule) if one.event in numbers]
+        return found[-1] if found else None
+
+    def _decisions(self, rule: Rule) -> list[RecordedDecision]:
+        """What the rule decided about this task.
+
+        The decision about a digest has the id of the event that opened it. If that event is one of
+        this task, the decision about joining comes first, and is the one that is meant here.
+        """
+        ours = [one for one in self._dossier.decisions if one.rule == rule.id]
+        joined = {one.event: one for one in reversed(ours) if one.outcome == Outcome.GATHERED}
+        return [one for one in ours if joined.get(one.event, one) is one]
+
+    def _deliveries(self, rule: Rule, number: int) -> tuple[RecordedDelivery, ...]:
+        """The deliveries of the event, and those that rewrite what they have sent."""
+        ours = [one for one in self._dossier.deliveries if one.rule == rule.id]
+        first = {one.id for one in ours if one.event == number and one.rewrites is None}
+        return tuple(one for one in ours if one.id in first or one.rewrites in first)
+
+    def _changed_since(self, rule: Rule, version: str) -> Iterator[str]:
+        then = self._rulebook.then.get(version)
+        if then is not None and _words(then.text, rule.id) != _words(self._text, rule.id):
+            yield "the rule has been changed since; this is what it was then"
+
+    @property
+    def _text(self) -> str:
+        return self._rulebook.now.text
+
+    def _decided_again(
+        self, rule: Rule, asked: Sequence[Event], at: datetime
+    ) -> tuple[Scope, Verdict]:
+        """The verdict on the first of these events that the rule fires on, or else on the last."""
+        for event in asked:
+            scope = Scope(event, at, self._zone, by_noun([rule.reads]))
+            verdict = rule.decide_now(scope)
+            if verdict.outcome is Outcome.MATCHED:
+                break
+        return scope, verdict
+
+
+def words_of_trigger(when: Any) -> str:
+    """What stands after `when:` in one line."""
+    if not isinstance(when, dict):
+        return str(when)
+    return ", ".join(
+        f"{name} ({', '.join(more)})" if isinstance(more, list) else f"{name}: {more}"
+        for name, more in when.items()
+    ).removesuffix(": None")
+
+
+def _outcome(decision: RecordedDecision | None, verdict: Verdict) -> tuple[Standing, str]:
+    """By the decision that is on record, or else by the one that was just made again."""
+    if decision is not None:
+        return STANDINGS[Outcome(decision.outcome)], decision.reason
+    return STANDINGS[verdict.outcome], verdict.reason
+
+
+def _words(text: str, rule: str) -> Any:
+    """All of the configuration that this rule's decisions depend on."""
+    whole = orjson.loads(text)
+    own = [one for one in whole.get("rules", []) if one.get("id") == rule]
+    return own, [whole.get(name) for name in _SURROUNDINGS]

@@ -1,0 +1,174 @@
+"""Rules by a schedule: whether a task was chosen when it came last, and what came of that."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from service.domain.model import Event, Group
+from service.domain.schedules import Schedule
+from service.explain import STANDINGS, BySchedule, Explanation, InDigest, Standing
+from service.explain.wording import told
+from service.rules.digests import digest_of
+from service.rules.groups import named
+from service.rules.language.expressions import EvaluationError
+from service.rules.language.field_reads import by_noun
+from service.rules.language.scope import Scope
+from service.rules.language.tracing import traces
+from service.rules.rule import Rule
+from service.rules.verdict import Outcome
+from service.store.decisions import RecordedDecision
+from service.store.deliveries import RecordedDelivery
+from service.store.digest_history import Named, PastSlot
+from service.store.task_history import Dossier
+
+
+def by_schedule(
+    blank: Explanation,
+    rule: Rule,
+    then: Rule | None,
+    slot: PastSlot | None,
+    papers: Dossier,
+    zone: ZoneInfo,
+    now: datetime,
+) -> Explanation:
+    """What came of a rule's last `slot`, by the rule as it was `then`; None: it never came."""
+    schedule = _schedule(rule, slot, zone, now)
+    known = replace(blank, schedule=schedule, clock=_clock(schedule, zone))
+    if slot is None:
+        says = "its schedule has not come yet, as far as there is a record"
+        return replace(known, standing=Standing.UNHEARD, says=says)
+    known = replace(known, event=slot.event.id, asked_at=slot.at)
+    if then is None or then.trigger.cron is None:
+        says = "when its schedule came last, the rule was another one"
+        return replace(known, standing=Standing.UNHEARD, says=says)
+    return _SlotExplainer(known, then, slot, papers, zone).explained()
+
+
+def _schedule(rule: Rule, slot: PastSlot | None, zone: ZoneInfo, now: datetime) -> BySchedule:
+    comes_at = Schedule(rule.trigger.cron or "", zone).after(now)
+    if slot is None:
+        return BySchedule(None, comes_at)
+    said = (one.reason for one in slot.decisions if one.event == slot.event.id)
+    chosen = (Named(one.task_id, one.task.title) for one in slot.chosen)
+    return BySchedule(slot.event.at, comes_at, tuple(chosen), tuple(said))
+
+
+def _clock(schedule: BySchedule, zone: ZoneInfo) -> str:
+    came, comes = schedule.came_at, schedule.comes_at
+    last = "has not come yet" if came is None else f"came last {told(came, zone)}"
+    return f"{last}; " + ("never comes again" if comes is None else f"comes {told(comes, zone)}")
+
+
+class _SlotExplainer:
+    """Explains one slot of a rule for one task."""
+
+    def __init__(
+        self, known: Explanation, rule: Rule, slot: PastSlot, papers: Dossier, zone: ZoneInfo
+    ) -> None:
+        self._known = known
+        self._rule = rule
+        self._slot = slot
+        self._papers = papers
+        self._zone = zone
+
+    def explained(self) -> Explanation:
+        if self._rule.for_each is None:
+            found = self._asked(self._slot.event, _about(self._slot.event, self._slot.decisions))
+            return replace(found, standing=Standing.NO_TASK)
+        if self._rule.grouping is None:
+            mine = [one for one in self._slot.chosen if one.task_id == self._papers.key[1]]
+            if not mine:
+                return self._not_chosen()
+            return self._asked(mine[0], _about(mine[0], self._slot.decisions))
+        return self._in_company()
+
+    def _not_chosen(self) -> Explanation:
+        """Why `for_each` did not choose the task, by how it was then.
+
+        Fields that change without an event may have been different.
+        """
+        task, says = self._papers.at(self._slot.at), "for_each did not choose the task"
+        try:
+            if task is None:
+                says = "the task was not there"
+            elif self._rule.for_each is not None:
+                self._rule.for_each.takes(task, self._slot.at, self._zone)
+        except EvaluationError as error:
+            says = f"{says}: {error}"
+        return replace(self._known, standing=Standing.NOT_MATCHED, says=says)
+
+    def _asked(self, event: Event, decision: RecordedDecision | None) -> Explanation:
+        """What came of an event that the rule was asked about."""
+        scope = self._scope(event)
+        verdict = self._rule.decide_now(scope)
+        outcome, reason = verdict.outcome, verdict.reason
+        if decision is not None:
+            outcome, reason = Outcome(decision.outcome), decision.reason
+        return replace(
+            self._known,
+            standing=STANDINGS[outcome],
+            says=reason,
+            event=event.id,
+            conditions=tuple(traces(self._rule.conditions, scope)),
+            decision=decision,
+            deliveries=tuple(one for one in self._slot.deliveries if one.event == event.id),
+        )
+
+    def _in_company(self) -> Explanation:
+        """The task among those told of in one digest, of which no list is on record.
+
+        So the choice is made again, by how the task was then.
+        """
+        task, choice = self._papers.at(self._slot.at), self._rule.for_each
+        try:
+            if task is None or choice is None:
+                return self._not_chosen()
+            if not choice.takes(task, self._slot.at, self._zone):
+                return self._not_chosen()
+            event = replace(self._slot.event, task_id=task.id, after=task)
+            return self._chosen(self._scope(event))
+        except EvaluationError as error:
+            says = f"it was left out: {error}"
+            return replace(self._known, standing=Standing.FAILED, says=says)
+
+    def _chosen(self, scope: Scope) -> Explanation:
+        """What came of a chosen task; raises EvaluationError if `by` has no value for it."""
+        traced = tuple(traces(self._rule.conditions, scope))
+        known = replace(self._known, conditions=traced)
+        refused = self._rule.refusal(scope)
+        if refused is not None:
+            return replace(known, standing=STANDINGS[refused.outcome], says=refused.reason)
+        if self._rule.has_ended(scope.event.task, self._slot.at):
+            says = "it was left out: until is true of it"
+            return replace(known, standing=Standing.NOT_MATCHED, says=says)
+        return self._told(known, self._rule.group_key(scope))
+
+    def _told(self, known: Explanation, key: str) -> Explanation:
+        digest = f"{digest_of(key)}:"
+        decision = next((one for one in self._slot.decisions if digest in one.reason), None)
+        if decision is None:
+            says = f"it was chosen, and the {digest_of(key)} is not on record"
+            return replace(known, standing=Standing.NOT_MATCHED, says=says)
+        return replace(
+            known,
+            standing=STANDINGS[Outcome(decision.outcome)],
+            says=decision.reason,
+            decision=decision,
+            digest=InDigest(named(key), told_at=decision.at),
+            deliveries=tuple(self._of_digest(key)),
+        )
+
+    def _of_digest(self, key: str) -> Sequence[RecordedDelivery]:
+        """The deliveries of this digest, or all of the slot if they cannot be told apart."""
+        once_key = self._rule.planning.once_key(self._scope(self._slot.event, Group(key, (), 0)))
+        sent = self._slot.deliveries
+        return [one for one in sent if one.once_key.startswith(once_key)] or sent
+
+    def _scope(self, event: Event, group: Group | None = None) -> Scope:
+        reads = by_noun([self._rule.reads])
+        return Scope(event, self._slot.at, self._zone, reads, group)
+
+
+def _about(event: Event, decisions: Iterable[RecordedDecision]) -> RecordedDecision | None:
+    return next((one for one in decisions if one.event == event.id), None)

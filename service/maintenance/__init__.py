@@ -1,0 +1,1 @@
+"""Work that keeps a database small and its times right."""

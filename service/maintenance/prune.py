@@ -1,0 +1,76 @@
+"""The net: rings again for whatever nobody answered, takes back leases, forgets what is old."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from service.clock import Clock
+from service.outbox import Lanes, attempts
+from service.settings import Settings
+from service.store import Pool, receipt_queue
+
+_PRUNED_AT_ONCE = 1000
+# After so long without a look, every process has so long to say that it lives.
+_GAP, _TIME_TO_RENEW = timedelta(seconds=3), timedelta(seconds=3)
+
+_RECEIPTS = """
+    DELETE FROM receipts WHERE id IN (
+        SELECT id FROM receipts WHERE received_at < $1 AND state <> 'pending' LIMIT $2)
+"""
+_DECISIONS = """
+    DELETE FROM decisions WHERE id IN (SELECT id FROM decisions WHERE at < $1 LIMIT $2)
+"""
+_DELIVERIES = """
+    DELETE FROM deliveries WHERE id IN (
+        SELECT id FROM deliveries WHERE created_at < $1 AND settled_at IS NOT NULL LIMIT $2)
+"""
+# What the clock announces may have been due long before it is stored; numbers tell when that was.
+_EVENTS = """
+    DELETE FROM events WHERE id IN (
+        SELECT id FROM events
+        WHERE at < $1
+          AND id < coalesce((SELECT min(id) FROM events WHERE at >= $1), 9223372036854775807)
+          AND NOT EXISTS (SELECT FROM deliveries WHERE deliveries.event = events.id) LIMIT $2)
+"""
+_DELETED_TASKS = """
+    DELETE FROM tasks WHERE (account, id) IN (
+        SELECT account, id FROM tasks WHERE deleted_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED)
+"""
+
+
+class Net:
+    """Finds, each second, what nobody works at although there is work.
+
+    Where there was no look for some seconds, the database was away or this process stood still.
+    The leases that ran out meanwhile prove nothing: others could not renew theirs, either. So they
+    count only when everybody has had the time to.
+    """
+
+    def __init__(self, pool: Pool, clock: Clock) -> None:
+        self._pool = pool
+        self._clock = clock
+        self._looked_at = self._steady_since = clock.now()
+
+    async def unanswered(self, accounts: Iterable[str]) -> tuple[list[str], Lanes]:
+        """The accounts whose receipts wait, and the lanes whose deliveries lost their process."""
+        waiting = await receipt_queue.waiting(self._pool, accounts)
+        now = self._clock.now()
+        if not timedelta(0) <= now - self._looked_at <= _GAP:
+            self._steady_since = now
+        self._looked_at = now
+        if now - self._steady_since < _TIME_TO_RENEW:
+            return waiting, frozenset()
+        return waiting, frozenset(await attempts.reclaim(self._pool, now))
+
+
+async def prune(pool: Pool, settings: Settings, now: datetime) -> None:
+    """Delete what is older than the settings want it kept, in small transactions."""
+    for statement, age in (
+        (_RECEIPTS, settings.taskbell_keep_receipts),
+        (_DECISIONS, settings.taskbell_keep_decisions),
+        (_DELIVERIES, settings.taskbell_keep_deliveries),
+        (_EVENTS, settings.taskbell_keep_events),
+        (_DELETED_TASKS, settings.taskbell_keep_deleted_tasks),
+    ):
+        full = f"DELETE {_PRUNED_AT_ONCE}"
+        while await pool.execute(statement, now - age, _PRUNED_AT_ONCE) == full:
+            pass

@@ -1,0 +1,173 @@
+"""Attempts to send: their leases, how they end, and what a dead process leaves of them."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import orjson
+
+from service.channels import Message
+from service.clock import Clock
+from service.domain.model import State
+from service.outbox import LEASE, Claim, Settlement, fallback
+from service.store import Connection, Pool, lookups
+from service.store.tasks import Key
+from service.system_actions import BARE, CREATE, STILL_COMING, WRITES
+
+
+async def renew(pool: Pool, deliveries: Sequence[int], clock: Clock) -> None:
+    """Renew the leases of these deliveries: they are still being sent."""
+    await pool.execute(
+        "UPDATE deliveries SET lease_until = $2 WHERE id = ANY ($1) AND state = 'sending'",
+        deliveries,
+        clock.now() + LEASE,
+    )
+
+
+async def settle(pool: Pool, settlements: Sequence[Settlement], now: datetime) -> None:
+    """Record how attempts ended, plan `on_fail`, and ask to read back what was written.
+
+    An answer that comes after its lease has run out still counts, unless another attempt was made:
+    it is the evidence that an `unknown` delivery was waiting for. To record the same twice, as when
+    the connection is lost with the commit, changes nothing the second time.
+    """
+    guarded = any(one.claim.at_most_once for one in settlements)
+    async with pool.acquire() as connection, connection.transaction():
+        if not guarded:
+            await connection.execute("SET LOCAL synchronous_commit = off")
+        rows = await connection.fetch(
+            """
+            UPDATE deliveries SET state = new.state, reason = new.reason,
+                receipt = coalesce(new.receipt, deliveries.receipt),
+                next_attempt_at = new.again_at, lease_until = NULL, asking = false,
+                settled_at = CASE WHEN new.again_at IS NULL THEN $1::timestamptz END,
+                attempts = deliveries.attempts - new.is_unsent::int,
+                unsent = deliveries.unsent + new.is_unsent::int,
+                expires_at = coalesce(deliveries.expires_at, new.expires_at),
+                unread_since = CASE WHEN new.is_unsent AND new.state IN ('planned', 'held')
+                                    THEN coalesce(deliveries.unread_since, $1) END
+            FROM unnest($2::bigint[], $3::int[], $4::int[], $5::text[], $6::text[], $7::jsonb[],
+                        $8::timestamptz[], $9::boolean[], $10::timestamptz[])
+              AS new (id, attempts, unsent, state, reason, receipt, again_at, is_unsent, expires_at)
+            WHERE deliveries.id = new.id
+              AND (deliveries.attempts, deliveries.unsent) = (new.attempts, new.unsent)
+              AND (deliveries.state IN ('sending', 'unknown')
+                   OR deliveries.state IN ('planned', 'held') AND NOT deliveries.at_most_once)
+            RETURNING deliveries.id, deliveries.state
+            """,
+            now,
+            [one.claim.id for one in settlements],
+            [one.claim.attempts for one in settlements],
+            [one.claim.unsent for one in settlements],
+            [one.state for one in settlements],
+            [one.reason for one in settlements],
+            [
+                None if one.receipt is None else orjson.dumps(one.receipt).decode()
+                for one in settlements
+            ],
+            [one.again_at for one in settlements],
+            [one.is_unsent for one in settlements],
+            [one.expires_at for one in settlements],
+        )
+        failed = [row["id"] for row in rows if row["state"] == State.FAILED]
+        await fallback.plan(connection, failed, now)
+        await lookups.ask_back(connection, _written(settlements), now)
+
+
+async def begin(connection: Connection, claim: Claim) -> bool:
+    """Say that this is being sent from now on: its system was asked, and it stands.
+
+    Until then nothing can have gone out. False if it is not this process's any more.
+    """
+    done = await connection.execute(
+        """
+        UPDATE deliveries SET asking = false
+        WHERE id = $1 AND (attempts, unsent) = ($2, $3) AND state = 'sending'
+        """,
+        claim.id,
+        claim.attempts,
+        claim.unsent,
+    )
+    return done == "UPDATE 1"
+
+
+async def withdraw(
+    connection: Connection, claim: Claim, state: State, reason: str, now: datetime
+) -> bool:
+    """End what was claimed and is not sent after all; False if it is not this process's any more.
+
+    In the transaction that plans another message in its place: one without the other would leave
+    somebody untold.
+    """
+    done = await connection.execute(
+        """
+        UPDATE deliveries SET state = $4, reason = $5, settled_at = $6, lease_until = NULL,
+            asking = false, attempts = attempts - 1, unsent = unsent + 1, unread_since = NULL
+        WHERE id = $1 AND (attempts, unsent) = ($2, $3) AND state = 'sending'
+        """,
+        claim.id,
+        claim.attempts,
+        claim.unsent,
+        state,
+        reason,
+        now,
+    )
+    return done == "UPDATE 1"
+
+
+def _written(settlements: Sequence[Settlement]) -> dict[Key, frozenset[str]]:
+    """The tasks that were written, and which of their fields: they are to be read back."""
+    written: dict[Key, frozenset[str]] = {}
+    for one in settlements:
+        message = one.claim.message
+        if message.channel in WRITES and one.receipt is not None:
+            key = (message.account, str(one.receipt["task"]))
+            written[key] = written.get(key, frozenset()) | _fields(message)
+    return written
+
+
+def _fields(message: Message) -> frozenset[str]:
+    if message.channel == "update_task":
+        return frozenset(message.fields or {})
+    return frozenset({BARE[message.channel]} if message.channel in BARE else ())
+
+
+async def reclaim(pool: Pool, now: datetime) -> list[str]:
+    """Take back deliveries whose process died while sending; returns the lanes to ring.
+
+    Messages to customers become `unknown`, unless the system was still being asked about them. The
+    others are planned again with the same key, those that make a task once that would show.
+    """
+    rows = await pool.fetch(
+        """
+        UPDATE deliveries SET lease_until = NULL,
+            state = CASE WHEN at_most_once AND NOT asking THEN 'unknown' ELSE 'planned' END,
+            next_attempt_at = CASE WHEN at_most_once AND NOT asking THEN NULL
+                WHEN channel = $2 THEN $1 + $3::interval ELSE $1::timestamptz END,
+            settled_at = CASE WHEN at_most_once AND NOT asking THEN $1::timestamptz END,
+            reason = CASE WHEN asking
+                THEN 'the process stopped before it was sent'
+                WHEN at_most_once
+                THEN 'the process stopped while sending: look whether it arrived, then resolve it'
+                ELSE 'the process stopped while sending; sent again with the same key' END
+        WHERE state = 'sending' AND lease_until < $1
+        RETURNING lane
+        """,
+        now,
+        CREATE,
+        STILL_COMING,
+    )
+    return sorted({row["lane"] for row in rows})
+
+
+async def lanes_due(pool: Pool, lanes: Sequence[str], now: datetime) -> list[str]:
+    """Those of these lanes that have a delivery whose time has come."""
+    rows = await pool.fetch(
+        """
+        SELECT lane FROM unnest($1::text[]) AS lane WHERE EXISTS (
+            SELECT FROM deliveries WHERE deliveries.lane = lane.lane
+              AND state IN ('planned', 'held') AND next_attempt_at <= $2)
+        """,
+        lanes,
+        now,
+    )
+    return [row["lane"] for row in rows]

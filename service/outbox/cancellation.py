@@ -1,0 +1,168 @@
+"""Deliveries that end before they go out: their task moved on, or their rule's `until` came true.
+
+`until` is asked with every event of the task, and once more when a delivery is about to go out,
+because time alone may have made it true.
+"""
+
+from collections.abc import Container, Iterable, Sequence
+from datetime import datetime
+
+import asyncpg
+
+from service.domain.model import Event
+from service.outbox.suppression import may_be_held
+from service.rules import Ruleset
+from service.store import Connection, tasks
+from service.store.tasks import Key
+
+UNTIL_IS_TRUE = "withdrawn: the rule's until is true"
+
+
+def only_on_trial(channel: str, target: str) -> str:
+    """The reason of what would go out now, were it not of a rule with `enabled: shadow`."""
+    return f"shadow: would have been sent now ({':'.join(filter(None, (channel, target)))})"
+
+
+def is_done_again(delivery: str, news: str) -> str:
+    """Whether a recurring task was completed once more between a delivery's event and the news.
+
+    What reopens it then undoes that completion, and none before.
+    """
+    return f"""EXISTS (
+        SELECT FROM events AS later
+        WHERE later.account = {delivery}.account AND later.task = {delivery}.task
+          AND later.kind = 'completed' AND later.id > {delivery}.event AND later.id < {news}.id)"""
+
+
+async def withdraw(connection: Connection, events: Sequence[Event], now: datetime) -> None:
+    """Cancel what is not sent yet and what one of these events has made pointless.
+
+    What is to be rewritten when it is undone, and may have arrived by an attempt whose answer
+    was lost, is left to `planning.take_back`.
+    """
+    told = [(event, word) for event in events for word in event.words]
+    await connection.execute(
+        f"""
+        UPDATE deliveries SET state = 'cancelled', settled_at = $1, next_attempt_at = NULL,
+            reason = 'withdrawn: the task was ' || first.kind
+        FROM (
+            SELECT DISTINCT ON (deliveries.id) deliveries.id, news.kind
+            FROM unnest($2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[])
+                   AS news (account, task, id, kind, word)
+            JOIN deliveries ON deliveries.account = news.account AND deliveries.task = news.task
+            WHERE state IN ('planned', 'held') AND news.word = ANY (withdraw_on)
+              AND deliveries.event < news.id AND (on_undo IS NULL OR attempts = 0)
+              AND NOT (news.kind = 'reopened' AND {is_done_again("deliveries", "news")})
+            ORDER BY deliveries.id, news.id) AS first
+        WHERE deliveries.id = first.id AND state IN ('planned', 'held')
+          AND (on_undo IS NULL OR attempts = 0)
+        """,
+        now,
+        [event.account for event, _ in told],
+        [event.task_id for event, _ in told],
+        [event.id for event, _ in told],
+        [event.kind for event, _ in told],
+        [word for _, word in told],
+    )
+
+
+async def pending(
+    connection: Connection, keys: Iterable[Key], rules: Container[str]
+) -> list[tuple[int, str, str, str]]:
+    """What these rules have not sent yet about these tasks: (id, rule, account, task).
+
+    It is locked. The rewriting of a message that is out is not among it.
+    """
+    wanted = list(keys)
+    columns = [account for account, _ in wanted], [task for _, task in wanted]
+    found = await connection.fetch(
+        """
+        SELECT DISTINCT rule FROM deliveries
+        JOIN unnest($1::text[], $2::text[]) AS wanted (account, task) USING (account, task)
+        WHERE state IN ('planned', 'held') AND updates IS NULL
+        """,
+        *columns,
+    )
+    # Not asked for by all their names: there may be thousands, most of which wait for nothing.
+    waiting = [row["rule"] for row in found if row["rule"] in rules]
+    if not waiting:
+        return []
+    rows = await connection.fetch(
+        """
+        SELECT id, rule, account, task FROM deliveries
+        JOIN unnest($1::text[], $2::text[]) AS wanted (account, task) USING (account, task)
+        WHERE state IN ('planned', 'held') AND rule = ANY ($3) AND updates IS NULL
+        ORDER BY id FOR UPDATE OF deliveries
+        """,
+        *columns,
+        waiting,
+    )
+    return [tuple(row) for row in rows]
+
+
+async def cancel_all(
+    connection: Connection, ids: Sequence[int], reason: str, now: datetime
+) -> None:
+    """Cancel deliveries that this transaction has locked."""
+    await connection.execute(
+        """
+        UPDATE deliveries SET state = 'cancelled', reason = $2, settled_at = $3,
+            next_attempt_at = NULL
+        WHERE id = ANY ($1) AND state IN ('planned', 'held')
+        """,
+        ids,
+        reason,
+        now,
+    )
+
+
+async def withdraw_claimed(
+    connection: Connection, claimed: Sequence[asyncpg.Record], rules: Ruleset, now: datetime
+) -> frozenset[int]:
+    """Cancel those of the deliveries just claimed whose rule has ended; returns their ids.
+
+    This is the claim's own transaction: nobody has seen them being sent. The rewriting of a
+    message that is out does not end, and neither does what a person has asked for.
+    """
+    asked = [row for row in claimed if row["rule"] in rules.with_until and may_be_held(row)]
+    if not asked:
+        return frozenset()
+    present = await tasks.present(connection, [(row["account"], row["task"]) for row in asked])
+    ended = [
+        row["id"]
+        for row in asked
+        if (task := present.get((row["account"], row["task"]))) is not None
+        and rules.until(row["rule"], task, now)
+    ]
+    if ended:
+        await connection.execute(
+            """
+            UPDATE deliveries SET state = 'cancelled', reason = $2, settled_at = $3,
+                lease_until = NULL, attempts = attempts - 1
+            WHERE id = ANY ($1)
+            """,
+            ended,
+            UNTIL_IS_TRUE,
+            now,
+        )
+    return frozenset(ended)
+
+
+async def end_shadows(
+    connection: Connection, claimed: Iterable[asyncpg.Record], now: datetime
+) -> frozenset[int]:
+    """Skip those of the deliveries just claimed that are of a rule on trial; returns their ids."""
+    shadows = [row for row in claimed if row["shadow"]]
+    if shadows:
+        await connection.execute(
+            """
+            UPDATE deliveries SET state = 'skipped', reason = new.reason, settled_at = $3,
+                lease_until = NULL, attempts = attempts - 1
+            FROM unnest($1::bigint[], $2::text[]) AS new (id, reason)
+            WHERE deliveries.id = new.id
+            """,
+            [row["id"] for row in shadows],
+            [only_on_trial(row["channel"], row["target"]) for row in shadows],
+            now,
+        )
+    return frozenset(row["id"] for row in shadows)

@@ -1,0 +1,116 @@
+"""What a person decides about a delivery: retry it, cancel it, or say how it ended."""
+
+from datetime import datetime
+
+import asyncpg
+
+from service.clock import Clock
+from service.domain.model import State
+from service.outbox import ASKED_FOR, NoSuchDelivery, NotPossible, fallback
+from service.outbox.cancellation import cancel_all
+from service.store import Connection, Pool
+
+
+async def retry(pool: Pool, clock: Clock, delivery: int, attempts: int | None = None) -> str:
+    """Plan another attempt of a delivery that failed, expired, was cancelled or is unknown.
+
+    Returns its lane. `attempts` is how many the person saw who decides it: where there was another
+    one since, somebody else has decided it before. Raises NoSuchDelivery or NotPossible.
+    """
+    allowed = (State.FAILED, State.UNKNOWN, State.CANCELLED, State.EXPIRED)
+    async with pool.acquire() as connection, connection.transaction():
+        await _demand(connection, delivery, allowed, "tried again")
+        await _demand_unchanged(connection, delivery, attempts)
+        try:
+            return await _plan_again(connection, delivery, clock.now())
+        except asyncpg.UniqueViolationError:
+            raise NotPossible(
+                f"delivery {delivery} has been replaced: the rule has planned the same anew"
+            ) from None
+
+
+async def _demand_unchanged(connection: Connection, delivery: int, attempts: int | None) -> None:
+    made = await connection.fetchval("SELECT attempts FROM deliveries WHERE id = $1", delivery)
+    if attempts is not None and made != attempts:
+        raise NotPossible(
+            f"delivery {delivery} has been tried again since it was shown; look at how that ended"
+        )
+
+
+async def _plan_again(connection: Connection, delivery: int, now: datetime) -> str:
+    lane: str = await connection.fetchval(
+        """
+        UPDATE deliveries SET state = 'planned', reason = $3,
+            next_attempt_at = $2, settled_at = NULL, expires_at = NULL,
+            acknowledged_at = NULL, operator_told_at = NULL,
+            approved_by = CASE WHEN approver IS NOT NULL THEN coalesce(approved_by, $4) END
+        WHERE id = $1 RETURNING lane
+        """,
+        delivery,
+        now,
+        ASKED_FOR,
+        "a person who had it sent all the same",
+    )
+    return lane
+
+
+async def cancel(
+    pool: Pool, clock: Clock, delivery: int, *, by: str, reason: str | None = None
+) -> State:
+    """Cancel a delivery that is not sent yet, or accept that one has failed; returns its state.
+
+    An accepted failure stays `failed`, says who has accepted it, and is not shown any more as one
+    that needs a decision. Raises NoSuchDelivery or NotPossible.
+    """
+    allowed = (State.PLANNED, State.HELD, State.FAILED)
+    async with pool.acquire() as connection, connection.transaction():
+        if await _demand(connection, delivery, allowed, "cancelled") is State.FAILED:
+            left = f"left as it is by {by}: {reason}" if reason else f"left as it is by {by}"
+            await _leave(connection, delivery, left, clock.now())
+            return State.FAILED
+        await cancel_all(connection, [delivery], reason or "a person cancelled it", clock.now())
+        return State.CANCELLED
+
+
+async def _leave(connection: Connection, delivery: int, left: str, now: datetime) -> None:
+    await connection.execute(
+        """
+        UPDATE deliveries SET acknowledged_at = $2, reason = concat_ws('; ', reason, $3::text)
+        WHERE id = $1
+        """,
+        delivery,
+        now,
+        left,
+    )
+
+
+async def resolve(pool: Pool, clock: Clock, delivery: int, *, arrived: bool) -> None:
+    """Settle an `unknown` delivery: it is `sent` if it arrived, and `failed` if it did not.
+
+    Raises as `cancel`.
+    """
+    async with pool.acquire() as connection, connection.transaction():
+        await _demand(connection, delivery, (State.UNKNOWN,), "resolved")
+        await connection.execute(
+            "UPDATE deliveries SET state = $2, reason = $3, settled_at = $4 WHERE id = $1",
+            delivery,
+            State.SENT if arrived else State.FAILED,
+            f"a person found that it {'arrived' if arrived else 'did not arrive'}",
+            clock.now(),
+        )
+        await fallback.plan(connection, [delivery], clock.now())
+
+
+async def _demand(
+    connection: Connection, delivery: int, allowed: tuple[State, ...], verb: str
+) -> State:
+    state = await connection.fetchval(
+        "SELECT state FROM deliveries WHERE id = $1 FOR UPDATE", delivery
+    )
+    if state is None:
+        raise NoSuchDelivery(f"there is no delivery {delivery}")
+    if state not in allowed:
+        raise NotPossible(
+            f"delivery {delivery} is {state}; only one that is {' or '.join(allowed)} can be {verb}"
+        )
+    return State(state)

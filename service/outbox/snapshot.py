@@ -1,0 +1,104 @@
+"""What the outbox still has to send, read back as the orders that it came from.
+
+With it come messages that are sent already and still count for the `limit` of their rule.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import asyncpg
+import orjson
+
+from service.domain.model import Group, State
+from service.domain.storms import Flood
+from service.outbox import Order
+from service.outbox.suppression import may_be_held
+from service.rules.verdict import Plan
+from service.rules.visits import Visit
+from service.store import Connection
+from service.store.events import event_from
+from service.store.tasks import read_task
+
+_LONGEST_PERIOD = timedelta(days=1)  # a limit is per minute, hour or day
+
+
+@dataclass(frozen=True, slots=True)
+class PendingOrder:
+    """An order as it stands in the outbox.
+
+    `due` is when it goes out (UTC); None if it has gone out already, or waits until a person
+    approves or releases it. `is_excused` from all that may hold back others: a question to an
+    approver, and a retry that a person asked for. `is_past_storm` what a storm has held before.
+    """
+
+    order: Order
+    state: State
+    due: datetime | None
+    reason: str | None
+    is_excused: bool
+    is_past_storm: bool
+
+
+async def read(connection: Connection, now: datetime, until: datetime) -> list[PendingOrder]:
+    """Every message about a task that is due up to `until`, and those that count for a limit.
+
+    Left out are the rewriting of messages that were sent, and messages to the operator.
+    """
+    rows = await connection.fetch(
+        """
+        SELECT deliveries.*, kind, at, cause, changed, alarm, signal, before, after
+        FROM deliveries JOIN events ON events.id = deliveries.event
+        WHERE updates IS NULL AND deliveries.state NOT IN ('cancelled', 'expired')
+          AND (deliveries.state IN ('planned', 'held') AND next_attempt_at <= $1
+               OR limited_at > $2)
+        ORDER BY next_attempt_at, deliveries.id
+        """,
+        until,
+        now - _LONGEST_PERIOD,
+    )
+    return [
+        PendingOrder(
+            _order(row),
+            State(row["state"]),
+            None if _waits_for_a_person(row) else row["next_attempt_at"],
+            row["reason"],
+            not may_be_held(row),
+            row["storm"] is not None,
+        )
+        for row in rows
+    ]
+
+
+def _waits_for_a_person(row: asyncpg.Record) -> bool:
+    is_asked = row["approver"] is not None and row["approved_by"] is None
+    return is_asked or (row["state"] == State.HELD and row["storm"] is not None)
+
+
+def _order(row: asyncpg.Record) -> Order:
+    plan = Plan(
+        step=row["step"],
+        channel=row["channel"],
+        target=row["target"],
+        once_key=row["once_key"],
+        send_at=row["limited_at"] or row["send_at"] or row["next_attempt_at"],
+        state=State(row["state"]),
+        text=row["text"],
+        subject=row["subject"],
+        fields=None if row["fields"] is None else orjson.loads(row["fields"]),
+        reason=row["reason"],
+        expires_at=row["expires_at"],
+        withdraw_on=frozenset(row["withdraw_on"]),
+        on_undo=row["on_undo"],
+        shadow=row["shadow"],
+        muted_by=row["muted_by"],
+        visit=row["visit"] and Visit(row["visit"], row["announced"]),
+        even_if_told=row["even_if_told"],
+        reaches_customer=row["tells_of"] is not None,
+        tells_of=None if row["tells_of"] is None else Group.from_json(row["tells_of"]),
+    )
+    is_limited = row["limited_at"] is not None
+    event = event_from(row, read_task(row["before"]), read_task(row["after"]))
+    flood = None if row["flood"] is None else Flood.from_key(row["flood"])
+    return Order(
+        event, row["rule"], plan, row["lane"], row["at_most_once"], is_limited, flood=flood
+    )

@@ -1,0 +1,96 @@
+"""Stops the embedded servers when the supervisor was killed and cannot do it itself.
+
+Unlike our own programs (see `lifeline`), PostgreSQL and Valkey do not notice that whoever started
+them is gone. So a small process of its own sleeps on the same kind of pipe, and stops them when
+that ends. It finds the servers by the files that they keep in their folders, because they may have
+been started again in the meantime.
+"""
+
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from service.processes import postmaster
+from service.processes.environment import to_run
+from service.processes.parent_pipe import wait_for_end_of_stdin
+from service.processes.postmaster import FAST
+from service.processes.private_folder import remove_socket_folder
+
+VALKEY_ADDRESS = "address"
+"""The file in a Valkey's folder that has its URL while it runs; commands look there for it too."""
+
+_VALKEY_PATIENCE = 1.0  # seconds
+# A smart shutdown waits for the workers: longer than one takes to settle what it has in hand.
+_POSTGRES_ENDINGS = ((signal.SIGTERM, 40.0), FAST)
+
+
+class Guardian:
+    """The guardian process, as the supervisor sees it, and the pipe that it waits on."""
+
+    def __init__(self, folders: Sequence[Path], lock: int) -> None:
+        self._command = [sys.executable, "-m", __name__, *map(str, folders)]
+        self._lock = lock
+        self._process = self._start()
+
+    def revive(self) -> None:
+        """Start the guardian again if somebody killed it."""
+        if self._process.poll() is not None:
+            self.dismiss()
+            self._process = self._start()
+
+    def dismiss(self) -> None:
+        """Close the pipe, and wait until the guardian has stopped whatever still runs."""
+        self._process.communicate()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        # In a session of its own, out of reach of the terminal's Ctrl-C; with the lock, so that
+        # the folder is not free before the servers in it have ended.
+        return subprocess.Popen(  # noqa: S603 (our own module)
+            self._command,
+            stdin=subprocess.PIPE,
+            pass_fds=[self._lock],
+            env=to_run(),
+            start_new_session=True,
+        )
+
+
+@contextmanager
+def guarded(folders: Sequence[Path], lock: int) -> Iterator[Guardian]:
+    """Make the servers in these folders end with this process; `lock` is held until they have."""
+    guardian = Guardian(folders, lock)
+    try:
+        yield guardian
+    finally:
+        guardian.dismiss()
+
+
+def main() -> None:
+    """Wait until the supervisor is gone, then end the servers in the folders named as arguments."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    wait_for_end_of_stdin()
+    for folder in map(Path, sys.argv[1:]):
+        _end_valkey(folder / VALKEY_ADDRESS)
+        postmaster.end(folder, _POSTGRES_ENDINGS)
+
+
+def _end_valkey(note: Path) -> None:
+    """Stop Valkey at once: nothing in it is lost, and the workers can do without it."""
+    with suppress(OSError):
+        address = Path(urlsplit(note.read_text()).path)
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(_VALKEY_PATIENCE)
+            connection.connect(str(address))
+            connection.sendall(b"SHUTDOWN NOSAVE\r\n")
+            connection.recv(1)  # returns when it has ended
+        note.unlink()
+        remove_socket_folder(address.parent, note.parent)
+
+
+if __name__ == "__main__":
+    main()

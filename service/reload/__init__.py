@@ -1,0 +1,118 @@
+"""The configuration while Taskbell runs: read anew when its files change, used as a whole or not.
+
+Under `taskbell serve` the supervisor alone looks at the files. It says on each program's standard
+input what they hold, so that all take over the same text, and one that is started again while the
+files have faults gets the text that had none. A process that is started by itself looks itself.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Self
+
+import orjson
+
+from service.config import Config, load_texts
+from service.diagnostics import Fault, Severity
+from service.document.files import Folder
+from service.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """The contents of a configuration's files, or the `faults` for which they cannot be used.
+
+    `texts` has the name and the text of each YAML file. `named` are the files that those refer to,
+    such as `template: morning.liquid`: text by name in `folder`. Secrets are still `${NAME}` in all
+    of them; `values` has what these stand for.
+    """
+
+    folder: str = ""
+    texts: tuple[tuple[str, str], ...] = ()
+    named: Mapping[str, str] = field(default_factory=dict)
+    faults: tuple[Fault, ...] = ()
+    values: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+
+    def line(self) -> bytes:
+        return orjson.dumps(self) + b"\n"
+
+    @classmethod
+    def from_line(cls, line: bytes) -> Self:
+        said = orjson.loads(line)
+        texts = tuple((name, text) for name, text in said.pop("texts"))
+        faults = tuple(
+            Fault(**{**one, "severity": Severity(one["severity"])}) for one in said.pop("faults")
+        )
+        return cls(**said, texts=texts, faults=faults)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The contents of the files, and the configuration in them; None if there are `faults`.
+
+    `names` are the files that the configuration refers to, also those that could not be read.
+    """
+
+    word: Word
+    config: Config | None = None
+    faults: Sequence[Fault] = ()
+    names: frozenset[str] = frozenset()
+
+    def demand(self) -> Config:
+        """The configuration, or ConfigError with the faults."""
+        if self.config is None:
+            raise ConfigError(self.faults)
+        return self.config
+
+
+def read(word: Word, environ: Mapping[str, str]) -> Reading:
+    """Load a configuration from the contents of its files; secrets come from `environ` and files.
+
+    The word of the result has the files that the configuration refers to as well.
+    """
+    if word.faults:
+        return Reading(word, faults=word.faults)
+    folder, asked = Folder(Path(word.folder), word.named), _Asked(environ)
+    config, faults = _loaded(word, folder, asked)
+    word = replace(word, named=folder.texts, values=asked.told)
+    return Reading(word, config, faults, frozenset(folder.names))
+
+
+async def read_beside(word: Word, environ: Mapping[str, str]) -> Reading:
+    """Do what `read` does in a thread: thousands of rules take seconds."""
+    return await asyncio.to_thread(read, word, environ)
+
+
+async def handed(lines: AsyncIterator[bytes], environ: Mapping[str, str]) -> AsyncIterator[Reading]:
+    """Every configuration that the supervisor sends, loaded; one a line."""
+    async for line in lines:
+        word = Word.from_line(line)
+        yield await read_beside(word, {**environ, **word.values})
+
+
+class _Asked(Mapping[str, str]):
+    """An environment that remembers which of its values were asked for, as `told`."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self.told: dict[str, str] = {}
+
+    def __getitem__(self, name: str) -> str:
+        self.told[name] = self._environ[name]
+        return self.told[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._environ)
+
+    def __len__(self) -> int:
+        return len(self._environ)
+
+
+def _loaded(
+    word: Word, folder: Folder, environ: Mapping[str, str]
+) -> tuple[Config | None, Sequence[Fault]]:
+    try:
+        return load_texts(word.texts, folder, environ), ()
+    except ConfigError as error:
+        return None, error.faults

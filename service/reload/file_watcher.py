@@ -1,0 +1,87 @@
+"""Watches the files of a configuration for changes."""
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeAlias
+
+import structlog
+
+from service.document.files import files, folder_of, texts
+from service.errors import ConfigError
+from service.reload import Reading, Word, read, read_beside
+
+log = structlog.get_logger()
+
+_BETWEEN_LOOKS = 0.5  # seconds
+
+_Marks: TypeAlias = list[tuple[str, int, int, int]]
+"""Of each file its name, time of change (ns), size and inode: different after any change."""
+
+
+def first_look(path: Path, environ: Mapping[str, str]) -> Reading:
+    """What the file or folder at `path` holds now."""
+    return read(_word(path, ()), environ)
+
+
+async def look(
+    path: Path, asked: asyncio.Event, environ: Mapping[str, str], last: Reading
+) -> AsyncIterator[Reading]:
+    """A new reading after each change at `path` since `last`, and whenever `asked` is set.
+
+    A change counts once the files have stayed the same from one look to the next: somebody may be
+    in the middle of writing. Whoever asks gets a reading even if no file has changed, because what
+    a `${file:…}` stands for may have. Faults are logged.
+    """
+    before, seen = None, None
+    while True:
+        was_asked = await _pause(asked)
+        marks = _marks(path, last.names)
+        if was_asked or (marks == before and marks != seen):
+            word, seen = _word(path, last.names), marks
+            if was_asked or word != last.word:
+                last = await read_beside(word, environ)
+                _log_faults(last)
+                yield last
+        before = marks
+
+
+def _word(path: Path, names: Collection[str]) -> Word:
+    """The contents of the files, and of those `names` that can be read."""
+    folder = folder_of(path)
+    for name in names:
+        with suppress(ValueError):
+            folder.text(name)
+    try:
+        return Word(str(folder.path), tuple(texts(path)), folder.texts)
+    except ConfigError as error:
+        return Word(str(folder.path), named=folder.texts, faults=error.faults)
+
+
+def _marks(path: Path, names: Collection[str]) -> _Marks:
+    """The marks of every file that is there and can be looked at now."""
+    found: list[Path] = []
+    with suppress(ConfigError):
+        found = files(path)
+    marks = []
+    for file in [*found, *(folder_of(path).path / name for name in sorted(names))]:
+        with suppress(OSError, ValueError):
+            stat = file.stat()
+            marks.append((str(file), stat.st_mtime_ns, stat.st_size, stat.st_ino))
+    return marks
+
+
+async def _pause(asked: asyncio.Event) -> bool:
+    """Wait for the next look; returns whether somebody asks for it."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(asked.wait(), _BETWEEN_LOOKS)
+    was_asked = asked.is_set()
+    asked.clear()
+    return was_asked
+
+
+def _log_faults(reading: Reading) -> None:
+    if reading.config is None:
+        faults = [fault.in_a_line for fault in reading.faults]
+        log.error("configuration.not_loaded", faults=faults, in_force="the one before")

@@ -1,0 +1,41 @@
+"""The supervisor's side: sends a changed configuration to its programs."""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+
+from service.change_plan import Rollout
+from service.clock import Clock
+from service.processes.supervisor import Supervisor
+from service.reload import Reading, Word
+from service.reload.report import report
+
+
+class Leading:
+    """Sends programs the configuration `good`, and then each later one that has no faults."""
+
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        good: Word,
+        database: str,
+        clock: Clock,
+        environ: Mapping[str, str],
+    ) -> None:
+        self._supervisor = supervisor
+        self._database = database
+        self._clock = clock
+        self._environ = environ
+        self._good = good.line()
+        supervisor.tell(self._good, self._good)
+
+    async def run(self, readings: AsyncIterator[Reading], show: Callable[[Rollout], None]) -> None:
+        """Send each new reading, and `show` what the change does; runs until it is cancelled."""
+        async for reading in readings:
+            if reading.config is None:
+                line = Word(faults=tuple(reading.faults)).line()
+                self._supervisor.tell(line, self._good + line)
+                continue
+            found = await report(self._database, reading.word, self._clock, self._environ)
+            self._good = reading.word.line()
+            self._supervisor.tell(self._good, self._good)
+            if found is not None:
+                show(found)

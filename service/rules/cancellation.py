@@ -1,0 +1,47 @@
+"""Events of a task that make pointless what was planned about it and has not gone out."""
+
+from service.domain.alarms import date_of
+from service.domain.model import Event, Kind
+from service.domain.task_dates import FIELDS
+from service.rules.steps import Action
+from service.rules.triggers import CLOCK_KINDS
+
+_UNDONE_BY = {
+    Kind.COMPLETED: frozenset({Kind.REOPENED.value}),
+    Kind.CREATED: frozenset({Kind.DELETED.value}),
+    Kind.RESTORED: frozenset({Kind.DELETED.value}),
+    Kind.DELETED: frozenset({Kind.RESTORED.value}),
+}
+_ENDS_ALARMS = frozenset({Kind.COMPLETED.value, Kind.DELETED.value, f"{Kind.CHANGED}:archived"})
+
+
+def withdraw_on(step: Action, event: Event, *, is_pending: bool) -> frozenset[str]:
+    """The events that make a delivery pointless while it has not gone out."""
+    if not event.task_id:
+        return frozenset()
+    if is_pending or event.kind in CLOCK_KINDS:
+        return ends_waiting(event.kind, event.alarm)
+    # What would be rewritten the moment it is out need not go out.
+    return _UNDONE_BY.get(event.kind, frozenset()) if step.on_undo else frozenset()
+
+
+def ends_waiting(kind: Kind, alarm: str | None) -> frozenset[str]:
+    """The `words` of the events that make pointless what waits because of this one.
+
+    An alarm ends with the date that it counts from: for another date it would not ring again.
+    """
+    if kind in CLOCK_KINDS:
+        return _ENDS_ALARMS | _moves(date_of(alarm))
+    if kind is Kind.DELETED:
+        return _UNDONE_BY[kind]
+    undone = Kind.REOPENED if kind is Kind.COMPLETED else Kind.COMPLETED
+    return frozenset({undone.value, Kind.DELETED.value})
+
+
+def _moves(date: str | None) -> frozenset[str]:
+    """The `words` of events by which a date of a task moves; any of them where that is not told."""
+    if date == "updated_at":  # no event names it: whatever is changed was updated
+        return frozenset({Kind.RESCHEDULED.value, Kind.REASSIGNED.value, Kind.CHANGED.value})
+    if date is not None and date.startswith(FIELDS):
+        return frozenset({f"{Kind.CHANGED}:{date}"})
+    return frozenset({f"{Kind.RESCHEDULED}:{date}" if date else Kind.RESCHEDULED.value})

@@ -1,0 +1,86 @@
+"""What rules can use: the configured channels, and what each account's system can do."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from service.sources.facts import Facts
+from service.system_actions import NOTIFICATIONS, WRITES
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """What rules have to know of a configured channel; `undoes` are its ways of `on_undo`."""
+
+    needs_target: bool = True
+    undoes: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Abilities:
+    """The notifications that an account's system sends, and the writes that it accepts.
+
+    `lacking` has the option that the account would have to have for one of the `writes`.
+    `tenant` says whose data the account sees, where its options tell.
+    `facts` are what the account fills of its tasks, where that is known.
+    """
+
+    system: str
+    notifications: frozenset[str] = frozenset()
+    writes: frozenset[str] = frozenset()
+    lacking: Mapping[str, str] = field(default_factory=dict)
+    tenant: str | None = None
+    facts: Facts | None = None
+
+    def allow(self, channel: str, target: str) -> bool:
+        if channel in WRITES:
+            return channel in self.writes and channel not in self.lacking
+        return channel not in NOTIFICATIONS or (target or channel) in self.notifications
+
+
+# Stands for an unknown channel: that is one problem, and should not be reported as several.
+ANY_WAY = Way(needs_target=False, undoes=frozenset({"update", "thread", "retract"}))
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Channels and accounts, by their names.
+
+    `unread` are the parts of the file (`accounts`, `channels`, `hours`) that could not be read:
+    every name from there is taken to exist. `told` are the fields of a task that some system tells,
+    of those there are. `has_page` is set if TASKBELL_URL is known, so that
+    messages can link to Taskbell's own page.
+    """
+
+    ways: Mapping[str, Way] = field(default_factory=dict)
+    accounts: Mapping[str, Abilities | None] = field(default_factory=dict)
+    unread: frozenset[str] = frozenset()
+    told: frozenset[str] = frozenset()
+    has_page: bool = True
+
+    def way(self, channel: str) -> Way | None:
+        """The configured channel of this name; None if there is none."""
+        return self.ways.get(channel, ANY_WAY if "channels" in self.unread else None)
+
+    def notifications(self, accounts: Iterable[str]) -> frozenset[str]:
+        """The notifications that at least one of these accounts' systems can send."""
+        known = (self.accounts.get(account) for account in accounts)
+        return frozenset[str]().union(*(one.notifications for one in known if one is not None))
+
+    def tenant(self, account: str) -> str:
+        """Whose data an account sees: the same for two that see the same."""
+        abilities = self.accounts.get(account)
+        return (abilities and abilities.tenant) or account
+
+    def refusal(self, account: str, channel: str, target: str) -> str | None:
+        """Why an account's system cannot do that; None if it can, or is not known."""
+        abilities = self.accounts.get(account)
+        if abilities is None or abilities.allow(channel, target):
+            return None
+        sends = channel in NOTIFICATIONS
+        what = f"send {target or channel}" if sends else channel.replace("_", " ")
+        option = abilities.lacking.get(channel)
+        if option is not None:
+            return f"{account} ({abilities.system}) cannot {what}: the account needs {option}"
+        is_closed = channel in WRITES and not abilities.writes
+        why = ": its tasks can only be read" if is_closed else ""
+        return f"{account} ({abilities.system}) cannot {what}{why}"

@@ -1,0 +1,298 @@
+"""From the rules in the file to rules at work, or everything that is wrong with them."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, TypeAlias
+
+from service.diagnostics import Path, Problem, Severity, did_you_mean
+from service.document.files import Folder
+from service.document.validation import salvaged
+from service.domain.durations import Duration
+from service.domain.model import Kind
+from service.rules.capabilities import Reach
+from service.rules.compiler.combinations import misfits, subjects
+from service.rules.compiler.contradictions import never
+from service.rules.compiler.lints import Placed, advice, twins, untold_moves
+from service.rules.compiler.shapes import RuleShape
+from service.rules.compiler.steps import StepReader
+from service.rules.gaps import Gaps, guarantees, impossible, in_keys, unending, unheard
+from service.rules.groups import MOST, Grouping
+from service.rules.hours import Hours
+from service.rules.language.expressions import Expression, condition, key, proofs
+from service.rules.language.variables import LASTING
+from service.rules.mute_links import linked, muting_faults
+from service.rules.mutes import Muting, Mutings
+from service.rules.planning import Planning
+from service.rules.rule import Rule, Settle
+from service.rules.selection import Selection, selection
+from service.rules.steps import Action, Pause, Step
+from service.rules.timing import Timing
+
+Compiled: TypeAlias = tuple[Expression | None, list[Problem]]
+
+# As many as one repeats at most, with something instead of each: nobody wants to read more.
+_MOST_MESSAGES = 250
+
+
+@dataclass(slots=True)
+class Compiler:
+    """Makes rules, and collects what is wrong with them in `problems`.
+
+    `off` has those that are sound and switched off.
+    """
+
+    reach: Reach
+    hours: Mapping[str, Hours]
+    folder: Folder
+    problems: list[Problem] = field(default_factory=list)
+    off: list[Rule] = field(default_factory=list)
+
+    def rules(self, raws: Sequence[Any]) -> list[Rule]:
+        """Every rule that is sound and switched on, in the order of the file."""
+        found: list[Placed] = []
+        self.problems += _twice(raws)
+        for position, raw in enumerate(raws):
+            path: Path = ("rules", position)
+            shape, problems = salvaged(RuleShape, raw, path)
+            self.problems += problems
+            if shape is None:
+                continue
+            rule = self._rule(shape, raw, path)
+            if shape.enabled:
+                found.append((rule, path))
+            else:
+                self.off.append(rule)
+        self.problems += twins(found)
+        if all(one.severity is Severity.WARNING for one in self.problems):
+            # A rule that could not be read may be the one that is missing.
+            self.problems += untold_moves(found)
+        ids = {str(raw.get("id")) for raw in raws if isinstance(raw, dict)}
+        self.problems += muting_faults(found, ids)
+        return linked(rule for rule, _ in found)
+
+    def _rule(self, shape: RuleShape, written: Mapping[str, Any], path: Path) -> Rule:
+        """The rule; what is `written` counts where it could not be read."""
+        self.problems += misfits(shape, path)
+        asked, told = subjects(shape)
+        for_each = self._for_each(shape, path)
+        chosen = frozenset[str]() if for_each is None else for_each.sure
+        accounts = self._accounts(shape, path)
+        gaps = Gaps(self.reach, accounts)
+        guaranteed = guarantees(shape.when, gaps)
+        sure = guaranteed.union(chosen, *(proofs(text) for text in shape.conditions))
+        conditions = self._all(condition, shape.conditions, (*path, "if"), sure, asked)
+        gaps = self._gaps(gaps, shape, for_each, conditions, path)
+        rule = Rule(
+            shape.id,
+            shape.when,
+            conditions,
+            self._planning(shape, written, gaps, sure, told, path),
+            settle=Settle(shape.settle.quiet, shape.settle.max) if shape.settle else None,
+            until=self._until(shape, guaranteed, path),
+            accounts=frozenset(accounts) if shape.accounts else None,
+            own_writes=shape.own_writes,
+            limit=shape.limit,
+            lasts=shape.lasts,
+            for_each=for_each,
+            grouping=self._grouping(shape, sure, asked, path),
+            mutings=self._mutings(shape, sure, asked, path),
+        )
+        self.problems += _blind_spots(gaps, rule, path)
+        if shape.lasts is not None:
+            self._check_lasts(shape, path)
+        if rule.settle is not None and not rule.trigger.is_change:
+            what = "that waits for a signal" if rule.trigger.signal is not None else "by the clock"
+            message = f"settle waits until changes end, and a rule {what} is about no change"
+            self._fault((*path, "settle"), message, "leave settle out")
+        self.problems += advice(rule, written, path, self.reach)
+        return rule
+
+    def _mutings(
+        self, shape: RuleShape, sure: frozenset[str], asked: frozenset[str], path: Path
+    ) -> Mutings:
+        if shape.muted_by is None:
+            return Mutings()
+        is_about_none = shape.when.kinds == {Kind.SCHEDULED} and shape.for_each is None
+        if shape.group is not None or is_about_none:
+            message = "muted_by is about one task, and there is none at hand"
+            self._fault((*path, "muted_by"), message, "leave muted_by out")
+            return Mutings()
+        same = self._all(key, shape.muted_by.same, (*path, "muted_by", "same"), sure, asked)
+        return Mutings(Muting(shape.muted_by.rule, same))
+
+    def _check_lasts(self, shape: RuleShape, path: Path) -> None:
+        if shape.settle is not None:
+            hint = "for: asks whether it stayed so, settle: waits until nothing happens any more"
+            self._fault((*path, "for"), "for and settle do not go together", hint)
+        if shape.when.kinds == {Kind.DELETED}:
+            message = "what is deleted stays so: there is nothing to wait for"
+            self._fault((*path, "for"), message, "leave for out")
+
+    def _all(
+        self,
+        compiled: Callable[[Any, Path, frozenset[str], frozenset[str]], Compiled],
+        texts: Sequence[Any],
+        path: Path,
+        known: frozenset[str],
+        subjects: frozenset[str],
+    ) -> tuple[Expression, ...]:
+        found = []
+        for position, text in enumerate(texts):
+            expression, problems = compiled(text, (*path, position), known, subjects)
+            self.problems += problems
+            if expression is not None:
+                found.append(expression)
+        return tuple(found)
+
+    def _gaps(
+        self,
+        gaps: Gaps,
+        shape: RuleShape,
+        for_each: Selection | None,
+        conditions: Sequence[Expression],
+        path: Path,
+    ) -> Gaps:
+        """What is empty in the accounts in which the rule can match; the others are told of."""
+        gaps, problems = unheard(gaps, shape.when, path)
+        self.problems += problems
+        if never(conditions, shape.when) is not None:
+            return gaps  # that is told already
+        asked = [] if for_each is None else [for_each.asked((*path, "for_each"))]
+        asked += [one.asked((*path, "if", number)) for number, one in enumerate(conditions)]
+        gaps, problems = impossible(gaps, asked)
+        self.problems += problems
+        return gaps
+
+    def _until(self, shape: RuleShape, guaranteed: frozenset[str], path: Path) -> Expression | None:
+        if shape.until is None:
+            return None
+        place = (*path, "until")
+        until, problems = condition(shape.until, place, guaranteed, LASTING)
+        self.problems += problems
+        return until
+
+    def _for_each(self, shape: RuleShape, path: Path) -> Selection | None:
+        if shape.for_each is None:
+            return None
+        chosen, problems = selection(shape.for_each, (*path, "for_each"))
+        self.problems += problems
+        return chosen
+
+    def _grouping(
+        self, shape: RuleShape, sure: frozenset[str], asked: frozenset[str], path: Path
+    ) -> Grouping | None:
+        if shape.group is None:
+            return None
+        by, problems = key(shape.group.by, (*path, "group", "by"), sure, asked)
+        self.problems += problems
+        wait, most = shape.group.wait or timedelta(0), shape.group.max or MOST
+        return None if by is None else Grouping(by, wait, most)
+
+    def _accounts(self, shape: RuleShape, path: Path) -> tuple[str, ...]:
+        known = self.reach.accounts
+        names = self._named(shape)
+        for position, name in enumerate(names):
+            if name not in known and "accounts" not in self.reach.unread:
+                place = (*path, "accounts", position)
+                self._fault(place, f"there is no account {name}", did_you_mean(name, known))
+        return names
+
+    def _named(self, shape: RuleShape) -> tuple[str, ...]:
+        """The accounts that the rule is for."""
+        names = tuple(str(name) for name in shape.accounts or ())
+        return names or tuple(self.reach.accounts)
+
+    def _planning(
+        self,
+        shape: RuleShape,
+        written: Mapping[str, Any],
+        gaps: Gaps,
+        sure: frozenset[str],
+        told: frozenset[str],
+        path: Path,
+    ) -> Planning:
+        accounts = self._named(shape)
+        reader = StepReader(self.reach, accounts, gaps, told, self.folder)
+        steps = reader.read(shape.then, (*path, "then"))
+        self.problems += reader.problems
+        if sum(_messages(step) for step in steps) > _MOST_MESSAGES:
+            message = f"for one event it would send more than {_MOST_MESSAGES} messages"
+            self._fault((*path, "then"), message, "count repetitions, and what on_fail lists")
+        timing = self._timing(shape, path)
+        is_unread = "hours" in self.reach.unread or written.get("hours") is not None
+        if timing.business is None and not is_unread:
+            self._refuse_business(steps, path)
+        once_per = self._all(key, shape.once_per, (*path, "once_per"), sure, told)
+        return Planning(steps, once_per, timing, self.reach, shadow=shape.enabled == "shadow")
+
+    def _timing(self, shape: RuleShape, path: Path) -> Timing:
+        office = self.hours.get("office")
+        if shape.hours is None:
+            return Timing(expires=shape.expires, business=office)
+        used = self.hours.get(shape.hours.use)
+        if used is None and "hours" not in self.reach.unread:
+            message = f"there are no hours {shape.hours.use}"
+            hint = did_you_mean(shape.hours.use, self.hours)
+            self._fault((*path, "hours", "use"), message, hint)
+        return Timing(used, shape.hours.outside, shape.expires, office or used)
+
+    def _refuse_business(self, steps: Iterable[Step], path: Path) -> None:
+        for step in steps:
+            for name, duration in _durations(step):
+                if duration.is_business:
+                    place = (*path, "then", step.number - 1, *name)
+                    hint = "give hours: { office: … } at the top of the file"
+                    self._fault(place, f"{duration.text} needs opening hours to count by", hint)
+
+    def _fault(self, path: Path, message: str, hint: str | None = None) -> None:
+        self.problems.append(Problem(path, message, hint))
+
+
+def _blind_spots(gaps: Gaps, rule: Rule, path: Path) -> Iterable[Problem]:
+    """Warnings about what else of a rule comes to nothing where fields are always empty."""
+    if rule.until is not None:
+        yield from unending(gaps, rule.until.asked((*path, "until")))
+    once = [one.asked((*path, "once_per")) for one in rule.planning.once_per]
+    yield from in_keys(gaps, once, "only the first is told")
+    if rule.grouping is not None:
+        by = rule.grouping.by.asked((*path, "group", "by"))
+        yield from in_keys(gaps, [by], "all tasks are one group")
+    if rule.mutings.by is not None:
+        for one in rule.mutings.by.same:
+            same = one.asked((*path, "muted_by", "same"))
+            yield from in_keys(gaps, [same], "nothing is ever muted")
+
+
+def _messages(step: Step) -> int:
+    """How many deliveries may come of a step."""
+    if not isinstance(step, Action):
+        return 0
+    times = 1 if step.repeat is None else 1 + step.repeat.times
+    return times * (1 + len(step.on_fail))
+
+
+def _twice(raws: Iterable[Any]) -> Iterable[Problem]:
+    """Rules with the id of one before them."""
+    known: set[str] = set()
+    for position, raw in enumerate(raws):
+        name = raw.get("id") if isinstance(raw, dict) else None
+        if not isinstance(name, str):
+            continue
+        if name in known:
+            yield Problem(("rules", position, "id"), f"there are two rules {name}")
+        known.add(name)
+
+
+def _durations(step: Step) -> Iterable[tuple[Path, Duration]]:
+    if isinstance(step, Pause):
+        yield ("wait",), step.duration
+        return
+    if step.repeat is not None:
+        yield ("repeat", "every"), step.repeat.every
+    for position, instead in enumerate(step.on_fail):
+        for place, duration in _durations(instead):
+            yield ("on_fail", position, *place), duration
+    for name, value in step.fields.items():
+        if isinstance(value, Duration):
+            yield (step.channel, name), value

@@ -1,0 +1,83 @@
+"""Which keys of a rule can be combined, and which names its parts can use then."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from service.diagnostics import Path, Problem
+from service.domain.model import Kind
+from service.rules.compiler.shapes import RuleShape
+from service.rules.language.variables import CHANGED_TASK, CHOSEN_TASK, DIGEST, SCHEDULE
+from service.system_actions import BUILT_IN, CREATE
+
+# Keys of a step that depend on what becomes of one task.
+_OF_ONE_TASK = frozenset({"on_undo", "repeat"})
+_WAIT_HINT = "say for how long with wait: 30m"
+
+
+def subjects(shape: RuleShape) -> tuple[frozenset[str], frozenset[str]]:
+    """The names that a rule's conditions can use, and those that its steps and `once_per` can."""
+    asked = CHANGED_TASK
+    if shape.when.cron is not None:
+        asked = SCHEDULE if shape.for_each is None else CHOSEN_TASK
+    return asked, asked if shape.group is None else DIGEST
+
+
+def misfits(shape: RuleShape, path: Path) -> Iterable[Problem]:
+    """The problems with keys of a rule that cannot be combined."""
+    if shape.when.cron is not None:
+        yield from _by_schedule(shape, path)
+    elif shape.for_each is not None and shape.when.kinds:
+        message = "for_each is for rules by a schedule"
+        yield Problem((*path, "for_each"), message, 'write when: { schedule: "30 7 * * 1-5" }')
+    elif shape.group is not None and shape.group.wait is None:
+        message = "wait is missing: what happens one by one has to be gathered"
+        yield Problem((*path, "group"), message, _WAIT_HINT, at_key=True)
+    if shape.group is not None:
+        yield from _in_group(shape, path)
+    if shape.group is not None or (shape.when.cron is not None and shape.for_each is None):
+        yield from _without_task(shape, path)
+
+
+def _by_schedule(shape: RuleShape, path: Path) -> Iterable[Problem]:
+    if shape.group is not None and shape.for_each is None:
+        message = "there is nothing to group"
+        hint = "choose tasks with for_each: tasks.filter(t, !t.done)"
+        yield Problem((*path, "group"), message, hint, at_key=True)
+    if shape.lasts is not None:
+        message = "a schedule asks at its moment, and not whether something stays so"
+        yield Problem((*path, "for"), message, "leave for out", at_key=True)
+    for name in ("wait", "max"):
+        if shape.group is not None and getattr(shape.group, name) is not None:
+            message = f"{name} does not go with a schedule, which tells of all tasks at once"
+            yield Problem((*path, "group", name), message, f"leave {name} out", at_key=True)
+
+
+def _in_group(shape: RuleShape, path: Path) -> Iterable[Problem]:
+    if Kind.DELETED in shape.when.kinds:
+        message = "a digest leaves out tasks that are gone"
+        yield Problem((*path, "group"), message, "leave group out", at_key=True)
+    if shape.own_writes:
+        message = "own_writes does not go with group: nobody could tell when to stop"
+        yield Problem((*path, "own_writes"), message, "leave one of them out", at_key=True)
+
+
+def _without_task(shape: RuleShape, path: Path) -> Iterable[Problem]:
+    """The problems with keys that need one task, in a rule that is about none or several."""
+    hint = "leave group out" if shape.group else "choose tasks with for_each: tasks.filter(t, …)"
+    if shape.until is not None and shape.group is None:
+        message = "until asks about a task, and a schedule has none"
+        yield Problem((*path, "until"), message, hint, at_key=True)
+    yield from _about_one(shape.then, (*path, "then"), hint)
+
+
+def _about_one(steps: Any, path: Path, hint: str) -> Iterable[Problem]:
+    """The problems with steps that need one task, such as a message by its own system."""
+    for position, step in enumerate(steps if isinstance(steps, list | tuple) else ()):
+        place = (*path, position)
+        for name, value in step.items() if isinstance(step, dict) else ():
+            action = str(value).partition(":")[0] if name == "notify" else name
+            if (action in BUILT_IN and action != CREATE) or name in _OF_ONE_TASK:
+                message = f"{action} is about one task, and there is none at hand"
+                yield Problem((*place, name), message, hint)
+            elif name == "on_fail":
+                yield from _about_one(value, (*place, name), hint)

@@ -1,0 +1,182 @@
+"""Warnings about rules that are valid and yet seldom what somebody wants."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from heapq import merge
+from typing import Any, TypeAlias
+from zoneinfo import ZoneInfo
+
+from service.diagnostics import Path, Problem, Severity
+from service.domain.model import Kind
+from service.domain.task_dates import FIELDS
+from service.rules.capabilities import Reach
+from service.rules.compiler.contradictions import KNOWN_VALUES, Value, demands, never
+from service.rules.hours import Hours
+from service.rules.rule import Rule
+from service.rules.selection import Selection
+from service.rules.steps import Action, Pause
+from service.rules.triggers import Trigger
+
+Placed: TypeAlias = tuple[Rule, Path]
+_Numbered: TypeAlias = tuple[int, Rule]
+_Message: TypeAlias = tuple[tuple[Trigger, Selection | None], str, str, str]
+
+# Hours that do not open in this century are not waited for.
+_DETAILS = "details"
+_CORRECTION = "docs/recipes.md#the-visit-was-moved"
+_LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+def advice(rule: Rule, written: Mapping[str, Any], path: Path, reach: Reach) -> Iterable[Problem]:
+    """Warnings about one rule, as it is written in the file."""
+    yield from _about_customers(rule, written, path)
+    yield from _about_days(rule, path)
+    yield from _idle(rule, written, path)
+    values = {**KNOWN_VALUES}
+    if "accounts" not in reach.unread:
+        values["task.account"] = frozenset(reach.accounts)
+    if found := never(rule.conditions, rule.trigger, values):
+        message = f"the rule never matches: {found.message}"
+        place = (*path, "if", found.condition)
+        yield Problem(place, message, found.hint, found.offset, severity=Severity.WARNING)
+
+
+def never_open(hours: Iterable[Hours]) -> Iterator[Problem]:
+    """Warnings about opening hours that never open."""
+    for one in hours:
+        if one.next_open(_LONG_AGO, ZoneInfo("UTC")) is None:
+            message = f"{one.name} never opens: what is held for it never goes out"
+            yield _warning(("hours", one.name), message, None)
+
+
+def twins(rules: Sequence[Placed]) -> Iterator[Problem]:
+    """Warnings about rules that send the same text to the same target for the same event."""
+    known: dict[_Message, _Senders] = defaultdict(_Senders)
+    for rule, path in rules:
+        for step, message in _messages(rule):
+            earlier = known[message]
+            if other := earlier.twin(rule):
+                place = (*path, "then", step.number - 1, "notify")
+                hint = "leave one of them out, or let their conditions exclude each other"
+                said = f"the rule {other.id} sends the same to the same, at the same moment"
+                yield _warning(place, said, hint)
+            earlier.add(rule)
+
+
+def untold_moves(rules: Sequence[Placed]) -> Iterator[Problem]:
+    """Warnings about customers who are told when a visit is, but not that it was moved."""
+    correcting = [rule for rule, _ in rules if _corrects(rule)]
+    for rule, path in rules:
+        if _corrects(rule) or any(_covers(one, rule) for one in correcting):
+            continue
+        for step, at in _placed(rule, path):
+            if step.reaches_customer and step.target and step.target.text == _DETAILS:
+                said = "nobody tells these customers when the visit is moved after that"
+                yield _warning((*at, "notify"), said, f"a rule for that: {_CORRECTION}")
+                break
+
+
+def _corrects(rule: Rule) -> bool:
+    """Whether a rule tells customers that the start of their visit was moved."""
+    listens = Kind.RESCHEDULED in rule.trigger.kinds
+    is_start = not rule.trigger.fields or "start" in rule.trigger.fields
+    return listens and is_start and any(one.reaches_customer for one, _ in _placed(rule, ()))
+
+
+def _covers(one: Rule, other: Rule) -> bool:
+    """Whether a rule is for all accounts that another is for."""
+    if one.accounts is None or other.accounts is None:
+        return one.accounts is None
+    return other.accounts <= one.accounts
+
+
+class _Senders:
+    """Rules that send the same message, found by the first value that each demands of a name.
+
+    Those that demand another value of it are no twins: thousands often differ in that alone.
+    """
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._by_name: dict[str, list[_Numbered]] = defaultdict(list)
+        self._by_value: dict[tuple[str, Value], list[_Numbered]] = defaultdict(list)
+
+    def add(self, rule: Rule) -> None:
+        name, value = next(iter(demands(rule.conditions).items()), ("", ""))
+        self._count += 1
+        self._by_name[name].append((self._count, rule))
+        self._by_value[name, value].append((self._count, rule))
+
+    def twin(self, rule: Rule) -> Rule | None:
+        """The first of them that may send it at the same moment as this one."""
+        demanded = demands(rule.conditions)
+        comparable = merge(
+            *(
+                self._by_value.get((name, demanded[name]), ()) if name in demanded else senders
+                for name, senders in self._by_name.items()
+            )
+        )
+        return next((one for _, one in comparable if _may_both(one, rule)), None)
+
+
+def _about_customers(rule: Rule, written: Mapping[str, Any], path: Path) -> Iterator[Problem]:
+    for step, at in _placed(rule, path):
+        if not step.reaches_customer:
+            continue
+        place = (*at, "notify")
+        if written.get("hours") is None:
+            yield _warning(place, "customers may get this at night", "give the rule hours:")
+        if not written.get("once_per"):
+            yield _warning(place, "customers may get this more than once", "give it once_per:")
+
+
+def _about_days(rule: Rule, path: Path) -> Iterator[Problem]:
+    """An alarm that counts from the time of a custom date, which is most often a day without."""
+    alarm = rule.trigger.alarm
+    if alarm is not None and alarm.field.startswith(FIELDS) and alarm.at is None:
+        said = f"this rings only where {alarm.field} has a time of day, and not for a day alone"
+        yield _warning((*path, "when"), said, 'say when on the day: at: "09:00"')
+
+
+def _idle(rule: Rule, written: Mapping[str, Any], path: Path) -> Iterator[Problem]:
+    """A wait behind which nothing comes, unless what comes could not be read."""
+    steps, raws = rule.planning.steps, written.get("then")
+    is_whole = isinstance(raws, list) and steps and steps[-1].number == len(raws)
+    if is_whole and isinstance(steps[-1], Pause):
+        place = (*path, "then", steps[-1].number - 1)
+        yield _warning(place, "nothing comes after this wait", "leave it out, or add a step")
+
+
+def _placed(rule: Rule, path: Path) -> Iterator[tuple[Action, Path]]:
+    """What a rule does, and what instead where that fails, and where it stands."""
+    for step in rule.planning.steps:
+        if not isinstance(step, Action):
+            continue
+        place: Path = (*path, "then", step.number - 1)
+        yield step, place
+        for position, instead in enumerate(step.on_fail):
+            yield instead, (*place, "on_fail", position)
+
+
+def _messages(rule: Rule) -> Iterator[tuple[Action, _Message]]:
+    """What a rule sends before it waits for anything."""
+    for step in rule.planning.steps:
+        if not isinstance(step, Action):
+            return
+        if not step.fields:
+            target, text = (one.text if one else "" for one in (step.target, step.text))
+            yield step, ((rule.trigger, rule.for_each), step.channel, target, text)
+
+
+def _may_both(one: Rule, other: Rule) -> bool:
+    """Whether one event can be for both."""
+    if one is other:
+        return False
+    if one.accounts and other.accounts and one.accounts.isdisjoint(other.accounts):
+        return False
+    return never((*one.conditions, *other.conditions), one.trigger) is None
+
+
+def _warning(path: Path, message: str, hint: str | None) -> Problem:
+    return Problem(path, message, hint, severity=Severity.WARNING)

@@ -1,0 +1,244 @@
+"""The shape of a rule in the file, before its expressions and texts are looked at."""
+
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator
+
+from service.diagnostics import refused
+from service.document.messages import kind_of
+from service.document.validation import Shape
+from service.domain.durations import AnyDuration, Duration, Length
+from service.rules.groups import MOST
+from service.rules.limit import Limit, parse_limit
+from service.rules.triggers import UNREAD, Trigger, parse_trigger
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_SHORTEST_PAUSE = timedelta(minutes=1)
+_MOST_TIMES = 100
+PRIORITIES = ("low", "normal", "high", "highest")
+
+
+def _name(value: str) -> str:
+    if not _NAME.fullmatch(value):
+        hint = "up to 64 letters, digits, dots, dashes and underscores; first a letter or a digit"
+        raise refused(f'"{value}" cannot be the id of a rule', hint)
+    return value
+
+
+def one_or_many(value: Any) -> Any:
+    """What may be written without the dashes of a list where it is only one."""
+    return value if isinstance(value, list) else [value]
+
+
+def _some(value: Any) -> Any:
+    if isinstance(value, dict) and all(one is None for one in value.values()):
+        raise refused("there is nothing to change")
+    return value
+
+
+def _quiet(value: Any) -> Any:
+    return {"quiet": value} if isinstance(value, str) else value
+
+
+def _patience(value: "SettleShape") -> "SettleShape":
+    if value.max is not None and value.max < value.quiet:
+        raise refused("max is shorter than the quiet that it bounds")
+    return value
+
+
+def _some_time(value: timedelta) -> timedelta:
+    if not value:
+        raise refused(
+            "nothing ever goes out that expires at once", "leave expires out, or give it 20m"
+        )
+    return value
+
+
+def _use(value: Any) -> Any:
+    return {"use": value} if isinstance(value, str) else value
+
+
+def _switch(value: Any) -> Any:
+    if value is True or value is False or value == "shadow":
+        return value
+    raise refused(f"enabled is true, false or shadow; {kind_of(value)}")
+
+
+def _pause(value: Duration) -> Duration:
+    if not value.is_business and value.plain < _SHORTEST_PAUSE:
+        raise refused("every is at least 1m")
+    return value
+
+
+def _times(value: Any) -> Any:
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    if not is_whole or not 1 <= value <= _MOST_TIMES:
+        raise refused(f"max is how often, from 1 to {_MOST_TIMES}; {kind_of(value)}")
+    return value
+
+
+class SettleShape(Shape):
+    """Wait until it has been quiet; `max` bounds how long that may be put off."""
+
+    quiet: Length
+    max: Length | None = None
+
+
+class HoursShape(Shape):
+    """Which hours count, and what becomes of what falls outside of them."""
+
+    use: str
+    outside: Literal["hold", "skip", "ignore"] = "hold"
+
+
+class GroupShape(Shape):
+    """What is told of at once: by what, how long it is gathered, and how much at most."""
+
+    by: str
+    wait: Length | None = None
+    max: Annotated[int, Field(ge=1, le=MOST)] | None = None
+
+
+class MutedShape(Shape):
+    """A rule that mutes this one, where these fields are the same in both tasks."""
+
+    rule: str
+    same: Annotated[tuple[Any, ...], BeforeValidator(one_or_many), Field(min_length=1)]
+
+
+class RuleShape(Shape):
+    """One rule. `own_writes` lets it hear of changes that Taskbell made itself.
+
+    What stands in a list is looked at later, one by one.
+    """
+
+    stand_ins: ClassVar[Mapping[str, Any]] = {
+        "id": "unread",
+        "when": UNREAD,
+        "then": [{"wait": "0s"}],
+    }
+
+    id: Annotated[str, AfterValidator(_name)]
+    when: Annotated[Trigger, PlainValidator(parse_trigger)]
+    conditions: Annotated[tuple[Any, ...], BeforeValidator(one_or_many)] = Field((), alias="if")
+    for_each: str | None = None
+    settle: Annotated[SettleShape, BeforeValidator(_quiet), AfterValidator(_patience)] | None = None
+    lasts: Length | None = Field(None, alias="for")
+    group: GroupShape | None = None
+    hours: Annotated[HoursShape, BeforeValidator(_use)] | None = None
+    expires: Annotated[Length, AfterValidator(_some_time)] | None = None
+    once_per: Annotated[tuple[Any, ...], BeforeValidator(one_or_many)] = ()
+    limit: Annotated[Limit | None, PlainValidator(parse_limit)] = None
+    muted_by: MutedShape | None = None
+    then: Annotated[tuple[Any, ...], Field(min_length=1)]
+    until: str | None = None
+    enabled: Annotated[Literal[True, False, "shadow"], BeforeValidator(_switch)] = True
+    accounts: Annotated[tuple[Any, ...], Field(min_length=1)] | None = None
+    own_writes: bool = False
+
+
+class StepShape(Shape):
+    """What every step may have one day."""
+
+
+class RepeatShape(Shape):
+    """The same once more, and again, at most `max` times."""
+
+    every: Annotated[AnyDuration, AfterValidator(_pause)]
+    max: Annotated[int, BeforeValidator(_times)]
+
+
+class ActionShape(StepShape):
+    """What can be asked for before it is done."""
+
+    approve: Annotated[str, Field(min_length=1)] | None = None
+
+
+class NotifyShape(ActionShape):
+    """A message by a channel of the configuration, or by the system itself.
+
+    It is told by `notify`, so that this is always written; empty stands in for what is no text.
+    """
+
+    notify: Annotated[str, Field(min_length=1)] = ""
+    text: str | None = None
+    template: str | None = None
+    subject: str | None = None
+    on_undo: Literal["update", "thread", "retract", "nothing"] = "nothing"
+    repeat: RepeatShape | None = None
+    even_if_told: bool = False
+    on_fail: tuple[Any, ...] = ()
+
+
+class WaitShape(StepShape):
+    """A pause before the steps that follow."""
+
+    wait: AnyDuration
+
+
+class ChangesShape(Shape):
+    """Fields of a task to write; texts are templates, dates may be lengths of time from now."""
+
+    title: str | None = None
+    description: str | None = None
+    type: str | None = None
+    status: str | None = None
+    priority: str | None = None
+    due: str | None = None
+    start: str | None = None
+    end: str | None = None
+    assignee: str | None = None
+    customer: str | None = None
+    project: str | None = None
+
+
+class NewTaskShape(ChangesShape):
+    """Fields of a task to create."""
+
+    stand_ins: ClassVar[Mapping[str, Any]] = {"title": "unread"}
+
+    title: str
+
+
+class CreateShape(ActionShape):
+    """Make a task in the system of the task at hand."""
+
+    create_task: NewTaskShape
+
+
+class UpdateShape(ActionShape):
+    """Change the task at hand."""
+
+    update_task: Annotated[ChangesShape, BeforeValidator(_some)]
+
+
+class CompleteShape(ActionShape):
+    """Mark the task at hand done."""
+
+    complete_task: Literal[True]
+
+
+class ReopenShape(ActionShape):
+    """Mark the task at hand as not done."""
+
+    reopen_task: Literal[True]
+
+
+class DeleteShape(ActionShape):
+    """Delete the task at hand."""
+
+    delete_task: Literal[True]
+
+
+STEPS: dict[str, type[StepShape]] = {
+    "notify": NotifyShape,
+    "wait": WaitShape,
+    "create_task": CreateShape,
+    "update_task": UpdateShape,
+    "complete_task": CompleteShape,
+    "reopen_task": ReopenShape,
+    "delete_task": DeleteShape,
+}

@@ -1,0 +1,235 @@
+"""Makes the steps of a rule from their shapes, or says what is wrong with them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from service.diagnostics import Path, Problem, Severity, did_you_mean
+from service.document.files import Folder
+from service.document.messages import kind_of
+from service.document.validation import salvaged
+from service.rules.capabilities import ANY_WAY, Reach, Way
+from service.rules.compiler.shapes import (
+    STEPS,
+    ActionShape,
+    ChangesShape,
+    CompleteShape,
+    CreateShape,
+    DeleteShape,
+    NotifyShape,
+    ReopenShape,
+    StepShape,
+    UpdateShape,
+    WaitShape,
+)
+from service.rules.compiler.texts import TextReader
+from service.rules.gaps import Gaps
+from service.rules.steps import Action, Approver, Pause, Repeat, Step
+from service.rules.unwritable import unwritable
+from service.system_actions import BARE, BUILT_IN, CREATE, NOTIFICATIONS
+
+_UNDOING = {"update": "rewrite", "thread": "answer", "retract": "remove"}
+
+
+@dataclass(slots=True)
+class StepReader:
+    """Makes the steps of one rule, and collects what is wrong with them.
+
+    `accounts` are those that the rule is for, `gaps` tells what is empty in those in which it can
+    match. `subjects` is what its texts can speak of, `folder` where texts in files are.
+    """
+
+    reach: Reach
+    accounts: Sequence[str]
+    gaps: Gaps
+    subjects: frozenset[str]
+    folder: Folder
+    problems: list[Problem] = field(default_factory=list)
+
+    @property
+    def _texts(self) -> TextReader:
+        return TextReader(self.subjects, self.folder, self.gaps, self.problems)
+
+    def read(self, raws: Iterable[Any], path: Path) -> tuple[Step, ...]:
+        steps = [self._step(raw, i + 1, (*path, i)) for i, raw in enumerate(raws)]
+        return tuple(step for step in steps if step is not None)
+
+    def _step(self, raw: Any, number: int, path: Path) -> Step | None:
+        match self._shape(raw, path):
+            case WaitShape() as shape:
+                return Pause(number, shape.wait)
+            case NotifyShape() as shape:
+                return self._notify(shape, raw, number, path)
+            case CreateShape() as shape:
+                return self._write(CREATE, shape.create_task, shape, number, path)
+            case UpdateShape() as shape:
+                return self._write("update_task", shape.update_task, shape, number, path)
+            case CompleteShape() | ReopenShape() | DeleteShape() as shape:
+                channel = next(name for name in BARE if name in raw)
+                return self._write(channel, ChangesShape(), shape, number, path)
+            case _:
+                return None
+
+    def _write(
+        self, channel: str, changes: ChangesShape, shape: ActionShape, number: int, path: Path
+    ) -> Action:
+        place = (*path, channel)
+        self._require(channel, "", place)
+        self.problems += unwritable(self.gaps, len(self.accounts), channel, changes, place)
+        approver = self._approver(shape, path)
+        return Action(number, channel, fields=self._texts.fields(changes, place), approver=approver)
+
+    def _approver(self, shape: ActionShape, path: Path) -> Approver | None:
+        """Who is asked first, written as in `notify`."""
+        if shape.approve is None:
+            return None
+        channel, colon, target = shape.approve.partition(":")
+        at = (*path, "approve")
+        if channel in BUILT_IN:
+            self._fault(at, f"nobody can be asked by {channel}", "name a channel of yours")
+            return None
+        self._way(channel, target, at)
+        if not self.reach.has_page:
+            message = "TASKBELL_URL is not set: whoever is asked could not reach the page to answer"
+            self._fault(at, message, "set it to Taskbell's address, as https://tasks.example.com")
+        return Approver(channel, self._texts.target(target, at, len(channel) + len(colon)))
+
+    def _shape(self, raw: Any, path: Path) -> StepShape | None:
+        shape_class = self._shape_class(raw, path)
+        if shape_class is None:
+            return None
+        shape, problems = salvaged(shape_class, raw, path)
+        self.problems += problems
+        return shape
+
+    def _shape_class(self, raw: Any, path: Path) -> type[StepShape] | None:
+        if not isinstance(raw, dict):
+            self._fault(path, f"a step is something such as notify: slack:#office; {kind_of(raw)}")
+            return None
+        found = [name for name in raw if name in STEPS]
+        if len(found) == 1:
+            return STEPS[found[0]]
+        if found:
+            self._fault(path, f"{' and '.join(found)} are two steps", "begin each with a dash")
+        elif raw:
+            name = str(next(iter(raw)))
+            hint = did_you_mean(name, STEPS)
+            self.problems.append(
+                Problem((*path, name), f"there is no step {name}", hint, at_key=True)
+            )
+        else:
+            self._fault(path, "the step is empty")
+        return None
+
+    def _notify(
+        self, shape: NotifyShape, written: Mapping[str, Any], number: int, path: Path
+    ) -> Action:
+        channel, colon, target = shape.notify.partition(":")
+        at = (*path, "notify")
+        begins = len(channel) + len(colon)
+        way = self._way(channel, target, at) if shape.notify else ANY_WAY
+        self._check_words(way, written, path)
+        self._check_undo(shape, channel, way, path)
+        if shape.even_if_told and channel != "customer" and shape.notify:
+            message = "even_if_told is for notify: customer:…, which tells a visit once"
+            self._fault((*path, "even_if_told"), message, "leave it out")
+        if shape.repeat is not None and shape.approve is not None:
+            message = (
+                "repeat does not go with approve: each repetition would be asked about at once"
+            )
+            self._fault((*path, "repeat"), message, "leave one of them out")
+        return Action(
+            number,
+            channel,
+            target=self._texts.target(target, at, begins),
+            text=self._texts.text(shape, path),
+            subject=self._texts.template(shape.subject, (*path, "subject")),
+            on_undo=None if shape.on_undo == "nothing" else shape.on_undo,
+            repeat=Repeat(shape.repeat.every, shape.repeat.max) if shape.repeat else None,
+            on_fail=self._instead(shape.on_fail, number, (*path, "on_fail")),
+            approver=self._approver(shape, path),
+            even_if_told=shape.even_if_told,
+        )
+
+    def _instead(self, raws: Iterable[Any], number: int, path: Path) -> tuple[Action, ...]:
+        """What is done at once, and only once, when a message has failed."""
+        subjects = self.subjects | {"failure"}
+        # Nobody can be asked about it, whether there is a page to answer on or not.
+        offered = replace(self.reach, has_page=True)
+        reader = StepReader(offered, self.accounts, self.gaps, subjects, self.folder, self.problems)
+        found = []
+        for position, raw in enumerate(raws):
+            place = (*path, position)
+            step = reader._step(raw, number, place)
+            if isinstance(step, Pause):
+                self._fault((*place, "wait"), "nothing waits here: it goes out at once")
+            elif step is not None:
+                found.append(step)
+                self._refuse_further(step, place)
+        return tuple(found)
+
+    def _refuse_further(self, step: Action, path: Path) -> None:
+        further = {
+            "on_fail": step.on_fail,
+            "on_undo": step.on_undo,
+            "repeat": step.repeat,
+            "approve": step.approver,
+        }
+        for word, value in further.items():
+            if value:
+                message = f"what goes out instead has no {word} of its own"
+                self._fault((*path, word), message, "leave it out")
+
+    def _way(self, channel: str, target: str, path: Path) -> Way | None:
+        """How the channel was configured; None for one that is built in."""
+        if channel in NOTIFICATIONS:
+            self._check_notification(channel, target, path)
+            return None
+        way = self.reach.way(channel)
+        if way is None:
+            hint = did_you_mean(channel, {*self.reach.ways, *NOTIFICATIONS})
+            self._fault(path, f"there is no channel {channel}", hint)
+            return ANY_WAY
+        if way.needs_target and not target:
+            self._fault(path, f"{channel} needs a target", f"write {channel}:… with whom or where")
+        return way
+
+    def _check_notification(self, channel: str, target: str, path: Path) -> None:
+        if channel == "employee" and target:
+            self._fault(path, "employee takes no target", "write only employee")
+        elif channel == "customer" and not target:
+            self._fault(path, "customer needs the notification", "write customer:on_the_way")
+        else:
+            self._require(channel, target, path)
+
+    def _require(self, channel: str, target: str, path: Path) -> None:
+        """At least one of the rule's accounts can do it."""
+        refusals = [self.reach.refusal(one, channel, target) for one in self.accounts]
+        said = [refusal for refusal in refusals if refusal is not None]
+        if said and len(said) == len(refusals):
+            known = self.reach.notifications(self.accounts) if target else ()
+            self._fault(path, "; ".join(said), did_you_mean(target, known))
+
+    def _check_words(self, way: Way | None, written: Mapping[str, Any], path: Path) -> None:
+        words = [name for name in ("text", "template", "subject") if written.get(name) is not None]
+        if way is None and words:
+            name = words[0]
+            message = f"the system words its own messages; {name} is not used"
+            self.problems.append(
+                Problem((*path, name), message, at_key=True, severity=Severity.WARNING)
+            )
+        elif {"text", "template"} <= {*words}:
+            self._fault((*path, "template"), "the text is here twice", "give text or template")
+        elif way is not None and way.needs_target and not {"text", "template"} & {*words}:
+            self._fault((*path, "text"), "text is missing: there is nothing to say")
+
+    def _check_undo(self, shape: NotifyShape, channel: str, way: Way | None, path: Path) -> None:
+        undoes = frozenset[str]() if way is None else way.undoes
+        if shape.on_undo == "nothing" or shape.on_undo in undoes:
+            return
+        hint = f"it can: on_undo: {' or '.join(sorted(undoes))}" if undoes else None
+        message = f"{channel} cannot {_UNDOING[shape.on_undo]} what it sent"
+        self._fault((*path, "on_undo"), message, hint)
+
+    def _fault(self, path: Path, message: str, hint: str | None = None) -> None:
+        self.problems.append(Problem(path, message, hint))

@@ -1,0 +1,98 @@
+"""Makes the texts and fields of a step from what the file says, or says what is wrong with them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from pydantic_core import PydanticCustomError
+
+from service.diagnostics import Path, Problem, Severity
+from service.document.files import Folder
+from service.document.messages import kind_of
+from service.domain.durations import parse_duration
+from service.rules.compiler.shapes import PRIORITIES, ChangesShape, NotifyShape
+from service.rules.gaps import Gaps, in_target, in_text
+from service.rules.language.templates import Template, template
+from service.rules.steps import DATES, Value
+
+
+@dataclass(slots=True)
+class TextReader:
+    """Makes templates, and adds what is wrong with them to `problems`.
+
+    `subjects` are the names that they can use, `folder` is where texts in files of their own are,
+    `gaps` tells what is empty in the accounts of the rule.
+    """
+
+    subjects: frozenset[str]
+    folder: Folder
+    gaps: Gaps
+    problems: list[Problem]
+
+    def fields(self, changes: ChangesShape, path: Path) -> dict[str, Value]:
+        """What is written to a task, by its field."""
+        fields = {}
+        for name, text in changes.model_dump(exclude_none=True).items():
+            value = self._value(name, text, (*path, name))
+            if value is not None:
+                fields[name] = value
+        return fields
+
+    def text(self, shape: NotifyShape, path: Path) -> Template | None:
+        """What a message says: written in the rule, or in a file of its own."""
+        if shape.template is None or shape.text is not None:
+            return self.template(shape.text, (*path, "text"))
+        place = (*path, "template")
+        try:
+            text = self.folder.text(shape.template)
+        except PydanticCustomError as error:
+            said = error.context or {}
+            self._fault(place, said["message"], said["hint"])
+            return None
+        made, problems = self._read(text, place)
+        file = self.folder.place(shape.template)
+        self.problems += [replace(problem, file=file) for problem in problems]
+        return made
+
+    def template(self, text: str | None, path: Path, begins: int = 0) -> Template | None:
+        """A template of a text that stands at `path`, from the character `begins` on."""
+        if not text:
+            return None
+        made, problems = self._read(text, path)
+        self._add(problems, begins)
+        return made
+
+    def target(self, text: str, path: Path, begins: int) -> Template | None:
+        """A template that must not render as nothing."""
+        made, problems = template(text, path, self.subjects) if text else (None, [])
+        self._add(problems, begins)
+        if made is not None:
+            self._add(in_target(self.gaps, made.reads, path), begins)
+        return made
+
+    def _read(self, text: str, path: Path) -> tuple[Template | None, list[Problem]]:
+        made, problems = template(text, path, self.subjects)
+        if made is None:
+            return made, problems
+        if not self.gaps.is_known:
+            # Rules of the past were good enough then.
+            problems = [replace(one, severity=Severity.WARNING) for one in problems]
+        return made, [*problems, *in_text(self.gaps, made.reads, path)]
+
+    def _add(self, problems: Iterable[Problem], begins: int) -> None:
+        self.problems += [replace(one, offset=begins + (one.offset or 0)) for one in problems]
+
+    def _value(self, name: str, text: str, path: Path) -> Value | None:
+        is_plain = "{{" not in text and "{%" not in text
+        if name == "priority" and is_plain and text not in PRIORITIES:
+            self._fault(path, f"priority is one of {', '.join(PRIORITIES)}; {kind_of(text)}")
+        if name in DATES and is_plain:
+            try:
+                return parse_duration(text)
+            except PydanticCustomError as error:
+                said = error.context or {}
+                self._fault(path, said["message"], said["hint"])
+                return None
+        return self.template(text, path)
+
+    def _fault(self, path: Path, message: str, hint: str | None = None) -> None:
+        self.problems.append(Problem(path, message, hint))

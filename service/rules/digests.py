@@ -1,0 +1,121 @@
+"""Verdicts on several tasks at once: digests that are over, and tasks chosen for a schedule."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from service.domain.digests import Digest, Member, Retelling
+from service.domain.model import Event, Group, Task
+from service.rules.groups import MOST, named
+from service.rules.language.expressions import EvaluationError
+from service.rules.language.field_reads import all_of, by_noun
+from service.rules.language.scope import Scope
+from service.rules.language.templates import RenderError
+from service.rules.planning import is_instead
+from service.rules.rule import Rule
+from service.rules.verdict import Outcome, Plan, Verdict
+
+_FEW = 3
+
+
+def close(rule: Rule, digest: Digest, now: datetime, zone: ZoneInfo) -> tuple[Event, Verdict]:
+    """What the rule makes of a digest that is over, as an event under the first one's number.
+
+    It is an event of when the digest was to be over: what the rule makes of it expires from then.
+    """
+    left_out = {one.task_id: why for one in digest.members if (why := absence(rule, one, now))}
+    tasks = [one.task for one in digest.members if one.task and one.task_id not in left_out]
+    event = Event(
+        digest.event,
+        digest.account,
+        "",
+        digest.kind,
+        min(digest.closes_at, now),
+        digest.cause,
+        None,
+        None,
+    )
+    return event, _told(rule, event, digest.key, tasks, list(left_out.values()), now, zone)
+
+
+def form(
+    rule: Rule, event: Event, tasks: Iterable[Task], now: datetime, zone: ZoneInfo
+) -> list[Verdict]:
+    """The verdicts on the tasks that `for_each` has chosen: one digest for each value of `by`."""
+    reads = by_noun([rule.reads])
+    together: dict[str, list[Task]] = defaultdict(list)
+    failures: list[str] = []
+    for task in tasks:
+        scope = Scope(replace(event, task_id=task.id, after=task), now, zone, reads)
+        try:
+            refused = rule.refusal(scope)
+            if refused is None and not rule.has_ended(task, now):
+                together[rule.group_key(scope)].append(task)
+            elif refused is not None and refused.outcome is Outcome.FAILED:
+                failures.append(f"task {task.id}: {refused.reason}")
+        except EvaluationError as error:
+            failures.append(f"task {task.id}: {error}")
+    told = [
+        _told(rule, event, key, alike, [], now, zone) for key, alike in sorted(together.items())
+    ]
+    if failures:
+        told.append(Verdict(rule.id, Outcome.FAILED, f"left out: {listed(failures)}"))
+    return told
+
+
+def tell_anew(rule: Rule, one: Retelling, now: datetime, zone: ZoneInfo) -> Plan | str:
+    """A customer's message once more, of the tasks that are left; or why it cannot be made."""
+    if is_instead(one.once_key):
+        return "it was to go out instead of one that failed"
+    try:
+        plan = rule.planning.anew(one, Scope(one.event, now, zone, {}, one.group))
+    except (EvaluationError, RenderError) as error:
+        return str(error)
+    if plan is None:
+        return "the rule has no such step"
+    return plan if plan.reaches_customer else f"{plan.receiver} is none of their customers"
+
+
+def _told(
+    rule: Rule,
+    event: Event,
+    key: str,
+    tasks: Sequence[Task],
+    left_out: Sequence[str],
+    now: datetime,
+    zone: ZoneInfo,
+) -> Verdict:
+    without = f"; left out: {listed(left_out)}" if left_out else ""
+    if not tasks:
+        reason = f"nothing is left of the {digest_of(key)}{without}"
+        return Verdict(rule.id, Outcome.NOT_MATCHED, reason)
+    reads = by_noun([all_of(one.reads for one in rule.planning.once_per)])
+    group = Group(key, tuple(tasks[:MOST]), len(tasks))
+    count = f"{len(tasks)} task{'' if len(tasks) == 1 else 's'}"
+    scope = Scope(event, now, zone, reads, group)
+    return rule.tell(scope, f"{digest_of(key)}: {count}{without}")
+
+
+def digest_of(key: str) -> str:
+    """How reasons name a digest."""
+    return f"digest of {named(key)}"
+
+
+def absence(rule: Rule, member: Member, now: datetime) -> str | None:
+    """Why a digest leaves out a task that joined it; None if it does not."""
+    task = member.task
+    if task is None:
+        return f"{member.task_id} is gone"
+    if rule.trigger.is_by_clock and not task.is_open:
+        return f"{task.id} is {'done' if task.done else 'archived'}"
+    if rule.anchor(task) != member.anchor:
+        return f"{task.id} was moved"
+    return f"until is true of {task.id}" if rule.has_ended(task, now) else None
+
+
+def listed(reasons: Sequence[str]) -> str:
+    """The first few of these reasons, and how many more there are."""
+    more = len(reasons) - _FEW
+    return ", ".join(reasons[:_FEW]) + (f" and {more} more" if more > 0 else "")

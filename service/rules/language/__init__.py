@@ -1,0 +1,1 @@
+"""The language of conditions and texts: CEL and Liquid, bounded and traced."""

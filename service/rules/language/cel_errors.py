@@ -1,0 +1,237 @@
+"""What CEL says of a faulty expression, in the words of the people who write rules."""
+
+import re
+from collections.abc import Iterator
+
+from service.diagnostics import Path, Problem, did_you_mean
+from service.document.typography import stray
+from service.rules.language.vocabulary import NOUNS, PACKAGE, field_names
+
+WORDS = frozenset({"now", "date", "has", "size", "duration", "timestamp"})
+KNOWN = frozenset({*NOUNS, "tasks", *WORDS})
+
+_FUNCTIONS = frozenset(
+    {
+        "has",
+        "size",
+        "duration",
+        "timestamp",
+        "date",
+        "contains",
+        "startsWith",
+        "endsWith",
+        "matches",
+    }
+    | {"exists", "all", "filter"}
+)
+_EXAMPLES = {
+    "size": "size(task.tags)",
+    "duration": 'duration("24h")',
+    "timestamp": 'timestamp("2026-05-01T00:00:00Z")',
+    "date": "date(task.due)",
+    "contains": 'task.title.contains("boiler")',
+    "startsWith": 'task.title.startsWith("Reminder")',
+    "endsWith": 'task.title.endsWith("!")',
+    "matches": 'task.title.matches("[0-9]+")',
+    "exists": 'task.tags.exists(t, t == "vip")',
+    "all": 'task.tags.all(t, t != "vip")',
+    "filter": 'task.tags.filter(t, t != "vip")',
+}
+_ERROR = re.compile(r"ERROR: <input>:(-?\d+):(-?\d+): ([^\n]*?)(?: \[[A-Z_]+\])?$", re.MULTILINE)
+_KINDS = {
+    "string": "text",
+    "int": "a number",
+    "uint": "a number",
+    "double": "a number",
+    "bool": "true or false",
+    "null_type": "nothing",
+    "timestamp": "a date",
+    "duration": "a length of time",
+    "list": "a list",
+    "map": "a group of names and values",
+    "struct": "a group of names and values",
+    "bytes": "bytes",
+    "dyn": "a value of any kind",
+    "any": "a value of any kind",
+    "null": "nothing",
+    "optional_type": "a value that may be missing",
+    "optional": "a value that may be missing",
+    "type": "the name of a kind",
+}
+_NULL_HINT = "to ask whether there is a value, write has(task.…)"
+_NOT = "not"
+_UNREADABLE = "the expression cannot be read here"
+_AFTER = re.compile(r"""\s*("[^"]*"|'[^']*'|[\w.]+)\s*(?:$|&&|\|\||\))""")
+_BEFORE = re.compile(r"([\w.]+)\s*$")
+
+
+def explain(text: str, error: str, path: Path) -> list[Problem]:
+    """Every problem that CEL found with `text`; of syntax errors the first, which causes others."""
+    found = list(_ERROR.finditer(error))
+    if not found:
+        return [Problem(path, _limit(error))]
+    problems = [_problem(text, one, path) for one in found]
+    is_syntax = found[0][3].startswith("Syntax error")
+    return problems[:1] if is_syntax else problems
+
+
+def kind(name: str) -> str:
+    """A CEL type as a person would say it."""
+    if name.startswith(f"{PACKAGE}."):
+        return f"a {name.removeprefix(f'{PACKAGE}.').lower()}"
+    plain = name.removeprefix("google.protobuf.").lower()
+    around = re.split(r"[<(]", plain)[0]
+    return _KINDS.get(plain) or _KINDS.get(around) or "something else"
+
+
+def _problem(text: str, found: re.Match[str], path: Path) -> Problem:
+    line, column, said = int(found[1]), int(found[2]), found[3]
+    if line < 1:
+        return Problem(path, _limit(said))
+    offset = sum(len(one) + 1 for one in text.split("\n")[: line - 1]) + column - 1
+    for pattern, words in _SAYINGS:
+        if match := re.match(pattern, said):
+            message, hint = words(match, text, offset)
+            return Problem(path, message, hint, _beginning(pattern, match, text, offset))
+    return Problem(path, _UNREADABLE, None, offset)
+
+
+def _beginning(pattern: str, match: re.Match[str], text: str, offset: int) -> int:
+    """CEL points at the dot or the bracket behind a name; a reader looks for the name."""
+    if pattern is _FIELD:
+        return offset + 1 if text[offset : offset + 1] == "." else offset
+    if pattern is _NAME:
+        root = match[1].split(".")[0]
+        return max(text.rfind(root, 0, offset + len(root) + 1), 0)
+    if pattern is _SYNTAX and text[:offset].rstrip().endswith(_NOT):
+        return len(text[:offset].rstrip()) - len(_NOT)
+    return offset
+
+
+def _field(match: re.Match[str], text: str, offset: int) -> tuple[str, str | None]:
+    del text, offset
+    noun = match[2].removeprefix(f"{PACKAGE}.")
+    article = "an" if noun[0] in "AEIOU" else "a"
+    return f"{article} {noun.lower()} has no {match[1]}", did_you_mean(match[1], field_names(noun))
+
+
+_NOTHING = "to ask whether there is one, write has(…), as in has(task.due)"
+_CONSTANTS = {
+    "true": "write true",
+    "false": "write false",
+    **dict.fromkeys(("none", "nil", "null", "nothing", "undefined"), _NOTHING),
+}
+
+
+def _name(match: re.Match[str], text: str, offset: int) -> tuple[str, str | None]:
+    root = match[1].split(".")[0]
+    if text[offset:].removeprefix(root).startswith("("):
+        if root in _EXAMPLES:
+            return f"{root} is not written like this", f"write it like {_EXAMPLES[root]}"
+        return f"there is no function {root}", did_you_mean(root, _FUNCTIONS)
+    if root in field_names("Task"):
+        return f"{root} is not known here", f"did you mean task.{root}?"
+    if (meant := _CONSTANTS.get(root.casefold())) is not None:
+        return f"{root} is not known here", meant
+    hint = did_you_mean(root, KNOWN)
+    if hint is None or not hint.startswith("did you mean"):
+        hint = f'if it is meant as text, write "{root}"'
+    return f"{root} is not known here", hint
+
+
+def _mismatch(match: re.Match[str], text: str, offset: int) -> tuple[str, str | None]:
+    operator = match[1].strip("_@")
+    kinds = [kind(one) for one in _split(match[2])]
+    hint = _NULL_HINT if "nothing" in kinds else None
+    if match[1] == "_[_]":
+        return f"{kinds[0]} has no such places: [{kinds[1]}]", None
+    if match[1] == "_?_:_" and kinds[0] == kind("bool"):
+        return f"the two sides of : are of one kind; these are {' and '.join(kinds[1:])}", None
+    if match[1] == "_?_:_":
+        return f"a condition is true or false; this is {kinds[0]}", hint
+    if len(kinds) != 2 or not operator or operator[0].isalpha():  # noqa: PLR2004
+        return f"{operator or 'this'} cannot be used with {' and '.join(kinds)}", hint
+    left, right = _BEFORE.search(text[:offset]), _AFTER.match(text[offset + len(operator) :])
+    if left and right and kinds[0] != kinds[1]:
+        return f"{left[1]} is {kinds[0]}; {right[1]} is {kinds[1]}", hint
+    return f"{kinds[0]} and {kinds[1]} cannot stand on the two sides of {operator}", hint
+
+
+def _operand(match: re.Match[str], text: str, offset: int) -> tuple[str, str | None]:
+    del text, offset
+    return f"{kind(match[1])} has nothing inside to read", None
+
+
+def _reserved(match: re.Match[str], text: str, offset: int) -> tuple[str, str | None]:
+    del text, offset
+    return f"{match[1]} cannot be used as a name", 'in an expression, write a ? b : c for "if"'
+
+
+def _has(match: re.Match[str], text: str, offset: int) -> tuple[str, str | None]:
+    del match, text, offset
+    return "has asks for a field", "write it like has(task.due)"
+
+
+def _variable(match: re.Match[str], text: str, offset: int) -> tuple[str, str | None]:
+    del text, offset
+    return f"{match[1]} begins with a name for one of them", f'write it like {match[1]}(t, t != "")'
+
+
+def _range(match: re.Match[str], text: str, offset: int) -> tuple[str, str | None]:
+    del text, offset
+    return f"{kind(match[1])} is no list that could be gone through", None
+
+
+def _number(match: re.Match[str], text: str, offset: int) -> tuple[str, str | None]:
+    del match, text, offset
+    return "this number cannot be written here", None
+
+
+def _syntax(match: re.Match[str], text: str, offset: int) -> tuple[str, str | None]:
+    del match
+    if (odd := stray(text[offset : offset + 1])) is not None:
+        return odd.message, odd.hint
+    rest = text[offset:].lstrip()
+    if not rest:
+        hint = "a bracket is not closed" if text.count("(") > text.count(")") else None
+        return "the expression ends too early", hint
+    if text[:offset].rstrip().endswith(_NOT):
+        return "not does not fit here", "write !"
+    word = rest.split()[0]
+    hints = {
+        "and": "write &&",
+        "or": "write ||",
+        "=": "write == to compare",
+        "is": "write == to compare",
+    }
+    if word[0] in "\"'":
+        return "a quotation mark is not closed", None
+    return f"{word} does not fit here", hints.get(word.lower())
+
+
+_FIELD = r"undefined field '(.+?)' not found in struct '(.+?)'"
+_NAME = r"undeclared reference to '(.+?)'"
+_SYNTAX = r"Syntax error"
+_SAYINGS = (
+    (_FIELD, _field),
+    (_NAME, _name),
+    (r"found no matching overload for '(.+?)' applied to '\((.*)\)'", _mismatch),
+    (r"expression of type '(.+?)' cannot be the operand", _operand),
+    (_SYNTAX, _syntax),
+    (r"reserved identifier: (\w+)", _reserved),
+    (r"has\(\) argument", _has),
+    (r"(\w+)\(\) variable name", _variable),
+    (r"expression of type '(.+?)' cannot be the range", _range),
+    (r"invalid (?:int|uint|double|float) literal", _number),
+)
+
+
+def _split(kinds: str) -> Iterator[str]:
+    """The parts between the commas, of which those inside brackets do not count."""
+    yield from re.split(r", (?![^(]*\))", kinds)
+
+
+def _limit(said: str) -> str:
+    if "recursion" in said:
+        return "the expression is nested too deeply"
+    return _UNREADABLE

@@ -1,0 +1,231 @@
+"""Expressions in CEL over `task`, `before`, `event` and `now`: checked for types, with limits.
+
+A program is compiled per time zone, because `date(…)` is a day of the account's own calendar;
+both are kept. CEL stops loops by a budget and nesting by depth.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import cache, lru_cache
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from cel_expr_python import cel
+from cel_expr_python.ext import ext_optional
+
+from service.diagnostics import Path, Problem
+from service.document.messages import kind_of, name_of
+from service.domain.model import TIMES
+from service.rules.cel_failures import failure
+from service.rules.foresight import Asked
+from service.rules.language.cel_errors import KNOWN, explain, kind
+from service.rules.language.field_reads import Reads, reads
+from service.rules.language.literals import flaws
+from service.rules.language.presence_checks import BEFORE, Unguarded, proven, strict, unguarded
+from service.rules.language.syntax_tree import Tree, dotted, walk
+from service.rules.language.variables import CHANGED_TASK, misplaced
+from service.rules.language.vocabulary import NOUNS, PACKAGE, POOL
+
+LONGEST = 4000
+
+_MAY_BE_MISSING = " may be missing"
+UTC_ZONE = ZoneInfo("UTC")
+_ASKED = re.compile(r"\bhas\(\s*([\w.]+)\s*\)")
+_ONCE_TYPES = ("STRING", "TIMESTAMP", "INT", "BOOL", "DYN")
+
+
+class EvaluationError(Exception):
+    """An expression cannot be evaluated for this task; the message says why."""
+
+
+@cache
+def environment(zone: ZoneInfo) -> cel.Env:
+    """The names and functions that expressions know, with `date` in this zone."""
+    date = cel.Overload(
+        "date_of_timestamp",
+        cel.Type.STRING,
+        [cel.Type.TIMESTAMP],
+        is_member=False,
+        impl=lambda moment: moment.astimezone(zone).date().isoformat(),
+    )
+    variables = {name: cel.Type(f"{PACKAGE}.{noun.__name__}") for name, noun in NOUNS.items()}
+    return cel.NewEnv(
+        POOL,
+        variables={
+            **variables,
+            "tasks": cel.Type.List(variables["task"]),
+            "now": cel.Type.TIMESTAMP,
+        },
+        extensions=[ext_optional.ExtOptional()],
+        functions=[cel.FunctionDecl("date", [date])],
+    )
+
+
+@lru_cache(maxsize=10_000)
+def _program(text: str, zone: ZoneInfo) -> cel.Expression:
+    """The expression as it is evaluated: a date that is not set is an error, and never 1970."""
+    return environment(zone).compile(strict(text, syntax(text)))
+
+
+@lru_cache(maxsize=1_000)
+def _compiled(text: str) -> cel.Expression:
+    """The expression as it was written."""
+    return environment(UTC_ZONE).compile(text)
+
+
+@lru_cache(maxsize=1_000)
+def syntax(text: str) -> Tree:
+    """The syntax tree of an expression that was found to be sound."""
+    return Tree(_compiled(text))
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """An expression that was found to be sound. `reads` are the fields it looks at."""
+
+    text: str
+    reads: Reads
+
+    def asked(self, path: Path) -> Asked:
+        """The condition that it is, at that place of the document."""
+        tree = syntax(self.text)
+        return Asked(tree, tree.root, path)
+
+    @property
+    def refusal(self) -> str:
+        """What a person reads where it was not true."""
+        return f"{self.text} is not true"
+
+    def test(self, activation: cel.Activation, zone: ZoneInfo) -> bool:
+        """Whether it is true; raises EvaluationError if that cannot be said."""
+        value = self.value(activation, zone)
+        if value is True or value is False:
+            return value
+        raise EvaluationError(f"{self.text} is neither true nor false: {value}")
+
+    def key(self, activation: cel.Activation, zone: ZoneInfo) -> str:
+        """Its value as text, dates in UTC; raises EvaluationError if there is none."""
+        value = self.value(activation, zone)
+        if isinstance(value, datetime):
+            return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        return str(value)
+
+    def finds(self, activation: cel.Activation, zone: ZoneInfo) -> bool:
+        """Whether its list holds anything; raises EvaluationError if that cannot be said."""
+        return bool(self.value(activation, zone))
+
+    def value(self, activation: cel.Activation, zone: ZoneInfo) -> Any:
+        """Whatever it comes out as; raises EvaluationError if it comes out as nothing."""
+        try:
+            result = _program(self.text, zone).eval(activation)
+            value = result.plain_value()
+        except (RuntimeError, TypeError) as error:
+            raise EvaluationError(f"{self.text}: {failure(str(error))}") from None
+        if isinstance(value, str) and result.type() == cel.Type.ERROR:
+            unset = " and ".join(self._unset(activation))
+            said = f"{unset} is not set" if unset else failure(value)
+            raise EvaluationError(f"{self.text}: {said}")
+        return value
+
+    def _unset(self, activation: cel.Activation) -> Iterator[str]:
+        """The dates without a value among those that it reads and does not ask for itself."""
+        for name in dict.fromkeys(one.name for one in unguarded(syntax(self.text), ())):
+            if name.rpartition(".")[2] in TIMES and name.partition(".")[0] in NOUNS:
+                asked = _compiled(f"has({name})").eval(activation)
+                if asked.plain_value() is False:
+                    yield name
+
+
+def condition(
+    text: Any, path: Path, known: Iterable[str] = (), subjects: frozenset[str] = CHANGED_TASK
+) -> tuple[Expression | None, list[Problem]]:
+    """An expression that is true or false, or what is wrong with it.
+
+    `known` is what is sure to be there when it is asked; `subjects` the names it may use.
+    """
+    wanted = "a condition is true or false"
+    expression, _, problems = checked(text, path, known, subjects, ("BOOL", "DYN"), wanted)
+    return expression, problems
+
+
+def key(
+    text: Any, path: Path, known: Iterable[str] = (), subjects: frozenset[str] = CHANGED_TASK
+) -> tuple[Expression | None, list[Problem]]:
+    """An expression whose value can stand for a message, or what is wrong with it."""
+    wanted = f"{name_of(path)} takes text, numbers and dates"
+    expression, _, problems = checked(text, path, known, subjects, _ONCE_TYPES, wanted)
+    return expression, [_elsewhere(problem) for problem in problems]
+
+
+def proofs(text: Any) -> frozenset[str]:
+    """What must be there if the condition is true.
+
+    Of one that cannot be read, what it seems to ask for: its fault is told, and that is enough.
+    """
+    if not isinstance(text, str):
+        return frozenset()
+    try:
+        return proven(syntax(text).root, truth=True)
+    except RuntimeError:
+        return frozenset(_ASKED.findall(text))
+
+
+def checked(
+    text: Any,
+    path: Path,
+    known: Iterable[str],
+    subjects: frozenset[str],
+    types: tuple[str, ...],
+    wanted: str,
+) -> tuple[Expression | None, Tree | None, list[Problem]]:
+    """An expression of one of these CEL types with its tree, or what is wrong with it.
+
+    `wanted` is what is said of one of another type.
+    """
+    if not isinstance(text, str):
+        return None, None, [Problem(path, f"an expression is expected here; {kind_of(text)}")]
+    if len(text) > LONGEST:
+        message = f"the expression is longer than {LONGEST} characters"
+        return None, None, [Problem(path, message)]
+    try:
+        program = _compiled(text)
+    except RuntimeError as error:
+        return None, None, explain(text, str(error), path)
+    tree = syntax(text)
+    found = program.return_type().name()
+    if found in types:
+        # A name that cannot be used here is told once.
+        sure = {*known} if BEFORE in subjects else {*known, BEFORE}
+        problems = [_lie(one, path) for one in unguarded(tree, sure)]
+    else:
+        problems = [Problem(path, f"{wanted}; this is {kind(found)}")]
+    problems += _flaws(tree, subjects, path)
+    if problems:
+        return None, None, problems
+    return Expression(text, frozenset(reads(tree.root))), tree, []
+
+
+def _flaws(tree: Tree, subjects: frozenset[str], path: Path) -> Iterator[Problem]:
+    """The problems with constants, and with names that cannot be used here."""
+    for one in flaws(tree, environment(UTC_ZONE)):
+        yield Problem(path, one.message, one.hint, one.offset)
+    used = KNOWN.intersection(node.call.function or dotted(node) for node in walk(tree.root))
+    for name in sorted(used - subjects):
+        yield misplaced(name, subjects, path)
+
+
+def _lie(read: Unguarded, path: Path) -> Problem:
+    hint = f"write has({read.proof}) && … before it"
+    if read.proof != read.name:
+        hint += ": a task that is first seen done was not known before"
+    return Problem(path, f"{read.name}{_MAY_BE_MISSING}", hint, read.offset)
+
+
+def _elsewhere(problem: Problem) -> Problem:
+    """What once_per reads can only be asked for in a condition."""
+    if not problem.message.endswith(_MAY_BE_MISSING):
+        return problem
+    name = problem.message.removesuffix(_MAY_BE_MISSING)
+    return replace(problem, hint=f"add if: has({name})")

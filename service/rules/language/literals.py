@@ -1,0 +1,104 @@
+"""Literals in an expression that would fail, or take for ever, whenever it is evaluated.
+
+CEL reads lengths of time, dates and patterns only when it gets to them, and says nothing before.
+Its patterns are RE2's, which take time in proportion to the text; a large pattern makes that much.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import orjson
+from cel_expr_python import cel
+
+from service.rules.language.syntax_tree import Tree, children, dotted, node_kind, walk
+
+DEEPEST_LOOP = 2
+_LARGEST_PATTERN = 1_000  # characters, counting what is repeated as often as it is
+_COUNT = re.compile(r"\{(\d+)(?:,(\d*))?\}")
+_WRITTEN = {
+    "duration": ("{} is no length of time here", 'write it like duration("24h")'),
+    "timestamp": ("{} is no date", 'write it like timestamp("2026-05-01T00:00:00Z")'),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Flaw:
+    """What is wrong, what to do, and where: in characters into the text."""
+
+    message: str
+    hint: str | None
+    offset: int
+
+
+def flaws(tree: Tree, environment: cel.Env) -> Iterator[Flaw]:
+    """Everything in the expression that no task could make right."""
+    yield from _deep_loops(tree, tree.root, 0)
+    for node in walk(tree.root):
+        if node_kind(node) != "call" or not node.call.args:
+            continue
+        place, text = tree.offset(node), _text(node.call.args[-1])
+        match node.call.function:
+            case "matches":
+                yield from _pattern(text, place, environment)
+            case "duration" | "timestamp" as name if text is not None:
+                yield from _written(name, text, place, environment)
+            case "_==_" | "_!=_" as operator:
+                yield from _null(node, operator, place)
+
+
+def _deep_loops(tree: Tree, node: Any, depth: int) -> Iterator[Flaw]:
+    depth += node_kind(node) == "comprehension"
+    if depth > DEEPEST_LOOP:
+        message = f"lists are gone through inside of each other more than {DEEPEST_LOOP} deep"
+        yield Flaw(message, None, tree.offset(node))
+        return
+    for child in children(node):
+        yield from _deep_loops(tree, child, depth)
+
+
+def _pattern(text: str | None, place: int, environment: cel.Env) -> Iterator[Flaw]:
+    if text is None:
+        yield Flaw("a pattern is written out as text", 'write matches("…")', place)
+    elif _weight(text) > _LARGEST_PATTERN:
+        yield Flaw("the pattern is too large", "repeat less in it, or less often", place)
+    elif _fails(f'"".matches({_quoted(text)})', environment):
+        hint = "its syntax is RE2's: https://github.com/google/re2/wiki/Syntax"
+        yield Flaw(f"the pattern {_quoted(text)} cannot be read", hint, place)
+
+
+def _weight(pattern: str) -> int:
+    """A bound for the size that counted repetitions give to a pattern."""
+    counts = (max(int(low), int(high or 0)) for low, high in _COUNT.findall(pattern))
+    return len(pattern) * prod(max(count, 1) for count in counts)
+
+
+def _written(name: str, text: str, place: int, environment: cel.Env) -> Iterator[Flaw]:
+    if _fails(f"{name}({_quoted(text)})", environment):
+        message, hint = _WRITTEN[name]
+        yield Flaw(message.format(_quoted(text)), hint, place)
+
+
+def _null(node: Any, operator: str, place: int) -> Iterator[Flaw]:
+    """A noun such as the assignee is compared as something empty, never as nothing."""
+    if not any(node_kind(one) == "const" and one.const.HasField("null") for one in node.call.args):
+        return
+    name = next((name for one in node.call.args if (name := dotted(one))), "it")
+    word = "!has" if operator == "_==_" else "has"
+    yield Flaw(f"{name} is never null", f"write {word}({name})", place)
+
+
+def _text(node: Any) -> str | None:
+    is_text = node_kind(node) == "const" and node.const.HasField("string")
+    return str(node.const.string) if is_text else None
+
+
+def _quoted(text: str) -> str:
+    return orjson.dumps(text).decode()
+
+
+def _fails(expression: str, environment: cel.Env) -> bool:
+    result = environment.compile(expression).eval(environment.Activation({}))
+    return bool(result.type() == cel.Type.ERROR)

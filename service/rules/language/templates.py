@@ -1,0 +1,158 @@
+"""Texts with values in them: Liquid, strict about its syntax, bounded in what it does.
+
+A value that is not there renders as nothing. Nothing here asks the machine for the time: `now`
+is a value like any other, and `local` shows a date in the account's zone.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, tzinfo
+from typing import Any
+
+from liquid import Environment, RenderContext
+from liquid.exceptions import FilterArgumentError, LiquidError
+from liquid.filter import with_context
+from liquid.static_analysis import TemplateAnalysis
+from liquid.template import BoundTemplate
+
+from service.diagnostics import Path, Problem, did_you_mean
+from service.rules.date_format import DATE_FORMAT, Day, shown
+from service.rules.language.liquid_limits import bounded, language, loose_ranges, unreadable
+from service.rules.language.variables import CHANGED_TASK, misplaced
+from service.rules.language.vocabulary import NOUNS, unknown_name
+from service.rules.template_reads import TextRead, template_reads
+
+_SHORT = 60
+_NAMES = frozenset({*NOUNS, "tasks", "now", "zone"})
+# What Python says where Liquid's filters and conditions do not look at what they are given.
+_UNFIT = (ArithmeticError, LookupError, RecursionError, TypeError, ValueError)
+
+
+class RenderError(Exception):
+    """A template that cannot be rendered for this task, and why."""
+
+
+@with_context
+def local(moment: Any, form: str = DATE_FORMAT, *, context: RenderContext) -> Any:
+    """A date as the account's own clock and calendar show it; anything else as it is.
+
+    A day is shown without a time, whatever the format has.
+    """
+    zone = context.globals["zone"]
+    if not isinstance(moment, datetime) or not isinstance(zone, tzinfo):
+        return moment
+    try:
+        return shown(moment, zone, str(form), is_day=isinstance(moment, Day))
+    except (ValueError, OverflowError) as error:
+        raise FilterArgumentError(f"local: {error}", token=None) from None
+
+
+def _language() -> Environment:
+    made = language()
+    made.add_filter("local", local)
+    for name, function in list(made.filters.items()):
+        made.filters[name] = bounded(name, function)
+    return made
+
+
+_LIQUID = _language()
+
+
+class Template:
+    """A text that was found to be sound; `nouns` are the names that it reads from, `reads` what."""
+
+    def __init__(
+        self, text: str, parsed: BoundTemplate, nouns: Iterable[str], reads: Iterable[TextRead]
+    ) -> None:
+        self.text = text
+        self.nouns = frozenset(nouns)
+        self.reads = tuple(reads)
+        self._parsed = parsed
+        self._is_plain = "{{" not in text and "{%" not in text
+
+    def render(self, values: Mapping[str, Any]) -> str:
+        """The text with its values; raises RenderError where they do not fit.
+
+        Decoding can bring forth a NUL, which PostgreSQL cannot hold: it is left out.
+        """
+        if self._is_plain:
+            return self.text
+        try:
+            return self._parsed.render(values).replace("\0", "")
+        except LiquidError as error:
+            raise RenderError(f"{_shortened(self.text)}: {error.message}") from None
+        except _UNFIT:
+            raise RenderError(f"{_shortened(self.text)}: it cannot take its values") from None
+
+
+def template(
+    text: str, path: Path, subjects: frozenset[str] = CHANGED_TASK
+) -> tuple[Template | None, list[Problem]]:
+    """A template made of `text`, or None; and what is wrong with it.
+
+    `subjects` are the names that it may read from. It is made although it reads what no task has:
+    that renders as nothing.
+    """
+    if refusal := unreadable(text):
+        message, offset = refusal
+        return None, [Problem(path, message, offset=offset)]
+    try:
+        parsed = _LIQUID.from_string(text)
+        analysis = parsed.analyze()
+    except LiquidError as error:
+        return None, [_fault(error, path)]
+    if loose := next(loose_ranges(parsed), None):
+        message = f"a range such as {loose} can only be gone through by a loop"
+        return None, [
+            Problem(path, message, f"write {{% for n in {loose} %}}", loose.token.start_index)
+        ]
+    read = template_reads(parsed)
+    faults = [*_unknown_filters(analysis, path), *_alien(read, subjects, path)]
+    names = _NAMES | (subjects & {"failure"})
+    made = None if faults else Template(text, parsed, names.intersection(analysis.globals), read)
+    return made, [*faults, *(found for one in read for found in _missing(one, path, names))]
+
+
+def _unknown_filters(analysis: TemplateAnalysis, path: Path) -> Iterator[Problem]:
+    for name, spans in analysis.filters.items():
+        if name not in _LIQUID.filters:
+            yield _no_such("filter", name, _LIQUID.filters, path, spans[0].index)
+
+
+def _alien(read: Iterable[TextRead], subjects: frozenset[str], path: Path) -> Iterator[Problem]:
+    """The problems with names that can be used in other places only."""
+    for one in read:
+        name = str(one.segments[0])
+        if one.text.startswith(name) and name in _NAMES - {"zone"} - subjects:
+            yield misplaced(name, subjects, path, one.offset)
+
+
+def _missing(read: TextRead, path: Path, names: frozenset[str]) -> Iterable[Problem]:
+    """The problem of a value that no task can have."""
+    noun = str(read.segments[0])
+    unknown, known = unknown_name(read.segments) if noun in names else (noun, names)
+    if unknown and unknown in read.text:
+        message = f"{read.text} means nothing and renders as nothing"
+        yield Problem(path, message, did_you_mean(unknown, known), read.offset)
+
+
+def _fault(error: LiquidError, path: Path) -> Problem:
+    offset = error.token.start_index if error.token and error.token.start_index >= 0 else None
+    said = str(error.message)
+    if found := re.match(r"unexpected tag '(else|elsif|when|end\w+)'", said):
+        return Problem(path, f"{{% {found[1]} %}} belongs to nothing before it", None, offset)
+    if found := re.match(r"unexpected tag '(\w+)'", said):
+        return _no_such("tag", found[1], _LIQUID.tags, path, offset)
+    if found := re.match(r"expected tag (\w+)", said):
+        return Problem(path, f"{{% {found[1]} %}} is missing")
+    return Problem(path, f"the text cannot be read: {said}", None, offset)
+
+
+def _no_such(what: str, word: str, known: Iterable[str], path: Path, offset: int | None) -> Problem:
+    hint = "a date is shown by local" if word == "date" else did_you_mean(word, known)
+    return Problem(path, f"there is no {what} {word}", hint, offset)
+
+
+def _shortened(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _SHORT else f"{line[:_SHORT]}…"

@@ -1,0 +1,144 @@
+"""Why an expression came out as it did: the value of everything in it.
+
+Each part is evaluated by itself on what the rule saw, by the same code as the whole. A part that
+did not count, because the parts before it had decided, is said to be not needed.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
+
+from service.domain.model import TIMES
+from service.rules.language.expressions import EvaluationError, Expression, syntax
+from service.rules.language.scope import Scope
+from service.rules.language.source_spans import Cutter, Piece
+from service.rules.language.syntax_tree import dotted, node_kind, walk
+from service.rules.language.vocabulary import NOUNS
+
+_CHAINS = {"_&&_": False, "_||_": True}
+_CHOICE = "_?_:_"
+# `task.?due` holds a value or none: CEL does not hand such a thing out.
+_OPTIONAL = {"_?._", "_[?_]"}
+
+
+class Finding(StrEnum):
+    """How an expression, or a part of one, came out."""
+
+    KNOWN = "known"
+    MISSING = "missing"
+    FAILED = "failed"
+    NOT_NEEDED = "not_needed"
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """A part of an expression, its `value`, and the parts inside.
+
+    Dates are aware, lengths of time are timedeltas. What is not known has no value; `reason` says
+    why it `FAILED`.
+    """
+
+    text: str
+    finding: Finding
+    value: Any = None
+    reason: str | None = None
+    parts: tuple["Trace", ...] = ()
+
+
+def trace(expression: Expression, scope: Scope) -> Trace:
+    """The whole expression and all its parts, on what a rule sees in `scope`."""
+    tracer = _Tracer(Cutter(expression.text, syntax(expression.text)), scope)
+    return tracer.look(tracer.cutter.whole())
+
+
+def traces(conditions: Sequence[Expression], scope: Scope) -> Iterator[Trace]:
+    """The conditions of a rule, of which all must hold: none is asked behind one that does not."""
+    holds = True
+    for one in conditions:
+        found = trace(one, scope) if holds else Trace(one.text, Finding.NOT_NEEDED)
+        holds = holds and (found.finding is Finding.FAILED or found.value is True)
+        yield found
+
+
+class _Tracer:
+    def __init__(self, cutter: Cutter, scope: Scope) -> None:
+        self.cutter = cutter
+        self._scope = scope
+
+    def look(self, piece: Piece) -> Trace:
+        text = self.cutter.text(piece)
+        parts = tuple(self._inside(piece))
+        try:
+            if self._is_missing(piece, text):
+                return Trace(text, Finding.MISSING)
+            return Trace(text, Finding.KNOWN, self._value(text), parts=parts)
+        except EvaluationError as error:
+            reason = str(error).removeprefix(f"{text}: ")
+            return Trace(text, Finding.FAILED, reason=reason, parts=parts)
+
+    def _inside(self, piece: Piece) -> Iterator[Trace]:
+        if piece.function in _CHAINS:
+            return self._chain(list(self._links(piece, piece.function)), _CHAINS[piece.function])
+        if piece.function == _CHOICE:
+            return self._choice(piece)
+        return (self.look(one) for one in self.cutter.inside(piece) if _tells(one.node))
+
+    def _links(self, piece: Piece, function: str) -> Iterator[Piece]:
+        """`a && b && c` has three parts of one rank, however CEL has paired them."""
+        if piece.function != function:
+            yield piece
+            return
+        for one in self.cutter.inside(piece):
+            yield from self._links(one, function)
+
+    def _chain(self, links: list[Piece], decisive: bool) -> Iterator[Trace]:  # noqa: FBT001
+        """One after the other, up to the first that decides."""
+        decided = False
+        for one in links:
+            if decided:
+                yield self._skipped(one)
+                continue
+            found = self.look(one)
+            decided = found.value is decisive
+            yield found
+
+    def _choice(self, piece: Piece) -> Iterator[Trace]:
+        condition, then, otherwise = self.cutter.inside(piece)
+        asked = self.look(condition)
+        yield asked
+        yield self.look(then) if asked.value is True else self._skipped(then)
+        yield self.look(otherwise) if asked.value is False else self._skipped(otherwise)
+
+    def _skipped(self, piece: Piece) -> Trace:
+        return Trace(self.cutter.text(piece), Finding.NOT_NEEDED)
+
+    def _value(self, text: str) -> Any:
+        value = _part(text).value(self._scope.activation, self._scope.zone)
+        return MessageToDict(value, preserving_proto_field_name=True) if _is_noun(value) else value
+
+    def _is_missing(self, piece: Piece, text: str) -> bool:
+        """Whether CEL would read something that stands for nothing: "" or 1970."""
+        if node_kind(piece.node) != "select" or piece.node.select.test_only:
+            return False
+        if piece.node.select.field in TIMES:
+            return self._value(f"has({text})") is False
+        return self._value(text) is not False and self._value(f"has({text})") is False
+
+
+def _part(text: str) -> Expression:
+    return Expression(text, frozenset())
+
+
+def _is_noun(value: Any) -> bool:
+    return isinstance(value, Message)
+
+
+def _tells(node: Any) -> bool:
+    """Whether a part depends on the task, and is no noun as a whole, of which all else is part."""
+    if node_kind(node) == "call" and node.call.function in _OPTIONAL:
+        return False
+    return dotted(node) not in NOUNS and any(node_kind(one) == "ident" for one in walk(node))

@@ -1,0 +1,31 @@
+"""The names that each part of a rule can use, and the problem for one that it cannot."""
+
+from service.diagnostics import Path, Problem
+from service.rules.language.cel_errors import WORDS
+
+CHANGED_TASK = WORDS | {"task", "before", "event"}
+CHOSEN_TASK = WORDS | {"task", "event"}
+DIGEST = WORDS | {"group"}
+SCHEDULE = WORDS | {"event"}
+ALL_TASKS = WORDS | {"tasks"}
+# What is still known when `until` is asked: the event is forgotten, and so is its zone.
+LASTING = WORDS - {"date"} | {"task"}
+
+_SEVERAL = (
+    "a digest is about several tasks: write group.key, group.size or"
+    " {% for task in group.tasks %}…{% endfor %}"
+)
+_HINTS = {
+    "group": "that is for the steps of a rule with group:",
+    "task": "a schedule is about no task: choose some with for_each:",
+    "tasks": "that is for for_each: in a rule by a schedule",
+}
+
+
+def misplaced(
+    name: str, subjects: frozenset[str], path: Path, offset: int | None = None
+) -> Problem:
+    """The problem of a name that cannot be used where only these `subjects` can."""
+    is_about_one = "group" in subjects and name in {"task", "before"}
+    hint = _SEVERAL if is_about_one else _HINTS.get(name)
+    return Problem(path, f"{name} cannot be used here", hint, offset)

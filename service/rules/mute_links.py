@@ -1,0 +1,50 @@
+"""Connects rules that mute each other: a rule has to know which others it mutes."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from service.diagnostics import Path, Problem, did_you_mean
+from service.rules.mutes import Muting
+from service.rules.rule import Rule
+
+
+def linked(rules: Iterable[Rule]) -> list[Rule]:
+    """The same rules; each now has the `muted_by` of the others that name it."""
+    rules = list(rules)
+    muted: dict[str, list[Muting]] = defaultdict(list)
+    for rule in rules:
+        if (by := rule.mutings.by) is not None:
+            muted[by.rule].append(by)
+    return [
+        replace(one, mutings=replace(one.mutings, others=tuple(muted[one.id]))) for one in rules
+    ]
+
+
+def muting_faults(placed: Sequence[tuple[Rule, Path]], ids: Collection[str]) -> Iterable[Problem]:
+    """The problems with `muted_by`; `ids` are those of all rules, also of those switched off."""
+    rules = {rule.id: rule for rule, _ in placed}
+    for rule, path in placed:
+        if (by := rule.mutings.by) is None:
+            continue
+        place = (*path, "muted_by", "rule")
+        other = rules.get(by.rule)
+        if by.rule not in ids:
+            yield Problem(place, f"there is no rule {by.rule}", did_you_mean(by.rule, ids))
+        elif rule.id in _line(rule, rules):
+            yield Problem(place, f"{rule.id} would mute itself")
+        elif other is not None and other.grouping is not None:
+            yield Problem(place, f"{by.rule} tells of several tasks at once, and mutes none")
+        elif other is not None and other.trigger.alarm is None:
+            hint = "name a rule such as one for task.overdue, which ends when its task moves on"
+            yield Problem(place, f"{by.rule} is no rule by the clock: it would mute for ever", hint)
+
+
+def _line(rule: Rule, rules: Mapping[str, Rule]) -> set[str]:
+    """The rules that mute this one directly or by way of others."""
+    line: set[str] = set()
+    by = rule.mutings.by
+    while by is not None and by.rule not in line:
+        line.add(by.rule)
+        by = rules[by.rule].mutings.by if by.rule in rules else None
+    return line

@@ -1,0 +1,118 @@
+"""A dry run of rules: the real engine, on books in memory and a clock that is moved by hand.
+
+`taskbell test`, `backtest` and `next` are made of it. Nothing is ever sent: a delivery whose time
+has come is marked as sent. At each moment things happen in the order in which a worker does them:
+alarms ring, rules that waited decide, digests are told, schedules come, deliveries go out.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from service.channels import Channel
+from service.clock import VirtualClock
+from service.domain.directory import NOBODY, Directory
+from service.domain.model import Cause, Observation, Signal, Task
+from service.domain.silences import Silence
+from service.engine import Engine
+from service.engine.decider import Decider
+from service.rules import Ruleset
+from service.simulator.memory.transaction import MemoryBooks
+from service.store.accounts import AccountState
+from service.store.tasks import Key, Known, Saved
+
+_ALL = 1_000_000_000
+
+
+class Rehearsal:
+    """Rules, tasks and a clock. Afterwards `books` has everything that came of them.
+
+    `ways` are the channels that rules can send by, by name. `silenced` are the silences in force
+    meanwhile: those are an operator's decision and no part of the rules. `people` fills in what
+    tasks do not tell of people.
+    """
+
+    def __init__(
+        self,
+        rules: Ruleset,
+        zones: Mapping[str, ZoneInfo],
+        ways: Mapping[str, type[Channel]],
+        start: datetime,
+        silenced: Sequence[Silence] = (),
+        people: Directory = NOBODY,
+    ) -> None:
+        self._people = people
+        self._rules = rules
+        self._zones = zones
+        self.clock = VirtualClock(start)
+        self.books = MemoryBooks(_accounts(zones, self.clock.now()), silenced)
+        self._engine = Engine(Decider(rules, zones, ways), zones, self.clock, people=self._people)
+        self.books.schedules.put_in_force(self._engine.schedules, self.clock.now())
+
+    async def begin(self, seen: Sequence[Observation]) -> None:
+        """Take up tasks in silence, as if they had been known all along: no rule is asked."""
+        await self._engine.take_up(self.books, seen)
+
+    async def observe(self, seen: Sequence[Observation]) -> None:
+        """Take in looks at tasks now, and send what that makes due."""
+        await self._engine.observe(self.books, seen)
+        self._send()
+
+    async def take_over(self, present: Iterable[tuple[str, Known]]) -> None:
+        """Go on with tasks (account, state) as Taskbell at work knows them, and their alarms."""
+        known = {(account, one.task.id): one for account, one in present if one.task is not None}
+        await self._engine.take_over(self.books, known)
+
+    async def remember(
+        self, states: Iterable[tuple[Key, Task | None]], lost: Mapping[Key, Task]
+    ) -> None:
+        """Correct the known states of tasks without any event; None for one that is not there.
+
+        For changes that left nothing on record: the next one that did shows how the task looked,
+        and whether it was `lost`.
+        """
+        filled = [(key, task and self._people.filled(task)) for key, task in states]
+        other = [
+            (key, task) for key, task in filled if key in lost or self.books.present(key) != task
+        ]
+        now = self.clock.now()
+        gone = [
+            Saved(key, Known(lost.get(key), deleted_at=now, observed_at=now))
+            for key, task in other
+            if task is None
+        ]
+        await self.books.save(gone)
+        there = [(key, task) for key, task in other if task is not None]
+        await self.books.forget_unseen([key for key, _ in there])
+        if there:
+            await self.begin([Observation(*key, task, now, Cause.POLL) for key, task in there])
+
+    async def hear(self, signals: Sequence[Signal]) -> None:
+        """Take in signals now, and send what they make due."""
+        await self._engine.hear(self.books, signals)
+        self._send()
+
+    async def go_on(self, until: datetime) -> None:
+        """Move the clock to `until` (aware), stopping at each moment at which something is due."""
+        while (moment := self.books.next_moment()) is not None and moment <= until:
+            self.clock.set(max(moment, self.clock.now()))
+            await self._engine.ring(self.books, _ALL)
+            await self._engine.settle(self.books, _ALL)
+            await self._engine.close(self.books, _ALL)
+            while (await self._engine.fire(self.books))[0]:
+                pass
+            self._send()
+        self.clock.set(max(until, self.clock.now()))
+
+    def _send(self) -> None:
+        self.books.send(self._rules, self._zones, self.clock.now())
+
+
+def _accounts(names: Iterable[str], now: datetime) -> dict[str, AccountState]:
+    """Accounts whose first sync is complete."""
+    return {
+        name: AccountState(
+            name, added_at=now, baseline_at=now, scanned_at=None, watermark=None, failures=0
+        )
+        for name in names
+    }

@@ -1,0 +1,155 @@
+"""Backtest: what rules would have sent over the recorded history. Nothing is ever sent."""
+
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, time
+from zoneinfo import ZoneInfo
+
+from service.domain.model import Cause, Event, Kind, Observation, Signal, State, Task
+from service.simulator import Rehearsal
+from service.simulator.batches import Batch, left
+from service.simulator.memory.deliveries import Delivery
+from service.store.tasks import Key
+
+_NIGHT = (time(21), time(7))  # from when to when nobody wants to be disturbed, local time
+_CUSTOMER = "customer"
+# Events of these causes say nothing about how the task looks.
+_NO_CHANGE = frozenset({Cause.CLOCK, Cause.SIGNAL})
+
+
+async def backtest(
+    rehearsal: Rehearsal,
+    known: AsyncIterator[tuple[Key, Task]],
+    batches: AsyncIterator[Batch],
+    until: datetime,
+    progress: Callable[[int], None],
+) -> Sequence[Delivery]:
+    """The deliveries that the rehearsal's rules would have planned, from its start to `until`.
+
+    `known` are the tasks as they were at the start. `progress` is called with the number of events
+    that are done.
+    """
+    now = rehearsal.clock.now()
+    await rehearsal.begin([_look(key, task, now) async for key, task in known])
+    done = 0
+    async for batch in batches:
+        await rehearsal.go_on(batch.now)
+        await _take(rehearsal, batch)
+        done += sum(map(len, batch.groups))
+        progress(done)
+    await rehearsal.go_on(until)
+    return rehearsal.books.outbox.deliveries
+
+
+async def _take(rehearsal: Rehearsal, batch: Batch) -> None:
+    """Show the rehearsal what Taskbell saw then. Alarms and schedules it brings by itself."""
+    happened = [event for group in batch.groups for event in group]
+    signals = [one for one in happened if one.signal is not None]
+    changes = [group for group in batch.groups if group[0].cause not in _NO_CHANGE]
+    if signals:
+        await rehearsal.hear([_signal(one, batch.now) for one in signals])
+    if changes:
+        before = [(_key(group[0]), group[0].before) for group in changes]
+        lost = {_key(group[0]): _lost(group) for group in changes if _is_restored(group)}
+        await rehearsal.remember(before, lost)
+        rehearsal.books.written = _written(happened)
+        await rehearsal.observe([_seen(group, batch.now) for group in changes])
+
+
+def _key(event: Event) -> Key:
+    return event.account, event.task_id
+
+
+def _look(key: Key, task: Task, now: datetime) -> Observation:
+    return Observation(*key, task, now, Cause.POLL)
+
+
+def _seen(group: Sequence[Event], now: datetime) -> Observation:
+    """The look at a task that led to these events."""
+    event, announced = group[-1], frozenset(one.kind for one in group)
+    cause = Cause.FETCH if event.cause is Cause.WRITE else event.cause
+    return Observation(*_key(event), left(event), now, cause, announced=announced)
+
+
+def _is_restored(group: Sequence[Event]) -> bool:
+    return group[0].kind is Kind.RESTORED
+
+
+def _lost(group: Sequence[Event]) -> Task:
+    """How a task that is restored may have looked when it was deleted."""
+    task = group[0].task
+    return replace(task, done=task.done and all(one.kind is not Kind.COMPLETED for one in group))
+
+
+def _signal(event: Event, now: datetime) -> Signal:
+    return Signal(event.account, event.task_id, event.signal or "", now)
+
+
+def _written(happened: Iterable[Event]) -> dict[Key, frozenset[str]]:
+    """The fields that Taskbell had written itself, as far as events say so."""
+    return {
+        _key(event): frozenset(event.changed) for event in happened if event.cause is Cause.WRITE
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What stands out in a backtest.
+
+    `sent` are the messages that would have gone out, `by_address` how many to each
+    `channel:target`, `kept` how many would not have, by the reason. Somebody might not have liked
+    those `at_night` (21:00 to 7:00 in the account's zone), and `twice`: the same to the same
+    customer again on the same day.
+    """
+
+    sent: Sequence[Delivery]
+    by_address: Mapping[str, int]
+    kept: Mapping[str, int]
+    at_night: Sequence[Delivery]
+    twice: Sequence[Delivery]
+
+
+def findings(deliveries: Iterable[Delivery], zones: Mapping[str, ZoneInfo]) -> Findings:
+    """Sum up the deliveries of a backtest; `zones` are the accounts' time zones."""
+    planned = list(deliveries)
+    sent = [one for one in planned if one.state is State.SENT]
+    kept = Counter(f"{one.state}: {one.reason}" for one in planned if one.state is not State.SENT)
+    return Findings(
+        sent,
+        dict(Counter(address(one) for one in sent).most_common()),
+        dict(kept.most_common()),
+        [one for one in sent if _is_at_night(one, zones)],
+        list(_again(sent, zones)),
+    )
+
+
+def address(one: Delivery) -> str:
+    """Channel and target, as in `notify`: `slack:#office`."""
+    plan = one.order.plan
+    return f"{plan.channel}:{plan.target}" if plan.target else plan.channel
+
+
+def _local(one: Delivery, zones: Mapping[str, ZoneInfo]) -> datetime:
+    moment = one.settled_at or one.created_at
+    return moment.astimezone(zones[one.order.event.account])
+
+
+def _is_at_night(one: Delivery, zones: Mapping[str, ZoneInfo]) -> bool:
+    begins, ends = _NIGHT
+    clock = _local(one, zones).time()
+    return clock >= begins or clock < ends
+
+
+def _again(sent: Iterable[Delivery], zones: Mapping[str, ZoneInfo]) -> Iterator[Delivery]:
+    """Messages to a customer who had got the same one earlier on the same local day."""
+    told = set()
+    for one in sent:
+        if one.order.plan.channel != _CUSTOMER:
+            continue
+        task = one.order.event.task
+        whom = task.customer.id if task.customer and task.customer.id else task.id
+        same = (one.order.event.account, whom, address(one), _local(one, zones).date())
+        if same in told:
+            yield one
+        told.add(same)

@@ -1,0 +1,1 @@
+"""The transaction of the engine in memory, for rule tests and backtests."""

@@ -1,0 +1,113 @@
+"""A delivery in memory: an order, and what has become of it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from service.domain.model import Event, Kind, State
+from service.domain.storms import Flood
+from service.outbox import Order
+from service.rules.customers import reaches_customer
+from service.rules.standing import Grounds
+from service.rules.visits import Visit
+from service.store.tasks import Key
+from service.system_actions import WRITES
+
+_PENDING = frozenset({State.PLANNED, State.HELD})
+# Once per key: what was never sent does not count. As the index `deliveries_once` has it.
+NEVER_SENT = frozenset({State.SKIPPED, State.CANCELLED, State.EXPIRED})
+_UNDONE = {
+    (Kind.COMPLETED, Kind.REOPENED),
+    (Kind.CREATED, Kind.DELETED),
+    (Kind.RESTORED, Kind.DELETED),
+    (Kind.DELETED, Kind.RESTORED),
+}
+
+
+@dataclass(slots=True)
+class Delivery:
+    """An order and what has become of it. `due` is when it is to go out, while it is pending.
+
+    `event` is what it is about, `updates` the delivery whose message it rewrites, `approves` the
+    one that it asks an approver about. What a person has asked for `is_excused` from all that may
+    hold back others, what they have let go `is_past_storm`. All times are UTC.
+    """
+
+    id: int
+    event: int
+    order: Order
+    created_at: datetime
+    state: State
+    reason: str | None = None
+    due: datetime | None = None
+    settled_at: datetime | None = None
+    text: str = ""
+    updates: int | None = None
+    approves: int | None = None
+    is_excused: bool = False
+    is_past_storm: bool = False
+
+    @property
+    def key(self) -> Key:
+        return self.order.event.account, self.order.event.task_id
+
+    @property
+    def is_guarded(self) -> bool:
+        """Whether the storm guard counts it."""
+        is_let_go = self.is_excused or self.is_past_storm
+        return self.order.flood is not None and self.updates is None and not is_let_go
+
+    @property
+    def flood(self) -> Flood | None:
+        """What it counts for with the storm guard, if it does."""
+        return self.order.flood if self.is_guarded else None
+
+    @property
+    def grounds(self) -> Grounds | None:
+        """What it rests on, if it reaches the customer of its task, or of several."""
+        plan = self.order.plan
+        if self.updates is not None or self.approves is not None or not self._reaches_customer:
+            return None
+        return Grounds(
+            self.order.event,
+            self.order.rule,
+            plan.channel,
+            plan.target,
+            self.created_at,
+            self.is_excused,
+            plan.expires_at,
+            tells_of=plan.tells_of,
+            step=plan.step,
+            once_key=plan.once_key,
+            due_at=plan.send_at,
+        )
+
+    @property
+    def _reaches_customer(self) -> bool:
+        event, plan = self.order.event, self.order.plan
+        if plan.tells_of is not None or not event.task_id or plan.channel in WRITES:
+            return plan.tells_of is not None
+        return reaches_customer(event.after or event.before, plan.channel, plan.target)
+
+    @property
+    def visit(self) -> Visit | None:
+        """What it tells of a visit, if that is told once; its rewriting tells nothing."""
+        return self.order.plan.visit if self.updates is None else None
+
+    @property
+    def is_pending(self) -> bool:
+        return self.state in _PENDING
+
+    @property
+    def counts(self) -> bool:
+        """Whether it was announced, or on trial would have been."""
+        is_on_trial = self.order.shadow and self.state is State.SKIPPED
+        return self.state not in NEVER_SENT or is_on_trial
+
+    def is_undone_by(self, event: Event) -> bool:
+        """Whether its message is out, is to be taken back, and its cause holds no longer."""
+        cause = self.order.event
+        if self.order.plan.on_undo is None or self.updates is not None:
+            return False
+        if self.state is not State.SENT or cause.id >= event.id:
+            return False
+        return (cause.kind, event.kind) in _UNDONE

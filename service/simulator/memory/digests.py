@@ -1,0 +1,86 @@
+"""Open digests in memory. They behave as those of `service.store.digests` do in the database."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from service.domain.digests import Digest, Join, Member
+from service.domain.model import Task
+from service.store.tasks import Key
+
+
+@dataclass(slots=True)
+class OpenDigest:
+    """A digest that the first of its members has opened, until it `closes_at`."""
+
+    first: Join
+    closes_at: datetime
+    members: dict[str, Join] = field(default_factory=dict)
+
+
+class MemoryDigests:
+    """What rules have gathered, in the order in which digests were opened."""
+
+    def __init__(self) -> None:
+        self._open: list[OpenDigest] = []
+
+    def next_moment(self) -> datetime | None:
+        """When the next digest is over."""
+        return min((one.closes_at for one in self._open), default=None)
+
+    def join(self, joins: Sequence[Join], now: datetime) -> None:
+        for one in joins:
+            digest = self._digest(one, now)
+            digest.members[one.event.task_id] = one
+            if len(digest.members) >= one.joining.most:
+                digest.closes_at = min(digest.closes_at, now)
+
+    def resume(self, join: Join, closes_at: datetime) -> None:
+        """Take over what has joined a digest elsewhere."""
+        self.join([join], closes_at)
+
+    def take(self, now: datetime, present: Callable[[Key], Task | None]) -> list[Digest]:
+        return self._taken(lambda one: one.closes_at <= now, present)
+
+    def _taken(
+        self, is_over: Callable[[OpenDigest], bool], present: Callable[[Key], Task | None]
+    ) -> list[Digest]:
+        over = [one for one in self._open if is_over(one)]
+        self._open = [one for one in self._open if not is_over(one)]
+        return [_over(one, present) for one in sorted(over, key=lambda one: one.closes_at)]
+
+    def _digest(self, join: Join, now: datetime) -> OpenDigest:
+        for one in reversed(self._open):
+            if _identity(one.first) == _identity(join) and len(one.members) < join.joining.most:
+                return one
+        return self._open_by(join, now)
+
+    def _open_by(self, join: Join, now: datetime) -> OpenDigest:
+        self._open.append(OpenDigest(join, now + join.joining.wait))
+        return self._open[-1]
+
+
+def _identity(join: Join) -> tuple[str, str, str]:
+    return join.rule, join.event.account, join.joining.key
+
+
+def _over(one: OpenDigest, present: Callable[[Key], Task | None]) -> Digest:
+    event = one.first.event
+    joined = sorted(one.members.values(), key=lambda join: join.event.id)
+    return Digest(
+        rule=one.first.rule,
+        account=event.account,
+        key=one.first.joining.key,
+        event=event.id,
+        kind=event.kind,
+        cause=event.cause,
+        closes_at=one.closes_at,
+        members=tuple(
+            Member(
+                join.event.task_id,
+                join.joining.anchor,
+                present((event.account, join.event.task_id)),
+            )
+            for join in joined
+        ),
+    )

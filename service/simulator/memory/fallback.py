@@ -1,0 +1,47 @@
+"""What goes out instead of a delivery that has failed for good, in a rehearsal."""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from service.domain.model import State
+from service.outbox import Order
+from service.rules.verdict import FAILURE
+
+_REASON = "{0} fails, as the test has it"
+
+
+@dataclass(frozen=True, slots=True)
+class Failing:
+    """What is sent by these ways fails for good: channels, or addresses such as `slack:#office`."""
+
+    ways: Collection[str] = ()
+
+    def reason(self, order: Order) -> str | None:
+        """Why this one fails; None where it does not."""
+        plan = order.plan
+        way = next((one for one in (plan.receiver, plan.channel) if one in self.ways), None)
+        return None if way is None else _REASON.format(way)
+
+
+def instead(failed: Order, number: int, reason: str, now: datetime) -> Iterator[Order]:
+    """What is wanted now by `on_fail` of this order, the delivery with this number.
+
+    As `service.outbox.fallback` plans it.
+    """
+    for order in failed.on_fail:
+        plan = order.plan
+        is_skipped = plan.state is State.SKIPPED
+        yield replace(
+            order,
+            plan=replace(
+                plan,
+                text=plan.text.replace(FAILURE, reason),
+                subject=plan.subject and plan.subject.replace(FAILURE, reason),
+                state=State.SKIPPED if is_skipped else State.PLANNED,
+                reason=plan.reason if is_skipped else f"instead of delivery {number}, which failed",
+                send_at=now,
+                expires_at=failed.plan.expires_at,
+                withdraw_on=failed.plan.withdraw_on,
+            ),
+        )

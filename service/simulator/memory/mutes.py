@@ -1,0 +1,48 @@
+"""What mutes what in a rehearsal."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from service.domain.model import Event
+from service.outbox import Order
+from service.outbox.mutes import Mute
+from service.rules.mutes import refusal
+from service.store.tasks import Key
+
+
+class MemoryMuting:
+    """What rules have said of tasks and still holds, by the keys under which it mutes others."""
+
+    def __init__(self, known: Iterable[Mute] = ()) -> None:
+        self._by_key: dict[str, list[Mute]] = defaultdict(list)
+        self._of_task: dict[Key, list[Mute]] = defaultdict(list)
+        for one in known:
+            self._add(one)
+
+    def note(self, order: Order) -> None:
+        """Something was placed."""
+        plan, event = order.plan, order.event
+        if not plan.mutes or order.is_over or plan.shadow:
+            return
+        title = event.task.title or event.task_id
+        key = (event.account, event.task_id)
+        for one in plan.mutes:
+            self._add(Mute(one, order.rule, title, key, event.id, plan.withdraw_on))
+
+    def end(self, event: Event) -> None:
+        """Something happened to a task, of which less may hold now."""
+        key = (event.account, event.task_id)
+        for one in self._of_task.pop(key, ()):
+            if one.event < event.id and not event.words.isdisjoint(one.ends_on):
+                self._by_key[one.key].remove(one)
+            else:
+                self._of_task[key].append(one)
+
+    def refusal(self, key: str | None) -> str | None:
+        """Why what is muted by this key must not go out."""
+        muting = self._by_key.get(key, ()) if key is not None else ()
+        return refusal(muting[0].rule, muting[0].title) if muting else None
+
+    def _add(self, one: Mute) -> None:
+        self._by_key[one.key].append(one)
+        self._of_task[one.task].append(one)

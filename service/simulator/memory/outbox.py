@@ -1,0 +1,313 @@
+"""An outbox in memory, of which nothing ever leaves: what would be sent is marked as sent."""
+
+from bisect import bisect_left, bisect_right, insort
+from collections import defaultdict
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from heapq import heappop, heappush
+from typing import TypeAlias
+
+from service.domain.model import Event, Kind, State
+from service.domain.silences import Silence
+from service.domain.storms import Lately, StormGuard
+from service.outbox import Identity, Order, question, silences
+from service.outbox.mutes import Mute
+from service.outbox.snapshot import PendingOrder
+from service.rules.standing import Objection
+from service.rules.timing import Dispatch
+from service.rules.visits import Told
+from service.simulator.memory.deliveries import NEVER_SENT, Delivery
+from service.simulator.memory.fallback import Failing, instead
+from service.simulator.memory.gates import Exit
+from service.simulator.memory.last_look import LastLook
+from service.simulator.memory.mutes import MemoryMuting
+from service.simulator.memory.storms import MemoryStorms
+from service.store.tasks import Key
+
+Fate: TypeAlias = tuple[Delivery, Dispatch]
+"""A delivery whose time has come, and what becomes of it."""
+Repeated: TypeAlias = Callable[[Event, Event], bool]
+"""Whether a recurring task was completed once more between two events of it."""
+
+
+class MemoryOutbox:
+    """The deliveries, by the promises that `service.outbox` keeps with its tables.
+
+    What is `failing` does not go out; what its steps have under `on_fail` does instead.
+    """
+
+    def __init__(self, silenced: Sequence[Silence] = ()) -> None:
+        self._silenced = silenced
+        self.failing = Failing()
+        self.deliveries: list[Delivery] = []
+        self._due: list[tuple[datetime, int]] = []
+        self._placed_before: set[tuple[Identity, bool]] = set()
+        self._placed: dict[tuple[Identity, bool], Delivery] = {}
+        self._of_task: dict[Key, list[Delivery]] = defaultdict(list)
+        self._limited: dict[tuple[str, bool], list[Delivery]] = defaultdict(list)
+        self._log: list[Delivery] = []
+        self._rewritten: set[int] = set()
+        self._storms = MemoryStorms()
+        self._muting = MemoryMuting()
+        self._told: dict[str, Told] = {}
+
+    @property
+    def changes(self) -> int:
+        """How often a delivery was planned, held or skipped, or has come to an end."""
+        return len(self._log)
+
+    def news(self, since: int) -> Iterator[Delivery]:
+        """The deliveries that were held or have come to an end after so many changes.
+
+        Each as it was then, in that order.
+        """
+        return (one for one in self._log[since:] if one.state is not State.PLANNED)
+
+    def remember(self, placed: Iterable[tuple[Identity, bool]]) -> None:
+        """Count these as placed long ago, on trial or not: the same is not placed again."""
+        self._placed_before.update(placed)
+
+    def remember_storms(self, known: Lately) -> None:
+        """Take over what the storm guard knows."""
+        self._storms = MemoryStorms(known)
+
+    def remember_mutes(self, known: Iterable[Mute]) -> None:
+        """Take over what rules have said of tasks."""
+        self._muting = MemoryMuting(known)
+
+    def remember_told(self, known: Mapping[str, Told]) -> None:
+        """Take over what customers have been told of visits."""
+        self._told.update(known)
+
+    def resume(self, one: PendingOrder, now: datetime) -> None:
+        """Take over what was planned elsewhere."""
+        delivery = self._add(one.order, one.state, one.reason, one.due or now, now)
+        delivery.due = one.due
+        delivery.is_excused, delivery.is_past_storm = one.is_excused, one.is_past_storm
+        self._placed[one.order.identity, one.order.shadow] = delivery
+        if one.order.is_limited:
+            insort(self._limited[one.order.rule, one.order.shadow], delivery, key=_send_at)
+
+    def place(self, orders: Sequence[Order], now: datetime) -> set[Identity]:
+        added = []
+        for order in sorted(orders, key=lambda one: one.identity):
+            plan = order.plan
+            counts = plan.state not in NEVER_SENT
+            if counts and self._was_announced(order):
+                continue
+            due = plan.send_at if plan.asks is None else plan.asks.expires_at
+            delivery = self._add(order, plan.state, plan.reason, due or plan.send_at, now)
+            if counts:
+                self._placed[order.identity, order.shadow] = delivery
+            if order.is_limited:
+                insort(self._limited[order.rule, order.shadow], delivery, key=_send_at)
+            self._muting.note(order)
+            added.append(delivery)
+        for one in added:
+            if (reason := silences.refusal_of(self._silenced, one.order, now)) is not None:
+                self._refuse(one, reason, now)
+        for one in added:
+            if one.is_pending:
+                self._ask(one, now)
+        return {one.order.identity for one in added}
+
+    def placed_before(self, orders: Sequence[Order]) -> set[Identity]:
+        return {order.identity for order in orders if self._was_announced(order)}
+
+    def limited(self, rule: str, begin: datetime, end: datetime, *, shadow: bool) -> list[datetime]:
+        known = self._limited[rule, shadow]
+        first = bisect_left(known, begin, key=_send_at)
+        last = bisect_right(known, end, key=_send_at)
+        return [_send_at(one) for one in known[first:last] if one.counts]
+
+    def withdraw(self, events: Iterable[Event], now: datetime, is_done_again: Repeated) -> None:
+        """Cancel what is pending and is pointless by now, as `ending.withdraw` does."""
+        for event in events:
+            self._muting.end(event)
+            for one in self._pending_of((event.account, event.task_id)):
+                cause = one.order.event
+                ends = not event.words.isdisjoint(one.order.plan.withdraw_on)
+                if event.kind is Kind.REOPENED and is_done_again(cause, event):
+                    continue
+                if ends and cause.id < event.id:
+                    self._end(one, State.CANCELLED, f"withdrawn: the task was {event.kind}", now)
+
+    def pending(
+        self, keys: Iterable[Key], rules: Container[str]
+    ) -> list[tuple[int, str, str, str]]:
+        found = [
+            (one.id, one.order.rule, *key)
+            for key in keys
+            for one in self._pending_of(key)
+            if one.order.rule in rules and one.updates is None
+        ]
+        return sorted(found)
+
+    def cancel(self, deliveries: Iterable[int], reason: str, now: datetime) -> None:
+        for number in deliveries:
+            one = self.deliveries[number - 1]
+            if one.is_pending:
+                self._end(one, State.CANCELLED, reason, now)
+
+    def take_back(self, events: Iterable[Event], now: datetime, is_done_again: Repeated) -> None:
+        """Rewrite what is out and is undone, as `planning.take_back` does."""
+        for event in events:
+            for one in list(self._of_task[event.account, event.task_id]):
+                if event.kind is Kind.REOPENED and is_done_again(one.order.event, event):
+                    continue
+                if one.id not in self._rewritten and one.is_undone_by(event):
+                    self._rewrite(one, event, now)
+
+    def next_due(self) -> datetime | None:
+        """When something is to go out next."""
+        while self._due and not self._is_due(*self._due[0]):
+            heappop(self._due)
+        return self._due[0][0] if self._due else None
+
+    def send(
+        self,
+        now: datetime,
+        has_ended: Callable[[Delivery], str | None],
+        off_hours: Callable[[Delivery], Dispatch | None],
+        unassigned: Callable[[Delivery], str | None],
+        last_look: LastLook,
+        guard: StormGuard,
+    ) -> None:
+        """Mark what is due as sent, or as what keeps it from being sent; see `Exit`.
+
+        What nothing keeps is asked about once more: `last_look` says what speaks against it, and
+        what takes its place.
+        """
+        door = Exit(self._silenced, self._muting, has_ended, off_hours, unassigned)
+        while due := self._take_due(now):
+            self._send([(one, door.fate(one, now)) for one in due], last_look, guard, now)
+
+    def _send(
+        self,
+        fates: Sequence[Fate],
+        last_look: LastLook,
+        guard: StormGuard,
+        now: datetime,
+    ) -> None:
+        leaving = (one.flood for one, fate in fates if fate.state is State.SENT)
+        floods = [flood for flood in leaving if flood is not None]
+        held = self._storms.refusals(floods, guard, now)
+        for one, fate in fates:
+            if fate.state is State.HELD:
+                self._hold(one, fate.reason, fate.send_at)
+            elif fate.state is not State.SENT:
+                self._end(one, fate.state, fate.reason, now)
+            elif one.flood is not None and (why := held.get(one.flood)) is not None:
+                # Nothing is to be done with it any more but to let it expire.
+                self._hold(one, why, one.order.plan.expires_at)
+            elif (told := self._told_before(one)) is not None:
+                self._end(one, State.SKIPPED, told, now)
+            elif (found := last_look.at(one)) is not None:
+                self._replace(one, *found, now)
+            elif (failure := self._failure(one)) is not None:
+                self._fail(one, failure, now)
+            else:
+                self._leave(one, now)
+
+    def _replace(
+        self, one: Delivery, against: Objection, order: Order | None, now: datetime
+    ) -> None:
+        """It does not stand: another order takes its place, if something is left of it."""
+        self._end(one, against.state, against.reason, now)
+        if order is not None:
+            self.place([order], now)
+
+    def _leave(self, one: Delivery, now: datetime) -> None:
+        if one.flood is not None:
+            self._storms.note_sent(one.flood, now)
+        if (visit := one.visit) is not None:
+            self._told[visit.key] = Told(visit.announced, one.order.rule, one.key[0])
+        self._end(one, State.SENT, None, now)
+
+    def _told_before(self, one: Delivery) -> str | None:
+        plan = one.order.plan
+        if one.visit is None or plan.even_if_told or one.is_excused:
+            return None
+        told = self._told.get(one.visit.key)
+        if told is None or told.announced != one.visit.announced:
+            return None
+        return told.reason(plan.target, one.key[0])
+
+    def _failure(self, one: Delivery) -> str | None:
+        is_own = one.updates is None and one.approves is None
+        return self.failing.reason(one.order) if is_own else None
+
+    def _fail(self, one: Delivery, reason: str, now: datetime) -> None:
+        """It is over; what goes out instead is planned, unless it was before."""
+        self._end(one, State.FAILED, reason, now)
+        for order in instead(one.order, one.id, reason, now):
+            if not self._was_announced(order):
+                added = self._add(order, order.plan.state, order.plan.reason, now, now)
+                self._placed[order.identity, order.shadow] = added
+
+    def _was_announced(self, order: Order) -> bool:
+        """Whether it has been before, or on trial would have been."""
+        before = self._placed.get((order.identity, order.shadow))
+        if before is None:
+            return (order.identity, order.shadow) in self._placed_before
+        return before.counts
+
+    def _take_due(self, now: datetime) -> list[Delivery]:
+        taken = []
+        while (due := self.next_due()) is not None and due <= now:
+            taken.append(self.deliveries[heappop(self._due)[1] - 1])
+        return taken
+
+    def _hold(self, one: Delivery, reason: str | None, until: datetime | None) -> None:
+        one.state, one.reason, one.due = State.HELD, reason, until
+        one.order = one.order.ending_with_task()
+        if one.due is not None:
+            heappush(self._due, (one.due, one.id))
+        self._log.append(replace(one))
+
+    def _refuse(self, one: Delivery, reason: str, now: datetime) -> None:
+        if one.is_pending:
+            self._end(one, State.SKIPPED, reason, now)
+
+    def _ask(self, one: Delivery, now: datetime) -> None:
+        """Place the question to whoever has to approve this. Nobody answers in a rehearsal."""
+        if (asks := question(one.order, one.id)) is not None:
+            self._add(asks, asks.plan.state, None, now, now).approves = one.id
+
+    def _add(
+        self, order: Order, state: State, reason: str | None, due: datetime, now: datetime
+    ) -> Delivery:
+        number = len(self.deliveries) + 1
+        one = Delivery(number, order.event.id, order, now, state, reason, text=order.plan.text)
+        self.deliveries.append(one)
+        self._of_task[one.key].append(one)
+        if state in {State.SKIPPED, State.EXPIRED}:
+            one.settled_at = now
+        else:
+            one.due = due
+            heappush(self._due, (due, number))
+        self._log.append(replace(one))
+        return one
+
+    def _rewrite(self, sent: Delivery, event: Event, now: datetime) -> None:
+        self._rewritten.add(sent.id)
+        self._placed.pop((sent.order.identity, sent.order.shadow), None)
+        one = self._add(sent.order, State.PLANNED, None, now, now)
+        one.event, one.updates = event.id, sent.id
+        one.text = f"Taken back ({event.kind}): {sent.text}"
+
+    def _pending_of(self, key: Key) -> Iterator[Delivery]:
+        return (one for one in self._of_task.get(key, ()) if one.is_pending)
+
+    def _is_due(self, due: datetime, number: int) -> bool:
+        one = self.deliveries[number - 1]
+        return one.is_pending and one.due == due
+
+    def _end(self, one: Delivery, state: State, reason: str | None, now: datetime) -> None:
+        one.state, one.reason, one.settled_at, one.due = state, reason, now, None
+        self._log.append(replace(one))
+
+
+def _send_at(delivery: Delivery) -> datetime:
+    return delivery.order.plan.send_at

@@ -1,0 +1,30 @@
+"""When the schedule of each rule comes next, in memory (see `service.store.schedules`)."""
+
+from datetime import datetime
+
+from service.domain.schedules import Slot
+from service.store.schedules import Schedules
+
+
+class MemorySchedules:
+    """The next slot of each rule in each account."""
+
+    def __init__(self) -> None:
+        self._next: dict[tuple[str, str], datetime | None] = {}
+
+    def put_in_force(self, wanted: Schedules, now: datetime) -> None:
+        """Begin with the first slot of each of these schedules after `now`."""
+        self._next = {key: schedule.after(now) for key, schedule in wanted.items()}
+
+    def next_moment(self) -> datetime | None:
+        """When the next of them comes."""
+        return min((at for at in self._next.values() if at is not None), default=None)
+
+    def take(self, wanted: Schedules, now: datetime) -> Slot | None:
+        come = sorted((at, key) for key, at in self._next.items() if at is not None and at <= now)
+        if not come:
+            return None
+        due, (rule, account) = come[0]
+        schedule = wanted[rule, account]
+        self._next[rule, account] = schedule.after(now)
+        return Slot(rule, account, schedule, due, schedule.latest(due, now))

@@ -1,0 +1,276 @@
+"""The books in memory, for rehearsals: nothing is kept when the process ends."""
+
+from collections import defaultdict
+from collections.abc import AsyncIterator, Collection, Container, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from heapq import heappop, heappush
+from zoneinfo import ZoneInfo
+
+from service.domain.digests import Digest, Join, Retelling
+from service.domain.model import Event, Kind, Observation, Task
+from service.domain.recurrence import still_completed
+from service.domain.schedules import Slot
+from service.domain.silences import Silence
+from service.engine.transaction import Rules
+from service.outbox import Identity, Lanes, Order, cancellation
+from service.rules import Ruleset, employees
+from service.rules.standing import Revision, revision
+from service.rules.timing import Dispatch
+from service.rules.verdict import Plan
+from service.simulator.memory.deliveries import Delivery
+from service.simulator.memory.digests import MemoryDigests
+from service.simulator.memory.last_look import LastLook
+from service.simulator.memory.outbox import MemoryOutbox
+from service.simulator.memory.schedules import MemorySchedules
+from service.simulator.memory.waits import MemoryWaits
+from service.store.accounts import AccountState
+from service.store.announcements import Announcement
+from service.store.decisions import Decision, RecordedDecision
+from service.store.schedules import Schedules
+from service.store.tasks import Key, Known, Saved
+from service.store.waits import Wait
+
+
+class MemoryBooks:
+    """Storage for one rehearsal. `states` are the accounts.
+
+    The ids of its events follow `last_id`. `written` are the fields that Taskbell is taken to be
+    writing. Limits on how much is taken at once are ignored: there is nobody else to be fair to.
+    """
+
+    def __init__(
+        self, states: Mapping[str, AccountState], silenced: Sequence[Silence] = ()
+    ) -> None:
+        self.outbox = MemoryOutbox(silenced)
+        self.events: list[Event] = []
+        self._turns: dict[Key, list[Event]] = defaultdict(list)
+        self.last_id = 0
+        self.decisions: list[RecordedDecision] = []
+        self.written: dict[Key, frozenset[str]] = {}
+        self.states = states
+        self._known: dict[Key, Known] = {}
+        self._alarm_of: dict[Key, datetime | None] = {}
+        self._alarms: list[tuple[datetime, Key]] = []
+        self.waits = MemoryWaits()
+        self.digests = MemoryDigests()
+        self.schedules = MemorySchedules()
+
+    def present(self, key: Key) -> Task | None:
+        """The task as it is now; None where there is none."""
+        known = self._known.get(key)
+        return None if known is None else known.present
+
+    def send(self, rules: Ruleset, zones: Mapping[str, ZoneInfo], now: datetime) -> None:
+        """Send what is due, unless its rule has ended or, in these zones, its hours are over."""
+
+        def end_of(one: Delivery) -> str | None:
+            task = self.present(one.key)
+            ended = task is not None and rules.until(one.order.rule, task, now)
+            return cancellation.UNTIL_IS_TRUE if ended else None
+
+        def off_hours(one: Delivery) -> Dispatch | None:
+            zone = zones.get(one.key[0])
+            until = one.order.plan.expires_at
+            return None if zone is None else rules.off_hours(one.order.rule, now, until, zone)
+
+        def last_look(one: Delivery) -> Revision | None:
+            grounds, zone = one.grounds, zones.get(one.key[0])
+            if grounds is None or zone is None:
+                return None
+            there = {each.event.task_id: self._spoken_of(each.event) for each in grounds.each}
+            present = {task_id: task for task_id, task in there.items() if task is not None}
+            return revision(grounds, present, rules, now, zone)
+
+        def told_anew(one: Retelling) -> Plan | str:
+            return rules.told_anew(one, now, zones[one.event.account])
+
+        def unassigned(one: Delivery) -> str | None:
+            return employees.refusal(self.present(one.key), one.order.plan.channel)
+
+        look = LastLook(last_look, told_anew)
+        self.outbox.send(now, end_of, off_hours, unassigned, look, rules.storm)
+
+    def _spoken_of(self, event: Event) -> Task | None:
+        """The task of a message as it is now; of what recurs that which was completed."""
+        task = self.present((event.account, event.task_id))
+        if task is None or event.kind is not Kind.COMPLETED:
+            return task
+        completed = still_completed(event.task, task)
+        turns = self._turns[event.account, event.task_id]
+        then = next((one.kind for one in turns if one.id > event.id), None)
+        return task if completed is None or then is Kind.REOPENED else completed
+
+    def next_moment(self) -> datetime | None:
+        """When the next thing is due: an alarm, the end of a wait, a digest, a delivery … (UTC)."""
+        moments = (
+            self._next_alarm(),
+            self.waits.next_moment(),
+            self.digests.next_moment(),
+            self.schedules.next_moment(),
+            self.outbox.next_due(),
+        )
+        return min((one for one in moments if one is not None), default=None)
+
+    def _next_alarm(self) -> datetime | None:
+        while self._alarms and self._alarm_of[self._alarms[0][1]] != self._alarms[0][0]:
+            heappop(self._alarms)
+        return self._alarms[0][0] if self._alarms else None
+
+    async def accounts(self, names: Collection[str]) -> Mapping[str, AccountState]:
+        return {name: self.states[name] for name in names}
+
+    async def stale(self, names: Collection[str], now: datetime) -> frozenset[str]:
+        """Return none: in a rehearsal what is known is always what is."""
+        del names, now
+        return frozenset()
+
+    async def lock(self, keys: Iterable[Key]) -> dict[Key, Known]:
+        return {key: self._known.get(key, Known()) for key in sorted(set(keys))}
+
+    async def lock_ringing(
+        self, watches: Mapping[str, str], now: datetime, limit: int
+    ) -> dict[Key, Known]:
+        del watches, limit
+        ringing: dict[Key, Known] = {}
+        while (at := self._next_alarm()) is not None and at <= now:
+            _, key = heappop(self._alarms)
+            ringing[key] = self._known[key]
+        return ringing
+
+    async def tasks(self, keys: Iterable[Key]) -> Mapping[Key, Task]:
+        return {key: task for key in keys if (task := self.present(key)) is not None}
+
+    async def pages(self, account: str, fields: Collection[str]) -> AsyncIterator[Sequence[Task]]:
+        del fields
+        yield [task for key in self._known if key[0] == account and (task := self.present(key))]
+
+    async def save(self, saved: Sequence[Saved]) -> None:
+        for one in saved:
+            self._known[one.key] = one.known
+            self._alarm_of[one.key] = one.next_alarm
+            if one.next_alarm is not None:
+                heappush(self._alarms, (one.next_alarm, one.key))
+
+    async def forget_unseen(self, keys: Sequence[Key]) -> None:
+        for key in keys:
+            self._known.pop(key, None)
+            self._alarm_of[key] = None
+
+    async def doubt(self, keys: Sequence[Key], now: datetime) -> None:
+        """Do nothing: in a rehearsal there is no system to ask, and every look is right."""
+
+    async def look_again(self, older: Mapping[Key, datetime], now: datetime) -> None:
+        """Do nothing: in a rehearsal no task has a version."""
+
+    async def announced(self, keys: Iterable[Key]) -> Mapping[Key, Sequence[Announcement]]:
+        """Return nothing: in a rehearsal what is announced is seen at once."""
+        del keys
+        return {}
+
+    async def shown(self, over: Sequence[Announcement]) -> None:
+        """Do nothing: nothing is awaited."""
+
+    async def rescheduled(
+        self, keys: Iterable[Key], since: datetime
+    ) -> Mapping[Key, Sequence[Event]]:
+        found: dict[Key, list[Event]] = {key: [] for key in keys}
+        for event in self.events:
+            key = event.account, event.task_id
+            if key in found and event.kind is Kind.RESCHEDULED and event.at >= since:
+                found[key].append(event)
+        return found
+
+    async def allot_ids(self, count: int) -> list[int]:
+        first = self.last_id + len(self.events) + 1
+        return list(range(first, first + count))
+
+    async def record(self, happened: Sequence[Event], now: datetime, version: str) -> None:
+        del now, version
+        self.events += happened
+        for event in happened:
+            if event.kind in {Kind.COMPLETED, Kind.REOPENED}:
+                self._turns[event.account, event.task_id].append(event)
+
+    def _is_done_again(self, cause: Event, news: Event) -> bool:
+        """Whether a recurring task was completed once more between these events of it."""
+        return any(
+            one.kind is Kind.COMPLETED and cause.id < one.id < news.id
+            for one in self._turns[cause.account, cause.task_id]
+        )
+
+    async def writes_under_way(self, seen: Sequence[Observation]) -> Mapping[Key, frozenset[str]]:
+        return {key: self.written[key] for key in _keys(seen) if key in self.written}
+
+    async def wait(
+        self, rule: str, event: Event, now: datetime, quiet: timedelta, most: timedelta
+    ) -> None:
+        self.waits.start(rule, event, now, quiet, most)
+
+    async def waits_over(self, names: Iterable[str], now: datetime, limit: int) -> Sequence[Key]:
+        del names, limit
+        return self.waits.over(now)
+
+    async def take_waits(self, keys: Sequence[Key], now: datetime) -> list[Wait]:
+        return self.waits.take(keys, now)
+
+    async def waiting(self, keys: Iterable[Key], rules: Container[str]) -> list[Wait]:
+        return self.waits.about(keys, rules)
+
+    async def stop_waiting(self, ended: Sequence[Wait]) -> None:
+        self.waits.stop(ended)
+
+    async def join(self, joins: Sequence[Join], now: datetime) -> None:
+        self.digests.join(joins, now)
+
+    async def take_digests(self, names: Iterable[str], now: datetime, limit: int) -> list[Digest]:
+        del names, limit
+        return self.digests.take(now, self.present)
+
+    async def take_slot(self, wanted: Schedules, now: datetime) -> Slot | None:
+        return self.schedules.take(wanted, now)
+
+    async def decide(self, decided: Sequence[Decision], version: str, now: datetime) -> None:
+        self.decisions += [
+            RecordedDecision(now, one.event, one.rule, version, one.outcome, one.reason)
+            for one in decided
+        ]
+
+    async def place(self, orders: Sequence[Order], now: datetime) -> set[Identity]:
+        return self.outbox.place(orders, now)
+
+    async def placed_before(self, orders: Sequence[Order]) -> set[Identity]:
+        return self.outbox.placed_before(orders)
+
+    async def limited(
+        self, rule: str, begin: datetime, end: datetime, *, shadow: bool
+    ) -> list[datetime]:
+        return self.outbox.limited(rule, begin, end, shadow=shadow)
+
+    async def withdraw(self, happened: Sequence[Event], now: datetime) -> None:
+        self.outbox.withdraw(happened, now, self._is_done_again)
+
+    async def pending(
+        self, keys: Iterable[Key], rules: Container[str]
+    ) -> list[tuple[int, str, str, str]]:
+        return self.outbox.pending(keys, rules)
+
+    async def cancel(self, deliveries: Sequence[int], reason: str, now: datetime) -> None:
+        self.outbox.cancel(deliveries, reason, now)
+
+    async def take_back(self, happened: Sequence[Event], now: datetime) -> Lanes:
+        self.outbox.take_back(happened, now, self._is_done_again)
+        return frozenset()
+
+    async def makers(self, keys: Iterable[Key]) -> Mapping[Key, Rules]:
+        """Return nothing: in a rehearsal no task is really made."""
+        del keys
+        return {}
+
+    async def changers(self, happened: Collection[int]) -> Mapping[int, Rules]:
+        """Return nothing: in a rehearsal nothing is really written."""
+        del happened
+        return {}
+
+
+def _keys(seen: Iterable[Observation]) -> list[Key]:
+    return [(look.account, look.task_id) for look in seen]

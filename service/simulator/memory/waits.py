@@ -1,0 +1,83 @@
+"""Waits in memory. They behave as those of `service.store.waits` do in the database."""
+
+from collections import defaultdict
+from collections.abc import Container, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from heapq import heappop, heappush
+
+from service.domain.model import Event
+from service.store.tasks import Key
+from service.store.waits import Wait
+
+
+@dataclass(slots=True)
+class OpenWait:
+    """The event with which a wait began, when that was, and when it is over."""
+
+    first: Event
+    started_at: datetime
+    ends_at: datetime
+
+
+class MemoryWaits:
+    """The rules that wait, by the tasks that they wait about."""
+
+    def __init__(self) -> None:
+        self._open: dict[Key, dict[str, OpenWait]] = defaultdict(dict)
+        self._ends: list[tuple[datetime, Key, str]] = []
+
+    def start(
+        self, rule: str, event: Event, now: datetime, quiet: timedelta, most: timedelta
+    ) -> None:
+        key = event.account, event.task_id
+        wait = self._open[key].setdefault(rule, OpenWait(event, now, now + quiet))
+        wait.ends_at = min(wait.started_at + most, now + quiet)
+        heappush(self._ends, (wait.ends_at, key, rule))
+
+    def resume(self, wait: Wait, started_at: datetime, ends_at: datetime) -> None:
+        """Go on with a wait that has begun elsewhere."""
+        self._open[wait.key][wait.rule] = OpenWait(wait.first, started_at, ends_at)
+        heappush(self._ends, (ends_at, wait.key, wait.rule))
+
+    def next_moment(self) -> datetime | None:
+        """When the next wait is over."""
+        while self._ends and not self._is_waiting(*self._ends[0]):
+            heappop(self._ends)
+        return self._ends[0][0] if self._ends else None
+
+    def over(self, now: datetime) -> Sequence[Key]:
+        over: dict[Key, None] = {}
+        while (ends_at := self.next_moment()) is not None and ends_at <= now:
+            over[heappop(self._ends)[1]] = None
+        return list(over)
+
+    def take(self, keys: Iterable[Key], now: datetime) -> list[Wait]:
+        taken = [
+            Wait(rule, wait.first)
+            for key in keys
+            for rule, wait in self._open[key].items()
+            if self._is_over(rule, wait, now)
+        ]
+        self.stop(taken)
+        return sorted(taken, key=lambda wait: (wait.first.id, wait.rule))
+
+    def about(self, keys: Iterable[Key], rules: Container[str]) -> list[Wait]:
+        return [
+            Wait(rule, wait.first)
+            for key in keys
+            for rule, wait in self._open[key].items()
+            if rule in rules
+        ]
+
+    def stop(self, waits: Iterable[Wait]) -> None:
+        for one in waits:
+            self._open[one.key].pop(one.rule, None)
+
+    def _is_waiting(self, ends_at: datetime, key: Key, rule: str) -> bool:
+        wait = self._open[key].get(rule)
+        return wait is not None and wait.ends_at == ends_at
+
+    def _is_over(self, rule: str, wait: OpenWait, now: datetime) -> bool:
+        del rule
+        return wait.ends_at <= now

@@ -1,0 +1,211 @@
+"""Replay: history, rules and clock once more, which must give the same decisions to the byte.
+
+What schedules chose, and what digests told, depends on many tasks at one moment. These are put
+together from the events, as far as changes leave any: a system's own date of the last change, for
+one, leaves none, and neither does a task that was taken up in silence. What leans on such cannot
+be proven where it comes out otherwise.
+"""
+
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+from service.channels import Channel
+from service.clock import VirtualClock
+from service.domain.diff import SILENT
+from service.domain.model import Cause, Event, Kind, Task
+from service.domain.schedules import Schedule, Slot
+from service.domain.silences import Silence
+from service.engine import Engine
+from service.engine.decider import Decider
+from service.engine.new_events import of_slot
+from service.outbox import Identity
+from service.rules import Ruleset
+from service.rules.rule import Rule
+from service.rules.verdict import Outcome
+from service.simulator.batches import Batch, left
+from service.simulator.replay_transaction import Ending, RecordedBooks, endings
+from service.store.decisions import RecordedDecision
+from service.store.history import PastDecision
+from service.store.tasks import Key, Known, Saved
+
+_ALL = 1_000_000_000
+_UNTOLD = SILENT - {"id", "account", "system", "done"}
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What came of a replay: `missing` was recorded and not made again, `new` the other way.
+
+    `unproven` are those of either kind for which the record does not hold all that is needed.
+    """
+
+    events: int
+    decisions: int
+    missing: Sequence[RecordedDecision]
+    new: Sequence[RecordedDecision]
+    unproven: Sequence[RecordedDecision]
+
+
+class Replay:
+    """Goes through what was recorded, by the rules that were in force each time."""
+
+    def __init__(
+        self,
+        rules: Mapping[str, Ruleset],
+        zones: Mapping[str, ZoneInfo],
+        ways: Mapping[str, type[Channel]],
+        recorded: Sequence[PastDecision],
+        placed: Iterable[tuple[Identity, bool]],
+        silenced: Sequence[Silence],
+    ) -> None:
+        """`placed` is what had been planned before, and is not planned again.
+
+        What was `silenced` was not sent, and does not count.
+        """
+        self._clock = VirtualClock(datetime.min.replace(tzinfo=UTC))
+        self._endings = deque(endings(recorded))
+        self._books = RecordedBooks(self._endings, silenced)
+        self._books.outbox.remember(placed)
+        self._rules = rules
+        self._zones = zones
+        self._recorded = recorded
+        self._slots = {one.decision.event: one.decision.rule for one in recorded if not one.task}
+        self._deciders = {name: Decider(one, zones, ways) for name, one in rules.items()}
+        self._engines = {
+            name: Engine(decider, zones, self._clock) for name, decider in self._deciders.items()
+        }
+
+    async def run(
+        self,
+        known: AsyncIterator[tuple[Key, Task]],
+        batches: AsyncIterator[Batch],
+        progress: Callable[[int], None],
+    ) -> Replayed:
+        """Decide on everything once more; `progress` is told how many events are done.
+
+        `known` are the tasks as they were before; they are read if a schedule chooses of them.
+        """
+        if any(rule.for_each is not None for rules in self._rules.values() for rule in rules):
+            await self._books.save([Saved(key, Known(task)) async for key, task in known])
+        events = 0
+        async for batch in batches:
+            while self._endings and self._endings[0].comes_before(batch):
+                await self._end(self._endings.popleft())
+            await self._decide(batch)
+            events += sum(map(len, batch.groups))
+            progress(events)
+        while self._endings:
+            await self._end(self._endings.popleft())
+        return self._compared(events)
+
+    def _compared(self, events: int) -> Replayed:
+        made = set(self._books.decisions)
+        recorded = {one.decision for one in self._recorded}
+        missing, new = recorded - made, made - recorded
+        unproven = set(filter(self._is_doubtful, missing | new))
+        return Replayed(
+            events,
+            len(recorded),
+            sorted(missing - unproven),
+            sorted(new - unproven),
+            sorted(unproven),
+        )
+
+    async def _decide(self, batch: Batch) -> None:
+        happened = [event for group in batch.groups for event in group]
+        is_by_clock = happened[0].cause is Cause.CLOCK
+        self._let_pass(batch.now, batch.rules_version, is_by_clock=is_by_clock)
+        if happened[0].kind is Kind.SCHEDULED:
+            for slot in _slots(happened):
+                await self._fire(slot, batch)
+            return
+        await self._books.save([_saved(event) for event in happened])
+        await self._deciders[batch.rules_version].decide(self._books, batch.groups, batch.now)
+
+    async def _fire(self, events: Sequence[Event], batch: Batch) -> None:
+        """Repeat the choice and the decision of the rule whose schedule came with these events."""
+        moment, *each = events
+        rule = self._slots.get(moment.id) or self._silent_rule(moment, batch)
+        if rule is None:
+            return
+        decider = self._deciders[batch.rules_version]
+        schedule = Schedule(moment.alarm or "", self._zones[moment.account])
+        slot = Slot(rule, moment.account, schedule, moment.at, moment.at)
+        chosen = await decider.choose(self._books, slot, batch.now)
+        numbers = {one.task_id: one.id for one in each}
+        asked = [draft(0) for draft in of_slot(slot, moment.at, chosen)[1:]]
+        again = [replace(one, id=numbers.get(one.task_id, 0)) for one in asked]
+        await decider.fire(self._books, rule, [moment, *again], chosen, batch.now)
+
+    def _silent_rule(self, moment: Event, batch: Batch) -> str | None:
+        """The rule of a slot on which nothing was decided, if every rule has something to say.
+
+        One without for_each that does not match leaves no decision: then all is as it should be.
+        """
+        rules = self._rules[batch.rules_version]
+        zone = self._zones[moment.account]
+        coming = rules.schedules({moment.account: zone})
+        mine = [
+            rule
+            for (rule, _), schedule in coming.items()
+            if schedule.cron == moment.alarm and rules.selection(rule) is None
+        ]
+        verdicts = [rules.fired(rule, moment, batch.now, zone) for rule in mine]
+        if any(one.outcome is Outcome.NOT_MATCHED for one in verdicts):
+            return None
+        return mine[0] if mine else None
+
+    async def _end(self, ending: Ending) -> None:
+        self._let_pass(ending.at, ending.rules_version, is_by_clock=True)
+        self._books.end(ending.over)
+        engine = self._engines[ending.rules_version]
+        if ending.told:
+            await engine.close(self._books, _ALL)
+        else:
+            await engine.settle(self._books, _ALL)
+
+    def _let_pass(self, moment: datetime, version: str, *, is_by_clock: bool) -> None:
+        """What is due by then goes out when it is, unless its rule has ended.
+
+        The clock is heard before anything goes out that is due at the same moment.
+        """
+        while (due := self._books.outbox.next_due()) is not None:
+            if due > moment or (is_by_clock and due == moment):
+                break
+            self._books.send(self._rules[version], self._zones, max(due, self._clock.now()))
+        self._clock.set(moment)
+
+    def _is_doubtful(self, made: RecordedDecision) -> bool:
+        rules = self._rules.get(made.rules_version)
+        rule = None if rules is None else rules.get(made.rule)
+        return rule is not None and made.outcome != Outcome.GATHERED and _leans_on_untold(rule)
+
+
+def _leans_on_untold(rule: Rule) -> bool:
+    """Whether what it says of several tasks depends on what of them may have left no event."""
+    if rule.for_each is not None:
+        return True
+    if rule.grouping is None:
+        return False
+    read = set() if rule.until is None else {field for _, field in rule.until.reads}
+    counted_from = rule.trigger.alarm.field if rule.trigger.alarm is not None else ""
+    return not _UNTOLD.isdisjoint({*read, counted_from})
+
+
+def _slots(events: Iterable[Event]) -> list[list[Event]]:
+    """Each slot with the tasks that it has chosen, which follow it."""
+    slots: list[list[Event]] = []
+    for event in events:
+        if not event.task_id:
+            slots.append([])
+        slots[-1].append(event)
+    return slots
+
+
+def _saved(event: Event) -> Saved:
+    gone = event.at if event.after is None else None
+    task = left(event) or event.task
+    return Saved((event.account, event.task_id), Known(task, deleted_at=gone))

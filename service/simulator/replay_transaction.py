@@ -1,0 +1,125 @@
+"""Books for a replay: a wait or a digest ends when the record says so, not by a clock.
+
+When a worker got round to it is no part of the rules, and cannot be computed again.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TypeAlias
+
+from service.domain.digests import Digest, Join
+from service.domain.model import Task
+from service.domain.silences import Silence
+from service.rules.verdict import Outcome
+from service.simulator.batches import Batch
+from service.simulator.memory.digests import MemoryDigests, OpenDigest
+from service.simulator.memory.transaction import MemoryBooks
+from service.simulator.memory.waits import MemoryWaits, OpenWait
+from service.store.history import PastDecision
+from service.store.tasks import Key
+
+Begun: TypeAlias = tuple[str, int]
+"""A rule, and the number of the event with which its wait or its digest has begun."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Waits or, if `told`, digests that were over at a moment (UTC), by what they began with.
+
+    They were decided on by rules of this version, after the event with the id `after`.
+    """
+
+    at: datetime
+    told: bool
+    rules_version: str
+    after: int
+    over: dict[Begun, Key]
+
+    def comes_before(self, batch: Batch) -> bool:
+        return (self.at, self.after) < (batch.now, batch.groups[0][0].id)
+
+
+def endings(recorded: Iterable[PastDecision]) -> list[Ending]:
+    """When waits and digests were over, in that order: whatever ended left a decision."""
+    found: list[Ending] = []
+    gathered: set[Begun] = set()
+    last = 0
+    for past in recorded:
+        one = past.decision
+        begun = one.rule, one.event
+        told = begun in gathered
+        if told or _is_late(past):
+            ending = Ending(one.at, told, one.rules_version, last, {})
+            if not found or replace(found[-1], over={}) != ending:
+                found.append(ending)
+            found[-1].over[begun] = past.account, past.task
+        elif one.outcome != Outcome.LAPSED:
+            last = max(last, one.event)
+        if one.outcome == Outcome.GATHERED:
+            gathered.add(begun)
+    return found
+
+
+def _is_late(one: PastDecision) -> bool:
+    """Whether it was made when a wait was over. A wait that lapsed was ended by a later event."""
+    return one.decision.at > one.decided_at and one.decision.outcome != Outcome.LAPSED
+
+
+class RecordedDigests(MemoryDigests):
+    """Digests that begin with the events that began them then; `over` are to be told now.
+
+    A digest that was open already when the record begins is opened by the first event that joins
+    it, and is never told.
+    """
+
+    def __init__(self, opened: Collection[Begun]) -> None:
+        super().__init__()
+        self._opened = opened
+        self.over: Collection[Begun] = ()
+
+    def take(self, now: datetime, present: Callable[[Key], Task | None]) -> list[Digest]:
+        del now
+        return self._taken(lambda one: _begun(one.first) in self.over, present)
+
+    def _digest(self, join: Join, now: datetime) -> OpenDigest:
+        if _begun(join) in self._opened:
+            return self._open_by(join, now)
+        return super()._digest(join, now)
+
+
+class RecordedWaits(MemoryWaits):
+    """Waits of which those in `ending` are over now."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ending: Mapping[Begun, Key] = {}
+
+    def over(self, now: datetime) -> Sequence[Key]:
+        del now
+        return list(self.ending.values())
+
+    def _is_over(self, rule: str, wait: OpenWait, now: datetime) -> bool:
+        del now
+        return (rule, wait.first.id) in self.ending
+
+
+class RecordedBooks(MemoryBooks):
+    """Storage for a replay; its waits and digests end as `recorded` has it."""
+
+    def __init__(self, recorded: Iterable[Ending], silenced: Sequence[Silence]) -> None:
+        super().__init__({}, silenced)
+        told = [one for one in recorded if one.told]
+        self.waits = self._waits = RecordedWaits()
+        self.digests = self._digests = RecordedDigests(
+            {begun for one in told for begun in one.over}
+        )
+
+    def end(self, over: Mapping[Begun, Key]) -> None:
+        """Let exactly these waits and digests be over now."""
+        self._waits.ending = over
+        self._digests.over = over
+
+
+def _begun(join: Join) -> Begun:
+    return join.rule, join.event.id

@@ -1,0 +1,140 @@
+"""Runs a rule test: after each step, what has come of the rules is compared with what should."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from service.channels import Channel
+from service.config.rule_tests import Expected, Trial, TrialStep, Values
+from service.config.rule_tests.tasks import changed
+from service.domain.directory import Directory
+from service.domain.model import Cause, Observation, Signal, Task
+from service.rules import Ruleset
+from service.simulator import Rehearsal
+from service.simulator.memory.fallback import Failing
+from service.simulator.rule_tests.actual import Actual, actual, is_loud
+from service.simulator.rule_tests.reasons import Reason, Reasons
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What tests are run on: the rules, the accounts' time zones and systems, and the channels.
+
+    `zone` is that of the tests themselves. `zones` and `systems` are by account, `ways` has every
+    channel that rules can send by, by its name. `people` is the directory.
+    """
+
+    rules: Ruleset
+    zone: ZoneInfo
+    zones: Mapping[str, ZoneInfo]
+    systems: Mapping[str, str]
+    ways: Mapping[str, type[Channel]]
+    people: Directory
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A step that did not go as expected: what is missing, and what came unexpectedly.
+
+    `besides` is what came and needs not be expected: something was held, for instance, or
+    withdrawn. `reasons` say what happened to the tasks since the step before, and what the rules
+    made of it.
+    """
+
+    place: str
+    at: datetime
+    missing: Sequence[Expected]
+    unexpected: Sequence[Actual]
+    besides: Sequence[Actual]
+    reasons: Sequence[Reason]
+
+
+@dataclass(frozen=True, slots=True)
+class TrialResult:
+    """How a test went; without failures it passed."""
+
+    trial: Trial
+    failures: Sequence[Failure]
+
+
+async def run(trial: Trial, stage: Stage) -> TrialResult:
+    """Go through the steps of a test."""
+    return await _Run(trial, stage).result()
+
+
+class _Run:
+    def __init__(self, trial: Trial, stage: Stage) -> None:
+        rules = stage.rules.only(trial.rules)
+        self._trial = trial
+        self._stage = stage
+        self._rehearsal = Rehearsal(
+            rules, stage.zones, stage.ways, trial.start, trial.silences, stage.people
+        )
+        self._reasons = Reasons(self._rehearsal.books, rules, stage.zones, stage.zone)
+        self._tasks: dict[str, Task] = {}
+        self._told = 0
+
+    async def result(self) -> TrialResult:
+        given = self._trial.given.items()
+        await self._rehearsal.begin([self._look(one, values) for one, values in given])
+        failures = [await self._step(step) for step in self._trial.steps]
+        return TrialResult(self._trial, [one for one in failures if one is not None])
+
+    async def _step(self, step: TrialStep) -> Failure | None:
+        self._rehearsal.books.outbox.failing = Failing(step.fails)
+        await self._rehearsal.go_on(step.at)
+        for task_id, values in step.changes.items():
+            await self._rehearsal.observe([self._look(task_id, self._dated(task_id, values))])
+        now, account = self._rehearsal.clock.now(), self._trial.account
+        signals = [Signal(account, one, name, now) for one, name in step.signals.items()]
+        await self._rehearsal.hear(signals)
+        came, reasons = self._came(), self._reasons.new()
+        if step.expected is None:
+            return None
+        missing, others = compared(step.expected, came)
+        unexpected = [one for one in others if is_loud(one)]
+        if not missing and not unexpected:
+            return None
+        besides = [one for one in others if not is_loud(one)]
+        return Failure(step.place, step.at, missing, unexpected, besides, reasons)
+
+    def _dated(self, task_id: str, values: Values | None) -> Values | None:
+        """With the dates that a system would give to a new or changed task."""
+        if values is None:
+            return None
+        now = self._rehearsal.clock.now()
+        created = {} if task_id in self._tasks else {"created_at": now}
+        return {**created, "updated_at": now, **values}
+
+    def _look(self, task_id: str, values: Values | None) -> Observation:
+        now, account = self._rehearsal.clock.now(), self._trial.account
+        if values is None:
+            self._tasks.pop(task_id, None)
+        else:
+            new = Task(id=task_id, account=account, system=self._stage.systems[account])
+            self._tasks[task_id] = changed(self._tasks.get(task_id, new), values, now)
+        return Observation(account, task_id, self._tasks.get(task_id), now, Cause.WEBHOOK)
+
+    def _came(self) -> list[Actual]:
+        """What has come of the rules since the last call."""
+        outbox = self._rehearsal.books.outbox
+        news = [actual(one, self._stage.zone) for one in outbox.news(self._told)]
+        self._told = outbox.changes
+        return news
+
+
+def compared(
+    expected: Iterable[Expected], came: Iterable[Actual]
+) -> tuple[list[Expected], list[Actual]]:
+    """What was expected and did not come, and what came and was not expected."""
+    left = list(came)
+    missing = []
+    # The most detailed first: else a vague expectation takes what an exact one needs.
+    for wanted in sorted(expected, key=lambda one: one.demands, reverse=True):
+        found = next((one for one in left if one.meets(wanted)), None)
+        if found is None:
+            missing.append(wanted)
+        else:
+            left.remove(found)
+    return missing, left

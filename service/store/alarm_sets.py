@@ -1,0 +1,94 @@
+"""What the clock watches in each account, and which tasks were set by another watch than that."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import orjson
+
+from service.domain.alarm_sets import Watch
+from service.store import Connection, Pool
+
+
+@dataclass(frozen=True, slots=True)
+class Outdated:
+    """That tasks of `account` were set by `watch`, known as `id`; another is in force `since`."""
+
+    account: str
+    id: str
+    watch: Watch
+    since: datetime
+
+
+async def put_in_force(
+    pool: Pool, watches: Mapping[str, Watch], now: datetime, until: datetime
+) -> None:
+    """Watch this in these accounts from now on: the configuration that was started last counts."""
+    await _keep(pool, watches)
+    await _hold(pool, watches, now, until, newest=True)
+
+
+async def keep_in_force(
+    pool: Pool, watches: Mapping[str, Watch], now: datetime, until: datetime
+) -> None:
+    """Say that this is still wanted; it also succeeds one of which nobody says so any more."""
+    await _hold(pool, watches, now, until, newest=False)
+
+
+async def outdated(connection: Connection, watches: Mapping[str, Watch]) -> Outdated | None:
+    """One of the accounts in which these are in force and tasks are still under another watch."""
+    row = await connection.fetchrow(
+        """
+        SELECT account, other.watch, alarms, zone, watched_since
+        FROM unnest($1::text[], $2::text[]) AS mine (account, id)
+        JOIN accounts ON accounts.name = mine.account AND accounts.watch = mine.id,
+        LATERAL (
+            (SELECT watch FROM tasks WHERE account = mine.account AND watch < mine.id LIMIT 1)
+            UNION ALL
+            (SELECT watch FROM tasks WHERE account = mine.account AND watch > mine.id LIMIT 1)
+        ) AS other
+        JOIN watches ON watches.id = other.watch
+        LIMIT 1
+        """,
+        list(watches),
+        [watch.id for watch in watches.values()],
+    )
+    if row is None:
+        return None
+    zone = ZoneInfo(row["zone"]) if row["zone"] else watches[row["account"]].zone
+    watch = Watch.from_rows(orjson.loads(row["alarms"]), zone)
+    return Outdated(row["account"], row["watch"], watch, row["watched_since"])
+
+
+async def _keep(pool: Pool, watches: Mapping[str, Watch]) -> None:
+    await pool.executemany(
+        "INSERT INTO watches (id, zone, alarms) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+        [
+            (watch.id, watch.zone.key, orjson.dumps(watch.rows()).decode())
+            for watch in sorted(watches.values(), key=lambda watch: watch.id)
+        ],
+    )
+
+
+async def _hold(
+    pool: Pool, watches: Mapping[str, Watch], now: datetime, until: datetime, *, newest: bool
+) -> None:
+    """Hold the accounts, locked in one order so that two workers never wait for each other."""
+    await pool.execute(
+        """
+        WITH mine AS (
+            SELECT name, id FROM accounts
+            JOIN unnest($1::text[], $2::text[]) AS mine (name, id) USING (name)
+            WHERE $5 OR watch = id OR watched_until < $3
+            ORDER BY name FOR UPDATE OF accounts)
+        UPDATE accounts SET watch = id, watched_until = $4,
+            watched_since = CASE WHEN watch = id THEN watched_since ELSE $3 END
+        FROM mine WHERE accounts.name = mine.name
+        """,
+        list(watches),
+        [watch.id for watch in watches.values()],
+        now,
+        until,
+        newest,
+    )

@@ -1,0 +1,273 @@
+"""Lists to read: what was seen, decided and sent, in pages, the newest first."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import accumulate
+from typing import Any, TypeAlias
+
+import asyncpg
+import orjson
+
+from service.domain.model import Kind, State
+from service.store import Pool
+from service.store.outages import LONGEST_WAIT, WAIT_SINCE
+from service.store.taken_back import REASON
+
+Row: TypeAlias = dict[str, Any]
+Mark: TypeAlias = tuple[str | int, ...]
+"""Where a page ends: the key of its last row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One kind of row. `filters` are conditions with {} for the value, by the filter's name.
+
+    `key` orders the rows and is unique, its columns with their types. `choices` are the values
+    that a filter knows; `hides` is a condition that holds unless a state is asked for.
+    """
+
+    select: str
+    key: Mapping[str, type[int] | type[str]]
+    filters: Mapping[str, str]
+    choices: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    descending: bool = True
+    hides: str = "true"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some rows, and the mark after which the next ones begin; None if these are the last."""
+
+    rows: list[Row]
+    next: Mark | None
+
+
+TASKS = Listing(
+    "SELECT account, id, snapshot FROM tasks",
+    key={"account": str, "id": str},
+    descending=False,
+    filters={
+        "account": "account = {}",
+        "task": "id = {}",
+        "state": """CASE WHEN snapshot IS NULL THEN 'unknown'
+                         WHEN deleted_at IS NOT NULL THEN 'deleted'
+                         WHEN (snapshot->>'done')::boolean THEN 'done' ELSE 'open' END = {}""",
+        "since": "observed_at >= {}",
+    },
+    choices={"state": frozenset({"open", "done", "deleted"})},
+    hides="snapshot IS NOT NULL AND deleted_at IS NULL",
+)
+
+EVENTS = Listing(
+    "SELECT id, account, task, kind, at, cause, before, after FROM events",
+    key={"id": int},
+    filters={
+        "account": "account = {}",
+        "task": "task = {}",
+        "kind": "kind = {}",
+        "since": "at >= {}",
+    },
+    choices={"kind": frozenset(Kind)},
+)
+
+DECISIONS = Listing(
+    """
+    SELECT decisions.id, event, rule, decisions.rules_version, outcome, reason
+    FROM decisions LEFT JOIN events ON events.id = event
+    """,
+    key={"decisions.id": int},
+    filters={
+        "account": "account = {}",
+        "task": "task = {}",
+        "kind": "kind = {}",
+        "rule": "rule = {}",
+        "since": "decisions.at >= {}",
+    },
+    choices={"kind": frozenset(Kind)},
+)
+
+DELIVERIES = Listing(
+    f"""
+    SELECT id, account, task, event, rule, channel, target, state, {REASON} AS reason, attempts,
+           text, created_at, next_attempt_at, settled_at
+    FROM deliveries
+    """,
+    key={"id": int},
+    filters={
+        "account": "account = {}",
+        "task": "task = {}",
+        "kind": "EXISTS (SELECT FROM events WHERE events.id = event AND kind = {})",
+        "rule": "rule = {}",
+        "channel": "channel = {}",
+        "state": "state = {}",
+        "since": "created_at >= {}",
+    },
+    choices={"kind": frozenset(Kind), "state": frozenset(State)},
+)
+
+RECEIPTS = Listing(
+    """
+    SELECT id, account, state, reason, repeats, octet_length(body) AS size, received_at, settled_at,
+           acknowledged_at
+    FROM receipts
+    """,
+    key={"id": int},
+    filters={"account": "account = {}", "state": "state = {}", "since": "received_at >= {}"},
+    choices={"state": frozenset({"pending", "done", "poison"})},
+)
+
+STORMS = Listing(
+    """
+    SELECT id, account, rule, receiver, reason, began_at, ended_at, ended_by,
+           (SELECT count(*) FROM deliveries WHERE storm = storms.id AND state = 'held') AS held
+    FROM storms
+    """,
+    key={"id": int},
+    filters={"account": "account = {}", "since": "began_at >= {}"},
+)
+
+SILENCES = Listing(
+    """
+    SELECT id, rule, person, customer, project, account, created_at, ends_at, reason, created_by
+    FROM silences
+    """,
+    key={"id": int},
+    filters={"account": "account = {}", "rule": "rule = {}", "since": "ends_at >= {}"},
+)
+
+
+ACCOUNT_STATES = frozenset({"ok", "failing", "paused", "baseline"})
+
+
+async def read_page(
+    pool: Pool,
+    listing: Listing,
+    values: Mapping[str, Any],
+    limit: int,
+    after: Mark | None = None,
+    largest: int | None = None,
+) -> Page:
+    """The next `limit` rows for which every filter in `values` holds.
+
+    With `largest` they end before their texts are longer together, but with the first at least.
+    """
+    conditions = [listing.filters[name].format(f"${n}") for n, name in enumerate(values, 1)]
+    arguments = list(values.values())
+    if "state" not in values:
+        conditions.append(listing.hides)
+    if after is not None:
+        conditions.append(_beyond(listing, len(arguments)))
+        arguments += after
+    order = ", ".join(f"{column} {_direction(listing)}" for column in listing.key)
+    rows = await pool.fetch(
+        f"{listing.select} WHERE {' AND '.join(conditions or ['true'])}"
+        f" ORDER BY {order} LIMIT {limit + 1}",
+        *arguments,
+    )
+    shown = rows[:limit] if largest is None else _fitting(rows[:limit], largest)
+    return Page(
+        [_shape(row) for row in shown],
+        _mark(listing, shown[-1]) if len(rows) > len(shown) else None,
+    )
+
+
+async def read_one(pool: Pool, listing: Listing, key: int) -> Row | None:
+    """The row with this number, if there is one."""
+    [column] = listing.key
+    row = await pool.fetchrow(f"{listing.select} WHERE {column} = $1", key)
+    return None if row is None else _shape(row)
+
+
+async def read_task(pool: Pool, task: str, account: str | None) -> list[Row]:
+    """The tasks of this id; there can be one in each account. Deleted ones are there too."""
+    rows = await pool.fetch(
+        """
+        SELECT account, id, snapshot FROM tasks
+        WHERE id = $1 AND ($2::text IS NULL OR account = $2) AND snapshot IS NOT NULL
+        """,
+        task,
+        account,
+    )
+    return [_shape(row) for row in rows]
+
+
+async def read_accounts(pool: Pool, now: datetime, names: Sequence[str] | None = None) -> list[Row]:
+    """How the accounts of these names (default: all) are.
+
+    They are ok, failing, paused, or still at their baseline, the first sync. One that is paused
+    has no next poll. `absent` are the tasks that may be gone, so many at once that this is held,
+    `appeared` those that came into sight at once and were taken up silently, in the last day.
+    `alone_since` is when a worker was last seen to look after it, if none does. `reread_since` is
+    since when it waits to be read as a whole, after an outage (`away_since`), a pause or a long
+    failure; its alarms wait `alarms_wait_until` then, or until it can be read again.
+    """
+    rows = await pool.fetch(
+        f"""
+        SELECT name AS id, system,
+               CASE WHEN paused THEN 'paused' WHEN failing_since IS NOT NULL THEN 'failing'
+                    WHEN baseline_at IS NULL THEN 'baseline' ELSE 'ok' END AS state,
+               failing_since, nullif(concat_ws(E'\n', error,
+                   CASE WHEN absent > 0 THEN absent || ' tasks are gone all at once, says the'
+                       || ' system: has the token lost rights? Nothing is told of them for a day.'
+                       || ' If they are deleted: taskbell accounts sync ' || name || ' --believe'
+                   END,
+                   CASE WHEN error IS NULL AND unread > 0
+                       THEN unread || ' could not be read, such as ' || unread_example
+                   END,
+                   CASE WHEN appeared > 0
+                       THEN appeared || ' tasks that had been there before came into sight at once,'
+                       || ' and were taken up without a word: has the token been given more rights?'
+                   END), '') AS error,
+               absent, absent_at, appeared, appeared_at, unread, unread_example, unread_at,
+               polled_at,
+               CASE WHEN NOT paused THEN next_poll_at END AS next_poll_at,
+               baseline_at, webhook_at, missed, missed_at, scan_read, scan_total,
+               CASE WHEN NOT paused AND alive_until < $2 THEN alive_at END AS alone_since,
+               CASE WHEN NOT paused AND scanned_at < resumed_at THEN resumed_at END AS reread_since,
+               (SELECT min(began_at) FROM outages WHERE NOT paused AND scanned_at < resumed_at
+                  AND ended_at = resumed_at AND accounts.name = ANY (outages.accounts)
+               ) AS away_since,
+               {WAIT_SINCE.format(since="$3")} + $4 AS alarms_wait_until
+        FROM accounts, LATERAL (
+            SELECT count(*) AS absent, min(absent_at) AS absent_at FROM lookups
+            WHERE account = name AND absent_at IS NOT NULL) AS held
+        WHERE $1::text[] IS NULL OR name = ANY ($1) ORDER BY name
+        """,
+        None if names is None else list(names),
+        now,
+        now - LONGEST_WAIT,
+        LONGEST_WAIT,
+    )
+    return [dict(row) for row in rows]
+
+
+def _beyond(listing: Listing, taken: int) -> str:
+    columns = ", ".join(listing.key)
+    places = ", ".join(f"${taken + n}" for n, _ in enumerate(listing.key, 1))
+    return f"({columns}) {'<' if listing.descending else '>'} ({places})"
+
+
+def _direction(listing: Listing) -> str:
+    return "DESC" if listing.descending else "ASC"
+
+
+def _mark(listing: Listing, row: asyncpg.Record) -> Mark:
+    return tuple(row[column.rpartition(".")[2]] for column in listing.key)
+
+
+def _fitting(rows: Sequence[asyncpg.Record], largest: int) -> Sequence[asyncpg.Record]:
+    """The first of these rows, until their texts are longer than that."""
+    sizes = accumulate(sum(len(one) for one in row if isinstance(one, str)) for row in rows)
+    return rows[: max(1, sum(size <= largest for size in sizes))]
+
+
+def _shape(row: asyncpg.Record) -> Row:
+    """A row as the API shows it. Snapshots were written in its very format: they go through."""
+    if "snapshot" in row:
+        task: Row = orjson.loads(row["snapshot"])
+        return task
+    return {
+        name: orjson.Fragment(value) if name in {"before", "after"} and value else value
+        for name, value in row.items()
+    }

@@ -1,0 +1,141 @@
+"""Everything on record about one task: events, decisions, deliveries."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from types import MappingProxyType
+from typing import Self
+
+from service.domain.model import Cause, Event, Task
+from service.store import Connection, absences, decisions, deliveries, digest_history
+from service.store.decisions import RecordedDecision
+from service.store.deliveries import RecordedDelivery
+from service.store.digest_history import Together
+from service.store.history import RecordedEvent, events_of
+from service.store.tasks import Key, Known, look
+
+_NO_CHANGE = frozenset({Cause.CLOCK, Cause.SIGNAL})
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedWait:
+    """A rule that waits (`settle`, `for`) because of an event, until `ends_at` (UTC)."""
+
+    rule: str
+    event: int
+    ends_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Dossier:
+    """Everything on record about one task, each kind in the order in which it came.
+
+    `texts` has the rules (JSON) of every version that decided something here. `later` are events
+    after the moment up to which rules are explained (`--at`). `account_waits` says why what is due
+    of the account does not come yet, `absent_since` since when the system says that there is no
+    such task and is not believed, as it says so of many.
+    """
+
+    key: Key
+    known: Known
+    added_at: datetime
+    recorded: list[RecordedEvent] = field(default_factory=list)
+    decisions: list[RecordedDecision] = field(default_factory=list)
+    deliveries: list[RecordedDelivery] = field(default_factory=list)
+    waits: list[RecordedWait] = field(default_factory=list)
+    together: Together = field(default_factory=Together)
+    texts: Mapping[str, str] = field(default_factory=dict)
+    later: list[RecordedEvent] = field(default_factory=list)
+    account_waits: str | None = None
+    absent_since: datetime | None = None
+
+    @property
+    def events(self) -> list[Event]:
+        """What happened to the task."""
+        return [one.event for one in self.recorded]
+
+    def at(self, moment: datetime) -> Task | None:
+        """The task as it was known then; None where it was gone, or not known yet."""
+        everything = [*self.recorded, *self.later]
+        before = [one for one in everything if one.decided_at <= moment]
+        if before:
+            return before[-1].event.after
+        changes = (one.event for one in everything if one.event.cause not in _NO_CHANGE)
+        first = next(changes, None)
+        return self.known.present if first is None else first.before
+
+    def until(self, moment: datetime) -> Self:
+        """The dossier up to a moment; what became of deliveries by now is kept."""
+        recorded = [one for one in self.recorded if one.event.at <= moment]
+        numbers = {one.event.id for one in recorded}
+        return replace(
+            self,
+            recorded=recorded,
+            later=[one for one in self.recorded if one.event.id not in numbers],
+            decisions=[one for one in self.decisions if one.event in numbers],
+            waits=[one for one in self.waits if one.event in numbers],
+        )
+
+
+async def find(
+    connection: Connection, named: str, account: str | None
+) -> list[tuple[str, str, str]]:
+    """The tasks of this id, or else of this title: (account, id, title); deleted ones too."""
+    for condition in ("id = $1", "lower(snapshot ->> 'title') = lower($1)"):
+        rows = await connection.fetch(
+            f"""
+            SELECT account, id, snapshot ->> 'title' AS title FROM tasks
+            WHERE {condition} AND ($2::text IS NULL OR account = $2) AND snapshot IS NOT NULL
+            ORDER BY account, id
+            """,
+            named,
+            account,
+        )
+        if rows:
+            return [tuple(row) for row in rows]
+    return []
+
+
+async def read(
+    connection: Connection,
+    key: Key,
+    crons: Mapping[str, str] = MappingProxyType({}),
+    until: datetime | None = None,
+) -> Dossier:
+    """The dossier of a task that is known.
+
+    `crons` are the schedules of rules by their ids; the last slot of each `until` then is read.
+    """
+    recorded = await events_of(connection, key)
+    numbers = [one.event.id for one in recorded]
+    made = await decisions.about(connection, numbers)
+    sent = await deliveries.because_of(connection, numbers)
+    gathering = {one.rule for one in made if one.outcome == "gathered"}
+    shared = await digest_history.read(connection, key, gathering, crons, until)
+    decided = {one.rules_version for one in recorded} | {one.rules_version for one in made}
+    return Dossier(
+        key=key,
+        known=await look(connection, key),
+        added_at=await connection.fetchval("SELECT added_at FROM accounts WHERE name = $1", key[0]),
+        recorded=recorded,
+        decisions=made,
+        deliveries=sorted((one for each in sent.values() for one in each), key=lambda one: one.id),
+        waits=await _waits(connection, key),
+        together=shared,
+        absent_since=await absences.held_since(connection, key),
+        texts=await _texts(connection, decided | shared.versions),
+    )
+
+
+async def _waits(connection: Connection, key: Key) -> list[RecordedWait]:
+    rows = await connection.fetch(
+        "SELECT rule, event, ends_at FROM settling WHERE account = $1 AND task = $2", *key
+    )
+    return [RecordedWait(**row) for row in rows]
+
+
+async def _texts(connection: Connection, versions: set[str]) -> dict[str, str]:
+    rows = await connection.fetch(
+        "SELECT version, text FROM rulesets WHERE version = ANY ($1)", list(versions)
+    )
+    return {row["version"]: row["text"] for row in rows}

@@ -1,0 +1,152 @@
+"""What a person decides about deliveries and unread webhooks, from the API or the page."""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
+from http import HTTPStatus
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from service.clock import Clock
+from service.doorbell import DELIVER, INGEST, Doorbell
+from service.outbox import (
+    NoSuchDelivery,
+    NotPossible,
+    approvals,
+    operator_actions,
+    silences,
+    storms,
+)
+from service.outbox.silences import NoSuchSilence
+from service.outbox.storms import NoStorm
+from service.store import Pool, dead_letters
+from service.store.dead_letters import NotSetAside
+from service.web.auth import Guard
+from service.web.parameters import LARGEST_ID, is_text, wrong
+from service.web.problems import Problem
+
+RULINGS = ("retry", "cancel", "resolve", "approve", "decline")
+WEBHOOK_RULINGS = ("retry", "cancel")
+STORM_RULINGS = ("release", "drop")
+LONGEST_REASON = 500
+
+
+class Rulings:
+    """Carries out decisions; each raises a Problem where it is not possible."""
+
+    def __init__(self, pool: Pool, clock: Clock, doorbell: Doorbell) -> None:
+        self._pool = pool
+        self._clock = clock
+        self._doorbell = doorbell
+
+    async def rule(self, ruling: str, delivery: int, said: Mapping[str, Any], by: str) -> None:
+        """`said` may hold `attempts`, as they were shown, for a retry, and `reason` for a cancel.
+
+        For a resolve it has to hold `arrived`.
+        """
+        if delivery > LARGEST_ID:
+            raise Problem(HTTPStatus.NOT_FOUND, "There is no such delivery")
+        try:
+            await self._carry_out(ruling, delivery, said, by)
+        except NoSuchDelivery as error:
+            raise Problem(HTTPStatus.NOT_FOUND, str(error)) from error
+        except NotPossible as error:
+            raise Problem(HTTPStatus.CONFLICT, str(error)) from error
+
+    async def rule_on_webhook(self, ruling: str, receipt: int, by: str) -> None:
+        """Read a webhook again that was set aside, or leave it as it is."""
+        if receipt > LARGEST_ID:
+            raise Problem(HTTPStatus.NOT_FOUND, "There is no such webhook")
+        try:
+            if ruling == "retry":
+                account = await dead_letters.read_again(self._pool, receipt)
+                self._doorbell.ring(INGEST, account)
+            else:
+                await dead_letters.leave(self._pool, receipt, by=by, now=self._clock.now())
+        except NotSetAside as error:
+            raise Problem(HTTPStatus.CONFLICT, str(error)) from error
+
+    async def end_storm(self, ruling: str, storm: int, by: str) -> None:
+        """Release what the storm guard holds, or drop it."""
+        if storm > LARGEST_ID:
+            raise Problem(HTTPStatus.NOT_FOUND, "There is no such storm")
+        end = storms.release if ruling == "release" else storms.drop
+        try:
+            lanes, _ = await end(self._pool, self._clock, storm, by=by)
+        except NoStorm as error:
+            raise Problem(HTTPStatus.CONFLICT, str(error)) from error
+        for lane in lanes:
+            self._doorbell.ring(DELIVER, lane)
+
+    async def end_silence(self, number: int) -> None:
+        """End a silence now."""
+        if number > LARGEST_ID:
+            raise Problem(HTTPStatus.NOT_FOUND, "There is no such silence")
+        try:
+            await silences.expire(self._pool, number, self._clock.now())
+        except NoSuchSilence as error:
+            raise Problem(HTTPStatus.CONFLICT, str(error)) from error
+
+    async def _carry_out(
+        self, ruling: str, delivery: int, said: Mapping[str, Any], by: str
+    ) -> None:
+        if ruling == "retry":
+            lane = await operator_actions.retry(self._pool, self._clock, delivery, _attempts(said))
+            self._doorbell.ring(DELIVER, lane)
+        elif ruling == "approve":
+            lane = await approvals.approve(self._pool, self._clock, delivery, by=by)
+            self._doorbell.ring(DELIVER, lane)
+        elif ruling == "decline":
+            await approvals.decline(self._pool, self._clock, delivery, by=by)
+        elif ruling == "cancel":
+            await operator_actions.cancel(
+                self._pool, self._clock, delivery, by=by, reason=_reason(said)
+            )
+        else:
+            await operator_actions.resolve(
+                self._pool, self._clock, delivery, arrived=_arrived(said)
+            )
+
+
+def ruling_routes(
+    guard: Guard,
+    path: str,
+    endpoint: Callable[[str, Request], Awaitable[Response]],
+    rulings: Iterable[str],
+) -> list[Route]:
+    """A route for each ruling on what is at `path`; the endpoint is told which it is."""
+    return [
+        Route(
+            f"{path}/{{id:number}}/{ruling}",
+            guard.protects(partial(endpoint, ruling)),
+            methods=["POST"],
+        )
+        for ruling in rulings
+    ]
+
+
+def _reason(said: Mapping[str, Any]) -> str | None:
+    reason = said.get("reason")
+    if reason is None:
+        return None
+    if not isinstance(reason, str) or not is_text(reason, LONGEST_REASON):
+        raise wrong("reason", f"up to {LONGEST_REASON} characters on one line")
+    return reason
+
+
+def _attempts(said: Mapping[str, Any]) -> int | None:
+    attempts = said.get("attempts")
+    if attempts is None:
+        return None
+    if not isinstance(attempts, int) or isinstance(attempts, bool) or attempts < 0:
+        raise wrong("attempts", "how many attempts were shown")
+    return attempts
+
+
+def _arrived(said: Mapping[str, Any]) -> bool:
+    arrived = said.get("arrived")
+    if not isinstance(arrived, bool):
+        raise wrong("arrived", "true or false")
+    return arrived

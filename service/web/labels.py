@@ -1,0 +1,100 @@
+"""How the operator page says things: plain words, local times."""
+
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from service.standing import Told
+from service.system_actions import BUILT_IN, NOTIFICATIONS
+
+CAUSES = {
+    "webhook": "by a webhook",
+    "poll": "found by polling",
+    "fetch": "found by looking it up",
+    "clock": "by the clock",
+    "signal": "by a signal",
+    "write": "by Taskbell's own change",
+}
+
+HAPPENINGS = {
+    "created": "is new",
+    "completed": "is done",
+    "reopened": "was reopened",
+    "rescheduled": "was moved",
+    "reassigned": "was handed over",
+    "changed": "was changed",
+    "deleted": "is gone",
+    "restored": "is there again",
+    "due_soon": "is due soon",
+    "overdue": "is overdue",
+    "starting_soon": "starts soon",
+    "reminder": "is coming up",
+    "signal": "sent a signal",
+    "scheduled": "was chosen by a schedule",
+}
+
+STATES = {
+    "planned": "waiting",
+    "held": "held back",
+    "sending": "being sent",
+    "sent": "sent",
+    "failed": "failed",
+    "unknown": "not known",
+    "skipped": "not sent",
+    "cancelled": "cancelled",
+    "expired": "too late",
+}
+
+_UNITS = (
+    (timedelta(days=1), "day"),
+    (timedelta(hours=1), "hour"),
+    (timedelta(minutes=1), "minute"),
+)
+
+
+def local(moment: datetime, zone: ZoneInfo) -> str:
+    """Such as `Fri 6 Mar, 14:05`."""
+    there = moment.astimezone(zone)
+    return f"{there:%a} {there.day} {there:%b}, {there:%H:%M}"
+
+
+def place(zone: ZoneInfo, usual: ZoneInfo) -> str:
+    """What stands behind a time that is not in the usual zone, such as ` (New York)`."""
+    return "" if zone == usual else f" ({zone.key.rpartition('/')[2].replace('_', ' ')})"
+
+
+def teller(zone: ZoneInfo, usual: ZoneInfo) -> Told:
+    """How moments are shown in a sentence: in the zone, which is named if it is not the usual."""
+    return lambda moment: f"{local(moment, zone)}{place(zone, usual)}"
+
+
+def from_now(moment: datetime, now: datetime) -> str:
+    """Such as `in 2 hours` or `5 minutes ago`."""
+    away = abs(moment - now)
+    for unit, name in _UNITS:
+        if away >= unit:
+            count = away // unit
+            said = f"{count} {name}{'' if count == 1 else 's'}"
+            return f"in {said}" if moment > now else f"{said} ago"
+    return "in a moment" if moment > now else "just now"
+
+
+def many(count: int, noun: str) -> str:
+    """Such as `1 task` or `12,400 tasks`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def progress(read: int, total: int | None) -> str:
+    """Such as `12,400 tasks`, or `12,400 of 200,000 tasks`."""
+    return many(read, "task") if total is None else f"{read:,} of {many(total, 'task')}"
+
+
+def goes_by_account(channel: str) -> bool:
+    """Whether it goes through the account's own system."""
+    return channel in BUILT_IN
+
+
+def receiver(channel: str, target: str) -> str:
+    """Where a delivery goes, such as `slack #office` or `customer: on the way`."""
+    if channel in NOTIFICATIONS:
+        return f"{channel}: {target.replace('_', ' ')}" if target else channel
+    return f"{channel} {target}".replace("_", " ") if target else channel.replace("_", " ")

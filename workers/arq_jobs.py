@@ -1,0 +1,82 @@
+"""What a worker process is to arq: the bells it answers, and its settings.
+
+arq ignores settings it does not know, so they are given as arguments here, in the one place.
+"""
+
+import asyncio
+from contextlib import suppress
+from typing import Any
+
+import orjson
+from arq.connections import ArqRedis
+from arq.worker import Worker
+from redis.exceptions import RedisError
+
+from service.doorbell import QUEUE, Complaint, listening
+from service.settings import Settings
+from workers.worker import Shift
+
+_BEFORE_LISTENING_AGAIN = 1.0  # seconds
+
+
+async def ingest(ctx: dict[str, Any], account: str) -> None:
+    """Receipts of this account have come in."""
+    _shift(ctx).ring("ingest", account)
+
+
+async def lookup(ctx: dict[str, Any], account: str) -> None:
+    """Tasks of this account are to be read by id."""
+    _shift(ctx).ring("lookup", account)
+
+
+async def deliver(ctx: dict[str, Any], lane: str) -> None:
+    """Something is to be sent on this lane."""
+    _shift(ctx).ring("deliver", lane)
+
+
+async def listen(shift: Shift, settings: Settings) -> None:
+    """Answer the doorbell for ever, and wait for a Redis that is away; ends by being cancelled."""
+    redis, away = listening(settings.redis), Complaint("doorbell.away")
+    try:
+        while True:
+            worker = build(shift, settings, redis)
+            try:
+                await worker.async_run()
+            except (RedisError, OSError) as error:
+                away.make(error)
+            finally:
+                # What it says to Redis on leaving, and jobs that are broken off, do not matter.
+                with suppress(RedisError, OSError, asyncio.CancelledError):
+                    await worker.close()
+            await asyncio.sleep(_BEFORE_LISTENING_AGAIN)
+    finally:
+        await redis.aclose(close_connection_pool=True)
+
+
+def build(shift: Shift, settings: Settings, redis: ArqRedis) -> Worker:
+    """The arq worker that answers the doorbell for this shift."""
+    return Worker(
+        functions=[ingest, lookup, deliver],
+        queue_name=QUEUE,
+        redis_pool=redis,
+        ctx={"shift": shift},
+        # An idle worker costs what it asks Redis. It is enough that one asks often: the others
+        # are there for floods, in which whoever looks finds something.
+        poll_delay=0.02 if settings.listens_closely else 0.2,
+        max_jobs=50,
+        queue_read_limit=1000,
+        job_timeout=30,
+        keep_result=0,
+        max_tries=1,
+        # One that ends takes the note that a worker is at work with it; the others write it anew.
+        health_check_interval=2,
+        job_serializer=orjson.dumps,
+        job_deserializer=orjson.loads,
+        handle_signals=False,
+        log_results=False,
+    )
+
+
+def _shift(ctx: dict[str, Any]) -> Shift:
+    shift: Shift = ctx["shift"]
+    return shift

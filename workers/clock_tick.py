@@ -1,0 +1,40 @@
+"""The clock's round: alarms that have come, rules whose tasks have been quiet, digests, schedules.
+
+Before that, what is to be set anew because the rules or a time zone have changed. Each task knows
+who has set its alarm, so that this can be broken off anywhere and goes on anywhere, beside all
+other work and beside workers that still have the configuration of before.
+"""
+
+from service.engine import Engine
+from service.engine.postgres import DatabaseBooks
+from service.outbox import Lanes
+from service.store import Pool
+
+BATCH = 500  # tasks; for alarms, of each account
+
+
+class ClockRound:
+    """Announces what time alone has brought about."""
+
+    def __init__(self, pool: Pool, engine: Engine) -> None:
+        self._pool = pool
+        self._engine = engine
+
+    async def batch(self) -> tuple[int, Lanes]:
+        """One batch of each; returns how many tasks there were."""
+        async with self._pool.acquire() as connection:
+            async with connection.transaction():
+                anew, owing = await self._engine.rearm(DatabaseBooks(connection), BATCH)
+            async with connection.transaction():
+                rung, ringing = await self._engine.ring(DatabaseBooks(connection), BATCH)
+            async with connection.transaction():
+                quiet, settled = await self._engine.settle(DatabaseBooks(connection), BATCH)
+                over, closed = await self._engine.close(DatabaseBooks(connection), BATCH)
+            async with connection.transaction():
+                fired, scheduled = await self._engine.fire(DatabaseBooks(connection))
+        count = anew + rung + quiet + over + fired
+        return count, self._engine.committed(owing | ringing | settled | closed | scheduled)
+
+    async def stay_in_force(self) -> None:
+        """Say that these alarms and schedules are still wanted."""
+        await self._engine.stay_in_force(self._pool)

@@ -1,0 +1,78 @@
+"""Who is on duty: one shift relieves the other when the configuration changes."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+
+from service.clock import Clock
+from service.config import Config
+from service.settings import Settings
+from service.store import DATABASE_GONE
+from workers.arq_jobs import listen
+from workers.rounds import go_round
+from workers.wiring import open_shift
+
+_BEFORE_CANCELLING_AGAIN = 1.0  # seconds
+
+
+class Roster:
+    """The shift on duty, and those that were relieved and still finish what they have in hand.
+
+    Both work side by side then as two worker processes do: by what is locked and leased in the
+    database. So there is no moment at which nobody works.
+    """
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._on_duty = AsyncExitStack()
+        self._leaving: set[asyncio.Task[None]] = set()
+
+    async def relieve(self, config: Config) -> None:
+        """Begin a shift with this configuration, and relieve the one before.
+
+        Where it cannot begin, such as without a database, the one before stays.
+        """
+        fresh = AsyncExitStack()
+        await fresh.enter_async_context(_at_work(self._settings, config, self._clock))
+        before, self._on_duty = self._on_duty, fresh
+        task = asyncio.create_task(_leave(before))
+        self._leaving.add(task)
+        task.add_done_callback(self._leaving.discard)
+
+    async def close(self) -> None:
+        """End all shifts; returns when what they had in hand is settled."""
+        await self._on_duty.aclose()
+        await asyncio.gather(*self._leaving)
+
+
+async def _leave(duty: AsyncExitStack) -> None:
+    with suppress(*DATABASE_GONE):  # what is left then is taken up by the sweep
+        await duty.aclose()
+
+
+@asynccontextmanager
+async def _at_work(settings: Settings, config: Config, clock: Clock) -> AsyncIterator[None]:
+    """A shift with its rounds and its doorbell."""
+    async with open_shift(settings, config, clock) as shift:
+        busy = [
+            asyncio.create_task(go_round(shift)),
+            asyncio.create_task(listen(shift, settings)),
+        ]
+        try:
+            yield
+        finally:
+            await end(busy)
+
+
+async def end(busy: Iterable[asyncio.Task[None]]) -> None:
+    """Cancel these until they have ended.
+
+    Once may be too little: `asyncio.wait_for`, as redis-py calls it, forgets before Python 3.12
+    that it was cancelled in the very moment in which its answer came.
+    """
+    left = set(busy)
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=_BEFORE_CANCELLING_AGAIN)

@@ -1,0 +1,137 @@
+"""What a lane has in hand: kept under lease until its outcome is written down."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import asyncpg
+import orjson
+import structlog
+
+from service import metrics
+from service.clock import Clock
+from service.outbox import LEASE, Claim, Settlement, attempts
+from service.store import DATABASE_ERRORS, Pool
+
+log = structlog.get_logger()
+
+_PAUSE_WITHOUT_DATABASE = 1.0  # seconds
+_GATHERING = 0.01  # seconds for which an answer waits for others to be written down with it
+
+
+class Ledger:
+    """The deliveries that one lane has claimed, up to `capacity` of them.
+
+    Each answer is written down as it comes, whatever the others are still waiting for. There is
+    room again when at least `worth_claiming` more can be taken.
+    """
+
+    def __init__(
+        self, lane: str, pool: Pool, clock: Clock, capacity: int, worth_claiming: int
+    ) -> None:
+        self._lane = lane
+        self._pool = pool
+        self._clock = clock
+        self._capacity = capacity
+        self._worth_claiming = worth_claiming
+        self._in_hand: set[int] = set()
+        self._answers: list[Settlement] = []
+        self._changed = asyncio.Condition()
+        self._answered = asyncio.Event()
+        self._keeping: asyncio.Task[None] | None = None
+
+    async def room(self) -> int:
+        """Wait until claiming is worthwhile; returns how many deliveries can be claimed."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._free >= self._worth_claiming)
+        return self._free
+
+    async def empty(self) -> None:
+        """Wait until nothing is in hand."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: not self._in_hand)
+
+    def enter(self, claims: Iterable[Claim]) -> None:
+        """Take what was claimed in hand."""
+        self._in_hand.update(claim.id for claim in claims)
+        if self._keeping is None or self._keeping.done():
+            self._keeping = asyncio.create_task(self._keep())
+
+    def answer(self, settlement: Settlement) -> None:
+        """Hand in an answer to be written down; until it is, the delivery stays in hand."""
+        self._answers.append(settlement)
+        self._answered.set()
+
+    @property
+    def _free(self) -> int:
+        return self._capacity - len(self._in_hand)
+
+    async def _keep(self) -> None:
+        """Keep leases and write answers down for as long as anything is in hand."""
+        leases = asyncio.create_task(self._keep_leases())
+        try:
+            while self._in_hand:
+                await self._answered.wait()
+                await asyncio.sleep(_GATHERING)
+                self._answered.clear()
+                answers, self._answers = self._answers, []
+                await self._write(answers)
+                await self._strike_off(answers)
+        finally:
+            leases.cancel()
+
+    async def _keep_leases(self) -> None:
+        """Renew them in time; what fails is tried again soon, or others take this one for dead."""
+        pause = interval = LEASE.total_seconds() / 3
+        while True:
+            await asyncio.sleep(pause)
+            try:
+                await attempts.renew(self._pool, list(self._in_hand), self._clock)
+                pause = interval
+            except DATABASE_ERRORS as error:
+                log.warning("delivery.lease_not_renewed", lane=self._lane, error=str(error))
+                pause = _PAUSE_WITHOUT_DATABASE
+
+    async def _strike_off(self, answers: Iterable[Settlement]) -> None:
+        async with self._changed:
+            self._in_hand.difference_update(one.claim.id for one in answers)
+            self._changed.notify_all()
+
+    async def _write(self, answers: Sequence[Settlement]) -> None:
+        """Write answers down, however long the database is away: they exist nowhere else."""
+        while True:
+            try:
+                await attempts.settle(self._pool, answers, self._clock.now())
+            except (asyncpg.DataError, orjson.JSONEncodeError) as error:
+                return await self._write_singly(answers, error)
+            except DATABASE_ERRORS as error:
+                # Whatever it is: a ledger that gave up would keep what it has for ever.
+                log.warning("delivery.unsettled", lane=self._lane, error=str(error))
+                await asyncio.sleep(_PAUSE_WITHOUT_DATABASE)
+            else:
+                return _tell(answers)
+
+    async def _write_singly(self, answers: Sequence[Settlement], error: Exception) -> None:
+        """Write down without its details the one answer that no table can hold."""
+        if len(answers) > 1:
+            for one in answers:
+                await self._write([one])
+        else:
+            reason = f"what the other side answered cannot be stored: {error}"
+            await self._write([replace(answers[0], reason=reason, receipt=None)])
+
+
+def _tell(answers: Sequence[Settlement]) -> None:
+    ended = Counter((one.claim.message.channel, one.state) for one in answers)
+    for (channel, state), count in ended.items():
+        metrics.deliveries.labels(channel, state).inc(count)
+    for one in answers:
+        log.info(
+            "delivery.attempted",
+            delivery=one.claim.id,
+            channel=one.claim.message.channel,
+            state=one.state,
+            attempt=one.claim.attempts,
+            reason=one.reason,
+        )

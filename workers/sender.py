@@ -1,0 +1,258 @@
+"""Deliveries leave: claim, send, settle, lane by lane."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import structlog
+
+from service import telemetry
+from service.channels import Channel, Receipt
+from service.clock import Clock
+from service.domain.model import State
+from service.errors import NotBegun, SendError
+from service.outbox import Claim, Settlement, claiming
+from service.outbox.approval_links import ApprovalLinks
+from service.outbox.pace import Pace
+from service.rules import Ruleset
+from service.rules.standing import Grounds
+from service.store import Pool
+from service.system_actions import CREATE, STILL_COMING
+from workers.in_flight import Ledger
+from workers.last_look import LastLook
+
+log = structlog.get_logger()
+
+# When the attempts after the first are made: the schedule of Standard Webhooks 1.0.
+RETRY_AFTER = tuple(
+    timedelta(seconds=seconds)
+    for seconds in (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
+)
+_JITTER = 0.2
+# How long a message waits for somebody who asks for patience before that counts as a failure, and
+# for how long at a time if they do not say.
+PATIENCE = timedelta(days=1)
+SHORT_PAUSE = timedelta(seconds=2)
+_NEVER_SENT = frozenset({State.FAILED, State.SKIPPED, State.CANCELLED, State.EXPIRED})
+_GIVEN_BACK = "Taskbell was stopped before it was sent"
+_BROKEN_OFF = SendError("Taskbell was stopped while it waited for an answer", outcome_unknown=True)
+
+
+class Lane:
+    """Sends what is due on one lane; `channels` are its ways out by the delivery's channel.
+
+    `rules` are asked once more whether what is due has not come to its end; `zones` are those of
+    the accounts. `links` lead approvers to what they are asked about. What reaches a customer goes
+    out only after a last look of its account.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        channels: Mapping[str, Channel],
+        pool: Pool,
+        clock: Clock,
+        rules: Ruleset,
+        zones: Mapping[str, ZoneInfo],
+        links: ApprovalLinks,
+        last_looks: Mapping[str, LastLook],
+    ) -> None:
+        self._last_looks = last_looks
+        self._links = links
+        self._rules = rules
+        self._zones = zones
+        self.name = name
+        self._channels = channels
+        self._pool = pool
+        self._clock = clock
+        width = max(channel.concurrency for channel in channels.values())
+        self._width = asyncio.Semaphore(width)
+        # What reaches a customer is claimed only when it is sent next: a crash then leaves few
+        # whose outcome nobody knows. For the others large claims cost less.
+        guarded = any(channel.at_most_once for channel in channels.values())
+        room, worth_claiming = (width, 1) if guarded else (width * 6, width * 2)
+        # Nobody looks for what an attempt sent of which nothing is known any more.
+        self._durable = guarded or any(channel.finds for channel in channels.values())
+        self._ledger = Ledger(name, pool, clock, room, worth_claiming)
+        self._attempts: set[asyncio.Task[None]] = set()
+        self._stopping = False
+        paces = [channel.pace for channel in channels.values() if channel.pace]
+        self._pace = Pace(max(paces, default=None))
+        self._is_paced = bool(paces)
+        self._under_way: Counter[str] = Counter()
+        self._ring: Callable[[], None] = _nobody
+
+    def rings(self, ring: Callable[[], None]) -> None:
+        """Whom to ring when a target that had to rest may be written to again."""
+        self._ring = ring
+
+    async def batch(self) -> bool:
+        """Begin to send what is due, as far as there is room; False when nothing was due."""
+        room = await self._ledger.room()
+        if self._stopping:
+            return False
+        claims = await claiming.claim(
+            self._pool,
+            self.name,
+            self._clock,
+            room,
+            self._rules,
+            self._zones,
+            durable=self._durable,
+            resting=self._resting(),
+            one_by_one=self._is_paced,
+        )
+        self._ledger.enter(claims)
+        for claim in claims:
+            self._under_way[claim.message.target] += 1
+            attempt = asyncio.create_task(self._attempt(claim))
+            self._attempts.add(attempt)
+            attempt.add_done_callback(self._attempts.discard)
+        return bool(claims)
+
+    async def rest(self) -> None:
+        """Wait until everything that was begun is written down."""
+        await self._ledger.empty()
+
+    async def finish(self, within: float) -> None:
+        """Begin nothing more, break off what takes longer than `within` seconds, and rest."""
+        self._stopping = True
+        if self._attempts:
+            _, late = await asyncio.wait(self._attempts, timeout=within)
+            for attempt in late:
+                attempt.cancel()
+        await self.rest()
+
+    async def _attempt(self, claim: Claim) -> None:
+        """Send one when its turn comes; `finish` cancels, and waits for what comes of it."""
+        given_back = Settlement(claim, State.PLANNED, _GIVEN_BACK, again_at=self._clock.now())
+        try:
+            async with self._width:
+                settlement = given_back if self._stopping else await self._outcome(claim)
+        except asyncio.CancelledError:
+            settlement = given_back
+        self._ledger.answer(settlement)
+        self._follow(claim.message.target)
+
+    def _resting(self) -> list[str]:
+        """The targets to which nothing is to be sent just now."""
+        busy = list(self._under_way) if self._is_paced else []
+        return [*self._pace.resting(self._clock.now()), *busy]
+
+    def _follow(self, target: str) -> None:
+        """Go on with what waits for the same target, once that may be written to again."""
+        self._under_way[target] -= 1
+        if not self._under_way[target]:
+            del self._under_way[target]
+        rest = self._pace.rest(target, self._clock.now())
+        if self._is_paced or rest:
+            asyncio.get_running_loop().call_later(rest.total_seconds(), self._ring)
+
+    async def _outcome(self, claim: Claim) -> Settlement:
+        channel = claim.message.channel
+        with telemetry.span("deliver", claim.trace, delivery=claim.id, channel=channel):
+            settlement = await self._stopped(claim) or await self._attempted(claim)
+            telemetry.describe(state=settlement.state.value)
+        return settlement
+
+    async def _stopped(self, claim: Claim) -> Settlement | None:
+        """What becomes of a message that is not to be sent any more; None if it is."""
+        if claim.original in _NEVER_SENT:
+            return Settlement(claim, State.CANCELLED, "nothing to rewrite: that was never sent")
+        if claim.approves is not None and claim.approves[1] is None:
+            return Settlement(claim, State.CANCELLED, "nothing to ask: that is decided")
+        return None if claim.grounds is None else await self._look(claim, claim.grounds)
+
+    async def _attempted(self, claim: Claim) -> Settlement:
+        channel = self._channels[claim.message.channel]
+        try:
+            receipt = await _send(channel, self._linked(claim))
+        except SendError as error:
+            return self._unsent(claim, error)
+        except NotBegun:
+            raise
+        except asyncio.CancelledError:
+            return _failed(claim, _BROKEN_OFF, self._clock.now())
+        except Exception as error:  # a defect in a channel must not take the others' answers along
+            log.exception("delivery.crashed", delivery=claim.id, channel=claim.message.channel)
+            crash = SendError(f"internal error: {type(error).__name__}", outcome_unknown=True)
+            return _failed(claim, crash, self._clock.now())
+        self._pace.sent(claim.message.target, self._clock.now())
+        return Settlement(claim, State.SENT, receipt=receipt)
+
+    def _unsent(self, claim: Claim, error: SendError) -> Settlement:
+        """What becomes of a message that was not taken; to be asked for patience is no failure."""
+        now = self._clock.now()
+        if not error.not_now or now - (claim.unsent_since or now) > PATIENCE:
+            return _failed(claim, error, now)
+        again_at = now + (error.retry_after or SHORT_PAUSE)
+        if self._is_paced:
+            # The line waits as a whole, and this one keeps its place in it.
+            self._pace.refused(claim.message.target, again_at)
+            again_at = claim.created_at
+        reason = f"{error}; will be tried again"
+        return Settlement(claim, State.PLANNED, reason, again_at=again_at, is_unsent=True)
+
+    async def _look(self, claim: Claim, grounds: Grounds) -> Settlement | None:
+        """What becomes of a customer's message if its system does not say that it stands."""
+        account = grounds.event.account
+        last_look = self._last_looks.get(account)
+        if last_look is None:
+            reason = f"{account} is not in the configuration any more, and cannot be asked about it"
+            return Settlement(claim, State.CANCELLED, reason, is_unsent=True)
+        try:
+            return await last_look.ask(claim, grounds)
+        except Exception as error:  # a defect here must not take the others' answers along
+            log.exception("last_look.crashed", delivery=claim.id, account=account)
+            return last_look.hold(claim, grounds, f"internal error: {type(error).__name__}")
+
+    def _linked(self, claim: Claim) -> Claim:
+        """A question to an approver, with the link by which it is answered."""
+        match claim.approves:
+            case (int(delivery), str(key)):
+                text = f"{claim.message.text}\n{self._links.to(delivery, key)}"
+            case _:
+                return claim
+        return replace(claim, message=replace(claim.message, text=text))
+
+
+def _nobody() -> None:
+    """Where nobody is to be rung."""
+
+
+async def _send(channel: Channel, claim: Claim) -> Receipt:
+    """Send, unless an earlier attempt turns out to have arrived."""
+    if claim.attempts > 1 and (found := await channel.find(claim.message)) is not None:
+        return found
+    if claim.updates is None or claim.message.undo not in channel.undoes:
+        return await channel.send(claim.message)
+    if claim.message.receipt is None:
+        raise SendError("the message that this one takes back has not been sent yet")
+    return await channel.take_back(claim.message)
+
+
+def _failed(claim: Claim, error: SendError, now: datetime) -> Settlement:
+    """Try again, give up, or leave it to a person: never a guess about a customer's message."""
+    reason = str(error)
+    if error.outcome_unknown and claim.at_most_once:
+        return Settlement(claim, State.UNKNOWN, f"{reason}; look whether it arrived, then resolve")
+    if error.permanent:
+        return Settlement(claim, State.FAILED, reason)
+    if claim.attempts > len(RETRY_AFTER):
+        return Settlement(
+            claim, State.FAILED, f"{reason}; given up after {claim.attempts} attempts"
+        )
+    pause = _pause(claim.attempts, error)
+    if error.outcome_unknown and claim.message.channel == CREATE:
+        pause = max(pause, STILL_COMING)
+    again_at = now + pause
+    return Settlement(claim, State.PLANNED, f"{reason}; will be tried again", again_at=again_at)
+
+
+def _pause(attempts: int, error: SendError) -> timedelta:
+    scheduled = RETRY_AFTER[attempts - 1] * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311
+    return max(scheduled, error.retry_after or scheduled)

@@ -1,0 +1,216 @@
+"""How a worker process is put together from a configuration."""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime, timedelta
+
+import httpx
+import structlog
+
+from service import metrics, store
+from service.change_plan.new_rules import passed_over
+from service.channels import Channel, built_in, kinds, ways
+from service.clock import Clock
+from service.config import Config
+from service.engine import Engine
+from service.engine.decider import Decider
+from service.http import open_client
+from service.http.throttle import Budget, Throttle
+from service.maintenance import clock_repair
+from service.outbox import account_lane, giving_up, writes_lane
+from service.outbox.alerts import Address
+from service.outbox.approval_links import ApprovalLinks
+from service.settings import Settings
+from service.sources import Source, systems
+from service.store import Pool, accounts, decisions, receipt_queue
+from service.store.rate_limits import AccountThrottle, FirstThrottle
+from service.system_actions import WRITES
+from workers.alerts import Alerts
+from workers.clock_tick import ClockRound
+from workers.ingest import Ingest
+from workers.last_look import LastLook
+from workers.lookup import Lookups
+from workers.poll import Poll
+from workers.presence import Presence
+from workers.sender import Lane
+from workers.worker import Shift, process_name
+
+log = structlog.get_logger()
+
+_ROLL_OUT = timedelta(hours=1)
+
+
+@asynccontextmanager
+async def open_shift(settings: Settings, config: Config, clock: Clock) -> AsyncIterator[Shift]:
+    """A worker's parts, at work; what they hold open is given back at the end."""
+    async with AsyncExitStack() as stack:
+        pool = await stack.enter_async_context(await store.connect(settings.database))
+        client = await stack.enter_async_context(open_client(config.allow))
+        channels = _channels(config, client, clock)
+        for channel in channels.values():
+            stack.push_async_callback(channel.close)
+        sources = _sources(config, client, pool, clock)
+        links = ApprovalLinks(settings.taskbell_url or "", settings.taskbell_admin_token)
+        first = _first_sources(config, client, pool, clock)
+        presence = Presence(pool, clock, config.accounts)
+        async with store.explained(pool):
+            engine = await _engine(pool, config, clock)
+            lanes = _lanes(config, channels, sources, first, pool, clock, links, engine)
+            await _give_up(pool, sources, lanes, clock)
+            await presence.note()
+        alerts = Alerts(pool, clock, sources, _operator(config))
+        shift = _shift(settings, pool, clock, engine, sources, lanes, alerts, presence)
+        shift.start()
+        stack.push_async_callback(metrics.publish, pool)
+        stack.push_async_callback(shift.stop)
+        yield shift
+
+
+async def _engine(pool: Pool, config: Config, clock: Clock) -> Engine:
+    """The engine on a database that knows the accounts, the rules and the alarms in force."""
+    await store.migrate(pool)
+    zones = config.zones
+    decider = Decider(config.rules, zones, ways(config.kinds))
+    names = {name: account.system for name, account in config.accounts.items()}
+    await accounts.register(pool, names, clock.now())
+    await clock_repair.correct(pool, clock.now())
+    await _keep_rules(pool, config, clock.now())
+    pushed = frozenset(
+        name for name, account in config.accounts.items() if account.has_signed_webhooks
+    )
+    engine = Engine(decider, zones, clock, pushed=pushed, people=config.people)
+    await engine.come_into_force(pool)
+    return engine
+
+
+async def _keep_rules(pool: Pool, config: Config, now: datetime) -> None:
+    """Keep the rules, and say how many tasks those pass over that were not in force before."""
+    rules, before = config.rules, await decisions.rules_in_force(pool)
+    await decisions.keep_rules(pool, rules.version, rules.text, now)
+    if before is None or before[0] == rules.version:
+        return
+    for rule, count in (await passed_over(pool, config, before[1], now)).items():
+        log.info("rule.passes_over", rule=rule, tasks=count, why="they matched before it was there")
+
+
+async def _give_up(
+    pool: Pool, sources: Mapping[str, Source], lanes: Sequence[Lane], clock: Clock
+) -> None:
+    """Give up what no process has a place for any more.
+
+    Webhooks not at once: while a new configuration is rolled out, another process may read them.
+    """
+    now = clock.now()
+    await giving_up.want(pool, process_name(), [lane.name for lane in lanes], now)
+    await giving_up.give_up(pool, now)
+    await receipt_queue.set_aside_orphans(pool, sources, now, now - _ROLL_OUT)
+
+
+def _shift(
+    settings: Settings,
+    pool: Pool,
+    clock: Clock,
+    engine: Engine,
+    sources: Mapping[str, Source],
+    lanes: list[Lane],
+    alerts: Alerts,
+    presence: Presence,
+) -> Shift:
+    return Shift(
+        settings=settings,
+        pool=pool,
+        clock=clock,
+        ingests={name: Ingest(pool, engine, one, clock) for name, one in sources.items()},
+        clock_round=ClockRound(pool, engine),
+        lookups_of={name: Lookups(pool, engine, one, clock) for name, one in sources.items()},
+        polls={name: Poll(pool, engine, one, clock) for name, one in sources.items()},
+        lanes=lanes,
+        alerts=alerts,
+        presence=presence,
+    )
+
+
+def _operator(config: Config) -> Address | None:
+    if (operator := config.operator) is None:
+        return None
+    way = ways(config.kinds)[operator.channel]
+    return Address(operator.channel, operator.target, way.at_most_once, config.timezone)
+
+
+def _sources(
+    config: Config, client: httpx.AsyncClient, pool: Pool, clock: Clock
+) -> dict[str, Source]:
+    """The accounts' systems, as polls, lookups and writes call them."""
+
+    def throttle(name: str, budget: Budget) -> Throttle:
+        return AccountThrottle(pool, name, clock, budget.others)
+
+    return _connected(config, client, clock, throttle)
+
+
+def _first_sources(
+    config: Config, client: httpx.AsyncClient, pool: Pool, clock: Clock
+) -> dict[str, Source]:
+    """The same systems, as they are called for customers: by the calls that are kept for them."""
+
+    def throttle(name: str, budget: Budget) -> Throttle:
+        return FirstThrottle(pool, name, clock, budget)
+
+    return _connected(config, client, clock, throttle)
+
+
+def _connected(
+    config: Config,
+    client: httpx.AsyncClient,
+    clock: Clock,
+    throttle: Callable[[str, Budget], Throttle],
+) -> dict[str, Source]:
+    return {
+        name: systems()[account.system].connect(
+            account,
+            client,
+            clock,
+            throttle(name, Budget.of(account.per_minute)),
+            config.people.digest,
+        )
+        for name, account in config.accounts.items()
+    }
+
+
+def _channels(config: Config, client: httpx.AsyncClient, clock: Clock) -> dict[str, Channel]:
+    return {
+        name: kinds()[options.kind](options, client, clock)
+        for name, options in config.channels.items()
+    }
+
+
+def _lanes(
+    config: Config,
+    channels: Mapping[str, Channel],
+    sources: Mapping[str, Source],
+    first: Mapping[str, Source],
+    pool: Pool,
+    clock: Clock,
+    links: ApprovalLinks,
+    engine: Engine,
+) -> list[Lane]:
+    """One lane a channel, and two an account: for what its system sends, and what it is to write.
+
+    What is sent goes by the `first` sources, behind nothing that is written or read. They are asked
+    as well whether what any lane has for a customer still stands.
+    """
+    rules, zones = config.rules, config.zones
+    last_looks = {
+        name: LastLook(pool, engine, source, clock, rules, zones[name])
+        for name, source in first.items()
+    }
+    lanes: dict[str, Mapping[str, Channel]] = {name: {name: one} for name, one in channels.items()}
+    for name in sources:
+        told = built_in().items()
+        lanes[account_lane(name)] = {action: way(first[name]) for action, way in told}
+        written = ((action, built_in()[action]) for action in WRITES)
+        lanes[writes_lane(name)] = {action: way(sources[name]) for action, way in written}
+    return [
+        Lane(name, ways_out, pool, clock, rules, zones, links, last_looks)
+        for name, ways_out in lanes.items()
+    ]

@@ -1,0 +1,225 @@
+"""Everything one worker process does, and who rings whom.
+
+A drain per kind of work: each account's receipts and lookups, each lane of the outbox, the clock.
+Whoever finishes something rings the next one directly; the doorbell and the sweep do it from
+outside.
+"""
+
+import asyncio
+import os
+import socket
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+import structlog
+
+from service import doorbell, metrics, telemetry
+from service.clock import Clock
+from service.doorbell import Bell
+from service.maintenance import clock_repair, prune
+from service.outbox import attempts, giving_up
+from service.settings import Settings
+from service.store import DATABASE_GONE, Pool, accounts, lookups
+from service.store.accounts import AccountState
+from workers.alerts import Alerts
+from workers.clock_tick import ClockRound
+from workers.ingest import Ingest
+from workers.lookup import Lookups
+from workers.poll import LEASE, Poll
+from workers.presence import Presence
+from workers.sender import Lane
+from workers.work_loop import Drain
+
+log = structlog.get_logger()
+
+# Seconds after which a stop breaks off what is being sent, and those in which it is written down.
+_TIME_TO_ANSWER, _TIME_TO_FINISH = 20.0, 25.0
+# Seconds between two signs of life of a poll, which also say how far it is and hear of a pause.
+_SIGN_OF_LIFE = 2.0
+
+
+def process_name() -> str:
+    """What tells this process from those of the same and of other hosts."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+class Shift:
+    """One worker process at work on the accounts and lanes of one configuration."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        pool: Pool,
+        clock: Clock,
+        ingests: Mapping[str, Ingest],
+        clock_round: ClockRound,
+        lookups_of: Mapping[str, Lookups],
+        polls: Mapping[str, Poll],
+        lanes: Iterable[Lane],
+        alerts: Alerts,
+        presence: Presence,
+    ) -> None:
+        self._presence = presence
+        self._settings = settings
+        self._pool = pool
+        self._clock = clock
+        self._swept_at = clock.now()
+        self._net = prune.Net(pool, clock)
+        self._ingests = ingests
+        self._clock_round = clock_round
+        self._lookups_of = lookups_of
+        self._polls = polls
+        self._alerts = alerts
+        self._lanes = list(lanes)
+        self._drains: dict[Bell, Drain] = {}
+        self._draining: set[asyncio.Task[None]] = set()
+        self._polling: set[asyncio.Task[None]] = set()
+        self._add(self._clock_batch, doorbell.CLOCK)
+        for account in ingests:
+            self._add(self._ingest_batch(account), doorbell.INGEST, account)
+        for account in lookups_of:
+            self._add(self._lookup_batch(account), doorbell.LOOKUP, account)
+        for lane in self._lanes:
+            self._add(lane.batch, doorbell.DELIVER, lane.name)
+            lane.rings(partial(self.ring, doorbell.DELIVER, lane.name))
+
+    def start(self) -> None:
+        """Begin to work; every drain first looks whether an earlier process left something."""
+        for drain in self._drains.values():
+            _begin(drain.run(), self._draining)
+            drain.ring()
+
+    async def stop(self) -> None:
+        """Settle what is claimed, break off what can be read again, and start nothing new."""
+        for drain in self._drains.values():
+            drain.stop()
+        for poll in self._polling:
+            poll.cancel()
+        finishing: set[asyncio.Task[None]] = set()
+        for lane in self._lanes:
+            _begin(lane.finish(_TIME_TO_ANSWER), finishing)
+        busy = self._draining | self._polling | finishing
+        _, late = await asyncio.wait(busy, timeout=_TIME_TO_FINISH)
+        for task in late:
+            task.cancel()
+
+    def ring(self, *bell: str) -> None:
+        """Wake the drain of this bell; a bell that nobody has here is no error."""
+        if (drain := self._drains.get(bell)) is not None:
+            drain.ring()
+
+    async def tick(self) -> None:
+        """Each second: the clock, the polls that are due, and what was waiting for its time."""
+        self.ring(doorbell.CLOCK)
+        now = self._clock.now()
+        for state in await accounts.claim_due(self._pool, self._polls, now, LEASE):
+            _begin(self._poll(state), self._polling)
+        lanes = [lane.name for lane in self._lanes]
+        self._ring_lanes(await attempts.lanes_due(self._pool, lanes, now))
+        for account in await lookups.accounts_due(self._pool, self._lookups_of, now):
+            self.ring(doorbell.LOOKUP, account)
+
+    async def sweep(self) -> None:
+        """Each second: whatever was never answered, and what a dead process or clock left."""
+        now = self._clock.now()
+        if now < self._swept_at - clock_repair.TOLERANCE:
+            await clock_repair.correct(self._pool, now)
+        self._swept_at = now
+        waiting, lanes = await self._net.unanswered(self._ingests)
+        for account in waiting:
+            self.ring(doorbell.INGEST, account)
+        self._ring_lanes(lanes)
+
+    async def publish(self) -> None:
+        """Every few seconds: what this process has counted."""
+        await metrics.publish(self._pool)
+
+    async def tell_operator(self) -> None:
+        """Every few seconds: which accounts fail, and which work again."""
+        self._ring_lanes(await self._alerts.batch())
+
+    async def stay_in_force(self) -> None:
+        """Every few seconds: somebody is here, and what this configuration has is still wanted."""
+        await self._presence.note()
+        await self._clock_round.stay_in_force()
+        lanes = [lane.name for lane in self._lanes]
+        await giving_up.want(self._pool, process_name(), lanes, self._clock.now())
+
+    async def prune(self) -> None:
+        """Every minute: a little of what is older than it has to be, and what nobody wants."""
+        await giving_up.give_up(self._pool, self._clock.now())
+        await prune.prune(self._pool, self._settings, self._clock.now())
+
+    def _add(self, batch: Callable[[], Awaitable[bool]], *bell: str) -> None:
+        self._drains[bell] = Drain(":".join(bell), batch)
+
+    def _ring_lanes(self, lanes: Iterable[str]) -> None:
+        for lane in lanes:
+            self.ring(doorbell.DELIVER, lane)
+
+    def _ingest_batch(self, account: str) -> Callable[[], Awaitable[bool]]:
+        async def batch() -> bool:
+            done = await self._ingests[account].batch()
+            if done.hinted:
+                self.ring(doorbell.LOOKUP, account)
+            self._ring_lanes(done.lanes)
+            return done.count > 0
+
+        return batch
+
+    async def _clock_batch(self) -> bool:
+        count, lanes = await self._clock_round.batch()
+        self._ring_lanes(lanes)
+        return count > 0
+
+    def _lookup_batch(self, account: str) -> Callable[[], Awaitable[bool]]:
+        async def batch() -> bool:
+            count, lanes = await self._lookups_of[account].batch()
+            self._ring_lanes(lanes)
+            return count > 0
+
+        return batch
+
+    async def _poll(self, state: AccountState) -> None:
+        """Poll an account under its lease, which is given back whatever happens."""
+        reading = asyncio.create_task(self._read(state))
+        keeping = asyncio.create_task(_keep_lease(self._polls[state.name], state, reading))
+        try:
+            await reading
+        finally:
+            keeping.cancel()
+            with suppress(*DATABASE_GONE):
+                await accounts.release(self._pool, state)
+
+    async def _read(self, state: AccountState) -> None:
+        poll = self._polls[state.name]
+        try:
+            with telemetry.span("poll", account=state.name):
+                async for lanes in poll.run(state):
+                    self._ring_lanes(lanes)
+            self.ring(doorbell.LOOKUP, state.name)
+        except DATABASE_GONE as error:
+            log.warning("poll.waits_for_the_database", account=state.name, error=str(error))
+        except Exception as error:  # the edge of the worker: the account is polled again
+            log.exception("poll.crashed", account=state.name)
+            with suppress(*DATABASE_GONE):
+                await poll.crash(state, error)
+
+
+async def _keep_lease(poll: Poll, state: AccountState, reading: asyncio.Task[None]) -> None:
+    """Keep an account's lease for as long as its poll takes; break off one that lost it."""
+    is_held = True
+    while is_held:
+        await asyncio.sleep(_SIGN_OF_LIFE)
+        with suppress(*DATABASE_GONE):
+            is_held = await poll.keep_lease(state)
+    log.info("poll.broken_off", account=state.name)
+    reading.cancel()
+
+
+def _begin(work: Coroutine[Any, Any, None], among: set[asyncio.Task[None]]) -> None:
+    task = asyncio.create_task(work)
+    among.add(task)
+    task.add_done_callback(among.discard)
