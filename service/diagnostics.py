@@ -24,7 +24,7 @@ class Severity(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class Issue:
     """Something wrong with a value, whose place is still the way to it through the document.
 
     `offset` counts characters into a text: that of the value, or of `file`, which it names. With
@@ -41,7 +41,7 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class Diagnostic:
     """Something wrong with a line of a file. `line` and `column` count from 1."""
 
     file: str

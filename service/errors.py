@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Self
 
-from service.diagnostics import Fault
+from service.diagnostics import Diagnostic
 
 
 class TaskbellError(Exception):
@@ -31,7 +31,7 @@ class TaskbellError(Exception):
 class ConfigError(TaskbellError):
     """The configuration has faults; `faults` has every one, with its place and what to do."""
 
-    def __init__(self, faults: Sequence[Fault]) -> None:
+    def __init__(self, faults: Sequence[Diagnostic]) -> None:
         super().__init__("\n\n".join(str(fault) for fault in faults))
         self.faults = tuple(faults)
 
@@ -44,7 +44,7 @@ class PayloadError(TaskbellError):
     """A webhook body from which no task can be read."""
 
 
-class NotBegun(CancelledError):
+class CallNotStarted(CancelledError):
     """A call was cancelled while it waited for its turn: nothing has left this process."""
 
 
@@ -67,7 +67,7 @@ class SourceThrottled(SourceError):
     """The system asked for a pause and did nothing."""
 
 
-class SourceRefused(SourceError):
+class SourceUnauthorized(SourceError):
     """The system does not accept the account's credentials."""
 
 
@@ -119,10 +119,10 @@ class SendError(TaskbellError):
         """What a failed call to a system means for the message that depended on it."""
         return cls(
             str(error),
-            permanent=isinstance(error, SourceRefused | SourceRejected),
+            permanent=isinstance(error, SourceUnauthorized | SourceRejected),
             retry_after=error.retry_after,
             outcome_unknown=not isinstance(
-                error, SourceRefused | SourceRejected | SourceUnreachable | SourceThrottled
+                error, SourceUnauthorized | SourceRejected | SourceUnreachable | SourceThrottled
             ),
             not_now=isinstance(error, SourceThrottled)
             or (isinstance(error, SourceUnreachable) and error.retry_after is not None),

@@ -36,7 +36,7 @@ from workers.clock_tick import ClockRound
 from workers.ingest import Ingest
 from workers.lookup import Lookups
 from workers.poll import LEASE, Poll
-from workers.sender import Lane
+from workers.sender import LaneSender
 
 TOKENS = {
     "SYSTEM_TOKEN": "sandbox",
@@ -81,7 +81,7 @@ class Worker:
     clock_round: ClockRound
     lookups: dict[str, Lookups]
     polls: dict[str, Poll]
-    lanes: dict[str, Lane]
+    lanes: dict[str, LaneSender]
 
 
 @dataclass(slots=True, repr=False)
@@ -124,7 +124,7 @@ class Corridor:
         lanes = [lane for name, lane in self.worker.lanes.items() if name != channel]
         await wiring._give_up(self.pool, self.sources, lanes, self.clock)
 
-    def _worker(self, engine: Engine, lanes: Sequence[Lane]) -> Worker:
+    def _worker(self, engine: Engine, lanes: Sequence[LaneSender]) -> Worker:
         pool, clock, sources = self.pool, self.clock, self.sources
         return Worker(
             ingests={name: Ingest(pool, engine, one, clock) for name, one in sources.items()},

@@ -6,24 +6,26 @@ from datetime import datetime
 from typing import Any
 
 from service.domain.model import Cause, Event, Kind, State, Task
-from service.outbox import Order, placing
+from service.outbox import DeliveryRequest, placing
 from service.rules.verdict import Plan
 from service.store import Pool, events, tasks
-from service.store.tasks import Key, Known, Saved
+from service.store.tasks import Key, TaskState, TaskUpdate
 
 
 async def know(pool: Pool, *known: Task, at: datetime, gone: bool = False) -> None:
     """These tasks were observed, or were found to be gone."""
-    state = Known(deleted_at=at if gone else None, observed_at=at)
-    await _save(pool, [Saved((one.account, one.id), replace(state, task=one)) for one in known])
+    state = TaskState(deleted_at=at if gone else None, observed_at=at)
+    await _save(
+        pool, [TaskUpdate((one.account, one.id), replace(state, task=one)) for one in known]
+    )
 
 
 async def know_of_none(pool: Pool, key: Key, at: datetime) -> None:
     """A system said that there is no such task, and none was ever seen."""
-    await _save(pool, [Saved(key, Known(deleted_at=at, observed_at=at))])
+    await _save(pool, [TaskUpdate(key, TaskState(deleted_at=at, observed_at=at))])
 
 
-async def _save(pool: Pool, saved: Sequence[Saved]) -> None:
+async def _save(pool: Pool, saved: Sequence[TaskUpdate]) -> None:
     async with pool.acquire() as connection, connection.transaction():
         await tasks.lock(connection, [one.key for one in saved])
         await tasks.save(connection, saved)
@@ -57,7 +59,9 @@ async def plan(pool: Pool, event: Event, state: State = State.PLANNED, **changed
         "state": State.PLANNED,
         "text": "Smith gutters finished",
     }
-    order = Order(event, "job-done", Plan(**wanted | changed), "slack", at_most_once=False)
+    order = DeliveryRequest(
+        event, "job-done", Plan(**wanted | changed), "slack", at_most_once=False
+    )
     async with pool.acquire() as connection:
         await placing.place(connection, [order], event.at)
     number: int = await pool.fetchval(

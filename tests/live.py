@@ -12,8 +12,8 @@ from service.config import Config
 from service.domain.model import Cause, Observation, Signal, State, Task
 from service.engine import Engine
 from service.engine.decider import Decider
-from service.engine.postgres import DatabaseBooks
-from service.outbox import Claim, Settlement, account_lane, attempts, claiming, writes_lane
+from service.engine.postgres import PostgresTransaction
+from service.outbox import AttemptResult, Claim, account_lane, attempts, claiming, writes_lane
 from service.rules.standing import objection
 from service.store import Connection, Pool, schedules, tasks
 from tests.records import Record, record
@@ -51,7 +51,7 @@ class Live:
         self._config = config
         self._connection = connection
         self._clock = clock
-        self._books = DatabaseBooks(connection)
+        self._tx = PostgresTransaction(connection)
         self._begin()
 
     async def restart(self) -> None:
@@ -68,9 +68,9 @@ class Live:
     async def take(self, step: Step) -> None:
         now = self._clock.now()
         if step.signal is None:
-            await self._engine.observe(self._books, [look_of(step, now)])
+            await self._engine.observe(self._tx, [look_of(step, now)])
         else:
-            await self._engine.hear(self._books, [signal_of(step, now)])
+            await self._engine.hear(self._tx, [signal_of(step, now)])
         await self._send()
 
     async def go_on(self, until: datetime) -> None:
@@ -80,13 +80,13 @@ class Live:
             assert moment != last, f"at {moment} something is to be done that nobody does"
             last = moment
             self._clock.set(max(moment, self._clock.now()))
-            while (await self._engine.ring(self._books, 100))[0]:
+            while (await self._engine.ring(self._tx, 100))[0]:
                 pass
-            while (await self._engine.settle(self._books, 100))[0]:
+            while (await self._engine.settle(self._tx, 100))[0]:
                 pass
-            while (await self._engine.close(self._books, 100))[0]:
+            while (await self._engine.close(self._tx, 100))[0]:
                 pass
-            while (await self._engine.fire(self._books))[0]:
+            while (await self._engine.fire(self._tx))[0]:
                 pass
             await self._send()
         self._clock.set(until)
@@ -110,7 +110,7 @@ class Live:
                 sent = [await self._outcome(claim) for claim in claims]
                 await attempts.settle(pool, sent, self._clock.now())
 
-    async def _outcome(self, claim: Claim) -> Settlement:
+    async def _outcome(self, claim: Claim) -> AttemptResult:
         """It is sent, if its task stands: what is known of that is what its system would say."""
         if claim.grounds is not None:
             key, now = (claim.message.account, claim.message.task_id), self._clock.now()
@@ -118,8 +118,8 @@ class Live:
             zone = self._config.timezone
             found = objection(claim.grounds, task, self._config.rules, now, zone)
             if found is not None:
-                return Settlement(claim, found.state, found.reason, is_unsent=True)
-        return Settlement(claim, State.SENT)
+                return AttemptResult(claim, found.state, found.reason, is_unsent=True)
+        return AttemptResult(claim, State.SENT)
 
     @asynccontextmanager
     async def acquire(self) -> AsyncIterator[Connection]:

@@ -14,8 +14,8 @@ from uuid import uuid4
 import orjson
 
 from service.domain.model import Cause, Observation
-from service.engine import Consequences, Engine
-from service.engine.transaction import Books
+from service.engine import Effects, Engine
+from service.engine.transaction import Transaction
 from service.errors import SourceError
 from service.sandbox.faults import Fault, Kind
 from service.sandbox.system import Raw
@@ -80,10 +80,10 @@ class Death:
         self._observe = partial(Engine.observe, engine)
         engine.observe = self._or_die  # type: ignore[method-assign]
 
-    async def _or_die(self, books: Books, seen: Sequence[Observation]) -> Consequences:
+    async def _or_die(self, tx: Transaction, seen: Sequence[Observation]) -> Effects:
         if self.comes == "early":
             raise Died
-        after = await self._observe(books, seen)
+        after = await self._observe(tx, seen)
         if self.comes == "late":
             raise Died
         return after

@@ -1,4 +1,4 @@
-"""What was decided and sent, in a form in which work, rehearsals and replays can be compared."""
+"""What was decided and sent, in a form in which work, simulations and replays can be compared."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from service.outbox.placing import row_of
-from service.simulator import Rehearsal
+from service.simulator import Simulator
 from service.simulator.memory.deliveries import Delivery
 
 
@@ -58,10 +58,10 @@ def _numbered(row: dict[str, Any], first: int) -> dict[str, Any]:
     }
 
 
-def record_of(trial: Rehearsal) -> Record:
-    """The record of a rehearsal."""
-    decided = [asdict(one) for one in trial.books.decisions]
-    sent = [columns(one) for one in trial.books.outbox.deliveries]
+def record_of(trial: Simulator) -> Record:
+    """The record of a simulation."""
+    decided = [asdict(one) for one in trial.tx.decisions]
+    sent = [columns(one) for one in trial.tx.outbox.deliveries]
     return record(0, decided, sent)
 
 

@@ -14,25 +14,25 @@ from service.clock import SystemClock
 from service.config import Config
 from service.errors import TaskbellError
 from service.processes import gc_tuning, parent_pipe
-from service.processes.parent_pipe import Lifeline
+from service.processes.parent_pipe import ParentPipe
 from service.reload.report import report
 from service.reload.subscriber import follow
 from service.settings import Settings, read_settings
 from service.store import DATABASE_GONE, DatabaseUnreachable
 from service.visible import visible
-from workers.handover import Roster
+from workers.handover import Handover
 
 logger = structlog.get_logger()
 
 _BEFORE_TRYING_AGAIN = 1.0  # seconds
 
 
-async def work(settings: Settings, line: Lifeline | None) -> None:
+async def work(settings: Settings, line: ParentPipe | None) -> None:
     """Work until the process is told to stop; what is in hand then is finished first.
 
     The configuration comes by `line`; without one, from its files.
     """
-    roster = Roster(settings, SystemClock())
+    roster = Handover(settings, SystemClock())
     working = asyncio.create_task(_follow(roster, settings, line))
     told = asyncio.create_task(_told_to_stop())
     try:
@@ -44,7 +44,7 @@ async def work(settings: Settings, line: Lifeline | None) -> None:
         await roster.close()
 
 
-async def _follow(roster: Roster, settings: Settings, line: Lifeline | None) -> None:
+async def _follow(roster: Handover, settings: Settings, line: ParentPipe | None) -> None:
     """Work by each configuration from when it comes; a fault in the first is raised."""
     readings = follow(line, settings.taskbell_config, os.environ)
     await roster.relieve((await anext(readings)).demand())
@@ -57,7 +57,7 @@ async def _follow(roster: Roster, settings: Settings, line: Lifeline | None) -> 
         await _relieve(roster, reading.config)
 
 
-async def _relieve(roster: Roster, config: Config) -> None:
+async def _relieve(roster: Handover, config: Config) -> None:
     """Try until the database is there; meanwhile the shift before waits for it as well."""
     while True:
         try:

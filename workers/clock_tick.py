@@ -6,7 +6,7 @@ other work and beside workers that still have the configuration of before.
 """
 
 from service.engine import Engine
-from service.engine.postgres import DatabaseBooks
+from service.engine.postgres import PostgresTransaction
 from service.outbox import Lanes
 from service.store import Pool
 
@@ -24,14 +24,14 @@ class ClockRound:
         """One batch of each; returns how many tasks there were."""
         async with self._pool.acquire() as connection:
             async with connection.transaction():
-                anew, owing = await self._engine.rearm(DatabaseBooks(connection), BATCH)
+                anew, owing = await self._engine.rearm(PostgresTransaction(connection), BATCH)
             async with connection.transaction():
-                rung, ringing = await self._engine.ring(DatabaseBooks(connection), BATCH)
+                rung, ringing = await self._engine.ring(PostgresTransaction(connection), BATCH)
             async with connection.transaction():
-                quiet, settled = await self._engine.settle(DatabaseBooks(connection), BATCH)
-                over, closed = await self._engine.close(DatabaseBooks(connection), BATCH)
+                quiet, settled = await self._engine.settle(PostgresTransaction(connection), BATCH)
+                over, closed = await self._engine.close(PostgresTransaction(connection), BATCH)
             async with connection.transaction():
-                fired, scheduled = await self._engine.fire(DatabaseBooks(connection))
+                fired, scheduled = await self._engine.fire(PostgresTransaction(connection))
         count = anew + rung + quiet + over + fired
         return count, self._engine.committed(owing | ringing | settled | closed | scheduled)
 

@@ -15,7 +15,7 @@ from workers.wiring import open_shift
 _BEFORE_CANCELLING_AGAIN = 1.0  # seconds
 
 
-class Roster:
+class Handover:
     """The shift on duty, and those that were relieved and still finish what they have in hand.
 
     Both work side by side then as two worker processes do: by what is locked and leased in the

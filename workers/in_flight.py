@@ -11,7 +11,7 @@ import structlog
 
 from service import metrics
 from service.clock import Clock
-from service.outbox import LEASE, Claim, Settlement, attempts
+from service.outbox import LEASE, AttemptResult, Claim, attempts
 from service.store import DATABASE_ERRORS, Pool
 
 log = structlog.get_logger()
@@ -20,7 +20,7 @@ _PAUSE_WITHOUT_DATABASE = 1.0  # seconds
 _GATHERING = 0.01  # seconds for which an answer waits for others to be written down with it
 
 
-class Ledger:
+class InFlight:
     """The deliveries that one lane has claimed, up to `capacity` of them.
 
     Each answer is written down as it comes, whatever the others are still waiting for. There is
@@ -36,7 +36,7 @@ class Ledger:
         self._capacity = capacity
         self._worth_claiming = worth_claiming
         self._in_hand: set[int] = set()
-        self._answers: list[Settlement] = []
+        self._answers: list[AttemptResult] = []
         self._changed = asyncio.Condition()
         self._answered = asyncio.Event()
         self._keeping: asyncio.Task[None] | None = None
@@ -58,7 +58,7 @@ class Ledger:
         if self._keeping is None or self._keeping.done():
             self._keeping = asyncio.create_task(self._keep())
 
-    def answer(self, settlement: Settlement) -> None:
+    def answer(self, settlement: AttemptResult) -> None:
         """Hand in an answer to be written down; until it is, the delivery stays in hand."""
         self._answers.append(settlement)
         self._answered.set()
@@ -93,12 +93,12 @@ class Ledger:
                 log.warning("delivery.lease_not_renewed", lane=self._lane, error=str(error))
                 pause = _PAUSE_WITHOUT_DATABASE
 
-    async def _strike_off(self, answers: Iterable[Settlement]) -> None:
+    async def _strike_off(self, answers: Iterable[AttemptResult]) -> None:
         async with self._changed:
             self._in_hand.difference_update(one.claim.id for one in answers)
             self._changed.notify_all()
 
-    async def _write(self, answers: Sequence[Settlement]) -> None:
+    async def _write(self, answers: Sequence[AttemptResult]) -> None:
         """Write answers down, however long the database is away: they exist nowhere else."""
         while True:
             try:
@@ -112,7 +112,7 @@ class Ledger:
             else:
                 return _tell(answers)
 
-    async def _write_singly(self, answers: Sequence[Settlement], error: Exception) -> None:
+    async def _write_singly(self, answers: Sequence[AttemptResult], error: Exception) -> None:
         """Write down without its details the one answer that no table can hold."""
         if len(answers) > 1:
             for one in answers:
@@ -122,7 +122,7 @@ class Ledger:
             await self._write([replace(answers[0], reason=reason, receipt=None)])
 
 
-def _tell(answers: Sequence[Settlement]) -> None:
+def _tell(answers: Sequence[AttemptResult]) -> None:
     ended = Counter((one.claim.message.channel, one.state) for one in answers)
     for (channel, state), count in ended.items():
         metrics.deliveries.labels(channel, state).inc(count)

@@ -11,13 +11,13 @@ import structlog
 from service import telemetry
 from service.clock import Clock
 from service.domain.model import Cause, Kind, Observation, Signal
-from service.engine import Consequences, Engine
-from service.engine.postgres import DatabaseBooks
+from service.engine import Effects, Engine
+from service.engine.postgres import PostgresTransaction
 from service.errors import PayloadError
 from service.http.json_body import aside, decoded
 from service.outbox import Lanes
 from service.sources import Raw, Source
-from service.sources.payload import Hint, Sighting, TooManyTold, Unread, Whole, read
+from service.sources.payload import FullTask, Sighting, TaskRef, TooManyTold, Unread, read
 from service.store import Connection, Pool, accounts, announcements, lookups, receipt_queue, tasks
 from service.store.announcements import Announcement
 from service.store.receipt_queue import Pending
@@ -117,7 +117,7 @@ class Ingested:
     """
 
     count: int
-    after: Consequences = field(default_factory=Consequences)
+    after: Effects = field(default_factory=Effects)
     hinted: bool = False
     told_at: datetime | None = None
 
@@ -205,22 +205,22 @@ class Ingest:
 
     async def _observe(
         self, connection: Connection, found: _Read
-    ) -> tuple[Consequences, list[Announcement]]:
+    ) -> tuple[Effects, list[Announcement]]:
         """Take in what was pushed; returns also what of it is not to be seen yet."""
-        after, unproven = Consequences(), list[Announcement]()
+        after, unproven = Effects(), list[Announcement]()
         for step in _steps(found.pushed, lambda one: (one.look.account, one.look.task_id)):
             looks = [one.look for one in step]
             with telemetry.coming_from(
                 found.origins(((one.look.account, one.look.task_id), one.receipt) for one in step)
             ):
-                seen = await self._engine.observe(DatabaseBooks(connection), looks)
+                seen = await self._engine.observe(PostgresTransaction(connection), looks)
             unproven += _unproven(step, seen)
             after |= seen
         return after, unproven
 
     async def _hear(
         self, connection: Connection, found: _Read, signals: Sequence[Announcement]
-    ) -> tuple[Consequences, list[Announcement]]:
+    ) -> tuple[Effects, list[Announcement]]:
         """Hear signals about tasks that are known, and before them those that waited for it.
 
         Returns also the signals about tasks that are not known.
@@ -232,7 +232,7 @@ class Ingest:
         heard = [*waited, *(one for one in signals if one.key in known)]
         with telemetry.coming_from(found.origins((one.key, one.receipt) for one in heard)):
             told = [_signal(one) for one in heard]
-            after = await self._engine.hear(DatabaseBooks(connection), told)
+            after = await self._engine.hear(PostgresTransaction(connection), told)
         return after, [one for one in signals if one.key not in known]
 
     async def _wait_for(self, connection: Connection, announced: Sequence[Announcement]) -> None:
@@ -300,7 +300,7 @@ def _demand_few(found: Sequence[Found]) -> None:
         raise TooManyTold(f"more than {_MOST_HINTS} {what}", of_signals=signals)
 
 
-def _unproven(step: Sequence[_Pushed], after: Consequences) -> list[Announcement]:
+def _unproven(step: Sequence[_Pushed], after: Effects) -> list[Announcement]:
     """What of these was pushed and is not to be seen yet."""
     return [
         Announcement(
@@ -329,14 +329,14 @@ def _said(source: Source, receipt: Pending, sighting: Sighting) -> Found:
     """What one receipt says; a body seen before is only a hint to look again."""
     at = receipt.received_at
     match sighting:
-        case Whole() if not receipt.repeats:
+        case FullTask() if not receipt.repeats:
             look = source.look(sighting.raw, at, Cause.WEBHOOK)
             look = replace(look, pushed=True, announced=sighting.announced)
             return _Pushed(look, sighting.raw, receipt.id)
-        case Whole():
+        case FullTask():
             key = receipt.account, source.parse(sighting.raw).id
             return Announcement(key, receipt.id, Kind.CHANGED, at)
-        case Hint():
+        case TaskRef():
             key = receipt.account, sighting.task_id
             return Announcement(
                 key,

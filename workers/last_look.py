@@ -18,9 +18,9 @@ from service.domain.alarms import date_of
 from service.domain.model import Cause, Event, Kind, Observation, State, Task
 from service.domain.recurrence import still_completed
 from service.engine import Engine
-from service.engine.postgres import DatabaseBooks
+from service.engine.postgres import PostgresTransaction
 from service.errors import PayloadError, SourceError
-from service.outbox import ASKED_FOR, Claim, Order, Settlement, attempts
+from service.outbox import ASKED_FOR, AttemptResult, Claim, DeliveryRequest, attempts
 from service.rules import Ruleset
 from service.rules.standing import Grounds, Objection, Revision, rests_on, revision
 from service.sources import Source
@@ -70,7 +70,7 @@ class LastLook:
         self._zone = zone
         self._canaries = Canaries(pool, source)
 
-    async def ask(self, claim: Claim, grounds: Grounds) -> Settlement | None:
+    async def ask(self, claim: Claim, grounds: Grounds) -> AttemptResult | None:
         """What becomes of the message instead of being sent; None if it may be sent now."""
         try:
             if await self._is_to_be_read(grounds.event.account):
@@ -93,7 +93,7 @@ class LastLook:
 
     def hold(
         self, claim: Claim, grounds: Grounds, why: str, pause: timedelta | None = None
-    ) -> Settlement:
+    ) -> AttemptResult:
         """Let a message wait that could not be checked, until it can be or is not wanted any more.
 
         The pauses grow with how long it has waited.
@@ -103,7 +103,7 @@ class LastLook:
         again_at = now + max(min(max(waited, _FIRST_PAUSE), _LONGEST_PAUSE), pause or timedelta(0))
         expires_at = grounds.expires_at or self._limit(grounds, now)
         asked = f"{ASKED_FOR}; " if grounds.is_asked_for else ""
-        return Settlement(
+        return AttemptResult(
             claim,
             State.HELD,
             f"{asked}held, and checked again before it is sent: {why}",
@@ -172,23 +172,23 @@ class LastLook:
 
     async def _take(
         self, claim: Claim, grounds: Grounds, looks: Sequence[Observation]
-    ) -> Settlement | None:
+    ) -> AttemptResult | None:
         """Take in what the system says, and begin to send if the message stands."""
         async with self._pool.acquire() as connection, connection.transaction():
-            books = DatabaseBooks(connection)
-            seen = await self._engine.observe(books, looks)
+            tx = PostgresTransaction(connection)
+            seen = await self._engine.observe(tx, looks)
             revised = await self._revision(connection, grounds)
-            ended = None if revised is None else await self._end(books, claim, grounds, revised)
+            ended = None if revised is None else await self._end(tx, claim, grounds, revised)
             unread = self._unread(grounds, looks)
             stands = revised is None and unread is None
             is_ours = stands and await attempts.begin(connection, claim)
         self._engine.committed(seen)
         if ended is not None:
-            return Settlement(claim, ended.state, ended.reason, is_unsent=True)
+            return AttemptResult(claim, ended.state, ended.reason, is_unsent=True)
         if unread is not None and revised is None:
             return self.hold(claim, grounds, unread)
         # Another process has it by now: what is said here changes nothing.
-        return None if is_ours else Settlement(claim, State.PLANNED, again_at=self._clock.now())
+        return None if is_ours else AttemptResult(claim, State.PLANNED, again_at=self._clock.now())
 
     def _unread(self, grounds: Grounds, looks: Sequence[Observation]) -> str | None:
         """What the message rests on and nobody can read: what was known of it may not be so."""
@@ -210,7 +210,7 @@ class LastLook:
         return revision(grounds, present, self._rules, self._clock.now(), self._zone)
 
     async def _end(
-        self, books: DatabaseBooks, claim: Claim, grounds: Grounds, revised: Revision
+        self, tx: PostgresTransaction, claim: Claim, grounds: Grounds, revised: Revision
     ) -> Objection | None:
         """End a message that does not stand, and plan in its place what is left of it.
 
@@ -222,10 +222,10 @@ class LastLook:
             order = self._engine.told_anew(grounds.told_anew(revised.left))
             ended = revised.told(order if isinstance(order, str) else None)
         now = self._clock.now()
-        if not await attempts.withdraw(books.connection, claim, ended.state, ended.reason, now):
+        if not await attempts.withdraw(tx.connection, claim, ended.state, ended.reason, now):
             return None
-        if isinstance(order, Order):
-            await books.place([order], now)
+        if isinstance(order, DeliveryRequest):
+            await tx.place([order], now)
         return ended
 
     async def _completed(self, connection: Connection, event: Event, now: Task) -> Task:

@@ -12,8 +12,8 @@ from service import telemetry
 from service.clock import Clock
 from service.domain.model import Cause, Kind, Observation, Signal
 from service.domain.recurrence import was_told
-from service.engine import Consequences, Engine
-from service.engine.postgres import DatabaseBooks
+from service.engine import Effects, Engine
+from service.engine.postgres import PostgresTransaction
 from service.errors import SourceError, SourceRejected
 from service.outbox import Lanes
 from service.sources import Source
@@ -177,7 +177,7 @@ class Lookups:
 
     async def _take_in(self, lookup: Lookup, answer: Answer) -> Lanes:
         async with self._pool.acquire() as connection, connection.transaction():
-            seen = await self._engine.observe(DatabaseBooks(connection), [answer.look])
+            seen = await self._engine.observe(PostgresTransaction(connection), [answer.look])
             left = await announcements.about(connection, (lookup.account, lookup.task))
             if left:
                 heard, left = await self._hear(connection, left, answer, seen)
@@ -194,8 +194,8 @@ class Lookups:
         connection: Connection,
         announced: Sequence[Announcement],
         answer: Answer,
-        seen: Consequences,
-    ) -> tuple[Consequences, list[Announcement]]:
+        seen: Effects,
+    ) -> tuple[Effects, list[Announcement]]:
         """Hear the signals that waited for this task; returns also what does not show yet."""
         known = await tasks.look(connection, announced[0].key)
         is_known, is_news = known.task is not None, bool(seen.events)
@@ -207,10 +207,10 @@ class Lookups:
             and is_change_shown(self._source, one, answer, is_known=is_known, is_news=is_news)
         ]
         await announcements.forget(connection, [*signals, *over])
-        heard = Consequences()
+        heard = Effects()
         if signals:
             told = [Signal(*one.key, one.signal, one.at) for one in signals]
-            heard = await self._engine.hear(DatabaseBooks(connection), told)
+            heard = await self._engine.hear(PostgresTransaction(connection), told)
             await receipt_queue.note(connection, [one.receipt for one in signals], HEARD)
         return heard, [one for one in announced if one not in [*signals, *over]]
 

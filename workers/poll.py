@@ -11,9 +11,15 @@ import structlog
 from service import metrics
 from service.clock import Clock
 from service.domain.model import Cause, Observation
-from service.engine import Consequences, Engine
-from service.engine.postgres import DatabaseBooks
-from service.errors import PayloadError, SourceBroken, SourceError, SourceRefused, SourceRejected
+from service.engine import Effects, Engine
+from service.engine.postgres import PostgresTransaction
+from service.errors import (
+    PayloadError,
+    SourceBroken,
+    SourceError,
+    SourceRejected,
+    SourceUnauthorized,
+)
 from service.outbox import Lanes
 from service.sources import Page, Raw, Source
 from service.sources.pagination import read_ahead
@@ -64,7 +70,7 @@ class Poll:
         self._clock = clock
         self._account = source.account
         self._canaries = Canaries(pool, source)
-        self._unread: SourceBroken | SourceRefused | None = None
+        self._unread: SourceBroken | SourceUnauthorized | None = None
         self._missed_at: datetime | None = None
         self._progress: Progress | None = None
         self._found = 0
@@ -184,7 +190,7 @@ class Poll:
         if self._progress is not None:
             self._progress = Progress(self._progress.read + len(page.raws), page.total)
 
-    async def _note_missed(self, seen: Consequences) -> None:
+    async def _note_missed(self, seen: Effects) -> None:
         """Remember that webhooks, where they are promised, did not tell this."""
         if self._account.has_signed_webhooks and seen.found_by_poll:
             self._missed_at = self._clock.now()
@@ -283,7 +289,7 @@ class Poll:
         try:
             async with self._pool.acquire() as connection, connection.transaction():
                 # Tasks are locked before lookups on every road, so that none waits for another.
-                seen = await self._engine.observe(DatabaseBooks(connection), looks)
+                seen = await self._engine.observe(PostgresTransaction(connection), looks)
                 await lookups.ask(connection, missed, Cause.POLL, self._clock.now())
         except POISONOUS as error:
             if not looks:
@@ -330,8 +336,8 @@ class Poll:
             if raw is None:
                 return []
             return [self._source.look(raw, observed_at, Cause.POLL)]
-        except (SourceRejected, SourceRefused, *UNREADABLE) as error:
-            if isinstance(error, SourceRefused):
+        except (SourceRejected, SourceUnauthorized, *UNREADABLE) as error:
+            if isinstance(error, SourceUnauthorized):
                 self._unread = self._unread or error
             self._leave_out(task_id, error)
             return []

@@ -11,18 +11,18 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from service import telemetry
-from service.channels import Channel, Receipt
+from service.channels import Channel, SentRef
 from service.clock import Clock
 from service.domain.model import State
-from service.errors import NotBegun, SendError
-from service.outbox import Claim, Settlement, claiming
+from service.errors import CallNotStarted, SendError
+from service.outbox import AttemptResult, Claim, claiming
 from service.outbox.approval_links import ApprovalLinks
 from service.outbox.pace import Pace
 from service.rules import Ruleset
 from service.rules.standing import Grounds
 from service.store import Pool
 from service.system_actions import CREATE, STILL_COMING
-from workers.in_flight import Ledger
+from workers.in_flight import InFlight
 from workers.last_look import LastLook
 
 log = structlog.get_logger()
@@ -42,7 +42,7 @@ _GIVEN_BACK = "Taskbell was stopped before it was sent"
 _BROKEN_OFF = SendError("Taskbell was stopped while it waited for an answer", outcome_unknown=True)
 
 
-class Lane:
+class LaneSender:
     """Sends what is due on one lane; `channels` are its ways out by the delivery's channel.
 
     `rules` are asked once more whether what is due has not come to its end; `zones` are those of
@@ -77,7 +77,7 @@ class Lane:
         room, worth_claiming = (width, 1) if guarded else (width * 6, width * 2)
         # Nobody looks for what an attempt sent of which nothing is known any more.
         self._durable = guarded or any(channel.finds for channel in channels.values())
-        self._ledger = Ledger(name, pool, clock, room, worth_claiming)
+        self._ledger = InFlight(name, pool, clock, room, worth_claiming)
         self._attempts: set[asyncio.Task[None]] = set()
         self._stopping = False
         paces = [channel.pace for channel in channels.values() if channel.pace]
@@ -129,7 +129,7 @@ class Lane:
 
     async def _attempt(self, claim: Claim) -> None:
         """Send one when its turn comes; `finish` cancels, and waits for what comes of it."""
-        given_back = Settlement(claim, State.PLANNED, _GIVEN_BACK, again_at=self._clock.now())
+        given_back = AttemptResult(claim, State.PLANNED, _GIVEN_BACK, again_at=self._clock.now())
         try:
             async with self._width:
                 settlement = given_back if self._stopping else await self._outcome(claim)
@@ -152,28 +152,28 @@ class Lane:
         if self._is_paced or rest:
             asyncio.get_running_loop().call_later(rest.total_seconds(), self._ring)
 
-    async def _outcome(self, claim: Claim) -> Settlement:
+    async def _outcome(self, claim: Claim) -> AttemptResult:
         channel = claim.message.channel
         with telemetry.span("deliver", claim.trace, delivery=claim.id, channel=channel):
             settlement = await self._stopped(claim) or await self._attempted(claim)
             telemetry.describe(state=settlement.state.value)
         return settlement
 
-    async def _stopped(self, claim: Claim) -> Settlement | None:
+    async def _stopped(self, claim: Claim) -> AttemptResult | None:
         """What becomes of a message that is not to be sent any more; None if it is."""
         if claim.original in _NEVER_SENT:
-            return Settlement(claim, State.CANCELLED, "nothing to rewrite: that was never sent")
+            return AttemptResult(claim, State.CANCELLED, "nothing to rewrite: that was never sent")
         if claim.approves is not None and claim.approves[1] is None:
-            return Settlement(claim, State.CANCELLED, "nothing to ask: that is decided")
+            return AttemptResult(claim, State.CANCELLED, "nothing to ask: that is decided")
         return None if claim.grounds is None else await self._look(claim, claim.grounds)
 
-    async def _attempted(self, claim: Claim) -> Settlement:
+    async def _attempted(self, claim: Claim) -> AttemptResult:
         channel = self._channels[claim.message.channel]
         try:
             receipt = await _send(channel, self._linked(claim))
         except SendError as error:
             return self._unsent(claim, error)
-        except NotBegun:
+        except CallNotStarted:
             raise
         except asyncio.CancelledError:
             return _failed(claim, _BROKEN_OFF, self._clock.now())
@@ -182,9 +182,9 @@ class Lane:
             crash = SendError(f"internal error: {type(error).__name__}", outcome_unknown=True)
             return _failed(claim, crash, self._clock.now())
         self._pace.sent(claim.message.target, self._clock.now())
-        return Settlement(claim, State.SENT, receipt=receipt)
+        return AttemptResult(claim, State.SENT, receipt=receipt)
 
-    def _unsent(self, claim: Claim, error: SendError) -> Settlement:
+    def _unsent(self, claim: Claim, error: SendError) -> AttemptResult:
         """What becomes of a message that was not taken; to be asked for patience is no failure."""
         now = self._clock.now()
         if not error.not_now or now - (claim.unsent_since or now) > PATIENCE:
@@ -195,15 +195,15 @@ class Lane:
             self._pace.refused(claim.message.target, again_at)
             again_at = claim.created_at
         reason = f"{error}; will be tried again"
-        return Settlement(claim, State.PLANNED, reason, again_at=again_at, is_unsent=True)
+        return AttemptResult(claim, State.PLANNED, reason, again_at=again_at, is_unsent=True)
 
-    async def _look(self, claim: Claim, grounds: Grounds) -> Settlement | None:
+    async def _look(self, claim: Claim, grounds: Grounds) -> AttemptResult | None:
         """What becomes of a customer's message if its system does not say that it stands."""
         account = grounds.event.account
         last_look = self._last_looks.get(account)
         if last_look is None:
             reason = f"{account} is not in the configuration any more, and cannot be asked about it"
-            return Settlement(claim, State.CANCELLED, reason, is_unsent=True)
+            return AttemptResult(claim, State.CANCELLED, reason, is_unsent=True)
         try:
             return await last_look.ask(claim, grounds)
         except Exception as error:  # a defect here must not take the others' answers along
@@ -224,7 +224,7 @@ def _nobody() -> None:
     """Where nobody is to be rung."""
 
 
-async def _send(channel: Channel, claim: Claim) -> Receipt:
+async def _send(channel: Channel, claim: Claim) -> SentRef:
     """Send, unless an earlier attempt turns out to have arrived."""
     if claim.attempts > 1 and (found := await channel.find(claim.message)) is not None:
         return found
@@ -235,22 +235,24 @@ async def _send(channel: Channel, claim: Claim) -> Receipt:
     return await channel.take_back(claim.message)
 
 
-def _failed(claim: Claim, error: SendError, now: datetime) -> Settlement:
+def _failed(claim: Claim, error: SendError, now: datetime) -> AttemptResult:
     """Try again, give up, or leave it to a person: never a guess about a customer's message."""
     reason = str(error)
     if error.outcome_unknown and claim.at_most_once:
-        return Settlement(claim, State.UNKNOWN, f"{reason}; look whether it arrived, then resolve")
+        return AttemptResult(
+            claim, State.UNKNOWN, f"{reason}; look whether it arrived, then resolve"
+        )
     if error.permanent:
-        return Settlement(claim, State.FAILED, reason)
+        return AttemptResult(claim, State.FAILED, reason)
     if claim.attempts > len(RETRY_AFTER):
-        return Settlement(
+        return AttemptResult(
             claim, State.FAILED, f"{reason}; given up after {claim.attempts} attempts"
         )
     pause = _pause(claim.attempts, error)
     if error.outcome_unknown and claim.message.channel == CREATE:
         pause = max(pause, STILL_COMING)
     again_at = now + pause
-    return Settlement(claim, State.PLANNED, f"{reason}; will be tried again", again_at=again_at)
+    return AttemptResult(claim, State.PLANNED, f"{reason}; will be tried again", again_at=again_at)
 
 
 def _pause(attempts: int, error: SendError) -> timedelta:

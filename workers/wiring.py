@@ -32,7 +32,7 @@ from workers.last_look import LastLook
 from workers.lookup import Lookups
 from workers.poll import Poll
 from workers.presence import Presence
-from workers.sender import Lane
+from workers.sender import LaneSender
 from workers.worker import Shift, process_name
 
 log = structlog.get_logger()
@@ -94,7 +94,7 @@ async def _keep_rules(pool: Pool, config: Config, now: datetime) -> None:
 
 
 async def _give_up(
-    pool: Pool, sources: Mapping[str, Source], lanes: Sequence[Lane], clock: Clock
+    pool: Pool, sources: Mapping[str, Source], lanes: Sequence[LaneSender], clock: Clock
 ) -> None:
     """Give up what no process has a place for any more.
 
@@ -112,7 +112,7 @@ def _shift(
     clock: Clock,
     engine: Engine,
     sources: Mapping[str, Source],
-    lanes: list[Lane],
+    lanes: list[LaneSender],
     alerts: Alerts,
     presence: Presence,
 ) -> Shift:
@@ -193,7 +193,7 @@ def _lanes(
     clock: Clock,
     links: ApprovalLinks,
     engine: Engine,
-) -> list[Lane]:
+) -> list[LaneSender]:
     """One lane a channel, and two an account: for what its system sends, and what it is to write.
 
     What is sent goes by the `first` sources, behind nothing that is written or read. They are asked
@@ -211,6 +211,6 @@ def _lanes(
         written = ((action, built_in()[action]) for action in WRITES)
         lanes[writes_lane(name)] = {action: way(sources[name]) for action, way in written}
     return [
-        Lane(name, ways_out, pool, clock, rules, zones, links, last_looks)
+        LaneSender(name, ways_out, pool, clock, rules, zones, links, last_looks)
         for name, ways_out in lanes.items()
     ]

@@ -29,7 +29,7 @@ from workers.ingest import Ingest
 from workers.lookup import Lookups
 from workers.poll import LEASE, Poll
 from workers.presence import Presence
-from workers.sender import Lane
+from workers.sender import LaneSender
 from workers.work_loop import Drain
 
 log = structlog.get_logger()
@@ -57,7 +57,7 @@ class Shift:
         clock_round: ClockRound,
         lookups_of: Mapping[str, Lookups],
         polls: Mapping[str, Poll],
-        lanes: Iterable[Lane],
+        lanes: Iterable[LaneSender],
         alerts: Alerts,
         presence: Presence,
     ) -> None:

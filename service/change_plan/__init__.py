@@ -24,7 +24,7 @@ class Change(StrEnum):
     SAME = "same"
 
 
-class Fate(StrEnum):
+class PendingEffect(StrEnum):
     """What becomes of an alarm, a wait or a pending message."""
 
     KEPT = "kept"
@@ -56,17 +56,19 @@ class RulePlan:
     change: Change
     lines: Sequence[str] = ()
     matching: int = 0
-    timers: Counter[Fate] = field(default_factory=Counter)
+    timers: Counter[PendingEffect] = field(default_factory=Counter)
     next_ring: datetime | None = None
-    waits: Counter[Fate] = field(default_factory=Counter)
-    digests: Counter[Fate] = field(default_factory=Counter)
-    deliveries: Counter[Fate] = field(default_factory=Counter)
+    waits: Counter[PendingEffect] = field(default_factory=Counter)
+    digests: Counter[PendingEffect] = field(default_factory=Counter)
+    deliveries: Counter[PendingEffect] = field(default_factory=Counter)
 
     @property
     def is_affected(self) -> bool:
         """Whether anything is different afterwards."""
         fates = (self.timers, self.waits, self.digests, self.deliveries)
-        return self.change is not Change.SAME or any(set(one) - {Fate.KEPT} for one in fates)
+        return self.change is not Change.SAME or any(
+            set(one) - {PendingEffect.KEPT} for one in fates
+        )
 
 
 @dataclass(slots=True)

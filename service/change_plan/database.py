@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from service.change_plan import Rollout, Side, pending_counts
 from service.change_plan.forecast import Forecast
-from service.config import Sketch, past_rules
+from service.config import RulesConfig, past_rules
 from service.engine import IN_FORCE
 from service.store import Pool, decisions
 
@@ -15,7 +15,7 @@ Counting: TypeAlias = Callable[[str, int], AbstractContextManager[Callable[[int]
 """Opens a progress bar, by a title and the approximate total; gives the function that moves it."""
 
 
-async def foresee(pool: Pool, sketch: Sketch, now: datetime, counting: Counting) -> Rollout:
+async def foresee(pool: Pool, sketch: RulesConfig, now: datetime, counting: Counting) -> Rollout:
     """Compare a configuration with the one in force; reads every task only if that can matter."""
     planned = Side(sketch.rules, sketch.zones, frozenset(sketch.kinds))
     forecast = Forecast(await _running(pool, sketch), planned)
@@ -31,7 +31,7 @@ async def foresee(pool: Pool, sketch: Sketch, now: datetime, counting: Counting)
     return forecast.plan
 
 
-async def _running(pool: Pool, sketch: Sketch) -> Side | None:
+async def _running(pool: Pool, sketch: RulesConfig) -> Side | None:
     loaded = await decisions.rules_in_force(pool)
     if loaded is None:
         return None

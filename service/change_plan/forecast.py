@@ -3,13 +3,13 @@
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from datetime import datetime
 
-from service.change_plan import Change, Fate, Rollout, Side
+from service.change_plan import Change, PendingEffect, Rollout, Side
 from service.change_plan.diff import compare_rules, compare_settings
 from service.change_plan.pending_counts import Deliveries, Waits
 from service.change_plan.timers import timers
 from service.outbox import account_lane, system_lane
 from service.rules.preview import already_matching
-from service.store.tasks import Known
+from service.store.tasks import TaskState
 from service.system_actions import BUILT_IN
 
 _TO_BE_PASSED_OVER = {Change.ADDED, Change.CHANGED}
@@ -62,7 +62,7 @@ class Forecast:
         gone = set()
         for one in deliveries:
             lost = self._lost_lane(one)
-            fate = Fate.KEPT if lost is None else Fate.LOST
+            fate = PendingEffect.KEPT if lost is None else PendingEffect.LOST
             gone |= set() if lost is None else {lost}
             if one.rule in self._rules:
                 self._rules[one.rule].deliveries[fate] += one.count
@@ -70,7 +70,7 @@ class Forecast:
 
     async def add_tasks(
         self,
-        tasks: AsyncIterable[tuple[str, Known]],
+        tasks: AsyncIterable[tuple[str, TaskState]],
         now: datetime,
         progress: Callable[[int], None],
     ) -> None:
@@ -85,7 +85,7 @@ class Forecast:
             self._add_timers(account, known, now)
             self._add_matching(account, known, now)
 
-    def _add_timers(self, account: str, known: Known, now: datetime) -> None:
+    def _add_timers(self, account: str, known: TaskState, now: datetime) -> None:
         if self._running is None:
             return
         for timer in timers(known, account, self._running, self._planned, now):
@@ -94,30 +94,34 @@ class Forecast:
             if timer.rings_at is not None:
                 plan.next_ring = min(plan.next_ring or timer.rings_at, timer.rings_at)
 
-    def _add_matching(self, account: str, known: Known, now: datetime) -> None:
+    def _add_matching(self, account: str, known: TaskState, now: datetime) -> None:
         if known.present is None or account not in self._planned.zones:
             return
         found = already_matching(self._news, [known.present], self._planned.zones, now)
         for rule, count in found.items():
             self._rules[rule].matching += count
 
-    def _fate_of_wait(self, wait: Waits) -> Fate:
+    def _fate_of_wait(self, wait: Waits) -> PendingEffect:
         """What `Engine.settle` and `Decider.settle` will do with it when its time comes.
 
         Unless its account is gone, and it is given up before.
         """
         rule = self._planned.rules.get(wait.rule)
         if wait.account not in self._planned.zones:
-            return Fate.LOST
+            return PendingEffect.LOST
         if rule is None or (rule.accounts is not None and wait.account not in rule.accounts):
-            return Fate.LOST
-        return Fate.KEPT
+            return PendingEffect.LOST
+        return PendingEffect.KEPT
 
-    def _fate_of_digest(self, digest: Waits) -> Fate:
+    def _fate_of_digest(self, digest: Waits) -> PendingEffect:
         """What `Decider.close` will do with it; it is given up before if its account is gone."""
         rule = self._planned.rules.get(digest.rule)
         is_told = rule is not None and rule.grouping is not None
-        return Fate.KEPT if is_told and digest.account in self._planned.zones else Fate.LOST
+        return (
+            PendingEffect.KEPT
+            if is_told and digest.account in self._planned.zones
+            else PendingEffect.LOST
+        )
 
     def _lost_lane(self, pending: Deliveries) -> str | None:
         """The account or the channel for want of which these messages are given up."""

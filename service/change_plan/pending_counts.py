@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from service.store import Connection, Pool, read_through
-from service.store.tasks import Known, known_from
+from service.store.tasks import TaskState, known_from
 
 _AT_ONCE = 1000
 
@@ -90,7 +90,7 @@ async def count_tasks(pool: Pool) -> int:
     return found
 
 
-async def tasks(connection: Connection) -> AsyncIterator[tuple[str, Known]]:
+async def tasks(connection: Connection) -> AsyncIterator[tuple[str, TaskState]]:
     """Every task that is not deleted, with its account; a transaction has to be open."""
     query = """
         SELECT account, snapshot, deleted_at, version, observed_at, fingerprint, rung, watch,

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from service.change_plan import Fate, Side
-from service.domain.alarm_sets import Watch, carried_over, owed
-from service.domain.alarms import OVERDUE, Alarm, Rung, was_rung
+from service.change_plan import PendingEffect, Side
+from service.domain.alarm_sets import AlarmSet, carried_over, owed
+from service.domain.alarms import OVERDUE, Alarm, AnnouncedUntil, was_rung
 from service.domain.model import Task
 from service.rules import Ruleset
-from service.store.tasks import Known
+from service.store.tasks import TaskState
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,11 +17,11 @@ class Timer:
     """A rule's alarm for a task: what becomes of it, and when it rings then (UTC; None: never)."""
 
     rule: str
-    fate: Fate
+    fate: PendingEffect
     rings_at: datetime | None
 
 
-def timers(known: Known, account: str, old: Side, new: Side, now: datetime) -> Iterator[Timer]:
+def timers(known: TaskState, account: str, old: Side, new: Side, now: datetime) -> Iterator[Timer]:
     """Every alarm that was to ring for this task before the change, or will ring after it."""
     task = known.present
     if task is None or not task.is_open:
@@ -32,7 +32,9 @@ def timers(known: Known, account: str, old: Side, new: Side, now: datetime) -> I
         yield Timer(rule, _fate(before.get(rule), after.get(rule), now), after.get(rule))
 
 
-def _pending(side: Side, account: str, task: Task, rung: Rung) -> Iterator[tuple[str, datetime]]:
+def _pending(
+    side: Side, account: str, task: Task, rung: AnnouncedUntil
+) -> Iterator[tuple[str, datetime]]:
     zone = side.zones.get(account)
     for rule, alarm in _alarms(side.rules, account).items():
         at = None if zone is None else alarm.instant(task, zone)
@@ -41,7 +43,7 @@ def _pending(side: Side, account: str, task: Task, rung: Rung) -> Iterator[tuple
 
 
 def _afterwards(
-    known: Known, task: Task, account: str, old: Side, new: Side, now: datetime
+    known: TaskState, task: Task, account: str, old: Side, new: Side, now: datetime
 ) -> Iterator[tuple[str, datetime]]:
     """When alarms ring after the change; the same steps as in `Engine.rearm`."""
     if account not in new.zones:
@@ -57,8 +59,8 @@ def _afterwards(
             yield rule, now
 
 
-def _watch(side: Side, account: str) -> Watch:
-    return Watch(side.rules.alarms | {OVERDUE}, side.zones[account])
+def _watch(side: Side, account: str) -> AlarmSet:
+    return AlarmSet(side.rules.alarms | {OVERDUE}, side.zones[account])
 
 
 def _alarms(rules: Ruleset, account: str) -> Mapping[str, Alarm]:
@@ -69,9 +71,9 @@ def _alarms(rules: Ruleset, account: str) -> Mapping[str, Alarm]:
     }
 
 
-def _fate(before: datetime | None, after: datetime | None, now: datetime) -> Fate:
+def _fate(before: datetime | None, after: datetime | None, now: datetime) -> PendingEffect:
     if before is None:
-        return Fate.NEW
+        return PendingEffect.NEW
     if after is None:
-        return Fate.LOST
-    return Fate.KEPT if max(before, now) == max(after, now) else Fate.MOVED
+        return PendingEffect.LOST
+    return PendingEffect.KEPT if max(before, now) == max(after, now) else PendingEffect.MOVED

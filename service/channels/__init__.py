@@ -22,7 +22,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict
 
 from service.clock import Clock
-from service.diagnostics import Problem
+from service.diagnostics import Issue
 from service.errors import SendError
 from service.http import never_sent
 from service.http.answers import AnswerRefused
@@ -30,7 +30,7 @@ from service.http.connection_check import ConnectionCheck
 from service.http.error_messages import explain
 from service.sources import Source
 
-Receipt: TypeAlias = dict[str, Any]
+SentRef: TypeAlias = dict[str, Any]
 JSON: TypeAlias = Mapping[str, Any] | orjson.Fragment | None
 
 
@@ -60,7 +60,7 @@ class Message:
     task: JSON = None
     before: JSON = None
     fields: Mapping[str, Any] | None = None
-    receipt: Receipt | None = None
+    receipt: SentRef | None = None
     undo: str | None = None
     others: frozenset[str] = frozenset()
 
@@ -78,7 +78,7 @@ class ChannelOptions(BaseModel):
     kind: str
     timeout: timedelta = timedelta(seconds=15)
 
-    def warnings(self) -> Iterable[Problem]:
+    def warnings(self) -> Iterable[Issue]:
         """What is allowed and seldom meant, each at its place within these options."""
         return ()
 
@@ -103,14 +103,14 @@ class Channel(ABC):
     needs_target: ClassVar[bool] = True
 
     @abstractmethod
-    async def send(self, message: Message) -> Receipt:
+    async def send(self, message: Message) -> SentRef:
         """Send, and return what identifies the message over there; raises only SendError."""
 
-    async def take_back(self, message: Message) -> Receipt:
+    async def take_back(self, message: Message) -> SentRef:
         """Take back what `message.receipt` identifies, by `message.undo`; raises only SendError."""
         raise NotImplementedError(f"{message.channel} cannot take back what it sent")
 
-    async def find(self, message: Message) -> Receipt | None:
+    async def find(self, message: Message) -> SentRef | None:
         """Look whether an earlier attempt of this message arrived, and return its receipt.
 
         None where it did not, and where the other side cannot be asked. Raises only SendError.

@@ -24,7 +24,7 @@ from aiosmtplib import (
 )
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
-from service.channels import ChannelOptions, ConfiguredChannel, Message, Receipt
+from service.channels import ChannelOptions, ConfiguredChannel, Message, SentRef
 from service.channels.mail_server import (
     Server,
     Tls,
@@ -36,7 +36,7 @@ from service.channels.mail_server import (
     usable,
 )
 from service.clock import Clock
-from service.diagnostics import Problem, Severity
+from service.diagnostics import Issue, Severity
 from service.errors import SendError
 from service.http.connection_check import ConnectionCheck
 from service.http.error_messages import explain_socket
@@ -106,9 +106,9 @@ class EmailOptions(ChannelOptions):
         """Where mail is handed over."""
         return Server.parse(self.url.get_secret_value())
 
-    def warnings(self) -> Iterator[Problem]:
+    def warnings(self) -> Iterator[Issue]:
         for message, hint in misgivings(self.server, self.tls):
-            yield Problem(("tls",), message, hint, severity=Severity.WARNING)
+            yield Issue(("tls",), message, hint, severity=Severity.WARNING)
 
 
 class EmailChannel(ConfiguredChannel):
@@ -128,7 +128,7 @@ class EmailChannel(ConfiguredChannel):
         self._timeout = options.timeout.total_seconds()
         self._idle: list[SMTP] = []
 
-    async def send(self, message: Message) -> Receipt:
+    async def send(self, message: Message) -> SentRef:
         recipients = _recipients(message.target)
         mail = self._compose(message, recipients)
         deadline = asyncio.get_running_loop().time() + self._timeout
@@ -141,7 +141,7 @@ class EmailChannel(ConfiguredChannel):
                 await smtp.data(mail.as_bytes())
         return {"message_id": mail["Message-ID"]}
 
-    async def take_back(self, message: Message) -> Receipt:
+    async def take_back(self, message: Message) -> SentRef:
         return await self.send(message)
 
     async def probe(self, check: ConnectionCheck) -> None:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, TypeAlias
 import httpx
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
-from service.channels import ChannelOptions, ConfiguredChannel, Message, Receipt, http_call
+from service.channels import ChannelOptions, ConfiguredChannel, Message, SentRef, http_call
 from service.clock import Clock
 from service.errors import SendError
 from service.http import retry_after
@@ -85,13 +85,13 @@ class SlackChannel(ConfiguredChannel):
         self._client = client
         self._clock = clock
 
-    async def send(self, message: Message) -> Receipt:
+    async def send(self, message: Message) -> SentRef:
         if self._options.webhook_url is not None:
             await self._post_by_webhook(self._options.webhook_url, _content(message.text))
             return {}
         return await self._post(message, {"channel": await self._recipient(message.target)})
 
-    async def take_back(self, message: Message) -> Receipt:
+    async def take_back(self, message: Message) -> SentRef:
         posted = message.receipt
         if not posted:
             raise SendError("an incoming webhook cannot take back its messages", permanent=True)
@@ -104,13 +104,13 @@ class SlackChannel(ConfiguredChannel):
             await self._call("chat.update", json={**posted, **_content(message.text)})
         return posted
 
-    async def _post(self, message: Message, place: Json) -> Receipt:
+    async def _post(self, message: Message, place: Json) -> SentRef:
         metadata = {"event_type": "taskbell", "event_payload": {"key": message.key}}
         content: Json = {**place, "metadata": metadata, **_content(message.text)}
         answer = await self._call("chat.postMessage", json=content)
         return {name: identifier(answer.get(name)) for name in ("channel", "ts")}
 
-    async def _delete(self, posted: Receipt) -> None:
+    async def _delete(self, posted: SentRef) -> None:
         """Remove a post; one that is gone already has been removed."""
         try:
             await self._call("chat.delete", json=posted)
@@ -118,7 +118,7 @@ class SlackChannel(ConfiguredChannel):
             if _GONE not in str(error):
                 raise
 
-    async def find(self, message: Message) -> Receipt | None:
+    async def find(self, message: Message) -> SentRef | None:
         """Look for the message's key in the history since `message.at`, or among the answers.
 
         None also where the app may not read the history: then the message is posted again. To
@@ -143,16 +143,16 @@ class SlackChannel(ConfiguredChannel):
         else:
             await self._call("auth.test", json={})
 
-    async def _in_history(self, channel: str, message: Message) -> Receipt | None:
+    async def _in_history(self, channel: str, message: Message) -> SentRef | None:
         since = (message.at - CLOCK_SKEW).timestamp()
         query = {"channel": channel, "oldest": str(since)}
         return await self._among("conversations.history", query, message)
 
-    async def _among_answers(self, posted: Receipt, message: Message) -> Receipt | None:
+    async def _among_answers(self, posted: SentRef, message: Message) -> SentRef | None:
         query = {"channel": posted.get("channel"), "ts": posted.get("ts")}
         return await self._among("conversations.replies", query, message)
 
-    async def _among(self, method: str, query: Json, message: Message) -> Receipt | None:
+    async def _among(self, method: str, query: Json, message: Message) -> SentRef | None:
         query["include_all_metadata"] = "true"
         async for posted in self._list(method, "messages", query):
             if posted.get("metadata", {}).get("event_payload", {}).get("key") == message.key:

@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from service.channels import Message, Receipt, SystemChannel
+from service.channels import Message, SentRef, SystemChannel
 from service.errors import SendError, SourceError
 from service.system_actions import NOTIFICATIONS
 
@@ -17,7 +17,7 @@ class CustomerChannel(SystemChannel):
     names: ClassVar[frozenset[str]] = NOTIFICATIONS
     at_most_once: ClassVar[bool] = True
 
-    async def send(self, message: Message) -> Receipt:
+    async def send(self, message: Message) -> SentRef:
         notification = message.target or message.channel
         if notification not in self._source.notifications:
             raise SendError(self._unknown(notification), permanent=True)

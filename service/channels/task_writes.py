@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, ClassVar
 
-from service.channels import Message, Receipt, SystemChannel
+from service.channels import Message, SentRef, SystemChannel
 from service.domain.model import Task
 from service.errors import PayloadError, SendError, SourceError
 from service.sources import Raw, Source
@@ -28,7 +28,7 @@ class WritesChannel(SystemChannel):
         super().__init__(source)
         self._adopted: dict[str, str] = {}  # by task the key of the message that has it
 
-    async def send(self, message: Message) -> Receipt:
+    async def send(self, message: Message) -> SentRef:
         if message.channel not in self._source.writes:
             account = self._source.account
             raise SendError(
@@ -41,7 +41,7 @@ class WritesChannel(SystemChannel):
             raise _failure(message.channel, error) from error
         return {"task": self._source.identify(raw) or message.task_id}
 
-    async def find(self, message: Message) -> Receipt | None:
+    async def find(self, message: Message) -> SentRef | None:
         try:
             if message.channel == CREATE:
                 task_id = await self._find_made(message)

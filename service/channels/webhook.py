@@ -10,7 +10,7 @@ import orjson
 from pydantic import SecretStr, field_validator
 
 from service import keys
-from service.channels import ChannelOptions, ConfiguredChannel, Message, Receipt, http_call
+from service.channels import ChannelOptions, ConfiguredChannel, Message, SentRef, http_call
 from service.clock import Clock
 from service.domain.model import JSON_OPTIONS
 from service.errors import SendError
@@ -73,7 +73,7 @@ class WebhookChannel(ConfiguredChannel):
         if options.secret is not None:
             self._signer = hmac.new(_key(options.secret.get_secret_value()), digestmod="sha256")
 
-    async def send(self, message: Message) -> Receipt:
+    async def send(self, message: Message) -> SentRef:
         if self._is_gone:
             raise SendError(
                 f"{self._url.host} answered 410 before: it wants no more webhooks; take the channel"

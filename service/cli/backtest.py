@@ -16,11 +16,11 @@ from service.cli.instance import find
 from service.cli.progress import counting
 from service.cli.simulation_output import line_of, row_of
 from service.cli.since import A_MONTH, Since
-from service.config import Sketch
+from service.config import RulesConfig
 from service.diagnostics import did_you_mean
 from service.rules import Ruleset
 from service.settings import read_settings
-from service.simulator import Rehearsal
+from service.simulator import Simulator
 from service.simulator.backtest import Findings, backtest, findings
 from service.simulator.batches import batches
 from service.simulator.memory.deliveries import Delivery
@@ -63,7 +63,7 @@ def command(
             total = await history.count(connection, since, until)
             with counting("going through what happened", total) as progress:
                 return await backtest(
-                    Rehearsal(
+                    Simulator(
                         chosen, sketch.zones, ways(sketch.kinds), since, people=sketch.people
                     ),
                     history.tasks_at(connection, since),
@@ -79,7 +79,7 @@ def command(
         _tell(found, sketch, since)
 
 
-def _chosen(sketch: Sketch, ids: Sequence[str] | None) -> Ruleset:
+def _chosen(sketch: RulesConfig, ids: Sequence[str] | None) -> Ruleset:
     """The rules with these ids as if they were switched on; without any, those that are."""
     if not ids:
         return sketch.rules
@@ -91,7 +91,7 @@ def _chosen(sketch: Sketch, ids: Sequence[str] | None) -> Ruleset:
     return rules.only(ids)
 
 
-def _tell(found: Findings, sketch: Sketch, since: datetime) -> None:
+def _tell(found: Findings, sketch: RulesConfig, since: datetime) -> None:
     count = len(found.sent)
     days = max((datetime.now(UTC) - since).days, 1)
     print_line(f"{count:,} would have been sent in {days} days, {count / days:.1f} a day")
@@ -106,7 +106,7 @@ def _tell(found: Findings, sketch: Sketch, since: datetime) -> None:
     _tell_some("the last ones", found.sent[-_FEW:], sketch)
 
 
-def _tell_some(what: str, several: Sequence[Delivery], sketch: Sketch) -> None:
+def _tell_some(what: str, several: Sequence[Delivery], sketch: RulesConfig) -> None:
     if not several:
         return
     print_line(f"{what}: {len(several):,}")

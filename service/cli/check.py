@@ -9,7 +9,7 @@ import typer
 
 from service import config
 from service.cli.console import AsJson, print_line, show_json
-from service.diagnostics import Fault, Severity
+from service.diagnostics import Diagnostic, Severity
 from service.settings import read_settings
 
 app = typer.Typer()
@@ -41,11 +41,11 @@ def check(files: Files = None, *, strict: Strict = False, as_json: AsJson = Fals
         raise typer.Exit(1)
 
 
-def _wrong(faults: list[Fault], *, strict: bool) -> bool:
+def _wrong(faults: list[Diagnostic], *, strict: bool) -> bool:
     return any(strict or fault.severity is Severity.ERROR for fault in faults)
 
 
-def _tell(path: Path, faults: list[Fault]) -> None:
+def _tell(path: Path, faults: list[Diagnostic]) -> None:
     for fault in faults:
         # The caret points at the right place only in a line that is not broken.
         print_line(f"{fault}\n")

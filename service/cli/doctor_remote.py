@@ -14,8 +14,8 @@ from service.config import Config
 from service.errors import (
     SendError,
     SourceError,
-    SourceRefused,
     SourceThrottled,
+    SourceUnauthorized,
     SourceUnreachable,
 )
 from service.http import open_client
@@ -89,7 +89,7 @@ def _trouble(subject: str, account: Account, error: SourceError) -> Finding:
     said = str(error).removeprefix(f"{account.name}: ")
     if isinstance(error, SourceThrottled):
         return note(subject, said, "this passes; Taskbell keeps to the pause by itself")
-    if isinstance(error, SourceRefused):
+    if isinstance(error, SourceUnauthorized):
         advice = "make a new token over there, and put it where the configuration reads it"
     elif isinstance(error, SourceUnreachable):
         advice = f"look whether base_url ({account.base_url}) is right and this machine is online"

@@ -14,7 +14,7 @@ from service.cli.console import AsJson, out, show_json
 from service.cli.database import with_pool
 from service.cli.instance import find
 from service.clock import SystemClock
-from service.config import Sketch, past_rules
+from service.config import RulesConfig, past_rules
 from service.diagnostics import did_you_mean
 from service.errors import TaskbellError
 from service.explain import Explanation, Rulebook
@@ -22,7 +22,7 @@ from service.explain.explainer import explain
 from service.explain.wording import told
 from service.settings import Settings, read_settings
 from service.store import Pool, api_lists, decisions, task_history
-from service.store.task_history import Dossier
+from service.store.task_history import TaskHistory
 from service.store.tasks import Key
 
 app = typer.Typer()
@@ -67,7 +67,7 @@ def explain_task(
     settings = find(read_settings())
     sketch = config.sketch(settings.taskbell_config, os.environ)
 
-    async def read(pool: Pool) -> tuple[Dossier, bool]:
+    async def read(pool: Pool) -> tuple[TaskHistory, bool]:
         loaded = await decisions.rules_in_force(pool)
         async with pool.acquire() as connection:
             key = _one(task, account, await task_history.find(connection, task, account))
@@ -88,12 +88,12 @@ def explain_task(
         out.print(line, soft_wrap=True)
 
 
-def _zone(sketch: Sketch, key: Key) -> ZoneInfo:
+def _zone(sketch: RulesConfig, key: Key) -> ZoneInfo:
     return sketch.zones.get(key[0], sketch.timezone)
 
 
 def _explained(
-    sketch: Sketch, papers: Dossier, zone: ZoneInfo, settings: Settings, rule: str | None
+    sketch: RulesConfig, papers: TaskHistory, zone: ZoneInfo, settings: Settings, rule: str | None
 ) -> list[Explanation]:
     now = SystemClock().now()
     since = max(papers.added_at, now - settings.taskbell_keep_events)

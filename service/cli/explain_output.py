@@ -10,22 +10,22 @@ import orjson
 from rich.markup import escape
 
 from service.domain.model import Event, State
-from service.explain import Explanation, Standing
+from service.explain import Explanation, ExplanationStatus
 from service.explain.wording import date_shown, rows, standing, told
 from service.store.deliveries import RecordedDelivery
 from service.store.digest_history import Named
-from service.store.task_history import Dossier
+from service.store.task_history import TaskHistory
 
 _STANDINGS = {
-    Standing.FIRED: "[green]fired[/green]",
-    Standing.NOT_MATCHED: "[yellow]did not fire[/yellow]",
-    Standing.FAILED: "[red]could not be decided[/red]",
-    Standing.SETTLING: "[cyan]waits until the task is quiet[/cyan]",
-    Standing.UNHEARD: "[dim]had nothing to decide[/dim]",
-    Standing.OFF: "[dim]is switched off[/dim]",
-    Standing.ELSEWHERE: "[dim]is not for this account[/dim]",
-    Standing.GATHERED: "[cyan]waits to be told with others[/cyan]",
-    Standing.NO_TASK: "[dim]is about no task[/dim]",
+    ExplanationStatus.FIRED: "[green]fired[/green]",
+    ExplanationStatus.NOT_MATCHED: "[yellow]did not fire[/yellow]",
+    ExplanationStatus.FAILED: "[red]could not be decided[/red]",
+    ExplanationStatus.SETTLING: "[cyan]waits until the task is quiet[/cyan]",
+    ExplanationStatus.UNHEARD: "[dim]had nothing to decide[/dim]",
+    ExplanationStatus.OFF: "[dim]is switched off[/dim]",
+    ExplanationStatus.ELSEWHERE: "[dim]is not for this account[/dim]",
+    ExplanationStatus.GATHERED: "[cyan]waits to be told with others[/cyan]",
+    ExplanationStatus.NO_TASK: "[dim]is about no task[/dim]",
 }
 _LATEST = 10
 _NOT_LOADED = (
@@ -44,7 +44,9 @@ _FATES = {
 }
 
 
-def as_json(papers: Dossier, found: Sequence[Explanation], *, is_loaded: bool) -> dict[str, Any]:
+def as_json(
+    papers: TaskHistory, found: Sequence[Explanation], *, is_loaded: bool
+) -> dict[str, Any]:
     """The task, what happened to it, and each rule's explanation."""
     task = papers.known.task
     return {
@@ -60,7 +62,7 @@ def as_json(papers: Dossier, found: Sequence[Explanation], *, is_loaded: bool) -
 
 
 def lines(
-    papers: Dossier, found: Sequence[Explanation], zone: ZoneInfo, *, is_loaded: bool
+    papers: TaskHistory, found: Sequence[Explanation], zone: ZoneInfo, *, is_loaded: bool
 ) -> Iterator[str]:
     """The same for people, in the account's time zone, with markup."""
     yield from _head(papers, zone)
@@ -76,7 +78,7 @@ def _event(event: Event) -> dict[str, Any]:
     return {name: getattr(event, name) for name in names}
 
 
-def _head(papers: Dossier, zone: ZoneInfo) -> Iterator[str]:
+def _head(papers: TaskHistory, zone: ZoneInfo) -> Iterator[str]:
     task, (account, number) = papers.known.task, papers.key
     if task is None:
         return
@@ -104,7 +106,7 @@ def _head(papers: Dossier, zone: ZoneInfo) -> Iterator[str]:
         yield f"  #{event.id}  {told(event.at, zone)}  {event.kind}  [dim]by {event.cause}[/dim]"
 
 
-def _paragraph(one: Explanation, papers: Dossier, zone: ZoneInfo) -> Iterator[str]:
+def _paragraph(one: Explanation, papers: TaskHistory, zone: ZoneInfo) -> Iterator[str]:
     yield f"[bold]{one.rule}[/bold] {_STANDINGS[one.standing]}: {escape(one.says)}"
     yield f"  listens to {escape(one.when)}{_heard(one, papers, zone)}"
     if one.clock is not None:
@@ -139,7 +141,7 @@ def _named(tasks: Sequence[Named]) -> str:
     return f"{names} and {more} more" if more > 0 else names
 
 
-def _heard(one: Explanation, papers: Dossier, zone: ZoneInfo) -> str:
+def _heard(one: Explanation, papers: TaskHistory, zone: ZoneInfo) -> str:
     event = next((event for event in papers.events if event.id == one.event), None)
     if event is None or not one.heard:
         return ""

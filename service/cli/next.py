@@ -17,7 +17,7 @@ from service.cli.simulation_output import line_of, row_of
 from service.domain.durations import parse_length
 from service.outbox import silences
 from service.settings import read_settings
-from service.simulator import Rehearsal
+from service.simulator import Simulator
 from service.simulator.memory.deliveries import Delivery
 from service.simulator.upcoming import upcoming
 from service.store import Pool, api_lists
@@ -43,8 +43,8 @@ def command(within: Within = _DAY, limit: Limit = 50, *, as_json: AsJson = False
         now = datetime.now(UTC)
         async with pool.acquire() as connection, connection.transaction(readonly=True):
             silenced = await silences.still_on(connection, now)
-            rehearsal = Rehearsal(sketch.rules, sketch.zones, ways(sketch.kinds), now, silenced)
-            found = await upcoming(rehearsal, connection, now + within)
+            simulator = Simulator(sketch.rules, sketch.zones, ways(sketch.kinds), now, silenced)
+            found = await upcoming(simulator, connection, now + within)
         return found, await api_lists.read_accounts(pool, now, list(sketch.zones))
 
     found, accounts = with_pool(read)

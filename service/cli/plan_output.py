@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from rich.markup import escape
 
-from service.change_plan import Change, Fate, Rollout, RulePlan
+from service.change_plan import Change, PendingEffect, Rollout, RulePlan
 from service.outbox import account_lane
 
 _SIGNS = {
@@ -15,22 +15,22 @@ _SIGNS = {
     Change.SAME: " ",
 }
 _TIMERS = {
-    Fate.KEPT: "kept",
-    Fate.MOVED: "moved to another time",
-    Fate.LOST: "lost",
-    Fate.NEW: "new",
+    PendingEffect.KEPT: "kept",
+    PendingEffect.MOVED: "moved to another time",
+    PendingEffect.LOST: "lost",
+    PendingEffect.NEW: "new",
 }
 _WAITS = {
-    Fate.KEPT: "kept, to be decided by the rule as it is then",
-    Fate.LOST: "ended without a message",
+    PendingEffect.KEPT: "kept, to be decided by the rule as it is then",
+    PendingEffect.LOST: "ended without a message",
 }
 _DIGESTS = {
-    Fate.KEPT: "kept, to be told by the rule as it is then",
-    Fate.LOST: "ended without a message",
+    PendingEffect.KEPT: "kept, to be told by the rule as it is then",
+    PendingEffect.LOST: "ended without a message",
 }
 _MESSAGES = {
-    Fate.KEPT: "sent as they were planned",
-    Fate.LOST: "given up, as their channel or account is gone",
+    PendingEffect.KEPT: "sent as they were planned",
+    PendingEffect.LOST: "given up, as their channel or account is gone",
 }
 
 
@@ -75,7 +75,9 @@ def _rule(one: RulePlan) -> Iterator[str]:
     yield from _fates("messages", one.deliveries, _MESSAGES)
 
 
-def _fates(what: str, counts: Counter[Fate], words: dict[Fate, str]) -> Iterator[str]:
+def _fates(
+    what: str, counts: Counter[PendingEffect], words: dict[PendingEffect, str]
+) -> Iterator[str]:
     told = [f"{counts[fate]:,} {says}" for fate, says in words.items() if counts[fate]]
     if told:
         yield f"    {what}: {', '.join(told)}"

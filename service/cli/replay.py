@@ -13,7 +13,7 @@ from service.cli.database import with_pool
 from service.cli.instance import find
 from service.cli.progress import counting
 from service.cli.since import A_MONTH, Since
-from service.config import Sketch, past_rules
+from service.config import RulesConfig, past_rules
 from service.outbox import silences
 from service.settings import read_settings
 from service.simulator.batches import batches
@@ -46,7 +46,7 @@ def replay(since: Since = A_MONTH, *, as_json: AsJson = False) -> None:
 
 
 async def _replay(
-    connection: Connection, sketch: Sketch, since: datetime, until: datetime
+    connection: Connection, sketch: RulesConfig, since: datetime, until: datetime
 ) -> Replayed:
     texts = await history.rulesets(connection, since, until)
     rules = {version: past_rules(text, sketch) for version, text in texts.items()}

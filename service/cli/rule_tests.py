@@ -11,7 +11,7 @@ from service import config
 from service.channels import ways
 from service.cli.check import Files
 from service.cli.console import AsJson, print_line, show_json
-from service.config import Sketch
+from service.config import RulesConfig
 from service.errors import TaskbellError
 from service.settings import read_settings
 from service.simulator.rule_tests import report
@@ -60,7 +60,7 @@ async def _run_all(path: Path, configuration: Path, only: str) -> list[TrialResu
     return [await run(trial, stage) for trial in sketch.trials if only in trial.name]
 
 
-def stage_of(sketch: Sketch) -> Stage:
+def stage_of(sketch: RulesConfig) -> Stage:
     """What a configuration's rules are tried on."""
     return Stage(
         sketch.on_trial,

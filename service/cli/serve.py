@@ -18,9 +18,9 @@ from service.clock import SystemClock
 from service.processes import parent_pipe, servers, signals
 from service.processes.servers import Servers
 from service.processes.supervisor import Supervisor, environment, procfile, read_procfile
-from service.reload import Reading
+from service.reload import LoadedConfig
 from service.reload.file_watcher import first_look, look
-from service.reload.publisher import Leading
+from service.reload.publisher import ConfigPublisher
 from service.settings import Settings, read_settings
 from service.web import server
 
@@ -51,12 +51,12 @@ def serve(*, as_json: AsJson = False) -> None:
         signals.ignore()
 
 
-async def _run(settings: Settings, first: Reading, on: Servers, *, as_json: bool) -> None:
+async def _run(settings: Settings, first: LoadedConfig, on: Servers, *, as_json: bool) -> None:
     environ = environment(DATABASE_URL=on.database, REDIS_URL=on.redis)
     asked = asyncio.Event()
     programs = read_procfile(procfile(), worker=settings.workers)
     supervisor = Supervisor(programs, environ, on.own, reload=asked.set)
-    leading = Leading(supervisor, first.word, on.database, SystemClock(), os.environ)
+    leading = ConfigPublisher(supervisor, first.word, on.database, SystemClock(), os.environ)
     readings = look(settings.taskbell_config, asked, os.environ, first)
     async with meanwhile(leading.run(readings, partial(_show, settings, as_json=as_json))):
         await supervisor.run()

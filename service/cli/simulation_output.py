@@ -1,4 +1,4 @@
-"""The deliveries of a rehearsal as commands show them: as a line for people, as JSON."""
+"""The deliveries of a simulation as commands show them: as a line for people, as JSON."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -14,7 +14,7 @@ from service.config.operator import Operator
 from service.config.reader import Reader
 from service.config.root_shape import Network
 from service.config.rule_tests import Trial
-from service.diagnostics import Fault
+from service.diagnostics import Diagnostic
 from service.document import Document
 from service.document.files import Folder, folder_of, texts
 from service.document.interpolation import Substitution
@@ -39,7 +39,7 @@ class Config:
     allow: tuple[Network, ...]
     timezone: ZoneInfo
     rules: Ruleset
-    warnings: tuple[Fault, ...]
+    warnings: tuple[Diagnostic, ...]
     text: str
     operator: Operator | None = None
     people: Directory = NOBODY
@@ -57,7 +57,7 @@ class Config:
 
 
 @dataclass(frozen=True, slots=True)
-class Sketch:
+class RulesConfig:
     """What rules see of a configuration: for that nobody needs its credentials.
 
     `zones`, `systems` and `kinds` are by the names of accounts, accounts and channels; `off` are
@@ -109,7 +109,7 @@ def load_texts(
     )
 
 
-def sketch(path: Path, environ: Mapping[str, str]) -> Sketch:
+def sketch(path: Path, environ: Mapping[str, str]) -> RulesConfig:
     """Read as much of the configuration at `path` as its rules and their tests need.
 
     Values are put in from `environ` and from files, as far as they are there. Raises ConfigError
@@ -121,13 +121,13 @@ def sketch(path: Path, environ: Mapping[str, str]) -> Sketch:
 
 def sketch_texts(
     files: Sequence[tuple[str, str]], folder: Folder, environ: Mapping[str, str]
-) -> Sketch:
+) -> RulesConfig:
     """What rules see of a configuration of which these are the files; else as `sketch` does it."""
     reader = Reader(Document(files), Substitution(environ), folder)
     parts = reader.parts()
     reader.demand_sound(to_connect=False)
     root = parts.root
-    return Sketch(
+    return RulesConfig(
         rules=parts.rules,
         timezone=root.timezone,
         zones=parts.zones,
@@ -139,7 +139,7 @@ def sketch_texts(
     )
 
 
-def sketch_tests(path: Path, beside: Path, environ: Mapping[str, str]) -> Sketch:
+def sketch_tests(path: Path, beside: Path, environ: Mapping[str, str]) -> RulesConfig:
     """What the tests at `path` need, and no others; else as `sketch` does it.
 
     Where there is nothing but tests, the rest comes from the configuration at `beside`.
@@ -164,7 +164,7 @@ def _completed(files: Sequence[tuple[str, str]], beside: Path) -> list[tuple[str
     return [*others, *files]
 
 
-def past_rules(text: str, sketch: Sketch) -> Ruleset:
+def past_rules(text: str, sketch: RulesConfig) -> Ruleset:
     """Rules out of the text that was kept of them (`Config.text`), as they decided then.
 
     What they call by name and is not in the configuration any more is taken to exist. Raises
@@ -178,7 +178,7 @@ def past_rules(text: str, sketch: Sketch) -> Ruleset:
     return reader.rules_alone(reach(accounts, channels, frozenset({"accounts", "channels"})))
 
 
-def check(path: Path, environ: Mapping[str, str], beside: Path | None = None) -> list[Fault]:
+def check(path: Path, environ: Mapping[str, str], beside: Path | None = None) -> list[Diagnostic]:
     """Every fault and warning of the configuration at `path`; none means that it is fine.
 
     Where there are only tests, they are checked with the configuration at `beside`.

@@ -6,7 +6,12 @@ from typing import Any
 
 from service.channels import kinds
 from service.domain.directory import GIVES, PEOPLE
-from service.rules.capabilities import ANY_WAY, Abilities, Reach, Way
+from service.rules.capabilities import (
+    UNKNOWN_CHANNEL,
+    Capabilities,
+    ChannelCapabilities,
+    SystemCapabilities,
+)
 from service.sources import systems
 from service.sources.facts import Facts
 
@@ -18,7 +23,7 @@ def reach(
     channels: Mapping[str, Any],
     unread: frozenset[str],
     given: frozenset[str] = frozenset(),
-) -> Reach:
+) -> Capabilities:
     """What rules can use, including what is named and has faults of its own.
 
     `unread` are the parts that could not be read at all, `given` what the directory has of people.
@@ -27,17 +32,17 @@ def reach(
     ways = {name: _way(_word(raw, "kind")) for name, raw in channels.items()}
     abilities = {name: _abilities(raw, given) for name, raw in accounts.items()}
     told = (source.facts.fills for source in systems().values())
-    return Reach(ways, abilities, unread, frozenset[str]().union(*told))
+    return Capabilities(ways, abilities, unread, frozenset[str]().union(*told))
 
 
-def _abilities(raw: Any, given: frozenset[str]) -> Abilities | None:
+def _abilities(raw: Any, given: frozenset[str]) -> SystemCapabilities | None:
     system = _word(raw, "system")
     source = systems().get(system)
     if source is None:
         return None
     tenant, facts = source.options.tenant(raw), _completed(source.facts_for(raw), given)
     lacking = {write: one for write, one in source.needed_options.items() if not raw.get(one)}
-    return Abilities(system, source.notifications, source.writes, lacking, tenant, facts)
+    return SystemCapabilities(system, source.notifications, source.writes, lacking, tenant, facts)
 
 
 def _completed(facts: Facts, given: frozenset[str]) -> Facts:
@@ -50,9 +55,13 @@ def _completed(facts: Facts, given: frozenset[str]) -> Facts:
     return replace(facts.and_fills(*filled), remedies={**remedies, **facts.remedies})
 
 
-def _way(kind: str) -> Way:
+def _way(kind: str) -> ChannelCapabilities:
     channel = kinds().get(kind)
-    return ANY_WAY if channel is None else Way(channel.needs_target, channel.undoes)
+    return (
+        UNKNOWN_CHANNEL
+        if channel is None
+        else ChannelCapabilities(channel.needs_target, channel.undoes)
+    )
 
 
 def _word(raw: Any, key: str) -> str:

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from service.diagnostics import Path, Problem, did_you_mean
-from service.rules.capabilities import Reach
+from service.diagnostics import Issue, Path, did_you_mean
+from service.rules.capabilities import Capabilities
 from service.system_actions import BUILT_IN
 
 _PATH: Path = ("operator",)
@@ -17,15 +17,15 @@ class Operator:
     target: str
 
 
-def read_operator(text: str, offered: Reach) -> tuple[Operator, list[Problem]]:
+def read_operator(text: str, offered: Capabilities) -> tuple[Operator, list[Issue]]:
     """The operator, written as in a rule's `notify`, and what is wrong with it."""
     channel, _, target = text.partition(":")
     return Operator(channel, target), [
-        Problem(_PATH, message, hint) for message, hint in _faults(channel, target, offered)
+        Issue(_PATH, message, hint) for message, hint in _faults(channel, target, offered)
     ]
 
 
-def _faults(channel: str, target: str, offered: Reach) -> list[tuple[str, str | None]]:
+def _faults(channel: str, target: str, offered: Capabilities) -> list[tuple[str, str | None]]:
     way = offered.way(channel)
     if channel in BUILT_IN:
         return [(f"{channel} goes by an account, and that may be what fails", "name a channel")]

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field
 
 from service.channels.email import in_ascii
 from service.config.rule_tests.tasks import Id
-from service.diagnostics import Path, Problem, refused
+from service.diagnostics import Issue, Path, refused
 from service.document.validation import Shape, salvaged
 from service.domain.directory import GIVES, Directory, folded
 from service.domain.model import Person
@@ -33,10 +33,10 @@ class PersonEntryShape(Shape):
     number: Id | None = None
 
 
-def read_people(raws: Mapping[str, Any]) -> tuple[Directory, list[Problem]]:
+def read_people(raws: Mapping[str, Any]) -> tuple[Directory, list[Issue]]:
     """The directory, and what is wrong with it."""
     entries: dict[str, Person] = {}
-    problems: list[Problem] = []
+    problems: list[Issue] = []
     first: dict[str, str] = {}
     for key, raw in raws.items():
         path: Path = (_PART, key)
@@ -44,7 +44,7 @@ def read_people(raws: Mapping[str, Any]) -> tuple[Directory, list[Problem]]:
         shape, wrong = salvaged(PersonEntryShape, raw, path)
         problems += wrong
         if raw == {}:
-            problems.append(Problem(path, f"nothing is said of {key}", _HINT))
+            problems.append(Issue(path, f"nothing is said of {key}", _HINT))
         if shape is not None:
             entries[identifier(key) or key] = Person(**shape.model_dump())
     return Directory(entries), problems
@@ -56,11 +56,11 @@ def given_by(raws: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(GIVES) & written
 
 
-def _key_problems(key: str, first: str, path: Path) -> list[Problem]:
+def _key_problems(key: str, first: str, path: Path) -> list[Issue]:
     if not folded(key):
         message = "somebody in the directory has neither an id nor a name"
         hint = "write the id or the name that their system has, and behind it what it does not tell"
-        return [Problem(path, message, hint, at_key=True)]
+        return [Issue(path, message, hint, at_key=True)]
     if first != key:
-        return [Problem(path, f"{key} is the same as {first}, who is here already", at_key=True)]
+        return [Issue(path, f"{key} is the same as {first}, who is here already", at_key=True)]
     return []

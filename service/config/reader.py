@@ -17,7 +17,7 @@ from service.config.root_shape import RootShape
 from service.config.rule_tests import Trial
 from service.config.rule_tests.reader import TrialReader
 from service.config.sections import read_named
-from service.diagnostics import Fault, Problem, Severity
+from service.diagnostics import Diagnostic, Issue, Severity
 from service.diagnostics import Path as DocumentPath
 from service.document import Document
 from service.document.files import Folder
@@ -29,7 +29,7 @@ from service.domain.directory import Directory
 from service.domain.storms import StormGuard
 from service.errors import ConfigError
 from service.rules import Ruleset
-from service.rules.capabilities import Reach
+from service.rules.capabilities import Capabilities
 from service.rules.compiler import Compiler
 from service.rules.compiler.hours import compile_hours, unknown_holidays
 from service.rules.compiler.lints import never_open
@@ -82,11 +82,11 @@ class Reader:
         self._document = document
         self._folder = folder
         self._substitution = substitution
-        self._problems: list[Problem] = []
+        self._problems: list[Issue] = []
         self._unread: frozenset[str] = frozenset()
         self._off: tuple[Rule, ...] = ()
 
-    def rules_alone(self, offered: Reach) -> Ruleset:
+    def rules_alone(self, offered: Capabilities) -> Ruleset:
         """The rules of a document that has nothing else, or ConfigError."""
         written = {"version": 1, **self._document.data}
         root = self._root(written)
@@ -139,7 +139,7 @@ class Reader:
         self._problems += reader.problems
         return tuple(trials)
 
-    def demand_sound(self, *, to_connect: bool = True) -> tuple[Fault, ...]:
+    def demand_sound(self, *, to_connect: bool = True) -> tuple[Diagnostic, ...]:
         """The warnings; raises ConfigError with everything if there is more than that.
 
         What only matters `to_connect` to systems and channels may be left out.
@@ -174,17 +174,17 @@ class Reader:
         )
         return root
 
-    def _noted(self, read: tuple[Read, Sequence[Problem]]) -> Read:
+    def _noted(self, read: tuple[Read, Sequence[Issue]]) -> Read:
         value, problems = read
         self._problems += problems
         return value
 
-    def _operator(self, root: RootShape, offered: Reach) -> Operator | None:
+    def _operator(self, root: RootShape, offered: Capabilities) -> Operator | None:
         if root.operator is None:
             return None
         return self._noted(read_operator(root.operator, offered))
 
-    def _rules(self, root: RootShape, written: Mapping[str, Any], offered: Reach) -> Ruleset:
+    def _rules(self, root: RootShape, written: Mapping[str, Any], offered: Capabilities) -> Ruleset:
         country = root.holidays.country if root.holidays else None
         hours, problems = compile_hours(root.hours, country)
         if "holidays" not in written:
@@ -230,23 +230,23 @@ def _calendar(raw: Mapping[str, Any], default: ZoneInfo) -> Calendar:
         return Calendar(default)
 
 
-def _open_doors(accounts: Iterable[Account]) -> Iterable[Problem]:
+def _open_doors(accounts: Iterable[Account]) -> Iterable[Issue]:
     for account in accounts:
         if account.webhook is not None and account.webhook.verify == "none":
             message = f"anybody on this machine can post to /hooks/{account.name}"
             hint = "say with verify: and secret: how its webhooks are proved genuine"
             path = ("accounts", account.name, "webhook", "verify")
-            yield Problem(path, message, hint, severity=Severity.WARNING)
+            yield Issue(path, message, hint, severity=Severity.WARNING)
 
 
-def _misgivings(channels: Iterable[ChannelOptions]) -> Iterable[Problem]:
+def _misgivings(channels: Iterable[ChannelOptions]) -> Iterable[Issue]:
     """What channels themselves warn of, at its place in the whole configuration."""
     for channel in channels:
         for one in channel.warnings():
             yield replace(one, path=("channels", channel.name, *one.path))
 
 
-def _seen_twice(offered: Reach) -> Iterable[Problem]:
+def _seen_twice(offered: Capabilities) -> Iterable[Issue]:
     """Warnings about accounts that see the same tasks as another one before them."""
     first: dict[str, str] = {}
     for name in offered.accounts:
@@ -256,12 +256,12 @@ def _seen_twice(offered: Reach) -> Iterable[Problem]:
                 f"{name} sees the same tasks as {other}: whatever happens to one is told twice"
             )
             hint = "take one of them out, or let each rule be for one: accounts: [" + other + "]"
-            yield Problem(("accounts", name), message, hint, at_key=True, severity=Severity.WARNING)
+            yield Issue(("accounts", name), message, hint, at_key=True, severity=Severity.WARNING)
 
 
-def _misplaced(path: DocumentPath) -> Problem:
+def _misplaced(path: DocumentPath) -> Issue:
     message = "${…} is for accounts, channels and network; a rule sees only the task"
-    return Problem(path, message)
+    return Issue(path, message)
 
 
 def _account_shapes() -> dict[str, type[Account]]:

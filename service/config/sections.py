@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from service.diagnostics import Path, Problem, did_you_mean
+from service.diagnostics import Issue, Path, did_you_mean
 from service.document.messages import shortened
 from service.document.validation import validated
 
@@ -18,18 +18,18 @@ def read_named(
     key: str,
     base: type[Named],
     shapes: Mapping[str, type[Named]],
-) -> tuple[dict[str, Named], list[Problem]]:
+) -> tuple[dict[str, Named], list[Issue]]:
     """What stands in a part: the class of each is that of `shapes` which its `key` names.
 
     Where there is none, what is given of that which all have in common (`base`) is checked.
     """
     found: dict[str, Named] = {}
-    problems: list[Problem] = []
+    problems: list[Issue] = []
     for name, raw in raws.items():
         path: Path = (part, name)
         kind = str(raw.get(key)) if isinstance(raw, dict) else ""
         if not isinstance(raw, dict):
-            problems.append(Problem(path, f"{name} needs {key}: and what belongs to it"))
+            problems.append(Issue(path, f"{name} needs {key}: and what belongs to it"))
         elif kind not in shapes:
             problems.append(_unknown_kind((*path, key), raw.get(key), shapes))
             problems += _common_problems(base, raw, key, path)
@@ -41,17 +41,17 @@ def read_named(
     return found, problems
 
 
-def _unknown_kind(path: Path, kind: Any, known: Iterable[str]) -> Problem:
+def _unknown_kind(path: Path, kind: Any, known: Iterable[str]) -> Issue:
     if kind is None:
-        return Problem(path, f"{path[-1]} is missing", at_key=True)
-    return Problem(
+        return Issue(path, f"{path[-1]} is missing", at_key=True)
+    return Issue(
         path, f"there is no {path[-1]} {shortened(str(kind))}", did_you_mean(str(kind), known)
     )
 
 
 def _common_problems(
     base: type[Named], raw: Mapping[str, Any], key: str, path: Path
-) -> Iterator[Problem]:
+) -> Iterator[Issue]:
     common = {word: raw[word] for word in raw if word in base.model_fields}
     _, problems = validated(base, {**common, key: ""}, path, {"name": ""})
     return (problem for problem in problems if problem.path[len(path)] in common)

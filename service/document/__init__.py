@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from service.diagnostics import Fault, Path, Problem
+from service.diagnostics import Diagnostic, Issue, Path
 from service.document.secret_values import SecretValues
 from service.document.yaml_nodes import MAX_VALUES, Node, Pair, compose, lines_of
 from service.errors import ConfigError
@@ -23,7 +23,7 @@ class Document:
         self._places: dict[Path, Node] = {}
         self._keys: dict[Path, Node] = {}
         self._count = 0
-        self._twice: list[tuple[Node, Problem]] = []
+        self._twice: list[tuple[Node, Issue]] = []
         self.secrets = SecretValues(self._lines)
         roots = _roots(texts)
         self.data = self._mapping(_merged(roots), ())
@@ -44,7 +44,7 @@ class Document:
         """Know the lines of a text that the configuration names, for problems inside of it."""
         self._lines[file] = text.split("\n")
 
-    def fault(self, problem: Problem) -> Fault:
+    def fault(self, problem: Issue) -> Diagnostic:
         """The problem with its place: of the value, or of the nearest name around it."""
         if problem.file is not None:
             return self._inside(problem.file, problem)
@@ -61,22 +61,22 @@ class Document:
 
     def place(self, path: Path) -> str:
         """Where a value stands, as file:line."""
-        fault = self.fault(Problem(path, ""))
+        fault = self.fault(Issue(path, ""))
         return f"{fault.file}:{fault.line}"
 
-    def _inside(self, file: str, problem: Problem) -> Fault:
+    def _inside(self, file: str, problem: Issue) -> Diagnostic:
         before = "\n".join(self._lines[file])[: problem.offset or 0]
         line, column = before.count("\n"), len(before) - before.rfind("\n")
         source = self._lines[file][line]
-        return Fault(
+        return Diagnostic(
             file, line + 1, column, problem.message, source, problem.hint, problem.severity
         )
 
-    def _at(self, node: Node, problem: Problem) -> Fault:
+    def _at(self, node: Node, problem: Issue) -> Diagnostic:
         lines = self._lines.get(node.file, [])
         line, column = _within(node, problem.offset, lines)
         source = lines[line] if line < len(lines) else ""
-        return Fault(
+        return Diagnostic(
             node.file,
             line + 1,
             column + 1,
@@ -91,7 +91,7 @@ class Document:
         if self._count > MAX_VALUES:
             message = f"the file unfolds to more than {MAX_VALUES} values"
             hint = "do aliases (*name) repeat each other?"
-            fault = self._at(node, Problem(path, message, hint))
+            fault = self._at(node, Issue(path, message, hint))
             raise ConfigError([replace(fault, source_line="")])
         self._places[path] = node
         if node.pairs is not None:
@@ -107,25 +107,25 @@ class Document:
             if name in found:
                 first = self._keys[inner]
                 message = f"{name} is here twice; the first is in {first.file}:{first.line + 1}"
-                self._twice.append((key, Problem(inner, message)))
+                self._twice.append((key, Issue(inner, message)))
                 continue
             self._keys[inner] = key
             found[name] = self._value(value, inner)
         return found
 
 
-def _emptiness(texts: Sequence[tuple[str, str]]) -> Fault:
+def _emptiness(texts: Sequence[tuple[str, str]]) -> Diagnostic:
     """What is said of files in which nothing stands."""
     file, text = texts[0] if texts else ("", "")
     message = "the file has only comments" if text.strip() else "the file is empty"
-    return Fault(
+    return Diagnostic(
         file, 1, 1, message, hint="begin with version: 1, as the example in README.md does"
     )
 
 
 def _roots(texts: Sequence[tuple[str, str]]) -> list[Node]:
     roots: list[Node] = []
-    faults: list[Fault] = []
+    faults: list[Diagnostic] = []
     for file, text in texts:
         try:
             root = compose(file, text)
@@ -137,7 +137,7 @@ def _roots(texts: Sequence[tuple[str, str]]) -> list[Node]:
         if root.pairs is None:
             message = "a configuration begins with names such as accounts:, channels:, rules:"
             hint = "begin with version: 1"
-            faults.append(Fault(file, root.line + 1, root.column + 1, message, hint=hint))
+            faults.append(Diagnostic(file, root.line + 1, root.column + 1, message, hint=hint))
             continue
         roots.append(root)
     if faults:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from service.diagnostics import Fault, refused
+from service.diagnostics import Diagnostic, refused
 from service.errors import ConfigError
 from service.regular_file import read_regular
 
@@ -25,9 +25,9 @@ def texts(path: Path) -> list[tuple[str, str]]:
         try:
             found.append((name, _decode(name, read_regular(file, MAX_BYTES + 1))))
         except FileNotFoundError:
-            faults.append(Fault(name, 1, 1, "there is no such file", hint=_NO_FILE))
+            faults.append(Diagnostic(name, 1, 1, "there is no such file", hint=_NO_FILE))
         except OSError as error:
-            faults.append(Fault(name, 1, 1, f"the file cannot be read: {error.strerror}"))
+            faults.append(Diagnostic(name, 1, 1, f"the file cannot be read: {error.strerror}"))
         except ConfigError as error:
             faults += error.faults
     if faults:
@@ -94,12 +94,12 @@ def files(path: Path) -> list[Path]:
         found = sorted(file for file in path.iterdir() if file.suffix in {".yaml", ".yml"})
     except OSError as error:
         message = f"the folder cannot be read: {error.strerror}"
-        raise ConfigError([Fault(_name(path), 1, 1, message)]) from None
+        raise ConfigError([Diagnostic(_name(path), 1, 1, message)]) from None
     if not found:
-        raise ConfigError([Fault(_name(path), 1, 1, "the folder holds no .yaml file")])
+        raise ConfigError([Diagnostic(_name(path), 1, 1, "the folder holds no .yaml file")])
     if len(found) > MOST_FILES:
         message = f"the folder holds more than {MOST_FILES} .yaml files"
-        raise ConfigError([Fault(_name(path), 1, 1, message)])
+        raise ConfigError([Diagnostic(_name(path), 1, 1, message)])
     return found
 
 
@@ -125,4 +125,4 @@ def _decode(file: str, raw: bytes) -> str:
 def _refusal(file: str, before: str, message: str, hint: str | None = None) -> ConfigError:
     """A fault at the end of the text that comes `before` it."""
     line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
-    return ConfigError([Fault(file, line, column, message, hint=hint)])
+    return ConfigError([Diagnostic(file, line, column, message, hint=hint)])

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from pathlib import Path as FilePath
 from typing import Any
 
-from service.diagnostics import Path, Problem
+from service.diagnostics import Issue, Path
 from service.document.redaction import VARIABLE
 from service.regular_file import read_regular
 
@@ -25,7 +25,7 @@ class Substitution:
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
-        self.problems: list[Problem] = []
+        self.problems: list[Issue] = []
         self.values: dict[str, str] = {}
 
     def apply(self, data: Any, path: Path) -> Any:
@@ -43,11 +43,11 @@ class Substitution:
         """What was meant to be a reference would be sent as it is, as somebody's token."""
         if (found := _UNCLOSED.search(text)) is not None:
             message = "${ is not closed by }"
-            self.problems.append(Problem(path, message, offset=found.start()))
+            self.problems.append(Issue(path, message, offset=found.start()))
         found = _BARE.fullmatch(text)
         if found is not None and found[1] in self._environ:
             message = "a value of the environment is put in only where its name stands in braces"
-            self.problems.append(Problem(path, message, "write it as ${NAME}"))
+            self.problems.append(Issue(path, message, "write it as ${NAME}"))
 
     def _value(self, match: re.Match[str], path: Path) -> str:
         reference, name = match.group(0), match.group(1)
@@ -58,7 +58,7 @@ class Substitution:
             value = self._environ.get(name)
             message, hint = _unset(name, self._environ)
         if value is None:
-            self.problems.append(Problem(path, message, hint, offset=match.start()))
+            self.problems.append(Issue(path, message, hint, offset=match.start()))
             return reference
         self.values[reference] = value
         return value

@@ -7,7 +7,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from service.diagnostics import Path, Problem, did_you_mean
+from service.diagnostics import Issue, Path, did_you_mean
 from service.document.messages import kind_of, name_of, sentence, shortened
 from service.document.zones import likely_zone
 
@@ -28,7 +28,7 @@ def problem_of(
     path: Path,
     detail: ErrorDetails,
     given: Collection[str],
-) -> Problem:
+) -> Issue:
     """What pydantic found wrong in `data`, which is at `path`, with its place and a hint.
 
     `given` are the names that nobody has to write there.
@@ -41,19 +41,19 @@ def problem_of(
             shape = shape_at(model, detail["loc"][:-1])
             return _unknown_name(place, shape, given)
         case "missing":
-            return Problem(place, f"{name} is missing", _EXAMPLES.get(name), at_key=True)
+            return Issue(place, f"{name} is missing", _EXAMPLES.get(name), at_key=True)
         case "refused":
             place = (*place, *context["inside"])
-            return Problem(place, context["message"], context["hint"], context["offset"])
+            return Issue(place, context["message"], context["hint"], context["offset"])
         case "zoneinfo_str":
             zone = str(detail["input"])
             hint = likely_zone(zone)
-            return Problem(place, f"there is no time zone {shortened(zone)}", hint)
+            return Issue(place, f"there is no time zone {shortened(zone)}", hint)
         case "literal_error" | "enum":
             expected = str(context["expected"]).replace("'", "").replace("True", "true")
-            return Problem(place, f"{name} is {expected}; {kind_of(detail['input'])}")
+            return Issue(place, f"{name} is {expected}; {kind_of(detail['input'])}")
         case _:
-            return Problem(place, sentence(name, detail), _as_list(name, detail))
+            return Issue(place, sentence(name, detail), _as_list(name, detail))
 
 
 def _as_list(name: str, detail: ErrorDetails) -> str | None:
@@ -68,8 +68,8 @@ def _as_list(name: str, detail: ErrorDetails) -> str | None:
 
 
 def without_consequences(
-    problems: Collection[Problem], is_written: Callable[[Path], bool]
-) -> list[Problem]:
+    problems: Collection[Issue], is_written: Callable[[Path], bool]
+) -> list[Issue]:
     """Without what is asked for and stands there under a misspelt name."""
     meant: dict[Path, set[str]] = {}
     for problem in problems:
@@ -84,11 +84,11 @@ def without_consequences(
     ]
 
 
-def _unknown_name(place: Path, shape: type[BaseModel] | None, given: Collection[str]) -> Problem:
+def _unknown_name(place: Path, shape: type[BaseModel] | None, given: Collection[str]) -> Issue:
     name = str(place[-1])
     known = {field.alias or key for key, field in shape.model_fields.items()} if shape else set()
     hint = did_you_mean(name, known - set(given))
-    return Problem(place, f"there is no {name} here", hint, at_key=True)
+    return Issue(place, f"there is no {name} here", hint, at_key=True)
 
 
 def _place(data: Any, detail: ErrorDetails) -> Path:

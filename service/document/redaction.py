@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import chain, zip_longest
 
-from service.diagnostics import Fault
+from service.diagnostics import Diagnostic
 from service.document.messages import shortened
 
 HIDDEN = "***"
@@ -64,7 +64,7 @@ def _goes_on(value: str) -> bool:
     return not value or sum(map(value.count, "[{")) > sum(map(value.count, "]}"))
 
 
-def without(fault: Fault, hidden: Mapping[str, str]) -> Fault:
+def without(fault: Diagnostic, hidden: Mapping[str, str]) -> Diagnostic:
     """The fault, in whose sentences other words stand in place of what is `hidden`."""
     hint = fault.hint
     if hint is not None and not hint.startswith("did you mean "):

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from service.diagnostics import Fault, Path, Problem, Severity
+from service.diagnostics import Diagnostic, Issue, Path, Severity
 from service.document import Document
 from service.document.interpolation import Substitution
 from service.document.messages import NOTHING_GIVEN
@@ -16,8 +16,8 @@ _COMMENT = re.compile(r":?\s+(#\S+)")
 
 
 def faults_of(
-    document: Document, substitution: Substitution, problems: Sequence[Problem]
-) -> list[Fault]:
+    document: Document, substitution: Substitution, problems: Sequence[Issue]
+) -> list[Diagnostic]:
     """Everything found, in the order of the files, each once, and without any secret."""
     missing = [_whole(problem.path) for problem in substitution.problems]
     told = [
@@ -35,7 +35,7 @@ def faults_of(
     return sorted(clean, key=lambda fault: (fault.file, fault.line, fault.column))
 
 
-def _with_hint(fault: Fault) -> Fault:
+def _with_hint(fault: Diagnostic) -> Diagnostic:
     """A fault of a value with a character out of a word processor in it says so."""
     if fault.severity is not Severity.ERROR:
         return fault
@@ -44,7 +44,7 @@ def _with_hint(fault: Fault) -> Fault:
     return fault if odd is None else replace(fault, hint=f"{odd.message}: {odd.hint}")
 
 
-def _with_comment(fault: Fault) -> Fault:
+def _with_comment(fault: Diagnostic) -> Diagnostic:
     """A fault of a value that is not given, where a comment stands in its place."""
     comment = _COMMENT.match(fault.source_line, max(fault.column - 1, 0))
     if comment is None or not fault.message.endswith(NOTHING_GIVEN):

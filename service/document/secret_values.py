@@ -9,7 +9,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
-from service.diagnostics import Fault, Path
+from service.diagnostics import Diagnostic, Path
 from service.document.redaction import HIDDEN, OPEN, REFERENCE, stars, without, without_users
 from service.document.yaml_nodes import Node, is_unwritten
 
@@ -78,8 +78,8 @@ class SecretValues:
         return without_users(text)
 
     def redacted(
-        self, fault: Fault, path: Path, put_in: Mapping[str, str] = MappingProxyType({})
-    ) -> Fault:
+        self, fault: Diagnostic, path: Path, put_in: Mapping[str, str] = MappingProxyType({})
+    ) -> Diagnostic:
         """A fault of what stands at `path`, without anything that may be a secret.
 
         `put_in` are the values out of the environment and of files, with what stands for them.

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, TypeVar, get_args
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import PydanticCustomError
 
-from service.diagnostics import Path, Problem
+from service.diagnostics import Issue, Path
 from service.document.messages import kind_of, name_of
 from service.document.pydantic_issues import problem_of, shape_at
 from service.domain.durations import parse_length
@@ -30,7 +30,7 @@ class Shape(BaseModel):
 
 def validated(
     model: type[Model], data: Any, path: Path, given: Mapping[str, Any] | None = None
-) -> tuple[Model | None, list[Problem]]:
+) -> tuple[Model | None, list[Issue]]:
     """The model made of `data` and of what is `given` beside it, or every problem with it.
 
     Fields that are lengths of time are read as everywhere in the configuration (`2m`).
@@ -39,12 +39,12 @@ def validated(
     if not isinstance(data, dict):
         what = f"each of {name_of(path)}" if isinstance(path[-1], int) else name_of(path)
         message = f"{what} holds names and values; {kind_of(data)}"
-        return None, [Problem(path, message)]
+        return None, [Issue(path, message)]
     lengths, problems = _lengths(model, data, path)
     wrong = {problem.path[-1] for problem in problems}
     rest = {name: value for name, value in data.items() if name not in wrong}
     problems += [
-        Problem((*path, name), f"{name} is not given here", at_key=True)
+        Issue((*path, name), f"{name} is not given here", at_key=True)
         for name in beside
         if name in data
     ]
@@ -55,7 +55,7 @@ def validated(
     return (None if problems else made), problems
 
 
-def salvaged(shape: type[Form], data: Any, path: Path) -> tuple[Form | None, list[Problem]]:
+def salvaged(shape: type[Form], data: Any, path: Path) -> tuple[Form | None, list[Issue]]:
     """The shape made of what is sound in `data`, and every problem with the rest.
 
     None where it cannot be without what is wrong.
@@ -90,12 +90,12 @@ def _found(
     data: Mapping[str, Any],
     path: Path,
     beside: Collection[str],
-) -> list[Problem]:
+) -> list[Issue]:
     details = error.errors(include_url=False)
     return [problem_of(model, data, path, detail, beside) for detail in details]
 
 
-def _innermost(problems: Collection[Problem]) -> list[Problem]:
+def _innermost(problems: Collection[Issue]) -> list[Issue]:
     """One problem a place: of a value that may be one or several, pydantic speaks twice."""
     paths = {problem.path for problem in problems}
     around = {path[:length] for path in paths for length in range(len(path))}
@@ -105,7 +105,7 @@ def _innermost(problems: Collection[Problem]) -> list[Problem]:
 
 def _lengths(
     model: type[BaseModel], data: Mapping[str, Any], path: Path
-) -> tuple[dict[str, timedelta], list[Problem]]:
+) -> tuple[dict[str, timedelta], list[Issue]]:
     lengths, problems = {}, []
     for name, field in model.model_fields.items():
         if timedelta not in (field.annotation, *get_args(field.annotation)) or name not in data:
@@ -114,5 +114,5 @@ def _lengths(
             lengths[name] = parse_length(data[name])
         except PydanticCustomError as error:
             said = error.context or {}
-            problems.append(Problem((*path, name), f"{name}: {said['message']}", said["hint"]))
+            problems.append(Issue((*path, name), f"{name}: {said['message']}", said["hint"]))
     return lengths, problems

@@ -21,7 +21,7 @@ from ruamel.yaml.events import (
     SequenceStartEvent,
 )
 
-from service.diagnostics import Fault
+from service.diagnostics import Diagnostic
 from service.document.redaction import HIDDEN, of_unreadable, without
 from service.document.scanner import OrderedScanner
 from service.document.typography import Stray, stray
@@ -262,5 +262,5 @@ def _refusal(
     """A fault at a line and column, counted from 0, in which nothing may be read as a secret."""
     line, column = place
     shown, hidden = of_unreadable(lines, line)
-    fault = Fault(file, line + 1, column + 1, message, shown, hint)
+    fault = Diagnostic(file, line + 1, column + 1, message, shown, hint)
     return ConfigError([without(fault, {hidden: HIDDEN} if hidden else {})])

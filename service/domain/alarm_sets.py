@@ -13,12 +13,12 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
-from service.domain.alarms import Alarm, Ringing, Rung, due, was_rung
+from service.domain.alarms import Alarm, AnnouncedUntil, Ringing, due, was_rung
 from service.domain.model import Kind, Task
 
 
 @dataclass(frozen=True, slots=True)
-class Watch:
+class AlarmSet:
     """The alarms of an account, and the zone in which their times of day are told."""
 
     alarms: frozenset[Alarm]
@@ -54,7 +54,7 @@ class Watch:
 
 
 def owed(
-    task: Task, rung: Rung, old: Watch, new: Watch, since: datetime, now: datetime
+    task: Task, rung: AnnouncedUntil, old: AlarmSet, new: AlarmSet, since: datetime, now: datetime
 ) -> list[Ringing]:
     """What had come under `old` before `new` was in force, and was not announced.
 
@@ -68,7 +68,9 @@ def owed(
     return sorted(once.values(), key=lambda one: (one.at, one.alarm))
 
 
-def carried_over(task: Task, rung: Rung, old: Watch, new: Watch, since: datetime) -> Rung:
+def carried_over(
+    task: Task, rung: AnnouncedUntil, old: AlarmSet, new: AlarmSet, since: datetime
+) -> AnnouncedUntil:
     """Up to where a task has been announced, once what is `owed` was: up to `since` for all dates.
 
     An alarm of both that was announced is so for good, although a new zone has put it off.
@@ -85,7 +87,7 @@ def carried_over(task: Task, rung: Rung, old: Watch, new: Watch, since: datetime
     return {**lines, **put_off}
 
 
-def _was_told(alarm: Alarm, task: Task, by: Watch, rung: Rung) -> bool:
+def _was_told(alarm: Alarm, task: Task, by: AlarmSet, rung: AnnouncedUntil) -> bool:
     """Whether this alarm of a task has been announced, at the moment that `by` has for it."""
     at = alarm.instant(task, by.zone)
     return at is not None and was_rung(alarm, at, rung)

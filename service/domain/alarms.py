@@ -16,7 +16,7 @@ from service.domain.days import is_same_day
 from service.domain.model import DAYS, TIMES, Kind, Task
 from service.domain.task_dates import FIELDS, is_day, moment_of, value_of
 
-Rung = Mapping[str, datetime]
+AnnouncedUntil = Mapping[str, datetime]
 """Up to where a task has been announced, by its date field; by an alarm's `mark` for that alone."""
 
 # An alarm as text. The name of a custom field may have any characters: what is around it is read.
@@ -122,7 +122,7 @@ class Ringing:
 
 
 def due(
-    task: Task, alarms: Iterable[Alarm], zone: ZoneInfo, rung: Rung, now: datetime
+    task: Task, alarms: Iterable[Alarm], zone: ZoneInfo, rung: AnnouncedUntil, now: datetime
 ) -> list[Ringing]:
     """The alarms of an open task that have come and were not rung yet, oldest first.
 
@@ -142,7 +142,7 @@ def due(
     return sorted(ringing, key=lambda one: (one.at, one.alarm.kind, one.alarm.offset))
 
 
-def _was_too_late(field: str, task: Task, rung: Rung, at: datetime) -> bool:
+def _was_too_late(field: str, task: Task, rung: AnnouncedUntil, at: datetime) -> bool:
     """Whether a date was past when Taskbell saw it set, and may have been set after `at`.
 
     It was not if its system says that the task has not changed since then: nobody was looking.
@@ -151,7 +151,9 @@ def _was_too_late(field: str, task: Task, rung: Rung, at: datetime) -> bool:
     return _belated(field) in rung and (changed is None or changed > at)
 
 
-def next_alarm(task: Task, alarms: Iterable[Alarm], zone: ZoneInfo, rung: Rung) -> datetime | None:
+def next_alarm(
+    task: Task, alarms: Iterable[Alarm], zone: ZoneInfo, rung: AnnouncedUntil
+) -> datetime | None:
     """When the clock has to look at this task next; None if nothing is left to say about it."""
     if not task.is_open:
         return None
@@ -177,7 +179,7 @@ class WatchedDates:
     names: frozenset[str]
     zone: ZoneInfo
 
-    def moved(self, before: Task | None, after: Task, rung: Rung) -> Rung:
+    def moved(self, before: Task | None, after: Task, rung: AnnouncedUntil) -> AnnouncedUntil:
         """What stays rung after a change: a date that moved has not been announced yet.
 
         A day that only comes down to another moment has not moved.
@@ -199,7 +201,7 @@ class WatchedDates:
         old, new = getattr(before, name), getattr(after, name)
         return max(until, new) if old <= until else until
 
-    def belated(self, before: Task | None, after: Task, now: datetime) -> Rung:
+    def belated(self, before: Task | None, after: Task, now: datetime) -> AnnouncedUntil:
         """The marks of dates that are past as they are set, or as their task is opened anew."""
         if not after.is_open:
             return {}
@@ -211,7 +213,7 @@ class WatchedDates:
             and (is_opened or before is None or has_moved(before, after, name, self.zone))
         }
 
-    def taken_up(self, task: Task, now: datetime) -> Rung:
+    def taken_up(self, task: Task, now: datetime) -> AnnouncedUntil:
         """What counts as announced of a task that is taken up in silence.
 
         That is all that was due by now and, of a date that is past by now, whatever is counted from
@@ -238,7 +240,7 @@ class WatchedDates:
         return date is not None and date <= now
 
 
-def was_rung(alarm: Alarm, at: datetime, rung: Rung) -> bool:
+def was_rung(alarm: Alarm, at: datetime, rung: AnnouncedUntil) -> bool:
     """Whether this alarm, which is due at `at`, has been announced, or never is to be."""
     if _bygone(alarm.field) in rung:
         return True

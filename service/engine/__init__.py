@@ -35,8 +35,8 @@ from service.engine.alarm_clock import AlarmClock
 from service.engine.announced import Announced
 from service.engine.decider import Decider
 from service.engine.net_change import NetChange
-from service.engine.new_events import Draft, of_look, of_signal, of_slot
-from service.engine.postgres import DatabaseBooks
+from service.engine.new_events import EventFactory, of_look, of_signal, of_slot
+from service.engine.postgres import PostgresTransaction
 from service.engine.tracking import (
     counts_from,
     filled_in,
@@ -45,11 +45,11 @@ from service.engine.tracking import (
     on_its_day,
     track,
 )
-from service.engine.transaction import Books
-from service.outbox import Lanes, Order
+from service.engine.transaction import Transaction
+from service.outbox import DeliveryRequest, Lanes
 from service.store import Pool, alarm_sets, schedules, tasks
 from service.store.accounts import AccountState
-from service.store.tasks import Key, Known
+from service.store.tasks import Key, TaskState
 from service.store.waits import Wait
 
 log = structlog.get_logger()
@@ -59,7 +59,7 @@ IN_FORCE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Consequences:
+class Effects:
     """What is left to do once a transaction is committed: lanes to ring, and events to count.
 
     `events` has how many there were, by account, kind and cause. `unproven` is what was pushed and
@@ -104,13 +104,13 @@ class _Taken:
     `unproven` is what they announce and do not show.
     """
 
-    changed: dict[Key, Known] = field(default_factory=dict)
-    happened: list[list[Draft]] = field(default_factory=list)
+    changed: dict[Key, TaskState] = field(default_factory=dict)
+    happened: list[list[EventFactory]] = field(default_factory=list)
     doubted: list[Key] = field(default_factory=list)
     older: dict[Key, datetime] = field(default_factory=dict)
     unproven: list[Unproven] = field(default_factory=list)
 
-    def doubt(self, place: int, look: Observation, last: Known) -> None:
+    def doubt(self, place: int, look: Observation, last: TaskState) -> None:
         """Only the system can say whether this look, which was pushed, is right."""
         is_other = look.task is not None and look.task != last.present
         self.expect(place, look, look.announced | ({Kind.CHANGED} if is_other else set()))
@@ -165,54 +165,54 @@ class Engine:
         if self.schedules:
             await schedules.bring_forward(pool, self.schedules, now)
 
-    async def observe(self, books: Books, seen: Sequence[Observation]) -> Consequences:
+    async def observe(self, tx: Transaction, seen: Sequence[Observation]) -> Effects:
         """Take in looks at tasks, in any order."""
         now = self._clock.now()
-        known = await books.lock((look.account, look.task_id) for look in seen)
-        states = await books.accounts({look.account for look in seen})
-        ours = await self._decider.written_by_us(books, seen)
+        known = await tx.lock((look.account, look.task_id) for look in seen)
+        states = await tx.accounts({look.account for look in seen})
+        ours = await self._decider.written_by_us(tx, seen)
         awaiting = [key for key in known if states[key[0]].awaits]
-        announced = await Announced.about(books, seen, awaiting)
+        announced = await Announced.about(tx, seen, awaiting)
         taken = self._taken(seen, known, states, ours, announced, now)
         if announced.over:
-            await books.shown(announced.over)
-        await books.doubt(taken.doubted, now)
-        await books.look_again(taken.older, now)
-        await self._save(books, taken.changed, now)
-        await books.forget_unseen(_unseen(known, taken.changed))
-        after = await self._follow(books, taken.happened, now)
+            await tx.shown(announced.over)
+        await tx.doubt(taken.doubted, now)
+        await tx.look_again(taken.older, now)
+        await self._save(tx, taken.changed, now)
+        await tx.forget_unseen(_unseen(known, taken.changed))
+        after = await self._follow(tx, taken.happened, now)
         return replace(after, unproven=tuple(taken.unproven))
 
-    async def hear(self, books: Books, signals: Sequence[Signal]) -> Consequences:
+    async def hear(self, tx: Transaction, signals: Sequence[Signal]) -> Effects:
         """Take in signals; one about a task that is not known is ignored."""
         now = self._clock.now()
-        known = await books.lock((one.account, one.task_id) for one in signals)
+        known = await tx.lock((one.account, one.task_id) for one in signals)
         happened = [
             [of_signal(signal, known[signal.account, signal.task_id])]
             for signal in signals
             if known[signal.account, signal.task_id].present
         ]
-        await books.forget_unseen(_unseen(known, {}))
-        return await self._follow(books, happened, now)
+        await tx.forget_unseen(_unseen(known, {}))
+        return await self._follow(tx, happened, now)
 
-    async def ring(self, books: Books, limit: int) -> tuple[int, Consequences]:
+    async def ring(self, tx: Transaction, limit: int) -> tuple[int, Effects]:
         """Ring alarms that have come, of up to `limit` tasks of each account; returns how many."""
         now = self._clock.now()
-        awake = await self._awake(books, now)
+        awake = await self._awake(tx, now)
         ids = {name: watch for name, watch in self._alarm_clock.ids.items() if name in awake}
-        known = await books.lock_ringing(ids, now, limit)
+        known = await tx.lock_ringing(ids, now, limit)
         if not known:
-            return 0, Consequences()
+            return 0, Effects()
         happened = [self._alarm_clock.rings(key, one, now) for key, one in known.items()]
         rung = {key: self._alarm_clock.rung(one, now) for key, one in known.items()}
-        await self._save(books, rung, now)
-        return len(known), await self._follow(books, happened, now)
+        await self._save(tx, rung, now)
+        return len(known), await self._follow(tx, happened, now)
 
-    async def take_up(self, books: Books, seen: Sequence[Observation]) -> None:
+    async def take_up(self, tx: Transaction, seen: Sequence[Observation]) -> None:
         """Take up tasks in silence, as if they had been known all along: what was due was told."""
         now = self._clock.now()
         known = {
-            (one.account, one.task_id): Known(
+            (one.account, one.task_id): TaskState(
                 one.task and self._people.filled(one.task),
                 version=one.version,
                 observed_at=one.observed_at,
@@ -221,91 +221,91 @@ class Engine:
             for one in seen
         }
         told = {key: self._alarm_clock.rung(one, now) for key, one in known.items()}
-        await self._save(books, told, now)
+        await self._save(tx, told, now)
 
-    async def take_over(self, books: Books, known: Mapping[Key, Known]) -> None:
+    async def take_over(self, tx: Transaction, known: Mapping[Key, TaskState]) -> None:
         """Set the alarms of tasks as they are, whichever watch has set them before."""
         fresh = {key: replace(one, watch=None) for key, one in known.items()}
-        await self._save(books, fresh, self._clock.now())
+        await self._save(tx, fresh, self._clock.now())
 
-    async def rearm(self, books: DatabaseBooks, limit: int) -> tuple[int, Consequences]:
+    async def rearm(self, tx: PostgresTransaction, limit: int) -> tuple[int, Effects]:
         """Set anew the alarms of up to `limit` tasks that an older watch has set; returns how many.
 
         Alarms that were due when this watch came into force, and were not rung, ring now; a new
         alarm does not ring for what was past by then.
         """
         now = self._clock.now()
-        awake = await self._awake(books, now)
+        awake = await self._awake(tx, now)
         mine = {name: one for name, one in self._alarm_clock.watches.items() if name in awake}
-        old = await alarm_sets.outdated(books.connection, mine)
+        old = await alarm_sets.outdated(tx.connection, mine)
         if old is None:
-            return 0, Consequences()
-        known = await tasks.lock_watched(books.connection, old.account, old.id, limit)
+            return 0, Effects()
+        known = await tasks.lock_watched(tx.connection, old.account, old.id, limit)
         happened = [self._alarm_clock.owes(key, one, old, now) for key, one in known.items()]
         taken_over = {key: self._alarm_clock.take_over(one, old) for key, one in known.items()}
-        await self._save(books, taken_over, now)
-        return len(known), await self._follow(books, happened, now)
+        await self._save(tx, taken_over, now)
+        return len(known), await self._follow(tx, happened, now)
 
-    async def settle(self, books: Books, limit: int) -> tuple[int, Consequences]:
+    async def settle(self, tx: Transaction, limit: int) -> tuple[int, Effects]:
         """Let rules decide that have waited long enough; returns how many.
 
         Rules with `for` decide on the task as it is now, those with `settle` on the net change.
         """
         now = self._clock.now()
-        over = await books.waits_over(await self._awake(books, now), now, limit)
+        over = await tx.waits_over(await self._awake(tx, now), now, limit)
         if not over:
-            return 0, Consequences()
-        known = await books.lock(over)
-        waits = await books.take_waits(list(known), now)
+            return 0, Effects()
+        known = await tx.lock(over)
+        waits = await tx.take_waits(list(known), now)
         left = [self._left(wait, known[wait.key].present, now) for wait in waits]
-        return len(waits), Consequences(await self._decider.settle(books, left, now))
+        return len(waits), Effects(await self._decider.settle(tx, left, now))
 
     def _left(self, wait: Wait, current: Task | None, now: datetime) -> NetChange:
         if wait.rule in self._decider.lasting:
             return NetChange.lasted(wait, current, now)
         return NetChange.settled(wait, current, now)
 
-    async def close(self, books: Books, limit: int) -> tuple[int, Consequences]:
+    async def close(self, tx: Transaction, limit: int) -> tuple[int, Effects]:
         """Let rules decide about digests that are over; returns how many."""
         now = self._clock.now()
-        over = await books.take_digests(await self._awake(books, now), now, limit)
+        over = await tx.take_digests(await self._awake(tx, now), now, limit)
         if not over:
-            return 0, Consequences()
-        return len(over), Consequences(await self._decider.close(books, over, now))
+            return 0, Effects()
+        return len(over), Effects(await self._decider.close(tx, over, now))
 
-    def told_anew(self, one: Retelling) -> Order | str:
+    def told_anew(self, one: Retelling) -> DeliveryRequest | str:
         """A customer's message of a digest, of the tasks that are left; or why it cannot be made.
 
         The caller places it in the transaction that ends the one whose place it takes.
         """
         return self._decider.told_anew(one, self._clock.now())
 
-    async def fire(self, books: Books) -> tuple[int, Consequences]:
+    async def fire(self, tx: Transaction) -> tuple[int, Effects]:
         """Let one rule decide whose schedule has come; returns how many, none or one.
 
         A slot that came while no worker ran is made up for within an hour; later it is only put on
         record, with what would have been sent.
         """
         if not self.schedules:
-            return 0, Consequences()
+            return 0, Effects()
         now = self._clock.now()
-        awake = await self._awake(books, now)
+        awake = await self._awake(tx, now)
         slots = {key: one for key, one in self.schedules.items() if key[1] in awake}
-        slot = await books.take_slot(slots, now)
+        slot = await tx.take_slot(slots, now)
         if slot is None:
-            return 0, Consequences()
+            return 0, Effects()
         if slot.at is None:
             log.warning("schedule.missed", rule=slot.rule, account=slot.account, due=slot.due)
-        chosen = await self._decider.choose(books, slot, now)
-        [events] = await self._recorded(books, [of_slot(slot, slot.at or slot.due, chosen)], now)
-        lanes = await self._decider.fire(books, slot.rule, events, chosen, now)
-        return 1, Consequences(lanes, _counted(events))
+        chosen = await self._decider.choose(tx, slot, now)
+        [events] = await self._recorded(tx, [of_slot(slot, slot.at or slot.due, chosen)], now)
+        lanes = await self._decider.fire(tx, slot.rule, events, chosen, now)
+        return 1, Effects(lanes, _counted(events))
 
-    async def _awake(self, books: Books, now: datetime) -> Collection[str]:
+    async def _awake(self, tx: Transaction, now: datetime) -> Collection[str]:
         """The accounts of which the clock may speak: what is known of them is not outdated."""
-        return self._zones.keys() - await books.stale(self._zones.keys(), now)
+        return self._zones.keys() - await tx.stale(self._zones.keys(), now)
 
-    def committed(self, after: Consequences) -> Lanes:
+    def committed(self, after: Effects) -> Lanes:
         """Count the events, now that they are stored for good; returns the lanes to ring."""
         for (account, kind, cause), count in after.events.items():
             metrics.events.labels(account, kind).inc(count)
@@ -316,7 +316,7 @@ class Engine:
     def _taken(
         self,
         seen: Sequence[Observation],
-        known: Mapping[Key, Known],
+        known: Mapping[Key, TaskState],
         states: Mapping[str, AccountState],
         ours: Mapping[Key, frozenset[str]],
         announced: Announced,
@@ -342,27 +342,27 @@ class Engine:
                 taken.expect(place, own, announced.take(own, last, heard))
         return taken
 
-    async def _save(self, books: Books, changed: Mapping[Key, Known], now: datetime) -> None:
-        await books.save([self._alarm_clock.set(key, one, now) for key, one in changed.items()])
+    async def _save(self, tx: Transaction, changed: Mapping[Key, TaskState], now: datetime) -> None:
+        await tx.save([self._alarm_clock.set(key, one, now) for key, one in changed.items()])
 
     async def _follow(
-        self, books: Books, happened: Sequence[Sequence[Draft]], now: datetime
-    ) -> Consequences:
+        self, tx: Transaction, happened: Sequence[Sequence[EventFactory]], now: datetime
+    ) -> Effects:
         """Number and store the events, a list for each look, and let the rules decide."""
         if not any(happened):
-            return Consequences()
-        groups = await self._recorded(books, happened, now)
-        lanes = await self._decider.decide(books, groups, now)
-        return Consequences(lanes, _counted(event for group in groups for event in group))
+            return Effects()
+        groups = await self._recorded(tx, happened, now)
+        lanes = await self._decider.decide(tx, groups, now)
+        return Effects(lanes, _counted(event for group in groups for event in group))
 
     async def _recorded(
-        self, books: Books, happened: Sequence[Sequence[Draft]], now: datetime
+        self, tx: Transaction, happened: Sequence[Sequence[EventFactory]], now: datetime
     ) -> list[list[Event]]:
         """Give the events their numbers and store them; returns them."""
-        ids = iter(await books.allot_ids(sum(len(group) for group in happened)))
+        ids = iter(await tx.allot_ids(sum(len(group) for group in happened)))
         groups = [[draft(next(ids)) for draft in group] for group in happened]
         stored = [event for group in groups for event in group]
-        await books.record(stored, now, self._decider.version)
+        await tx.record(stored, now, self._decider.version)
         return groups
 
 
@@ -370,5 +370,5 @@ def _counted(events: Iterable[Event]) -> Counter[tuple[str, Kind, Cause]]:
     return Counter((one.account, one.kind, one.cause) for one in events)
 
 
-def _unseen(known: Mapping[Key, Known], changed: Mapping[Key, Known]) -> list[Key]:
+def _unseen(known: Mapping[Key, TaskState], changed: Mapping[Key, TaskState]) -> list[Key]:
     return [key for key, one in known.items() if one.observed_at is None and key not in changed]

@@ -5,11 +5,11 @@ from dataclasses import replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from service.domain.alarm_sets import Watch, carried_over, owed
+from service.domain.alarm_sets import AlarmSet, carried_over, owed
 from service.domain.alarms import Alarm, WatchedDates, due, next_alarm
-from service.engine.new_events import Draft, of_alarm
-from service.store.alarm_sets import Outdated
-from service.store.tasks import Key, Known, Saved
+from service.engine.new_events import EventFactory, of_alarm
+from service.store.alarm_sets import OutdatedAlarmSet
+from service.store.tasks import Key, TaskState, TaskUpdate
 
 
 class AlarmClock:
@@ -19,22 +19,22 @@ class AlarmClock:
     """
 
     def __init__(self, alarms: frozenset[Alarm], zones: Mapping[str, ZoneInfo]) -> None:
-        self.watches = {name: Watch(alarms, zone) for name, zone in zones.items()}
+        self.watches = {name: AlarmSet(alarms, zone) for name, zone in zones.items()}
         self.ids = {name: watch.id for name, watch in self.watches.items()}
         self._names = frozenset(alarm.field for alarm in alarms)
         self.dates = {name: WatchedDates(self._names, zone) for name, zone in zones.items()}
 
-    def set(self, key: Key, known: Known, now: datetime) -> Saved:
+    def set(self, key: Key, known: TaskState, now: datetime) -> TaskUpdate:
         """A task with its next alarm; one that another watch has set is for that to look at now."""
         task, mine = known.present, self.ids[key[0]]
         if task is None or not task.is_open:
-            return Saved(key, known)
+            return TaskUpdate(key, known)
         if known.watch not in {None, mine}:
-            return Saved(key, known, now, known.watch)
+            return TaskUpdate(key, known, now, known.watch)
         watch = self.watches[key[0]]
-        return Saved(key, known, next_alarm(task, watch.alarms, watch.zone, known.rung), mine)
+        return TaskUpdate(key, known, next_alarm(task, watch.alarms, watch.zone, known.rung), mine)
 
-    def rings(self, key: Key, known: Known, now: datetime) -> list[Draft]:
+    def rings(self, key: Key, known: TaskState, now: datetime) -> list[EventFactory]:
         """The events of the alarms that have come and were not rung."""
         task = known.present
         if task is None:
@@ -43,7 +43,7 @@ class AlarmClock:
         coming = due(task, watch.alarms, watch.zone, known.rung, now)
         return [of_alarm(key, one, task) for one in coming]
 
-    def rung(self, known: Known, now: datetime) -> Known:
+    def rung(self, known: TaskState, now: datetime) -> TaskState:
         """The task, with all its alarms rung up to now.
 
         A worker whose clock is a little behind another's takes nothing back.
@@ -51,7 +51,9 @@ class AlarmClock:
         lines = {date: max(now, known.rung.get(date, now)) for date in self._names}
         return replace(known, rung={**known.rung, **lines})
 
-    def owes(self, key: Key, known: Known, old: Outdated, now: datetime) -> list[Draft]:
+    def owes(
+        self, key: Key, known: TaskState, old: OutdatedAlarmSet, now: datetime
+    ) -> list[EventFactory]:
         """The events of alarms that an `old` watch had to ring and did not."""
         task = known.present
         if task is None:
@@ -59,7 +61,7 @@ class AlarmClock:
         late = owed(task, known.rung, old.watch, self.watches[old.account], old.since, now)
         return [of_alarm(key, one, task) for one in late]
 
-    def take_over(self, known: Known, old: Outdated) -> Known:
+    def take_over(self, known: TaskState, old: OutdatedAlarmSet) -> TaskState:
         """The task, once the old watch owes nothing any more: to be set by this one."""
         task = known.present
         if task is None:

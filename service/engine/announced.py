@@ -8,9 +8,9 @@ from typing import Self
 from service.domain.model import Event, Kind, Observation
 from service.domain.recurrence import WINDOW, Heard, Move, Said, hear, moved
 from service.engine.tracking import shown
-from service.engine.transaction import Books
+from service.engine.transaction import Transaction
 from service.store.announcements import Announcement
-from service.store.tasks import Key, Known
+from service.store.tasks import Key, TaskState
 
 _NOTHING = Heard()
 
@@ -32,10 +32,10 @@ class Announced:
 
     @classmethod
     async def about(
-        cls, books: Books, seen: Sequence[Observation], awaiting: Sequence[Key]
+        cls, tx: Transaction, seen: Sequence[Observation], awaiting: Sequence[Key]
     ) -> Self:
         """What is announced of the tasks `awaiting` it, and in these looks at them and others."""
-        waiting = await books.announced(awaiting) if awaiting else {}
+        waiting = await tx.announced(awaiting) if awaiting else {}
         said: dict[Key, list[Said]] = defaultdict(list)
         for look in seen:
             key = (look.account, look.task_id)
@@ -46,7 +46,7 @@ class Announced:
         if not moments:
             return cls(waiting, {})
         keys = [key for key, each in said.items() if each]
-        found = await books.rescheduled(keys, min(moments) - WINDOW)
+        found = await tx.rescheduled(keys, min(moments) - WINDOW)
         return cls(waiting, {key: _moves(found.get(key, ())) for key in keys})
 
     def of(self, look: Observation) -> Observation:
@@ -56,7 +56,7 @@ class Announced:
             return look
         return replace(look, announced=look.announced | {one.kind for one in waiting})
 
-    def heard(self, look: Observation, last: Known) -> Heard:
+    def heard(self, look: Observation, last: TaskState) -> Heard:
         """The completions of a recurring task that are announced and that this look shows."""
         key = (look.account, look.task_id)
         if look.task is None or look.task.done or key not in self._moves:
@@ -65,7 +65,7 @@ class Announced:
         moves = self._moves_until(look, last)
         return hear(said, moves, last.told, look.task, look.observed_at)
 
-    def take(self, look: Observation, last: Known, heard: Heard) -> frozenset[Kind]:
+    def take(self, look: Observation, last: TaskState, heard: Heard) -> frozenset[Kind]:
         """Take in a look; returns what it announces itself and does not show."""
         key = (look.account, look.task_id)
         if not look.announced and key not in self._waiting and key not in self._moves:
@@ -78,7 +78,7 @@ class Announced:
             self._moves[key] = self._moves_until(look, last)
         return look.announced - (seen | {Kind.COMPLETED} if None in heard.over else seen)
 
-    def _moves_until(self, look: Observation, last: Known) -> Sequence[Move]:
+    def _moves_until(self, look: Observation, last: TaskState) -> Sequence[Move]:
         """The moves of a task's date up to this look."""
         move = moved(last.present, look.task, look.observed_at)
         before = self._moves[look.account, look.task_id]

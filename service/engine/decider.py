@@ -14,12 +14,12 @@ from service.domain.model import Event, Observation
 from service.domain.schedules import LATE, Slot, lateness
 from service.domain.storms import Flood
 from service.engine.for_each import Chosen, choose
-from service.engine.for_waits import Lasting
+from service.engine.for_waits import ForWaits
 from service.engine.limits import within_limits
 from service.engine.loop_guard import without_loops
 from service.engine.net_change import NetChange
-from service.engine.transaction import Books
-from service.outbox import Lanes, Order, cancellation, system_lane
+from service.engine.transaction import Transaction
+from service.outbox import DeliveryRequest, Lanes, cancellation, system_lane
 from service.rules import Ruleset
 from service.rules.verdict import Outcome, Plan, Verdict
 from service.store.decisions import Decision
@@ -55,37 +55,39 @@ class Decider:
         self.schedules = rules.schedules(zones)
 
     async def written_by_us(
-        self, books: Books, seen: Sequence[Observation]
+        self, tx: Transaction, seen: Sequence[Observation]
     ) -> Mapping[Key, frozenset[str]]:
         """The fields of these tasks that Taskbell writes; nothing where no rule ever writes."""
         if not self._rules.writes:
             return {}
-        return await books.writes_under_way(seen)
+        return await tx.writes_under_way(seen)
 
-    async def decide(self, books: Books, groups: Sequence[Sequence[Event]], now: datetime) -> Lanes:
+    async def decide(
+        self, tx: Transaction, groups: Sequence[Sequence[Event]], now: datetime
+    ) -> Lanes:
         """Let the rules decide on events that were just stored.
 
         The events of one group came to light by one look at one task.
         """
-        lasting = await Lasting.about(books, self._rules, self._zones, groups)
+        lasting = await ForWaits.about(tx, self._rules, self._zones, groups)
         verdicts: list[EventVerdict] = []
         for group in groups:
-            await self._write_down(books, await lasting.end(group, now), now)
+            await self._write_down(tx, await lasting.end(group, now), now)
             ruled = self._verdicts(group, now)
             verdicts += ruled
             for event, verdict in ruled:
                 if verdict.outcome is Outcome.SETTLING:
-                    await self._wait(books, event, verdict, now)
+                    await self._wait(tx, event, verdict, now)
                     lasting.begin(verdict.rule, event)
             # What one look shows to have begun and ended does not wait to be seen whether it stays.
-            await self._write_down(books, await lasting.end(group, now), now)
-        lanes = await self._carry_out(books, verdicts, now)
+            await self._write_down(tx, await lasting.end(group, now), now)
+        lanes = await self._carry_out(tx, verdicts, now)
         happened = [event for group in groups for event in group]
-        await books.withdraw(happened, now)
-        await self._end_by_until(books, happened, now)
-        return lanes | await books.take_back(happened, now)
+        await tx.withdraw(happened, now)
+        await self._end_by_until(tx, happened, now)
+        return lanes | await tx.take_back(happened, now)
 
-    async def settle(self, books: Books, quiet: Sequence[NetChange], now: datetime) -> Lanes:
+    async def settle(self, tx: Transaction, quiet: Sequence[NetChange], now: datetime) -> Lanes:
         """Let rules that waited decide on what is left of the changes.
 
         Every decision is stored, also one that did not match: nothing else records that a wait
@@ -100,15 +102,17 @@ class Decider:
             for one, found in decided
             if found is None
         ]
-        await self._write_down(books, [*idle, *_not_matched(verdicts)], now)
-        return await self._carry_out(books, verdicts, now)
+        await self._write_down(tx, [*idle, *_not_matched(verdicts)], now)
+        return await self._carry_out(tx, verdicts, now)
 
-    async def _write_down(self, books: Books, decisions: Sequence[Decision], now: datetime) -> None:
+    async def _write_down(
+        self, tx: Transaction, decisions: Sequence[Decision], now: datetime
+    ) -> None:
         """Store decisions by the rules of this version."""
         if decisions:
-            await books.decide(decisions, self._rules.version, now)
+            await tx.decide(decisions, self._rules.version, now)
 
-    async def close(self, books: Books, over: Sequence[Digest], now: datetime) -> Lanes:
+    async def close(self, tx: Transaction, over: Sequence[Digest], now: datetime) -> Lanes:
         """Let rules send the digests that are over.
 
         Where nothing is left to send, because the tasks or the rule are gone, the decision says so.
@@ -121,10 +125,10 @@ class Decider:
             for one, found in told
             if found is None
         ]
-        await self._write_down(books, [*orphans, *_not_matched(verdicts)], now)
-        return await self._carry_out(books, verdicts, now)
+        await self._write_down(tx, [*orphans, *_not_matched(verdicts)], now)
+        return await self._carry_out(tx, verdicts, now)
 
-    def told_anew(self, one: Retelling, now: datetime) -> Order | str:
+    def told_anew(self, one: Retelling, now: datetime) -> DeliveryRequest | str:
         """A customer's message of a digest, of the tasks that are left; or why it cannot be made.
 
         It takes the place of another one with its `limit`.
@@ -135,17 +139,17 @@ class Decider:
         order = self._order(one.event, one.rule, plan)
         return replace(order, is_limited=one.rule in self._rules.limits and not order.is_over)
 
-    async def choose(self, books: Books, slot: Slot, now: datetime) -> Chosen | None:
+    async def choose(self, tx: Transaction, slot: Slot, now: datetime) -> Chosen | None:
         """The tasks that the rule's `for_each` picks now; None if it has no `for_each`."""
         selection = self._rules.selection(slot.rule)
         if selection is None:
             return None
         zone, together = self._zones[slot.account], self._rules.gathers(slot.rule)
-        return await choose(books, selection, slot.account, now, zone, together=together)
+        return await choose(tx, selection, slot.account, now, zone, together=together)
 
     async def fire(
         self,
-        books: Books,
+        tx: Transaction,
         rule: str,
         events: Sequence[Event],
         chosen: Chosen | None,
@@ -176,8 +180,8 @@ class Decider:
             outcome = matched if chosen.tasks else Outcome.NOT_MATCHED
             reason = f"schedule {moment.alarm}{lateness(moment.at, now)}: {chosen.reason}"
             said = Decision(moment.id, rule, outcome, reason)
-            await self._write_down(books, [said], now)
-        return await self._carry_out(books, verdicts, now)
+            await self._write_down(tx, [said], now)
+        return await self._carry_out(tx, verdicts, now)
 
     def _verdicts(self, group: Sequence[Event], now: datetime) -> list[EventVerdict]:
         """A rule that listens to several transitions of one look speaks once."""
@@ -191,42 +195,44 @@ class Decider:
                     fired.add(verdict.rule)
         return verdicts
 
-    async def _wait(self, books: Books, event: Event, verdict: Verdict, now: datetime) -> None:
+    async def _wait(self, tx: Transaction, event: Event, verdict: Verdict, now: datetime) -> None:
         if verdict.settle is None:
             raise ValueError(f"rule {verdict.rule} settles, and does not say for how long")
         most = verdict.settle_max or _SETTLE_MOST
-        await books.wait(verdict.rule, event, now, verdict.settle, most)
+        await tx.wait(verdict.rule, event, now, verdict.settle, most)
 
     async def _carry_out(
-        self, books: Books, verdicts: Sequence[EventVerdict], now: datetime
+        self, tx: Transaction, verdicts: Sequence[EventVerdict], now: datetime
     ) -> Lanes:
         """Fill the outbox, let events join their digests, and store the decisions."""
-        orders = await self._orders(books, verdicts)
-        placed = await books.place(orders, now) if orders else set()
+        orders = await self._orders(tx, verdicts)
+        placed = await tx.place(orders, now) if orders else set()
         joins = _joins(verdicts)
         if joins:
-            await books.join(joins, now)
+            await tx.join(joins, now)
         said = [
             Decision(event.id, verdict.rule, verdict.outcome, _reason(verdict, placed))
             for event, verdict in verdicts
             if verdict.outcome in _SAID
         ]
-        await self._write_down(books, said, now)
+        await self._write_down(tx, said, now)
         asking = [order.asks for order in orders if order.asks is not None]
         return frozenset(one.lane for one in (*orders, *asking) if one.plan.send_at <= now)
 
-    async def _orders(self, books: Books, verdicts: Sequence[EventVerdict]) -> list[Order]:
+    async def _orders(
+        self, tx: Transaction, verdicts: Sequence[EventVerdict]
+    ) -> list[DeliveryRequest]:
         """What the verdicts want to have sent; skipped what loops or goes beyond a limit."""
         orders = [
             self._order(event, verdict.rule, plan)
             for event, verdict in verdicts
             for plan in verdict.plans
         ]
-        orders = await without_loops(books, orders)
-        return await within_limits(books, orders, self._rules.limits)
+        orders = await without_loops(tx, orders)
+        return await within_limits(tx, orders, self._rules.limits)
 
-    def _order(self, event: Event, rule: str, plan: Plan) -> Order:
-        return Order(
+    def _order(self, event: Event, rule: str, plan: Plan) -> DeliveryRequest:
+        return DeliveryRequest(
             event=event,
             rule=rule,
             plan=plan,
@@ -253,19 +259,21 @@ class Decider:
     def _lane(account: str, channel: str) -> str:
         return system_lane(account, channel) if channel in BUILT_IN else channel
 
-    async def _end_by_until(self, books: Books, happened: Sequence[Event], now: datetime) -> None:
+    async def _end_by_until(
+        self, tx: Transaction, happened: Sequence[Event], now: datetime
+    ) -> None:
         """Withdraw what waits or is held by a rule whose `until` has come true."""
         if not self._rules.with_until:
             return
         tasks = {(event.account, event.task_id): event.after for event in happened}
-        pending = await books.pending(tasks, self._rules.with_until)
+        pending = await tx.pending(tasks, self._rules.with_until)
         ended = [
             delivery
             for delivery, rule, account, task_id in pending
             if (task := tasks[account, task_id]) is not None and self._rules.until(rule, task, now)
         ]
         if ended:
-            await books.cancel(ended, cancellation.UNTIL_IS_TRUE, now)
+            await tx.cancel(ended, cancellation.UNTIL_IS_TRUE, now)
 
 
 def _joins(verdicts: Iterable[EventVerdict]) -> list[Join]:

@@ -5,7 +5,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from service.domain.model import Task
-from service.engine.transaction import Books
+from service.engine.transaction import Transaction
 from service.rules.language.expressions import EvaluationError
 from service.rules.selection import Selection
 
@@ -33,7 +33,7 @@ class Chosen:
 
 
 async def choose(
-    books: Books,
+    tx: Transaction,
     selection: Selection,
     account: str,
     now: datetime,
@@ -46,14 +46,14 @@ async def choose(
     `now` is UTC, `zone` the account's.
     """
     known, found, failures = 0, list[str](), list[str]()
-    async for page in books.pages(account, selection.fields):
+    async for page in tx.pages(account, selection.fields):
         known += len(page)
         for task in page:
             try:
                 found += [task.id] if selection.takes(task, now, zone) else []
             except EvaluationError as error:
                 failures.append(f"task {task.id}: {error}")
-    tasks = await books.tasks((account, task_id) for task_id in found)
+    tasks = await tx.tasks((account, task_id) for task_id in found)
     in_order = tuple(sorted(tasks.values(), key=_order))
     return Chosen(in_order, known, tuple(sorted(failures)), together)
 

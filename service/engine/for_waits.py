@@ -8,7 +8,7 @@ from typing import Self
 from zoneinfo import ZoneInfo
 
 from service.domain.model import Event
-from service.engine.transaction import Books
+from service.engine.transaction import Transaction
 from service.rules import Ruleset
 from service.rules.cancellation import ends_waiting
 from service.rules.verdict import Outcome
@@ -17,17 +17,17 @@ from service.store.tasks import Key
 from service.store.waits import Wait
 
 
-class Lasting:
+class ForWaits:
     """The waits of rules with `for` about some locked tasks, as events about them come."""
 
     def __init__(
         self,
-        books: Books,
+        tx: Transaction,
         rules: Ruleset,
         zones: Mapping[str, ZoneInfo],
         waits: Iterable[Wait],
     ) -> None:
-        self._books = books
+        self._tx = tx
         self._rules = rules
         self._zones = zones
         self._waits: dict[Key, dict[str, Wait]] = defaultdict(dict)
@@ -37,16 +37,16 @@ class Lasting:
     @classmethod
     async def about(
         cls,
-        books: Books,
+        tx: Transaction,
         rules: Ruleset,
         zones: Mapping[str, ZoneInfo],
         groups: Sequence[Sequence[Event]],
     ) -> Self:
         """The waits about the tasks of these events; where no rule has `for`, nothing is read."""
         if not rules.lasting:
-            return cls(books, rules, zones, ())
+            return cls(tx, rules, zones, ())
         keys = {(event.account, event.task_id) for group in groups for event in group}
-        return cls(books, rules, zones, await books.waiting(sorted(keys), rules.lasting))
+        return cls(tx, rules, zones, await tx.waiting(sorted(keys), rules.lasting))
 
     def begin(self, rule: str, event: Event) -> None:
         """Note a wait that has begun, unless the rule waits already."""
@@ -62,7 +62,7 @@ class Lasting:
         ended = {wait.rule: why for wait in waits.values() if (why := self._why(wait, group, now))}
         gone = [waits.pop(rule) for rule in ended]
         if gone:
-            await self._books.stop_waiting(gone)
+            await self._tx.stop_waiting(gone)
         return [
             Decision(
                 wait.first.id, wait.rule, Outcome.LAPSED, f"it did not stay so: {ended[wait.rule]}"

@@ -8,14 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from service.engine.transaction import Books
-from service.outbox import Identity, Order
+from service.engine.transaction import Transaction
+from service.outbox import DeliveryRequest, Identity
 from service.rules.limit import Limit
 
 
 async def within_limits(
-    books: Books, orders: Sequence[Order], limits: Mapping[str, Limit]
-) -> list[Order]:
+    tx: Transaction, orders: Sequence[DeliveryRequest], limits: Mapping[str, Limit]
+) -> list[DeliveryRequest]:
     """All of these orders, in the same order, those beyond their rule's limit marked as skipped.
 
     `limits` are by rule id; orders of other rules pass at no cost. An order that `once_per` will
@@ -25,10 +25,10 @@ async def within_limits(
     if not counted:
         return list(orders)
     moments = {
-        rule: await _moments(books, limits[rule], [one for one in counted if one.rule == rule])
+        rule: await _moments(tx, limits[rule], [one for one in counted if one.rule == rule])
         for rule in sorted({one.rule for one in counted})
     }
-    before = await books.placed_before(counted)
+    before = await tx.placed_before(counted)
     return [
         _admitted(one, limits[one.rule], moments[one.rule], before)
         if _takes_room(one, limits)
@@ -37,18 +37,22 @@ async def within_limits(
     ]
 
 
-def _takes_room(order: Order, limits: Mapping[str, Limit]) -> bool:
+def _takes_room(order: DeliveryRequest, limits: Mapping[str, Limit]) -> bool:
     return order.rule in limits and not order.is_over
 
 
-async def _moments(books: Books, limit: Limit, orders: Sequence[Order]) -> list[datetime]:
+async def _moments(
+    tx: Transaction, limit: Limit, orders: Sequence[DeliveryRequest]
+) -> list[datetime]:
     """When the rule's messages go out that count in the same period as any of these orders."""
     wanted = [one.plan.send_at for one in orders]
     begin, end = min(wanted) - limit.period, max(wanted) + limit.period
-    return await books.limited(orders[0].rule, begin, end, shadow=orders[0].shadow)
+    return await tx.limited(orders[0].rule, begin, end, shadow=orders[0].shadow)
 
 
-def _admitted(order: Order, limit: Limit, moments: list[datetime], before: set[Identity]) -> Order:
+def _admitted(
+    order: DeliveryRequest, limit: Limit, moments: list[datetime], before: set[Identity]
+) -> DeliveryRequest:
     if order.identity in before:
         return order
     if not limit.admits(order.plan.send_at, moments):

@@ -5,20 +5,20 @@ rules that undo each other's changes. Other rules may act on what a rule has wri
 """
 
 from service.domain.model import Cause, Kind
-from service.engine.transaction import Books
-from service.outbox import Order
+from service.engine.transaction import Transaction
+from service.outbox import DeliveryRequest
 from service.store.tasks import Key
 from service.system_actions import CREATE
 
 _ENDLESS = "this comes of what the rule itself has written, and would go on for ever"
 
 
-async def without_loops(books: Books, orders: list[Order]) -> list[Order]:
+async def without_loops(tx: Transaction, orders: list[DeliveryRequest]) -> list[DeliveryRequest]:
     """All of these orders, in the same order; those that would go on for ever are skipped."""
     made = {_key(order) for order in orders if _is_about_making(order)}
     changed = {order.event.id for order in orders if order.event.cause is Cause.WRITE}
-    makers = await books.makers(made)
-    changers = await books.changers(changed)
+    makers = await tx.makers(made)
+    changers = await tx.changers(changed)
     return [
         order.skipped(_ENDLESS)
         if order.rule in changers.get(order.event.id, ())
@@ -28,11 +28,11 @@ async def without_loops(books: Books, orders: list[Order]) -> list[Order]:
     ]
 
 
-def _is_about_making(order: Order) -> bool:
+def _is_about_making(order: DeliveryRequest) -> bool:
     """Whether it makes a task, or is caused by one that Taskbell made."""
     is_ours = order.event.cause is Cause.WRITE and order.event.kind is Kind.CREATED
     return is_ours or order.plan.channel == CREATE
 
 
-def _key(order: Order) -> Key:
+def _key(order: DeliveryRequest) -> Key:
     return order.event.account, order.event.task_id

@@ -13,35 +13,35 @@ from service.domain.diff import Transition
 from service.domain.model import Cause, Event, Kind, Observation, Signal, Task
 from service.domain.schedules import Slot
 from service.engine.for_each import Chosen
-from service.store.tasks import Key, Known
+from service.store.tasks import Key, TaskState
 
-Draft: TypeAlias = Callable[[int], Event]
+EventFactory: TypeAlias = Callable[[int], Event]
 """Makes the event, given its id."""
 
 
 def of_look(
     look: Observation,
-    last: Known,
+    last: TaskState,
     transitions: Iterable[Transition],
     written: frozenset[str] | None,
-) -> list[Draft]:
+) -> list[EventFactory]:
     """The events of one look at a task; `written` are the fields that Taskbell itself writes."""
     return [
         partial(_transition, look, last, one, _cause(look, one, written)) for one in transitions
     ]
 
 
-def of_alarm(key: Key, one: Ringing, task: Task) -> Draft:
+def of_alarm(key: Key, one: Ringing, task: Task) -> EventFactory:
     """The event of an alarm that rings."""
     return partial(_alarm, key, one, task)
 
 
-def of_signal(signal: Signal, known: Known) -> Draft:
+def of_signal(signal: Signal, known: TaskState) -> EventFactory:
     """The event of a signal that was pushed about a known task."""
     return partial(_signal, signal, known)
 
 
-def of_slot(slot: Slot, at: datetime, chosen: Chosen | None) -> list[Draft]:
+def of_slot(slot: Slot, at: datetime, chosen: Chosen | None) -> list[EventFactory]:
     """The event of a schedule that has come, and then one for each task to ask about."""
     each = () if chosen is None or chosen.together else chosen.tasks
     return [partial(_slot, slot, at, task) for task in (None, *each)]
@@ -57,7 +57,7 @@ def _cause(look: Observation, one: Transition, written: frozenset[str] | None) -
 
 
 def _transition(
-    look: Observation, last: Known, one: Transition, cause: Cause, number: int
+    look: Observation, last: TaskState, one: Transition, cause: Cause, number: int
 ) -> Event:
     return Event(
         id=number,
@@ -100,7 +100,7 @@ def _slot(slot: Slot, at: datetime, task: Task | None, number: int) -> Event:
     )
 
 
-def _signal(signal: Signal, known: Known, number: int) -> Event:
+def _signal(signal: Signal, known: TaskState, number: int) -> Event:
     return Event(
         id=number,
         account=signal.account,

@@ -1,4 +1,4 @@
-"""The books in PostgreSQL: each call goes to the module that has the SQL of its noun."""
+"""The engine's transaction in PostgreSQL: each call goes to the module that has the SQL of its noun."""
 
 from collections.abc import AsyncIterator, Collection, Container, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -7,7 +7,15 @@ from service.domain.digests import Digest, Join
 from service.domain.model import Cause, Event, Observation, Task
 from service.domain.schedules import Slot
 from service.engine.transaction import Rules
-from service.outbox import Identity, Lanes, Order, cancellation, limit_usage, placing, provenance
+from service.outbox import (
+    DeliveryRequest,
+    Identity,
+    Lanes,
+    cancellation,
+    limit_usage,
+    placing,
+    provenance,
+)
 from service.store import (
     Connection,
     accounts,
@@ -25,11 +33,11 @@ from service.store.accounts import AccountState
 from service.store.announcements import Announcement
 from service.store.decisions import Decision
 from service.store.schedules import Schedules
-from service.store.tasks import Key, Known, Saved
+from service.store.tasks import Key, TaskState, TaskUpdate
 from service.store.waits import Wait
 
 
-class DatabaseBooks:
+class PostgresTransaction:
     """Reads and writes within the transaction that the caller has opened on `connection`."""
 
     def __init__(self, connection: Connection) -> None:
@@ -41,12 +49,12 @@ class DatabaseBooks:
     async def stale(self, names: Collection[str], now: datetime) -> frozenset[str]:
         return await outages.stale(self.connection, names, now)
 
-    async def lock(self, keys: Iterable[Key]) -> dict[Key, Known]:
+    async def lock(self, keys: Iterable[Key]) -> dict[Key, TaskState]:
         return await tasks.lock(self.connection, keys)
 
     async def lock_ringing(
         self, watches: Mapping[str, str], now: datetime, limit: int
-    ) -> dict[Key, Known]:
+    ) -> dict[Key, TaskState]:
         return await tasks.lock_ringing(self.connection, watches, now, limit)
 
     async def tasks(self, keys: Iterable[Key]) -> Mapping[Key, Task]:
@@ -55,7 +63,7 @@ class DatabaseBooks:
     def pages(self, account: str, fields: Collection[str]) -> AsyncIterator[Sequence[Task]]:
         return tasks.pages(self.connection, account, fields)
 
-    async def save(self, saved: Sequence[Saved]) -> None:
+    async def save(self, saved: Sequence[TaskUpdate]) -> None:
         await tasks.save(self.connection, saved)
 
     async def forget_unseen(self, keys: Sequence[Key]) -> None:
@@ -116,10 +124,10 @@ class DatabaseBooks:
     async def decide(self, decided: Sequence[Decision], version: str, now: datetime) -> None:
         await decisions.insert(self.connection, decided, version, now)
 
-    async def place(self, orders: Sequence[Order], now: datetime) -> set[Identity]:
+    async def place(self, orders: Sequence[DeliveryRequest], now: datetime) -> set[Identity]:
         return await placing.place(self.connection, orders, now)
 
-    async def placed_before(self, orders: Sequence[Order]) -> set[Identity]:
+    async def placed_before(self, orders: Sequence[DeliveryRequest]) -> set[Identity]:
         return await placing.placed_before(self.connection, orders)
 
     async def limited(

@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from service.domain.alarms import Rung, WatchedDates
+from service.domain.alarms import AnnouncedUntil, WatchedDates
 from service.domain.days import Calendar
 from service.domain.diff import Transition, diff
 from service.domain.directory import NOBODY, Directory, as_told
@@ -19,7 +19,7 @@ from service.domain.model import DAYS, Cause, Kind, Observation, Task
 from service.domain.people import is_same, recognised
 from service.domain.recurrence import Heard, is_same_completion
 from service.store.accounts import AccountState
-from service.store.tasks import Known
+from service.store.tasks import TaskState
 
 # How far another system's clock may be behind ours; and its times are in whole seconds.
 _CLOCKS_DIFFER = timedelta(minutes=1)
@@ -36,12 +36,12 @@ _LAG = timedelta(minutes=3)
 class Tracked:
     """What is known after a look, and the transitions since the look before."""
 
-    known: Known
+    known: TaskState
     transitions: list[Transition]
 
 
 def track(
-    known: Known,
+    known: TaskState,
     seen: Observation,
     account: AccountState,
     dates: WatchedDates,
@@ -67,7 +67,7 @@ def track(
     if before is None and seen.came_into_sight:
         transitions, is_taken_up = [], True
     return Tracked(
-        Known(
+        TaskState(
             task=seen.task or known.task,
             deleted_at=now if seen.task is None else None,
             version=_newest(known, seen),
@@ -82,7 +82,7 @@ def track(
     )
 
 
-def _untold(known: Known, seen: Observation, found: list[Transition]) -> list[Transition]:
+def _untold(known: TaskState, seen: Observation, found: list[Transition]) -> list[Transition]:
     """Without a completion that was told when the task was still shown as open, and moved on."""
     before, after = known.present, seen.task
     if before is None or after is None or not after.done or before.done:
@@ -102,7 +102,7 @@ def shown(seen: Observation) -> frozenset[Kind]:
     return frozenset({Kind.CREATED, Kind.COMPLETED} if seen.task.done else {Kind.CREATED})
 
 
-def _still_gone(known: Known, seen: Observation, now: datetime) -> Known:
+def _still_gone(known: TaskState, seen: Observation, now: datetime) -> TaskState:
     """A task that does not exist: remembered, so that an older look does not bring it back.
 
     One that was never seen, too: a look from before it was deleted may still be on its way.
@@ -110,7 +110,7 @@ def _still_gone(known: Known, seen: Observation, now: datetime) -> Known:
     return replace(known, deleted_at=known.deleted_at or now, observed_at=seen.observed_at)
 
 
-def filled_in(known: Known, seen: Observation, people: Directory = NOBODY) -> Observation:
+def filled_in(known: TaskState, seen: Observation, people: Directory = NOBODY) -> Observation:
     """The same look, completed by what was last known, and by the directory.
 
     From what was known come the fields that it calls `untold`, and what it does not say of people
@@ -154,7 +154,7 @@ def _with_parts(known: Task, task: Task, untold: AbstractSet[str]) -> Task:
     return replace(task, customer=replace(task.customer, opted_out=True)) if is_out else task
 
 
-def on_its_day(known: Known, seen: Observation, zone: ZoneInfo) -> Observation:
+def on_its_day(known: TaskState, seen: Observation, zone: ZoneInfo) -> Observation:
     """The same look, at a task of whose completion only the day is told, with a moment of that day.
 
     That is when it was first seen to be done, if that was on the day. But what is done on the day
@@ -185,7 +185,7 @@ def _completion_seen(task: Task, day: date, seen_at: datetime, calendar: Calenda
     return min(at, max(task.due, task.created_at or task.due))
 
 
-def is_doubtful(known: Known, seen: Observation, account: AccountState) -> bool:
+def is_doubtful(known: TaskState, seen: Observation, account: AccountState) -> bool:
     """Whether only the system itself can say which is newer: what is known, or what was seen.
 
     What was pushed may have been on its way for long. What was asked for before the last complete
@@ -204,7 +204,7 @@ def is_doubtful(known: Known, seen: Observation, account: AccountState) -> bool:
     return seen.version <= version and seen.task != known.present
 
 
-def is_contested(known: Known, seen: Observation) -> bool:
+def is_contested(known: TaskState, seen: Observation) -> bool:
     """Whether a later look shows an older version of the task, in which it is another.
 
     A system that was restored from a backup does so, or one that writes local time in the hour that
@@ -220,18 +220,18 @@ def is_contested(known: Known, seen: Observation) -> bool:
     return bool(diff(known.present, seen.task))
 
 
-def counts_from(known: Known, now: datetime) -> datetime:
+def counts_from(known: TaskState, now: datetime) -> datetime:
     """From when on it counts that the system shows an older version than is known."""
     return now if known.observed_at is None else known.observed_at + _LAG
 
 
-def _is_overtaken(known: Known, seen: Observation, account: AccountState) -> bool:
+def _is_overtaken(known: TaskState, seen: Observation, account: AccountState) -> bool:
     if known.present is None or account.scanned_at is None:
         return False
     return seen.observed_at < account.scanned_at
 
 
-def is_stale(known: Known, seen: Observation) -> bool:
+def is_stale(known: TaskState, seen: Observation) -> bool:
     """Whether something newer is known already.
 
     A newer version of the system's own is newer, whenever it was asked for. Otherwise it is decided
@@ -248,19 +248,19 @@ def is_stale(known: Known, seen: Observation) -> bool:
     return _is_older(known, seen) and (seen.pushed or is_contested(known, seen))
 
 
-def _is_older(known: Known, seen: Observation) -> bool:
+def _is_older(known: TaskState, seen: Observation) -> bool:
     version = _version(known)
     return bool(known.present and version and seen.version and seen.version < version)
 
 
-def _version(known: Known) -> datetime | None:
+def _version(known: TaskState) -> datetime | None:
     """The version that is known; not one a day ahead, which would hide all changes until then."""
     if known.version is None or known.observed_at is None:
         return known.version
     return None if known.version >= known.observed_at + _ZONES_DIFFER else known.version
 
 
-def _newest(known: Known, seen: Observation) -> datetime | None:
+def _newest(known: TaskState, seen: Observation) -> datetime | None:
     """The newest version that there was: where an older one counts, what shows this is outdated."""
     versions = [one for one in (_version(known), seen.version) if one is not None]
     return max(versions, default=None)
@@ -322,8 +322,8 @@ def _is_since(moment: datetime, begun: datetime) -> bool:
 
 
 def _rung(
-    known: Known, seen: Observation, dates: WatchedDates, now: datetime, *, silent: bool
-) -> Rung:
+    known: TaskState, seen: Observation, dates: WatchedDates, now: datetime, *, silent: bool
+) -> AnnouncedUntil:
     """What stays announced; of a task that is there, or in use, again also all that is past."""
     if seen.task is None:
         return known.rung

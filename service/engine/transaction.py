@@ -1,6 +1,6 @@
 """The storage that the engine and the rules work on: every read and write of one transaction.
 
-There are two implementations. Taskbell at work uses PostgreSQL (`database`). A rehearsal, which
+There are two implementations. Taskbell at work uses PostgreSQL (`database`). A simulation, which
 tries rules on recorded or made-up history and sends nothing, keeps everything in memory (`memory`).
 The code above is the same for both. All times are UTC.
 """
@@ -12,18 +12,18 @@ from typing import Protocol, TypeAlias
 from service.domain.digests import Digest, Join
 from service.domain.model import Event, Observation, Task
 from service.domain.schedules import Slot
-from service.outbox import Identity, Lanes, Order
+from service.outbox import DeliveryRequest, Identity, Lanes
 from service.store.accounts import AccountState
 from service.store.announcements import Announcement
 from service.store.decisions import Decision
 from service.store.schedules import Schedules
-from service.store.tasks import Key, Known, Saved
+from service.store.tasks import Key, TaskState, TaskUpdate
 from service.store.waits import Wait
 
 Rules: TypeAlias = frozenset[str]
 
 
-class TaskBooks(Protocol):
+class TaskTransaction(Protocol):
     """What is known of accounts and tasks, and what happened to them."""
 
     async def accounts(self, names: Collection[str]) -> Mapping[str, AccountState]:
@@ -32,12 +32,12 @@ class TaskBooks(Protocol):
     async def stale(self, names: Collection[str], now: datetime) -> frozenset[str]:
         """Those of these accounts of which the clock says nothing until they were read anew."""
 
-    async def lock(self, keys: Iterable[Key]) -> dict[Key, Known]:
+    async def lock(self, keys: Iterable[Key]) -> dict[Key, TaskState]:
         """The states of these tasks, known or not; locked until the transaction ends."""
 
     async def lock_ringing(
         self, watches: Mapping[str, str], now: datetime, limit: int
-    ) -> dict[Key, Known]:
+    ) -> dict[Key, TaskState]:
         """Lock tasks whose alarm has come, up to `limit` of each account.
 
         `watches` has the watch of each account whose alarms this process rings (`alarm_sets`).
@@ -49,7 +49,7 @@ class TaskBooks(Protocol):
     def pages(self, account: str, fields: Collection[str]) -> AsyncIterator[Sequence[Task]]:
         """Every known task of an account, with at least its id and these fields."""
 
-    async def save(self, saved: Sequence[Saved]) -> None:
+    async def save(self, saved: Sequence[TaskUpdate]) -> None:
         """Keep the new states of tasks that were locked."""
 
     async def forget_unseen(self, keys: Sequence[Key]) -> None:
@@ -82,7 +82,7 @@ class TaskBooks(Protocol):
         """The fields that Taskbell itself is writing, for each of these tasks that it writes to."""
 
 
-class RuleBooks(Protocol):
+class RuleTransaction(Protocol):
     """What rules wait for and gather, what they have decided, and what they have sent."""
 
     async def wait(
@@ -119,10 +119,10 @@ class RuleBooks(Protocol):
     async def decide(self, decisions: Sequence[Decision], version: str, now: datetime) -> None:
         """Store decisions and the version of the rules that made them."""
 
-    async def place(self, orders: Sequence[Order], now: datetime) -> set[Identity]:
+    async def place(self, orders: Sequence[DeliveryRequest], now: datetime) -> set[Identity]:
         """Put orders into the outbox; returns those that are new by their rule's `once_per`."""
 
-    async def placed_before(self, orders: Sequence[Order]) -> set[Identity]:
+    async def placed_before(self, orders: Sequence[DeliveryRequest]) -> set[Identity]:
         """Those of the orders that their rule has placed already, by its `once_per`."""
 
     async def limited(
@@ -157,5 +157,5 @@ class RuleBooks(Protocol):
         """The rules whose writing led to each of these events, directly or by one another."""
 
 
-class Books(TaskBooks, RuleBooks, Protocol):
+class Transaction(TaskTransaction, RuleTransaction, Protocol):
     """Everything that a transaction of the engine reads and writes."""

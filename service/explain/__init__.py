@@ -18,7 +18,7 @@ from service.store.deliveries import RecordedDelivery
 from service.store.digest_history import Named
 
 
-class Standing(StrEnum):
+class ExplanationStatus(StrEnum):
     """What came of a rule for a task.
 
     `UNHEARD`: nothing that the rule listens to has happened to the task. `OFF`: the rule is
@@ -38,14 +38,14 @@ class Standing(StrEnum):
 
 
 STANDINGS = {
-    Outcome.MATCHED: Standing.FIRED,
-    Outcome.SETTLING: Standing.SETTLING,
-    Outcome.NOT_MATCHED: Standing.NOT_MATCHED,
-    Outcome.GATHERED: Standing.GATHERED,
-    Outcome.LAPSED: Standing.NOT_MATCHED,
-    Outcome.FAILED: Standing.FAILED,
-    Outcome.GIVEN_UP: Standing.NOT_MATCHED,
-    Outcome.MISSED: Standing.NOT_MATCHED,
+    Outcome.MATCHED: ExplanationStatus.FIRED,
+    Outcome.SETTLING: ExplanationStatus.SETTLING,
+    Outcome.NOT_MATCHED: ExplanationStatus.NOT_MATCHED,
+    Outcome.GATHERED: ExplanationStatus.GATHERED,
+    Outcome.LAPSED: ExplanationStatus.NOT_MATCHED,
+    Outcome.FAILED: ExplanationStatus.FAILED,
+    Outcome.GIVEN_UP: ExplanationStatus.NOT_MATCHED,
+    Outcome.MISSED: ExplanationStatus.NOT_MATCHED,
 }
 """What came of a rule, by the outcome of its decision."""
 
@@ -95,7 +95,7 @@ class Explanation:
 
     rule: str
     when: str
-    standing: Standing
+    standing: ExplanationStatus
     says: str
     heard: tuple[int, ...] = ()
     event: int | None = None

@@ -4,15 +4,17 @@ from collections.abc import Iterable
 from dataclasses import replace
 from zoneinfo import ZoneInfo
 
-from service.explain import STANDINGS, Explanation, InDigest, Standing
+from service.explain import STANDINGS, Explanation, ExplanationStatus, InDigest
 from service.explain.wording import told
 from service.rules.groups import company
 from service.rules.verdict import Outcome
 from service.store.decisions import RecordedDecision
-from service.store.digest_history import Gathering
+from service.store.digest_history import PastDigest
 
 
-def joined(decision: RecordedDecision | None, gatherings: Iterable[Gathering]) -> Gathering | None:
+def joined(
+    decision: RecordedDecision | None, gatherings: Iterable[PastDigest]
+) -> PastDigest | None:
     """The digest that an event joined by this decision; None if it is not on record.
 
     It is the last one with this rule and key that had been opened by then: an earlier one takes
@@ -33,7 +35,7 @@ def joined(decision: RecordedDecision | None, gatherings: Iterable[Gathering]) -
 
 
 def in_digest(
-    judged: Explanation, digest: Gathering, left_out: str | None, zone: ZoneInfo
+    judged: Explanation, digest: PastDigest, left_out: str | None, zone: ZoneInfo
 ) -> Explanation:
     """Add the digest that the task is in.
 
@@ -53,6 +55,6 @@ def in_digest(
     if left_out is not None:
         at = told(digest.told.at, zone)
         says = f"it was left out of the digest of {of}, {at}: {left_out}"
-        return replace(judged, standing=Standing.NOT_MATCHED, says=says)
+        return replace(judged, standing=ExplanationStatus.NOT_MATCHED, says=says)
     standing = STANDINGS[Outcome(digest.told.outcome)]
     return replace(judged, standing=standing, says=digest.told.reason)

@@ -10,7 +10,7 @@ import orjson
 
 from service.domain.digests import Joining, Member
 from service.domain.model import Cause, Event
-from service.explain import STANDINGS, Explanation, Rulebook, Standing
+from service.explain import STANDINGS, Explanation, ExplanationStatus, Rulebook
 from service.explain.digests import in_digest, joined
 from service.explain.last_decision import Occasion, last_occasion
 from service.explain.schedules import by_schedule
@@ -23,13 +23,13 @@ from service.rules.rule import Rule
 from service.rules.verdict import Outcome, Verdict
 from service.store.decisions import RecordedDecision
 from service.store.deliveries import RecordedDelivery
-from service.store.task_history import Dossier
+from service.store.task_history import TaskHistory
 
 _SURROUNDINGS = ("timezone", "hours", "holidays")
 
 
 def explain(
-    rules: Rulebook, dossier: Dossier, zone: ZoneInfo, now: datetime, since: datetime
+    rules: Rulebook, dossier: TaskHistory, zone: ZoneInfo, now: datetime, since: datetime
 ) -> list[Explanation]:
     """One explanation for each rule of the file, in its order, for the task of a dossier.
 
@@ -46,7 +46,7 @@ def _written(text: str) -> list[dict[str, Any]]:
 
 class _Explainer:
     def __init__(
-        self, rules: Rulebook, dossier: Dossier, zone: ZoneInfo, now: datetime, since: datetime
+        self, rules: Rulebook, dossier: TaskHistory, zone: ZoneInfo, now: datetime, since: datetime
     ) -> None:
         self._rulebook = rules
         self._dossier = dossier
@@ -59,13 +59,16 @@ class _Explainer:
     def rule(self, raw: Mapping[str, Any]) -> Explanation:
         rule, account = self._rulebook.now.get(raw["id"]), self._dossier.key[0]
         blank = Explanation(
-            raw["id"], words_of_trigger(raw["when"]), Standing.OFF, "it says enabled: false"
+            raw["id"],
+            words_of_trigger(raw["when"]),
+            ExplanationStatus.OFF,
+            "it says enabled: false",
         )
         if rule is None:
             return blank
         if rule.accounts is not None and account not in rule.accounts:
             says = f"it is only for {', '.join(sorted(rule.accounts))}"
-            return replace(blank, standing=Standing.ELSEWHERE, says=says)
+            return replace(blank, standing=ExplanationStatus.ELSEWHERE, says=says)
         if rule.trigger.cron is not None:
             return self._by_schedule(blank, rule)
         events, decisions = self._dossier.events, self._decisions(rule)
@@ -105,10 +108,10 @@ class _Explainer:
 
     def _unheard(self, known: Explanation) -> Explanation:
         if known.clock is not None:
-            return replace(known, standing=Standing.UNHEARD, says=known.clock, clock=None)
+            return replace(known, standing=ExplanationStatus.UNHEARD, says=known.clock, clock=None)
         since = told(self._since, self._zone)
         says = f"there was no {known.when} since {since}; the task is {self._state()}"
-        return replace(known, standing=Standing.UNHEARD, says=says)
+        return replace(known, standing=ExplanationStatus.UNHEARD, says=says)
 
     def _state(self) -> str:
         return standing(self._dossier.known.present)
@@ -117,7 +120,7 @@ class _Explainer:
         wait = next((one for one in self._dossier.waits if one.rule == rule.id), None)
         if wait is not None:
             says = f"it looks again {told(wait.ends_at, self._zone)}, or later if the task changes"
-            return replace(known, standing=Standing.SETTLING, says=says, event=wait.event)
+            return replace(known, standing=ExplanationStatus.SETTLING, says=says, event=wait.event)
         decision = self._decision(rule, occasion)
         number = occasion.id if decision is None else decision.event
         known = replace(
@@ -129,7 +132,7 @@ class _Explainer:
         )
         if not occasion.events:
             says = "nothing was left that it listens to" if decision is None else decision.reason
-            return replace(known, standing=Standing.NOT_MATCHED, says=says)
+            return replace(known, standing=ExplanationStatus.NOT_MATCHED, says=says)
         version = self._versions[number] if decision is None else decision.rules_version
         asked = [one for one in occasion.events if one.id == number] or list(occasion.events)
         return self._judged(known, rule, version, asked)
@@ -142,13 +145,13 @@ class _Explainer:
         heard = [event for event in asked if then is not None and then.listens_to(event)]
         if then is None or not heard:
             says = "when that happened, the rule was not there yet, or listened to something else"
-            return replace(known, standing=Standing.NOT_MATCHED, says=says)
+            return replace(known, standing=ExplanationStatus.NOT_MATCHED, says=says)
         scope, verdict = self._decided_again(then, heard, known.asked_at or self._now)
         standing, says = _outcome(known.decision, verdict)
         traced = tuple(traces(then.conditions, scope))
         notes = (*known.notes, *self._changed_since(rule, version))
         judged = replace(known, standing=standing, says=says, conditions=traced, notes=notes)
-        if standing is not Standing.GATHERED or verdict.joining is None:
+        if standing is not ExplanationStatus.GATHERED or verdict.joining is None:
             return judged
         return self._gathered(judged, rule, verdict.joining)
 
@@ -222,7 +225,7 @@ def words_of_trigger(when: Any) -> str:
     ).removesuffix(": None")
 
 
-def _outcome(decision: RecordedDecision | None, verdict: Verdict) -> tuple[Standing, str]:
+def _outcome(decision: RecordedDecision | None, verdict: Verdict) -> tuple[ExplanationStatus, str]:
     """By the decision that is on record, or else by the one that was just made again."""
     if decision is not None:
         return STANDINGS[Outcome(decision.outcome)], decision.reason

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from service.domain.model import Event, Group
 from service.domain.schedules import Schedule
-from service.explain import STANDINGS, BySchedule, Explanation, InDigest, Standing
+from service.explain import STANDINGS, BySchedule, Explanation, ExplanationStatus, InDigest
 from service.explain.wording import told
 from service.rules.digests import digest_of
 from service.rules.groups import named
@@ -20,7 +20,7 @@ from service.rules.verdict import Outcome
 from service.store.decisions import RecordedDecision
 from service.store.deliveries import RecordedDelivery
 from service.store.digest_history import Named, PastSlot
-from service.store.task_history import Dossier
+from service.store.task_history import TaskHistory
 
 
 def by_schedule(
@@ -28,7 +28,7 @@ def by_schedule(
     rule: Rule,
     then: Rule | None,
     slot: PastSlot | None,
-    papers: Dossier,
+    papers: TaskHistory,
     zone: ZoneInfo,
     now: datetime,
 ) -> Explanation:
@@ -37,11 +37,11 @@ def by_schedule(
     known = replace(blank, schedule=schedule, clock=_clock(schedule, zone))
     if slot is None:
         says = "its schedule has not come yet, as far as there is a record"
-        return replace(known, standing=Standing.UNHEARD, says=says)
+        return replace(known, standing=ExplanationStatus.UNHEARD, says=says)
     known = replace(known, event=slot.event.id, asked_at=slot.at)
     if then is None or then.trigger.cron is None:
         says = "when its schedule came last, the rule was another one"
-        return replace(known, standing=Standing.UNHEARD, says=says)
+        return replace(known, standing=ExplanationStatus.UNHEARD, says=says)
     return _SlotExplainer(known, then, slot, papers, zone).explained()
 
 
@@ -64,7 +64,7 @@ class _SlotExplainer:
     """Explains one slot of a rule for one task."""
 
     def __init__(
-        self, known: Explanation, rule: Rule, slot: PastSlot, papers: Dossier, zone: ZoneInfo
+        self, known: Explanation, rule: Rule, slot: PastSlot, papers: TaskHistory, zone: ZoneInfo
     ) -> None:
         self._known = known
         self._rule = rule
@@ -75,7 +75,7 @@ class _SlotExplainer:
     def explained(self) -> Explanation:
         if self._rule.for_each is None:
             found = self._asked(self._slot.event, _about(self._slot.event, self._slot.decisions))
-            return replace(found, standing=Standing.NO_TASK)
+            return replace(found, standing=ExplanationStatus.NO_TASK)
         if self._rule.grouping is None:
             mine = [one for one in self._slot.chosen if one.task_id == self._papers.key[1]]
             if not mine:
@@ -96,7 +96,7 @@ class _SlotExplainer:
                 self._rule.for_each.takes(task, self._slot.at, self._zone)
         except EvaluationError as error:
             says = f"{says}: {error}"
-        return replace(self._known, standing=Standing.NOT_MATCHED, says=says)
+        return replace(self._known, standing=ExplanationStatus.NOT_MATCHED, says=says)
 
     def _asked(self, event: Event, decision: RecordedDecision | None) -> Explanation:
         """What came of an event that the rule was asked about."""
@@ -130,7 +130,7 @@ class _SlotExplainer:
             return self._chosen(self._scope(event))
         except EvaluationError as error:
             says = f"it was left out: {error}"
-            return replace(self._known, standing=Standing.FAILED, says=says)
+            return replace(self._known, standing=ExplanationStatus.FAILED, says=says)
 
     def _chosen(self, scope: Scope) -> Explanation:
         """What came of a chosen task; raises EvaluationError if `by` has no value for it."""
@@ -141,7 +141,7 @@ class _SlotExplainer:
             return replace(known, standing=STANDINGS[refused.outcome], says=refused.reason)
         if self._rule.has_ended(scope.event.task, self._slot.at):
             says = "it was left out: until is true of it"
-            return replace(known, standing=Standing.NOT_MATCHED, says=says)
+            return replace(known, standing=ExplanationStatus.NOT_MATCHED, says=says)
         return self._told(known, self._rule.group_key(scope))
 
     def _told(self, known: Explanation, key: str) -> Explanation:
@@ -149,7 +149,7 @@ class _SlotExplainer:
         decision = next((one for one in self._slot.decisions if digest in one.reason), None)
         if decision is None:
             says = f"it was chosen, and the {digest_of(key)} is not on record"
-            return replace(known, standing=Standing.NOT_MATCHED, says=says)
+            return replace(known, standing=ExplanationStatus.NOT_MATCHED, says=says)
         return replace(
             known,
             standing=STANDINGS[Outcome(decision.outcome)],

@@ -10,15 +10,15 @@ from service.domain.alarms import Alarm, was_rung
 from service.domain.model import Task
 from service.domain.task_dates import is_day, moment_of, value_of
 from service.rules.date_format import shown
-from service.rules.language.tracing import Finding, Trace
-from service.store.tasks import Known
+from service.rules.language.tracing import Trace, TraceStatus
+from service.store.tasks import TaskState
 
 _AT_ONCE = "it rings as soon as a worker looks at the clock"
 _WITH_THE_ACCOUNT = "it waits with all that is due of the account, as said above"
 
 
 def next_ring(
-    alarm: Alarm, known: Known, zone: ZoneInfo, now: datetime, *, at_once: bool = True
+    alarm: Alarm, known: TaskState, zone: ZoneInfo, now: datetime, *, at_once: bool = True
 ) -> str:
     """When the alarm rings, or why it does not, in the account's zone.
 
@@ -80,11 +80,11 @@ def rows(trace: Trace, zone: ZoneInfo, depth: int = 0) -> Iterator[tuple[str, st
 
 def _value(trace: Trace, zone: ZoneInfo) -> str:
     match trace.finding:
-        case Finding.NOT_NEEDED:
+        case TraceStatus.NOT_NEEDED:
             return "not needed"
-        case Finding.MISSING:
+        case TraceStatus.MISSING:
             return "nothing"
-        case Finding.FAILED:
+        case TraceStatus.FAILED:
             return f"has no value: {trace.reason}"
     if isinstance(trace.value, datetime):
         return told(trace.value, zone)

@@ -17,13 +17,13 @@ import orjson
 
 from service.clock import Clock
 from service.errors import (
-    NotBegun,
+    CallNotStarted,
     OutcomeUnknown,
     SourceBroken,
     SourceError,
-    SourceRefused,
     SourceRejected,
     SourceThrottled,
+    SourceUnauthorized,
     SourceUnreachable,
 )
 from service.http import LONGEST_PAUSE, never_sent, retry_after
@@ -104,7 +104,7 @@ class Upstream:
             status, headers, body = await self._exchange(call, params, json)
             pause = self._asked_pause(headers)
             answer = await aside(len(body), call.read, status, headers, body, pause)
-        except (SourceRefused, SourceRejected):
+        except (SourceUnauthorized, SourceRejected):
             await self._throttle.succeeded(admission)
             raise
         except SourceError as error:
@@ -131,7 +131,7 @@ class Upstream:
         try:
             await self._sleep(admission.wait.total_seconds())
         except asyncio.CancelledError:
-            raise NotBegun from None
+            raise CallNotStarted from None
         return admission
 
     async def _heed(self, headers: Mapping[str, str]) -> None:
@@ -197,7 +197,7 @@ class _Call:
             self.fail(SourceThrottled, "asked for a pause (503)", pause)
         said = _explanation(headers, body, self.secrets)
         if status in (401, 403):
-            self.fail(SourceRefused, f"refused the account's credentials ({status}){said}")
+            self.fail(SourceUnauthorized, f"refused the account's credentials ({status}){said}")
         if httpx.codes.is_client_error(status):
             self._reject(status, headers, said)
         if httpx.codes.is_redirect(status):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Self, TypeAlias
 
-from service.channels import Message, Receipt
+from service.channels import Message, SentRef
 from service.domain.model import Event, State
 from service.domain.storms import Flood
 from service.errors import TaskbellError
@@ -51,7 +51,7 @@ def system_lane(account: str, action: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class DeliveryRequest:
     """A delivery that a rule wants because of an event, and the lane that it goes by.
 
     A lane is a configured channel or, for what its own system does, an account, with one for what
@@ -67,8 +67,8 @@ class Order:
     lane: str
     at_most_once: bool
     is_limited: bool = False
-    on_fail: tuple["Order", ...] = ()
-    asks: "Order | None" = None
+    on_fail: tuple["DeliveryRequest", ...] = ()
+    asks: "DeliveryRequest | None" = None
     flood: Flood | None = None
 
     @property
@@ -98,7 +98,7 @@ class Order:
         return replace(self, plan=plan, asks=None)
 
 
-def question(order: Order, delivery: int) -> Order | None:
+def question(order: DeliveryRequest, delivery: int) -> DeliveryRequest | None:
     """The question to the approver of a delivery that was just placed; None if there is none."""
     if order.asks is None:
         return None
@@ -133,7 +133,7 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class Settlement:
+class AttemptResult:
     """How one attempt ended. `again_at` is when to try again (UTC), if it is to be tried again.
 
     One that `is_unsent` has come to nothing before anything was sent: it does not count. Where the
@@ -143,7 +143,7 @@ class Settlement:
     claim: Claim
     state: State
     reason: str | None = None
-    receipt: Receipt | None = None
+    receipt: SentRef | None = None
     again_at: datetime | None = None
     is_unsent: bool = False
     expires_at: datetime | None = None

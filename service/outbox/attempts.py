@@ -8,7 +8,7 @@ import orjson
 from service.channels import Message
 from service.clock import Clock
 from service.domain.model import State
-from service.outbox import LEASE, Claim, Settlement, fallback
+from service.outbox import LEASE, AttemptResult, Claim, fallback
 from service.store import Connection, Pool, lookups
 from service.store.tasks import Key
 from service.system_actions import BARE, CREATE, STILL_COMING, WRITES
@@ -23,7 +23,7 @@ async def renew(pool: Pool, deliveries: Sequence[int], clock: Clock) -> None:
     )
 
 
-async def settle(pool: Pool, settlements: Sequence[Settlement], now: datetime) -> None:
+async def settle(pool: Pool, settlements: Sequence[AttemptResult], now: datetime) -> None:
     """Record how attempts ended, plan `on_fail`, and ask to read back what was written.
 
     An answer that comes after its lease has run out still counts, unless another attempt was made:
@@ -114,7 +114,7 @@ async def withdraw(
     return done == "UPDATE 1"
 
 
-def _written(settlements: Sequence[Settlement]) -> dict[Key, frozenset[str]]:
+def _written(settlements: Sequence[AttemptResult]) -> dict[Key, frozenset[str]]:
     """The tasks that were written, and which of their fields: they are to be read back."""
     written: dict[Key, frozenset[str]] = {}
     for one in settlements:

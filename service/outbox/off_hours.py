@@ -15,7 +15,7 @@ from service.outbox import suppression
 from service.outbox.suppression import may_be_held
 from service.rules import Ruleset
 from service.rules.planning import is_instead
-from service.rules.timing import Dispatch
+from service.rules.timing import SendDecision
 from service.store import Connection
 
 
@@ -44,11 +44,11 @@ async def hold_claimed(
     return frozenset(dispatches)
 
 
-def _is_skipped(dispatch: Dispatch) -> bool:
+def _is_skipped(dispatch: SendDecision) -> bool:
     return dispatch.state is State.SKIPPED
 
 
-async def _hold(connection: Connection, dispatches: Mapping[int, Dispatch]) -> None:
+async def _hold(connection: Connection, dispatches: Mapping[int, SendDecision]) -> None:
     if not dispatches:
         return
     await connection.execute(

@@ -8,13 +8,15 @@ import asyncpg
 import orjson
 
 from service.domain.model import Event, State
-from service.outbox import Identity, Lanes, Order, question, silences, suppression
+from service.outbox import DeliveryRequest, Identity, Lanes, question, silences, suppression
 from service.outbox.cancellation import is_done_again
 from service.rules.verdict import Plan
 from service.store import Connection
 
 
-async def place(connection: Connection, orders: Sequence[Order], now: datetime) -> set[Identity]:
+async def place(
+    connection: Connection, orders: Sequence[DeliveryRequest], now: datetime
+) -> set[Identity]:
     """Store the orders; what the same rule already sent for the same reason is left out.
 
     What was skipped, withdrawn or came too late was not sent, and does not count. A rule
@@ -32,7 +34,7 @@ async def place(connection: Connection, orders: Sequence[Order], now: datetime) 
     return {_identity(row) for row in rows}
 
 
-async def placed_before(connection: Connection, orders: Sequence[Order]) -> set[Identity]:
+async def placed_before(connection: Connection, orders: Sequence[DeliveryRequest]) -> set[Identity]:
     """Those of the orders that their rule has placed already."""
     rows = await connection.fetch(
         """
@@ -52,7 +54,10 @@ async def placed_before(connection: Connection, orders: Sequence[Order]) -> set[
 
 
 async def _ask(
-    connection: Connection, placed: Sequence[asyncpg.Record], orders: Sequence[Order], now: datetime
+    connection: Connection,
+    placed: Sequence[asyncpg.Record],
+    orders: Sequence[DeliveryRequest],
+    now: datetime,
 ) -> None:
     """Place the questions to those who have to approve something of this."""
     by_identity = _by_identity(orders)
@@ -91,7 +96,7 @@ async def _insert(
 
 
 def _silenced(
-    placed: Sequence[asyncpg.Record], orders: Sequence[Order], now: datetime
+    placed: Sequence[asyncpg.Record], orders: Sequence[DeliveryRequest], now: datetime
 ) -> dict[int, str]:
     """Why some of what was just placed must not go out, by its ids."""
     found = silences.in_force(placed)
@@ -106,7 +111,7 @@ def _silenced(
     return refused
 
 
-def _by_identity(orders: Sequence[Order]) -> dict[tuple[int, *Identity], Order]:
+def _by_identity(orders: Sequence[DeliveryRequest]) -> dict[tuple[int, *Identity], DeliveryRequest]:
     return {(order.event.id, *order.identity): order for order in orders}
 
 
@@ -114,7 +119,7 @@ def _identity(row: asyncpg.Record) -> Identity:
     return row["rule"], row["step"], row["once_key"], row["target"]
 
 
-def row_of(order: Order, now: datetime) -> dict[str, Any]:
+def row_of(order: DeliveryRequest, now: datetime) -> dict[str, Any]:
     """A delivery as it begins, by the columns of its table."""
     event, plan = order.event, order.plan
     return {
@@ -159,7 +164,7 @@ def _approval(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _instead(order: Order) -> dict[str, Any]:
+def _instead(order: DeliveryRequest) -> dict[str, Any]:
     """What is planned when another delivery has failed, by the columns of the table."""
     is_skipped = order.plan.state is State.SKIPPED
     return {
@@ -169,7 +174,7 @@ def _instead(order: Order) -> dict[str, Any]:
     }
 
 
-def _message(order: Order) -> dict[str, Any]:
+def _message(order: DeliveryRequest) -> dict[str, Any]:
     """What is sent, to whom, and by what way."""
     plan = order.plan
     return {

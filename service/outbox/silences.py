@@ -11,7 +11,7 @@ import orjson
 from service.domain.model import Task
 from service.domain.silences import SCOPES, Silence, refusal
 from service.errors import TaskbellError
-from service.outbox import Order
+from service.outbox import DeliveryRequest
 from service.outbox.suppression import may_be_held
 from service.store import Connection, Pool, read_through
 from service.store.tasks import read_task
@@ -153,7 +153,7 @@ async def _told_of(connection: Connection, silence: Silence) -> AsyncIterator[as
             yield row
 
 
-def refusal_of(silences: Sequence[Silence], order: Order, now: datetime) -> str | None:
+def refusal_of(silences: Sequence[Silence], order: DeliveryRequest, now: datetime) -> str | None:
     """Why an order must not go out now; None if it may. Shadows are not sent anyway."""
     plan = order.plan
     if plan.shadow:

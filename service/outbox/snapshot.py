@@ -11,7 +11,7 @@ import orjson
 
 from service.domain.model import Group, State
 from service.domain.storms import Flood
-from service.outbox import Order
+from service.outbox import DeliveryRequest
 from service.outbox.suppression import may_be_held
 from service.rules.verdict import Plan
 from service.rules.visits import Visit
@@ -31,7 +31,7 @@ class PendingOrder:
     approver, and a retry that a person asked for. `is_past_storm` what a storm has held before.
     """
 
-    order: Order
+    order: DeliveryRequest
     state: State
     due: datetime | None
     reason: str | None
@@ -74,7 +74,7 @@ def _waits_for_a_person(row: asyncpg.Record) -> bool:
     return is_asked or (row["state"] == State.HELD and row["storm"] is not None)
 
 
-def _order(row: asyncpg.Record) -> Order:
+def _order(row: asyncpg.Record) -> DeliveryRequest:
     plan = Plan(
         step=row["step"],
         channel=row["channel"],
@@ -99,6 +99,6 @@ def _order(row: asyncpg.Record) -> Order:
     is_limited = row["limited_at"] is not None
     event = event_from(row, read_task(row["before"]), read_task(row["after"]))
     flood = None if row["flood"] is None else Flood.from_key(row["flood"])
-    return Order(
+    return DeliveryRequest(
         event, row["rule"], plan, row["lane"], row["at_most_once"], is_limited, flood=flood
     )

@@ -213,7 +213,7 @@ async def _hold(
 
 
 async def lately(connection: Connection, now: datetime) -> Lately:
-    """What a rehearsal that begins now has to know: open storms, and what has gone out."""
+    """What a simulation that begins now has to know: open storms, and what has gone out."""
     open_ = await connection.fetch("SELECT flood, reason FROM storms WHERE ended_at IS NULL")
     ended = await connection.fetch(
         "SELECT flood, max(ended_at) AS at FROM storms WHERE ended_at > $1 GROUP BY flood",

@@ -79,7 +79,7 @@ async def refusals(connection: Connection, claimed: Sequence[asyncpg.Record]) ->
 
 
 async def known(connection: Connection) -> dict[str, Told]:
-    """What customers have been told last, by the keys of visits, for a rehearsal."""
+    """What customers have been told last, by the keys of visits, for a simulation."""
     rows = await connection.fetch(
         """
         SELECT DISTINCT ON (visit) visit, announced, rule, account FROM deliveries

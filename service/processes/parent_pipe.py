@@ -22,7 +22,7 @@ _STDIN = 0
 _AT_ONCE = 65536  # bytes
 
 
-class Lifeline:
+class ParentPipe:
     """Reads lines from the supervisor; at end-of-file sends SIGTERM to its own process."""
 
     def __init__(self) -> None:
@@ -52,12 +52,12 @@ class Lifeline:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-def end_with_supervisor(environ: Mapping[str, str]) -> Lifeline | None:
+def end_with_supervisor(environ: Mapping[str, str]) -> ParentPipe | None:
     """Send this process SIGTERM when the supervisor that started it is gone.
 
     Returns None if it was not started by a supervisor.
     """
-    return Lifeline() if MARK.items() <= environ.items() else None
+    return ParentPipe() if MARK.items() <= environ.items() else None
 
 
 def wait_for_end_of_stdin() -> None:

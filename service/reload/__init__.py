@@ -14,13 +14,13 @@ from typing import Self
 import orjson
 
 from service.config import Config, load_texts
-from service.diagnostics import Fault, Severity
+from service.diagnostics import Diagnostic, Severity
 from service.document.files import Folder
 from service.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
+class ConfigSnapshot:
     """The contents of a configuration's files, or the `faults` for which they cannot be used.
 
     `texts` has the name and the text of each YAML file. `named` are the files that those refer to,
@@ -31,7 +31,7 @@ class Word:
     folder: str = ""
     texts: tuple[tuple[str, str], ...] = ()
     named: Mapping[str, str] = field(default_factory=dict)
-    faults: tuple[Fault, ...] = ()
+    faults: tuple[Diagnostic, ...] = ()
     values: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     def line(self) -> bytes:
@@ -42,21 +42,22 @@ class Word:
         said = orjson.loads(line)
         texts = tuple((name, text) for name, text in said.pop("texts"))
         faults = tuple(
-            Fault(**{**one, "severity": Severity(one["severity"])}) for one in said.pop("faults")
+            Diagnostic(**{**one, "severity": Severity(one["severity"])})
+            for one in said.pop("faults")
         )
         return cls(**said, texts=texts, faults=faults)
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class LoadedConfig:
     """The contents of the files, and the configuration in them; None if there are `faults`.
 
     `names` are the files that the configuration refers to, also those that could not be read.
     """
 
-    word: Word
+    word: ConfigSnapshot
     config: Config | None = None
-    faults: Sequence[Fault] = ()
+    faults: Sequence[Diagnostic] = ()
     names: frozenset[str] = frozenset()
 
     def demand(self) -> Config:
@@ -66,28 +67,30 @@ class Reading:
         return self.config
 
 
-def read(word: Word, environ: Mapping[str, str]) -> Reading:
+def read(word: ConfigSnapshot, environ: Mapping[str, str]) -> LoadedConfig:
     """Load a configuration from the contents of its files; secrets come from `environ` and files.
 
     The word of the result has the files that the configuration refers to as well.
     """
     if word.faults:
-        return Reading(word, faults=word.faults)
+        return LoadedConfig(word, faults=word.faults)
     folder, asked = Folder(Path(word.folder), word.named), _Asked(environ)
     config, faults = _loaded(word, folder, asked)
     word = replace(word, named=folder.texts, values=asked.told)
-    return Reading(word, config, faults, frozenset(folder.names))
+    return LoadedConfig(word, config, faults, frozenset(folder.names))
 
 
-async def read_beside(word: Word, environ: Mapping[str, str]) -> Reading:
+async def read_beside(word: ConfigSnapshot, environ: Mapping[str, str]) -> LoadedConfig:
     """Do what `read` does in a thread: thousands of rules take seconds."""
     return await asyncio.to_thread(read, word, environ)
 
 
-async def handed(lines: AsyncIterator[bytes], environ: Mapping[str, str]) -> AsyncIterator[Reading]:
+async def handed(
+    lines: AsyncIterator[bytes], environ: Mapping[str, str]
+) -> AsyncIterator[LoadedConfig]:
     """Every configuration that the supervisor sends, loaded; one a line."""
     async for line in lines:
-        word = Word.from_line(line)
+        word = ConfigSnapshot.from_line(line)
         yield await read_beside(word, {**environ, **word.values})
 
 
@@ -110,8 +113,8 @@ class _Asked(Mapping[str, str]):
 
 
 def _loaded(
-    word: Word, folder: Folder, environ: Mapping[str, str]
-) -> tuple[Config | None, Sequence[Fault]]:
+    word: ConfigSnapshot, folder: Folder, environ: Mapping[str, str]
+) -> tuple[Config | None, Sequence[Diagnostic]]:
     try:
         return load_texts(word.texts, folder, environ), ()
     except ConfigError as error:

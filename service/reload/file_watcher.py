@@ -10,7 +10,7 @@ import structlog
 
 from service.document.files import files, folder_of, texts
 from service.errors import ConfigError
-from service.reload import Reading, Word, read, read_beside
+from service.reload import ConfigSnapshot, LoadedConfig, read, read_beside
 
 log = structlog.get_logger()
 
@@ -20,14 +20,14 @@ _Marks: TypeAlias = list[tuple[str, int, int, int]]
 """Of each file its name, time of change (ns), size and inode: different after any change."""
 
 
-def first_look(path: Path, environ: Mapping[str, str]) -> Reading:
+def first_look(path: Path, environ: Mapping[str, str]) -> LoadedConfig:
     """What the file or folder at `path` holds now."""
     return read(_word(path, ()), environ)
 
 
 async def look(
-    path: Path, asked: asyncio.Event, environ: Mapping[str, str], last: Reading
-) -> AsyncIterator[Reading]:
+    path: Path, asked: asyncio.Event, environ: Mapping[str, str], last: LoadedConfig
+) -> AsyncIterator[LoadedConfig]:
     """A new reading after each change at `path` since `last`, and whenever `asked` is set.
 
     A change counts once the files have stayed the same from one look to the next: somebody may be
@@ -47,16 +47,16 @@ async def look(
         before = marks
 
 
-def _word(path: Path, names: Collection[str]) -> Word:
+def _word(path: Path, names: Collection[str]) -> ConfigSnapshot:
     """The contents of the files, and of those `names` that can be read."""
     folder = folder_of(path)
     for name in names:
         with suppress(ValueError):
             folder.text(name)
     try:
-        return Word(str(folder.path), tuple(texts(path)), folder.texts)
+        return ConfigSnapshot(str(folder.path), tuple(texts(path)), folder.texts)
     except ConfigError as error:
-        return Word(str(folder.path), named=folder.texts, faults=error.faults)
+        return ConfigSnapshot(str(folder.path), named=folder.texts, faults=error.faults)
 
 
 def _marks(path: Path, names: Collection[str]) -> _Marks:
@@ -81,7 +81,7 @@ async def _pause(asked: asyncio.Event) -> bool:
     return was_asked
 
 
-def _log_faults(reading: Reading) -> None:
+def _log_faults(reading: LoadedConfig) -> None:
     if reading.config is None:
         faults = [fault.in_a_line for fault in reading.faults]
         log.error("configuration.not_loaded", faults=faults, in_force="the one before")

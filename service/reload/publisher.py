@@ -5,17 +5,17 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from service.change_plan import Rollout
 from service.clock import Clock
 from service.processes.supervisor import Supervisor
-from service.reload import Reading, Word
+from service.reload import ConfigSnapshot, LoadedConfig
 from service.reload.report import report
 
 
-class Leading:
+class ConfigPublisher:
     """Sends programs the configuration `good`, and then each later one that has no faults."""
 
     def __init__(
         self,
         supervisor: Supervisor,
-        good: Word,
+        good: ConfigSnapshot,
         database: str,
         clock: Clock,
         environ: Mapping[str, str],
@@ -27,11 +27,13 @@ class Leading:
         self._good = good.line()
         supervisor.tell(self._good, self._good)
 
-    async def run(self, readings: AsyncIterator[Reading], show: Callable[[Rollout], None]) -> None:
+    async def run(
+        self, readings: AsyncIterator[LoadedConfig], show: Callable[[Rollout], None]
+    ) -> None:
         """Send each new reading, and `show` what the change does; runs until it is cancelled."""
         async for reading in readings:
             if reading.config is None:
-                line = Word(faults=tuple(reading.faults)).line()
+                line = ConfigSnapshot(faults=tuple(reading.faults)).line()
                 self._supervisor.tell(line, self._good + line)
                 continue
             found = await report(self._database, reading.word, self._clock, self._environ)

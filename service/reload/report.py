@@ -13,14 +13,14 @@ from service.change_plan.database import foresee
 from service.clock import Clock
 from service.document.files import Folder
 from service.errors import TaskbellError
-from service.reload import Word
+from service.reload import ConfigSnapshot
 from service.store import DATABASE_GONE
 
 log = structlog.get_logger()
 
 
 async def report(
-    database: str, word: Word, clock: Clock, environ: Mapping[str, str]
+    database: str, word: ConfigSnapshot, clock: Clock, environ: Mapping[str, str]
 ) -> Rollout | None:
     """Compare with the configuration in force and log the result.
 

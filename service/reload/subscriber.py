@@ -6,14 +6,14 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 from service.processes import signals
-from service.processes.parent_pipe import Lifeline
-from service.reload import Reading, handed
+from service.processes.parent_pipe import ParentPipe
+from service.reload import LoadedConfig, handed
 from service.reload.file_watcher import first_look, look
 
 
 async def follow(
-    line: Lifeline | None, path: Path, environ: Mapping[str, str]
-) -> AsyncIterator[Reading]:
+    line: ParentPipe | None, path: Path, environ: Mapping[str, str]
+) -> AsyncIterator[LoadedConfig]:
     """The configuration now, and again after each change, for as long as the process runs.
 
     It comes from the supervisor through `line`, or without a supervisor from the files at `path`.

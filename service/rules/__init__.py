@@ -20,7 +20,7 @@ from service.rules.mute_links import linked
 from service.rules.rule import Rule
 from service.rules.selection import Selection
 from service.rules.steps import Action
-from service.rules.timing import Dispatch
+from service.rules.timing import SendDecision
 from service.rules.triggers import Topic, topic_of
 from service.rules.verdict import Plan, Verdict
 from service.system_actions import WRITES
@@ -194,7 +194,7 @@ class Ruleset:
 
     def off_hours(
         self, rule_id: str, moment: datetime, expires_at: datetime | None, zone: ZoneInfo
-    ) -> Dispatch | None:
+    ) -> SendDecision | None:
         """What becomes of a message due outside the hours of its rule; None if due inside."""
         rule = self._rules.get(rule_id)
         return None if rule is None else rule.planning.timing.off_hours(moment, expires_at, zone)

@@ -8,7 +8,7 @@ from service.system_actions import NOTIFICATIONS, WRITES
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class ChannelCapabilities:
     """What rules have to know of a configured channel; `undoes` are its ways of `on_undo`."""
 
     needs_target: bool = True
@@ -16,7 +16,7 @@ class Way:
 
 
 @dataclass(frozen=True, slots=True)
-class Abilities:
+class SystemCapabilities:
     """The notifications that an account's system sends, and the writes that it accepts.
 
     `lacking` has the option that the account would have to have for one of the `writes`.
@@ -38,11 +38,13 @@ class Abilities:
 
 
 # Stands for an unknown channel: that is one problem, and should not be reported as several.
-ANY_WAY = Way(needs_target=False, undoes=frozenset({"update", "thread", "retract"}))
+UNKNOWN_CHANNEL = ChannelCapabilities(
+    needs_target=False, undoes=frozenset({"update", "thread", "retract"})
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
+class Capabilities:
     """Channels and accounts, by their names.
 
     `unread` are the parts of the file (`accounts`, `channels`, `hours`) that could not be read:
@@ -51,15 +53,15 @@ class Reach:
     messages can link to Taskbell's own page.
     """
 
-    ways: Mapping[str, Way] = field(default_factory=dict)
-    accounts: Mapping[str, Abilities | None] = field(default_factory=dict)
+    ways: Mapping[str, ChannelCapabilities] = field(default_factory=dict)
+    accounts: Mapping[str, SystemCapabilities | None] = field(default_factory=dict)
     unread: frozenset[str] = frozenset()
     told: frozenset[str] = frozenset()
     has_page: bool = True
 
-    def way(self, channel: str) -> Way | None:
+    def way(self, channel: str) -> ChannelCapabilities | None:
         """The configured channel of this name; None if there is none."""
-        return self.ways.get(channel, ANY_WAY if "channels" in self.unread else None)
+        return self.ways.get(channel, UNKNOWN_CHANNEL if "channels" in self.unread else None)
 
     def notifications(self, accounts: Iterable[str]) -> frozenset[str]:
         """The notifications that at least one of these accounts' systems can send."""

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from service.diagnostics import Path, Problem, Severity, did_you_mean
+from service.diagnostics import Issue, Path, Severity, did_you_mean
 from service.domain.model import Cause as Road
 from service.domain.model import Kind, Task
-from service.rules.capabilities import Reach
+from service.rules.capabilities import Capabilities
 from service.rules.compiler.shapes import PRIORITIES
 from service.rules.foresight import EMPTY, UNKNOWN, Asked, Cause, Field, Foresight
 from service.rules.language.syntax_tree import dotted, node_kind, walk
@@ -35,7 +35,7 @@ _PEOPLE = {"assignee", "assignees"}
 class Gaps:
     """What is empty in the `accounts` on which a rule runs."""
 
-    reach: Reach
+    reach: Capabilities
     accounts: tuple[str, ...]
 
     @property
@@ -124,7 +124,7 @@ def guarantees(trigger: Trigger, gaps: Gaps) -> frozenset[str]:
     return trigger.guarantees
 
 
-def unheard(gaps: Gaps, trigger: Trigger, path: Path) -> tuple[Gaps, list[Problem]]:
+def unheard(gaps: Gaps, trigger: Trigger, path: Path) -> tuple[Gaps, list[Issue]]:
     """The accounts on which a trigger can fire, and a warning about the others."""
     alarm = trigger.alarm
     fields = {alarm.field.partition(".")[0]} if alarm is not None else set(trigger.fields)
@@ -138,7 +138,7 @@ def unheard(gaps: Gaps, trigger: Trigger, path: Path) -> tuple[Gaps, list[Proble
     return gaps.without(dead), [_warning((*path, "when"), message, gaps.remedy(dead, name))]
 
 
-def impossible(gaps: Gaps, conditions: Sequence[Asked]) -> tuple[Gaps, list[Problem]]:
+def impossible(gaps: Gaps, conditions: Sequence[Asked]) -> tuple[Gaps, list[Issue]]:
     """The accounts on which conditions can all be true, and warnings about the others.
 
     Accounts that a condition leaves out by their name or system are meant to be left out.
@@ -146,7 +146,7 @@ def impossible(gaps: Gaps, conditions: Sequence[Asked]) -> tuple[Gaps, list[Prob
     if not gaps.is_known:
         return gaps, []
     meant = [one for one in gaps.accounts if not _is_left_out(gaps, one, conditions)]
-    gaps, problems = replace(gaps, accounts=tuple(meant)), list[Problem]()
+    gaps, problems = replace(gaps, accounts=tuple(meant)), list[Issue]()
     dead: set[str] = set()
     for asked in conditions:
         found = {one: _reason(gaps, one, asked) for one in gaps.accounts if one not in dead}
@@ -160,7 +160,7 @@ def impossible(gaps: Gaps, conditions: Sequence[Asked]) -> tuple[Gaps, list[Prob
     return gaps.without(dead), problems
 
 
-def unending(gaps: Gaps, until: Asked) -> Iterator[Problem]:
+def unending(gaps: Gaps, until: Asked) -> Iterator[Issue]:
     """A warning about an `until` that is never true in some accounts."""
     found = {one: _reason(gaps, one, until) for one in gaps.accounts if gaps.is_known}
     if lacking := [one for one, cause in found.items() if cause is not None]:
@@ -168,7 +168,7 @@ def unending(gaps: Gaps, until: Asked) -> Iterator[Problem]:
         yield _never(gaps, lacking, cause, until, "until never comes true")
 
 
-def in_keys(gaps: Gaps, keys: Sequence[Asked], never: str) -> Iterator[Problem]:
+def in_keys(gaps: Gaps, keys: Sequence[Asked], never: str) -> Iterator[Issue]:
     """A warning where nothing that tasks are told apart by is filled in some accounts."""
     several = [_missing_keys(gaps, one) for one in keys]
     lacking = [one for one in gaps.accounts if several and all(one in of for _, of in several)]
@@ -187,7 +187,7 @@ def _missing_keys(gaps: Gaps, key: Asked) -> tuple[str, list[str]]:
     return (whole[0] if whole else ""), lacking
 
 
-def in_text(gaps: Gaps, reads: Iterable[TextRead], path: Path) -> Iterator[Problem]:
+def in_text(gaps: Gaps, reads: Iterable[TextRead], path: Path) -> Iterator[Issue]:
     """Warnings about what a text reads and never finds, and about words that there are not."""
     reads = tuple(reads)
     asked = {one.name for one in reads if one.is_asked}
@@ -204,7 +204,7 @@ def in_text(gaps: Gaps, reads: Iterable[TextRead], path: Path) -> Iterator[Probl
             yield _warning(path, message, gaps.remedy(lacking, one.name), one.offset)
 
 
-def in_target(gaps: Gaps, reads: Sequence[TextRead], path: Path) -> Iterator[Problem]:
+def in_target(gaps: Gaps, reads: Sequence[TextRead], path: Path) -> Iterator[Issue]:
     """A warning about a target of which nothing is left in some accounts."""
     if not reads or any(one.is_asked for one in reads):
         return
@@ -240,7 +240,7 @@ def _reason(gaps: Gaps, account: str, asked: Asked) -> Cause | None:
     return None
 
 
-def _strange_words(gaps: Gaps, asked: Asked) -> Iterator[Problem]:
+def _strange_words(gaps: Gaps, asked: Asked) -> Iterator[Issue]:
     """Warnings about words that no account has, where the condition may be true all the same."""
     found: dict[tuple[str, str | None], Cause] = {}
     for account in gaps.accounts:
@@ -252,7 +252,7 @@ def _strange_words(gaps: Gaps, asked: Asked) -> Iterator[Problem]:
         yield from _strange_word(gaps, name, str(cause.word), asked.path, offset)
 
 
-def _strange_word(gaps: Gaps, name: str, word: str, path: Path, offset: int) -> Iterator[Problem]:
+def _strange_word(gaps: Gaps, name: str, word: str, path: Path, offset: int) -> Iterator[Issue]:
     told = [gaps.field(one)(name) for one in gaps.accounts]
     if told and all(isinstance(one, Words) and not one.has(word) for one in told):
         yield _warning(path, f'{name} is never "{word}"', _other_word(gaps, name, word), offset)
@@ -269,7 +269,7 @@ def _never(
     cause: Cause,
     asked: Asked,
     never: str = "the rule never matches",
-) -> Problem:
+) -> Issue:
     offset, name = asked.tree.offset(cause.node), asked.plain(cause.name)
     if cause.word is None:
         why, hint = f"{cause.name} is always empty", gaps.remedy(accounts, name)
@@ -314,5 +314,5 @@ def _nothing(leaf: str) -> Any:
     return {bool: False, str: ""}.get(kind, EMPTY) if isinstance(kind, type) else EMPTY
 
 
-def _warning(path: Path, message: str, hint: str | None, offset: int | None = None) -> Problem:
-    return Problem(path, message, hint, offset, severity=Severity.WARNING)
+def _warning(path: Path, message: str, hint: str | None, offset: int | None = None) -> Issue:
+    return Issue(path, message, hint, offset, severity=Severity.WARNING)

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from service.diagnostics import Path, Problem, did_you_mean
+from service.diagnostics import Issue, Path, did_you_mean
 from service.rules.mutes import Muting
 from service.rules.rule import Rule
 
@@ -21,7 +21,7 @@ def linked(rules: Iterable[Rule]) -> list[Rule]:
     ]
 
 
-def muting_faults(placed: Sequence[tuple[Rule, Path]], ids: Collection[str]) -> Iterable[Problem]:
+def muting_faults(placed: Sequence[tuple[Rule, Path]], ids: Collection[str]) -> Iterable[Issue]:
     """The problems with `muted_by`; `ids` are those of all rules, also of those switched off."""
     rules = {rule.id: rule for rule, _ in placed}
     for rule, path in placed:
@@ -30,14 +30,14 @@ def muting_faults(placed: Sequence[tuple[Rule, Path]], ids: Collection[str]) -> 
         place = (*path, "muted_by", "rule")
         other = rules.get(by.rule)
         if by.rule not in ids:
-            yield Problem(place, f"there is no rule {by.rule}", did_you_mean(by.rule, ids))
+            yield Issue(place, f"there is no rule {by.rule}", did_you_mean(by.rule, ids))
         elif rule.id in _line(rule, rules):
-            yield Problem(place, f"{rule.id} would mute itself")
+            yield Issue(place, f"{rule.id} would mute itself")
         elif other is not None and other.grouping is not None:
-            yield Problem(place, f"{by.rule} tells of several tasks at once, and mutes none")
+            yield Issue(place, f"{by.rule} tells of several tasks at once, and mutes none")
         elif other is not None and other.trigger.alarm is None:
             hint = "name a rule such as one for task.overdue, which ends when its task moves on"
-            yield Problem(place, f"{by.rule} is no rule by the clock: it would mute for ever", hint)
+            yield Issue(place, f"{by.rule} is no rule by the clock: it would mute for ever", hint)
 
 
 def _line(rule: Rule, rules: Mapping[str, Rule]) -> set[str]:

@@ -17,12 +17,12 @@ from service.domain.model import State, Task
 from service.rules import customers, employees
 from service.rules.approval import ANSWER_WITHIN, asked
 from service.rules.cancellation import withdraw_on
-from service.rules.capabilities import Reach
+from service.rules.capabilities import Capabilities
 from service.rules.language.expressions import Expression
 from service.rules.language.scope import Scope
 from service.rules.language.templates import RenderError, Template
 from service.rules.steps import DATES, Action, Step, Value
-from service.rules.timing import Dispatch, Timing
+from service.rules.timing import SendDecision, Timing
 from service.rules.verdict import Plan
 from service.rules.visits import Visit, visit_told
 
@@ -42,7 +42,7 @@ class Planning:
     steps: tuple[Step, ...]
     once_per: tuple[Expression, ...]
     timing: Timing
-    reach: Reach
+    reach: Capabilities
     shadow: bool = False
 
     def plans(self, scope: Scope) -> tuple[Plan, ...]:
@@ -69,11 +69,11 @@ class Planning:
         step = next((each for each in self.steps if each.number == one.step), None)
         if not isinstance(step, Action):
             return None
-        dispatch = Dispatch(State.PLANNED, scope.now, None, one.expires_at)
+        dispatch = SendDecision(State.PLANNED, scope.now, None, one.expires_at)
         return self._plan(step, one.once_key, dispatch, scope)
 
     def _sendings(
-        self, step: Action, once_key: str, dispatch: Dispatch, scope: Scope
+        self, step: Action, once_key: str, dispatch: SendDecision, scope: Scope
     ) -> list[Plan]:
         """The step once, and as often again as it says, unless there is nobody to send it to.
 
@@ -112,7 +112,7 @@ class Planning:
             return key
         return f"{scope.event.account}:{blake2b(key.encode(), digest_size=16).hexdigest()}"
 
-    def _plan(self, step: Action, once_key: str, dispatch: Dispatch, scope: Scope) -> Plan:
+    def _plan(self, step: Action, once_key: str, dispatch: SendDecision, scope: Scope) -> Plan:
         target = " ".join(_rendered(step.target, scope).split())
         state, reason = dispatch.state, dispatch.reason
         refusal = self._refusal(step, target, scope)
@@ -188,7 +188,7 @@ def is_instead(once_key: str) -> bool:
     return bool(found) and number.isdigit()
 
 
-def _wanted_by(dispatch: Dispatch, step: Action) -> datetime | None:
+def _wanted_by(dispatch: SendDecision, step: Action) -> datetime | None:
     """Until when a customer is to be told: not after what is announced to them has come.
 
     Whoever is to approve it has no longer than they would have for any other.

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from service.diagnostics import Path, Problem
+from service.diagnostics import Issue, Path
 from service.domain.model import Task
 from service.rules.foresight import Asked
 from service.rules.language.expressions import Expression, checked, environment, syntax
@@ -44,7 +44,7 @@ class Selection:
         return self.expression.finds(environment(zone).Activation(alone), zone)
 
 
-def selection(text: Any, path: Path) -> tuple[Selection | None, list[Problem]]:
+def selection(text: Any, path: Path) -> tuple[Selection | None, list[Issue]]:
     """Check the text of a filter; returns it, or None and what is wrong with it."""
     wanted = "for_each is some of the tasks"
     expression, tree, problems = checked(
@@ -54,7 +54,7 @@ def selection(text: Any, path: Path) -> tuple[Selection | None, list[Problem]]:
         return None, problems
     condition = _condition(tree)
     if condition is None:
-        return None, [Problem(path, "for_each is one filter over tasks", _HINT)]
+        return None, [Issue(path, "for_each is one filter over tasks", _HINT)]
     variable = tree.root.comprehension.iter_var
     sure = (name.partition(".") for name in proven(condition, truth=True))
     return Selection(

@@ -15,7 +15,7 @@ from service.rules.language.scope import Scope
 
 
 @dataclass(frozen=True, slots=True)
-class Dispatch:
+class SendDecision:
     """Whether and when one delivery is sent; the reason if it is held, skipped or has waited.
 
     `announces` is the date that is still to come when it is due, if it is told ahead of one.
@@ -42,29 +42,31 @@ class Timing:
 
     def off_hours(
         self, moment: datetime, expires_at: datetime | None, zone: ZoneInfo
-    ) -> Dispatch | None:
+    ) -> SendDecision | None:
         """What becomes of a message that is due outside the hours; None if it is due inside."""
         hours = self.hours
         if hours is None or self.outside == "ignore" or hours.is_open(moment, zone):
             return None
         outside = f"outside {hours.name} hours"
         if self.outside == "skip":
-            return Dispatch(State.SKIPPED, moment, outside, expires_at)
+            return SendDecision(State.SKIPPED, moment, outside, expires_at)
         opening = hours.next_open(moment, zone)
         if opening is None:
-            return Dispatch(State.SKIPPED, moment, f"{outside}, which never open again", expires_at)
+            return SendDecision(
+                State.SKIPPED, moment, f"{outside}, which never open again", expires_at
+            )
         until = opening.astimezone(zone).strftime(DATE_FORMAT)
         if expires_at is not None and expires_at <= opening:
             reason = f"{outside} until {until}, and by then it has expired"
-            return Dispatch(State.SKIPPED, moment, reason, expires_at)
-        return Dispatch(State.HELD, opening, f"{outside}: held until {until}", expires_at)
+            return SendDecision(State.SKIPPED, moment, reason, expires_at)
+        return SendDecision(State.HELD, opening, f"{outside}: held until {until}", expires_at)
 
     def until_open(self, moment: datetime, zone: ZoneInfo) -> datetime:
         """When the hours open, if something that is due at this moment would be held for them."""
         dispatch = self.off_hours(moment, None, zone)
         return dispatch.send_at if dispatch is not None and dispatch.state is State.HELD else moment
 
-    def dispatch(self, moment: datetime, waited: Sequence[str], scope: Scope) -> Dispatch:
+    def dispatch(self, moment: datetime, waited: Sequence[str], scope: Scope) -> SendDecision:
         """What becomes of a message that is due at this moment, after the waits `waited`."""
         reason = f"waits {' and '.join(waited)}" if waited else None
         expires_at = None
@@ -72,11 +74,11 @@ class Timing:
             late = max(scope.now - scope.event.at, timedelta(0))
             expires_at = moment - late + self.expires
             if expires_at <= moment:
-                return Dispatch(
+                return SendDecision(
                     State.SKIPPED, moment, "it came too late: it had expired", expires_at
                 )
         off_hours = self.off_hours(moment, expires_at, scope.zone)
-        dispatch = off_hours or Dispatch(State.PLANNED, moment, reason, expires_at)
+        dispatch = off_hours or SendDecision(State.PLANNED, moment, reason, expires_at)
         announced = _announced(moment, scope)
         return dispatch if announced is None else replace(dispatch, announces=announced)
 

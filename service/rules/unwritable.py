@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from service.diagnostics import Path, Problem, Severity
+from service.diagnostics import Issue, Path, Severity
 from service.rules.compiler.shapes import ChangesShape
 from service.rules.gaps import Gaps
 from service.system_actions import CREATE
@@ -10,7 +10,7 @@ from service.system_actions import CREATE
 
 def unwritable(
     gaps: Gaps, accounts: int, action: str, changes: ChangesShape, path: Path
-) -> Iterator[Problem]:
+) -> Iterator[Issue]:
     """What is wrong with a write: a fault if it fails in all accounts of the rule, else a warning.
 
     `accounts` is how many these are; in those of `gaps` the rule can match.
@@ -37,7 +37,7 @@ def unwritable(
 
 def _told(
     accounts: list[str], message: str, hint: str, path: Path, *, is_all: bool
-) -> Iterator[Problem]:
+) -> Iterator[Issue]:
     if accounts:
         severity = Severity.ERROR if is_all else Severity.WARNING
-        yield Problem(path, message, hint, at_key=True, severity=severity)
+        yield Issue(path, message, hint, at_key=True, severity=severity)

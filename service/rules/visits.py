@@ -44,8 +44,8 @@ def visit_told(
 ) -> Visit | None:
     """The visit that this message tells of; None if it may be sent any number of times.
 
-    `tenant` is whose data the account sees (`Reach.tenant`), `zone` the account's. A visit without
-    a date is on the day of `now`.
+    `tenant` is whose data the account sees (`Capabilities.tenant`), `zone` the account's. A visit
+    without a date is on the day of `now`.
     """
     if channel != "customer" or target not in _TOLD_ONCE or task is None:
         return None

@@ -1,4 +1,4 @@
-"""A dry run of rules: the real engine, on books in memory and a clock that is moved by hand.
+"""A dry run of rules: the real engine, on a transaction in memory and a clock that is moved by hand.
 
 `taskbell test`, `backtest` and `next` are made of it. Nothing is ever sent: a delivery whose time
 has come is marked as sent. At each moment things happen in the order in which a worker does them:
@@ -17,15 +17,15 @@ from service.domain.silences import Silence
 from service.engine import Engine
 from service.engine.decider import Decider
 from service.rules import Ruleset
-from service.simulator.memory.transaction import MemoryBooks
+from service.simulator.memory.transaction import MemoryTransaction
 from service.store.accounts import AccountState
-from service.store.tasks import Key, Known, Saved
+from service.store.tasks import Key, TaskState, TaskUpdate
 
 _ALL = 1_000_000_000
 
 
-class Rehearsal:
-    """Rules, tasks and a clock. Afterwards `books` has everything that came of them.
+class Simulator:
+    """Rules, tasks and a clock. Afterwards `tx` has everything that came of them.
 
     `ways` are the channels that rules can send by, by name. `silenced` are the silences in force
     meanwhile: those are an operator's decision and no part of the rules. `people` fills in what
@@ -45,23 +45,23 @@ class Rehearsal:
         self._rules = rules
         self._zones = zones
         self.clock = VirtualClock(start)
-        self.books = MemoryBooks(_accounts(zones, self.clock.now()), silenced)
+        self.tx = MemoryTransaction(_accounts(zones, self.clock.now()), silenced)
         self._engine = Engine(Decider(rules, zones, ways), zones, self.clock, people=self._people)
-        self.books.schedules.put_in_force(self._engine.schedules, self.clock.now())
+        self.tx.schedules.put_in_force(self._engine.schedules, self.clock.now())
 
     async def begin(self, seen: Sequence[Observation]) -> None:
         """Take up tasks in silence, as if they had been known all along: no rule is asked."""
-        await self._engine.take_up(self.books, seen)
+        await self._engine.take_up(self.tx, seen)
 
     async def observe(self, seen: Sequence[Observation]) -> None:
         """Take in looks at tasks now, and send what that makes due."""
-        await self._engine.observe(self.books, seen)
+        await self._engine.observe(self.tx, seen)
         self._send()
 
-    async def take_over(self, present: Iterable[tuple[str, Known]]) -> None:
+    async def take_over(self, present: Iterable[tuple[str, TaskState]]) -> None:
         """Go on with tasks (account, state) as Taskbell at work knows them, and their alarms."""
         known = {(account, one.task.id): one for account, one in present if one.task is not None}
-        await self._engine.take_over(self.books, known)
+        await self._engine.take_over(self.tx, known)
 
     async def remember(
         self, states: Iterable[tuple[Key, Task | None]], lost: Mapping[Key, Task]
@@ -72,40 +72,38 @@ class Rehearsal:
         and whether it was `lost`.
         """
         filled = [(key, task and self._people.filled(task)) for key, task in states]
-        other = [
-            (key, task) for key, task in filled if key in lost or self.books.present(key) != task
-        ]
+        other = [(key, task) for key, task in filled if key in lost or self.tx.present(key) != task]
         now = self.clock.now()
         gone = [
-            Saved(key, Known(lost.get(key), deleted_at=now, observed_at=now))
+            TaskUpdate(key, TaskState(lost.get(key), deleted_at=now, observed_at=now))
             for key, task in other
             if task is None
         ]
-        await self.books.save(gone)
+        await self.tx.save(gone)
         there = [(key, task) for key, task in other if task is not None]
-        await self.books.forget_unseen([key for key, _ in there])
+        await self.tx.forget_unseen([key for key, _ in there])
         if there:
             await self.begin([Observation(*key, task, now, Cause.POLL) for key, task in there])
 
     async def hear(self, signals: Sequence[Signal]) -> None:
         """Take in signals now, and send what they make due."""
-        await self._engine.hear(self.books, signals)
+        await self._engine.hear(self.tx, signals)
         self._send()
 
     async def go_on(self, until: datetime) -> None:
         """Move the clock to `until` (aware), stopping at each moment at which something is due."""
-        while (moment := self.books.next_moment()) is not None and moment <= until:
+        while (moment := self.tx.next_moment()) is not None and moment <= until:
             self.clock.set(max(moment, self.clock.now()))
-            await self._engine.ring(self.books, _ALL)
-            await self._engine.settle(self.books, _ALL)
-            await self._engine.close(self.books, _ALL)
-            while (await self._engine.fire(self.books))[0]:
+            await self._engine.ring(self.tx, _ALL)
+            await self._engine.settle(self.tx, _ALL)
+            await self._engine.close(self.tx, _ALL)
+            while (await self._engine.fire(self.tx))[0]:
                 pass
             self._send()
         self.clock.set(max(until, self.clock.now()))
 
     def _send(self) -> None:
-        self.books.send(self._rules, self._zones, self.clock.now())
+        self.tx.send(self._rules, self._zones, self.clock.now())
 
 
 def _accounts(names: Iterable[str], now: datetime) -> dict[str, AccountState]:

@@ -7,7 +7,7 @@ from datetime import datetime, time
 from zoneinfo import ZoneInfo
 
 from service.domain.model import Cause, Event, Kind, Observation, Signal, State, Task
-from service.simulator import Rehearsal
+from service.simulator import Simulator
 from service.simulator.batches import Batch, left
 from service.simulator.memory.deliveries import Delivery
 from service.store.tasks import Key
@@ -19,42 +19,42 @@ _NO_CHANGE = frozenset({Cause.CLOCK, Cause.SIGNAL})
 
 
 async def backtest(
-    rehearsal: Rehearsal,
+    simulator: Simulator,
     known: AsyncIterator[tuple[Key, Task]],
     batches: AsyncIterator[Batch],
     until: datetime,
     progress: Callable[[int], None],
 ) -> Sequence[Delivery]:
-    """The deliveries that the rehearsal's rules would have planned, from its start to `until`.
+    """The deliveries that the simulation's rules would have planned, from its start to `until`.
 
     `known` are the tasks as they were at the start. `progress` is called with the number of events
     that are done.
     """
-    now = rehearsal.clock.now()
-    await rehearsal.begin([_look(key, task, now) async for key, task in known])
+    now = simulator.clock.now()
+    await simulator.begin([_look(key, task, now) async for key, task in known])
     done = 0
     async for batch in batches:
-        await rehearsal.go_on(batch.now)
-        await _take(rehearsal, batch)
+        await simulator.go_on(batch.now)
+        await _take(simulator, batch)
         done += sum(map(len, batch.groups))
         progress(done)
-    await rehearsal.go_on(until)
-    return rehearsal.books.outbox.deliveries
+    await simulator.go_on(until)
+    return simulator.tx.outbox.deliveries
 
 
-async def _take(rehearsal: Rehearsal, batch: Batch) -> None:
-    """Show the rehearsal what Taskbell saw then. Alarms and schedules it brings by itself."""
+async def _take(simulator: Simulator, batch: Batch) -> None:
+    """Show the simulation what Taskbell saw then. Alarms and schedules it brings by itself."""
     happened = [event for group in batch.groups for event in group]
     signals = [one for one in happened if one.signal is not None]
     changes = [group for group in batch.groups if group[0].cause not in _NO_CHANGE]
     if signals:
-        await rehearsal.hear([_signal(one, batch.now) for one in signals])
+        await simulator.hear([_signal(one, batch.now) for one in signals])
     if changes:
         before = [(_key(group[0]), group[0].before) for group in changes]
         lost = {_key(group[0]): _lost(group) for group in changes if _is_restored(group)}
-        await rehearsal.remember(before, lost)
-        rehearsal.books.written = _written(happened)
-        await rehearsal.observe([_seen(group, batch.now) for group in changes])
+        await simulator.remember(before, lost)
+        simulator.tx.written = _written(happened)
+        await simulator.observe([_seen(group, batch.now) for group in changes])
 
 
 def _key(event: Event) -> Key:

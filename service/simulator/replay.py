@@ -26,10 +26,10 @@ from service.rules import Ruleset
 from service.rules.rule import Rule
 from service.rules.verdict import Outcome
 from service.simulator.batches import Batch, left
-from service.simulator.replay_transaction import Ending, RecordedBooks, endings
+from service.simulator.replay_transaction import Ending, ReplayTransaction, endings
 from service.store.decisions import RecordedDecision
 from service.store.history import PastDecision
-from service.store.tasks import Key, Known, Saved
+from service.store.tasks import Key, TaskState, TaskUpdate
 
 _ALL = 1_000_000_000
 _UNTOLD = SILENT - {"id", "account", "system", "done"}
@@ -67,8 +67,8 @@ class Replay:
         """
         self._clock = VirtualClock(datetime.min.replace(tzinfo=UTC))
         self._endings = deque(endings(recorded))
-        self._books = RecordedBooks(self._endings, silenced)
-        self._books.outbox.remember(placed)
+        self._tx = ReplayTransaction(self._endings, silenced)
+        self._tx.outbox.remember(placed)
         self._rules = rules
         self._zones = zones
         self._recorded = recorded
@@ -89,7 +89,7 @@ class Replay:
         `known` are the tasks as they were before; they are read if a schedule chooses of them.
         """
         if any(rule.for_each is not None for rules in self._rules.values() for rule in rules):
-            await self._books.save([Saved(key, Known(task)) async for key, task in known])
+            await self._tx.save([TaskUpdate(key, TaskState(task)) async for key, task in known])
         events = 0
         async for batch in batches:
             while self._endings and self._endings[0].comes_before(batch):
@@ -102,7 +102,7 @@ class Replay:
         return self._compared(events)
 
     def _compared(self, events: int) -> Replayed:
-        made = set(self._books.decisions)
+        made = set(self._tx.decisions)
         recorded = {one.decision for one in self._recorded}
         missing, new = recorded - made, made - recorded
         unproven = set(filter(self._is_doubtful, missing | new))
@@ -122,8 +122,8 @@ class Replay:
             for slot in _slots(happened):
                 await self._fire(slot, batch)
             return
-        await self._books.save([_saved(event) for event in happened])
-        await self._deciders[batch.rules_version].decide(self._books, batch.groups, batch.now)
+        await self._tx.save([_saved(event) for event in happened])
+        await self._deciders[batch.rules_version].decide(self._tx, batch.groups, batch.now)
 
     async def _fire(self, events: Sequence[Event], batch: Batch) -> None:
         """Repeat the choice and the decision of the rule whose schedule came with these events."""
@@ -134,11 +134,11 @@ class Replay:
         decider = self._deciders[batch.rules_version]
         schedule = Schedule(moment.alarm or "", self._zones[moment.account])
         slot = Slot(rule, moment.account, schedule, moment.at, moment.at)
-        chosen = await decider.choose(self._books, slot, batch.now)
+        chosen = await decider.choose(self._tx, slot, batch.now)
         numbers = {one.task_id: one.id for one in each}
         asked = [draft(0) for draft in of_slot(slot, moment.at, chosen)[1:]]
         again = [replace(one, id=numbers.get(one.task_id, 0)) for one in asked]
-        await decider.fire(self._books, rule, [moment, *again], chosen, batch.now)
+        await decider.fire(self._tx, rule, [moment, *again], chosen, batch.now)
 
     def _silent_rule(self, moment: Event, batch: Batch) -> str | None:
         """The rule of a slot on which nothing was decided, if every rule has something to say.
@@ -160,22 +160,22 @@ class Replay:
 
     async def _end(self, ending: Ending) -> None:
         self._let_pass(ending.at, ending.rules_version, is_by_clock=True)
-        self._books.end(ending.over)
+        self._tx.end(ending.over)
         engine = self._engines[ending.rules_version]
         if ending.told:
-            await engine.close(self._books, _ALL)
+            await engine.close(self._tx, _ALL)
         else:
-            await engine.settle(self._books, _ALL)
+            await engine.settle(self._tx, _ALL)
 
     def _let_pass(self, moment: datetime, version: str, *, is_by_clock: bool) -> None:
         """What is due by then goes out when it is, unless its rule has ended.
 
         The clock is heard before anything goes out that is due at the same moment.
         """
-        while (due := self._books.outbox.next_due()) is not None:
+        while (due := self._tx.outbox.next_due()) is not None:
             if due > moment or (is_by_clock and due == moment):
                 break
-            self._books.send(self._rules[version], self._zones, max(due, self._clock.now()))
+            self._tx.send(self._rules[version], self._zones, max(due, self._clock.now()))
         self._clock.set(moment)
 
     def _is_doubtful(self, made: RecordedDecision) -> bool:
@@ -205,7 +205,7 @@ def _slots(events: Iterable[Event]) -> list[list[Event]]:
     return slots
 
 
-def _saved(event: Event) -> Saved:
+def _saved(event: Event) -> TaskUpdate:
     gone = event.at if event.after is None else None
     task = left(event) or event.task
-    return Saved((event.account, event.task_id), Known(task, deleted_at=gone))
+    return TaskUpdate((event.account, event.task_id), TaskState(task, deleted_at=gone))

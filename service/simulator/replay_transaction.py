@@ -14,7 +14,7 @@ from service.domain.silences import Silence
 from service.rules.verdict import Outcome
 from service.simulator.batches import Batch
 from service.simulator.memory.digests import MemoryDigests, OpenDigest
-from service.simulator.memory.transaction import MemoryBooks
+from service.simulator.memory.transaction import MemoryTransaction
 from service.simulator.memory.waits import MemoryWaits, OpenWait
 from service.store.history import PastDecision
 from service.store.tasks import Key
@@ -104,7 +104,7 @@ class RecordedWaits(MemoryWaits):
         return (rule, wait.first.id) in self.ending
 
 
-class RecordedBooks(MemoryBooks):
+class ReplayTransaction(MemoryTransaction):
     """Storage for a replay; its waits and digests end as `recorded` has it."""
 
     def __init__(self, recorded: Iterable[Ending], silenced: Sequence[Silence]) -> None:

@@ -18,7 +18,7 @@ from pydantic import Field
 
 from service.domain.flags import flag
 from service.domain.model import Customer, Task
-from service.errors import SourceBroken, SourceError, SourceRefused, SourceRejected
+from service.errors import SourceBroken, SourceError, SourceRejected, SourceUnauthorized
 from service.http.upstream import Upstream
 from service.sources import Page, Raw, Source
 from service.sources.account import Account, HeaderText
@@ -290,7 +290,7 @@ class _Contacts:
         try:
             path = f"{CONTACTS}/{quote(number, safe='')}"
             answer = await self._upstream.request("GET", path)
-        except (SourceRefused, SourceRejected):
+        except (SourceUnauthorized, SourceRejected):
             answer = None  # gone, or not ours to see: asking again would not help
         return {**_only(mapping(answer)), "id": number}
 

@@ -26,7 +26,7 @@ _TOO_DEEP = f"the body nests more than {DEEPEST_KEPT} levels deep"
 
 
 @dataclass(frozen=True, slots=True)
-class Whole:
+class FullTask:
     """A task as the system has it. `announced`: what the sender said has happened."""
 
     raw: Raw
@@ -34,7 +34,7 @@ class Whole:
 
 
 @dataclass(frozen=True, slots=True)
-class Hint:
+class TaskRef:
     """A task to be fetched: the sender said too little, or that it was deleted.
 
     `announced` is what has happened to it, `content` what the sender had of the task.
@@ -60,7 +60,7 @@ class Unread:
     reason: str
 
 
-Sighting: TypeAlias = Whole | Hint | Signal | Unread
+Sighting: TypeAlias = FullTask | TaskRef | Signal | Unread
 
 
 class TooManyTold(TaskbellError):
@@ -176,10 +176,10 @@ def _one(source: Source, raw: Raw, event: str) -> list[Sighting]:
     is_about_tasks = not noun or "task" in noun
     announced = _ANNOUNCED.get(verb, Kind.CHANGED)
     if announced is Kind.DELETED and is_about_tasks:
-        return [Hint(task_id, announced)]
+        return [TaskRef(task_id, announced)]
     if source.is_whole(raw):
-        return [Whole(source.trim(raw), frozenset({announced} - {Kind.CHANGED}))]
-    return [Hint(task_id, announced, raw)] if is_about_tasks else []
+        return [FullTask(source.trim(raw), frozenset({announced} - {Kind.CHANGED}))]
+    return [TaskRef(task_id, announced, raw)] if is_about_tasks else []
 
 
 def _signal(payload: Raw) -> Signal:

@@ -7,22 +7,22 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
-from service.domain.alarm_sets import Watch
+from service.domain.alarm_sets import AlarmSet
 from service.store import Connection, Pool
 
 
 @dataclass(frozen=True, slots=True)
-class Outdated:
+class OutdatedAlarmSet:
     """That tasks of `account` were set by `watch`, known as `id`; another is in force `since`."""
 
     account: str
     id: str
-    watch: Watch
+    watch: AlarmSet
     since: datetime
 
 
 async def put_in_force(
-    pool: Pool, watches: Mapping[str, Watch], now: datetime, until: datetime
+    pool: Pool, watches: Mapping[str, AlarmSet], now: datetime, until: datetime
 ) -> None:
     """Watch this in these accounts from now on: the configuration that was started last counts."""
     await _keep(pool, watches)
@@ -30,13 +30,15 @@ async def put_in_force(
 
 
 async def keep_in_force(
-    pool: Pool, watches: Mapping[str, Watch], now: datetime, until: datetime
+    pool: Pool, watches: Mapping[str, AlarmSet], now: datetime, until: datetime
 ) -> None:
     """Say that this is still wanted; it also succeeds one of which nobody says so any more."""
     await _hold(pool, watches, now, until, newest=False)
 
 
-async def outdated(connection: Connection, watches: Mapping[str, Watch]) -> Outdated | None:
+async def outdated(
+    connection: Connection, watches: Mapping[str, AlarmSet]
+) -> OutdatedAlarmSet | None:
     """One of the accounts in which these are in force and tasks are still under another watch."""
     row = await connection.fetchrow(
         """
@@ -57,11 +59,11 @@ async def outdated(connection: Connection, watches: Mapping[str, Watch]) -> Outd
     if row is None:
         return None
     zone = ZoneInfo(row["zone"]) if row["zone"] else watches[row["account"]].zone
-    watch = Watch.from_rows(orjson.loads(row["alarms"]), zone)
-    return Outdated(row["account"], row["watch"], watch, row["watched_since"])
+    watch = AlarmSet.from_rows(orjson.loads(row["alarms"]), zone)
+    return OutdatedAlarmSet(row["account"], row["watch"], watch, row["watched_since"])
 
 
-async def _keep(pool: Pool, watches: Mapping[str, Watch]) -> None:
+async def _keep(pool: Pool, watches: Mapping[str, AlarmSet]) -> None:
     await pool.executemany(
         "INSERT INTO watches (id, zone, alarms) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
         [
@@ -72,7 +74,7 @@ async def _keep(pool: Pool, watches: Mapping[str, Watch]) -> None:
 
 
 async def _hold(
-    pool: Pool, watches: Mapping[str, Watch], now: datetime, until: datetime, *, newest: bool
+    pool: Pool, watches: Mapping[str, AlarmSet], now: datetime, until: datetime, *, newest: bool
 ) -> None:
     """Hold the accounts, locked in one order so that two workers never wait for each other."""
     await pool.execute(

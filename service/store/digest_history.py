@@ -23,7 +23,7 @@ class Named:
 
 
 @dataclass(frozen=True, slots=True)
-class Gathering:
+class PastDigest:
     """A digest, and the decision by which it was `opened`.
 
     If it was sent it has the decision by which it was `told`, and its `deliveries`. If it is still
@@ -54,10 +54,10 @@ class PastSlot:
 
 
 @dataclass(frozen=True, slots=True)
-class Together:
+class DigestHistory:
     """The digests that a task has joined or may have joined, and the last slot of each rule."""
 
-    gatherings: tuple[Gathering, ...] = ()
+    gatherings: tuple[PastDigest, ...] = ()
     slots: Mapping[str, PastSlot] = field(default_factory=dict)
 
     @property
@@ -73,7 +73,7 @@ async def read(
     rules: Collection[str],
     crons: Mapping[str, str],
     until: datetime | None,
-) -> Together:
+) -> DigestHistory:
     """What concerns one task that these rules have gathered.
 
     `crons` are the schedules of rules; of each the last slot `until` then is read.
@@ -84,12 +84,12 @@ async def read(
         if (slot := await _last_slot(connection, rule, key[0], cron, until)) is not None
     }
     if not rules:
-        return Together((), slots)
+        return DigestHistory((), slots)
     told = await _told(connection, key, list(rules))
-    return Together((*told, *await _open(connection, key)), slots)
+    return DigestHistory((*told, *await _open(connection, key)), slots)
 
 
-async def _told(connection: Connection, key: Key, rules: list[str]) -> list[Gathering]:
+async def _told(connection: Connection, key: Key, rules: list[str]) -> list[PastDigest]:
     """The sent digests of these rules that were open when this task joined one of the same rule."""
     rows = await connection.fetch(
         """
@@ -113,7 +113,7 @@ async def _told(connection: Connection, key: Key, rules: list[str]) -> list[Gath
     )
     sent = await deliveries.because_of(connection, [row["event"] for row in rows])
     return [
-        Gathering(
+        PastDigest(
             opened=RecordedDecision(*tuple(row)[:6]),
             told=RecordedDecision(*tuple(row)[6:]),
             deliveries=tuple(one for one in sent[row["event"]] if one.rule == row["rule"]),
@@ -122,7 +122,7 @@ async def _told(connection: Connection, key: Key, rules: list[str]) -> list[Gath
     ]
 
 
-async def _open(connection: Connection, key: Key) -> list[Gathering]:
+async def _open(connection: Connection, key: Key) -> list[PastDigest]:
     """The open digests that this task is in."""
     rows = await connection.fetch(
         """
@@ -140,7 +140,7 @@ async def _open(connection: Connection, key: Key) -> list[Gathering]:
         *key,
     )
     return [
-        Gathering(
+        PastDigest(
             opened=RecordedDecision(*tuple(row)[:6]),
             closes_at=row["closes_at"],
             tasks=tuple(Named(*pair) for pair in zip(row["ids"], row["titles"], strict=True)),

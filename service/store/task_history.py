@@ -10,9 +10,9 @@ from service.domain.model import Cause, Event, Task
 from service.store import Connection, absences, decisions, deliveries, digest_history
 from service.store.decisions import RecordedDecision
 from service.store.deliveries import RecordedDelivery
-from service.store.digest_history import Together
+from service.store.digest_history import DigestHistory
 from service.store.history import RecordedEvent, events_of
-from service.store.tasks import Key, Known, look
+from service.store.tasks import Key, TaskState, look
 
 _NO_CHANGE = frozenset({Cause.CLOCK, Cause.SIGNAL})
 
@@ -27,7 +27,7 @@ class RecordedWait:
 
 
 @dataclass(frozen=True, slots=True)
-class Dossier:
+class TaskHistory:
     """Everything on record about one task, each kind in the order in which it came.
 
     `texts` has the rules (JSON) of every version that decided something here. `later` are events
@@ -37,13 +37,13 @@ class Dossier:
     """
 
     key: Key
-    known: Known
+    known: TaskState
     added_at: datetime
     recorded: list[RecordedEvent] = field(default_factory=list)
     decisions: list[RecordedDecision] = field(default_factory=list)
     deliveries: list[RecordedDelivery] = field(default_factory=list)
     waits: list[RecordedWait] = field(default_factory=list)
-    together: Together = field(default_factory=Together)
+    together: DigestHistory = field(default_factory=DigestHistory)
     texts: Mapping[str, str] = field(default_factory=dict)
     later: list[RecordedEvent] = field(default_factory=list)
     account_waits: str | None = None
@@ -101,7 +101,7 @@ async def read(
     key: Key,
     crons: Mapping[str, str] = MappingProxyType({}),
     until: datetime | None = None,
-) -> Dossier:
+) -> TaskHistory:
     """The dossier of a task that is known.
 
     `crons` are the schedules of rules by their ids; the last slot of each `until` then is read.
@@ -113,7 +113,7 @@ async def read(
     gathering = {one.rule for one in made if one.outcome == "gathered"}
     shared = await digest_history.read(connection, key, gathering, crons, until)
     decided = {one.rules_version for one in recorded} | {one.rules_version for one in made}
-    return Dossier(
+    return TaskHistory(
         key=key,
         known=await look(connection, key),
         added_at=await connection.fetchval("SELECT added_at FROM accounts WHERE name = $1", key[0]),

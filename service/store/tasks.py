@@ -8,7 +8,7 @@ from typing import TypeAlias
 import asyncpg
 import orjson
 
-from service.domain.alarms import Rung
+from service.domain.alarms import AnnouncedUntil
 from service.domain.model import JSON_OPTIONS, Task
 from service.domain.recurrence import Told
 from service.store import Connection, Pool, read_through
@@ -23,7 +23,7 @@ _LOOKED_UP_SOON = timedelta(minutes=5)  # else something keeps it from being rea
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class TaskState:
     """What Taskbell knows of one task; everything None before the first look.
 
     `task` stays when the task is deleted, so that it is known what was lost; with `deleted_at`
@@ -38,7 +38,7 @@ class Known:
     version: datetime | None = None
     observed_at: datetime | None = None
     fingerprint: bytes | None = None
-    rung: Rung = field(default_factory=dict)
+    rung: AnnouncedUntil = field(default_factory=dict)
     watch: str | None = None
     unread: Mapping[str, str] = field(default_factory=dict)
     told: Sequence[Told] = ()
@@ -49,20 +49,20 @@ class Known:
         return None if self.deleted_at else self.task
 
 
-_NEVER_SEEN = Known()
+_NEVER_SEEN = TaskState()
 
 
 @dataclass(frozen=True, slots=True)
-class Saved:
+class TaskUpdate:
     """A task's new state, when the clock has to look at it next, and by which watch."""
 
     key: Key
-    known: Known
+    known: TaskState
     next_alarm: datetime | None = None
     watch: str | None = None
 
 
-async def lock(connection: Connection, keys: Iterable[Key]) -> dict[Key, Known]:
+async def lock(connection: Connection, keys: Iterable[Key]) -> dict[Key, TaskState]:
     """Lock these tasks until the transaction ends, known or not, and say what is known.
 
     The rows of unknown tasks are made first and in order, then all are locked in order, so that
@@ -92,7 +92,7 @@ async def lock(connection: Connection, keys: Iterable[Key]) -> dict[Key, Known]:
 
 async def lock_ringing(
     connection: Connection, watches: Mapping[str, str], now: datetime, limit: int
-) -> dict[Key, Known]:
+) -> dict[Key, TaskState]:
     """Lock the tasks for which the clock has something to say, the longest waiting first.
 
     Those of one moment are in the order of their ids.
@@ -125,7 +125,7 @@ async def lock_ringing(
 
 async def lock_watched(
     connection: Connection, account: str, watch: str, limit: int
-) -> dict[Key, Known]:
+) -> dict[Key, TaskState]:
     """Lock some of the account's tasks that this watch has set and nobody else has in hand."""
     rows = await connection.fetch(
         """
@@ -170,7 +170,7 @@ async def unseen(connection: Connection, account: str, ids: Sequence[str]) -> di
     return {row["id"]: row["was_there"] for row in rows}
 
 
-async def look(connection: Connection, key: Key) -> Known:
+async def look(connection: Connection, key: Key) -> TaskState:
     """What is known of a task at this moment, without locking it."""
     row = await connection.fetchrow(
         """
@@ -179,7 +179,7 @@ async def look(connection: Connection, key: Key) -> Known:
         """,
         *key,
     )
-    return Known() if row is None else known_from(row)
+    return TaskState() if row is None else known_from(row)
 
 
 async def pages(
@@ -208,7 +208,7 @@ async def in_batches(pool: Pool, accounts: Sequence[str]) -> AsyncIterator[list[
             yield [Task.from_json(row["snapshot"]) for row in rows]
 
 
-async def save(connection: Connection, saved: Sequence[Saved]) -> None:
+async def save(connection: Connection, saved: Sequence[TaskUpdate]) -> None:
     """Write the new states of tasks that this transaction has locked."""
     await connection.execute(
         """
@@ -311,12 +311,12 @@ def _partly(row: asyncpg.Record, fields: Collection[str]) -> Task:
     return Task.from_dict({**_BLANK, "id": row["id"], **found})
 
 
-def known_from(row: asyncpg.Record) -> Known:
+def known_from(row: asyncpg.Record) -> TaskState:
     """What the columns of a task's row tell of it."""
     if row["observed_at"] is None and row["deleted_at"] is None:
         return _NEVER_SEEN
     rung = {name: datetime.fromisoformat(at) for name, at in orjson.loads(row["rung"]).items()}
-    return Known(
+    return TaskState(
         task=read_task(row["snapshot"]),
         deleted_at=row["deleted_at"],
         version=row["version"],

@@ -10,7 +10,7 @@ from service import metrics
 from service.channels import ways
 from service.clock import Clock
 from service.config import Config
-from service.diagnostics import Fault
+from service.diagnostics import Diagnostic
 from service.doorbell import Doorbell
 from service.metrics import Board
 from service.outbox.approval_links import ApprovalLinks
@@ -27,7 +27,7 @@ from service.web.pages import Pages
 from service.web.path_in_front import PathInFront
 from service.web.problems import HANDLERS
 from service.web.visitors import Visitors
-from service.web.webhooks import Door
+from service.web.webhooks import WebhookEndpoint
 
 
 def build(
@@ -40,7 +40,7 @@ def build(
     keeper: ReceiptKeeper,
     board: Board,
     guard: Guard,
-    faults: Sequence[Fault] = (),
+    faults: Sequence[Diagnostic] = (),
 ) -> Starlette:
     """Put the parts together; what they stand on stays the caller's, to be closed later.
 
@@ -52,7 +52,7 @@ def build(
     pages = Pages(root)
     metrics.expect(config.accounts, ways(config.kinds))
 
-    door = Door(
+    door = WebhookEndpoint(
         config.accounts, keeper, clock, unverified_from_anywhere=settings.taskbell_open_door
     )
     # The door comes first: it is asked a thousand times as often as anything else.

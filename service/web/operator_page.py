@@ -13,7 +13,7 @@ from starlette.staticfiles import StaticFiles
 
 from service.clock import Clock
 from service.config import Config
-from service.diagnostics import Fault
+from service.diagnostics import Diagnostic
 from service.doorbell import Doorbell
 from service.outbox import silences, storms
 from service.store import DATABASE_ERRORS, Pool, api_lists, dashboard, dead_letters
@@ -44,7 +44,7 @@ class OperatorPage:
         config: Config,
         doorbell: Doorbell,
         pages: Pages,
-        faults: Sequence[Fault] = (),
+        faults: Sequence[Diagnostic] = (),
     ) -> None:
         self._pool = pool
         self._doorbell = doorbell

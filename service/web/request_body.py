@@ -11,7 +11,7 @@ from service.web.problems import Problem, come_again
 LONGEST_BODY = 20.0  # seconds
 
 
-class Room:
+class BodyBudget:
     """How many bytes of bodies that are still coming in are held in memory at once.
 
     Who sends one is known only when all of it is there, so that strangers may begin any number.

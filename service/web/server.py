@@ -15,8 +15,8 @@ from service.config import Config
 from service.doorbell import INGEST, Doorbell
 from service.metrics import Board
 from service.processes import gc_tuning
-from service.processes.parent_pipe import Lifeline
-from service.reload import Reading
+from service.processes.parent_pipe import ParentPipe
+from service.reload import LoadedConfig
 from service.reload.subscriber import follow
 from service.settings import Settings
 from service.store.receipts import ReceiptKeeper
@@ -30,7 +30,7 @@ from service.web.protocol import Connection
 _OF_PAGES, _OF_THE_DOOR = 5, 1
 
 
-class Front:
+class AppSwitch:
     """The application in force: each request is answered by the one that was there as it came."""
 
     def __init__(self, app: Starlette) -> None:
@@ -40,7 +40,7 @@ class Front:
         await self.app(scope, receive, send)
 
 
-async def serve(settings: Settings, line: Lifeline | None) -> None:
+async def serve(settings: Settings, line: ParentPipe | None) -> None:
     """Answer requests until the process is told to stop; open ones are finished first.
 
     The configuration comes by `line`; without one, from its files. Raises ConfigError where the
@@ -66,7 +66,7 @@ async def serve(settings: Settings, line: Lifeline | None) -> None:
             board=board,
             guard=Guard(settings, pool, clock),
         )
-        front = Front(made(config=config))
+        front = AppSwitch(made(config=config))
         gc_tuning.look_seldom()
         following = asyncio.create_task(_renew(front, made, config, readings))
         await serving(telemetry.around(front), settings.host, settings.port).serve()
@@ -77,7 +77,10 @@ async def serve(settings: Settings, line: Lifeline | None) -> None:
 
 
 async def _renew(
-    front: Front, made: partial[Starlette], config: Config, readings: AsyncIterator[Reading]
+    front: AppSwitch,
+    made: partial[Starlette],
+    config: Config,
+    readings: AsyncIterator[LoadedConfig],
 ) -> None:
     """Serve each configuration from when it comes, or show what is wrong with it."""
     async for reading in readings:

@@ -26,7 +26,7 @@ from service.store.receipts import (
     sender_key,
 )
 from service.web.problems import Problem, come_again
-from service.web.request_body import Room
+from service.web.request_body import BodyBudget
 from service.web.this_machine import is_from_other_site, why_not_local
 from service.web.verify import Headers, NotGenuine, verify
 
@@ -75,7 +75,7 @@ _ONLY_HERE = (
 )
 
 
-class Door:
+class WebhookEndpoint:
     """Takes in the webhooks of all accounts; an ASGI application, for every microsecond counts."""
 
     def __init__(
@@ -95,7 +95,7 @@ class Door:
         }
         self._keeper = keeper
         self._clock = clock
-        self._room = Room(COMING_BYTES)
+        self._room = BodyBudget(COMING_BYTES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         account = scope["path_params"]["account"]

@@ -15,7 +15,7 @@ import orjson
 from service import store
 from service.clock import SystemClock
 from service.config import Config, load
-from service.domain.alarm_sets import Watch
+from service.domain.alarm_sets import AlarmSet
 from service.domain.alarms import OVERDUE, next_alarm
 from service.domain.model import Customer, Person, Project, Task
 from service.store import Pool
@@ -130,7 +130,7 @@ async def _insert(pool: Pool, config: Config, account: str, dates: Iterable[date
     """Tasks that are due then, and of which the clock has told all that has come."""
     now = SystemClock().now()
     zone = config.zones[account]
-    watch = Watch(config.rules.alarms | {OVERDUE}, zone)
+    watch = AlarmSet(config.rules.alarms | {OVERDUE}, zone)
     rung, mark, watch_id = {"due": now}, orjson.dumps({"due": now}).decode(), watch.id
 
     def row(due: datetime) -> tuple[object, ...]:

@@ -14,7 +14,7 @@ from service.config import Config
 from service.domain.diff import diff
 from service.domain.model import Cause, Event, Person, Task
 from service.processes.embedded import EmbeddedPostgres
-from service.simulator import Rehearsal
+from service.simulator import Simulator
 from service.simulator.backtest import backtest
 from service.simulator.batches import batches
 from service.store import Pool, events, history
@@ -80,7 +80,7 @@ async def _try(pool: Pool, config: Config) -> tuple[float, float, int]:
     until = START + MONTH
     wall, cpu = time.perf_counter(), time.process_time()
     async with pool.acquire() as connection, connection.transaction(readonly=True):
-        trial = Rehearsal(config.rules, {ACCOUNT: config.timezone}, ways(config.kinds), START)
+        trial = Simulator(config.rules, {ACCOUNT: config.timezone}, ways(config.kinds), START)
         planned = await backtest(
             trial,
             history.tasks_at(connection, START),

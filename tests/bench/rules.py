@@ -14,7 +14,7 @@ from service.channels import ways
 from service.config import Config, load
 from service.domain.model import Cause, Customer, Event, Kind, Person, Task
 from service.engine.decider import Decider
-from service.engine.postgres import DatabaseBooks
+from service.engine.postgres import PostgresTransaction
 from service.processes.embedded import EmbeddedPostgres
 from service.rules import Ruleset
 from service.rules.language.field_reads import by_noun
@@ -189,11 +189,11 @@ async def _live(pool: Pool, deciders: Sequence[Decider], event: Event) -> list[f
     """The median seconds that each takes in turn, commits aside."""
     took: list[list[float]] = [[] for _ in deciders]
     async with pool.acquire() as connection, connection.transaction():
-        books = DatabaseBooks(connection)
+        tx = PostgresTransaction(connection)
         for _ in range(LIVE_ROUNDS):
             for decider, times in zip(deciders, took, strict=True):
                 began = time.perf_counter()
-                await decider.decide(books, [[event]], NOW)
+                await decider.decide(tx, [[event]], NOW)
                 times.append(time.perf_counter() - began)
     return [statistics.median(times) for times in took]
 

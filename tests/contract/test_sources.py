@@ -14,9 +14,9 @@ from service.errors import (
     OutcomeUnknown,
     SourceBroken,
     SourceError,
-    SourceRefused,
     SourceRejected,
     SourceThrottled,
+    SourceUnauthorized,
 )
 from service.http.rate_limit_headers import Allowance
 from service.sandbox.faults import Fault, Kind
@@ -25,7 +25,7 @@ from service.sources import fingerprint, systems
 from tests.contract.source_rig import Rig, connect, rigged, sample
 
 READING: dict[Kind, type[SourceError]] = {
-    Kind.UNAUTHORIZED: SourceRefused,
+    Kind.UNAUTHORIZED: SourceUnauthorized,
     Kind.REJECTED: SourceRejected,
     Kind.THROTTLED: SourceThrottled,
     Kind.THROTTLED_UNTIL: SourceThrottled,
@@ -64,7 +64,7 @@ async def test_a_probe_reads_one_page(rig: Rig) -> None:
     await rig.source.probe()
     assert len(rig.system.record.requests) == 1
     rig.system.faults.set(Fault(Kind.UNAUTHORIZED))
-    with pytest.raises(SourceRefused):
+    with pytest.raises(SourceUnauthorized):
         await rig.source.probe()
 
 
@@ -235,7 +235,7 @@ async def test_what_is_left_of_the_calls_allowed_is_known(rig: Rig) -> None:
 async def test_a_wrong_token_is_refused_and_not_shown(rig: Rig, clock: VirtualClock) -> None:
     """The error says that the credentials were refused, and not what they were."""
     async with rigged(rig.source.account.system, clock, token="hunter2") as stranger:
-        with pytest.raises(SourceRefused) as caught:
+        with pytest.raises(SourceUnauthorized) as caught:
             await stranger.listed()
     assert "hunter2" not in str(caught.value)
     assert "hunter2" not in repr(stranger.source.account)

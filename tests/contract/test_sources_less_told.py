@@ -12,9 +12,9 @@ from service.domain.model import Cause, Task
 from service.engine.tracking import filled_in, track
 from service.http import open_client
 from service.sources import Raw, Source
-from service.sources.payload import Hint, read
+from service.sources.payload import TaskRef, read
 from service.store.accounts import AccountState
-from service.store.tasks import Known
+from service.store.tasks import TaskState
 from tests.contract.source_rig import connect, sample
 from tests.receivers import LOOPBACK
 
@@ -34,12 +34,12 @@ async def source_of(system: str, clock: VirtualClock, **options: Any) -> Source:
         return connect(system, clock, client, "http://127.0.0.1:9", **options)
 
 
-def known_from(source: Source, raw: Raw) -> Known:
+def known_from(source: Source, raw: Raw) -> TaskState:
     look = source.look(source.trim(raw), NOW, Cause.POLL)
-    return Known(look.task, None, look.version, look.observed_at)
+    return TaskState(look.task, None, look.version, look.observed_at)
 
 
-def seen_after(source: Source, known: Known, raw: Raw) -> tuple[list[str], Task]:
+def seen_after(source: Source, known: TaskState, raw: Raw) -> tuple[list[str], Task]:
     """What another look says to have happened, and the task as it is known then."""
     look = source.look(source.trim(raw), NOW + timedelta(minutes=1), Cause.POLL)
     after = track(known, filled_in(known, look), ACCOUNT, DATES, NOW + timedelta(minutes=1))
@@ -227,5 +227,5 @@ async def test_a_hint_is_at_the_task_whose_id_it_has(
 ) -> None:
     """Not at something inside of it, nor at nothing because it has more or an empty id."""
     [found] = read(await source_of(system, clock), body)
-    assert isinstance(found, Hint)
+    assert isinstance(found, TaskRef)
     assert found.task_id == task_id

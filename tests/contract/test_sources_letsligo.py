@@ -8,7 +8,7 @@ import pytest
 
 from service.clock import VirtualClock
 from service.domain.model import Customer
-from service.errors import SourceBroken, SourceRefused
+from service.errors import SourceBroken, SourceUnauthorized
 from service.http import open_client
 from service.sandbox.faults import Fault, Kind
 from service.sandbox.letsligo import LetsLigo
@@ -377,7 +377,7 @@ async def test_a_workspace_is_named_in_every_call(rig: Rig, clock: VirtualClock)
     (task_id,) = rig.make(1)
     await rig.source.fetch(task_id)
     async with rigged("letsligo", clock, workspace="another") as stranger:
-        with pytest.raises(SourceRefused):
+        with pytest.raises(SourceUnauthorized):
             await stranger.listed()
     async with rigged("letsligo", clock, workspace=None) as only_one:
         assert await only_one.listed() == []

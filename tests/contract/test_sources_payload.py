@@ -14,7 +14,7 @@ from service.errors import PayloadError
 from service.sandbox.kickserv import PLANTED
 from service.sources import Source, systems
 from service.sources.pagination import single
-from service.sources.payload import Hint, Sighting, Signal, Whole, read, without_secrets
+from service.sources.payload import FullTask, Sighting, Signal, TaskRef, read, without_secrets
 from tests.contract.source_rig import connect, documented, sample
 
 NOW = datetime(2026, 3, 6, 12, 0, tzinfo=UTC)
@@ -62,10 +62,10 @@ def test_each_documented_body_is_understood(system: str, case: Any, clock: Virtu
     for kind, *rest in case["reads"]:
         match kind:
             case "whole":
-                expected.append(Whole(whole, frozenset(map(Kind, rest))))
+                expected.append(FullTask(whole, frozenset(map(Kind, rest))))
             case "hint":
                 task_id, announced = [*rest, Kind.CHANGED][:2]
-                expected.append(Hint(task_id, Kind(announced)))
+                expected.append(TaskRef(task_id, Kind(announced)))
             case "signal":
                 expected.append(Signal(*rest))
     assert read(source, filled(case["body"], task)) == expected
@@ -78,12 +78,12 @@ def test_an_envelope_may_call_its_parts_as_it_likes(
 ) -> None:
     """Whoever forwards a task wraps it by one of these names."""
     body = {named: "task.created", around: task}
-    assert read(source, body) == [Whole(source.trim(task), announced=frozenset({Kind.CREATED}))]
+    assert read(source, body) == [FullTask(source.trim(task), announced=frozenset({Kind.CREATED}))]
 
 
 def test_a_task_needs_no_envelope(source: Source, task: Any) -> None:
     """The system's own JSON, alone or in a list, is a task that nobody announced."""
-    whole = Whole(source.trim(task))
+    whole = FullTask(source.trim(task))
     assert read(source, task) == [whole]
     assert read(source, [task, task]) == [whole, whole]
     assert read(source, []) == []
@@ -101,11 +101,13 @@ def test_json_may_be_packed_into_a_text(source: Source, task: Any) -> None:
 @pytest.mark.parametrize("name", ["id", "uuid"])
 def test_a_hint_is_little_more_than_an_id(source: Source, name: str) -> None:
     """It is fetched; a deletion has yet to be confirmed."""
-    assert read(source, {name: "T-1"}) == [Hint("T-1")]
-    assert read(source, {name: 42, "extra": None}) == [Hint("42")]
-    assert read(source, {"event": "task.deleted", name: "T-1"}) == [Hint("T-1", Kind.DELETED)]
-    assert read(source, {"event": "task.completed", name: "T-1"}) == [Hint("T-1", Kind.COMPLETED)]
-    assert read(source, [{name: "a"}, {name: "b"}]) == [Hint("a"), Hint("b")]
+    assert read(source, {name: "T-1"}) == [TaskRef("T-1")]
+    assert read(source, {name: 42, "extra": None}) == [TaskRef("42")]
+    assert read(source, {"event": "task.deleted", name: "T-1"}) == [TaskRef("T-1", Kind.DELETED)]
+    assert read(source, {"event": "task.completed", name: "T-1"}) == [
+        TaskRef("T-1", Kind.COMPLETED)
+    ]
+    assert read(source, [{name: "a"}, {name: "b"}]) == [TaskRef("a"), TaskRef("b")]
 
 
 @pytest.mark.parametrize(
@@ -113,7 +115,7 @@ def test_a_hint_is_little_more_than_an_id(source: Source, name: str) -> None:
 )
 def test_the_list_of_events_about_tasks_is_open(source: Source, event: str) -> None:
     """Whatever happened and however it is called: the task is looked at."""
-    assert read(source, {"event": event, "data": {"id": "T-1"}}) == [Hint("T-1")]
+    assert read(source, {"event": event, "data": {"id": "T-1"}}) == [TaskRef("T-1")]
     assert read(source, {"event": "case.updated", "data": {"id": "C-1"}}) == []
 
 
@@ -121,7 +123,7 @@ def test_a_deletion_that_carries_the_whole_task_is_a_deletion(
     source: Source, task: Any, task_id: str
 ) -> None:
     """Else the last look at a task would bring it back."""
-    assert read(source, {"event": "task.deleted", "data": task}) == [Hint(task_id, Kind.DELETED)]
+    assert read(source, {"event": "task.deleted", "data": task}) == [TaskRef(task_id, Kind.DELETED)]
 
 
 def test_a_signal_names_itself_and_its_task(source: Source) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from service.clock import VirtualClock
 from service.domain.model import Customer
-from service.errors import SourceBroken, SourceRefused, SourceRejected
+from service.errors import SourceBroken, SourceRejected, SourceUnauthorized
 from service.http import open_client
 from service.sources.rolodex import OVERLAP
 from tests.contract.source_rig import Rig, connect, rigged, sample
@@ -204,7 +204,7 @@ async def test_each_way_to_log_in_is_an_option(clock: VirtualClock) -> None:
             assert len(rig.make(1)) == len(await rig.listed())
     for options in ({"path": "/v1"}, {"auth": "bearer"}):
         async with rigged("rolodex", clock, **options) as rig:
-            with pytest.raises(SourceRefused):
+            with pytest.raises(SourceUnauthorized):
                 await rig.listed()
 
 

@@ -24,7 +24,7 @@ from redis.asyncio import Redis
 from service.clock import SystemClock
 from service.processes.embedded import EmbeddedPostgres, EmbeddedValkey
 from service.processes.supervisor import Supervisor, environment, procfile, read_procfile
-from service.reload import Word
+from service.reload import ConfigSnapshot
 from service.sandbox.app import Sandbox
 from service.sandbox.app import running as serving
 from service.sandbox.kickserv import Kickserv
@@ -237,7 +237,7 @@ async def installation(folder: Path) -> AsyncIterator[Installation]:
         async with serving(sandbox) as address, HttpReceiver() as receiver:
             port = free_port()
             configuration = CONFIGURATION.format(sandbox=address, receiver=receiver.url)
-            line = Word(texts=(("taskbell.yaml", configuration),)).line()
+            line = ConfigSnapshot(texts=(("taskbell.yaml", configuration),)).line()
             environ = environment(
                 DATABASE_URL=postgres.url,
                 REDIS_URL=valkey.url,

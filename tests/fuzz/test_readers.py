@@ -60,7 +60,7 @@ def read(source: Source, body: bytes) -> list[dict[str, Any]]:
         found = payload.read(source, decoded(payload.without_secrets(body)))
     except (orjson.JSONDecodeError, TooManyValues, PayloadError):
         return []
-    return [one.raw for one in found if isinstance(one, payload.Whole)]
+    return [one.raw for one in found if isinstance(one, payload.FullTask)]
 
 
 def look(source: Source, raw: dict[str, Any]) -> None:

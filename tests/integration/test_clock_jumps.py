@@ -18,7 +18,7 @@ from service.config import Config
 from service.domain.model import Cause, Observation, Task
 from service.engine import Engine
 from service.engine.decider import Decider
-from service.engine.postgres import DatabaseBooks
+from service.engine.postgres import PostgresTransaction
 from service.settings import read_settings
 from service.store import Pool
 from tests.rule_files import configured
@@ -140,7 +140,7 @@ class Real:
     async def observe(self, one: Task) -> None:
         look = Observation(one.account, one.id, one, self._clock.now(), Cause.POLL)
         async with self._pool.acquire() as connection, connection.transaction():
-            await self._engine.observe(DatabaseBooks(connection), [look])
+            await self._engine.observe(PostgresTransaction(connection), [look])
 
     async def tick(self) -> None:
         await self._shift.sweep()

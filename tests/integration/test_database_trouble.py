@@ -17,7 +17,7 @@ from service.store import DatabaseUnreachable
 from tests.commands import taskbell
 from tests.conftest import only_reading
 from tests.site import configured
-from workers.handover import Roster
+from workers.handover import Handover
 
 
 @asynccontextmanager
@@ -140,7 +140,7 @@ async def test_a_worker_that_cannot_begin_says_why(
     database_url: str, folder: Path, clock: VirtualClock
 ) -> None:
     """Where the tables are there, and can only be read."""
-    roster = Roster(read_settings({"DATABASE_URL": database_url}), clock)
+    roster = Handover(read_settings({"DATABASE_URL": database_url}), clock)
     async with only_reading(database_url):
         with pytest.raises(DatabaseUnreachable, match=r"in a read-only transaction\. Name the"):
             await roster.relieve(configured(folder))

@@ -10,7 +10,7 @@ import pytest
 from service.channels import ways
 from service.clock import VirtualClock
 from service.sandbox.plannr import person
-from service.simulator import Rehearsal
+from service.simulator import Simulator
 from service.simulator.backtest import backtest
 from service.simulator.batches import batches
 from service.store import Pool, history
@@ -122,7 +122,7 @@ async def test_the_history_is_gone_through_with_the_directory(
     config, until = taskbell.config, taskbell.clock.now() + MINUTE
     async with taskbell.pool.acquire() as connection, connection.transaction():
         found = await backtest(
-            Rehearsal(config.rules, config.zones, ways(config.kinds), begins, people=config.people),
+            Simulator(config.rules, config.zones, ways(config.kinds), begins, people=config.people),
             history.tasks_at(connection, begins),
             batches(history.events(connection, begins, until)),
             until,

@@ -12,9 +12,9 @@ from service import config
 from service.clock import VirtualClock
 from service.config import past_rules
 from service.domain.model import State
-from service.explain import Explanation, Rulebook, Standing
+from service.explain import Explanation, ExplanationStatus, Rulebook
 from service.explain.explainer import explain
-from service.rules.language.tracing import Finding, Trace
+from service.rules.language.tracing import Trace, TraceStatus
 from service.store import Pool, task_history
 from service.store.tasks import Key
 from tests.corridor import Corridor, corridor
@@ -61,13 +61,13 @@ async def explained(
     return next(one for one in found if one.rule == rule)
 
 
-def told(one: Explanation) -> tuple[Standing, str]:
+def told(one: Explanation) -> tuple[ExplanationStatus, str]:
     return one.standing, one.says
 
 
 def values(trace: Trace) -> dict[str, Any]:
     """Each part by its text with what it came out as."""
-    own = trace.value if trace.finding is Finding.KNOWN else trace.finding
+    own = trace.value if trace.finding is TraceStatus.KNOWN else trace.finding
     return {trace.text: own} | {
         text: value for part in trace.parts for text, value in values(part).items()
     }
@@ -84,12 +84,12 @@ async def test_from_nothing_to_sent_and_taken_back(taskbell: Corridor) -> None:
     visit = taskbell.visit()
     await taskbell.webhook(visit)
     assert told(await explained(taskbell, visit, "job-done")) == (
-        Standing.UNHEARD,
+        ExplanationStatus.UNHEARD,
         "there was no task.completed since Fri 6 Mar 2026, 07:00; the task is open",
     )
     await change(taskbell, visit, completed_on="2026-03-06")
     found = await explained(taskbell, visit, "job-done")
-    assert found.standing is Standing.FIRED
+    assert found.standing is ExplanationStatus.FIRED
     assert found.decision is not None
     assert found.decision.rules_version == taskbell.config.rules.version
     assert values(found.conditions[0]) == {'task.type == "job"': True, "task.type": "job"}
@@ -110,9 +110,9 @@ async def test_what_did_not_match_is_decided_again(taskbell: Corridor) -> None:
     await taskbell.webhook(visit)
     await change(taskbell, visit, completed_on="2026-03-06")
     found = await explained(taskbell, visit, "job-done")
-    assert told(found) == (Standing.NOT_MATCHED, 'task.type == "job" is not true')
+    assert told(found) == (ExplanationStatus.NOT_MATCHED, 'task.type == "job" is not true')
     assert values(found.conditions[0])["task.type"] == "invoice"
-    assert found.conditions[1].finding is Finding.NOT_NEEDED
+    assert found.conditions[1].finding is TraceStatus.NOT_NEEDED
     assert (found.decision, found.deliveries) == (None, ())
 
 
@@ -122,11 +122,11 @@ async def test_the_last_event_is_the_one_that_is_explained(taskbell: Corridor) -
     await taskbell.webhook(visit)
     await change(taskbell, visit, completed_on="2026-03-06")
     first = await explained(taskbell, visit, "job-done")
-    assert told(first)[0] is Standing.NOT_MATCHED
+    assert told(first)[0] is ExplanationStatus.NOT_MATCHED
     await change(taskbell, visit, completed_on=None)
     await change(taskbell, visit, name="Clean the gutters", completed_on="2026-03-06")
     second = await explained(taskbell, visit, "job-done")
-    assert told(second)[0] is Standing.FIRED
+    assert told(second)[0] is ExplanationStatus.FIRED
     assert second.heard == (first.event, second.event)
 
 
@@ -136,14 +136,14 @@ async def test_the_clock_before_and_after_it_rings(taskbell: Corridor) -> None:
     visit = taskbell.visit(scheduled_at=due - timedelta(hours=1), ends_at=due)
     await taskbell.webhook(visit)
     assert told(await explained(taskbell, visit, "late")) == (
-        Standing.UNHEARD,
+        ExplanationStatus.UNHEARD,
         "rings Fri 6 Mar 2026, 18:00, if the task is open then and its due stays",
     )
     taskbell.clock.set((due + timedelta(hours=2)).astimezone(UTC))
     assert "as soon as a worker looks" in (await explained(taskbell, visit, "late")).says
     await taskbell.tick(seconds=1)
     rang = await explained(taskbell, visit, "late")
-    assert told(rang) == (Standing.FIRED, "task.overdue")
+    assert told(rang) == (ExplanationStatus.FIRED, "task.overdue")
     assert rang.clock == (
         "its moment was Fri 6 Mar 2026, 18:00; for this due date it does not ring again"
     )
@@ -174,13 +174,13 @@ async def test_a_rule_that_settles(taskbell: Corridor) -> None:
     await change(taskbell, visit, name="Clean")
     await change(taskbell, visit, name="Clean all")
     assert told(await explained(taskbell, visit, "calm")) == (
-        Standing.SETTLING,
+        ExplanationStatus.SETTLING,
         "it looks again Fri 6 Mar 2026, 07:13, or later if the task changes",
     )
     await taskbell.tick(minutes=11)
     left = await explained(taskbell, visit, "calm")
     assert told(left) == (
-        Standing.NOT_MATCHED,
+        ExplanationStatus.NOT_MATCHED,
         'task.title.startsWith("Call") is not true',
     )
     assert values(left.conditions[0])["task.title"] == "Clean all"
@@ -196,7 +196,7 @@ async def test_a_rule_that_settles(taskbell: Corridor) -> None:
     await change(taskbell, visit, name="Call Ida Smith")
     await taskbell.tick(minutes=11)
     matched = await explained(taskbell, visit, "calm")
-    assert matched.standing is Standing.FIRED
+    assert matched.standing is ExplanationStatus.FIRED
     assert values(matched.conditions[0])["task.title"] == "Call Ida Smith"
     assert len(matched.deliveries) == 1
     assert await explained(taskbell, visit, "calm", until=before) == nothing
@@ -210,7 +210,7 @@ async def test_a_rule_that_waited_longer_than_it_had_to(taskbell: Corridor) -> N
     await change(taskbell, visit, minutes=30, name="Call Bo")
     await taskbell.tick(minutes=11)
     found = await explained(taskbell, visit, "calm")
-    assert found.standing is Standing.FIRED
+    assert found.standing is ExplanationStatus.FIRED
     assert values(found.conditions[0])["task.title"] == "Call Bo"
     assert found.event == found.heard[0]
 
@@ -222,7 +222,7 @@ async def test_one_look_with_several_events(taskbell: Corridor) -> None:
     moved = taskbell.clock.now() + timedelta(days=9)
     await change(taskbell, visit, name="Other", scheduled_at=moved, ends_at=moved)
     found = await explained(taskbell, visit, "moved")
-    assert found.standing is Standing.FIRED
+    assert found.standing is ExplanationStatus.FIRED
     assert len(found.heard) == 2
     assert found.decision is not None
     assert found.event == found.decision.event == found.heard[0]
@@ -233,9 +233,9 @@ async def test_rules_that_are_not_asked(taskbell: Corridor) -> None:
     """Switched off, or for others."""
     visit = taskbell.visit()
     await taskbell.webhook(visit)
-    assert (await explained(taskbell, visit, "off")).standing is Standing.OFF
+    assert (await explained(taskbell, visit, "off")).standing is ExplanationStatus.OFF
     assert told(await explained(taskbell, visit, "elsewhere")) == (
-        Standing.ELSEWHERE,
+        ExplanationStatus.ELSEWHERE,
         "it is only for london",
     )
 
@@ -255,7 +255,7 @@ async def test_what_taskbell_has_written_itself(
         await taskbell.deliver()
         await taskbell.look_up()
         found = await explained(taskbell, visit, "renamed")
-        assert found.standing is Standing.UNHEARD
+        assert found.standing is ExplanationStatus.UNHEARD
         assert found.notes == (
             "#2 was Taskbell's own writing, of which the rule does not hear (own_writes: true)",
         )
@@ -268,7 +268,7 @@ async def test_a_rule_that_was_changed_since(taskbell: Corridor) -> None:
     await change(taskbell, visit, completed_on="2026-03-06")
     await taskbell.restart(RULES.replace('"gutters"', '"windows"'))
     found = await explained(taskbell, visit, "job-done")
-    assert found.standing is Standing.FIRED
+    assert found.standing is ExplanationStatus.FIRED
     assert found.notes == ("the rule has been changed since; this is what it was then",)
     assert values(found.conditions[1])['task.title.contains("gutters")'] is True
     await taskbell.restart(RULES + "# ours")
@@ -285,7 +285,7 @@ async def test_a_rule_that_came_later(taskbell: Corridor) -> None:
     new = "- { id: new, when: task.created, then: [{ notify: accounting }] }"
     await taskbell.restart(RULES + new)
     assert told(await explained(taskbell, visit, "new")) == (
-        Standing.NOT_MATCHED,
+        ExplanationStatus.NOT_MATCHED,
         "when that happened, the rule was not there yet, or listened to something else",
     )
 

@@ -11,7 +11,7 @@ from service import config
 from service.clock import VirtualClock
 from service.config import past_rules
 from service.domain.model import State
-from service.explain import Explanation, Rulebook, Standing
+from service.explain import Explanation, ExplanationStatus, Rulebook
 from service.explain.explainer import explain
 from service.store import Pool, task_history
 from tests.corridor import Corridor, begun
@@ -81,7 +81,7 @@ async def explained(
     return next(one for one in found if one.rule == rule)
 
 
-def told(one: Explanation) -> tuple[Standing, str]:
+def told(one: Explanation) -> tuple[ExplanationStatus, str]:
     return one.standing, one.says
 
 
@@ -115,7 +115,7 @@ async def test_gathered_and_then_told(digests: Corridor) -> None:
     first, second = await finish(digests, "roof"), await finish(digests, "gate")
     for number in (first, second):
         waits = await explained(digests, number, "done-lately")
-        assert waits.standing is Standing.GATHERED
+        assert waits.standing is ExplanationStatus.GATHERED
         assert waits.says.endswith("; told with others of the day")
         assert waits.digest is not None
         assert waits.digest.closes_at == datetime(2026, 3, 6, 7, 32, tzinfo=NEW_YORK)
@@ -124,7 +124,7 @@ async def test_gathered_and_then_told(digests: Corridor) -> None:
     await pass_by(digests, minutes=30)
     for number in (first, second):
         out = await explained(digests, number, "done-lately")
-        assert told(out) == (Standing.FIRED, "digest of the day: 2 tasks")
+        assert told(out) == (ExplanationStatus.FIRED, "digest of the day: 2 tasks")
         assert out.digest is not None
         assert out.digest.told_at == digests.clock.now()
         assert [one.state for one in out.deliveries] == [State.SENT]
@@ -134,7 +134,7 @@ async def test_what_is_not_gathered(digests: Corridor) -> None:
     """The rule's condition refused it, as it would without a digest."""
     number = await finish(digests, "secret")
     found = await explained(digests, number, "done-lately")
-    assert told(found) == (Standing.NOT_MATCHED, 'task.title != "secret" is not true')
+    assert told(found) == (ExplanationStatus.NOT_MATCHED, 'task.title != "secret" is not true')
     assert found.digest is None
 
 
@@ -143,12 +143,12 @@ async def test_a_full_digest_and_the_one_after_it(digests: Corridor) -> None:
     numbers = [await finish(digests, name) for name in ("a", "b", "c", "d")]
     await pass_by(digests)
     third, fourth = [await explained(digests, one, "done-lately") for one in numbers[2:]]
-    assert told(third) == (Standing.FIRED, "digest of the day: 3 tasks")
-    assert (fourth.standing, names(fourth)) == (Standing.GATHERED, ["d"])
+    assert told(third) == (ExplanationStatus.FIRED, "digest of the day: 3 tasks")
+    assert (fourth.standing, names(fourth)) == (ExplanationStatus.GATHERED, ["d"])
     await pass_by(digests, minutes=30)
     third, fourth = [await explained(digests, one, "done-lately") for one in numbers[2:]]
-    assert told(third) == (Standing.FIRED, "digest of the day: 3 tasks")
-    assert told(fourth) == (Standing.FIRED, "digest of the day: 1 task")
+    assert told(third) == (ExplanationStatus.FIRED, "digest of the day: 3 tasks")
+    assert told(fourth) == (ExplanationStatus.FIRED, "digest of the day: 1 task")
     assert third.deliveries != fourth.deliveries
 
 
@@ -159,12 +159,12 @@ async def test_left_out_of_a_digest(digests: Corridor) -> None:
     await pass_by(digests, hours=1, minutes=1)
     await digests.webhook(digests.sandbox.kickserv.finish(number))
     before = await explained(digests, number, "late")
-    assert before.standing is Standing.GATHERED
+    assert before.standing is ExplanationStatus.GATHERED
     assert before.notes == (f"as it is now, it would be left out: {number} is done",)
     await pass_by(digests, hours=1)
     left_out = await explained(digests, number, "late")
     assert told(left_out) == (
-        Standing.NOT_MATCHED,
+        ExplanationStatus.NOT_MATCHED,
         f"it was left out of the digest of all, Fri 6 Mar 2026, 09:02: {number} is done",
     )
     assert (await explained(digests, other, "late")).says.startswith("digest of all: 1 task; left")
@@ -175,13 +175,13 @@ async def test_a_rule_that_settles_before_it_gathers(digests: Corridor) -> None:
     number = await visit(digests, "roof", days=1)
     await digests.tick(minutes=1)
     await digests.webhook(digests.sandbox.kickserv.change(number, name="gate"))
-    assert (await explained(digests, number, "calm")).standing is Standing.SETTLING
+    assert (await explained(digests, number, "calm")).standing is ExplanationStatus.SETTLING
     await pass_by(digests, minutes=11)
     gathered = await explained(digests, number, "calm")
-    assert (gathered.standing, names(gathered)) == (Standing.GATHERED, ["gate"])
+    assert (gathered.standing, names(gathered)) == (ExplanationStatus.GATHERED, ["gate"])
     await pass_by(digests, minutes=31)
     assert told(await explained(digests, number, "calm")) == (
-        Standing.FIRED,
+        ExplanationStatus.FIRED,
         "digest of gate: 1 task",
     )
 
@@ -194,9 +194,9 @@ async def test_what_came_earlier_is_explained_as_it_went_on(digests: Corridor) -
     await digests.webhook(digests.sandbox.kickserv.change(number, completed_on=None))
     await digests.tick(minutes=1)
     await digests.webhook(digests.sandbox.kickserv.finish(number))
-    assert (await explained(digests, number, "done-lately")).standing is Standing.GATHERED
+    assert (await explained(digests, number, "done-lately")).standing is ExplanationStatus.GATHERED
     earlier = await explained(digests, number, "done-lately", first)
-    assert told(earlier) == (Standing.FIRED, "digest of the day: 1 task")
+    assert told(earlier) == (ExplanationStatus.FIRED, "digest of the day: 1 task")
 
 
 async def test_a_schedule_about_no_task(mornings: Corridor) -> None:
@@ -204,13 +204,13 @@ async def test_a_schedule_about_no_task(mornings: Corridor) -> None:
     number = await visit(mornings, "roof", hours=5)
     before = await explained(mornings, number, "daily")
     assert told(before) == (
-        Standing.UNHEARD,
+        ExplanationStatus.UNHEARD,
         "its schedule has not come yet, as far as there is a record",
     )
     assert before.clock == "has not come yet; comes Fri 6 Mar 2026, 07:30"
     await pass_by(mornings, minutes=29)
     after = await explained(mornings, number, "daily")
-    assert told(after) == (Standing.NO_TASK, "schedule 30 7 * * 1-5")
+    assert told(after) == (ExplanationStatus.NO_TASK, "schedule 30 7 * * 1-5")
     assert after.clock == "came last Fri 6 Mar 2026, 07:30; comes Mon 9 Mar 2026, 07:30"
     assert [one.state for one in after.deliveries] == [State.SENT]
 
@@ -225,11 +225,11 @@ async def test_a_schedule_for_each_of_some_tasks(mornings: Corridor) -> None:
     roof, secret, gate, fence = [
         await explained(mornings, one, "nudge") for one in (*numbers, far, late)
     ]
-    assert roof.standing is Standing.FIRED
+    assert roof.standing is ExplanationStatus.FIRED
     assert [one.state for one in roof.deliveries] == [State.SENT]
-    assert told(secret) == (Standing.NOT_MATCHED, 'task.title != "secret" is not true')
-    assert told(gate) == (Standing.NOT_MATCHED, "for_each did not choose the task")
-    assert told(fence) == (Standing.NOT_MATCHED, "the task was not there")
+    assert told(secret) == (ExplanationStatus.NOT_MATCHED, 'task.title != "secret" is not true')
+    assert told(gate) == (ExplanationStatus.NOT_MATCHED, "for_each did not choose the task")
+    assert told(fence) == (ExplanationStatus.NOT_MATCHED, "the task was not there")
     assert gate.schedule is not None
     assert [one.title for one in gate.schedule.chosen] == ["roof", "secret"]
     assert gate.schedule.said == ("schedule 30 7 * * 1-5: 2 of 3 tasks chosen",)
@@ -245,9 +245,9 @@ async def test_a_list_by_schedule(mornings: Corridor) -> None:
     roof, gate, secret, fence = [
         await explained(mornings, one, "morning-list") for one in (*numbers, far)
     ]
-    assert told(roof) == (Standing.FIRED, "digest of roof: 1 task")
-    assert told(gate) == (Standing.FIRED, "digest of gate: 1 task")
+    assert told(roof) == (ExplanationStatus.FIRED, "digest of roof: 1 task")
+    assert told(gate) == (ExplanationStatus.FIRED, "digest of gate: 1 task")
     assert [len(one.deliveries) for one in (roof, gate)] == [1, 1]
     assert roof.deliveries != gate.deliveries
-    assert told(secret) == (Standing.NOT_MATCHED, 'task.title != "secret" is not true')
-    assert told(fence) == (Standing.NOT_MATCHED, "for_each did not choose the task")
+    assert told(secret) == (ExplanationStatus.NOT_MATCHED, 'task.title != "secret" is not true')
+    assert told(fence) == (ExplanationStatus.NOT_MATCHED, "for_each did not choose the task")

@@ -8,8 +8,8 @@ from pathlib import Path
 from service.clock import VirtualClock
 from service.domain.model import Cause, Event, Kind, State
 from service.engine.limits import within_limits
-from service.engine.postgres import DatabaseBooks
-from service.outbox import Order
+from service.engine.postgres import PostgresTransaction
+from service.outbox import DeliveryRequest
 from service.rules.verdict import Plan
 from service.store import Pool
 from tests.corridor import Corridor, corridor
@@ -133,12 +133,12 @@ async def test_what_was_held_counts_when_it_goes_out(
         assert sorted(taskbell.posts) == ["0", "1", "2"]
 
 
-def order(number: int) -> Order:
+def order(number: int) -> DeliveryRequest:
     """The only message about task `number`, now."""
     about = task(str(number), "field")
     event = Event(number, "field", about.id, Kind.CREATED, START, Cause.POLL, None, about)
     plan = Plan(1, "slack", "#office", f"event:{number}", START, State.PLANNED)
-    return Order(event, "new", plan, "slack", at_most_once=False)
+    return DeliveryRequest(event, "new", plan, "slack", at_most_once=False)
 
 
 async def test_two_workers_let_no_more_through_than_one(pool: Pool, folder: Path) -> None:
@@ -149,9 +149,9 @@ async def test_two_workers_let_no_more_through_than_one(pool: Pool, folder: Path
         numbers: Sequence[int], seen: asyncio.Event, go_on: asyncio.Event
     ) -> list[State]:
         async with pool.acquire() as connection, connection.transaction():
-            books = DatabaseBooks(connection)
-            found = await within_limits(books, [order(one) for one in numbers], limits)
-            await books.place(found, START)
+            tx = PostgresTransaction(connection)
+            found = await within_limits(tx, [order(one) for one in numbers], limits)
+            await tx.place(found, START)
             seen.set()
             await go_on.wait()
             return [one.plan.state for one in found]

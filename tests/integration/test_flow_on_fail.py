@@ -10,8 +10,8 @@ from service.channels import ways
 from service.clock import VirtualClock
 from service.domain.model import Cause, Kind, Observation, State, Task
 from service.errors import ConfigError
-from service.outbox import Settlement, attempts, operator_actions
-from service.simulator import Rehearsal
+from service.outbox import AttemptResult, attempts, operator_actions
+from service.simulator import Simulator
 from service.simulator.memory.fallback import Failing
 from service.store import Pool
 from tests.corridor import Corridor, corridor
@@ -76,15 +76,15 @@ async def test_a_rehearsal_does_the_same(taskbell: Corridor) -> None:
     await taskbell.deliver()
     after = await taskbell.pool.fetchval("SELECT after FROM events")
     config, now = taskbell.config, taskbell.clock.now()
-    trial = Rehearsal(config.rules, config.zones, ways(config.kinds), now)
-    trial.books.outbox.failing = Failing({"slack"})
+    trial = Simulator(config.rules, config.zones, ways(config.kinds), now)
+    trial.tx.outbox.failing = Failing({"slack"})
     task = Task.from_json(after)
     await trial.observe(
         [Observation("field", number, task, now, Cause.POLL, announced=frozenset({Kind.CREATED}))]
     )
     rehearsed = [
         (one.state, one.order.plan.receiver, one.order.plan.once_key, one.text)
-        for one in trial.books.outbox.deliveries
+        for one in trial.tx.outbox.deliveries
     ]
     assert rehearsed == [
         (
@@ -125,7 +125,7 @@ async def test_a_failure_told_twice_sends_one_message(taskbell: Corridor) -> Non
     """Written down, and again by a process that had died; then a person tries it in vain."""
     await come(taskbell)
     [claim] = await taskbell.claim("slack")
-    failure = Settlement(claim, State.FAILED, WHY)
+    failure = AttemptResult(claim, State.FAILED, WHY)
     for _ in range(2):
         await attempts.settle(taskbell.pool, [failure], taskbell.clock.now())
     await operator_actions.retry(taskbell.pool, taskbell.clock, claim.id)

@@ -16,9 +16,9 @@ from service.errors import (
     OutcomeUnknown,
     SourceBroken,
     SourceError,
-    SourceRefused,
     SourceRejected,
     SourceThrottled,
+    SourceUnauthorized,
     SourceUnreachable,
 )
 from service.http import open_client
@@ -109,8 +109,8 @@ async def test_an_answer_without_a_body_is_none(rig: Rig) -> None:
 @pytest.mark.parametrize(
     ("answer", "reading", "writing"),
     [
-        (Answer(401, b"<errors/>"), SourceRefused, SourceRefused),
-        (Answer(403, {}), SourceRefused, SourceRefused),
+        (Answer(401, b"<errors/>"), SourceUnauthorized, SourceUnauthorized),
+        (Answer(403, {}), SourceUnauthorized, SourceUnauthorized),
         (Answer(400, {}), SourceRejected, SourceRejected),
         (Answer(404, {}), SourceRejected, SourceRejected),
         (Answer(422, {}), SourceRejected, SourceRejected),

@@ -11,7 +11,7 @@ import pytest
 from service.channels import ways
 from service.clock import VirtualClock
 from service.outbox import approvals, operator_actions, storms
-from service.simulator import Rehearsal
+from service.simulator import Simulator
 from service.simulator.upcoming import upcoming
 from service.store import Pool
 from tests.corridor import Corridor, begun
@@ -49,7 +49,7 @@ async def friday(
 async def foretold(taskbell: Corridor) -> list[tuple[str, datetime]]:
     """What is said to go out within three days, and when."""
     config, now = taskbell.config, taskbell.clock.now()
-    trial = Rehearsal(config.rules, config.zones, ways(config.kinds), now)
+    trial = Simulator(config.rules, config.zones, ways(config.kinds), now)
     async with taskbell.pool.acquire() as connection, connection.transaction():
         found = await upcoming(trial, connection, now + 72 * HOUR)
     return [(one.order.plan.channel, one.settled_at or now) for one in found]

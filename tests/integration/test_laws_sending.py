@@ -10,7 +10,7 @@ import pytest
 
 from service.clock import VirtualClock
 from service.domain.model import State
-from service.outbox import Claim, Settlement, attempts, operator_actions
+from service.outbox import AttemptResult, Claim, attempts, operator_actions
 from service.sandbox.faults import Fault, Kind
 from service.settings import read_settings
 from service.store import Pool
@@ -107,7 +107,7 @@ async def test_law_8_a_late_answer_settles_what_was_unknown(taskbell: Corridor) 
 
 
 async def settle(taskbell: Corridor, claim: Claim) -> None:
-    sent = Settlement(claim, State.SENT, receipt={})
+    sent = AttemptResult(claim, State.SENT, receipt={})
     await attempts.settle(taskbell.pool, [sent], taskbell.clock.now())
 
 
@@ -119,7 +119,7 @@ async def test_law_8_a_refusal_is_recorded_once(lane: str, taskbell: Corridor) -
     else:
         await taskbell.webhook(taskbell.visit())
     [refused] = await taskbell.claim(lane)
-    not_now = Settlement(
+    not_now = AttemptResult(
         refused, State.PLANNED, "busy", again_at=taskbell.clock.now(), is_unsent=True
     )
     await attempts.settle(taskbell.pool, [not_now], taskbell.clock.now())

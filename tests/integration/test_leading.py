@@ -13,10 +13,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from service.clock import VirtualClock
-from service.diagnostics import Fault
+from service.diagnostics import Diagnostic
 from service.processes.supervisor import Program, Supervisor
-from service.reload import Reading, Word, read
-from service.reload.publisher import Leading
+from service.reload import ConfigSnapshot, LoadedConfig, read
+from service.reload.publisher import ConfigPublisher
 from service.reload.report import report
 from service.store import Pool
 from tests.corridor import TOKENS, Corridor, configured, corridor
@@ -27,7 +27,7 @@ CALM = """
 - { id: calm, when: { task.changed: [title] }, settle: 10m, then: [{ notify: accounting }] }
 """
 TOLD = "- { id: told, when: task.created, then: [{ notify: accounting }] }\n"
-WRONG = Word(faults=(Fault("taskbell.yaml", 1, 1, "there is no event task.creatd"),))
+WRONG = ConfigSnapshot(faults=(Diagnostic("taskbell.yaml", 1, 1, "there is no event task.creatd"),))
 
 # Writes down every line that it hears, in a file that has its process id as name.
 _NOTING = """
@@ -47,11 +47,11 @@ class Programs:
         self.supervisor = Supervisor([Program("one", command)], os.environ)
 
     @property
-    def heard(self) -> list[Word]:
+    def heard(self) -> list[ConfigSnapshot]:
         """What the one that was started last has heard since then."""
-        return [Word.from_line(line) for line in self._last.read_bytes().splitlines()]
+        return [ConfigSnapshot.from_line(line) for line in self._last.read_bytes().splitlines()]
 
-    async def hear(self, *words: Word) -> None:
+    async def hear(self, *words: ConfigSnapshot) -> None:
         """Wait until the one that was started last has heard exactly these."""
         await eventually(lambda: self._starts and self.heard == list(words))
 
@@ -76,10 +76,10 @@ class Led:
     def __init__(self, taskbell: Corridor, programs: Programs) -> None:
         self.taskbell = taskbell
         self.programs = programs
-        self.readings: asyncio.Queue[Reading] = asyncio.Queue()
+        self.readings: asyncio.Queue[LoadedConfig] = asyncio.Queue()
         self.first = reading(taskbell, LATE + CALM + TOLD).word
 
-    async def coming(self) -> AsyncIterator[Reading]:
+    async def coming(self) -> AsyncIterator[LoadedConfig]:
         while True:
             yield await self.readings.get()
 
@@ -96,14 +96,16 @@ async def taskbell(pool: Pool, clock: VirtualClock, folder: Path) -> AsyncIterat
 async def led(taskbell: Corridor, tmp_path: Path, database_url: str) -> AsyncIterator[Led]:
     led = Led(taskbell, Programs(tmp_path))
     supervisor = led.programs.supervisor
-    leading = Leading(supervisor, led.first, database_url, taskbell.clock, {})
+    leading = ConfigPublisher(supervisor, led.first, database_url, taskbell.clock, {})
     async with at_work(supervisor, leading, led):
         await led.programs.hear(led.first)
         yield led
 
 
 @asynccontextmanager
-async def at_work(supervisor: Supervisor, leading: Leading, led: Led) -> AsyncIterator[None]:
+async def at_work(
+    supervisor: Supervisor, leading: ConfigPublisher, led: Led
+) -> AsyncIterator[None]:
     supervising = asyncio.create_task(supervisor.run())
     following = asyncio.create_task(leading.run(led.coming(), lambda _: None))
     yield
@@ -112,16 +114,16 @@ async def at_work(supervisor: Supervisor, leading: Leading, led: Led) -> AsyncIt
     await supervising
 
 
-def reading(taskbell: Corridor, rules: str) -> Reading:
+def reading(taskbell: Corridor, rules: str) -> LoadedConfig:
     """What the configuration comes to with these rules."""
     configured(taskbell.folder, rules, taskbell.head)
     text = (taskbell.folder / "taskbell.yaml").read_text()
-    return read(Word(str(taskbell.folder), (("taskbell.yaml", text),)), TOKENS)
+    return read(ConfigSnapshot(str(taskbell.folder), (("taskbell.yaml", text),)), TOKENS)
 
 
 async def test_a_program_that_comes_back_gets_what_is_in_force(led: Led) -> None:
     """While the file has faults that is what was good before, and the faults; then the new one."""
-    led.readings.put_nowait(Reading(WRONG, faults=WRONG.faults))
+    led.readings.put_nowait(LoadedConfig(WRONG, faults=WRONG.faults))
     await led.programs.hear(led.first, WRONG)
     await led.programs.die()
     await led.programs.hear(led.first, WRONG)

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from service.diagnostics import Fault, Severity
-from service.reload import Word, handed
+from service.diagnostics import Diagnostic, Severity
+from service.reload import ConfigSnapshot, handed
 from service.reload.file_watcher import first_look, look
 from tests.rule_files import ENVIRON, HEAD
 from tests.waiting import eventually
@@ -26,7 +26,7 @@ rules:
 @asynccontextmanager
 async def watched(
     path: Path,
-) -> AsyncIterator[tuple[list[Word], asyncio.Event]]:
+) -> AsyncIterator[tuple[list[ConfigSnapshot], asyncio.Event]]:
     """Every word that is said of these files from now on, and how to ask for one."""
     asked, words = asyncio.Event(), []
     first = first_look(path, {})
@@ -40,7 +40,7 @@ async def watched(
     listening.cancel()
 
 
-def told(words: list[Word]) -> list[str]:
+def told(words: list[ConfigSnapshot]) -> list[str]:
     """The text of each word, or its fault."""
     return [word.texts[0][1] if word.texts else word.faults[0].message for word in words]
 
@@ -101,12 +101,15 @@ async def test_a_folder_changes_with_its_files(tmp_path: Path) -> None:
 
 def test_a_word_is_a_line() -> None:
     """What the supervisor says arrives as it was said."""
-    fault = Fault("a.yaml", 1, 2, "no", "source", "try", Severity.WARNING)
+    fault = Diagnostic("a.yaml", 1, 2, "no", "source", "try", Severity.WARNING)
     texts = (("a.yaml", "one\ntwo: 'ä'\n"),)
-    for word in (Word("folder", texts, {"a.liquid": "text"}), Word(faults=(fault,))):
+    for word in (
+        ConfigSnapshot("folder", texts, {"a.liquid": "text"}),
+        ConfigSnapshot(faults=(fault,)),
+    ):
         line = word.line()
         assert line.count(b"\n") == 1
-        assert Word.from_line(line) == word
+        assert ConfigSnapshot.from_line(line) == word
 
 
 async def test_a_text_that_a_rule_names_counts_as_well(tmp_path: Path) -> None:
@@ -126,7 +129,7 @@ async def test_other_work_goes_on_while_rules_are_read(tmp_path: Path) -> None:
     """A process that takes over a long configuration does its work meanwhile."""
     rule = "- { id: r$n, when: task.created, then: [{ notify: accounting, text: no $n }] }\n"
     rules = "".join(rule.replace("$n", str(number)) for number in range(200))
-    word = Word(str(tmp_path), (("taskbell.yaml", f"{HEAD}rules:\n{rules}"),))
+    word = ConfigSnapshot(str(tmp_path), (("taskbell.yaml", f"{HEAD}rules:\n{rules}"),))
     turns = 0
 
     async def said() -> AsyncIterator[bytes]:

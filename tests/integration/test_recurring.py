@@ -10,9 +10,9 @@ import pytest
 
 from service.channels import ways
 from service.clock import VirtualClock
-from service.outbox import Order
+from service.outbox import DeliveryRequest
 from service.sandbox.system import Raw
-from service.simulator import Rehearsal
+from service.simulator import Simulator
 from service.simulator.backtest import backtest
 from service.simulator.batches import batches
 from service.store import Pool, api_lists, history
@@ -319,20 +319,20 @@ async def test_it_tells_of_the_task_that_was_done(week: Week) -> None:
     assert (row["due"], row["done"]) == (was["due"], "true")
 
 
-def rehearsed(taskbell: Corridor, begin: datetime) -> Rehearsal:
+def rehearsed(taskbell: Corridor, begin: datetime) -> Simulator:
     config = taskbell.config
-    return Rehearsal(config.rules, config.zones, ways(config.kinds), begin)
+    return Simulator(config.rules, config.zones, ways(config.kinds), begin)
 
 
 async def backtested(
-    taskbell: Corridor, begin: datetime, until: datetime, rehearsal: Rehearsal | None = None
-) -> list[Order]:
+    taskbell: Corridor, begin: datetime, until: datetime, simulator: Simulator | None = None
+) -> list[DeliveryRequest]:
     """What would have been sent in that time."""
-    rehearsal = rehearsal or rehearsed(taskbell, begin)
+    simulator = simulator or rehearsed(taskbell, begin)
     async with taskbell.pool.acquire() as connection, connection.transaction():
         known = history.tasks_at(connection, begin)
         recorded = batches(history.events(connection, begin, until))
-        sent = await backtest(rehearsal, known, recorded, until, lambda _: None)
+        sent = await backtest(simulator, known, recorded, until, lambda _: None)
     return [one.order for one in sent]
 
 
@@ -342,10 +342,10 @@ async def test_a_backtest_tells_of_it_as_well(week: Week) -> None:
     week.move_on()
     for news in ("poll", "completed"):
         await week.come(news)
-    rehearsal = rehearsed(taskbell, begin)
-    sent = await backtested(taskbell, begin, taskbell.clock.now(), rehearsal)
+    simulator = rehearsed(taskbell, begin)
+    sent = await backtested(taskbell, begin, taskbell.clock.now(), simulator)
     assert [order.rule for order in sent] == ["done"]
-    task = rehearsal.books.present((week.account, week.task_id))
+    task = simulator.tx.present((week.account, week.task_id))
     assert task is not None
     assert not task.done
 

@@ -25,7 +25,7 @@ from service.store import Pool
 from tests.running import free_port
 from tests.site import configured, site
 from tests.waiting import eventually
-from workers.handover import Roster
+from workers.handover import Handover
 
 PASSWORD = "p@ss:w/o#r?d%40"
 
@@ -145,7 +145,7 @@ async def test_a_worker_reads_the_address_as_the_web_does(
     credentials = f"taskbell:{quote(PASSWORD, safe='')}"
     url = f"unix://{credentials}@{quote(str(place / 's.sock'))}?db=3"
     settings = read_settings({"DATABASE_URL": database_url, "REDIS_URL": url})
-    roster, bell = Roster(settings, clock), Doorbell(url)
+    roster, bell = Handover(settings, clock), Doorbell(url)
     await roster.relieve(configured(folder))
     await eventually(bell.has_worker)
     async with Redis(unix_socket_path=str(place / "s.sock"), db=3) as redis:

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from service.channels import ways
 from service.clock import VirtualClock
-from service.config import Config, Sketch, past_rules
+from service.config import Config, RulesConfig, past_rules
 from service.domain.silences import Silence
 from service.outbox import silences
-from service.simulator import Rehearsal
+from service.simulator import Simulator
 from service.simulator.backtest import backtest
 from service.simulator.batches import batches
 from service.simulator.replay import Replay, Replayed
@@ -115,7 +115,7 @@ async def _begin(connection: Connection, silenced: Sequence[Silence]) -> None:
 async def replayed(connection: Connection, config: Config) -> Replayed:
     """What was just recorded, decided on once more by the text of the rules that was kept."""
     until = START + timedelta(days=100)
-    sketch = Sketch(
+    sketch = RulesConfig(
         config.rules, config.timezone, {}, {ACCOUNT: "kickserv"}, config.kinds, trials=()
     )
     replay = Replay(
@@ -151,9 +151,9 @@ async def backtested(
     return record_of(trial)
 
 
-def _trial(config: Config, silenced: Sequence[Silence], start: datetime = START) -> Rehearsal:
+def _trial(config: Config, silenced: Sequence[Silence], start: datetime = START) -> Simulator:
     zones = {ACCOUNT: config.timezone}
-    return Rehearsal(config.rules, zones, ways(config.kinds), start, silenced)
+    return Simulator(config.rules, zones, ways(config.kinds), start, silenced)
 
 
 async def rehearsed(config: Config, history: Sequence[Step], silenced: Sequence[Silence]) -> Record:

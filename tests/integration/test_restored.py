@@ -12,7 +12,7 @@ from service.clock import VirtualClock
 from service.config import Config
 from service.domain.model import Cause, Event, Kind, Task
 from service.sandbox.system import Raw
-from service.simulator import Rehearsal
+from service.simulator import Simulator
 from service.simulator.backtest import backtest
 from service.simulator.batches import Batch
 from service.store import Pool
@@ -130,6 +130,6 @@ async def _backtested(config: Config, batches: list[Batch]) -> int:
         for one in batches:
             yield one
 
-    rehearsal = Rehearsal(config.rules, ZONES, ways(config.kinds), START - timedelta(hours=1))
+    simulator = Simulator(config.rules, ZONES, ways(config.kinds), START - timedelta(hours=1))
     until = START + timedelta(hours=1)
-    return len(await backtest(rehearsal, known(), recorded(), until, lambda _: None))
+    return len(await backtest(simulator, known(), recorded(), until, lambda _: None))

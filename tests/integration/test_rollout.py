@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from service import config
-from service.change_plan import Fate, RulePlan, Side, pending_counts
+from service.change_plan import PendingEffect, RulePlan, Side, pending_counts
 from service.change_plan.forecast import Forecast
 from service.clock import VirtualClock
 from service.config import past_rules
@@ -71,8 +71,8 @@ async def test_an_alarm_in_another_zone(taskbell: Corridor) -> None:
     await taskbell.webhook(taskbell.visit(scheduled_at=start, ends_at=start))
     rules = REMIND + LATE + CALM + CHASE
     found = await planned(taskbell, rules, zone="Europe/London")
-    assert found["remind"].timers == {Fate.MOVED: 1}
-    assert found["late"].timers == {Fate.KEPT: 1}
+    assert found["remind"].timers == {PendingEffect.MOVED: 1}
+    assert found["late"].timers == {PendingEffect.KEPT: 1}
     await taskbell.restart(rules, zone="Europe/London")
     await taskbell.tick(seconds=1)
     assert await next_alarm(taskbell) == found["remind"].next_ring
@@ -87,25 +87,25 @@ async def test_alarms_that_come_and_go(taskbell: Corridor) -> None:
     taskbell.clock.advance(timedelta(minutes=90))
     soon = "- { id: soon, when: { task.due_soon: 1h }, then: [{ notify: accounting }] }\n"
     found = await planned(taskbell, sooner + soon)
-    assert found["late"].timers == {Fate.MOVED: 1, Fate.LOST: 1}
-    assert found["soon"].timers == {Fate.NEW: 1}
+    assert found["late"].timers == {PendingEffect.MOVED: 1, PendingEffect.LOST: 1}
+    assert found["soon"].timers == {PendingEffect.NEW: 1}
     assert found["late"].matching == 1
     await taskbell.restart(sooner + soon)
     await taskbell.tick(seconds=1)
     assert await taskbell.deliveries("late") == []
     assert await next_alarm(taskbell) == found["soon"].next_ring
     await taskbell.tick(minutes=31)
-    assert len(await taskbell.deliveries("soon")) == found["soon"].timers[Fate.NEW]
+    assert len(await taskbell.deliveries("soon")) == found["soon"].timers[PendingEffect.NEW]
     await taskbell.tick(hours=9)
-    assert len(await taskbell.deliveries("late")) == found["late"].timers[Fate.MOVED]
+    assert len(await taskbell.deliveries("late")) == found["late"].timers[PendingEffect.MOVED]
 
 
 async def test_a_rule_that_rings_for_the_same_alarm(taskbell: Corridor) -> None:
     """The clock goes on to watch what another rule wants; for the rule that is gone it is lost."""
     await taskbell.webhook(taskbell.visit())
     found = await planned(taskbell, LATE.replace("late", "other"))
-    assert found["late"].timers == {Fate.LOST: 1}
-    assert found["other"].timers == {Fate.NEW: 1}
+    assert found["late"].timers == {PendingEffect.LOST: 1}
+    assert found["other"].timers == {PendingEffect.NEW: 1}
 
 
 async def test_waits_and_messages_of_a_rule_that_is_taken_out(taskbell: Corridor) -> None:
@@ -114,11 +114,11 @@ async def test_waits_and_messages_of_a_rule_that_is_taken_out(taskbell: Corridor
     await taskbell.webhook(visit)
     taskbell.clock.advance(timedelta(minutes=1))
     found = await planned(taskbell, LATE)
-    assert found["chase"].deliveries == {Fate.KEPT: 1}
+    assert found["chase"].deliveries == {PendingEffect.KEPT: 1}
     await taskbell.restart(REMIND + LATE + CALM)
     await taskbell.webhook(taskbell.sandbox.kickserv.change(str(visit["id"]), name="Other"))
     found = await planned(taskbell, LATE)
-    assert found["calm"].waits == {Fate.LOST: 1}
+    assert found["calm"].waits == {PendingEffect.LOST: 1}
     await taskbell.restart(LATE)
     await taskbell.tick(minutes=11)
     assert await taskbell.reasons() == [
@@ -137,8 +137,8 @@ async def test_waits_of_an_account_that_is_gone(taskbell: Corridor) -> None:
     taskbell.clock.advance(timedelta(minutes=1))
     await taskbell.webhook(taskbell.sandbox.kickserv.change(str(visit["id"]), name="Call"))
     found = await planned(taskbell, CALM + CHASE, without="field")
-    assert found["calm"].waits == {Fate.LOST: 1}
-    assert found["chase"].deliveries == {Fate.LOST: 1}
+    assert found["calm"].waits == {PendingEffect.LOST: 1}
+    assert found["chase"].deliveries == {PendingEffect.LOST: 1}
     await taskbell.restart(CALM + CHASE, without="field")
     assert await taskbell.states("chase") == ["cancelled"]
     await taskbell.tick(minutes=30)
@@ -178,9 +178,9 @@ async def test_digests_of_an_account_that_is_taken_out(taskbell: Corridor) -> No
     await taskbell.restart(rules)
     await taskbell.webhook([taskbell.visit(name=name) for name in ("Roof", "Roof", "Gutters")])
     found = await planned(taskbell, rules.replace("1h", "2h"))
-    assert found["list"].digests == {Fate.KEPT: 2}
+    assert found["list"].digests == {PendingEffect.KEPT: 2}
     found = await planned(taskbell, rules, without="field")
-    assert found["list"].digests == {Fate.LOST: 2}
+    assert found["list"].digests == {PendingEffect.LOST: 2}
     await taskbell.restart(rules, without="field")
     assert await given_up(taskbell, "list") == 2
 
@@ -192,7 +192,7 @@ async def test_digests_of_a_rule_that_is_taken_out(taskbell: Corridor) -> None:
     alone = GATHER.replace("group: { by: task.title, wait: 1h },", "")
     for rules in (REMIND, REMIND + alone):
         found = await planned(taskbell, rules)
-        assert found["list"].digests == {Fate.LOST: 1}
+        assert found["list"].digests == {PendingEffect.LOST: 1}
         await taskbell.restart(rules)
     await taskbell.tick(hours=2)
     assert await taskbell.deliveries("list") == []

@@ -16,7 +16,7 @@ from tests.corridor import Corridor, configured, corridor
 from tests.receivers import Answer
 from tests.running import free_port
 from tests.waiting import eventually
-from workers.handover import Roster, end
+from workers.handover import Handover, end
 
 OLD = "- { id: old, when: task.created, then: [{ notify: accounting }] }"
 NEW = OLD.replace("id: old", "id: new")
@@ -33,10 +33,10 @@ async def taskbell(pool: Pool, clock: VirtualClock, folder: Path) -> AsyncIterat
 @pytest.fixture
 async def roster(
     taskbell: Corridor, clock: VirtualClock, database_url: str
-) -> AsyncIterator[Roster]:
+) -> AsyncIterator[Handover]:
     """With a shift on duty that has the old rules; nobody rings, so it goes round by itself."""
     environ = {"DATABASE_URL": database_url, "REDIS_URL": f"redis://127.0.0.1:{free_port()}"}
-    roster = Roster(read_settings(environ), clock)
+    roster = Handover(read_settings(environ), clock)
     await roster.relieve(taskbell.config)
     yield roster
     await roster.close()
@@ -52,7 +52,9 @@ async def rules(taskbell: Corridor) -> list[str]:
     return [row["rule"] for row in rows]
 
 
-async def test_who_is_relieved_decides_nothing_any_more(taskbell: Corridor, roster: Roster) -> None:
+async def test_who_is_relieved_decides_nothing_any_more(
+    taskbell: Corridor, roster: Handover
+) -> None:
     """After the change every decision is by the new rules alone."""
     await taskbell.receive(taskbell.visit())
     await eventually(taskbell.is_everything_sent)
@@ -68,7 +70,9 @@ def is_told(taskbell: Corridor, times: int) -> bool:
     return len(taskbell.accounting.requests) == times
 
 
-async def test_who_is_relieved_finishes_what_is_in_hand(taskbell: Corridor, roster: Roster) -> None:
+async def test_who_is_relieved_finishes_what_is_in_hand(
+    taskbell: Corridor, roster: Handover
+) -> None:
     """The new shift works beside it at once; the slow message goes once, and so does the next."""
     taskbell.accounting.reply(Answer(delay=0.6))
     await taskbell.receive(taskbell.visit())
@@ -82,7 +86,7 @@ async def test_who_is_relieved_finishes_what_is_in_hand(taskbell: Corridor, rost
     assert len(taskbell.accounting.requests) == 2
 
 
-async def test_the_end_waits_for_who_was_relieved(taskbell: Corridor, roster: Roster) -> None:
+async def test_the_end_waits_for_who_was_relieved(taskbell: Corridor, roster: Handover) -> None:
     """A worker that is stopped right after a change settles what the old shift had in hand."""
     taskbell.accounting.reply(Answer(delay=0.6))
     await taskbell.receive(taskbell.visit())
@@ -93,7 +97,7 @@ async def test_the_end_waits_for_who_was_relieved(taskbell: Corridor, roster: Ro
     assert (delivery["state"], delivery["attempts"]) == ("sent", 1)
 
 
-async def test_nobody_goes_before_the_next_has_begun(taskbell: Corridor, roster: Roster) -> None:
+async def test_nobody_goes_before_the_next_has_begun(taskbell: Corridor, roster: Handover) -> None:
     """The new shift takes its time to begin: meanwhile the old one does its work."""
     async with taskbell.pool.acquire() as connection, connection.transaction():
         await connection.execute("LOCK TABLE rulesets IN SHARE MODE")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from service.clock import VirtualClock
-from service.engine.postgres import DatabaseBooks
+from service.engine.postgres import PostgresTransaction
 from service.metrics import Board
 from service.store import Pool
 from tests.corridor import Corridor, Worker, copy, corridor, go_round
@@ -121,10 +121,10 @@ async def test_a_pass_that_is_killed_goes_on_where_it_was(taskbell: Corridor) ->
         await taskbell.restart(LATER)
         async with taskbell.pool.acquire() as connection:
             async with connection.transaction():
-                await taskbell.worker.clock_round._engine.rearm(DatabaseBooks(connection), 7)
+                await taskbell.worker.clock_round._engine.rearm(PostgresTransaction(connection), 7)
             dying = connection.transaction()
             await dying.start()
-            await taskbell.worker.clock_round._engine.rearm(DatabaseBooks(connection), 7)
+            await taskbell.worker.clock_round._engine.rearm(PostgresTransaction(connection), 7)
             await dying.rollback()
         clock.advance(timedelta(minutes=10))
     await taskbell.restart(LATER)

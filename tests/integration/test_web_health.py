@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from service import metrics
 from service.clock import VirtualClock
-from service.domain.alarm_sets import Watch
+from service.domain.alarm_sets import AlarmSet
 from service.domain.model import Kind, State
 from service.metrics import Board
 from service.processes.embedded import EmbeddedPostgres
@@ -258,7 +258,7 @@ async def test_what_needs_a_person_is_told_until_it_is_seen_to(
     """Unknown outcomes and failing accounts, whether or not the process that met them lives."""
     event = await record(pool, task(account="open"), Kind.COMPLETED, at=clock.now())
     number = await plan(pool, event, State.UNKNOWN, channel="accounting", target="")
-    watch = Watch(frozenset(), ZoneInfo("UTC"))
+    watch = AlarmSet(frozenset(), ZoneInfo("UTC"))
     await alarm_sets.put_in_force(
         pool, dict.fromkeys(["open", "field"], watch), clock.now(), clock.now()
     )
@@ -285,7 +285,7 @@ async def test_waiting_is_measured(web: Site, pool: Pool, clock: VirtualClock) -
     nothing = await numbers(web)
     await web.post("open", b"{}")
     await know(pool, task(account="open"), at=clock.now())
-    watch = Watch(frozenset(), ZoneInfo("UTC"))
+    watch = AlarmSet(frozenset(), ZoneInfo("UTC"))
     await alarm_sets.put_in_force(pool, {"open": watch}, clock.now(), clock.now())
     await pool.execute(
         "UPDATE tasks SET next_alarm = $1, watch = $2", clock.now() + timedelta(seconds=5), watch.id

@@ -9,14 +9,14 @@ import pytest
 
 from service.clock import VirtualClock
 from service.domain.model import State
-from service.outbox import Claim, Settlement
+from service.outbox import AttemptResult, Claim
 from service.sandbox.faults import Fault, Kind
 from service.store import Pool
 from tests.conftest import only_reading
 from tests.corridor import Corridor, corridor, firm
 from tests.receivers import Answer
 from tests.waiting import eventually
-from workers.in_flight import Ledger
+from workers.in_flight import InFlight
 
 RULES = """
 - { id: tell, when: task.created, accounts: [field], then: [{ notify: customer:details }] }
@@ -112,10 +112,10 @@ async def test_an_answer_that_no_table_can_hold_blocks_nothing(
 ) -> None:
     """Odd characters in what the other side said cost that answer its details, others nothing."""
     claims = await claimed(taskbell, 2)
-    ledger = Ledger("accounting", taskbell.pool, taskbell.clock, capacity=2, worth_claiming=1)
+    ledger = InFlight("accounting", taskbell.pool, taskbell.clock, capacity=2, worth_claiming=1)
     ledger.enter(claims)
     for claim, text in zip(claims, (odd, "c"), strict=True):
-        ledger.answer(Settlement(claim, State.SENT, receipt={"id": text}))
+        ledger.answer(AttemptResult(claim, State.SENT, receipt={"id": text}))
     async with asyncio.timeout(5):
         await ledger.empty()
     assert await taskbell.states() == ["sent", "sent"]
@@ -129,10 +129,10 @@ async def test_an_answer_outlives_a_database_that_only_reads(
 ) -> None:
     """During a failover nothing can be written for a while; the answer is kept until it can."""
     claims = await claimed(taskbell, 1)
-    ledger = Ledger("accounting", taskbell.pool, taskbell.clock, capacity=1, worth_claiming=1)
+    ledger = InFlight("accounting", taskbell.pool, taskbell.clock, capacity=1, worth_claiming=1)
     async with only_reading(database_url):
         ledger.enter(claims)
-        ledger.answer(Settlement(claims[0], State.SENT))
+        ledger.answer(AttemptResult(claims[0], State.SENT))
         await asyncio.sleep(0.2)
     async with asyncio.timeout(5):
         await ledger.empty()
@@ -145,7 +145,7 @@ async def test_a_lease_that_could_not_be_renewed_is_renewed_soon(
     """Not only when the next is due: by then others might take the process for dead."""
     monkeypatch.setattr("workers.in_flight.LEASE", timedelta(seconds=9))
     claims = await claimed(taskbell, 1)
-    ledger = Ledger("accounting", taskbell.pool, taskbell.clock, capacity=1, worth_claiming=1)
+    ledger = InFlight("accounting", taskbell.pool, taskbell.clock, capacity=1, worth_claiming=1)
     [before] = await taskbell.deliveries()
     taskbell.clock.advance(timedelta(seconds=5))
     async with only_reading(database_url):
@@ -157,21 +157,21 @@ async def test_a_lease_that_could_not_be_renewed_is_renewed_soon(
         return bool(delivery["lease_until"] > before["lease_until"])
 
     await eventually(is_renewed, within=2)
-    ledger.answer(Settlement(claims[0], State.SENT))
+    ledger.answer(AttemptResult(claims[0], State.SENT))
     await ledger.empty()
 
 
 async def test_there_is_room_again_when_claiming_is_worth_while(taskbell: Corridor) -> None:
     """A full ledger waits until enough of what is in hand is written down."""
     claims = await claimed(taskbell, 3)
-    ledger = Ledger("accounting", taskbell.pool, taskbell.clock, capacity=3, worth_claiming=2)
+    ledger = InFlight("accounting", taskbell.pool, taskbell.clock, capacity=3, worth_claiming=2)
     ledger.enter(claims)
     room = asyncio.create_task(ledger.room())
-    ledger.answer(Settlement(claims[0], State.SENT))
+    ledger.answer(AttemptResult(claims[0], State.SENT))
     await asyncio.sleep(0.1)
     assert not room.done()
     for claim in claims[1:]:
-        ledger.answer(Settlement(claim, State.SENT))
+        ledger.answer(AttemptResult(claim, State.SENT))
     assert await room == 3
 
 

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 from service.domain.alarms import OVERDUE, Alarm
 from service.domain.model import Kind
 from service.engine.alarm_clock import AlarmClock
-from service.store.tasks import Known
+from service.store.tasks import TaskState
 from tests.tasks import START, task
 
 AN_HOUR_BEFORE = Alarm(Kind.STARTING_SOON, "start", timedelta(hours=-1))
@@ -16,5 +16,5 @@ def test_what_another_worker_has_rung_stays_rung() -> None:
     """Its clock is half a minute ahead: what it has announced is not still to come."""
     ahead = START + timedelta(seconds=30)
     alarm_clock = AlarmClock(frozenset({OVERDUE, AN_HOUR_BEFORE}), {"london": ZoneInfo("UTC")})
-    known = alarm_clock.rung(Known(task(), rung={"due": ahead}), START)
+    known = alarm_clock.rung(TaskState(task(), rung={"due": ahead}), START)
     assert known.rung == {"due": ahead, "start": START}

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from service.config import Config, Sketch, past_rules
+from service.config import Config, RulesConfig, past_rules
 from service.errors import ConfigError
 from tests.rule_files import configured
 
@@ -54,7 +54,9 @@ def test_the_text_is_part_of_the_version(tmp_path: Path) -> None:
     one, other = loaded(tmp_path, "done"), loaded(tmp_path, "is done")
     assert one.rules.version != other.rules.version
     (tmp_path / "done.liquid").unlink()
-    sketch = Sketch(other.rules, other.timezone, {}, {"field": "kickserv"}, other.kinds, trials=())
+    sketch = RulesConfig(
+        other.rules, other.timezone, {}, {"field": "kickserv"}, other.kinds, trials=()
+    )
     assert past_rules(other.text, sketch).version == other.rules.version
 
 

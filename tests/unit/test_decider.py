@@ -9,7 +9,7 @@ from service.channels import Channel, built_in, ways
 from service.channels.webhook import WebhookChannel
 from service.domain.model import Cause, Event, Kind, State, Task
 from service.engine.decider import Decider
-from service.outbox import Order
+from service.outbox import DeliveryRequest
 from service.rules import Ruleset
 from service.rules.verdict import Plan
 from service.system_actions import BUILT_IN, WRITES
@@ -24,7 +24,7 @@ class TellingOnce(WebhookChannel):
     at_most_once: ClassVar[bool] = True
 
 
-def order(channel: str, **configured: type[Channel]) -> Order:
+def order(channel: str, **configured: type[Channel]) -> DeliveryRequest:
     decider = Decider(Ruleset.empty(), {}, {**configured, **ways({})})
     return decider._order(EVENT, "r", Plan(1, channel, "", "event:7", NOW, State.PLANNED))
 

@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from service.channels import ways
 from service.config import Config
 from service.domain.model import Cause, Observation, Task
-from service.explain import Explanation, Rulebook, Standing
+from service.explain import Explanation, ExplanationStatus, Rulebook
 from service.explain.explainer import explain
-from service.rules.language.tracing import Finding
+from service.rules.language.tracing import TraceStatus
 from service.rules.verdict import Outcome
-from service.simulator import Rehearsal
+from service.simulator import Simulator
 from service.store.decisions import RecordedDecision
 from service.store.history import RecordedEvent
-from service.store.task_history import Dossier
+from service.store.task_history import TaskHistory
 from tests.rule_files import configured
 from tests.rule_strategies import rules, write_templates
 from tests.tasks import START, tasks
@@ -46,9 +46,9 @@ pauses = st.sampled_from([0, 1, 10, 25, 60, 200, 1500]).map(lambda few: timedelt
 steps = st.builds(Step, pauses, st.none() | looks)
 
 
-async def lived(config: Config, history: Sequence[Step]) -> tuple[Dossier, Rehearsal]:
+async def lived(config: Config, history: Sequence[Step]) -> tuple[TaskHistory, Simulator]:
     """The papers of a task after this history, and three days later."""
-    trial = Rehearsal(config.rules, {ACCOUNT: config.timezone}, ways(config.kinds), START)
+    trial = Simulator(config.rules, {ACCOUNT: config.timezone}, ways(config.kinds), START)
     for step in history:
         await trial.go_on(trial.clock.now() + step.pause)
         now = trial.clock.now()
@@ -56,21 +56,21 @@ async def lived(config: Config, history: Sequence[Step]) -> tuple[Dossier, Rehea
         await trial.observe([Observation(ACCOUNT, "T1", task, now, Cause.POLL)])
     await trial.go_on(trial.clock.now() + timedelta(days=3))
     key = (ACCOUNT, "T1")
-    known = (await trial.books.lock([key]))[key]
+    known = (await trial.tx.lock([key]))[key]
     version = config.rules.version
     # An alarm whose moment was past when its date came is dated before what brought the date.
-    decided_at = accumulate((one.at for one in trial.books.events), max)
+    decided_at = accumulate((one.at for one in trial.tx.events), max)
     recorded = [
         RecordedEvent(one, at, version)
-        for one, at in zip(trial.books.events, decided_at, strict=True)
+        for one, at in zip(trial.tx.events, decided_at, strict=True)
         if one.task_id == key[1]
     ]
     numbers = {one.event.id for one in recorded}
-    own = [one for one in trial.books.decisions if one.event in numbers]
-    return Dossier(key, known, START, recorded, own), trial
+    own = [one for one in trial.tx.decisions if one.event in numbers]
+    return TaskHistory(key, known, START, recorded, own), trial
 
 
-def last_decisions(papers: Dossier) -> dict[str, RecordedDecision]:
+def last_decisions(papers: TaskHistory) -> dict[str, RecordedDecision]:
     """What each rule said last of the task itself, and not of a digest that it had opened."""
     found: dict[str, RecordedDecision] = {}
     joined: set[tuple[str, int]] = set()
@@ -94,7 +94,7 @@ async def test_what_is_on_record_is_what_comes_out_again(
     book = Rulebook(config.rules, {config.rules.version: config.rules})
     for one in explain(book, papers, config.timezone, trial.clock.now(), START):
         if one.decision is None:
-            assert one.standing in {Standing.UNHEARD, Standing.NOT_MATCHED}
+            assert one.standing in {ExplanationStatus.UNHEARD, ExplanationStatus.NOT_MATCHED}
         hold(one)
         newest = last_decisions(papers).get(one.rule)
         if one.decision is not None:
@@ -107,14 +107,14 @@ def hold(one: Explanation) -> None:
         assert one.says.startswith("it did not stay so: ")
         return
     if one.says.startswith("when the task had been quiet, "):
-        assert one.standing is Standing.NOT_MATCHED
+        assert one.standing is ExplanationStatus.NOT_MATCHED
         return
-    known = [trace.value for trace in one.conditions if trace.finding is Finding.KNOWN]
-    if one.standing is Standing.FIRED:
+    known = [trace.value for trace in one.conditions if trace.finding is TraceStatus.KNOWN]
+    if one.standing is ExplanationStatus.FIRED:
         assert all(value is True for value in known)
         assert len(known) == len(one.conditions)
-    elif one.standing is Standing.NOT_MATCHED and one.conditions:
+    elif one.standing is ExplanationStatus.NOT_MATCHED and one.conditions:
         # One that is not true decides, also behind one that fails.
-        *_, last = (each for each in one.conditions if each.finding is not Finding.NOT_NEEDED)
+        *_, last = (each for each in one.conditions if each.finding is not TraceStatus.NOT_NEEDED)
         assert last.value is False
         assert one.says == f"{last.text} is not true"

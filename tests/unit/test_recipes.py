@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from service.cli.rule_tests import stage_of
-from service.config import Sketch, load, sketch
+from service.config import RulesConfig, load, sketch
 from service.simulator.rule_tests.report import lines
 from service.simulator.rule_tests.runner import run
 
@@ -20,7 +20,7 @@ NAMED = re.findall(r"\$\{(\w+)\}", HEAD)
 SECRETS = dict.fromkeys([*NAMED, "TASKBELL_URL"], "whsec_dGFza2JlbGwgdGFza2JlbGw=")
 
 
-async def failures(found: Sketch, without: str = "") -> list[str]:
+async def failures(found: RulesConfig, without: str = "") -> list[str]:
     """What is said of the tests that fail; `without` a rule."""
     trials = [replace(one, rules=one.rules - {without}) for one in found.trials]
     results = [await run(trial, stage_of(found)) for trial in trials]

@@ -16,7 +16,7 @@ from service.rules.language.field_reads import by_noun, reads
 from service.rules.language.scope import Scope
 from service.rules.language.source_spans import Cutter, Piece
 from service.rules.language.syntax_tree import children, node_kind
-from service.rules.language.tracing import Finding, Trace, trace
+from service.rules.language.tracing import Trace, TraceStatus, trace
 from tests.tasks import BO, START, task, tasks
 
 NEW_YORK = ZoneInfo("America/New_York")
@@ -73,7 +73,7 @@ def every(one: Trace) -> Iterator[Trace]:
 
 def written(one: Trace, depth: int = 0) -> list[str]:
     """A line for each part, indented, with what it came out as."""
-    value = {Finding.KNOWN: repr(one.value), Finding.FAILED: one.reason}.get(one.finding)
+    value = {TraceStatus.KNOWN: repr(one.value), TraceStatus.FAILED: one.reason}.get(one.finding)
     line = f"{'  ' * depth}{one.text} -> {value or one.finding}"
     return [line, *(line for part in one.parts for line in written(part, depth + 1))]
 
@@ -83,7 +83,7 @@ def test_the_whole_comes_out_as_the_rule_had_it(text: str, now: Task, before: Ta
     """True, false, or no answer with the same reason: as `test`, which rules ask."""
     expression, scope = seen(text, now, before)
     found = trace(expression, scope)
-    if found.finding is Finding.FAILED:
+    if found.finding is TraceStatus.FAILED:
         with pytest.raises(EvaluationError, match=re.escape(str(found.reason))):
             expression.test(scope.activation, scope.zone)
     else:
@@ -95,7 +95,7 @@ def test_what_was_not_needed_may_be_anything(text: str, now: Task, before: Task 
     """Whatever stands in its place, even what has no value, the whole comes out the same."""
     expression, scope = seen(text, now, before)
     found = trace(expression, scope)
-    spare = [one.text for one in every(found) if one.finding is Finding.NOT_NEEDED]
+    spare = [one.text for one in every(found) if one.finding is TraceStatus.NOT_NEEDED]
     for part in spare:
         if text.count(part) != 1:  # which of them it is cannot be told by its text
             continue

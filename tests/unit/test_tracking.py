@@ -12,7 +12,7 @@ from service.domain.alarms import WatchedDates
 from service.domain.model import Cause, Customer, Kind, Observation, Person, Task
 from service.engine.tracking import filled_in, is_doubtful, on_its_day, track
 from service.store.accounts import AccountState
-from service.store.tasks import Known
+from service.store.tasks import TaskState
 from tests.tasks import ANN, BO, SMITH, START, task
 
 ESTABLISHED = AccountState(
@@ -37,14 +37,14 @@ def look(seen: Task | None, minute: float = 0, cause: Cause = Cause.POLL) -> Obs
     return Observation("london", "T1", seen, START + timedelta(minutes=minute), cause)
 
 
-def kinds(known: Known, seen: Observation, account: AccountState = ESTABLISHED) -> list[Kind]:
+def kinds(known: TaskState, seen: Observation, account: AccountState = ESTABLISHED) -> list[Kind]:
     step = track(known, seen, account, watched("due"), START)
     return [] if step is None else [one.kind for one in step.transitions]
 
 
 def test_the_first_sync_is_silent() -> None:
     """What a new account's first scan finds is the baseline, not news, and the past is rung."""
-    step = track(Known(), look(task()), FRESH, watched("due"), START)
+    step = track(TaskState(), look(task()), FRESH, watched("due"), START)
     assert step is not None
     assert step.transitions == []
     assert step.known.rung == {"due": START}
@@ -53,35 +53,35 @@ def test_the_first_sync_is_silent() -> None:
 def test_a_task_made_during_the_first_sync_and_pushed_is_news() -> None:
     """A webhook about a task younger than the account announces it."""
     made = task(created_at=START + timedelta(seconds=5))
-    assert kinds(Known(), look(made, 1, Cause.WEBHOOK), FRESH) == [Kind.CREATED]
+    assert kinds(TaskState(), look(made, 1, Cause.WEBHOOK), FRESH) == [Kind.CREATED]
 
 
 def test_an_old_task_pushed_during_the_first_sync_is_silent() -> None:
     """A webhook about a task that the baseline will hold anyway announces nothing."""
     old = task(created_at=START - timedelta(days=5))
-    assert kinds(Known(), look(old, 1, Cause.WEBHOOK), FRESH) == []
+    assert kinds(TaskState(), look(old, 1, Cause.WEBHOOK), FRESH) == []
 
 
 def test_after_the_first_sync_an_unknown_task_is_created() -> None:
     """A poll that finds a young task announces it."""
-    assert kinds(Known(), look(task(created_at=START))) == [Kind.CREATED]
+    assert kinds(TaskState(), look(task(created_at=START))) == [Kind.CREATED]
 
 
 def test_an_old_task_that_slides_into_the_window_is_silent() -> None:
     """A scan window that moves on finds tasks that are older than the account: no news."""
     old = task(created_at=START - timedelta(days=99))
-    assert kinds(Known(), look(old)) == []
+    assert kinds(TaskState(), look(old)) == []
 
 
 def test_a_page_asked_for_before_the_webhook_came_is_stale() -> None:
     """A slow poll that shows the task as it was does not move it back."""
-    known = Known(task=task(done=True), observed_at=START + timedelta(minutes=5))
+    known = TaskState(task=task(done=True), observed_at=START + timedelta(minutes=5))
     assert track(known, look(task(), minute=4), ESTABLISHED, NO_DATES, START) is None
 
 
 def test_an_older_version_is_stale_however_late_it_comes() -> None:
     """The system's own stamp outranks the order in which looks arrive."""
-    known = Known(task=task(done=True), observed_at=START, version=START)
+    known = TaskState(task=task(done=True), observed_at=START, version=START)
     late = replace(look(task(), minute=9), version=START - timedelta(minutes=1))
     assert track(known, late, ESTABLISHED, NO_DATES, START) is None
 
@@ -89,7 +89,7 @@ def test_an_older_version_is_stale_however_late_it_comes() -> None:
 def test_a_version_of_a_day_to_come_makes_no_look_stale() -> None:
     """A clock over there was a year ahead: what came later counts, once that is put right."""
     ahead = START + timedelta(days=365)
-    known = Known(task=task(), observed_at=START, version=ahead)
+    known = TaskState(task=task(), observed_at=START, version=ahead)
     right = replace(look(task(done=True), minute=9), version=START + timedelta(minutes=8))
     assert kinds(known, right) == [Kind.COMPLETED]
     before = replace(look(task(done=True), minute=-1), version=START - timedelta(minutes=2))
@@ -98,7 +98,7 @@ def test_a_version_of_a_day_to_come_makes_no_look_stale() -> None:
 
 def test_what_a_complete_scan_confirmed_later_is_not_unsaid() -> None:
     """A look asked for before the last complete scan may be older than what the scan confirmed."""
-    known = Known(task=task(), observed_at=START)
+    known = TaskState(task=task(), observed_at=START)
     scanned = replace(ESTABLISHED, scanned_at=START + timedelta(minutes=9))
     assert is_doubtful(known, look(task(done=True), minute=5), scanned)
     assert not is_doubtful(known, look(task(done=True), minute=9), scanned)
@@ -107,7 +107,9 @@ def test_what_a_complete_scan_confirmed_later_is_not_unsaid() -> None:
 
 def test_deleted_then_seen_again_is_restored() -> None:
     """A task that comes back is announced as what it is."""
-    gone = track(Known(task=task(), observed_at=START), look(None, 1), ESTABLISHED, NO_DATES, START)
+    gone = track(
+        TaskState(task=task(), observed_at=START), look(None, 1), ESTABLISHED, NO_DATES, START
+    )
     assert gone is not None
     assert [one.kind for one in gone.transitions] == [Kind.DELETED]
     assert kinds(gone.known, look(task(), 2)) == [Kind.RESTORED]
@@ -117,7 +119,7 @@ def test_a_restored_task_rings_again_for_what_is_to_come_and_for_nothing_past() 
     """Its alarms begin anew at that moment; what was told ahead of its hour stays told."""
     ahead = START + timedelta(hours=1)
     rung = {"due": START - timedelta(days=3), "start": ahead}
-    known = Known(task=task(), deleted_at=START, observed_at=START, rung=rung)
+    known = TaskState(task=task(), deleted_at=START, observed_at=START, rung=rung)
     back = track(known, look(task(), 2), ESTABLISHED, watched("due", "start"), START)
     assert back is not None
     assert back.known.rung == {"due": START, "start": ahead}
@@ -125,8 +127,8 @@ def test_a_restored_task_rings_again_for_what_is_to_come_and_for_nothing_past() 
 
 def test_what_was_asked_for_before_the_system_said_there_is_no_such_task_is_stale() -> None:
     """An answer that crosses a later one announces no task that is gone, known before or not."""
-    deleted = Known(task=task(), observed_at=START, deleted_at=START)
-    for known, told in ((Known(), Kind.CREATED), (deleted, Kind.RESTORED)):
+    deleted = TaskState(task=task(), observed_at=START, deleted_at=START)
+    for known, told in ((TaskState(), Kind.CREATED), (deleted, Kind.RESTORED)):
         gone = track(known, look(None, 5), ESTABLISHED, NO_DATES, START)
         assert gone is not None
         assert gone.transitions == []
@@ -136,7 +138,7 @@ def test_what_was_asked_for_before_the_system_said_there_is_no_such_task_is_stal
 
 def test_a_task_that_was_hidden_at_first_is_no_more_news_than_others() -> None:
     """That the system said once that there is no such task does not make an old one new."""
-    hidden = track(Known(), look(None, 1), FRESH, NO_DATES, START)
+    hidden = track(TaskState(), look(None, 1), FRESH, NO_DATES, START)
     assert hidden is not None
     old = task(created_at=START - timedelta(days=99))
     assert kinds(hidden.known, look(old, 2)) == []
@@ -158,7 +160,7 @@ def test_any_order_of_versioned_looks_ends_in_the_last_state(
         for number, done in enumerate(history)
     ]
     shuffled = data.draw(st.permutations(looks + looks))
-    known = Known()
+    known = TaskState()
     for one in shuffled:
         step = track(known, one, ESTABLISHED, NO_DATES, START)
         known = known if step is None else step.known
@@ -171,7 +173,7 @@ def test_seeing_every_look_twice_doubles_no_transition(history: list[bool]) -> N
     looks = [look(task(done=done), number) for number, done in enumerate(history)]
 
     def transitions(sequence: list[Observation]) -> list[Kind]:
-        known, happened = Known(), []
+        known, happened = TaskState(), []
         for one in sequence:
             if (step := track(known, one, ESTABLISHED, NO_DATES, START)) is not None:
                 known = step.known
@@ -184,7 +186,7 @@ def test_seeing_every_look_twice_doubles_no_transition(history: list[bool]) -> N
 
 def test_a_customer_of_whom_only_the_id_is_told_is_recognised() -> None:
     """A look without the name takes it from what is known; one at somebody else does not."""
-    known = Known(task=task(customer=SMITH), observed_at=START)
+    known = TaskState(task=task(customer=SMITH), observed_at=START)
     told = {"c1": SMITH, "c2": Customer(id="c2")}
     for number, customer in told.items():
         seen = filled_in(known, look(task(customer=Customer(id=number)), 1))
@@ -195,17 +197,19 @@ def test_a_customer_of_whom_only_the_id_is_told_is_recognised() -> None:
 
 def test_what_a_look_leaves_open_stays_as_it_was() -> None:
     """A list that did not show the tags says nothing about them, also not of a task gone since."""
-    known = Known(task=task(tags=("Sales",), title="Call"), observed_at=START)
+    known = TaskState(task=task(tags=("Sales",), title="Call"), observed_at=START)
     seen = replace(look(task(title="Call again"), 1), untold=frozenset({"tags"}))
     assert filled_in(known, seen).task == task(tags=("Sales",), title="Call again")
-    assert filled_in(Known(), seen) == seen
+    assert filled_in(TaskState(), seen) == seen
     assert filled_in(known, look(None, 1)).task is None
     assert filled_in(known, look(task(), 1)).task == task()
 
 
 def test_people_are_known_by_less_than_all_of_them() -> None:
     """What is pushed has an id, a name or an address in place of who it is; a read has all."""
-    known = Known(task=task(assignee=BO, assignees=(BO, ANN), customer=SMITH), observed_at=START)
+    known = TaskState(
+        task=task(assignee=BO, assignees=(BO, ANN), customer=SMITH), observed_at=START
+    )
     for word in ("8", "Ann", "ANN@x.test"):
         less = task(assignees=(Person(id=word),), assignee=Person(id=word))
         seen = filled_in(known, replace(look(less, 1), pushed=True))
@@ -219,7 +223,7 @@ def test_people_are_known_by_less_than_all_of_them() -> None:
 def test_a_push_that_does_not_say_so_ends_no_objection() -> None:
     """Who has opted out has so until the system itself is read and says otherwise."""
     out = replace(SMITH, opted_out=True)
-    known = Known(task=task(customer=out), observed_at=START)
+    known = TaskState(task=task(customer=out), observed_at=START)
     assert filled_in(known, replace(look(task(customer=SMITH), 1), pushed=True)).task == known.task
     assert filled_in(known, look(task(customer=SMITH), 1)).task == task(customer=SMITH)
 
@@ -227,7 +231,7 @@ def test_a_push_that_does_not_say_so_ends_no_objection() -> None:
 def test_who_was_first_stays_first_among_the_same_people() -> None:
     """The order of a list means nothing; when the first has left, the next one is first."""
     cy = Person(id="9", name="Cy")
-    known = Known(task=task(assignee=BO, assignees=(BO, ANN, cy)), observed_at=START)
+    known = TaskState(task=task(assignee=BO, assignees=(BO, ANN, cy)), observed_at=START)
     told = {
         (cy, ANN, BO): (BO, ANN, cy),
         (ANN, BO): (BO, ANN),
@@ -243,7 +247,7 @@ def test_who_was_first_stays_first_among_the_same_people() -> None:
 def test_whom_a_task_is_for_stays_so_among_several() -> None:
     """Contacts in another order: the one who was known is still among them, or is not."""
     jones = Customer(id="c2", name="Jones")
-    known = Known(task=task(customer=SMITH), observed_at=START)
+    known = TaskState(task=task(customer=SMITH), observed_at=START)
     for others, kept in (((jones, SMITH), SMITH), ((jones,), jones), ((), jones)):
         seen = replace(look(task(customer=jones), 1), customers=others)
         assert filled_in(known, seen).task == task(customer=kept)
@@ -253,7 +257,7 @@ NEW_YORK = ZoneInfo("America/New_York")
 LAST_SECOND = datetime(2026, 3, 7, 4, 59, 59, tzinfo=UTC)  # of START's day in New York
 
 
-def completed(known: Known, minute: float, **fields: Any) -> datetime | None:
+def completed(known: TaskState, minute: float, **fields: Any) -> datetime | None:
     """When a task was done, of which its system tells the day, that of START."""
     done = task(done=True, completed_at=LAST_SECOND, completed_at_is_day=True, **fields)
     seen = on_its_day(known, look(done, minute), NEW_YORK).task
@@ -262,37 +266,39 @@ def completed(known: Known, minute: float, **fields: Any) -> datetime | None:
 
 def test_what_is_done_on_a_day_is_done_when_that_is_seen() -> None:
     """On that day; what is seen later was done by its end, and earlier by its beginning."""
-    assert completed(Known(), 5) == START + timedelta(minutes=5)
-    assert completed(Known(), 60 * 24) == LAST_SECOND
-    assert completed(Known(), -60 * 24) == LAST_SECOND - timedelta(days=1, seconds=-1)
+    assert completed(TaskState(), 5) == START + timedelta(minutes=5)
+    assert completed(TaskState(), 60 * 24) == LAST_SECOND
+    assert completed(TaskState(), -60 * 24) == LAST_SECOND - timedelta(days=1, seconds=-1)
 
 
 def test_what_is_done_on_the_day_on_which_it_is_due_is_not_late() -> None:
     """Nor is it early, nor done before it was made."""
     due, made = START - timedelta(hours=1), START - timedelta(minutes=10)
-    assert completed(Known(), 5, due=due) == due
-    assert completed(Known(), 60 * 24, due=due) == due
-    assert completed(Known(), 5, due=START + timedelta(hours=1)) == START + timedelta(minutes=5)
-    assert completed(Known(), 5, due=due - timedelta(days=1)) == START + timedelta(minutes=5)
-    assert completed(Known(), 5, due=due, created_at=made) == made
+    assert completed(TaskState(), 5, due=due) == due
+    assert completed(TaskState(), 60 * 24, due=due) == due
+    assert completed(TaskState(), 5, due=START + timedelta(hours=1)) == START + timedelta(minutes=5)
+    assert completed(TaskState(), 5, due=due - timedelta(days=1)) == START + timedelta(minutes=5)
+    assert completed(TaskState(), 5, due=due, created_at=made) == made
 
 
 def test_the_moment_found_for_a_completion_stays() -> None:
     """A later look at the same completion moves it nowhere; one of another day does."""
     first = on_its_day(
-        Known(),
+        TaskState(),
         look(task(done=True, completed_at=LAST_SECOND, completed_at_is_day=True)),
         NEW_YORK,
     )
-    known = Known(task=first.task, observed_at=START)
+    known = TaskState(task=first.task, observed_at=START)
     assert completed(known, 90) == START
     assert first.task is not None
     yesterday = replace(first.task, completed_at=START - timedelta(days=1))
-    assert completed(Known(task=yesterday, observed_at=START), 90) == START + timedelta(minutes=90)
+    assert completed(TaskState(task=yesterday, observed_at=START), 90) == START + timedelta(
+        minutes=90
+    )
 
 
 def test_a_day_that_a_look_leaves_open_stays_a_day() -> None:
     """A date that cannot be read is what it was, with or without a time."""
-    known = Known(task=task(due=START, due_is_day=True), observed_at=START)
+    known = TaskState(task=task(due=START, due_is_day=True), observed_at=START)
     seen = filled_in(known, replace(look(task(), 1), untold=frozenset({"due"})))
     assert seen.task == task(due=START, due_is_day=True)

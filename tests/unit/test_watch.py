@@ -8,8 +8,8 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.domain.alarm_sets import Watch, carried_over, owed
-from service.domain.alarms import OVERDUE, Alarm, Rung, due
+from service.domain.alarm_sets import AlarmSet, carried_over, owed
+from service.domain.alarms import OVERDUE, Alarm, AnnouncedUntil, due
 from service.domain.model import Kind, Task
 from tests.tasks import START, moments, task
 
@@ -22,15 +22,15 @@ ALARMS = [
     Alarm(Kind.REMINDER, "due", timedelta(days=2), time(9, 30)),
 ]
 watches = st.builds(
-    Watch, st.frozensets(st.sampled_from(ALARMS)), st.sampled_from([LONDON, ALASKA])
+    AlarmSet, st.frozensets(st.sampled_from(ALARMS)), st.sampled_from([LONDON, ALASKA])
 )
 hours = st.integers(-72, 72).map(lambda number: START + timedelta(hours=number))
 
 
 @given(watches)
-def test_a_watch_is_read_as_it_was_written(watch: Watch) -> None:
+def test_a_watch_is_read_as_it_was_written(watch: AlarmSet) -> None:
     """Whoever finds it in the database knows which alarms those were, under the same name."""
-    again = Watch.from_rows(orjson.loads(orjson.dumps(watch.rows())), watch.zone)
+    again = AlarmSet.from_rows(orjson.loads(orjson.dumps(watch.rows())), watch.zone)
     assert again == watch
     assert again.id == watch.id
 
@@ -38,7 +38,7 @@ def test_a_watch_is_read_as_it_was_written(watch: Watch) -> None:
 def test_another_zone_is_another_watch() -> None:
     """The same alarms in another time zone are another watch, with an id of its own."""
     alarms = frozenset(ALARMS)
-    assert Watch(alarms, LONDON).id != Watch(alarms, ALASKA).id
+    assert AlarmSet(alarms, LONDON).id != AlarmSet(alarms, ALASKA).id
 
 
 @given(
@@ -47,11 +47,11 @@ def test_another_zone_is_another_watch() -> None:
     changes=st.lists(st.tuples(hours, watches), max_size=4),
 )
 def test_whatever_changes_an_alarm_that_stays_rings_once(
-    one: Task, first: Watch, changes: list[tuple[datetime, Watch]]
+    one: Task, first: AlarmSet, changes: list[tuple[datetime, AlarmSet]]
 ) -> None:
     """Under any succession of watches: nothing twice, and nothing that stays is forgotten."""
     told: list[Alarm] = []
-    rung: Rung = {}
+    rung: AnnouncedUntil = {}
     watch = first
     for since, new in sorted(changes, key=itemgetter(0)):
         told += [ring.alarm for ring in owed(one, rung, watch, new, since, since)]
@@ -66,7 +66,7 @@ def test_whatever_changes_an_alarm_that_stays_rings_once(
 def test_what_was_told_by_another_zone_is_not_told_again_by_the_first() -> None:
     """London, Alaska and London again: an alarm that Alaska brought forward has rung."""
     eve = Alarm(Kind.REMINDER, "start", timedelta(days=-1), time(16))
-    here, there = Watch(frozenset({eve}), LONDON), Watch(frozenset({eve}), ALASKA)
+    here, there = AlarmSet(frozenset({eve}), LONDON), AlarmSet(frozenset({eve}), ALASKA)
     one = task(start=START - timedelta(hours=4))
     away, back = START - timedelta(hours=21), START - timedelta(hours=5)
     assert [ring.alarm for ring in owed(one, {}, here, there, away, away)] == [eve]

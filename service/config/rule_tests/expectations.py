@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from service.config.rule_tests import Expected
 from service.config.rule_tests.tasks import date_or_moment, local
-from service.diagnostics import Path, Problem, did_you_mean
+from service.diagnostics import Issue, Path, did_you_mean
 from service.document.messages import kind_of
 from service.document.validation import Shape, validated
 from service.rules.compiler.shapes import ChangesShape, one_or_many
@@ -28,7 +28,7 @@ class WordsShape(Shape):
     subject: str | None = None
 
 
-def read_expected(raw: Any, path: Path, zone: ZoneInfo) -> tuple[Expected | None, list[Problem]]:
+def read_expected(raw: Any, path: Path, zone: ZoneInfo) -> tuple[Expected | None, list[Issue]]:
     """One expectation, or what is wrong with it; dates without a zone are in `zone`."""
     verbs = [verb for verb in VERBS if isinstance(raw, dict) and verb in raw]
     if len(verbs) != 1:
@@ -40,24 +40,24 @@ def read_expected(raw: Any, path: Path, zone: ZoneInfo) -> tuple[Expected | None
     return _message(verb, raw[verb], rest, path)
 
 
-def _no_verb(raw: Any, verbs: list[str], path: Path) -> Problem:
+def _no_verb(raw: Any, verbs: list[str], path: Path) -> Issue:
     if verbs:
-        return Problem(path, f"{' and '.join(verbs)} are two things", "begin each with a dash")
+        return Issue(path, f"{' and '.join(verbs)} are two things", "begin each with a dash")
     if not isinstance(raw, dict) or not raw:
         said = f"what is expected is something such as notify: slack:#office; {kind_of(raw)}"
-        return Problem(path, said)
+        return Issue(path, said)
     name = str(next(iter(raw)))
     hint = did_you_mean(name, VERBS)
-    return Problem((*path, name), f"{name} is nothing that can be expected", hint, at_key=True)
+    return Issue((*path, name), f"{name} is nothing that can be expected", hint, at_key=True)
 
 
 def _message(
     verb: str, address: Any, rest: Mapping[str, Any], path: Path
-) -> tuple[Expected | None, list[Problem]]:
+) -> tuple[Expected | None, list[Issue]]:
     words, problems = validated(WordsShape, rest, path)
     if not isinstance(address, str) or not address:
         said = f"{verb} is an address such as slack:#office; {kind_of(address)}"
-        problems.append(Problem((*path, verb), said))
+        problems.append(Issue((*path, verb), said))
     if words is None or problems:
         return None, problems
     return Expected(verb, address, words.contains, words.subject), []
@@ -65,16 +65,16 @@ def _message(
 
 def _writing(
     verb: str, written: Any, rest: Mapping[str, Any], path: Path, zone: ZoneInfo
-) -> tuple[Expected | None, list[Problem]]:
+) -> tuple[Expected | None, list[Issue]]:
     problems = [
-        Problem((*path, name), f"{verb} does not go with {name}", at_key=True) for name in rest
+        Issue((*path, name), f"{verb} does not go with {name}", at_key=True) for name in rest
     ]
     if written is True:
         return Expected(verb), problems
     place = (*path, verb)
     if verb in BARE or not isinstance(written, dict):
         more = "" if verb in BARE else " or the fields that are written"
-        return None, [*problems, Problem(place, f"{verb} is true{more}; {kind_of(written)}")]
+        return None, [*problems, Issue(place, f"{verb} is true{more}; {kind_of(written)}")]
     shape, wrong = validated(ChangesShape, written, place)
     if shape is None:
         return None, [*problems, *wrong]
@@ -84,7 +84,7 @@ def _writing(
 
 def _dated(
     fields: Mapping[str, Any], path: Path, zone: ZoneInfo
-) -> tuple[dict[str, Any], list[Problem]]:
+) -> tuple[dict[str, Any], list[Issue]]:
     """The fields, with their dates read."""
     read, problems = dict(fields), []
     for name in DATES:
@@ -92,7 +92,7 @@ def _dated(
             read |= {name: _expected_date(fields[name], zone)} if name in fields else {}
         except PydanticCustomError as error:
             said = error.context or {}
-            problems.append(Problem((*path, name), said["message"], said["hint"]))
+            problems.append(Issue((*path, name), said["message"], said["hint"]))
     return read, problems
 
 

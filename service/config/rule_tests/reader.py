@@ -11,7 +11,7 @@ from service.config.rule_tests.expectations import read_expected
 from service.config.rule_tests.shapes import TrialShape, TrialStepShape
 from service.config.rule_tests.silences import SilenceShape, silence_faults
 from service.config.rule_tests.tasks import GivenShape, TaskShape, local
-from service.diagnostics import Path, Problem, did_you_mean
+from service.diagnostics import Issue, Path, did_you_mean
 from service.document.validation import Shape, salvaged
 from service.domain.days import Calendar
 from service.domain.silences import Silence
@@ -46,7 +46,7 @@ class TrialReader:
     calendars: Mapping[str, Calendar]
     place: Callable[[Path], str]
     unread: frozenset[str] = frozenset()
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[Issue] = field(default_factory=list)
     _calendar: Calendar = field(default_factory=Calendar, init=False)
 
     def read(self, raws: Iterable[Any]) -> list[Trial]:
@@ -202,4 +202,4 @@ class TrialReader:
     def _fault(
         self, path: Path, message: str, hint: str | None = None, *, at_key: bool = False
     ) -> None:
-        self.problems.append(Problem(path, message, hint, at_key=at_key))
+        self.problems.append(Issue(path, message, hint, at_key=at_key))

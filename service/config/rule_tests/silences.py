@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from pydantic import Field
 
 from service.config.rule_tests.tasks import Id, Moment, local
-from service.diagnostics import Path, Problem
+from service.diagnostics import Issue, Path
 from service.document.validation import Shape
 from service.domain.silences import SCOPES, Silence
 
@@ -44,12 +44,12 @@ class SilenceShape(Shape):
         )
 
 
-def silence_faults(silence: Silence, scopes: Mapping[str, str], path: Path) -> list[Problem]:
+def silence_faults(silence: Silence, scopes: Mapping[str, str], path: Path) -> list[Issue]:
     """What is wrong with its times, or with what it is about."""
     faults = []
     if silence.ends_at <= silence.created_at:
-        faults.append(Problem((*path, "until"), "this silence is over before it begins"))
+        faults.append(Issue((*path, "until"), "this silence is over before it begins"))
     if not scopes:
         hint = f"say of what, with one or more of {', '.join(SCOPES)}"
-        faults.append(Problem(path, "this silence is of nothing in particular", hint))
+        faults.append(Issue(path, "this silence is of nothing in particular", hint))
     return faults

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, TypeAlias
 
-from service.diagnostics import Path, Problem, Severity, did_you_mean
+from service.diagnostics import Issue, Path, Severity, did_you_mean
 from service.document.files import Folder
 from service.document.validation import salvaged
 from service.domain.durations import Duration
 from service.domain.model import Kind
-from service.rules.capabilities import Reach
+from service.rules.capabilities import Capabilities
 from service.rules.compiler.combinations import misfits, subjects
 from service.rules.compiler.contradictions import never
 from service.rules.compiler.lints import Placed, advice, twins, untold_moves
@@ -29,7 +29,7 @@ from service.rules.selection import Selection, selection
 from service.rules.steps import Action, Pause, Step
 from service.rules.timing import Timing
 
-Compiled: TypeAlias = tuple[Expression | None, list[Problem]]
+Compiled: TypeAlias = tuple[Expression | None, list[Issue]]
 
 # As many as one repeats at most, with something instead of each: nobody wants to read more.
 _MOST_MESSAGES = 250
@@ -42,10 +42,10 @@ class Compiler:
     `off` has those that are sound and switched off.
     """
 
-    reach: Reach
+    reach: Capabilities
     hours: Mapping[str, Hours]
     folder: Folder
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[Issue] = field(default_factory=list)
     off: list[Rule] = field(default_factory=list)
 
     def rules(self, raws: Sequence[Any]) -> list[Rule]:
@@ -246,10 +246,10 @@ class Compiler:
                     self._fault(place, f"{duration.text} needs opening hours to count by", hint)
 
     def _fault(self, path: Path, message: str, hint: str | None = None) -> None:
-        self.problems.append(Problem(path, message, hint))
+        self.problems.append(Issue(path, message, hint))
 
 
-def _blind_spots(gaps: Gaps, rule: Rule, path: Path) -> Iterable[Problem]:
+def _blind_spots(gaps: Gaps, rule: Rule, path: Path) -> Iterable[Issue]:
     """Warnings about what else of a rule comes to nothing where fields are always empty."""
     if rule.until is not None:
         yield from unending(gaps, rule.until.asked((*path, "until")))
@@ -272,7 +272,7 @@ def _messages(step: Step) -> int:
     return times * (1 + len(step.on_fail))
 
 
-def _twice(raws: Iterable[Any]) -> Iterable[Problem]:
+def _twice(raws: Iterable[Any]) -> Iterable[Issue]:
     """Rules with the id of one before them."""
     known: set[str] = set()
     for position, raw in enumerate(raws):
@@ -280,7 +280,7 @@ def _twice(raws: Iterable[Any]) -> Iterable[Problem]:
         if not isinstance(name, str):
             continue
         if name in known:
-            yield Problem(("rules", position, "id"), f"there are two rules {name}")
+            yield Issue(("rules", position, "id"), f"there are two rules {name}")
         known.add(name)
 
 

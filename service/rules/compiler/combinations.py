@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from service.diagnostics import Path, Problem
+from service.diagnostics import Issue, Path
 from service.domain.model import Kind
 from service.rules.compiler.shapes import RuleShape
 from service.rules.language.variables import CHANGED_TASK, CHOSEN_TASK, DIGEST, SCHEDULE
@@ -22,55 +22,55 @@ def subjects(shape: RuleShape) -> tuple[frozenset[str], frozenset[str]]:
     return asked, asked if shape.group is None else DIGEST
 
 
-def misfits(shape: RuleShape, path: Path) -> Iterable[Problem]:
+def misfits(shape: RuleShape, path: Path) -> Iterable[Issue]:
     """The problems with keys of a rule that cannot be combined."""
     if shape.when.cron is not None:
         yield from _by_schedule(shape, path)
     elif shape.for_each is not None and shape.when.kinds:
         message = "for_each is for rules by a schedule"
-        yield Problem((*path, "for_each"), message, 'write when: { schedule: "30 7 * * 1-5" }')
+        yield Issue((*path, "for_each"), message, 'write when: { schedule: "30 7 * * 1-5" }')
     elif shape.group is not None and shape.group.wait is None:
         message = "wait is missing: what happens one by one has to be gathered"
-        yield Problem((*path, "group"), message, _WAIT_HINT, at_key=True)
+        yield Issue((*path, "group"), message, _WAIT_HINT, at_key=True)
     if shape.group is not None:
         yield from _in_group(shape, path)
     if shape.group is not None or (shape.when.cron is not None and shape.for_each is None):
         yield from _without_task(shape, path)
 
 
-def _by_schedule(shape: RuleShape, path: Path) -> Iterable[Problem]:
+def _by_schedule(shape: RuleShape, path: Path) -> Iterable[Issue]:
     if shape.group is not None and shape.for_each is None:
         message = "there is nothing to group"
         hint = "choose tasks with for_each: tasks.filter(t, !t.done)"
-        yield Problem((*path, "group"), message, hint, at_key=True)
+        yield Issue((*path, "group"), message, hint, at_key=True)
     if shape.lasts is not None:
         message = "a schedule asks at its moment, and not whether something stays so"
-        yield Problem((*path, "for"), message, "leave for out", at_key=True)
+        yield Issue((*path, "for"), message, "leave for out", at_key=True)
     for name in ("wait", "max"):
         if shape.group is not None and getattr(shape.group, name) is not None:
             message = f"{name} does not go with a schedule, which tells of all tasks at once"
-            yield Problem((*path, "group", name), message, f"leave {name} out", at_key=True)
+            yield Issue((*path, "group", name), message, f"leave {name} out", at_key=True)
 
 
-def _in_group(shape: RuleShape, path: Path) -> Iterable[Problem]:
+def _in_group(shape: RuleShape, path: Path) -> Iterable[Issue]:
     if Kind.DELETED in shape.when.kinds:
         message = "a digest leaves out tasks that are gone"
-        yield Problem((*path, "group"), message, "leave group out", at_key=True)
+        yield Issue((*path, "group"), message, "leave group out", at_key=True)
     if shape.own_writes:
         message = "own_writes does not go with group: nobody could tell when to stop"
-        yield Problem((*path, "own_writes"), message, "leave one of them out", at_key=True)
+        yield Issue((*path, "own_writes"), message, "leave one of them out", at_key=True)
 
 
-def _without_task(shape: RuleShape, path: Path) -> Iterable[Problem]:
+def _without_task(shape: RuleShape, path: Path) -> Iterable[Issue]:
     """The problems with keys that need one task, in a rule that is about none or several."""
     hint = "leave group out" if shape.group else "choose tasks with for_each: tasks.filter(t, …)"
     if shape.until is not None and shape.group is None:
         message = "until asks about a task, and a schedule has none"
-        yield Problem((*path, "until"), message, hint, at_key=True)
+        yield Issue((*path, "until"), message, hint, at_key=True)
     yield from _about_one(shape.then, (*path, "then"), hint)
 
 
-def _about_one(steps: Any, path: Path, hint: str) -> Iterable[Problem]:
+def _about_one(steps: Any, path: Path, hint: str) -> Iterable[Issue]:
     """The problems with steps that need one task, such as a message by its own system."""
     for position, step in enumerate(steps if isinstance(steps, list | tuple) else ()):
         place = (*path, position)
@@ -78,6 +78,6 @@ def _about_one(steps: Any, path: Path, hint: str) -> Iterable[Problem]:
             action = str(value).partition(":")[0] if name == "notify" else name
             if (action in BUILT_IN and action != CREATE) or name in _OF_ONE_TASK:
                 message = f"{action} is about one task, and there is none at hand"
-                yield Problem((*place, name), message, hint)
+                yield Issue((*place, name), message, hint)
             elif name == "on_fail":
                 yield from _about_one(value, (*place, name), hint)

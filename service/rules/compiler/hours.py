@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic_core import PydanticCustomError
 
-from service.diagnostics import Problem, Severity
+from service.diagnostics import Issue, Severity
 from service.document.messages import kind_of
 from service.rules.hours import Hours, read_hours
 
@@ -16,30 +16,30 @@ _ANY_TIME = "24/7"
 
 def compile_hours(
     texts: Mapping[str, Any], country: str | None
-) -> tuple[dict[str, Hours], list[Problem]]:
+) -> tuple[dict[str, Hours], list[Issue]]:
     """The named opening hours, and what is wrong with them.
 
     Those that cannot be read stand in as open at any time, so that rules are checked all the same.
     `country` is whose public holidays count.
     """
     hours = {name: Hours(name, _ANY_TIME) for name in texts}
-    problems: list[Problem] = []
+    problems: list[Issue] = []
     for name, text in texts.items():
         if not isinstance(text, str):
-            problems.append(Problem(("hours", name), f"{name} is text; {kind_of(text)}"))
+            problems.append(Issue(("hours", name), f"{name} is text; {kind_of(text)}"))
             continue
         try:
             hours[name] = read_hours(name, text, country)
         except PydanticCustomError as error:
             said = error.context or {}
-            problems.append(Problem(("hours", name), said["message"], said["hint"], said["offset"]))
+            problems.append(Issue(("hours", name), said["message"], said["hint"], said["offset"]))
     return hours, problems
 
 
-def unknown_holidays(texts: Mapping[str, Any]) -> Iterable[Problem]:
+def unknown_holidays(texts: Mapping[str, Any]) -> Iterable[Issue]:
     """Warnings about opening hours with public holidays (PH), for when no country is given."""
     message = "PH is never: it is not said whose public holidays"
     hint = "give holidays: { country: US }"
     for name, text in texts.items():
         if _HOLIDAY.search(str(text)):
-            yield Problem(("hours", name), message, hint, severity=Severity.WARNING)
+            yield Issue(("hours", name), message, hint, severity=Severity.WARNING)

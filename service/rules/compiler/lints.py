@@ -7,10 +7,10 @@ from heapq import merge
 from typing import Any, TypeAlias
 from zoneinfo import ZoneInfo
 
-from service.diagnostics import Path, Problem, Severity
+from service.diagnostics import Issue, Path, Severity
 from service.domain.model import Kind
 from service.domain.task_dates import FIELDS
-from service.rules.capabilities import Reach
+from service.rules.capabilities import Capabilities
 from service.rules.compiler.contradictions import KNOWN_VALUES, Value, demands, never
 from service.rules.hours import Hours
 from service.rules.rule import Rule
@@ -28,7 +28,9 @@ _CORRECTION = "docs/recipes.md#the-visit-was-moved"
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
-def advice(rule: Rule, written: Mapping[str, Any], path: Path, reach: Reach) -> Iterable[Problem]:
+def advice(
+    rule: Rule, written: Mapping[str, Any], path: Path, reach: Capabilities
+) -> Iterable[Issue]:
     """Warnings about one rule, as it is written in the file."""
     yield from _about_customers(rule, written, path)
     yield from _about_days(rule, path)
@@ -39,10 +41,10 @@ def advice(rule: Rule, written: Mapping[str, Any], path: Path, reach: Reach) -> 
     if found := never(rule.conditions, rule.trigger, values):
         message = f"the rule never matches: {found.message}"
         place = (*path, "if", found.condition)
-        yield Problem(place, message, found.hint, found.offset, severity=Severity.WARNING)
+        yield Issue(place, message, found.hint, found.offset, severity=Severity.WARNING)
 
 
-def never_open(hours: Iterable[Hours]) -> Iterator[Problem]:
+def never_open(hours: Iterable[Hours]) -> Iterator[Issue]:
     """Warnings about opening hours that never open."""
     for one in hours:
         if one.next_open(_LONG_AGO, ZoneInfo("UTC")) is None:
@@ -50,7 +52,7 @@ def never_open(hours: Iterable[Hours]) -> Iterator[Problem]:
             yield _warning(("hours", one.name), message, None)
 
 
-def twins(rules: Sequence[Placed]) -> Iterator[Problem]:
+def twins(rules: Sequence[Placed]) -> Iterator[Issue]:
     """Warnings about rules that send the same text to the same target for the same event."""
     known: dict[_Message, _Senders] = defaultdict(_Senders)
     for rule, path in rules:
@@ -64,7 +66,7 @@ def twins(rules: Sequence[Placed]) -> Iterator[Problem]:
             earlier.add(rule)
 
 
-def untold_moves(rules: Sequence[Placed]) -> Iterator[Problem]:
+def untold_moves(rules: Sequence[Placed]) -> Iterator[Issue]:
     """Warnings about customers who are told when a visit is, but not that it was moved."""
     correcting = [rule for rule, _ in rules if _corrects(rule)]
     for rule, path in rules:
@@ -120,7 +122,7 @@ class _Senders:
         return next((one for _, one in comparable if _may_both(one, rule)), None)
 
 
-def _about_customers(rule: Rule, written: Mapping[str, Any], path: Path) -> Iterator[Problem]:
+def _about_customers(rule: Rule, written: Mapping[str, Any], path: Path) -> Iterator[Issue]:
     for step, at in _placed(rule, path):
         if not step.reaches_customer:
             continue
@@ -131,7 +133,7 @@ def _about_customers(rule: Rule, written: Mapping[str, Any], path: Path) -> Iter
             yield _warning(place, "customers may get this more than once", "give it once_per:")
 
 
-def _about_days(rule: Rule, path: Path) -> Iterator[Problem]:
+def _about_days(rule: Rule, path: Path) -> Iterator[Issue]:
     """An alarm that counts from the time of a custom date, which is most often a day without."""
     alarm = rule.trigger.alarm
     if alarm is not None and alarm.field.startswith(FIELDS) and alarm.at is None:
@@ -139,7 +141,7 @@ def _about_days(rule: Rule, path: Path) -> Iterator[Problem]:
         yield _warning((*path, "when"), said, 'say when on the day: at: "09:00"')
 
 
-def _idle(rule: Rule, written: Mapping[str, Any], path: Path) -> Iterator[Problem]:
+def _idle(rule: Rule, written: Mapping[str, Any], path: Path) -> Iterator[Issue]:
     """A wait behind which nothing comes, unless what comes could not be read."""
     steps, raws = rule.planning.steps, written.get("then")
     is_whole = isinstance(raws, list) and steps and steps[-1].number == len(raws)
@@ -178,5 +180,5 @@ def _may_both(one: Rule, other: Rule) -> bool:
     return never((*one.conditions, *other.conditions), one.trigger) is None
 
 
-def _warning(path: Path, message: str, hint: str | None) -> Problem:
-    return Problem(path, message, hint, severity=Severity.WARNING)
+def _warning(path: Path, message: str, hint: str | None) -> Issue:
+    return Issue(path, message, hint, severity=Severity.WARNING)

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from service.diagnostics import Path, Problem, Severity, did_you_mean
+from service.diagnostics import Issue, Path, Severity, did_you_mean
 from service.document.files import Folder
 from service.document.messages import kind_of
 from service.document.validation import salvaged
-from service.rules.capabilities import ANY_WAY, Reach, Way
+from service.rules.capabilities import UNKNOWN_CHANNEL, Capabilities, ChannelCapabilities
 from service.rules.compiler.shapes import (
     STEPS,
     ActionShape,
@@ -39,12 +39,12 @@ class StepReader:
     match. `subjects` is what its texts can speak of, `folder` where texts in files are.
     """
 
-    reach: Reach
+    reach: Capabilities
     accounts: Sequence[str]
     gaps: Gaps
     subjects: frozenset[str]
     folder: Folder
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[Issue] = field(default_factory=list)
 
     @property
     def _texts(self) -> TextReader:
@@ -115,7 +115,7 @@ class StepReader:
             name = str(next(iter(raw)))
             hint = did_you_mean(name, STEPS)
             self.problems.append(
-                Problem((*path, name), f"there is no step {name}", hint, at_key=True)
+                Issue((*path, name), f"there is no step {name}", hint, at_key=True)
             )
         else:
             self._fault(path, "the step is empty")
@@ -127,7 +127,7 @@ class StepReader:
         channel, colon, target = shape.notify.partition(":")
         at = (*path, "notify")
         begins = len(channel) + len(colon)
-        way = self._way(channel, target, at) if shape.notify else ANY_WAY
+        way = self._way(channel, target, at) if shape.notify else UNKNOWN_CHANNEL
         self._check_words(way, written, path)
         self._check_undo(shape, channel, way, path)
         if shape.even_if_told and channel != "customer" and shape.notify:
@@ -180,7 +180,7 @@ class StepReader:
                 message = f"what goes out instead has no {word} of its own"
                 self._fault((*path, word), message, "leave it out")
 
-    def _way(self, channel: str, target: str, path: Path) -> Way | None:
+    def _way(self, channel: str, target: str, path: Path) -> ChannelCapabilities | None:
         """How the channel was configured; None for one that is built in."""
         if channel in NOTIFICATIONS:
             self._check_notification(channel, target, path)
@@ -189,7 +189,7 @@ class StepReader:
         if way is None:
             hint = did_you_mean(channel, {*self.reach.ways, *NOTIFICATIONS})
             self._fault(path, f"there is no channel {channel}", hint)
-            return ANY_WAY
+            return UNKNOWN_CHANNEL
         if way.needs_target and not target:
             self._fault(path, f"{channel} needs a target", f"write {channel}:… with whom or where")
         return way
@@ -210,20 +210,24 @@ class StepReader:
             known = self.reach.notifications(self.accounts) if target else ()
             self._fault(path, "; ".join(said), did_you_mean(target, known))
 
-    def _check_words(self, way: Way | None, written: Mapping[str, Any], path: Path) -> None:
+    def _check_words(
+        self, way: ChannelCapabilities | None, written: Mapping[str, Any], path: Path
+    ) -> None:
         words = [name for name in ("text", "template", "subject") if written.get(name) is not None]
         if way is None and words:
             name = words[0]
             message = f"the system words its own messages; {name} is not used"
             self.problems.append(
-                Problem((*path, name), message, at_key=True, severity=Severity.WARNING)
+                Issue((*path, name), message, at_key=True, severity=Severity.WARNING)
             )
         elif {"text", "template"} <= {*words}:
             self._fault((*path, "template"), "the text is here twice", "give text or template")
         elif way is not None and way.needs_target and not {"text", "template"} & {*words}:
             self._fault((*path, "text"), "text is missing: there is nothing to say")
 
-    def _check_undo(self, shape: NotifyShape, channel: str, way: Way | None, path: Path) -> None:
+    def _check_undo(
+        self, shape: NotifyShape, channel: str, way: ChannelCapabilities | None, path: Path
+    ) -> None:
         undoes = frozenset[str]() if way is None else way.undoes
         if shape.on_undo == "nothing" or shape.on_undo in undoes:
             return
@@ -232,4 +236,4 @@ class StepReader:
         self._fault((*path, "on_undo"), message, hint)
 
     def _fault(self, path: Path, message: str, hint: str | None = None) -> None:
-        self.problems.append(Problem(path, message, hint))
+        self.problems.append(Issue(path, message, hint))

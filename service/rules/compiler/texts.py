@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from pydantic_core import PydanticCustomError
 
-from service.diagnostics import Path, Problem, Severity
+from service.diagnostics import Issue, Path, Severity
 from service.document.files import Folder
 from service.document.messages import kind_of
 from service.domain.durations import parse_duration
@@ -26,7 +26,7 @@ class TextReader:
     subjects: frozenset[str]
     folder: Folder
     gaps: Gaps
-    problems: list[Problem]
+    problems: list[Issue]
 
     def fields(self, changes: ChangesShape, path: Path) -> dict[str, Value]:
         """What is written to a task, by its field."""
@@ -69,7 +69,7 @@ class TextReader:
             self._add(in_target(self.gaps, made.reads, path), begins)
         return made
 
-    def _read(self, text: str, path: Path) -> tuple[Template | None, list[Problem]]:
+    def _read(self, text: str, path: Path) -> tuple[Template | None, list[Issue]]:
         made, problems = template(text, path, self.subjects)
         if made is None:
             return made, problems
@@ -78,7 +78,7 @@ class TextReader:
             problems = [replace(one, severity=Severity.WARNING) for one in problems]
         return made, [*problems, *in_text(self.gaps, made.reads, path)]
 
-    def _add(self, problems: Iterable[Problem], begins: int) -> None:
+    def _add(self, problems: Iterable[Issue], begins: int) -> None:
         self.problems += [replace(one, offset=begins + (one.offset or 0)) for one in problems]
 
     def _value(self, name: str, text: str, path: Path) -> Value | None:
@@ -95,4 +95,4 @@ class TextReader:
         return self.template(text, path)
 
     def _fault(self, path: Path, message: str, hint: str | None = None) -> None:
-        self.problems.append(Problem(path, message, hint))
+        self.problems.append(Issue(path, message, hint))

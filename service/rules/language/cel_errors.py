@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from service.diagnostics import Path, Problem, did_you_mean
+from service.diagnostics import Issue, Path, did_you_mean
 from service.document.typography import stray
 from service.rules.language.vocabulary import NOUNS, PACKAGE, field_names
 
@@ -65,11 +65,11 @@ _AFTER = re.compile(r"""\s*("[^"]*"|'[^']*'|[\w.]+)\s*(?:$|&&|\|\||\))""")
 _BEFORE = re.compile(r"([\w.]+)\s*$")
 
 
-def explain(text: str, error: str, path: Path) -> list[Problem]:
+def explain(text: str, error: str, path: Path) -> list[Issue]:
     """Every problem that CEL found with `text`; of syntax errors the first, which causes others."""
     found = list(_ERROR.finditer(error))
     if not found:
-        return [Problem(path, _limit(error))]
+        return [Issue(path, _limit(error))]
     problems = [_problem(text, one, path) for one in found]
     is_syntax = found[0][3].startswith("Syntax error")
     return problems[:1] if is_syntax else problems
@@ -84,16 +84,16 @@ def kind(name: str) -> str:
     return _KINDS.get(plain) or _KINDS.get(around) or "something else"
 
 
-def _problem(text: str, found: re.Match[str], path: Path) -> Problem:
+def _problem(text: str, found: re.Match[str], path: Path) -> Issue:
     line, column, said = int(found[1]), int(found[2]), found[3]
     if line < 1:
-        return Problem(path, _limit(said))
+        return Issue(path, _limit(said))
     offset = sum(len(one) + 1 for one in text.split("\n")[: line - 1]) + column - 1
     for pattern, words in _SAYINGS:
         if match := re.match(pattern, said):
             message, hint = words(match, text, offset)
-            return Problem(path, message, hint, _beginning(pattern, match, text, offset))
-    return Problem(path, _UNREADABLE, None, offset)
+            return Issue(path, message, hint, _beginning(pattern, match, text, offset))
+    return Issue(path, _UNREADABLE, None, offset)
 
 
 def _beginning(pattern: str, match: re.Match[str], text: str, offset: int) -> int:

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from cel_expr_python import cel
 from cel_expr_python.ext import ext_optional
 
-from service.diagnostics import Path, Problem
+from service.diagnostics import Issue, Path
 from service.document.messages import kind_of, name_of
 from service.domain.model import TIMES
 from service.rules.cel_failures import failure
@@ -140,7 +140,7 @@ class Expression:
 
 def condition(
     text: Any, path: Path, known: Iterable[str] = (), subjects: frozenset[str] = CHANGED_TASK
-) -> tuple[Expression | None, list[Problem]]:
+) -> tuple[Expression | None, list[Issue]]:
     """An expression that is true or false, or what is wrong with it.
 
     `known` is what is sure to be there when it is asked; `subjects` the names it may use.
@@ -152,7 +152,7 @@ def condition(
 
 def key(
     text: Any, path: Path, known: Iterable[str] = (), subjects: frozenset[str] = CHANGED_TASK
-) -> tuple[Expression | None, list[Problem]]:
+) -> tuple[Expression | None, list[Issue]]:
     """An expression whose value can stand for a message, or what is wrong with it."""
     wanted = f"{name_of(path)} takes text, numbers and dates"
     expression, _, problems = checked(text, path, known, subjects, _ONCE_TYPES, wanted)
@@ -179,16 +179,16 @@ def checked(
     subjects: frozenset[str],
     types: tuple[str, ...],
     wanted: str,
-) -> tuple[Expression | None, Tree | None, list[Problem]]:
+) -> tuple[Expression | None, Tree | None, list[Issue]]:
     """An expression of one of these CEL types with its tree, or what is wrong with it.
 
     `wanted` is what is said of one of another type.
     """
     if not isinstance(text, str):
-        return None, None, [Problem(path, f"an expression is expected here; {kind_of(text)}")]
+        return None, None, [Issue(path, f"an expression is expected here; {kind_of(text)}")]
     if len(text) > LONGEST:
         message = f"the expression is longer than {LONGEST} characters"
-        return None, None, [Problem(path, message)]
+        return None, None, [Issue(path, message)]
     try:
         program = _compiled(text)
     except RuntimeError as error:
@@ -200,30 +200,30 @@ def checked(
         sure = {*known} if BEFORE in subjects else {*known, BEFORE}
         problems = [_lie(one, path) for one in unguarded(tree, sure)]
     else:
-        problems = [Problem(path, f"{wanted}; this is {kind(found)}")]
+        problems = [Issue(path, f"{wanted}; this is {kind(found)}")]
     problems += _flaws(tree, subjects, path)
     if problems:
         return None, None, problems
     return Expression(text, frozenset(reads(tree.root))), tree, []
 
 
-def _flaws(tree: Tree, subjects: frozenset[str], path: Path) -> Iterator[Problem]:
+def _flaws(tree: Tree, subjects: frozenset[str], path: Path) -> Iterator[Issue]:
     """The problems with constants, and with names that cannot be used here."""
     for one in flaws(tree, environment(UTC_ZONE)):
-        yield Problem(path, one.message, one.hint, one.offset)
+        yield Issue(path, one.message, one.hint, one.offset)
     used = KNOWN.intersection(node.call.function or dotted(node) for node in walk(tree.root))
     for name in sorted(used - subjects):
         yield misplaced(name, subjects, path)
 
 
-def _lie(read: Unguarded, path: Path) -> Problem:
+def _lie(read: Unguarded, path: Path) -> Issue:
     hint = f"write has({read.proof}) && … before it"
     if read.proof != read.name:
         hint += ": a task that is first seen done was not known before"
-    return Problem(path, f"{read.name}{_MAY_BE_MISSING}", hint, read.offset)
+    return Issue(path, f"{read.name}{_MAY_BE_MISSING}", hint, read.offset)
 
 
-def _elsewhere(problem: Problem) -> Problem:
+def _elsewhere(problem: Issue) -> Issue:
     """What once_per reads can only be asked for in a condition."""
     if not problem.message.endswith(_MAY_BE_MISSING):
         return problem

@@ -15,7 +15,7 @@ from liquid.filter import with_context
 from liquid.static_analysis import TemplateAnalysis
 from liquid.template import BoundTemplate
 
-from service.diagnostics import Path, Problem, did_you_mean
+from service.diagnostics import Issue, Path, did_you_mean
 from service.rules.date_format import DATE_FORMAT, Day, shown
 from service.rules.language.liquid_limits import bounded, language, loose_ranges, unreadable
 from service.rules.language.variables import CHANGED_TASK, misplaced
@@ -87,7 +87,7 @@ class Template:
 
 def template(
     text: str, path: Path, subjects: frozenset[str] = CHANGED_TASK
-) -> tuple[Template | None, list[Problem]]:
+) -> tuple[Template | None, list[Issue]]:
     """A template made of `text`, or None; and what is wrong with it.
 
     `subjects` are the names that it may read from. It is made although it reads what no task has:
@@ -95,7 +95,7 @@ def template(
     """
     if refusal := unreadable(text):
         message, offset = refusal
-        return None, [Problem(path, message, offset=offset)]
+        return None, [Issue(path, message, offset=offset)]
     try:
         parsed = _LIQUID.from_string(text)
         analysis = parsed.analyze()
@@ -104,7 +104,7 @@ def template(
     if loose := next(loose_ranges(parsed), None):
         message = f"a range such as {loose} can only be gone through by a loop"
         return None, [
-            Problem(path, message, f"write {{% for n in {loose} %}}", loose.token.start_index)
+            Issue(path, message, f"write {{% for n in {loose} %}}", loose.token.start_index)
         ]
     read = template_reads(parsed)
     faults = [*_unknown_filters(analysis, path), *_alien(read, subjects, path)]
@@ -113,13 +113,13 @@ def template(
     return made, [*faults, *(found for one in read for found in _missing(one, path, names))]
 
 
-def _unknown_filters(analysis: TemplateAnalysis, path: Path) -> Iterator[Problem]:
+def _unknown_filters(analysis: TemplateAnalysis, path: Path) -> Iterator[Issue]:
     for name, spans in analysis.filters.items():
         if name not in _LIQUID.filters:
             yield _no_such("filter", name, _LIQUID.filters, path, spans[0].index)
 
 
-def _alien(read: Iterable[TextRead], subjects: frozenset[str], path: Path) -> Iterator[Problem]:
+def _alien(read: Iterable[TextRead], subjects: frozenset[str], path: Path) -> Iterator[Issue]:
     """The problems with names that can be used in other places only."""
     for one in read:
         name = str(one.segments[0])
@@ -127,30 +127,30 @@ def _alien(read: Iterable[TextRead], subjects: frozenset[str], path: Path) -> It
             yield misplaced(name, subjects, path, one.offset)
 
 
-def _missing(read: TextRead, path: Path, names: frozenset[str]) -> Iterable[Problem]:
+def _missing(read: TextRead, path: Path, names: frozenset[str]) -> Iterable[Issue]:
     """The problem of a value that no task can have."""
     noun = str(read.segments[0])
     unknown, known = unknown_name(read.segments) if noun in names else (noun, names)
     if unknown and unknown in read.text:
         message = f"{read.text} means nothing and renders as nothing"
-        yield Problem(path, message, did_you_mean(unknown, known), read.offset)
+        yield Issue(path, message, did_you_mean(unknown, known), read.offset)
 
 
-def _fault(error: LiquidError, path: Path) -> Problem:
+def _fault(error: LiquidError, path: Path) -> Issue:
     offset = error.token.start_index if error.token and error.token.start_index >= 0 else None
     said = str(error.message)
     if found := re.match(r"unexpected tag '(else|elsif|when|end\w+)'", said):
-        return Problem(path, f"{{% {found[1]} %}} belongs to nothing before it", None, offset)
+        return Issue(path, f"{{% {found[1]} %}} belongs to nothing before it", None, offset)
     if found := re.match(r"unexpected tag '(\w+)'", said):
         return _no_such("tag", found[1], _LIQUID.tags, path, offset)
     if found := re.match(r"expected tag (\w+)", said):
-        return Problem(path, f"{{% {found[1]} %}} is missing")
-    return Problem(path, f"the text cannot be read: {said}", None, offset)
+        return Issue(path, f"{{% {found[1]} %}} is missing")
+    return Issue(path, f"the text cannot be read: {said}", None, offset)
 
 
-def _no_such(what: str, word: str, known: Iterable[str], path: Path, offset: int | None) -> Problem:
+def _no_such(what: str, word: str, known: Iterable[str], path: Path, offset: int | None) -> Issue:
     hint = "a date is shown by local" if word == "date" else did_you_mean(word, known)
-    return Problem(path, f"there is no {what} {word}", hint, offset)
+    return Issue(path, f"there is no {what} {word}", hint, offset)
 
 
 def _shortened(text: str) -> str:

@@ -25,7 +25,7 @@ _CHOICE = "_?_:_"
 _OPTIONAL = {"_?._", "_[?_]"}
 
 
-class Finding(StrEnum):
+class TraceStatus(StrEnum):
     """How an expression, or a part of one, came out."""
 
     KNOWN = "known"
@@ -43,7 +43,7 @@ class Trace:
     """
 
     text: str
-    finding: Finding
+    finding: TraceStatus
     value: Any = None
     reason: str | None = None
     parts: tuple["Trace", ...] = ()
@@ -59,8 +59,8 @@ def traces(conditions: Sequence[Expression], scope: Scope) -> Iterator[Trace]:
     """The conditions of a rule, of which all must hold: none is asked behind one that does not."""
     holds = True
     for one in conditions:
-        found = trace(one, scope) if holds else Trace(one.text, Finding.NOT_NEEDED)
-        holds = holds and (found.finding is Finding.FAILED or found.value is True)
+        found = trace(one, scope) if holds else Trace(one.text, TraceStatus.NOT_NEEDED)
+        holds = holds and (found.finding is TraceStatus.FAILED or found.value is True)
         yield found
 
 
@@ -74,11 +74,11 @@ class _Tracer:
         parts = tuple(self._inside(piece))
         try:
             if self._is_missing(piece, text):
-                return Trace(text, Finding.MISSING)
-            return Trace(text, Finding.KNOWN, self._value(text), parts=parts)
+                return Trace(text, TraceStatus.MISSING)
+            return Trace(text, TraceStatus.KNOWN, self._value(text), parts=parts)
         except EvaluationError as error:
             reason = str(error).removeprefix(f"{text}: ")
-            return Trace(text, Finding.FAILED, reason=reason, parts=parts)
+            return Trace(text, TraceStatus.FAILED, reason=reason, parts=parts)
 
     def _inside(self, piece: Piece) -> Iterator[Trace]:
         if piece.function in _CHAINS:
@@ -114,7 +114,7 @@ class _Tracer:
         yield self.look(otherwise) if asked.value is False else self._skipped(otherwise)
 
     def _skipped(self, piece: Piece) -> Trace:
-        return Trace(self.cutter.text(piece), Finding.NOT_NEEDED)
+        return Trace(self.cutter.text(piece), TraceStatus.NOT_NEEDED)
 
     def _value(self, text: str) -> Any:
         value = _part(text).value(self._scope.activation, self._scope.zone)

@@ -1,6 +1,6 @@
 """The names that each part of a rule can use, and the problem for one that it cannot."""
 
-from service.diagnostics import Path, Problem
+from service.diagnostics import Issue, Path
 from service.rules.language.cel_errors import WORDS
 
 CHANGED_TASK = WORDS | {"task", "before", "event"}
@@ -22,10 +22,8 @@ _HINTS = {
 }
 
 
-def misplaced(
-    name: str, subjects: frozenset[str], path: Path, offset: int | None = None
-) -> Problem:
+def misplaced(name: str, subjects: frozenset[str], path: Path, offset: int | None = None) -> Issue:
     """The problem of a name that cannot be used where only these `subjects` can."""
     is_about_one = "group" in subjects and name in {"task", "before"}
     hint = _SEVERAL if is_about_one else _HINTS.get(name)
-    return Problem(path, f"{name} cannot be used here", hint, offset)
+    return Issue(path, f"{name} cannot be used here", hint, offset)

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from service.domain.model import Event, Kind, State
 from service.domain.storms import Flood
-from service.outbox import Order
+from service.outbox import DeliveryRequest
 from service.rules.customers import reaches_customer
 from service.rules.standing import Grounds
 from service.rules.visits import Visit
@@ -34,7 +34,7 @@ class Delivery:
 
     id: int
     event: int
-    order: Order
+    order: DeliveryRequest
     created_at: datetime
     state: State
     reason: str | None = None

@@ -1,11 +1,11 @@
-"""What goes out instead of a delivery that has failed for good, in a rehearsal."""
+"""What goes out instead of a delivery that has failed for good, in a simulation."""
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from service.domain.model import State
-from service.outbox import Order
+from service.outbox import DeliveryRequest
 from service.rules.verdict import FAILURE
 
 _REASON = "{0} fails, as the test has it"
@@ -17,14 +17,16 @@ class Failing:
 
     ways: Collection[str] = ()
 
-    def reason(self, order: Order) -> str | None:
+    def reason(self, order: DeliveryRequest) -> str | None:
         """Why this one fails; None where it does not."""
         plan = order.plan
         way = next((one for one in (plan.receiver, plan.channel) if one in self.ways), None)
         return None if way is None else _REASON.format(way)
 
 
-def instead(failed: Order, number: int, reason: str, now: datetime) -> Iterator[Order]:
+def instead(
+    failed: DeliveryRequest, number: int, reason: str, now: datetime
+) -> Iterator[DeliveryRequest]:
     """What is wanted now by `on_fail` of this order, the delivery with this number.
 
     As `service.outbox.fallback` plans it.

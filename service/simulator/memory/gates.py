@@ -1,4 +1,4 @@
-"""What becomes of the deliveries of a rehearsal whose time has come."""
+"""What becomes of the deliveries of a simulation whose time has come."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -7,7 +7,7 @@ from service.domain.model import State
 from service.domain.silences import Silence
 from service.outbox import cancellation, silences
 from service.rules.planning import is_instead
-from service.rules.timing import Dispatch
+from service.rules.timing import SendDecision
 from service.rules.verdict import Plan
 from service.simulator.memory.deliveries import Delivery
 from service.simulator.memory.mutes import MemoryMuting
@@ -25,7 +25,7 @@ class Exit:
         silenced: Sequence[Silence],
         muting: MemoryMuting,
         has_ended: Callable[[Delivery], str | None],
-        off_hours: Callable[[Delivery], Dispatch | None],
+        off_hours: Callable[[Delivery], SendDecision | None],
         unassigned: Callable[[Delivery], str | None],
     ) -> None:
         self._unassigned = unassigned
@@ -34,28 +34,28 @@ class Exit:
         self._has_ended = has_ended
         self._off_hours = off_hours
 
-    def fate(self, one: Delivery, now: datetime) -> Dispatch:
+    def fate(self, one: Delivery, now: datetime) -> SendDecision:
         """What becomes of it; SENT where nothing keeps it from going out."""
         if one.updates is not None:
-            return Dispatch(State.SENT, now)
+            return SendDecision(State.SENT, now)
         if (late := _lateness(one.order.plan, now)) is not None:
-            return Dispatch(State.EXPIRED, now, late)
+            return SendDecision(State.EXPIRED, now, late)
         hindrance = None
         if one.approves is None and not one.is_excused:
             hindrance = self._hindrance(one, now)
-        return hindrance or Dispatch(State.SENT, now)
+        return hindrance or SendDecision(State.SENT, now)
 
-    def _hindrance(self, one: Delivery, now: datetime) -> Dispatch | None:
+    def _hindrance(self, one: Delivery, now: datetime) -> SendDecision | None:
         """What keeps it from going out, in the order in which the worker asks."""
         if (reason := self._has_ended(one)) is not None:
-            return Dispatch(State.CANCELLED, now, reason)
+            return SendDecision(State.CANCELLED, now, reason)
         if (
             not is_instead(one.order.plan.once_key)
             and (dispatch := self._off_hours(one)) is not None
         ):
             return dispatch
         if (reason := self._refusal(one, now)) is not None:
-            return Dispatch(State.SKIPPED, now, reason)
+            return SendDecision(State.SKIPPED, now, reason)
         return None
 
     def _refusal(self, one: Delivery, now: datetime) -> str | None:

@@ -1,10 +1,10 @@
-"""The last look of a rehearsal at what is to reach a customer, as the worker takes it."""
+"""The last look of a simulation at what is to reach a customer, as the worker takes it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from service.domain.digests import Retelling
-from service.outbox import Order
+from service.outbox import DeliveryRequest
 from service.rules.standing import Objection, Revision
 from service.rules.verdict import Plan
 from service.simulator.memory.deliveries import Delivery
@@ -20,7 +20,7 @@ class LastLook:
     revision: Callable[[Delivery], Revision | None]
     told_anew: Callable[[Retelling], Plan | str]
 
-    def at(self, one: Delivery) -> tuple[Objection, Order | None] | None:
+    def at(self, one: Delivery) -> tuple[Objection, DeliveryRequest | None] | None:
         """Why it is not sent, and the order that takes its place, if any; None if it is sent."""
         revised, grounds = self.revision(one), one.grounds
         if revised is None or grounds is None:
@@ -33,7 +33,7 @@ class LastLook:
         return revised.told(None), _with(one.order, plan)
 
 
-def _with(order: Order, plan: Plan) -> Order:
+def _with(order: DeliveryRequest, plan: Plan) -> DeliveryRequest:
     """The same order with another plan of the same step."""
     asks = order.asks and plan.asks and replace(order.asks, plan=plan.asks)
     pairs = zip(order.on_fail, plan.on_fail, strict=False)

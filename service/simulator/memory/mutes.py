@@ -1,10 +1,10 @@
-"""What mutes what in a rehearsal."""
+"""What mutes what in a simulation."""
 
 from collections import defaultdict
 from collections.abc import Iterable
 
 from service.domain.model import Event
-from service.outbox import Order
+from service.outbox import DeliveryRequest
 from service.outbox.mutes import Mute
 from service.rules.mutes import refusal
 from service.store.tasks import Key
@@ -19,7 +19,7 @@ class MemoryMuting:
         for one in known:
             self._add(one)
 
-    def note(self, order: Order) -> None:
+    def note(self, order: DeliveryRequest) -> None:
         """Something was placed."""
         plan, event = order.plan, order.event
         if not plan.mutes or order.is_over or plan.shadow:

@@ -11,11 +11,11 @@ from typing import TypeAlias
 from service.domain.model import Event, Kind, State
 from service.domain.silences import Silence
 from service.domain.storms import Lately, StormGuard
-from service.outbox import Identity, Order, question, silences
+from service.outbox import DeliveryRequest, Identity, question, silences
 from service.outbox.mutes import Mute
 from service.outbox.snapshot import PendingOrder
 from service.rules.standing import Objection
-from service.rules.timing import Dispatch
+from service.rules.timing import SendDecision
 from service.rules.visits import Told
 from service.simulator.memory.deliveries import NEVER_SENT, Delivery
 from service.simulator.memory.fallback import Failing, instead
@@ -25,7 +25,7 @@ from service.simulator.memory.mutes import MemoryMuting
 from service.simulator.memory.storms import MemoryStorms
 from service.store.tasks import Key
 
-Fate: TypeAlias = tuple[Delivery, Dispatch]
+Fate: TypeAlias = tuple[Delivery, SendDecision]
 """A delivery whose time has come, and what becomes of it."""
 Repeated: TypeAlias = Callable[[Event, Event], bool]
 """Whether a recurring task was completed once more between two events of it."""
@@ -89,7 +89,7 @@ class MemoryOutbox:
         if one.order.is_limited:
             insort(self._limited[one.order.rule, one.order.shadow], delivery, key=_send_at)
 
-    def place(self, orders: Sequence[Order], now: datetime) -> set[Identity]:
+    def place(self, orders: Sequence[DeliveryRequest], now: datetime) -> set[Identity]:
         added = []
         for order in sorted(orders, key=lambda one: one.identity):
             plan = order.plan
@@ -112,7 +112,7 @@ class MemoryOutbox:
                 self._ask(one, now)
         return {one.order.identity for one in added}
 
-    def placed_before(self, orders: Sequence[Order]) -> set[Identity]:
+    def placed_before(self, orders: Sequence[DeliveryRequest]) -> set[Identity]:
         return {order.identity for order in orders if self._was_announced(order)}
 
     def limited(self, rule: str, begin: datetime, end: datetime, *, shadow: bool) -> list[datetime]:
@@ -169,7 +169,7 @@ class MemoryOutbox:
         self,
         now: datetime,
         has_ended: Callable[[Delivery], str | None],
-        off_hours: Callable[[Delivery], Dispatch | None],
+        off_hours: Callable[[Delivery], SendDecision | None],
         unassigned: Callable[[Delivery], str | None],
         last_look: LastLook,
         guard: StormGuard,
@@ -211,7 +211,7 @@ class MemoryOutbox:
                 self._leave(one, now)
 
     def _replace(
-        self, one: Delivery, against: Objection, order: Order | None, now: datetime
+        self, one: Delivery, against: Objection, order: DeliveryRequest | None, now: datetime
     ) -> None:
         """It does not stand: another order takes its place, if something is left of it."""
         self._end(one, against.state, against.reason, now)
@@ -246,7 +246,7 @@ class MemoryOutbox:
                 added = self._add(order, order.plan.state, order.plan.reason, now, now)
                 self._placed[order.identity, order.shadow] = added
 
-    def _was_announced(self, order: Order) -> bool:
+    def _was_announced(self, order: DeliveryRequest) -> bool:
         """Whether it has been before, or on trial would have been."""
         before = self._placed.get((order.identity, order.shadow))
         if before is None:
@@ -271,12 +271,12 @@ class MemoryOutbox:
             self._end(one, State.SKIPPED, reason, now)
 
     def _ask(self, one: Delivery, now: datetime) -> None:
-        """Place the question to whoever has to approve this. Nobody answers in a rehearsal."""
+        """Place the question to whoever has to approve this. Nobody answers in a simulation."""
         if (asks := question(one.order, one.id)) is not None:
             self._add(asks, asks.plan.state, None, now, now).approves = one.id
 
     def _add(
-        self, order: Order, state: State, reason: str | None, due: datetime, now: datetime
+        self, order: DeliveryRequest, state: State, reason: str | None, due: datetime, now: datetime
     ) -> Delivery:
         number = len(self.deliveries) + 1
         one = Delivery(number, order.event.id, order, now, state, reason, text=order.plan.text)

@@ -1,4 +1,4 @@
-"""The storm guard of a rehearsal. Nobody is there to decide, so what a storm holds stays held."""
+"""The storm guard of a simulation. Nobody is there to decide, so what a storm holds stays held."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping

@@ -1,4 +1,4 @@
-"""The books in memory, for rehearsals: nothing is kept when the process ends."""
+"""The engine's transaction in memory, for simulations: nothing is kept when the process ends."""
 
 from collections import defaultdict
 from collections.abc import AsyncIterator, Collection, Container, Iterable, Mapping, Sequence
@@ -12,10 +12,10 @@ from service.domain.recurrence import still_completed
 from service.domain.schedules import Slot
 from service.domain.silences import Silence
 from service.engine.transaction import Rules
-from service.outbox import Identity, Lanes, Order, cancellation
+from service.outbox import DeliveryRequest, Identity, Lanes, cancellation
 from service.rules import Ruleset, employees
 from service.rules.standing import Revision, revision
-from service.rules.timing import Dispatch
+from service.rules.timing import SendDecision
 from service.rules.verdict import Plan
 from service.simulator.memory.deliveries import Delivery
 from service.simulator.memory.digests import MemoryDigests
@@ -27,12 +27,12 @@ from service.store.accounts import AccountState
 from service.store.announcements import Announcement
 from service.store.decisions import Decision, RecordedDecision
 from service.store.schedules import Schedules
-from service.store.tasks import Key, Known, Saved
+from service.store.tasks import Key, TaskState, TaskUpdate
 from service.store.waits import Wait
 
 
-class MemoryBooks:
-    """Storage for one rehearsal. `states` are the accounts.
+class MemoryTransaction:
+    """Storage for one simulation. `states` are the accounts.
 
     The ids of its events follow `last_id`. `written` are the fields that Taskbell is taken to be
     writing. Limits on how much is taken at once are ignored: there is nobody else to be fair to.
@@ -48,7 +48,7 @@ class MemoryBooks:
         self.decisions: list[RecordedDecision] = []
         self.written: dict[Key, frozenset[str]] = {}
         self.states = states
-        self._known: dict[Key, Known] = {}
+        self._known: dict[Key, TaskState] = {}
         self._alarm_of: dict[Key, datetime | None] = {}
         self._alarms: list[tuple[datetime, Key]] = []
         self.waits = MemoryWaits()
@@ -68,7 +68,7 @@ class MemoryBooks:
             ended = task is not None and rules.until(one.order.rule, task, now)
             return cancellation.UNTIL_IS_TRUE if ended else None
 
-        def off_hours(one: Delivery) -> Dispatch | None:
+        def off_hours(one: Delivery) -> SendDecision | None:
             zone = zones.get(one.key[0])
             until = one.order.plan.expires_at
             return None if zone is None else rules.off_hours(one.order.rule, now, until, zone)
@@ -120,18 +120,18 @@ class MemoryBooks:
         return {name: self.states[name] for name in names}
 
     async def stale(self, names: Collection[str], now: datetime) -> frozenset[str]:
-        """Return none: in a rehearsal what is known is always what is."""
+        """Return none: in a simulation what is known is always what is."""
         del names, now
         return frozenset()
 
-    async def lock(self, keys: Iterable[Key]) -> dict[Key, Known]:
-        return {key: self._known.get(key, Known()) for key in sorted(set(keys))}
+    async def lock(self, keys: Iterable[Key]) -> dict[Key, TaskState]:
+        return {key: self._known.get(key, TaskState()) for key in sorted(set(keys))}
 
     async def lock_ringing(
         self, watches: Mapping[str, str], now: datetime, limit: int
-    ) -> dict[Key, Known]:
+    ) -> dict[Key, TaskState]:
         del watches, limit
-        ringing: dict[Key, Known] = {}
+        ringing: dict[Key, TaskState] = {}
         while (at := self._next_alarm()) is not None and at <= now:
             _, key = heappop(self._alarms)
             ringing[key] = self._known[key]
@@ -144,7 +144,7 @@ class MemoryBooks:
         del fields
         yield [task for key in self._known if key[0] == account and (task := self.present(key))]
 
-    async def save(self, saved: Sequence[Saved]) -> None:
+    async def save(self, saved: Sequence[TaskUpdate]) -> None:
         for one in saved:
             self._known[one.key] = one.known
             self._alarm_of[one.key] = one.next_alarm
@@ -157,13 +157,13 @@ class MemoryBooks:
             self._alarm_of[key] = None
 
     async def doubt(self, keys: Sequence[Key], now: datetime) -> None:
-        """Do nothing: in a rehearsal there is no system to ask, and every look is right."""
+        """Do nothing: in a simulation there is no system to ask, and every look is right."""
 
     async def look_again(self, older: Mapping[Key, datetime], now: datetime) -> None:
-        """Do nothing: in a rehearsal no task has a version."""
+        """Do nothing: in a simulation no task has a version."""
 
     async def announced(self, keys: Iterable[Key]) -> Mapping[Key, Sequence[Announcement]]:
-        """Return nothing: in a rehearsal what is announced is seen at once."""
+        """Return nothing: in a simulation what is announced is seen at once."""
         del keys
         return {}
 
@@ -235,10 +235,10 @@ class MemoryBooks:
             for one in decided
         ]
 
-    async def place(self, orders: Sequence[Order], now: datetime) -> set[Identity]:
+    async def place(self, orders: Sequence[DeliveryRequest], now: datetime) -> set[Identity]:
         return self.outbox.place(orders, now)
 
-    async def placed_before(self, orders: Sequence[Order]) -> set[Identity]:
+    async def placed_before(self, orders: Sequence[DeliveryRequest]) -> set[Identity]:
         return self.outbox.placed_before(orders)
 
     async def limited(
@@ -262,12 +262,12 @@ class MemoryBooks:
         return frozenset()
 
     async def makers(self, keys: Iterable[Key]) -> Mapping[Key, Rules]:
-        """Return nothing: in a rehearsal no task is really made."""
+        """Return nothing: in a simulation no task is really made."""
         del keys
         return {}
 
     async def changers(self, happened: Collection[int]) -> Mapping[int, Rules]:
-        """Return nothing: in a rehearsal nothing is really written."""
+        """Return nothing: in a simulation nothing is really written."""
         del happened
         return {}
 

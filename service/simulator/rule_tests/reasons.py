@@ -11,7 +11,7 @@ from service.rules.language.field_reads import by_noun
 from service.rules.language.scope import Scope
 from service.rules.language.tracing import traces
 from service.rules.verdict import Outcome
-from service.simulator.memory.transaction import MemoryBooks
+from service.simulator.memory.transaction import MemoryTransaction
 from service.simulator.rule_tests.actual import named
 from service.store.decisions import RecordedDecision
 
@@ -29,12 +29,12 @@ class Reason:
 
 
 class Reasons:
-    """Reads them off the books, each of them once; times are in `zone`."""
+    """Reads them from memory, each of them once; times are in `zone`."""
 
     def __init__(
-        self, books: MemoryBooks, rules: Ruleset, zones: Mapping[str, ZoneInfo], zone: ZoneInfo
+        self, tx: MemoryTransaction, rules: Ruleset, zones: Mapping[str, ZoneInfo], zone: ZoneInfo
     ) -> None:
-        self._books = books
+        self._tx = tx
         self._rules = rules
         self._zones = zones
         self._zone = zone
@@ -43,15 +43,15 @@ class Reasons:
 
     def new(self) -> list[Reason]:
         """One for each event and each decision since the last call."""
-        events = self._books.events[self._events :]
-        decisions = self._books.decisions[self._decisions :]
-        self._events, self._decisions = len(self._books.events), len(self._books.decisions)
+        events = self._tx.events[self._events :]
+        decisions = self._tx.decisions[self._decisions :]
+        self._events, self._decisions = len(self._tx.events), len(self._tx.decisions)
         found = [(one.at, reason) for one in events for reason in self._of_event(one)]
         found += [(one.at, self._of_decision(one)) for one in decisions]
         return [reason for _, reason in sorted(found, key=lambda pair: pair[0])]
 
     def _of_event(self, event: Event) -> Iterator[Reason]:
-        """Rules that did not match are not in the books: they are asked again."""
+        """Rules that did not match left nothing behind: they are asked again."""
         what = named(event, self._zone)
         verdicts = self._rules.decide(event, event.at, self._zones[event.account])
         if not verdicts and event.cause is not Cause.CLOCK:
@@ -72,7 +72,7 @@ class Reasons:
                 yield from rows(found, self._zone)
 
     def _of_decision(self, one: RecordedDecision) -> Reason:
-        what = named(self._books.events[one.event - 1], self._zone)
+        what = named(self._tx.events[one.event - 1], self._zone)
         return Reason(what, f"{one.rule} {_said(one.outcome)}: {one.reason}")
 
 

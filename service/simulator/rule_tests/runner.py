@@ -11,7 +11,7 @@ from service.config.rule_tests.tasks import changed
 from service.domain.directory import Directory
 from service.domain.model import Cause, Observation, Signal, Task
 from service.rules import Ruleset
-from service.simulator import Rehearsal
+from service.simulator import Simulator
 from service.simulator.memory.fallback import Failing
 from service.simulator.rule_tests.actual import Actual, actual, is_loud
 from service.simulator.rule_tests.reasons import Reason, Reasons
@@ -68,27 +68,27 @@ class _Run:
         rules = stage.rules.only(trial.rules)
         self._trial = trial
         self._stage = stage
-        self._rehearsal = Rehearsal(
+        self._simulator = Simulator(
             rules, stage.zones, stage.ways, trial.start, trial.silences, stage.people
         )
-        self._reasons = Reasons(self._rehearsal.books, rules, stage.zones, stage.zone)
+        self._reasons = Reasons(self._simulator.tx, rules, stage.zones, stage.zone)
         self._tasks: dict[str, Task] = {}
         self._told = 0
 
     async def result(self) -> TrialResult:
         given = self._trial.given.items()
-        await self._rehearsal.begin([self._look(one, values) for one, values in given])
+        await self._simulator.begin([self._look(one, values) for one, values in given])
         failures = [await self._step(step) for step in self._trial.steps]
         return TrialResult(self._trial, [one for one in failures if one is not None])
 
     async def _step(self, step: TrialStep) -> Failure | None:
-        self._rehearsal.books.outbox.failing = Failing(step.fails)
-        await self._rehearsal.go_on(step.at)
+        self._simulator.tx.outbox.failing = Failing(step.fails)
+        await self._simulator.go_on(step.at)
         for task_id, values in step.changes.items():
-            await self._rehearsal.observe([self._look(task_id, self._dated(task_id, values))])
-        now, account = self._rehearsal.clock.now(), self._trial.account
+            await self._simulator.observe([self._look(task_id, self._dated(task_id, values))])
+        now, account = self._simulator.clock.now(), self._trial.account
         signals = [Signal(account, one, name, now) for one, name in step.signals.items()]
-        await self._rehearsal.hear(signals)
+        await self._simulator.hear(signals)
         came, reasons = self._came(), self._reasons.new()
         if step.expected is None:
             return None
@@ -103,12 +103,12 @@ class _Run:
         """With the dates that a system would give to a new or changed task."""
         if values is None:
             return None
-        now = self._rehearsal.clock.now()
+        now = self._simulator.clock.now()
         created = {} if task_id in self._tasks else {"created_at": now}
         return {**created, "updated_at": now, **values}
 
     def _look(self, task_id: str, values: Values | None) -> Observation:
-        now, account = self._rehearsal.clock.now(), self._trial.account
+        now, account = self._simulator.clock.now(), self._trial.account
         if values is None:
             self._tasks.pop(task_id, None)
         else:
@@ -118,7 +118,7 @@ class _Run:
 
     def _came(self) -> list[Actual]:
         """What has come of the rules since the last call."""
-        outbox = self._rehearsal.books.outbox
+        outbox = self._simulator.tx.outbox
         news = [actual(one, self._stage.zone) for one in outbox.news(self._told)]
         self._told = outbox.changes
         return news
