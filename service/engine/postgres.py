@@ -1,4 +1,4 @@
-"""The engine's transaction in PostgreSQL: each call goes to the module that has the SQL of its noun."""
+"""The engine's transaction in PostgreSQL: each call goes to the module with its noun's SQL."""
 
 from collections.abc import AsyncIterator, Collection, Container, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta

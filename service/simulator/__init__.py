@@ -1,4 +1,4 @@
-"""A dry run of rules: the real engine, on a transaction in memory and a clock that is moved by hand.
+"""A dry run of rules: the real engine on a transaction in memory, and a clock moved by hand.
 
 `taskbell test`, `backtest` and `next` are made of it. Nothing is ever sent: a delivery whose time
 has come is marked as sent. At each moment things happen in the order in which a worker does them:
