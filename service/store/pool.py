@@ -8,6 +8,7 @@ A pooler may stand before the server, such as PgBouncer, and lead each transacti
 session. Nothing is left in a session then: no statement that was prepared, and no setting.
 """
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import asyncpg
@@ -76,10 +77,13 @@ class Opening:
         if self.is_pooled:
             return await asyncpg.connect(*args, **options, statement_cache_size=0)
         session: _Session = await asyncpg.connect(*args, **options)
-        if await _is_servers_own(session):
-            return session
+        with ExitStack() as unless_kept:
+            # Whoever waits may give up meanwhile, and nobody else knows of it.
+            unless_kept.callback(session.terminate)
+            if await _is_servers_own(session):
+                unless_kept.pop_all()
+                return session
         self.is_pooled = True
-        await session.close()
         return await self(*args, **options)
 
 

@@ -1,11 +1,21 @@
 """The migrations, and the servers the tests stand on."""
 
 import asyncio
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
+
+import asyncpg
+import pytest
 
 from service import store
 from service.doorbell import Doorbell
 from service.processes.embedded import EmbeddedValkey
+from service.store.pool import Opening
 from tests.waiting import eventually
+
+if TYPE_CHECKING:
+    Session: TypeAlias = asyncpg.Connection[asyncpg.Record]
+else:
+    Session = asyncpg.Connection
 
 TWO_TABLES = ("0051_unsent.sql", "0052_replays.sql")
 
@@ -51,3 +61,24 @@ async def test_the_doorbell_server_answers(valkey: EmbeddedValkey) -> None:
     doorbell = Doorbell(valkey.url)
     assert await doorbell.trouble() is None
     await doorbell.close()
+
+
+class Silent(Session):
+    """A connection on which no answer comes."""
+
+    made: ClassVar[list["Silent"]] = []
+
+    async def execute(self, *args: object, **options: object) -> str:
+        del args, options
+        self.made.append(self)
+        return await asyncio.Future[str]()
+
+
+async def test_a_connection_that_is_given_up_as_it_is_opened_is_closed(database_url: str) -> None:
+    """Nobody else knows of it: it would take up a place at the server for as long as we run."""
+    opening = Opening(is_pooled=False)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(1):
+            await opening(database_url, connection_class=Silent)
+    [given_up] = Silent.made
+    assert given_up.is_closed()
