@@ -70,7 +70,7 @@ class Live:
         if step.signal is None:
             await self._engine.observe(self._tx, [look_of(step, now)])
         else:
-            await self._engine.hear(self._tx, [signal_of(step, now)])
+            await self._engine.take_signals(self._tx, [signal_of(step, now)])
         await self._send()
 
     async def go_on(self, until: datetime) -> None:
@@ -80,13 +80,13 @@ class Live:
             assert moment != last, f"at {moment} something is to be done that nobody does"
             last = moment
             self._clock.set(max(moment, self._clock.now()))
-            while (await self._engine.ring(self._tx, 100))[0]:
+            while (await self._engine.fire_alarms(self._tx, 100))[0]:
                 pass
-            while (await self._engine.settle(self._tx, 100))[0]:
+            while (await self._engine.finish_waits(self._tx, 100))[0]:
                 pass
-            while (await self._engine.close(self._tx, 100))[0]:
+            while (await self._engine.close_digests(self._tx, 100))[0]:
                 pass
-            while (await self._engine.fire(self._tx))[0]:
+            while (await self._engine.fire_schedule(self._tx))[0]:
                 pass
             await self._send()
         self._clock.set(until)

@@ -26,15 +26,21 @@ class ClockRound:
             async with connection.transaction():
                 anew, owing = await self._engine.rearm(PostgresTransaction(connection), BATCH)
             async with connection.transaction():
-                rung, ringing = await self._engine.ring(PostgresTransaction(connection), BATCH)
+                rung, ringing = await self._engine.fire_alarms(
+                    PostgresTransaction(connection), BATCH
+                )
             async with connection.transaction():
-                quiet, settled = await self._engine.settle(PostgresTransaction(connection), BATCH)
-                over, closed = await self._engine.close(PostgresTransaction(connection), BATCH)
+                quiet, settled = await self._engine.finish_waits(
+                    PostgresTransaction(connection), BATCH
+                )
+                over, closed = await self._engine.close_digests(
+                    PostgresTransaction(connection), BATCH
+                )
             async with connection.transaction():
-                fired, scheduled = await self._engine.fire(PostgresTransaction(connection))
+                fired, scheduled = await self._engine.fire_schedule(PostgresTransaction(connection))
         count = anew + rung + quiet + over + fired
-        return count, self._engine.committed(owing | ringing | settled | closed | scheduled)
+        return count, self._engine.after_commit(owing | ringing | settled | closed | scheduled)
 
     async def stay_in_force(self) -> None:
         """Say that these alarms and schedules are still wanted."""
-        await self._engine.stay_in_force(self._pool)
+        await self._engine.renew(self._pool)

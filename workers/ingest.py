@@ -147,7 +147,7 @@ class Ingest:
         return await self._committed(await self._take_one())
 
     async def _committed(self, done: Ingested) -> Ingested:
-        self._engine.committed(done.after)
+        self._engine.after_commit(done.after)
         # Not in the transaction: an account's row is what its poll locks first.
         if done.told_at is not None and done.told_at >= self._noted_at + _NOTED_EVERY:
             self._noted_at = done.told_at
@@ -232,7 +232,7 @@ class Ingest:
         heard = [*waited, *(one for one in signals if one.key in known)]
         with telemetry.coming_from(found.origins((one.key, one.receipt) for one in heard)):
             told = [_signal(one) for one in heard]
-            after = await self._engine.hear(PostgresTransaction(connection), told)
+            after = await self._engine.take_signals(PostgresTransaction(connection), told)
         return after, [one for one in signals if one.key not in known]
 
     async def _wait_for(self, connection: Connection, announced: Sequence[Announcement]) -> None:

@@ -182,7 +182,7 @@ class LastLook:
             unread = self._unread(grounds, looks)
             stands = revised is None and unread is None
             is_ours = stands and await attempts.begin(connection, claim)
-        self._engine.committed(seen)
+        self._engine.after_commit(seen)
         if ended is not None:
             return AttemptResult(claim, ended.state, ended.reason, is_unsent=True)
         if unread is not None and revised is None:

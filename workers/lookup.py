@@ -187,7 +187,7 @@ class Lookups:
                 await lookups.look_again(connection, lookup, until)
             elif await lookups.done(connection, lookup):
                 await self._end(connection, lookup, answer, left)
-        return self._engine.committed(seen)
+        return self._engine.after_commit(seen)
 
     async def _hear(
         self,
@@ -210,7 +210,7 @@ class Lookups:
         heard = Effects()
         if signals:
             told = [Signal(*one.key, one.signal, one.at) for one in signals]
-            heard = await self._engine.hear(PostgresTransaction(connection), told)
+            heard = await self._engine.take_signals(PostgresTransaction(connection), told)
             await receipt_queue.note(connection, [one.receipt for one in signals], HEARD)
         return heard, [one for one in announced if one not in [*signals, *over]]
 

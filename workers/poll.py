@@ -300,7 +300,7 @@ class Poll:
             half = len(looks) // 2
             lanes = await self._observe(looks[:half], missed)
             return lanes | await self._observe(looks[half:], [])
-        lanes = self._engine.committed(seen)
+        lanes = self._engine.after_commit(seen)
         await self._note_missed(seen)
         return lanes
 

@@ -79,7 +79,7 @@ async def _engine(pool: Pool, config: Config, clock: Clock) -> Engine:
         name for name, account in config.accounts.items() if account.has_signed_webhooks
     )
     engine = Engine(decider, zones, clock, pushed=pushed, people=config.people)
-    await engine.come_into_force(pool)
+    await engine.activate(pool)
     return engine
 
 

@@ -129,7 +129,7 @@ class Engine:
     do not tell of people.
 
     Each method reads the clock once, so that all it does is of one moment. What it returns goes to
-    `committed` after the commit.
+    `after_commit` after the commit.
     """
 
     def __init__(
@@ -149,13 +149,13 @@ class Engine:
         self._alarm_clock = AlarmClock(decider.alarms, zones)
         self.schedules = decider.schedules
 
-    async def come_into_force(self, pool: Pool) -> None:
+    async def activate(self, pool: Pool) -> None:
         """Put the alarms and schedules in force that these rules and zones want."""
         now = self._clock.now()
         await alarm_sets.put_in_force(pool, self._alarm_clock.watches, now, now + IN_FORCE)
         await schedules.put_in_force(pool, list(self._zones), self.schedules, now)
 
-    async def stay_in_force(self, pool: Pool) -> None:
+    async def renew(self, pool: Pool) -> None:
         """Say, several times a minute, that they are still wanted.
 
         A schedule that a wrong clock had put off comes again.
@@ -183,7 +183,7 @@ class Engine:
         after = await self._follow(tx, taken.happened, now)
         return replace(after, unproven=tuple(taken.unproven))
 
-    async def hear(self, tx: Transaction, signals: Sequence[Signal]) -> Effects:
+    async def take_signals(self, tx: Transaction, signals: Sequence[Signal]) -> Effects:
         """Take in signals; one about a task that is not known is ignored."""
         now = self._clock.now()
         known = await tx.lock((one.account, one.task_id) for one in signals)
@@ -195,7 +195,7 @@ class Engine:
         await tx.forget_unseen(_unseen(known, {}))
         return await self._follow(tx, happened, now)
 
-    async def ring(self, tx: Transaction, limit: int) -> tuple[int, Effects]:
+    async def fire_alarms(self, tx: Transaction, limit: int) -> tuple[int, Effects]:
         """Ring alarms that have come, of up to `limit` tasks of each account; returns how many."""
         now = self._clock.now()
         awake = await self._awake(tx, now)
@@ -246,7 +246,7 @@ class Engine:
         await self._save(tx, taken_over, now)
         return len(known), await self._follow(tx, happened, now)
 
-    async def settle(self, tx: Transaction, limit: int) -> tuple[int, Effects]:
+    async def finish_waits(self, tx: Transaction, limit: int) -> tuple[int, Effects]:
         """Let rules decide that have waited long enough; returns how many.
 
         Rules with `for` decide on the task as it is now, those with `settle` on the net change.
@@ -265,7 +265,7 @@ class Engine:
             return NetChange.lasted(wait, current, now)
         return NetChange.settled(wait, current, now)
 
-    async def close(self, tx: Transaction, limit: int) -> tuple[int, Effects]:
+    async def close_digests(self, tx: Transaction, limit: int) -> tuple[int, Effects]:
         """Let rules decide about digests that are over; returns how many."""
         now = self._clock.now()
         over = await tx.take_digests(await self._awake(tx, now), now, limit)
@@ -280,7 +280,7 @@ class Engine:
         """
         return self._decider.told_anew(one, self._clock.now())
 
-    async def fire(self, tx: Transaction) -> tuple[int, Effects]:
+    async def fire_schedule(self, tx: Transaction) -> tuple[int, Effects]:
         """Let one rule decide whose schedule has come; returns how many, none or one.
 
         A slot that came while no worker ran is made up for within an hour; later it is only put on
@@ -305,7 +305,7 @@ class Engine:
         """The accounts of which the clock may speak: what is known of them is not outdated."""
         return self._zones.keys() - await tx.stale(self._zones.keys(), now)
 
-    def committed(self, after: Effects) -> Lanes:
+    def after_commit(self, after: Effects) -> Lanes:
         """Count the events, now that they are stored for good; returns the lanes to ring."""
         for (account, kind, cause), count in after.events.items():
             metrics.events.labels(account, kind).inc(count)

@@ -87,17 +87,17 @@ class Simulator:
 
     async def hear(self, signals: Sequence[Signal]) -> None:
         """Take in signals now, and send what they make due."""
-        await self._engine.hear(self.tx, signals)
+        await self._engine.take_signals(self.tx, signals)
         self._send()
 
     async def go_on(self, until: datetime) -> None:
         """Move the clock to `until` (aware), stopping at each moment at which something is due."""
         while (moment := self.tx.next_moment()) is not None and moment <= until:
             self.clock.set(max(moment, self.clock.now()))
-            await self._engine.ring(self.tx, _ALL)
-            await self._engine.settle(self.tx, _ALL)
-            await self._engine.close(self.tx, _ALL)
-            while (await self._engine.fire(self.tx))[0]:
+            await self._engine.fire_alarms(self.tx, _ALL)
+            await self._engine.finish_waits(self.tx, _ALL)
+            await self._engine.close_digests(self.tx, _ALL)
+            while (await self._engine.fire_schedule(self.tx))[0]:
                 pass
             self._send()
         self.clock.set(max(until, self.clock.now()))

@@ -163,9 +163,9 @@ class Replay:
         self._tx.end(ending.over)
         engine = self._engines[ending.rules_version]
         if ending.told:
-            await engine.close(self._tx, _ALL)
+            await engine.close_digests(self._tx, _ALL)
         else:
-            await engine.settle(self._tx, _ALL)
+            await engine.finish_waits(self._tx, _ALL)
 
     def _let_pass(self, moment: datetime, version: str, *, is_by_clock: bool) -> None:
         """What is due by then goes out when it is, unless its rule has ended.

@@ -135,7 +135,7 @@ class Real:
             list(ZONES),
             self._clock.now(),
         )
-        await self._engine.come_into_force(self._pool)
+        await self._engine.activate(self._pool)
 
     async def observe(self, one: Task) -> None:
         look = Observation(one.account, one.id, one, self._clock.now(), Cause.POLL)
