@@ -330,7 +330,7 @@ def _said(source: Source, receipt: Pending, sighting: Sighting) -> Found:
     at = receipt.received_at
     match sighting:
         case FullTask() if not receipt.repeats:
-            look = source.look(sighting.raw, at, Cause.WEBHOOK)
+            look = source.observe(sighting.raw, at, Cause.WEBHOOK)
             look = replace(look, pushed=True, announced=sighting.announced)
             return _Pushed(look, sighting.raw, receipt.id)
         case FullTask():

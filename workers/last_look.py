@@ -131,7 +131,7 @@ class LastLook:
         event, asked_at = grounds.event, self._clock.now()
         raw = await self._source.fetch(event.task_id)
         if raw is not None:
-            return self._source.look(raw, asked_at, Cause.FETCH)
+            return self._source.observe(raw, asked_at, Cause.FETCH)
         if (doubt := await self._canaries.doubt([event.task_id])) is not None:
             raise doubt
         return Observation(event.account, event.task_id, None, asked_at, Cause.FETCH)

@@ -242,7 +242,7 @@ class Lookups:
         if raw is None:
             none = Observation(lookup.account, lookup.task, None, requested_at, lookup.cause)
             return Answer(none, None)
-        look = self._source.look(raw, requested_at, lookup.cause)
+        look = self._source.observe(raw, requested_at, lookup.cause)
         return Answer(replace(look, confirms=lookup.confirms(requested_at)), raw)
 
     async def _give_up(self, lookup: Lookup, error: Exception) -> None:

@@ -330,12 +330,12 @@ class Poll:
 
     async def _look(self, task_id: str, row: Raw, requested_at: datetime) -> list[Observation]:
         """[] for a task that cannot or may not be read: it must not keep others from being seen."""
-        observed_at = self._clock.now() if self._source.rereads else requested_at
+        observed_at = self._clock.now() if self._source.refetches else requested_at
         try:
             raw = await self._source.enrich(row)
             if raw is None:
                 return []
-            return [self._source.look(raw, observed_at, Cause.POLL)]
+            return [self._source.observe(raw, observed_at, Cause.POLL)]
         except (SourceRejected, SourceUnauthorized, *UNREADABLE) as error:
             if isinstance(error, SourceUnauthorized):
                 self._unread = self._unread or error

@@ -66,7 +66,7 @@ class WritesChannel(SystemChannel):
     async def _find_made(self, message: Message) -> str | None:
         """A task like the one to be made, made since, that nothing else is known to have made."""
         since = message.at - CLOCKS_DIFFER
-        async for page in self._source.alike(message.fields or {}, since):
+        async for page in self._source.find_similar(message.fields or {}, since):
             for task_id, raw in page.raws.items():
                 if task_id not in message.others and self._is_made(raw, message, since):
                     owner = self._adopted.setdefault(task_id, message.key)

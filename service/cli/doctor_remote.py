@@ -69,7 +69,7 @@ async def _pushes(subject: str, source: Source) -> list[Finding]:
     """Whether the system pushes its changes here; silent where it cannot."""
     name = source.account.name
     try:
-        hooks = await source.hooks()
+        hooks = await source.webhook_urls()
     except SourceError as error:
         return [note(subject, f"its webhooks cannot be listed: {error}", "look at them over there")]
     if hooks is None:

@@ -3,15 +3,15 @@
 Every road ends in a method of the engine:
 
 - `observe`: looks at tasks, by webhook, poll or read by id
-- `hear`: signals that were pushed
-- `ring`: alarms of tasks
-- `settle`: rules that have waited
-- `close`: digests that are over
-- `fire`: schedules
+- `take_signals`: signals that were pushed
+- `fire_alarms`: alarms of tasks
+- `finish_waits`: rules that have waited
+- `close_digests`: digests that are over
+- `fire_schedule`: schedules
 - `rearm`: a change of the alarms that the rules want
 
-The clock (`ring`, `settle`, `close`, `fire`) says nothing of an account that was left alone, or
-could not be read, until that was read anew.
+What the clock does (`fire_alarms`, `finish_waits`, `close_digests`, `fire_schedule`) says nothing
+of an account that was left alone, or could not be read, until that was read anew.
 
 The caller opens the transaction, so that a receipt or a lookup is struck off together with what
 became of it.

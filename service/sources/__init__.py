@@ -13,12 +13,12 @@ To be written, in this order:
 3. the calls `scan` and `fetch`, with the help of `sources.pagination`; `by_change` if a list can
    have first what was changed last
 4. `forms`, so that a value of another form leaves its field of the task as it was known;
-   `listed`, `is_task`, `untold`, `enrich` and `rereads` if its lists or pushes show less of a task
-   than there is to it; `between` and `covered` if they can show only tasks of a time
+   `list_view`, `is_task`, `unknown_fields`, `enrich` and `refetches` if its lists or pushes show
+   less of a task than there is to it; `between` and `covered` if they can show only tasks of a time
 5. `notifications` and `writes`, with the calls for what these name
 6. `facts`: what it fills of a task and needs for a new one, so that rules can be checked by it;
    `facts_for` if that depends on the account's options
-7. `hooks` and `subscribe` if it pushes changes
+7. `webhook_urls` and `subscribe` if it pushes changes
 """
 
 import importlib
@@ -76,7 +76,7 @@ class Source(ABC):
     `revision` is raised when more of a task is kept than before: the next scan reads every task
     anew, and what is kept for the first time is no change.
 
-    The readers (`items` to `look`) are pure. The calls raise only `SourceError`.
+    The readers (`items` to `observe`) are pure. The calls raise only `SourceError`.
     """
 
     options: ClassVar[type[Account]] = Account
@@ -104,7 +104,7 @@ class Source(ABC):
         return Dates(calendar, account.midnight_is_day)
 
     @property
-    def rereads(self) -> bool:
+    def refetches(self) -> bool:
         """Whether `enrich` reads a task of a list anew, so that it is as new as that call."""
         return False
 
@@ -138,7 +138,7 @@ class Source(ABC):
 
     def _salted_with(self, people: bytes) -> bytes:
         # Where each task of a list has to be read by itself, what is kept anew comes with changes.
-        if self.rereads:
+        if self.refetches:
             return b""
         return (b"%d" % self.revision if self.revision else b"") + people + self._due_by()
 
@@ -155,7 +155,7 @@ class Source(ABC):
         """As much of a task's JSON as may be kept: no credentials, nothing that flickers."""
         return raw
 
-    def listed(self, raw: Raw) -> Raw:
+    def list_view(self, raw: Raw) -> Raw:
         """What lists show of a trimmed task: two looks that agree in it are alike."""
         return raw
 
@@ -183,7 +183,7 @@ class Source(ABC):
         """By the names of this system's fields the form that their values have."""
         return {}
 
-    def untold(self, raw: Raw) -> frozenset[str]:
+    def unknown_fields(self, raw: Raw) -> frozenset[str]:
         """The fields of `Task` that this JSON leaves open: what is known of them stays.
 
         `fields.value` is one of the fields in `Task.fields`, and `customer.opted_out` what is known
@@ -202,10 +202,10 @@ class Source(ABC):
         del raw
         return None
 
-    def look(self, raw: Raw, observed_at: datetime, cause: Cause) -> Observation:
+    def observe(self, raw: Raw, observed_at: datetime, cause: Cause) -> Observation:
         """What this trimmed JSON, asked for or come in at that moment, says; raises as `parse`."""
         task, forms = self.parse(raw), self.forms
-        unread, untold = unread_in(raw, forms), self.untold(raw)
+        unread, untold = unread_in(raw, forms), self.unknown_fields(raw)
         if unread:
             untold = untold.union(*(forms[field].tells for field in unread))
         return Observation(
@@ -223,7 +223,7 @@ class Source(ABC):
 
     def fingerprint(self, raw: Raw) -> bytes:
         """A digest of what lists show of a trimmed task and what is kept: equal means unchanged."""
-        return fingerprint(self.listed(raw), self._salt)
+        return fingerprint(self.list_view(raw), self._salt)
 
     @abstractmethod
     def scan(self) -> AsyncIterator[Page]:
@@ -237,7 +237,7 @@ class Source(ABC):
         """Read one page: address and credentials are good if this raises nothing."""
         await anext(self.scan(), None)
 
-    async def hooks(self) -> list[str] | None:
+    async def webhook_urls(self) -> list[str] | None:
         """The addresses it pushes changes to; None where the system cannot be asked for them."""
         return None
 
@@ -280,7 +280,7 @@ class Source(ABC):
         del whole
         return Coverage()
 
-    def alike(self, fields: Mapping[str, Any], since: datetime) -> AsyncIterator[Page]:
+    def find_similar(self, fields: Mapping[str, Any], since: datetime) -> AsyncIterator[Page]:
         """Where a task is to be found that was made of these `fields` since then."""
         del fields
         return self.recent(since)

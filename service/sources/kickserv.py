@@ -198,7 +198,7 @@ class Kickserv(Source):
             revision=self.revision,
         )
 
-    def untold(self, raw: Raw) -> frozenset[str]:
+    def unknown_fields(self, raw: Raw) -> frozenset[str]:
         # That something is missing does not mean that there is none: that is null or empty.
         missing = self._tells.keys() - raw.keys()
         left = {name for field in missing for name in self._tells[field]}
@@ -223,7 +223,7 @@ class Kickserv(Source):
         first, last = self._window()
         return self._listed({"from": f"{first}", "to": f"{last + timedelta(days=1)}"})
 
-    def alike(self, fields: Mapping[str, Any], since: datetime) -> AsyncIterator[Page]:
+    def find_similar(self, fields: Mapping[str, Any], since: datetime) -> AsyncIterator[Page]:
         # A new task may lie outside of the window, or have no date at all.
         del since
         job = {**self.account.create, **self._body(fields)}.get("job_id")

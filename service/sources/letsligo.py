@@ -112,7 +112,7 @@ class LetsLigo(Source):
         self._ended: tuple[int, int] | None = None
 
     @property
-    def rereads(self) -> bool:
+    def refetches(self) -> bool:
         return self.account.lean_lists
 
     def items(self, payload: Any) -> list[Raw] | None:
@@ -124,7 +124,7 @@ class LetsLigo(Source):
         kept = {name: raw[name] for name in _FULL if raw.get(name) is not None}
         return {"id": self.identify(raw), **kept, "contact": _contact(raw.get("contact"))}
 
-    def listed(self, raw: Raw) -> Raw:
+    def list_view(self, raw: Raw) -> Raw:
         shown = {name: raw[name] for name in ("id", *self._shown) if name in raw}
         contact = mapping(raw.get("contact"))
         # One that could not be read makes the task look changed: the next scan tries again.
@@ -187,7 +187,7 @@ class LetsLigo(Source):
             asked = following
 
     async def enrich(self, raw: Raw) -> Raw | None:
-        if self.rereads:
+        if self.refetches:
             return await self.fetch(raw["id"])
         return await self._introduce(raw)
 

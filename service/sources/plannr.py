@@ -196,7 +196,7 @@ class Plannr(Source):
     def forms(self) -> Mapping[str, Form]:
         return _FORMS
 
-    def untold(self, raw: Raw) -> frozenset[str]:
+    def unknown_fields(self, raw: Raw) -> frozenset[str]:
         # Where the status does not say whether the task is done, the date does.
         said = mapping(raw.get("status")).get("is_type_completed")
         if said is None:
@@ -263,7 +263,7 @@ class Plannr(Source):
     async def fetch(self, task_id: str) -> Raw | None:
         return await by_id(self, task_id, _path(task_id), self._wanted())
 
-    async def hooks(self) -> list[str] | None:
+    async def webhook_urls(self) -> list[str] | None:
         return [url for url, _ in await self._subscriptions()]
 
     async def subscribe(self, url: str) -> SecretStr:

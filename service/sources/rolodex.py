@@ -126,7 +126,7 @@ class Rolodex(Source):
     def is_whole(self, raw: Raw) -> bool:
         return raw.keys() >= _WHOLE
 
-    def untold(self, raw: Raw) -> frozenset[str]:
+    def unknown_fields(self, raw: Raw) -> frozenset[str]:
         left = {name for field in _TELLS.keys() - raw.keys() for name in _TELLS[field]}
         # Tags may be missing although they were asked for: that does not mean that there are none.
         # Nor do ids in their place say what they are called.

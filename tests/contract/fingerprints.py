@@ -13,7 +13,7 @@ async def main() -> None:
         for system in sorted(systems()):
             source = connect(system, SystemClock(), client, "https://system.test")
             raw = source.trim(sample(system, "task"))
-            print(system, fingerprint(source.listed(raw)).hex())
+            print(system, fingerprint(source.list_view(raw)).hex())
 
 
 asyncio.run(main())

@@ -156,7 +156,7 @@ async def test_a_task_looks_the_same_in_a_list_and_by_itself(rig: Rig) -> None:
     fetched, enriched = await rig.source.fetch(task_id), await rig.source.enrich(listed)
     assert fetched is not None
     assert enriched is not None
-    prints = {fingerprint(rig.source.listed(raw)) for raw in (listed, fetched, enriched)}
+    prints = {fingerprint(rig.source.list_view(raw)) for raw in (listed, fetched, enriched)}
     assert len(prints) == 1
     assert rig.source.parse(fetched) == rig.source.parse(enriched)
 

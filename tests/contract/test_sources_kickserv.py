@@ -152,7 +152,7 @@ async def test_glue_may_be_missing(rig: Rig) -> None:
     task = rig.source.parse(raw)
     assert (task.customer, task.project, task.assignee, task.assignees) == (None, None, None, ())
     left_open = {"customer", "contacts", "project", "fields", "assignee", "assignees"}
-    assert rig.source.untold(raw) == left_open
+    assert rig.source.unknown_fields(raw) == left_open
 
 
 def test_empty_glue_says_that_there_is_none(rig: Rig) -> None:
@@ -161,7 +161,7 @@ def test_empty_glue_says_that_there_is_none(rig: Rig) -> None:
     raw = rig.source.trim({**sample("kickserv", "task"), **empty})
     task = rig.source.parse(raw)
     assert (task.customer, task.project, task.assignee, task.assignees) == (None, None, None, ())
-    assert rig.source.untold(raw) == frozenset()
+    assert rig.source.unknown_fields(raw) == frozenset()
 
 
 @pytest.mark.parametrize("flag", [True, 1, "1", "true"])

@@ -35,13 +35,13 @@ async def source_of(system: str, clock: VirtualClock, **options: Any) -> Source:
 
 
 def known_from(source: Source, raw: Raw) -> TaskState:
-    look = source.look(source.trim(raw), NOW, Cause.POLL)
+    look = source.observe(source.trim(raw), NOW, Cause.POLL)
     return TaskState(look.task, None, look.version, look.observed_at)
 
 
 def seen_after(source: Source, known: TaskState, raw: Raw) -> tuple[list[str], Task]:
     """What another look says to have happened, and the task as it is known then."""
-    look = source.look(source.trim(raw), NOW + timedelta(minutes=1), Cause.POLL)
+    look = source.observe(source.trim(raw), NOW + timedelta(minutes=1), Cause.POLL)
     after = track(known, filled_in(known, look), ACCOUNT, DATES, NOW + timedelta(minutes=1))
     assert after is not None
     assert after.known.task is not None

@@ -37,7 +37,7 @@ def asked(rig: Rig, path: str) -> int:
 
 def digest(rig: Rig, raw: Raw | None) -> bytes:
     assert raw is not None
-    return fingerprint(rig.source.listed(raw))
+    return fingerprint(rig.source.list_view(raw))
 
 
 async def customer(rig: Rig, task_id: str) -> Customer | None:

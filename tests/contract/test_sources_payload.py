@@ -216,7 +216,7 @@ def test_what_the_makers_document_is_read(system: str, name: str, clock: Virtual
     source, answer = reader(system, clock), sample(system, name)
     listed = source.items(answer)
     rows = [single(source, answer)] if listed is None else [source.trim(row) for row in listed]
-    tasks = [source.look(row, NOW, Cause.POLL).task for row in rows]
+    tasks = [source.observe(row, NOW, Cause.POLL).task for row in rows]
     assert tasks
     assert all(task is not None and task.id and task.title for task in tasks)
     assert len(read(source, answer)) == len(tasks)
@@ -234,7 +234,7 @@ def test_fields_that_nest_deeper_than_json_is_written_do_no_harm(source: Source,
         deep = [deep]
     for raw in [{**task, name: deep} for name in task]:
         with suppress(PayloadError):
-            assert source.look(source.trim(raw), NOW, Cause.POLL).task is not None
+            assert source.observe(source.trim(raw), NOW, Cause.POLL).task is not None
 
 
 def test_what_is_stored_of_a_body_holds_no_credentials() -> None:

@@ -70,7 +70,7 @@ async def test_another_zone_is_an_option(clock: VirtualClock) -> None:
 def test_a_date_of_unknown_form_leaves_its_field_open(rig: Rig, text: Any) -> None:
     """The field is named with its value, cut; the task's other fields are read."""
     raw = {**sample("plannr", "task"), "due_at": text}
-    seen = rig.source.look(raw, rig.clock.now(), Cause.POLL)
+    seen = rig.source.observe(raw, rig.clock.now(), Cause.POLL)
     assert seen.untold == {"due"}
     assert list(seen.unread) == ["due_at"]
     assert len(seen.unread["due_at"]) < 50
@@ -81,7 +81,7 @@ def test_a_date_of_unknown_form_leaves_its_field_open(rig: Rig, text: Any) -> No
 def test_fields_of_the_wrong_form_are_left_open(rig: Rig) -> None:
     """A title or custom fields that are a number: the other fields are read."""
     raw = {**sample("plannr", "task"), "name": 7, "custom_fields": 5, "status": "open"}
-    seen = rig.source.look(raw, rig.clock.now(), Cause.POLL)
+    seen = rig.source.observe(raw, rig.clock.now(), Cause.POLL)
     assert seen.unread == {"name": "7", "custom_fields": "5", "status": "'open'"}
     assert seen.untold == {"title", "fields", "status", "done"}
 
@@ -125,7 +125,7 @@ def test_a_flag_may_be_a_number_or_a_word(rig: Rig, flag: Any, *, done: bool) ->
 def test_a_flag_that_nobody_knows_leaves_it_open_and_is_counted(rig: Rig, flag: Any) -> None:
     """So that a system that says it in another way from now on does not go blind in silence."""
     raw = {**sample("plannr", "task"), "status": {"name": "Sorted", "is_type_completed": flag}}
-    seen = rig.source.look(raw, rig.clock.now(), Cause.POLL)
+    seen = rig.source.observe(raw, rig.clock.now(), Cause.POLL)
     assert seen.unread.keys() == {"status"}
     assert "done" in seen.untold
 

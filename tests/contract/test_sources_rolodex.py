@@ -71,7 +71,7 @@ async def test_the_documented_item_is_read(clock: VirtualClock) -> None:
         raw = await source.fetch("task_12345")
     assert raw is not None
     assert source.parse(raw).assignee == source.parse(raw).assignees[0]
-    assert source.untold(raw) == {"tags"}
+    assert source.unknown_fields(raw) == {"tags"}
 
 
 def test_the_brackets_around_addresses_reach_nobody(rig: Rig) -> None:
@@ -215,7 +215,7 @@ async def test_tags_that_are_missing_are_not_gone(rig: Rig, tags: str, *, told: 
     rig.system.set_quirks(tags=tags)
     raw = await rig.source.fetch(task_id)
     assert raw is not None
-    assert rig.source.untold(raw) == (frozenset() if told else {"tags"})
+    assert rig.source.unknown_fields(raw) == (frozenset() if told else {"tags"})
     assert rig.source.parse(raw).tags == (("Sales",) if told else ())
 
 

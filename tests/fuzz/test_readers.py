@@ -66,7 +66,7 @@ def read(source: Source, body: bytes) -> list[dict[str, Any]]:
 def look(source: Source, raw: dict[str, Any]) -> None:
     """What is read of a task is kept as it is, and compares with a task that was known."""
     try:
-        seen = source.look(raw, NOW, Cause.WEBHOOK)
+        seen = source.observe(raw, NOW, Cause.WEBHOOK)
     except PayloadError:
         return
     assert seen.task is not None

@@ -31,7 +31,7 @@ async def forget(taskbell: Corridor, task_id: str) -> None:
     fields = known["fields"].items()
     older["fields"] = {one: None if isinstance(value, list) else value for one, value in fields}
     source = taskbell.sources["london"]
-    listed = source.listed(source.trim(taskbell.sandbox.plannr.tasks[task_id]))
+    listed = source.list_view(source.trim(taskbell.sandbox.plannr.tasks[task_id]))
     await taskbell.pool.execute(
         "UPDATE tasks SET snapshot = $2, fingerprint = $3 WHERE id = $1",
         *(task_id, orjson.dumps(older).decode(), fingerprint(listed)),
