@@ -248,7 +248,7 @@ async def _gauges(connection: Connection, now: datetime) -> list[Metric]:
 
 
 async def _troubles(connection: Connection, now: datetime) -> list[Metric]:
-    """What needs a person, from the tables: it outlives the process that met it."""
+    """What needs attention, from the tables: it outlives the process that met it."""
     failing = GaugeMetricFamily(
         "taskbell_account_failing_seconds",
         "For how long an account could not be read; 0 where it can",

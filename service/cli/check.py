@@ -22,7 +22,7 @@ Files = Annotated[
         help="YAML files or folders of them, each a configuration of its own.",
     ),
 ]
-Strict = Annotated[bool, typer.Option("--strict", help="Take warnings for faults.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Treat warnings as errors.")]
 
 
 @app.command()

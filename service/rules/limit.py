@@ -44,5 +44,5 @@ def parse_limit(value: Any) -> Limit:
         raise refused(message, hint)
     count = int(written[1])
     if count == 0:
-        raise refused("a limit of nothing lets nothing out", "write enabled: shadow, or 1/d")
+        raise refused("a limit of 0 never sends", "write enabled: shadow, or 1/d")
     return Limit(f"{count}/{written[2]}", count, _PERIODS[written[2]])

@@ -31,7 +31,7 @@ BACKLOG_BYTES = 64 * 1024 * 1024
 FLUSH_SECONDS = 10
 _LATELY = 30.0  # seconds, for which it counts that receipts could not be kept
 # Within which a body that has no name, and no date that its sender signs, is the same one caught
-# and sent again, or sent twice for want of an answer.
+# and sent again, or sent twice because no answer came.
 REPLAYED = timedelta(minutes=5)
 
 

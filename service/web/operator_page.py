@@ -1,4 +1,4 @@
-"""The operator page: what was sent and why, what waits, what needs a person."""
+"""The operator page: what was sent and why, what waits, what needs attention."""
 
 import asyncio
 from collections.abc import Awaitable, Coroutine, Sequence

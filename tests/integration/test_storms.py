@@ -268,7 +268,7 @@ async def test_the_page_and_the_api_decide(taskbell: Corridor, valkey: EmbeddedV
     await taskbell.deliver()
     async with serving(taskbell.config, taskbell.pool, taskbell.clock, valkey.url) as web:
         page = " ".join((await web.client.get("/")).text.split())
-        assert "1 thing needs a person" in page
+        assert "1 item needs attention" in page
         assert "6 messages to customers of field" in page
         assert page.count("(rule new)") == 6
         pressed = await web.client.post("/storms/1/release")

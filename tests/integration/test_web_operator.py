@@ -101,7 +101,7 @@ async def test_what_needs_a_person_comes_first(web: Site, pool: Pool, clock: Vir
     await web.post("open", b"{}")
     await pool.execute("UPDATE receipts SET state = 'poison', reason = 'there is no id in it'")
     page = (await web.client.get("/")).text
-    assert "3 things need a person" in page
+    assert "3 items need attention" in page
     headings = ("Needs a person", "there is no id in it", "<h2>Waiting", "<h2>Lately")
     assert sorted(headings, key=page.index) == list(headings)
 
@@ -112,7 +112,7 @@ async def test_a_failing_account_is_among_what_needs_a_person(web: Site, pool: P
         "UPDATE accounts SET failing_since = now(), error = 'field: refused' WHERE name = 'field'"
     )
     page = (await web.client.get("/")).text
-    assert "1 thing needs a person" in page
+    assert "1 item needs attention" in page
     parts = ("Needs a person", ">refused<", "<h2>Lately", "<h2>Accounts", "<b>london</b>")
     assert sorted(parts, key=page.index) == list(parts)
     assert page.count("<b>field</b>") == 1
@@ -131,7 +131,7 @@ async def test_tasks_that_are_gone_at_once_need_a_person(
     )
     await pool.execute("UPDATE accounts SET baseline_at = $1", clock.now())
     page = (await web.client.get("/")).text
-    assert "1 thing needs a person" in page
+    assert "1 item needs attention" in page
     parts = ("Needs a person", "tasks gone</span>", "3 tasks are gone all at once", "<h2>Lately")
     assert sorted(parts, key=page.index) == list(parts)
     assert page.count("<b>field</b>") == 1
@@ -175,7 +175,7 @@ async def test_the_buttons_decide(web: Site, pool: Pool, clock: VirtualClock) ->
     states = [row["state"] for row in await pool.fetch("SELECT state FROM deliveries ORDER BY id")]
     assert states == ["sent", "failed", "planned", "cancelled"]
     late = await web.client.post(f"/deliveries/{numbers[0]}/resolve", data={"arrived": "no"})
-    assert "had decided that before" in (await web.client.get(late.headers["location"])).text
+    assert "already handled this" in (await web.client.get(late.headers["location"])).text
     forged = await web.client.post(
         f"/deliveries/{numbers[2]}/cancel", headers={"origin": "http://evil.example"}
     )
@@ -187,11 +187,11 @@ async def test_what_failed_can_be_left(web: Site, pool: Pool, clock: VirtualCloc
     event = await record(pool, task(), Kind.COMPLETED, at=clock.now())
     number = await plan(pool, event, State.UNKNOWN)
     await web.client.post(f"/deliveries/{number}/resolve", data={"arrived": "no"})
-    assert "1 thing needs a person" in (await web.client.get("/")).text
+    assert "1 item needs attention" in (await web.client.get("/")).text
     clock.advance(timedelta(hours=2))
     await web.client.post(f"/deliveries/{number}/cancel")
     page = (await web.client.get("/")).text
-    assert "needs a person" not in page
+    assert "needs attention" not in page
     assert page.index("<h2>Lately") < page.index(
         "did not arrive; left as it is by somebody at the page"
     )
