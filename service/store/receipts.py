@@ -7,6 +7,7 @@ being committed the next one gathers.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import blake2b
@@ -15,6 +16,7 @@ from typing import NamedTuple, TypeAlias
 
 import orjson
 import structlog
+from asyncpg.exceptions import DeadlockDetectedError
 
 from service import telemetry
 from service.errors import TaskbellError
@@ -29,6 +31,7 @@ BATCH_RECEIPTS = 500
 BATCH_BYTES = 8 * 1024 * 1024
 BACKLOG_BYTES = 64 * 1024 * 1024
 FLUSH_SECONDS = 10
+_MOST_DEADLOCKS = 3  # each takes PostgreSQL a second to find
 _LATELY = 30.0  # seconds, for which it counts that receipts could not be kept
 # Within which a body that has no name, and no date that its sender signs, is the same one caught
 # and sent again, or sent twice because no answer came.
@@ -182,6 +185,19 @@ class ReceiptKeeper:
 
 
 async def _insert(connection: Connection, receipts: Sequence[Receipt]) -> dict[Identity, int]:
+    """The ids of these receipts, once they are kept.
+
+    Who works receipts off may hold some of them in another order, so that PostgreSQL ends one of
+    the two: then it is all done anew.
+    """
+    for _ in range(_MOST_DEADLOCKS):
+        with suppress(DeadlockDetectedError):
+            return await _insert_all(connection, receipts)
+        log.warning("receipts.met_a_deadlock", receipts=len(receipts), then="trying again")
+    return await _insert_all(connection, receipts)
+
+
+async def _insert_all(connection: Connection, receipts: Sequence[Receipt]) -> dict[Identity, int]:
     """Keep what is new and find what is not; a row may be pruned in between, hence the loop."""
     ids: dict[Identity, int] = {}
     while missing := [receipt for receipt in receipts if receipt.identity not in ids]:

@@ -8,6 +8,7 @@ import pytest
 from service.clock import VirtualClock
 from service.store import Pool, receipts
 from service.store.receipts import Backlogged, NotKept, Receipt, ReceiptKeeper, body_key
+from tests.waiting import eventually
 
 
 class Bell:
@@ -59,6 +60,24 @@ async def test_a_body_that_comes_again_is_looked_at_again(pool: Pool, clock: Vir
     assert await keeper.keep(receipt(clock, b"1")) == number
     [row] = await pool.fetch("SELECT state, repeats, received_at, settled_at FROM receipts")
     assert tuple(row) == ("pending", 1, clock.now(), None)
+
+
+async def test_a_batch_that_meets_a_deadlock_is_kept_all_the_same(
+    pool: Pool, clock: VirtualClock
+) -> None:
+    """A worker has one of two receipts and wants the other, which comes again with the first."""
+    keeper = ReceiptKeeper(pool, Bell())
+    both = [receipt(clock, b"1", account) for account in ("field", "london")]
+    first, second = await asyncio.gather(*(keeper.keep(one) for one in both))
+    await pool.execute("UPDATE receipts SET state = 'done', settled_at = received_at")
+    async with pool.acquire() as worker, worker.transaction():
+        await worker.execute("SET LOCAL deadlock_timeout = '1h'")  # not this one is to be ended
+        await worker.execute("SELECT FROM receipts WHERE id = $1 FOR UPDATE", second)
+        keeping = asyncio.gather(*(keeper.keep(one) for one in both))
+        await eventually(lambda: pool.fetchval("SELECT true FROM pg_locks WHERE NOT granted"))
+        await worker.execute("SELECT FROM receipts WHERE id = $1 FOR UPDATE", first)
+    assert await keeping == [first, second]
+    assert await pool.fetchval("SELECT count(*) FROM receipts WHERE state = 'pending'") == 2
 
 
 async def test_what_was_set_aside_is_tried_again_when_it_comes_again(
