@@ -204,6 +204,11 @@ class Scene:
         processes = self.taskbell.processes.items()
         return {name: psutil.Process(one.pid).memory_info().rss >> 20 for name, one in processes}
 
+    def warned(self) -> str:
+        """What the processes logged last that was no success."""
+        lines = self.taskbell.log.read_text(encoding="utf-8", errors="replace").splitlines()
+        return "\n".join([line for line in lines if "[warning" in line or "[error" in line][-20:])
+
     async def open_receipts(self) -> int:
         [row] = await self.taskbell.query("SELECT count(*) FROM receipts WHERE state = 'pending'")
         return int(row["count"])
@@ -241,7 +246,7 @@ async def test_an_installation(seed: int, inputs: int, folder: Path) -> None:
             await one.send(one.call, min(CHUNK, inputs) // 4)
             await caught_up(one)
         after = one.sizes()
-        assert one.failures == []
+        assert one.failures == [], one.warned()
         assert {200, 202, 400, 404} & one.statuses.keys(), one.statuses
         one.spoiled.calm = True
         await everything_is_read(one)

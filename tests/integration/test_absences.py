@@ -100,7 +100,8 @@ async def test_tasks_just_taken_up_are_compared_with_a_list_at_once(pool: Pool) 
         """,
         datetime(2026, 1, 1, tzinfo=UTC),
     )
-    listed = [str(number) for number in range(2, 30_001)]
+    # More than a hash of them that is planned beforehand may take up in memory.
+    listed = [str(number) for number in range(2, 250_001)]
     now = datetime(2026, 1, 2, tzinfo=UTC)
     async with pool.acquire() as connection, asyncio.timeout(10):
         for _ in range(8):
