@@ -75,17 +75,18 @@ async def note(
     if not back and not wanted:
         return
     await connection.execute(
-        """
-        UPDATE tasks SET unlisted_at = CASE WHEN id = ANY ($2::text[]) THEN $4::timestamptz END
-        WHERE account = $1 AND id IN (
-            SELECT id FROM tasks WHERE account = $1 AND id = ANY ($2::text[] || $3::text[])
-            ORDER BY id FOR UPDATE)
-        """,
+        "SELECT FROM tasks WHERE account = $1 AND id = ANY ($2) ORDER BY id FOR UPDATE",
         account,
-        wanted,
-        back,
-        scan,
+        [*wanted, *back],
     )
+    # Not by a CASE: an array that is looked through for each row compares each with each.
+    for ids, at in ((wanted, scan), (back, None)):
+        await connection.execute(
+            "UPDATE tasks SET unlisted_at = $3 WHERE account = $1 AND id = ANY ($2)",
+            account,
+            ids,
+            at,
+        )
 
 
 async def ask(

@@ -86,11 +86,8 @@ async def test_a_list_that_broke_off_asks_for_nothing(taskbell: Corridor) -> Non
     assert "deleted" not in kinds(await taskbell.events())
 
 
-async def test_tasks_just_taken_up_are_compared_with_a_list_at_once(pool: Pool) -> None:
-    """Before PostgreSQL has analyzed the table, too: not each of them with each that is listed.
-
-    It plans a statement for all that may be asked when it has been asked five times.
-    """
+async def fill(pool: Pool) -> None:
+    """Thirty thousand tasks, and PostgreSQL has not looked at the table since it was empty."""
     await pool.execute("ALTER TABLE tasks SET (autovacuum_enabled = false)")
     await pool.execute(
         """
@@ -100,10 +97,31 @@ async def test_tasks_just_taken_up_are_compared_with_a_list_at_once(pool: Pool) 
         """,
         datetime(2026, 1, 1, tzinfo=UTC),
     )
+
+
+PLANS = ("force_custom_plan", "force_generic_plan")
+
+
+@pytest.mark.parametrize("plan", PLANS)
+async def test_tasks_just_taken_up_are_compared_with_a_list_at_once(pool: Pool, plan: str) -> None:
+    """Not each of them with each that is listed, whether it is planned for this list or for any."""
+    await fill(pool)
     # More than a hash of them that is planned beforehand may take up in memory.
     listed = [str(number) for number in range(2, 250_001)]
     now = datetime(2026, 1, 2, tzinfo=UTC)
-    async with pool.acquire() as connection, asyncio.timeout(10):
-        for _ in range(8):
-            found = await absences.missing(connection, "field", listed, Coverage(), now)
-            assert list(found) == ["1"]
+    async with pool.acquire() as connection, connection.transaction(), asyncio.timeout(10):
+        await connection.execute(f"SET LOCAL plan_cache_mode = {plan}")
+        found = await absences.missing(connection, "field", listed, Coverage(), now)
+    assert list(found) == ["1"]
+
+
+@pytest.mark.parametrize("plan", PLANS)
+async def test_many_that_a_list_misses_are_noted_at_once(pool: Pool, plan: str) -> None:
+    """So many that were made up by a system, say: not each of them with each of the account's."""
+    await fill(pool)
+    wanted, at = [str(number) for number in range(1, 30_001)], datetime(2026, 1, 2, tzinfo=UTC)
+    async with pool.acquire() as connection, connection.transaction(), asyncio.timeout(10):
+        await connection.execute(f"SET LOCAL plan_cache_mode = {plan}")
+        await absences.note(connection, "field", set(), wanted, at)
+    noted = await pool.fetchval("SELECT count(*) FROM tasks WHERE unlisted_at = $1", at)
+    assert noted == 30_000
