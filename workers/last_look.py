@@ -20,7 +20,18 @@ from service.domain.recurrence import still_completed
 from service.engine import Engine
 from service.engine.postgres import PostgresTransaction
 from service.errors import PayloadError, SourceError
-from service.outbox import ASKED_FOR, AttemptResult, Claim, DeliveryRequest, attempts
+from service.outbox import (
+    AttemptResult,
+    Claim,
+    DeliveryRequest,
+    attempts,
+    gate_facts,
+    gates,
+    silences,
+    storms,
+    suppression,
+)
+from service.outbox.gates import Stop
 from service.rules import Ruleset
 from service.rules.standing import Grounds, Objection, Revision, rests_on, revision
 from service.sources import Source
@@ -102,11 +113,10 @@ class LastLook:
         waited = now - (grounds.unread_since or now)
         again_at = now + max(min(max(waited, _FIRST_PAUSE), _LONGEST_PAUSE), pause or timedelta(0))
         expires_at = grounds.expires_at or self._limit(grounds, now)
-        asked = f"{ASKED_FOR}; " if grounds.is_asked_for else ""
         return AttemptResult(
             claim,
             State.HELD,
-            f"{asked}held, and checked again before it is sent: {why}",
+            f"held, and checked again before it is sent: {why}",
             again_at=min(again_at, max(expires_at, now)),
             is_unsent=True,
             expires_at=expires_at,
@@ -182,13 +192,29 @@ class LastLook:
             unread = self._unread(grounds, looks)
             stands = revised is None and unread is None
             is_ours = stands and await attempts.begin(connection, claim)
+            stopped = await self._stopped(connection, claim) if is_ours else None
         self._engine.after_commit(seen)
         if ended is not None:
             return AttemptResult(claim, ended.state, ended.reason, is_unsent=True)
         if unread is not None and revised is None:
             return self.hold(claim, grounds, unread)
+        if stopped is not None:
+            return AttemptResult(
+                claim, stopped.state, stopped.reason, again_at=stopped.again_at, is_unsent=True
+            )
         # Another process has it by now: what is said here changes nothing.
         return None if is_ours else AttemptResult(claim, State.PLANNED, again_at=self._clock.now())
+
+    async def _stopped(self, connection: Connection, claim: Claim) -> Stop | None:
+        """What a gate says that has closed since the claim, as when somebody sets up a silence."""
+        one, now = claim.candidate, self._clock.now()
+        zones = {one.key[0]: self._zone}
+        silenced = await silences.still_on(connection, now)
+        facts = await gate_facts.read(connection, [one], self._rules, zones, silenced, now)
+        stopped = gates.stops([one], facts)
+        await suppression.stop(connection, stopped, now)
+        await storms.hold(connection, stopped, now)
+        return stopped.get(claim.id)
 
     def _unread(self, grounds: Grounds, looks: Sequence[Observation]) -> str | None:
         """What the message rests on and nobody can read: what was known of it may not be so."""

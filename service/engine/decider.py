@@ -19,7 +19,7 @@ from service.engine.limits import within_limits
 from service.engine.loop_guard import without_loops
 from service.engine.net_change import NetChange
 from service.engine.transaction import Transaction
-from service.outbox import DeliveryRequest, Lanes, cancellation, system_lane
+from service.outbox import DeliveryRequest, Lanes, gates, system_lane
 from service.rules import Ruleset
 from service.rules.verdict import Outcome, Plan, Verdict
 from service.store.decisions import Decision
@@ -273,7 +273,7 @@ class Decider:
             if (task := tasks[account, task_id]) is not None and self._rules.until(rule, task, now)
         ]
         if ended:
-            await tx.cancel(ended, cancellation.UNTIL_IS_TRUE, now)
+            await tx.cancel(ended, gates.UNTIL_IS_TRUE, now)
 
 
 def _joins(verdicts: Iterable[EventVerdict]) -> list[Join]:

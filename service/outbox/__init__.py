@@ -13,6 +13,7 @@ from service.channels import Message, SentRef
 from service.domain.model import Event, State
 from service.domain.storms import Flood
 from service.errors import TaskbellError
+from service.outbox.gates import Candidate
 from service.rules.cancellation import ends_waiting
 from service.rules.standing import Grounds
 from service.rules.verdict import Plan
@@ -23,8 +24,6 @@ Identity: TypeAlias = tuple[str, int, str, str]
 """(rule, step, once_key, target) of a delivery."""
 # How long a claimed delivery belongs to a process that does not renew the lease.
 LEASE = timedelta(seconds=8)
-# The reason of a delivery that a person wants to have sent once more.
-ASKED_FOR = "a person asked for another attempt"
 
 
 class NoSuchDelivery(TaskbellError):
@@ -109,7 +108,8 @@ def question(order: DeliveryRequest, delivery: int) -> DeliveryRequest | None:
 class Claim:
     """A delivery that this process has to send now.
 
-    `updates` is the delivery whose message it rewrites, `original` the state of that one.
+    `candidate` is how the gates see it, which have let it go. `updates` is the delivery whose
+    message it rewrites, `original` the state of that one.
     `approves` is the delivery that it asks an approver about: id and key, the latter None if that
     was decided in the meantime. `grounds` is what one rests on that reaches a customer: its system
     is asked about that before it is sent. `created_at` is when it was planned, `unsent_since` since
@@ -125,6 +125,7 @@ class Claim:
     updates: int | None
     original: State | None
     message: Message
+    candidate: Candidate
     created_at: datetime
     approves: tuple[int, str | None] | None = None
     grounds: Grounds | None = None

@@ -1,26 +1,11 @@
-"""Deliveries that end before they go out: their task moved on, or their rule's `until` came true.
-
-`until` is asked with every event of the task, and once more when a delivery is about to go out,
-because time alone may have made it true.
-"""
+"""Deliveries that end before they go out, because of what has happened to their task."""
 
 from collections.abc import Container, Iterable, Sequence
 from datetime import datetime
 
-import asyncpg
-
 from service.domain.model import Event
-from service.outbox.suppression import may_be_held
-from service.rules import Ruleset
-from service.store import Connection, tasks
+from service.store import Connection
 from service.store.tasks import Key
-
-UNTIL_IS_TRUE = "withdrawn: the rule's until is true"
-
-
-def only_on_trial(channel: str, target: str) -> str:
-    """The reason of what would go out now, were it not of a rule with `enabled: shadow`."""
-    return f"shadow: would have been sent now ({':'.join(filter(None, (channel, target)))})"
 
 
 def is_done_again(delivery: str, news: str) -> str:
@@ -114,55 +99,3 @@ async def cancel_all(
         reason,
         now,
     )
-
-
-async def withdraw_claimed(
-    connection: Connection, claimed: Sequence[asyncpg.Record], rules: Ruleset, now: datetime
-) -> frozenset[int]:
-    """Cancel those of the deliveries just claimed whose rule has ended; returns their ids.
-
-    This is the claim's own transaction: nobody has seen them being sent. The rewriting of a
-    message that is out does not end, and neither does what a person has asked for.
-    """
-    asked = [row for row in claimed if row["rule"] in rules.with_until and may_be_held(row)]
-    if not asked:
-        return frozenset()
-    present = await tasks.present(connection, [(row["account"], row["task"]) for row in asked])
-    ended = [
-        row["id"]
-        for row in asked
-        if (task := present.get((row["account"], row["task"]))) is not None
-        and rules.until(row["rule"], task, now)
-    ]
-    if ended:
-        await connection.execute(
-            """
-            UPDATE deliveries SET state = 'cancelled', reason = $2, settled_at = $3,
-                lease_until = NULL, attempts = attempts - 1
-            WHERE id = ANY ($1)
-            """,
-            ended,
-            UNTIL_IS_TRUE,
-            now,
-        )
-    return frozenset(ended)
-
-
-async def end_shadows(
-    connection: Connection, claimed: Iterable[asyncpg.Record], now: datetime
-) -> frozenset[int]:
-    """Skip those of the deliveries just claimed that are of a rule on trial; returns their ids."""
-    shadows = [row for row in claimed if row["shadow"]]
-    if shadows:
-        await connection.execute(
-            """
-            UPDATE deliveries SET state = 'skipped', reason = new.reason, settled_at = $3,
-                lease_until = NULL, attempts = attempts - 1
-            FROM unnest($1::bigint[], $2::text[]) AS new (id, reason)
-            WHERE deliveries.id = new.id
-            """,
-            [row["id"] for row in shadows],
-            [only_on_trial(row["channel"], row["target"]) for row in shadows],
-            now,
-        )
-    return frozenset(row["id"] for row in shadows)

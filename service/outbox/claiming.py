@@ -1,7 +1,9 @@
 """Claims deliveries whose time has come, each for one attempt, and makes their messages."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -10,22 +12,24 @@ import orjson
 
 from service.channels import JSON, Message
 from service.clock import Clock
-from service.domain.model import Event, Group, State
+from service.domain.model import Event, Group, State, Task
+from service.domain.storms import Flood
 from service.outbox import (
     LEASE,
     Claim,
-    cancellation,
-    mutes,
-    off_hours,
+    gate_facts,
+    gates,
     provenance,
     silences,
     storms,
     suppression,
     visits,
 )
-from service.rules import Ruleset, customers, employees
+from service.outbox.gates import Candidate, Stops
+from service.rules import Ruleset, customers
 from service.rules.standing import Grounds
-from service.store import Connection, Pool, outages, tasks
+from service.rules.visits import Visit
+from service.store import Connection, Pool, outages
 from service.store.events import event_from
 from service.store.tasks import read_task
 from service.system_actions import CREATE, WRITES
@@ -61,47 +65,49 @@ async def claim(
     costs at worst another attempt with the same key: so they do not wait for the disk.
     """
     while True:
-        now = clock.now()
-        claims, stopped = await _claim_or_stop(
-            pool,
-            lane,
-            now,
-            limit,
-            rules,
-            zones,
-            durable=durable,
-            resting=resting,
-            one_by_one=one_by_one,
-        )
+        due = _Due(lane, clock.now(), limit, resting, one_by_one)
+        async with pool.acquire() as connection, connection.transaction():
+            claims, stopped = await _claim_or_stop(connection, due, rules, zones, durable=durable)
         if claims or not stopped:
             return claims
 
 
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """Which deliveries are asked for: those of a lane that are due at `now` (UTC)."""
+
+    lane: str
+    now: datetime
+    limit: int
+    resting: Sequence[str]
+    one_by_one: bool
+
+
 async def _claim_or_stop(
-    pool: Pool,
-    lane: str,
-    now: datetime,
-    limit: int,
+    connection: Connection,
+    due: _Due,
     rules: Ruleset,
     zones: Mapping[str, ZoneInfo],
     *,
     durable: bool,
-    resting: Sequence[str],
-    one_by_one: bool,
-) -> tuple[list[Claim], frozenset[int]]:
-    """The deliveries to send, and the ids of those that were claimed and must not go out."""
-    async with pool.acquire() as connection, connection.transaction():
-        await _expire(connection, lane, now)
-        due = _FIRST_DUE if one_by_one else _DUE
-        rows = await _take(connection, lane, now, limit, due, resting)
-        if not durable:
-            await connection.execute("SET LOCAL synchronous_commit = off")
-        stopped = await _stop(connection, rows, rules, zones, now)
-        left = _left(rows, stopped)
-        others = await provenance.others(
-            connection, [row["id"] for row in left if _is_repeated(row)]
-        )
-    return [_claim(row, others.get(row["id"], frozenset())) for row in left], stopped
+) -> tuple[list[Claim], Stops]:
+    """The deliveries to send, and what becomes of others that were due and must not go out."""
+    rows = await _lock_due(connection, due)
+    if not durable:
+        await connection.execute("SET LOCAL synchronous_commit = off")
+    candidates = [_candidate(row) for row in rows]
+    facts = await gate_facts.read(
+        connection, candidates, rules, zones, silences.in_force(rows), due.now
+    )
+    stopped = gates.stops(candidates, facts)
+    left = [row for row in rows if row["id"] not in stopped]
+    await _mark(connection, [row["id"] for row in left], due.now)
+    await suppression.stop(connection, stopped, due.now)
+    await storms.hold(connection, stopped, due.now)
+    others = await provenance.others(connection, [row["id"] for row in left if _is_repeated(row)])
+    by_id = {one.id: one for one in candidates}
+    claims = [_claim(row, by_id[row["id"]], others.get(row["id"], frozenset())) for row in left]
+    return claims, stopped
 
 
 def is_free(lane: str, failing_before: str) -> str:
@@ -125,63 +131,98 @@ def is_free(lane: str, failing_before: str) -> str:
     """
 
 
-_DUE = f"""
-    SELECT id FROM deliveries
-    WHERE lane = $1 AND state IN ('planned', 'held') AND next_attempt_at <= $2
-      AND target <> ALL ($5::text[]) AND {is_free("$1", "$6")}
+_COMES_TOO_LATE = "(expires_at <= $2 OR approve_by <= $2 AND approved_by IS NULL)"
+_HAS_COME = "lane = $1 AND state IN ('planned', 'held') AND next_attempt_at <= $2"
+_IS_DUE = f"""
+    {_HAS_COME}
+    AND ({_COMES_TOO_LATE} OR target <> ALL ($4::text[]) AND {is_free("$1", "$5")})
 """
-_FIRST_DUE = f"""
-    SELECT id FROM deliveries WHERE id IN (
+# What has come is asked for once more outside: by then another process may have taken it.
+_IS_FIRST_DUE = f"""
+    {_HAS_COME} AND id IN (
         SELECT DISTINCT ON (target) id FROM deliveries
-        WHERE id IN ({_DUE}) ORDER BY target, next_attempt_at, id)
+        WHERE {_IS_DUE} ORDER BY target, next_attempt_at, id)
 """
 
 
-async def _take(
-    connection: Connection,
-    lane: str,
-    now: datetime,
-    limit: int,
-    due: str,
-    resting: Sequence[str],
-) -> list[asyncpg.Record]:
-    """Mark due deliveries as being sent; returns them with their events."""
+async def _lock_due(connection: Connection, due: _Due) -> list[asyncpg.Record]:
+    """Lock deliveries that are due, in the order of their numbers; returns them with their events.
+
+    What another process has locked is left to it.
+    """
     return await connection.fetch(
         f"""
-        WITH due AS (
-            {due}
-            ORDER BY next_attempt_at, id LIMIT $3 FOR UPDATE SKIP LOCKED),
-        claimed AS (
-            UPDATE deliveries SET state = 'sending', attempts = attempts + 1,
-                lease_until = $2::timestamptz + $4, next_attempt_at = NULL,
-                asking = (channel = 'customer')
-            FROM due WHERE deliveries.id = due.id RETURNING deliveries.*)
-        SELECT claimed.id, claimed.attempts, claimed.unsent, claimed.at_most_once,
-               claimed.updates, claimed.key, claimed.channel, claimed.target, claimed.text,
-               claimed.subject, claimed.fields,
-               claimed.account, claimed.task, claimed.rule, claimed.event, claimed.reason,
-               claimed.created_at, claimed.expires_at, claimed.once_key, claimed.shadow,
-               claimed.approves, claimed.storm, claimed.muted_by, claimed.visit,
-               claimed.announced, claimed.even_if_told, claimed.unread_since,
-               claimed.flood, claimed.step, claimed.tells_of, claimed.send_at,
+        WITH due AS MATERIALIZED (
+            SELECT * FROM deliveries WHERE {_IS_FIRST_DUE if due.one_by_one else _IS_DUE}
+            ORDER BY next_attempt_at, id LIMIT $3 FOR UPDATE SKIP LOCKED)
+        SELECT due.id, due.attempts, due.unsent, due.at_most_once,
+               due.updates, due.key, due.channel, due.target, due.text, due.subject, due.fields,
+               due.account, due.task, due.rule, due.event, due.reason, due.asked_for,
+               due.created_at, due.expires_at, due.once_key, due.shadow,
+               due.approves, due.approver, due.approve_by, due.approved_by,
+               due.storm, due.muted_by, due.visit, due.announced, due.even_if_told,
+               due.unread_since, due.flood, due.step, due.tells_of, due.send_at,
                asked.key::text AS approves_key, {silences.IN_FORCE},
                original.receipt, original.on_undo AS undo,
                original.state AS original,
                events.kind, events.at, events.cause, events.before, events.after,
                events.changed, events.alarm, events.signal, events.trace
-        FROM claimed LEFT JOIN events ON events.id = claimed.event
-        LEFT JOIN deliveries AS original ON original.id = claimed.updates
-        LEFT JOIN deliveries AS asked ON asked.id = claimed.approves
+        FROM due LEFT JOIN events ON events.id = due.event
+        LEFT JOIN deliveries AS original ON original.id = due.updates
+        LEFT JOIN deliveries AS asked ON asked.id = due.approves
           AND asked.state = 'held' AND asked.approved_by IS NULL
-        ORDER BY claimed.id
+        ORDER BY due.id
         """,
-        lane,
-        now,
-        limit,
-        LEASE,
-        list(resting),
-        now - outages.LONGEST_WAIT,
+        due.lane,
+        due.now,
+        due.limit,
+        list(due.resting),
+        due.now - outages.LONGEST_WAIT,
     )
+
+
+async def _mark(connection: Connection, ids: Sequence[int], now: datetime) -> None:
+    """Mark deliveries that this transaction has locked as being sent."""
+    if not ids:
+        return
+    await connection.execute(
+        """
+        UPDATE deliveries SET state = 'sending', attempts = attempts + 1,
+            lease_until = $2, next_attempt_at = NULL, asking = (channel = 'customer')
+        WHERE id = ANY ($1)
+        """,
+        ids,
+        now + LEASE,
+    )
+
+
+def _candidate(row: asyncpg.Record) -> Candidate:
+    is_excused = suppression.is_excused(row)
+    is_let_go = row["updates"] is not None or row["storm"] is not None or row["asked_for"]
+    return Candidate(
+        id=row["id"],
+        key=(row["account"], row["task"]),
+        rule=row["rule"],
+        channel=row["channel"],
+        target=row["target"],
+        told=partial(_told, row),
+        once_key=row["once_key"],
+        expires_at=row["expires_at"],
+        approver=row["approver"] if row["approved_by"] is None else None,
+        approve_by=row["approve_by"],
+        shadow=row["shadow"],
+        is_excused=is_excused,
+        muted_by=None if is_excused else row["muted_by"],
+        flood=None if is_let_go or row["flood"] is None else Flood.from_key(row["flood"]),
+        visit=None if row["visit"] is None else Visit(row["visit"], row["announced"]),
+        even_if_told=row["even_if_told"],
+        unread=None if row["unread_since"] is None else row["reason"],
+    )
+
+
+def _told(row: asyncpg.Record) -> Task | None:
+    """The one task that a delivery is about, as its event tells of it."""
+    return read_task(row["after"] or row["before"]) if row["task"] else None
 
 
 def _may_reach_customer(row: asyncpg.Record) -> bool:
@@ -193,76 +234,10 @@ def _may_reach_customer(row: asyncpg.Record) -> bool:
 
 def _is_repeated(row: asyncpg.Record) -> bool:
     """Whether an earlier attempt may have made the task that this one is to make."""
-    return bool(row["channel"] == CREATE and row["attempts"] > 1)
+    return bool(row["channel"] == CREATE and row["attempts"] > 0)
 
 
-async def _stop(
-    connection: Connection,
-    claimed: Sequence[asyncpg.Record],
-    rules: Ruleset,
-    zones: Mapping[str, ZoneInfo],
-    now: datetime,
-) -> frozenset[int]:
-    """Stop what must not go out of the deliveries just claimed; returns their ids."""
-    stopped = await cancellation.withdraw_claimed(connection, claimed, rules, now)
-    stopped |= await off_hours.hold_claimed(connection, _left(claimed, stopped), rules, zones, now)
-    stopped |= await cancellation.end_shadows(connection, _left(claimed, stopped), now)
-    left = _left(claimed, stopped)
-    refused = await _unassigned(connection, left)
-    refused |= await mutes.refusals(connection, left) | silences.refusals(left, now)
-    await suppression.skip(connection, refused, now)
-    stopped |= refused.keys()
-    left = _left(claimed, stopped)
-    stopped |= await storms.hold_claimed(connection, left, rules.storm, now)
-    stopped |= await visits.give_back(connection, _left(claimed, stopped), now)
-    told = await visits.refusals(connection, _left(claimed, stopped))
-    await suppression.skip(connection, told, now)
-    return stopped | told.keys()
-
-
-async def _unassigned(connection: Connection, claimed: Sequence[asyncpg.Record]) -> dict[int, str]:
-    """Why some of the employees' messages just claimed must not go out: by their ids."""
-    asked = [
-        row
-        for row in claimed
-        if row["channel"] == employees.EMPLOYEE and suppression.may_be_held(row)
-    ]
-    if not asked:
-        return {}
-    present = await tasks.present(connection, [(row["account"], row["task"]) for row in asked])
-    said = {
-        row["id"]: employees.refusal(present.get((row["account"], row["task"])), row["channel"])
-        for row in asked
-    }
-    return {claimed_id: reason for claimed_id, reason in said.items() if reason is not None}
-
-
-def _left(claimed: Sequence[asyncpg.Record], stopped: frozenset[int]) -> list[asyncpg.Record]:
-    return [row for row in claimed if row["id"] not in stopped]
-
-
-async def _expire(connection: Connection, lane: str, now: datetime) -> None:
-    await connection.execute(
-        """
-        UPDATE deliveries SET state = 'expired', settled_at = $2, next_attempt_at = NULL,
-            reason = CASE WHEN approver IS NOT NULL AND approved_by IS NULL
-                          THEN 'nobody has approved it: ' || approver || ' was asked until '
-                          ELSE 'it was too late: wanted by ' END
-                     || to_char(coalesce(approve_by, expires_at) AT TIME ZONE 'UTC',
-                                'YYYY-MM-DD HH24:MI "UTC"')
-                     || CASE WHEN unread_since IS NULL THEN '' ELSE '; ' || reason END
-        WHERE id IN (
-            SELECT id FROM deliveries
-            WHERE lane = $1 AND state IN ('planned', 'held') AND next_attempt_at <= $2
-              AND (expires_at <= $2 OR approve_by <= $2 AND approved_by IS NULL)
-            ORDER BY id FOR UPDATE SKIP LOCKED)
-        """,
-        lane,
-        now,
-    )
-
-
-def _claim(row: asyncpg.Record, others: frozenset[str]) -> Claim:
+def _claim(row: asyncpg.Record, candidate: Candidate, others: frozenset[str]) -> Claim:
     kind, at, event = _happened(row)
     message = Message(
         key=str(row["key"]),
@@ -287,12 +262,13 @@ def _claim(row: asyncpg.Record, others: frozenset[str]) -> Claim:
     approves = None if row["approves"] is None else (row["approves"], row["approves_key"])
     return Claim(
         row["id"],
-        row["attempts"],
+        row["attempts"] + 1,
         row["unsent"],
         row["at_most_once"],
         row["updates"],
         original,
         message,
+        candidate,
         row["created_at"],
         approves,
         _grounds(row),
@@ -325,7 +301,7 @@ def _grounds_of(row: asyncpg.Record, event: Event, tells_of: Group | None) -> Gr
         channel=row["channel"],
         target=row["target"],
         decided_at=row["created_at"],
-        is_asked_for=suppression.is_asked_for(row),
+        is_asked_for=row["asked_for"],
         expires_at=row["expires_at"],
         unread_since=row["unread_since"],
         tells_of=tells_of,

@@ -7,10 +7,6 @@ is another matter.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import asyncpg
-
-from service.outbox.suppression import may_be_held
-from service.rules.mutes import refusal
 from service.store import Connection
 from service.store.tasks import Key
 
@@ -42,22 +38,19 @@ class Mute:
     ends_on: frozenset[str]
 
 
-async def refusals(connection: Connection, claimed: Sequence[asyncpg.Record]) -> dict[int, str]:
-    """Why some of the deliveries just claimed must not go out: by their ids."""
-    muted = [row for row in claimed if row["muted_by"] is not None and may_be_held(row)]
-    if not muted:
+async def muting(connection: Connection, keys: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """By which rule, and by the title of which task, each of these keys is muted now."""
+    if not keys:
         return {}
     rows = await connection.fetch(
         f"""
-        SELECT wanted.id, muting.rule, muting.title
-        FROM unnest($1::bigint[], $2::text[]) AS wanted (id, key)
+        SELECT wanted.key, muting.rule, muting.title FROM unnest($1::text[]) AS wanted (key)
         CROSS JOIN LATERAL (
             {_HOLDING} AND mutes @> ARRAY[wanted.key] ORDER BY deliveries.id LIMIT 1) AS muting
         """,
-        [row["id"] for row in muted],
-        [row["muted_by"] for row in muted],
+        sorted(set(keys)),
     )
-    return {row["id"]: refusal(row["rule"], row["title"]) for row in rows}
+    return {row["key"]: (row["rule"], row["title"]) for row in rows}
 
 
 async def holding(connection: Connection) -> list[Mute]:

@@ -6,7 +6,7 @@ import asyncpg
 
 from service.clock import Clock
 from service.domain.model import State
-from service.outbox import ASKED_FOR, NoSuchDelivery, NotPossible, fallback
+from service.outbox import NoSuchDelivery, NotPossible, fallback
 from service.outbox.cancellation import cancel_all
 from service.store import Connection, Pool
 
@@ -40,7 +40,7 @@ async def _demand_unchanged(connection: Connection, delivery: int, attempts: int
 async def _plan_again(connection: Connection, delivery: int, now: datetime) -> str:
     lane: str = await connection.fetchval(
         """
-        UPDATE deliveries SET state = 'planned', reason = $3,
+        UPDATE deliveries SET state = 'planned', reason = $3, asked_for = true,
             next_attempt_at = $2, settled_at = NULL, expires_at = NULL,
             acknowledged_at = NULL, operator_told_at = NULL,
             approved_by = CASE WHEN approver IS NOT NULL THEN coalesce(approved_by, $4) END
@@ -48,7 +48,7 @@ async def _plan_again(connection: Connection, delivery: int, now: datetime) -> s
         """,
         delivery,
         now,
-        ASKED_FOR,
+        "a person asked for another attempt",
         "a person who had it sent all the same",
     )
     return lane

@@ -10,6 +10,7 @@ import orjson
 from service.domain.model import Event, State
 from service.outbox import DeliveryRequest, Identity, Lanes, question, silences, suppression
 from service.outbox.cancellation import is_done_again
+from service.outbox.gates import Stop, Stops
 from service.rules.verdict import Plan
 from service.store import Connection
 
@@ -27,7 +28,7 @@ async def place(
     """
     rows = await _insert(connection, [row_of(order, now) for order in orders], now)
     silenced = _silenced(rows, orders, now)
-    await suppression.skip(connection, silenced, now)
+    await suppression.stop(connection, silenced, now)
     if any(order.asks for order in orders):
         placed = [row for row in rows if row["id"] not in silenced]
         await _ask(connection, placed, orders, now)
@@ -97,8 +98,8 @@ async def _insert(
 
 def _silenced(
     placed: Sequence[asyncpg.Record], orders: Sequence[DeliveryRequest], now: datetime
-) -> dict[int, str]:
-    """Why some of what was just placed must not go out, by its ids."""
+) -> Stops:
+    """What was just placed and is silenced."""
     found = silences.in_force(placed)
     if not found:
         return {}
@@ -107,7 +108,7 @@ def _silenced(
     for row in placed:
         order = by_identity[row["event"], *_identity(row)]
         if (reason := silences.refusal_of(found, order, now)) is not None:
-            refused[row["id"]] = reason
+            refused[row["id"]] = Stop(State.SKIPPED, reason)
     return refused
 
 

@@ -12,7 +12,6 @@ from service.domain.model import Task
 from service.domain.silences import SCOPES, Silence, refusal
 from service.errors import TaskbellError
 from service.outbox import DeliveryRequest
-from service.outbox.suppression import may_be_held
 from service.store import Connection, Pool, read_through
 from service.store.tasks import read_task
 
@@ -191,20 +190,3 @@ def _silence(raw: Mapping[str, Any]) -> Silence:
 
 def _utc(text: str) -> datetime:
     return datetime.fromisoformat(text).astimezone(UTC)
-
-
-def refusals(claimed: Sequence[asyncpg.Record], now: datetime) -> dict[int, str]:
-    """Why some of the deliveries just claimed must not go out, by their ids.
-
-    The correction of a sent message goes out, and so does what a person has asked for.
-    """
-    silences = in_force(claimed)
-    if not silences:
-        return {}
-    found = {}
-    for row in claimed:
-        if row["event"] is None or not may_be_held(row):
-            continue
-        if (reason := refusal(silences, *_names(row), _task(row), now)) is not None:
-            found[row["id"]] = reason
-    return found

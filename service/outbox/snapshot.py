@@ -12,7 +12,7 @@ import orjson
 from service.domain.model import Group, State
 from service.domain.storms import Flood
 from service.outbox import DeliveryRequest
-from service.outbox.suppression import may_be_held
+from service.outbox.suppression import is_excused
 from service.rules.verdict import Plan
 from service.rules.visits import Visit
 from service.store import Connection
@@ -62,7 +62,7 @@ async def read(connection: Connection, now: datetime, until: datetime) -> list[P
             State(row["state"]),
             None if _waits_for_a_person(row) else row["next_attempt_at"],
             row["reason"],
-            not may_be_held(row),
+            is_excused(row),
             row["storm"] is not None,
         )
         for row in rows

@@ -3,8 +3,9 @@
 Each held delivery keeps the id of its storm, so that it is held and counted only once.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeAlias
 
@@ -14,13 +15,12 @@ from service.clock import Clock
 from service.domain.storms import LOOK_BACK, Flood, Lately, StormGuard, usual_of
 from service.errors import TaskbellError
 from service.outbox import Lanes, suppression
-from service.outbox.suppression import is_asked_for
+from service.outbox.gates import Candidate, Stops
 from service.store import Connection, Pool
 
 Ended: TypeAlias = tuple[Lanes, int]
 """The lanes of the messages that a storm has held, and how many these were."""
 
-_Floods: TypeAlias = Mapping[Flood, Sequence[int]]
 # Which deliveries count, of one flood or of a rule over all who are no customers.
 _OF_FLOOD = "deliveries.flood = mine.flood"
 _OF_RULE = """
@@ -33,59 +33,55 @@ class NoStorm(TaskbellError):
     """Nothing is held there by the storm guard."""
 
 
-async def hold_claimed(
-    connection: Connection, claimed: Sequence[asyncpg.Record], guard: StormGuard, now: datetime
-) -> frozenset[int]:
-    """Where there is a storm, hold those just claimed that belong to it and all that are due.
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What the database knows of floods; see `gates.Floods`."""
 
-    Returns the ids of the claimed ones. The database is asked only if something was claimed that
-    reaches people. One process at a time counts the customer messages of an account, or each would
-    find only some.
+    open_: Mapping[Flood, tuple[Flood, str]]
+    counts: Mapping[Flood, int]
+    usuals: Mapping[Flood, float | None]
+
+    def storm(self, flood: Flood) -> tuple[Flood, str] | None:
+        return self.open_.get(flood)
+
+    def others(self, flood: Flood) -> int:
+        return self.counts[flood]
+
+    def usual(self, flood: Flood) -> float | None:
+        return self.usuals.get(flood)
+
+
+_NONE = Counted({}, {}, {})
+
+
+async def counted(
+    connection: Connection, candidates: Sequence[Candidate], guard: StormGuard, now: datetime
+) -> Counted:
+    """What is known of the floods of these deliveries, which themselves are not counted.
+
+    One process at a time counts the customer messages of an account, or each would find only some.
     """
-    floods = _by_flood(claimed)
-    if not floods:
-        return frozenset()
-    await _lock(connection, [flood.key for flood in floods if flood.is_of_customers])
-    held = await _hold_floods(connection, floods, guard, now)
-    wider = _by_wider(floods, held)
-    return held | await _hold_floods(connection, wider, guard, now) if wider else held
-
-
-def _by_flood(claimed: Sequence[asyncpg.Record]) -> _Floods:
-    floods: dict[Flood, list[int]] = defaultdict(list)
-    for row in claimed:
-        if _is_guarded(row):
-            floods[Flood.from_key(row["flood"])].append(row["id"])
-    return floods
-
-
-def _by_wider(floods: _Floods, held: frozenset[int]) -> _Floods:
-    """The same by their rules only, without what is held already."""
-    found: dict[Flood, list[int]] = defaultdict(list)
-    for flood, claimed in floods.items():
-        if flood.wider is not None and held.isdisjoint(claimed):
-            found[flood.wider] += claimed
-    return found
-
-
-async def _hold_floods(
-    connection: Connection, floods: _Floods, guard: StormGuard, now: datetime
-) -> frozenset[int]:
-    """Hold what belongs to a storm, of floods of which all or none have a wider one."""
-    held: list[int] = []
-    for found in await _counted(connection, list(floods), guard, now):
-        storm = found if found["id"] is not None else await _rise(connection, found, guard, now)
-        if storm is not None:
-            claimed = floods[Flood.from_key(found["counted"])]
-            await _hold(connection, storm, claimed, now)
-            held += claimed
-    return frozenset(held)
-
-
-def _is_guarded(row: asyncpg.Record) -> bool:
-    """Whether it may be held: also a question to an approver, of whom too much can be asked."""
-    is_let_go = row["storm"] is not None or is_asked_for(row)
-    return row["flood"] is not None and row["updates"] is None and not is_let_go
+    many = Counter(one.flood for one in candidates if one.flood is not None)
+    if not many:
+        return _NONE
+    await _lock(connection, [flood.key for flood in many if flood.is_of_customers])
+    wider = {flood.wider for flood in many if flood.wider is not None}
+    rows = await _count(connection, [*many, *wider], [one.id for one in candidates], guard, now)
+    counts = {Flood.from_key(row["counted"]): row["count"] for row in rows}
+    usuals = {
+        flood: await _usual(connection, flood, guard, now)
+        for flood, count in many.items()
+        if any(guard.is_unusual(flood, counts[flood] + more) for more in range(1, count + 1))
+    }
+    return Counted(
+        {
+            Flood.from_key(row["counted"]): (Flood.from_key(row["flood"]), row["reason"])
+            for row in rows
+            if row["flood"] is not None
+        },
+        counts,
+        usuals,
+    )
 
 
 async def _lock(connection: Connection, floods: Sequence[str]) -> None:
@@ -97,69 +93,56 @@ async def _lock(connection: Connection, floods: Sequence[str]) -> None:
         )
 
 
-async def _counted(
-    connection: Connection, floods: Sequence[Flood], guard: StormGuard, now: datetime
+async def _count(
+    connection: Connection,
+    floods: Sequence[Flood],
+    without: Sequence[int],
+    guard: StormGuard,
+    now: datetime,
 ) -> list[asyncpg.Record]:
     """The open storm that holds each flood, if there is one, and how many messages it has.
 
     That is how many went out lately, are being sent, or are due. Messages that went out before
     somebody decided about the last storm do not count.
     """
-    of_it = _OF_RULE if all(flood.is_of_rule for flood in floods) else _OF_FLOOD
     return await connection.fetch(
         f"""
-        SELECT mine.flood AS counted, storm.id, storm.flood, storm.reason,
-            (SELECT count(*) FROM deliveries
-             WHERE {of_it} AND storm IS NULL AND state IN ('sent', 'unknown')
-               AND settled_at > greatest($3::timestamptz, (
-                 SELECT max(ended_at) FROM storms WHERE storms.flood = mine.flood)))
-            + (SELECT count(*) FROM deliveries
-               WHERE {of_it} AND storm IS NULL AND settled_at IS NULL
-                 AND next_attempt_at IS NULL AND state = 'sending')
-            + (SELECT count(*) FROM deliveries
-               WHERE {of_it} AND storm IS NULL AND settled_at IS NULL
-                 AND next_attempt_at <= $4 AND state IN ('planned', 'held') AND NOT shadow) AS count
-        FROM (SELECT flood, wider, split_part(flood, ' ', 1) AS account,
+        SELECT mine.flood AS counted, storm.flood, storm.reason,
+            CASE WHEN is_of_rule THEN ({_counting(_OF_RULE)}) ELSE ({_counting(_OF_FLOOD)}) END
+              AS count
+        FROM (SELECT flood, wider, is_of_rule, split_part(flood, ' ', 1) AS account,
                      split_part(flood, ' ', 2) AS rule
-              FROM unnest($1::text[], $2::text[]) AS given (flood, wider)) AS mine
+              FROM unnest($1::text[], $2::text[], $3::boolean[])
+                     AS given (flood, wider, is_of_rule)) AS mine
         LEFT JOIN LATERAL (
-            SELECT id, storms.flood, reason FROM storms
+            SELECT storms.flood, reason FROM storms
             WHERE storms.flood IN (mine.flood, mine.wider) AND ended_at IS NULL
             ORDER BY storms.flood = mine.flood DESC LIMIT 1) AS storm ON true
-        ORDER BY mine.flood
         """,
         [flood.key for flood in floods],
         [flood.wider and flood.wider.key for flood in floods],
+        [flood.is_of_rule for flood in floods],
         now - guard.within,
         now,
+        without,
     )
 
 
-async def _rise(
-    connection: Connection, found: asyncpg.Record, guard: StormGuard, now: datetime
-) -> asyncpg.Record | None:
-    """Open a storm and return it, if there are too many messages; None otherwise."""
-    flood, count = Flood.from_key(found["counted"]), found["count"]
-    usual = None
-    if guard.is_unusual(flood, count):
-        usual = await _usual(connection, flood, guard, now)
-    reason = guard.refusal(flood, count, usual)
-    if reason is None:
-        return None
-    return await connection.fetchrow(
-        """
-        INSERT INTO storms (flood, account, rule, receiver, reason, began_at)
-        VALUES ($1, $2, $3, $4, $5, $6)
-        ON CONFLICT (flood) WHERE ended_at IS NULL DO UPDATE SET flood = excluded.flood
-        RETURNING id, flood, reason
-        """,
-        flood.key,
-        flood.account,
-        flood.rule,
-        flood.receiver,
-        reason,
-        now,
-    )
+def _counting(of_it: str) -> str:
+    """In SQL, how many messages a flood has; each part has an index of its own."""
+    return f"""
+        (SELECT count(*) FROM deliveries
+         WHERE {of_it} AND storm IS NULL AND state IN ('sent', 'unknown')
+           AND settled_at > greatest($4::timestamptz, (
+             SELECT max(ended_at) FROM storms WHERE storms.flood = mine.flood)))
+        + (SELECT count(*) FROM deliveries
+           WHERE {of_it} AND storm IS NULL AND settled_at IS NULL
+             AND next_attempt_at IS NULL AND state = 'sending' AND id <> ALL ($6))
+        + (SELECT count(*) FROM deliveries
+           WHERE {of_it} AND storm IS NULL AND settled_at IS NULL
+             AND next_attempt_at <= $5 AND state IN ('planned', 'held') AND NOT shadow
+             AND id <> ALL ($6))
+    """
 
 
 async def _usual(
@@ -181,15 +164,52 @@ async def _usual(
     return None if row is None else usual_of(row["messages"], row["spans"])
 
 
+async def hold(connection: Connection, stops: Stops, now: datetime) -> None:
+    """Open the storms that hold some of these, if they are not open, and hold all of theirs."""
+    held: dict[Flood, list[int]] = defaultdict(list)
+    reasons: dict[Flood, str | None] = {}
+    for number, stop in stops.items():
+        if stop.storm is not None:
+            held[stop.storm].append(number)
+            reasons[stop.storm] = stop.reason
+    # Those of a rule come last, which would take along what belongs to a narrower one.
+    for flood, ids in sorted(held.items(), key=lambda pair: (pair[0].is_of_rule, pair[0].key)):
+        [storm] = await _open(connection, flood, reasons[flood], now)
+        await _hold(connection, flood, storm, ids, now)
+
+
+async def _open(
+    connection: Connection, flood: Flood, reason: str | None, now: datetime
+) -> list[asyncpg.Record]:
+    """The open storm of a flood."""
+    return await connection.fetch(
+        """
+        INSERT INTO storms (flood, account, rule, receiver, reason, began_at)
+        VALUES ($1, $2, $3, $4, $5, $6)
+        ON CONFLICT (flood) WHERE ended_at IS NULL DO UPDATE SET flood = excluded.flood
+        RETURNING id, reason
+        """,
+        flood.key,
+        flood.account,
+        flood.rule,
+        flood.receiver,
+        reason,
+        now,
+    )
+
+
 async def _hold(
-    connection: Connection, storm: asyncpg.Record, claimed: Sequence[int], now: datetime
+    connection: Connection,
+    flood: Flood,
+    storm: asyncpg.Record,
+    claimed: Sequence[int],
+    now: datetime,
 ) -> None:
     """Mark deliveries as held by a storm. Until somebody decides, they can only expire."""
-    flood = Flood.from_key(storm["flood"])
     held = await connection.fetch(
         f"""
-        UPDATE deliveries SET state = 'held', storm = $1, reason = $2, lease_until = NULL,
-            next_attempt_at = expires_at, attempts = attempts - (state = 'sending')::int
+        UPDATE deliveries SET state = 'held', storm = $1, reason = $2,
+            next_attempt_at = expires_at
         WHERE id = ANY ($3) OR id IN (
             SELECT id
             FROM (SELECT $4::text AS flood, $5::text AS account, $6::text AS rule) AS mine,
@@ -197,7 +217,8 @@ async def _hold(
             WHERE {_OF_RULE if flood.is_of_rule else _OF_FLOOD}
               AND storm IS NULL AND settled_at IS NULL
               AND state IN ('planned', 'held') AND next_attempt_at <= $7
-              AND (approver IS NULL OR approved_by IS NOT NULL) AND NOT shadow
+              AND (approver IS NULL OR approved_by IS NOT NULL)
+              AND NOT shadow AND NOT asked_for
             FOR UPDATE OF deliveries SKIP LOCKED)
         RETURNING id
         """,

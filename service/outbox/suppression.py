@@ -1,49 +1,51 @@
-"""Keeps deliveries from going out that were just placed or just claimed.
+"""Keeps deliveries from going out: what was just placed, just claimed, or is about to be sent."""
 
-A claim is undone in its own transaction, so that nobody ever sees the delivery as being sent.
-"""
-
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 import asyncpg
 
-from service.domain.model import Kind
-from service.outbox import ASKED_FOR
+from service.domain.model import Kind, State
+from service.outbox.gates import Stops
 from service.rules.cancellation import ends_waiting
 from service.store import Connection
 
 
-def may_be_held(row: asyncpg.Record) -> bool:
-    """Whether silences, mutes and `until` apply to a claimed delivery.
+def is_excused(row: asyncpg.Record) -> bool:
+    """Whether nothing applies to a delivery that holds back others.
 
-    They do not apply to the rewriting of a sent message, to a question to an approver, and to what
-    a person wants to have sent.
+    It rewrites a message that is out, asks an approver, goes to the operator, or a person wants to
+    have it sent.
     """
-    return row["updates"] is None and row["approves"] is None and not is_asked_for(row)
+    is_a_rules_own = row["updates"] is None and row["approves"] is None and row["event"] is not None
+    return not is_a_rules_own or row["asked_for"]
 
 
-def is_asked_for(row: asyncpg.Record) -> bool:
-    """Whether a person wants to have it sent once more; it may have had to wait since."""
-    return (row["reason"] or "").startswith(ASKED_FOR)
-
-
-async def skip(connection: Connection, refused: Mapping[int, str], now: datetime) -> None:
-    """Skip these deliveries, pending or just claimed, each for its reason."""
-    if not refused:
+async def stop(connection: Connection, stops: Stops, now: datetime) -> None:
+    """Put down what the gates say. What was being sent has come to nothing: it does not count."""
+    if not stops:
         return
     await connection.execute(
         """
-        UPDATE deliveries SET state = 'skipped', reason = new.reason, settled_at = $1,
-            next_attempt_at = NULL, lease_until = NULL,
-            attempts = attempts - (state = 'sending')::int
-        FROM unnest($2::bigint[], $3::text[]) AS new (id, reason)
-        WHERE deliveries.id = new.id AND state IN ('planned', 'held', 'sending')
+        UPDATE deliveries SET state = new.state, reason = coalesce(new.reason, deliveries.reason),
+            next_attempt_at = new.again_at, lease_until = NULL, asking = false,
+            settled_at = CASE WHEN new.state NOT IN ('planned', 'held') THEN $1::timestamptz END,
+            unread_since = CASE WHEN new.state <> 'held' THEN unread_since END,
+            attempts = attempts - (deliveries.state = 'sending')::int,
+            unsent = unsent + (deliveries.state = 'sending')::int
+        FROM unnest($2::bigint[], $3::text[], $4::text[], $5::timestamptz[])
+          AS new (id, state, reason, again_at)
+        WHERE deliveries.id = new.id AND deliveries.state IN ('planned', 'held', 'sending')
         """,
         now,
-        list(refused),
-        list(refused.values()),
+        list(stops),
+        [one.state for one in stops.values()],
+        [one.reason for one in stops.values()],
+        [one.again_at for one in stops.values()],
     )
+    held = [number for number, one in stops.items() if one.state is State.HELD]
+    if held:
+        await end_with_task(connection, held)
 
 
 async def end_with_task(connection: Connection, held: Sequence[int]) -> None:

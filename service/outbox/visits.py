@@ -4,12 +4,12 @@ Told is what was sent, or of which nobody knows whether it was. While it is bein
 tells the same waits (`claiming`); if it then has not gone out after all, the next one does.
 """
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import asyncpg
 
-from service.outbox.suppression import may_be_held
+from service.outbox.gates import Candidate
 from service.rules.visits import Told
 from service.store import Connection
 
@@ -21,61 +21,42 @@ IS_BEING_TOLD = """
 """
 
 
-async def give_back(
-    connection: Connection, claimed: Sequence[asyncpg.Record], now: datetime
-) -> frozenset[int]:
-    """Of several claimed that tell the same, leave one; the others wait for what becomes of it.
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """What was `told` last of visits, by their keys, and of which a message is `under_way`."""
 
-    Returns the ids of these. No other process claims what tells the same before this transaction
-    ends.
+    told: Mapping[str, Told]
+    under_way: frozenset[str]
+
+
+async def telling(connection: Connection, candidates: Sequence[Candidate]) -> Telling:
+    """What the visits are told of already that these deliveries tell of.
+
+    No other process begins to tell of the same before this transaction ends.
     """
-    telling = [row for row in claimed if _is_told_once(row)]
-    if not telling:
-        return frozenset()
+    keys = {one.visit.key for one in candidates if one.visit is not None and one.is_told_once}
+    if not keys:
+        return Telling({}, frozenset())
     await connection.execute(
         "SELECT pg_advisory_xact_lock(hashtextextended(visit, 12))"
-        " FROM (SELECT DISTINCT unnest($1::text[]) AS visit ORDER BY 1) AS visits",
-        [row["visit"] for row in telling],
+        " FROM (SELECT unnest($1::text[]) AS visit ORDER BY 1) AS visits",
+        sorted(keys),
     )
     rows = await connection.fetch(
         """
-        UPDATE deliveries SET state = 'planned', lease_until = NULL, attempts = attempts - 1,
-            next_attempt_at = $2
-        WHERE deliveries.id = ANY ($1) AND EXISTS (
-            SELECT FROM deliveries AS other WHERE other.visit = deliveries.visit
-              AND other.state = 'sending' AND other.id <> deliveries.id
-              AND (other.id < deliveries.id OR other.id <> ALL ($1)))
-        RETURNING deliveries.id
+        SELECT DISTINCT ON (visit, state = 'sending')
+            visit, announced, rule, account, state = 'sending' AS is_under_way
+        FROM deliveries
+        WHERE visit = ANY ($1) AND state IN ('sending', 'sent', 'unknown') AND id <> ALL ($2)
+        ORDER BY visit, state = 'sending', settled_at DESC, id DESC
         """,
-        [row["id"] for row in telling],
-        now,
+        sorted(keys),
+        [one.id for one in candidates],
     )
-    return frozenset(row["id"] for row in rows)
-
-
-async def refusals(connection: Connection, claimed: Sequence[asyncpg.Record]) -> dict[int, str]:
-    """Why some of the deliveries just claimed are not sent: who has told the same, by their ids."""
-    telling = [row for row in claimed if _is_told_once(row)]
-    if not telling:
-        return {}
-    rows = await connection.fetch(
-        """
-        SELECT mine.id, mine.visit, told.announced, told.rule, told.account
-        FROM unnest($1::bigint[], $2::text[]) AS mine (id, visit)
-        CROSS JOIN LATERAL (
-            SELECT announced, rule, account FROM deliveries
-            WHERE visit = mine.visit AND state IN ('sent', 'unknown')
-            ORDER BY settled_at DESC, id DESC LIMIT 1) AS told
-        """,
-        [row["id"] for row in telling],
-        [row["visit"] for row in telling],
+    return Telling(
+        {row["visit"]: _told(row) for row in rows if not row["is_under_way"]},
+        frozenset(row["visit"] for row in rows if row["is_under_way"]),
     )
-    told = {row["id"]: _told(row) for row in rows}
-    return {
-        row["id"]: last.reason(row["target"], row["account"])
-        for row in telling
-        if (last := told.get(row["id"])) is not None and last.announced == row["announced"]
-    }
 
 
 async def known(connection: Connection) -> dict[str, Told]:
@@ -92,7 +73,3 @@ async def known(connection: Connection) -> dict[str, Told]:
 
 def _told(row: asyncpg.Record) -> Told:
     return Told(row["announced"], row["rule"], row["account"])
-
-
-def _is_told_once(row: asyncpg.Record) -> bool:
-    return row["visit"] is not None and not row["even_if_told"] and may_be_held(row)

@@ -1,5 +1,6 @@
 """Law 8: a customer is told only what their system, asked just before, still says."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from pathlib import Path
@@ -7,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from service.clock import VirtualClock
-from service.outbox import attempts, claiming, operator_actions
+from service.domain.silences import Silence
+from service.outbox import attempts, claiming, operator_actions, silences
 from service.sandbox.faults import Fault, Kind
 from service.store import Pool, accounts
 from tests.corridor import Corridor, corridor
+from tests.waiting import eventually
 
 RULES = """
 - { id: soon, when: { task.starting_soon: 30m }, accounts: [field],
@@ -242,6 +245,25 @@ async def test_a_process_that_dies_over_the_question_leaves_nothing_unknown(
         assert not await attempts.begin(connection, claimed)
     await taskbell.deliver()
     assert taskbell.told == ["on_the_way"]
+
+
+async def test_what_holds_a_message_back_since_the_question_holds_it(taskbell: Corridor) -> None:
+    """While the system is being asked, somebody sets up a silence."""
+    await visit_soon(taskbell)
+    taskbell.sandbox.kickserv.faults.set(Fault(Kind.SLOW, method="GET", seconds=0.5))
+    under_way = asyncio.create_task(taskbell.deliver("account:field"))
+    await eventually(lambda: _is_sending(taskbell))
+    now = taskbell.clock.now()
+    silence = Silence(0, now, now + timedelta(hours=1), "a wedding", rule="soon")
+    await silences.add(taskbell.pool, silence, by="Ann")
+    await under_way
+    [delivery] = await taskbell.deliveries("soon")
+    assert (delivery["state"], taskbell.told) == ("skipped", [])
+    assert delivery["reason"].endswith("UTC: a wedding")
+
+
+async def _is_sending(taskbell: Corridor) -> bool:
+    return await taskbell.states("soon") == ["sending"]
 
 
 async def test_mail_to_the_customer_is_checked_as_well(

@@ -1,5 +1,6 @@
 """`until` may come true by time alone: it is asked again before anything goes out."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -8,7 +9,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from service.clock import VirtualClock
-from service.outbox import cancellation, operator_actions
+from service.outbox import gate_facts, gates, operator_actions
+from service.outbox.gates import Candidate
 from service.store import Connection, Pool
 from tests.corridor import Corridor, corridor
 from tests.receivers import Answer
@@ -154,18 +156,19 @@ async def test_what_takes_a_message_back_goes(
         assert await taskbell.states() == ["sent", "sent"]
 
 
-async def test_rules_without_until_ask_nothing(
+async def test_what_no_gate_can_stop_asks_nothing(
     pool: Pool, clock: VirtualClock, folder: Path
 ) -> None:
-    """For their deliveries not one query is made."""
+    """Of rules without `until` not even the task is read."""
     async with corridor(folder, pool, clock, SOON) as taskbell:
         await taskbell.begin()
         await taskbell.webhook(starting(taskbell, hours=1))
-        rows = await taskbell.deliveries("other")
-        nobody = cast("Connection", None)
-        rules = taskbell.config.rules
-        assert await cancellation.withdraw_claimed(nobody, rows, rules, clock.now()) == frozenset()
+        nobody, rules = cast("Connection", None), taskbell.config.rules
+        [visit] = await taskbell.deliveries("other")
+        key = "field", visit["task"]
+        other = Candidate(1, key, "other", "slack", "#office", lambda: None)
+        facts = await gate_facts.read(nobody, [other], rules, {}, [], clock.now())
+        assert gates.stops([other], facts) == {}
+        brief = replace(other, rule="brief")
         with pytest.raises(AttributeError):
-            await cancellation.withdraw_claimed(
-                nobody, await taskbell.deliveries("brief"), rules, clock.now()
-            )
+            await gate_facts.read(nobody, [brief], rules, {}, [], clock.now())

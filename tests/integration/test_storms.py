@@ -1,7 +1,7 @@
 """The storm guard: a flood of customer messages is held, and a person is asked once."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -10,12 +10,14 @@ import pytest
 
 from service.clock import VirtualClock
 from service.config.operator import Operator
-from service.domain.storms import Flood, StormGuard, usual, usual_of
-from service.outbox import approvals, operator_actions, storms
+from service.domain.storms import Flood, Lately, StormGuard, usual, usual_of
+from service.outbox import approvals, gates, operator_actions, storms
+from service.outbox.gates import Candidate
 from service.outbox.storms import NoStorm
 from service.processes.embedded import EmbeddedValkey
+from service.rules import Ruleset
 from service.sandbox.kickserv import customer
-from service.simulator.memory.storms import MemoryStorms
+from service.simulator.memory.outbox import MemoryOutbox
 from service.store import Pool
 from tests.corridor import Corridor, begun, corridor
 from tests.site import serving
@@ -507,6 +509,20 @@ async def test_a_flood_to_one_place_does_not_hold_the_whole_rule(
         assert [one["held"] for one in await storms.read(pool)] == [6, 11]
 
 
+def held_in_a_simulation(
+    known: Lately, floods: Sequence[Flood], rules: Ruleset, now: datetime
+) -> dict[Flood, str | None]:
+    """Why each of these floods is held that are due at once."""
+    outbox = MemoryOutbox()
+    outbox.remember_storms(known)
+    due = [
+        Candidate(number, ("field", ""), "all", "mail", "", lambda: None, flood=flood)
+        for number, flood in enumerate(floods)
+    ]
+    stopped = gates.stops(due, outbox.facts(rules, {}, lambda _: None, now))
+    return {floods[number]: stop.reason for number, stop in stopped.items()}
+
+
 async def test_a_rehearsal_knows_of_it(pool: Pool, clock: VirtualClock, folder: Path) -> None:
     """What `next` shows as held is what the worker holds, by which of both storms it would."""
     rules = EVERYBODY + "storm: { per_target: 5, per_rule: 7 }"
@@ -516,15 +532,15 @@ async def test_a_rehearsal_knows_of_it(pool: Pool, clock: VirtualClock, folder: 
         async with pool.acquire() as connection:
             known = await storms.lately(connection, clock.now())
         floods = [Flood.from_key(one["flood"]) for one in await taskbell.deliveries("all")]
-        foreseen = MemoryStorms(known).refusals(floods, taskbell.config.rules.storm, clock.now())
+        foreseen = held_in_a_simulation(known, floods, taskbell.config.rules, clock.now())
         await taskbell.claim("mail", 20)
         held = {one["flood"]: one["reason"] for one in await taskbell.deliveries("all")}
         assert {flood.key: reason for flood, reason in foreseen.items()} == held
         assert len(set(held.values())) == 2
         async with pool.acquire() as connection:
             known = await storms.lately(connection, clock.now())
-        later = MemoryStorms(known).refusals(
-            [Flood("field", "all", "mail:new")] * 6, taskbell.config.rules.storm, clock.now()
+        later = held_in_a_simulation(
+            known, [Flood("field", "all", "mail:new")] * 6, taskbell.config.rules, clock.now()
         )
         assert list(later.values()) == [held["field all mail:p1@firm.test"]]
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from service.domain.model import Event, Kind, State
 from service.domain.storms import Flood
 from service.outbox import DeliveryRequest
+from service.outbox.gates import Candidate
 from service.rules.customers import reaches_customer
 from service.rules.standing import Grounds
 from service.rules.visits import Visit
@@ -51,15 +52,33 @@ class Delivery:
         return self.order.event.account, self.order.event.task_id
 
     @property
-    def is_guarded(self) -> bool:
-        """Whether the storm guard counts it."""
-        is_let_go = self.is_excused or self.is_past_storm
-        return self.order.flood is not None and self.updates is None and not is_let_go
-
-    @property
     def flood(self) -> Flood | None:
         """What it counts for with the storm guard, if it does."""
-        return self.order.flood if self.is_guarded else None
+        is_let_go = self.updates is not None or self.is_excused or self.is_past_storm
+        return None if is_let_go else self.order.flood
+
+    @property
+    def candidate(self) -> Candidate:
+        """It as the gates see it once its time has come."""
+        plan, event = self.order.plan, self.order.event
+        return Candidate(
+            id=self.id,
+            key=self.key,
+            rule=self.order.rule,
+            channel=plan.channel,
+            target=plan.target,
+            told=lambda: event.task if event.task_id else None,
+            once_key=plan.once_key,
+            expires_at=plan.expires_at if self.updates is None else None,
+            approver=plan.approver if plan.asks else None,
+            approve_by=plan.asks.expires_at if plan.asks else None,
+            shadow=self.order.shadow,
+            is_excused=self.is_excused or self.updates is not None or self.approves is not None,
+            muted_by=plan.muted_by,
+            flood=self.flood,
+            visit=self.visit,
+            even_if_told=plan.even_if_told,
+        )
 
     @property
     def grounds(self) -> Grounds | None:

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from service.domain.model import Event
 from service.outbox import DeliveryRequest
 from service.outbox.mutes import Mute
-from service.rules.mutes import refusal
 from service.store.tasks import Key
 
 
@@ -38,10 +37,10 @@ class MemoryMuting:
             else:
                 self._of_task[key].append(one)
 
-    def refusal(self, key: str | None) -> str | None:
-        """Why what is muted by this key must not go out."""
-        muting = self._by_key.get(key, ()) if key is not None else ()
-        return refusal(muting[0].rule, muting[0].title) if muting else None
+    def muting(self, key: str) -> tuple[str, str] | None:
+        """By which rule, and by the title of which task, this key is muted now."""
+        holding = self._by_key.get(key)
+        return (holding[0].rule, holding[0].title) if holding else None
 
     def _add(self, one: Mute) -> None:
         self._by_key[one.key].append(one)

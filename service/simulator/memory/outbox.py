@@ -7,26 +7,25 @@ from dataclasses import replace
 from datetime import datetime
 from heapq import heappop, heappush
 from typing import TypeAlias
+from zoneinfo import ZoneInfo
 
-from service.domain.model import Event, Kind, State
+from service.domain.model import Event, Kind, State, Task
 from service.domain.silences import Silence
-from service.domain.storms import Lately, StormGuard
-from service.outbox import DeliveryRequest, Identity, question, silences
+from service.domain.storms import Lately
+from service.outbox import DeliveryRequest, Identity, gates, question, silences
+from service.outbox.gates import Facts, Stop
 from service.outbox.mutes import Mute
 from service.outbox.snapshot import PendingOrder
+from service.rules import Ruleset
 from service.rules.standing import Objection
-from service.rules.timing import SendDecision
 from service.rules.visits import Told
 from service.simulator.memory.deliveries import NEVER_SENT, Delivery
 from service.simulator.memory.fallback import Failing, instead
-from service.simulator.memory.gates import Exit
 from service.simulator.memory.last_look import LastLook
 from service.simulator.memory.mutes import MemoryMuting
-from service.simulator.memory.storms import MemoryStorms
+from service.simulator.memory.storms import CountedFloods, MemoryStorms
 from service.store.tasks import Key
 
-Fate: TypeAlias = tuple[Delivery, SendDecision]
-"""A delivery whose time has come, and what becomes of it."""
 Repeated: TypeAlias = Callable[[Event, Event], bool]
 """Whether a recurring task was completed once more between two events of it."""
 
@@ -165,50 +164,57 @@ class MemoryOutbox:
             heappop(self._due)
         return self._due[0][0] if self._due else None
 
-    def send(
+    def facts(
         self,
+        rules: Ruleset,
+        zones: Mapping[str, ZoneInfo],
+        present: Callable[[Key], Task | None],
         now: datetime,
-        has_ended: Callable[[Delivery], str | None],
-        off_hours: Callable[[Delivery], SendDecision | None],
-        unassigned: Callable[[Delivery], str | None],
-        last_look: LastLook,
-        guard: StormGuard,
-    ) -> None:
-        """Mark what is due as sent, or as what keeps it from being sent; see `Exit`.
+    ) -> Facts:
+        """What the gates are asked with at this moment (UTC)."""
+        return Facts(
+            now=now,
+            rules=rules,
+            zones=zones,
+            silences=self._silenced,
+            present=present,
+            muting=self._muting.muting,
+            told=self._told.get,
+            floods=CountedFloods(self._storms, rules.storm, now),
+        )
 
-        What nothing keeps is asked about once more: `last_look` says what speaks against it, and
+    def send(self, facts: Facts, last_look: LastLook) -> None:
+        """Mark what is due as sent, or as what keeps it from being sent.
+
+        What no gate stops is asked about once more: `last_look` says what speaks against it, and
         what takes its place.
         """
-        door = Exit(self._silenced, self._muting, has_ended, off_hours, unassigned)
-        while due := self._take_due(now):
-            self._send([(one, door.fate(one, now)) for one in due], last_look, guard, now)
+        while due := self._take_due(facts.now):
+            stopped = gates.stops([one.candidate for one in due], facts)
+            for one in due:
+                stop = stopped.get(one.id)
+                if stop is None:
+                    self._send(one, last_look, facts.now)
+                else:
+                    self._stop(one, stop, facts.now)
 
-    def _send(
-        self,
-        fates: Sequence[Fate],
-        last_look: LastLook,
-        guard: StormGuard,
-        now: datetime,
-    ) -> None:
-        leaving = (one.flood for one, fate in fates if fate.state is State.SENT)
-        floods = [flood for flood in leaving if flood is not None]
-        held = self._storms.refusals(floods, guard, now)
-        for one, fate in fates:
-            if fate.state is State.HELD:
-                self._hold(one, fate.reason, fate.send_at)
-            elif fate.state is not State.SENT:
-                self._end(one, fate.state, fate.reason, now)
-            elif one.flood is not None and (why := held.get(one.flood)) is not None:
-                # Nothing is to be done with it any more but to let it expire.
-                self._hold(one, why, one.order.plan.expires_at)
-            elif (told := self._told_before(one)) is not None:
-                self._end(one, State.SKIPPED, told, now)
-            elif (found := last_look.at(one)) is not None:
-                self._replace(one, *found, now)
-            elif (failure := self._failure(one)) is not None:
-                self._fail(one, failure, now)
-            else:
-                self._leave(one, now)
+    def _send(self, one: Delivery, last_look: LastLook, now: datetime) -> None:
+        if (found := last_look.at(one)) is not None:
+            self._replace(one, *found, now)
+        elif (failure := self._failure(one)) is not None:
+            self._fail(one, failure, now)
+        else:
+            self._leave(one, now)
+
+    def _stop(self, one: Delivery, stop: Stop, now: datetime) -> None:
+        if stop.storm is not None:
+            self._storms.reasons.setdefault(stop.storm.key, stop.reason or "")
+        if stop.state is State.PLANNED:
+            self._plan_again(one, stop.again_at)
+        elif stop.state is State.HELD:
+            self._hold(one, stop.reason, stop.again_at)
+        else:
+            self._end(one, stop.state, stop.reason, now)
 
     def _replace(
         self, one: Delivery, against: Objection, order: DeliveryRequest | None, now: datetime
@@ -224,15 +230,6 @@ class MemoryOutbox:
         if (visit := one.visit) is not None:
             self._told[visit.key] = Told(visit.announced, one.order.rule, one.key[0])
         self._end(one, State.SENT, None, now)
-
-    def _told_before(self, one: Delivery) -> str | None:
-        plan = one.order.plan
-        if one.visit is None or plan.even_if_told or one.is_excused:
-            return None
-        told = self._told.get(one.visit.key)
-        if told is None or told.announced != one.visit.announced:
-            return None
-        return told.reason(plan.target, one.key[0])
 
     def _failure(self, one: Delivery) -> str | None:
         is_own = one.updates is None and one.approves is None
@@ -260,11 +257,15 @@ class MemoryOutbox:
         return taken
 
     def _hold(self, one: Delivery, reason: str | None, until: datetime | None) -> None:
-        one.state, one.reason, one.due = State.HELD, reason, until
+        one.state, one.reason = State.HELD, reason
         one.order = one.order.ending_with_task()
-        if one.due is not None:
-            heappush(self._due, (one.due, one.id))
+        self._plan_again(one, until)
         self._log.append(replace(one))
+
+    def _plan_again(self, one: Delivery, due: datetime | None) -> None:
+        one.due = due
+        if due is not None:
+            heappush(self._due, (due, one.id))
 
     def _refuse(self, one: Delivery, reason: str, now: datetime) -> None:
         if one.is_pending:

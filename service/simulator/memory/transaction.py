@@ -12,10 +12,9 @@ from service.domain.recurrence import still_completed
 from service.domain.schedules import Slot
 from service.domain.silences import Silence
 from service.engine.transaction import Rules
-from service.outbox import DeliveryRequest, Identity, Lanes, cancellation
-from service.rules import Ruleset, employees
+from service.outbox import DeliveryRequest, Identity, Lanes
+from service.rules import Ruleset
 from service.rules.standing import Revision, revision
-from service.rules.timing import SendDecision
 from service.rules.verdict import Plan
 from service.simulator.memory.deliveries import Delivery
 from service.simulator.memory.digests import MemoryDigests
@@ -61,17 +60,7 @@ class MemoryTransaction:
         return None if known is None else known.present
 
     def send(self, rules: Ruleset, zones: Mapping[str, ZoneInfo], now: datetime) -> None:
-        """Send what is due, unless its rule has ended or, in these zones, its hours are over."""
-
-        def end_of(one: Delivery) -> str | None:
-            task = self.present(one.key)
-            ended = task is not None and rules.until(one.order.rule, task, now)
-            return cancellation.UNTIL_IS_TRUE if ended else None
-
-        def off_hours(one: Delivery) -> SendDecision | None:
-            zone = zones.get(one.key[0])
-            until = one.order.plan.expires_at
-            return None if zone is None else rules.off_hours(one.order.rule, now, until, zone)
+        """Send what is due and no gate stops, in these zones of the accounts."""
 
         def last_look(one: Delivery) -> Revision | None:
             grounds, zone = one.grounds, zones.get(one.key[0])
@@ -84,11 +73,8 @@ class MemoryTransaction:
         def told_anew(one: Retelling) -> Plan | str:
             return rules.told_anew(one, now, zones[one.event.account])
 
-        def unassigned(one: Delivery) -> str | None:
-            return employees.refusal(self.present(one.key), one.order.plan.channel)
-
-        look = LastLook(last_look, told_anew)
-        self.outbox.send(now, end_of, off_hours, unassigned, look, rules.storm)
+        facts = self.outbox.facts(rules, zones, self.present, now)
+        self.outbox.send(facts, LastLook(last_look, told_anew))
 
     def _spoken_of(self, event: Event) -> Task | None:
         """The task of a message as it is now; of what recurs that which was completed."""

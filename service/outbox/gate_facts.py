@@ -1,0 +1,54 @@
+"""Reads from the database what the gates have to know about deliveries that are due.
+
+It asks only for what these deliveries may be stopped by: most need no query at all.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from service.domain.model import Task
+from service.domain.silences import Silence
+from service.outbox import mutes, storms, visits
+from service.outbox.gates import Candidate, Facts
+from service.rules import Ruleset, employees
+from service.store import Connection, tasks
+from service.store.tasks import Key
+
+
+async def read(
+    connection: Connection,
+    candidates: Sequence[Candidate],
+    rules: Ruleset,
+    zones: Mapping[str, ZoneInfo],
+    silences: Sequence[Silence],
+    now: datetime,
+) -> Facts:
+    """The facts about these; nothing that counts with them changes before the transaction ends."""
+    present = await _present(connection, candidates, rules)
+    muting = await mutes.muting(connection, [one.muted_by for one in candidates if one.muted_by])
+    floods = await storms.counted(connection, candidates, rules.storm, now)
+    telling = await visits.telling(connection, candidates)
+    return Facts(
+        now=now,
+        rules=rules,
+        zones=zones,
+        silences=silences,
+        present=present.get,
+        muting=muting.get,
+        told=telling.told.get,
+        floods=floods,
+        being_told=telling.under_way,
+    )
+
+
+async def _present(
+    connection: Connection, candidates: Sequence[Candidate], rules: Ruleset
+) -> Mapping[Key, Task]:
+    wanted = {
+        one.key
+        for one in candidates
+        if one.rule in rules.with_until or one.channel == employees.EMPLOYEE
+        if not one.is_excused
+    }
+    return await tasks.present(connection, sorted(wanted)) if wanted else {}

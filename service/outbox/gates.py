@@ -1,0 +1,278 @@
+"""May this go out now? The one ordered list of what may keep a delivery from being sent.
+
+Pure functions. PostgreSQL's claim asks them, the check just before a customer is told, and the
+simulator; each brings what it knows as `Facts`. A gate stops a delivery by saying which state that
+leaves it in, and why. What no gate stops is sent.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol, TypeAlias
+from zoneinfo import ZoneInfo
+
+from service.domain.model import State, Task
+from service.domain.silences import Silence, refusal
+from service.domain.storms import Flood
+from service.rules import Ruleset, employees, mutes
+from service.rules.planning import is_instead
+from service.rules.visits import Told, Visit
+from service.store.tasks import Key
+
+UNTIL_IS_TRUE = "withdrawn: the rule's until is true"
+
+
+@dataclass(slots=True)
+class Candidate:
+    """A delivery whose time has come. Times are UTC.
+
+    `told` gives the one task that it is about, as it was then. `approver` is who has to approve it
+    yet, `approve_by` until when. It `is_excused` from what holds back others if it rewrites a
+    message, asks an approver, goes to the operator, or a person has asked for it; and has no
+    `flood` if no storm may hold it. `unread` is why its account could not be asked about it.
+    """
+
+    id: int
+    key: Key
+    rule: str
+    channel: str
+    target: str
+    told: Callable[[], Task | None]
+    once_key: str = ""
+    expires_at: datetime | None = None
+    approver: str | None = None
+    approve_by: datetime | None = None
+    shadow: bool = False
+    is_excused: bool = False
+    muted_by: str | None = None
+    flood: Flood | None = None
+    visit: Visit | None = None
+    even_if_told: bool = False
+    unread: str | None = None
+
+    @property
+    def is_told_once(self) -> bool:
+        return self.visit is not None and not self.even_if_told and not self.is_excused
+
+
+class Floods(Protocol):
+    """What is known of messages that count together, besides those that the gates are asked about.
+
+    `storm` is the flood whose open storm holds these, with its reason; `others` how many went out
+    lately, are being sent or are due; `usual` how many are usual, where that is known.
+    """
+
+    def storm(self, flood: Flood) -> tuple[Flood, str] | None: ...
+
+    def others(self, flood: Flood) -> int: ...
+
+    def usual(self, flood: Flood) -> float | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the gates have to know, as it is at `now` (UTC).
+
+    `zones` are those of the accounts. `present` gives a task as it is, `muting` the rule and the
+    title of the task by which a key is muted, `told` what a customer was told last of a visit.
+    `being_told` are the visits of which a message is under way.
+    """
+
+    now: datetime
+    rules: Ruleset
+    zones: Mapping[str, ZoneInfo]
+    silences: Sequence[Silence]
+    present: Callable[[Key], Task | None]
+    muting: Callable[[str], tuple[str, str] | None]
+    told: Callable[[str], Told | None]
+    floods: Floods
+    being_told: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """What becomes of a delivery that must not go out now.
+
+    One that is PLANNED or HELD is due `again_at` (UTC), or never if nobody decides; without a
+    reason it keeps its own. `storm` is the flood that holds it.
+    """
+
+    state: State
+    reason: str | None
+    again_at: datetime | None = None
+    storm: Flood | None = None
+
+
+Stops: TypeAlias = dict[int, Stop]
+"""By the ids of the deliveries that are stopped."""
+
+
+def stops(candidates: Sequence[Candidate], facts: Facts) -> Stops:
+    """What becomes of those that must not go out; the first gate that stops one has its say."""
+    found: Stops = {}
+    for gate in GATES:
+        left = [one for one in candidates if one.id not in found] if found else candidates
+        found |= gate(left, facts)
+    return found
+
+
+def _is_too_late(one: Candidate, facts: Facts) -> Stop | None:
+    if one.approver is not None and one.approve_by is not None and one.approve_by <= facts.now:
+        said = f"nobody has approved it: {one.approver} was asked until {_utc(one.approve_by)}"
+    elif one.expires_at is not None and one.expires_at <= facts.now:
+        said = f"it was too late: wanted by {_utc(one.expires_at)}"
+    else:
+        return None
+    return Stop(State.EXPIRED, said if one.unread is None else f"{said}; {one.unread}")
+
+
+def _has_ended(one: Candidate, facts: Facts) -> Stop | None:
+    if one.rule not in facts.rules.with_until:
+        return None
+    task = facts.present(one.key)
+    if task is None or not facts.rules.until(one.rule, task, facts.now):
+        return None
+    return Stop(State.CANCELLED, UNTIL_IS_TRUE)
+
+
+def _is_off_hours(one: Candidate, facts: Facts) -> Stop | None:
+    """What goes out instead of something that has failed does so at any hour."""
+    zone = facts.zones.get(one.key[0])
+    if zone is None or is_instead(one.once_key):
+        return None
+    found = facts.rules.off_hours(one.rule, facts.now, one.expires_at, zone)
+    if found is None:
+        return None
+    return Stop(found.state, found.reason, found.send_at if found.state is State.HELD else None)
+
+
+def _is_on_trial(one: Candidate, _facts: Facts) -> Stop | None:
+    if not one.shadow:
+        return None
+    way = ":".join(filter(None, (one.channel, one.target)))
+    return Stop(State.SKIPPED, f"shadow: would have been sent now ({way})")
+
+
+def _is_silenced(one: Candidate, facts: Facts) -> Stop | None:
+    if not facts.silences:
+        return None
+    account, _ = one.key
+    return _skipped(
+        refusal(facts.silences, one.rule, one.channel, one.target, account, one.told(), facts.now)
+    )
+
+
+def _is_muted(one: Candidate, facts: Facts) -> Stop | None:
+    muting = None if one.muted_by is None else facts.muting(one.muted_by)
+    return None if muting is None else _skipped(mutes.refusal(*muting))
+
+
+def _has_nobody_to_tell(one: Candidate, facts: Facts) -> Stop | None:
+    if one.channel != employees.EMPLOYEE:
+        return None
+    return _skipped(employees.refusal(facts.present(one.key), one.channel))
+
+
+def _is_in_a_storm(candidates: Sequence[Candidate], facts: Facts) -> Stops:
+    """Too many at once: by their own flood, then by their rule over all receivers."""
+    many = Counter(one.flood for one in candidates if one.flood is not None)
+    if not many:
+        return {}
+    held = _storms(many, facts)
+    wider: Counter[Flood] = Counter()
+    for flood, count in many.items():
+        if flood.wider is not None and flood not in held:
+            wider[flood.wider] += count
+    by_rule = _storms(wider, facts)
+    held = {flood: by_rule[flood.wider] for flood in many if flood.wider in by_rule} | held
+    return {
+        one.id: Stop(State.HELD, reason, one.expires_at, storm)
+        for one in candidates
+        if one.flood is not None and one.flood in held
+        for storm, reason in (held[one.flood],)
+    }
+
+
+def _storms(many: Mapping[Flood, int], facts: Facts) -> dict[Flood, tuple[Flood, str]]:
+    """The storm that holds each flood of so many more, and its reason."""
+    found = {}
+    for flood, count in many.items():
+        storm = facts.floods.storm(flood)
+        if storm is None and (reason := _rising(flood, count, facts)) is not None:
+            storm = flood, reason
+        if storm is not None:
+            found[flood] = storm
+    return found
+
+
+def _rising(flood: Flood, count: int, facts: Facts) -> str | None:
+    guard = facts.rules.storm
+    count += facts.floods.others(flood)
+    usual = facts.floods.usual(flood) if guard.is_unusual(flood, count) else None
+    return guard.refusal(flood, count, usual)
+
+
+def _tells_what_is_told(candidates: Sequence[Candidate], facts: Facts) -> Stops:
+    """Of several that tell the same, one goes; the others wait for what becomes of that."""
+    found: Stops = {}
+    first: dict[str, int] = {}
+    for one in candidates:
+        if one.visit is not None and not one.is_told_once:
+            first[one.visit.key] = one.id
+    for one in candidates:
+        if one.visit is None or not one.is_told_once:
+            continue
+        is_first = first.setdefault(one.visit.key, one.id) == one.id
+        if not is_first or one.visit.key in facts.being_told:
+            found[one.id] = Stop(State.PLANNED, None, facts.now)
+        elif (reason := _told_before(one, one.visit, facts)) is not None:
+            found[one.id] = Stop(State.SKIPPED, reason)
+    return found
+
+
+def _told_before(one: Candidate, visit: Visit, facts: Facts) -> str | None:
+    told = facts.told(visit.key)
+    if told is None or told.announced != visit.announced:
+        return None
+    return told.reason(one.target, one.key[0])
+
+
+Gate: TypeAlias = Callable[[Sequence[Candidate], Facts], Stops]
+_Question: TypeAlias = Callable[[Candidate, Facts], Stop | None]
+
+
+def _each(question: _Question) -> Gate:
+    """A gate that looks at each by itself."""
+
+    def gate(candidates: Sequence[Candidate], facts: Facts) -> Stops:
+        found = ((one.id, question(one, facts)) for one in candidates)
+        return {number: stop for number, stop in found if stop is not None}
+
+    return gate
+
+
+def _each_but_excused(question: _Question) -> Gate:
+    ask = _each(question)
+    return lambda candidates, facts: ask([one for one in candidates if not one.is_excused], facts)
+
+
+GATES: tuple[Gate, ...] = (
+    _each(_is_too_late),
+    _each_but_excused(_has_ended),
+    _each_but_excused(_is_off_hours),
+    _each(_is_on_trial),
+    _each_but_excused(_is_silenced),
+    _each_but_excused(_is_muted),
+    _each_but_excused(_has_nobody_to_tell),
+    _is_in_a_storm,
+    _tells_what_is_told,
+)
+
+
+def _skipped(reason: str | None) -> Stop | None:
+    return None if reason is None else Stop(State.SKIPPED, reason)
+
+
+def _utc(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"

@@ -1,0 +1,198 @@
+"""May this go out now? What each gate says, and which has its say first."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from service.domain.model import State
+from service.domain.silences import Silence
+from service.domain.storms import Flood
+from service.outbox import gates
+from service.outbox.gates import Candidate, Facts
+from service.rules.visits import Told, Visit
+from tests.rule_files import configured
+from tests.tasks import task
+
+NOON, NIGHT = datetime(2026, 3, 6, 12, tzinfo=UTC), datetime(2026, 3, 6, 22, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+RULES = (
+    "- { id: all, when: task.created, hours: texting, until: task.done,"
+    " then: [{ notify: accounting }] }"
+)
+FLOOD, OTHER = Flood("field"), Flood("london")
+VISIT = Visit("a visit", "2026-03-08")
+SILENCE = Silence(1, NOON - HOUR, NIGHT + HOUR, "stocktaking")
+
+
+@dataclass
+class Floods:
+    """So many others of each flood, and one storm."""
+
+    many: int = 0
+    open_: Mapping[Flood, tuple[Flood, str]] = field(default_factory=dict)
+
+    def storm(self, flood: Flood) -> tuple[Flood, str] | None:
+        return self.open_.get(flood)
+
+    def others(self, flood: Flood) -> int:
+        return self.many if flood.is_of_customers else 0
+
+    def usual(self, flood: Flood) -> float | None:
+        del flood
+        return None
+
+
+@dataclass(frozen=True)
+class Closed:
+    """A gate that is closed: by what is so of the delivery and around it, and what it says."""
+
+    state: State
+    reason: str
+    delivery: Mapping[str, Any] = field(default_factory=dict)
+    around: Mapping[str, Any] = field(default_factory=dict)
+
+
+# In the order in which they are asked.
+GATES = {
+    "late": Closed(
+        State.EXPIRED,
+        "it was too late: wanted by 2026-03-06 11:00 UTC",
+        {"expires_at": NOON - HOUR},
+    ),
+    "ended": Closed(
+        State.CANCELLED, "withdrawn: the rule's until", {}, {"present": lambda _: task(done=True)}
+    ),
+    "hours": Closed(State.HELD, "outside texting hours: held until", {}, {"now": NIGHT}),
+    "trial": Closed(State.SKIPPED, "shadow: would have been sent now", {"shadow": True}),
+    "silence": Closed(State.SKIPPED, "silence 1 until", {}, {"silences": [SILENCE]}),
+    "mute": Closed(
+        State.SKIPPED,
+        'muted by late, which has told of "Roof"',
+        {"muted_by": "a key"},
+        {"muting": {"a key": ("late", "Roof")}.get},
+    ),
+    "nobody": Closed(
+        State.SKIPPED,
+        "nobody to send it to",
+        {"channel": "employee"},
+        {"present": lambda _: task()},
+    ),
+    "storm": Closed(
+        State.HELD,
+        "held by the storm guard: 51 customer messages in 10 minutes, more than 50",
+        {"flood": FLOOD},
+        {"floods": Floods(50)},
+    ),
+    "told": Closed(
+        State.SKIPPED,
+        "told already: the rule first has sent",
+        {"visit": VISIT},
+        {"told": {VISIT.key: Told(VISIT.announced, "first", "field")}.get},
+    ),
+}
+NAMES = list(GATES)
+
+
+@pytest.fixture
+def facts(folder: Path) -> Facts:
+    """It is noon, and nothing is in anybody's way."""
+    return Facts(
+        now=NOON,
+        rules=configured(folder, RULES).rules,
+        zones={"field": ZoneInfo("UTC")},
+        silences=[],
+        present=lambda _: None,
+        muting=lambda _: None,
+        told=lambda _: None,
+        floods=Floods(),
+    )
+
+
+def candidate(number: int = 1, **changes: Any) -> Candidate:
+    one = Candidate(number, ("field", "T1"), "all", "slack", "#office", task)
+    return replace(one, **changes)
+
+
+def said(due: Sequence[Candidate], facts: Facts) -> dict[int, tuple[State, str | None]]:
+    stops = gates.stops(due, facts)
+    return {number: (stop.state, stop.reason) for number, stop in stops.items()}
+
+
+def test_what_nothing_is_in_the_way_of_goes_out(facts: Facts) -> None:
+    """By day, of a rule that has not ended, told of for the first time, and no storm."""
+    assert said([candidate(flood=FLOOD, visit=VISIT, muted_by="a key")], facts) == {}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_gate_says_why(name: str, facts: Facts) -> None:
+    """The state that it leaves a delivery in, and the reason that people read."""
+    closed = GATES[name]
+    found = said([candidate(**closed.delivery)], replace(facts, **closed.around))
+    [(state, reason)] = found.values()
+    assert state is closed.state
+    assert reason is not None
+    assert reason.startswith(closed.reason)
+
+
+@pytest.mark.parametrize(("first", "second"), list(pairwise(NAMES)))
+def test_the_first_closed_gate_has_its_say(first: str, second: str, facts: Facts) -> None:
+    """Where two are closed, people read the reason that would still be there without the other."""
+    one, other = GATES[first], GATES[second]
+    due = candidate(**{**other.delivery, **one.delivery})
+    [(_, reason)] = said([due], replace(facts, **{**other.around, **one.around})).values()
+    assert reason is not None
+    assert reason.startswith(one.reason)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_a_person_wants_sent_passes_what_holds_back_others(name: str, facts: Facts) -> None:
+    """Only its time, its trial and too many at once still stop it."""
+    closed = GATES[name]
+    due = candidate(**closed.delivery, is_excused=True)
+    stops = gates.stops([due], replace(facts, **closed.around))
+    assert bool(stops) == (name in {"late", "trial", "storm"})
+
+
+def test_nobody_has_approved_it_in_time(facts: Facts) -> None:
+    """The reason names who was asked, and why it could not be asked about before."""
+    due = candidate(approver="#boss", approve_by=NOON, unread="held: its account is away")
+    reason = "nobody has approved it: #boss was asked until 2026-03-06 12:00 UTC"
+    assert said([due], facts) == {1: (State.EXPIRED, f"{reason}; held: its account is away")}
+
+
+def test_what_is_stopped_before_makes_no_storm(facts: Facts) -> None:
+    """Of three that are due at once one is muted: two are not too many."""
+    around = replace(facts, muting=lambda _: ("late", "Roof"), floods=Floods(48))
+    due = [candidate(1, flood=FLOOD), candidate(2, flood=FLOOD, muted_by="key")]
+    assert list(said([*due, candidate(3, flood=FLOOD)], around)) == [2]
+    assert set(said([*due, candidate(3, flood=FLOOD), candidate(4, flood=FLOOD)], around)) == {
+        *(1, 2, 3, 4)
+    }
+
+
+def test_an_open_storm_holds_whatever_belongs_to_it(facts: Facts) -> None:
+    """However few they are, for the reason for which it began; others go."""
+    around = replace(facts, floods=Floods(open_={FLOOD: (FLOOD, "too many")}))
+    due = [candidate(1, flood=FLOOD), candidate(2, flood=OTHER), candidate(3)]
+    assert said(due, around) == {1: (State.HELD, "too many")}
+
+
+def test_of_several_that_tell_the_same_one_goes(facts: Facts) -> None:
+    """The others wait for what becomes of it; so does all while another process tells it."""
+    due = [candidate(number, visit=VISIT) for number in (1, 2, 3)]
+    waits = (State.PLANNED, None)
+    assert said(due, facts) == {2: waits, 3: waits}
+    under_way = replace(facts, being_told=frozenset({VISIT.key}))
+    assert said(due, under_way) == {1: waits, 2: waits, 3: waits}
+
+
+def test_what_is_told_again_on_purpose_goes_before_what_is_told_once(facts: Facts) -> None:
+    """With `even_if_told` it goes in any case, and the other one waits for it."""
+    due = [candidate(1, visit=VISIT), candidate(2, visit=VISIT, even_if_told=True)]
+    assert list(said(due, facts)) == [1]
