@@ -1,7 +1,7 @@
 """Polling: reading an account's list, page by page, and what a complete list proves."""
 
 import random
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -146,12 +146,13 @@ class Poll:
         usual = max(_OVERLAP, state.overlap / 2) if is_scan else state.overlap
         return min(_WIDEST, max(usual, self._late + _OVERLAP)) if self._late else usual
 
-    async def _demand_known_forms(self) -> None:
+    async def _demand_known_forms(self, listed: Collection[str] | None = None) -> None:
         """Raise SourceBroken where hardly any value of a field can be read.
 
         That is no bad row: the system writes them in another way, and nothing is seen any more.
+        Where all was read, what only a webhook ever told of counts for nothing.
         """
-        for field in await unread.fields(self._pool, self._account.name):
+        for field in await unread.fields(self._pool, self._account.name, listed):
             form = self._source.forms.get(field.name)
             if (
                 form
@@ -222,11 +223,12 @@ class Poll:
         if isinstance(self._unread, SourceBroken) and state.baseline_at is None:
             raise self._unread
         self._set_aside += ["a row without an id in the list of tasks"] * nameless
-        await self._demand_known_forms()
         if state.baseline_at is None:
+            await self._demand_known_forms(listed)
             shown = await self._canaries.taken_in(listed, self._clock.now())
         covered = self._source.covered(whole=is_full)
         await self._finish_scan(state, Scan(started_at, listed, covered), shown)
+        await self._demand_known_forms(listed)
 
     async def _take(
         self, page: Page, watermark: datetime | None = None, old_by: datetime | None = None

@@ -1,5 +1,6 @@
 """What of an account's tasks could not be read: how much, with an example."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -24,17 +25,24 @@ class UnreadField:
         return f"{self.name} of task {self.task}, which is {self.value}"
 
 
-async def fields(pool: Pool, account: str) -> list[UnreadField]:
-    """The fields of which values of the account's tasks could not be read, the worst first."""
+async def fields(
+    pool: Pool, account: str, listed: Collection[str] | None = None
+) -> list[UnreadField]:
+    """The fields of which values of the account's tasks could not be read, the worst first.
+
+    Where it is given, only of the tasks that are `listed`, by their ids.
+    """
     rows = await pool.fetch(
         """
         SELECT name, count(*) AS count, min(id) AS task,
                (array_agg(value ORDER BY id))[1] AS value
         FROM tasks, jsonb_each_text(unread) AS field (name, value)
         WHERE account = $1 AND unread IS NOT NULL AND deleted_at IS NULL
+          AND ($2::text[] IS NULL OR id = ANY ($2))
         GROUP BY name ORDER BY count DESC, name
         """,
         account,
+        None if listed is None else list(listed),
     )
     return [UnreadField(**row) for row in rows]
 

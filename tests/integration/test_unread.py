@@ -10,7 +10,7 @@ import pytest
 
 from service.clock import VirtualClock
 from service.store import Pool, api_lists
-from tests.corridor import Corridor, begun, kinds
+from tests.corridor import Corridor, begun, corridor, kinds
 
 HEALING = Path(__file__).parents[2] / "service/migrations/0026_unread.sql"
 RULES = "- { id: done, when: task.completed, then: [{ notify: accounting }] }"
@@ -98,6 +98,44 @@ async def test_a_value_that_cannot_be_read_leaves_its_field_as_it_was(taskbell: 
     await taskbell.poll(full=True)
     account = await shown(taskbell)
     assert (account["unread"], account["unread_at"], account["error"]) == (0, None, None)
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+async def test_what_only_webhooks_tell_of_breaks_no_system(
+    *, is_new: bool, pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """Some tasks that no list has, and of which a date cannot be read: the account is read."""
+    async with corridor(folder, pool, clock, RULES) as taskbell:
+        if not is_new:
+            await taskbell.begin()
+        ghosts = [taskbell.sandbox.plannr.make(completed_at="soon") for _ in range(4)]
+        for ghost in ghosts:
+            del taskbell.sandbox.plannr.tasks[ghost["uuid"]]
+        await taskbell.webhook([{"data": one} for one in ghosts], "london")
+        for _ in range(2):
+            clock.advance(timedelta(minutes=10))
+            await taskbell.poll("london", full=True)
+            assert (await shown(taskbell, "london"))["state"] == "ok"
+            await taskbell.look_up("london")
+        assert "deleted" in kinds(await taskbell.events(ghosts[0]["uuid"]))
+        await taskbell.poll("london", full=True)
+        assert await unread(taskbell, "london") == 0
+
+
+async def test_a_broken_form_does_not_hide_what_is_gone(taskbell: Corridor) -> None:
+    """An account that fails over its dates is read to the end all the same."""
+    rolodex = taskbell.sandbox.rolodex
+    made = [rolodex.make(due_date=taskbell.clock.now()) for _ in range(20)]
+    await taskbell.poll("sales", full=True)
+    for task in made:
+        rewritten(task, "due_date")
+    rolodex.delete(made[0]["id"])
+    for _ in range(2):
+        taskbell.clock.advance(timedelta(minutes=1))
+        await taskbell.poll("sales", full=True)
+    assert (await shown(taskbell, "sales"))["state"] == "failing"
+    await taskbell.look_up("sales")
+    assert "deleted" in kinds(await taskbell.events(made[0]["id"]))
 
 
 async def test_a_system_that_writes_its_dates_anew_fails_and_says_so(taskbell: Corridor) -> None:
