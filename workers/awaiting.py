@@ -2,18 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 from service.domain.diff import diff
 from service.domain.model import Kind, Observation
 from service.sources import Raw, Source
 from service.store.announcements import Announcement
+from workers import retry
 from workers.poison import UNREADABLE
-
-# How long to leave a task alone after each look that did not show what was announced. A
-# transaction is committed within seconds; a copy from which is read may be minutes behind.
-PAUSES = tuple(timedelta(seconds=seconds) for seconds in (2, 5, 15, 60, 180))
 
 HEARD = "and was heard then"
 
@@ -68,5 +64,5 @@ def disappointment(one: Announcement, answer: Answer) -> str:
         says = f"{account} goes on showing task {task_id}"
     else:
         says = f"{account} does not show that task {task_id} was {one.kind}"
-    looked = f"{says}, each of {len(PAUSES) + 1} times that it was asked"
+    looked = f"{says}, each of {len(retry.ANNOUNCED.pauses) + 1} times that it was asked"
     return f"not heard: {looked}" if one.kind is Kind.SIGNAL else looked

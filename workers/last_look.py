@@ -45,13 +45,13 @@ from service.store import (
     outages,
     tasks,
 )
+from workers import retry
 from workers.canaries import Canaries
 
 log = structlog.get_logger()
 
 # A system that has just told of a task may need so long until it shows it.
 _STILL_COMING = timedelta(minutes=2)
-_FIRST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=5), timedelta(minutes=2)
 _AHEAD = frozenset({Kind.STARTING_SOON, Kind.DUE_SOON})
 # How long a message waits to be checked if nothing else says until when it is wanted.
 LONGEST_WAIT = timedelta(hours=12)
@@ -105,13 +105,10 @@ class LastLook:
     def hold(
         self, claim: Claim, grounds: Grounds, why: str, pause: timedelta | None = None
     ) -> AttemptResult:
-        """Let a message wait that could not be checked, until it can be or is not wanted any more.
-
-        The pauses grow with how long it has waited.
-        """
+        """Let a message wait that could not be checked, until it can be or is not wanted."""
         now = self._clock.now()
         waited = now - (grounds.unread_since or now)
-        again_at = now + max(min(max(waited, _FIRST_PAUSE), _LONGEST_PAUSE), pause or timedelta(0))
+        again_at = now + max(retry.STANDING.after(waited), pause or timedelta(0))
         expires_at = grounds.expires_at or self._limit(grounds, now)
         return AttemptResult(
             claim,

@@ -30,7 +30,7 @@ from service.store import (
 from service.store.announcements import Announcement
 from service.store.lookups import LEASE, Lookup
 from workers import retry
-from workers.awaiting import HEARD, PAUSES, Answer, disappointment, is_change_shown
+from workers.awaiting import HEARD, Answer, disappointment, is_change_shown
 from workers.canaries import HANDFUL, Canaries, are_many
 from workers.poison import POISONOUS, UNREADABLE, reason
 
@@ -38,8 +38,6 @@ log = structlog.get_logger()
 
 _AT_ONCE = 4
 _BETWEEN_RENEWALS = LEASE.total_seconds() / 4
-_FIRST_RETRY = timedelta(seconds=2)
-_LAST_RETRY = timedelta(minutes=10)
 # How often, over about an hour, a task is asked for that the system will not show, or not so that
 # it can be read, while it shows others. For ever would be for all of them, and each takes a call
 # from the others.
@@ -47,7 +45,6 @@ _TRIES = 15
 # Where the system says of many tasks at once that there are none: so long that is held unless a
 # person decides, and so seldom at most it is asked again.
 _HELD_FOR = timedelta(days=1)
-_LAST_HOLD = timedelta(hours=1)
 
 
 class Lookups:
@@ -134,7 +131,7 @@ class Lookups:
         return are_many(asked + loss.lately, loss.present + loss.lately)
 
     async def _hold(self, lookup: Lookup, now: datetime) -> None:
-        pause = retry.backoff(_FIRST_RETRY, lookup.attempts - 1, _LAST_HOLD)
+        pause = retry.HELD_LOOKUP.after(lookup.attempts)
         until = min(now + pause, (lookup.absent_at or now) + _HELD_FOR)
         await absences.hold(self._pool, lookup, now, until)
 
@@ -182,9 +179,9 @@ class Lookups:
             if left:
                 heard, left = await self._hear(connection, left, answer, seen)
                 seen |= heard
-            if left and lookup.looks < len(PAUSES):
-                until = self._clock.now() + PAUSES[lookup.looks]
-                await lookups.look_again(connection, lookup, until)
+            pause = retry.ANNOUNCED.after(lookup.looks + 1)
+            if left and pause is not None:
+                await lookups.look_again(connection, lookup, self._clock.now() + pause)
             elif await lookups.done(connection, lookup):
                 await self._end(connection, lookup, answer, left)
         return self._engine.after_commit(seen)
@@ -256,7 +253,7 @@ class Lookups:
             await receipt_queue.note(connection, lookup.receipts, f"given up: {says}")
 
     async def _postpone(self, lookup: Lookup, error: Exception) -> None:
-        pause = retry.backoff(_FIRST_RETRY, lookup.attempts - 1, _LAST_RETRY)
+        pause = retry.LOOKUP.after(lookup.attempts)
         if isinstance(error, SourceError) and error.retry_after is not None:
             pause = max(pause, error.retry_after)
         says = reason(error)

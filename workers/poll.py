@@ -27,7 +27,7 @@ from service.store import Connection, Pool, absences, accounts, canaries, lookup
 from service.store.accounts import AccountState, Progress
 from service.store.lookups import Coverage
 from service.store.tasks import Key
-from workers import retry
+from workers import poll_pace, retry
 from workers.canaries import ENOUGH, HANDFUL, Canaries, are_many, doubt
 from workers.poison import POISONOUS, UNREADABLE, reason
 
@@ -42,8 +42,6 @@ _MOST_MISSING = 200  # tasks that are missing from a list and read by id between
 _OPEN_OUTSIDE = 10  # open tasks beyond what lists show, of which each poll asks for so many by id
 _JITTER = 0.1
 _AT_ONCE = 100  # tasks that are taken in by one transaction, where they come from no page
-# After a failure: an account that is seldom polled should not be unread for an hour over a hiccup.
-_FIRST_PAUSE, _LONGEST_PAUSE = timedelta(minutes=1), timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -410,7 +408,7 @@ class Poll:
     ) -> None:
         now = self._clock.now()
         metrics.poll_seconds.labels(state.name).observe((now - started_at).total_seconds())
-        pause = retry.pause(
+        pause = poll_pace.pause(
             self._account,
             now,
             webhook_at=state.webhook_at,
@@ -430,8 +428,8 @@ class Poll:
 
     async def _fail(self, state: AccountState, error: str, retry_after: timedelta | None) -> None:
         metrics.poll_errors.labels(state.name).inc()
-        first = min(self._account.poll, _FIRST_PAUSE)
-        pause = retry.backoff(first, state.failures, _LONGEST_PAUSE)
+        schedule = replace(retry.POLL, first=min(self._account.poll, retry.POLL.first))
+        pause = schedule.after(state.failures + 1)
         now = self._clock.now()
         next_poll_at = now + max(pause, retry_after or pause)
         await accounts.fail_poll(self._pool, state, now=now, next_poll_at=next_poll_at, error=error)

@@ -1,61 +1,72 @@
-"""How long an account is left alone: what its webhooks have earned, and what failures cost.
+"""When what has failed is tried again: all schedules of retries, as plain data, with their reasons.
 
-Pure functions. A webhook that came lately speaks for webhooks, a change that a poll found first
-speaks against them.
+`after` gives the pause after so many failures in a row, the first of which is 1.
 """
 
-from datetime import datetime, timedelta
-
-from service.sources.account import SHORTEST_POLL, Account
-
-# How long webhooks have to be alone in telling what changes before they are trusted in full, how
-# long after the last one nothing of that is left, and how long a missed change makes polls hurry.
-PROBATION = timedelta(hours=1)
-HURRY = 0.5
+import random
+from dataclasses import dataclass
+from datetime import timedelta
 
 # A system may fail for weeks: what is doubled each time would be longer than any timedelta.
 _MOST_DOUBLINGS = 10
 
 
-def pause(
-    account: Account,
-    now: datetime,
-    *,
-    webhook_at: datetime | None,
-    missed_at: datetime | None,
-    scanned_at: datetime | None,
-) -> timedelta:
-    """How long to wait for the next poll, before jitter.
+@dataclass(frozen=True, slots=True)
+class Doubling:
+    """Ever twice as long, from the `first` pause to the `longest`, and without end."""
 
-    `webhook_at` is when the last webhook came that told of a task, `missed_at` when a poll last
-    found a change that no webhook had told, `scanned_at` when the last full scan began. Where
-    webhooks cannot be trusted, because there are none or nobody has to sign them, it is `poll`.
-    """
-    if not account.has_signed_webhooks:
-        return account.poll
-    if _have_stopped(now, webhook_at, missed_at):
-        return max(account.poll * HURRY, SHORTEST_POLL)
-    stretched = account.poll * (1 + (account.stretch - 1) * _trust(now, webhook_at, missed_at))
-    until_scan = account.full_scan - (now - scanned_at) if scanned_at else account.poll
-    return max(account.poll, min(stretched, until_scan))
+    first: timedelta
+    longest: timedelta
+
+    def after(self, failures: int) -> timedelta:
+        times: int = 2 ** min(max(failures - 1, 0), _MOST_DOUBLINGS)
+        return min(self.first * times, self.longest)
 
 
-def backoff(first: timedelta, failures: int, longest: timedelta) -> timedelta:
-    """How long to wait after `failures` in a row beyond the first: ever twice as long."""
-    times: int = 2 ** min(failures, _MOST_DOUBLINGS)
-    return min(first * times, longest)
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """One pause after the other, each longer or shorter by up to `jitter` of it; then no more."""
+
+    pauses: tuple[timedelta, ...]
+    jitter: float = 0.0
+
+    def after(self, failures: int) -> timedelta | None:
+        """The pause; None when it has failed too often."""
+        if failures > len(self.pauses):
+            return None
+        return self.pauses[failures - 1] * random.uniform(1 - self.jitter, 1 + self.jitter)  # noqa: S311
 
 
-def _have_stopped(now: datetime, webhook_at: datetime | None, missed_at: datetime | None) -> bool:
-    if missed_at is None or now - missed_at >= PROBATION:
-        return False
-    return webhook_at is None or webhook_at < missed_at
+@dataclass(frozen=True, slots=True)
+class AsLongAgain:
+    """As long as it has waited already, but for the `first` pause at least; up to the `longest`."""
+
+    first: timedelta
+    longest: timedelta
+
+    def after(self, waited: timedelta) -> timedelta:
+        return min(max(waited, self.first), self.longest)
 
 
-def _trust(now: datetime, webhook_at: datetime | None, missed_at: datetime | None) -> float:
-    """From 0 to 1: the less, the longer ago the last webhook is, and the later a miss."""
-    if webhook_at is None:
-        return 0.0
-    fresh = 1 - (now - webhook_at) / PROBATION
-    proven = 1.0 if missed_at is None else (webhook_at - missed_at) / PROBATION
-    return max(0.0, min(1.0, fresh, proven))
+def _seconds(*pauses: float) -> tuple[timedelta, ...]:
+    return tuple(timedelta(seconds=one) for one in pauses)
+
+
+# A message: the schedule of Standard Webhooks 1.0, three days long. The jitter is because what has
+# failed together, as when a receiver was away, should not come back together.
+DELIVERY = Steps(_seconds(5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400), jitter=0.2)
+# How long a message waits for somebody who asks for patience before that counts as a failure, and
+# for how long at a time if they do not say.
+PATIENCE, SHORT_PAUSE = timedelta(days=1), timedelta(seconds=2)
+# A customer's message of which nobody can say whether it still stands. It is wanted soon, so the
+# system is asked often.
+STANDING = AsLongAgain(timedelta(seconds=5), timedelta(minutes=2))
+# A poll. An account that is seldom polled should not be unread for an hour over a hiccup.
+POLL = Doubling(timedelta(minutes=1), timedelta(minutes=15))
+# A task that could not be read by its id, while others can.
+LOOKUP = Doubling(timedelta(seconds=2), timedelta(minutes=10))
+# One that is held to be there although the system says that it is gone, as it says of many.
+HELD_LOOKUP = Doubling(timedelta(seconds=2), timedelta(hours=1))
+# A task that does not show yet what a webhook announced. A transaction is committed within seconds;
+# a copy from which is read may be minutes behind.
+ANNOUNCED = Steps(_seconds(2, 5, 15, 60, 180))

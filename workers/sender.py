@@ -1,11 +1,10 @@
 """Deliveries leave: claim, send, settle, lane by lane."""
 
 import asyncio
-import random
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -22,21 +21,12 @@ from service.rules import Ruleset
 from service.rules.standing import Grounds
 from service.store import Pool
 from service.system_actions import CREATE, STILL_COMING
+from workers import retry
 from workers.in_flight import InFlight
 from workers.last_look import LastLook
 
 log = structlog.get_logger()
 
-# When the attempts after the first are made: the schedule of Standard Webhooks 1.0.
-RETRY_AFTER = tuple(
-    timedelta(seconds=seconds)
-    for seconds in (5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
-)
-_JITTER = 0.2
-# How long a message waits for somebody who asks for patience before that counts as a failure, and
-# for how long at a time if they do not say.
-PATIENCE = timedelta(days=1)
-SHORT_PAUSE = timedelta(seconds=2)
 _NEVER_SENT = frozenset({State.FAILED, State.SKIPPED, State.CANCELLED, State.EXPIRED})
 _GIVEN_BACK = "Taskbell was stopped before it was sent"
 _BROKEN_OFF = SendError("Taskbell was stopped while it waited for an answer", outcome_unknown=True)
@@ -187,9 +177,9 @@ class LaneSender:
     def _unsent(self, claim: Claim, error: SendError) -> AttemptResult:
         """What becomes of a message that was not taken; to be asked for patience is no failure."""
         now = self._clock.now()
-        if not error.not_now or now - (claim.unsent_since or now) > PATIENCE:
+        if not error.not_now or now - (claim.unsent_since or now) > retry.PATIENCE:
             return _failed(claim, error, now)
-        again_at = now + (error.retry_after or SHORT_PAUSE)
+        again_at = now + (error.retry_after or retry.SHORT_PAUSE)
         if self._is_paced:
             # The line waits as a whole, and this one keeps its place in it.
             self._pace.refused(claim.message.target, again_at)
@@ -244,17 +234,13 @@ def _failed(claim: Claim, error: SendError, now: datetime) -> AttemptResult:
         )
     if error.permanent:
         return AttemptResult(claim, State.FAILED, reason)
-    if claim.attempts > len(RETRY_AFTER):
+    pause = retry.DELIVERY.after(claim.attempts)
+    if pause is None:
         return AttemptResult(
             claim, State.FAILED, f"{reason}; given up after {claim.attempts} attempts"
         )
-    pause = _pause(claim.attempts, error)
+    pause = max(pause, error.retry_after or pause)
     if error.outcome_unknown and claim.message.channel == CREATE:
         pause = max(pause, STILL_COMING)
     again_at = now + pause
     return AttemptResult(claim, State.PLANNED, f"{reason}; will be tried again", again_at=again_at)
-
-
-def _pause(attempts: int, error: SendError) -> timedelta:
-    scheduled = RETRY_AFTER[attempts - 1] * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311
-    return max(scheduled, error.retry_after or scheduled)

@@ -18,7 +18,7 @@ from tests.corridor import Corridor, corridor, firm
 from tests.receivers import Answer
 from tests.receivers import Fault as Break
 from tests.waiting import eventually
-from workers.sender import RETRY_AFTER
+from workers import retry
 from workers.wiring import open_shift
 
 RULES = """
@@ -213,7 +213,7 @@ async def test_law_9_the_schedule_ends_with_a_reason(taskbell: Corridor) -> None
     taskbell.accounting.reply(*[Answer(500)] * 20)
     await new_task(taskbell)
     await taskbell.deliver()
-    for number, pause in enumerate(RETRY_AFTER, 1):
+    for number, pause in enumerate(retry.DELIVERY.pauses, 1):
         taskbell.clock.advance(pause * 0.79)
         await taskbell.deliver()
         assert len(taskbell.accounting.requests) == number

@@ -11,7 +11,7 @@ from service.sandbox.faults import Fault, Kind
 from service.store import Pool
 from tests.corridor import Corridor, begun
 from tests.receivers import Answer, Request
-from workers.sender import PATIENCE
+from workers.retry import PATIENCE
 
 RULES = """
 - id: office

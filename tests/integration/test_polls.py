@@ -22,8 +22,7 @@ from tests.corridor import Corridor, corridor
 from tests.history import know, record
 from tests.tasks import task
 from tests.waiting import eventually
-from workers import wiring
-from workers.awaiting import PAUSES
+from workers import retry, wiring
 from workers.poll import LEASE
 
 RULES = "- { id: done, when: task.completed, then: [{ notify: accounting }] }"
@@ -204,7 +203,7 @@ async def test_a_hint_to_a_task_that_is_not_there_says_so(taskbell: Corridor) ->
     second = await taskbell.receive([{"id": 4711}, {"id": 4712}])
     other = await taskbell.receive({"id": taskbell.visit()["id"]})
     await taskbell.ingest()
-    for pause in (timedelta(0), *PAUSES):
+    for pause in (timedelta(0), *retry.ANNOUNCED.pauses):
         taskbell.clock.advance(pause)
         await taskbell.look_up()
     page = await api_lists.read_page(taskbell.pool, api_lists.RECEIPTS, {}, 10)

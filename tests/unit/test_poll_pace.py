@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from service.sources.account import SHORTEST_POLL, Account, HookOptions
-from workers.retry import HURRY, PROBATION, pause
+from workers.poll_pace import HURRY, PROBATION, pause
 
 NOW = datetime(2026, 3, 6, 12, 0, tzinfo=UTC)
 SIGNED = HookOptions(verify="token", secret=SecretStr("s3cret-of-the-door"))

@@ -1,0 +1,52 @@
+"""How long an account is left alone between two polls: what its webhooks have earned.
+
+Pure functions. A webhook that came lately speaks for webhooks, a change that a poll found first
+speaks against them.
+"""
+
+from datetime import datetime, timedelta
+
+from service.sources.account import SHORTEST_POLL, Account
+
+# How long webhooks have to be alone in telling what changes before they are trusted in full, how
+# long after the last one nothing of that is left, and how long a missed change makes polls hurry.
+PROBATION = timedelta(hours=1)
+HURRY = 0.5
+
+
+def pause(
+    account: Account,
+    now: datetime,
+    *,
+    webhook_at: datetime | None,
+    missed_at: datetime | None,
+    scanned_at: datetime | None,
+) -> timedelta:
+    """How long to wait for the next poll, before jitter.
+
+    `webhook_at` is when the last webhook came that told of a task, `missed_at` when a poll last
+    found a change that no webhook had told, `scanned_at` when the last full scan began. Where
+    webhooks cannot be trusted, because there are none or nobody has to sign them, it is `poll`.
+    """
+    if not account.has_signed_webhooks:
+        return account.poll
+    if _have_stopped(now, webhook_at, missed_at):
+        return max(account.poll * HURRY, SHORTEST_POLL)
+    stretched = account.poll * (1 + (account.stretch - 1) * _trust(now, webhook_at, missed_at))
+    until_scan = account.full_scan - (now - scanned_at) if scanned_at else account.poll
+    return max(account.poll, min(stretched, until_scan))
+
+
+def _have_stopped(now: datetime, webhook_at: datetime | None, missed_at: datetime | None) -> bool:
+    if missed_at is None or now - missed_at >= PROBATION:
+        return False
+    return webhook_at is None or webhook_at < missed_at
+
+
+def _trust(now: datetime, webhook_at: datetime | None, missed_at: datetime | None) -> float:
+    """From 0 to 1: the less, the longer ago the last webhook is, and the later a miss."""
+    if webhook_at is None:
+        return 0.0
+    fresh = 1 - (now - webhook_at) / PROBATION
+    proven = 1.0 if missed_at is None else (webhook_at - missed_at) / PROBATION
+    return max(0.0, min(1.0, fresh, proven))
