@@ -4,11 +4,14 @@ Everything here is immutable and knows nothing of databases, networks or rules. 
 is aware and in UTC; whoever reads a system's naive local time converts it at the door.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Self, TypeVar
+from functools import partial
+from types import NoneType, UnionType
+from typing import Any, Self, TypeVar, get_args, get_origin, get_type_hints
 
 import orjson
 
@@ -142,38 +145,68 @@ class Task:
 
     @classmethod
     def from_dict(cls, raw: dict[str, Any]) -> Self:
-        for name in TIMES:
-            if raw.get(name) is not None:
-                raw[name] = datetime.fromisoformat(raw[name])
-        for name, noun in NOUNS.items():
-            if raw.get(name) is not None:
-                raw[name] = _stored(noun, raw[name])
-        raw["assignees"] = tuple(_stored(Person, person) for person in raw.get("assignees", ()))
-        raw["contacts"] = tuple(_stored(Customer, one) for one in raw.get("contacts", ()))
-        raw["tags"] = tuple(raw.get("tags", ()))
         return _stored(cls, raw)
 
 
 def _stored(noun: type[_Noun], raw: dict[str, Any]) -> _Noun:
     """What was stored under the names that this version has."""
-    names = noun.__dataclass_fields__.keys()
-    if not raw.keys() <= names:
-        raw = {name: value for name, value in raw.items() if name in names}
+    form = _FORMS.get(noun) or _form_of(noun)
+    if not raw.keys() <= form.names:
+        raw = {name: value for name, value in raw.items() if name in form.names}
+    for name, read in form.readers:
+        value = raw.get(name)
+        if value is not None:
+            raw[name] = read(value)
     return noun(**raw)
 
 
-NOUNS: Mapping[str, type[Person | Customer | Project]] = {
-    "assignee": Person,
-    "completed_by": Person,
-    "author": Person,
-    "customer": Customer,
-    "project": Project,
-}
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """How a noun is stored: its names, and how those are read that are not in JSON as they are."""
+
+    names: AbstractSet[str]
+    readers: Sequence[tuple[str, Callable[[Any], Any]]]
+
+
+_FORMS: dict[type, _Form] = {}  # no cache of functools: this is asked for every noun that is read
+
+
+def _form_of(noun: type) -> _Form:
+    readers = ((name, _reader(hint)) for name, hint in get_type_hints(noun).items())
+    known = [(name, read) for name, read in readers if read is not None]
+    return _FORMS.setdefault(noun, _Form({one.name for one in fields(noun)}, known))
+
+
+def _reader(hint: Any) -> Callable[[Any], Any] | None:
+    hint = _kept(hint)
+    if hint is datetime:
+        return datetime.fromisoformat
+    if isinstance(hint, type) and issubclass(hint, Person | Customer | Project):
+        return partial(_stored, hint)
+    if get_origin(hint) is tuple:
+        each = _reader(get_args(hint)[0])
+        return tuple if each is None else lambda values: tuple(each(value) for value in values)
+    return None
+
+
+def _kept(hint: Any) -> Any:
+    """What a field holds unless it holds nothing."""
+    held = [one for one in get_args(hint) if one is not NoneType]
+    return held[0] if get_origin(hint) is UnionType else hint
+
+
+def _fields_of(*types: type) -> dict[str, type]:
+    """The fields of a task that hold one of these, and which."""
+    held = {name: _kept(hint) for name, hint in get_type_hints(Task).items()}
+    return {name: hint for name, hint in held.items() if hint in types}
+
+
+NOUNS: Mapping[str, type[Person | Customer | Project]] = _fields_of(Person, Customer, Project)
 DAYS: Mapping[str, str] = {
     name: f"{name}_is_day" for name in ("due", "start", "end", "completed_at")
 }
 """By a date of a task the field that says whether only its day means anything."""
-TIMES = ("due", "start", "end", "created_at", "updated_at", "completed_at")
+TIMES = tuple(_fields_of(datetime))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,15 @@
 """Tasks survive the way into the database and back."""
 
-from dataclasses import MISSING, fields
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from datetime import UTC, datetime
+from typing import Any
 
 import orjson
 import pytest
 from hypothesis import given
 
-from service.domain.model import Person, Task
+from service.domain.model import Customer, Person, Project, Task
 from tests.tasks import tasks
 
 
@@ -24,6 +27,42 @@ def test_a_snapshot_of_an_older_version_is_read(name: str) -> None:
     stored = orjson.loads(Task("T1", "field", "kickserv").to_json())
     del stored[name]
     assert getattr(Task.from_dict(stored), name) == getattr(Task("T1", "field", "kickserv"), name)
+
+
+@dataclass(frozen=True, slots=True)
+class LaterTask(Task):
+    """A task of a later version, which has one more field of each type."""
+
+    promised: datetime | None = None
+    foreman: Person | None = None
+    payer: Customer | None = None
+    contract: Project | None = None
+    crew: tuple[Person, ...] = ()
+    skills: tuple[str, ...] = ()
+    note: str | None = None
+    rooms: int = 0
+    is_urgent: bool = False
+    prices: Mapping[str, Any] = field(default_factory=dict)
+
+
+def test_a_field_of_any_type_can_be_added() -> None:
+    """What was stored before has the default of it; what is stored with it is read again."""
+    stored = Task("T1", "field", "kickserv").to_json()
+    assert LaterTask.from_json(stored) == LaterTask("T1", "field", "kickserv")
+    later = LaterTask(
+        *("T1", "field", "kickserv"),
+        promised=datetime(2026, 3, 6, 12, tzinfo=UTC),
+        foreman=Person("7", name="Bo"),
+        payer=Customer("c1", opted_out=True),
+        contract=Project("p1"),
+        crew=(Person("7"), Person("8")),
+        skills=("roof", "gutter"),
+        note="bring nails",
+        rooms=3,
+        is_urgent=True,
+        prices={"hour": 60},
+    )
+    assert LaterTask.from_json(later.to_json()) == later
 
 
 def test_a_snapshot_of_a_newer_version_is_read() -> None:
