@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Self, TypeAlias
 
 from pydantic_core import PydanticCustomError
 
@@ -91,13 +91,26 @@ def refused(
     return PydanticCustomError("refused", "{message}", said)
 
 
+class Suggestion(str):
+    """A hint that asks for one `word` in place of another."""
+
+    __slots__ = ("word",)
+
+    word: str
+
+    def __new__(cls, word: str) -> Self:
+        hint = super().__new__(cls, f"did you mean {word}?")
+        hint.word = word
+        return hint
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:
-    """A suggestion for a word that is not known; failing a likely one, the few there are."""
+    """A Suggestion for a word that is not known; failing a likely one, the few there are."""
     words = sorted(known)
     alike = [one for one in words if one.casefold() == word.casefold()]
     close = alike or get_close_matches(word, words, n=1)
     if close:
-        return f"did you mean {close[0]}?"
+        return Suggestion(close[0])
     if 0 < len(words) <= _FEW:
         return f"known here: {', '.join(words)}"
     return None

@@ -6,6 +6,7 @@ the guard of `service.http` would not see.
 
 import re
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any, ClassVar, TypeAlias
 
@@ -112,11 +113,8 @@ class SlackChannel(ConfiguredChannel):
 
     async def _delete(self, posted: SentRef) -> None:
         """Remove a post; one that is gone already has been removed."""
-        try:
+        with suppress(_MessageGone):
             await self._call("chat.delete", json=posted)
-        except SendError as error:
-            if _GONE not in str(error):
-                raise
 
     async def find(self, message: Message) -> SentRef | None:
         """Look for the message's key in the history since `message.at`, or among the answers.
@@ -227,6 +225,10 @@ class SlackChannel(ConfiguredChannel):
         return response
 
 
+class _MessageGone(SendError):
+    """The message to rewrite or to remove is not there any more."""
+
+
 def _content(text: str) -> Json:
     sections = _sections(text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"))
     return {
@@ -260,4 +262,5 @@ def _refusal(code: str) -> SendError:
     if not code.isidentifier():
         return SendError("Slack refused, and did not say why", permanent=True)
     reason = EXPLANATIONS.get(code, "see Slack's documentation")
-    return SendError(f"Slack refused: {reason} ({code[:60]})", permanent=True)
+    kind = _MessageGone if code == _GONE else SendError
+    return kind(f"Slack refused: {reason} ({code[:60]})", permanent=True)

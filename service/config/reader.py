@@ -17,7 +17,7 @@ from service.config.root_shape import RootShape
 from service.config.rule_tests import Trial
 from service.config.rule_tests.reader import TrialReader
 from service.config.sections import read_named
-from service.diagnostics import Diagnostic, Issue, Severity
+from service.diagnostics import Diagnostic, Issue, Severity, Suggestion
 from service.diagnostics import Path as DocumentPath
 from service.document import Document
 from service.document.files import Folder
@@ -165,12 +165,11 @@ class Reader:
         root, problems = salvaged(RootShape, data, ())
         self._problems += problems
         root = root or RootShape(version=1)
-        meant = {problem.hint for problem in problems}
+        meant = {problem.hint.word for problem in problems if isinstance(problem.hint, Suggestion)}
         self._unread = frozenset(
             part
             for part in _NAMED
-            if (part in data and part not in root.model_fields_set)
-            or f"did you mean {part}?" in meant
+            if (part in data and part not in root.model_fields_set) or part in meant
         )
         return root
 

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from pathlib import Path as FilePath
 from typing import Any
 
-from service.diagnostics import Issue, Path
+from service.diagnostics import Issue, Path, Suggestion
 from service.document.redaction import VARIABLE
 from service.regular_file import read_regular
 
@@ -97,4 +97,4 @@ def _unset(name: str, environ: Mapping[str, str]) -> tuple[str, str]:
 def _similar(name: str, environ: Mapping[str, str]) -> str | None:
     """Another name with a slip of the pen; one that only ends alike is another thing."""
     close = get_close_matches(name, environ, n=1, cutoff=_ALIKE)
-    return f"did you mean {close[0]}?" if close else None
+    return Suggestion(close[0]) if close else None

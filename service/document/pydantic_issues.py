@@ -7,11 +7,10 @@ from typing import Any, get_args
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from service.diagnostics import Issue, Path, did_you_mean
+from service.diagnostics import Issue, Path, Suggestion, did_you_mean
 from service.document.messages import kind_of, name_of, sentence, shortened
 from service.document.zones import likely_zone
 
-_MEANT = "did you mean "
 _EXAMPLES = {
     "then": 'say what is to be done, as in then: [{ notify: "slack:#office", text: "…" }]',
     "when": "say what it listens to, as in when: task.completed",
@@ -73,9 +72,8 @@ def without_consequences(
     """Without what is asked for and stands there under a misspelt name."""
     meant: dict[Path, set[str]] = {}
     for problem in problems:
-        if problem.at_key and (problem.hint or "").startswith(_MEANT):
-            word = str(problem.hint).removeprefix(_MEANT).removesuffix("?")
-            meant.setdefault(problem.path[:-1], set()).add(word)
+        if problem.at_key and isinstance(problem.hint, Suggestion):
+            meant.setdefault(problem.path[:-1], set()).add(problem.hint.word)
     return [
         problem
         for problem in problems

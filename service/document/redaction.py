@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import chain, zip_longest
 
-from service.diagnostics import Diagnostic
+from service.diagnostics import Diagnostic, Suggestion
 from service.document.messages import shortened
 
 HIDDEN = "***"
@@ -67,7 +67,7 @@ def _goes_on(value: str) -> bool:
 def without(fault: Diagnostic, hidden: Mapping[str, str]) -> Diagnostic:
     """The fault, in whose sentences other words stand in place of what is `hidden`."""
     hint = fault.hint
-    if hint is not None and not hint.startswith("did you mean "):
+    if hint is not None and not isinstance(hint, Suggestion):
         hint = _sentence(hint, hidden)
     return replace(fault, message=_sentence(fault.message, hidden), hint=hint)
 

@@ -2,7 +2,7 @@
 
 from zoneinfo import available_timezones
 
-from service.diagnostics import did_you_mean
+from service.diagnostics import Suggestion, did_you_mean
 
 # Abbreviations and offsets know no summer time, or stand for several zones.
 _BY_ABBREVIATION = {
@@ -32,12 +32,12 @@ def likely_zone(name: str) -> str:
     for word in _BESIDE:
         plain = plain.removesuffix(word).removeprefix(word)
     if zone := _BY_ABBREVIATION.get(plain) or _by_place(plain):
-        return f"did you mean {zone}?"
+        return Suggestion(zone)
     if any(letter.isdigit() for letter in plain) or len(plain) < len("Rome"):
         return _HINT
     places = [zone for zone in available_timezones() if "/" in zone and not _is_old(zone)]
     close = did_you_mean(name, places)
-    return close if close and close.startswith("did you mean") else _HINT
+    return close if isinstance(close, Suggestion) else _HINT
 
 
 def _by_place(plain: str) -> str | None:

@@ -29,7 +29,7 @@ class Grouping:
         """The key of the digest that the event belongs to; raises EvaluationError."""
         key = self.by.key(scope.activation, scope.zone).replace("\0", "")
         if len(key) > _LONGEST_KEY:
-            raise EvaluationError(f"{self.by.text}: {len(key)} characters are too long for a group")
+            raise EvaluationError(self.by.text, f"{len(key)} characters are too long for a group")
         return key
 
 

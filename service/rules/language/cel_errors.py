@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from service.diagnostics import Issue, Path, did_you_mean
+from service.diagnostics import Issue, Path, Suggestion, did_you_mean
 from service.document.typography import stray
 from service.rules.language.vocabulary import NOUNS, PACKAGE, field_names
 
@@ -130,11 +130,11 @@ def _name(match: re.Match[str], text: str, offset: int) -> tuple[str, str | None
             return f"{root} is not written like this", f"write it like {_EXAMPLES[root]}"
         return f"there is no function {root}", did_you_mean(root, _FUNCTIONS)
     if root in field_names("Task"):
-        return f"{root} is not known here", f"did you mean task.{root}?"
+        return f"{root} is not known here", Suggestion(f"task.{root}")
     if (meant := _CONSTANTS.get(root.casefold())) is not None:
         return f"{root} is not known here", meant
     hint = did_you_mean(root, KNOWN)
-    if hint is None or not hint.startswith("did you mean"):
+    if not isinstance(hint, Suggestion):
         hint = f'if it is meant as text, write "{root}"'
     return f"{root} is not known here", hint
 

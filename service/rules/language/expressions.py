@@ -37,7 +37,11 @@ _ONCE_TYPES = ("STRING", "TIMESTAMP", "INT", "BOOL", "DYN")
 
 
 class EvaluationError(Exception):
-    """An expression cannot be evaluated for this task; the message says why."""
+    """An expression cannot be evaluated for this task; `reason` says why, of which text it is."""
+
+    def __init__(self, text: str, reason: str) -> None:
+        super().__init__(f"{text}: {reason}")
+        self.reason = reason
 
 
 @cache
@@ -103,7 +107,7 @@ class Expression:
         value = self.value(activation, zone)
         if value is True or value is False:
             return value
-        raise EvaluationError(f"{self.text} is neither true nor false: {value}")
+        raise EvaluationError(self.text, f"it is neither true nor false: {value}")
 
     def key(self, activation: cel.Activation, zone: ZoneInfo) -> str:
         """Its value as text, dates in UTC; raises EvaluationError if there is none."""
@@ -122,11 +126,11 @@ class Expression:
             result = _program(self.text, zone).eval(activation)
             value = result.plain_value()
         except (RuntimeError, TypeError) as error:
-            raise EvaluationError(f"{self.text}: {failure(str(error))}") from None
+            raise EvaluationError(self.text, failure(str(error))) from None
         if isinstance(value, str) and result.type() == cel.Type.ERROR:
             unset = " and ".join(self._unset(activation))
             said = f"{unset} is not set" if unset else failure(value)
-            raise EvaluationError(f"{self.text}: {said}")
+            raise EvaluationError(self.text, said)
         return value
 
     def _unset(self, activation: cel.Activation) -> Iterator[str]:

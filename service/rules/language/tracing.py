@@ -77,8 +77,7 @@ class _Tracer:
                 return Trace(text, TraceStatus.MISSING)
             return Trace(text, TraceStatus.KNOWN, self._value(text), parts=parts)
         except EvaluationError as error:
-            reason = str(error).removeprefix(f"{text}: ")
-            return Trace(text, TraceStatus.FAILED, reason=reason, parts=parts)
+            return Trace(text, TraceStatus.FAILED, reason=error.reason, parts=parts)
 
     def _inside(self, piece: Piece) -> Iterator[Trace]:
         if piece.function in _CHAINS:
