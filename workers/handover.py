@@ -1,16 +1,18 @@
 """Who is on duty: one shift relieves the other when the configuration changes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+
+import structlog
 
 from service.clock import Clock
 from service.config import Config
 from service.settings import Settings
 from service.store import DATABASE_GONE
 from workers.arq_jobs import listen
-from workers.rounds import go_round
 from workers.wiring import open_shift
+from workers.worker import Shift
 
 _BEFORE_CANCELLING_AGAIN = 1.0  # seconds
 
@@ -76,3 +78,28 @@ async def end(busy: Iterable[asyncio.Task[None]]) -> None:
         for task in left:
             task.cancel()
         _, left = await asyncio.wait(left, timeout=_BEFORE_CANCELLING_AGAIN)
+
+
+log = structlog.get_logger()
+
+
+async def go_round(shift: Shift) -> None:
+    """Go round for ever; ends by being cancelled."""
+    async with asyncio.TaskGroup() as rounds:
+        rounds.create_task(_every(1, shift.tick))
+        rounds.create_task(_every(1, shift.sweep))
+        rounds.create_task(_every(5, shift.publish))
+        rounds.create_task(_every(5, shift.tell_operator))
+        rounds.create_task(_every(15, shift.stay_in_force))
+        rounds.create_task(_every(60, shift.prune))
+
+
+async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        try:
+            await work()
+        except DATABASE_GONE as error:
+            log.warning("worker.waits_for_the_database", error=str(error))
+        except Exception:  # the edge of the worker: whatever it was, the next round goes on
+            log.exception("round.failed", round=work.__name__)
+        await asyncio.sleep(seconds)

@@ -5,18 +5,22 @@ Whatever it is that is printed, nothing in it acts on the terminal.
 
 import sys
 import traceback
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Annotated, Any
 
 import orjson
 import typer
+from pydantic_core import PydanticCustomError
 from rich.console import Console, ConsoleOptions, RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from service.domain.durations import parse_length
 from service.domain.model import JSON_OPTIONS
 from service.visible import visible
 
@@ -115,3 +119,38 @@ def _cell(value: Any, time_format: str) -> str:
     if isinstance(value, datetime):
         return value.astimezone().strftime(time_format)
     return visible(str(value))
+
+
+def _moment(value: str) -> datetime:
+    """A moment, written as one or as a length of time before now."""
+    try:
+        return datetime.now(UTC) - parse_length(value)
+    except PydanticCustomError:
+        pass
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        raise typer.BadParameter("write it like 30d, 12h or 2026-03-06T16:30") from None
+    return moment.astimezone(UTC)
+
+
+Since = Annotated[
+    datetime,
+    typer.Option("--since", parser=_moment, metavar="TIME", help="From when on: 30d, or a date."),
+]
+A_MONTH: Any = "30d"
+A_DAY: Any = "1d"
+
+
+@contextmanager
+def counting(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show how many of `total` are done; call what this gives with the number so far."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=err, transient=True) as progress:
+        bar = progress.add_task(what, total=total)
+        yield lambda done: progress.update(bar, completed=done)

@@ -6,9 +6,8 @@ from typing import Annotated, Any
 import orjson
 import typer
 
-from service.cli.console import AsJson, show_rows
+from service.cli.console import A_DAY, AsJson, Since, show_rows
 from service.cli.database import with_pool
-from service.cli.since import A_DAY, Since
 from service.domain.model import Kind
 from service.store import Pool, api_lists
 

@@ -10,10 +10,9 @@ from rich.markup import escape
 from service import config
 from service.change_plan.database import foresee
 from service.cli import plan_output
-from service.cli.console import AsJson, out, show_json
+from service.cli.console import AsJson, counting, out, show_json
 from service.cli.database import with_pool
 from service.cli.instance import find
-from service.cli.progress import counting
 from service.clock import SystemClock
 from service.settings import read_settings
 

@@ -10,13 +10,12 @@ import orjson
 
 from service.channels import ChannelOptions, kinds
 from service.config.capabilities import reach
-from service.config.names import account_names, channel_names
 from service.config.operator import Operator, read_operator
 from service.config.people import given_by, read_people
 from service.config.root_shape import RootShape
 from service.config.rule_tests import Trial
 from service.config.rule_tests.reader import TrialReader
-from service.config.sections import read_named
+from service.config.sections import account_names, channel_names, read_named
 from service.diagnostics import Diagnostic, Issue, Severity, Suggestion
 from service.diagnostics import Path as DocumentPath
 from service.document import Document

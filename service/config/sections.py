@@ -1,5 +1,6 @@
 """What a configuration has by name, accounts and channels, each read by its kind."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
@@ -8,6 +9,7 @@ from pydantic import BaseModel
 from service.diagnostics import Issue, Path, did_you_mean
 from service.document.messages import shortened
 from service.document.validation import validated
+from service.system_actions import BUILT_IN
 
 Named = TypeVar("Named", bound=BaseModel)
 
@@ -55,3 +57,27 @@ def _common_problems(
     common = {word: raw[word] for word in raw if word in base.model_fields}
     _, problems = validated(base, {**common, key: ""}, path, {"name": ""})
     return (problem for problem in problems if problem.path[len(path)] in common)
+
+
+_ACCOUNT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+
+def account_names(names: Iterable[str]) -> Iterator[Issue]:
+    """What is wrong with the names of accounts, each of which stands in `/hooks/NAME`."""
+    hint = "up to 64 letters, digits, dots, dashes and underscores; first a letter or a digit"
+    for name in names:
+        if not _ACCOUNT.fullmatch(name):
+            message = f"\"{name}\" cannot be an account's name: it stands in its webhooks' address"
+            yield Issue(("accounts", name), message, hint, at_key=True)
+
+
+def channel_names(names: Iterable[str]) -> Iterator[Issue]:
+    """What is wrong with the names of channels, each of which stands in `notify: NAME:TARGET`."""
+    for name in names:
+        if name in BUILT_IN:
+            message = f"{name} is built in: a channel of your own needs another name"
+            yield Issue(("channels", name), message, at_key=True)
+        elif not name or ":" in name:
+            message = f'"{name}" cannot be a channel\'s name: in a rule it ends at a colon'
+            hint = "write it without a colon; behind it stands the target"
+            yield Issue(("channels", name), message, hint, at_key=True)

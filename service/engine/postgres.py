@@ -12,7 +12,6 @@ from service.outbox import (
     Identity,
     Lanes,
     cancellation,
-    limit_usage,
     placing,
     provenance,
 )
@@ -133,7 +132,7 @@ class PostgresTransaction:
     async def limited(
         self, rule: str, begin: datetime, end: datetime, *, shadow: bool
     ) -> list[datetime]:
-        return await limit_usage.limited(self.connection, rule, begin, end, shadow=shadow)
+        return await placing.limited(self.connection, rule, begin, end, shadow=shadow)
 
     async def withdraw(self, happened: Sequence[Event], now: datetime) -> None:
         await cancellation.withdraw(self.connection, happened, now)
