@@ -58,7 +58,7 @@ async def _follow(roster: Handover, settings: Settings, line: ParentPipe | None)
 
 
 async def _relieve(roster: Handover, config: Config) -> None:
-    """Try until the database is there; meanwhile the shift before waits for it as well."""
+    """Try until the database is there; meanwhile the worker before waits for it as well."""
     while True:
         try:
             return await roster.relieve(config)

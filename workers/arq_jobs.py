@@ -9,57 +9,57 @@ from typing import Any
 
 import orjson
 from arq.connections import ArqRedis
-from arq.worker import Worker
+from arq.worker import Worker as ArqWorker
 from redis.exceptions import RedisError
 
 from service.doorbell import QUEUE, Complaint, listening
 from service.settings import Settings
-from workers.worker import Shift
+from workers.worker import Worker
 
 _BEFORE_LISTENING_AGAIN = 1.0  # seconds
 
 
 async def ingest(ctx: dict[str, Any], account: str) -> None:
     """Receipts of this account have come in."""
-    _shift(ctx).ring("ingest", account)
+    _worker(ctx).ring("ingest", account)
 
 
 async def lookup(ctx: dict[str, Any], account: str) -> None:
     """Tasks of this account are to be read by id."""
-    _shift(ctx).ring("lookup", account)
+    _worker(ctx).ring("lookup", account)
 
 
 async def deliver(ctx: dict[str, Any], lane: str) -> None:
     """Something is to be sent on this lane."""
-    _shift(ctx).ring("deliver", lane)
+    _worker(ctx).ring("deliver", lane)
 
 
-async def listen(shift: Shift, settings: Settings) -> None:
+async def listen(worker: Worker, settings: Settings) -> None:
     """Answer the doorbell for ever, and wait for a Redis that is away; ends by being cancelled."""
     redis, away = listening(settings.redis), Complaint("doorbell.away")
     try:
         while True:
-            worker = build(shift, settings, redis)
+            answering = build(worker, settings, redis)
             try:
-                await worker.async_run()
+                await answering.async_run()
             except (RedisError, OSError) as error:
                 away.make(error)
             finally:
                 # What it says to Redis on leaving, and jobs that are broken off, do not matter.
                 with suppress(RedisError, OSError, asyncio.CancelledError):
-                    await worker.close()
+                    await answering.close()
             await asyncio.sleep(_BEFORE_LISTENING_AGAIN)
     finally:
         await redis.aclose(close_connection_pool=True)
 
 
-def build(shift: Shift, settings: Settings, redis: ArqRedis) -> Worker:
-    """The arq worker that answers the doorbell for this shift."""
-    return Worker(
+def build(worker: Worker, settings: Settings, redis: ArqRedis) -> ArqWorker:
+    """What answers the doorbell for this worker."""
+    return ArqWorker(
         functions=[ingest, lookup, deliver],
         queue_name=QUEUE,
         redis_pool=redis,
-        ctx={"shift": shift},
+        ctx={"worker": worker},
         # An idle worker costs what it asks Redis. It is enough that one asks often: the others
         # are there for floods, in which whoever looks finds something.
         poll_delay=0.02 if settings.listens_closely else 0.2,
@@ -77,6 +77,6 @@ def build(shift: Shift, settings: Settings, redis: ArqRedis) -> Worker:
     )
 
 
-def _shift(ctx: dict[str, Any]) -> Shift:
-    shift: Shift = ctx["shift"]
-    return shift
+def _worker(ctx: dict[str, Any]) -> Worker:
+    worker: Worker = ctx["worker"]
+    return worker

@@ -1,4 +1,4 @@
-"""Who is on duty: one shift relieves the other when the configuration changes."""
+"""Who is on duty: one worker relieves the other when the configuration changes."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -11,14 +11,14 @@ from service.config import Config
 from service.settings import Settings
 from service.store import DATABASE_GONE
 from workers.arq_jobs import listen
-from workers.wiring import open_shift
-from workers.worker import Shift
+from workers.wiring import open_worker
+from workers.worker import Worker
 
 _BEFORE_CANCELLING_AGAIN = 1.0  # seconds
 
 
 class Handover:
-    """The shift on duty, and those that were relieved and still finish what they have in hand.
+    """The worker on duty, and those that were relieved and still finish what they have in hand.
 
     Both work side by side then as two worker processes do: by what is locked and leased in the
     database. So there is no moment at which nobody works.
@@ -31,7 +31,7 @@ class Handover:
         self._leaving: set[asyncio.Task[None]] = set()
 
     async def relieve(self, config: Config) -> None:
-        """Begin a shift with this configuration, and relieve the one before.
+        """Begin a worker with this configuration, and relieve the one before.
 
         Where it cannot begin, such as without a database, the one before stays.
         """
@@ -43,7 +43,7 @@ class Handover:
         task.add_done_callback(self._leaving.discard)
 
     async def close(self) -> None:
-        """End all shifts; returns when what they had in hand is settled."""
+        """End all workers; returns when what they had in hand is settled."""
         await self._on_duty.aclose()
         await asyncio.gather(*self._leaving)
 
@@ -55,11 +55,11 @@ async def _leave(duty: AsyncExitStack) -> None:
 
 @asynccontextmanager
 async def _at_work(settings: Settings, config: Config, clock: Clock) -> AsyncIterator[None]:
-    """A shift with its rounds and its doorbell."""
-    async with open_shift(settings, config, clock) as shift:
+    """A worker with its rounds and its doorbell."""
+    async with open_worker(settings, config, clock) as worker:
         busy = [
-            asyncio.create_task(go_round(shift)),
-            asyncio.create_task(listen(shift, settings)),
+            asyncio.create_task(go_round(worker)),
+            asyncio.create_task(listen(worker, settings)),
         ]
         try:
             yield
@@ -83,15 +83,15 @@ async def end(busy: Iterable[asyncio.Task[None]]) -> None:
 log = structlog.get_logger()
 
 
-async def go_round(shift: Shift) -> None:
+async def go_round(worker: Worker) -> None:
     """Go round for ever; ends by being cancelled."""
     async with asyncio.TaskGroup() as rounds:
-        rounds.create_task(_every(1, shift.tick))
-        rounds.create_task(_every(1, shift.sweep))
-        rounds.create_task(_every(5, shift.publish))
-        rounds.create_task(_every(5, shift.tell_operator))
-        rounds.create_task(_every(15, shift.stay_in_force))
-        rounds.create_task(_every(60, shift.prune))
+        rounds.create_task(_every(1, worker.tick))
+        rounds.create_task(_every(1, worker.sweep))
+        rounds.create_task(_every(5, worker.publish))
+        rounds.create_task(_every(5, worker.tell_operator))
+        rounds.create_task(_every(15, worker.stay_in_force))
+        rounds.create_task(_every(60, worker.prune))
 
 
 async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:

@@ -33,7 +33,7 @@ from workers.lookup import Lookups
 from workers.poll import Poll
 from workers.presence import Presence
 from workers.sender import LaneSender
-from workers.worker import Shift, process_name
+from workers.worker import Worker, process_name
 
 log = structlog.get_logger()
 
@@ -41,7 +41,7 @@ _ROLL_OUT = timedelta(hours=1)
 
 
 @asynccontextmanager
-async def open_shift(settings: Settings, config: Config, clock: Clock) -> AsyncIterator[Shift]:
+async def open_worker(settings: Settings, config: Config, clock: Clock) -> AsyncIterator[Worker]:
     """A worker's parts, at work; what they hold open is given back at the end."""
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(await store.connect(settings.database))
@@ -59,11 +59,11 @@ async def open_shift(settings: Settings, config: Config, clock: Clock) -> AsyncI
             await _give_up(pool, sources, lanes, clock)
             await presence.note()
         alerts = Alerts(pool, clock, sources, _operator(config))
-        shift = _shift(settings, pool, clock, engine, sources, lanes, alerts, presence)
-        shift.start()
+        worker = _worker(settings, pool, clock, engine, sources, lanes, alerts, presence)
+        worker.start()
         stack.push_async_callback(metrics.publish, pool)
-        stack.push_async_callback(shift.stop)
-        yield shift
+        stack.push_async_callback(worker.stop)
+        yield worker
 
 
 async def _engine(pool: Pool, config: Config, clock: Clock) -> Engine:
@@ -106,7 +106,7 @@ async def _give_up(
     await receipt_queue.set_aside_orphans(pool, sources, now, now - _ROLL_OUT)
 
 
-def _shift(
+def _worker(
     settings: Settings,
     pool: Pool,
     clock: Clock,
@@ -115,8 +115,8 @@ def _shift(
     lanes: list[LaneSender],
     alerts: Alerts,
     presence: Presence,
-) -> Shift:
-    return Shift(
+) -> Worker:
+    return Worker(
         settings=settings,
         pool=pool,
         clock=clock,

@@ -45,7 +45,7 @@ def process_name() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-class Shift:
+class Worker:
     """One worker process at work on the accounts and lanes of one configuration."""
 
     def __init__(

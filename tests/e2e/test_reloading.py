@@ -214,7 +214,7 @@ async def test_what_is_in_hand_is_finished_by_who_has_begun_it(folder: Path) -> 
         one.rewrite("id: made", "id: made-anew")
         await eventually(lambda: one.has_rule("made-anew"))
         await one.post(1)
-        # One that was claimed as its shift was relieved is given back, and counts as an attempt.
+        # One that was claimed as its worker was relieved is given back, and counts as an attempt.
         assert await told_of_all(one, receiver) == {"1": 1, "2": 1}
 
 
@@ -249,7 +249,7 @@ async def test_processes_that_are_started_one_by_one_look_themselves(folder: Pat
             numbers = count(1)
 
             async def is_decided_anew() -> bool:
-                # Until the new shift is at work, the old one may decide.
+                # Until the new worker is at work, the old one may decide.
                 visit = {**VISIT, "id": next(numbers)}
                 answer = await client.post(f"{alone.url}/hooks/field", json=visit)
                 assert answer.status_code == 202

@@ -204,12 +204,12 @@ async def test_a_worker_tells_whom_the_configuration_names(
     settings = read_settings({"DATABASE_URL": database_url})
     await fail(taskbell)
     taskbell.clock.advance(HICCUP)
-    async with wiring.open_shift(settings, taskbell.config, taskbell.clock) as shift:
-        await shift.tell_operator()
+    async with wiring.open_worker(settings, taskbell.config, taskbell.clock) as running:
+        await running.tell_operator()
     assert await taskbell.deliveries() == []
     config = replace(taskbell.config, operator=Operator("slack", "#dispatch"))
-    async with wiring.open_shift(settings, config, taskbell.clock) as shift:
-        await shift.tell_operator()
+    async with wiring.open_worker(settings, config, taskbell.clock) as running:
+        await running.tell_operator()
     assert [one["target"] for one in await taskbell.deliveries()] == ["#dispatch"]
 
 

@@ -26,7 +26,7 @@ from tests.tasks import task
 from workers.alerts import Alerts
 from workers.clock_tick import ClockRound
 from workers.presence import Presence
-from workers.worker import Shift
+from workers.worker import Worker
 
 ZONES = {"field": ZoneInfo("America/New_York"), "london": ZoneInfo("Europe/London")}
 RULES = """
@@ -114,7 +114,7 @@ class Real:
         decider = Decider(config.rules, ZONES, ways(config.kinds))
         self._engine = Engine(decider, ZONES, clock)
         self._rounds = ClockRound(pool, self._engine)
-        self._shift = Shift(
+        self._worker = Worker(
             settings=read_settings({}),
             pool=pool,
             clock=clock,
@@ -143,7 +143,7 @@ class Real:
             await self._engine.observe(PostgresTransaction(connection), [look])
 
     async def tick(self) -> None:
-        await self._shift.sweep()
+        await self._worker.sweep()
         while (await self._rounds.batch())[0]:
             pass
 

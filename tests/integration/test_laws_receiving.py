@@ -22,7 +22,7 @@ from tests.corridor import Corridor, corridor
 from tests.running import free_port
 from tests.site import site
 from tests.waiting import eventually
-from workers.wiring import open_shift
+from workers.wiring import open_worker
 
 RULES = """
 - id: made
@@ -124,10 +124,10 @@ async def test_law_3_the_sweep_finds_what_nobody_rang_for(
     async with corridor(folder, pool, clock, RULES) as taskbell:
         await taskbell.begin()
         settings = read_settings({"DATABASE_URL": database_url})
-        async with open_shift(settings, taskbell.config, clock) as shift:
+        async with open_worker(settings, taskbell.config, clock) as running:
             await asyncio.sleep(0.2)  # each loop has looked once, and found nothing
             await taskbell.receive(taskbell.visit())
-            await shift.sweep()
+            await running.sweep()
             await eventually(taskbell.is_everything_sent)
         assert len(taskbell.accounting.requests) == 1
 

@@ -19,7 +19,7 @@ from tests.receivers import Answer
 from tests.receivers import Fault as Break
 from tests.waiting import eventually
 from workers import retry
-from workers.wiring import open_shift
+from workers.wiring import open_worker
 
 RULES = """
 - { id: tell, when: task.created, accounts: [field], then: [{ notify: customer:details }] }
@@ -289,17 +289,17 @@ async def test_law_15_a_slow_account_delays_no_other(
             slow = Fault(Kind.SLOW, times=1000, method=method, seconds=30)
             taskbell.sandbox.kickserv.faults.set(slow)
         settings = read_settings({"DATABASE_URL": database_url})
-        async with open_shift(settings, taskbell.config, clock) as shift:
+        async with open_worker(settings, taskbell.config, clock) as running:
             for _ in range(20):
                 await taskbell.receive(taskbell.visit())
                 await taskbell.receive({"id": taskbell.visit()["id"]})
             clock.advance(timedelta(minutes=5))
             began = asyncio.get_running_loop().time()
-            await shift.tick()
-            await shift.sweep()
+            await running.tick()
+            await running.sweep()
             await asyncio.sleep(0.3)  # by now everything of Kickserv's waits for it
             await taskbell.receive(taskbell.sandbox.plannr.make(), "london")
-            await shift.sweep()
+            await running.sweep()
             await eventually(taskbell.is_accounting_told)
             assert asyncio.get_running_loop().time() - began < 2
             assert taskbell.told == []

@@ -119,7 +119,7 @@ async def test_a_poll_that_is_going_on_is_broken_off(
     settings = read_settings({"DATABASE_URL": database_url})
     async with corridor(folder, pool, clock, RULES, partial(firm, patience="1m")) as taskbell:
         taskbell.sandbox.kickserv.faults.set(Fault(Kind.SLOW, seconds=20))
-        async with wiring.open_shift(settings, taskbell.config, clock) as running:
+        async with wiring.open_worker(settings, taskbell.config, clock) as running:
             await running.tick()
 
             async def is_read() -> bool:

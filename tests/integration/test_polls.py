@@ -143,11 +143,11 @@ async def test_a_poll_that_crashes_shows_at_the_account(
 
     settings = read_settings({"DATABASE_URL": database_url})
     taskbell.visit()
-    async with wiring.open_shift(settings, taskbell.config, taskbell.clock) as shift:
-        shift._polls["field"]._source.scan = broken  # type: ignore[method-assign]
+    async with wiring.open_worker(settings, taskbell.config, taskbell.clock) as running:
+        running._polls["field"]._source.scan = broken  # type: ignore[method-assign]
         await accounts.poll_now(taskbell.pool, "field", taskbell.clock.now())
-        await shift.tick()
-        await asyncio.gather(*shift._polling)
+        await running.tick()
+        await asyncio.gather(*running._polling)
 
     async def is_failing() -> bool:
         return bool((await shown(taskbell))["state"] == "failing")

@@ -154,10 +154,10 @@ async def test_a_worker_notices_that_its_clock_was_set_back(
     await taskbell.begin("field")
     settings = read_settings({"DATABASE_URL": database_url})
     taskbell.clock.advance(YEAR)
-    async with wiring.open_shift(settings, taskbell.config, taskbell.clock) as shift:
+    async with wiring.open_worker(settings, taskbell.config, taskbell.clock) as running:
         await taskbell.poll(full=True)
         taskbell.clock.advance(-YEAR)
-        await shift.sweep()
+        await running.sweep()
         assert await next_poll_at(taskbell) == taskbell.clock.now()
 
 

@@ -1,4 +1,4 @@
-"""One shift relieves the other inside a worker: nobody's work is broken off, lost or done twice."""
+"""One worker relieves the other in a process: no work is broken off, lost or done twice."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -34,7 +34,7 @@ async def taskbell(pool: Pool, clock: VirtualClock, folder: Path) -> AsyncIterat
 async def roster(
     taskbell: Corridor, clock: VirtualClock, database_url: str
 ) -> AsyncIterator[Handover]:
-    """With a shift on duty that has the old rules; nobody rings, so it goes round by itself."""
+    """With a worker on duty that has the old rules; nobody rings, so it goes round by itself."""
     environ = {"DATABASE_URL": database_url, "REDIS_URL": f"redis://127.0.0.1:{free_port()}"}
     roster = Handover(read_settings(environ), clock)
     await roster.relieve(taskbell.config)
@@ -73,7 +73,7 @@ def is_told(taskbell: Corridor, times: int) -> bool:
 async def test_who_is_relieved_finishes_what_is_in_hand(
     taskbell: Corridor, roster: Handover
 ) -> None:
-    """The new shift works beside it at once; the slow message goes once, and so does the next."""
+    """The new worker works beside it at once; the slow message goes once, and so does the next."""
     taskbell.accounting.reply(Answer(delay=0.6))
     await taskbell.receive(taskbell.visit())
     await eventually(taskbell.is_accounting_told)
@@ -87,7 +87,7 @@ async def test_who_is_relieved_finishes_what_is_in_hand(
 
 
 async def test_the_end_waits_for_who_was_relieved(taskbell: Corridor, roster: Handover) -> None:
-    """A worker that is stopped right after a change settles what the old shift had in hand."""
+    """A worker that is stopped right after a change settles what the old worker had in hand."""
     taskbell.accounting.reply(Answer(delay=0.6))
     await taskbell.receive(taskbell.visit())
     await eventually(taskbell.is_accounting_told)
@@ -98,7 +98,7 @@ async def test_the_end_waits_for_who_was_relieved(taskbell: Corridor, roster: Ha
 
 
 async def test_nobody_goes_before_the_next_has_begun(taskbell: Corridor, roster: Handover) -> None:
-    """The new shift takes its time to begin: meanwhile the old one does its work."""
+    """The new worker takes its time to begin: meanwhile the old one does its work."""
     async with taskbell.pool.acquire() as connection, connection.transaction():
         await connection.execute("LOCK TABLE rulesets IN SHARE MODE")
         relieving = asyncio.create_task(roster.relieve(renewed(taskbell)))
