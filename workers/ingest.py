@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TypeAlias, TypeVar
 
@@ -330,8 +330,9 @@ def _said(source: Source, receipt: Pending, sighting: Sighting) -> Found:
     at = receipt.received_at
     match sighting:
         case FullTask() if not receipt.repeats:
-            look = source.observe(sighting.raw, at, Cause.WEBHOOK)
-            look = replace(look, pushed=True, announced=sighting.announced)
+            look = source.observe(
+                sighting.raw, at, Cause.WEBHOOK, pushed=True, announced=sighting.announced
+            )
             return _Pushed(look, sighting.raw, receipt.id)
         case FullTask():
             key = receipt.account, source.parse(sighting.raw).id

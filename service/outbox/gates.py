@@ -106,14 +106,21 @@ class Stop:
 
 Stops: TypeAlias = dict[int, Stop]
 """By the ids of the deliveries that are stopped."""
+Gate: TypeAlias = Callable[[Candidate, Facts], Stop | None]
+GateOfSeveral: TypeAlias = Callable[[Sequence[Candidate], Facts], Stops]
 
 
 def stops(candidates: Sequence[Candidate], facts: Facts) -> Stops:
     """What becomes of those that must not go out; the first gate that stops one has its say."""
     found: Stops = {}
-    for gate in GATES:
+    for one in candidates:
+        for gate in GATES_OF_EXCUSED if one.is_excused else GATES:
+            if (stop := gate(one, facts)) is not None:
+                found[one.id] = stop
+                break
+    for gate_of_several in GATES_OF_SEVERAL:
         left = [one for one in candidates if one.id not in found] if found else candidates
-        found |= gate(left, facts)
+        found |= gate_of_several(left, facts)
     return found
 
 
@@ -238,41 +245,23 @@ def _told_before(one: Candidate, visit: Visit, facts: Facts) -> str | None:
     return told.reason(one.target, one.key[0])
 
 
-Gate: TypeAlias = Callable[[Sequence[Candidate], Facts], Stops]
-_Question: TypeAlias = Callable[[Candidate, Facts], Stop | None]
-
-
-def _each(question: _Question) -> Gate:
-    """A gate that looks at each by itself."""
-
-    def gate(candidates: Sequence[Candidate], facts: Facts) -> Stops:
-        found = ((one.id, question(one, facts)) for one in candidates)
-        return {number: stop for number, stop in found if stop is not None}
-
-    return gate
-
-
-def _each_but_excused(question: _Question) -> Gate:
-    ask = _each(question)
-    return lambda candidates, facts: ask([one for one in candidates if not one.is_excused], facts)
-
-
-GATES: tuple[Gate, ...] = (
-    _each(_is_too_late),
-    _each_but_excused(_has_ended),
-    _each_but_excused(_is_off_hours),
-    _each(_is_on_trial),
-    _each_but_excused(_is_silenced),
-    _each_but_excused(_is_muted),
-    _each_but_excused(_has_nobody_to_tell),
-    _is_in_a_storm,
-    _tells_what_is_told,
-)
-
-
 def _skipped(reason: str | None) -> Stop | None:
     return None if reason is None else Stop(State.SKIPPED, reason)
 
 
 def _utc(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M} UTC"
+
+
+# In the order in which they are asked; then come those that look at several at once.
+GATES: tuple[Gate, ...] = (
+    _is_too_late,
+    _has_ended,
+    _is_off_hours,
+    _is_on_trial,
+    _is_silenced,
+    _is_muted,
+    _has_nobody_to_tell,
+)
+GATES_OF_EXCUSED: tuple[Gate, ...] = (_is_too_late, _is_on_trial)
+GATES_OF_SEVERAL: tuple[GateOfSeveral, ...] = (_is_in_a_storm, _tells_what_is_told)

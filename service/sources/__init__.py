@@ -38,7 +38,7 @@ from pydantic import SecretStr
 
 from service.clock import Clock
 from service.domain.days import LAST, Calendar
-from service.domain.model import Cause, Customer, Observation, Task
+from service.domain.model import Cause, Customer, Kind, Observation, Task
 from service.errors import SourceRejected
 from service.http.throttle import Throttle
 from service.http.upstream import Upstream
@@ -202,8 +202,19 @@ class Source(ABC):
         del raw
         return None
 
-    def observe(self, raw: Raw, observed_at: datetime, cause: Cause) -> Observation:
-        """What this trimmed JSON, asked for or come in at that moment, says; raises as `parse`."""
+    def observe(
+        self,
+        raw: Raw,
+        observed_at: datetime,
+        cause: Cause,
+        *,
+        pushed: bool = False,
+        announced: frozenset[Kind] = frozenset(),
+    ) -> Observation:
+        """What this trimmed JSON, asked for or come in at that moment, says; raises as `parse`.
+
+        `pushed` and `announced` are as in `Observation`.
+        """
         task, forms = self.parse(raw), self.forms
         unread, untold = unread_in(raw, forms), self.unknown_fields(raw)
         if unread:
@@ -216,6 +227,8 @@ class Source(ABC):
             cause=cause,
             version=self.version(raw),
             fingerprint=self.fingerprint(raw),
+            pushed=pushed,
+            announced=announced,
             untold=untold,
             customers=self.customers(raw),
             unread=unread,

@@ -17,6 +17,9 @@ class When:
     is_day: bool = False
 
 
+_NONE = When()
+
+
 @dataclass(frozen=True, slots=True)
 class Dates:
     """How an account writes its dates.
@@ -33,7 +36,9 @@ class Dates:
     def read(self, raw: Mapping[str, Any], name: str, of: str) -> When:
         """The date in `raw[name]`, which is a task's date `of`, such as `due`."""
         found = self.moment(raw, name)
-        day = None if found is None else self._day(raw[name], found)
+        if found is None:
+            return _NONE
+        day = self._day(raw[name], found)
         return When(found) if day is None else When(self.calendar.moment(day, of), is_day=True)
 
     def moment(self, raw: Mapping[str, Any], name: str) -> datetime | None:

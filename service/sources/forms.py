@@ -54,11 +54,12 @@ def objects(*tells: str) -> Form:
 
 def unread(raw: Mapping[str, Any], forms: Mapping[str, Form]) -> dict[str, str]:
     """The fields of `raw` whose values are of no known form, each with its value as an example."""
-    return {
-        name: _example(form.said(value))
-        for name, form in forms.items()
-        if name in raw and (value := raw[name]) is not None and not form.fits(value)
-    }
+    found = {}
+    for name, form in forms.items():
+        value = raw.get(name)
+        if value is not None and not form.fits(value):
+            found[name] = _example(form.said(value))
+    return found
 
 
 def _are_objects(value: Any) -> bool:

@@ -20,6 +20,7 @@ MOST_TOLD = 1000  # tasks, or signals, of which one body may tell
 CONTENTS = ("data", "task", "payload")
 DEEPEST, DEEPEST_KEPT = 4, 100
 SECRETS = frozenset({"password_salt", "encrypted_password", "remember_token"})
+_SECRETS = [name.encode() for name in SECRETS]
 _ANNOUNCED = {kind.value: kind for kind in (Kind.CREATED, Kind.COMPLETED, Kind.DELETED)}
 ESCAPE = b"\\u"  # behind which any name can hide
 _TOO_DEEP = f"the body nests more than {DEEPEST_KEPT} levels deep"
@@ -190,7 +191,7 @@ def _signal(payload: Raw) -> Signal:
 
 
 def _names_secret(body: bytes) -> bool:
-    return any(name.encode() in body for name in SECRETS)
+    return any(map(body.__contains__, _SECRETS))
 
 
 def _plainly(written: Any) -> bytes:

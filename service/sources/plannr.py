@@ -369,6 +369,8 @@ def _is_last(answer: Any, number: int) -> bool | None:
 
 
 def _people(value: Any) -> tuple[Person, ...]:
+    if not value:
+        return ()
     people = [_person(one) for one in references(value, "uuid")]
     return tuple([one for one in people if one is not None])
 

@@ -123,6 +123,9 @@ def mark(name: str, key: Key, **attributes: Attribute) -> str | None:
 @contextmanager
 def coming_from(origins: Mapping[Key, str | None]) -> Iterator[None]:
     """Around what happens to several tasks: the traceparents of what told of each."""
+    if _tracing is None:
+        yield
+        return
     known = {key: origin for key, origin in origins.items() if origin is not None}
     before = _origins.set(known)
     try:

@@ -212,9 +212,13 @@ class Connection(HttpToolsProtocol):
 
 def _is_clear(headers: Sequence[tuple[bytes, bytes]]) -> bool:
     """Whether there is one Host at most, and no length that only a large number could hold."""
-    names = [name for name, _ in headers]
-    lengths = [value for name, value in headers if name == b"content-length"]
-    return names.count(b"host") <= 1 and all(len(value) <= LENGTH_DIGITS for value in lengths)
+    hosts = 0
+    for name, value in headers:
+        if name == b"host":
+            hosts += 1
+        elif name == b"content-length" and len(value) > LENGTH_DIGITS:
+            return False
+    return hosts <= 1
 
 
 def _closing(status: HTTPStatus, detail: str) -> Problem:

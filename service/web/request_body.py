@@ -25,12 +25,13 @@ class BodyBudget:
 
     async def read(self, receive: Receive, most: int, announced: bytes | str | None) -> bytes:
         """As `read_body`; a 503 Problem if this body had to make way."""
+        wait = asyncio.timeout(LONGEST_BODY)
         try:
-            async with asyncio.timeout(None) as wait:
+            async with wait:
                 self._held[wait] = 0
-                return await read_body(partial(self._receive, receive, wait), most, announced)
+                return await _read(partial(self._receive, receive, wait), most, announced)
         except TimeoutError:
-            raise _made_way() from None
+            raise (_too_slow() if wait in self._held else _made_way()) from None
         finally:
             self._left += self._held.pop(wait, 0)
 
@@ -57,12 +58,19 @@ async def read_body(receive: Receive, most: int, announced: bytes | str | None) 
     `announced` is its Content-Length: one that is too large is refused before anything is read,
     or asked for with a 100. One that is not proves nothing.
     """
+    try:
+        async with asyncio.timeout(LONGEST_BODY):
+            return await _read(receive, most, announced)
+    except TimeoutError:
+        raise _too_slow() from None
+
+
+async def _read(receive: Receive, most: int, announced: bytes | str | None) -> bytes:
     if announced is not None and int(announced) > most:
         raise _too_large(most)
     body, more = bytearray(), True
-    deadline = asyncio.get_running_loop().time() + LONGEST_BODY
     while more:
-        message = await _next(receive, deadline)
+        message = await receive()
         if message["type"] == "http.disconnect":
             raise Problem(HTTPStatus.BAD_REQUEST, "The body broke off")
         body += message.get("body", b"")
@@ -89,13 +97,9 @@ def _made_way() -> Problem:
     )
 
 
-async def _next(receive: Receive, deadline: float) -> Message:
-    try:
-        async with asyncio.timeout_at(deadline):
-            return await receive()
-    except TimeoutError:
-        raise Problem(
-            HTTPStatus.REQUEST_TIMEOUT,
-            f"The body did not come within {LONGEST_BODY:g} seconds",
-            headers={"Connection": "close"},
-        ) from None
+def _too_slow() -> Problem:
+    return Problem(
+        HTTPStatus.REQUEST_TIMEOUT,
+        f"The body did not come within {LONGEST_BODY:g} seconds",
+        headers={"Connection": "close"},
+    )

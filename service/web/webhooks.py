@@ -4,6 +4,7 @@ import asyncio
 import codecs
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from http import HTTPStatus
 
 import orjson
@@ -50,6 +51,8 @@ KEPT_HEADERS = frozenset(
 KEPT_HEADER_BYTES = 300
 _TYPE_ENDS = re.compile(rb"[;,\s]")
 _CHARSET = re.compile(rb"charset\s*=\s*[\"']?([\w-]{1,30})", re.IGNORECASE)
+
+_SENDERS = 32  # of whose headers it is kept what they mean; a header has up to 64 kB
 
 # Written in steps of Python, which take time that grows with the square of a body.
 _FOR_NAMES_OF_HOSTS = frozenset({"idna", "punycode"})
@@ -155,16 +158,21 @@ def _demand_nearness(scope: Scope) -> None:
 
 
 def _check_type(headers: Headers) -> None:
+    wrong = _wrong_type(headers.get(b"content-type", b""), headers.get(b"content-encoding", b""))
+    if wrong is not None:
+        raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, wrong)
+
+
+# A sender says the same each time.
+@lru_cache(_SENDERS)
+def _wrong_type(content_type: bytes, encoding: bytes) -> str | None:
     # Some proxies write it twice, with a comma between; some senders forget the semicolon.
-    given = _TYPE_ENDS.split(headers.get(b"content-type", b"").strip(), maxsplit=1)[0].lower()
+    given = _TYPE_ENDS.split(content_type.strip(), maxsplit=1)[0].lower()
     if given not in {b"application/json", b"text/json"} and not given.endswith(b"+json"):
-        raise Problem(
-            HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send the body with Content-Type: application/json"
-        )
-    if not can_be_read(headers.get(b"content-encoding", b"").decode("latin-1")):
-        raise Problem(
-            HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Send the body uncompressed, or packed with gzip"
-        )
+        return "Send the body with Content-Type: application/json"
+    if not can_be_read(encoding.decode("latin-1")):
+        return "Send the body uncompressed, or packed with gzip"
+    return None
 
 
 def _unpacked(body: bytes) -> bytes:
@@ -199,13 +207,22 @@ def _json(body: bytes) -> bytes:
 
 def _transcoded(headers: Headers, body: bytes) -> bytes:
     """The body in UTF-8, if its Content-Type names another character set; raises ValueError."""
-    found = _CHARSET.search(headers.get(b"content-type", b""))
+    name = _charset(headers.get(b"content-type", b""))
+    try:
+        return body if name is None else body.decode(name).encode()
+    except LookupError:  # some of Python's codecs read no text
+        return body
+
+
+@lru_cache(_SENDERS)
+def _charset(content_type: bytes) -> str | None:
+    """The character set that it names, if there is such a one and it is none of Unicode's."""
+    found = _CHARSET.search(content_type)
     try:
         name = codecs.lookup(found[1].decode("latin-1")).name if found else "utf-8"
-        is_plain = name.startswith("utf") or name in _FOR_NAMES_OF_HOSTS
-        return body if is_plain else body.decode(name).encode()
     except LookupError:
-        return body
+        return None
+    return None if name.startswith("utf") or name in _FOR_NAMES_OF_HOSTS else name
 
 
 def _key(options: HookOptions, headers: Headers, body: bytes) -> str:

@@ -249,9 +249,9 @@ async def test_other_character_sets_are_read_and_kept_in_utf8(
     assert orjson.loads(kept) == {"id": "T1", "name": "Müller", "employees": [{"id": 1}]}
 
 
-@pytest.mark.parametrize("charset", ["punycode", "idna"])
-async def test_encodings_of_host_names_are_not_decoded(web: Site, charset: str) -> None:
-    """64 kB of punycode take a second, in which nobody else is answered: it is read as UTF-8."""
+@pytest.mark.parametrize("charset", ["punycode", "idna", "hex", "rot13", "zlib", "nonsense"])
+async def test_what_is_no_encoding_of_texts_is_not_decoded(web: Site, charset: str) -> None:
+    """It is read as UTF-8: 64 kB of punycode take a second, in which nobody else is answered."""
     body = '{"id": "T-1", "name": "Müller"}'.encode()
     kind = {"content-type": f"application/json; charset={charset}"}
     assert (await web.post("open", body, kind)).status_code == 202
