@@ -89,7 +89,7 @@ class Alarm:
 
 def date_of(alarm: str | None) -> str | None:
     """The date that an event's `alarm` counts from; None where that is no alarm."""
-    found = _WRITTEN.fullmatch(alarm or "")
+    found = _WRITTEN.fullmatch(alarm) if alarm else None
     return None if found is None else found["field"]
 
 
@@ -103,7 +103,7 @@ def missed(
 
 def announced_by(alarm: str | None, task: Task, zone: ZoneInfo) -> tuple[str, datetime] | None:
     """The date that an event's `alarm` announces before it comes: its field, and it."""
-    found = _WRITTEN.fullmatch(alarm or "")
+    found = _WRITTEN.fullmatch(alarm) if alarm else None
     if found is None or found["sign"] != "-":
         return None
     date = moment_of(task, found["field"], zone)

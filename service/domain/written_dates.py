@@ -63,7 +63,9 @@ def clock_time(value: Any) -> datetime | None:
 
 def is_date(value: Any) -> bool:
     """Whether `moment` knows the form of this value, which may also stand for no date."""
-    return read(value) is not None
+    if isinstance(value, str):
+        return len(value) <= _LONGEST and _of_text(value) is not None
+    return not value or _of_number(value) is not None
 
 
 def read(value: Any) -> Written | None:

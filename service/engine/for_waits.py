@@ -56,7 +56,7 @@ class ForWaits:
 
     async def end(self, group: Sequence[Event], now: datetime) -> list[Decision]:
         """End the waits that events from one look make pointless; returns why."""
-        if not group:
+        if not group or not self._waits:
             return []
         waits = self._waits.get((group[0].account, group[0].task_id), {})
         ended = {wait.rule: why for wait in waits.values() if (why := self._why(wait, group, now))}

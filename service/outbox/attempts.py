@@ -10,6 +10,7 @@ from service.clock import Clock
 from service.domain.model import State
 from service.outbox import LEASE, AttemptResult, Claim, fallback
 from service.store import Connection, Pool, lookups
+from service.store.columns import column
 from service.store.tasks import Key
 from service.system_actions import BARE, CREATE, STILL_COMING, WRITES
 
@@ -59,14 +60,14 @@ async def settle(pool: Pool, settlements: Sequence[AttemptResult], now: datetime
             [one.claim.attempts for one in settlements],
             [one.claim.unsent for one in settlements],
             [one.state for one in settlements],
-            [one.reason for one in settlements],
+            column([one.reason for one in settlements]),
             [
                 None if one.receipt is None else orjson.dumps(one.receipt).decode()
                 for one in settlements
             ],
-            [one.again_at for one in settlements],
+            column([one.again_at for one in settlements]),
             [one.is_unsent for one in settlements],
-            [one.expires_at for one in settlements],
+            column([one.expires_at for one in settlements]),
         )
         failed = [row["id"] for row in rows if row["state"] == State.FAILED]
         await fallback.plan(connection, failed, now)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from unicodedata import category, normalize
 
 from service.domain.model import Customer, Task
@@ -24,6 +25,8 @@ def reaches_customer(task: Task | None, channel: str, target: str) -> bool:
     return task is not None and any(_is_for(one, target) for one in _people(task))
 
 
+# Most messages go to the same few places.
+@lru_cache(1024)
 def is_address(target: str) -> bool:
     """Whether a target may be somebody's own address or number, and not the name of a place."""
     return not target.startswith("#") and any(_reachable(target))

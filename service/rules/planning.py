@@ -119,9 +119,7 @@ class Planning:
         if refusal is not None:
             state, reason = State.SKIPPED, refusal
         is_pending = dispatch.send_at > scope.now or step.approver is not None
-        reaches_customer = any(
-            customers.reaches_customer(one, step.channel, target) for one in _told_of(scope)
-        )
+        reaches_customer = _reaches_customer(step.channel, target, scope)
         plan = Plan(
             step=step.number,
             channel=step.channel,
@@ -160,11 +158,10 @@ class Planning:
             return f"nobody can be called that: the target has {len(target)} characters"
         happened = scope.event
         task = happened.after or happened.before
-        refusals = (customers.refusal(one, step.channel, target) for one in _told_of(scope))
         return (
             employees.refusal(task, step.channel)
             or self.reach.refusal(happened.account, step.channel, target)
-            or next((refused for refused in refusals if refused), None)
+            or _refused_by_customer(step.channel, target, scope)
         )
 
     def _fields(
@@ -180,6 +177,19 @@ class Planning:
             elif text := _rendered(value, scope):
                 written[name] = _date(name, text, scope.zone) if name in DATES else text
         return written or None
+
+
+def _reaches_customer(channel: str, target: str, scope: Scope) -> bool:
+    if channel != "customer" and not target:
+        return False
+    return any(customers.reaches_customer(one, channel, target) for one in _told_of(scope))
+
+
+def _refused_by_customer(channel: str, target: str, scope: Scope) -> str | None:
+    if channel != "customer" and not target:
+        return None
+    refusals = (customers.refusal(one, channel, target) for one in _told_of(scope))
+    return next((refused for refused in refusals if refused), None)
 
 
 def is_instead(once_key: str) -> bool:

@@ -43,7 +43,10 @@ class Dates:
 
     def moment(self, raw: Mapping[str, Any], name: str) -> datetime | None:
         """A date of which only the moment matters."""
-        return written_dates.moment(raw.get(name), self.calendar.zone, fold=self.fold)
+        value = raw.get(name)
+        if value is None:
+            return None
+        return written_dates.moment(value, self.calendar.zone, fold=self.fold)
 
     def due_after(self, start: When) -> When:
         """When that is due of which only the start is known: some time on that day."""

@@ -204,11 +204,11 @@ class Plannr(Source):
         else:
             is_told = flag(said) is not None
         found = _NOTHING if is_told else _DONE
-        if missing := [field for field in _TELLS if field not in raw]:
+        if missing := _TELLS.keys() - raw.keys():
             found = found.union(*(_TELLS[field] for field in missing))
-        if "value" not in mapping(raw.get("taskable")):
-            found |= _FIELDS_OF_WORTH
-        return found
+        if "value" in mapping(raw.get("taskable")):
+            return found
+        return found | _FIELDS_OF_WORTH if found else _FIELDS_OF_WORTH
 
     def parse(self, raw: Raw) -> Task:
         account = self.account

@@ -113,6 +113,8 @@ def references(value: Any, key: str = "id") -> list[Mapping[str, Any]]:
     """Those of a list as objects, also where one stands alone or only its id is given."""
     if not value:
         return []
+    if isinstance(value, dict) and key in value:
+        return [value]
     many = sequence(value)
     if many is None:
         return [reference(value, key)]
@@ -122,7 +124,8 @@ def references(value: Any, key: str = "id") -> list[Mapping[str, Any]]:
 def first_id(raw: Mapping[str, Any], *names: str) -> str | None:
     """The first of these fields that holds an id."""
     for name in names:
-        if (found := identifier(raw.get(name))) is not None:
+        value = raw.get(name)
+        if value is not None and (found := identifier(value)) is not None:
             return found
     return None
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from service.store import Connection, Pool
+from service.store.columns import column
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ async def insert(
         [decision.event for decision in decisions],
         [decision.rule for decision in decisions],
         [decision.outcome for decision in decisions],
-        [decision.reason for decision in decisions],
+        column([decision.reason for decision in decisions]),
         rules_version,
         now,
     )

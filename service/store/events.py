@@ -9,6 +9,7 @@ import asyncpg
 from service import telemetry
 from service.domain.model import Cause, Event, Kind, Task
 from service.store import Connection
+from service.store.columns import column
 from service.store.tasks import Key, read_task, task_json
 
 
@@ -106,13 +107,13 @@ async def insert(
         [event.at for event in events],
         [event.cause for event in events],
         [" ".join(event.changed) for event in events],
-        [event.alarm for event in events],
-        [event.signal for event in events],
-        [task_json(event.before) for event in events],
-        [task_json(event.after) for event in events],
+        column([event.alarm for event in events]),
+        column([event.signal for event in events]),
+        column([task_json(event.before) for event in events]),
+        column([task_json(event.after) for event in events]),
         now,
         rules_version,
-        [_mark(event) for event in events],
+        column([_mark(event) for event in events]),
     )
 
 

@@ -12,6 +12,7 @@ from service.domain.alarms import AnnouncedUntil
 from service.domain.model import JSON_OPTIONS, Task
 from service.domain.recurrence import Told
 from service.store import Connection, Pool, read_through
+from service.store.columns import column
 
 Key: TypeAlias = tuple[str, str]
 """An account's name and the id of a task in it."""
@@ -226,15 +227,17 @@ async def save(connection: Connection, saved: Sequence[TaskUpdate]) -> None:
         [one.key[0] for one in saved],
         [one.key[1] for one in saved],
         [task_json(one.known.task) for one in saved],
-        [one.known.deleted_at for one in saved],
-        [one.known.version for one in saved],
+        column([one.known.deleted_at for one in saved]),
+        column([one.known.version for one in saved]),
         [one.known.observed_at for one in saved],
         [one.known.fingerprint for one in saved],
         [orjson.dumps(one.known.rung, option=JSON_OPTIONS).decode() for one in saved],
-        [one.next_alarm for one in saved],
-        [one.watch for one in saved],
-        [orjson.dumps(one.known.unread).decode() if one.known.unread else None for one in saved],
-        [_told_json(one.known.told) for one in saved],
+        column([one.next_alarm for one in saved]),
+        column([one.watch for one in saved]),
+        column(
+            [orjson.dumps(one.known.unread).decode() if one.known.unread else None for one in saved]
+        ),
+        column([_told_json(one.known.told) for one in saved]),
     )
 
 
