@@ -3,9 +3,20 @@
 from collections.abc import Container, Iterable, Sequence
 from datetime import datetime
 
-from service.domain.model import Event
+from service.domain.model import Event, Kind
 from service.store import Connection
 from service.store.tasks import Key
+
+# What of a task is undone by what: a message about it may have to be taken back.
+UNDONE = frozenset(
+    {
+        (Kind.COMPLETED, Kind.REOPENED),
+        (Kind.CREATED, Kind.DELETED),
+        (Kind.RESTORED, Kind.DELETED),
+        (Kind.DELETED, Kind.RESTORED),
+    }
+)
+UNDOING = frozenset(undoing for _, undoing in UNDONE)
 
 
 def is_done_again(delivery: str, news: str) -> str:

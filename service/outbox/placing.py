@@ -9,7 +9,7 @@ import orjson
 
 from service.domain.model import Event, State
 from service.outbox import DeliveryRequest, Identity, Lanes, question, silences, suppression
-from service.outbox.cancellation import is_done_again
+from service.outbox.cancellation import UNDOING, UNDONE, is_done_again
 from service.outbox.gates import Stop, Stops
 from service.rules.verdict import Plan
 from service.store import Connection
@@ -203,6 +203,9 @@ async def take_back(connection: Connection, events: Sequence[Event], now: dateti
     again. What is taken back stands in nobody's way any more: when it happens again it is announced
     anew.
     """
+    undoing = [event for event in events if event.kind in UNDOING]
+    if not undoing:
+        return frozenset()
     rows = await connection.fetch(
         f"""
         INSERT INTO deliveries (account, task, event, rule, once_key, step, channel, target, lane,
@@ -218,17 +221,17 @@ async def take_back(connection: Connection, events: Sequence[Event], now: dateti
              AND sent.state IN ('planned', 'held', 'sending', 'sent')
              AND sent.event < news.id
         JOIN events ON events.id = sent.event
-        WHERE (events.kind, news.kind) IN (('completed', 'reopened'), ('created', 'deleted'),
-                                           ('restored', 'deleted'), ('deleted', 'restored'))
+        WHERE (events.kind, news.kind) IN (SELECT * FROM unnest($6::text[], $7::text[]))
           AND NOT (news.kind = 'reopened' AND {is_done_again("sent", "news")})
         ON CONFLICT DO NOTHING
         RETURNING lane, updates
         """,
         now,
-        [event.account for event in events],
-        [event.task_id for event in events],
-        [event.id for event in events],
-        [event.kind for event in events],
+        [event.account for event in undoing],
+        [event.task_id for event in undoing],
+        [event.id for event in undoing],
+        [event.kind for event in undoing],
+        *zip(*UNDONE, strict=True),
     )
     if rows:
         await connection.execute(

@@ -70,6 +70,8 @@ async def set_aside(connection: Connection, receipt: Pending, reason: str, now: 
 
 async def note(connection: Connection, receipts: Sequence[int], reason: str) -> None:
     """Add to receipts that are done what became of the tasks that they asked for."""
+    if not receipts:
+        return
     await connection.execute(
         """
         UPDATE receipts SET reason = concat_ws('; ', reason, $2::text) WHERE id IN (

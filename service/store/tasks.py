@@ -243,6 +243,8 @@ async def save(connection: Connection, saved: Sequence[TaskUpdate]) -> None:
 
 async def forget_unseen(connection: Connection, keys: Sequence[Key]) -> None:
     """Take back the rows that were made for the lock and were given no state."""
+    if not keys:
+        return
     await connection.execute(
         """
         DELETE FROM tasks USING unnest($1::text[], $2::text[]) AS unseen (account, id)

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from service.domain.model import Event, Kind, State
+from service.domain.model import Event, State
 from service.domain.storms import Flood
 from service.outbox import DeliveryRequest
+from service.outbox.cancellation import UNDONE
 from service.outbox.gates import Candidate
 from service.rules.customers import reaches_customer
 from service.rules.standing import Grounds
@@ -16,12 +17,6 @@ from service.system_actions import WRITES
 _PENDING = frozenset({State.PLANNED, State.HELD})
 # Once per key: what was never sent does not count. As the index `deliveries_once` has it.
 NEVER_SENT = frozenset({State.SKIPPED, State.CANCELLED, State.EXPIRED})
-_UNDONE = {
-    (Kind.COMPLETED, Kind.REOPENED),
-    (Kind.CREATED, Kind.DELETED),
-    (Kind.RESTORED, Kind.DELETED),
-    (Kind.DELETED, Kind.RESTORED),
-}
 
 
 @dataclass(slots=True)
@@ -129,4 +124,4 @@ class Delivery:
             return False
         if self.state is not State.SENT or cause.id >= event.id:
             return False
-        return (cause.kind, event.kind) in _UNDONE
+        return (cause.kind, event.kind) in UNDONE
