@@ -46,6 +46,18 @@ async def aside(
     return await asyncio.to_thread(read, *given, **named)
 
 
+async def decoded_aside(
+    size: int, read: Callable[Given, Result], *given: Given.args, **named: Given.kwargs
+) -> Result:
+    """The same where `read` does no more than decode JSON.
+
+    What orjson reads quickly holds the loop for as long from a thread.
+    """
+    if size <= _QUICK:
+        return read(*given, **named)
+    return await asyncio.to_thread(read, *given, **named)
+
+
 def decoded(body: bytes) -> Any:
     """The JSON in a webhook; raises orjson.JSONDecodeError, and TooManyValues.
 

@@ -30,7 +30,7 @@ from service.http import LONGEST_PAUSE, never_sent, retry_after
 from service.http.answers import AnswerRefused, read_answer
 from service.http.denials import is_denied, words
 from service.http.error_messages import explain
-from service.http.json_body import TooManyValues, aside, salvaged
+from service.http.json_body import TooManyValues, decoded_aside, salvaged
 from service.http.rate_limit_headers import Allowance, allowance
 from service.http.throttle import Admission, Throttle
 
@@ -103,7 +103,7 @@ class Upstream:
         try:
             status, headers, body = await self._exchange(call, params, json)
             pause = self._asked_pause(headers)
-            answer = await aside(len(body), call.read, status, headers, body, pause)
+            answer = await decoded_aside(len(body), call.read, status, headers, body, pause)
         except (SourceUnauthorized, SourceRejected):
             await self._throttle.succeeded(admission)
             raise

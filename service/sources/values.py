@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime, time, tzinfo
-from functools import lru_cache
 from typing import Any
 
 from service.domain import written_dates
@@ -35,11 +34,9 @@ def identifier(value: Any) -> str | None:
     return None
 
 
-# A task's id is asked for several times, and lists name the same people over and over.
-@lru_cache(4096)
 def _textual(value: str) -> str | None:
-    if len(value) == _UUID_LENGTH and _UUID.fullmatch(value):
-        return value.lower()
+    if len(value) == _UUID_LENGTH and (small := value.lower()) != value and _UUID.fullmatch(value):
+        return small
     return value if value.isprintable() and value.strip(". ") else None
 
 
