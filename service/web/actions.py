@@ -27,13 +27,13 @@ from service.web.auth import Guard
 from service.web.parameters import LARGEST_ID, is_text, wrong
 from service.web.problems import Problem
 
-RULINGS = ("retry", "cancel", "resolve", "approve", "decline")
-WEBHOOK_RULINGS = ("retry", "cancel")
-STORM_RULINGS = ("release", "drop")
+DELIVERY_ACTIONS = ("retry", "cancel", "resolve", "approve", "decline")
+WEBHOOK_ACTIONS = ("retry", "cancel")
+STORM_ACTIONS = ("release", "drop")
 LONGEST_REASON = 500
 
 
-class Rulings:
+class OperatorActions:
     """Carries out decisions; each raises a Problem where it is not possible."""
 
     def __init__(self, pool: Pool, clock: Clock, doorbell: Doorbell) -> None:
@@ -41,7 +41,7 @@ class Rulings:
         self._clock = clock
         self._doorbell = doorbell
 
-    async def rule(self, ruling: str, delivery: int, said: Mapping[str, Any], by: str) -> None:
+    async def act(self, action: str, delivery: int, said: Mapping[str, Any], by: str) -> None:
         """`said` may hold `attempts`, as they were shown, for a retry, and `reason` for a cancel.
 
         For a resolve it has to hold `arrived`.
@@ -49,18 +49,18 @@ class Rulings:
         if delivery > LARGEST_ID:
             raise Problem(HTTPStatus.NOT_FOUND, "There is no such delivery")
         try:
-            await self._carry_out(ruling, delivery, said, by)
+            await self._carry_out(action, delivery, said, by)
         except NoSuchDelivery as error:
             raise Problem(HTTPStatus.NOT_FOUND, str(error)) from error
         except NotPossible as error:
             raise Problem(HTTPStatus.CONFLICT, str(error)) from error
 
-    async def rule_on_webhook(self, ruling: str, receipt: int, by: str) -> None:
+    async def act_on_webhook(self, action: str, receipt: int, by: str) -> None:
         """Read a webhook again that was set aside, or leave it as it is."""
         if receipt > LARGEST_ID:
             raise Problem(HTTPStatus.NOT_FOUND, "There is no such webhook")
         try:
-            if ruling == "retry":
+            if action == "retry":
                 account = await dead_letters.read_again(self._pool, receipt)
                 self._doorbell.ring(INGEST, account)
             else:
@@ -68,11 +68,11 @@ class Rulings:
         except NotSetAside as error:
             raise Problem(HTTPStatus.CONFLICT, str(error)) from error
 
-    async def end_storm(self, ruling: str, storm: int, by: str) -> None:
+    async def end_storm(self, action: str, storm: int, by: str) -> None:
         """Release what the storm guard holds, or drop it."""
         if storm > LARGEST_ID:
             raise Problem(HTTPStatus.NOT_FOUND, "There is no such storm")
-        end = storms.release if ruling == "release" else storms.drop
+        end = storms.release if action == "release" else storms.drop
         try:
             lanes, _ = await end(self._pool, self._clock, storm, by=by)
         except NoStorm as error:
@@ -90,17 +90,17 @@ class Rulings:
             raise Problem(HTTPStatus.CONFLICT, str(error)) from error
 
     async def _carry_out(
-        self, ruling: str, delivery: int, said: Mapping[str, Any], by: str
+        self, action: str, delivery: int, said: Mapping[str, Any], by: str
     ) -> None:
-        if ruling == "retry":
+        if action == "retry":
             lane = await operator_actions.retry(self._pool, self._clock, delivery, _attempts(said))
             self._doorbell.ring(DELIVER, lane)
-        elif ruling == "approve":
+        elif action == "approve":
             lane = await approvals.approve(self._pool, self._clock, delivery, by=by)
             self._doorbell.ring(DELIVER, lane)
-        elif ruling == "decline":
+        elif action == "decline":
             await approvals.decline(self._pool, self._clock, delivery, by=by)
-        elif ruling == "cancel":
+        elif action == "cancel":
             await operator_actions.cancel(
                 self._pool, self._clock, delivery, by=by, reason=_reason(said)
             )
@@ -110,20 +110,20 @@ class Rulings:
             )
 
 
-def ruling_routes(
+def action_routes(
     guard: Guard,
     path: str,
     endpoint: Callable[[str, Request], Awaitable[Response]],
-    rulings: Iterable[str],
+    actions: Iterable[str],
 ) -> list[Route]:
-    """A route for each ruling on what is at `path`; the endpoint is told which it is."""
+    """A route for each action on what is at `path`; the endpoint is told which it is."""
     return [
         Route(
-            f"{path}/{{id:number}}/{ruling}",
-            guard.protects(partial(endpoint, ruling)),
+            f"{path}/{{id:number}}/{action}",
+            guard.protects(partial(endpoint, action)),
             methods=["POST"],
         )
-        for ruling in rulings
+        for action in actions
     ]
 
 

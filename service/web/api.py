@@ -15,7 +15,13 @@ from service.config import Config
 from service.domain.model import JSON_OPTIONS
 from service.store import Pool, api_lists, decisions
 from service.store.api_lists import Listing
-from service.web.actions import RULINGS, STORM_RULINGS, WEBHOOK_RULINGS, Rulings, ruling_routes
+from service.web.actions import (
+    DELIVERY_ACTIONS,
+    STORM_ACTIONS,
+    WEBHOOK_ACTIONS,
+    OperatorActions,
+    action_routes,
+)
 from service.web.auth import Endpoint, Guard
 from service.web.openapi import describe
 from service.web.parameters import (
@@ -52,7 +58,7 @@ class Api:
         pool: Pool,
         clock: Clock,
         guard: Guard,
-        rulings: Rulings,
+        actions: OperatorActions,
         config: Config,
         root: str = "",
     ) -> None:
@@ -60,7 +66,7 @@ class Api:
         self._pool = pool
         self._clock = clock
         self._guard = guard
-        self._rulings = rulings
+        self._actions = actions
         self._accounts = list(config.accounts)
         self._text = config.text
 
@@ -68,9 +74,9 @@ class Api:
         protects = self._guard.protects
         return [
             *(Route(f"/api/v1{path}", protects(one)) for path, one in self._reading().items()),
-            *ruling_routes(self._guard, "/api/v1/deliveries", self._rule, RULINGS),
-            *ruling_routes(self._guard, "/api/v1/receipts", self._rule_on_webhook, WEBHOOK_RULINGS),
-            *ruling_routes(self._guard, "/api/v1/storms", self._end_storm, STORM_RULINGS),
+            *action_routes(self._guard, "/api/v1/deliveries", self._act, DELIVERY_ACTIONS),
+            *action_routes(self._guard, "/api/v1/receipts", self._act_on_webhook, WEBHOOK_ACTIONS),
+            *action_routes(self._guard, "/api/v1/storms", self._end_storm, STORM_ACTIONS),
             Route(
                 "/api/v1/silences/{id:number}/expire", protects(self._end_silence), methods=["POST"]
             ),
@@ -154,23 +160,23 @@ class Api:
         del request
         return _json(describe(has_token=self._guard.has_token, root=self._root))
 
-    async def _rule(self, ruling: str, request: Request) -> Response:
+    async def _act(self, action: str, request: Request) -> Response:
         """Carry out a decision and show what has become of the delivery."""
         announced = request.headers.get("content-length")
         said = _object(await read_body(request.receive, _BODY_BYTES, announced))
-        await self._rulings.rule(ruling, request.path_params["id"], said, _BY)
+        await self._actions.act(action, request.path_params["id"], said, _BY)
         return await self._one(api_lists.DELIVERIES, request)
 
-    async def _rule_on_webhook(self, ruling: str, request: Request) -> Response:
-        await self._rulings.rule_on_webhook(ruling, request.path_params["id"], _BY)
+    async def _act_on_webhook(self, action: str, request: Request) -> Response:
+        await self._actions.act_on_webhook(action, request.path_params["id"], _BY)
         return await self._one(api_lists.RECEIPTS, request)
 
-    async def _end_storm(self, ruling: str, request: Request) -> Response:
-        await self._rulings.end_storm(ruling, request.path_params["id"], _BY)
+    async def _end_storm(self, action: str, request: Request) -> Response:
+        await self._actions.end_storm(action, request.path_params["id"], _BY)
         return await self._one(api_lists.STORMS, request)
 
     async def _end_silence(self, request: Request) -> Response:
-        await self._rulings.end_silence(request.path_params["id"])
+        await self._actions.end_silence(request.path_params["id"])
         return await self._one(api_lists.SILENCES, request)
 
 

@@ -17,7 +17,7 @@ from service.outbox.approval_links import ApprovalLinks
 from service.settings import Settings
 from service.store import Pool
 from service.store.receipts import ReceiptKeeper
-from service.web.actions import Rulings
+from service.web.actions import OperatorActions
 from service.web.api import Api
 from service.web.approvals import ApprovalPage
 from service.web.auth import Guard
@@ -47,7 +47,7 @@ def build(
     `faults` keep another configuration from being in force instead of this one.
     """
     links = ApprovalLinks(settings.taskbell_url or "", settings.taskbell_admin_token)
-    rulings = Rulings(pool, clock, doorbell)
+    actions = OperatorActions(pool, clock, doorbell)
     root = settings.root_path
     pages = Pages(root)
     metrics.expect(config.accounts, ways(config.kinds))
@@ -61,9 +61,9 @@ def build(
             Route("/hooks/{account}", door, methods=["POST"]),
             Route("/hooks/{account}/", door, methods=["POST"]),
             *Health(pool, doorbell, clock, guard, board, keeper, len(faults)).routes(),
-            *Api(pool, clock, guard, rulings, config, root).routes(),
-            *ApprovalPage(pool, clock, guard, rulings, config, links, pages).routes(),
-            *OperatorPage(pool, clock, guard, rulings, config, doorbell, pages, faults).routes(),
+            *Api(pool, clock, guard, actions, config, root).routes(),
+            *ApprovalPage(pool, clock, guard, actions, config, links, pages).routes(),
+            *OperatorPage(pool, clock, guard, actions, config, doorbell, pages, faults).routes(),
         ],
         exception_handlers=HANDLERS,
         middleware=[*([Middleware(PathInFront, root)] if root else ()), Middleware(Visitors)],

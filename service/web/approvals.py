@@ -16,7 +16,7 @@ from service.config import Config
 from service.outbox import approvals
 from service.outbox.approval_links import ApprovalLinks
 from service.store import Pool
-from service.web.actions import Rulings
+from service.web.actions import OperatorActions
 from service.web.auth import Guard
 from service.web.pages import Pages, read_form
 from service.web.parameters import LARGEST_ID, wrong
@@ -33,7 +33,7 @@ class ApprovalPage:
         pool: Pool,
         clock: Clock,
         guard: Guard,
-        rulings: Rulings,
+        actions: OperatorActions,
         config: Config,
         links: ApprovalLinks,
         pages: Pages,
@@ -41,7 +41,7 @@ class ApprovalPage:
         self._pool = pool
         self._clock = clock
         self._guard = guard
-        self._rulings = rulings
+        self._actions = actions
         self._zone, self._zones = config.timezone, config.zones
         self._links = links
         self._pages = pages
@@ -58,13 +58,13 @@ class ApprovalPage:
     async def answer(self, request: Request) -> Response:
         """One of the buttons; the page is shown again, and says what came of it."""
         row = await self._admitted(request)
-        ruling = (await read_form(request)).get("answer", "")
-        if ruling not in _ANSWERS:
+        action = (await read_form(request)).get("answer", "")
+        if action not in _ANSWERS:
             raise wrong("answer", " or ".join(_ANSWERS))
         by = f"whoever opened the link sent to {row['approver']}"
         too_late = None
         try:
-            await self._rulings.rule(ruling, row["id"], {}, by)
+            await self._actions.act(action, row["id"], {}, by)
         except Problem as problem:
             if problem.status_code != HTTPStatus.CONFLICT:
                 raise

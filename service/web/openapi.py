@@ -9,7 +9,7 @@ from service.domain.model import DAYS, Cause, Kind, State, Task
 from service.domain.silences import SCOPES
 from service.store import api_lists
 from service.store.api_lists import Listing
-from service.web.actions import LONGEST_REASON, RULINGS, STORM_RULINGS, WEBHOOK_RULINGS
+from service.web.actions import DELIVERY_ACTIONS, LONGEST_REASON, STORM_ACTIONS, WEBHOOK_ACTIONS
 from service.web.parameters import DEFAULT_LIMIT, LARGEST_ID, LONGEST, MOST, TEXT
 
 Schema: TypeAlias = dict[str, Any]
@@ -189,10 +189,10 @@ def _paths(*, has_token: bool) -> Schema:
             "get": _operation(_ref(noun), (*usual, *_ALSO.get(f"{path}/one", ()), 404)),
             "parameters": [_id_of(noun), *_OF_ONE.get(path, ())],
         }
-    for path, noun, rulings in _RULED:
-        for ruling in rulings:
-            paths[f"/api/v1/{path}/{{id}}/{ruling}"] = {
-                "post": _ruling(noun, ruling, usual),
+    for path, noun, actions in _ACTIONS:
+        for action in actions:
+            paths[f"/api/v1/{path}/{{id}}/{action}"] = {
+                "post": _action(noun, action, usual),
                 "parameters": [_id_of(noun)],
             }
     return paths
@@ -224,11 +224,11 @@ _OF_ONE: Mapping[str, list[Schema]] = {
 _ALWAYS = (403, 503)
 _GUARDED = (401, 429)
 _ALSO: Mapping[str, tuple[int, ...]] = {"rules": (404,), "tasks/one": (400,)}
-_RULED = (
-    ("deliveries", "delivery", RULINGS),
-    ("receipts", "receipt", WEBHOOK_RULINGS),
+_ACTIONS = (
+    ("deliveries", "delivery", DELIVERY_ACTIONS),
+    ("receipts", "receipt", WEBHOOK_ACTIONS),
     ("silences", "silence", ("expire",)),
-    ("storms", "storm", STORM_RULINGS),
+    ("storms", "storm", STORM_ACTIONS),
 )
 _SAID: Mapping[str, Schema] = {
     "retry": {"attempts": {"type": ["integer", "null"], "minimum": 0, "maximum": LARGEST_ID}},
@@ -289,10 +289,10 @@ def _problem(description: str) -> Schema:
     return {"description": description, "content": content}
 
 
-def _ruling(noun: str, ruling: str, usual: tuple[int, ...]) -> Schema:
+def _action(noun: str, action: str, usual: tuple[int, ...]) -> Schema:
     if noun != "delivery":
         return _operation(_ref(noun), (*usual, 404, 409))
-    properties = _SAID.get(ruling, {})
+    properties = _SAID.get(action, {})
     needed = [name for name in properties if name == "arrived"]
     schema = {"type": "object", "properties": dict(properties), "required": needed}
     body = {"required": bool(needed), "content": {"application/json": {"schema": schema}}}

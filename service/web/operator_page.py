@@ -17,7 +17,13 @@ from service.diagnostics import Diagnostic
 from service.doorbell import Doorbell
 from service.outbox import silences, storms
 from service.store import DATABASE_ERRORS, Pool, api_lists, dashboard, dead_letters
-from service.web.actions import RULINGS, STORM_RULINGS, WEBHOOK_RULINGS, Rulings, ruling_routes
+from service.web.actions import (
+    DELIVERY_ACTIONS,
+    STORM_ACTIONS,
+    WEBHOOK_ACTIONS,
+    OperatorActions,
+    action_routes,
+)
 from service.web.auth import Guard
 from service.web.pages import Pages, read_form
 from service.web.problems import RETRY_AFTER, Problem
@@ -40,7 +46,7 @@ class OperatorPage:
         pool: Pool,
         clock: Clock,
         guard: Guard,
-        rulings: Rulings,
+        actions: OperatorActions,
         config: Config,
         doorbell: Doorbell,
         pages: Pages,
@@ -50,7 +56,7 @@ class OperatorPage:
         self._doorbell = doorbell
         self._clock = clock
         self._guard = guard
-        self._rulings = rulings
+        self._actions = actions
         self._config = config
         self._faults = faults
         self._pages = pages
@@ -61,9 +67,9 @@ class OperatorPage:
             Route("/login", self.ask_token),
             Route("/login", self.log_in, methods=["POST"]),
             Route("/logout", self._guard.protects(self.log_out), methods=["POST"]),
-            *ruling_routes(self._guard, "/deliveries", self.decide, RULINGS),
-            *ruling_routes(self._guard, "/webhooks", self.decide_on_webhook, WEBHOOK_RULINGS),
-            *ruling_routes(self._guard, "/storms", self.end_storm, STORM_RULINGS),
+            *action_routes(self._guard, "/deliveries", self.decide, DELIVERY_ACTIONS),
+            *action_routes(self._guard, "/webhooks", self.decide_on_webhook, WEBHOOK_ACTIONS),
+            *action_routes(self._guard, "/storms", self.end_storm, STORM_ACTIONS),
             Route(
                 "/silences/{id:number}/expire",
                 self._guard.protects(self.end_silence),
@@ -87,7 +93,7 @@ class OperatorPage:
     async def log_out(self, request: Request) -> Response:
         return await self._unless_away(self._log_out(request))
 
-    async def decide(self, ruling: str, request: Request) -> Response:
+    async def decide(self, action: str, request: Request) -> Response:
         """A button of the page; the page is shown again with what came of it."""
         form = await read_form(request)
         said: dict[str, Any] = {}
@@ -95,22 +101,22 @@ class OperatorPage:
             said["arrived"] = form["arrived"] == "yes"
         if form.get("attempts", "")[:9].isdecimal():
             said["attempts"] = int(form["attempts"][:9])
-        ruled = self._rulings.rule(ruling, request.path_params["id"], said, _BY)
-        return await self._unless_away(self._decided(ruled))
+        done = self._actions.act(action, request.path_params["id"], said, _BY)
+        return await self._unless_away(self._decided(done))
 
-    async def decide_on_webhook(self, ruling: str, request: Request) -> Response:
+    async def decide_on_webhook(self, action: str, request: Request) -> Response:
         """A button beside a webhook that nobody could read."""
-        ruled = self._rulings.rule_on_webhook(ruling, request.path_params["id"], _BY)
-        return await self._unless_away(self._decided(ruled))
+        done = self._actions.act_on_webhook(action, request.path_params["id"], _BY)
+        return await self._unless_away(self._decided(done))
 
-    async def end_storm(self, ruling: str, request: Request) -> Response:
+    async def end_storm(self, action: str, request: Request) -> Response:
         """A button beside what the storm guard holds."""
-        ended = self._rulings.end_storm(ruling, request.path_params["id"], _BY)
+        ended = self._actions.end_storm(action, request.path_params["id"], _BY)
         return await self._unless_away(self._decided(ended))
 
     async def end_silence(self, request: Request) -> Response:
         """The button beside a silence."""
-        ended = self._rulings.end_silence(request.path_params["id"])
+        ended = self._actions.end_silence(request.path_params["id"])
         return await self._unless_away(self._decided(ended))
 
     async def _show(self, request: Request) -> Response:
@@ -186,10 +192,10 @@ class OperatorPage:
             page.headers["Retry-After"] = str(seconds)
             return page
 
-    async def _decided(self, ruling: Awaitable[None]) -> Response:
+    async def _decided(self, action: Awaitable[None]) -> Response:
         """Back to the page; it says so where somebody else had decided before."""
         try:
-            await ruling
+            await action
         except Problem as problem:
             if problem.status_code != HTTPStatus.CONFLICT:
                 raise

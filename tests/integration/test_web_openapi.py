@@ -161,18 +161,18 @@ BODIES: list[tuple[str, Any, int]] = [
 ]
 
 
-@pytest.mark.parametrize(("ruling", "body", "status"), BODIES)
+@pytest.mark.parametrize(("action", "body", "status"), BODIES)
 async def test_bodies_are_taken_and_refused_as_described(
-    seeded: Site, pool: Pool, ruling: str, body: Any, status: int
+    seeded: Site, pool: Pool, action: str, body: Any, status: int
 ) -> None:
     """What the schema allows is taken; what it does not allow is a 400 and changes nothing."""
-    state = "unknown" if ruling == "resolve" else "planned"
+    state = "unknown" if action == "resolve" else "planned"
     number = await pool.fetchval("SELECT id FROM deliveries WHERE state = $1", state)
     document = await described(seeded)
-    operation = document["paths"][f"/api/v1/deliveries/{{id}}/{ruling}"]["post"]
+    operation = document["paths"][f"/api/v1/deliveries/{{id}}/{action}"]["post"]
     schema = operation["requestBody"]["content"]["application/json"]["schema"]
     assert (list(faults(body, schema, document)) == []) == (status == 200)
-    answer = await seeded.client.post(f"/api/v1/deliveries/{number}/{ruling}", json=body)
+    answer = await seeded.client.post(f"/api/v1/deliveries/{number}/{action}", json=body)
     assert check(document, operation, answer) == status
     if status == 400:
         kept = await pool.fetchval("SELECT state FROM deliveries WHERE id = $1", number)

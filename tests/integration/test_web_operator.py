@@ -167,10 +167,10 @@ async def test_the_buttons_decide(web: Site, pool: Pool, clock: VirtualClock) ->
         for state in (State.UNKNOWN, State.UNKNOWN, State.FAILED, State.PLANNED)
     ]
     buttons = (("resolve", {"arrived": "yes"}), ("resolve", {"arrived": "no"}))
-    for number, (ruling, form) in zip(
+    for number, (action, form) in zip(
         numbers, (*buttons, ("retry", {}), ("cancel", {})), strict=True
     ):
-        answer = await web.client.post(f"/deliveries/{number}/{ruling}", data=form)
+        answer = await web.client.post(f"/deliveries/{number}/{action}", data=form)
         assert (answer.status_code, answer.headers["location"]) == (303, "/")
     states = [row["state"] for row in await pool.fetch("SELECT state FROM deliveries ORDER BY id")]
     assert states == ["sent", "failed", "planned", "cancelled"]
