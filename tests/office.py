@@ -17,7 +17,7 @@ from service.domain.model import Cause, Observation
 from service.engine import Effects, Engine
 from service.engine.transaction import Transaction
 from service.errors import SourceError
-from service.sandbox.faults import Fault, Kind
+from service.sandbox.faults import Fault, FaultKind
 from service.sandbox.system import Raw
 from service.sources import Page, systems
 from service.store import lookups
@@ -261,7 +261,7 @@ class Office:
         self.taskbell.clock.advance(timedelta(minutes=2 + minutes))
 
     async def call_will_fail(self, _: str, __: int) -> None:
-        self.system.faults.set(Fault(Kind.FAILED))
+        self.system.faults.set(Fault(FaultKind.FAILED))
 
     async def hear(self, task_id: str, back: int) -> None:
         """A webhook comes and is read at once."""

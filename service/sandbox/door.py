@@ -8,7 +8,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.sandbox.faults import Fault, Kind, failed, instead
+from service.sandbox.faults import Fault, FaultKind, failed, instead
 from service.sandbox.system import System
 
 _MINUTE = timedelta(minutes=1)
@@ -38,9 +38,9 @@ class Door:
         answer = instead(fault, self._system.clock.now())
         if answer is not None:
             await answer(scope, receive, send)
-        elif fault.kind is Kind.RESET_BEFORE:
+        elif fault.kind is FaultKind.RESET_BEFORE:
             await _reset(receive)
-        elif fault.kind is Kind.SLOW:
+        elif fault.kind is FaultKind.SLOW:
             await asyncio.sleep(fault.seconds)
             await self._app(scope, receive, send)
         else:
@@ -50,13 +50,13 @@ class Door:
         """Carry the request out, then lose, delay or damage the answer."""
         answer = _Capture()
         await self._app(scope, receive, answer)
-        if fault.kind is Kind.RESET_AFTER:
+        if fault.kind is FaultKind.RESET_AFTER:
             await _reset(receive)
-        elif fault.kind is Kind.LATE:
+        elif fault.kind is FaultKind.LATE:
             await asyncio.sleep(fault.seconds)
             await send(answer.start)
             await send({"type": "http.response.body", "body": answer.body})
-        elif fault.kind is Kind.BROKEN_OFF:
+        elif fault.kind is FaultKind.BROKEN_OFF:
             await send(answer.start)
             await send({"type": "http.response.body", "body": answer.half, "more_body": True})
             await _reset(receive)
@@ -98,7 +98,7 @@ class _Meter:
         if self._system.quirks.per_minute is None or self._left >= 0:
             return None
         rest = self._until - self._system.clock.now()
-        return Fault(Kind.THROTTLED, seconds=rest.total_seconds())
+        return Fault(FaultKind.THROTTLED, seconds=rest.total_seconds())
 
 
 class _Capture:
@@ -123,11 +123,11 @@ class _Capture:
         return self.body[: len(self.body) // 2]
 
 
-def _damaged(kind: Kind, answer: _Capture) -> Response:
+def _damaged(kind: FaultKind, answer: _Capture) -> Response:
     match kind:
-        case Kind.TRUNCATED:
+        case FaultKind.TRUNCATED:
             return Response(answer.half, answer.status, media_type="application/json")
-        case Kind.WRONG_TYPE:
+        case FaultKind.WRONG_TYPE:
             return Response(answer.body, answer.status, media_type="text/plain")
         case _:
             return failed()

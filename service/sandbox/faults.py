@@ -8,7 +8,7 @@ from enum import StrEnum
 from starlette.responses import Response
 
 
-class Kind(StrEnum):
+class FaultKind(StrEnum):
     """How a call goes wrong. The second group happens after the request was carried out."""
 
     UNAUTHORIZED = "unauthorized"
@@ -40,7 +40,7 @@ class Fault:
     `seconds` is how long a slow or late answer takes and how long a throttled caller shall wait.
     """
 
-    kind: Kind
+    kind: FaultKind
     times: int = 1
     method: str | None = None
     path: str | None = None
@@ -77,17 +77,19 @@ def instead(fault: Fault, now: datetime) -> Response | None:
     pause = str(round(fault.seconds))
     until = format_datetime(now + timedelta(seconds=fault.seconds), usegmt=True)
     answers = {
-        Kind.UNAUTHORIZED: _json('{"message": "Unauthenticated."}', 401),
-        Kind.NOT_FOUND: _json('{"message": "Not found."}', 404),
-        Kind.REJECTED: _json('{"message": "The given data was invalid."}', 422),
-        Kind.THROTTLED: _json('{"message": "Too Many Attempts."}', 429, pause),
-        Kind.THROTTLED_UNTIL: _json('{"message": "Too Many Attempts."}', 429, until),
-        Kind.UNAVAILABLE: _json('{"message": "Down for maintenance."}', 503, pause),
-        Kind.FAILED: failed(),
-        Kind.PAGE: Response("<html><h1>We are back soon</h1></html>", media_type="text/html"),
-        Kind.REDIRECT: Response(None, 302, {"Location": "https://elsewhere.invalid/sign-in"}),
-        Kind.EMPTY: _json("[]", 200),
-        Kind.DENIED: _json('{"success": false, "error": "Customer has no mobile number"}', 200),
+        FaultKind.UNAUTHORIZED: _json('{"message": "Unauthenticated."}', 401),
+        FaultKind.NOT_FOUND: _json('{"message": "Not found."}', 404),
+        FaultKind.REJECTED: _json('{"message": "The given data was invalid."}', 422),
+        FaultKind.THROTTLED: _json('{"message": "Too Many Attempts."}', 429, pause),
+        FaultKind.THROTTLED_UNTIL: _json('{"message": "Too Many Attempts."}', 429, until),
+        FaultKind.UNAVAILABLE: _json('{"message": "Down for maintenance."}', 503, pause),
+        FaultKind.FAILED: failed(),
+        FaultKind.PAGE: Response("<html><h1>We are back soon</h1></html>", media_type="text/html"),
+        FaultKind.REDIRECT: Response(None, 302, {"Location": "https://elsewhere.invalid/sign-in"}),
+        FaultKind.EMPTY: _json("[]", 200),
+        FaultKind.DENIED: _json(
+            '{"success": false, "error": "Customer has no mobile number"}', 200
+        ),
     }
     return answers.get(fault.kind)
 

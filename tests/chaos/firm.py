@@ -11,7 +11,7 @@ from typing import Any
 
 from service.clock import SystemClock
 from service.sandbox.app import Sandbox
-from service.sandbox.faults import Fault, Kind
+from service.sandbox.faults import Fault, FaultKind
 from service.sandbox.system import Quirks, Raw, System, TaskSystem
 from tests.chaos.chronicle import Chronicle
 from tests.chaos.installation import Installation
@@ -23,10 +23,17 @@ FEWEST_TASKS, MOST_TASKS = 3, 25
 LONGEST_PAUSE = 0.06  # seconds between two things that happen
 
 # All but lies about a task, and refusals for good.
-LIES = {Kind.NOT_FOUND, Kind.EMPTY}
-REFUSALS = {Kind.UNAUTHORIZED, Kind.REJECTED}
-TROUBLES = sorted(set(Kind) - LIES - REFUSALS)
-AMBIGUOUS = (Kind.SLOW, Kind.LATE, Kind.FAILED, Kind.FAILED_AFTER, Kind.RESET_AFTER, Kind.THROTTLED)
+LIES = {FaultKind.NOT_FOUND, FaultKind.EMPTY}
+REFUSALS = {FaultKind.UNAUTHORIZED, FaultKind.REJECTED}
+TROUBLES = sorted(set(FaultKind) - LIES - REFUSALS)
+AMBIGUOUS = (
+    FaultKind.SLOW,
+    FaultKind.LATE,
+    FaultKind.FAILED,
+    FaultKind.FAILED_AFTER,
+    FaultKind.RESET_AFTER,
+    FaultKind.THROTTLED,
+)
 SLOWEST = 1.5  # seconds
 # Where lists leave out what is there, a task that Taskbell has made cannot be found again.
 LEAVING_OUT: tuple[Raw, ...] = ({"shift": -2}, {"empty": True}, {"ends_early": True})
@@ -186,7 +193,9 @@ class Firm:
     def straighten_lists(self) -> None:
         self._somewhere()[1].set_quirks(**GOOD)
 
-    def _trouble(self, system: System, kinds: Sequence[Kind], method: str | None = None) -> None:
+    def _trouble(
+        self, system: System, kinds: Sequence[FaultKind], method: str | None = None
+    ) -> None:
         seconds = self._rng.uniform(0.5, SLOWEST)
         system.faults.set(Fault(self._rng.choice(kinds), method=method, seconds=seconds))
 
@@ -204,7 +213,7 @@ class Firm:
 
     async def _kill_workers_in_the_middle(self) -> None:
         """When a customer has been told, and nobody has heard yet that they were."""
-        kickserv, late = self._sandbox.kickserv, Fault(Kind.LATE, path="notify")
+        kickserv, late = self._sandbox.kickserv, Fault(FaultKind.LATE, path="notify")
         kickserv.faults.set(late)
         self._make("kickserv")
         with suppress(TimeoutError):

@@ -19,34 +19,34 @@ from service.errors import (
     SourceUnauthorized,
 )
 from service.http.rate_limit_headers import Allowance
-from service.sandbox.faults import Fault, Kind
+from service.sandbox.faults import Fault, FaultKind
 from service.sandbox.kickserv import PLANTED
 from service.sources import fingerprint, systems
 from tests.contract.source_rig import Rig, connect, rigged, sample
 
-READING: dict[Kind, type[SourceError]] = {
-    Kind.UNAUTHORIZED: SourceUnauthorized,
-    Kind.REJECTED: SourceRejected,
-    Kind.THROTTLED: SourceThrottled,
-    Kind.THROTTLED_UNTIL: SourceThrottled,
-    Kind.UNAVAILABLE: SourceThrottled,
-    Kind.FAILED: SourceBroken,
-    Kind.PAGE: SourceBroken,
-    Kind.REDIRECT: SourceBroken,
-    Kind.EMPTY: SourceBroken,
-    Kind.RESET_BEFORE: SourceBroken,
-    Kind.SLOW: SourceBroken,
-    Kind.LATE: SourceBroken,
-    Kind.FAILED_AFTER: SourceBroken,
-    Kind.RESET_AFTER: SourceBroken,
-    Kind.BROKEN_OFF: SourceBroken,
-    Kind.TRUNCATED: SourceBroken,
-    Kind.WRONG_TYPE: SourceBroken,
+READING: dict[FaultKind, type[SourceError]] = {
+    FaultKind.UNAUTHORIZED: SourceUnauthorized,
+    FaultKind.REJECTED: SourceRejected,
+    FaultKind.THROTTLED: SourceThrottled,
+    FaultKind.THROTTLED_UNTIL: SourceThrottled,
+    FaultKind.UNAVAILABLE: SourceThrottled,
+    FaultKind.FAILED: SourceBroken,
+    FaultKind.PAGE: SourceBroken,
+    FaultKind.REDIRECT: SourceBroken,
+    FaultKind.EMPTY: SourceBroken,
+    FaultKind.RESET_BEFORE: SourceBroken,
+    FaultKind.SLOW: SourceBroken,
+    FaultKind.LATE: SourceBroken,
+    FaultKind.FAILED_AFTER: SourceBroken,
+    FaultKind.RESET_AFTER: SourceBroken,
+    FaultKind.BROKEN_OFF: SourceBroken,
+    FaultKind.TRUNCATED: SourceBroken,
+    FaultKind.WRONG_TYPE: SourceBroken,
 }
-WRITING: dict[Kind, type[SourceError]] = {
-    kind: OutcomeUnknown if error is SourceBroken or kind is Kind.UNAVAILABLE else error
-    for kind, error in {**READING, Kind.NOT_FOUND: SourceRejected}.items()
-    if kind is not Kind.EMPTY
+WRITING: dict[FaultKind, type[SourceError]] = {
+    kind: OutcomeUnknown if error is SourceBroken or kind is FaultKind.UNAVAILABLE else error
+    for kind, error in {**READING, FaultKind.NOT_FOUND: SourceRejected}.items()
+    if kind is not FaultKind.EMPTY
 }
 PAGES = 3
 
@@ -63,7 +63,7 @@ async def test_a_probe_reads_one_page(rig: Rig) -> None:
     rig.make(5)
     await rig.source.probe()
     assert len(rig.system.record.requests) == 1
-    rig.system.faults.set(Fault(Kind.UNAUTHORIZED))
+    rig.system.faults.set(Fault(FaultKind.UNAUTHORIZED))
     with pytest.raises(SourceUnauthorized):
         await rig.source.probe()
 
@@ -186,7 +186,7 @@ async def test_a_deleted_task_is_gone_by_id(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("kind", sorted(READING))
-async def test_a_failing_read_says_how_it_failed(rig: Rig, kind: Kind) -> None:
+async def test_a_failing_read_says_how_it_failed(rig: Rig, kind: FaultKind) -> None:
     """Every fault is one of ours, of the right kind, and a task is never "gone" for it."""
     (task_id,) = rig.make(1)
     rig.system.faults.set(Fault(kind, times=2, seconds=2))
@@ -197,8 +197,12 @@ async def test_a_failing_read_says_how_it_failed(rig: Rig, kind: Kind) -> None:
     assert rig.source.account.token.get_secret_value() not in str(caught.value)
 
 
-@pytest.mark.parametrize("kind", [Kind.FAILED, Kind.TRUNCATED, Kind.UNAUTHORIZED, Kind.PAGE])
-async def test_a_scan_that_fails_half_way_does_not_end_as_complete(rig: Rig, kind: Kind) -> None:
+@pytest.mark.parametrize(
+    "kind", [FaultKind.FAILED, FaultKind.TRUNCATED, FaultKind.UNAUTHORIZED, FaultKind.PAGE]
+)
+async def test_a_scan_that_fails_half_way_does_not_end_as_complete(
+    rig: Rig, kind: FaultKind
+) -> None:
     """The second page fails: what came is kept, and the failure is told."""
     rig.make(8)
     pages = rig.source.scan()
@@ -212,7 +216,7 @@ async def test_a_scan_that_fails_half_way_does_not_end_as_complete(rig: Rig, kin
 async def test_a_pause_until_a_time_is_right_though_a_clock_is_wrong(rig: Rig, skew: int) -> None:
     """Their clock is an hour off; "until" still means two minutes from now."""
     rig.system.set_quirks(skew=skew)
-    rig.system.faults.set(Fault(Kind.THROTTLED_UNTIL, seconds=120))
+    rig.system.faults.set(Fault(FaultKind.THROTTLED_UNTIL, seconds=120))
     with pytest.raises(SourceThrottled) as caught:
         await rig.listed()
     assert caught.value.retry_after == timedelta(minutes=2)
@@ -293,7 +297,7 @@ async def test_every_notification_is_sent_once(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("kind", sorted(WRITING))
-async def test_a_failing_notification_is_never_told_twice(rig: Rig, kind: Kind) -> None:
+async def test_a_failing_notification_is_never_told_twice(rig: Rig, kind: FaultKind) -> None:
     """Where it may have arrived it is unknown, and whatever happened it was sent at most once."""
     (task_id,) = rig.make(1)
     for notification in sorted(rig.source.notifications)[:1]:
@@ -374,7 +378,7 @@ async def test_a_write_whose_answer_shows_no_task_is_unknown(rig: Rig) -> None:
     """The system said yes to something; making it again could make it twice."""
     if "create_task" not in rig.source.writes:
         pytest.skip("the system takes no tasks")
-    rig.system.faults.set(Fault(Kind.EMPTY))
+    rig.system.faults.set(Fault(FaultKind.EMPTY))
     with pytest.raises(OutcomeUnknown):
         await rig.source.create_task({"title": "Send the invoice"})
 

@@ -10,7 +10,7 @@ from service.clock import VirtualClock
 from service.domain.model import Customer
 from service.errors import SourceBroken, SourceUnauthorized
 from service.http import open_client
-from service.sandbox.faults import Fault, Kind
+from service.sandbox.faults import Fault, FaultKind
 from service.sandbox.letsligo import LetsLigo
 from service.sources import Raw, fingerprint
 from service.sources.letsligo import CONTACTS_PAUSE, CONTACTS_TRIED, _asked_by
@@ -293,8 +293,10 @@ async def test_a_contact_is_read_once_for_all_its_tasks(rig: Rig) -> None:
     assert renamed.name == "Marie Martin"
 
 
-@pytest.mark.parametrize("kind", [Kind.NOT_FOUND, Kind.UNAUTHORIZED])
-async def test_a_contact_that_may_not_be_seen_is_not_asked_for_again(rig: Rig, kind: Kind) -> None:
+@pytest.mark.parametrize("kind", [FaultKind.NOT_FOUND, FaultKind.UNAUTHORIZED])
+async def test_a_contact_that_may_not_be_seen_is_not_asked_for_again(
+    rig: Rig, kind: FaultKind
+) -> None:
     """The task is there, its customer an id, and nothing is left to be read."""
     (task_id,) = rig.make(1)
     (row,) = await rig.listed()
@@ -309,9 +311,17 @@ async def test_a_contact_that_may_not_be_seen_is_not_asked_for_again(rig: Rig, k
 
 
 @pytest.mark.parametrize(
-    "kind", [Kind.FAILED, Kind.SLOW, Kind.TRUNCATED, Kind.PAGE, Kind.RESET_BEFORE, Kind.THROTTLED]
+    "kind",
+    [
+        FaultKind.FAILED,
+        FaultKind.SLOW,
+        FaultKind.TRUNCATED,
+        FaultKind.PAGE,
+        FaultKind.RESET_BEFORE,
+        FaultKind.THROTTLED,
+    ],
 )
-async def test_a_contact_that_fails_does_not_lose_the_task(rig: Rig, kind: Kind) -> None:
+async def test_a_contact_that_fails_does_not_lose_the_task(rig: Rig, kind: FaultKind) -> None:
     """It comes without the name and counts as changed, so that the next scan reads it again."""
     (task_id,) = rig.make(1)
     (row,) = await rig.listed()
@@ -330,7 +340,7 @@ async def test_contacts_that_fail_are_left_alone_for_a_minute(rig: Rig) -> None:
     """Else each of a thousand tasks would wait for a contact that does not answer."""
     met = [office(rig).meet(name=f"Contact {n}") for n in range(9)]
     made = [rig.id_of(rig.system.make(contact=one)) for one in met]
-    rig.system.faults.set(Fault(Kind.FAILED, times=99, path=CONTACT))
+    rig.system.faults.set(Fault(FaultKind.FAILED, times=99, path=CONTACT))
     for task_id in made:
         assert await rig.source.fetch(task_id) is not None
     assert asked(rig, CONTACT) == CONTACTS_TRIED
@@ -343,7 +353,7 @@ async def test_a_contact_that_always_fails_keeps_no_other_from_being_read(rig: R
     """Of four tasks the first one's is broken; the names of the others are known at once."""
     met = [office(rig).meet(name=f"Contact {n}") for n in range(4)]
     made = [rig.id_of(rig.system.make(contact=one)) for one in met]
-    rig.system.faults.set(Fault(Kind.FAILED, times=99, path=f"{CONTACT}{met[0]}"))
+    rig.system.faults.set(Fault(FaultKind.FAILED, times=99, path=f"{CONTACT}{met[0]}"))
     for _ in range(2):
         found = [await customer(rig, task_id) for task_id in made]
         assert [one.name for one in found if one] == [None, "Contact 1", "Contact 2", "Contact 3"]
@@ -355,7 +365,7 @@ async def test_a_contact_known_from_before_is_better_than_none(rig: Rig) -> None
     (task_id,) = rig.make(1)
     await customer(rig, task_id)
     rig.clock.advance(timedelta(hours=2))
-    rig.system.faults.set(Fault(Kind.FAILED, times=9, path=CONTACT))
+    rig.system.faults.set(Fault(FaultKind.FAILED, times=9, path=CONTACT))
     found = await customer(rig, task_id)
     assert found is not None
     assert found.name == "Marie Dubois"

@@ -14,7 +14,7 @@ from service.clock import VirtualClock
 from service.engine import Engine
 from service.engine.decider import Decider
 from service.rules import Ruleset
-from service.sandbox.faults import Fault, Kind
+from service.sandbox.faults import Fault, FaultKind
 from service.sandbox.system import Quirks, TaskSystem
 from service.sources import systems
 from service.store import Pool, accounts, canaries
@@ -124,8 +124,10 @@ async def test_a_list_that_goes_wrong_deletes_nothing(watched: Watched, wrong: s
     assert await watched.error() is None
 
 
-@pytest.mark.parametrize("kind", [Kind.FAILED, Kind.TRUNCATED, Kind.PAGE, Kind.EMPTY])
-async def test_a_page_that_fails_deletes_nothing(watched: Watched, kind: Kind) -> None:
+@pytest.mark.parametrize(
+    "kind", [FaultKind.FAILED, FaultKind.TRUNCATED, FaultKind.PAGE, FaultKind.EMPTY]
+)
+async def test_a_page_that_fails_deletes_nothing(watched: Watched, kind: FaultKind) -> None:
     """One call of the scan goes wrong: what it did not come to is not missing."""
     watched.system.faults.set(Fault(kind))
     await watched.scan()

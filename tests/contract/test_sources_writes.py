@@ -11,19 +11,25 @@ from service.channels import Message
 from service.channels.task_writes import WritesChannel
 from service.clock import VirtualClock
 from service.errors import SendError
-from service.sandbox.faults import Fault, Kind
+from service.sandbox.faults import Fault, FaultKind
 from service.sources import Raw, systems
 from tests.contract.source_rig import Rig, rigged, sample
 
 ARRIVED = (
-    Kind.LATE,
-    Kind.FAILED_AFTER,
-    Kind.RESET_AFTER,
-    Kind.BROKEN_OFF,
-    Kind.TRUNCATED,
-    Kind.WRONG_TYPE,
+    FaultKind.LATE,
+    FaultKind.FAILED_AFTER,
+    FaultKind.RESET_AFTER,
+    FaultKind.BROKEN_OFF,
+    FaultKind.TRUNCATED,
+    FaultKind.WRONG_TYPE,
 )
-NOT_ARRIVED = (Kind.FAILED, Kind.RESET_BEFORE, Kind.UNAVAILABLE, Kind.PAGE, Kind.REDIRECT)
+NOT_ARRIVED = (
+    FaultKind.FAILED,
+    FaultKind.RESET_BEFORE,
+    FaultKind.UNAVAILABLE,
+    FaultKind.PAGE,
+    FaultKind.REDIRECT,
+)
 WRITING = sorted(name for name, source in systems().items() if source.writes)
 
 
@@ -75,7 +81,9 @@ async def fail(channel: WritesChannel, wanted: Message) -> SendError:
 
 
 @pytest.mark.parametrize("kind", ARRIVED)
-async def test_a_task_that_was_made_is_found(rig: Rig, channel: WritesChannel, kind: Kind) -> None:
+async def test_a_task_that_was_made_is_found(
+    rig: Rig, channel: WritesChannel, kind: FaultKind
+) -> None:
     """Its answer was lost; it is not made a second time."""
     rig.make(4)
     rig.system.faults.set(Fault(kind, method="POST"))
@@ -89,7 +97,7 @@ async def test_a_task_that_was_made_is_found(rig: Rig, channel: WritesChannel, k
 
 @pytest.mark.parametrize("kind", NOT_ARRIVED)
 async def test_a_task_that_was_not_made_is_not_found(
-    rig: Rig, channel: WritesChannel, kind: Kind
+    rig: Rig, channel: WritesChannel, kind: FaultKind
 ) -> None:
     """Nor is one that only looks like it: it may be made."""
     rig.make(4)
@@ -156,7 +164,7 @@ async def test_a_change_that_arrived_is_found(rig: Rig, channel: WritesChannel) 
     """Then whatever somebody wrote afterwards is not written over."""
     (task_id,) = rig.make(1)
     wanted = message(rig, "update_task", task_id, title="Call again")
-    rig.system.faults.set(Fault(Kind.RESET_AFTER, method="PUT"))
+    rig.system.faults.set(Fault(FaultKind.RESET_AFTER, method="PUT"))
     assert not (await fail(channel, wanted)).outcome_unknown
     assert await channel.find(wanted) == {"task": task_id}
     rig.system.change(task_id, **{rig.system.title: "Call Ida"})
@@ -183,7 +191,7 @@ async def test_a_task_that_cannot_be_read_hides_no_other(rig: Rig, channel: Writ
 
 async def test_a_failure_while_reading_back_is_no_answer(rig: Rig, channel: WritesChannel) -> None:
     """Whether it is there is not known, so nothing is made."""
-    rig.system.faults.set(Fault(Kind.FAILED, method="GET"))
+    rig.system.faults.set(Fault(FaultKind.FAILED, method="GET"))
     with pytest.raises(SendError):
         await channel.find(invoice(rig))
     assert rig.system.record.writes == []

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import pytest
 
 from service.clock import VirtualClock
-from service.sandbox.faults import Fault, Kind
+from service.sandbox.faults import Fault, FaultKind
 from service.store import Pool, api_lists
 from tests.commands import Result, taskbell
 from tests.corridor import Corridor, corridor
@@ -75,7 +75,7 @@ async def test_the_list_says_below_why_an_account_fails(
     command: Command, running: Corridor
 ) -> None:
     """The reason is on a line of its own, which no column breaks into pieces."""
-    running.sandbox.kickserv.faults.set(Fault(Kind.UNAUTHORIZED))
+    running.sandbox.kickserv.faults.set(Fault(FaultKind.UNAUTHORIZED))
     await running.poll()
     *table, reason, waits = (await command("accounts", "list", COLUMNS="80")).out.splitlines()
     assert len(table) == 4
@@ -163,7 +163,7 @@ async def test_sync_ends_a_pause_that_the_system_asked_for(
 
 async def test_sync_says_why_it_failed(command: Command, running: Corridor) -> None:
     """In the words of the account's error, with exit code 1."""
-    running.sandbox.kickserv.faults.set(Fault(Kind.UNAUTHORIZED, times=9))
+    running.sandbox.kickserv.faults.set(Fault(FaultKind.UNAUTHORIZED, times=9))
     asked = asyncio.create_task(command("accounts", "sync", "field", "--wait"))
 
     async def is_asked() -> bool:

@@ -19,7 +19,7 @@ from service.clock import SystemClock
 from service.doorbell import QUEUE
 from service.processes.embedded import EmbeddedValkey
 from service.sandbox.app import Sandbox, running
-from service.sandbox.faults import Fault, Kind
+from service.sandbox.faults import Fault, FaultKind
 from service.sandbox.plannr import ACCOUNT_UUID
 from service.sources import systems
 from service.store import accounts, unread
@@ -106,7 +106,7 @@ async def test_a_healthy_installation_is_fine_and_nobody_is_told_anything(clinic
 
 async def test_a_token_that_is_refused(clinic: Clinic) -> None:
     """Said of the account it belongs to, with the way out."""
-    clinic.sandbox.kickserv.faults.set(Fault(Kind.UNAUTHORIZED))
+    clinic.sandbox.kickserv.faults.set(Fault(FaultKind.UNAUTHORIZED))
     (found,) = (await clinic.wrong()).items()
     assert found[0] == "account field"
     assert "refused the account's credentials (401)" in found[1]["says"]

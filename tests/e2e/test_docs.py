@@ -20,7 +20,7 @@ from service.config import Config, load
 from service.config.root_shape import RootShape
 from service.domain.model import Kind, State
 from service.rules.compiler.shapes import STEPS, NewTaskShape, RuleShape
-from service.sandbox.faults import Kind as FaultKind
+from service.sandbox.faults import FaultKind
 from service.sandbox.system import Quirks
 from service.settings import Settings
 from service.sources import systems

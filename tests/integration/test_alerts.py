@@ -12,7 +12,7 @@ from service.clock import VirtualClock
 from service.config.operator import Operator
 from service.outbox import operator_actions
 from service.outbox.alerts import HICCUP
-from service.sandbox.faults import Fault, Kind
+from service.sandbox.faults import Fault, FaultKind
 from service.settings import read_settings
 from service.store import Pool, accounts
 from tests.corridor import Corridor, corridor, firm
@@ -43,7 +43,7 @@ async def fail(taskbell: Corridor, account: str = "field") -> None:
     sandbox = taskbell.sandbox
     systems = {"field": sandbox.kickserv, "london": sandbox.plannr, "sales": sandbox.rolodex}
     system = systems[account]
-    system.faults.set(Fault(Kind.UNAUTHORIZED))
+    system.faults.set(Fault(FaultKind.UNAUTHORIZED))
     await taskbell.poll(account)
     system.faults.clear()
 
@@ -106,7 +106,7 @@ async def test_a_hiccup_is_not_told(taskbell: Corridor) -> None:
 
 async def test_it_is_told_although_the_next_try_is_hours_away(taskbell: Corridor) -> None:
     """A system that asks for a long pause fails all the while."""
-    taskbell.sandbox.kickserv.faults.set(Fault(Kind.THROTTLED, seconds=7200))
+    taskbell.sandbox.kickserv.faults.set(Fault(FaultKind.THROTTLED, seconds=7200))
     await taskbell.poll()
     taskbell.clock.advance(HICCUP)
     assert await worker(taskbell).batch() == {"slack"}

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from service.clock import VirtualClock
-from service.sandbox.faults import Fault, Kind
+from service.sandbox.faults import Fault, FaultKind
 from service.store import Pool
 from tests.corridor import Corridor, corridor, go_round
 from workers.presence import Presence
@@ -110,7 +110,7 @@ class Day:
                 await taskbell.restart(RULES)
                 await self._be_there()
             case "reads_fail":
-                self.kickserv.faults.set(Fault(Kind.FAILED, times=minutes, method="GET"))
+                self.kickserv.faults.set(Fault(FaultKind.FAILED, times=minutes, method="GET"))
             case "reads_work":
                 self.kickserv.faults.clear()
             case _:

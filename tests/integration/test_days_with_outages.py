@@ -18,7 +18,7 @@ import pytest
 from hypothesis import settings
 
 from service.clock import VirtualClock
-from service.sandbox.faults import Fault, Kind
+from service.sandbox.faults import Fault, FaultKind
 from service.sandbox.system import Raw
 from service.store import Pool
 from tests.corridor import Corridor, copy, corridor
@@ -144,7 +144,7 @@ class Days:
         now = self.taskbell.clock.now()
         self.system.faults.clear()
         if self._failing_until > now:
-            self.system.faults.set(Fault(Kind.FAILED, times=FOR_EVER))
+            self.system.faults.set(Fault(FaultKind.FAILED, times=FOR_EVER))
         if self._away_until <= now:
             await work(self.taskbell)
         if max(self._away_until, self._failing_until) <= now:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from service.clock import VirtualClock
-from service.sandbox.faults import Fault, Kind
+from service.sandbox.faults import Fault, FaultKind
 from service.store import Pool
 from tests.corridor import Corridor, begun
 
@@ -33,7 +33,7 @@ async def taskbell(pool: Pool, clock: VirtualClock, folder: Path) -> AsyncIterat
 
 async def test_a_message_that_is_denied_has_failed(taskbell: Corridor) -> None:
     """Nobody was told, so what is done instead is done, with the system's own words."""
-    taskbell.sandbox.kickserv.faults.set(Fault(Kind.DENIED, method="POST"))
+    taskbell.sandbox.kickserv.faults.set(Fault(FaultKind.DENIED, method="POST"))
     await taskbell.webhook(taskbell.visit())
     await taskbell.deliver()
     await taskbell.deliver()
@@ -47,7 +47,7 @@ async def test_a_write_that_is_denied_has_failed(taskbell: Corridor) -> None:
     """It is not looked for, and not made again."""
     visit = taskbell.visit()
     await taskbell.webhook(visit)
-    taskbell.sandbox.kickserv.faults.set(Fault(Kind.DENIED, method="POST", path="tasks.json"))
+    taskbell.sandbox.kickserv.faults.set(Fault(FaultKind.DENIED, method="POST", path="tasks.json"))
     await taskbell.webhook(taskbell.sandbox.kickserv.finish(str(visit["id"])))
     await taskbell.deliver()
     assert await taskbell.states("call") == ["failed"]

@@ -8,7 +8,7 @@ import pytest
 
 from service.clock import VirtualClock
 from service.outbox import NotPossible, approvals, operator_actions, storms
-from service.sandbox.faults import Fault, Kind
+from service.sandbox.faults import Fault, FaultKind
 from service.store import Pool
 from tests.corridor import Corridor, corridor, firm
 from tests.receivers import Answer
@@ -175,7 +175,7 @@ async def test_nobody_is_written_to_at_an_address_that_is_not_theirs_any_more(
 async def test_nothing_of_a_digest_is_sent_blind(taskbell: Corridor) -> None:
     """While its tasks cannot be read it is held, and says why; then it goes out, once."""
     await booked(taskbell, "roof", "gutters")
-    taskbell.sandbox.kickserv.faults.set(Fault(Kind.FAILED, times=1000, method="GET"))
+    taskbell.sandbox.kickserv.faults.set(Fault(FaultKind.FAILED, times=1000, method="GET"))
     await pass_on(taskbell)
     [(state, reason)] = await to_customer(taskbell)
     assert state == "held"
@@ -188,7 +188,7 @@ async def test_nothing_of_a_digest_is_sent_blind(taskbell: Corridor) -> None:
 async def test_a_digest_that_nobody_can_check_expires(taskbell: Corridor) -> None:
     """After the rule's six hours it is not wanted any more; the reason says what kept it."""
     await booked(taskbell, "roof")
-    taskbell.sandbox.kickserv.faults.set(Fault(Kind.FAILED, times=100_000, method="GET"))
+    taskbell.sandbox.kickserv.faults.set(Fault(FaultKind.FAILED, times=100_000, method="GET"))
     await pass_on(taskbell)
     taskbell.clock.advance(timedelta(hours=6))
     await pass_on(taskbell)
@@ -361,7 +361,7 @@ async def test_what_has_begun_meanwhile_is_not_announced(
             await taskbell.webhook(taskbell.visit(name=name, customer=IDA, **dates))
         for minutes in (10, 20, 5):
             await taskbell.tick(minutes=minutes)
-        taskbell.sandbox.kickserv.faults.set(Fault(Kind.FAILED, times=1000, method="GET"))
+        taskbell.sandbox.kickserv.faults.set(Fault(FaultKind.FAILED, times=1000, method="GET"))
         await pass_on(taskbell)
         taskbell.sandbox.kickserv.faults.clear()
         await pass_on(taskbell)
@@ -393,7 +393,7 @@ async def test_what_waits_for_the_office_to_open_is_read_anew_then(
         await taskbell.begin()
         taskbell.clock.advance(timedelta(hours=9, minutes=50))
         await booked(taskbell, "roof")
-        taskbell.sandbox.kickserv.faults.set(Fault(Kind.FAILED, times=1000, method="GET"))
+        taskbell.sandbox.kickserv.faults.set(Fault(FaultKind.FAILED, times=1000, method="GET"))
         await taskbell.deliver()
         [unread] = [one for one in await taskbell.deliveries() if one["channel"] == "accounting"]
         assert unread["unread_since"] is not None

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from service.clock import VirtualClock
-from service.sandbox.faults import Fault
-from service.sandbox.faults import Kind as FaultKind
+from service.sandbox.faults import Fault, FaultKind
 from service.sandbox.system import TaskSystem
 from service.store import Pool
 from tests.corridor import Corridor, copy, corridor, kinds

@@ -10,7 +10,7 @@ import pytest
 from service.clock import VirtualClock
 from service.domain.silences import Silence
 from service.outbox import attempts, claiming, operator_actions, silences
-from service.sandbox.faults import Fault, Kind
+from service.sandbox.faults import Fault, FaultKind
 from service.store import Pool, accounts
 from tests.corridor import Corridor, corridor
 from tests.waiting import eventually
@@ -106,11 +106,11 @@ async def test_what_still_holds_is_told_once(taskbell: Corridor) -> None:
     assert number in asked[0]
 
 
-FAULTS = [Kind.FAILED, Kind.RESET_BEFORE, Kind.TRUNCATED, Kind.THROTTLED]
+FAULTS = [FaultKind.FAILED, FaultKind.RESET_BEFORE, FaultKind.TRUNCATED, FaultKind.THROTTLED]
 
 
 @pytest.mark.parametrize("kind", FAULTS)
-async def test_nothing_is_sent_blind(kind: Kind, taskbell: Corridor) -> None:
+async def test_nothing_is_sent_blind(kind: FaultKind, taskbell: Corridor) -> None:
     """While the task cannot be read the message is held, and says why; then it goes out."""
     await visit_soon(taskbell)
     taskbell.sandbox.kickserv.faults.set(Fault(kind, times=1000, method="GET", seconds=5))
@@ -168,7 +168,7 @@ async def calm(taskbell: Corridor) -> None:
 async def test_what_waited_too_long_to_be_checked_expires(taskbell: Corridor) -> None:
     """A visit that has begun is not announced; the reason names what kept it."""
     await visit_soon(taskbell)
-    taskbell.sandbox.kickserv.faults.set(Fault(Kind.FAILED, times=1000, method="GET"))
+    taskbell.sandbox.kickserv.faults.set(Fault(FaultKind.FAILED, times=1000, method="GET"))
     for _ in range(20):
         await taskbell.deliver()
         taskbell.clock.advance(timedelta(minutes=2))
@@ -250,7 +250,7 @@ async def test_a_process_that_dies_over_the_question_leaves_nothing_unknown(
 async def test_what_holds_a_message_back_since_the_question_holds_it(taskbell: Corridor) -> None:
     """While the system is being asked, somebody sets up a silence."""
     await visit_soon(taskbell)
-    taskbell.sandbox.kickserv.faults.set(Fault(Kind.SLOW, method="GET", seconds=0.5))
+    taskbell.sandbox.kickserv.faults.set(Fault(FaultKind.SLOW, method="GET", seconds=0.5))
     under_way = asyncio.create_task(taskbell.deliver("account:field"))
     await eventually(lambda: _is_sending(taskbell))
     now = taskbell.clock.now()
@@ -309,7 +309,7 @@ async def test_what_cannot_be_read_as_the_office_closes(
         clock.advance(timedelta(hours=9, minutes=48))
         taskbell.visit(scheduled_at=clock.now() + timedelta(days=5))
         await taskbell.poll()
-        taskbell.sandbox.kickserv.faults.set(Fault(Kind.FAILED, times=1000, method="GET"))
+        taskbell.sandbox.kickserv.faults.set(Fault(FaultKind.FAILED, times=1000, method="GET"))
         await taskbell.deliver()
         assert await taskbell.states("new") == ["held"]
         taskbell.sandbox.kickserv.faults.clear()

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from service.clock import VirtualClock
 from service.log import configure
 from service.processes.embedded import EmbeddedValkey
-from service.sandbox.faults import Fault, Kind
+from service.sandbox.faults import Fault, FaultKind
 from service.sandbox.kickserv import PLANTED
 from service.settings import read_settings
 from service.store import Pool
@@ -125,11 +125,16 @@ async def go_through_everything(taskbell: Corridor, web: Site) -> None:
         assert (await web.post("field", body)).status_code == 202
     await taskbell.ingest()
     await taskbell.look_up()
-    kickserv.faults.set(Fault(Kind.RESET_AFTER, method="POST"))
+    kickserv.faults.set(Fault(FaultKind.RESET_AFTER, method="POST"))
     taskbell.slack.reply(Answer(body={"ok": False, "error": TOKENS["SLACK_TOKEN"]}))
     taskbell.accounting.reply(Answer(500, TOKENS["HOOK_SECRET"].encode()))
     await taskbell.deliver()
-    for kind in (Kind.UNAUTHORIZED, Kind.REJECTED, Kind.TRUNCATED, Kind.RESET_AFTER):
+    for kind in (
+        FaultKind.UNAUTHORIZED,
+        FaultKind.REJECTED,
+        FaultKind.TRUNCATED,
+        FaultKind.RESET_AFTER,
+    ):
         kickserv.faults.set(Fault(kind, method="GET"))
         clock.advance(timedelta(minutes=20))
         await taskbell.poll()

@@ -11,7 +11,7 @@ import pytest
 from service.clock import VirtualClock
 from service.domain.model import State
 from service.outbox import AttemptResult, Claim, attempts, operator_actions
-from service.sandbox.faults import Fault, Kind
+from service.sandbox.faults import Fault, FaultKind
 from service.settings import read_settings
 from service.store import Pool
 from tests.corridor import Corridor, corridor, firm
@@ -45,17 +45,19 @@ async def pass_days(taskbell: Corridor) -> None:
 
 
 AMBIGUOUS = [
-    Kind.RESET_AFTER,
-    Kind.FAILED_AFTER,
-    Kind.TRUNCATED,
-    Kind.SLOW,
-    Kind.UNAVAILABLE,
-    Kind.RESET_BEFORE,
+    FaultKind.RESET_AFTER,
+    FaultKind.FAILED_AFTER,
+    FaultKind.TRUNCATED,
+    FaultKind.SLOW,
+    FaultKind.UNAVAILABLE,
+    FaultKind.RESET_BEFORE,
 ]
 
 
 @pytest.mark.parametrize("kind", AMBIGUOUS)
-async def test_law_8_an_unclear_end_is_never_tried_again(kind: Kind, taskbell: Corridor) -> None:
+async def test_law_8_an_unclear_end_is_never_tried_again(
+    kind: FaultKind, taskbell: Corridor
+) -> None:
     """The request went out and no clear answer came: unknown, with a reason, for good."""
     taskbell.sandbox.kickserv.faults.set(Fault(kind, method="POST", seconds=1.5))
     await taskbell.webhook(taskbell.visit())
@@ -69,9 +71,9 @@ async def test_law_8_an_unclear_end_is_never_tried_again(kind: Kind, taskbell: C
     assert len(taskbell.told) == told <= 1
 
 
-@pytest.mark.parametrize("kind", [Kind.THROTTLED, Kind.THROTTLED_UNTIL])
+@pytest.mark.parametrize("kind", [FaultKind.THROTTLED, FaultKind.THROTTLED_UNTIL])
 async def test_law_8_what_surely_did_not_happen_is_tried_again(
-    kind: Kind, taskbell: Corridor
+    kind: FaultKind, taskbell: Corridor
 ) -> None:
     """A refusal says that nothing was done: the customer is told when the pause is over."""
     taskbell.sandbox.kickserv.faults.set(Fault(kind, method="POST", seconds=60))
@@ -150,7 +152,7 @@ async def test_law_8_a_late_answer_does_not_overrule_a_person(taskbell: Corridor
 @pytest.mark.parametrize("state", ["sent", "failed"])
 async def test_law_8_a_person_resolves_it(state: str, taskbell: Corridor) -> None:
     """Whoever finds out whether the customer heard says so; nothing is sent by that."""
-    taskbell.sandbox.kickserv.faults.set(Fault(Kind.RESET_AFTER, method="POST"))
+    taskbell.sandbox.kickserv.faults.set(Fault(FaultKind.RESET_AFTER, method="POST"))
     await taskbell.webhook(taskbell.visit())
     await taskbell.deliver()
     [delivery] = await taskbell.deliveries()
@@ -286,7 +288,7 @@ async def test_law_15_a_slow_account_delays_no_other(
     async with corridor(folder, pool, clock, RULES, partial(firm, patience="3s")) as taskbell:
         await taskbell.begin()
         for method in ("GET", "POST"):
-            slow = Fault(Kind.SLOW, times=1000, method=method, seconds=30)
+            slow = Fault(FaultKind.SLOW, times=1000, method=method, seconds=30)
             taskbell.sandbox.kickserv.faults.set(slow)
         settings = read_settings({"DATABASE_URL": database_url})
         async with open_worker(settings, taskbell.config, clock) as running:
@@ -307,7 +309,7 @@ async def test_law_15_a_slow_account_delays_no_other(
 
 async def test_law_15_a_failing_account_delays_no_other(taskbell: Corridor) -> None:
     """One account's polls fail and its pauses grow; the other's go on as before."""
-    taskbell.sandbox.kickserv.faults.set(Fault(Kind.FAILED, times=1000, method="GET"))
+    taskbell.sandbox.kickserv.faults.set(Fault(FaultKind.FAILED, times=1000, method="GET"))
     for _ in range(5):
         taskbell.clock.advance(timedelta(minutes=1, seconds=1))
         taskbell.sandbox.plannr.make()

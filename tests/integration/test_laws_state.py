@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from service.clock import VirtualClock
-from service.sandbox.faults import Fault, Kind
+from service.sandbox.faults import Fault, FaultKind
 from service.sandbox.kickserv import Kickserv
 from service.store import Pool, canaries, lookups
 from tests.corridor import Corridor, copy, corridor, kinds
@@ -223,14 +223,14 @@ async def test_law_5_what_was_long_on_its_way_does_not_outrank_a_look_that_is_un
 
 
 FAULTS = [
-    Fault(Kind.FAILED, method="GET"),
-    Fault(Kind.UNAUTHORIZED, method="GET"),
-    Fault(Kind.PAGE, method="GET"),
-    Fault(Kind.TRUNCATED, method="GET"),
-    Fault(Kind.RESET_AFTER, method="GET"),
-    Fault(Kind.THROTTLED, method="GET"),
-    Fault(Kind.NOT_FOUND, method="GET"),
-    Fault(Kind.EMPTY, method="GET"),
+    Fault(FaultKind.FAILED, method="GET"),
+    Fault(FaultKind.UNAUTHORIZED, method="GET"),
+    Fault(FaultKind.PAGE, method="GET"),
+    Fault(FaultKind.TRUNCATED, method="GET"),
+    Fault(FaultKind.RESET_AFTER, method="GET"),
+    Fault(FaultKind.THROTTLED, method="GET"),
+    Fault(FaultKind.NOT_FOUND, method="GET"),
+    Fault(FaultKind.EMPTY, method="GET"),
 ]
 
 
@@ -304,7 +304,7 @@ async def test_law_6_a_deletion_is_confirmed_by_id(taskbell: Corridor) -> None:
     await taskbell.poll(full=True)
     assert await taskbell.snapshot(gone)
 
-    taskbell.sandbox.kickserv.faults.set(Fault(Kind.FAILED, method="GET"))
+    taskbell.sandbox.kickserv.faults.set(Fault(FaultKind.FAILED, method="GET"))
     await taskbell.look_up()
     assert await taskbell.snapshot(gone)
 
@@ -378,7 +378,7 @@ async def test_law_7_a_first_sync_that_broke_off_is_silent_too(
     async with corridor(folder, pool, clock, RULES) as fresh:
         for _ in range(150):
             fresh.visit()
-        fresh.sandbox.kickserv.faults.set(Fault(Kind.FAILED, path="/tasks.json"))
+        fresh.sandbox.kickserv.faults.set(Fault(FaultKind.FAILED, path="/tasks.json"))
         await fresh.poll()
         await fresh.begin()
         assert await fresh.events() == []

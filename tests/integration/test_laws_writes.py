@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from service.clock import VirtualClock
-from service.sandbox.faults import Fault, Kind
+from service.sandbox.faults import Fault, FaultKind
 from service.store import Pool
 from tests.corridor import Corridor, corridor
 from tests.waiting import eventually
@@ -57,7 +57,7 @@ async def test_a_created_task_is_ours_though_it_does_not_show_at_once(
         await bill(taskbell)
         await taskbell.deliver()
         [made] = invoices(taskbell)
-        taskbell.sandbox.kickserv.faults.set(Fault(Kind.NOT_FOUND, path=made))
+        taskbell.sandbox.kickserv.faults.set(Fault(FaultKind.NOT_FOUND, path=made))
         await taskbell.look_up()
         clock.advance(timedelta(minutes=1))
         await taskbell.poll()
@@ -74,7 +74,7 @@ async def test_a_created_task_is_ours_before_the_answer(
         visit = taskbell.visit()
         await taskbell.begin()
         await taskbell.webhook(taskbell.sandbox.kickserv.finish(str(visit["id"])))
-        taskbell.sandbox.kickserv.faults.set(Fault(Kind.RESET_AFTER, method="POST"))
+        taskbell.sandbox.kickserv.faults.set(Fault(FaultKind.RESET_AFTER, method="POST"))
         await taskbell.deliver()
         assert await taskbell.states() == ["planned"]
         [made] = [one for one in taskbell.sandbox.kickserv.tasks.values() if one is not visit]
@@ -98,9 +98,9 @@ def invoices(taskbell: Corridor) -> list[str]:
     return [key for key, task in tasks.items() if task["name"].startswith("Invoice")]
 
 
-@pytest.mark.parametrize("kind", [Kind.FAILED, Kind.FAILED_AFTER, Kind.RESET_AFTER])
+@pytest.mark.parametrize("kind", [FaultKind.FAILED, FaultKind.FAILED_AFTER, FaultKind.RESET_AFTER])
 async def test_a_task_is_made_once_though_the_answer_was_lost(
-    kind: Kind, pool: Pool, clock: VirtualClock, folder: Path
+    kind: FaultKind, pool: Pool, clock: VirtualClock, folder: Path
 ) -> None:
     """Whether the call was carried out or not: the system is asked before it is made again."""
     async with corridor(folder, pool, clock, INVOICE) as taskbell:
@@ -145,7 +145,7 @@ async def test_a_task_is_made_once_though_taskbell_was_stopped(
     async with corridor(folder, pool, clock, INVOICE) as taskbell:
         await bill(taskbell)
         kickserv, lane = taskbell.sandbox.kickserv, taskbell.worker.lanes["writes:field"]
-        kickserv.faults.set(Fault(Kind.SLOW, method="POST", seconds=5))
+        kickserv.faults.set(Fault(FaultKind.SLOW, method="POST", seconds=5))
         await lane.batch()
         await eventually(lambda: any("POST" in one for one in kickserv.record.requests))
         await lane.finish(0)
@@ -163,7 +163,7 @@ async def test_two_tasks_of_one_name_are_two(pool: Pool, clock: VirtualClock, fo
         await taskbell.begin()
         for visit in visits:
             await taskbell.webhook(kickserv.finish(str(visit["id"])))
-        for kind in (Kind.FAILED, Kind.FAILED_AFTER):
+        for kind in (FaultKind.FAILED, FaultKind.FAILED_AFTER):
             kickserv.faults.set(Fault(kind, method="POST"))
         await taskbell.deliver()
         assert len(invoices(taskbell)) == 1
@@ -185,7 +185,7 @@ async def test_a_task_that_was_known_before_is_not_taken_for_ours(
         del old["created_at"]
         await taskbell.begin()
         await taskbell.webhook(kickserv.finish(str(visit["id"])))
-        kickserv.faults.set(Fault(Kind.FAILED, method="POST"))
+        kickserv.faults.set(Fault(FaultKind.FAILED, method="POST"))
         await taskbell.deliver()
         clock.advance(timedelta(minutes=6))
         kickserv.change(str(old["id"]), description="paid by card")
@@ -205,7 +205,7 @@ async def test_what_another_delivery_made_is_not_taken_for_ours(
         await taskbell.webhook(kickserv.finish(str(visits[0]["id"])))
         await taskbell.deliver()
         await taskbell.webhook(kickserv.finish(str(visits[1]["id"])))
-        kickserv.faults.set(Fault(Kind.FAILED, method="POST"))
+        kickserv.faults.set(Fault(FaultKind.FAILED, method="POST"))
         await taskbell.deliver()
         clock.advance(timedelta(minutes=6))
         await taskbell.restart(rules)
@@ -227,7 +227,7 @@ async def test_an_update_is_ours_at_every_moment(
         await taskbell.webhook(kickserv.change(number, completed_on=None))
         clock.advance(timedelta(seconds=1))
         if when == "lost":
-            kickserv.faults.set(Fault(Kind.RESET_AFTER, method="PUT"))
+            kickserv.faults.set(Fault(FaultKind.RESET_AFTER, method="PUT"))
         if when == "sending":
             await pool.execute("UPDATE deliveries SET state = 'sending', attempts = 1")
             kickserv.change(number, name=f"AGAIN {visit['name']}")
@@ -447,7 +447,7 @@ async def test_what_is_reopened_or_deleted_by_a_rule_is_ours(
         keep, drop = (taskbell.visit(name=name) for name in ("Keep", "Drop"))
         await taskbell.begin()
         kickserv = taskbell.sandbox.kickserv
-        kickserv.faults.set(Fault(Kind.RESET_AFTER, method="DELETE"))
+        kickserv.faults.set(Fault(FaultKind.RESET_AFTER, method="DELETE"))
         for visit in (keep, drop):
             await taskbell.webhook(kickserv.finish(str(visit["id"])))
         await taskbell.deliver()

@@ -16,7 +16,7 @@ from service.config import load
 from service.domain.model import Cause
 from service.http import open_client
 from service.sandbox.app import Sandbox, running
-from service.sandbox.faults import Fault, Kind
+from service.sandbox.faults import Fault, FaultKind
 from service.sandbox.letsligo import LetsLigo
 from service.store import Pool, accounts
 from service.store.lookups import Lookup
@@ -200,7 +200,7 @@ async def test_a_name_that_cannot_be_read_is_no_change(outreach: Outreach) -> No
     await outreach.poll()
     outreach.clock.advance(timedelta(hours=2))
     outreach.poller._source._contacts._kept.clear()  # type: ignore[attr-defined]
-    outreach.system.faults.set(Fault(Kind.FAILED, path=CONTACT))
+    outreach.system.faults.set(Fault(FaultKind.FAILED, path=CONTACT))
     outreach.system.change(task["id"], title="Rappeler")
     await outreach.poll()
     assert await outreach.events() == [("changed", ["title"])]
@@ -211,7 +211,7 @@ async def test_a_name_that_cannot_be_read_is_no_change(outreach: Outreach) -> No
 async def test_a_name_that_comes_late_is_no_change_either(outreach: Outreach) -> None:
     """What the baseline could not read is filled in by the next polls."""
     outreach.system.make()
-    outreach.system.faults.set(Fault(Kind.FAILED, path=CONTACT))
+    outreach.system.faults.set(Fault(FaultKind.FAILED, path=CONTACT))
     await outreach.poll()
     (known,) = await outreach.snapshots()
     assert known["customer"]["name"] is None
@@ -227,7 +227,7 @@ async def test_another_contact_is_a_change_though_the_name_is_unknown(outreach: 
     """A task that goes to somebody else must not keep the first one's address."""
     task = outreach.system.make()
     await outreach.poll()
-    outreach.system.faults.set(Fault(Kind.FAILED, path=CONTACT))
+    outreach.system.faults.set(Fault(FaultKind.FAILED, path=CONTACT))
     outreach.system.change(task["id"], contact={"name": "Paul Petit"})
     await outreach.poll()
     assert await outreach.events() == [("changed", ["customer"])]
@@ -241,7 +241,7 @@ async def test_a_task_that_cannot_be_read_does_not_hide_the_others(outreach: Out
     await outreach.poll()
     for task in (broken, behind):
         outreach.system.finish(task["id"])
-    outreach.system.faults.set(Fault(Kind.FAILED, path=broken["id"]))
+    outreach.system.faults.set(Fault(FaultKind.FAILED, path=broken["id"]))
     await outreach.poll()
     assert len(await outreach.events()) == 1
     await outreach.look_up()
@@ -253,7 +253,7 @@ async def test_a_task_that_the_baseline_could_not_read_is_no_news(outreach: Outr
     """Until every task was read once, the baseline goes on, and says why."""
     broken = outreach.system.make()
     outreach.system.make()
-    outreach.system.faults.set(Fault(Kind.FAILED, path=broken["id"]))
+    outreach.system.faults.set(Fault(FaultKind.FAILED, path=broken["id"]))
     await outreach.poll()
     assert "failed (500)" in (await outreach.error() or "")
     await outreach.look_up()
@@ -304,9 +304,9 @@ async def test_what_a_page_led_to_is_as_new_as_its_own_request(outreach: Outreac
     assert known["done"]
 
 
-@pytest.mark.parametrize("kind", [Kind.NOT_FOUND, Kind.REJECTED])
+@pytest.mark.parametrize("kind", [FaultKind.NOT_FOUND, FaultKind.REJECTED])
 async def test_a_first_list_of_which_no_task_can_be_read_is_no_baseline(
-    outreach: Outreach, kind: Kind
+    outreach: Outreach, kind: FaultKind
 ) -> None:
     """The token may not see single tasks: the account says so, and afterwards they are no news."""
     for _ in range(4):
@@ -325,7 +325,7 @@ async def test_an_account_of_which_no_task_can_be_read_is_failing(outreach: Outr
     task, _ = outreach.system.make(), outreach.system.make()
     await outreach.poll()
     outreach.system.finish(task["id"])
-    outreach.system.faults.set(Fault(Kind.FAILED, times=100, path="/api/contact_tasks/"))
+    outreach.system.faults.set(Fault(FaultKind.FAILED, times=100, path="/api/contact_tasks/"))
     for _ in range(2):
         await outreach.poll()
         assert "failed (500)" in (await outreach.error() or "")
@@ -341,7 +341,7 @@ async def test_a_task_that_can_never_be_read_is_its_own_fault(outreach: Outreach
     broken, _ = outreach.system.make(), outreach.system.make()
     await outreach.poll()
     outreach.system.finish(broken["id"])
-    outreach.system.faults.set(Fault(Kind.FAILED, times=100, path=broken["id"]))
+    outreach.system.faults.set(Fault(FaultKind.FAILED, times=100, path=broken["id"]))
     for _ in range(3):
         await outreach.poll()
         assert await outreach.error() is None
@@ -350,7 +350,7 @@ async def test_a_task_that_can_never_be_read_is_its_own_fault(outreach: Outreach
 async def test_a_task_that_may_not_be_seen_hides_no_others(outreach: Outreach) -> None:
     """It is listed, and refused by itself: what is behind it is told; the token is not at fault."""
     secret, behind = outreach.system.make(), outreach.system.make()
-    outreach.system.faults.set(Fault(Kind.UNAUTHORIZED, times=100, path=secret["id"]))
+    outreach.system.faults.set(Fault(FaultKind.UNAUTHORIZED, times=100, path=secret["id"]))
     await outreach.poll()
     outreach.system.finish(behind["id"])
     await outreach.poll()
@@ -363,6 +363,6 @@ async def test_a_token_that_opens_no_task_is_told(outreach: Outreach) -> None:
     task, _ = outreach.system.make(), outreach.system.make()
     await outreach.poll()
     outreach.system.finish(task["id"])
-    outreach.system.faults.set(Fault(Kind.UNAUTHORIZED, times=100, path="/api/contact_tasks/"))
+    outreach.system.faults.set(Fault(FaultKind.UNAUTHORIZED, times=100, path="/api/contact_tasks/"))
     await outreach.poll()
     assert "refused the account's credentials" in (await outreach.error() or "")

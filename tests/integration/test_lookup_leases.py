@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from service.clock import VirtualClock
-from service.sandbox.faults import Fault, Kind
+from service.sandbox.faults import Fault, FaultKind
 from service.store import Pool, absences, lookups
 from service.store.lookups import LEASE, Lookup
 from tests.conftest import only_reading
@@ -56,7 +56,7 @@ async def test_a_call_that_takes_long_keeps_its_lease(
 ) -> None:
     """As long as somebody reads it, nobody else does."""
     monkeypatch.setattr("workers.lookup._BETWEEN_RENEWALS", 0.02)
-    taskbell.sandbox.kickserv.faults.set(Fault(Kind.SLOW, method="GET", seconds=0.6))
+    taskbell.sandbox.kickserv.faults.set(Fault(FaultKind.SLOW, method="GET", seconds=0.6))
     reading = asyncio.create_task(taskbell.worker.lookups["field"].batch())
     await eventually(lambda: leased_until(taskbell.pool))
     for _ in range(3):
@@ -82,7 +82,7 @@ async def test_a_hiccup_of_the_database_strands_nothing(
 ) -> None:
     """What was read and could not be written down is given back, and read again at once."""
     reader = taskbell.worker.lookups["field"]
-    taskbell.sandbox.kickserv.faults.set(Fault(Kind.SLOW, method="GET", seconds=0.4))
+    taskbell.sandbox.kickserv.faults.set(Fault(FaultKind.SLOW, method="GET", seconds=0.4))
     reading = asyncio.create_task(reader.batch())
     await eventually(lambda: leased_until(taskbell.pool))
     async with only_reading(database_url):

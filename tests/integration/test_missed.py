@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from service.clock import VirtualClock
-from service.sandbox.faults import Fault, Kind
+from service.sandbox.faults import Fault, FaultKind
 from service.store import Pool
 from tests.corridor import Corridor, begun
 
@@ -132,7 +132,7 @@ async def test_a_customer_is_not_told_ahead_of_what_has_come(
     async with begun(folder, pool, clock, AHEAD.replace("WHEN", when)) as taskbell:
         visit(taskbell, clock.now() + timedelta(hours=2))
         await taskbell.poll(full=True)
-        taskbell.sandbox.kickserv.faults.set(Fault(Kind.FAILED, times=1000, method="GET"))
+        taskbell.sandbox.kickserv.faults.set(Fault(FaultKind.FAILED, times=1000, method="GET"))
         await taskbell.tick(minutes=65)
         await taskbell.deliver()
         assert await taskbell.states("ahead") == ["held", "planned"]

@@ -10,7 +10,7 @@ import pytest
 from service import standing
 from service.clock import VirtualClock
 from service.config.operator import Operator
-from service.sandbox.faults import Fault, Kind
+from service.sandbox.faults import Fault, FaultKind
 from service.store import Pool, accounts, api_lists
 from tests.corridor import Corridor, corridor, go_round
 from workers import wiring
@@ -100,7 +100,7 @@ async def test_only_what_is_still_so_is_told_after_the_system_was_away(
 ) -> None:
     """Reads answer 500 while the alarms come: they wait until the system can be read again."""
     visits = await five_visits(taskbell)
-    taskbell.sandbox.kickserv.faults.set(Fault(Kind.FAILED, times=1000, method="GET"))
+    taskbell.sandbox.kickserv.faults.set(Fault(FaultKind.FAILED, times=1000, method="GET"))
     upset(taskbell, visits)
     for _ in range(35):
         taskbell.clock.advance(MINUTE)
@@ -144,7 +144,7 @@ async def is_there_all_the_while(taskbell: Corridor) -> None:
 async def test_alarms_of_the_office_do_not_wait_for_ever(taskbell: Corridor) -> None:
     """A system that cannot be read for half an hour: then the office hears what is known of it."""
     await five_visits(taskbell, scheduled_at=-MINUTE, ends_at=10 * MINUTE)
-    taskbell.sandbox.kickserv.faults.set(Fault(Kind.FAILED, times=1000, method="GET"))
+    taskbell.sandbox.kickserv.faults.set(Fault(FaultKind.FAILED, times=1000, method="GET"))
     await be_away(taskbell, minutes=35)
     for _ in range(29):
         await read(taskbell)
@@ -163,7 +163,7 @@ async def test_an_outage_of_both_is_waited_for_as_well(taskbell: Corridor, hours
     """The system failed before Taskbell was away, and fails still when that is back."""
     visits = await five_visits(taskbell, scheduled_at=-MINUTE, ends_at=20 * MINUTE)
     kickserv = taskbell.sandbox.kickserv
-    kickserv.faults.set(Fault(Kind.FAILED, times=1000, method="GET"))
+    kickserv.faults.set(Fault(FaultKind.FAILED, times=1000, method="GET"))
     for _ in range(10):
         taskbell.clock.advance(MINUTE)
         await is_there(taskbell)
@@ -278,7 +278,7 @@ async def test_the_account_says_that_it_is_read_anew(taskbell: Corridor) -> None
 async def test_an_account_that_fails_says_what_waits(taskbell: Corridor) -> None:
     """For half an hour alarms wait; then they go by what was known."""
     await five_visits(taskbell)
-    taskbell.sandbox.kickserv.faults.set(Fault(Kind.FAILED, times=1000, method="GET"))
+    taskbell.sandbox.kickserv.faults.set(Fault(FaultKind.FAILED, times=1000, method="GET"))
     taskbell.clock.advance(MINUTE)
     await is_there(taskbell)
     await read(taskbell)
@@ -321,7 +321,7 @@ async def test_what_is_written_does_not_wait_for_ever(
     async with corridor(folder, pool, clock, rules) as taskbell:
         kickserv, visit = taskbell.sandbox.kickserv, taskbell.visit()
         await taskbell.begin("field")
-        kickserv.faults.set(Fault(Kind.FAILED, times=1000, path="tasks.json", method="GET"))
+        kickserv.faults.set(Fault(FaultKind.FAILED, times=1000, path="tasks.json", method="GET"))
         for minute in range(40):
             clock.advance(MINUTE)
             await read(taskbell)

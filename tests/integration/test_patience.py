@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from service.clock import VirtualClock
-from service.sandbox.faults import Fault, Kind
+from service.sandbox.faults import Fault, FaultKind
 from service.store import Pool
 from tests.corridor import Corridor, begun
 from tests.receivers import Answer, Request
@@ -147,7 +147,7 @@ async def test_a_system_that_asks_for_patience_keeps_no_customer_in_doubt(
     await taskbell.poll()
     taskbell.sandbox.kickserv.finish(str(visit["id"]))
     await taskbell.poll()
-    throttled = Fault(Kind.THROTTLED, times=1, method="POST")
+    throttled = Fault(FaultKind.THROTTLED, times=1, method="POST")
     taskbell.sandbox.kickserv.faults.set(throttled)
     for _ in range(10):
         await taskbell.deliver("account:field")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from service.clock import VirtualClock
-from service.sandbox.faults import Fault, Kind
+from service.sandbox.faults import Fault, FaultKind
 from service.settings import read_settings
 from service.store import Pool, accounts, api_lists
 from tests.corridor import Corridor, corridor, firm
@@ -35,7 +35,7 @@ async def taskbell(pool: Pool, clock: VirtualClock, folder: Path) -> AsyncIterat
 async def pause(taskbell: Corridor) -> Fault:
     """Pause the account; returns what counts down with each call that is made all the same."""
     await accounts.pause(taskbell.pool, "field")
-    wire = Fault(Kind.FAILED, times=CALLS)
+    wire = Fault(FaultKind.FAILED, times=CALLS)
     taskbell.sandbox.kickserv.faults.set(wire)
     return wire
 
@@ -118,7 +118,7 @@ async def test_a_poll_that_is_going_on_is_broken_off(
     monkeypatch.setattr(worker, "_SIGN_OF_LIFE", 0.05)
     settings = read_settings({"DATABASE_URL": database_url})
     async with corridor(folder, pool, clock, RULES, partial(firm, patience="1m")) as taskbell:
-        taskbell.sandbox.kickserv.faults.set(Fault(Kind.SLOW, seconds=20))
+        taskbell.sandbox.kickserv.faults.set(Fault(FaultKind.SLOW, seconds=20))
         async with wiring.open_worker(settings, taskbell.config, clock) as running:
             await running.tick()
 

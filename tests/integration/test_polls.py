@@ -234,7 +234,7 @@ async def test_a_hint_that_the_system_rejects_is_not_asked_for_ever(taskbell: Co
     number = await taskbell.receive({"id": "no-such-kind-of-id"})
     await taskbell.ingest()
     for _ in range(30):
-        taskbell.sandbox.kickserv.faults.set(Fault(faults.Kind.REJECTED, method="GET"))
+        taskbell.sandbox.kickserv.faults.set(Fault(faults.FaultKind.REJECTED, method="GET"))
         await taskbell.look_up()
         taskbell.clock.advance(timedelta(minutes=10))
     assert await taskbell.pool.fetchval("SELECT count(*) FROM lookups") == 0
@@ -244,9 +244,9 @@ async def test_a_hint_that_the_system_rejects_is_not_asked_for_ever(taskbell: Co
     assert "was rejected (422)" in row["reason"]
 
 
-@pytest.mark.parametrize("kind", [faults.Kind.UNAUTHORIZED, faults.Kind.FAILED])
+@pytest.mark.parametrize("kind", [faults.FaultKind.UNAUTHORIZED, faults.FaultKind.FAILED])
 async def test_a_hint_to_what_may_not_be_seen_is_not_asked_for_ever(
-    taskbell: Corridor, kind: faults.Kind
+    taskbell: Corridor, kind: faults.FaultKind
 ) -> None:
     """It is given up while the system shows others; while it shows none, that is no fault of it."""
     hidden, _ = taskbell.visit(), taskbell.visit()

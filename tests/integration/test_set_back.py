@@ -8,7 +8,7 @@ import pytest
 
 from service.clock import VirtualClock
 from service.domain.model import Cause
-from service.sandbox.faults import Fault, Kind
+from service.sandbox.faults import Fault, FaultKind
 from service.settings import read_settings
 from service.store import Pool, lookups
 from service.store.tasks import Key
@@ -68,7 +68,7 @@ async def test_an_account_that_failed_is_called_again(taskbell: Corridor) -> Non
     """Neither its next poll nor its open breaker waits."""
     await taskbell.begin("field")
     taskbell.clock.advance(YEAR)
-    taskbell.sandbox.kickserv.faults.set(Fault(Kind.THROTTLED, seconds=3600))
+    taskbell.sandbox.kickserv.faults.set(Fault(FaultKind.THROTTLED, seconds=3600))
     await taskbell.poll()
     await set_back(taskbell)
     visit = taskbell.visit()
@@ -164,7 +164,7 @@ async def test_a_worker_notices_that_its_clock_was_set_back(
 async def test_a_clock_that_is_right_changes_nothing(taskbell: Corridor) -> None:
     """Times in the future stay as they are while the clock has not been wrong."""
     await taskbell.begin("field")
-    taskbell.sandbox.kickserv.faults.set(Fault(Kind.THROTTLED, seconds=86_400))
+    taskbell.sandbox.kickserv.faults.set(Fault(FaultKind.THROTTLED, seconds=86_400))
     await taskbell.poll()
     paused_until = await next_poll_at(taskbell)
     await taskbell.restart(RULES)

@@ -10,7 +10,7 @@ import pytest
 
 from service.clock import VirtualClock
 from service.outbox import operator_actions
-from service.sandbox.faults import Fault, Kind
+from service.sandbox.faults import Fault, FaultKind
 from service.sandbox.kickserv import customer
 from service.store import Pool
 from tests.corridor import Corridor, begun, corridor, firm
@@ -86,7 +86,7 @@ async def test_whoever_leaves_early_is_told_of_by_no_clock(taskbell: Corridor) -
 async def test_the_next_one_goes_if_the_first_did_not(taskbell: Corridor) -> None:
     """The first was refused by the system: nobody has been told, and the next rule tells."""
     task_id = await book(taskbell)
-    taskbell.sandbox.kickserv.faults.set(Fault(Kind.REJECTED, method="POST"))
+    taskbell.sandbox.kickserv.faults.set(Fault(FaultKind.REJECTED, method="POST"))
     await leave(taskbell, task_id)
     taskbell.sandbox.kickserv.faults.clear()
     assert await taskbell.states("app") == ["failed"]
@@ -98,7 +98,7 @@ async def test_the_next_one_goes_if_the_first_did_not(taskbell: Corridor) -> Non
 async def test_what_nobody_knows_counts_as_told(taskbell: Corridor) -> None:
     """The answer was lost; another rule does not send it once more."""
     task_id = await book(taskbell)
-    taskbell.sandbox.kickserv.faults.set(Fault(Kind.RESET_AFTER, method="POST"))
+    taskbell.sandbox.kickserv.faults.set(Fault(FaultKind.RESET_AFTER, method="POST"))
     await leave(taskbell, task_id)
     taskbell.sandbox.kickserv.faults.clear()
     await taskbell.tick(minutes=31)

@@ -10,7 +10,7 @@ import pytest
 from service.clock import VirtualClock
 from service.domain.model import State
 from service.outbox import AttemptResult, Claim
-from service.sandbox.faults import Fault, Kind
+from service.sandbox.faults import Fault, FaultKind
 from service.store import Pool
 from tests.conftest import only_reading
 from tests.corridor import Corridor, corridor, firm
@@ -49,7 +49,7 @@ async def test_an_answer_is_written_down_while_others_are_awaited(taskbell: Corr
 async def test_a_stop_leaves_no_doubt_about_what_was_being_sent(taskbell: Corridor) -> None:
     """What was broken off is unknown where it reaches a customer, and planned again elsewhere."""
     taskbell.accounting.reply(Answer(delay=5))
-    slow = Fault(Kind.SLOW, method="POST", seconds=5)
+    slow = Fault(FaultKind.SLOW, method="POST", seconds=5)
     taskbell.sandbox.kickserv.faults.set(slow)
     await taskbell.webhook(taskbell.visit())
     await taskbell.webhook(taskbell.sandbox.plannr.make(), "london")
