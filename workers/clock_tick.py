@@ -26,7 +26,7 @@ class ClockRound:
             async with connection.transaction():
                 anew, owing = await self._engine.rearm(PostgresTransaction(connection), BATCH)
             async with connection.transaction():
-                rung, ringing = await self._engine.fire_alarms(
+                announced_until, ringing = await self._engine.fire_alarms(
                     PostgresTransaction(connection), BATCH
                 )
             async with connection.transaction():
@@ -38,7 +38,7 @@ class ClockRound:
                 )
             async with connection.transaction():
                 fired, scheduled = await self._engine.fire_schedule(PostgresTransaction(connection))
-        count = anew + rung + quiet + over + fired
+        count = anew + announced_until + quiet + over + fired
         return count, self._engine.after_commit(owing | ringing | settled | closed | scheduled)
 
     async def stay_in_force(self) -> None:

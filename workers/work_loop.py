@@ -22,21 +22,21 @@ class Drain:
     def __init__(self, name: str, batch: Callable[[], Awaitable[bool]]) -> None:
         self.name = name
         self._batch = batch
-        self._rung = asyncio.Event()
+        self._announced_until = asyncio.Event()
         self._stopping = False
 
     def ring(self) -> None:
-        self._rung.set()
+        self._announced_until.set()
 
     def stop(self) -> None:
         """End after the batch that is running; what is claimed is still settled."""
         self._stopping = True
-        self._rung.set()
+        self._announced_until.set()
 
     async def run(self) -> None:
         while not self._stopping:
-            await self._rung.wait()
-            self._rung.clear()
+            await self._announced_until.wait()
+            self._announced_until.clear()
             try:
                 await self._empty()
             except DATABASE_GONE as error:
@@ -48,7 +48,7 @@ class Drain:
 
     async def _again_later(self) -> None:
         await asyncio.sleep(_PAUSE_AFTER_FAILURE)
-        self._rung.set()
+        self._announced_until.set()
 
     async def _empty(self) -> None:
         while not self._stopping and await self._batch():

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from service.change_plan import PendingEffect, Side
 from service.domain.alarm_sets import AlarmSet, carried_over, owed
-from service.domain.alarms import OVERDUE, Alarm, AnnouncedUntil, was_rung
+from service.domain.alarms import OVERDUE, Alarm, AnnouncedUntil, was_announced
 from service.domain.model import Task
 from service.rules import Ruleset
 from service.store.tasks import TaskState
@@ -26,19 +26,19 @@ def timers(known: TaskState, account: str, old: Side, new: Side, now: datetime) 
     task = known.present
     if task is None or not task.is_open:
         return
-    before = dict(_pending(old, account, task, known.rung))
+    before = dict(_pending(old, account, task, known.announced_until))
     after = dict(_afterwards(known, task, account, old, new, now))
     for rule in {**before, **after}:
         yield Timer(rule, _fate(before.get(rule), after.get(rule), now), after.get(rule))
 
 
 def _pending(
-    side: Side, account: str, task: Task, rung: AnnouncedUntil
+    side: Side, account: str, task: Task, announced_until: AnnouncedUntil
 ) -> Iterator[tuple[str, datetime]]:
     zone = side.zones.get(account)
     for rule, alarm in _alarms(side.rules, account).items():
         at = None if zone is None else alarm.instant(task, zone)
-        if at is not None and not was_rung(alarm, at, rung):
+        if at is not None and not was_announced(alarm, at, announced_until):
             yield rule, at
 
 
@@ -50,10 +50,12 @@ def _afterwards(
         return
     was, will_be = _watch(old, account), _watch(new, account)
     if was is None or was.id == will_be.id:
-        yield from _pending(new, account, task, known.rung)
+        yield from _pending(new, account, task, known.announced_until)
         return
-    yield from _pending(new, account, task, carried_over(task, known.rung, was, will_be, now))
-    at_once = {one.alarm for one in owed(task, known.rung, was, will_be, now, now)}
+    yield from _pending(
+        new, account, task, carried_over(task, known.announced_until, was, will_be, now)
+    )
+    at_once = {one.alarm for one in owed(task, known.announced_until, was, will_be, now, now)}
     for rule, alarm in _alarms(new.rules, account).items():
         if alarm in at_once:
             yield rule, now

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
-from service.domain.alarms import Alarm, AnnouncedUntil, Ringing, due, was_rung
+from service.domain.alarms import Alarm, AnnouncedUntil, Ringing, due, was_announced
 from service.domain.model import Kind, Task
 
 
@@ -54,40 +54,52 @@ class AlarmSet:
 
 
 def owed(
-    task: Task, rung: AnnouncedUntil, old: AlarmSet, new: AlarmSet, since: datetime, now: datetime
+    task: Task,
+    announced_until: AnnouncedUntil,
+    old: AlarmSet,
+    new: AlarmSet,
+    since: datetime,
+    now: datetime,
 ) -> list[Ringing]:
     """What had come under `old` before `new` was in force, and was not announced.
 
     Nor is an alarm of both forgotten that a new zone has brought forward to before that moment.
     """
-    both = [alarm for alarm in old.alarms & new.alarms if not _was_told(alarm, task, old, rung)]
-    kept = due(task, both, new.zone, rung, since)
-    past = due(task, old.alarms, old.zone, rung, since)
+    both = [
+        alarm
+        for alarm in old.alarms & new.alarms
+        if not _was_told(alarm, task, old, announced_until)
+    ]
+    kept = due(task, both, new.zone, announced_until, since)
+    past = due(task, old.alarms, old.zone, announced_until, since)
     late = (one for one in [*kept, *past] if not one.alarm.is_pointless(task, now, new.zone))
     once = {one.alarm: one for one in late}
     return sorted(once.values(), key=lambda one: (one.at, one.alarm))
 
 
 def carried_over(
-    task: Task, rung: AnnouncedUntil, old: AlarmSet, new: AlarmSet, since: datetime
+    task: Task, announced_until: AnnouncedUntil, old: AlarmSet, new: AlarmSet, since: datetime
 ) -> AnnouncedUntil:
     """Up to where a task has been announced, once what is `owed` was: up to `since` for all dates.
 
     An alarm of both that was announced is so for good, although a new zone has put it off.
     """
     dates = old.dates | new.dates
-    lines = {**rung, **{date: max(since, rung.get(date, since)) for date in dates}}
+    lines = {
+        **announced_until,
+        **{date: max(since, announced_until.get(date, since)) for date in dates},
+    }
     put_off = {
         alarm.mark: at
         for alarm in old.alarms & new.alarms
         if (at := alarm.instant(task, new.zone)) is not None
-        and not was_rung(alarm, at, lines)
+        and not was_announced(alarm, at, lines)
         and _was_told(alarm, task, old, lines)
     }
     return {**lines, **put_off}
 
 
-def _was_told(alarm: Alarm, task: Task, by: AlarmSet, rung: AnnouncedUntil) -> bool:
+def _was_told(alarm: Alarm, task: Task, by: AlarmSet, announced_until: AnnouncedUntil) -> bool:
     """Whether this alarm of a task has been announced, at the moment that `by` has for it."""
     at = alarm.instant(task, by.zone)
-    return at is not None and was_rung(alarm, at, rung)
+    return at is not None and was_announced(alarm, at, announced_until)

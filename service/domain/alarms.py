@@ -122,7 +122,11 @@ class Ringing:
 
 
 def due(
-    task: Task, alarms: Iterable[Alarm], zone: ZoneInfo, rung: AnnouncedUntil, now: datetime
+    task: Task,
+    alarms: Iterable[Alarm],
+    zone: ZoneInfo,
+    announced_until: AnnouncedUntil,
+    now: datetime,
 ) -> list[Ringing]:
     """The alarms of an open task that have come and were not rung yet, oldest first.
 
@@ -136,23 +140,26 @@ def due(
         for alarm in alarms
         if (at := alarm.instant(task, zone)) is not None
         and at <= now
-        and not was_rung(alarm, at, rung)
-        and not (alarm.is_pointless(task, now, zone) and _was_too_late(alarm.field, task, rung, at))
+        and not was_announced(alarm, at, announced_until)
+        and not (
+            alarm.is_pointless(task, now, zone)
+            and _was_too_late(alarm.field, task, announced_until, at)
+        )
     ]
     return sorted(ringing, key=lambda one: (one.at, one.alarm.kind, one.alarm.offset))
 
 
-def _was_too_late(field: str, task: Task, rung: AnnouncedUntil, at: datetime) -> bool:
+def _was_too_late(field: str, task: Task, announced_until: AnnouncedUntil, at: datetime) -> bool:
     """Whether a date was past when Taskbell saw it set, and may have been set after `at`.
 
     It was not if its system says that the task has not changed since then: nobody was looking.
     """
     changed = task.updated_at or task.created_at
-    return _belated(field) in rung and (changed is None or changed > at)
+    return _belated(field) in announced_until and (changed is None or changed > at)
 
 
 def next_alarm(
-    task: Task, alarms: Iterable[Alarm], zone: ZoneInfo, rung: AnnouncedUntil
+    task: Task, alarms: Iterable[Alarm], zone: ZoneInfo, announced_until: AnnouncedUntil
 ) -> datetime | None:
     """When the clock has to look at this task next; None if nothing is left to say about it."""
     if not task.is_open:
@@ -160,7 +167,8 @@ def next_alarm(
     instants = (
         at
         for alarm in alarms
-        if (at := alarm.instant(task, zone)) is not None and not was_rung(alarm, at, rung)
+        if (at := alarm.instant(task, zone)) is not None
+        and not was_announced(alarm, at, announced_until)
     )
     return min(instants, default=None)
 
@@ -179,16 +187,21 @@ class WatchedDates:
     names: frozenset[str]
     zone: ZoneInfo
 
-    def moved(self, before: Task | None, after: Task, rung: AnnouncedUntil) -> AnnouncedUntil:
+    def moved(
+        self, before: Task | None, after: Task, announced_until: AnnouncedUntil
+    ) -> AnnouncedUntil:
         """What stays rung after a change: a date that moved has not been announced yet.
 
         A day that only comes down to another moment has not moved.
         """
         if before is None:
-            return rung
+            return announced_until
         if before.done != after.done:
             return {}
-        kept = ((mark, self._carried(until, before, after, mark)) for mark, until in rung.items())
+        kept = (
+            (mark, self._carried(until, before, after, mark))
+            for mark, until in announced_until.items()
+        )
         return {mark: until for mark, until in kept if until is not None}
 
     def _carried(self, until: datetime, before: Task, after: Task, mark: str) -> datetime | None:
@@ -240,13 +253,13 @@ class WatchedDates:
         return date is not None and date <= now
 
 
-def was_rung(alarm: Alarm, at: datetime, rung: AnnouncedUntil) -> bool:
+def was_announced(alarm: Alarm, at: datetime, announced_until: AnnouncedUntil) -> bool:
     """Whether this alarm, which is due at `at`, has been announced, or never is to be."""
-    if _bygone(alarm.field) in rung:
+    if _bygone(alarm.field) in announced_until:
         return True
-    until = rung.get(alarm.field)
+    until = announced_until.get(alarm.field)
     if until is None or until < at:
-        until = rung.get(alarm.mark)
+        until = announced_until.get(alarm.mark)
     return until is not None and at <= until
 
 

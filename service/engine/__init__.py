@@ -204,8 +204,8 @@ class Engine:
         if not known:
             return 0, Effects()
         happened = [self._alarm_clock.rings(key, one, now) for key, one in known.items()]
-        rung = {key: self._alarm_clock.rung(one, now) for key, one in known.items()}
-        await self._save(tx, rung, now)
+        announced_until = {key: self._alarm_clock.announce(one, now) for key, one in known.items()}
+        await self._save(tx, announced_until, now)
         return len(known), await self._follow(tx, happened, now)
 
     async def take_up(self, tx: Transaction, seen: Sequence[Observation]) -> None:
@@ -220,7 +220,7 @@ class Engine:
             )
             for one in seen
         }
-        told = {key: self._alarm_clock.rung(one, now) for key, one in known.items()}
+        told = {key: self._alarm_clock.announce(one, now) for key, one in known.items()}
         await self._save(tx, told, now)
 
     async def take_over(self, tx: Transaction, known: Mapping[Key, TaskState]) -> None:

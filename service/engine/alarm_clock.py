@@ -32,7 +32,9 @@ class AlarmClock:
         if known.watch not in {None, mine}:
             return TaskUpdate(key, known, now, known.watch)
         watch = self.watches[key[0]]
-        return TaskUpdate(key, known, next_alarm(task, watch.alarms, watch.zone, known.rung), mine)
+        return TaskUpdate(
+            key, known, next_alarm(task, watch.alarms, watch.zone, known.announced_until), mine
+        )
 
     def rings(self, key: Key, known: TaskState, now: datetime) -> list[EventFactory]:
         """The events of the alarms that have come and were not rung."""
@@ -40,16 +42,16 @@ class AlarmClock:
         if task is None:
             return []
         watch = self.watches[key[0]]
-        coming = due(task, watch.alarms, watch.zone, known.rung, now)
+        coming = due(task, watch.alarms, watch.zone, known.announced_until, now)
         return [of_alarm(key, one, task) for one in coming]
 
-    def rung(self, known: TaskState, now: datetime) -> TaskState:
+    def announce(self, known: TaskState, now: datetime) -> TaskState:
         """The task, with all its alarms rung up to now.
 
         A worker whose clock is a little behind another's takes nothing back.
         """
-        lines = {date: max(now, known.rung.get(date, now)) for date in self._names}
-        return replace(known, rung={**known.rung, **lines})
+        lines = {date: max(now, known.announced_until.get(date, now)) for date in self._names}
+        return replace(known, announced_until={**known.announced_until, **lines})
 
     def owes(
         self, key: Key, known: TaskState, old: OutdatedAlarmSet, now: datetime
@@ -58,7 +60,9 @@ class AlarmClock:
         task = known.present
         if task is None:
             return []
-        late = owed(task, known.rung, old.watch, self.watches[old.account], old.since, now)
+        late = owed(
+            task, known.announced_until, old.watch, self.watches[old.account], old.since, now
+        )
         return [of_alarm(key, one, task) for one in late]
 
     def take_over(self, known: TaskState, old: OutdatedAlarmSet) -> TaskState:
@@ -67,5 +71,5 @@ class AlarmClock:
         if task is None:
             return known
         new = self.watches[old.account]
-        rung = carried_over(task, known.rung, old.watch, new, old.since)
-        return replace(known, rung=rung, watch=None)
+        announced_until = carried_over(task, known.announced_until, old.watch, new, old.since)
+        return replace(known, announced_until=announced_until, watch=None)

@@ -73,7 +73,7 @@ def track(
             version=_newest(known, seen),
             observed_at=seen.observed_at,
             fingerprint=seen.fingerprint,
-            rung=_rung(known, seen, dates, now, silent=is_taken_up),
+            announced_until=_announced_until(known, seen, dates, now, silent=is_taken_up),
             watch=known.watch,
             unread=seen.unread,
             told=heard.told or known.told,
@@ -321,22 +321,22 @@ def _is_since(moment: datetime, begun: datetime) -> bool:
     return moment >= begun - _CLOCKS_DIFFER
 
 
-def _rung(
+def _announced_until(
     known: TaskState, seen: Observation, dates: WatchedDates, now: datetime, *, silent: bool
 ) -> AnnouncedUntil:
     """What stays announced; of a task that is there, or in use, again also all that is past."""
     if seen.task is None:
-        return known.rung
+        return known.announced_until
     if silent:
         return dates.taken_up(seen.task, now)
-    rung = {
-        **dates.moved(known.task, seen.task, known.rung),
+    announced_until = {
+        **dates.moved(known.task, seen.task, known.announced_until),
         **dates.belated(known.present, seen.task, now),
     }
     if known.task is None:
-        return rung
+        return announced_until
     is_back = known.present is None or (known.task.archived and not seen.task.archived)
     if not is_back:
-        return rung
-    ahead = {name: at for name, at in rung.items() if at > now}
+        return announced_until
+    ahead = {name: at for name, at in announced_until.items() if at > now}
     return {**dict.fromkeys(dates.names, now), **ahead}

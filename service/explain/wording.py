@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
-from service.domain.alarms import Alarm, was_rung
+from service.domain.alarms import Alarm, was_announced
 from service.domain.model import Task
 from service.domain.task_dates import is_day, moment_of, value_of
 from service.rules.date_format import shown
@@ -30,10 +30,10 @@ def next_ring(
     at = alarm.instant(task, zone)
     if at is None:
         return _without_moment(alarm, task, zone)
-    if at > now and not was_rung(alarm, at, known.rung):
+    if at > now and not was_announced(alarm, at, known.announced_until):
         return f"rings {told(at, zone)}, if the task is open then and its {alarm.field} stays"
     was = f"its moment was {told(at, zone)}"
-    if was_rung(alarm, at, known.rung):
+    if was_announced(alarm, at, known.announced_until):
         return f"{was}; for this {alarm.field} date it does not ring again"
     if alarm.is_pointless(task, now, zone):
         return f"{was}; now it is too late for it"

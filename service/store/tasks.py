@@ -39,7 +39,7 @@ class TaskState:
     version: datetime | None = None
     observed_at: datetime | None = None
     fingerprint: bytes | None = None
-    rung: AnnouncedUntil = field(default_factory=dict)
+    announced_until: AnnouncedUntil = field(default_factory=dict)
     watch: str | None = None
     unread: Mapping[str, str] = field(default_factory=dict)
     told: Sequence[Told] = ()
@@ -231,7 +231,7 @@ async def save(connection: Connection, saved: Sequence[TaskUpdate]) -> None:
         column([one.known.version for one in saved]),
         [one.known.observed_at for one in saved],
         [one.known.fingerprint for one in saved],
-        [orjson.dumps(one.known.rung, option=JSON_OPTIONS).decode() for one in saved],
+        [orjson.dumps(one.known.announced_until, option=JSON_OPTIONS).decode() for one in saved],
         column([one.next_alarm for one in saved]),
         column([one.watch for one in saved]),
         column(
@@ -320,14 +320,16 @@ def known_from(row: asyncpg.Record) -> TaskState:
     """What the columns of a task's row tell of it."""
     if row["observed_at"] is None and row["deleted_at"] is None:
         return _NEVER_SEEN
-    rung = {name: datetime.fromisoformat(at) for name, at in orjson.loads(row["rung"]).items()}
+    announced_until = {
+        name: datetime.fromisoformat(at) for name, at in orjson.loads(row["rung"]).items()
+    }
     return TaskState(
         task=read_task(row["snapshot"]),
         deleted_at=row["deleted_at"],
         version=row["version"],
         observed_at=row["observed_at"],
         fingerprint=row["fingerprint"],
-        rung=rung,
+        announced_until=announced_until,
         watch=row["watch"],
         unread=orjson.loads(row["unread"]) if row["unread"] else {},
         told=_read_told(row["told"]),

@@ -131,11 +131,11 @@ async def _insert(pool: Pool, config: Config, account: str, dates: Iterable[date
     now = SystemClock().now()
     zone = config.zones[account]
     watch = AlarmSet(config.rules.alarms | {OVERDUE}, zone)
-    rung, mark, watch_id = {"due": now}, orjson.dumps({"due": now}).decode(), watch.id
+    announced_until, mark, watch_id = {"due": now}, orjson.dumps({"due": now}).decode(), watch.id
 
     def row(due: datetime) -> tuple[object, ...]:
         task = replace(_TASK, id=str(uuid4()), account=account, due=due)
-        at = next_alarm(task, watch.alarms, zone, rung)
+        at = next_alarm(task, watch.alarms, zone, announced_until)
         text = task.to_json().decode()
         return account, task.id, text, text[:16].encode(), now, now, mark, at, watch_id
 
@@ -191,7 +191,7 @@ async def _full_second(running: Taskbell, pool: Pool, config: Config) -> list[Fi
     due = SystemClock().now().replace(microsecond=0) + _AHEAD
     for name in ZONES:
         await _insert(pool, config, name, [due] * (DUE // len(ZONES)))
-    late = await _rung(pool, due)
+    late = await _announced_until(pool, due)
     planned = await pool.fetchval("SELECT count(*) FROM deliveries")
     for name in workers:
         running.terminate(name)
@@ -202,7 +202,7 @@ async def _full_second(running: Taskbell, pool: Pool, config: Config) -> list[Fi
     ]
 
 
-async def _rung(pool: Pool, due: datetime) -> float:
+async def _announced_until(pool: Pool, due: datetime) -> float:
     """Wait for all events; how many seconds after `due` the last of them was there."""
     async with asyncio.timeout(PATIENCE * 2):
         while await pool.fetchval("SELECT count(*) FROM events WHERE cause = 'clock'") < DUE:

@@ -16,5 +16,5 @@ def test_what_another_worker_has_rung_stays_rung() -> None:
     """Its clock is half a minute ahead: what it has announced is not still to come."""
     ahead = START + timedelta(seconds=30)
     alarm_clock = AlarmClock(frozenset({OVERDUE, AN_HOUR_BEFORE}), {"london": ZoneInfo("UTC")})
-    known = alarm_clock.rung(TaskState(task(), rung={"due": ahead}), START)
-    assert known.rung == {"due": ahead, "start": START}
+    known = alarm_clock.announce(TaskState(task(), announced_until={"due": ahead}), START)
+    assert known.announced_until == {"due": ahead, "start": START}

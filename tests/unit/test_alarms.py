@@ -31,17 +31,17 @@ def test_an_open_task_is_overdue_the_moment_it_is_due() -> None:
 
 def test_what_was_rung_is_not_rung_again() -> None:
     """Once the clock was rung past an alarm, it is silent until the date moves."""
-    one, rung = task(due=START), {"due": START}
-    assert due(one, [OVERDUE], UTC_ZONE, rung, START + timedelta(days=1)) == []
-    assert next_alarm(one, [OVERDUE, LATE], UTC_ZONE, rung) == START + timedelta(hours=2)
+    one, announced_until = task(due=START), {"due": START}
+    assert due(one, [OVERDUE], UTC_ZONE, announced_until, START + timedelta(days=1)) == []
+    assert next_alarm(one, [OVERDUE, LATE], UTC_ZONE, announced_until) == START + timedelta(hours=2)
 
 
 def test_a_date_that_moved_rings_anew() -> None:
     """A task put off is not overdue until it is due again."""
     later = task(due=START + timedelta(days=1))
-    rung = DATES.moved(task(due=START), later, {"due": START, "start": START})
-    assert rung == {"start": START}
-    assert next_alarm(later, [OVERDUE], UTC_ZONE, rung) == START + timedelta(days=1)
+    announced_until = DATES.moved(task(due=START), later, {"due": START, "start": START})
+    assert announced_until == {"start": START}
+    assert next_alarm(later, [OVERDUE], UTC_ZONE, announced_until) == START + timedelta(days=1)
 
 
 def test_what_has_begun_is_not_about_to_begin() -> None:
@@ -153,9 +153,12 @@ def test_a_custom_date_has_any_name(name: str) -> None:
         assert date_of(str(alarm)) == field
         one = task(fields={name: "2026-03-06T12:00:00Z"})
         dates = WatchedDates(frozenset({field}), UTC_ZONE)
-        rung = {**dates.belated(None, one, START), alarm.mark: START, field: START}
-        assert DATES.moved(one, task(fields={name: "2026-03-06T13:00:00+01:00"}), rung) == rung
-        assert DATES.moved(one, task(fields={name: "2026-03-07"}), rung) == {}
+        announced_until = {**dates.belated(None, one, START), alarm.mark: START, field: START}
+        assert (
+            DATES.moved(one, task(fields={name: "2026-03-06T13:00:00+01:00"}), announced_until)
+            == announced_until
+        )
+        assert DATES.moved(one, task(fields={name: "2026-03-07"}), announced_until) == {}
 
 
 def test_a_custom_day_rings_at_a_time_of_it() -> None:

@@ -136,8 +136,8 @@ def test_only_its_own_alarm(tmp_path: Path) -> None:
         for name in ("1h", "2h")
     )
     found = configured(tmp_path, text).rules
-    rung = event(Kind.OVERDUE, cause=Cause.CLOCK, alarm="overdue:due+7200s")
-    assert [verdict.rule for verdict in found.decide(rung, NOON, NEW_YORK)] == ["2h"]
+    announced_until = event(Kind.OVERDUE, cause=Cause.CLOCK, alarm="overdue:due+7200s")
+    assert [verdict.rule for verdict in found.decide(announced_until, NOON, NEW_YORK)] == ["2h"]
 
 
 def test_rule_for_some_accounts(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def test_the_first_sync_is_silent() -> None:
     step = track(TaskState(), look(task()), FRESH, watched("due"), START)
     assert step is not None
     assert step.transitions == []
-    assert step.known.rung == {"due": START}
+    assert step.known.announced_until == {"due": START}
 
 
 def test_a_task_made_during_the_first_sync_and_pushed_is_news() -> None:
@@ -118,11 +118,13 @@ def test_deleted_then_seen_again_is_restored() -> None:
 def test_a_restored_task_rings_again_for_what_is_to_come_and_for_nothing_past() -> None:
     """Its alarms begin anew at that moment; what was told ahead of its hour stays told."""
     ahead = START + timedelta(hours=1)
-    rung = {"due": START - timedelta(days=3), "start": ahead}
-    known = TaskState(task=task(), deleted_at=START, observed_at=START, rung=rung)
+    announced_until = {"due": START - timedelta(days=3), "start": ahead}
+    known = TaskState(
+        task=task(), deleted_at=START, observed_at=START, announced_until=announced_until
+    )
     back = track(known, look(task(), 2), ESTABLISHED, watched("due", "start"), START)
     assert back is not None
-    assert back.known.rung == {"due": START, "start": ahead}
+    assert back.known.announced_until == {"due": START, "start": ahead}
 
 
 def test_what_was_asked_for_before_the_system_said_there_is_no_such_task_is_stale() -> None:

@@ -51,12 +51,12 @@ def test_whatever_changes_an_alarm_that_stays_rings_once(
 ) -> None:
     """Under any succession of watches: nothing twice, and nothing that stays is forgotten."""
     told: list[Alarm] = []
-    rung: AnnouncedUntil = {}
+    announced_until: AnnouncedUntil = {}
     watch = first
     for since, new in sorted(changes, key=itemgetter(0)):
-        told += [ring.alarm for ring in owed(one, rung, watch, new, since, since)]
-        rung, watch = carried_over(one, rung, watch, new, since), new
-    told += [ring.alarm for ring in due(one, watch.alarms, watch.zone, rung, END)]
+        told += [ring.alarm for ring in owed(one, announced_until, watch, new, since, since)]
+        announced_until, watch = carried_over(one, announced_until, watch, new, since), new
+    told += [ring.alarm for ring in due(one, watch.alarms, watch.zone, announced_until, END)]
     for alarm in frozenset.intersection(first.alarms, *(new.alarms for _, new in changes)):
         rings = alarm.instant(one, LONDON) is not None
         assert told.count(alarm) <= int(rings)
@@ -70,5 +70,5 @@ def test_what_was_told_by_another_zone_is_not_told_again_by_the_first() -> None:
     one = task(start=START - timedelta(hours=4))
     away, back = START - timedelta(hours=21), START - timedelta(hours=5)
     assert [ring.alarm for ring in owed(one, {}, here, there, away, away)] == [eve]
-    rung = carried_over(one, {}, here, there, away)
-    assert owed(one, rung, there, here, back, back) == []
+    announced_until = carried_over(one, {}, here, there, away)
+    assert owed(one, announced_until, there, here, back, back) == []
