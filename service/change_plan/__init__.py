@@ -72,7 +72,7 @@ class RulePlan:
 
 
 @dataclass(slots=True)
-class Rollout:
+class ChangePlan:
     """The whole difference, between the version that is `running` and the `planned` one.
 
     `running` is None if nothing was ever loaded. `settings` is the difference, as YAML, in what all

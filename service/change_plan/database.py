@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import TypeAlias
 
-from service.change_plan import Rollout, Side, pending_counts
+from service.change_plan import ChangePlan, Side, pending_counts
 from service.change_plan.forecast import Forecast
 from service.config import RulesConfig, past_rules
 from service.engine import IN_FORCE
@@ -15,7 +15,7 @@ Counting: TypeAlias = Callable[[str, int], AbstractContextManager[Callable[[int]
 """Opens a progress bar, by a title and the approximate total; gives the function that moves it."""
 
 
-async def foresee(pool: Pool, sketch: RulesConfig, now: datetime, counting: Counting) -> Rollout:
+async def foresee(pool: Pool, sketch: RulesConfig, now: datetime, counting: Counting) -> ChangePlan:
     """Compare a configuration with the one in force; reads every task only if that can matter."""
     planned = Side(sketch.rules, sketch.zones, frozenset(sketch.kinds))
     forecast = Forecast(await _running(pool, sketch), planned)

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from datetime import datetime
 
-from service.change_plan import Change, PendingEffect, Rollout, Side
+from service.change_plan import Change, ChangePlan, PendingEffect, Side
 from service.change_plan.diff import compare_rules, compare_settings
 from service.change_plan.pending_counts import Deliveries, Waits
 from service.change_plan.timers import timers
@@ -134,10 +134,10 @@ class Forecast:
         return lane in self._planned.channels or lane in own
 
 
-def _in_words(running: Side | None, planned: Side) -> Rollout:
+def _in_words(running: Side | None, planned: Side) -> ChangePlan:
     text = "" if running is None else running.rules.text
     known = {} if running is None else running.zones
-    return Rollout(
+    return ChangePlan(
         running=None if running is None else running.rules.version,
         planned=planned.rules.version,
         rules=compare_rules(text, planned.rules.text),

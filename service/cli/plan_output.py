@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from rich.markup import escape
 
-from service.change_plan import Change, PendingEffect, Rollout, RulePlan
+from service.change_plan import Change, ChangePlan, PendingEffect, RulePlan
 from service.outbox import account_lane
 
 _SIGNS = {
@@ -34,7 +34,7 @@ _MESSAGES = {
 }
 
 
-def lines(found: Rollout) -> Iterator[str]:
+def lines(found: ChangePlan) -> Iterator[str]:
     """What is different, rule by rule, and the counts at the end; for `rich`."""
     yield from (f"[green]+[/green] account {name}" for name in found.accounts_added)
     yield from _accounts_gone(found)
@@ -54,7 +54,7 @@ def lines(found: Rollout) -> Iterator[str]:
     yield f"rules: {_counts(found)}"
 
 
-def _accounts_gone(found: Rollout) -> Iterator[str]:
+def _accounts_gone(found: ChangePlan) -> Iterator[str]:
     for name in found.accounts_gone:
         pending = ", with messages pending" if account_lane(name) in found.lanes_gone else ""
         yield f"[red]-[/red] account {name}{pending}"
@@ -88,6 +88,6 @@ def _difference(line: str) -> str:
     return f"    [{style}]{escape(line)}[/{style}]"
 
 
-def _counts(found: Rollout) -> str:
+def _counts(found: ChangePlan) -> str:
     counts = Counter(one.change for one in found.rules)
     return ", ".join(f"{counts[one]} {one}" for one in Change if counts[one])

@@ -9,7 +9,7 @@ import typer
 import uvloop
 
 from service import log, store, telemetry
-from service.change_plan import Rollout
+from service.change_plan import ChangePlan
 from service.cli import demo, plan_output
 from service.cli.background import meanwhile
 from service.cli.console import AsJson, out, say, show_json
@@ -62,7 +62,7 @@ async def _run(settings: Settings, first: LoadedConfig, on: Servers, *, as_json:
         await supervisor.run()
 
 
-def _show(settings: Settings, found: Rollout, *, as_json: bool) -> None:
+def _show(settings: Settings, found: ChangePlan, *, as_json: bool) -> None:
     """What a new configuration does, beside its line in the log."""
     if as_json:
         show_json(found)

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Mapping
 
-from service.change_plan import Rollout
+from service.change_plan import ChangePlan
 from service.clock import Clock
 from service.processes.supervisor import Supervisor
 from service.reload import ConfigSnapshot, LoadedConfig
@@ -28,7 +28,7 @@ class ConfigPublisher:
         supervisor.tell(self._good, self._good)
 
     async def run(
-        self, readings: AsyncIterator[LoadedConfig], show: Callable[[Rollout], None]
+        self, readings: AsyncIterator[LoadedConfig], show: Callable[[ChangePlan], None]
     ) -> None:
         """Send each new reading, and `show` what the change does; runs until it is cancelled."""
         async for reading in readings:

@@ -8,7 +8,7 @@ from pathlib import Path
 import structlog
 
 from service import config, store
-from service.change_plan import Rollout
+from service.change_plan import ChangePlan
 from service.change_plan.database import foresee
 from service.clock import Clock
 from service.document.files import Folder
@@ -21,7 +21,7 @@ log = structlog.get_logger()
 
 async def report(
     database: str, word: ConfigSnapshot, clock: Clock, environ: Mapping[str, str]
-) -> Rollout | None:
+) -> ChangePlan | None:
     """Compare with the configuration in force and log the result.
 
     Returns None if that is not possible just now, for instance without the database. Has to be
@@ -42,7 +42,7 @@ async def report(
     return found
 
 
-def _counts(found: Rollout) -> dict[str, dict[str, int]]:
+def _counts(found: ChangePlan) -> dict[str, dict[str, int]]:
     """How many rules were added, changed …, how many alarms, waits … kept, lost …."""
     changes = Counter(str(one.change) for one in found.rules)
     fates: dict[str, Counter[str]] = {
