@@ -1,10 +1,12 @@
 """The emulated systems as one application, and a server for it."""
 
 import asyncio
+import importlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from operator import itemgetter
+from typing import TypeVar
 
 import orjson
 import uvicorn
@@ -27,26 +29,41 @@ from service.sandbox.push import Pusher, Subscription
 from service.sandbox.rolodex import Rolodex
 from service.sandbox.slack import Slack
 from service.sandbox.system import Raw, System, TaskSystem
+from service.sources import systems
+
+Emulated = TypeVar("Emulated", bound=TaskSystem)
+
+
+def emulations() -> dict[str, type[TaskSystem]]:
+    """The emulation of every system there is, which is in the module of its name."""
+    return {name: _emulation(name) for name in systems()}
+
+
+def _emulation(system: str) -> type[TaskSystem]:
+    module = importlib.import_module(f"service.sandbox.{system}")
+    return next(
+        thing
+        for thing in vars(module).values()
+        if isinstance(thing, type)
+        and issubclass(thing, TaskSystem)
+        and thing.__module__ == module.__name__
+    )
 
 
 class Sandbox:
     """All that is emulated; `app` serves it."""
 
     def __init__(self, clock: Clock, subscriptions: Sequence[Subscription] = ()) -> None:
-        self.plannr = Plannr(clock)
-        self.kickserv = Kickserv(clock)
-        self.letsligo = LetsLigo(clock)
-        self.rolodex = Rolodex(clock)
-        self.systems: dict[str, TaskSystem] = {
-            "plannr": self.plannr,
-            "kickserv": self.kickserv,
-            "letsligo": self.letsligo,
-            "rolodex": self.rolodex,
-        }
+        self.systems = {name: system(clock) for name, system in emulations().items()}
+        self.plannr, self.kickserv = self._of(Plannr), self._of(Kickserv)
+        self.letsligo, self.rolodex = self._of(LetsLigo), self._of(Rolodex)
         self.slack = Slack(clock)
         self.inbox = Inbox(clock)
         self.pusher = Pusher(self.plannr, subscriptions)
         self.app = Starlette(routes=self._routes())
+
+    def _of(self, kind: type[Emulated]) -> Emulated:
+        return next(one for one in self.systems.values() if isinstance(one, kind))
 
     def _routes(self) -> list[Route | Mount]:
         emulated = {**self.systems, "slack": self.slack, "inbox": self.inbox}

@@ -45,6 +45,10 @@ MESSAGE = Message(
 )
 
 
+RIGS: dict[str, type["Rig"]] = {}
+"""By the kind of channel its rig, which says so itself: `class TeamsRig(HttpRig, kind="teams")`."""
+
+
 class Rig(ABC):
     """One channel with the receiver at its other end.
 
@@ -54,6 +58,11 @@ class Rig(ABC):
     secrets: ClassVar[tuple[str, ...]] = ()
     message: ClassVar[Message] = MESSAGE
     receiver: Receiver
+
+    def __init_subclass__(cls, *, kind: str | None = None) -> None:
+        super().__init_subclass__()
+        if kind is not None:
+            RIGS[kind] = cls
 
     @abstractmethod
     def channel(self, client: httpx.AsyncClient, clock: Clock) -> Channel:
@@ -95,7 +104,7 @@ class HttpRig(Rig):
         self.receiver.reply(Answer(429, headers={"retry-after": "7"}))
 
 
-class WebhookRig(HttpRig):
+class WebhookRig(HttpRig, kind="webhook"):
     secrets = ("whsec_c2VjcmV0LW9mLXRoZS1ob29r", "c2VjcmV0LW9mLXRoZS1ob29r", "key-in-the-path")
 
     def channel(self, client: httpx.AsyncClient, clock: Clock) -> Channel:
@@ -106,7 +115,7 @@ class WebhookRig(HttpRig):
         return [request.headers["webhook-id"] for request in self.receiver.requests]
 
 
-class SlackRig(HttpRig):
+class SlackRig(HttpRig, kind="slack"):
     secrets = ("xoxb-secret-of-the-bot",)
     message = replace(MESSAGE, target="#office")
     receiver: SlackReceiver
@@ -126,7 +135,7 @@ class SlackRig(HttpRig):
         ]
 
 
-class EmailRig(Rig):
+class EmailRig(Rig, kind="email"):
     secrets = ("p@ss/of#smtp", "cEBzcy9vZiNzbXRw")
     message = replace(MESSAGE, target="bo@x.test", subject="Smith gutters")
     receiver: SmtpReceiver
@@ -177,17 +186,17 @@ class SourceRig(HttpRig):
         return [request.path for request in self.receiver.requests]
 
 
-class CustomerRig(SourceRig):
+class CustomerRig(SourceRig, kind="customer"):
     made_of = CustomerChannel
     message = replace(MESSAGE, channel="customer", target="on_the_way")
 
 
-class EmployeeRig(SourceRig):
+class EmployeeRig(SourceRig, kind="employee"):
     made_of = CustomerChannel
     message = replace(MESSAGE, channel="employee")
 
 
-class CreateRig(SourceRig):
+class CreateRig(SourceRig, kind="create_task"):
     made_of = WritesChannel
     message = replace(MESSAGE, channel="create_task", fields={"title": "Send invoice"})
 
@@ -236,16 +245,6 @@ class SandglassSource(Source):
 
     async def _call(self, method: str, path: str) -> Any:
         return await self.upstream.request(method, f"/tasks/{path}", effect=method != "GET")
-
-
-RIGS: Mapping[str, type[Rig]] = {
-    "webhook": WebhookRig,
-    "slack": SlackRig,
-    "email": EmailRig,
-    "customer": CustomerRig,
-    "employee": EmployeeRig,
-    "create_task": CreateRig,
-}
 
 
 def configured(kind: str, client: httpx.AsyncClient, clock: Clock, **given: Any) -> Channel:

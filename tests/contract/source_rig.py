@@ -10,8 +10,7 @@ A new system brings a folder tests/payloads/{system}/ with
 - words.json, where it takes new tasks: what those need beside a title and a due date, in the words
   of the rule language
 
-and an emulation service/sandbox/{system}.py, which `Sandbox` in service/sandbox/app.py has to name.
-Nothing here has to be edited.
+and an emulation service/sandbox/{system}.py. Nothing here has to be edited.
 """
 
 from collections.abc import AsyncIterator
