@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from service.clock import Clock
 from service.outbox import Lanes, alerts
-from service.outbox.alerts import Address
+from service.outbox.alerts import OperatorAddress
 from service.store import Pool
 
 
@@ -12,7 +12,7 @@ class Alerts:
     """Tells one operator, if there is one, of these accounts."""
 
     def __init__(
-        self, pool: Pool, clock: Clock, names: Iterable[str], address: Address | None
+        self, pool: Pool, clock: Clock, names: Iterable[str], address: OperatorAddress | None
     ) -> None:
         self._pool = pool
         self._clock = clock

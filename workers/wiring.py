@@ -18,7 +18,7 @@ from service.http import open_client
 from service.http.throttle import Budget, Throttle
 from service.maintenance import clock_repair
 from service.outbox import account_lane, giving_up, writes_lane
-from service.outbox.alerts import Address
+from service.outbox.alerts import OperatorAddress
 from service.outbox.approval_links import ApprovalLinks
 from service.settings import Settings
 from service.sources import Source, systems
@@ -130,11 +130,11 @@ def _worker(
     )
 
 
-def _operator(config: Config) -> Address | None:
+def _operator(config: Config) -> OperatorAddress | None:
     if (operator := config.operator) is None:
         return None
     way = ways(config.kinds)[operator.channel]
-    return Address(operator.channel, operator.target, way.at_most_once, config.timezone)
+    return OperatorAddress(operator.channel, operator.target, way.at_most_once, config.timezone)
 
 
 def _sources(

@@ -26,7 +26,7 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
 from service.channels import ChannelOptions, ConfiguredChannel, Message, SentRef
 from service.channels.mail_server import (
-    Server,
+    MailServer,
     Tls,
     explain_end,
     explain_tls,
@@ -80,7 +80,7 @@ class EmailOptions(ChannelOptions):
     @field_validator("url")
     @classmethod
     def _is_server(cls, url: SecretStr) -> SecretStr:
-        Server.parse(url.get_secret_value())
+        MailServer.parse(url.get_secret_value())
         return url
 
     @field_validator("sender")
@@ -94,7 +94,7 @@ class EmailOptions(ChannelOptions):
     @classmethod
     def _fits_the_server(cls, tls: Tls | None, info: ValidationInfo) -> Tls | None:
         url = info.data.get("url")
-        return tls if url is None else fitting(tls, Server.parse(url.get_secret_value()))
+        return tls if url is None else fitting(tls, MailServer.parse(url.get_secret_value()))
 
     @field_validator("ca")
     @classmethod
@@ -102,9 +102,9 @@ class EmailOptions(ChannelOptions):
         return None if ca is None else usable(ca, info.data.get("tls"))
 
     @property
-    def server(self) -> Server:
+    def server(self) -> MailServer:
         """Where mail is handed over."""
-        return Server.parse(self.url.get_secret_value())
+        return MailServer.parse(self.url.get_secret_value())
 
     def warnings(self) -> Iterator[Issue]:
         for message, hint in misgivings(self.server, self.tls):

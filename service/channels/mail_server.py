@@ -24,7 +24,7 @@ NO_STARTTLS = "STARTTLS extension not supported"  # as aiosmtplib says it
 EXPIRED, OTHER_HOST, OTHER_ADDRESS = 10, 62, 64
 
 
-class Server(NamedTuple):
+class MailServer(NamedTuple):
     """Where to hand mail over; without a `user` there is no login."""
 
     host: str
@@ -75,7 +75,7 @@ class Server(NamedTuple):
         return tls != "none"
 
 
-def fitting(tls: Tls | None, server: Server) -> Tls | None:
+def fitting(tls: Tls | None, server: MailServer) -> Tls | None:
     """Refuse with ValueError what contradicts the server's address, or gives its password away."""
     if tls == "none" and server.tls:
         raise refused("smtps:// is always encrypted; tls: none contradicts it", "write smtp://")
@@ -104,7 +104,7 @@ def usable(ca: Path, tls: Tls | None) -> Path:
     return ca
 
 
-def misgivings(server: Server, tls: Tls | None) -> Iterator[tuple[str, str]]:
+def misgivings(server: MailServer, tls: Tls | None) -> Iterator[tuple[str, str]]:
     """What is allowed and gives mails away to others, each with what to do instead."""
     given = "the password and the mails" if server.user else "the mails"
     if tls == "unverified":
@@ -144,7 +144,7 @@ def _trust_only(ca: Path) -> ssl.SSLContext:
     return context
 
 
-def explain_tls(error: ssl.SSLError, server: Server, ca: Path | None) -> str:
+def explain_tls(error: ssl.SSLError, server: MailServer, ca: Path | None) -> str:
     """Why there is no protected way to the server, and what to write in the configuration."""
     said = explain_socket(error, server.place)
     if not isinstance(error, ssl.SSLCertVerificationError):
@@ -158,7 +158,7 @@ def explain_tls(error: ssl.SSLError, server: Server, ca: Path | None) -> str:
     return f"{said}; name it with ca: (a PEM) if it is the server's own, or write tls: unverified"
 
 
-def explain_end(error: Exception, server: Server, what: str) -> str:
+def explain_end(error: Exception, server: MailServer, what: str) -> str:
     """Why the server is of no more use at `what` was to be done with it."""
     if NO_STARTTLS not in str(error):
         return f"{server.host} broke off at {what}: {str(error) or 'no answer in time'}"

@@ -10,7 +10,7 @@ import uvloop
 
 from service import config, log
 from service.cli.console import AsJson, show_json
-from service.cli.doctor_findings import Finding, Health, fine, note, tell, wrong
+from service.cli.doctor_findings import AccountHealth, Finding, fine, note, tell, wrong
 from service.cli.doctor_local import examine_database, examine_doorbell
 from service.cli.doctor_remote import examine
 from service.cli.instance import NothingHere, at_work, environ_of, find
@@ -51,7 +51,7 @@ def doctor(
         raise typer.BadParameter("--subscribe needs --url and --secret-file")
     else:
         findings = _subscribed(subscribe, url, secret_file)
-    healthy = all(finding.verdict is not Health.WRONG for finding in findings)
+    healthy = all(finding.verdict is not AccountHealth.WRONG for finding in findings)
     if as_json:
         show_json({"fine": healthy, "findings": list(map(asdict, findings))})
     else:

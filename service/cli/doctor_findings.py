@@ -9,7 +9,7 @@ from rich.markup import escape
 from service.cli.console import out
 
 
-class Health(StrEnum):
+class AccountHealth(StrEnum):
     """How a part of Taskbell is: a note is worth knowing, only what is wrong stops its work."""
 
     FINE = "fine"
@@ -22,28 +22,28 @@ class Finding:
     """How one part is: `says` is a sentence, `advice` what somebody should do about it."""
 
     subject: str
-    verdict: Health
+    verdict: AccountHealth
     says: str
     advice: str | None = None
 
 
 _MARKS = {
-    Health.FINE: "[green]ok   [/green]",
-    Health.NOTE: "[yellow]note [/yellow]",
-    Health.WRONG: "[red]wrong[/red]",
+    AccountHealth.FINE: "[green]ok   [/green]",
+    AccountHealth.NOTE: "[yellow]note [/yellow]",
+    AccountHealth.WRONG: "[red]wrong[/red]",
 }
 
 
 def fine(subject: str, says: str) -> Finding:
-    return Finding(subject, Health.FINE, says)
+    return Finding(subject, AccountHealth.FINE, says)
 
 
 def note(subject: str, says: str, advice: str) -> Finding:
-    return Finding(subject, Health.NOTE, says, advice)
+    return Finding(subject, AccountHealth.NOTE, says, advice)
 
 
 def wrong(subject: str, says: str, advice: str) -> Finding:
-    return Finding(subject, Health.WRONG, says, advice)
+    return Finding(subject, AccountHealth.WRONG, says, advice)
 
 
 def tell(findings: Sequence[Finding]) -> None:

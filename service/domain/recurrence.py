@@ -32,7 +32,7 @@ _REMEMBERED = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ToldCompletion:
     """A completion that was told: where it has moved the task `to`, and since when that was known.
 
     Known is what was both seen and announced.
@@ -78,7 +78,7 @@ class Heard:
     """
 
     done: Sequence[Task] = ()
-    told: Sequence[Told] = ()
+    told: Sequence[ToldCompletion] = ()
     over: frozenset[int | None] = frozenset()
 
 
@@ -92,7 +92,7 @@ def moved(before: Task | None, after: Task | None, at: datetime) -> Move | None:
 def hear(
     said: Sequence[Said],
     moves: Sequence[Move],
-    told: Sequence[Told],
+    told: Sequence[ToldCompletion],
     shown: Task,
     shown_at: datetime,
 ) -> Heard:
@@ -116,7 +116,7 @@ def hear(
                 over.add(one.receipt)
             continue
         done.append(replace(move.before, done=True, completed_at=min(one.at, move.at)))
-        now_told.append(Told(max(one.at, move.at), to))
+        now_told.append(ToldCompletion(max(one.at, move.at), to))
         over.add(one.receipt)
     return Heard(done, now_told[-_REMEMBERED:], frozenset(over))
 
@@ -132,13 +132,18 @@ def still_completed(then: Task, now: Task) -> Task | None:
     return replace(now, done=True, **gone)
 
 
-def was_told(told: Sequence[Told], at: datetime) -> bool:
+def was_told(told: Sequence[ToldCompletion], at: datetime) -> bool:
     """Whether what was announced at that moment may have been a completion that was told."""
     return any(one.at >= at - WINDOW for one in told)
 
 
 def is_same_completion(
-    before: Task, after: Task, told: Sequence[Told], seen_at: datetime, *, is_announced: bool
+    before: Task,
+    after: Task,
+    told: Sequence[ToldCompletion],
+    seen_at: datetime,
+    *,
+    is_announced: bool,
 ) -> bool:
     """Whether a task that is now seen to be done is what was told as done, and as moved before.
 
@@ -155,7 +160,7 @@ def is_same_completion(
 
 
 def _target(
-    one: Said, task: Task, recent: Sequence[Move], told: Sequence[Told]
+    one: Said, task: Task, recent: Sequence[Move], told: Sequence[ToldCompletion]
 ) -> tuple[Dates, Move | None] | None:
     """Where to this completion has moved the task, and in which move; None if that is not known.
 
@@ -199,7 +204,7 @@ def _is_between(dates: Dates, move: Move) -> bool:
     return _is_later(_dates(move.before), dates) and _is_later(dates, move.to)
 
 
-def _is_told(move: Move, to: Dates, told: Sequence[Told]) -> bool:
+def _is_told(move: Move, to: Dates, told: Sequence[ToldCompletion]) -> bool:
     """Whether that completion was told; of what was seen done, it was when that was seen."""
     return move.before.done or any(one.to == to and one.at >= move.at for one in told)
 

@@ -36,7 +36,7 @@ _NEWS = timedelta(days=1)  # what is older is told to no operator who was config
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class OperatorAddress:
     """Where messages to the operator go, and the zone in which times are told there."""
 
     channel: str
@@ -46,7 +46,7 @@ class Address:
 
 
 async def tell_failing(
-    connection: Connection, names: Sequence[str], address: Address, now: datetime
+    connection: Connection, names: Sequence[str], address: OperatorAddress, now: datetime
 ) -> int:
     """Plan a message for each of these accounts that fails and was not told of.
 
@@ -74,7 +74,7 @@ async def tell_failing(
 
 
 async def tell_working(
-    connection: Connection, names: Sequence[str], address: Address, now: datetime
+    connection: Connection, names: Sequence[str], address: OperatorAddress, now: datetime
 ) -> int:
     """Plan a message for each of these accounts that works again; returns how many accounts.
 
@@ -102,7 +102,7 @@ async def tell_working(
 
 
 async def tell_storms(
-    connection: Connection, names: Sequence[str], address: Address, now: datetime
+    connection: Connection, names: Sequence[str], address: OperatorAddress, now: datetime
 ) -> int:
     """Ask the operator what to do with the messages that a storm holds; returns how many storms."""
     rows = await connection.fetch(
@@ -130,7 +130,7 @@ async def tell_storms(
 
 
 async def tell_absent(
-    connection: Connection, names: Sequence[str], address: Address, now: datetime
+    connection: Connection, names: Sequence[str], address: OperatorAddress, now: datetime
 ) -> int:
     """Tell of accounts of which many tasks are gone at once; returns how many accounts."""
     await connection.execute(
@@ -168,7 +168,7 @@ async def tell_absent(
 
 
 async def tell_appeared(
-    connection: Connection, names: Sequence[str], address: Address, now: datetime
+    connection: Connection, names: Sequence[str], address: OperatorAddress, now: datetime
 ) -> int:
     """Tell of accounts in which many old tasks came into sight; returns how many accounts."""
     rows = await connection.fetch(
@@ -192,7 +192,7 @@ async def tell_appeared(
     return len(rows)
 
 
-async def tell_outages(connection: Connection, address: Address, now: datetime) -> int:
+async def tell_outages(connection: Connection, address: OperatorAddress, now: datetime) -> int:
     """Tell of outages of Taskbell itself, once their accounts were read anew; returns how many."""
     rows = await connection.fetch(
         """
@@ -221,7 +221,7 @@ async def tell_outages(connection: Connection, address: Address, now: datetime) 
     return len(rows)
 
 
-def _of_outage(row: asyncpg.Record, address: Address) -> str:
+def _of_outage(row: asyncpg.Record, address: OperatorAddress) -> str:
     """How long Taskbell was away, what it has read since, and what was left out."""
     minutes = round((row["ended_at"] - row["since"]) / timedelta(minutes=1))
     text = (
@@ -242,7 +242,7 @@ def _of_outage(row: asyncpg.Record, address: Address) -> str:
 
 
 async def tell_unsent(
-    connection: Connection, names: Sequence[str], address: Address, now: datetime
+    connection: Connection, names: Sequence[str], address: OperatorAddress, now: datetime
 ) -> int:
     """Tell of messages that failed, or of which nobody knows; returns how many.
 
@@ -321,7 +321,7 @@ async def _plan(
     rule: str,
     row: asyncpg.Record | dict[str, Any],
     text: str,
-    address: Address,
+    address: OperatorAddress,
     now: datetime,
 ) -> None:
     await connection.execute(
@@ -347,6 +347,6 @@ def _period(row: asyncpg.Record | dict[str, Any]) -> str:
     return f"{row.get('flood') or row['name']}:{row['since'].isoformat()}"
 
 
-def _local(moment: datetime, address: Address) -> str:
+def _local(moment: datetime, address: OperatorAddress) -> str:
     there = moment.astimezone(address.zone)
     return f"{there:%a} {there.day} {there:%b}, {there:%H:%M}"

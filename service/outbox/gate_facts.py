@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from service.domain.model import Task
 from service.domain.silences import Silence
 from service.outbox import mutes, storms, visits
-from service.outbox.gates import Candidate, Facts
+from service.outbox.gates import Candidate, GateFacts
 from service.rules import Ruleset, employees
 from service.store import Connection, tasks
 from service.store.tasks import Key
@@ -23,13 +23,13 @@ async def read(
     zones: Mapping[str, ZoneInfo],
     silences: Sequence[Silence],
     now: datetime,
-) -> Facts:
+) -> GateFacts:
     """The facts about these; nothing that counts with them changes before the transaction ends."""
     present = await _present(connection, candidates, rules)
     muting = await mutes.muting(connection, [one.muted_by for one in candidates if one.muted_by])
     floods = await storms.counted(connection, candidates, rules.storm, now)
     telling = await visits.telling(connection, candidates)
-    return Facts(
+    return GateFacts(
         now=now,
         rules=rules,
         zones=zones,

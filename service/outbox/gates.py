@@ -71,7 +71,7 @@ class Floods(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class GateFacts:
     """What the gates have to know, as it is at `now` (UTC).
 
     `zones` are those of the accounts. `present` gives a task as it is, `muting` the rule and the
@@ -106,11 +106,11 @@ class Stop:
 
 Stops: TypeAlias = dict[int, Stop]
 """By the ids of the deliveries that are stopped."""
-Gate: TypeAlias = Callable[[Candidate, Facts], Stop | None]
-GateOfSeveral: TypeAlias = Callable[[Sequence[Candidate], Facts], Stops]
+Gate: TypeAlias = Callable[[Candidate, GateFacts], Stop | None]
+GateOfSeveral: TypeAlias = Callable[[Sequence[Candidate], GateFacts], Stops]
 
 
-def stops(candidates: Sequence[Candidate], facts: Facts) -> Stops:
+def stops(candidates: Sequence[Candidate], facts: GateFacts) -> Stops:
     """What becomes of those that must not go out; the first gate that stops one has its say."""
     found: Stops = {}
     for one in candidates:
@@ -124,7 +124,7 @@ def stops(candidates: Sequence[Candidate], facts: Facts) -> Stops:
     return found
 
 
-def _is_too_late(one: Candidate, facts: Facts) -> Stop | None:
+def _is_too_late(one: Candidate, facts: GateFacts) -> Stop | None:
     if one.approver is not None and one.approve_by is not None and one.approve_by <= facts.now:
         said = f"nobody has approved it: {one.approver} was asked until {_utc(one.approve_by)}"
     elif one.expires_at is not None and one.expires_at <= facts.now:
@@ -134,7 +134,7 @@ def _is_too_late(one: Candidate, facts: Facts) -> Stop | None:
     return Stop(State.EXPIRED, said if one.unread is None else f"{said}; {one.unread}")
 
 
-def _has_ended(one: Candidate, facts: Facts) -> Stop | None:
+def _has_ended(one: Candidate, facts: GateFacts) -> Stop | None:
     if one.rule not in facts.rules.with_until:
         return None
     task = facts.present(one.key)
@@ -143,7 +143,7 @@ def _has_ended(one: Candidate, facts: Facts) -> Stop | None:
     return Stop(State.CANCELLED, UNTIL_IS_TRUE)
 
 
-def _is_off_hours(one: Candidate, facts: Facts) -> Stop | None:
+def _is_off_hours(one: Candidate, facts: GateFacts) -> Stop | None:
     """What goes out instead of something that has failed does so at any hour."""
     zone = facts.zones.get(one.key[0])
     if zone is None or is_instead(one.once_key):
@@ -154,14 +154,14 @@ def _is_off_hours(one: Candidate, facts: Facts) -> Stop | None:
     return Stop(found.state, found.reason, found.send_at if found.state is State.HELD else None)
 
 
-def _is_on_trial(one: Candidate, _facts: Facts) -> Stop | None:
+def _is_on_trial(one: Candidate, _facts: GateFacts) -> Stop | None:
     if not one.shadow:
         return None
     way = ":".join(filter(None, (one.channel, one.target)))
     return Stop(State.SKIPPED, f"shadow: would have been sent now ({way})")
 
 
-def _is_silenced(one: Candidate, facts: Facts) -> Stop | None:
+def _is_silenced(one: Candidate, facts: GateFacts) -> Stop | None:
     if not facts.silences:
         return None
     account, _ = one.key
@@ -170,18 +170,18 @@ def _is_silenced(one: Candidate, facts: Facts) -> Stop | None:
     )
 
 
-def _is_muted(one: Candidate, facts: Facts) -> Stop | None:
+def _is_muted(one: Candidate, facts: GateFacts) -> Stop | None:
     muting = None if one.muted_by is None else facts.muting(one.muted_by)
     return None if muting is None else _skipped(mutes.refusal(*muting))
 
 
-def _has_nobody_to_tell(one: Candidate, facts: Facts) -> Stop | None:
+def _has_nobody_to_tell(one: Candidate, facts: GateFacts) -> Stop | None:
     if one.channel != employees.EMPLOYEE:
         return None
     return _skipped(employees.refusal(facts.present(one.key), one.channel))
 
 
-def _is_in_a_storm(candidates: Sequence[Candidate], facts: Facts) -> Stops:
+def _is_in_a_storm(candidates: Sequence[Candidate], facts: GateFacts) -> Stops:
     """Too many at once: by their own flood, then by their rule over all receivers."""
     many = Counter(one.flood for one in candidates if one.flood is not None)
     if not many:
@@ -201,7 +201,7 @@ def _is_in_a_storm(candidates: Sequence[Candidate], facts: Facts) -> Stops:
     }
 
 
-def _storms(many: Mapping[Flood, int], facts: Facts) -> dict[Flood, tuple[Flood, str]]:
+def _storms(many: Mapping[Flood, int], facts: GateFacts) -> dict[Flood, tuple[Flood, str]]:
     """The storm that holds each flood of so many more, and its reason."""
     found = {}
     for flood, count in many.items():
@@ -213,14 +213,14 @@ def _storms(many: Mapping[Flood, int], facts: Facts) -> dict[Flood, tuple[Flood,
     return found
 
 
-def _rising(flood: Flood, count: int, facts: Facts) -> str | None:
+def _rising(flood: Flood, count: int, facts: GateFacts) -> str | None:
     guard = facts.rules.storm
     count += facts.floods.others(flood)
     usual = facts.floods.usual(flood) if guard.is_unusual(flood, count) else None
     return guard.refusal(flood, count, usual)
 
 
-def _tells_what_is_told(candidates: Sequence[Candidate], facts: Facts) -> Stops:
+def _tells_what_is_told(candidates: Sequence[Candidate], facts: GateFacts) -> Stops:
     """Of several that tell the same, one goes; the others wait for what becomes of that."""
     found: Stops = {}
     first: dict[str, int] = {}
@@ -238,7 +238,7 @@ def _tells_what_is_told(candidates: Sequence[Candidate], facts: Facts) -> Stops:
     return found
 
 
-def _told_before(one: Candidate, visit: Visit, facts: Facts) -> str | None:
+def _told_before(one: Candidate, visit: Visit, facts: GateFacts) -> str | None:
     told = facts.told(visit.key)
     if told is None or told.announced != visit.announced:
         return None

@@ -6,11 +6,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from service.diagnostics import Issue, Path, Severity, did_you_mean
-from service.domain.model import Cause as Road
-from service.domain.model import Kind, Task
+from service.domain.model import Cause, Kind, Task
 from service.rules.capabilities import Capabilities
 from service.rules.compiler.shapes import PRIORITIES
-from service.rules.foresight import EMPTY, UNKNOWN, Asked, Cause, Field, Foresight
+from service.rules.foresight import EMPTY, UNKNOWN, AskedAhead, Field, ForeseenCause, Foresight
 from service.rules.language.syntax_tree import dotted, node_kind, walk
 from service.rules.language.vocabulary import field_holds, names
 from service.rules.template_reads import TextRead
@@ -26,7 +25,7 @@ _WORDS: Mapping[str, Words] = {
     "task.priority": Words(frozenset(PRIORITIES)),
     "before.priority": Words(frozenset(PRIORITIES)),
     "event.kind": Words(frozenset(Kind)),
-    "event.cause": Words(frozenset(Road)),
+    "event.cause": Words(frozenset(Cause)),
 }
 _PEOPLE = {"assignee", "assignees"}
 
@@ -138,7 +137,7 @@ def unheard(gaps: Gaps, trigger: Trigger, path: Path) -> tuple[Gaps, list[Issue]
     return gaps.without(dead), [_warning((*path, "when"), message, gaps.remedy(dead, name))]
 
 
-def impossible(gaps: Gaps, conditions: Sequence[Asked]) -> tuple[Gaps, list[Issue]]:
+def impossible(gaps: Gaps, conditions: Sequence[AskedAhead]) -> tuple[Gaps, list[Issue]]:
     """The accounts on which conditions can all be true, and warnings about the others.
 
     Accounts that a condition leaves out by their name or system are meant to be left out.
@@ -160,7 +159,7 @@ def impossible(gaps: Gaps, conditions: Sequence[Asked]) -> tuple[Gaps, list[Issu
     return gaps.without(dead), problems
 
 
-def unending(gaps: Gaps, until: Asked) -> Iterator[Issue]:
+def unending(gaps: Gaps, until: AskedAhead) -> Iterator[Issue]:
     """A warning about an `until` that is never true in some accounts."""
     found = {one: _reason(gaps, one, until) for one in gaps.accounts if gaps.is_known}
     if lacking := [one for one, cause in found.items() if cause is not None]:
@@ -168,7 +167,7 @@ def unending(gaps: Gaps, until: Asked) -> Iterator[Issue]:
         yield _never(gaps, lacking, cause, until, "until never comes true")
 
 
-def in_keys(gaps: Gaps, keys: Sequence[Asked], never: str) -> Iterator[Issue]:
+def in_keys(gaps: Gaps, keys: Sequence[AskedAhead], never: str) -> Iterator[Issue]:
     """A warning where nothing that tasks are told apart by is filled in some accounts."""
     several = [_missing_keys(gaps, one) for one in keys]
     lacking = [one for one in gaps.accounts if several and all(one in of for _, of in several)]
@@ -178,7 +177,7 @@ def in_keys(gaps: Gaps, keys: Sequence[Asked], never: str) -> Iterator[Issue]:
         yield _warning(keys[0].path, message, gaps.remedy(lacking, name), 0)
 
 
-def _missing_keys(gaps: Gaps, key: Asked) -> tuple[str, list[str]]:
+def _missing_keys(gaps: Gaps, key: AskedAhead) -> tuple[str, list[str]]:
     """A field that a key reads, and the accounts in which all are empty that it reads."""
     names = [name for name in map(dotted, walk(key.node)) if name and _leaf(name)]
     whole = [one for one in names if not any(other.startswith(f"{one}.") for other in names)]
@@ -216,22 +215,22 @@ def in_target(gaps: Gaps, reads: Sequence[TextRead], path: Path) -> Iterator[Iss
         yield _warning(path, message, gaps.remedy(lacking, first.name), first.offset)
 
 
-def _is_left_out(gaps: Gaps, account: str, conditions: Iterable[Asked]) -> bool:
+def _is_left_out(gaps: Gaps, account: str, conditions: Iterable[AskedAhead]) -> bool:
     """Whether a condition asks for other accounts, whatever their tasks are like."""
 
-    def identity(asked: Asked) -> Field:
+    def identity(asked: AskedAhead) -> Field:
         told = _told(gaps, account, asked)
         return lambda name: told(name) if _IDENTITY.search(name) else UNKNOWN
 
     return any(Foresight(identity(asked)).of(asked.node) is False for asked in conditions)
 
 
-def _told(gaps: Gaps, account: str, asked: Asked) -> Field:
+def _told(gaps: Gaps, account: str, asked: AskedAhead) -> Field:
     told = gaps.field(account)
     return lambda name: told(asked.plain(name))
 
 
-def _reason(gaps: Gaps, account: str, asked: Asked) -> Cause | None:
+def _reason(gaps: Gaps, account: str, asked: AskedAhead) -> ForeseenCause | None:
     """Why a condition is never true in this account; None if it may be."""
     for part in _conjuncts(asked.node):
         foresight = Foresight(_told(gaps, account, asked))
@@ -240,9 +239,9 @@ def _reason(gaps: Gaps, account: str, asked: Asked) -> Cause | None:
     return None
 
 
-def _strange_words(gaps: Gaps, asked: Asked) -> Iterator[Issue]:
+def _strange_words(gaps: Gaps, asked: AskedAhead) -> Iterator[Issue]:
     """Warnings about words that no account has, where the condition may be true all the same."""
-    found: dict[tuple[str, str | None], Cause] = {}
+    found: dict[tuple[str, str | None], ForeseenCause] = {}
     for account in gaps.accounts:
         foresight = Foresight(_told(gaps, account, asked))
         foresight.of(asked.node)
@@ -266,8 +265,8 @@ def _other_word(gaps: Gaps, name: str, word: str) -> str | None:
 def _never(
     gaps: Gaps,
     accounts: list[str],
-    cause: Cause,
-    asked: Asked,
+    cause: ForeseenCause,
+    asked: AskedAhead,
     never: str = "the rule never matches",
 ) -> Issue:
     offset, name = asked.tree.offset(cause.node), asked.plain(cause.name)
@@ -287,7 +286,7 @@ def _conjuncts(node: Any) -> Iterator[Any]:
         yield node
 
 
-def _key(cause: Cause) -> tuple[str, str | None]:
+def _key(cause: ForeseenCause) -> tuple[str, str | None]:
     return cause.name, cause.word
 
 

@@ -47,7 +47,7 @@ class TaskRef:
 
 
 @dataclass(frozen=True, slots=True)
-class Signal:
+class SignalSighting:
     """Something that happened around a task without changing it."""
 
     name: str
@@ -61,7 +61,7 @@ class Unread:
     reason: str
 
 
-Sighting: TypeAlias = FullTask | TaskRef | Signal | Unread
+Sighting: TypeAlias = FullTask | TaskRef | SignalSighting | Unread
 
 
 class TooManyTold(TaskbellError):
@@ -183,11 +183,11 @@ def _one(source: Source, raw: Raw, event: str) -> list[Sighting]:
     return [TaskRef(task_id, announced, raw)] if is_about_tasks else []
 
 
-def _signal(payload: Raw) -> Signal:
+def _signal(payload: Raw) -> SignalSighting:
     name, task_id = identifier(payload["signal"]), identifier(payload.get("task"))
     if name is None or task_id is None:
         raise PayloadError('a signal needs a name and a task\'s id: {"signal": NAME, "task": ID}')
-    return Signal(name, task_id)
+    return SignalSighting(name, task_id)
 
 
 def _names_secret(body: bytes) -> bool:

@@ -36,7 +36,7 @@ class Listing:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class ListPage:
     """Some rows, and the mark after which the next ones begin; None if these are the last."""
 
     rows: list[Row]
@@ -147,7 +147,7 @@ async def read_page(
     limit: int,
     after: Mark | None = None,
     largest: int | None = None,
-) -> Page:
+) -> ListPage:
     """The next `limit` rows for which every filter in `values` holds.
 
     With `largest` they end before their texts are longer together, but with the first at least.
@@ -166,7 +166,7 @@ async def read_page(
         *arguments,
     )
     shown = rows[:limit] if largest is None else _fitting(rows[:limit], largest)
-    return Page(
+    return ListPage(
         [_shape(row) for row in shown],
         _mark(listing, shown[-1]) if len(rows) > len(shown) else None,
     )

@@ -10,7 +10,7 @@ import orjson
 
 from service.domain.alarms import AnnouncedUntil
 from service.domain.model import JSON_OPTIONS, Task
-from service.domain.recurrence import Told
+from service.domain.recurrence import ToldCompletion
 from service.store import Connection, Pool, read_through
 from service.store.columns import column
 
@@ -42,7 +42,7 @@ class TaskState:
     announced_until: AnnouncedUntil = field(default_factory=dict)
     watch: str | None = None
     unread: Mapping[str, str] = field(default_factory=dict)
-    told: Sequence[Told] = ()
+    told: Sequence[ToldCompletion] = ()
 
     @property
     def present(self) -> Task | None:
@@ -296,17 +296,17 @@ def read_task(text: str | None) -> Task | None:
     return None if text is None else Task.from_json(text)
 
 
-def _told_json(told: Sequence[Told]) -> str | None:
+def _told_json(told: Sequence[ToldCompletion]) -> str | None:
     if not told:
         return None
     return orjson.dumps([(one.at, *one.to) for one in told], option=JSON_OPTIONS).decode()
 
 
-def _read_told(text: str | None) -> Sequence[Told]:
+def _read_told(text: str | None) -> Sequence[ToldCompletion]:
     if text is None:
         return ()
     rows = [[at and datetime.fromisoformat(at) for at in row] for row in orjson.loads(text)]
-    return tuple(Told(at, (due, start)) for at, due, start in rows)
+    return tuple(ToldCompletion(at, (due, start)) for at, due, start in rows)
 
 
 def _partly(row: asyncpg.Record, fields: Collection[str]) -> Task:

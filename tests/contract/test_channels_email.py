@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from service.channels import Channel
 from service.channels.email import EmailOptions
-from service.channels.mail_server import Server
+from service.channels.mail_server import MailServer
 from service.clock import VirtualClock
 from service.errors import SendError
 from service.http import open_client
@@ -261,24 +261,24 @@ async def test_a_refusal_is_kept_as_far_as_it_is_text(smtp: SmtpReceiver, channe
 @pytest.mark.parametrize(
     ("url", "server"),
     [
-        ("smtp://mail.test", Server("mail.test", 25)),
-        ("smtp://u:p@mail.test", Server("mail.test", 587, user="u", password="p")),
-        ("smtps://u:p@mail.test/", Server("mail.test", 465, tls=True, user="u", password="p")),
-        ("smtp://u:p@mail.test:2525", Server("mail.test", 2525, user="u", password="p")),
+        ("smtp://mail.test", MailServer("mail.test", 25)),
+        ("smtp://u:p@mail.test", MailServer("mail.test", 587, user="u", password="p")),
+        ("smtps://u:p@mail.test/", MailServer("mail.test", 465, tls=True, user="u", password="p")),
+        ("smtp://u:p@mail.test:2525", MailServer("mail.test", 2525, user="u", password="p")),
         (
             "smtp://u%40x.test:a%2Fb@mail.test",
-            Server("mail.test", 587, user="u@x.test", password="a/b"),
+            MailServer("mail.test", 587, user="u@x.test", password="a/b"),
         ),
         (
             "smtp://u:a/b#c?d@e:f@mail.test",
-            Server("mail.test", 587, user="u", password="a/b#c?d@e:f"),
+            MailServer("mail.test", 587, user="u", password="a/b#c?d@e:f"),
         ),
-        ("smtp://[::1]:2525", Server("::1", 2525)),
+        ("smtp://[::1]:2525", MailServer("::1", 2525)),
     ],
 )
-def test_addresses_of_servers(url: str, server: Server) -> None:
+def test_addresses_of_servers(url: str, server: MailServer) -> None:
     """A password may be written as it is or escaped, as the variable happens to hold it."""
-    assert Server.parse(url) == server
+    assert MailServer.parse(url) == server
 
 
 @pytest.mark.parametrize(

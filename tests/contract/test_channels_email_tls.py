@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from service.channels import Channel
 from service.channels.email import EmailOptions
-from service.channels.mail_server import Server
+from service.channels.mail_server import MailServer
 from service.clock import VirtualClock
 from service.errors import SendError
 from service.http import open_client
@@ -181,10 +181,10 @@ async def test_smtps_where_nobody_speaks_it(smtp: SmtpReceiver) -> None:
 
 def test_a_password_travels_encrypted() -> None:
     """STARTTLS is insisted on when there is a login and the server is another machine."""
-    assert Server.parse("smtp://u:p@mail.test").start_tls(None) is True
-    assert Server.parse("smtps://u:p@mail.test").start_tls(None) is None
-    assert Server.parse("smtp://mail.test").start_tls(None) is None
-    assert Server.parse("smtp://u:p@127.0.0.1:2525").start_tls(None) is None
+    assert MailServer.parse("smtp://u:p@mail.test").start_tls(None) is True
+    assert MailServer.parse("smtps://u:p@mail.test").start_tls(None) is None
+    assert MailServer.parse("smtp://mail.test").start_tls(None) is None
+    assert MailServer.parse("smtp://u:p@127.0.0.1:2525").start_tls(None) is None
 
 
 def options(**given: Any) -> EmailOptions:

@@ -14,7 +14,14 @@ from service.errors import PayloadError
 from service.sandbox.kickserv import PLANTED
 from service.sources import Source, systems
 from service.sources.pagination import single
-from service.sources.payload import FullTask, Sighting, Signal, TaskRef, read, without_secrets
+from service.sources.payload import (
+    FullTask,
+    Sighting,
+    SignalSighting,
+    TaskRef,
+    read,
+    without_secrets,
+)
 from tests.contract.source_rig import connect, documented, sample
 
 NOW = datetime(2026, 3, 6, 12, 0, tzinfo=UTC)
@@ -67,7 +74,7 @@ def test_each_documented_body_is_understood(system: str, case: Any, clock: Virtu
                 task_id, announced = [*rest, Kind.CHANGED][:2]
                 expected.append(TaskRef(task_id, Kind(announced)))
             case "signal":
-                expected.append(Signal(*rest))
+                expected.append(SignalSighting(*rest))
     assert read(source, filled(case["body"], task)) == expected
 
 
@@ -128,7 +135,7 @@ def test_a_deletion_that_carries_the_whole_task_is_a_deletion(
 
 def test_a_signal_names_itself_and_its_task(source: Source) -> None:
     """A signal is no state of a task."""
-    assert read(source, {"signal": "leaving", "task": 7}) == [Signal("leaving", "7")]
+    assert read(source, {"signal": "leaving", "task": 7}) == [SignalSighting("leaving", "7")]
 
 
 BAD_IDS: list[Any] = [

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from service.clock import VirtualClock
-from service.outbox.alerts import Address
+from service.outbox.alerts import OperatorAddress
 from service.store import Pool, accounts, api_lists, canaries
 from service.store.api_lists import Row
 from tests.corridor import Corridor, begun, kinds
@@ -174,7 +174,7 @@ async def test_what_webhooks_announce_is_told_as_it_comes(taskbell: Corridor) ->
 
 async def test_the_operator_hears_of_it_once(taskbell: Corridor) -> None:
     """Not of what is cleared up within seconds; once of what stays; anew when it happens again."""
-    ear = Address("accounting", "", at_most_once=False, zone=taskbell.config.zones["sales"])
+    ear = OperatorAddress("accounting", "", at_most_once=False, zone=taskbell.config.zones["sales"])
     alerts = Alerts(taskbell.pool, taskbell.clock, ["sales"], ear)
     made = make(taskbell, "sales", 60)
     await pass_by(taskbell, "sales")
@@ -261,7 +261,7 @@ async def test_many_new_tasks_are_told(taskbell: Corridor) -> None:
 
 async def test_the_operator_hears_of_what_came_into_sight(taskbell: Corridor) -> None:
     """Once, and how many."""
-    ear = Address("accounting", "", at_most_once=False, zone=taskbell.config.zones["sales"])
+    ear = OperatorAddress("accounting", "", at_most_once=False, zone=taskbell.config.zones["sales"])
     alerts = Alerts(taskbell.pool, taskbell.clock, ["sales"], ear)
     forbid(taskbell, "sales", make(taskbell, "sales", 8))
     for _ in range(3):

@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from service import store
-from service.cli.doctor_findings import Health
+from service.cli.doctor_findings import AccountHealth
 from service.cli.doctor_local import examine_database
 from service.clock import VirtualClock
 from service.processes.embedded import EmbeddedValkey
@@ -65,9 +65,9 @@ async def test_the_doctor_tries_to_write(database_url: str) -> None:
     """It does not take a database for sound that only answers."""
     async with only_reading(database_url):
         [found] = await examine_database(database_url)
-    assert found.verdict is Health.WRONG
+    assert found.verdict is AccountHealth.WRONG
     assert found.says.startswith("it cannot be written to: cannot execute INSERT in a read-only")
     assert found.advice is not None
     assert "target_session_attrs=read-write" in found.advice
     [found] = await examine_database(database_url)
-    assert found.verdict is Health.FINE
+    assert found.verdict is AccountHealth.FINE

@@ -14,7 +14,7 @@ from service.domain.model import State
 from service.domain.silences import Silence
 from service.domain.storms import Flood
 from service.outbox import gates
-from service.outbox.gates import Candidate, Facts
+from service.outbox.gates import Candidate, GateFacts
 from service.rules.visits import Told, Visit
 from tests.rule_files import configured
 from tests.tasks import task
@@ -100,9 +100,9 @@ NAMES = list(GATES)
 
 
 @pytest.fixture
-def facts(folder: Path) -> Facts:
+def facts(folder: Path) -> GateFacts:
     """It is noon, and nothing is in anybody's way."""
-    return Facts(
+    return GateFacts(
         now=NOON,
         rules=configured(folder, RULES).rules,
         zones={"field": ZoneInfo("UTC")},
@@ -119,18 +119,18 @@ def candidate(number: int = 1, **changes: Any) -> Candidate:
     return replace(one, **changes)
 
 
-def said(due: Sequence[Candidate], facts: Facts) -> dict[int, tuple[State, str | None]]:
+def said(due: Sequence[Candidate], facts: GateFacts) -> dict[int, tuple[State, str | None]]:
     stops = gates.stops(due, facts)
     return {number: (stop.state, stop.reason) for number, stop in stops.items()}
 
 
-def test_what_nothing_is_in_the_way_of_goes_out(facts: Facts) -> None:
+def test_what_nothing_is_in_the_way_of_goes_out(facts: GateFacts) -> None:
     """By day, of a rule that has not ended, told of for the first time, and no storm."""
     assert said([candidate(flood=FLOOD, visit=VISIT, muted_by="a key")], facts) == {}
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_each_gate_says_why(name: str, facts: Facts) -> None:
+def test_each_gate_says_why(name: str, facts: GateFacts) -> None:
     """The state that it leaves a delivery in, and the reason that people read."""
     closed = GATES[name]
     found = said([candidate(**closed.delivery)], replace(facts, **closed.around))
@@ -141,7 +141,7 @@ def test_each_gate_says_why(name: str, facts: Facts) -> None:
 
 
 @pytest.mark.parametrize(("first", "second"), list(pairwise(NAMES)))
-def test_the_first_closed_gate_has_its_say(first: str, second: str, facts: Facts) -> None:
+def test_the_first_closed_gate_has_its_say(first: str, second: str, facts: GateFacts) -> None:
     """Where two are closed, people read the reason that would still be there without the other."""
     one, other = GATES[first], GATES[second]
     due = candidate(**{**other.delivery, **one.delivery})
@@ -151,7 +151,9 @@ def test_the_first_closed_gate_has_its_say(first: str, second: str, facts: Facts
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_a_person_wants_sent_passes_what_holds_back_others(name: str, facts: Facts) -> None:
+def test_what_a_person_wants_sent_passes_what_holds_back_others(
+    name: str, facts: GateFacts
+) -> None:
     """Only its time, its trial and too many at once still stop it."""
     closed = GATES[name]
     due = candidate(**closed.delivery, is_excused=True)
@@ -159,14 +161,14 @@ def test_what_a_person_wants_sent_passes_what_holds_back_others(name: str, facts
     assert bool(stops) == (name in {"late", "trial", "storm"})
 
 
-def test_nobody_has_approved_it_in_time(facts: Facts) -> None:
+def test_nobody_has_approved_it_in_time(facts: GateFacts) -> None:
     """The reason names who was asked, and why it could not be asked about before."""
     due = candidate(approver="#boss", approve_by=NOON, unread="held: its account is away")
     reason = "nobody has approved it: #boss was asked until 2026-03-06 12:00 UTC"
     assert said([due], facts) == {1: (State.EXPIRED, f"{reason}; held: its account is away")}
 
 
-def test_what_is_stopped_before_makes_no_storm(facts: Facts) -> None:
+def test_what_is_stopped_before_makes_no_storm(facts: GateFacts) -> None:
     """Of three that are due at once one is muted: two are not too many."""
     around = replace(facts, muting=lambda _: ("late", "Roof"), floods=Floods(48))
     due = [candidate(1, flood=FLOOD), candidate(2, flood=FLOOD, muted_by="key")]
@@ -176,14 +178,14 @@ def test_what_is_stopped_before_makes_no_storm(facts: Facts) -> None:
     }
 
 
-def test_an_open_storm_holds_whatever_belongs_to_it(facts: Facts) -> None:
+def test_an_open_storm_holds_whatever_belongs_to_it(facts: GateFacts) -> None:
     """However few they are, for the reason for which it began; others go."""
     around = replace(facts, floods=Floods(open_={FLOOD: (FLOOD, "too many")}))
     due = [candidate(1, flood=FLOOD), candidate(2, flood=OTHER), candidate(3)]
     assert said(due, around) == {1: (State.HELD, "too many")}
 
 
-def test_of_several_that_tell_the_same_one_goes(facts: Facts) -> None:
+def test_of_several_that_tell_the_same_one_goes(facts: GateFacts) -> None:
     """The others wait for what becomes of it; so does all while another process tells it."""
     due = [candidate(number, visit=VISIT) for number in (1, 2, 3)]
     waits = (State.PLANNED, None)
@@ -192,7 +194,7 @@ def test_of_several_that_tell_the_same_one_goes(facts: Facts) -> None:
     assert said(due, under_way) == {1: waits, 2: waits, 3: waits}
 
 
-def test_what_is_told_again_on_purpose_goes_before_what_is_told_once(facts: Facts) -> None:
+def test_what_is_told_again_on_purpose_goes_before_what_is_told_once(facts: GateFacts) -> None:
     """With `even_if_told` it goes in any case, and the other one waits for it."""
     due = [candidate(1, visit=VISIT), candidate(2, visit=VISIT, even_if_told=True)]
     assert list(said(due, facts)) == [1]

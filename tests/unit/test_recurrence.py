@@ -14,7 +14,7 @@ from service.domain.recurrence import (
     Heard,
     Move,
     Said,
-    Told,
+    ToldCompletion,
     hear,
     is_same_completion,
     moved,
@@ -68,7 +68,7 @@ def test_each_date_is_moved_to_once(announced: list[int], data: st.DataObject) -
     """Whatever is announced in whatever order, and however the moves were seen: one for each."""
     stops = [1, *sorted(data.draw(st.sets(st.integers(2, 5)))), 6]
     moves = [move(*pair) for pair in pairwise(stops)]
-    told: Sequence[Told] = ()
+    told: Sequence[ToldCompletion] = ()
     count = 0
     for receipt, week in enumerate(announced):
         heard = hear([said(week, receipt)], moves, told, due(6), NOW)
@@ -141,7 +141,7 @@ def test_what_was_seen_done_is_told() -> None:
 
 def test_a_date_that_is_reached_again_later() -> None:
     """The date was set back, and moved on again with another completion."""
-    told = [Told(START - 5 * MINUTE, move(1, 2).to)]
+    told = [ToldCompletion(START - 5 * MINUTE, move(1, 2).to)]
     assert weeks(hear([said(2)], [move(1, 2)], told, due(2), NOW)) == [1]
 
 
@@ -152,7 +152,7 @@ def test_a_task_that_is_done_where_it_was_moved_to(
     seconds: int, *, is_announced: bool, same: bool
 ) -> None:
     """Soon it is the same completion, unless it is announced anew; later it is another one."""
-    told = [Told(START, move(1, 2).to)]
+    told = [ToldCompletion(START, move(1, 2).to)]
     at = START + timedelta(seconds=seconds)
     undated = due(2, done=True)
     dated = task(due=undated.due, done=True, completed_at=at)
@@ -163,7 +163,7 @@ def test_a_task_that_is_done_where_it_was_moved_to(
 
 def test_what_was_told_answers_an_announcement_for_an_hour() -> None:
     """A receipt does not say that nothing came of it."""
-    told = [Told(START, move(1, 2).to)]
+    told = [ToldCompletion(START, move(1, 2).to)]
     assert was_told(told, START + timedelta(minutes=59))
     assert not was_told(told, START + timedelta(minutes=61))
     assert not was_told((), START)

@@ -19,7 +19,7 @@ from service.diagnostics import Issue, Path
 from service.document.messages import kind_of, name_of
 from service.domain.model import TIMES
 from service.rules.cel_failures import failure
-from service.rules.foresight import Asked
+from service.rules.foresight import AskedAhead
 from service.rules.language.cel_errors import KNOWN, explain, kind
 from service.rules.language.field_reads import Reads, reads
 from service.rules.language.literals import flaws
@@ -92,10 +92,10 @@ class Expression:
     text: str
     reads: Reads
 
-    def asked(self, path: Path) -> Asked:
+    def asked(self, path: Path) -> AskedAhead:
         """The condition that it is, at that place of the document."""
         tree = syntax(self.text)
-        return Asked(tree, tree.root, path)
+        return AskedAhead(tree, tree.root, path)
 
     @property
     def refusal(self) -> str:

@@ -16,7 +16,7 @@ from service.system_actions import WRITES
 
 _PENDING = frozenset({State.PLANNED, State.HELD})
 # Once per key: what was never sent does not count. As the index `deliveries_once` has it.
-NEVER_SENT = frozenset({State.SKIPPED, State.CANCELLED, State.EXPIRED})
+NOT_COUNTED = frozenset({State.SKIPPED, State.CANCELLED, State.EXPIRED})
 
 
 @dataclass(slots=True)
@@ -115,7 +115,7 @@ class Delivery:
     def counts(self) -> bool:
         """Whether it was announced, or on trial would have been."""
         is_on_trial = self.order.shadow and self.state is State.SKIPPED
-        return self.state not in NEVER_SENT or is_on_trial
+        return self.state not in NOT_COUNTED or is_on_trial
 
     def is_undone_by(self, event: Event) -> bool:
         """Whether its message is out, is to be taken back, and its cause holds no longer."""

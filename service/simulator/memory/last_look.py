@@ -11,7 +11,7 @@ from service.simulator.memory.deliveries import Delivery
 
 
 @dataclass(frozen=True, slots=True)
-class LastLook:
+class MemoryLastLook:
     """Asks once more whether a delivery stands.
 
     `revision` says what speaks against it, `told_anew` makes the message of what is left of it.

@@ -13,15 +13,15 @@ from service.domain.model import Event, Kind, State, Task
 from service.domain.silences import Silence
 from service.domain.storms import Lately
 from service.outbox import DeliveryRequest, Identity, gates, question, silences
-from service.outbox.gates import Facts, Stop
+from service.outbox.gates import GateFacts, Stop
 from service.outbox.mutes import Mute
 from service.outbox.snapshot import PendingOrder
 from service.rules import Ruleset
 from service.rules.standing import Objection
 from service.rules.visits import Told
-from service.simulator.memory.deliveries import NEVER_SENT, Delivery
+from service.simulator.memory.deliveries import NOT_COUNTED, Delivery
 from service.simulator.memory.fallback import Failing, instead
-from service.simulator.memory.last_look import LastLook
+from service.simulator.memory.last_look import MemoryLastLook
 from service.simulator.memory.mutes import MemoryMuting
 from service.simulator.memory.storms import CountedFloods, MemoryStorms
 from service.store.tasks import Key
@@ -92,7 +92,7 @@ class MemoryOutbox:
         added = []
         for order in sorted(orders, key=lambda one: one.identity):
             plan = order.plan
-            counts = plan.state not in NEVER_SENT
+            counts = plan.state not in NOT_COUNTED
             if counts and self._was_announced(order):
                 continue
             due = plan.send_at if plan.asks is None else plan.asks.expires_at
@@ -170,9 +170,9 @@ class MemoryOutbox:
         zones: Mapping[str, ZoneInfo],
         present: Callable[[Key], Task | None],
         now: datetime,
-    ) -> Facts:
+    ) -> GateFacts:
         """What the gates are asked with at this moment (UTC)."""
-        return Facts(
+        return GateFacts(
             now=now,
             rules=rules,
             zones=zones,
@@ -183,7 +183,7 @@ class MemoryOutbox:
             floods=CountedFloods(self._storms, rules.storm, now),
         )
 
-    def send(self, facts: Facts, last_look: LastLook) -> None:
+    def send(self, facts: GateFacts, last_look: MemoryLastLook) -> None:
         """Mark what is due as sent, or as what keeps it from being sent.
 
         What no gate stops is asked about once more: `last_look` says what speaks against it, and
@@ -198,7 +198,7 @@ class MemoryOutbox:
                 else:
                     self._stop(one, stop, facts.now)
 
-    def _send(self, one: Delivery, last_look: LastLook, now: datetime) -> None:
+    def _send(self, one: Delivery, last_look: MemoryLastLook, now: datetime) -> None:
         if (found := last_look.at(one)) is not None:
             self._replace(one, *found, now)
         elif (failure := self._failure(one)) is not None:

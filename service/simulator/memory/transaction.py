@@ -18,7 +18,7 @@ from service.rules.standing import Revision, revision
 from service.rules.verdict import Plan
 from service.simulator.memory.deliveries import Delivery
 from service.simulator.memory.digests import MemoryDigests
-from service.simulator.memory.last_look import LastLook
+from service.simulator.memory.last_look import MemoryLastLook
 from service.simulator.memory.outbox import MemoryOutbox
 from service.simulator.memory.schedules import MemorySchedules
 from service.simulator.memory.waits import MemoryWaits
@@ -74,7 +74,7 @@ class MemoryTransaction:
             return rules.told_anew(one, now, zones[one.event.account])
 
         facts = self.outbox.facts(rules, zones, self.present, now)
-        self.outbox.send(facts, LastLook(last_look, told_anew))
+        self.outbox.send(facts, MemoryLastLook(last_look, told_anew))
 
     def _spoken_of(self, event: Event) -> Task | None:
         """The task of a message as it is now; of what recurs that which was completed."""
