@@ -4,7 +4,7 @@ The database, the sockets, the emulated systems and the receivers are real; the 
 test's. Each verb does its work until nothing is left of it.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -17,7 +17,6 @@ import orjson
 
 from service.clock import VirtualClock
 from service.config import Config, load
-from service.engine import Engine
 from service.http import open_client
 from service.outbox import Claim, attempts, claiming
 from service.outbox.approval_links import ApprovalLinks
@@ -99,7 +98,7 @@ class Corridor:
     config: Config
     keeper: ReceiptKeeper
     worker: Worker
-    sources: dict[str, Source]
+    sources: Mapping[str, Source]
 
     async def restart(self, rules: str, without: str = "", zone: str = "") -> Self:
         """End the worker and begin anew with these rules, without an account, in another zone."""
@@ -108,30 +107,24 @@ class Corridor:
         left = {name: one for name, one in config.accounts.items() if name != without}
         self.config = replace(config, accounts=left)
         pool, clock = self.pool, self.clock
-        self.sources = wiring._sources(self.config, self.client, pool, clock)
-        channels = wiring._channels(self.config, self.client, clock)
-        first = wiring._first_sources(self.config, self.client, pool, clock)
-        engine = await wiring._engine(pool, self.config, clock)
-        lanes = wiring._lanes(
-            self.config, channels, self.sources, first, pool, clock, LINKS, engine
-        )
-        await wiring._give_up(pool, self.sources, lanes, clock)
-        self.worker = self._worker(engine, lanes)
+        parts = await wiring.assemble(self.config, self.client, pool, clock, LINKS)
+        self.sources = parts.sources
+        self.worker = self._worker(parts)
         return self
 
     async def take_out(self, channel: str) -> None:
         """A worker begins whose configuration has everything but this channel."""
         lanes = [lane for name, lane in self.worker.lanes.items() if name != channel]
-        await wiring._give_up(self.pool, self.sources, lanes, self.clock)
+        await wiring.give_up(self.pool, self.sources, lanes, self.clock)
 
-    def _worker(self, engine: Engine, lanes: Sequence[LaneSender]) -> Worker:
-        pool, clock, sources = self.pool, self.clock, self.sources
+    def _worker(self, parts: wiring.Parts) -> Worker:
+        pool, clock, sources, engine = self.pool, self.clock, self.sources, parts.engine
         return Worker(
             ingests={name: Ingest(pool, engine, one, clock) for name, one in sources.items()},
             clock_round=ClockRound(pool, engine),
             lookups={name: Lookups(pool, engine, one, clock) for name, one in sources.items()},
             polls={name: Poll(pool, engine, one, clock) for name, one in sources.items()},
-            lanes={lane.name: lane for lane in lanes},
+            lanes={lane.name: lane for lane in parts.lanes},
         )
 
     async def receive(self, body: Any, account: str = "field") -> int:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import httpx
@@ -46,27 +47,45 @@ async def open_worker(settings: Settings, config: Config, clock: Clock) -> Async
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(await store.connect(settings.database))
         client = await stack.enter_async_context(open_client(config.allow))
-        channels = _channels(config, client, clock)
-        for channel in channels.values():
-            stack.push_async_callback(channel.close)
-        sources = _sources(config, client, pool, clock)
         links = ApprovalLinks(settings.taskbell_url or "", settings.taskbell_admin_token)
-        first = _first_sources(config, client, pool, clock)
         presence = Presence(pool, clock, config.accounts)
         async with store.explained(pool):
-            engine = await _engine(pool, config, clock)
-            lanes = _lanes(config, channels, sources, first, pool, clock, links, engine)
-            await _give_up(pool, sources, lanes, clock)
+            parts = await assemble(config, client, pool, clock, links)
             await presence.note()
-        alerts = Alerts(pool, clock, sources, _operator(config))
-        worker = _worker(settings, pool, clock, engine, sources, lanes, alerts, presence)
+        for channel in parts.channels.values():
+            stack.push_async_callback(channel.close)
+        alerts = Alerts(pool, clock, parts.sources, operator_address(config))
+        worker = _worker(settings, pool, clock, parts, alerts, presence)
         worker.start()
         stack.push_async_callback(metrics.publish, pool)
         stack.push_async_callback(worker.stop)
         yield worker
 
 
-async def _engine(pool: Pool, config: Config, clock: Clock) -> Engine:
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What one configuration makes: the engine, the accounts' systems, channels, and lanes."""
+
+    engine: Engine
+    sources: Mapping[str, Source]
+    channels: Mapping[str, Channel]
+    lanes: Sequence[LaneSender]
+
+
+async def assemble(
+    config: Config, client: httpx.AsyncClient, pool: Pool, clock: Clock, links: ApprovalLinks
+) -> Parts:
+    """Make the parts, on a database that knows of them and of nothing that is gone."""
+    channels = _channels(config, client, clock)
+    sources = _sources(config, client, pool, clock)
+    first = _first_sources(config, client, pool, clock)
+    engine = await open_engine(pool, config, clock)
+    lanes = _lanes(config, channels, sources, first, pool, clock, links, engine)
+    await give_up(pool, sources, lanes, clock)
+    return Parts(engine, sources, channels, lanes)
+
+
+async def open_engine(pool: Pool, config: Config, clock: Clock) -> Engine:
     """The engine on a database that knows the accounts, the rules and the alarms in force."""
     await store.migrate(pool)
     zones = config.zones
@@ -93,10 +112,10 @@ async def _keep_rules(pool: Pool, config: Config, now: datetime) -> None:
         log.info("rule.passes_over", rule=rule, tasks=count, why="they matched before it was there")
 
 
-async def _give_up(
+async def give_up(
     pool: Pool, sources: Mapping[str, Source], lanes: Sequence[LaneSender], clock: Clock
 ) -> None:
-    """Give up what no process has a place for any more.
+    """Give up what no process has a place for any more: lanes, and accounts' webhooks.
 
     Webhooks not at once: while a new configuration is rolled out, another process may read them.
     """
@@ -110,12 +129,11 @@ def _worker(
     settings: Settings,
     pool: Pool,
     clock: Clock,
-    engine: Engine,
-    sources: Mapping[str, Source],
-    lanes: list[LaneSender],
+    parts: Parts,
     alerts: Alerts,
     presence: Presence,
 ) -> Worker:
+    engine, sources = parts.engine, parts.sources
     return Worker(
         settings=settings,
         pool=pool,
@@ -124,13 +142,13 @@ def _worker(
         clock_round=ClockRound(pool, engine),
         lookups_of={name: Lookups(pool, engine, one, clock) for name, one in sources.items()},
         polls={name: Poll(pool, engine, one, clock) for name, one in sources.items()},
-        lanes=lanes,
+        lanes=parts.lanes,
         alerts=alerts,
         presence=presence,
     )
 
 
-def _operator(config: Config) -> OperatorAddress | None:
+def operator_address(config: Config) -> OperatorAddress | None:
     if (operator := config.operator) is None:
         return None
     way = ways(config.kinds)[operator.channel]

@@ -97,7 +97,7 @@ async def clock(folder: Path) -> list[Figure]:
             await store.connect(running.postgres.url, size=1) as pool,
         ):
             config = load(file, os.environ)
-            rounds = ClockRound(pool, await wiring._engine(pool, config, SystemClock()))
+            rounds = ClockRound(pool, await wiring.open_engine(pool, config, SystemClock()))
             await _make(pool, config)
             idle = await _idle(pool, rounds, f"idle tick over {TASKS:,} open tasks")
             late = await _full_second(running, pool, config)
@@ -212,7 +212,7 @@ async def _announced_until(pool: Pool, due: datetime) -> float:
 
 async def _anew(pool: Pool, config: Config) -> Figure:
     """After a change of rules, how fast the alarms of all tasks are set anew, beside no work."""
-    rounds = ClockRound(pool, await wiring._engine(pool, config, SystemClock()))
+    rounds = ClockRound(pool, await wiring.open_engine(pool, config, SystemClock()))
     started, done = time.perf_counter(), 0
     while done < ANEW:
         count, _ = await rounds.batch()

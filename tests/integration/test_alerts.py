@@ -34,7 +34,7 @@ async def taskbell(pool: Pool, clock: VirtualClock, folder: Path) -> AsyncIterat
 def worker(taskbell: Corridor, channel: str = "slack", target: str = "#office") -> Alerts:
     """The part of a worker that tells the operator."""
     config = replace(taskbell.config, operator=Operator(channel, target))
-    names, address = config.accounts, wiring._operator(config)
+    names, address = config.accounts, wiring.operator_address(config)
     return Alerts(taskbell.pool, taskbell.clock, names, address)
 
 

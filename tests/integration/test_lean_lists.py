@@ -21,6 +21,7 @@ from service.sandbox.letsligo import LetsLigo
 from service.store import Pool, accounts
 from service.store.lookups import Lookup
 from service.store.receipts import Receipt, ReceiptKeeper, body_key
+from tests.corridor import LINKS
 from tests.receivers import LOOPBACK
 from workers import wiring
 from workers.ingest import Ingest
@@ -93,8 +94,8 @@ async def connected(pool: Pool, clock: VirtualClock, folder: Path) -> AsyncItera
         file = folder / "taskbell.yaml"
         file.write_text(CONFIG.format(url=url), encoding="utf-8")
         config = load(file, {})
-        engine = await wiring._engine(pool, config, clock)
-        source = wiring._sources(config, client, pool, clock)["outreach"]
+        parts = await wiring.assemble(config, client, pool, clock, LINKS)
+        engine, source = parts.engine, parts.sources["outreach"]
         yield Outreach(
             pool,
             clock,

@@ -228,7 +228,7 @@ async def test_after_a_pause_alarms_wait_as_well(taskbell: Corridor) -> None:
 async def test_the_operator_hears_of_it_once(taskbell: Corridor) -> None:
     """How long it was, what was read since, and that nothing, or what, was left out."""
     config = replace(taskbell.config, operator=Operator("slack", "#office"))
-    alerts = Alerts(taskbell.pool, taskbell.clock, ["field"], wiring._operator(config))
+    alerts = Alerts(taskbell.pool, taskbell.clock, ["field"], wiring.operator_address(config))
     visits = await five_visits(taskbell)
     upset(taskbell, visits)
     await be_away(taskbell, minutes=35)

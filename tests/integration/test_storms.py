@@ -244,7 +244,7 @@ def test_what_is_usual_needs_a_past() -> None:
 async def test_the_operator_is_asked_once(taskbell: Corridor) -> None:
     """By whichever worker; and not at all about what was decided before."""
     config = replace(taskbell.config, operator=Operator("slack", "#office"))
-    address = wiring._operator(config)
+    address = wiring.operator_address(config)
     alerts = [Alerts(taskbell.pool, taskbell.clock, config.accounts, address) for _ in range(2)]
     await book(taskbell, 6)
     await taskbell.deliver()
@@ -395,7 +395,7 @@ async def test_the_operator_and_the_page_say_which_flood_it_is(
         await book(taskbell, 6)
         await taskbell.deliver()
         config = replace(taskbell.config, operator=Operator("slack", "#dispatch"))
-        alerts = Alerts(pool, clock, config.accounts, wiring._operator(config))
+        alerts = Alerts(pool, clock, config.accounts, wiring.operator_address(config))
         await alerts.batch()
         await alerts.batch()
         await taskbell.deliver()
@@ -553,7 +553,7 @@ async def test_the_page_and_the_operator_name_the_rule(
         await write_to(taskbell, 6)
         await taskbell.claim("mail", 20)
         config = replace(taskbell.config, operator=Operator("slack", "#dispatch"))
-        await Alerts(pool, clock, config.accounts, wiring._operator(config)).batch()
+        await Alerts(pool, clock, config.accounts, wiring.operator_address(config)).batch()
         await taskbell.deliver("slack")
         [asked] = taskbell.posts
         assert "6 messages of the rule all in 10 minutes, more than 5. None of them goes" in asked
