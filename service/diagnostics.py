@@ -103,6 +103,10 @@ class Suggestion(str):
         hint.word = word
         return hint
 
+    def __getnewargs__(self) -> tuple[str]:
+        """What a copy of it is made of."""
+        return (self.word,)
+
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     """A Suggestion for a word that is not known; failing a likely one, the few there are."""
