@@ -1,11 +1,12 @@
 """A whole Taskbell for tests that need real processes: servers, web and workers, all killable."""
 
 import os
+import random
 import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,10 +22,19 @@ PATIENCE = 30.0  # seconds
 ROOT = Path(__file__).parents[1]
 
 
+_CHANCE = random.SystemRandom()  # nobody's seed, which several tests may share
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody listens on, below those that the system gives to whoever asks for any.
+
+    Of those one could be somebody else's by the time that a program is started on it.
+    """
+    while True:
+        port = _CHANCE.randrange(10_000, 32_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 @dataclass
