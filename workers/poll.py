@@ -128,8 +128,10 @@ class Poll:
         that goes on for long, all is read.
         """
         since, beyond = (state.watermark or state.added_at) - state.overlap, 0
+        listed = set[str]()
         async with aclosing(read_ahead(changes, ahead=0)) as pages:
             async for page in pages:
+                listed.update(page.raws)
                 yield await self._take(page, state.watermark)
                 beyond += self._source.reaches(page, since)
                 if beyond and page.raws and not self._found:
@@ -137,18 +139,18 @@ class Poll:
                 if beyond > _MOST_BEYOND:
                     await accounts.poll_now(self._pool, state.name, self._clock.now())
                     break
-        await self._demand_known_forms()
+        await self._demand_known_forms(listed)
 
     def _overlap(self, state: AccountState, *, is_scan: bool) -> timedelta:
         """How far the next incremental read looks back: as far as lately something came late."""
         usual = max(_OVERLAP, state.overlap / 2) if is_scan else state.overlap
         return min(_WIDEST, max(usual, self._late + _OVERLAP)) if self._late else usual
 
-    async def _demand_known_forms(self, listed: Collection[str] | None = None) -> None:
+    async def _demand_known_forms(self, listed: Collection[str]) -> None:
         """Raise SourceBroken where hardly any value of a field can be read.
 
         That is no bad row: the system writes them in another way, and nothing is seen any more.
-        Where all was read, what only a webhook ever told of counts for nothing.
+        What was not `listed`, as it was only ever pushed, counts for nothing.
         """
         for field in await unread.fields(self._pool, self._account.name, listed):
             form = self._source.forms.get(field.name)

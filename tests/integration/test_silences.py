@@ -12,6 +12,7 @@ from service.outbox import operator_actions, silences
 from service.outbox.silences import NoSuchSilence, Preview
 from service.store import Pool
 from tests.corridor import Corridor, corridor
+from tests.receivers import Answer
 
 HOUR = timedelta(hours=1)
 RULES = """
@@ -55,6 +56,28 @@ async def test_what_is_silenced_is_not_planned(
         await taskbell.webhook(taskbell.visit(name="after"))
         await taskbell.deliver()
         assert taskbell.posts == ["after"]
+
+
+async def test_what_a_person_wants_sent_is_not_silenced_later(
+    pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
+    """Its first attempt fails, its next one is lost with a worker: it is still what they wanted."""
+    rules = "- { id: new, when: task.created, then: [{ notify: accounting }] }"
+    async with corridor(folder, pool, clock, rules) as taskbell:
+        await taskbell.begin()
+        await taskbell.webhook(taskbell.visit())
+        [delivery] = await taskbell.deliveries()
+        await operator_actions.cancel(pool, clock, delivery["id"], by="Ann")
+        await silence(taskbell, 48, account="field")
+        await operator_actions.retry(pool, clock, delivery["id"])
+        taskbell.accounting.reply(Answer(500))
+        await taskbell.deliver()
+        assert await taskbell.states() == ["planned"]
+        clock.advance(timedelta(minutes=1))
+        await taskbell.claim("accounting")
+        await taskbell.lose_workers(minutes=1)
+        await taskbell.deliver()
+        assert await taskbell.states() == ["sent"]
 
 
 async def test_what_waits_is_asked_again_when_it_is_about_to_go(

@@ -100,6 +100,22 @@ async def test_a_value_that_cannot_be_read_leaves_its_field_as_it_was(taskbell: 
     assert (account["unread"], account["unread_at"], account["error"]) == (0, None, None)
 
 
+async def test_hidden_tasks_break_no_system_between_scans(taskbell: Corridor) -> None:
+    """They were pushed, and no list shows them: what comes by change is read all the same."""
+    plannr = taskbell.sandbox.plannr
+    hidden = [plannr.make(completed_at="soon") for _ in range(4)]
+    for one in hidden:
+        del plannr.tasks[one["uuid"]]
+    await taskbell.webhook([{"data": one} for one in hidden], "london")
+    assert await unread(taskbell, "london") == 0  # nobody has counted yet
+    for _ in range(3):
+        taskbell.clock.advance(timedelta(minutes=1))
+        plannr.make()
+        await taskbell.poll("london")
+        account = await shown(taskbell, "london")
+        assert (account["state"], account["unread"]) == ("ok", 4)
+
+
 @pytest.mark.parametrize("is_new", [True, False])
 async def test_what_only_webhooks_tell_of_breaks_no_system(
     *, is_new: bool, pool: Pool, clock: VirtualClock, folder: Path
