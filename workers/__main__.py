@@ -9,7 +9,6 @@ from contextlib import suppress
 import structlog
 import uvloop
 
-from service import log, telemetry
 from service.clock import SystemClock
 from service.config import Config
 from service.errors import TaskbellError
@@ -19,6 +18,7 @@ from service.reload.report import report
 from service.reload.subscriber import follow
 from service.settings import Settings, read_settings
 from service.store import DATABASE_GONE, DatabaseUnreachable
+from service.telemetry import log, tracing
 from service.visible import visible
 from workers.handover import Handover
 
@@ -81,7 +81,7 @@ def main() -> None:
         with log.explaining_the_end():
             settings = read_settings()
             log.configure(settings)
-            with telemetry.telling("worker", os.environ):
+            with tracing.telling("worker", os.environ):
                 uvloop.run(work(settings, line))
     except TaskbellError as error:
         sys.exit(visible(str(error)))

@@ -8,7 +8,6 @@ from typing import TypeAlias, TypeVar
 
 import structlog
 
-from service import telemetry
 from service.clock import Clock
 from service.domain.model import Cause, Kind, Observation, Signal
 from service.engine import Effects, Engine
@@ -22,6 +21,7 @@ from service.store import Connection, Pool, accounts, announcements, lookups, re
 from service.store.announcements import Announcement
 from service.store.receipt_queue import Pending
 from service.store.tasks import Key
+from service.telemetry import tracing
 from workers.awaiting import HEARD
 from workers.poison import POISONOUS, UNREADABLE
 from workers.poison import reason as reason_of
@@ -96,7 +96,7 @@ class _Read:
             else:
                 (self.signals if one.signal else self.hints).append(one)
 
-    def origins(self, told: Iterable[tuple[Key, int]]) -> dict[telemetry.Key, str | None]:
+    def origins(self, told: Iterable[tuple[Key, int]]) -> dict[tracing.Key, str | None]:
         """The traces of the receipts that told of tasks: of the last one, where there are some."""
         traces = {receipt.id: receipt.trace for receipt in self.receipts}
         return {key: traces.get(receipt) for key, receipt in told}
@@ -159,9 +159,7 @@ class Ingest:
             pending = await receipt_queue.claim(connection, self._account, limit, BATCH_BYTES)
             if not pending:
                 return Ingested(0)
-            with telemetry.together(
-                "ingest", [one.trace for one in pending], account=self._account
-            ):
+            with tracing.together("ingest", [one.trace for one in pending], account=self._account):
                 return await self._work_off(connection, pending)
 
     async def _take_one(self) -> Ingested:
@@ -210,7 +208,7 @@ class Ingest:
         after, unproven = Effects(), list[Announcement]()
         for step in _steps(found.pushed, lambda one: (one.look.account, one.look.task_id)):
             looks = [one.look for one in step]
-            with telemetry.coming_from(
+            with tracing.coming_from(
                 found.origins(((one.look.account, one.look.task_id), one.receipt) for one in step)
             ):
                 seen = await self._engine.observe(PostgresTransaction(connection), looks)
@@ -230,7 +228,7 @@ class Ingest:
         await receipt_queue.note(connection, [one.receipt for one in waited], HEARD)
         known = await tasks.present(connection, keys)
         heard = [*waited, *(one for one in signals if one.key in known)]
-        with telemetry.coming_from(found.origins((one.key, one.receipt) for one in heard)):
+        with tracing.coming_from(found.origins((one.key, one.receipt) for one in heard)):
             told = [_signal(one) for one in heard]
             after = await self._engine.take_signals(PostgresTransaction(connection), told)
         return after, [one for one in signals if one.key not in known]

@@ -8,7 +8,6 @@ from uuid import UUID, uuid4
 
 import structlog
 
-from service import telemetry
 from service.clock import Clock
 from service.domain.model import Cause, Kind, Observation, Signal
 from service.domain.recurrence import was_told
@@ -29,6 +28,7 @@ from service.store import (
 )
 from service.store.announcements import Announcement
 from service.store.lookups import LEASE, Lookup
+from service.telemetry import tracing
 from workers import retry
 from workers.awaiting import HEARD, Answer, disappointment, is_change_shown
 from workers.canaries import HANDFUL, Canaries, are_many
@@ -138,7 +138,7 @@ class Lookups:
     async def _attempt(self, lookup: Lookup) -> Answer | None:
         """What the task looks like; None if that could not be read, and is tried again later."""
         try:
-            with telemetry.span("lookup", lookup.trace, account=lookup.account):
+            with tracing.span("lookup", lookup.trace, account=lookup.account):
                 return await self._read(lookup)
         except (SourceError, *UNREADABLE) as error:
             if lookup.attempts >= _TRIES and await self._is_its_fault(error):
@@ -166,7 +166,7 @@ class Lookups:
 
     async def _take(self, lookup: Lookup, answer: Answer) -> Lanes:
         try:
-            with telemetry.span("observe", lookup.trace, account=lookup.account):
+            with tracing.span("observe", lookup.trace, account=lookup.account):
                 return await self._take_in(lookup, answer)
         except POISONOUS as error:
             await self._give_up(lookup, error)

@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from service import metrics
 from service.clock import Clock
 from service.domain.model import Cause, Observation
 from service.engine import Effects, Engine
@@ -27,6 +26,7 @@ from service.store import Connection, Pool, absences, accounts, canaries, lookup
 from service.store.accounts import AccountState, Progress
 from service.store.lookups import Coverage
 from service.store.tasks import Key
+from service.telemetry import metrics
 from workers import poll_pace, retry
 from workers.canaries import ENOUGH, HANDFUL, Canaries, are_many, doubt
 from workers.poison import POISONOUS, UNREADABLE, reason

@@ -9,10 +9,10 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
-from service import telemetry
 from service.channels import Channel, SentRef
 from service.clock import Clock
 from service.domain.model import State
+from service.domain.system_actions import CREATE, STILL_COMING
 from service.errors import CallNotStarted, SendError
 from service.outbox import AttemptResult, Claim, claiming
 from service.outbox.approval_links import ApprovalLinks
@@ -20,7 +20,7 @@ from service.outbox.pace import Pace
 from service.rules import Ruleset
 from service.rules.standing import Grounds
 from service.store import Pool
-from service.system_actions import CREATE, STILL_COMING
+from service.telemetry import tracing
 from workers import retry
 from workers.in_flight import InFlight
 from workers.last_look import LastLook
@@ -144,9 +144,9 @@ class LaneSender:
 
     async def _outcome(self, claim: Claim) -> AttemptResult:
         channel = claim.message.channel
-        with telemetry.span("deliver", claim.trace, delivery=claim.id, channel=channel):
+        with tracing.span("deliver", claim.trace, delivery=claim.id, channel=channel):
             settlement = await self._stopped(claim) or await self._attempted(claim)
-            telemetry.describe(state=settlement.state.value)
+            tracing.describe(state=settlement.state.value)
         return settlement
 
     async def _stopped(self, claim: Claim) -> AttemptResult | None:

@@ -8,11 +8,12 @@ from datetime import datetime, timedelta
 import httpx
 import structlog
 
-from service import metrics, store
+from service import store
 from service.change_plan.new_rules import passed_over
 from service.channels import Channel, built_in, kinds, ways
 from service.clock import Clock
 from service.config import Config
+from service.domain.system_actions import WRITES
 from service.engine import Engine
 from service.engine.decider import Decider
 from service.http import open_client
@@ -25,7 +26,7 @@ from service.settings import Settings
 from service.sources import Source, systems
 from service.store import Pool, accounts, decisions, receipt_queue
 from service.store.rate_limits import AccountThrottle, FirstThrottle
-from service.system_actions import WRITES
+from service.telemetry import metrics
 from workers.alerts import Alerts
 from workers.clock_tick import ClockRound
 from workers.ingest import Ingest

@@ -15,7 +15,7 @@ from typing import Any
 
 import structlog
 
-from service import doorbell, metrics, telemetry
+from service import doorbell
 from service.clock import Clock
 from service.doorbell import Bell
 from service.maintenance import clock_repair, prune
@@ -23,6 +23,7 @@ from service.outbox import attempts, giving_up
 from service.settings import Settings
 from service.store import DATABASE_GONE, Pool, accounts, lookups
 from service.store.accounts import AccountState
+from service.telemetry import metrics, tracing
 from workers.alerts import Alerts
 from workers.clock_tick import ClockRound
 from workers.ingest import Ingest
@@ -196,7 +197,7 @@ class Worker:
     async def _read(self, state: AccountState) -> None:
         poll = self._polls[state.name]
         try:
-            with telemetry.span("poll", account=state.name):
+            with tracing.span("poll", account=state.name):
                 async for lanes in poll.run(state):
                     self._ring_lanes(lanes)
             self.ring(doorbell.LOOKUP, state.name)

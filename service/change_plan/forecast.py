@@ -7,10 +7,10 @@ from service.change_plan import Change, ChangePlan, PendingEffect, Side
 from service.change_plan.diff import compare_rules, compare_settings
 from service.change_plan.pending_counts import Deliveries, Waits
 from service.change_plan.timers import timers
+from service.domain.system_actions import BUILT_IN
 from service.outbox import account_lane, system_lane
 from service.rules.preview import already_matching
 from service.store.tasks import TaskState
-from service.system_actions import BUILT_IN
 
 _TO_BE_PASSED_OVER = {Change.ADDED, Change.CHANGED}
 

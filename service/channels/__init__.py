@@ -179,7 +179,7 @@ def kinds() -> Mapping[str, type[ConfiguredChannel]]:
 
 @cache
 def built_in() -> Mapping[str, type[SystemChannel]]:
-    """What an account's own system does, by the names of `service.system_actions`."""
+    """What an account's own system does, by the names of `service.domain.system_actions`."""
     found = [way for _, way in _classes() if issubclass(way, SystemChannel)]
     return {name: way for way in found for name in way.names}
 

@@ -3,8 +3,8 @@
 from typing import ClassVar
 
 from service.channels import Message, SentRef, SystemChannel
+from service.domain.system_actions import NOTIFICATIONS
 from service.errors import SendError, SourceError
-from service.system_actions import NOTIFICATIONS
 
 
 class CustomerChannel(SystemChannel):

@@ -6,10 +6,10 @@ from typing import Any, ClassVar
 
 from service.channels import Message, SentRef, SystemChannel
 from service.domain.model import Task
+from service.domain.system_actions import BARE, CLOCKS_DIFFER, CREATE, WRITES
 from service.errors import PayloadError, SendError, SourceError
 from service.sources import Raw, Source
 from service.sources.task_fields import may_be, shows
-from service.system_actions import BARE, CLOCKS_DIFFER, CREATE, WRITES
 
 
 class WritesChannel(SystemChannel):

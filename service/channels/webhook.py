@@ -9,13 +9,13 @@ import httpx
 import orjson
 from pydantic import SecretStr, field_validator
 
-from service import keys
 from service.channels import ChannelOptions, ConfiguredChannel, Message, SentRef, http_call
 from service.clock import Clock
 from service.domain.model import JSON_OPTIONS
 from service.errors import SendError
 from service.http import retry_after
 from service.http.connection_check import ConnectionCheck
+from service.settings import keys
 
 GONE = 410
 OVERLOADED = frozenset({429, 502, 504})

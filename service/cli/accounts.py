@@ -5,14 +5,15 @@ from typing import Annotated, Any
 
 import typer
 
-from service import standing
-from service.cli.account_waits import short_time, tell_waits
-from service.cli.console import AsJson, print_line, say, show_json, show_rows
 from service.cli.database import NoSuchAccount, with_pool
-from service.cli.sync_progress import follow
+from service.cli.output.account_waits import short_time, tell_waits
+from service.cli.output.console import AsJson, print_line, say, show_json, show_rows
+from service.cli.output.sync_progress import follow
 from service.clock import SystemClock
 from service.errors import TaskbellError
-from service.store import Pool, accounts, api_lists, canaries, rate_limits, tasks
+from service.explain import account_status
+from service.store import Pool, accounts, canaries, rate_limits, tasks
+from service.store.views import api_lists
 
 app = typer.Typer(
     help="The connections to the systems, and how they are doing.", no_args_is_help=True
@@ -21,7 +22,7 @@ app = typer.Typer(
 _COLUMNS = ("name", "system", "state", "tasks", "missed", "polled_at", "next_poll_at")
 _NONE = "no accounts: `taskbell serve` adds those of the configuration"
 _CLOCK = SystemClock()
-_READS = frozenset({standing.FIRST_SYNC, standing.READING_ANEW})
+_READS = frozenset({account_status.FIRST_SYNC, account_status.READING_ANEW})
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The account's name.")]
 Believes = Annotated[
@@ -71,7 +72,7 @@ def _complaints(account: dict[str, Any]) -> Iterator[str]:
 
 def _state(account: dict[str, Any]) -> str:
     """The state in words: how far the first sync is, or a read anew."""
-    name = standing.name_of(account)
+    name = account_status.name_of(account)
     match account:
         case {"scan_read": int(read), "scan_total": int(total)} if name in _READS:
             return f"{name}: {read:,} of {total:,} tasks so far"

@@ -30,7 +30,7 @@ from service.cli import (
     silence,
 )
 from service.cli import next as next_command
-from service.cli.console import err, print_line, tell_crash
+from service.cli.output.console import err, print_line, tell_crash
 from service.errors import TaskbellError
 from service.visible import visible
 

@@ -10,10 +10,10 @@ import typer
 
 from service import config
 from service.channels import ways
-from service.cli.console import A_MONTH, AsJson, Since, counting, print_line, show_json
 from service.cli.database import with_pool
 from service.cli.instance import find
-from service.cli.simulation_output import line_of, row_of
+from service.cli.output.console import A_MONTH, AsJson, Since, counting, print_line, show_json
+from service.cli.output.simulation import line_of, row_of
 from service.config import RulesConfig
 from service.diagnostics import did_you_mean
 from service.rules import Ruleset

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from service import config
-from service.cli.console import AsJson, print_line, show_json
+from service.cli.output.console import AsJson, print_line, show_json
 from service.diagnostics import Diagnostic, Severity
 from service.settings import read_settings
 

@@ -7,13 +7,14 @@ from typing import TypeVar
 import typer
 import uvloop
 
-from service import log, store
-from service.cli.console import AsJson, say
+from service import store
 from service.cli.instance import NothingHere, find
+from service.cli.output.console import AsJson, say
 from service.errors import TaskbellError
 from service.processes import embedded
 from service.settings import Settings, read_settings
 from service.store import Pool
+from service.telemetry import log
 
 Answer = TypeVar("Answer")
 

@@ -6,14 +6,14 @@ import secrets
 
 import typer
 
-from service import log, store
+from service import store
 from service.cli.background import meanwhile
-from service.cli.console import AsJson
-from service.cli.demo_output import announce, follow
 from service.cli.instance import demo_configuration, demo_data, keep_addresses
-from service.cli.port_check import demand_free
+from service.cli.output.console import AsJson
+from service.cli.output.demo import announce, follow
 from service.clock import SystemClock
 from service.processes import servers, signals
+from service.processes.port_check import demand_free
 from service.processes.servers import Servers
 from service.processes.supervisor import Supervisor, environment, procfile, read_procfile
 from service.reload.file_watcher import first_look
@@ -21,6 +21,7 @@ from service.sandbox.app import Sandbox, running
 from service.sandbox.office import Office
 from service.sandbox.push import Subscription
 from service.settings import Settings, read_settings
+from service.telemetry import log
 
 app = typer.Typer()
 

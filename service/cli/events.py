@@ -6,10 +6,11 @@ from typing import Annotated, Any
 import orjson
 import typer
 
-from service.cli.console import A_DAY, AsJson, Since, show_rows
 from service.cli.database import with_pool
+from service.cli.output.console import A_DAY, AsJson, Since, show_rows
 from service.domain.model import Kind
-from service.store import Pool, api_lists
+from service.store import Pool
+from service.store.views import api_lists
 
 app = typer.Typer()
 

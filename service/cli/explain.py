@@ -8,22 +8,23 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from service import config, standing
-from service.cli import explain_output
-from service.cli.console import AsJson, out, show_json
+from service import config
 from service.cli.database import with_pool
 from service.cli.instance import find
+from service.cli.output import explanation
+from service.cli.output.console import AsJson, out, show_json
 from service.clock import SystemClock
 from service.config import RulesConfig, past_rules
 from service.diagnostics import did_you_mean
 from service.errors import TaskbellError
-from service.explain import Explanation, Rulebook
+from service.explain import Explanation, Rulebook, account_status
 from service.explain.explainer import explain
 from service.explain.wording import told
 from service.settings import Settings, read_settings
-from service.store import Pool, api_lists, decisions, task_history
-from service.store.task_history import TaskHistory
+from service.store import Pool, decisions
 from service.store.tasks import Key
+from service.store.views import api_lists, task_history
+from service.store.views.task_history import TaskHistory
 
 app = typer.Typer()
 
@@ -74,7 +75,7 @@ def explain_task(
             until = _moment(at, _zone(sketch, key)) if at else None
             papers = await task_history.read(connection, key, sketch.rules.crons, until)
         [row] = await api_lists.read_accounts(pool, SystemClock().now(), [key[0]])
-        waits = standing.what_waits(row, lambda moment: told(moment, _zone(sketch, key)))
+        waits = account_status.what_waits(row, lambda moment: told(moment, _zone(sketch, key)))
         papers = replace(papers if until is None else papers.until(until), account_waits=waits)
         return papers, loaded is None or loaded[0] == sketch.rules.version
 
@@ -82,9 +83,9 @@ def explain_task(
     zone = _zone(sketch, papers.key)
     found = _explained(sketch, papers, zone, settings, rule)
     if as_json:
-        show_json(explain_output.as_json(papers, found, is_loaded=is_loaded))
+        show_json(explanation.as_json(papers, found, is_loaded=is_loaded))
         return
-    for line in explain_output.lines(papers, found, zone, is_loaded=is_loaded):
+    for line in explanation.lines(papers, found, zone, is_loaded=is_loaded):
         out.print(line, soft_wrap=True)
 
 

@@ -9,19 +9,20 @@ import typer
 
 from service import config
 from service.channels import ways
-from service.cli.account_waits import tell_waits
-from service.cli.console import AsJson, print_line, show_json
 from service.cli.database import with_pool
 from service.cli.instance import find
-from service.cli.simulation_output import line_of, row_of
+from service.cli.output.account_waits import tell_waits
+from service.cli.output.console import AsJson, print_line, show_json
+from service.cli.output.simulation import line_of, row_of
 from service.domain.durations import parse_length
 from service.outbox import silences
 from service.settings import read_settings
 from service.simulator import Simulator
 from service.simulator.memory.deliveries import Delivery
 from service.simulator.upcoming import upcoming
-from service.store import Pool, api_lists
-from service.store.api_lists import Row
+from service.store import Pool
+from service.store.views import api_lists
+from service.store.views.api_lists import Row
 
 app = typer.Typer()
 

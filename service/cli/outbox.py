@@ -7,14 +7,13 @@ from typing import Annotated, Any
 import asyncpg
 import typer
 
-from service.cli.console import AsJson, print_line, say, show_fields, show_rows
-from service.cli.current_user import who
 from service.cli.database import with_pool
+from service.cli.output.console import AsJson, print_line, say, show_fields, show_rows, who
 from service.clock import SystemClock
 from service.domain.model import State
 from service.outbox import NoSuchDelivery, approvals, operator_actions, storms
 from service.store import Pool, dead_letters
-from service.store.taken_back import REASON, TAKEN_BACK
+from service.store.views.taken_back import REASON, TAKEN_BACK
 
 app = typer.Typer(
     help="What was sent, what was not and why, and what a person decides about it.",

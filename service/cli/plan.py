@@ -9,10 +9,10 @@ from rich.markup import escape
 
 from service import config
 from service.change_plan.database import foresee
-from service.cli import plan_output
-from service.cli.console import AsJson, counting, out, show_json
 from service.cli.database import with_pool
 from service.cli.instance import find
+from service.cli.output import change_plan
+from service.cli.output.console import AsJson, counting, out, show_json
 from service.clock import SystemClock
 from service.settings import read_settings
 
@@ -38,7 +38,7 @@ def plan(file: File = None, *, as_json: AsJson = False) -> None:
     if found.is_nothing:
         out.print(f"{escape(str(path))} changes nothing", soft_wrap=True)
         return
-    *told, counts = plan_output.lines(found)
+    *told, counts = change_plan.lines(found)
     for line in told:
         out.print(line, soft_wrap=True)
     out.print(

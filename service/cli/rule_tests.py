@@ -10,7 +10,7 @@ import typer
 from service import config
 from service.channels import ways
 from service.cli.check import Files
-from service.cli.console import AsJson, print_line, show_json
+from service.cli.output.console import AsJson, print_line, show_json
 from service.config import RulesConfig
 from service.errors import TaskbellError
 from service.settings import read_settings

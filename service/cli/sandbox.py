@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from service.cli.console import AsJson, show_fields
-from service.cli.port_check import demand_free
+from service.cli.output.console import AsJson, show_fields
 from service.clock import SystemClock
+from service.processes.port_check import demand_free
 from service.sandbox.app import Sandbox, running
 from service.sandbox.office import Office
 from service.sandbox.push import Subscription

@@ -2,7 +2,7 @@
 
 import typer
 
-from service.cli.console import AsJson, show_json
+from service.cli.output.console import AsJson, show_json
 from service.config.json_schema import schema as describe
 
 app = typer.Typer()

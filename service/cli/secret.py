@@ -2,8 +2,8 @@
 
 import typer
 
-from service import keys
-from service.cli.console import AsJson, say
+from service.cli.output.console import AsJson, say
+from service.settings import keys
 
 app = typer.Typer()
 

@@ -9,7 +9,7 @@ import typer
 
 from service import config
 from service.channels import Message, kinds
-from service.cli.console import AsJson, say
+from service.cli.output.console import AsJson, say
 from service.clock import SystemClock
 from service.config import Config
 from service.diagnostics import did_you_mean

@@ -8,20 +8,22 @@ import structlog
 import typer
 import uvloop
 
-from service import log, store, telemetry
+from service import store
 from service.change_plan import ChangePlan
-from service.cli import demo, plan_output
+from service.cli import demo
 from service.cli.background import meanwhile
-from service.cli.console import AsJson, out, say, show_json
-from service.cli.port_check import demand_free
+from service.cli.output import change_plan
+from service.cli.output.console import AsJson, out, say, show_json
 from service.clock import SystemClock
 from service.processes import parent_pipe, servers, signals
+from service.processes.port_check import demand_free
 from service.processes.servers import Servers
 from service.processes.supervisor import Supervisor, environment, procfile, read_procfile
 from service.reload import LoadedConfig
 from service.reload.file_watcher import first_look, look
 from service.reload.publisher import ConfigPublisher
 from service.settings import Settings, read_settings
+from service.telemetry import log, tracing
 from service.web import server
 
 app = typer.Typer()
@@ -68,7 +70,7 @@ def _show(settings: Settings, found: ChangePlan, *, as_json: bool) -> None:
         show_json(found)
     elif settings.log_format != "json":
         out.print("The configuration was read anew:")
-        for line in plan_output.lines(found):
+        for line in change_plan.lines(found):
             out.print(line, soft_wrap=True)
 
 
@@ -88,5 +90,5 @@ def web() -> None:
         settings = read_settings()
         log.configure(settings)
         demand_free(settings.host, settings.port, "PORT=")
-        with telemetry.telling("web", os.environ):
+        with tracing.telling("web", os.environ):
             uvloop.run(server.serve(settings, line))

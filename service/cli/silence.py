@@ -10,10 +10,9 @@ import typer
 from pydantic_core import PydanticCustomError
 
 from service import config
-from service.cli.console import AsJson, out, print_line, say, show_json, show_rows
-from service.cli.current_user import who
 from service.cli.database import with_pool
 from service.cli.instance import find
+from service.cli.output.console import AsJson, out, print_line, say, show_json, show_rows, who
 from service.clock import SystemClock
 from service.domain.durations import parse_length
 from service.domain.silences import Silence, described

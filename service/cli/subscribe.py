@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from service.cli.database import NoSuchAccount
-from service.cli.doctor_findings import Finding, fine, wrong
+from service.cli.doctor.findings import Finding, fine, wrong
 from service.clock import SystemClock
 from service.config import Config
 from service.errors import SourceError

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from service.diagnostics import Issue, Path, did_you_mean
+from service.domain.system_actions import BUILT_IN
 from service.rules.capabilities import Capabilities
-from service.system_actions import BUILT_IN
 
 _PATH: Path = ("operator",)
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from service.diagnostics import Issue, Path, did_you_mean
 from service.document.messages import shortened
 from service.document.validation import validated
-from service.system_actions import BUILT_IN
+from service.domain.system_actions import BUILT_IN
 
 Named = TypeVar("Named", bound=BaseModel)
 

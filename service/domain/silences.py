@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from service.domain.model import Person, Task
-from service.system_actions import WRITES
+from service.domain.system_actions import WRITES
 
 SCOPES = ("rule", "person", "customer", "project", "account")
 

@@ -13,6 +13,7 @@ from service.domain.durations import in_words
 from service.domain.model import Event, Observation
 from service.domain.schedules import LATE, Slot, lateness
 from service.domain.storms import Flood
+from service.domain.system_actions import BUILT_IN
 from service.engine.for_each import Chosen, choose
 from service.engine.for_waits import ForWaits
 from service.engine.limits import within_limits
@@ -24,7 +25,6 @@ from service.rules import Ruleset
 from service.rules.verdict import Outcome, Plan, Verdict
 from service.store.decisions import Decision
 from service.store.tasks import Key
-from service.system_actions import BUILT_IN
 
 EventVerdict: TypeAlias = tuple[Event, Verdict]
 

@@ -5,10 +5,10 @@ rules that undo each other's changes. Other rules may act on what a rule has wri
 """
 
 from service.domain.model import Cause, Kind
+from service.domain.system_actions import CREATE
 from service.engine.transaction import Transaction
 from service.outbox import DeliveryRequest
 from service.store.tasks import Key
-from service.system_actions import CREATE
 
 _ENDLESS = "this comes of what the rule itself has written, and would go on for ever"
 

@@ -15,7 +15,7 @@ from service.rules.language.tracing import Trace
 from service.rules.verdict import Outcome
 from service.store.decisions import RecordedDecision
 from service.store.deliveries import RecordedDelivery
-from service.store.digest_history import Named
+from service.store.views.digest_history import Named
 
 
 class ExplanationStatus(StrEnum):

@@ -9,7 +9,7 @@ from service.explain.wording import told
 from service.rules.groups import company
 from service.rules.verdict import Outcome
 from service.store.decisions import RecordedDecision
-from service.store.digest_history import PastDigest
+from service.store.views.digest_history import PastDigest
 
 
 def joined(

@@ -23,7 +23,7 @@ from service.rules.rule import Rule
 from service.rules.verdict import Outcome, Verdict
 from service.store.decisions import RecordedDecision
 from service.store.deliveries import RecordedDelivery
-from service.store.task_history import TaskHistory
+from service.store.views.task_history import TaskHistory
 
 _SURROUNDINGS = ("timezone", "hours", "holidays")
 

@@ -19,8 +19,8 @@ from service.rules.rule import Rule
 from service.rules.verdict import Outcome
 from service.store.decisions import RecordedDecision
 from service.store.deliveries import RecordedDelivery
-from service.store.digest_history import Named, PastSlot
-from service.store.task_history import TaskHistory
+from service.store.views.digest_history import Named, PastSlot
+from service.store.views.task_history import TaskHistory
 
 
 def by_schedule(

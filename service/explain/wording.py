@@ -9,7 +9,7 @@ import orjson
 from service.domain.alarms import Alarm, was_announced
 from service.domain.model import Task
 from service.domain.task_dates import is_day, moment_of, value_of
-from service.rules.date_format import shown
+from service.rules.language.date_format import shown
 from service.rules.language.tracing import Trace, TraceStatus
 from service.store.tasks import TaskState
 

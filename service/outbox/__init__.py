@@ -12,12 +12,12 @@ from typing import Self, TypeAlias
 from service.channels import Message, SentRef
 from service.domain.model import Event, State
 from service.domain.storms import Flood
+from service.domain.system_actions import WRITES
 from service.errors import TaskbellError
 from service.outbox.gates import Candidate
 from service.rules.cancellation import ends_waiting
 from service.rules.standing import Grounds
 from service.rules.verdict import Plan
-from service.system_actions import WRITES
 
 Lanes: TypeAlias = frozenset[str]
 Identity: TypeAlias = tuple[str, int, str, str]

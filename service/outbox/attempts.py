@@ -8,11 +8,11 @@ import orjson
 from service.channels import Message
 from service.clock import Clock
 from service.domain.model import State
+from service.domain.system_actions import BARE, CREATE, STILL_COMING, WRITES
 from service.outbox import LEASE, AttemptResult, Claim, fallback
 from service.store import Connection, Pool, lookups
 from service.store.columns import column
 from service.store.tasks import Key
-from service.system_actions import BARE, CREATE, STILL_COMING, WRITES
 
 
 async def renew(pool: Pool, deliveries: Sequence[int], clock: Clock) -> None:

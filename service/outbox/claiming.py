@@ -14,6 +14,7 @@ from service.channels import JSON, Message
 from service.clock import Clock
 from service.domain.model import Event, Group, State, Task
 from service.domain.storms import Flood
+from service.domain.system_actions import CREATE, WRITES
 from service.outbox import (
     LEASE,
     Claim,
@@ -32,7 +33,6 @@ from service.rules.visits import Visit
 from service.store import Connection, Pool, outages
 from service.store.events import event_from
 from service.store.tasks import read_task
-from service.system_actions import CREATE, WRITES
 
 
 async def claim(

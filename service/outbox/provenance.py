@@ -4,9 +4,9 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import TypeAlias
 
 from service.domain.model import Observation
+from service.domain.system_actions import CLOCKS_DIFFER
 from service.store import Connection
 from service.store.tasks import Key
-from service.system_actions import CLOCKS_DIFFER
 
 Rules: TypeAlias = frozenset[str]
 

@@ -13,6 +13,7 @@ from service.domain.digests import Digest, Retelling
 from service.domain.model import Cause, Event, Task
 from service.domain.schedules import Schedule
 from service.domain.storms import StormGuard
+from service.domain.system_actions import WRITES
 from service.rules import digests
 from service.rules.language.field_reads import ByNoun, by_noun
 from service.rules.language.scope import Scope
@@ -23,7 +24,6 @@ from service.rules.steps import Action
 from service.rules.timing import SendDecision
 from service.rules.triggers import Topic, topic_of
 from service.rules.verdict import Plan, Verdict
-from service.system_actions import WRITES
 
 # How many different sorts of events are remembered with those who listen to them.
 _MOST_HEARD = 10_000

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from service.domain.model import Event, State, Task
-from service.rules.date_format import DATE_FORMAT
+from service.rules.language.date_format import DATE_FORMAT
 from service.rules.language.scope import Scope
 from service.rules.steps import Approver
 from service.rules.verdict import Plan

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from service.domain.system_actions import NOTIFICATIONS, WRITES
 from service.sources.facts import Facts
-from service.system_actions import NOTIFICATIONS, WRITES
 
 
 @dataclass(frozen=True, slots=True)

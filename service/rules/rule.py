@@ -9,8 +9,8 @@ from service.domain.durations import in_words
 from service.domain.model import Cause, Event, Task
 from service.domain.schedules import lateness
 from service.domain.task_dates import is_day, moment_of
-from service.rules.date_format import shown
 from service.rules.groups import Grouping, in_company
+from service.rules.language.date_format import shown
 from service.rules.language.expressions import UTC_ZONE, EvaluationError, Expression
 from service.rules.language.field_reads import Reads, all_of, by_noun
 from service.rules.language.scope import Scope, lasting

@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo
 
 from service.diagnostics import Issue, Path
 from service.domain.model import Task
-from service.rules.foresight import AskedAhead
 from service.rules.language.expressions import Expression, checked, environment, syntax
+from service.rules.language.foresight import AskedAhead
 from service.rules.language.presence_checks import proven
 from service.rules.language.syntax_tree import Tree, children, dotted, node_kind, walk
 from service.rules.language.variables import ALL_TASKS

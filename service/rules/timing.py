@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 from service.domain.alarms import announced_by
 from service.domain.durations import Duration
 from service.domain.model import State
-from service.rules.date_format import DATE_FORMAT
 from service.rules.hours import Hours
+from service.rules.language.date_format import DATE_FORMAT
 from service.rules.language.scope import Scope
 
 

@@ -40,7 +40,7 @@ class Plan:
     """One delivery that a rule wants.
 
     `channel` is the name of a configured channel, `customer`, `employee`, `create_task`,
-    or another of `service.system_actions.WRITES`. `state` is planned, held (until `send_at`)
+    or another of `service.domain.system_actions.WRITES`. `state` is planned, held (until `send_at`)
     or skipped, with `reason` in words for the last two and for waits. `once_key` holds the
     values of `once_per`, or the event, and which repetition it is. `withdraw_on` are the events of
     the same task that make it pointless. `on_undo` is what to do with a sent message when its

@@ -17,7 +17,7 @@ from pydantic import (
     field_validator,
 )
 
-from service import keys
+from service.settings import keys
 
 _Secret: TypeAlias = SecretStr | tuple[SecretStr, ...] | None
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import asyncpg
 import structlog
 
-from service.store.address import Address, read_address
+from service.settings.database_address import Address, read_address
 from service.store.pool import Pool as Pool
 from service.store.trouble import DatabaseUnreachable as DatabaseUnreachable
 from service.store.trouble import unreachable
@@ -161,7 +161,7 @@ async def pending(connection: Connection) -> list[Traversable]:
     # Made by the first one to migrate: two that make a table at once, if not there, collide.
     if await connection.fetchval("SELECT to_regclass('migrations') IS NOT NULL"):
         applied = {row["name"] for row in await connection.fetch("SELECT name FROM migrations")}
-    folder = resources.files("service") / "migrations"
+    folder = resources.files("service") / "store/migrations"
     files = sorted((file for file in folder.iterdir()), key=lambda file: file.name)
     return [file for file in files if file.name.endswith(".sql") and file.name not in applied]
 

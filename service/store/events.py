@@ -6,11 +6,11 @@ from datetime import datetime
 
 import asyncpg
 
-from service import telemetry
 from service.domain.model import Cause, Event, Kind, Task
 from service.store import Connection
 from service.store.columns import column
 from service.store.tasks import Key, read_task, task_json
+from service.telemetry import tracing
 
 
 def event_from(row: asyncpg.Record, before: Task | None, after: Task | None) -> Event:
@@ -119,7 +119,7 @@ async def insert(
 
 def _mark(event: Event) -> str | None:
     """The event's place in the trace of what told of it."""
-    return telemetry.mark(
+    return tracing.mark(
         "event",
         (event.account, event.task_id),
         account=event.account,

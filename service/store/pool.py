@@ -15,7 +15,7 @@ import asyncpg
 from asyncpg.exceptions import ReadOnlySQLTransactionError
 from asyncpg.pool import PoolAcquireContext, PoolConnectionProxy
 
-from service.store.address import Address
+from service.settings.database_address import Address
 
 if TYPE_CHECKING:
     _Pool: TypeAlias = asyncpg.Pool[asyncpg.Record]

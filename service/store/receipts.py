@@ -18,9 +18,9 @@ import orjson
 import structlog
 from asyncpg.exceptions import DeadlockDetectedError
 
-from service import telemetry
 from service.errors import TaskbellError
 from service.store import DATABASE_ERRORS, Connection, Pool
+from service.telemetry import tracing
 
 log = structlog.get_logger()
 
@@ -170,7 +170,7 @@ class ReceiptKeeper:
             batch = self._waiting.popleft()
             try:
                 receipts = list(batch.receipts.values())
-                with telemetry.together("keep", [one.trace for one in receipts]):
+                with tracing.together("keep", [one.trace for one in receipts]):
                     batch.answer(await _insert(connection, receipts))
                 self._lost = None
             finally:

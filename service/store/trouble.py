@@ -7,7 +7,7 @@ from socket import gaierror
 from asyncpg import exceptions
 
 from service.errors import TaskbellError
-from service.store.address import THIS_MACHINE
+from service.settings.database_address import THIS_MACHINE
 
 _LOOK = "Look whether it runs there and whether DATABASE_URL is right."
 _CORRECT = "Correct DATABASE_URL."

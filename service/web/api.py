@@ -13,8 +13,9 @@ from starlette.routing import Route
 from service.clock import Clock
 from service.config import Config
 from service.domain.model import JSON_OPTIONS
-from service.store import Pool, api_lists, decisions
-from service.store.api_lists import Listing
+from service.store import Pool, decisions
+from service.store.views import api_lists
+from service.store.views.api_lists import Listing
 from service.web.actions import (
     DELIVERY_ACTIONS,
     STORM_ACTIONS,

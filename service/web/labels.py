@@ -3,8 +3,8 @@
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from service.standing import Told
-from service.system_actions import BUILT_IN, NOTIFICATIONS
+from service.domain.system_actions import BUILT_IN, NOTIFICATIONS
+from service.explain.account_status import Told
 
 CAUSES = {
     "webhook": "by a webhook",

@@ -7,8 +7,8 @@ from typing import Any, TypeAlias
 
 from service.domain.model import DAYS, Cause, Kind, State, Task
 from service.domain.silences import SCOPES
-from service.store import api_lists
-from service.store.api_lists import Listing
+from service.store.views import api_lists
+from service.store.views.api_lists import Listing
 from service.web.actions import DELIVERY_ACTIONS, LONGEST_REASON, STORM_ACTIONS, WEBHOOK_ACTIONS
 from service.web.parameters import DEFAULT_LIMIT, LARGEST_ID, LONGEST, MOST, TEXT
 

@@ -16,7 +16,8 @@ from service.config import Config
 from service.diagnostics import Diagnostic
 from service.doorbell import Doorbell
 from service.outbox import silences, storms
-from service.store import DATABASE_ERRORS, Pool, api_lists, dashboard, dead_letters
+from service.store import DATABASE_ERRORS, Pool, dead_letters
+from service.store.views import api_lists, dashboard
 from service.web.actions import (
     DELIVERY_ACTIONS,
     STORM_ACTIONS,

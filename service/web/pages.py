@@ -9,8 +9,8 @@ from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse
 
-from service import standing
 from service.domain.silences import described
+from service.explain import account_status
 from service.web import labels
 from service.web.problems import Problem
 from service.web.request_body import read_body
@@ -44,7 +44,7 @@ class Pages:
         )
         self._templates.globals["root"] = root
         self._templates.globals["words"] = labels
-        self._templates.globals["standing"] = standing
+        self._templates.globals["account_status"] = account_status
         self._templates.globals["covered"] = described
         self._templates.filters["whole"] = _whole
 

@@ -9,17 +9,18 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service import store, telemetry
+from service import store
 from service.clock import SystemClock
 from service.config import Config
 from service.doorbell import INGEST, Doorbell
-from service.metrics import Board
 from service.processes import gc_tuning
 from service.processes.parent_pipe import ParentPipe
 from service.reload import LoadedConfig
 from service.reload.subscriber import follow
 from service.settings import Settings
 from service.store.receipts import ReceiptKeeper
+from service.telemetry import tracing
+from service.telemetry.metrics import Board
 from service.web.app import build
 from service.web.auth import Guard
 from service.web.crowd import Crowd
@@ -69,7 +70,7 @@ async def serve(settings: Settings, line: ParentPipe | None) -> None:
         front = AppSwitch(made(config=config))
         gc_tuning.look_seldom()
         following = asyncio.create_task(_renew(front, made, config, readings))
-        await serving(telemetry.around(front), settings.host, settings.port).serve()
+        await serving(tracing.around(front), settings.host, settings.port).serve()
         following.cancel()
         await board.close()
         await keeper.close()

@@ -10,7 +10,6 @@ from http import HTTPStatus
 import orjson
 from starlette.types import Receive, Scope, Send
 
-from service import metrics, telemetry
 from service.clock import Clock
 from service.errors import PayloadError
 from service.http.compression import TooLarge, can_be_read, is_packed, unpacked
@@ -26,6 +25,7 @@ from service.store.receipts import (
     dated_key,
     sender_key,
 )
+from service.telemetry import metrics, tracing
 from service.web.problems import Problem, come_again
 from service.web.request_body import BodyBudget
 from service.web.this_machine import is_from_other_site, why_not_local
@@ -110,7 +110,7 @@ class WebhookEndpoint:
             self._outcomes[account][outcome].inc()
             raise
         self._outcomes[account][ACCEPTED].inc()
-        telemetry.describe(account=account, receipt=receipt)
+        tracing.describe(account=account, receipt=receipt)
         await _accept(receipt, send)
 
     def _opened(self, account: str, scope: Scope) -> HookOptions:
@@ -141,7 +141,7 @@ class WebhookEndpoint:
         identity = (account, _key(options, headers, body))
         kept = await aside(len(body), _to_keep, headers, body)
         try:
-            receipt = Receipt(identity, kept, _kept(headers), now, telemetry.current())
+            receipt = Receipt(identity, kept, _kept(headers), now, tracing.current())
             return await self._keeper.keep(receipt)
         except Backlogged as error:
             raise come_again(HTTPStatus.TOO_MANY_REQUESTS, str(error)) from error

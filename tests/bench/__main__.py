@@ -9,8 +9,8 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from service import log
 from service.settings import Settings
+from service.telemetry import log
 from tests.bench import clock, figures, history, neighbours, nodered, rules, scan, sync
 from tests.bench.figures import Figure
 

@@ -11,7 +11,8 @@ import pytest
 
 from service.clock import VirtualClock
 from service.sandbox.faults import Fault, FaultKind
-from service.store import Pool, api_lists
+from service.store import Pool
+from service.store.views import api_lists
 from tests.commands import Result, taskbell
 from tests.corridor import Corridor, corridor
 from tests.waiting import eventually

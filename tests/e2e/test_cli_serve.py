@@ -8,7 +8,7 @@ from threading import Timer
 
 import pytest
 
-from service.cli.port_check import demand_free
+from service.processes.port_check import demand_free
 from tests.commands import started, taskbell
 from tests.running import free_port
 

@@ -9,7 +9,8 @@ import pytest
 
 from service.clock import VirtualClock
 from service.sandbox.system import Raw
-from service.store import Pool, api_lists
+from service.store import Pool
+from service.store.views import api_lists
 from tests.corridor import Corridor, begun, copy, kinds
 
 RULES = """

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from service.clock import VirtualClock
-from service.store import Pool, api_lists
+from service.store import Pool
+from service.store.views import api_lists
 from tests.corridor import Corridor, begun, corridor
 
 RULES = """

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from service.cli.demo_output import follow
+from service.cli.output.demo import follow
 from service.clock import SystemClock
 from service.domain.model import Cause, Customer, Kind, State
 from service.store import Pool

@@ -15,8 +15,9 @@ from service.domain.model import State
 from service.explain import Explanation, ExplanationStatus, Rulebook
 from service.explain.explainer import explain
 from service.rules.language.tracing import Trace, TraceStatus
-from service.store import Pool, task_history
+from service.store import Pool
 from service.store.tasks import Key
+from service.store.views import task_history
 from tests.corridor import Corridor, corridor
 from tests.receivers import Answer
 

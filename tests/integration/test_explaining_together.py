@@ -13,7 +13,8 @@ from service.config import past_rules
 from service.domain.model import State
 from service.explain import Explanation, ExplanationStatus, Rulebook
 from service.explain.explainer import explain
-from service.store import Pool, task_history
+from service.store import Pool
+from service.store.views import task_history
 from tests.corridor import Corridor, begun
 
 NEW_YORK = ZoneInfo("America/New_York")

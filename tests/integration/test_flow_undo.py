@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from service.clock import VirtualClock
-from service.store import Pool, dashboard
-from service.store.taken_back import REASON
+from service.store import Pool
+from service.store.views import dashboard
+from service.store.views.taken_back import REASON
 from tests.corridor import Corridor, begun, copy, corridor
 
 FINISHED = """

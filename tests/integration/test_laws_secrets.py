@@ -12,12 +12,12 @@ import structlog
 from structlog.testing import capture_logs
 
 from service.clock import VirtualClock
-from service.log import configure
 from service.processes.embedded import EmbeddedValkey
 from service.sandbox.faults import Fault, FaultKind
 from service.sandbox.kickserv import PLANTED
 from service.settings import read_settings
 from service.store import Pool
+from service.telemetry.log import configure
 from tests.commands import taskbell as command
 from tests.corridor import TOKENS, Corridor, corridor
 from tests.receivers import Answer

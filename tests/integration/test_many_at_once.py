@@ -8,8 +8,9 @@ import pytest
 
 from service.clock import VirtualClock
 from service.outbox.alerts import OperatorAddress
-from service.store import Pool, accounts, api_lists, canaries
-from service.store.api_lists import Row
+from service.store import Pool, accounts, canaries
+from service.store.views import api_lists
+from service.store.views.api_lists import Row
 from tests.corridor import Corridor, begun, kinds
 from workers.alerts import Alerts
 

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from service import standing
 from service.clock import VirtualClock
 from service.config.operator import Operator
+from service.explain import account_status
 from service.sandbox.faults import Fault, FaultKind
-from service.store import Pool, accounts, api_lists
+from service.store import Pool, accounts
+from service.store.views import api_lists
 from tests.corridor import Corridor, corridor, go_round
 from workers import wiring
 from workers.alerts import Alerts
@@ -250,7 +251,7 @@ async def test_the_operator_hears_of_it_once(taskbell: Corridor) -> None:
 async def shown(taskbell: Corridor) -> tuple[str, str | None]:
     """How the account is said to be, and what waits."""
     [row] = await api_lists.read_accounts(taskbell.pool, taskbell.clock.now(), ["field"])
-    return standing.name_of(row), standing.what_waits(row, "{:%H:%M}".format)
+    return account_status.name_of(row), account_status.what_waits(row, "{:%H:%M}".format)
 
 
 async def test_the_account_says_that_it_is_read_anew(taskbell: Corridor) -> None:

@@ -10,7 +10,8 @@ import pytest
 from service.clock import VirtualClock
 from service.sandbox.faults import Fault, FaultKind
 from service.settings import read_settings
-from service.store import Pool, accounts, api_lists
+from service.store import Pool, accounts
+from service.store.views import api_lists
 from tests.corridor import Corridor, corridor, firm
 from tests.waiting import eventually
 from workers import wiring, worker

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from service import metrics
 from service.clock import VirtualClock
 from service.domain.model import Cause, Kind
 from service.maintenance import prune
@@ -17,7 +16,9 @@ from service.sandbox.faults import Fault
 from service.settings import read_settings
 from service.sources import Page
 from service.sources.plannr import RECENT_PER_PAGE
-from service.store import Pool, accounts, api_lists, lookups
+from service.store import Pool, accounts, lookups
+from service.store.views import api_lists
+from service.telemetry import metrics
 from tests.corridor import Corridor, corridor
 from tests.history import know, record
 from tests.tasks import task

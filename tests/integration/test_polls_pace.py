@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from service.clock import VirtualClock
-from service.store import Pool, api_lists
+from service.store import Pool
+from service.store.views import api_lists
 from tests.corridor import Corridor, corridor
 
 RULES = "- { id: done, when: task.completed, then: [{ notify: accounting }] }"

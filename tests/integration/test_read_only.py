@@ -10,8 +10,8 @@ import asyncpg
 import pytest
 
 from service import store
-from service.cli.doctor_findings import AccountHealth
-from service.cli.doctor_local import examine_database
+from service.cli.doctor.findings import AccountHealth
+from service.cli.doctor.local import examine_database
 from service.clock import VirtualClock
 from service.processes.embedded import EmbeddedValkey
 from service.store import Pool

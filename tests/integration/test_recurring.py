@@ -15,7 +15,8 @@ from service.sandbox.system import Raw
 from service.simulator import Simulator
 from service.simulator.backtest import backtest
 from service.simulator.batches import batches
-from service.store import Pool, api_lists, history
+from service.store import Pool, history
+from service.store.views import api_lists
 from tests.corridor import Corridor, begun, copy, kinds
 
 RULES = "- { id: done, when: task.completed, if: task.done, then: [{ notify: accounting }] }"

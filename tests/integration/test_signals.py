@@ -13,7 +13,8 @@ from service.clock import VirtualClock
 from service.config import Config
 from service.processes.embedded import EmbeddedValkey
 from service.sources.account import HookOptions
-from service.store import Pool, api_lists
+from service.store import Pool
+from service.store.views import api_lists
 from tests.corridor import Corridor, corridor
 from tests.site import STANDARD_SECRET, serving
 

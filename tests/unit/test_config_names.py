@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from service.config import check
-from service.system_actions import BUILT_IN
+from service.domain.system_actions import BUILT_IN
 
 ACCOUNT = '{ system: kickserv, slug: a, base_url: "https://k.test", token: abcdefgh }'
 LETTERS = "up to 64 letters, digits, dots, dashes and underscores; first a letter or a digit"

@@ -8,7 +8,7 @@ import pytest
 
 from service.errors import SettingsError
 from service.settings import read_settings
-from service.store.address import read_address
+from service.settings.database_address import read_address
 
 
 def test_what_asyncpg_knows_stays() -> None:

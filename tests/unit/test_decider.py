@@ -8,11 +8,11 @@ import pytest
 from service.channels import Channel, built_in, ways
 from service.channels.webhook import WebhookChannel
 from service.domain.model import Cause, Event, Kind, State, Task
+from service.domain.system_actions import BUILT_IN, WRITES
 from service.engine.decider import Decider
 from service.outbox import DeliveryRequest
 from service.rules import Ruleset
 from service.rules.verdict import Plan
-from service.system_actions import BUILT_IN, WRITES
 
 NOW = datetime(2026, 3, 6, 12, tzinfo=UTC)
 EVENT = Event(7, "field", "T1", Kind.CREATED, NOW, Cause.POLL, None, Task("T1", "field", "x"))

@@ -21,7 +21,7 @@ from service.rules.verdict import Outcome
 from service.simulator import Simulator
 from service.store.decisions import RecordedDecision
 from service.store.history import RecordedEvent
-from service.store.task_history import TaskHistory
+from service.store.views.task_history import TaskHistory
 from tests.rule_files import configured
 from tests.rule_strategies import rules, write_templates
 from tests.tasks import START, tasks

@@ -6,8 +6,8 @@ import pytest
 
 from service.doorbell import Doorbell, listening
 from service.errors import SettingsError
-from service.redis_address import connections
 from service.settings import read_settings
+from service.settings.redis_address import connections
 
 
 @pytest.mark.parametrize(

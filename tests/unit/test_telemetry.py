@@ -10,8 +10,8 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.trace import Link, SpanKind, Status, StatusCode
 
-from service import telemetry
 from service.errors import SettingsError
+from service.telemetry import tracing
 from service.telemetry.exporting import Discreet
 
 ROOT = Path(__file__).parents[2]
@@ -79,10 +79,10 @@ def test_a_statement_by_itself_is_left_out(kept: Kept, provider: TracerProvider)
 
 def test_without_a_collector_there_is_nothing() -> None:
     """No span, no parent, and the application as it is."""
-    with telemetry.telling("web", {}), telemetry.span("deliver", "00-1-2-01", account="field"):
-        telemetry.describe(state="sent")
-        assert telemetry.current() is None
-        assert telemetry.mark("event", ("field", "T1")) is None
+    with tracing.telling("web", {}), tracing.span("deliver", "00-1-2-01", account="field"):
+        tracing.describe(state="sent")
+        assert tracing.current() is None
+        assert tracing.mark("event", ("field", "T1")) is None
 
 
 async def test_the_application_stays_itself() -> None:
@@ -91,15 +91,15 @@ async def test_the_application_stays_itself() -> None:
     async def app(scope: object, receive: object, send: object) -> None:
         del scope, receive, send
 
-    assert telemetry.around(app) is app
+    assert tracing.around(app) is app
 
 
 def test_without_a_collector_nothing_is_imported() -> None:
     """Neither OpenTelemetry nor what it stands on is loaded, by web or worker."""
     program = (
         "import sys, service.web.server, workers.wiring\n"
-        "from service import telemetry\n"
-        "with telemetry.telling('web', {}): pass\n"
+        "from service.telemetry import tracing\n"
+        "with tracing.telling('web', {}): pass\n"
         "print([name for name in sys.modules if name.startswith('opentelemetry')])"
     )
     ended = subprocess.run(
@@ -115,6 +115,6 @@ def test_a_collector_without_the_libraries_is_said(monkeypatch: pytest.MonkeyPat
     environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"}
     with (
         pytest.raises(SettingsError, match=r"pip install 'taskbell\[otel\]'"),
-        telemetry.telling("web", environ),
+        tracing.telling("web", environ),
     ):
         pytest.fail("it began")

@@ -9,10 +9,10 @@ import orjson
 import pytest
 import structlog
 
-from service import log
-from service.cli import console
-from service.cli.doctor_findings import tell, wrong
+from service.cli.doctor.findings import tell, wrong
+from service.cli.output import console
 from service.settings import Settings
+from service.telemetry import log
 from service.visible import visible
 
 ACTING = [

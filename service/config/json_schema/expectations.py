@@ -3,7 +3,7 @@
 from typing import Any, TypeAlias
 
 from service.config.rule_tests.expectations import FATES
-from service.system_actions import BARE, WRITES
+from service.domain.system_actions import BARE, WRITES
 
 Json: TypeAlias = dict[str, Any]
 

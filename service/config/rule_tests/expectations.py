@@ -13,9 +13,9 @@ from service.config.rule_tests.tasks import date_or_moment, local
 from service.diagnostics import Issue, Path, did_you_mean
 from service.document.messages import kind_of
 from service.document.validation import Shape, validated
+from service.domain.system_actions import BARE, WRITES
 from service.rules.compiler.shapes import ChangesShape, one_or_many
 from service.rules.steps import DATES
-from service.system_actions import BARE, WRITES
 
 FATES = ("notify", "updated", "cancelled", "skipped", "expired", "held", "failed")
 VERBS = (*FATES, *sorted(WRITES))

@@ -15,7 +15,7 @@ from service.diagnostics import Issue, Path, did_you_mean
 from service.document.validation import Shape, salvaged
 from service.domain.days import Calendar
 from service.domain.silences import Silence
-from service.system_actions import BUILT_IN
+from service.domain.system_actions import BUILT_IN
 
 Form = TypeVar("Form", bound=Shape)
 

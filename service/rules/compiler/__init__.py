@@ -13,10 +13,10 @@ from service.domain.model import Kind
 from service.rules.capabilities import Capabilities
 from service.rules.compiler.combinations import misfits, subjects
 from service.rules.compiler.contradictions import never
+from service.rules.compiler.gaps import Gaps, guarantees, impossible, in_keys, unending, unheard
 from service.rules.compiler.lints import Placed, advice, twins, untold_moves
 from service.rules.compiler.shapes import RuleShape
 from service.rules.compiler.steps import StepReader
-from service.rules.gaps import Gaps, guarantees, impossible, in_keys, unending, unheard
 from service.rules.groups import MOST, Grouping
 from service.rules.hours import Hours
 from service.rules.language.expressions import Expression, condition, key, proofs

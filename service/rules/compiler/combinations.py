@@ -5,9 +5,9 @@ from typing import Any
 
 from service.diagnostics import Issue, Path
 from service.domain.model import Kind
+from service.domain.system_actions import BUILT_IN, CREATE
 from service.rules.compiler.shapes import RuleShape
 from service.rules.language.variables import CHANGED_TASK, CHOSEN_TASK, DIGEST, SCHEDULE
-from service.system_actions import BUILT_IN, CREATE
 
 # Keys of a step that depend on what becomes of one task.
 _OF_ONE_TASK = frozenset({"on_undo", "repeat"})

@@ -8,7 +8,9 @@ from service.diagnostics import Issue, Path, Severity, did_you_mean
 from service.document.files import Folder
 from service.document.messages import kind_of
 from service.document.validation import salvaged
+from service.domain.system_actions import BARE, BUILT_IN, CREATE, NOTIFICATIONS
 from service.rules.capabilities import UNKNOWN_CHANNEL, Capabilities, ChannelCapabilities
+from service.rules.compiler.gaps import Gaps
 from service.rules.compiler.shapes import (
     STEPS,
     ActionShape,
@@ -23,10 +25,8 @@ from service.rules.compiler.shapes import (
     WaitShape,
 )
 from service.rules.compiler.texts import TextReader
-from service.rules.gaps import Gaps
+from service.rules.compiler.unwritable import unwritable
 from service.rules.steps import Action, Approver, Pause, Repeat, Step
-from service.rules.unwritable import unwritable
-from service.system_actions import BARE, BUILT_IN, CREATE, NOTIFICATIONS
 
 _UNDOING = {"update": "rewrite", "thread": "answer", "retract": "remove"}
 

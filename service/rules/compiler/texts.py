@@ -9,8 +9,8 @@ from service.diagnostics import Issue, Path, Severity
 from service.document.files import Folder
 from service.document.messages import kind_of
 from service.domain.durations import parse_duration
+from service.rules.compiler.gaps import Gaps, in_target, in_text
 from service.rules.compiler.shapes import PRIORITIES, ChangesShape, NotifyShape
-from service.rules.gaps import Gaps, in_target, in_text
 from service.rules.language.templates import Template, template
 from service.rules.steps import DATES, Value
 

@@ -18,10 +18,10 @@ from cel_expr_python.ext import ext_optional
 from service.diagnostics import Issue, Path
 from service.document.messages import kind_of, name_of
 from service.domain.model import TIMES
-from service.rules.cel_failures import failure
-from service.rules.foresight import AskedAhead
 from service.rules.language.cel_errors import KNOWN, explain, kind
+from service.rules.language.cel_failures import failure
 from service.rules.language.field_reads import Reads, reads
+from service.rules.language.foresight import AskedAhead
 from service.rules.language.literals import flaws
 from service.rules.language.presence_checks import BEFORE, Unguarded, proven, strict, unguarded
 from service.rules.language.syntax_tree import Tree, dotted, walk

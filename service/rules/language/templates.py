@@ -16,11 +16,11 @@ from liquid.static_analysis import TemplateAnalysis
 from liquid.template import BoundTemplate
 
 from service.diagnostics import Issue, Path, did_you_mean
-from service.rules.date_format import DATE_FORMAT, Day, shown
+from service.rules.language.date_format import DATE_FORMAT, Day, shown
 from service.rules.language.liquid_limits import bounded, language, loose_ranges, unreadable
+from service.rules.language.template_reads import TextRead, template_reads
 from service.rules.language.variables import CHANGED_TASK, misplaced
 from service.rules.language.vocabulary import NOUNS, unknown_name
-from service.rules.template_reads import TextRead, template_reads
 
 _SHORT = 60
 _NAMES = frozenset({*NOUNS, "tasks", "now", "zone"})

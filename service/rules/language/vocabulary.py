@@ -19,7 +19,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from service.domain.model import DAYS, Customer, Event, Group, Person, Project, Task
-from service.rules.date_format import Day
+from service.rules.language.date_format import Day
 
 PACKAGE = "taskbell"
 LONGEST_TEXT = 10_000  # of which conditions see the beginning

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from service.domain.model import Event, State
 from service.domain.storms import Flood
+from service.domain.system_actions import WRITES
 from service.outbox import DeliveryRequest
 from service.outbox.cancellation import UNDONE
 from service.outbox.gates import Candidate
@@ -12,7 +13,6 @@ from service.rules.customers import reaches_customer
 from service.rules.standing import Grounds
 from service.rules.visits import Visit
 from service.store.tasks import Key
-from service.system_actions import WRITES
 
 _PENDING = frozenset({State.PLANNED, State.HELD})
 # Once per key: what was never sent does not count. As the index `deliveries_once` has it.

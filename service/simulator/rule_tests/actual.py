@@ -8,10 +8,10 @@ from zoneinfo import ZoneInfo
 
 from service.config.rule_tests import Expected, listed
 from service.domain.model import Event, State
-from service.rules.date_format import DATE_FORMAT
+from service.domain.system_actions import WRITES
+from service.rules.language.date_format import DATE_FORMAT
 from service.rules.steps import DATES
 from service.simulator.memory.deliveries import Delivery
-from service.system_actions import WRITES
 
 _VERBS = {
     State.HELD: "held",

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 from xml.etree.ElementTree import Element, SubElement, tostring
 
-from service.rules.date_format import DATE_FORMAT
+from service.rules.language.date_format import DATE_FORMAT
 from service.simulator.rule_tests.actual import Actual
 from service.simulator.rule_tests.reasons import Reason
 from service.simulator.rule_tests.runner import Failure, TrialResult

@@ -11,7 +11,7 @@ import asyncpg
 from rich.markup import escape
 
 from service import store
-from service.cli.console import out, print_json_line, print_line
+from service.cli.output.console import out, print_json_line, print_line
 from service.clock import SystemClock
 from service.settings import Settings
 from service.store import DATABASE_GONE, Pool

@@ -9,10 +9,17 @@ from service.diagnostics import Issue, Path, Severity, did_you_mean
 from service.domain.model import Cause, Kind, Task
 from service.rules.capabilities import Capabilities
 from service.rules.compiler.shapes import PRIORITIES
-from service.rules.foresight import EMPTY, UNKNOWN, AskedAhead, Field, ForeseenCause, Foresight
+from service.rules.language.foresight import (
+    EMPTY,
+    UNKNOWN,
+    AskedAhead,
+    Field,
+    ForeseenCause,
+    Foresight,
+)
 from service.rules.language.syntax_tree import dotted, node_kind, walk
+from service.rules.language.template_reads import TextRead
 from service.rules.language.vocabulary import field_holds, names
-from service.rules.template_reads import TextRead
 from service.rules.triggers import Trigger
 from service.sources.facts import Facts, Words
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from rich.markup import escape
 
-from service.cli.console import out
+from service.cli.output.console import out
 
 
 class AccountHealth(StrEnum):

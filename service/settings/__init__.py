@@ -19,13 +19,13 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from service import keys
 from service.domain.durations import Length
 from service.errors import SettingsError
-from service.loopback import is_loopback
-from service.redis_address import connections
 from service.regular_file import read_regular
-from service.store.address import read_address
+from service.settings import keys
+from service.settings.database_address import read_address
+from service.settings.loopback import is_loopback
+from service.settings.redis_address import connections
 
 _LARGEST_VALUE = 64 * 1024  # bytes of a file that holds one setting
 # What Taskbell's own paths begin with: behind one of these nobody could tell them apart.

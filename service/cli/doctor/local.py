@@ -3,15 +3,15 @@
 from collections.abc import Iterable, Iterator
 
 from service import store
-from service.cli.doctor_findings import Finding, fine, note, wrong
+from service.cli.doctor.findings import Finding, fine, note, wrong
 from service.clock import SystemClock
 from service.doorbell import Doorbell
 from service.processes import embedded
 from service.settings import Settings
-from service.store import api_lists
-from service.store.address import read_address
-from service.store.api_lists import Row
+from service.settings.database_address import read_address
 from service.store.trouble import advice
+from service.store.views import api_lists
+from service.store.views.api_lists import Row
 
 
 async def examine_database(url: str) -> list[Finding]:

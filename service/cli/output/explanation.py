@@ -13,8 +13,8 @@ from service.domain.model import Event, State
 from service.explain import Explanation, ExplanationStatus
 from service.explain.wording import date_shown, rows, standing, told
 from service.store.deliveries import RecordedDelivery
-from service.store.digest_history import Named
-from service.store.task_history import TaskHistory
+from service.store.views.digest_history import Named
+from service.store.views.task_history import TaskHistory
 
 _STANDINGS = {
     ExplanationStatus.FIRED: "[green]fired[/green]",

@@ -12,7 +12,7 @@ import orjson
 from service.domain.model import Kind, State
 from service.store import Pool
 from service.store.outages import LONGEST_WAIT, WAIT_SINCE
-from service.store.taken_back import REASON
+from service.store.views.taken_back import REASON
 
 Row: TypeAlias = dict[str, Any]
 Mark: TypeAlias = tuple[str | int, ...]

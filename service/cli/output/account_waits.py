@@ -3,15 +3,15 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from service import standing
-from service.cli.console import print_line
-from service.store.api_lists import Row
+from service.cli.output.console import print_line
+from service.explain import account_status
+from service.store.views.api_lists import Row
 
 
 def tell_waits(accounts: Iterable[Row]) -> None:
     """Print a line for each account of which something waits."""
     for one in accounts:
-        if waits := standing.what_waits(one, short_time):
+        if waits := account_status.what_waits(one, short_time):
             print_line(f"{one['id']}: {waits}")
 
 

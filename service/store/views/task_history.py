@@ -7,12 +7,13 @@ from types import MappingProxyType
 from typing import Self
 
 from service.domain.model import Cause, Event, Task
-from service.store import Connection, absences, decisions, deliveries, digest_history
+from service.store import Connection, absences, decisions, deliveries
 from service.store.decisions import RecordedDecision
 from service.store.deliveries import RecordedDelivery
-from service.store.digest_history import DigestHistory
 from service.store.history import RecordedEvent, events_of
 from service.store.tasks import Key, TaskState, look
+from service.store.views import digest_history
+from service.store.views.digest_history import DigestHistory
 
 _NO_CHANGE = frozenset({Cause.CLOCK, Cause.SIGNAL})
 

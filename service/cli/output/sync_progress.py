@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
-from service.cli.console import err
+from service.cli.output.console import err
 from service.errors import TaskbellError
 from service.store import Pool
 

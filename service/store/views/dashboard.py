@@ -3,7 +3,7 @@
 import asyncpg
 
 from service.store import Pool
-from service.store.taken_back import TAKEN_BACK
+from service.store.views.taken_back import TAKEN_BACK
 
 _LONGEST = 2_000
 # No more of a text than a page has room for.

@@ -8,12 +8,12 @@ from typing import Annotated
 import typer
 import uvloop
 
-from service import config, log
-from service.cli.console import AsJson, show_json
-from service.cli.doctor_findings import AccountHealth, Finding, fine, note, tell, wrong
-from service.cli.doctor_local import examine_database, examine_doorbell
-from service.cli.doctor_remote import examine
+from service import config
+from service.cli.doctor.findings import AccountHealth, Finding, fine, note, tell, wrong
+from service.cli.doctor.local import examine_database, examine_doorbell
+from service.cli.doctor.remote import examine
 from service.cli.instance import NothingHere, at_work, environ_of, find
+from service.cli.output.console import AsJson, show_json
 from service.cli.subscribe import subscribe as subscribe_to
 from service.clock import SystemClock
 from service.config import Config
@@ -21,6 +21,7 @@ from service.errors import ConfigError, SettingsError
 from service.processes import embedded
 from service.processes.cannot_start import CannotStart
 from service.settings import Settings, read_settings
+from service.telemetry import log
 
 app = typer.Typer()
 

@@ -8,7 +8,7 @@ from functools import partial
 import httpx
 
 from service.channels import ChannelOptions, kinds
-from service.cli.doctor_findings import Finding, fine, note, wrong
+from service.cli.doctor.findings import Finding, fine, note, wrong
 from service.clock import Clock
 from service.config import Config
 from service.errors import (

@@ -3,6 +3,7 @@
 Whatever it is that is printed, nothing in it acts on the terminal.
 """
 
+import getpass
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -154,3 +155,11 @@ def counting(what: str, total: int) -> Iterator[Callable[[int], None]]:
     with Progress(*columns, console=err, transient=True) as progress:
         bar = progress.add_task(what, total=total)
         yield lambda done: progress.update(bar, completed=done)
+
+
+def who() -> str:
+    """The person at the command line, as far as the machine knows; decisions are kept with it."""
+    try:
+        return f"{getpass.getuser()} at the command line"
+    except (KeyError, OSError):  # in a container, users need not have names
+        return "somebody at the command line"

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from service.diagnostics import Issue, Path, Severity
+from service.domain.system_actions import CREATE
+from service.rules.compiler.gaps import Gaps
 from service.rules.compiler.shapes import ChangesShape
-from service.rules.gaps import Gaps
-from service.system_actions import CREATE
 
 
 def unwritable(

@@ -17,8 +17,8 @@ import structlog
 from structlog.typing import EventDict, ExcInfo, Processor, WrappedLogger
 
 from service.errors import TaskbellError
-from service.log_lines import LogLines
 from service.settings import Settings
+from service.telemetry.log_lines import LogLines
 from service.visible import visible
 
 if TYPE_CHECKING:

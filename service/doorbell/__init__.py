@@ -16,8 +16,8 @@ from arq.constants import health_check_key_suffix
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
-from service.redis_address import connections
-from service.redis_trouble import Trouble, explain
+from service.doorbell.redis_trouble import Trouble, explain
+from service.settings.redis_address import connections
 
 log = structlog.get_logger()
 

@@ -1,0 +1,139 @@
+"""Traces for OpenTelemetry, from the webhook to the message; off unless a collector is named.
+
+Between processes a trace goes on over the database: receipts and events keep where they stand in
+it, as a W3C `traceparent`. What spans say, and what they never say, is in `exporting`.
+"""
+
+import importlib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
+from typing import Protocol, TypeAlias
+
+from starlette.types import ASGIApp
+
+from service.errors import SettingsError
+
+Attribute: TypeAlias = str | int
+Key: TypeAlias = tuple[str, str | None]
+"""An account's name and a task's id in it."""
+
+_SWITCHES = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+_WITHOUT = (
+    "OTEL_EXPORTER_OTLP_ENDPOINT is set, and OpenTelemetry is missing: pip install 'taskbell[otel]'"
+)
+
+
+class Tracing(Protocol):
+    """What makes spans; see the functions of this module, which call it."""
+
+    def span(
+        self,
+        name: str,
+        parent: str | None,
+        links: Iterable[str],
+        attributes: Mapping[str, Attribute],
+    ) -> AbstractContextManager[object]: ...
+
+    def describe(self, attributes: Mapping[str, Attribute]) -> None: ...
+
+    def current(self) -> str | None: ...
+
+    def around(self, app: ASGIApp) -> ASGIApp: ...
+
+    def stop(self) -> None: ...
+
+
+_tracing: Tracing | None = None
+_origins: ContextVar[Mapping[Key, str]] = ContextVar("origins")
+
+
+@contextmanager
+def telling(process: str, environ: Mapping[str, str]) -> Iterator[None]:
+    """Make spans of what this process does, if `environ` names a collector.
+
+    Raises SettingsError where the libraries for that are missing.
+    """
+    global _tracing  # noqa: PLW0603 (one a process, as OpenTelemetry's own)
+    if not any(environ.get(name) for name in _SWITCHES):
+        yield
+        return
+    try:
+        exporting = importlib.import_module("service.telemetry.exporting")
+    except ModuleNotFoundError as error:
+        raise SettingsError(_WITHOUT) from error
+    _tracing = made = exporting.OpenTelemetry(process)
+    try:
+        yield
+    finally:
+        _tracing = None
+        made.stop()
+
+
+def span(
+    name: str,
+    parent: str | None = None,
+    links: Iterable[str | None] = (),
+    /,
+    **attributes: Attribute,
+) -> AbstractContextManager[object]:
+    """Around one piece of work; below `parent`, a traceparent, or the first of its own trace.
+
+    `links` are other traces that it works for. An `attribute` is seen by whoever reads traces: it
+    is never a secret, an address, or a text.
+    """
+    if _tracing is None:
+        return nullcontext()
+    return _tracing.span(name, parent, filter(None, links), attributes)
+
+
+def together(
+    name: str, origins: Iterable[str | None], **attributes: Attribute
+) -> AbstractContextManager[object]:
+    """Around work for several traces at once: below the one, or linked to all there are."""
+    if _tracing is None:
+        return nullcontext()
+    found = [origin for origin in origins if origin is not None]
+    return (
+        span(name, found[0], **attributes)
+        if len(found) == 1
+        else span(name, None, found, **attributes)
+    )
+
+
+def describe(**attributes: Attribute) -> None:
+    """Add to the span that this is in."""
+    if _tracing is not None:
+        _tracing.describe(attributes)
+
+
+def current() -> str | None:
+    """The span that this is in, as a traceparent."""
+    return None if _tracing is None else _tracing.current()
+
+
+def mark(name: str, key: Key, **attributes: Attribute) -> str | None:
+    """A span for what just happened to a task; returns it, for what comes of that."""
+    if _tracing is None:
+        return None
+    with span(name, _origins.get({}).get(key) or current(), **attributes):
+        return current()
+
+
+@contextmanager
+def coming_from(origins: Mapping[Key, str | None]) -> Iterator[None]:
+    """Around what happens to several tasks: the traceparents of what told of each."""
+    if _tracing is None:
+        yield
+        return
+    known = {key: origin for key, origin in origins.items() if origin is not None}
+    before = _origins.set(known)
+    try:
+        yield
+    finally:
+        _origins.reset(before)
+
+
+def around(app: ASGIApp) -> ASGIApp:
+    """The application, with a span for each request."""
+    return app if _tracing is None else _tracing.around(app)
