@@ -6,7 +6,9 @@ from hashlib import sha256
 
 from standardwebhooks import Webhook
 
-SCHEMES = ("plannr", "standard", "github", "slack", "token")
+from service.http.signatures import NoScheme, schemes
+
+SCHEMES = tuple(name for name in schemes() if name != NoScheme.name)
 # What is signed together with a time, so that a webhook that was caught soon is too old.
 DATED = ("standard", "slack")
 
@@ -33,8 +35,10 @@ def signed(
                 b"webhook-timestamp": stamp,
                 b"webhook-signature": Webhook(secret).sign(message, at, body.decode()).encode(),
             }
-        case _:
+        case "token":
             return {b"authorization": b"Bearer " + secret.encode()}
+        case _:
+            raise NotImplementedError(f"how a sender signs by {scheme} stands here")
 
 
 def _hex(secret: str, text: bytes) -> bytes:

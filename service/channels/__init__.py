@@ -7,10 +7,8 @@ own system does is a `SystemChannel`.
 """
 
 import asyncio
-import importlib
-import pkgutil
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -21,6 +19,7 @@ import httpx
 import orjson
 from pydantic import BaseModel, ConfigDict
 
+from service import plugins
 from service.clock import Clock
 from service.diagnostics import Issue
 from service.errors import SendError
@@ -174,27 +173,16 @@ async def http_call(host: str, within: timedelta) -> AsyncIterator[None]:
 @cache
 def kinds() -> Mapping[str, type[ConfiguredChannel]]:
     """Every kind of channel that can be configured, by its name."""
-    return {kind: way for kind, way in _classes() if issubclass(way, ConfiguredChannel)}
+    return dict(plugins.find(__name__, ConfiguredChannel))
 
 
 @cache
 def built_in() -> Mapping[str, type[SystemChannel]]:
     """What an account's own system does, by the names of `service.domain.system_actions`."""
-    found = [way for _, way in _classes() if issubclass(way, SystemChannel)]
-    return {name: way for way in found for name in way.names}
+    return {name: way for _, way in plugins.find(__name__, SystemChannel) for name in way.names}
 
 
 def ways(configured: Mapping[str, str]) -> Mapping[str, type[Channel]]:
     """Every way out by the name that rules call it; `configured` has each channel's kind."""
     chosen = {name: kinds()[kind] for name, kind in configured.items()}
     return {**chosen, **built_in()}
-
-
-def _classes() -> Iterator[tuple[str, type[Channel]]]:
-    """Every channel of this folder, with the name of its file."""
-    for file in pkgutil.iter_modules(__path__):
-        module = importlib.import_module(f"{__name__}.{file.name}")
-        for thing in vars(module).values():
-            is_channel = isinstance(thing, type) and issubclass(thing, Channel)
-            if is_channel and thing.__module__ == module.__name__:
-                yield file.name, thing

@@ -230,7 +230,7 @@ def _calendar(raw: Mapping[str, Any], default: ZoneInfo) -> Calendar:
 
 def _open_doors(accounts: Iterable[Account]) -> Iterable[Issue]:
     for account in accounts:
-        if account.webhook is not None and account.webhook.verify == "none":
+        if account.webhook is not None and not account.webhook.is_signed:
             message = f"anybody on this machine can post to /hooks/{account.name}"
             hint = "say with verify: and secret: how its webhooks are proved genuine"
             path = ("accounts", account.name, "webhook", "verify")

@@ -1,7 +1,6 @@
 """The emulated systems as one application, and a server for it."""
 
 import asyncio
-import importlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -18,6 +17,7 @@ from starlette.routing import Mount, Route
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from service import plugins
 from service.clock import Clock
 from service.sandbox.control import FaultSwitches, Switches
 from service.sandbox.door import Door
@@ -29,25 +29,13 @@ from service.sandbox.push import Pusher, Subscription
 from service.sandbox.rolodex import Rolodex
 from service.sandbox.slack import Slack
 from service.sandbox.system import Raw, System, TaskSystem
-from service.sources import systems
 
 Emulated = TypeVar("Emulated", bound=TaskSystem)
 
 
 def emulations() -> dict[str, type[TaskSystem]]:
     """The emulation of every system there is, which is in the module of its name."""
-    return {name: _emulation(name) for name in systems()}
-
-
-def _emulation(system: str) -> type[TaskSystem]:
-    module = importlib.import_module(f"service.sandbox.{system}")
-    return next(
-        thing
-        for thing in vars(module).values()
-        if isinstance(thing, type)
-        and issubclass(thing, TaskSystem)
-        and thing.__module__ == module.__name__
-    )
+    return dict(plugins.find("service.sandbox", TaskSystem))
 
 
 class Sandbox:

@@ -21,8 +21,6 @@ To be written, in this order:
 7. `webhook_urls` and `subscribe` if it pushes changes
 """
 
-import importlib
-import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -36,6 +34,7 @@ import httpx
 import orjson
 from pydantic import SecretStr
 
+from service import plugins
 from service.clock import Clock
 from service.domain.days import LAST, Calendar
 from service.domain.model import Cause, Customer, Kind, Observation, Task
@@ -353,19 +352,4 @@ def _shallow(value: Any, levels: int) -> Any:
 @cache
 def systems() -> Mapping[str, type[Source]]:
     """Every system there is a module for, by its name."""
-    names = (module.name for module in pkgutil.iter_modules(__path__))
-    return {name: found for name in names if (found := _source_class(name)) is not None}
-
-
-def _source_class(system: str) -> type[Source] | None:
-    module = importlib.import_module(f"{__name__}.{system}")
-    return next(
-        (
-            thing
-            for thing in vars(module).values()
-            if isinstance(thing, type)
-            and issubclass(thing, Source)
-            and thing.__module__ == module.__name__
-        ),
-        None,
-    )
+    return dict(plugins.find(__name__, Source))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import time, timedelta
 from functools import cached_property
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -17,7 +17,13 @@ from pydantic import (
     field_validator,
 )
 
+from service.http.signatures import NoScheme, SignatureScheme, schemes
 from service.settings import keys
+
+if TYPE_CHECKING:
+    SchemeName: TypeAlias = str
+else:
+    SchemeName = Literal[tuple(schemes())]
 
 _Secret: TypeAlias = SecretStr | tuple[SecretStr, ...] | None
 
@@ -54,33 +60,40 @@ class HookOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    verify: Literal["plannr", "standard", "github", "slack", "token", "none"]
+    verify: SchemeName
     secret: _Secret = Field(None, validate_default=True)
 
     @field_validator("secret")
     @classmethod
     def _is_what_verify_needs(cls, secret: _Secret, info: ValidationInfo) -> _Secret:
-        verify = info.data.get("verify", "none")
-        if verify != "none":
-            found = _keys(verify, secret)
+        verify = info.data.get("verify", NoScheme.name)
+        if verify != NoScheme.name:
+            found = _keys(schemes()[verify], secret)
             if not all(found or (b"",)):
                 raise ValueError(f"verify: {verify} needs a secret")
             for key in found:
                 keys.demand_long("secret", key)
         return secret
 
+    @property
+    def is_signed(self) -> bool:
+        """Whether anything is proved at all."""
+        return self.verify != NoScheme.name
+
+    @property
+    def scheme(self) -> SignatureScheme:
+        return schemes()[self.verify]
+
     @cached_property
     def keys(self) -> tuple[bytes, ...]:
         """The secrets as bytes."""
-        return _keys(self.verify, self.secret)
+        return _keys(self.scheme, self.secret)
 
 
-def _keys(verify: str, secret: _Secret) -> tuple[bytes, ...]:
-    """The secrets as bytes; ValueError for one that should be base64 and is not."""
+def _keys(scheme: SignatureScheme, secret: _Secret) -> tuple[bytes, ...]:
+    """The secrets as bytes; ValueError for one that the scheme cannot read."""
     given = secret if isinstance(secret, tuple) else (secret,)
-    texts = [one.get_secret_value() for one in given if one is not None]
-    read = keys.standard_key if verify == "standard" else str.encode
-    return tuple(read(text) for text in texts)
+    return tuple(scheme.key(one.get_secret_value()) for one in given if one is not None)
 
 
 class Account(BaseModel):
@@ -151,7 +164,7 @@ class Account(BaseModel):
     @property
     def has_signed_webhooks(self) -> bool:
         """Whether webhooks come that only the system can have sent."""
-        return self.webhook is not None and self.webhook.verify != "none"
+        return self.webhook is not None and self.webhook.is_signed
 
     def headers(self) -> Mapping[str, str]:
         """What every request carries: the credentials and the format asked for."""

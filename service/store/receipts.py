@@ -66,11 +66,6 @@ def sender_key(name: bytes) -> str:
     return f"id:{blake2b(name, digest_size=20).hexdigest()}"
 
 
-def dated_key(timestamp: bytes, body: bytes) -> str:
-    """The key of a webhook that is signed with a time: nobody else can give it another one."""
-    return sender_key(b"%b.%b" % (timestamp, body))
-
-
 def body_key(body: bytes) -> str:
     """The key of a webhook that has no name, only a body."""
     return f"body:{blake2b(body, digest_size=20).hexdigest()}"

@@ -14,6 +14,7 @@ from service.clock import Clock
 from service.errors import PayloadError
 from service.http.compression import TooLarge, can_be_read, is_packed, unpacked
 from service.http.json_body import TooManyValues, aside, decoded, is_utf8
+from service.http.signatures import Headers, NotGenuine
 from service.sources.account import Account, HookOptions
 from service.sources.payload import without_secrets
 from service.store.receipts import (
@@ -22,14 +23,12 @@ from service.store.receipts import (
     Receipt,
     ReceiptKeeper,
     body_key,
-    dated_key,
     sender_key,
 )
 from service.telemetry import metrics, tracing
 from service.web.problems import Problem, come_again
 from service.web.request_body import BodyBudget
 from service.web.this_machine import is_from_other_site, why_not_local
-from service.web.verify import Headers, NotGenuine, verify
 
 BODY_BYTES = 1024 * 1024
 # Of all bodies together that are still coming in: slow senders must not fill the memory.
@@ -120,7 +119,7 @@ class WebhookEndpoint:
         options = self._options[account]
         if options is None:
             raise Problem(HTTPStatus.NOT_FOUND, _CLOSED)
-        is_open = options.verify != "none" or self._unverified_from_anywhere
+        is_open = options.is_signed or self._unverified_from_anywhere
         if not is_open:
             _demand_nearness(scope)
         return options
@@ -132,7 +131,7 @@ class WebhookEndpoint:
         _check_type(headers)
         body = await self._room.read(receive, BODY_BYTES, headers.get(b"content-length"))
         try:
-            verify(options, headers, body, now)
+            options.scheme.verify(options.keys, headers, body, now)
         except NotGenuine as error:
             challenge = {"WWW-Authenticate": options.verify}
             raise Problem(HTTPStatus.UNAUTHORIZED, str(error), headers=challenge) from error
@@ -227,12 +226,8 @@ def _charset(content_type: bytes) -> str | None:
 
 def _key(options: HookOptions, headers: Headers, body: bytes) -> str:
     """What tells a webhook from all others, made of nothing but what its sender has signed."""
-    match options.verify:
-        case "standard":
-            return sender_key(headers[b"webhook-id"])
-        case "slack":
-            return dated_key(headers[b"x-slack-request-timestamp"], body)
-    return body_key(body)
+    name = options.scheme.message_id(headers, body)
+    return body_key(body) if name is None else sender_key(name)
 
 
 def _kept(headers: Headers) -> dict[str, str]:

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from service.http.signatures import Headers, NotGenuine
 from service.sources.account import HookOptions
-from service.web.verify import NotGenuine, verify
 from tests import senders
 from tests.senders import DATED, NEW, OLD, SCHEMES
 
@@ -18,6 +18,10 @@ BODY = b'{"id": "T1"}'
 
 def options(scheme: str, *secrets: str) -> HookOptions:
     return HookOptions.model_validate({"verify": scheme, "secret": secrets})
+
+
+def verify(options: HookOptions, headers: Headers, body: bytes, now: datetime) -> None:
+    options.scheme.verify(options.keys, headers, body, now)
 
 
 def signed(scheme: str, secret: str, at: datetime = NOW) -> dict[bytes, bytes]:
