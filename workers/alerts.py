@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from service.clock import Clock
-from service.outbox import Lanes, alerts
+from service.outbox import Lanes, alerts, failure_alerts
 from service.outbox.alerts import OperatorAddress
 from service.store import Pool
 
@@ -30,6 +30,6 @@ class Alerts:
             told += await alerts.tell_storms(connection, self._names, self._address, now)
             told += await alerts.tell_absent(connection, self._names, self._address, now)
             told += await alerts.tell_appeared(connection, self._names, self._address, now)
-            told += await alerts.tell_unsent(connection, self._names, self._address, now)
+            told += await failure_alerts.tell_unsent(connection, self._names, self._address, now)
             told += await alerts.tell_outages(connection, self._address, now)
         return frozenset({self._address.channel} if told else ())

@@ -9,7 +9,7 @@ from service.domain.model import Kind, Observation
 from service.sources import Raw, Source
 from service.store.announcements import Announcement
 from workers import retry
-from workers.poison import UNREADABLE
+from workers.unreadable import UNREADABLE
 
 HEARD = "and was heard then"
 

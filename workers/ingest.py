@@ -1,30 +1,29 @@
-"""Receipts become observations: what came in by webhook is read and handed to the engine."""
+"""Webhook receipts are worked off in batches: read, handed to the engine, and settled."""
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TypeAlias, TypeVar
+from typing import TypeVar
 
 import structlog
 
 from service.clock import Clock
-from service.domain.model import Cause, Kind, Observation, Signal
+from service.domain.model import Cause, Kind, Signal
 from service.engine import Effects, Engine
 from service.engine.postgres import PostgresTransaction
-from service.errors import PayloadError
-from service.http.json_body import aside, decoded
+from service.http.json_body import aside
 from service.outbox import Lanes
-from service.sources import Raw, Source
-from service.sources.payload import FullTask, Sighting, TaskRef, TooManyTold, Unread, read
+from service.sources import Source
+from service.sources.payload import TooManyTold
 from service.store import Connection, Pool, accounts, announcements, lookups, receipt_queue, tasks
 from service.store.announcements import Announcement
 from service.store.receipt_queue import Pending
 from service.store.tasks import Key
 from service.telemetry import tracing
 from workers.awaiting import HEARD
-from workers.poison import POISONOUS, UNREADABLE
-from workers.poison import reason as reason_of
+from workers.receipt_reader import Pushed, ReadReceipts, in_short, read_receipt
+from workers.unreadable import POISONOUS, UNREADABLE
+from workers.unreadable import reason as reason_of
 
 log = structlog.get_logger()
 
@@ -37,76 +36,12 @@ BATCH_BYTES = 1024 * 1024
 # How many looks the engine takes at once, where a webhook tells of many tasks: the process is at
 # none of its other work meanwhile.
 _STEP = 100
-# Of more hints in one webhook none is read by its id: to read the whole account takes fewer calls.
-_MOST_HINTS = 200
 # An account's row is written no more often than that, however many webhooks come.
 _NOTED_EVERY = timedelta(seconds=1)
 
 _UNKNOWN = "waits: task {} is not known yet and is read"
 _HEARD_ALREADY = "the same came again within minutes: its signal was heard once"
-_FEW = 3  # reasons of one receipt that are told
 _READ_WHOLE = "{}: all of the account is read instead"
-
-
-@dataclass(frozen=True, slots=True)
-class _Pushed:
-    """A look at a task, the JSON that it was read from, and the receipt of that."""
-
-    look: Observation
-    raw: Raw
-    receipt: int
-
-
-Found: TypeAlias = _Pushed | Announcement | Unread
-"""A look at a task; or what has to be read by id to be seen, or to be known for a signal;
-or what says nothing."""
-
-
-@dataclass(slots=True)
-class _Read:
-    """What receipts said, sorted by what has to be done about it.
-
-    `unread` is of which rows of lists nothing can be read, and why. `unheard` have signals that
-    were heard when they came first. `too_many` are those that tell of more than is taken from one,
-    and of what.
-    """
-
-    receipts: list[Pending] = field(default_factory=list)
-    pushed: list[_Pushed] = field(default_factory=list)
-    hints: list[Announcement] = field(default_factory=list)
-    signals: list[Announcement] = field(default_factory=list)
-    unread: dict[int, list[Unread]] = field(default_factory=lambda: defaultdict(list))
-    unheard: list[int] = field(default_factory=list)
-    too_many: list[tuple[int, str]] = field(default_factory=list)
-
-    def pass_over(self, receipt: Pending, error: TooManyTold) -> None:
-        """Take nothing from this one: all of its account is read."""
-        self.receipts.append(receipt)
-        self.too_many.append((receipt.id, str(error)))
-
-    def add(self, receipt: Pending, said: Iterable[Found]) -> None:
-        self.receipts.append(receipt)
-        for one in said:
-            if isinstance(one, _Pushed):
-                self.pushed.append(one)
-            elif isinstance(one, Unread):
-                self.unread[receipt.id].append(one)
-            elif one.signal and receipt.is_replay:
-                self.unheard.append(receipt.id)
-            else:
-                (self.signals if one.signal else self.hints).append(one)
-
-    def origins(self, told: Iterable[tuple[Key, int]]) -> dict[tracing.Key, str | None]:
-        """The traces of the receipts that told of tasks: of the last one, where there are some."""
-        traces = {receipt.id: receipt.trace for receipt in self.receipts}
-        return {key: traces.get(receipt) for key, receipt in told}
-
-    @property
-    def told_at(self) -> datetime | None:
-        """When the last of these came; None where they told of no task, as signals do not."""
-        if not (self.pushed or self.hints or self.too_many):
-            return None
-        return max(receipt.received_at for receipt in self.receipts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +126,7 @@ class Ingest:
             what = (
                 "one of its tasks was" if len(unread) == 1 else f"{len(unread)} of its tasks were"
             )
-            await receipt_queue.note(connection, [receipt], f"{what} not read: {_in_short(unread)}")
+            await receipt_queue.note(connection, [receipt], f"{what} not read: {in_short(unread)}")
         for receipt, why in found.too_many:
             await receipt_queue.note(connection, [receipt], _READ_WHOLE.format(why))
         await self._wait_for(connection, [*unproven, *found.hints, *unheard])
@@ -202,7 +137,7 @@ class Ingest:
         return Ingested(len(pending), after, is_asking, found.told_at)
 
     async def _observe(
-        self, connection: Connection, found: _Read
+        self, connection: Connection, found: ReadReceipts
     ) -> tuple[Effects, list[Announcement]]:
         """Take in what was pushed; returns also what of it is not to be seen yet."""
         after, unproven = Effects(), list[Announcement]()
@@ -217,7 +152,7 @@ class Ingest:
         return after, unproven
 
     async def _hear(
-        self, connection: Connection, found: _Read, signals: Sequence[Announcement]
+        self, connection: Connection, found: ReadReceipts, signals: Sequence[Announcement]
     ) -> tuple[Effects, list[Announcement]]:
         """Hear signals about tasks that are known, and before them those that waited for it.
 
@@ -240,12 +175,14 @@ class Ingest:
         await announcements.keep(connection, announced)
         await lookups.ask(connection, keys, Cause.WEBHOOK, self._clock.now(), receipts)
 
-    async def _read_all(self, connection: Connection, pending: Sequence[Pending]) -> _Read:
+    async def _read_all(self, connection: Connection, pending: Sequence[Pending]) -> ReadReceipts:
         """Sort what the receipts say, and set aside those that say nothing."""
-        found = _Read()
+        found = ReadReceipts()
         for receipt in pending:
             try:
-                found.add(receipt, await aside(len(receipt.body), self._read, receipt))
+                found.add(
+                    receipt, await aside(len(receipt.body), read_receipt, self._source, receipt)
+                )
             except TooManyTold as error:
                 if error.of_signals:
                     # No reading of tasks shows these.
@@ -254,14 +191,6 @@ class Ingest:
                     found.pass_over(receipt, error)
             except UNREADABLE as error:
                 await self._set_aside(connection, receipt, error)
-        return found
-
-    def _read(self, receipt: Pending) -> list[Found]:
-        sightings = read(self._source, decoded(receipt.body))
-        found = [_found(self._source, receipt, sighting) for sighting in sightings]
-        if found and all(isinstance(one, Unread) for one in found):
-            raise PayloadError(_in_short([one for one in found if isinstance(one, Unread)]))
-        _demand_few(found)
         return found
 
     async def _set_aside(
@@ -283,22 +212,7 @@ def _steps(many: Sequence[Thing], key: Callable[[Thing], Key]) -> list[Sequence[
     return [ordered[first : first + _STEP] for first in range(0, len(ordered), _STEP)]
 
 
-def _in_short(unread: Sequence[Unread]) -> str:
-    """Why rows were not read: the first of different reasons."""
-    reasons = list(dict.fromkeys(one.reason for one in unread))
-    return "; ".join(reasons[:_FEW]) + ("; …" if len(reasons) > _FEW else "")
-
-
-def _demand_few(found: Sequence[Found]) -> None:
-    """Raise TooManyTold where reading the tasks by their ids would take too many calls."""
-    announced = [one for one in found if isinstance(one, Announcement)]
-    if len(announced) > _MOST_HINTS:
-        signals = any(one.signal for one in announced)
-        what = "signals" if signals else "tasks by their ids only"
-        raise TooManyTold(f"more than {_MOST_HINTS} {what}", of_signals=signals)
-
-
-def _unproven(step: Sequence[_Pushed], after: Effects) -> list[Announcement]:
+def _unproven(step: Sequence[Pushed], after: Effects) -> list[Announcement]:
     """What of these was pushed and is not to be seen yet."""
     return [
         Announcement(
@@ -313,43 +227,6 @@ def _unproven(step: Sequence[_Pushed], after: Effects) -> list[Announcement]:
         for pushed in [step[one.look]]
         for kind in sorted(one.kinds)
     ]
-
-
-def _found(source: Source, receipt: Pending, sighting: Sighting) -> Found:
-    """What one sighting says, if anything: one task's defect costs no other anything."""
-    try:
-        return _said(source, receipt, sighting)
-    except UNREADABLE as error:
-        return Unread(reason_of(error))
-
-
-def _said(source: Source, receipt: Pending, sighting: Sighting) -> Found:
-    """What one receipt says; a body seen before is only a hint to look again."""
-    at = receipt.received_at
-    match sighting:
-        case FullTask() if not receipt.repeats:
-            look = source.observe(
-                sighting.raw, at, Cause.WEBHOOK, pushed=True, announced=sighting.announced
-            )
-            return _Pushed(look, sighting.raw, receipt.id)
-        case FullTask():
-            key = receipt.account, source.parse(sighting.raw).id
-            return Announcement(key, receipt.id, Kind.CHANGED, at)
-        case TaskRef():
-            key = receipt.account, sighting.task_id
-            return Announcement(
-                key,
-                receipt.id,
-                sighting.announced,
-                at,
-                sighting.content,
-                is_repeat=receipt.repeats > 0,
-            )
-        case Unread():
-            return sighting
-        case _:
-            key = receipt.account, sighting.task_id
-            return Announcement(key, receipt.id, Kind.SIGNAL, at, signal=sighting.name)
 
 
 def _signal(kept: Announcement) -> Signal:

@@ -32,7 +32,7 @@ from service.telemetry import tracing
 from workers import retry
 from workers.awaiting import HEARD, Answer, disappointment, is_change_shown
 from workers.canaries import HANDFUL, Canaries, are_many
-from workers.poison import POISONOUS, UNREADABLE, reason
+from workers.unreadable import POISONOUS, UNREADABLE, reason
 
 log = structlog.get_logger()
 

@@ -1,9 +1,9 @@
-"""Polling: reading an account's list, page by page, and what a complete list proves."""
+"""Polling: reading an account's list, page by page."""
 
 import random
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -22,14 +22,15 @@ from service.errors import (
 from service.outbox import Lanes
 from service.sources import Page, Raw, Source
 from service.sources.pagination import read_ahead
-from service.store import Connection, Pool, absences, accounts, canaries, lookups, tasks, unread
+from service.store import Pool, absences, accounts, lookups, tasks
 from service.store.accounts import AccountState, Progress
 from service.store.lookups import Coverage
 from service.store.tasks import Key
 from service.telemetry import metrics
 from workers import poll_pace, retry
-from workers.canaries import ENOUGH, HANDFUL, Canaries, are_many, doubt
-from workers.poison import POISONOUS, UNREADABLE, reason
+from workers.canaries import ENOUGH, Canaries, are_many
+from workers.missing_tasks import MissingTasks, Scan
+from workers.unreadable import POISONOUS, UNREADABLE, Unreadable
 
 log = structlog.get_logger()
 
@@ -38,24 +39,8 @@ LEASE = timedelta(seconds=30)
 # A change may be committed over there after a later one is shown; how late is seen as it comes.
 _OVERLAP, _WIDEST = timedelta(minutes=2), timedelta(hours=1)
 _MOST_BEYOND = 20  # pages that an incremental read takes beyond that, before it leaves it to a scan
-_MOST_MISSING = 200  # tasks that are missing from a list and read by id between two polls
-_OPEN_OUTSIDE = 10  # open tasks beyond what lists show, of which each poll asks for so many by id
 _JITTER = 0.1
 _AT_ONCE = 100  # tasks that are taken in by one transaction, where they come from no page
-
-
-@dataclass(frozen=True, slots=True)
-class Scan:
-    """A list that came to its end: when it was asked for, what it has, and what it had to show."""
-
-    started_at: datetime
-    listed: set[str]
-    covered: Coverage
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether it had to show every task."""
-        return self.covered == Coverage()
 
 
 class Poll:
@@ -73,14 +58,15 @@ class Poll:
         self._progress: Progress | None = None
         self._found = 0
         self._late = timedelta(0)
-        self._set_aside: list[str] = []
+        self._missing = MissingTasks(pool, source, self._canaries, clock)
+        self._unreadable = Unreadable(pool, source, clock)
         self._in_sight: list[Observation] = []
 
     async def run(self, state: AccountState) -> AsyncIterator[Lanes]:
         """Read what has changed, or everything when that is due; yields the lanes to ring."""
         started_at, self._unread = self._clock.now(), None
-        self._missed_at, self._late, self._set_aside = state.missed_at, timedelta(0), []
-        self._in_sight = []
+        self._missed_at, self._late, self._in_sight = state.missed_at, timedelta(0), []
+        self._unreadable.set_aside = []
         is_full = self._wants_everything(state, started_at)
         changes = None if is_full else self._source.by_change()
         is_scan = changes is None
@@ -95,10 +81,10 @@ class Poll:
                 yield lanes
             await self._demand_readable()
             is_whole = is_scan and self._source.covered(whole=is_full) == Coverage()
-            await self._note_unread(state, is_scan=is_whole)
+            await self._unreadable.note(state, is_scan=is_whole)
         except (SourceError, PayloadError) as error:
             log.warning("poll.failed", account=state.name, error=str(error))
-            await self._note_unread(state, is_scan=False)
+            await self._unreadable.note(state, is_scan=False)
             await self._fail(state, str(error), getattr(error, "retry_after", None))
         else:
             scanned_at = started_at if is_whole else state.scanned_at
@@ -139,49 +125,12 @@ class Poll:
                 if beyond > _MOST_BEYOND:
                     await accounts.poll_now(self._pool, state.name, self._clock.now())
                     break
-        await self._demand_known_forms(listed)
+        await self._unreadable.demand_known_forms(listed)
 
     def _overlap(self, state: AccountState, *, is_scan: bool) -> timedelta:
         """How far the next incremental read looks back: as far as lately something came late."""
         usual = max(_OVERLAP, state.overlap / 2) if is_scan else state.overlap
         return min(_WIDEST, max(usual, self._late + _OVERLAP)) if self._late else usual
-
-    async def _demand_known_forms(self, listed: Collection[str]) -> None:
-        """Raise SourceBroken where hardly any value of a field can be read.
-
-        That is no bad row: the system writes them in another way, and nothing is seen any more.
-        What was not `listed`, as it was only ever pushed, counts for nothing.
-        """
-        for field in await unread.fields(self._pool, self._account.name, listed):
-            form = self._source.forms.get(field.name)
-            if (
-                form
-                and form.tells
-                and await unread.is_hopeless(self._pool, self._account.name, field, form.tells[0])
-            ):
-                raise SourceBroken(
-                    f"{self._account.name}: {field.count} values of {field.name} cannot be read,"
-                    f" such as {field.value} (task {field.task}): {self._account.system} writes"
-                    " them in a way that Taskbell does not know. What was known of them stays as it"
-                    " was; update Taskbell, or report it with this example"
-                )
-
-    async def _note_unread(self, state: AccountState, *, is_scan: bool) -> None:
-        """Show with the account how much could not be read; only a complete scan takes it back."""
-        fields = await unread.fields(self._pool, state.name)
-        found = len(self._set_aside)
-        rows = found if is_scan else max(found, state.unread_rows)
-        count = rows + sum(field.count for field in fields)
-        if count or state.unread:
-            examples = [field.example for field in fields] + self._set_aside
-            await unread.note(
-                self._pool,
-                state.name,
-                rows=rows,
-                count=count,
-                example=next(iter(examples), None),
-                now=self._clock.now(),
-            )
 
     async def _demand_readable(self) -> None:
         if self._unread is not None:
@@ -222,13 +171,13 @@ class Poll:
         # What is read later would pass for news once the baseline is complete.
         if isinstance(self._unread, SourceBroken) and state.baseline_at is None:
             raise self._unread
-        self._set_aside += ["a row without an id in the list of tasks"] * nameless
+        self._unreadable.set_aside += ["a row without an id in the list of tasks"] * nameless
         if state.baseline_at is None:
-            await self._demand_known_forms(listed)
+            await self._unreadable.demand_known_forms(listed)
             shown = await self._canaries.taken_in(listed, self._clock.now())
         covered = self._source.covered(whole=is_full)
-        await self._finish_scan(state, Scan(started_at, listed, covered), shown)
-        await self._demand_known_forms(listed)
+        await self._missing.finish_scan(state, Scan(started_at, listed, covered), shown)
+        await self._unreadable.demand_known_forms(listed)
 
     async def _take(
         self, page: Page, watermark: datetime | None = None, old_by: datetime | None = None
@@ -297,7 +246,7 @@ class Poll:
             if not looks:
                 raise
             if len(looks) == 1:
-                self._leave_out(looks[0].task_id, error)
+                self._unreadable.leave_out(looks[0].task_id, error)
                 return await self._observe([], missed)
             half = len(looks) // 2
             lanes = await self._observe(looks[:half], missed)
@@ -314,14 +263,6 @@ class Poll:
         late = [now - one.version for one in looks if one.version and one.version < watermark]
         # What is older is an import with old dates: to look back so far each time would not do.
         self._late = max([self._late, *(by for by in late if by <= _WIDEST)])
-
-    def _leave_out(self, task_id: str, error: BaseException) -> None:
-        """Go on without a task, and count it."""
-        self._set_aside.append(f"task {task_id}: {reason(error)}")
-        metrics.poll_errors.labels(self._account.name).inc()
-        log.warning(
-            "task.unreadable", account=self._account.name, task=task_id, error=reason(error)
-        )
 
     async def _changed(self, page: Page) -> list[tuple[str, Raw]]:
         fingerprint = self._source.fingerprint
@@ -341,65 +282,8 @@ class Poll:
         except (SourceRejected, SourceUnauthorized, *UNREADABLE) as error:
             if isinstance(error, SourceUnauthorized):
                 self._unread = self._unread or error
-            self._leave_out(task_id, error)
+            self._unreadable.leave_out(task_id, error)
             return []
-
-    async def _finish_scan(
-        self,
-        state: AccountState,
-        scan: Scan,
-        shown: list[str],
-    ) -> None:
-        """Ask by id for tasks that the complete list should have had, and end the baseline."""
-        shown = shown or await self._canaries.shown_by_id(scan.started_at)
-        async with self._pool.acquire() as connection, connection.transaction():
-            if not await self._record(connection, state, scan):
-                return
-            missing = await absences.missing(
-                connection, state.name, scan.listed, scan.covered, scan.started_at
-            )
-            wanted = self._wanted(state, scan, missing)
-            is_asking = bool(wanted or (missing and not shown))
-            is_believed = await canaries.keep(connection, state.name, shown, is_asking=is_asking)
-            if len(missing) > HANDFUL and not is_believed:
-                raise doubt(state.name, len(missing))
-            await absences.end(connection, state.name, scan.listed, scan.started_at)
-            await absences.note(connection, state.name, scan.listed, wanted, scan.started_at)
-            await absences.ask(
-                connection,
-                state.name,
-                wanted,
-                self._clock.now(),
-                at_once=_MOST_MISSING,
-                pause=self._account.poll,
-            )
-            if not scan.is_whole:
-                # Some open tasks that it shows no more, or not yet.
-                await lookups.ask_for_open_outside(
-                    connection, state.name, scan.covered, _OPEN_OUTSIDE, self._clock.now()
-                )
-        self._note_loss(len(wanted), len(scan.listed))
-
-    async def _record(self, connection: Connection, state: AccountState, scan: Scan) -> bool:
-        """Note that everything was read, if it was; False if this poll is another's by now."""
-        if scan.is_whole:
-            return await accounts.finish_scan(connection, state, scan.started_at)
-        return await accounts.has_lease(connection, state)
-
-    def _wanted(
-        self, state: AccountState, scan: Scan, missing: Mapping[str, datetime | None]
-    ) -> list[str]:
-        """Which missing tasks to ask for by id; those that are hidden from lists only seldom."""
-        if state.scan_asked_at is not None:
-            return list(missing)
-        return absences.unasked(missing, scan.started_at - self._account.full_scan)
-
-    def _note_loss(self, missing: int, listed: int) -> None:
-        """Say so when a list shrank a lot; what is gone is told by the answers for each task."""
-        if are_many(missing, missing + listed):
-            log.warning(
-                "poll.list_shrank", account=self._account.name, listed=listed, missing=missing
-            )
 
     async def _finish(
         self,

@@ -24,12 +24,8 @@ AWAY = "taskbell.away"
 ABSENT, APPEARED = "tasks.held", "tasks.appeared"
 # How long an account has to fail before the operator is told: short failures are usual.
 HICCUP = timedelta(minutes=5)
-# The operator hears of messages that failed no more often than this, of all at once.
-PAUSE = timedelta(minutes=5)
 # Of many tasks that may be gone at once most are often found by their ids within this time.
 _LOOKED_UP = timedelta(minutes=2)
-_EXAMPLES = 3
-_LONGEST_REASON = 200
 # After an outage, so long passes until what came of it can be told: alarms ring, messages expire.
 _AFTERMATH = timedelta(minutes=1)
 _NEWS = timedelta(days=1)  # what is older is told to no operator who was configured only now
@@ -69,7 +65,7 @@ async def tell_failing(
             f" {_local(row['since'], address)}: {row['error']}.\nTaskbell goes on trying, and will"
             " say when it works again. Other accounts go on; webhooks are kept and read."
         )
-        await _plan(connection, FAILING, row, text, address, now)
+        await plan(connection, FAILING, row, text, address, now)
     return len(rows)
 
 
@@ -97,7 +93,7 @@ async def tell_working(
                 f"{row['name']} ({row['system']}) works again. It had been failing from"
                 f" {_local(row['since'], address)} to {_local(row['polled_at'], address)}."
             )
-            await _plan(connection, WORKING, row, text, address, now)
+            await plan(connection, WORKING, row, text, address, now)
     return len(rows)
 
 
@@ -125,7 +121,7 @@ async def tell_storms(
             f" let them go or drop them on Taskbell's page, or by `taskbell outbox release {these}`"
             f" or `taskbell outbox drop {these}`."
         )
-        await _plan(connection, STORM, row, text, address, now)
+        await plan(connection, STORM, row, text, address, now)
     return len(rows)
 
 
@@ -163,7 +159,7 @@ async def tell_absent(
             " Nothing is told of these tasks for a day, then they count as deleted. If they are"
             f" deleted: taskbell accounts sync {name} --believe"
         )
-        await _plan(connection, ABSENT, row, text, address, now)
+        await plan(connection, ABSENT, row, text, address, now)
     return len(rows)
 
 
@@ -188,7 +184,7 @@ async def tell_appeared(
             " came into sight at once. Usually its token has been given more rights. Nothing was"
             " told of that; what happens to them from now on is told."
         )
-        await _plan(connection, APPEARED, row, text, address, now)
+        await plan(connection, APPEARED, row, text, address, now)
     return len(rows)
 
 
@@ -217,7 +213,7 @@ async def tell_outages(connection: Connection, address: OperatorAddress, now: da
         now - _NEWS,
     )
     for row in rows:
-        await _plan(connection, AWAY, row, _of_outage(row, address), address, now)
+        await plan(connection, AWAY, row, _of_outage(row, address), address, now)
     return len(rows)
 
 
@@ -241,63 +237,6 @@ def _of_outage(row: asyncpg.Record, address: OperatorAddress) -> str:
     )
 
 
-async def tell_unsent(
-    connection: Connection, names: Sequence[str], address: OperatorAddress, now: datetime
-) -> int:
-    """Tell of messages that failed, or of which nobody knows; returns how many.
-
-    All at once, with a few examples, and not again within `PAUSE`. Those to the operator
-    themselves are none of them: else one that fails would bring the next.
-    """
-    told_at = await connection.fetchrow("SELECT told_at FROM operator FOR UPDATE SKIP LOCKED")
-    if told_at is None or _is_recent(told_at["told_at"], now):
-        return 0
-    rows = await connection.fetch(
-        """
-        UPDATE deliveries SET operator_told_at = $2 WHERE id IN (
-            SELECT id FROM deliveries
-            WHERE state IN ('failed', 'unknown') AND acknowledged_at IS NULL
-              AND operator_told_at IS NULL AND event IS NOT NULL AND account = ANY ($1)
-            FOR UPDATE SKIP LOCKED)
-        RETURNING id, account, rule, state, reason,
-            concat_ws(':', channel, nullif(target, '')) AS receiver
-        """,
-        names,
-        now,
-    )
-    if rows:
-        await connection.execute("UPDATE operator SET told_at = $1", now)
-        about = {"name": "", "since": now}
-        await _plan(connection, UNSENT, about, _unsent(rows), address, now)
-    return len(rows)
-
-
-def _is_recent(told_at: datetime | None, now: datetime) -> bool:
-    return told_at is not None and now - PAUSE < told_at <= now
-
-
-def _unsent(rows: Sequence[asyncpg.Record]) -> str:
-    """How many messages failed, and the first few of them with the reason."""
-    ordered = sorted(rows, key=lambda row: row["id"])
-    failed = sum(row["state"] == "failed" for row in ordered)
-    counts = [(failed, "failed"), (len(ordered) - failed, "may or may not have arrived")]
-    said = " and ".join(f"{_messages(count)} {what}" for count, what in counts if count)
-    examples = [
-        f"- {row['id']}, rule {row['rule']} to {row['receiver']} ({row['account']}):"
-        f" {(row['reason'] or row['state'])[:_LONGEST_REASON]}"
-        for row in ordered[:_EXAMPLES]
-    ]
-    more = len(ordered) - len(examples)
-    if more:
-        examples.append(f"- and {more} more")
-    where = "Taskbell's page has them, and what to do; so has `taskbell outbox list`."
-    return "\n".join([f"{said}.", *examples, where])
-
-
-def _messages(count: int) -> str:
-    return "1 message" if count == 1 else f"{count} messages"
-
-
 async def _was_told(connection: Connection, row: asyncpg.Record, now: datetime) -> bool:
     """Withdraw the message that the account fails; returns whether it may have gone out before."""
     withdrawn = await connection.fetch(
@@ -316,7 +255,7 @@ async def _was_told(connection: Connection, row: asyncpg.Record, now: datetime) 
     return all(one["attempts"] for one in withdrawn)
 
 
-async def _plan(
+async def plan(
     connection: Connection,
     rule: str,
     row: asyncpg.Record | dict[str, Any],
@@ -324,6 +263,7 @@ async def _plan(
     address: OperatorAddress,
     now: datetime,
 ) -> None:
+    """Plan a message to the operator, once for what `row` is about."""
     await connection.execute(
         """
         INSERT INTO deliveries (account, task, rule, once_key, step, channel, target, lane,

@@ -1,0 +1,71 @@
+"""Alerts about messages that failed: all at once, with a few examples."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import asyncpg
+
+from service.outbox.alerts import UNSENT, OperatorAddress, plan
+from service.store import Connection
+
+# The operator hears of messages that failed no more often than this, of all at once.
+PAUSE = timedelta(minutes=5)
+_EXAMPLES = 3
+_LONGEST_REASON = 200
+
+
+async def tell_unsent(
+    connection: Connection, names: Sequence[str], address: OperatorAddress, now: datetime
+) -> int:
+    """Tell of messages that failed, or of which nobody knows; returns how many.
+
+    All at once, with a few examples, and not again within `PAUSE`. Those to the operator
+    themselves are none of them: else one that fails would bring the next.
+    """
+    told_at = await connection.fetchrow("SELECT told_at FROM operator FOR UPDATE SKIP LOCKED")
+    if told_at is None or _is_recent(told_at["told_at"], now):
+        return 0
+    rows = await connection.fetch(
+        """
+        UPDATE deliveries SET operator_told_at = $2 WHERE id IN (
+            SELECT id FROM deliveries
+            WHERE state IN ('failed', 'unknown') AND acknowledged_at IS NULL
+              AND operator_told_at IS NULL AND event IS NOT NULL AND account = ANY ($1)
+            FOR UPDATE SKIP LOCKED)
+        RETURNING id, account, rule, state, reason,
+            concat_ws(':', channel, nullif(target, '')) AS receiver
+        """,
+        names,
+        now,
+    )
+    if rows:
+        await connection.execute("UPDATE operator SET told_at = $1", now)
+        about = {"name": "", "since": now}
+        await plan(connection, UNSENT, about, _unsent(rows), address, now)
+    return len(rows)
+
+
+def _is_recent(told_at: datetime | None, now: datetime) -> bool:
+    return told_at is not None and now - PAUSE < told_at <= now
+
+
+def _unsent(rows: Sequence[asyncpg.Record]) -> str:
+    """How many messages failed, and the first few of them with the reason."""
+    ordered = sorted(rows, key=lambda row: row["id"])
+    failed = sum(row["state"] == "failed" for row in ordered)
+    counts = [(failed, "failed"), (len(ordered) - failed, "may or may not have arrived")]
+    said = " and ".join(f"{_messages(count)} {what}" for count, what in counts if count)
+    examples = [
+        f"- {row['id']}, rule {row['rule']} to {row['receiver']} ({row['account']}):"
+        f" {(row['reason'] or row['state'])[:_LONGEST_REASON]}"
+        for row in ordered[:_EXAMPLES]
+    ]
+    more = len(ordered) - len(examples)
+    if more:
+        examples.append(f"- and {more} more")
+    where = "Taskbell's page has them, and what to do; so has `taskbell outbox list`."
+    return "\n".join([f"{said}.", *examples, where])
+
+
+def _messages(count: int) -> str:
+    return "1 message" if count == 1 else f"{count} messages"

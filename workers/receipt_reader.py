@@ -1,0 +1,145 @@
+"""What receipts say: each body becomes looks, hints and signals, sorted by what has to be done."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeAlias
+
+from service.domain.model import Cause, Kind, Observation
+from service.errors import PayloadError
+from service.http.json_body import decoded
+from service.sources import Raw, Source
+from service.sources.payload import FullTask, Sighting, TaskRef, TooManyTold, Unread, read
+from service.store.announcements import Announcement
+from service.store.receipt_queue import Pending
+from service.store.tasks import Key
+from service.telemetry import tracing
+from workers.unreadable import UNREADABLE
+from workers.unreadable import reason as reason_of
+
+# Of more hints in one webhook none is read by its id: to read the whole account takes fewer calls.
+_MOST_HINTS = 200
+_FEW = 3  # reasons of one receipt that are told
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """A look at a task, the JSON that it was read from, and the receipt of that."""
+
+    look: Observation
+    raw: Raw
+    receipt: int
+
+
+Found: TypeAlias = Pushed | Announcement | Unread
+"""A look at a task; or what has to be read by id to be seen, or to be known for a signal;
+or what says nothing."""
+
+
+@dataclass(slots=True)
+class ReadReceipts:
+    """What receipts said, sorted by what has to be done about it.
+
+    `unread` is of which rows of lists nothing can be read, and why. `unheard` have signals that
+    were heard when they came first. `too_many` are those that tell of more than is taken from one,
+    and of what.
+    """
+
+    receipts: list[Pending] = field(default_factory=list)
+    pushed: list[Pushed] = field(default_factory=list)
+    hints: list[Announcement] = field(default_factory=list)
+    signals: list[Announcement] = field(default_factory=list)
+    unread: dict[int, list[Unread]] = field(default_factory=lambda: defaultdict(list))
+    unheard: list[int] = field(default_factory=list)
+    too_many: list[tuple[int, str]] = field(default_factory=list)
+
+    def pass_over(self, receipt: Pending, error: TooManyTold) -> None:
+        """Take nothing from this one: all of its account is read."""
+        self.receipts.append(receipt)
+        self.too_many.append((receipt.id, str(error)))
+
+    def add(self, receipt: Pending, said: Iterable[Found]) -> None:
+        self.receipts.append(receipt)
+        for one in said:
+            if isinstance(one, Pushed):
+                self.pushed.append(one)
+            elif isinstance(one, Unread):
+                self.unread[receipt.id].append(one)
+            elif one.signal and receipt.is_replay:
+                self.unheard.append(receipt.id)
+            else:
+                (self.signals if one.signal else self.hints).append(one)
+
+    def origins(self, told: Iterable[tuple[Key, int]]) -> dict[tracing.Key, str | None]:
+        """The traces of the receipts that told of tasks: of the last one, where there are some."""
+        traces = {receipt.id: receipt.trace for receipt in self.receipts}
+        return {key: traces.get(receipt) for key, receipt in told}
+
+    @property
+    def told_at(self) -> datetime | None:
+        """When the last of these came; None where they told of no task, as signals do not."""
+        if not (self.pushed or self.hints or self.too_many):
+            return None
+        return max(receipt.received_at for receipt in self.receipts)
+
+
+def read_receipt(source: Source, receipt: Pending) -> list[Found]:
+    """What a receipt says of its tasks; raises PayloadError, or TooManyTold."""
+    found = [_found(source, receipt, one) for one in read(source, decoded(receipt.body))]
+    if found and all(isinstance(one, Unread) for one in found):
+        raise PayloadError(in_short([one for one in found if isinstance(one, Unread)]))
+    _demand_few(found)
+    return found
+
+
+def in_short(unread: Sequence[Unread]) -> str:
+    """Why rows were not read: the first of different reasons."""
+    reasons = list(dict.fromkeys(one.reason for one in unread))
+    return "; ".join(reasons[:_FEW]) + ("; …" if len(reasons) > _FEW else "")
+
+
+def _demand_few(found: Sequence[Found]) -> None:
+    """Raise TooManyTold where reading the tasks by their ids would take too many calls."""
+    announced = [one for one in found if isinstance(one, Announcement)]
+    if len(announced) > _MOST_HINTS:
+        signals = any(one.signal for one in announced)
+        what = "signals" if signals else "tasks by their ids only"
+        raise TooManyTold(f"more than {_MOST_HINTS} {what}", of_signals=signals)
+
+
+def _found(source: Source, receipt: Pending, sighting: Sighting) -> Found:
+    """What one sighting says, if anything: one task's defect costs no other anything."""
+    try:
+        return _said(source, receipt, sighting)
+    except UNREADABLE as error:
+        return Unread(reason_of(error))
+
+
+def _said(source: Source, receipt: Pending, sighting: Sighting) -> Found:
+    """What one receipt says; a body seen before is only a hint to look again."""
+    at = receipt.received_at
+    match sighting:
+        case FullTask() if not receipt.repeats:
+            look = source.observe(
+                sighting.raw, at, Cause.WEBHOOK, pushed=True, announced=sighting.announced
+            )
+            return Pushed(look, sighting.raw, receipt.id)
+        case FullTask():
+            key = receipt.account, source.parse(sighting.raw).id
+            return Announcement(key, receipt.id, Kind.CHANGED, at)
+        case TaskRef():
+            key = receipt.account, sighting.task_id
+            return Announcement(
+                key,
+                receipt.id,
+                sighting.announced,
+                at,
+                sighting.content,
+                is_repeat=receipt.repeats > 0,
+            )
+        case Unread():
+            return sighting
+        case _:
+            key = receipt.account, sighting.task_id
+            return Announcement(key, receipt.id, Kind.SIGNAL, at, signal=sighting.name)
