@@ -1,17 +1,15 @@
 """Real parts for every test: a PostgreSQL database of its own, a Valkey, a clock that stands still.
 
-Servers start once per test process; a database is copied from a migrated template.
+Servers start once per test process; a database is emptied and used again.
 """
 
-import asyncio
 import os
-import secrets
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
@@ -21,11 +19,8 @@ from service import store
 from service.clock import VirtualClock
 from service.processes.embedded import EmbeddedPostgres, EmbeddedValkey
 from service.processes.reaper import guarded
+from tests.databases import Databases, with_database
 from tests.real import servers
-
-# Everything a test writes is thrown away, so it need not reach the disk; crash tests and the
-# benchmark start servers of their own, with fsync.
-_FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -65,8 +60,12 @@ def folder() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def postgres(request: pytest.FixtureRequest) -> Iterator[EmbeddedPostgres | servers.Postgres]:
     with _real_postgres() if _is_real(request) else _embedded_postgres() as server:
-        asyncio.run(_prepare(server.url))
         yield server
+
+
+@pytest.fixture(scope="session")
+def databases(postgres: EmbeddedPostgres | servers.Postgres) -> Databases:
+    return Databases(postgres.url)
 
 
 @pytest.fixture(scope="session")
@@ -92,14 +91,11 @@ def reached(
 
 
 @pytest.fixture
-async def database_url(postgres: EmbeddedPostgres, reached: str) -> AsyncIterator[str]:
+async def database_url(databases: Databases, reached: str) -> AsyncIterator[str]:
     """The address of a migrated, empty database that only this test uses."""
-    name = f"test_{secrets.token_hex(6)}"
-    admin = await asyncpg.connect(postgres.url)
-    await admin.execute(f"CREATE DATABASE {name} TEMPLATE template_taskbell")
-    yield _with_database(reached, name)
-    await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    await admin.close()
+    name = await databases.take()
+    yield with_database(reached, name)
+    await databases.give_back(name)
 
 
 @pytest.fixture
@@ -135,7 +131,7 @@ async def only_reading(url: str) -> AsyncIterator[None]:
     Those that are opened meanwhile go on so, as long as they are open.
     """
     name = urlsplit(url).path.strip("/")
-    admin = await asyncpg.connect(_with_database(url, "postgres"))
+    admin = await asyncpg.connect(with_database(url, "postgres"))
     setting = f"ALTER DATABASE {name} SET default_transaction_read_only"
     await admin.execute(f"{setting} = on")
     await admin.execute(
@@ -190,19 +186,3 @@ def _guarded_folder() -> Iterator[Path]:
         with guarded([folder], held):
             yield folder
         os.close(held)
-
-
-async def _prepare(url: str) -> None:
-    admin = await asyncpg.connect(url)
-    for setting in _FAST:
-        name, value = setting.split("=")
-        await admin.execute(f"ALTER SYSTEM SET {name} = {value}")
-    await admin.execute("SELECT pg_reload_conf()")
-    await admin.execute("CREATE DATABASE template_taskbell")
-    await admin.close()
-    async with await store.connect(_with_database(url, "template_taskbell")) as pool:
-        await store.migrate(pool)
-
-
-def _with_database(url: str, name: str) -> str:
-    return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
