@@ -1,1 +1,6 @@
-"""What Taskbell tells about itself: log lines, metrics, and traces for OpenTelemetry."""
+"""What Taskbell reports about itself: log lines, metrics, and traces for OpenTelemetry."""
+
+from typing import TypeAlias
+
+Attribute: TypeAlias = str | int
+"""The value of a span's attribute."""

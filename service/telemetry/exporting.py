@@ -34,7 +34,7 @@ from opentelemetry.trace import Link, SpanKind, Status
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.telemetry.tracing import Attribute
+from service.telemetry import Attribute
 
 _OWN = "taskbell."
 # https://opentelemetry.io/docs/specs/semconv/: what says nothing of anybody. Both spellings, of

@@ -13,8 +13,8 @@ from typing import Protocol, TypeAlias
 from starlette.types import ASGIApp
 
 from service.errors import SettingsError
+from service.telemetry import Attribute
 
-Attribute: TypeAlias = str | int
 Key: TypeAlias = tuple[str, str | None]
 """An account's name and a task's id in it."""
 
