@@ -16,10 +16,10 @@ import orjson
 from service.clock import Clock
 from service.config import Config, load
 from service.doorbell import INGEST, Doorbell
+from service.metrics import Board
 from service.settings import read_settings
 from service.store import Pool, accounts
 from service.store.receipts import ReceiptKeeper
-from service.telemetry.metrics import Board
 from service.web.app import build
 from service.web.auth import Guard
 from service.web.server import serving as server_of

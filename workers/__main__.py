@@ -19,7 +19,7 @@ from service.reload.subscriber import follow
 from service.settings import Settings, read_settings
 from service.store import DATABASE_GONE, DatabaseUnreachable
 from service.telemetry import log, tracing
-from service.visible import visible
+from service.telemetry.visible import visible
 from workers.handover import Handover
 
 logger = structlog.get_logger()

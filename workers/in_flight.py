@@ -9,10 +9,10 @@ import asyncpg
 import orjson
 import structlog
 
+from service import metrics
 from service.clock import Clock
 from service.outbox import LEASE, AttemptResult, Claim, attempts
 from service.store import DATABASE_ERRORS, Pool
-from service.telemetry import metrics
 
 log = structlog.get_logger()
 

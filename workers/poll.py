@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from service import metrics
 from service.clock import Clock
 from service.domain.model import Cause, Observation
 from service.engine import Effects, Engine
@@ -26,7 +27,6 @@ from service.store import Pool, absences, accounts, lookups, tasks
 from service.store.accounts import AccountState, Progress
 from service.store.lookups import Coverage
 from service.store.tasks import Key
-from service.telemetry import metrics
 from workers import poll_pace, retry
 from workers.canaries import ENOUGH, Canaries, are_many
 from workers.missing_tasks import MissingTasks, Scan

@@ -5,12 +5,12 @@ from collections.abc import Collection
 import asyncpg
 import structlog
 
+from service import metrics
 from service.clock import Clock
 from service.errors import PayloadError, SourceBroken
 from service.sources import Source
 from service.store import Pool, unread
 from service.store.accounts import AccountState
-from service.telemetry import metrics
 
 log = structlog.get_logger()
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import httpx
 import structlog
 
-from service import store
+from service import metrics, store
 from service.change_plan.new_rules import passed_over
 from service.channels import Channel, built_in, kinds, ways
 from service.clock import Clock
@@ -26,7 +26,6 @@ from service.settings import Settings
 from service.sources import Source, systems
 from service.store import Pool, accounts, decisions, receipt_queue
 from service.store.rate_limits import AccountThrottle, FirstThrottle
-from service.telemetry import metrics
 from workers.alerts import Alerts
 from workers.clock_tick import ClockRound
 from workers.ingest import Ingest

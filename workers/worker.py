@@ -15,7 +15,7 @@ from typing import Any
 
 import structlog
 
-from service import doorbell
+from service import doorbell, metrics
 from service.clock import Clock
 from service.doorbell import Bell
 from service.maintenance import clock_repair, prune
@@ -23,7 +23,7 @@ from service.outbox import attempts, giving_up
 from service.settings import Settings
 from service.store import DATABASE_GONE, Pool, accounts, lookups
 from service.store.accounts import AccountState
-from service.telemetry import metrics, tracing
+from service.telemetry import tracing
 from workers.alerts import Alerts
 from workers.clock_tick import ClockRound
 from workers.ingest import Ingest

@@ -32,7 +32,7 @@ from service.cli import (
 from service.cli import next as next_command
 from service.cli.output.console import err, print_line, tell_crash
 from service.errors import TaskbellError
-from service.visible import visible
+from service.telemetry.visible import visible
 
 
 def _version(*, is_asked: bool) -> None:

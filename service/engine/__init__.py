@@ -26,6 +26,7 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
+from service import metrics
 from service.clock import Clock
 from service.domain.digests import Retelling
 from service.domain.directory import NOBODY, Directory
@@ -50,7 +51,6 @@ from service.store import Pool, alarm_sets, schedules, tasks
 from service.store.accounts import AccountState
 from service.store.tasks import Key, TaskState
 from service.store.waits import Wait
-from service.telemetry import metrics
 
 log = structlog.get_logger()
 

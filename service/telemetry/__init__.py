@@ -1,4 +1,4 @@
-"""What Taskbell reports about itself: log lines, metrics, and traces for OpenTelemetry."""
+"""What Taskbell reports about itself: log lines, and traces for OpenTelemetry."""
 
 from typing import TypeAlias
 

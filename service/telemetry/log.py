@@ -19,7 +19,7 @@ from structlog.typing import EventDict, ExcInfo, Processor, WrappedLogger
 from service.errors import TaskbellError
 from service.settings import Settings
 from service.telemetry.log_lines import LogLines
-from service.visible import visible
+from service.telemetry.visible import visible
 
 if TYPE_CHECKING:
     from sys import UnraisableHookArgs

@@ -6,17 +6,17 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import Route
 
+from service import metrics
 from service.channels import ways
 from service.clock import Clock
 from service.config import Config
 from service.diagnostics import Diagnostic
 from service.doorbell import Doorbell
+from service.metrics import Board
 from service.outbox.approval_links import ApprovalLinks
 from service.settings import Settings
 from service.store import Pool
 from service.store.receipts import ReceiptKeeper
-from service.telemetry import metrics
-from service.telemetry.metrics import Board
 from service.web.actions import OperatorActions
 from service.web.api import Api
 from service.web.approvals import ApprovalPage

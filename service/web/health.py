@@ -13,9 +13,9 @@ from starlette.routing import Route
 from service import store
 from service.clock import Clock
 from service.doorbell import Doorbell
+from service.metrics import Board
 from service.store import DATABASE_ERRORS, Connection, Pool
 from service.store.receipts import ReceiptKeeper
-from service.telemetry.metrics import Board
 from service.web.auth import Guard
 from service.web.problems import RETRY_AFTER, Problem
 

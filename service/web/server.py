@@ -13,6 +13,7 @@ from service import store
 from service.clock import SystemClock
 from service.config import Config
 from service.doorbell import INGEST, Doorbell
+from service.metrics import Board
 from service.processes import gc_tuning
 from service.processes.parent_pipe import ParentPipe
 from service.reload import LoadedConfig
@@ -20,7 +21,6 @@ from service.reload.subscriber import follow
 from service.settings import Settings
 from service.store.receipts import ReceiptKeeper
 from service.telemetry import tracing
-from service.telemetry.metrics import Board
 from service.web.app import build
 from service.web.auth import Guard
 from service.web.crowd import Crowd

@@ -10,6 +10,7 @@ from http import HTTPStatus
 import orjson
 from starlette.types import Receive, Scope, Send
 
+from service import metrics
 from service.clock import Clock
 from service.errors import PayloadError
 from service.http.compression import TooLarge, can_be_read, is_packed, unpacked
@@ -25,7 +26,7 @@ from service.store.receipts import (
     body_key,
     sender_key,
 )
-from service.telemetry import metrics, tracing
+from service.telemetry import tracing
 from service.web.problems import Problem, come_again
 from service.web.request_body import BodyBudget
 from service.web.this_machine import is_from_other_site, why_not_local

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from service import metrics
 from service.channels import kinds
 from service.config import Config, load
 from service.config.root_shape import RootShape
@@ -24,7 +25,6 @@ from service.sandbox.system import Quirks
 from service.settings import Settings
 from service.sources import systems
 from service.sources.account import HookOptions
-from service.telemetry import metrics
 from service.web.openapi import describe
 
 ROOT = Path(__file__).parents[2]
@@ -214,7 +214,7 @@ def test_every_setting_is_explained() -> None:
 
 
 def metric_names() -> set[str]:
-    """The names under which Prometheus finds the metrics of service.telemetry.metrics."""
+    """The names under which Prometheus finds the metrics of service.metrics."""
     counted = {
         f"{one.name}{suffix}"
         for one in metrics.registry.collect()

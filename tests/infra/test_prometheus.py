@@ -8,7 +8,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from service.clock import VirtualClock
-from service.telemetry.metrics import Board
+from service.metrics import Board
 from service.store import Pool
 from tests.infra.programs import INFRA, ROOT, checked
 

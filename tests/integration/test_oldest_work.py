@@ -8,8 +8,8 @@ from uuid import uuid4
 import pytest
 
 from service.clock import VirtualClock
+from service.metrics.oldest_work import oldest_work
 from service.store import Pool, accounts, lookups
-from service.telemetry.oldest_work import oldest_work
 from tests.corridor import Corridor, corridor
 
 RULES = """

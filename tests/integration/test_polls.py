@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from service import metrics
 from service.clock import VirtualClock
 from service.domain.model import Cause, Kind
 from service.maintenance import prune
@@ -18,7 +19,6 @@ from service.sources import Page
 from service.sources.plannr import RECENT_PER_PAGE
 from service.store import Pool, accounts, lookups
 from service.store.views import api_lists
-from service.telemetry import metrics
 from tests.corridor import Corridor, corridor
 from tests.history import know, record
 from tests.tasks import task

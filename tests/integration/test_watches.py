@@ -9,8 +9,8 @@ import pytest
 
 from service.clock import VirtualClock
 from service.engine.postgres import PostgresTransaction
+from service.metrics import Board
 from service.store import Pool
-from service.telemetry.metrics import Board
 from tests.corridor import Corridor, Worker, copy, corridor, go_round
 
 LATE = "- { id: late, when: task.overdue, then: [{ notify: accounting }] }"

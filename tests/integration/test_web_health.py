@@ -8,13 +8,13 @@ from zoneinfo import ZoneInfo
 import asyncpg
 from prometheus_client.parser import text_string_to_metric_families
 
+from service import metrics
 from service.clock import VirtualClock
 from service.domain.alarm_sets import AlarmSet
 from service.domain.model import Kind, State
+from service.metrics import Board
 from service.processes.embedded import EmbeddedPostgres
 from service.store import Pool, alarm_sets
-from service.telemetry import metrics
-from service.telemetry.metrics import Board
 from tests.conftest import closed_to_all
 from tests.history import know, plan, record
 from tests.site import Site, site

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from service.cli.app import main
-from service.visible import visible
+from service.telemetry.visible import visible
 from tests.unit.test_visible import ACTING
 
 WRONG = [

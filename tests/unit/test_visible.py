@@ -13,7 +13,7 @@ from service.cli.doctor.findings import tell, wrong
 from service.cli.output import console
 from service.settings import Settings
 from service.telemetry import log
-from service.visible import visible
+from service.telemetry.visible import visible
 
 ACTING = [
     "\x1b[2J",

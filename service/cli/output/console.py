@@ -23,7 +23,7 @@ from rich.text import Text
 
 from service.domain.durations import parse_length
 from service.domain.model import JSON_OPTIONS
-from service.visible import visible
+from service.telemetry.visible import visible
 
 
 class _Plain(Console):

@@ -25,8 +25,8 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from service.domain.model import Kind, State
+from service.metrics.oldest_work import oldest_work
 from service.store import DATABASE_ERRORS, Connection, Pool
-from service.telemetry.oldest_work import oldest_work
 
 Sample: TypeAlias = tuple[str, str]
 """A sample's name and its labels as a JSON object with sorted keys."""
