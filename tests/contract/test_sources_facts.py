@@ -128,8 +128,8 @@ def test_the_table_in_the_documents() -> None:
 
 
 def table() -> tuple[list[str], list[list[str]]]:
-    """The heads and the rows of the table under "What each system tells"."""
-    text = DOCS.read_text("utf-8").partition("### What each system tells")[2]
+    """The heads and the rows of the table under "Fields that each system provides"."""
+    text = DOCS.read_text("utf-8").partition("### Fields that each system provides")[2]
     lines = [line for line in text.partition("\n###")[0].splitlines() if line.startswith("|")]
     cells = [[one.strip() for one in line.strip("|").split("|")] for line in lines]
     return cells[0], cells[2:]
