@@ -13,6 +13,7 @@ from service.domain.task_dates import FIELDS
 from service.rules.capabilities import Capabilities
 from service.rules.compiler.contradictions import KNOWN_VALUES, Value, demands, never
 from service.rules.hours import Hours
+from service.rules.language.field_reads import by_noun
 from service.rules.rule import Rule
 from service.rules.selection import Selection
 from service.rules.steps import Action, Pause
@@ -131,6 +132,16 @@ def _about_customers(rule: Rule, written: Mapping[str, Any], path: Path) -> Iter
             yield _warning(place, "customers may get this at night", "give the rule hours:")
         if not written.get("once_per"):
             yield _warning(place, "customers may get this more than once", "give it once_per:")
+        elif _corrects(rule) and _is_once_per_start(rule):
+            said = "a visit that is moved back to a time announced before is not announced again"
+            yield _warning(place, said, "add event.at to once_per:")
+
+
+def _is_once_per_start(rule: Rule) -> bool:
+    """Whether `once_per` is the same for two moves of a visit to the same time."""
+    texts = [one.text for one in rule.planning.once_per]
+    read = by_noun(one.reads for one in rule.planning.once_per)
+    return read.keys() == {"task"} and "start" in read["task"] and "now" not in " ".join(texts)
 
 
 def _about_days(rule: Rule, path: Path) -> Iterator[Issue]:
