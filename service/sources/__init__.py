@@ -26,17 +26,15 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache, cached_property
-from hashlib import blake2b
 from types import MappingProxyType
 from typing import Any, ClassVar, Self, TypeAlias
 
 import httpx
-import orjson
 from pydantic import SecretStr
 
 from service import plugins
 from service.clock import Clock
-from service.domain.days import LAST, Calendar
+from service.domain.days import Calendar
 from service.domain.model import Cause, Customer, Kind, Observation, Task
 from service.errors import SourceRejected
 from service.http.throttle import Throttle
@@ -44,14 +42,13 @@ from service.http.upstream import Upstream
 from service.sources.account import Account
 from service.sources.dates import Dates
 from service.sources.facts import Facts
+from service.sources.fingerprints import fingerprint, salt_of
 from service.sources.forms import Form
 from service.sources.forms import unread as unread_in
 from service.sources.values import mapping
 from service.store.lookups import Coverage
 
 Raw: TypeAlias = dict[str, Any]
-
-_LEVELS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,12 +136,7 @@ class Source(ABC):
         # Where each task of a list has to be read by itself, what is kept anew comes with changes.
         if self.refetches:
             return b""
-        return (b"%d" % self.revision if self.revision else b"") + people + self._due_by()
-
-    def _due_by(self) -> bytes:
-        """What tells that days are due by another time, so that tasks are read anew for it."""
-        due_by = self.account.due_by
-        return b"" if due_by == LAST else due_by.isoformat().encode()
+        return salt_of(self.revision, people, self.account.due_by)
 
     @abstractmethod
     def items(self, payload: Any) -> list[Raw] | None:
@@ -324,29 +316,6 @@ class Source(ABC):
     async def delete_task(self, task_id: str) -> Raw:
         """Delete a task; returns what is left to tell of it. One that is gone is deleted."""
         raise NotImplementedError(f"{self.account.system} cannot delete {task_id}")
-
-
-def fingerprint(raw: Raw, salt: bytes = b"") -> bytes:
-    """A digest of what lists show of a task, the same in every process: equal means unchanged.
-
-    `salt` has up to 16 bytes.
-
-    What nests deeper than orjson writes, which means nothing in any system, is left out.
-    """
-    try:
-        written = orjson.dumps(raw)
-    except orjson.JSONEncodeError:
-        written = orjson.dumps(_shallow(raw, _LEVELS))
-    return blake2b(written, digest_size=16, salt=salt).digest()
-
-
-def _shallow(value: Any, levels: int) -> Any:
-    """A JSON value down to so many levels, and None for what lies below."""
-    if isinstance(value, dict):
-        return {name: _shallow(one, levels - 1) for name, one in value.items()} if levels else None
-    if isinstance(value, list):
-        return [_shallow(one, levels - 1) for one in value] if levels else None
-    return value
 
 
 @cache

@@ -21,7 +21,8 @@ from service.errors import (
 from service.http.rate_limit_headers import Allowance
 from service.sandbox.faults import Fault, FaultKind
 from service.sandbox.kickserv import PLANTED
-from service.sources import fingerprint, systems
+from service.sources import systems
+from service.sources.fingerprints import fingerprint
 from tests.contract.source_rig import Rig, connect, rigged, sample
 
 READING: dict[FaultKind, type[SourceError]] = {

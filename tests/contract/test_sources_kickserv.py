@@ -11,7 +11,8 @@ from service.clock import VirtualClock
 from service.domain.model import Task
 from service.errors import SourceRejected
 from service.sandbox.kickserv import PLANTED, employee
-from service.sources import Raw, fingerprint
+from service.sources import Raw
+from service.sources.fingerprints import fingerprint
 from service.store.lookups import Coverage
 from tests.contract.source_rig import Rig, rigged, sample
 

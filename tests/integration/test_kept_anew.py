@@ -9,7 +9,7 @@ import pytest
 
 from service.clock import VirtualClock
 from service.sandbox.plannr import person
-from service.sources import fingerprint
+from service.sources.fingerprints import fingerprint
 from service.store import Pool
 from tests.corridor import Corridor, begun
 
