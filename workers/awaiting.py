@@ -6,7 +6,8 @@ from typing import Any
 
 from service.domain.diff import diff
 from service.domain.model import Kind, Observation
-from service.sources import Raw, Source
+from service.sources import Source
+from service.sources.reader import Raw
 from service.store.announcements import Announcement
 from workers import retry
 from workers.unreadable import UNREADABLE

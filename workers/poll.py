@@ -21,8 +21,9 @@ from service.errors import (
     SourceUnauthorized,
 )
 from service.outbox import Lanes
-from service.sources import Page, Raw, Source
+from service.sources import Page, Source
 from service.sources.pagination import read_ahead
+from service.sources.reader import Raw
 from service.store import Pool, absences, accounts, lookups, tasks
 from service.store.accounts import AccountState, Progress
 from service.store.lookups import Coverage

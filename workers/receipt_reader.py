@@ -9,8 +9,9 @@ from typing import TypeAlias
 from service.domain.model import Cause, Kind, Observation
 from service.errors import PayloadError
 from service.http.json_body import decoded
-from service.sources import Raw, Source
+from service.sources import Source
 from service.sources.payload import FullTask, Sighting, TaskRef, TooManyTold, Unread, read
+from service.sources.reader import Raw
 from service.store.announcements import Announcement
 from service.store.receipt_queue import Pending
 from service.store.tasks import Key

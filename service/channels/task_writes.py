@@ -8,7 +8,8 @@ from service.channels import Message, SentRef, SystemChannel
 from service.domain.model import Task
 from service.domain.system_actions import BARE, CLOCKS_DIFFER, CREATE, WRITES
 from service.errors import PayloadError, SendError, SourceError
-from service.sources import Raw, Source
+from service.sources import Source
+from service.sources.reader import Raw
 from service.sources.task_fields import may_be, shows
 
 

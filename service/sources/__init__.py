@@ -21,34 +21,27 @@ To be written, in this order:
 7. `webhook_urls` and `subscribe` if it pushes changes
 """
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import cache, cached_property
+from datetime import datetime
+from functools import cache
 from types import MappingProxyType
-from typing import Any, ClassVar, Self, TypeAlias
+from typing import Any, ClassVar, Self
 
 import httpx
 from pydantic import SecretStr
 
 from service import plugins
 from service.clock import Clock
-from service.domain.days import Calendar
-from service.domain.model import Cause, Customer, Kind, Observation, Task
 from service.errors import SourceRejected
 from service.http.throttle import Throttle
 from service.http.upstream import Upstream
 from service.sources.account import Account
-from service.sources.dates import Dates
 from service.sources.facts import Facts
-from service.sources.fingerprints import fingerprint, salt_of
-from service.sources.forms import Form
-from service.sources.forms import unread as unread_in
+from service.sources.reader import Raw, TaskReader
 from service.sources.values import mapping
 from service.store.lookups import Coverage
-
-Raw: TypeAlias = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,21 +58,17 @@ class Page:
     total: int | None = None
 
 
-class Source(ABC):
+class Source(TaskReader):
     """One account of one system: what its JSON means, and the calls it understands.
 
     `needed_options` are the options without which an account cannot do one of the `writes`.
-    `revision` is raised when more of a task is kept than before: the next scan reads every task
-    anew, and what is kept for the first time is no change.
-
-    The readers (`items` to `observe`) are pure. The calls raise only `SourceError`.
+    The readers, which are those of `TaskReader`, are pure. The calls raise only `SourceError`.
     """
 
     options: ClassVar[type[Account]] = Account
     notifications: ClassVar[frozenset[str]] = frozenset()
     writes: ClassVar[frozenset[str]] = frozenset()
     needed_options: ClassVar[Mapping[str, str]] = MappingProxyType({})
-    revision: ClassVar[int] = 0
     facts: ClassVar[Facts]
 
     @classmethod
@@ -88,21 +77,8 @@ class Source(ABC):
         return cls.facts.and_gives(mapping(options.get("create")))
 
     def __init__(self, account: Account, upstream: Upstream) -> None:
-        self.account = account
+        super().__init__(account)
         self.upstream = upstream
-        self._salt = self._salted_with(b"")
-
-    @cached_property
-    def dates(self) -> Dates:
-        """How the account writes its dates."""
-        account = self.account
-        calendar = Calendar(account.timezone or UTC, account.due_by)
-        return Dates(calendar, account.midnight_is_day)
-
-    @property
-    def refetches(self) -> bool:
-        """Whether `enrich` reads a task of a list anew, so that it is as new as that call."""
-        return False
 
     @classmethod
     def connect(
@@ -131,103 +107,6 @@ class Source(ABC):
         source = cls(account, upstream)
         source._salt = source._salted_with(people)
         return source
-
-    def _salted_with(self, people: bytes) -> bytes:
-        # Where each task of a list has to be read by itself, what is kept anew comes with changes.
-        if self.refetches:
-            return b""
-        return salt_of(self.revision, people, self.account.due_by)
-
-    @abstractmethod
-    def items(self, payload: Any) -> list[Raw] | None:
-        """The tasks of the system's own list envelope; None if `payload` is not one."""
-
-    def trim(self, raw: Raw) -> Raw:
-        """As much of a task's JSON as may be kept: no credentials, nothing that flickers."""
-        return raw
-
-    def list_view(self, raw: Raw) -> Raw:
-        """What lists show of a trimmed task: two looks that agree in it are alike."""
-        return raw
-
-    @abstractmethod
-    def identify(self, raw: Raw) -> str | None:
-        """The task's id, from a whole task or from a hint that has little more than the id."""
-
-    @abstractmethod
-    def is_whole(self, raw: Raw) -> bool:
-        """Whether `raw` has all that a task needs, so that it need not be fetched."""
-
-    def is_task(self, raw: Raw) -> bool:
-        """Whether `raw` is a task, or part of one, and not an envelope around it."""
-        return self.is_whole(raw)
-
-    @abstractmethod
-    def parse(self, raw: Raw) -> Task:
-        """The normalised task, of this `revision`; what has no known form is none.
-
-        Raises PayloadError without an id.
-        """
-
-    @property
-    def forms(self) -> Mapping[str, Form]:
-        """By the names of this system's fields the form that their values have."""
-        return {}
-
-    def unknown_fields(self, raw: Raw) -> frozenset[str]:
-        """The fields of `Task` that this JSON leaves open: what is known of them stays.
-
-        `fields.value` is one of the fields in `Task.fields`, and `customer.opted_out` what is known
-        of the same customer.
-        """
-        del raw
-        return frozenset()
-
-    def customers(self, raw: Raw) -> tuple[Customer, ...]:
-        """All whom a task is for, where the system shows several in an order that means nothing."""
-        del raw
-        return ()
-
-    def version(self, raw: Raw) -> datetime | None:
-        """When the system itself last changed the task; None where it does not say."""
-        del raw
-        return None
-
-    def observe(
-        self,
-        raw: Raw,
-        observed_at: datetime,
-        cause: Cause,
-        *,
-        pushed: bool = False,
-        announced: frozenset[Kind] = frozenset(),
-    ) -> Observation:
-        """What this trimmed JSON, asked for or come in at that moment, says; raises as `parse`.
-
-        `pushed` and `announced` are as in `Observation`.
-        """
-        task, forms = self.parse(raw), self.forms
-        unread, untold = unread_in(raw, forms), self.unknown_fields(raw)
-        if unread:
-            untold = untold.union(*(forms[field].tells for field in unread))
-        return Observation(
-            account=self.account.name,
-            task_id=task.id,
-            task=task,
-            observed_at=observed_at,
-            cause=cause,
-            version=self.version(raw),
-            fingerprint=self.fingerprint(raw),
-            pushed=pushed,
-            announced=announced,
-            untold=untold,
-            customers=self.customers(raw),
-            unread=unread,
-        )
-
-    def fingerprint(self, raw: Raw) -> bytes:
-        """A digest of what lists show of a trimmed task and what is kept: equal means unchanged."""
-        return fingerprint(self.list_view(raw), self._salt)
 
     @abstractmethod
     def scan(self) -> AsyncIterator[Page]:

@@ -19,7 +19,7 @@ from service.domain.model import DAYS, Customer, Person, Project, Task
 from service.domain.written_dates import is_date
 from service.errors import OutcomeUnknown, SourceRejected
 from service.http.upstream import Upstream
-from service.sources import Page, Raw, Source
+from service.sources import Page, Source
 from service.sources.account import Account
 from service.sources.dates import When
 from service.sources.facts import Facts, Words, inside
@@ -27,6 +27,7 @@ from service.sources.forms import Form, a_date, a_text
 from service.sources.kickserv_words import KickservAccount
 from service.sources.misnamed import Doubt, Seen, vouched
 from service.sources.pagination import GONE, Reading, rows_of, single
+from service.sources.reader import Raw
 from service.sources.task_fields import translated
 from service.sources.values import (
     first_id,

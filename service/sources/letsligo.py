@@ -20,12 +20,13 @@ from service.domain.flags import flag
 from service.domain.model import Customer, Task
 from service.errors import SourceBroken, SourceError, SourceRejected, SourceUnauthorized
 from service.http.upstream import Upstream
-from service.sources import Page, Raw, Source
+from service.sources import Page, Source
 from service.sources.account import Account, HeaderText
 from service.sources.dates import When
 from service.sources.facts import Facts, Words, inside
 from service.sources.forms import Form, a_date, a_flag, a_text, an_object
 from service.sources.pagination import Reading, by_id, rows_of
+from service.sources.reader import Raw
 from service.sources.values import (
     flattened,
     identifier,

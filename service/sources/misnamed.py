@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from service.errors import SourceBroken
-from service.sources import Page, Raw
+from service.sources import Page
+from service.sources.reader import Raw
 
 # Of so many tasks at least one has what every firm's tasks have.
 ENOUGH = 20

@@ -10,7 +10,8 @@ from typing import Any
 import structlog
 
 from service.errors import SourceBroken, SourceError, SourceRejected
-from service.sources import Page, Raw, Source
+from service.sources import Page, Source
+from service.sources.reader import Raw
 from service.sources.values import mapping, sequence
 
 log = structlog.get_logger()

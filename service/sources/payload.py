@@ -13,7 +13,8 @@ import orjson
 from service.domain.model import Kind
 from service.errors import PayloadError, TaskbellError
 from service.http.json_body import decoded
-from service.sources import Raw, Source
+from service.sources import Source
+from service.sources.reader import Raw
 from service.sources.values import identifier, text
 
 MOST_TOLD = 1000  # tasks, or signals, of which one body may tell

@@ -20,12 +20,13 @@ from service.domain.model import Customer, Person, Project, Task
 from service.domain.written_dates import is_date
 from service.errors import OutcomeUnknown, SourceRejected
 from service.http.upstream import Upstream
-from service.sources import Page, Raw, Source
+from service.sources import Page, Source
 from service.sources.account import Account, HeaderText
 from service.sources.dates import Dates
 from service.sources.facts import Facts, Words, inside
 from service.sources.forms import Form, a_date, a_text, objects
 from service.sources.pagination import Reading, by_id, enveloped, single
+from service.sources.reader import Raw
 from service.sources.task_fields import translated
 from service.sources.values import (
     first_id,

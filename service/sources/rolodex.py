@@ -14,11 +14,12 @@ from pydantic import Field
 
 from service.domain.model import Customer, Person, Task
 from service.errors import OutcomeUnknown, SourceBroken, SourceRejected
-from service.sources import Page, Raw, Source
+from service.sources import Page, Source
 from service.sources.account import Account
 from service.sources.facts import Facts, inside
 from service.sources.forms import Form, a_date, a_text
 from service.sources.pagination import Reading, by_id, enveloped, single
+from service.sources.reader import Raw
 from service.sources.task_fields import translated
 from service.sources.values import (
     LONGEST_LINE,

@@ -7,7 +7,7 @@ from unicodedata import normalize
 
 from service.domain.model import DAYS, Task
 from service.errors import SourceRejected
-from service.sources import Raw
+from service.sources.reader import Raw
 from service.sources.values import LONGEST_LINE, LONGEST_PROSE, local
 
 _DATES = frozenset({"due", "start", "end"})

@@ -20,8 +20,9 @@ from service.clock import Clock
 from service.domain.model import Task
 from service.http import open_client
 from service.http.throttle import Unthrottled
-from service.sources import Page, Raw, Source
+from service.sources import Page, Source
 from service.sources.account import Account
+from service.sources.reader import Raw
 from tests.receivers import LOOPBACK, Answer, Fault, HttpReceiver, Receiver
 from tests.slack_receiver import SlackReceiver
 from tests.smtp_receiver import SmtpReceiver

@@ -27,7 +27,8 @@ from service.http import open_client
 from service.http.throttle import Unthrottled
 from service.sandbox.app import Sandbox, running
 from service.sandbox.system import TaskSystem
-from service.sources import Raw, Source, systems
+from service.sources import Source, systems
+from service.sources.reader import Raw
 from tests.receivers import LOOPBACK
 
 PAYLOADS = Path(__file__).parent.parent / "payloads"

@@ -11,8 +11,8 @@ from service.clock import VirtualClock
 from service.domain.model import Task
 from service.errors import SourceRejected
 from service.sandbox.kickserv import PLANTED, employee
-from service.sources import Raw
 from service.sources.fingerprints import fingerprint
+from service.sources.reader import Raw
 from service.store.lookups import Coverage
 from tests.contract.source_rig import Rig, rigged, sample
 

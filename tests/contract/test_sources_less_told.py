@@ -11,8 +11,9 @@ from service.domain.alarms import WatchedDates
 from service.domain.model import Cause, Task
 from service.engine.tracking import filled_in, track
 from service.http import open_client
-from service.sources import Raw, Source
+from service.sources import Source
 from service.sources.payload import TaskRef, read
+from service.sources.reader import Raw
 from service.store.accounts import AccountState
 from service.store.tasks import TaskState
 from tests.contract.source_rig import connect, sample

@@ -12,9 +12,9 @@ from service.errors import SourceBroken, SourceUnauthorized
 from service.http import open_client
 from service.sandbox.faults import Fault, FaultKind
 from service.sandbox.letsligo import LetsLigo
-from service.sources import Raw
 from service.sources.fingerprints import fingerprint
 from service.sources.letsligo import CONTACTS_PAUSE, CONTACTS_TRIED, _asked_by
+from service.sources.reader import Raw
 from tests.contract.source_rig import Rig, connect, rigged, sample
 from tests.receivers import LOOPBACK, Answer, HttpReceiver
 

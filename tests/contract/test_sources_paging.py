@@ -9,8 +9,9 @@ import pytest
 from service.clock import VirtualClock
 from service.errors import SourceBroken
 from service.http import open_client
-from service.sources import Raw, Source, systems
+from service.sources import Source, systems
 from service.sources.pagination import Reading
+from service.sources.reader import Raw
 from tests.contract.source_rig import connect, sample
 from tests.receivers import LOOPBACK, Answer, HttpReceiver, Request
 

@@ -12,7 +12,8 @@ from service.channels.task_writes import WritesChannel
 from service.clock import VirtualClock
 from service.errors import SendError
 from service.sandbox.faults import Fault, FaultKind
-from service.sources import Raw, systems
+from service.sources import systems
+from service.sources.reader import Raw
 from tests.contract.source_rig import Rig, rigged, sample
 
 ARRIVED = (
