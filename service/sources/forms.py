@@ -13,6 +13,7 @@ from service.domain.written_dates import is_date
 from service.sources.values import sequence
 
 _LONGEST_EXAMPLE = 40
+_NOTHING = frozenset[str]()
 
 
 def _itself(value: Any) -> Any:
@@ -60,6 +61,12 @@ def unread(raw: Mapping[str, Any], forms: Mapping[str, Form]) -> dict[str, str]:
         if value is not None and not form.fits(value):
             found[name] = _example(form.said(value))
     return found
+
+
+def left_open(raw: Mapping[str, Any], tells: Mapping[str, tuple[str, ...]]) -> frozenset[str]:
+    """What of a task is told by fields that `raw` lacks; `tells` says what each of them tells."""
+    lacking = tells.keys() - raw.keys()
+    return _NOTHING.union(*(tells[field] for field in lacking)) if lacking else _NOTHING
 
 
 def _are_objects(value: Any) -> bool:

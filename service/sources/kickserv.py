@@ -23,7 +23,7 @@ from service.sources import Page, Source
 from service.sources.account import Account
 from service.sources.dates import When
 from service.sources.facts import Facts, Words, inside
-from service.sources.forms import Form, a_date, a_text
+from service.sources.forms import Form, a_date, a_text, left_open
 from service.sources.kickserv_words import KickservAccount
 from service.sources.misnamed import Doubt, Seen, vouched
 from service.sources.pagination import GONE, Reading, rows_of, single
@@ -31,6 +31,7 @@ from service.sources.reader import Raw
 from service.sources.task_fields import translated
 from service.sources.values import (
     first_id,
+    first_reference,
     identifier,
     local,
     mapping,
@@ -125,7 +126,7 @@ class Kickserv(Source):
         kept = only(raw, account.kept)
         for glue, names in account.of_connected:
             if glue in raw:
-                kept[glue] = only(_one(raw[glue]), names)
+                kept[glue] = only(first_reference(raw[glue]), names)
         if people in raw:
             kept[people] = [only(one, account.of_people) for one in references(raw[people])]
         return kept
@@ -158,13 +159,13 @@ class Kickserv(Source):
         name = self.account.opted_out_field or ""
 
         def said(value: Any) -> Any:
-            return _one(value).get(name)
+            return first_reference(value).get(name)
 
         return Form(lambda value: not name or flag(said(value)) is not None, (), said)
 
     def parse(self, raw: Raw) -> Task:
         account, names = self.account, self._names
-        job = _one(raw.get(names.project))
+        job = first_reference(raw.get(names.project))
         start = self.dates.read(raw, names.start, "start")
         end = self.dates.read(raw, names.end, "end")
         due, completed = (
@@ -186,7 +187,7 @@ class Kickserv(Source):
             start_is_day=start.is_day,
             end=end.at,
             end_is_day=end.is_day,
-            created_at=self._date(raw, names.created_at),
+            created_at=self.dates.moment(raw, names.created_at),
             updated_at=self.version(raw),
             completed_at=completed.at,
             completed_at_is_day=completed.is_day,
@@ -201,21 +202,24 @@ class Kickserv(Source):
 
     def unknown_fields(self, raw: Raw) -> frozenset[str]:
         # That something is missing does not mean that there is none: that is null or empty.
-        missing = self._tells.keys() - raw.keys()
-        left = {name for field in missing for name in self._tells[field]}
+        left = set(left_open(raw, self._tells))
         job = raw.get(self._names.project)
         if job:
             left |= {
-                f"fields.{word}" for word, name in self._of_job.items() if name not in _one(job)
+                f"fields.{word}"
+                for word, name in self._of_job.items()
+                if name not in first_reference(job)
             }
-        reached = (_one(raw.get(name)) for name in (self._names.customer, self._names.contact))
+        reached = (
+            first_reference(raw.get(name)) for name in (self._names.customer, self._names.contact)
+        )
         flag_name = self.account.opted_out_field
         if flag_name and not any(flag_name in one for one in reached):
             left.add("customer.opted_out")
         return frozenset(left)
 
     def version(self, raw: Raw) -> datetime | None:
-        return self._date(raw, self._names.updated_at)
+        return self.dates.moment(raw, self._names.updated_at)
 
     def scan(self) -> AsyncIterator[Page]:
         return self._listed({})
@@ -406,7 +410,7 @@ class Kickserv(Source):
 
     def _reached(self, raw: Raw) -> tuple[Customer | None, Customer | None]:
         found = (
-            self._somebody(_one(raw.get(name)))
+            self._somebody(first_reference(raw.get(name)))
             for name in (self._names.customer, self._names.contact)
         )
         customer, contact = (None if one == _NOBODY else one for one in found)
@@ -459,17 +463,9 @@ class Kickserv(Source):
         told = (self.dates.read(raw, name, "due") for name in names)
         return next((one for one in told if one.at is not None), self.dates.due_after(start))
 
-    def _date(self, raw: Raw, name: str) -> datetime | None:
-        return self.dates.moment(raw, name)
-
     @property
     def _zone(self) -> tzinfo:
         return self.account.timezone or UTC
-
-
-def _one(value: Any) -> Mapping[str, Any]:
-    """Somebody or something, also in a list of one, or by the id alone."""
-    return next(iter(references(value)), {})
 
 
 def _says_when_done(value: Any) -> bool:

@@ -24,7 +24,7 @@ from service.sources import Page, Source
 from service.sources.account import Account, HeaderText
 from service.sources.dates import Dates
 from service.sources.facts import Facts, Words, inside
-from service.sources.forms import Form, a_date, a_text, objects
+from service.sources.forms import Form, a_date, a_text, left_open, objects
 from service.sources.pagination import Reading, by_id, enveloped, single
 from service.sources.reader import Raw
 from service.sources.task_fields import translated
@@ -97,7 +97,6 @@ _TELLS = {
     "taskable_type": ("type", "customer", "project"),
     "custom_fields": ("fields",),
 }
-_NOTHING, _DONE = frozenset[str](), frozenset({"done"})
 _LONGEST_AMOUNT = 15  # digits
 _WORTH = ("value", "value_currency", "value_formatted")
 _FIELDS_OF_WORTH = frozenset(f"fields.{name}" for name in _WORTH)
@@ -204,9 +203,7 @@ class Plannr(Source):
             is_told = "completed_at" in raw and is_date(raw["completed_at"])
         else:
             is_told = flag(said) is not None
-        found = _NOTHING if is_told else _DONE
-        if missing := _TELLS.keys() - raw.keys():
-            found = found.union(*(_TELLS[field] for field in missing))
+        found = left_open(raw, _TELLS) if is_told else left_open(raw, _TELLS) | {"done"}
         if "value" in mapping(raw.get("taskable")):
             return found
         return found | _FIELDS_OF_WORTH if found else _FIELDS_OF_WORTH
@@ -237,8 +234,8 @@ class Plannr(Source):
             priority=_PRIORITIES.get((text(raw.get("priority")) or "").casefold()),
             due=due.at,
             due_is_day=due.is_day,
-            created_at=self._date(raw, "created_at"),
-            updated_at=self._date(raw, "updated_at"),
+            created_at=self.dates.moment(raw, "created_at"),
+            updated_at=self.dates.moment(raw, "updated_at"),
             completed_at=completed.at if done else None,
             completed_at_is_day=completed.is_day and done,
             completed_by=_first(raw.get("completed_by")) if done else None,
@@ -252,7 +249,7 @@ class Plannr(Source):
         )
 
     def version(self, raw: Raw) -> datetime | None:
-        return self._date(raw, "updated_at")
+        return self.dates.moment(raw, "updated_at")
 
     def scan(self) -> AsyncIterator[Page]:
         # By creation: a task that is changed or made while pages are read moves no other task.
@@ -346,9 +343,6 @@ class Plannr(Source):
         if body.get("assigned_to_uuids") is not None:
             body["assigned_to_uuids"] = [body["assigned_to_uuids"]]
         return body
-
-    def _date(self, raw: Raw, name: str) -> datetime | None:
-        return self.dates.moment(raw, name)
 
 
 def _path(task_id: str) -> str:

@@ -17,13 +17,14 @@ from service.errors import OutcomeUnknown, SourceBroken, SourceRejected
 from service.sources import Page, Source
 from service.sources.account import Account
 from service.sources.facts import Facts, inside
-from service.sources.forms import Form, a_date, a_text
+from service.sources.forms import Form, a_date, a_text, left_open
 from service.sources.pagination import Reading, by_id, enveloped, single
 from service.sources.reader import Raw
 from service.sources.task_fields import translated
 from service.sources.values import (
     LONGEST_LINE,
     first_id,
+    first_reference,
     identifier,
     local,
     mapping,
@@ -128,7 +129,7 @@ class Rolodex(Source):
         return raw.keys() >= _WHOLE
 
     def unknown_fields(self, raw: Raw) -> frozenset[str]:
-        left = {name for field in _TELLS.keys() - raw.keys() for name in _TELLS[field]}
+        left = set(left_open(raw, _TELLS))
         # Tags may be missing although they were asked for: that does not mean that there are none.
         # Nor do ids in their place say what they are called.
         if "tags" not in raw or not all(text(tag.get("name")) for tag in raw["tags"]):
@@ -156,8 +157,8 @@ class Rolodex(Source):
             done=completed.at is not None,
             due=due.at,
             due_is_day=due.is_day,
-            created_at=self._date(raw, "created_at"),
-            updated_at=self._date(raw, "updated_at"),
+            created_at=self.dates.moment(raw, "created_at"),
+            updated_at=self.dates.moment(raw, "updated_at"),
             completed_at=completed.at,
             completed_at_is_day=completed.is_day,
             assignee=assignee,
@@ -174,7 +175,7 @@ class Rolodex(Source):
         return _customers(raw.get("contacts"))
 
     def version(self, raw: Raw) -> datetime | None:
-        return self._date(raw, "updated_at")
+        return self.dates.moment(raw, "updated_at")
 
     async def scan(self) -> AsyncIterator[Page]:
         """The list, each task once; read again, a few times at most, if it moved meanwhile."""
@@ -293,9 +294,6 @@ class Rolodex(Source):
             body["contacts"] = [body["contacts"]]
         return body
 
-    def _date(self, raw: Raw, name: str) -> datetime | None:
-        return self.dates.moment(raw, name)
-
 
 class _Walk:
     """One walk through a list by offsets, while others insert and remove rows.
@@ -339,7 +337,7 @@ def _is_of_page(total: int, ids: Sequence[str | None], end: int) -> bool:
 
 def _named(value: Any) -> Raw | None:
     """What is kept of a person, given as an object or by the id alone; None for nobody."""
-    return only(next(iter(references(value)), {}), _PERSON) or None
+    return only(first_reference(value), _PERSON) or None
 
 
 def _named_so(value: Any) -> str | None:

@@ -118,6 +118,11 @@ def references(value: Any, key: str = "id") -> list[Mapping[str, Any]]:
     return [reference(one, key) for one in many[:MOST_MEMBERS]]
 
 
+def first_reference(value: Any) -> Mapping[str, Any]:
+    """The first of `references`; an empty object if there is none."""
+    return next(iter(references(value)), {})
+
+
 def first_id(raw: Mapping[str, Any], *names: str) -> str | None:
     """The first of these fields that holds an id."""
     for name in names:
