@@ -1,4 +1,4 @@
-"""A list whose fields are called otherwise than is thought: noticed before anybody believes it."""
+"""An account whose fields are called otherwise than is thought: noticed before it is believed."""
 
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
@@ -8,12 +8,14 @@ from typing import TypeAlias
 
 from service.errors import SourceBroken
 from service.sources import Page
+from service.sources.kickserv.account import KickservAccount
 from service.sources.reader import Raw
 
 # Of so many tasks at least one has what every firm's tasks have.
 ENOUGH = 20
 # So many are read at most before one of them is believed.
 _MOST_HELD = 200
+_MANY = 100  # tasks, of which one would be done
 
 
 @dataclass(slots=True)
@@ -59,3 +61,36 @@ async def vouched(account: str, pages: AsyncIterator[Page], doubt: Doubt) -> Asy
         raise SourceBroken(f"{account}: {said}")
     for one in held:
         yield one
+
+
+def misnamed(account: KickservAccount, *, is_whole: bool) -> Doubt:
+    """What the account calls otherwise, if of enough tasks none has it."""
+    names = account.fields
+    dates = (names.start, names.end, *filter(None, [names.due]))
+
+    def doubt(seen: Seen) -> str | None:
+        if not seen.filled[names.title]:
+            return _unnamed("has a title", names.title, "title", seen)
+        if not any(seen.filled[name] for name in dates):
+            return _unnamed("has a date", " or ".join(dates), "start", seen)
+        return _never_done(account, seen) if seen.is_over and is_whole else None
+
+    return doubt
+
+
+def _never_done(account: KickservAccount, seen: Seen) -> str | None:
+    """Whether no task has the field of its completion; it takes more where a person named it.
+
+    One that is there and empty is named right: nothing was ever done.
+    """
+    name, is_told = account.done_field, account.is_done_field_told
+    if seen.named[name] or (is_told and seen.read < _MANY):
+        return None
+    return _unnamed("says that it is done", name, "done", seen)
+
+
+def _unnamed(what: str, name: str, word: str, seen: Seen) -> str:
+    return (
+        f"none of {seen.read} tasks {what} under {name}; if your account calls it otherwise, say so"
+        f" under fields: {{ {word}: … }}"
+    )

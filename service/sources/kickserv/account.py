@@ -1,7 +1,7 @@
 """What a Kickserv account calls things: the options of the account, and its names for fields.
 
 The names of a task's fields stand in no document, and an account may have others: each is an
-option here, and `kickserv` reads and writes by these.
+option here, and the source reads and writes by these.
 """
 
 from base64 import b64encode
