@@ -24,7 +24,8 @@ from service.http.throttle import Unthrottled
 from service.processes import gc_tuning
 from service.processes.embedded import EmbeddedPostgres
 from service.rules import Ruleset
-from service.sources.plannr import Plannr, PlannrAccount
+from service.sources.plannr import Plannr
+from service.sources.plannr.account import PlannrAccount
 from service.store import Pool, accounts
 from tests.bench.figures import Figure, listening, process
 from tests.bench.pages import render

@@ -1,0 +1,38 @@
+"""What an account of Plannr can be told."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import Field
+
+from service.sources.account import Account, HeaderText
+
+
+class PlannrAccount(Account):
+    """A login of a Plannr firm.
+
+    `account_uuid` is `account.uuid` of GET /api/v1/logins. Dates without an offset are local
+    time in `timezone`; `fold` picks the first (0) or second (1) of an hour that comes twice.
+    Plannr writes midnight for a day without a time. `subtasks` and `filters` say which
+    tasks are listed, `include` what is asked for beside them. `per_page` is how many tasks are
+    asked for at once. `create` is what every new task gets,
+    `reopen_status` the uuid of the status of a task that is reopened.
+    """
+
+    tenant_options: ClassVar[tuple[str, ...]] = ("account_uuid",)
+
+    account_uuid: HeaderText
+    timezone: ZoneInfo | None = ZoneInfo("Europe/London")
+    fold: Literal[0, 1] = 0
+    midnight_is_day: bool = True
+    per_minute: int = Field(default=450, ge=1)
+    per_page: int = Field(default=500, ge=1, le=500)
+    include: tuple[str, ...] = ("custom_fields",)
+    subtasks: Literal["include", "exclude", "only"] = "include"
+    filters: Mapping[str, str] = Field(default_factory=dict)
+    create: Mapping[str, Any] = Field(default_factory=dict)
+    reopen_status: str | None = None
+
+    def headers(self) -> Mapping[str, str]:
+        return {**super().headers(), "X-PLANNR-ACCOUNT-UUID": self.account_uuid}
