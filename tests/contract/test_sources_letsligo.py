@@ -13,7 +13,8 @@ from service.http import open_client
 from service.sandbox.faults import Fault, FaultKind
 from service.sandbox.letsligo import LetsLigo
 from service.sources.fingerprints import fingerprint
-from service.sources.letsligo import CONTACTS_PAUSE, CONTACTS_TRIED, _asked_by
+from service.sources.letsligo import _asked_by
+from service.sources.letsligo.contacts import CONTACTS_PAUSE, CONTACTS_TRIED
 from service.sources.reader import Raw
 from tests.contract.source_rig import Rig, connect, rigged, sample
 from tests.receivers import LOOPBACK, Answer, HttpReceiver
@@ -376,7 +377,7 @@ async def test_contacts_are_remembered_up_to_a_number(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The one that was read longest ago makes room."""
-    monkeypatch.setattr("service.sources.letsligo.CONTACTS_KEPT", 2)
+    monkeypatch.setattr("service.sources.letsligo.contacts.CONTACTS_KEPT", 2)
     made = rig.make(3)
     for task_id in (*made, made[2], made[1], made[0]):
         await rig.source.fetch(task_id)
