@@ -13,11 +13,12 @@ from urllib.parse import quote
 from pydantic import Field
 
 from service.domain.model import Customer, Person, Task
-from service.errors import OutcomeUnknown, SourceBroken, SourceRejected
+from service.errors import OutcomeUnknown, SourceRejected
 from service.sources import Page, Source
 from service.sources.account import Account
 from service.sources.facts import Facts, inside
 from service.sources.forms import Form, a_date, a_text, left_open
+from service.sources.offsets import OffsetWalk, each_once
 from service.sources.pagination import Reading, by_id, enveloped, single
 from service.sources.reader import Raw
 from service.sources.task_fields import translated
@@ -37,9 +38,6 @@ from service.sources.values import (
     tally,
     text,
 )
-
-OVERLAP = 10  # rows that a page has in common with the one before
-PASSES = 3  # readings of a list that does not hold still
 
 _TASK = ("id", "body", "due_date", "completed_at", "created_at", "updated_at")
 _WHOLE = frozenset({*_TASK, "contacts", "assignee", "tags"})
@@ -134,7 +132,7 @@ class Rolodex(Source):
         # Nor do ids in their place say what they are called.
         if "tags" not in raw or not all(text(tag.get("name")) for tag in raw["tags"]):
             left.add("tags")
-        if raw.get("creator") is not None and not _named_so(raw["creator"]):
+        if raw.get("creator") is not None and not text(mapping(raw["creator"]).get("full_name")):
             left.add("fields")
         return frozenset(left)
 
@@ -143,12 +141,10 @@ class Rolodex(Source):
         return _FORMS
 
     def parse(self, raw: Raw) -> Task:
-        account, assignee = self.account, _person(raw.get("assignee"))
-        due, completed = (
-            self.dates.read(raw, "due_date", "due"),
-            self.dates.read(raw, "completed_at", "completed_at"),
-        )
-        creator = _person(raw.get("creator"))
+        account, contacts = self.account, self.customers(raw)
+        due = self.dates.read(raw, "due_date", "due")
+        completed = self.dates.read(raw, "completed_at", "completed_at")
+        assignee, creator = _person(raw.get("assignee")), _person(raw.get("creator"))
         return Task(
             id=required(self.identify(raw), "id"),
             account=account.name,
@@ -164,37 +160,29 @@ class Rolodex(Source):
             assignee=assignee,
             assignees=() if assignee is None else (assignee,),
             author=creator,
-            customer=next(iter(self.customers(raw)), None),
-            contacts=self.customers(raw),
+            customer=contacts[0] if contacts else None,
+            contacts=contacts,
             tags=_tags(raw.get("tags")),
             fields=_fields(raw.get("body"), creator),
             revision=self.revision,
         )
 
     def customers(self, raw: Raw) -> tuple[Customer, ...]:
-        return _customers(raw.get("contacts"))
+        people = (_person(one) for one in members(raw.get("contacts")))
+        return tuple(Customer(id=one.id, name=one.name) for one in people if one is not None)
 
     def version(self, raw: Raw) -> datetime | None:
         return self.dates.moment(raw, "updated_at")
 
-    async def scan(self) -> AsyncIterator[Page]:
-        """The list, each task once; read again, a few times at most, if it moved meanwhile."""
-        given: set[str] = set()
-        for _ in range(PASSES):
-            walk = _Walk()
-            async for page in self._pages(walk):
-                fresh = {key: raw for key, raw in page.raws.items() if key not in given}
-                given.update(fresh)
-                yield Page(fresh, page.requested_at, page.nameless, page.total)
-            if walk.is_steady:
-                return
+    def scan(self) -> AsyncIterator[Page]:
+        return each_once(self.account.name, self._pages)
 
     async def fetch(self, task_id: str) -> Raw | None:
         return await by_id(self, task_id, self._path(task_id), _ASKED)
 
     async def create_task(self, fields: Mapping[str, Any]) -> Raw:
         body = {**self.account.create, **self._body(fields)}
-        answer = await self._call("POST", json=body)
+        answer = await self.upstream.request("POST", self._path(), json=body, effect=True)
         return single(self, answer, otherwise=OutcomeUnknown)
 
     async def update_task(self, task_id: str, fields: Mapping[str, Any]) -> Raw:
@@ -226,7 +214,9 @@ class Rolodex(Source):
         task_id = required(self.identify(known), "id")
         merged = {name: self._merged(known, body, name) for name in _RELATIONS if name in known}
         told = {name: ids for name, ids in merged.items() if ids is not None}
-        answer = await self._call("PUT", task_id, params=_ASKED, json={**body, **told})
+        answer = await self.upstream.request(
+            "PUT", self._path(task_id), params=_ASKED, json={**body, **told}, effect=True
+        )
         return single(self, answer, task_id, otherwise=OutcomeUnknown)
 
     def _merged(self, known: Raw, body: Raw, name: str) -> list[str] | None:
@@ -241,31 +231,19 @@ class Rolodex(Source):
             " others would take them away"
         )
 
-    async def _pages(self, walk: "_Walk") -> AsyncIterator[Page]:
+    async def _pages(self, walk: OffsetWalk) -> AsyncIterator[Page]:
         reading, asked = Reading(self), {**_ASKED, "order_by": "due_date:asc"}
         while not walk.is_over:
             requested_at = self.upstream.clock.now()
             window = {"limit": self.account.per_page, "offset": walk.offset}
-            answer = await self._call("GET", params={**asked, **window})
+            answer = await self.upstream.request("GET", self._path(), params={**asked, **window})
             rows = reading.rows(answer)
             total = tally(mapping(mapping(answer).get("pagination")).get("total"))
             is_full = len(rows) >= self._limit(answer)
             if reading.is_again(rows) and total is None and not is_full:
                 return
-            self._take_step(walk, rows, total, is_full=is_full)
+            walk.step([self.identify(row) for row in rows], total, is_full=is_full)
             yield Page(await reading.tasks(rows), requested_at, reading.nameless, total)
-
-    async def _call(
-        self,
-        method: str,
-        task_id: str | None = None,
-        *,
-        params: Mapping[str, str | int] | None = None,
-        json: Any = None,
-    ) -> Any:
-        effect = method != "GET"
-        path = self._path(task_id)
-        return await self.upstream.request(method, path, params=params, json=json, effect=effect)
 
     def _path(self, task_id: str | None = None) -> str:
         tasks = f"{self.account.path}/tasks"
@@ -275,15 +253,6 @@ class Rolodex(Source):
         """How long a page can be: as asked for, or as the system says that it gives at most."""
         most = tally(mapping(mapping(answer).get("pagination")).get("limit"))
         return min(self.account.per_page, most or self.account.per_page)
-
-    def _take_step(
-        self, walk: "_Walk", rows: Sequence[Raw], total: int | None, *, is_full: bool
-    ) -> None:
-        if total and not rows and not walk.offset:
-            raise SourceBroken(
-                f"{self.account.name}: the list of tasks is empty and says that it has {total}"
-            )
-        walk.step([self.identify(row) for row in rows], total, is_full=is_full)
 
     def _body(self, fields: Mapping[str, Any]) -> Raw:
         """What the rule language calls by its own words, in Rolodex's."""
@@ -295,65 +264,15 @@ class Rolodex(Source):
         return body
 
 
-class _Walk:
-    """One walk through a list by offsets, while others insert and remove rows.
-
-    Each page begins with the last rows of the one before. Where these are not what it begins
-    with, or where the total is another one, rows have moved, and some may have moved from what
-    was still to be read into what had been read.
-    """
-
-    def __init__(self) -> None:
-        self.offset = 0
-        self.is_over = False
-        self.is_steady = True
-        self._seen: set[str] = set()
-        self._expected: set[str] = set()
-        self._total: int | None = None
-
-    def step(self, ids: Sequence[str | None], total: int | None, *, is_full: bool) -> None:
-        """Go behind a page with tasks of these ids (None for what has no id).
-
-        Behind one that is full there may be more, whatever the total is: some count the page.
-        """
-        found = {task_id for task_id in ids if task_id is not None}
-        if found & self._seen != self._expected or self._total not in (None, total):
-            self.is_steady = False
-        end = self.offset + len(ids)
-        self.is_over = found <= self._expected or (
-            total is not None and end >= total and not (is_full and _is_of_page(total, ids, end))
-        )
-        overlap = min(OVERLAP, len(ids) // 2)
-        self._expected = {task_id for task_id in ids[len(ids) - overlap :] if task_id is not None}
-        self._seen |= found
-        self._total = total
-        self.offset = end - overlap
-
-
-def _is_of_page(total: int, ids: Sequence[str | None], end: int) -> bool:
-    """Whether a total may count the page alone, or is less than has come."""
-    return total <= len(ids) or total < end
-
-
 def _named(value: Any) -> Raw | None:
     """What is kept of a person, given as an object or by the id alone; None for nobody."""
     return only(first_reference(value), _PERSON) or None
 
 
-def _named_so(value: Any) -> str | None:
-    return text(mapping(value).get("full_name"))
-
-
 def _person(value: Any) -> Person | None:
     person = reference(value)
-    found = Person(id=identifier(person.get("id")), name=_named_so(person))
+    found = Person(id=identifier(person.get("id")), name=text(person.get("full_name")))
     return None if found == Person() else found
-
-
-def _customers(contacts: Any) -> tuple[Customer, ...]:
-    """The contacts; the first of them is whom a task is for."""
-    people = (_person(one) for one in members(contacts))
-    return tuple(Customer(id=one.id, name=one.name) for one in people if one is not None)
 
 
 def _fields(body: Any, creator: Person | None) -> dict[str, str]:

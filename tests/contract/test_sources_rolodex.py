@@ -12,7 +12,7 @@ from service.clock import VirtualClock
 from service.domain.model import Customer
 from service.errors import SourceBroken, SourceRejected, SourceUnauthorized
 from service.http import open_client
-from service.sources.rolodex import OVERLAP
+from service.sources.offsets import OVERLAP
 from tests.contract.source_rig import Rig, connect, rigged, sample
 from tests.receivers import LOOPBACK, Answer, HttpReceiver
 

@@ -1,0 +1,73 @@
+"""Lists that are read by offsets, which drift while others insert and remove rows."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+
+from service.errors import SourceBroken
+from service.sources import Page
+
+OVERLAP = 10  # rows that a page has in common with the one before
+PASSES = 3  # readings of a list that does not hold still
+
+
+async def each_once(
+    account: str, pages: Callable[["OffsetWalk"], AsyncIterator[Page]]
+) -> AsyncIterator[Page]:
+    """The list, each task once; read again, a few times at most, if it moved meanwhile."""
+    given: set[str] = set()
+    for _ in range(PASSES):
+        walk = OffsetWalk(account)
+        async for page in pages(walk):
+            fresh = {key: raw for key, raw in page.raws.items() if key not in given}
+            given.update(fresh)
+            yield Page(fresh, page.requested_at, page.nameless, page.total)
+        if walk.is_steady:
+            return
+
+
+class OffsetWalk:
+    """One walk through a list by offsets, while others insert and remove rows.
+
+    Each page begins with the last rows of the one before. Where these are not what it begins
+    with, or where the total is another one, rows have moved, and some may have moved from what
+    was still to be read into what had been read.
+    """
+
+    def __init__(self, account: str) -> None:
+        self._account = account
+        self.offset = 0
+        self.is_over = False
+        self.is_steady = True
+        self._seen: set[str] = set()
+        self._expected: set[str] = set()
+        self._total: int | None = None
+
+    def step(self, ids: Sequence[str | None], total: int | None, *, is_full: bool) -> None:
+        """Go behind a page with tasks of these ids (None for what has no id).
+
+        Behind one that is full there may be more, whatever the total is: some count the page.
+        Raises SourceBroken for an empty list that has some.
+        """
+        self._demand_some(ids, total)
+        found = {task_id for task_id in ids if task_id is not None}
+        if found & self._seen != self._expected or self._total not in (None, total):
+            self.is_steady = False
+        end = self.offset + len(ids)
+        self.is_over = found <= self._expected or (
+            total is not None and end >= total and not (is_full and _is_of_page(total, ids, end))
+        )
+        overlap = min(OVERLAP, len(ids) // 2)
+        self._expected = {task_id for task_id in ids[len(ids) - overlap :] if task_id is not None}
+        self._seen |= found
+        self._total = total
+        self.offset = end - overlap
+
+    def _demand_some(self, ids: Sequence[str | None], total: int | None) -> None:
+        if total and not ids and not self.offset:
+            raise SourceBroken(
+                f"{self._account}: the list of tasks is empty and says that it has {total}"
+            )
+
+
+def _is_of_page(total: int, ids: Sequence[str | None], end: int) -> bool:
+    """Whether a total may count the page alone, or is less than has come."""
+    return total <= len(ids) or total < end
