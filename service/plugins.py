@@ -1,4 +1,4 @@
-"""Finds what is added as a file of its own: systems, channels, emulations."""
+"""Finds what is added as a file or folder of its own: systems, channels, emulations."""
 
 import importlib
 import pkgutil
@@ -9,7 +9,10 @@ Plugin = TypeVar("Plugin")
 
 
 def find(package: str, base: type[Plugin]) -> Iterator[tuple[str, type[Plugin]]]:
-    """Every class below `base` that a module of the package defines, with the module's name."""
+    """Every class below `base` that a module of the package defines, with the module's name.
+
+    Of a package inside it, that is what its `__init__` defines.
+    """
     for module in pkgutil.iter_modules(importlib.import_module(package).__path__):
         defined = importlib.import_module(f"{package}.{module.name}")
         for thing in vars(defined).values():

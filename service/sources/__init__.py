@@ -1,17 +1,21 @@
-"""Where tasks come from: the interface that one file per system implements.
+"""Where tasks come from: the interface that each system implements.
 
-A new system is one new module in this folder, named like the system (`system: plannr` is
-`service/sources/plannr.py`), with one class that derives from `Source`. The configuration finds it
+A new system is one new module in this folder, named like the system (`system: rolodex` is
+`service/sources/rolodex.py`), with one class that derives from `Source`. The configuration finds it
 by its name, and the contract suite picks it up by itself; what that wants to have of a system, its
 sample documents and an emulation, is listed in `tests/contract/source_rig.py`.
+
+One that is too long for one file is a package of that name: `account.py` has its options,
+`reader.py` a `TaskReader` of its JSON, and `__init__.py` the `Source`, which derives from that
+reader as well and has lists, calls and writes (`service/sources/plannr/`).
 
 To be written, in this order:
 
 1. a class of options, derived from `Account`, if the system needs more than address and token
 2. the readers `items`, `identify`, `is_whole` and `parse`, which every system needs; `trim` if its
    JSON holds credentials or what changes by itself; `version` if it says when a task was changed
-3. the calls `scan` and `fetch`, with the help of `sources.pagination`; `by_change` if a list can
-   have first what was changed last
+3. the calls `scan` and `fetch`, with the help of `sources.pagination`, and of `sources.offsets` if
+   its lists are read by offsets; `by_change` if a list can have first what was changed last
 4. `forms`, so that a value of another form leaves its field of the task as it was known;
    `list_view`, `is_task`, `unknown_fields`, `enrich` and `refetches` if its lists or pushes show
    less of a task than there is to it; `between` and `covered` if they can show only tasks of a time
