@@ -10,6 +10,7 @@ import orjson
 from service.domain.days import LAST
 
 _LEVELS = 100
+_LONGEST_SALT = 16  # bytes that blake2b takes
 
 
 def salt_of(revision: int, people: bytes, due_by: time) -> bytes:
@@ -18,7 +19,8 @@ def salt_of(revision: int, people: bytes, due_by: time) -> bytes:
     `people` is the digest of the directory of people, `due_by` by when days are due.
     """
     revised = b"%d" % revision if revision else b""
-    return revised + people + (b"" if due_by == LAST else due_by.isoformat().encode())
+    salt = revised + people + (b"" if due_by == LAST else due_by.isoformat().encode())
+    return salt if len(salt) <= _LONGEST_SALT else blake2b(salt, digest_size=_LONGEST_SALT).digest()
 
 
 def fingerprint(raw: Mapping[str, Any], salt: bytes = b"") -> bytes:

@@ -2,10 +2,9 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from datetime import datetime, time, tzinfo
+from datetime import datetime, tzinfo
 from typing import Any
 
-from service.domain import written_dates
 from service.errors import PayloadError
 
 LONGEST_ID = 200
@@ -68,13 +67,6 @@ def required(value: str | None, name: str) -> str:
     if value is None:
         raise PayloadError(f"{name} is missing or cannot be used")
     return value
-
-
-def moment(
-    raw: Mapping[str, Any], name: str, zone: tzinfo, *, fold: int = 0, day: time = time.min
-) -> datetime | None:
-    """The date in `raw[name]`, in UTC, as `written_dates.moment` reads it."""
-    return written_dates.moment(raw.get(name), zone, fold=fold, day=day)
 
 
 def sequence(value: Any) -> list[Any] | None:

@@ -69,13 +69,18 @@ def documented(system: str) -> list[str]:
 
 
 def connect(
-    system: str, clock: Clock, client: httpx.AsyncClient, url: str, **options: Any
+    system: str,
+    clock: Clock,
+    client: httpx.AsyncClient,
+    url: str,
+    people: bytes = b"",
+    **options: Any,
 ) -> Source:
     """A source with the options of its account.json, changed by `options`."""
     kind = systems()[system]
     given = {**sample(system, "account"), "per_minute": 1_000_000, **options}
     account = kind.options.model_validate({**given, "system": system, "base_url": url})
-    return kind.connect(account, client, clock, Unthrottled())
+    return kind.connect(account, client, clock, Unthrottled(), people)
 
 
 @asynccontextmanager

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from service.domain.written_dates import is_date
+from service.domain.written_dates import is_date, moment
 from service.sources.values import (
     LONGEST_LINE,
     LONGEST_PROSE,
@@ -14,7 +14,6 @@ from service.sources.values import (
     flattened,
     identifier,
     members,
-    moment,
     prose,
     scalar,
     sequence,
@@ -53,20 +52,20 @@ def test_a_tally_is_a_number_that_a_column_holds(value: object, meant: int | Non
 @pytest.mark.parametrize("zone", ["UTC", "Pacific/Auckland", "America/New_York"])
 def test_a_date_that_stands_for_none_is_none(value: Any, zone: str) -> None:
     """Zero dates, a program's first and last date, and what a zone makes of them."""
-    assert moment({"at": value}, "at", ZoneInfo(zone)) is None
+    assert moment(value, ZoneInfo(zone)) is None
     assert is_date(value)
 
 
 @pytest.mark.parametrize("value", [1_795_867_200, 1_795_867_200_000, "1795867200", 1795867200.0])
 def test_a_number_is_unix_time(value: Any) -> None:
     """In seconds or milliseconds, whichever lies in this century."""
-    assert moment({"at": value}, "at", UTC) == NOON
+    assert moment(value, UTC) == NOON
 
 
 @pytest.mark.parametrize("value", ["28/11/2026", "soon", 20261128, -5, True, {"date": "x"}, [1]])
 def test_a_date_of_another_form_is_none_and_is_known_to_be_wrong(value: Any) -> None:
     """So that what was known of it can stay."""
-    assert moment({"at": value}, "at", UTC) is None
+    assert moment(value, UTC) is None
     assert not is_date(value)
 
 
