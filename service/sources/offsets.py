@@ -10,9 +10,16 @@ PASSES = 3  # readings of a list that does not hold still
 
 
 async def each_once(
-    account: str, pages: Callable[["OffsetWalk"], AsyncIterator[Page]]
+    account: str,
+    pages: Callable[["OffsetWalk"], AsyncIterator[Page]],
+    *,
+    is_proof: bool = False,
 ) -> AsyncIterator[Page]:
-    """The list, each task once; read again, a few times at most, if it moved meanwhile."""
+    """The list, each task once; read again, a few times at most, if it moved meanwhile.
+
+    What such a list does not show may still be there. Where it `is_proof` that something is not,
+    SourceBroken is raised after the last reading, unless one of them found the list at rest.
+    """
     given: set[str] = set()
     for _ in range(PASSES):
         walk = OffsetWalk(account)
@@ -22,6 +29,11 @@ async def each_once(
             yield Page(fresh, page.requested_at, page.nameless, page.total)
         if walk.is_steady:
             return
+    if is_proof:
+        raise SourceBroken(
+            f"{account}: the list of tasks changed each of {PASSES} times while it was read, so"
+            " that nobody can say what is not in it"
+        )
 
 
 class OffsetWalk:

@@ -177,6 +177,10 @@ class Rolodex(Source):
     def scan(self) -> AsyncIterator[Page]:
         return each_once(self.account.name, self._pages)
 
+    def find_similar(self, fields: Mapping[str, Any], since: datetime) -> AsyncIterator[Page]:
+        del fields, since
+        return each_once(self.account.name, self._pages, is_proof=True)
+
     async def fetch(self, task_id: str) -> Raw | None:
         return await by_id(self, task_id, self._path(task_id), _ASKED)
 

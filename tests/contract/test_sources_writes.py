@@ -1,6 +1,7 @@
 """After a write of which nobody knows whether it arrived, the task is read back."""
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -94,6 +95,21 @@ async def test_a_task_that_was_made_is_found(
     rig.clock.advance(timedelta(minutes=5))
     assert await channel.find(wanted) == {"task": invoices(rig)[0]}
     assert len(invoices(rig)) == 1
+
+
+@pytest.mark.parametrize("shift", [-2, -1, 1, 2])
+async def test_a_list_that_does_not_hold_still_proves_nothing(
+    rig: Rig, channel: WritesChannel, shift: int
+) -> None:
+    """Whether the task was made stays open until it is found, or a list is to be trusted."""
+    rig.make(12)
+    rig.system.faults.set(Fault(FaultKind.RESET_AFTER, method="POST"))
+    wanted = invoice(rig)
+    await fail(channel, wanted)
+    rig.clock.advance(timedelta(minutes=5))
+    rig.system.set_quirks(shift=shift)
+    with suppress(SendError):
+        assert await channel.find(wanted) == {"task": invoices(rig)[0]}
 
 
 @pytest.mark.parametrize("kind", NOT_ARRIVED)
