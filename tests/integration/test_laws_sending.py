@@ -164,14 +164,19 @@ async def test_law_8_a_person_resolves_it(state: str, taskbell: Corridor) -> Non
     assert taskbell.told == ["details"]
 
 
-async def test_law_8_two_workers_tell_a_customer_once(taskbell: Corridor) -> None:
+async def test_law_8_two_workers_tell_a_customer_once(
+    pool: Pool, clock: VirtualClock, folder: Path
+) -> None:
     """However many lanes of an account are at work, each message is claimed by one."""
-    for _ in range(30):
-        await taskbell.receive(taskbell.visit())
-    await taskbell.ingest()
-    await asyncio.gather(*(taskbell.deliver("account:field") for _ in range(4)))
-    assert len(taskbell.told) == 30
-    assert set(await taskbell.states()) == {"sent"}
+    # On a busy machine thirty calls at once may take a second each.
+    async with corridor(folder, pool, clock, RULES, partial(firm, patience="30s")) as taskbell:
+        await taskbell.begin()
+        for _ in range(30):
+            await taskbell.receive(taskbell.visit())
+        await taskbell.ingest()
+        await asyncio.gather(*(taskbell.deliver("account:field") for _ in range(4)))
+        assert len(taskbell.told) == 30
+        assert set(await taskbell.states()) == {"sent"}
 
 
 async def new_task(taskbell: Corridor) -> None:
