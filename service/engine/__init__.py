@@ -252,11 +252,11 @@ class Engine:
         Rules with `for` decide on the task as it is now, those with `settle` on the net change.
         """
         now = self._clock.now()
-        over = await tx.waits_over(await self._awake(tx, now), now, limit)
+        over = await tx.waits.over(await self._awake(tx, now), now, limit)
         if not over:
             return 0, Effects()
         known = await tx.lock(over)
-        waits = await tx.take_waits(list(known), now)
+        waits = await tx.waits.take(list(known), now)
         left = [self._left(wait, known[wait.key].present, now) for wait in waits]
         return len(waits), Effects(await self._decider.settle(tx, left, now))
 

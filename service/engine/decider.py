@@ -199,7 +199,7 @@ class Decider:
         if verdict.settle is None:
             raise ValueError(f"rule {verdict.rule} settles, and does not say for how long")
         most = verdict.settle_max or _SETTLE_MOST
-        await tx.wait(verdict.rule, event, now, verdict.settle, most)
+        await tx.waits.start(verdict.rule, event, now, verdict.settle, most)
 
     async def _carry_out(
         self, tx: Transaction, verdicts: Sequence[EventVerdict], now: datetime

@@ -1,7 +1,7 @@
 """The engine's transaction in PostgreSQL: each call goes to the module with its noun's SQL."""
 
 from collections.abc import AsyncIterator, Collection, Container, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from service.domain.digests import Digest, Join
 from service.domain.model import Cause, Event, Observation, Task
@@ -26,14 +26,13 @@ from service.store import (
     outages,
     schedules,
     tasks,
-    waits,
 )
 from service.store.accounts import AccountState
 from service.store.announcements import Announcement
 from service.store.decisions import Decision
 from service.store.schedules import Schedules
 from service.store.tasks import Key, TaskState, TaskUpdate
-from service.store.waits import Wait
+from service.store.waits import PostgresWaits
 
 
 class PostgresTransaction:
@@ -41,6 +40,7 @@ class PostgresTransaction:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
+        self.waits = PostgresWaits(connection)
 
     async def accounts(self, names: Collection[str]) -> Mapping[str, AccountState]:
         return await accounts.read(self.connection, names)
@@ -93,23 +93,6 @@ class PostgresTransaction:
 
     async def writes_under_way(self, seen: Sequence[Observation]) -> Mapping[Key, frozenset[str]]:
         return await provenance.writes_under_way(self.connection, seen)
-
-    async def wait(
-        self, rule: str, event: Event, now: datetime, quiet: timedelta, most: timedelta
-    ) -> None:
-        await waits.start(self.connection, rule, event, now, quiet, most)
-
-    async def waits_over(self, names: Iterable[str], now: datetime, limit: int) -> Sequence[Key]:
-        return await waits.over(self.connection, names, now, limit)
-
-    async def take_waits(self, keys: Sequence[Key], now: datetime) -> list[Wait]:
-        return await waits.take(self.connection, keys, now)
-
-    async def waiting(self, keys: Iterable[Key], rules: Container[str]) -> list[Wait]:
-        return await waits.about(self.connection, keys, rules)
-
-    async def stop_waiting(self, ended: Sequence[Wait]) -> None:
-        await waits.stop(self.connection, ended)
 
     async def join(self, joins: Sequence[Join], now: datetime) -> None:
         await digests.join(self.connection, joins, now)

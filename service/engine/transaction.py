@@ -6,19 +6,19 @@ The code above is the same for both. All times are UTC.
 """
 
 from collections.abc import AsyncIterator, Collection, Container, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Protocol, TypeAlias
 
 from service.domain.digests import Digest, Join
 from service.domain.model import Event, Observation, Task
 from service.domain.schedules import Slot
+from service.engine.repositories import WaitRepository
 from service.outbox import DeliveryRequest, Identity, Lanes
 from service.store.accounts import AccountState
 from service.store.announcements import Announcement
 from service.store.decisions import Decision
 from service.store.schedules import Schedules
 from service.store.tasks import Key, TaskState, TaskUpdate
-from service.store.waits import Wait
 
 Rules: TypeAlias = frozenset[str]
 
@@ -85,25 +85,9 @@ class TaskTransaction(Protocol):
 class RuleTransaction(Protocol):
     """What rules wait for and gather, what they have decided, and what they have sent."""
 
-    async def wait(
-        self, rule: str, event: Event, now: datetime, quiet: timedelta, most: timedelta
-    ) -> None:
-        """Let the rule wait until the event's task has been `quiet` for so long.
-
-        If it waits already, the time starts again, up to `most` after the wait began.
-        """
-
-    async def waits_over(self, accounts: Iterable[str], now: datetime, limit: int) -> Sequence[Key]:
-        """Tasks for which some rule has waited long enough."""
-
-    async def take_waits(self, keys: Sequence[Key], now: datetime) -> list[Wait]:
-        """Remove and return the waits about these locked tasks that are over."""
-
-    async def waiting(self, keys: Iterable[Key], rules: Container[str]) -> list[Wait]:
-        """The waits of these rules about these locked tasks."""
-
-    async def stop_waiting(self, waits: Sequence[Wait]) -> None:
-        """Remove waits; their rules decide nothing."""
+    @property
+    def waits(self) -> WaitRepository:
+        """The rules that wait."""
 
     async def join(self, joins: Sequence[Join], now: datetime) -> None:
         """Add events to the open digests that they belong to, or open new ones."""

@@ -95,8 +95,8 @@ class RecordedWaits(MemoryWaits):
         super().__init__()
         self.ending: Mapping[Begun, Key] = {}
 
-    def over(self, now: datetime) -> Sequence[Key]:
-        del now
+    async def over(self, accounts: Iterable[str], now: datetime, limit: int) -> Sequence[Key]:
+        del accounts, now, limit
         return list(self.ending.values())
 
     def _is_over(self, rule: str, wait: OpenWait, now: datetime) -> bool:

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import AsyncIterator, Collection, Container, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from heapq import heappop, heappush
 from zoneinfo import ZoneInfo
 
@@ -27,7 +27,6 @@ from service.store.announcements import Announcement
 from service.store.decisions import Decision, RecordedDecision
 from service.store.schedules import Schedules
 from service.store.tasks import Key, TaskState, TaskUpdate
-from service.store.waits import Wait
 
 
 class MemoryTransaction:
@@ -186,24 +185,6 @@ class MemoryTransaction:
 
     async def writes_under_way(self, seen: Sequence[Observation]) -> Mapping[Key, frozenset[str]]:
         return {key: self.written[key] for key in _keys(seen) if key in self.written}
-
-    async def wait(
-        self, rule: str, event: Event, now: datetime, quiet: timedelta, most: timedelta
-    ) -> None:
-        self.waits.start(rule, event, now, quiet, most)
-
-    async def waits_over(self, names: Iterable[str], now: datetime, limit: int) -> Sequence[Key]:
-        del names, limit
-        return self.waits.over(now)
-
-    async def take_waits(self, keys: Sequence[Key], now: datetime) -> list[Wait]:
-        return self.waits.take(keys, now)
-
-    async def waiting(self, keys: Iterable[Key], rules: Container[str]) -> list[Wait]:
-        return self.waits.about(keys, rules)
-
-    async def stop_waiting(self, ended: Sequence[Wait]) -> None:
-        self.waits.stop(ended)
 
     async def join(self, joins: Sequence[Join], now: datetime) -> None:
         self.digests.join(joins, now)

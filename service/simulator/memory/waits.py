@@ -1,4 +1,4 @@
-"""Waits in memory. They behave as those of `service.store.waits` do in the database."""
+"""The waits of a simulation, in memory."""
 
 from collections import defaultdict
 from collections.abc import Container, Iterable, Sequence
@@ -21,13 +21,13 @@ class OpenWait:
 
 
 class MemoryWaits:
-    """The rules that wait, by the tasks that they wait about."""
+    """`WaitRepository` in memory: the rules that wait, by the tasks that they wait about."""
 
     def __init__(self) -> None:
         self._open: dict[Key, dict[str, OpenWait]] = defaultdict(dict)
         self._ends: list[tuple[datetime, Key, str]] = []
 
-    def start(
+    async def start(
         self, rule: str, event: Event, now: datetime, quiet: timedelta, most: timedelta
     ) -> None:
         key = event.account, event.task_id
@@ -46,23 +46,24 @@ class MemoryWaits:
             heappop(self._ends)
         return self._ends[0][0] if self._ends else None
 
-    def over(self, now: datetime) -> Sequence[Key]:
+    async def over(self, accounts: Iterable[str], now: datetime, limit: int) -> Sequence[Key]:
+        del accounts, limit
         over: dict[Key, None] = {}
         while (ends_at := self.next_moment()) is not None and ends_at <= now:
             over[heappop(self._ends)[1]] = None
         return list(over)
 
-    def take(self, keys: Iterable[Key], now: datetime) -> list[Wait]:
+    async def take(self, keys: Sequence[Key], now: datetime) -> list[Wait]:
         taken = [
             Wait(rule, wait.first)
             for key in keys
             for rule, wait in self._open[key].items()
             if self._is_over(rule, wait, now)
         ]
-        self.stop(taken)
+        await self.stop(taken)
         return sorted(taken, key=lambda wait: (wait.first.id, wait.rule))
 
-    def about(self, keys: Iterable[Key], rules: Container[str]) -> list[Wait]:
+    async def about(self, keys: Iterable[Key], rules: Container[str]) -> list[Wait]:
         return [
             Wait(rule, wait.first)
             for key in keys
@@ -70,7 +71,7 @@ class MemoryWaits:
             if rule in rules
         ]
 
-    def stop(self, waits: Iterable[Wait]) -> None:
+    async def stop(self, waits: Sequence[Wait]) -> None:
         for one in waits:
             self._open[one.key].pop(one.rule, None)
 

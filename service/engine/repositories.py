@@ -1,0 +1,41 @@
+"""The repositories of a transaction: what engine and rules read and write, one noun each.
+
+Each is implemented twice, by the same names: in PostgreSQL beside the noun's other statements
+(`service.store`, `service.outbox`), and in memory for simulations (`service.simulator.memory`).
+`tests/conformance` holds both to what is written here. All times are UTC.
+"""
+
+from collections.abc import Container, Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from service.domain.model import Event
+from service.store.tasks import Key
+from service.store.waits import Wait
+
+
+class WaitRepository(Protocol):
+    """The waits of rules with `settle` or `for`: one at most of each rule about a task."""
+
+    async def start(
+        self, rule: str, event: Event, now: datetime, quiet: timedelta, most: timedelta
+    ) -> None:
+        """Let the rule wait until the event's task has been `quiet` for so long.
+
+        If it waits already, the time starts again, up to `most` after the wait began.
+        """
+
+    async def over(self, accounts: Iterable[str], now: datetime, limit: int) -> Sequence[Key]:
+        """Tasks of these accounts for which some rule has waited long enough, up to `limit`."""
+
+    async def take(self, keys: Sequence[Key], now: datetime) -> list[Wait]:
+        """Remove and return the waits about these locked tasks that are over.
+
+        In the order of the events with which they began.
+        """
+
+    async def about(self, keys: Iterable[Key], rules: Container[str]) -> list[Wait]:
+        """The waits of these rules about these locked tasks."""
+
+    async def stop(self, waits: Sequence[Wait]) -> None:
+        """Remove waits; their rules decide nothing."""
