@@ -268,7 +268,7 @@ class Engine:
     async def close_digests(self, tx: Transaction, limit: int) -> tuple[int, Effects]:
         """Let rules decide about digests that are over; returns how many."""
         now = self._clock.now()
-        over = await tx.take_digests(await self._awake(tx, now), now, limit)
+        over = await tx.digests.take(await self._awake(tx, now), now, limit)
         if not over:
             return 0, Effects()
         return len(over), Effects(await self._decider.close(tx, over, now))

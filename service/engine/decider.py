@@ -209,7 +209,7 @@ class Decider:
         placed = await tx.place(orders, now) if orders else set()
         joins = _joins(verdicts)
         if joins:
-            await tx.join(joins, now)
+            await tx.digests.join(joins, now)
         said = [
             Decision(event.id, verdict.rule, verdict.outcome, _reason(verdict, placed))
             for event, verdict in verdicts

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Collection, Container, Iterable, Mapping, Sequence
 from datetime import datetime
 
-from service.domain.digests import Digest, Join
 from service.domain.model import Cause, Event, Observation, Task
 from service.domain.schedules import Slot
 from service.engine.transaction import Rules
@@ -20,7 +19,6 @@ from service.store import (
     accounts,
     announcements,
     decisions,
-    digests,
     events,
     lookups,
     outages,
@@ -30,6 +28,7 @@ from service.store import (
 from service.store.accounts import AccountState
 from service.store.announcements import Announcement
 from service.store.decisions import Decision
+from service.store.digests import PostgresDigests
 from service.store.schedules import Schedules
 from service.store.tasks import Key, TaskState, TaskUpdate
 from service.store.waits import PostgresWaits
@@ -41,6 +40,7 @@ class PostgresTransaction:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.waits = PostgresWaits(connection)
+        self.digests = PostgresDigests(connection)
 
     async def accounts(self, names: Collection[str]) -> Mapping[str, AccountState]:
         return await accounts.read(self.connection, names)
@@ -93,12 +93,6 @@ class PostgresTransaction:
 
     async def writes_under_way(self, seen: Sequence[Observation]) -> Mapping[Key, frozenset[str]]:
         return await provenance.writes_under_way(self.connection, seen)
-
-    async def join(self, joins: Sequence[Join], now: datetime) -> None:
-        await digests.join(self.connection, joins, now)
-
-    async def take_digests(self, names: Iterable[str], now: datetime, limit: int) -> list[Digest]:
-        return await digests.take(self.connection, names, now, limit)
 
     async def take_slot(self, wanted: Schedules, now: datetime) -> Slot | None:
         return await schedules.take(self.connection, wanted, now)

@@ -9,6 +9,7 @@ from collections.abc import Container, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from service.domain.digests import Digest, Join
 from service.domain.model import Event
 from service.store.tasks import Key
 from service.store.waits import Wait
@@ -39,3 +40,20 @@ class WaitRepository(Protocol):
 
     async def stop(self, waits: Sequence[Wait]) -> None:
         """Remove waits; their rules decide nothing."""
+
+
+class DigestRepository(Protocol):
+    """The open digests: what rules with `group` gather in an account under a key."""
+
+    async def join(self, joins: Sequence[Join], now: datetime) -> None:
+        """Add events to the open digests that they belong to, or open new ones.
+
+        A task that joins once more counts once, with its later event. A full digest is over; the
+        next event opens another one.
+        """
+
+    async def take(self, accounts: Iterable[str], now: datetime, limit: int) -> list[Digest]:
+        """Remove and return digests of these accounts that are to be told now, up to `limit`.
+
+        The one that was over first comes first.
+        """

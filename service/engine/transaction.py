@@ -9,10 +9,9 @@ from collections.abc import AsyncIterator, Collection, Container, Iterable, Mapp
 from datetime import datetime
 from typing import Protocol, TypeAlias
 
-from service.domain.digests import Digest, Join
 from service.domain.model import Event, Observation, Task
 from service.domain.schedules import Slot
-from service.engine.repositories import WaitRepository
+from service.engine.repositories import DigestRepository, WaitRepository
 from service.outbox import DeliveryRequest, Identity, Lanes
 from service.store.accounts import AccountState
 from service.store.announcements import Announcement
@@ -89,13 +88,9 @@ class RuleTransaction(Protocol):
     def waits(self) -> WaitRepository:
         """The rules that wait."""
 
-    async def join(self, joins: Sequence[Join], now: datetime) -> None:
-        """Add events to the open digests that they belong to, or open new ones."""
-
-    async def take_digests(
-        self, accounts: Iterable[str], now: datetime, limit: int
-    ) -> list[Digest]:
-        """Remove and return digests that are to be told now."""
+    @property
+    def digests(self) -> DigestRepository:
+        """What rules gather for one message."""
 
     async def take_slot(self, schedules: Schedules, now: datetime) -> Slot | None:
         """Take the slot that has been due for longest, which then does not come again."""

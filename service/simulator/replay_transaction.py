@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeAlias
 
-from service.domain.digests import Digest, Join
+from service.domain.digests import Join
 from service.domain.model import Task
 from service.domain.silences import Silence
 from service.rules.verdict import Outcome
@@ -73,14 +73,14 @@ class RecordedDigests(MemoryDigests):
     it, and is never told.
     """
 
-    def __init__(self, opened: Collection[Begun]) -> None:
-        super().__init__()
+    def __init__(self, present: Callable[[Key], Task | None], opened: Collection[Begun]) -> None:
+        super().__init__(present)
         self._opened = opened
         self.over: Collection[Begun] = ()
 
-    def take(self, now: datetime, present: Callable[[Key], Task | None]) -> list[Digest]:
+    def _is_over(self, one: OpenDigest, now: datetime) -> bool:
         del now
-        return self._taken(lambda one: _begun(one.first) in self.over, present)
+        return _begun(one.first) in self.over
 
     def _digest(self, join: Join, now: datetime) -> OpenDigest:
         if _begun(join) in self._opened:
@@ -112,7 +112,7 @@ class ReplayTransaction(MemoryTransaction):
         told = [one for one in recorded if one.told]
         self.waits = self._waits = RecordedWaits()
         self.digests = self._digests = RecordedDigests(
-            {begun for one in told for begun in one.over}
+            self.present, {begun for one in told for begun in one.over}
         )
 
     def end(self, over: Mapping[Begun, Key]) -> None:

@@ -1,6 +1,6 @@
-"""Open digests in memory. They behave as those of `service.store.digests` do in the database."""
+"""The open digests of a simulation, in memory."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -19,35 +19,41 @@ class OpenDigest:
 
 
 class MemoryDigests:
-    """What rules have gathered, in the order in which digests were opened."""
+    """`DigestRepository` in memory, with the digests in the order in which they were opened.
 
-    def __init__(self) -> None:
+    `present` tells how a task is now.
+    """
+
+    def __init__(self, present: Callable[[Key], Task | None]) -> None:
+        self._present = present
         self._open: list[OpenDigest] = []
 
     def next_moment(self) -> datetime | None:
         """When the next digest is over."""
         return min((one.closes_at for one in self._open), default=None)
 
-    def join(self, joins: Sequence[Join], now: datetime) -> None:
-        for one in joins:
-            digest = self._digest(one, now)
-            digest.members[one.event.task_id] = one
-            if len(digest.members) >= one.joining.most:
-                digest.closes_at = min(digest.closes_at, now)
-
     def resume(self, join: Join, closes_at: datetime) -> None:
         """Take over what has joined a digest elsewhere."""
-        self.join([join], closes_at)
+        self._join(join, closes_at)
 
-    def take(self, now: datetime, present: Callable[[Key], Task | None]) -> list[Digest]:
-        return self._taken(lambda one: one.closes_at <= now, present)
+    async def join(self, joins: Sequence[Join], now: datetime) -> None:
+        for one in joins:
+            self._join(one, now)
 
-    def _taken(
-        self, is_over: Callable[[OpenDigest], bool], present: Callable[[Key], Task | None]
-    ) -> list[Digest]:
-        over = [one for one in self._open if is_over(one)]
-        self._open = [one for one in self._open if not is_over(one)]
-        return [_over(one, present) for one in sorted(over, key=lambda one: one.closes_at)]
+    async def take(self, accounts: Iterable[str], now: datetime, limit: int) -> list[Digest]:
+        del accounts, limit
+        over = [one for one in self._open if self._is_over(one, now)]
+        self._open = [one for one in self._open if not self._is_over(one, now)]
+        return [_over(one, self._present) for one in sorted(over, key=lambda one: one.closes_at)]
+
+    def _is_over(self, one: OpenDigest, now: datetime) -> bool:
+        return one.closes_at <= now
+
+    def _join(self, join: Join, now: datetime) -> None:
+        digest = self._digest(join, now)
+        digest.members[join.event.task_id] = join
+        if len(digest.members) >= join.joining.most:
+            digest.closes_at = min(digest.closes_at, now)
 
     def _digest(self, join: Join, now: datetime) -> OpenDigest:
         for one in reversed(self._open):

@@ -6,7 +6,7 @@ from datetime import datetime
 from heapq import heappop, heappush
 from zoneinfo import ZoneInfo
 
-from service.domain.digests import Digest, Join, Retelling
+from service.domain.digests import Retelling
 from service.domain.model import Event, Kind, Observation, Task
 from service.domain.recurrence import still_completed
 from service.domain.schedules import Slot
@@ -50,7 +50,7 @@ class MemoryTransaction:
         self._alarm_of: dict[Key, datetime | None] = {}
         self._alarms: list[tuple[datetime, Key]] = []
         self.waits = MemoryWaits()
-        self.digests = MemoryDigests()
+        self.digests = MemoryDigests(self.present)
         self.schedules = MemorySchedules()
 
     def present(self, key: Key) -> Task | None:
@@ -185,13 +185,6 @@ class MemoryTransaction:
 
     async def writes_under_way(self, seen: Sequence[Observation]) -> Mapping[Key, frozenset[str]]:
         return {key: self.written[key] for key in _keys(seen) if key in self.written}
-
-    async def join(self, joins: Sequence[Join], now: datetime) -> None:
-        self.digests.join(joins, now)
-
-    async def take_digests(self, names: Iterable[str], now: datetime, limit: int) -> list[Digest]:
-        del names, limit
-        return self.digests.take(now, self.present)
 
     async def take_slot(self, wanted: Schedules, now: datetime) -> Slot | None:
         return self.schedules.take(wanted, now)
