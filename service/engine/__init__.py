@@ -291,7 +291,7 @@ class Engine:
         now = self._clock.now()
         awake = await self._awake(tx, now)
         slots = {key: one for key, one in self.schedules.items() if key[1] in awake}
-        slot = await tx.take_slot(slots, now)
+        slot = await tx.schedules.take(slots, now)
         if slot is None:
             return 0, Effects()
         if slot.at is None:

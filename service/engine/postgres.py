@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator, Collection, Container, Iterable, Mapp
 from datetime import datetime
 
 from service.domain.model import Cause, Event, Observation, Task
-from service.domain.schedules import Slot
 from service.engine.transaction import Rules
 from service.outbox import (
     DeliveryRequest,
@@ -22,14 +21,13 @@ from service.store import (
     events,
     lookups,
     outages,
-    schedules,
     tasks,
 )
 from service.store.accounts import AccountState
 from service.store.announcements import Announcement
 from service.store.decisions import Decision
 from service.store.digests import PostgresDigests
-from service.store.schedules import Schedules
+from service.store.schedules import PostgresSchedules
 from service.store.tasks import Key, TaskState, TaskUpdate
 from service.store.waits import PostgresWaits
 
@@ -41,6 +39,7 @@ class PostgresTransaction:
         self.connection = connection
         self.waits = PostgresWaits(connection)
         self.digests = PostgresDigests(connection)
+        self.schedules = PostgresSchedules(connection)
 
     async def accounts(self, names: Collection[str]) -> Mapping[str, AccountState]:
         return await accounts.read(self.connection, names)
@@ -93,9 +92,6 @@ class PostgresTransaction:
 
     async def writes_under_way(self, seen: Sequence[Observation]) -> Mapping[Key, frozenset[str]]:
         return await provenance.writes_under_way(self.connection, seen)
-
-    async def take_slot(self, wanted: Schedules, now: datetime) -> Slot | None:
-        return await schedules.take(self.connection, wanted, now)
 
     async def decide(self, decided: Sequence[Decision], version: str, now: datetime) -> None:
         await decisions.insert(self.connection, decided, version, now)

@@ -11,6 +11,8 @@ from typing import Protocol
 
 from service.domain.digests import Digest, Join
 from service.domain.model import Event
+from service.domain.schedules import Slot
+from service.store.schedules import Schedules
 from service.store.tasks import Key
 from service.store.waits import Wait
 
@@ -56,4 +58,15 @@ class DigestRepository(Protocol):
         """Remove and return digests of these accounts that are to be told now, up to `limit`.
 
         The one that was over first comes first.
+        """
+
+
+class ScheduleRepository(Protocol):
+    """When the schedule of each rule comes next in each account."""
+
+    async def take(self, wanted: Schedules, now: datetime) -> Slot | None:
+        """Take the slot, of the `wanted` schedules, that has been due for longest.
+
+        It does not come again: the schedule goes on with its first slot after `now`. None comes
+        before its account has been read as a whole, as half of the tasks make no list.
         """

@@ -10,13 +10,11 @@ from datetime import datetime
 from typing import Protocol, TypeAlias
 
 from service.domain.model import Event, Observation, Task
-from service.domain.schedules import Slot
-from service.engine.repositories import DigestRepository, WaitRepository
+from service.engine.repositories import DigestRepository, ScheduleRepository, WaitRepository
 from service.outbox import DeliveryRequest, Identity, Lanes
 from service.store.accounts import AccountState
 from service.store.announcements import Announcement
 from service.store.decisions import Decision
-from service.store.schedules import Schedules
 from service.store.tasks import Key, TaskState, TaskUpdate
 
 Rules: TypeAlias = frozenset[str]
@@ -92,8 +90,9 @@ class RuleTransaction(Protocol):
     def digests(self) -> DigestRepository:
         """What rules gather for one message."""
 
-    async def take_slot(self, schedules: Schedules, now: datetime) -> Slot | None:
-        """Take the slot that has been due for longest, which then does not come again."""
+    @property
+    def schedules(self) -> ScheduleRepository:
+        """When the schedules of rules come next."""
 
     async def decide(self, decisions: Sequence[Decision], version: str, now: datetime) -> None:
         """Store decisions and the version of the rules that made them."""

@@ -1,4 +1,4 @@
-"""When the schedule of each rule comes next, in memory (see `service.store.schedules`)."""
+"""When the schedule of each rule comes next in a simulation, in memory."""
 
 from datetime import datetime
 
@@ -7,7 +7,7 @@ from service.store.schedules import Schedules
 
 
 class MemorySchedules:
-    """The next slot of each rule in each account."""
+    """`ScheduleRepository` in memory: the next slot of each rule in each account."""
 
     def __init__(self) -> None:
         self._next: dict[tuple[str, str], datetime | None] = {}
@@ -20,7 +20,7 @@ class MemorySchedules:
         """When the next of them comes."""
         return min((at for at in self._next.values() if at is not None), default=None)
 
-    def take(self, wanted: Schedules, now: datetime) -> Slot | None:
+    async def take(self, wanted: Schedules, now: datetime) -> Slot | None:
         come = sorted((at, key) for key, at in self._next.items() if at is not None and at <= now)
         if not come:
             return None

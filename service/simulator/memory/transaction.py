@@ -9,7 +9,6 @@ from zoneinfo import ZoneInfo
 from service.domain.digests import Retelling
 from service.domain.model import Event, Kind, Observation, Task
 from service.domain.recurrence import still_completed
-from service.domain.schedules import Slot
 from service.domain.silences import Silence
 from service.engine.transaction import Rules
 from service.outbox import DeliveryRequest, Identity, Lanes
@@ -25,7 +24,6 @@ from service.simulator.memory.waits import MemoryWaits
 from service.store.accounts import AccountState
 from service.store.announcements import Announcement
 from service.store.decisions import Decision, RecordedDecision
-from service.store.schedules import Schedules
 from service.store.tasks import Key, TaskState, TaskUpdate
 
 
@@ -185,9 +183,6 @@ class MemoryTransaction:
 
     async def writes_under_way(self, seen: Sequence[Observation]) -> Mapping[Key, frozenset[str]]:
         return {key: self.written[key] for key in _keys(seen) if key in self.written}
-
-    async def take_slot(self, wanted: Schedules, now: datetime) -> Slot | None:
-        return self.schedules.take(wanted, now)
 
     async def decide(self, decided: Sequence[Decision], version: str, now: datetime) -> None:
         self.decisions += [
