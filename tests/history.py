@@ -8,7 +8,8 @@ from typing import Any
 from service.domain.model import Cause, Event, Kind, State, Task
 from service.outbox import DeliveryRequest, placing
 from service.rules.verdict import Plan
-from service.store import Pool, events, tasks
+from service.store import Pool, tasks
+from service.store.events import PostgresEvents
 from service.store.tasks import Key, TaskState, TaskUpdate
 
 
@@ -42,9 +43,10 @@ async def record(
 ) -> Event:
     """Something happened to a task."""
     async with pool.acquire() as connection:
-        [number] = await events.allot_ids(connection, 1)
+        events = PostgresEvents(connection)
+        [number] = await events.allot_ids(1)
         event = Event(number, after.account, after.id, kind, at, cause, before, after)
-        await events.insert(connection, [event], at, "none")
+        await events.insert([event], "none", at)
     return event
 
 

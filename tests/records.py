@@ -60,7 +60,7 @@ def _numbered(row: dict[str, Any], first: int) -> dict[str, Any]:
 
 def record_of(trial: Simulator) -> Record:
     """The record of a simulation."""
-    decided = [asdict(one) for one in trial.tx.decisions]
+    decided = [asdict(one) for one in trial.tx.decisions.recorded]
     sent = [columns(one) for one in trial.tx.outbox.deliveries]
     return record(0, decided, sent)
 

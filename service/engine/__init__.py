@@ -359,10 +359,10 @@ class Engine:
         self, tx: Transaction, happened: Sequence[Sequence[EventFactory]], now: datetime
     ) -> list[list[Event]]:
         """Give the events their numbers and store them; returns them."""
-        ids = iter(await tx.allot_ids(sum(len(group) for group in happened)))
+        ids = iter(await tx.events.allot_ids(sum(len(group) for group in happened)))
         groups = [[draft(next(ids)) for draft in group] for group in happened]
         stored = [event for group in groups for event in group]
-        await tx.record(stored, now, self._decider.version)
+        await tx.events.insert(stored, self._decider.version, now)
         return groups
 
 

@@ -46,7 +46,7 @@ class Announced:
         if not moments:
             return cls(waiting, {})
         keys = [key for key, each in said.items() if each]
-        found = await tx.rescheduled(keys, min(moments) - WINDOW)
+        found = await tx.events.rescheduled(keys, min(moments) - WINDOW)
         return cls(waiting, {key: _moves(found.get(key, ())) for key in keys})
 
     def of(self, look: Observation) -> Observation:

@@ -110,7 +110,7 @@ class Decider:
     ) -> None:
         """Store decisions by the rules of this version."""
         if decisions:
-            await tx.decide(decisions, self._rules.version, now)
+            await tx.decisions.insert(decisions, self._rules.version, now)
 
     async def close(self, tx: Transaction, over: Sequence[Digest], now: datetime) -> Lanes:
         """Let rules send the digests that are over.

@@ -17,16 +17,15 @@ from service.store import (
     Connection,
     accounts,
     announcements,
-    decisions,
-    events,
     lookups,
     outages,
     tasks,
 )
 from service.store.accounts import AccountState
 from service.store.announcements import Announcement
-from service.store.decisions import Decision
+from service.store.decisions import PostgresDecisions
 from service.store.digests import PostgresDigests
+from service.store.events import PostgresEvents
 from service.store.schedules import PostgresSchedules
 from service.store.tasks import Key, TaskState, TaskUpdate
 from service.store.waits import PostgresWaits
@@ -37,9 +36,11 @@ class PostgresTransaction:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
+        self.events = PostgresEvents(connection)
         self.waits = PostgresWaits(connection)
         self.digests = PostgresDigests(connection)
         self.schedules = PostgresSchedules(connection)
+        self.decisions = PostgresDecisions(connection)
 
     async def accounts(self, names: Collection[str]) -> Mapping[str, AccountState]:
         return await accounts.read(self.connection, names)
@@ -79,22 +80,8 @@ class PostgresTransaction:
     async def shown(self, over: Sequence[Announcement]) -> None:
         await announcements.forget(self.connection, over)
 
-    async def rescheduled(
-        self, keys: Iterable[Key], since: datetime
-    ) -> Mapping[Key, Sequence[Event]]:
-        return await events.rescheduled(self.connection, keys, since)
-
-    async def allot_ids(self, count: int) -> list[int]:
-        return await events.allot_ids(self.connection, count)
-
-    async def record(self, happened: Sequence[Event], now: datetime, version: str) -> None:
-        await events.insert(self.connection, happened, now, version)
-
     async def writes_under_way(self, seen: Sequence[Observation]) -> Mapping[Key, frozenset[str]]:
         return await provenance.writes_under_way(self.connection, seen)
-
-    async def decide(self, decided: Sequence[Decision], version: str, now: datetime) -> None:
-        await decisions.insert(self.connection, decided, version, now)
 
     async def place(self, orders: Sequence[DeliveryRequest], now: datetime) -> set[Identity]:
         return await placing.place(self.connection, orders, now)

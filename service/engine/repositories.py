@@ -5,16 +5,32 @@ Each is implemented twice, by the same names: in PostgreSQL beside the noun's ot
 `tests/conformance` holds both to what is written here. All times are UTC.
 """
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from service.domain.digests import Digest, Join
 from service.domain.model import Event
 from service.domain.schedules import Slot
+from service.store.decisions import Decision
 from service.store.schedules import Schedules
 from service.store.tasks import Key
 from service.store.waits import Wait
+
+
+class EventRepository(Protocol):
+    """What has happened: typed transitions, never changed once written."""
+
+    async def allot_ids(self, count: int) -> list[int]:
+        """The ids of the next events, in ascending order, so that decisions can name them."""
+
+    async def insert(self, events: Sequence[Event], rules_version: str, now: datetime) -> None:
+        """Store events, and by which version of the rules they are decided on now."""
+
+    async def rescheduled(
+        self, keys: Iterable[Key], since: datetime
+    ) -> Mapping[Key, Sequence[Event]]:
+        """When these tasks were seen with other dates since then, in that order."""
 
 
 class WaitRepository(Protocol):
@@ -70,3 +86,12 @@ class ScheduleRepository(Protocol):
         It does not come again: the schedule goes on with its first slot after `now`. None comes
         before its account has been read as a whole, as half of the tasks make no list.
         """
+
+
+class DecisionRepository(Protocol):
+    """What each rule made of an event, and why."""
+
+    async def insert(
+        self, decisions: Sequence[Decision], rules_version: str, now: datetime
+    ) -> None:
+        """Store decisions and the version of the rules that made them."""

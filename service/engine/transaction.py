@@ -10,11 +10,16 @@ from datetime import datetime
 from typing import Protocol, TypeAlias
 
 from service.domain.model import Event, Observation, Task
-from service.engine.repositories import DigestRepository, ScheduleRepository, WaitRepository
+from service.engine.repositories import (
+    DecisionRepository,
+    DigestRepository,
+    EventRepository,
+    ScheduleRepository,
+    WaitRepository,
+)
 from service.outbox import DeliveryRequest, Identity, Lanes
 from service.store.accounts import AccountState
 from service.store.announcements import Announcement
-from service.store.decisions import Decision
 from service.store.tasks import Key, TaskState, TaskUpdate
 
 Rules: TypeAlias = frozenset[str]
@@ -64,16 +69,9 @@ class TaskTransaction(Protocol):
     async def shown(self, over: Sequence[Announcement]) -> None:
         """Forget announcements about locked tasks that the system shows by now."""
 
-    async def rescheduled(
-        self, keys: Iterable[Key], since: datetime
-    ) -> Mapping[Key, Sequence[Event]]:
-        """When these tasks were seen with other dates since then, in that order."""
-
-    async def allot_ids(self, count: int) -> list[int]:
-        """The ids of the next events, in ascending order."""
-
-    async def record(self, events: Sequence[Event], now: datetime, version: str) -> None:
-        """Store events, and by which version of the rules they are decided on now."""
+    @property
+    def events(self) -> EventRepository:
+        """What has happened."""
 
     async def writes_under_way(self, seen: Sequence[Observation]) -> Mapping[Key, frozenset[str]]:
         """The fields that Taskbell itself is writing, for each of these tasks that it writes to."""
@@ -94,8 +92,9 @@ class RuleTransaction(Protocol):
     def schedules(self) -> ScheduleRepository:
         """When the schedules of rules come next."""
 
-    async def decide(self, decisions: Sequence[Decision], version: str, now: datetime) -> None:
-        """Store decisions and the version of the rules that made them."""
+    @property
+    def decisions(self) -> DecisionRepository:
+        """What rules have decided."""
 
     async def place(self, orders: Sequence[DeliveryRequest], now: datetime) -> set[Identity]:
         """Put orders into the outbox; returns those that are new by their rule's `once_per`."""

@@ -102,7 +102,7 @@ class Replay:
         return self._compared(events)
 
     def _compared(self, events: int) -> Replayed:
-        made = set(self._tx.decisions)
+        made = set(self._tx.decisions.recorded)
         recorded = {one.decision for one in self._recorded}
         missing, new = recorded - made, made - recorded
         unproven = set(filter(self._is_doubtful, missing | new))

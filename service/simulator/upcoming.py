@@ -25,7 +25,7 @@ async def upcoming(
     tx.outbox.remember_storms(await storms.lately(connection, now))
     tx.outbox.remember_told(await visits.known(connection))
     tx.outbox.remember_mutes(await mutes.holding(connection))
-    tx.last_id = await events.last_id(connection)
+    tx.events.last_id = await events.last_id(connection)
     await simulator.take_over([one async for one in pending_counts.tasks(connection)])
     for one in await snapshot.read(connection, now, until):
         tx.outbox.resume(one, now)

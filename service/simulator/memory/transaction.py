@@ -1,6 +1,5 @@
 """The engine's transaction in memory, for simulations: nothing is kept when the process ends."""
 
-from collections import defaultdict
 from collections.abc import AsyncIterator, Collection, Container, Iterable, Mapping, Sequence
 from datetime import datetime
 from heapq import heappop, heappush
@@ -15,22 +14,23 @@ from service.outbox import DeliveryRequest, Identity, Lanes
 from service.rules import Ruleset
 from service.rules.standing import Revision, revision
 from service.rules.verdict import Plan
+from service.simulator.memory.decisions import MemoryDecisions
 from service.simulator.memory.deliveries import Delivery
 from service.simulator.memory.digests import MemoryDigests
+from service.simulator.memory.events import MemoryEvents
 from service.simulator.memory.last_look import MemoryLastLook
 from service.simulator.memory.outbox import MemoryOutbox
 from service.simulator.memory.schedules import MemorySchedules
 from service.simulator.memory.waits import MemoryWaits
 from service.store.accounts import AccountState
 from service.store.announcements import Announcement
-from service.store.decisions import Decision, RecordedDecision
 from service.store.tasks import Key, TaskState, TaskUpdate
 
 
 class MemoryTransaction:
     """Storage for one simulation. `states` are the accounts.
 
-    The ids of its events follow `last_id`. `written` are the fields that Taskbell is taken to be
+    `written` are the fields that Taskbell is taken to be
     writing. Limits on how much is taken at once are ignored: there is nobody else to be fair to.
     """
 
@@ -38,10 +38,8 @@ class MemoryTransaction:
         self, states: Mapping[str, AccountState], silenced: Sequence[Silence] = ()
     ) -> None:
         self.outbox = MemoryOutbox(silenced)
-        self.events: list[Event] = []
-        self._turns: dict[Key, list[Event]] = defaultdict(list)
-        self.last_id = 0
-        self.decisions: list[RecordedDecision] = []
+        self.events = MemoryEvents()
+        self.decisions = MemoryDecisions()
         self.written: dict[Key, frozenset[str]] = {}
         self.states = states
         self._known: dict[Key, TaskState] = {}
@@ -79,9 +77,7 @@ class MemoryTransaction:
         if task is None or event.kind is not Kind.COMPLETED:
             return task
         completed = still_completed(event.task, task)
-        turns = self._turns[event.account, event.task_id]
-        then = next((one.kind for one in turns if one.id > event.id), None)
-        return task if completed is None or then is Kind.REOPENED else completed
+        return task if completed is None or self.events.was_reopened(event) else completed
 
     def next_moment(self) -> datetime | None:
         """When the next thing is due: an alarm, the end of a wait, a digest, a delivery … (UTC)."""
@@ -153,42 +149,8 @@ class MemoryTransaction:
     async def shown(self, over: Sequence[Announcement]) -> None:
         """Do nothing: nothing is awaited."""
 
-    async def rescheduled(
-        self, keys: Iterable[Key], since: datetime
-    ) -> Mapping[Key, Sequence[Event]]:
-        found: dict[Key, list[Event]] = {key: [] for key in keys}
-        for event in self.events:
-            key = event.account, event.task_id
-            if key in found and event.kind is Kind.RESCHEDULED and event.at >= since:
-                found[key].append(event)
-        return found
-
-    async def allot_ids(self, count: int) -> list[int]:
-        first = self.last_id + len(self.events) + 1
-        return list(range(first, first + count))
-
-    async def record(self, happened: Sequence[Event], now: datetime, version: str) -> None:
-        del now, version
-        self.events += happened
-        for event in happened:
-            if event.kind in {Kind.COMPLETED, Kind.REOPENED}:
-                self._turns[event.account, event.task_id].append(event)
-
-    def _is_done_again(self, cause: Event, news: Event) -> bool:
-        """Whether a recurring task was completed once more between these events of it."""
-        return any(
-            one.kind is Kind.COMPLETED and cause.id < one.id < news.id
-            for one in self._turns[cause.account, cause.task_id]
-        )
-
     async def writes_under_way(self, seen: Sequence[Observation]) -> Mapping[Key, frozenset[str]]:
         return {key: self.written[key] for key in _keys(seen) if key in self.written}
-
-    async def decide(self, decided: Sequence[Decision], version: str, now: datetime) -> None:
-        self.decisions += [
-            RecordedDecision(now, one.event, one.rule, version, one.outcome, one.reason)
-            for one in decided
-        ]
 
     async def place(self, orders: Sequence[DeliveryRequest], now: datetime) -> set[Identity]:
         return self.outbox.place(orders, now)
@@ -202,7 +164,7 @@ class MemoryTransaction:
         return self.outbox.limited(rule, begin, end, shadow=shadow)
 
     async def withdraw(self, happened: Sequence[Event], now: datetime) -> None:
-        self.outbox.withdraw(happened, now, self._is_done_again)
+        self.outbox.withdraw(happened, now, self.events.is_done_again)
 
     async def pending(
         self, keys: Iterable[Key], rules: Container[str]
@@ -213,7 +175,7 @@ class MemoryTransaction:
         self.outbox.cancel(deliveries, reason, now)
 
     async def take_back(self, happened: Sequence[Event], now: datetime) -> Lanes:
-        self.outbox.take_back(happened, now, self._is_done_again)
+        self.outbox.take_back(happened, now, self.events.is_done_again)
         return frozenset()
 
     async def makers(self, keys: Iterable[Key]) -> Mapping[Key, Rules]:
