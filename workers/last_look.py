@@ -131,7 +131,7 @@ class LastLook:
 
     async def _is_to_be_read(self, account: str) -> bool:
         failing_before = self._clock.now() - outages.LONGEST_WAIT
-        return await accounts.is_unread(self._pool, account, failing_before)
+        return await outages.is_unread(self._pool, account, failing_before)
 
     async def _read(self, grounds: Grounds) -> Observation:
         """The task as it is now; raises if its system cannot be asked, or not be believed."""
@@ -157,7 +157,7 @@ class LastLook:
             return None
         now, account = self._clock.now(), grounds.event.account
         lately = min(now - _LATELY, grounds.unread_since or now)
-        if await accounts.was_read_since(self._pool, account, lately):
+        if await outages.was_read_since(self._pool, account, lately):
             return None
         if grounds.unread_since is None:
             await accounts.poll_now(self._pool, account, now)

@@ -267,30 +267,6 @@ async def resume(pool: Pool, name: str, now: datetime) -> None:
     )
 
 
-async def is_unread(pool: Pool, name: str, failing_before: datetime) -> bool:
-    """Whether the account is paused, or is still to be read as a whole after a pause or an outage.
-
-    One that was failing before then already is not waited for any more.
-    """
-    unread: bool | None = await pool.fetchval(
-        """
-        SELECT paused OR scanned_at < resumed_at AND (failing_since > $2) IS NOT FALSE
-        FROM accounts WHERE name = $1
-        """,
-        name,
-        failing_before,
-    )
-    return bool(unread)
-
-
-async def was_read_since(pool: Pool, name: str, moment: datetime) -> bool:
-    """Whether all of the account was read, by a scan that was begun since then."""
-    read: bool | None = await pool.fetchval(
-        "SELECT scanned_at >= $2 FROM accounts WHERE name = $1", name, moment
-    )
-    return bool(read)
-
-
 async def note_webhook(pool: Pool, name: str, at: datetime) -> None:
     """A webhook came at that time which told of a task."""
     await pool.execute(

@@ -92,3 +92,27 @@ async def stale(connection: Connection, names: Collection[str], now: datetime) -
         now - LONGEST_WAIT,
     )
     return frozenset(row["name"] for row in rows)
+
+
+async def is_unread(pool: Pool, name: str, failing_before: datetime) -> bool:
+    """Whether the account is paused, or is still to be read as a whole after a pause or an outage.
+
+    One that was failing before then already is not waited for any more.
+    """
+    unread: bool | None = await pool.fetchval(
+        """
+        SELECT paused OR scanned_at < resumed_at AND (failing_since > $2) IS NOT FALSE
+        FROM accounts WHERE name = $1
+        """,
+        name,
+        failing_before,
+    )
+    return bool(unread)
+
+
+async def was_read_since(pool: Pool, name: str, moment: datetime) -> bool:
+    """Whether all of the account was read, by a scan that was begun since then."""
+    read: bool | None = await pool.fetchval(
+        "SELECT scanned_at >= $2 FROM accounts WHERE name = $1", name, moment
+    )
+    return bool(read)
