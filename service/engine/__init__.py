@@ -169,7 +169,7 @@ class Engine:
         """Take in looks at tasks, in any order."""
         now = self._clock.now()
         known = await tx.lock((look.account, look.task_id) for look in seen)
-        states = await tx.accounts({look.account for look in seen})
+        states = await tx.accounts.read({look.account for look in seen})
         ours = await self._decider.written_by_us(tx, seen)
         awaiting = [key for key in known if states[key[0]].awaits]
         announced = await Announced.about(tx, seen, awaiting)
@@ -303,7 +303,7 @@ class Engine:
 
     async def _awake(self, tx: Transaction, now: datetime) -> Collection[str]:
         """The accounts of which the clock may speak: what is known of them is not outdated."""
-        return self._zones.keys() - await tx.stale(self._zones.keys(), now)
+        return self._zones.keys() - await tx.accounts.stale(self._zones.keys(), now)
 
     def after_commit(self, after: Effects) -> Lanes:
         """Count the events, now that they are stored for good; returns the lanes to ring."""

@@ -15,13 +15,11 @@ from service.outbox import (
 )
 from service.store import (
     Connection,
-    accounts,
     announcements,
     lookups,
-    outages,
     tasks,
 )
-from service.store.accounts import AccountState
+from service.store.accounts import PostgresAccounts
 from service.store.announcements import Announcement
 from service.store.decisions import PostgresDecisions
 from service.store.digests import PostgresDigests
@@ -36,17 +34,12 @@ class PostgresTransaction:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
+        self.accounts = PostgresAccounts(connection)
         self.events = PostgresEvents(connection)
         self.waits = PostgresWaits(connection)
         self.digests = PostgresDigests(connection)
         self.schedules = PostgresSchedules(connection)
         self.decisions = PostgresDecisions(connection)
-
-    async def accounts(self, names: Collection[str]) -> Mapping[str, AccountState]:
-        return await accounts.read(self.connection, names)
-
-    async def stale(self, names: Collection[str], now: datetime) -> frozenset[str]:
-        return await outages.stale(self.connection, names, now)
 
     async def lock(self, keys: Iterable[Key]) -> dict[Key, TaskState]:
         return await tasks.lock(self.connection, keys)

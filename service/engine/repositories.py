@@ -5,17 +5,32 @@ Each is implemented twice, by the same names: in PostgreSQL beside the noun's ot
 `tests/conformance` holds both to what is written here. All times are UTC.
 """
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from service.domain.digests import Digest, Join
 from service.domain.model import Event
 from service.domain.schedules import Slot
+from service.store.accounts import AccountState
 from service.store.decisions import Decision
 from service.store.schedules import Schedules
 from service.store.tasks import Key
 from service.store.waits import Wait
+
+
+class AccountRepository(Protocol):
+    """The accounts, as far as the clock and the looks at their tasks depend on them."""
+
+    async def read(self, names: Collection[str]) -> Mapping[str, AccountState]:
+        """How far each of these accounts has been read, those left out that are not known."""
+
+    async def stale(self, names: Collection[str], now: datetime) -> frozenset[str]:
+        """Those of these accounts of which the clock says nothing until they were read anew.
+
+        Nobody looked after them until just now, or they have not been read since; or they cannot be
+        read.
+        """
 
 
 class EventRepository(Protocol):

@@ -11,6 +11,7 @@ from typing import Protocol, TypeAlias
 
 from service.domain.model import Event, Observation, Task
 from service.engine.repositories import (
+    AccountRepository,
     DecisionRepository,
     DigestRepository,
     EventRepository,
@@ -18,7 +19,6 @@ from service.engine.repositories import (
     WaitRepository,
 )
 from service.outbox import DeliveryRequest, Identity, Lanes
-from service.store.accounts import AccountState
 from service.store.announcements import Announcement
 from service.store.tasks import Key, TaskState, TaskUpdate
 
@@ -28,11 +28,9 @@ Rules: TypeAlias = frozenset[str]
 class TaskTransaction(Protocol):
     """What is known of accounts and tasks, and what happened to them."""
 
-    async def accounts(self, names: Collection[str]) -> Mapping[str, AccountState]:
-        """How far each of these accounts has been read."""
-
-    async def stale(self, names: Collection[str], now: datetime) -> frozenset[str]:
-        """Those of these accounts of which the clock says nothing until they were read anew."""
+    @property
+    def accounts(self) -> AccountRepository:
+        """How far accounts have been read."""
 
     async def lock(self, keys: Iterable[Key]) -> dict[Key, TaskState]:
         """The states of these tasks, known or not; locked until the transaction ends."""

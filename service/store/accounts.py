@@ -4,12 +4,13 @@ Whoever polls an account holds a lease with a name of its own. A poll that lost 
 slow to give a sign of life, writes nothing down any more: another one is under way.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from service.store import Connection, Pool
+from service.store.outages import LONGEST_WAIT, WAIT_SINCE
 
 # So long an account has to fail until all of it is read anew afterwards.
 _LONG_FAILURE = timedelta(minutes=5)
@@ -69,16 +70,35 @@ async def register(pool: Pool, systems: Mapping[str, str], now: datetime) -> Non
     )
 
 
-async def read(connection: Connection, names: Iterable[str]) -> dict[str, AccountState]:
-    rows = await connection.fetch(
-        """
-        SELECT name, added_at, baseline_at, scanned_at, watermark, failures,
-            EXISTS (SELECT FROM announcements WHERE account = name) AS awaits
-        FROM accounts WHERE name = ANY($1)
-        """,
-        list(names),
-    )
-    return {row["name"]: AccountState(**row) for row in rows}
+class PostgresAccounts:
+    """`AccountRepository` within the transaction that is open on `connection`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def read(self, names: Collection[str]) -> dict[str, AccountState]:
+        rows = await self._connection.fetch(
+            """
+            SELECT name, added_at, baseline_at, scanned_at, watermark, failures,
+                EXISTS (SELECT FROM announcements WHERE account = name) AS awaits
+            FROM accounts WHERE name = ANY($1)
+            """,
+            list(names),
+        )
+        return {row["name"]: AccountState(**row) for row in rows}
+
+    async def stale(self, names: Collection[str], now: datetime) -> frozenset[str]:
+        rows = await self._connection.fetch(
+            f"""
+            SELECT name FROM accounts
+            WHERE name = ANY ($1) AND NOT paused
+              AND (alive_until < $2 OR {WAIT_SINCE.format(since="$3")} IS NOT NULL)
+            """,
+            list(names),
+            now,
+            now - LONGEST_WAIT,
+        )
+        return frozenset(row["name"] for row in rows)
 
 
 async def claim_due(

@@ -4,7 +4,7 @@ What is known of an account's tasks may have changed unseen meanwhile. So the cl
 wait until everything was read anew, as after a pause; but not for ever.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -73,25 +73,6 @@ async def _keep(connection: Connection, outage: Outage) -> None:
         outage.ended_at,
         list(outage.accounts),
     )
-
-
-async def stale(connection: Connection, names: Collection[str], now: datetime) -> frozenset[str]:
-    """Those of these accounts whose alarms wait, because what is known of them may be outdated.
-
-    Nobody looked after them until just now, or they have not been read since; or they cannot be
-    read.
-    """
-    rows = await connection.fetch(
-        f"""
-        SELECT name FROM accounts
-        WHERE name = ANY ($1) AND NOT paused
-          AND (alive_until < $2 OR {WAIT_SINCE.format(since="$3")} IS NOT NULL)
-        """,
-        list(names),
-        now,
-        now - LONGEST_WAIT,
-    )
-    return frozenset(row["name"] for row in rows)
 
 
 async def is_unread(pool: Pool, name: str, failing_before: datetime) -> bool:

@@ -14,6 +14,7 @@ from service.outbox import DeliveryRequest, Identity, Lanes
 from service.rules import Ruleset
 from service.rules.standing import Revision, revision
 from service.rules.verdict import Plan
+from service.simulator.memory.accounts import MemoryAccounts
 from service.simulator.memory.decisions import MemoryDecisions
 from service.simulator.memory.deliveries import Delivery
 from service.simulator.memory.digests import MemoryDigests
@@ -37,11 +38,11 @@ class MemoryTransaction:
     def __init__(
         self, states: Mapping[str, AccountState], silenced: Sequence[Silence] = ()
     ) -> None:
+        self.accounts = MemoryAccounts(states)
         self.outbox = MemoryOutbox(silenced)
         self.events = MemoryEvents()
         self.decisions = MemoryDecisions()
         self.written: dict[Key, frozenset[str]] = {}
-        self.states = states
         self._known: dict[Key, TaskState] = {}
         self._alarm_of: dict[Key, datetime | None] = {}
         self._alarms: list[tuple[datetime, Key]] = []
@@ -94,14 +95,6 @@ class MemoryTransaction:
         while self._alarms and self._alarm_of[self._alarms[0][1]] != self._alarms[0][0]:
             heappop(self._alarms)
         return self._alarms[0][0] if self._alarms else None
-
-    async def accounts(self, names: Collection[str]) -> Mapping[str, AccountState]:
-        return {name: self.states[name] for name in names}
-
-    async def stale(self, names: Collection[str], now: datetime) -> frozenset[str]:
-        """Return none: in a simulation what is known is always what is."""
-        del names, now
-        return frozenset()
 
     async def lock(self, keys: Iterable[Key]) -> dict[Key, TaskState]:
         return {key: self._known.get(key, TaskState()) for key in sorted(set(keys))}
