@@ -8,9 +8,9 @@ from typing import Any
 from service.domain.model import Cause, Event, Kind, State, Task
 from service.outbox import DeliveryRequest, placing
 from service.rules.verdict import Plan
-from service.store import Pool, tasks
+from service.store import Pool
 from service.store.events import PostgresEvents
-from service.store.tasks import Key, TaskState, TaskUpdate
+from service.store.tasks import Key, PostgresTasks, TaskState, TaskUpdate
 
 
 async def know(pool: Pool, *known: Task, at: datetime, gone: bool = False) -> None:
@@ -28,8 +28,9 @@ async def know_of_none(pool: Pool, key: Key, at: datetime) -> None:
 
 async def _save(pool: Pool, saved: Sequence[TaskUpdate]) -> None:
     async with pool.acquire() as connection, connection.transaction():
-        await tasks.lock(connection, [one.key for one in saved])
-        await tasks.save(connection, saved)
+        tasks = PostgresTasks(connection)
+        await tasks.lock(one.key for one in saved)
+        await tasks.save(saved)
 
 
 async def record(

@@ -15,10 +15,10 @@ from service.http.json_body import aside
 from service.outbox import Lanes
 from service.sources import Source
 from service.sources.payload import TooManyTold
-from service.store import Connection, Pool, accounts, announcements, lookups, receipt_queue, tasks
+from service.store import Connection, Pool, accounts, announcements, lookups, receipt_queue
 from service.store.announcements import Announcement
 from service.store.receipt_queue import Pending
-from service.store.tasks import Key
+from service.store.tasks import Key, PostgresTasks
 from service.telemetry import tracing
 from workers.awaiting import HEARD
 from workers.receipt_reader import Pushed, ReadReceipts, in_short, read_receipt
@@ -161,7 +161,7 @@ class Ingest:
         keys = [one.key for one in signals]
         waited = await announcements.take_signals(connection, keys)
         await receipt_queue.note(connection, [one.receipt for one in waited], HEARD)
-        known = await tasks.present(connection, keys)
+        known = await PostgresTasks(connection).present(keys)
         heard = [*waited, *(one for one in signals if one.key in known)]
         with tracing.coming_from(found.origins((one.key, one.receipt) for one in heard)):
             told = [_signal(one) for one in heard]

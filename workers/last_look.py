@@ -43,8 +43,8 @@ from service.store import (
     accounts,
     events,
     outages,
-    tasks,
 )
+from service.store.tasks import PostgresTasks
 from workers import retry
 from workers.canaries import Canaries
 
@@ -225,7 +225,7 @@ class LastLook:
 
     async def _revision(self, connection: Connection, grounds: Grounds) -> Revision | None:
         account, events_of = grounds.event.account, [one.event for one in grounds.each]
-        there = await tasks.present(connection, [(account, one.task_id) for one in events_of])
+        there = await PostgresTasks(connection).present((account, one.task_id) for one in events_of)
         present = {task_id: task for (_, task_id), task in there.items()}
         for one in events_of:
             if one.kind is Kind.COMPLETED and (task := present.get(one.task_id)) is not None:

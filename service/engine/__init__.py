@@ -47,7 +47,7 @@ from service.engine.tracking import (
 )
 from service.engine.transaction import Transaction
 from service.outbox import DeliveryRequest, Lanes
-from service.store import Pool, alarm_sets, schedules, tasks
+from service.store import Pool, alarm_sets, schedules
 from service.store.accounts import AccountState
 from service.store.tasks import Key, TaskState
 from service.store.waits import Wait
@@ -168,7 +168,7 @@ class Engine:
     async def observe(self, tx: Transaction, seen: Sequence[Observation]) -> Effects:
         """Take in looks at tasks, in any order."""
         now = self._clock.now()
-        known = await tx.lock((look.account, look.task_id) for look in seen)
+        known = await tx.tasks.lock((look.account, look.task_id) for look in seen)
         states = await tx.accounts.read({look.account for look in seen})
         ours = await self._decider.written_by_us(tx, seen)
         awaiting = [key for key in known if states[key[0]].awaits]
@@ -179,20 +179,20 @@ class Engine:
         await tx.doubt(taken.doubted, now)
         await tx.look_again(taken.older, now)
         await self._save(tx, taken.changed, now)
-        await tx.forget_unseen(_unseen(known, taken.changed))
+        await tx.tasks.forget_unseen(_unseen(known, taken.changed))
         after = await self._follow(tx, taken.happened, now)
         return replace(after, unproven=tuple(taken.unproven))
 
     async def take_signals(self, tx: Transaction, signals: Sequence[Signal]) -> Effects:
         """Take in signals; one about a task that is not known is ignored."""
         now = self._clock.now()
-        known = await tx.lock((one.account, one.task_id) for one in signals)
+        known = await tx.tasks.lock((one.account, one.task_id) for one in signals)
         happened = [
             [of_signal(signal, known[signal.account, signal.task_id])]
             for signal in signals
             if known[signal.account, signal.task_id].present
         ]
-        await tx.forget_unseen(_unseen(known, {}))
+        await tx.tasks.forget_unseen(_unseen(known, {}))
         return await self._follow(tx, happened, now)
 
     async def fire_alarms(self, tx: Transaction, limit: int) -> tuple[int, Effects]:
@@ -200,7 +200,7 @@ class Engine:
         now = self._clock.now()
         awake = await self._awake(tx, now)
         ids = {name: watch for name, watch in self._alarm_clock.ids.items() if name in awake}
-        known = await tx.lock_ringing(ids, now, limit)
+        known = await tx.tasks.lock_due(ids, now, limit)
         if not known:
             return 0, Effects()
         happened = [self._alarm_clock.rings(key, one, now) for key, one in known.items()]
@@ -240,7 +240,7 @@ class Engine:
         old = await alarm_sets.outdated(tx.connection, mine)
         if old is None:
             return 0, Effects()
-        known = await tasks.lock_watched(tx.connection, old.account, old.id, limit)
+        known = await tx.tasks.lock_watched(old.account, old.id, limit)
         happened = [self._alarm_clock.owes(key, one, old, now) for key, one in known.items()]
         taken_over = {key: self._alarm_clock.take_over(one, old) for key, one in known.items()}
         await self._save(tx, taken_over, now)
@@ -255,7 +255,7 @@ class Engine:
         over = await tx.waits.over(await self._awake(tx, now), now, limit)
         if not over:
             return 0, Effects()
-        known = await tx.lock(over)
+        known = await tx.tasks.lock(over)
         waits = await tx.waits.take(list(known), now)
         left = [self._left(wait, known[wait.key].present, now) for wait in waits]
         return len(waits), Effects(await self._decider.settle(tx, left, now))
@@ -343,7 +343,7 @@ class Engine:
         return taken
 
     async def _save(self, tx: Transaction, changed: Mapping[Key, TaskState], now: datetime) -> None:
-        await tx.save([self._alarm_clock.set(key, one, now) for key, one in changed.items()])
+        await tx.tasks.save([self._alarm_clock.set(key, one, now) for key, one in changed.items()])
 
     async def _follow(
         self, tx: Transaction, happened: Sequence[Sequence[EventFactory]], now: datetime

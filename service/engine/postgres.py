@@ -1,9 +1,9 @@
 """The engine's transaction in PostgreSQL: each call goes to the module with its noun's SQL."""
 
-from collections.abc import AsyncIterator, Collection, Container, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from datetime import datetime
 
-from service.domain.model import Cause, Event, Observation, Task
+from service.domain.model import Cause, Event, Observation
 from service.engine.transaction import Rules
 from service.outbox import (
     DeliveryRequest,
@@ -17,7 +17,6 @@ from service.store import (
     Connection,
     announcements,
     lookups,
-    tasks,
 )
 from service.store.accounts import PostgresAccounts
 from service.store.announcements import Announcement
@@ -25,7 +24,7 @@ from service.store.decisions import PostgresDecisions
 from service.store.digests import PostgresDigests
 from service.store.events import PostgresEvents
 from service.store.schedules import PostgresSchedules
-from service.store.tasks import Key, TaskState, TaskUpdate
+from service.store.tasks import Key, PostgresTasks
 from service.store.waits import PostgresWaits
 
 
@@ -35,31 +34,12 @@ class PostgresTransaction:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.accounts = PostgresAccounts(connection)
+        self.tasks = PostgresTasks(connection)
         self.events = PostgresEvents(connection)
         self.waits = PostgresWaits(connection)
         self.digests = PostgresDigests(connection)
         self.schedules = PostgresSchedules(connection)
         self.decisions = PostgresDecisions(connection)
-
-    async def lock(self, keys: Iterable[Key]) -> dict[Key, TaskState]:
-        return await tasks.lock(self.connection, keys)
-
-    async def lock_ringing(
-        self, watches: Mapping[str, str], now: datetime, limit: int
-    ) -> dict[Key, TaskState]:
-        return await tasks.lock_ringing(self.connection, watches, now, limit)
-
-    async def tasks(self, keys: Iterable[Key]) -> Mapping[Key, Task]:
-        return await tasks.present(self.connection, keys)
-
-    def pages(self, account: str, fields: Collection[str]) -> AsyncIterator[Sequence[Task]]:
-        return tasks.pages(self.connection, account, fields)
-
-    async def save(self, saved: Sequence[TaskUpdate]) -> None:
-        await tasks.save(self.connection, saved)
-
-    async def forget_unseen(self, keys: Sequence[Key]) -> None:
-        await tasks.forget_unseen(self.connection, keys)
 
     async def doubt(self, keys: Sequence[Key], now: datetime) -> None:
         await lookups.ask(self.connection, keys, Cause.WEBHOOK, now)

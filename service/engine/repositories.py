@@ -5,17 +5,17 @@ Each is implemented twice, by the same names: in PostgreSQL beside the noun's ot
 `tests/conformance` holds both to what is written here. All times are UTC.
 """
 
-from collections.abc import Collection, Container, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Container, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from service.domain.digests import Digest, Join
-from service.domain.model import Event
+from service.domain.model import Event, Task
 from service.domain.schedules import Slot
 from service.store.accounts import AccountState
 from service.store.decisions import Decision
 from service.store.schedules import Schedules
-from service.store.tasks import Key
+from service.store.tasks import Key, TaskState, TaskUpdate
 from service.store.waits import Wait
 
 
@@ -31,6 +31,39 @@ class AccountRepository(Protocol):
         Nobody looked after them until just now, or they have not been read since; or they cannot be
         read.
         """
+
+
+class TaskRepository(Protocol):
+    """The last known state of each task, and when the clock has to look at it next."""
+
+    async def lock(self, keys: Iterable[Key]) -> dict[Key, TaskState]:
+        """The states of these tasks, known or not; locked until the transaction ends."""
+
+    async def lock_due(
+        self, watches: Mapping[str, str], now: datetime, limit: int
+    ) -> dict[Key, TaskState]:
+        """Lock tasks whose alarm has come, up to `limit` of each account: none waits for another.
+
+        The longest waiting come first, those of one moment in the order of their ids. `watches` has
+        the watch of each account whose alarms this process rings (`alarm_sets`): what another watch
+        has set is not among them. A task that is about to be read by its id waits for that, if it
+        does not take long, and one that may be gone until that is decided.
+        """
+
+    async def present(self, keys: Iterable[Key]) -> Mapping[Key, Task]:
+        """Those of these tasks that are known and not deleted, as they were last seen."""
+
+    def pages(self, account: str, fields: Collection[str]) -> AsyncIterator[Sequence[Task]]:
+        """Every task of an account that is known and not deleted, with its id and these fields.
+
+        Page by page, so that neither memory nor the event loop is taken up by all of them at once.
+        """
+
+    async def save(self, updates: Sequence[TaskUpdate]) -> None:
+        """Keep the new states of tasks that were locked."""
+
+    async def forget_unseen(self, keys: Sequence[Key]) -> None:
+        """Remove what `lock` has left of tasks that were not known and are not saved."""
 
 
 class EventRepository(Protocol):

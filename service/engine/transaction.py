@@ -5,22 +5,23 @@ tries rules on recorded or made-up history and sends nothing, keeps everything i
 The code above is the same for both. All times are UTC.
 """
 
-from collections.abc import AsyncIterator, Collection, Container, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol, TypeAlias
 
-from service.domain.model import Event, Observation, Task
+from service.domain.model import Event, Observation
 from service.engine.repositories import (
     AccountRepository,
     DecisionRepository,
     DigestRepository,
     EventRepository,
     ScheduleRepository,
+    TaskRepository,
     WaitRepository,
 )
 from service.outbox import DeliveryRequest, Identity, Lanes
 from service.store.announcements import Announcement
-from service.store.tasks import Key, TaskState, TaskUpdate
+from service.store.tasks import Key
 
 Rules: TypeAlias = frozenset[str]
 
@@ -32,28 +33,9 @@ class TaskTransaction(Protocol):
     def accounts(self) -> AccountRepository:
         """How far accounts have been read."""
 
-    async def lock(self, keys: Iterable[Key]) -> dict[Key, TaskState]:
-        """The states of these tasks, known or not; locked until the transaction ends."""
-
-    async def lock_ringing(
-        self, watches: Mapping[str, str], now: datetime, limit: int
-    ) -> dict[Key, TaskState]:
-        """Lock tasks whose alarm has come, up to `limit` of each account.
-
-        `watches` has the watch of each account whose alarms this process rings (`alarm_sets`).
-        """
-
-    async def tasks(self, keys: Iterable[Key]) -> Mapping[Key, Task]:
-        """Those of these tasks that are known and not deleted."""
-
-    def pages(self, account: str, fields: Collection[str]) -> AsyncIterator[Sequence[Task]]:
-        """Every known task of an account, with at least its id and these fields."""
-
-    async def save(self, saved: Sequence[TaskUpdate]) -> None:
-        """Keep the new states of tasks that were locked."""
-
-    async def forget_unseen(self, keys: Sequence[Key]) -> None:
-        """Remove what `lock` has left of tasks that were not known and are not saved."""
+    @property
+    def tasks(self) -> TaskRepository:
+        """What is known of tasks."""
 
     async def doubt(self, keys: Sequence[Key], now: datetime) -> None:
         """Ask for these tasks to be read by id: what was pushed may be outdated."""

@@ -72,16 +72,18 @@ class Simulator:
         and whether it was `lost`.
         """
         filled = [(key, task and self._people.filled(task)) for key, task in states]
-        other = [(key, task) for key, task in filled if key in lost or self.tx.present(key) != task]
+        other = [
+            (key, task) for key, task in filled if key in lost or self.tx.tasks.current(key) != task
+        ]
         now = self.clock.now()
         gone = [
             TaskUpdate(key, TaskState(lost.get(key), deleted_at=now, observed_at=now))
             for key, task in other
             if task is None
         ]
-        await self.tx.save(gone)
+        await self.tx.tasks.save(gone)
         there = [(key, task) for key, task in other if task is not None]
-        await self.tx.forget_unseen([key for key, _ in there])
+        await self.tx.tasks.forget_unseen([key for key, _ in there])
         if there:
             await self.begin([Observation(*key, task, now, Cause.POLL) for key, task in there])
 

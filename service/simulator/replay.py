@@ -89,7 +89,9 @@ class Replay:
         `known` are the tasks as they were before; they are read if a schedule chooses of them.
         """
         if any(rule.for_each is not None for rules in self._rules.values() for rule in rules):
-            await self._tx.save([TaskUpdate(key, TaskState(task)) async for key, task in known])
+            await self._tx.tasks.save(
+                [TaskUpdate(key, TaskState(task)) async for key, task in known]
+            )
         events = 0
         async for batch in batches:
             while self._endings and self._endings[0].comes_before(batch):
@@ -122,7 +124,7 @@ class Replay:
             for slot in _slots(happened):
                 await self._fire(slot, batch)
             return
-        await self._tx.save([_saved(event) for event in happened])
+        await self._tx.tasks.save([_saved(event) for event in happened])
         await self._deciders[batch.rules_version].decide(self._tx, batch.groups, batch.now)
 
     async def _fire(self, events: Sequence[Event], batch: Batch) -> None:

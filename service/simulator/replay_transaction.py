@@ -112,7 +112,7 @@ class ReplayTransaction(MemoryTransaction):
         told = [one for one in recorded if one.told]
         self.waits = self._waits = RecordedWaits()
         self.digests = self._digests = RecordedDigests(
-            self.present, {begun for one in told for begun in one.over}
+            self.tasks.current, {begun for one in told for begun in one.over}
         )
 
     def end(self, over: Mapping[Begun, Key]) -> None:

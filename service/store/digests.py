@@ -9,8 +9,9 @@ import asyncpg
 
 from service.domain.digests import Digest, Join, Joining, Member
 from service.domain.model import Cause, Kind
-from service.store import Connection, tasks
+from service.store import Connection
 from service.store.events import event_from
+from service.store.tasks import PostgresTasks
 
 
 class PostgresDigests:
@@ -109,8 +110,8 @@ class PostgresDigests:
             " ORDER BY digest, event",
             list(digests),
         )
-        present = await tasks.present(
-            self._connection, [(digests[row["digest"]], row["task"]) for row in rows]
+        present = await PostgresTasks(self._connection).present(
+            [(digests[row["digest"]], row["task"]) for row in rows]
         )
         members: dict[int, list[Member]] = {digest: [] for digest in digests}
         for row in rows:

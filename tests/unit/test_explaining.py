@@ -56,7 +56,7 @@ async def lived(config: Config, history: Sequence[Step]) -> tuple[TaskHistory, S
         await trial.observe([Observation(ACCOUNT, "T1", task, now, Cause.POLL)])
     await trial.go_on(trial.clock.now() + timedelta(days=3))
     key = (ACCOUNT, "T1")
-    known = (await trial.tx.lock([key]))[key]
+    known = (await trial.tx.tasks.lock([key]))[key]
     version = config.rules.version
     # An alarm whose moment was past when its date came is dated before what brought the date.
     decided_at = accumulate((one.at for one in trial.tx.events.recorded), max)

@@ -1,8 +1,7 @@
 """The engine's transaction in memory, for simulations: nothing is kept when the process ends."""
 
-from collections.abc import AsyncIterator, Collection, Container, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from datetime import datetime
-from heapq import heappop, heappush
 from zoneinfo import ZoneInfo
 
 from service.domain.digests import Retelling
@@ -22,10 +21,11 @@ from service.simulator.memory.events import MemoryEvents
 from service.simulator.memory.last_look import MemoryLastLook
 from service.simulator.memory.outbox import MemoryOutbox
 from service.simulator.memory.schedules import MemorySchedules
+from service.simulator.memory.tasks import MemoryTasks
 from service.simulator.memory.waits import MemoryWaits
 from service.store.accounts import AccountState
 from service.store.announcements import Announcement
-from service.store.tasks import Key, TaskState, TaskUpdate
+from service.store.tasks import Key
 
 
 class MemoryTransaction:
@@ -39,21 +39,14 @@ class MemoryTransaction:
         self, states: Mapping[str, AccountState], silenced: Sequence[Silence] = ()
     ) -> None:
         self.accounts = MemoryAccounts(states)
+        self.tasks = MemoryTasks()
         self.outbox = MemoryOutbox(silenced)
         self.events = MemoryEvents()
         self.decisions = MemoryDecisions()
         self.written: dict[Key, frozenset[str]] = {}
-        self._known: dict[Key, TaskState] = {}
-        self._alarm_of: dict[Key, datetime | None] = {}
-        self._alarms: list[tuple[datetime, Key]] = []
         self.waits = MemoryWaits()
-        self.digests = MemoryDigests(self.present)
+        self.digests = MemoryDigests(self.tasks.current)
         self.schedules = MemorySchedules()
-
-    def present(self, key: Key) -> Task | None:
-        """The task as it is now; None where there is none."""
-        known = self._known.get(key)
-        return None if known is None else known.present
 
     def send(self, rules: Ruleset, zones: Mapping[str, ZoneInfo], now: datetime) -> None:
         """Send what is due and no gate stops, in these zones of the accounts."""
@@ -69,12 +62,12 @@ class MemoryTransaction:
         def told_anew(one: Retelling) -> Plan | str:
             return rules.told_anew(one, now, zones[one.event.account])
 
-        facts = self.outbox.facts(rules, zones, self.present, now)
+        facts = self.outbox.facts(rules, zones, self.tasks.current, now)
         self.outbox.send(facts, MemoryLastLook(last_look, told_anew))
 
     def _spoken_of(self, event: Event) -> Task | None:
         """The task of a message as it is now; of what recurs that which was completed."""
-        task = self.present((event.account, event.task_id))
+        task = self.tasks.current((event.account, event.task_id))
         if task is None or event.kind is not Kind.COMPLETED:
             return task
         completed = still_completed(event.task, task)
@@ -83,50 +76,13 @@ class MemoryTransaction:
     def next_moment(self) -> datetime | None:
         """When the next thing is due: an alarm, the end of a wait, a digest, a delivery … (UTC)."""
         moments = (
-            self._next_alarm(),
+            self.tasks.next_moment(),
             self.waits.next_moment(),
             self.digests.next_moment(),
             self.schedules.next_moment(),
             self.outbox.next_due(),
         )
         return min((one for one in moments if one is not None), default=None)
-
-    def _next_alarm(self) -> datetime | None:
-        while self._alarms and self._alarm_of[self._alarms[0][1]] != self._alarms[0][0]:
-            heappop(self._alarms)
-        return self._alarms[0][0] if self._alarms else None
-
-    async def lock(self, keys: Iterable[Key]) -> dict[Key, TaskState]:
-        return {key: self._known.get(key, TaskState()) for key in sorted(set(keys))}
-
-    async def lock_ringing(
-        self, watches: Mapping[str, str], now: datetime, limit: int
-    ) -> dict[Key, TaskState]:
-        del watches, limit
-        ringing: dict[Key, TaskState] = {}
-        while (at := self._next_alarm()) is not None and at <= now:
-            _, key = heappop(self._alarms)
-            ringing[key] = self._known[key]
-        return ringing
-
-    async def tasks(self, keys: Iterable[Key]) -> Mapping[Key, Task]:
-        return {key: task for key in keys if (task := self.present(key)) is not None}
-
-    async def pages(self, account: str, fields: Collection[str]) -> AsyncIterator[Sequence[Task]]:
-        del fields
-        yield [task for key in self._known if key[0] == account and (task := self.present(key))]
-
-    async def save(self, saved: Sequence[TaskUpdate]) -> None:
-        for one in saved:
-            self._known[one.key] = one.known
-            self._alarm_of[one.key] = one.next_alarm
-            if one.next_alarm is not None:
-                heappush(self._alarms, (one.next_alarm, one.key))
-
-    async def forget_unseen(self, keys: Sequence[Key]) -> None:
-        for key in keys:
-            self._known.pop(key, None)
-            self._alarm_of[key] = None
 
     async def doubt(self, keys: Sequence[Key], now: datetime) -> None:
         """Do nothing: in a simulation there is no system to ask, and every look is right."""
