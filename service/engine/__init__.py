@@ -175,9 +175,9 @@ class Engine:
         announced = await Announced.about(tx, seen, awaiting)
         taken = self._taken(seen, known, states, ours, announced, now)
         if announced.over:
-            await tx.shown(announced.over)
-        await tx.doubt(taken.doubted, now)
-        await tx.look_again(taken.older, now)
+            await tx.announcements.forget(announced.over)
+        await tx.lookups.ask(taken.doubted, Cause.WEBHOOK, now)
+        await tx.lookups.ask_again(taken.older, now)
         await self._save(tx, taken.changed, now)
         await tx.tasks.forget_unseen(_unseen(known, taken.changed))
         after = await self._follow(tx, taken.happened, now)

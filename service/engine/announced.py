@@ -35,7 +35,7 @@ class Announced:
         cls, tx: Transaction, seen: Sequence[Observation], awaiting: Sequence[Key]
     ) -> Self:
         """What is announced of the tasks `awaiting` it, and in these looks at them and others."""
-        waiting = await tx.announced(awaiting) if awaiting else {}
+        waiting = await tx.announcements.by_task(awaiting) if awaiting else {}
         said: dict[Key, list[Said]] = defaultdict(list)
         for look in seen:
             key = (look.account, look.task_id)

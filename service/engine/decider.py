@@ -60,7 +60,7 @@ class Decider:
         """The fields of these tasks that Taskbell writes; nothing where no rule ever writes."""
         if not self._rules.writes:
             return {}
-        return await tx.writes_under_way(seen)
+        return await tx.provenance.writes_under_way(seen)
 
     async def decide(
         self, tx: Transaction, groups: Sequence[Sequence[Event]], now: datetime

@@ -1,28 +1,24 @@
 """The engine's transaction in PostgreSQL: each call goes to the module with its noun's SQL."""
 
-from collections.abc import Collection, Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Sequence
 from datetime import datetime
 
-from service.domain.model import Cause, Event, Observation
-from service.engine.transaction import Rules
+from service.domain.model import Event
 from service.outbox import (
     DeliveryRequest,
     Identity,
     Lanes,
     cancellation,
     placing,
-    provenance,
 )
-from service.store import (
-    Connection,
-    announcements,
-    lookups,
-)
+from service.outbox.provenance import PostgresProvenance
+from service.store import Connection
 from service.store.accounts import PostgresAccounts
-from service.store.announcements import Announcement
+from service.store.announcements import PostgresAnnouncements
 from service.store.decisions import PostgresDecisions
 from service.store.digests import PostgresDigests
 from service.store.events import PostgresEvents
+from service.store.lookups import PostgresLookups
 from service.store.schedules import PostgresSchedules
 from service.store.tasks import Key, PostgresTasks
 from service.store.waits import PostgresWaits
@@ -35,26 +31,14 @@ class PostgresTransaction:
         self.connection = connection
         self.accounts = PostgresAccounts(connection)
         self.tasks = PostgresTasks(connection)
+        self.announcements = PostgresAnnouncements(connection)
+        self.lookups = PostgresLookups(connection)
         self.events = PostgresEvents(connection)
         self.waits = PostgresWaits(connection)
         self.digests = PostgresDigests(connection)
         self.schedules = PostgresSchedules(connection)
         self.decisions = PostgresDecisions(connection)
-
-    async def doubt(self, keys: Sequence[Key], now: datetime) -> None:
-        await lookups.ask(self.connection, keys, Cause.WEBHOOK, now)
-
-    async def look_again(self, older: Mapping[Key, datetime], now: datetime) -> None:
-        await lookups.ask_again(self.connection, older, now)
-
-    async def announced(self, keys: Iterable[Key]) -> Mapping[Key, Sequence[Announcement]]:
-        return await announcements.by_task(self.connection, keys)
-
-    async def shown(self, over: Sequence[Announcement]) -> None:
-        await announcements.forget(self.connection, over)
-
-    async def writes_under_way(self, seen: Sequence[Observation]) -> Mapping[Key, frozenset[str]]:
-        return await provenance.writes_under_way(self.connection, seen)
+        self.provenance = PostgresProvenance(connection)
 
     async def place(self, orders: Sequence[DeliveryRequest], now: datetime) -> set[Identity]:
         return await placing.place(self.connection, orders, now)
@@ -80,9 +64,3 @@ class PostgresTransaction:
 
     async def take_back(self, happened: Sequence[Event], now: datetime) -> Lanes:
         return await placing.take_back(self.connection, happened, now)
-
-    async def makers(self, keys: Iterable[Key]) -> Mapping[Key, Rules]:
-        return await provenance.makers(self.connection, keys)
-
-    async def changers(self, happened: Collection[int]) -> Mapping[int, Rules]:
-        return await provenance.changers(self.connection, happened)

@@ -10,9 +10,11 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from service.domain.digests import Digest, Join
-from service.domain.model import Event, Task
+from service.domain.model import Cause, Event, Observation, Task
 from service.domain.schedules import Slot
+from service.outbox.provenance import Rules
 from service.store.accounts import AccountState
+from service.store.announcements import Announcement
 from service.store.decisions import Decision
 from service.store.schedules import Schedules
 from service.store.tasks import Key, TaskState, TaskUpdate
@@ -64,6 +66,30 @@ class TaskRepository(Protocol):
 
     async def forget_unseen(self, keys: Sequence[Key]) -> None:
         """Remove what `lock` has left of tasks that were not known and are not saved."""
+
+
+class AnnouncementRepository(Protocol):
+    """What webhooks said has happened to tasks and their system did not show yet."""
+
+    async def by_task(self, keys: Iterable[Key]) -> Mapping[Key, Sequence[Announcement]]:
+        """What is announced of each of these tasks, signals and contents aside."""
+
+    async def forget(self, over: Sequence[Announcement]) -> None:
+        """Forget announcements about locked tasks: they are shown, or waited for no longer."""
+
+
+class LookupRepository(Protocol):
+    """The tasks that are to be read by their id."""
+
+    async def ask(self, keys: Sequence[Key], cause: Cause, now: datetime) -> None:
+        """Ask for these tasks to be read; what was written by Taskbell stays marked so."""
+
+    async def ask_again(self, older: Mapping[Key, datetime], now: datetime) -> None:
+        """Ask for tasks, seen now in an older version than is known, to be read after a pause.
+
+        It is counted from the first time that this was asked for, and is not over before it counts
+        that they show it, which `older` has for each.
+        """
 
 
 class EventRepository(Protocol):
@@ -143,3 +169,25 @@ class DecisionRepository(Protocol):
         self, decisions: Sequence[Decision], rules_version: str, now: datetime
     ) -> None:
         """Store decisions and the version of the rules that made them."""
+
+
+class ProvenanceRepository(Protocol):
+    """Which tasks and changes are Taskbell's own doing, and which rules wrote them."""
+
+    async def writes_under_way(self, seen: Sequence[Observation]) -> Mapping[Key, frozenset[str]]:
+        """The fields that Taskbell itself is writing, for those of these tasks that it writes to.
+
+        A write counts from its first attempt until the task was read back, a creation until it was
+        seen: a slow system may say first that there is no such task. One that is just being created
+        has no known id yet: it is recognised by its title.
+        """
+
+    async def makers(self, keys: Iterable[Key]) -> Mapping[Key, Rules]:
+        """The rules that made each task, that made the task for which it was made, and so on."""
+
+    async def changers(self, events: Collection[int]) -> Mapping[int, Rules]:
+        """The rules whose writing led to each of these events, directly or by way of other events.
+
+        An event that Taskbell caused is traced to the last write before it to the same task and one
+        of the changed fields; from there to the event because of which that was written, and so on.
+        """

@@ -5,25 +5,25 @@ tries rules on recorded or made-up history and sends nothing, keeps everything i
 The code above is the same for both. All times are UTC.
 """
 
-from collections.abc import Collection, Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Sequence
 from datetime import datetime
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
-from service.domain.model import Event, Observation
+from service.domain.model import Event
 from service.engine.repositories import (
     AccountRepository,
+    AnnouncementRepository,
     DecisionRepository,
     DigestRepository,
     EventRepository,
+    LookupRepository,
+    ProvenanceRepository,
     ScheduleRepository,
     TaskRepository,
     WaitRepository,
 )
 from service.outbox import DeliveryRequest, Identity, Lanes
-from service.store.announcements import Announcement
 from service.store.tasks import Key
-
-Rules: TypeAlias = frozenset[str]
 
 
 class TaskTransaction(Protocol):
@@ -37,24 +37,21 @@ class TaskTransaction(Protocol):
     def tasks(self) -> TaskRepository:
         """What is known of tasks."""
 
-    async def doubt(self, keys: Sequence[Key], now: datetime) -> None:
-        """Ask for these tasks to be read by id: what was pushed may be outdated."""
+    @property
+    def announcements(self) -> AnnouncementRepository:
+        """What is announced of tasks and does not show."""
 
-    async def look_again(self, older: Mapping[Key, datetime], now: datetime) -> None:
-        """Ask for these tasks to be read then, after a pause: they were seen in older versions."""
-
-    async def announced(self, keys: Iterable[Key]) -> Mapping[Key, Sequence[Announcement]]:
-        """What webhooks said has happened to these tasks and their system did not show yet."""
-
-    async def shown(self, over: Sequence[Announcement]) -> None:
-        """Forget announcements about locked tasks that the system shows by now."""
+    @property
+    def lookups(self) -> LookupRepository:
+        """Which tasks are to be read by their id."""
 
     @property
     def events(self) -> EventRepository:
         """What has happened."""
 
-    async def writes_under_way(self, seen: Sequence[Observation]) -> Mapping[Key, frozenset[str]]:
-        """The fields that Taskbell itself is writing, for each of these tasks that it writes to."""
+    @property
+    def provenance(self) -> ProvenanceRepository:
+        """What is Taskbell's own doing."""
 
 
 class RuleTransaction(Protocol):
@@ -106,12 +103,6 @@ class RuleTransaction(Protocol):
 
     async def take_back(self, events: Sequence[Event], now: datetime) -> Lanes:
         """Plan to rewrite sent messages whose cause one of these events undoes (`on_undo`)."""
-
-    async def makers(self, keys: Iterable[Key]) -> Mapping[Key, Rules]:
-        """The rules that made each of these tasks: itself, the task it was made for, and so on."""
-
-    async def changers(self, events: Collection[int]) -> Mapping[int, Rules]:
-        """The rules whose writing led to each of these events, directly or by one another."""
 
 
 class Transaction(TaskTransaction, RuleTransaction, Protocol):

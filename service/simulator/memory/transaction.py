@@ -1,38 +1,38 @@
 """The engine's transaction in memory, for simulations: nothing is kept when the process ends."""
 
-from collections.abc import Collection, Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from service.domain.digests import Retelling
-from service.domain.model import Event, Kind, Observation, Task
+from service.domain.model import Event, Kind, Task
 from service.domain.recurrence import still_completed
 from service.domain.silences import Silence
-from service.engine.transaction import Rules
 from service.outbox import DeliveryRequest, Identity, Lanes
 from service.rules import Ruleset
 from service.rules.standing import Revision, revision
 from service.rules.verdict import Plan
 from service.simulator.memory.accounts import MemoryAccounts
+from service.simulator.memory.announcements import MemoryAnnouncements
 from service.simulator.memory.decisions import MemoryDecisions
 from service.simulator.memory.deliveries import Delivery
 from service.simulator.memory.digests import MemoryDigests
 from service.simulator.memory.events import MemoryEvents
 from service.simulator.memory.last_look import MemoryLastLook
+from service.simulator.memory.lookups import MemoryLookups
 from service.simulator.memory.outbox import MemoryOutbox
+from service.simulator.memory.provenance import MemoryProvenance
 from service.simulator.memory.schedules import MemorySchedules
 from service.simulator.memory.tasks import MemoryTasks
 from service.simulator.memory.waits import MemoryWaits
 from service.store.accounts import AccountState
-from service.store.announcements import Announcement
 from service.store.tasks import Key
 
 
 class MemoryTransaction:
     """Storage for one simulation. `states` are the accounts.
 
-    `written` are the fields that Taskbell is taken to be
-    writing. Limits on how much is taken at once are ignored: there is nobody else to be fair to.
+    Limits on how much is taken at once are ignored: there is nobody else to be fair to.
     """
 
     def __init__(
@@ -40,10 +40,12 @@ class MemoryTransaction:
     ) -> None:
         self.accounts = MemoryAccounts(states)
         self.tasks = MemoryTasks()
+        self.announcements = MemoryAnnouncements()
+        self.lookups = MemoryLookups()
+        self.provenance = MemoryProvenance()
         self.outbox = MemoryOutbox(silenced)
         self.events = MemoryEvents()
         self.decisions = MemoryDecisions()
-        self.written: dict[Key, frozenset[str]] = {}
         self.waits = MemoryWaits()
         self.digests = MemoryDigests(self.tasks.current)
         self.schedules = MemorySchedules()
@@ -84,23 +86,6 @@ class MemoryTransaction:
         )
         return min((one for one in moments if one is not None), default=None)
 
-    async def doubt(self, keys: Sequence[Key], now: datetime) -> None:
-        """Do nothing: in a simulation there is no system to ask, and every look is right."""
-
-    async def look_again(self, older: Mapping[Key, datetime], now: datetime) -> None:
-        """Do nothing: in a simulation no task has a version."""
-
-    async def announced(self, keys: Iterable[Key]) -> Mapping[Key, Sequence[Announcement]]:
-        """Return nothing: in a simulation what is announced is seen at once."""
-        del keys
-        return {}
-
-    async def shown(self, over: Sequence[Announcement]) -> None:
-        """Do nothing: nothing is awaited."""
-
-    async def writes_under_way(self, seen: Sequence[Observation]) -> Mapping[Key, frozenset[str]]:
-        return {key: self.written[key] for key in _keys(seen) if key in self.written}
-
     async def place(self, orders: Sequence[DeliveryRequest], now: datetime) -> set[Identity]:
         return self.outbox.place(orders, now)
 
@@ -126,17 +111,3 @@ class MemoryTransaction:
     async def take_back(self, happened: Sequence[Event], now: datetime) -> Lanes:
         self.outbox.take_back(happened, now, self.events.is_done_again)
         return frozenset()
-
-    async def makers(self, keys: Iterable[Key]) -> Mapping[Key, Rules]:
-        """Return nothing: in a simulation no task is really made."""
-        del keys
-        return {}
-
-    async def changers(self, happened: Collection[int]) -> Mapping[int, Rules]:
-        """Return nothing: in a simulation nothing is really written."""
-        del happened
-        return {}
-
-
-def _keys(seen: Iterable[Observation]) -> list[Key]:
-    return [(look.account, look.task_id) for look in seen]
