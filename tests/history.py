@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from service.domain.model import Cause, Event, Kind, State, Task
-from service.outbox import DeliveryRequest, placing
+from service.outbox import DeliveryRequest
+from service.outbox.repository import PostgresOutbox
 from service.rules.verdict import Plan
 from service.store import Pool
 from service.store.events import PostgresEvents
@@ -66,7 +67,7 @@ async def plan(pool: Pool, event: Event, state: State = State.PLANNED, **changed
         event, "job-done", Plan(**wanted | changed), "slack", at_most_once=False
     )
     async with pool.acquire() as connection:
-        await placing.place(connection, [order], event.at)
+        await PostgresOutbox(connection).place([order], event.at)
     number: int = await pool.fetchval(
         "UPDATE deliveries SET state = $2 WHERE event = $1 RETURNING id", event.id, state
     )

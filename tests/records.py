@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from service.outbox.placing import row_of
+from service.outbox.rows import row_of
 from service.simulator import Simulator
 from service.simulator.memory.deliveries import Delivery
 

@@ -248,7 +248,7 @@ class LastLook:
         if not await attempts.withdraw(tx.connection, claim, ended.state, ended.reason, now):
             return None
         if isinstance(order, DeliveryRequest):
-            await tx.place([order], now)
+            await tx.outbox.place([order], now)
         return ended
 
     async def _completed(self, connection: Connection, event: Event, now: Task) -> Task:

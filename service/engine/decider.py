@@ -83,9 +83,9 @@ class Decider:
             await self._write_down(tx, await lasting.end(group, now), now)
         lanes = await self._carry_out(tx, verdicts, now)
         happened = [event for group in groups for event in group]
-        await tx.withdraw(happened, now)
+        await tx.outbox.withdraw(happened, now)
         await self._end_by_until(tx, happened, now)
-        return lanes | await tx.take_back(happened, now)
+        return lanes | await tx.outbox.take_back(happened, now)
 
     async def settle(self, tx: Transaction, quiet: Sequence[NetChange], now: datetime) -> Lanes:
         """Let rules that waited decide on what is left of the changes.
@@ -206,7 +206,7 @@ class Decider:
     ) -> Lanes:
         """Fill the outbox, let events join their digests, and store the decisions."""
         orders = await self._orders(tx, verdicts)
-        placed = await tx.place(orders, now) if orders else set()
+        placed = await tx.outbox.place(orders, now) if orders else set()
         joins = _joins(verdicts)
         if joins:
             await tx.digests.join(joins, now)
@@ -266,14 +266,14 @@ class Decider:
         if not self._rules.with_until:
             return
         tasks = {(event.account, event.task_id): event.after for event in happened}
-        pending = await tx.pending(tasks, self._rules.with_until)
+        pending = await tx.outbox.pending(tasks, self._rules.with_until)
         ended = [
             delivery
             for delivery, rule, account, task_id in pending
             if (task := tasks[account, task_id]) is not None and self._rules.until(rule, task, now)
         ]
         if ended:
-            await tx.cancel(ended, gates.UNTIL_IS_TRUE, now)
+            await tx.outbox.cancel(ended, gates.UNTIL_IS_TRUE, now)
 
 
 def _joins(verdicts: Iterable[EventVerdict]) -> list[Join]:

@@ -12,6 +12,7 @@ from typing import Protocol
 from service.domain.digests import Digest, Join
 from service.domain.model import Cause, Event, Observation, Task
 from service.domain.schedules import Slot
+from service.outbox import DeliveryRequest, Identity, Lanes
 from service.outbox.provenance import Rules
 from service.store.accounts import AccountState
 from service.store.announcements import Announcement
@@ -169,6 +170,53 @@ class DecisionRepository(Protocol):
         self, decisions: Sequence[Decision], rules_version: str, now: datetime
     ) -> None:
         """Store decisions and the version of the rules that made them."""
+
+
+class OutboxRepository(Protocol):
+    """The deliveries, as far as events and rules plan and end them."""
+
+    async def place(self, orders: Sequence[DeliveryRequest], now: datetime) -> set[Identity]:
+        """Put orders into the outbox; returns those that are new by their rule's `once_per`.
+
+        What was skipped, cancelled or came too late was not sent, and does not count. A rule on
+        trial keeps count for itself. What is silenced now is skipped.
+        """
+
+    async def placed_before(self, orders: Sequence[DeliveryRequest]) -> set[Identity]:
+        """Those of the orders that their rule has placed already, by its `once_per`."""
+
+    async def limited(
+        self, rule: str, begin: datetime, end: datetime, *, shadow: bool
+    ) -> list[datetime]:
+        """When the messages that this rule has planned go out, from `begin` to `end`.
+
+        No other transaction plans messages of this rule, which has a `limit`, before this one ends.
+        """
+
+    async def withdraw(self, events: Sequence[Event], now: datetime) -> None:
+        """Cancel deliveries that are not sent yet and that one of these events makes pointless.
+
+        A reopening withdraws nothing of what a recurring task was before it was done once more.
+        """
+
+    async def pending(
+        self, keys: Iterable[Key], rules: Container[str]
+    ) -> list[tuple[int, str, str, str]]:
+        """Deliveries of these rules about these tasks that are not sent yet, locked.
+
+        Each is (id, rule, account, task). The rewriting of a message that is out is not among them.
+        """
+
+    async def cancel(self, deliveries: Sequence[int], reason: str, now: datetime) -> None:
+        """Cancel deliveries that `pending` has found."""
+
+    async def take_back(self, events: Sequence[Event], now: datetime) -> Lanes:
+        """Plan to rewrite sent messages whose cause one of these events undoes (`on_undo`).
+
+        Returns their lanes. A completion is undone by a reopening, a creation by a deletion, and
+        that if the task is there again. What is taken back stands in nobody's way any more: when it
+        happens again it is announced anew.
+        """
 
 
 class ProvenanceRepository(Protocol):

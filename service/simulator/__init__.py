@@ -56,7 +56,7 @@ class Simulator:
     async def observe(self, seen: Sequence[Observation]) -> None:
         """Take in looks at tasks now, and send what that makes due."""
         await self._engine.observe(self.tx, seen)
-        self._send()
+        await self._send()
 
     async def take_over(self, present: Iterable[tuple[str, TaskState]]) -> None:
         """Go on with tasks (account, state) as Taskbell at work knows them, and their alarms."""
@@ -90,7 +90,7 @@ class Simulator:
     async def hear(self, signals: Sequence[Signal]) -> None:
         """Take in signals now, and send what they make due."""
         await self._engine.take_signals(self.tx, signals)
-        self._send()
+        await self._send()
 
     async def go_on(self, until: datetime) -> None:
         """Move the clock to `until` (aware), stopping at each moment at which something is due."""
@@ -101,11 +101,11 @@ class Simulator:
             await self._engine.close_digests(self.tx, _ALL)
             while (await self._engine.fire_schedule(self.tx))[0]:
                 pass
-            self._send()
+            await self._send()
         self.clock.set(max(until, self.clock.now()))
 
-    def _send(self) -> None:
-        self.tx.send(self._rules, self._zones, self.clock.now())
+    async def _send(self) -> None:
+        await self.tx.send(self._rules, self._zones, self.clock.now())
 
 
 def _accounts(names: Iterable[str], now: datetime) -> dict[str, AccountState]:

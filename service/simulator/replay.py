@@ -119,7 +119,7 @@ class Replay:
     async def _decide(self, batch: Batch) -> None:
         happened = [event for group in batch.groups for event in group]
         is_by_clock = happened[0].cause is Cause.CLOCK
-        self._let_pass(batch.now, batch.rules_version, is_by_clock=is_by_clock)
+        await self._let_pass(batch.now, batch.rules_version, is_by_clock=is_by_clock)
         if happened[0].kind is Kind.SCHEDULED:
             for slot in _slots(happened):
                 await self._fire(slot, batch)
@@ -161,7 +161,7 @@ class Replay:
         return mine[0] if mine else None
 
     async def _end(self, ending: Ending) -> None:
-        self._let_pass(ending.at, ending.rules_version, is_by_clock=True)
+        await self._let_pass(ending.at, ending.rules_version, is_by_clock=True)
         self._tx.end(ending.over)
         engine = self._engines[ending.rules_version]
         if ending.told:
@@ -169,7 +169,7 @@ class Replay:
         else:
             await engine.finish_waits(self._tx, _ALL)
 
-    def _let_pass(self, moment: datetime, version: str, *, is_by_clock: bool) -> None:
+    async def _let_pass(self, moment: datetime, version: str, *, is_by_clock: bool) -> None:
         """What is due by then goes out when it is, unless its rule has ended.
 
         The clock is heard before anything goes out that is due at the same moment.
@@ -177,7 +177,7 @@ class Replay:
         while (due := self._tx.outbox.next_due()) is not None:
             if due > moment or (is_by_clock and due == moment):
                 break
-            self._tx.send(self._rules[version], self._zones, max(due, self._clock.now()))
+            await self._tx.send(self._rules[version], self._zones, max(due, self._clock.now()))
         self._clock.set(moment)
 
     def _is_doubtful(self, made: RecordedDecision) -> bool:

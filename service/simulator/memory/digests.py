@@ -1,12 +1,11 @@
 """The open digests of a simulation, in memory."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from service.domain.digests import Digest, Join, Member
-from service.domain.model import Task
-from service.store.tasks import Key
+from service.simulator.memory.tasks import MemoryTasks
 
 
 @dataclass(slots=True)
@@ -19,13 +18,10 @@ class OpenDigest:
 
 
 class MemoryDigests:
-    """`DigestRepository` in memory, with the digests in the order in which they were opened.
+    """`DigestRepository` in memory, with the digests in the order in which they were opened."""
 
-    `present` tells how a task is now.
-    """
-
-    def __init__(self, present: Callable[[Key], Task | None]) -> None:
-        self._present = present
+    def __init__(self, tasks: MemoryTasks) -> None:
+        self._tasks = tasks
         self._open: list[OpenDigest] = []
 
     def next_moment(self) -> datetime | None:
@@ -44,7 +40,7 @@ class MemoryDigests:
         del accounts, limit
         over = [one for one in self._open if self._is_over(one, now)]
         self._open = [one for one in self._open if not self._is_over(one, now)]
-        return [_over(one, self._present) for one in sorted(over, key=lambda one: one.closes_at)]
+        return [_over(one, self._tasks) for one in sorted(over, key=lambda one: one.closes_at)]
 
     def _is_over(self, one: OpenDigest, now: datetime) -> bool:
         return one.closes_at <= now
@@ -70,7 +66,7 @@ def _identity(join: Join) -> tuple[str, str, str]:
     return join.rule, join.event.account, join.joining.key
 
 
-def _over(one: OpenDigest, present: Callable[[Key], Task | None]) -> Digest:
+def _over(one: OpenDigest, tasks: MemoryTasks) -> Digest:
     event = one.first.event
     joined = sorted(one.members.values(), key=lambda join: join.event.id)
     return Digest(
@@ -85,7 +81,7 @@ def _over(one: OpenDigest, present: Callable[[Key], Task | None]) -> Digest:
             Member(
                 join.event.task_id,
                 join.joining.anchor,
-                present((event.account, join.event.task_id)),
+                tasks.current((event.account, join.event.task_id)),
             )
             for join in joined
         ),

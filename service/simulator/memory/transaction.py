@@ -1,6 +1,6 @@
 """The engine's transaction in memory, for simulations: nothing is kept when the process ends."""
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -8,7 +8,6 @@ from service.domain.digests import Retelling
 from service.domain.model import Event, Kind, Task
 from service.domain.recurrence import still_completed
 from service.domain.silences import Silence
-from service.outbox import DeliveryRequest, Identity, Lanes
 from service.rules import Ruleset
 from service.rules.standing import Revision, revision
 from service.rules.verdict import Plan
@@ -26,7 +25,6 @@ from service.simulator.memory.schedules import MemorySchedules
 from service.simulator.memory.tasks import MemoryTasks
 from service.simulator.memory.waits import MemoryWaits
 from service.store.accounts import AccountState
-from service.store.tasks import Key
 
 
 class MemoryTransaction:
@@ -42,15 +40,15 @@ class MemoryTransaction:
         self.tasks = MemoryTasks()
         self.announcements = MemoryAnnouncements()
         self.lookups = MemoryLookups()
-        self.provenance = MemoryProvenance()
-        self.outbox = MemoryOutbox(silenced)
         self.events = MemoryEvents()
-        self.decisions = MemoryDecisions()
         self.waits = MemoryWaits()
-        self.digests = MemoryDigests(self.tasks.current)
+        self.digests = MemoryDigests(self.tasks)
         self.schedules = MemorySchedules()
+        self.decisions = MemoryDecisions()
+        self.outbox = MemoryOutbox(self.events, silenced)
+        self.provenance = MemoryProvenance()
 
-    def send(self, rules: Ruleset, zones: Mapping[str, ZoneInfo], now: datetime) -> None:
+    async def send(self, rules: Ruleset, zones: Mapping[str, ZoneInfo], now: datetime) -> None:
         """Send what is due and no gate stops, in these zones of the accounts."""
 
         def last_look(one: Delivery) -> Revision | None:
@@ -65,7 +63,7 @@ class MemoryTransaction:
             return rules.told_anew(one, now, zones[one.event.account])
 
         facts = self.outbox.facts(rules, zones, self.tasks.current, now)
-        self.outbox.send(facts, MemoryLastLook(last_look, told_anew))
+        await self.outbox.send(facts, MemoryLastLook(last_look, told_anew))
 
     def _spoken_of(self, event: Event) -> Task | None:
         """The task of a message as it is now; of what recurs that which was completed."""
@@ -85,29 +83,3 @@ class MemoryTransaction:
             self.outbox.next_due(),
         )
         return min((one for one in moments if one is not None), default=None)
-
-    async def place(self, orders: Sequence[DeliveryRequest], now: datetime) -> set[Identity]:
-        return self.outbox.place(orders, now)
-
-    async def placed_before(self, orders: Sequence[DeliveryRequest]) -> set[Identity]:
-        return self.outbox.placed_before(orders)
-
-    async def limited(
-        self, rule: str, begin: datetime, end: datetime, *, shadow: bool
-    ) -> list[datetime]:
-        return self.outbox.limited(rule, begin, end, shadow=shadow)
-
-    async def withdraw(self, happened: Sequence[Event], now: datetime) -> None:
-        self.outbox.withdraw(happened, now, self.events.is_done_again)
-
-    async def pending(
-        self, keys: Iterable[Key], rules: Container[str]
-    ) -> list[tuple[int, str, str, str]]:
-        return self.outbox.pending(keys, rules)
-
-    async def cancel(self, deliveries: Sequence[int], reason: str, now: datetime) -> None:
-        self.outbox.cancel(deliveries, reason, now)
-
-    async def take_back(self, happened: Sequence[Event], now: datetime) -> Lanes:
-        self.outbox.take_back(happened, now, self.events.is_done_again)
-        return frozenset()
