@@ -14,7 +14,8 @@ from uuid import uuid4
 import orjson
 
 from service.domain.model import Cause, Observation
-from service.engine import Effects, Engine
+from service.engine import Engine
+from service.engine.effects import Effects
 from service.engine.transaction import Transaction
 from service.errors import SourceError
 from service.sandbox.faults import Fault, FaultKind

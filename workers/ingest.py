@@ -9,7 +9,8 @@ import structlog
 
 from service.clock import Clock
 from service.domain.model import Cause, Kind, Signal
-from service.engine import Effects, Engine
+from service.engine import Engine
+from service.engine.effects import Effects
 from service.engine.postgres import PostgresTransaction
 from service.http.json_body import aside
 from service.outbox import Lanes

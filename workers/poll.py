@@ -11,7 +11,8 @@ import structlog
 from service import metrics
 from service.clock import Clock
 from service.domain.model import Cause, Observation
-from service.engine import Effects, Engine
+from service.engine import Engine
+from service.engine.effects import Effects
 from service.engine.postgres import PostgresTransaction
 from service.errors import (
     PayloadError,
