@@ -5,7 +5,7 @@ has come is marked as sent. At each moment things happen in the order in which a
 alarms ring, rules that waited decide, digests are told, schedules come, deliveries go out.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -48,6 +48,11 @@ class Simulator:
         self.tx = MemoryTransaction(_accounts(zones, self.clock.now()), silenced)
         self._engine = Engine(Decider(rules, zones, ways), zones, self.clock, people=self._people)
         self.tx.schedules.put_in_force(self._engine.schedules, self.clock.now())
+
+    @property
+    def accounts(self) -> Collection[str]:
+        """The accounts that it has; tasks of others are none of its business."""
+        return self._zones.keys()
 
     async def begin(self, seen: Sequence[Observation]) -> None:
         """Take up tasks in silence, as if they had been known all along: no rule is asked."""
