@@ -120,16 +120,19 @@ class WaitRepository(Protocol):
         """
 
     async def over(self, accounts: Iterable[str], now: datetime, limit: int) -> Sequence[Key]:
-        """Tasks of these accounts for which some rule has waited long enough, up to `limit`."""
+        """Tasks of these accounts for which some rule has waited long enough, up to `limit`.
+
+        The longest waiting come first. It takes none of the waits.
+        """
 
     async def take(self, keys: Sequence[Key], now: datetime) -> list[Wait]:
         """Remove and return the waits about these locked tasks that are over.
 
-        In the order of the events with which they began.
+        In the order of the events with which they began, and then of their rules.
         """
 
     async def about(self, keys: Iterable[Key], rules: Container[str]) -> list[Wait]:
-        """The waits of these rules about these locked tasks."""
+        """The waits of these rules about these locked tasks, in the same order."""
 
     async def stop(self, waits: Sequence[Wait]) -> None:
         """Remove waits; their rules decide nothing."""

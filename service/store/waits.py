@@ -75,7 +75,7 @@ class PostgresWaits:
             limit,
             list(accounts),
         )
-        return [(row["account"], row["task"]) for row in rows]
+        return list(dict.fromkeys((row["account"], row["task"]) for row in rows))
 
     async def take(self, keys: Sequence[Key], now: datetime) -> list[Wait]:
         rows = await self._connection.fetch(
