@@ -63,7 +63,7 @@ class TaskRepository(Protocol):
         """
 
     async def save(self, updates: Sequence[TaskUpdate]) -> None:
-        """Keep the new states of tasks that were locked."""
+        """Keep the new states of tasks that were locked, with their alarms and who set them."""
 
     async def forget_unseen(self, keys: Sequence[Key]) -> None:
         """Remove what `lock` has left of tasks that were not known and are not saved."""

@@ -88,7 +88,6 @@ class Simulator:
         ]
         await self.tx.tasks.save(gone)
         there = [(key, task) for key, task in other if task is not None]
-        await self.tx.tasks.forget_unseen([key for key, _ in there])
         if there:
             await self.begin([Observation(*key, task, now, Cause.POLL) for key, task in there])
 

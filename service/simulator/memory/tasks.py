@@ -1,6 +1,7 @@
 """The tasks of a simulation and their alarms, in memory."""
 
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from heapq import heappop, heappush
 
@@ -23,7 +24,7 @@ class MemoryTasks:
 
     def next_moment(self) -> datetime | None:
         """When the next alarm rings."""
-        while self._alarms and self._alarm_of[self._alarms[0][1]] != self._alarms[0][0]:
+        while self._alarms and self._alarm_of.get(self._alarms[0][1]) != self._alarms[0][0]:
             heappop(self._alarms)
         return self._alarms[0][0] if self._alarms else None
 
@@ -33,12 +34,14 @@ class MemoryTasks:
     async def lock_due(
         self, watches: Mapping[str, str], now: datetime, limit: int
     ) -> dict[Key, TaskState]:
-        del watches, limit
-        due: dict[Key, TaskState] = {}
+        del limit
+        due = []
         while (at := self.next_moment()) is not None and at <= now:
-            _, key = heappop(self._alarms)
-            due[key] = self._known[key]
-        return due
+            due.append(heappop(self._alarms))
+        for one in due:
+            heappush(self._alarms, one)
+        known = {key: self._known[key] for _, key in due}
+        return {key: one for key, one in known.items() if one.watch == watches.get(key[0])}
 
     async def present(self, keys: Iterable[Key]) -> Mapping[Key, Task]:
         return {key: task for key in keys if (task := self.current(key)) is not None}
@@ -49,12 +52,13 @@ class MemoryTasks:
 
     async def save(self, updates: Sequence[TaskUpdate]) -> None:
         for one in updates:
-            self._known[one.key] = one.known
+            is_set = one.known.watch == one.watch
+            self._known[one.key] = one.known if is_set else replace(one.known, watch=one.watch)
             self._alarm_of[one.key] = one.next_alarm
             if one.next_alarm is not None:
                 heappush(self._alarms, (one.next_alarm, one.key))
 
     async def forget_unseen(self, keys: Sequence[Key]) -> None:
         for key in keys:
-            self._known.pop(key, None)
-            self._alarm_of[key] = None
+            if (known := self._known.get(key)) is not None and known.task is None:
+                del self._known[key]
