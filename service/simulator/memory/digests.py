@@ -16,6 +16,10 @@ class OpenDigest:
     closes_at: datetime
     members: dict[str, Join] = field(default_factory=dict)
 
+    @property
+    def account(self) -> str:
+        return self.first.event.account
+
 
 class MemoryDigests:
     """`DigestRepository` in memory, with the digests in the order in which they were opened."""
@@ -33,13 +37,16 @@ class MemoryDigests:
         self._join(join, closes_at)
 
     async def join(self, joins: Sequence[Join], now: datetime) -> None:
-        for one in joins:
+        for one in sorted(joins, key=_identity):
             self._join(one, now)
 
     async def take(self, accounts: Iterable[str], now: datetime, limit: int) -> list[Digest]:
-        del accounts, limit
-        over = [one for one in self._open if self._is_over(one, now)]
-        self._open = [one for one in self._open if not self._is_over(one, now)]
+        del limit
+        wanted, over, left = set(accounts), list[OpenDigest](), list[OpenDigest]()
+        for one in self._open:
+            is_told = one.account in wanted and self._is_over(one, now)
+            (over if is_told else left).append(one)
+        self._open = left
         return [_over(one, self._tasks) for one in sorted(over, key=lambda one: one.closes_at)]
 
     def _is_over(self, one: OpenDigest, now: datetime) -> bool:
