@@ -13,7 +13,7 @@ class MemoryAccounts:
         self._states = states
 
     async def read(self, names: Collection[str]) -> Mapping[str, AccountState]:
-        return {name: self._states[name] for name in names}
+        return {name: self._states[name] for name in names if name in self._states}
 
     async def stale(self, names: Collection[str], now: datetime) -> frozenset[str]:
         """Return none: in a simulation what is known is always what is."""

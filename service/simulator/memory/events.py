@@ -13,7 +13,7 @@ _TURNS = frozenset({Kind.COMPLETED, Kind.REOPENED})
 class MemoryEvents:
     """`EventRepository` in memory; they are `recorded` in the order in which they happened.
 
-    Their ids follow `last_id`.
+    `last_id` is the last id that was allotted.
     """
 
     def __init__(self) -> None:
@@ -35,7 +35,8 @@ class MemoryEvents:
         return then is Kind.REOPENED
 
     async def allot_ids(self, count: int) -> list[int]:
-        first = self.last_id + len(self.recorded) + 1
+        first = self.last_id + 1
+        self.last_id += count
         return list(range(first, first + count))
 
     async def insert(self, events: Sequence[Event], rules_version: str, now: datetime) -> None:
@@ -48,9 +49,9 @@ class MemoryEvents:
     async def rescheduled(
         self, keys: Iterable[Key], since: datetime
     ) -> Mapping[Key, Sequence[Event]]:
-        found: dict[Key, list[Event]] = {key: [] for key in keys}
+        wanted, found = set(keys), defaultdict[Key, list[Event]](list)
         for event in self.recorded:
             key = event.account, event.task_id
-            if key in found and event.kind is Kind.RESCHEDULED and event.at >= since:
+            if key in wanted and event.kind is Kind.RESCHEDULED and event.at >= since:
                 found[key].append(event)
         return found
