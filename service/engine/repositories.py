@@ -97,7 +97,10 @@ class EventRepository(Protocol):
     """What has happened: typed transitions, never changed once written."""
 
     async def allot_ids(self, count: int) -> list[int]:
-        """The ids of the next events, in ascending order, so that decisions can name them."""
+        """The ids of the next events, in ascending order, so that decisions can name them.
+
+        None is given out twice.
+        """
 
     async def insert(self, events: Sequence[Event], rules_version: str, now: datetime) -> None:
         """Store events, and by which version of the rules they are decided on now."""
@@ -105,7 +108,10 @@ class EventRepository(Protocol):
     async def rescheduled(
         self, keys: Iterable[Key], since: datetime
     ) -> Mapping[Key, Sequence[Event]]:
-        """When these tasks were seen with other dates since then, in that order."""
+        """When these tasks were seen with other dates since then, in that order.
+
+        Those are left out of which there is nothing to tell.
+        """
 
 
 class WaitRepository(Protocol):
@@ -144,14 +150,14 @@ class DigestRepository(Protocol):
     async def join(self, joins: Sequence[Join], now: datetime) -> None:
         """Add events to the open digests that they belong to, or open new ones.
 
-        A task that joins once more counts once, with its later event. A full digest is over; the
-        next event opens another one.
+        They are opened in the order of their rules, accounts and keys. A task that joins once more
+        counts once, with its later event. A full digest is over; the next event opens another one.
         """
 
     async def take(self, accounts: Iterable[str], now: datetime, limit: int) -> list[Digest]:
         """Remove and return digests of these accounts that are to be told now, up to `limit`.
 
-        The one that was over first comes first.
+        The one that was over first comes first, of several the one that was opened first.
         """
 
 
@@ -161,8 +167,9 @@ class ScheduleRepository(Protocol):
     async def take(self, wanted: Schedules, now: datetime) -> Slot | None:
         """Take the slot, of the `wanted` schedules, that has been due for longest.
 
-        It does not come again: the schedule goes on with its first slot after `now`. None comes
-        before its account has been read as a whole, as half of the tasks make no list.
+        It does not come again: the schedule goes on with its first slot after `now`. One that is in
+        force with another cron or zone is not meant. None comes before its account has been read as
+        a whole, as half of the tasks make no list.
         """
 
 

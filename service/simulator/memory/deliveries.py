@@ -118,9 +118,11 @@ class Delivery:
         return self.state not in NOT_COUNTED or is_on_trial
 
     def is_ended_by(self, event: Event) -> bool:
-        """Whether it is pointless by now, if it has not gone out."""
+        """Whether it is pointless by now, if it has not gone out; its rewriting never is."""
         plan, cause = self.order.plan, self.order.event
-        return cause.id < event.id and not event.words.isdisjoint(plan.withdraw_on)
+        if self.updates is not None or cause.id >= event.id:
+            return False
+        return not event.words.isdisjoint(plan.withdraw_on)
 
     def is_undone_by(self, event: Event) -> bool:
         """Whether its message is out, is to be taken back, and its cause holds no longer."""

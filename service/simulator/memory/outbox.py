@@ -145,12 +145,14 @@ class MemoryOutbox:
                 self._end(one, State.CANCELLED, reason, now)
 
     async def take_back(self, events: Sequence[Event], now: datetime) -> Lanes:
+        lanes = set()
         for event in events:
             for one in list(self._of_task[event.account, event.task_id]):
                 is_undone = one.is_undone_by(event) and not self._was_done_again(one, event)
                 if is_undone and one.id not in self._rewritten:
                     self._rewrite(one, event, now)
-        return frozenset()
+                    lanes.add(one.order.lane)
+        return frozenset(lanes)
 
     def _was_done_again(self, one: Delivery, news: Event) -> bool:
         """Whether the news reopen a recurring task that was completed once more since then."""
