@@ -206,7 +206,7 @@ class OutboxRepository(Protocol):
     async def withdraw(self, events: Sequence[Event], now: datetime) -> None:
         """Cancel deliveries that are not sent yet and that one of these events makes pointless.
 
-        A reopening withdraws nothing of what a recurring task was before it was done once more.
+        A reopening withdraws nothing that tells of an earlier completion of a recurring task.
         """
 
     async def pending(

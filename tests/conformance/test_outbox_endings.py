@@ -148,16 +148,14 @@ async def test_what_is_undone_is_taken_back(storage: Storage, cause: Kind, news:
 
 async def test_what_is_not_undone_is_not_taken_back(storage: Storage) -> None:
     """By another event, of another task, without `on_undo`, or before it was sent."""
-    completed = await storage.happen(Kind.COMPLETED)
-    await place(storage, completed, on_undo="update")
-    await place(storage, completed, target="without")
-    await place(storage, await storage.happen(Kind.COMPLETED, "T2"), on_undo="update")
+    await place(storage, await storage.happen(Kind.COMPLETED), on_undo="update")
+    await place(storage, await storage.happen(Kind.COMPLETED, "T2"))
     await storage.send(START)
-    later = await storage.happen(Kind.COMPLETED, "T3")
-    await place(storage, later, on_undo="update")
+    await place(storage, await storage.happen(Kind.COMPLETED, "T3"), on_undo="update")
     news = [
         await storage.happen(Kind.DELETED),
         await storage.happen(Kind.REOPENED, account=PARIS),
+        await storage.happen(Kind.REOPENED, "T2"),
         await storage.happen(Kind.REOPENED, "T3"),
     ]
     assert await storage.tx.outbox.take_back(news, START) == frozenset()
