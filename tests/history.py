@@ -6,10 +6,12 @@ from datetime import datetime
 from typing import Any
 
 from service.domain.model import Cause, Event, Kind, State, Task
-from service.outbox import DeliveryRequest, placing
+from service.outbox import DeliveryRequest
+from service.outbox.repository import PostgresOutbox
 from service.rules.verdict import Plan
-from service.store import Pool, events, tasks
-from service.store.tasks import Key, TaskState, TaskUpdate
+from service.store import Pool
+from service.store.events import PostgresEvents
+from service.store.tasks import Key, PostgresTasks, TaskState, TaskUpdate
 
 
 async def know(pool: Pool, *known: Task, at: datetime, gone: bool = False) -> None:
@@ -27,8 +29,9 @@ async def know_of_none(pool: Pool, key: Key, at: datetime) -> None:
 
 async def _save(pool: Pool, saved: Sequence[TaskUpdate]) -> None:
     async with pool.acquire() as connection, connection.transaction():
-        await tasks.lock(connection, [one.key for one in saved])
-        await tasks.save(connection, saved)
+        tasks = PostgresTasks(connection)
+        await tasks.lock(one.key for one in saved)
+        await tasks.save(saved)
 
 
 async def record(
@@ -42,9 +45,10 @@ async def record(
 ) -> Event:
     """Something happened to a task."""
     async with pool.acquire() as connection:
-        [number] = await events.allot_ids(connection, 1)
+        events = PostgresEvents(connection)
+        [number] = await events.allot_ids(1)
         event = Event(number, after.account, after.id, kind, at, cause, before, after)
-        await events.insert(connection, [event], at, "none")
+        await events.insert([event], "none", at)
     return event
 
 
@@ -63,7 +67,7 @@ async def plan(pool: Pool, event: Event, state: State = State.PLANNED, **changed
         event, "job-done", Plan(**wanted | changed), "slack", at_most_once=False
     )
     async with pool.acquire() as connection:
-        await placing.place(connection, [order], event.at)
+        await PostgresOutbox(connection).place([order], event.at)
     number: int = await pool.fetchval(
         "UPDATE deliveries SET state = $2 WHERE event = $1 RETURNING id", event.id, state
     )

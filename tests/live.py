@@ -15,7 +15,7 @@ from service.engine.decider import Decider
 from service.engine.postgres import PostgresTransaction
 from service.outbox import AttemptResult, Claim, account_lane, attempts, claiming, writes_lane
 from service.rules.standing import objection
-from service.store import Connection, Pool, schedules, tasks
+from service.store import Connection, Pool, schedules
 from tests.records import Record, record
 
 ACCOUNT = "field"
@@ -114,7 +114,7 @@ class Live:
         """It is sent, if its task stands: what is known of that is what its system would say."""
         if claim.grounds is not None:
             key, now = (claim.message.account, claim.message.task_id), self._clock.now()
-            task = (await tasks.present(self._connection, [key])).get(key)
+            task = (await self._tx.tasks.present([key])).get(key)
             zone = self._config.timezone
             found = objection(claim.grounds, task, self._config.rules, now, zone)
             if found is not None:

@@ -14,14 +14,15 @@ from uuid import uuid4
 import orjson
 
 from service.domain.model import Cause, Observation
-from service.engine import Effects, Engine
+from service.engine import Engine
+from service.engine.effects import Effects
 from service.engine.transaction import Transaction
 from service.errors import SourceError
 from service.sandbox.faults import Fault, FaultKind
 from service.sandbox.system import Raw
 from service.sources import Page, systems
 from service.store import lookups
-from service.store.lookups import Lookup
+from service.store.lookups import Lookup, PostgresLookups
 from service.store.receipts import body_key
 from tests.contract.source_rig import sample
 from tests.corridor import Corridor, copy
@@ -322,7 +323,7 @@ class Office:
         pool, now = self.taskbell.pool, self.taskbell.clock.now()
         if not is_due:
             async with pool.acquire() as connection:
-                await lookups.ask(connection, [(self.account, task_id)], Cause.FETCH, now)
+                await PostgresLookups(connection).ask([(self.account, task_id)], Cause.FETCH, now)
         for lookup in await lookups.claim(pool, self.account, uuid4(), now, 2):
             look = await self.taskbell.worker.lookups[self.account]._attempt(lookup)
             if look is not None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from service.outbox.placing import row_of
+from service.outbox.rows import row_of
 from service.simulator import Simulator
 from service.simulator.memory.deliveries import Delivery
 
@@ -60,7 +60,7 @@ def _numbered(row: dict[str, Any], first: int) -> dict[str, Any]:
 
 def record_of(trial: Simulator) -> Record:
     """The record of a simulation."""
-    decided = [asdict(one) for one in trial.tx.decisions]
+    decided = [asdict(one) for one in trial.tx.decisions.recorded]
     sent = [columns(one) for one in trial.tx.outbox.deliveries]
     return record(0, decided, sent)
 

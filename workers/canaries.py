@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 
 from service.errors import SourceBroken, SourceError
 from service.sources import Source
-from service.store import Pool, canaries, tasks
+from service.store import Pool, canaries
+from service.store.tasks import PostgresTasks
 
 # A list that lost more than a handful has to show one of the tasks that it had.
 HANDFUL = 5
@@ -80,7 +81,7 @@ class Canaries:
     async def _others(self, gone: Sequence[str]) -> list[str]:
         """Tasks that should be there, if any of those that are not was known."""
         async with self._pool.acquire() as connection:
-            if not await tasks.present(connection, [(self._account, one) for one in gone]):
+            if not await PostgresTasks(connection).present((self._account, one) for one in gone):
                 return []
             return await canaries.others(connection, self._account, gone)
 

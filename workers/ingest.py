@@ -9,14 +9,16 @@ import structlog
 
 from service.clock import Clock
 from service.domain.model import Cause, Kind, Signal
-from service.engine import Effects, Engine
+from service.engine import Engine
+from service.engine.effects import Effects
 from service.engine.postgres import PostgresTransaction
 from service.http.json_body import aside
 from service.outbox import Lanes
 from service.sources import Source
 from service.sources.payload import TooManyTold
-from service.store import Connection, Pool, accounts, announcements, lookups, receipt_queue, tasks
-from service.store.announcements import Announcement
+from service.store import Connection, Pool, accounts, receipt_queue
+from service.store.announcements import Announcement, PostgresAnnouncements
+from service.store.lookups import PostgresLookups
 from service.store.receipt_queue import Pending
 from service.store.tasks import Key
 from service.telemetry import tracing
@@ -159,21 +161,22 @@ class Ingest:
         Returns also the signals about tasks that are not known.
         """
         keys = [one.key for one in signals]
-        waited = await announcements.take_signals(connection, keys)
+        tx = PostgresTransaction(connection)
+        waited = await tx.announcements.take_signals(keys)
         await receipt_queue.note(connection, [one.receipt for one in waited], HEARD)
-        known = await tasks.present(connection, keys)
+        known = await tx.tasks.present(keys)
         heard = [*waited, *(one for one in signals if one.key in known)]
         with tracing.coming_from(found.origins((one.key, one.receipt) for one in heard)):
             told = [_signal(one) for one in heard]
-            after = await self._engine.take_signals(PostgresTransaction(connection), told)
+            after = await self._engine.take_signals(tx, told)
         return after, [one for one in signals if one.key not in known]
 
     async def _wait_for(self, connection: Connection, announced: Sequence[Announcement]) -> None:
         """Have the tasks read until they show what was announced, or can be told of a signal."""
         keys, receipts = [one.key for one in announced], [one.receipt for one in announced]
         # In this order, as where a task was read: so that neither waits for the other.
-        await announcements.keep(connection, announced)
-        await lookups.ask(connection, keys, Cause.WEBHOOK, self._clock.now(), receipts)
+        await PostgresAnnouncements(connection).keep(announced)
+        await PostgresLookups(connection).ask(keys, Cause.WEBHOOK, self._clock.now(), receipts)
 
     async def _read_all(self, connection: Connection, pending: Sequence[Pending]) -> ReadReceipts:
         """Sort what the receipts say, and set aside those that say nothing."""

@@ -43,8 +43,8 @@ from service.store import (
     accounts,
     events,
     outages,
-    tasks,
 )
+from service.store.tasks import PostgresTasks
 from workers import retry
 from workers.canaries import Canaries
 
@@ -131,7 +131,7 @@ class LastLook:
 
     async def _is_to_be_read(self, account: str) -> bool:
         failing_before = self._clock.now() - outages.LONGEST_WAIT
-        return await accounts.is_unread(self._pool, account, failing_before)
+        return await outages.is_unread(self._pool, account, failing_before)
 
     async def _read(self, grounds: Grounds) -> Observation:
         """The task as it is now; raises if its system cannot be asked, or not be believed."""
@@ -157,7 +157,7 @@ class LastLook:
             return None
         now, account = self._clock.now(), grounds.event.account
         lately = min(now - _LATELY, grounds.unread_since or now)
-        if await accounts.was_read_since(self._pool, account, lately):
+        if await outages.was_read_since(self._pool, account, lately):
             return None
         if grounds.unread_since is None:
             await accounts.poll_now(self._pool, account, now)
@@ -225,7 +225,7 @@ class LastLook:
 
     async def _revision(self, connection: Connection, grounds: Grounds) -> Revision | None:
         account, events_of = grounds.event.account, [one.event for one in grounds.each]
-        there = await tasks.present(connection, [(account, one.task_id) for one in events_of])
+        there = await PostgresTasks(connection).present((account, one.task_id) for one in events_of)
         present = {task_id: task for (_, task_id), task in there.items()}
         for one in events_of:
             if one.kind is Kind.COMPLETED and (task := present.get(one.task_id)) is not None:
@@ -248,7 +248,7 @@ class LastLook:
         if not await attempts.withdraw(tx.connection, claim, ended.state, ended.reason, now):
             return None
         if isinstance(order, DeliveryRequest):
-            await tx.place([order], now)
+            await tx.outbox.place([order], now)
         return ended
 
     async def _completed(self, connection: Connection, event: Event, now: Task) -> Task:

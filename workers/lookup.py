@@ -11,7 +11,8 @@ import structlog
 from service.clock import Clock
 from service.domain.model import Cause, Kind, Observation, Signal
 from service.domain.recurrence import was_told
-from service.engine import Effects, Engine
+from service.engine import Engine
+from service.engine.effects import Effects
 from service.engine.postgres import PostgresTransaction
 from service.errors import SourceError, SourceRejected
 from service.outbox import Lanes
@@ -21,12 +22,11 @@ from service.store import (
     Connection,
     Pool,
     absences,
-    announcements,
     lookups,
     receipt_queue,
     tasks,
 )
-from service.store.announcements import Announcement
+from service.store.announcements import Announcement, PostgresAnnouncements
 from service.store.lookups import LEASE, Lookup
 from service.telemetry import tracing
 from workers import retry
@@ -174,10 +174,11 @@ class Lookups:
 
     async def _take_in(self, lookup: Lookup, answer: Answer) -> Lanes:
         async with self._pool.acquire() as connection, connection.transaction():
-            seen = await self._engine.observe(PostgresTransaction(connection), [answer.look])
-            left = await announcements.about(connection, (lookup.account, lookup.task))
+            tx = PostgresTransaction(connection)
+            seen = await self._engine.observe(tx, [answer.look])
+            left = await tx.announcements.about((lookup.account, lookup.task))
             if left:
-                heard, left = await self._hear(connection, left, answer, seen)
+                heard, left = await self._hear(tx, left, answer, seen)
                 seen |= heard
             pause = retry.ANNOUNCED.after(lookup.looks + 1)
             if left and pause is not None:
@@ -188,13 +189,13 @@ class Lookups:
 
     async def _hear(
         self,
-        connection: Connection,
+        tx: PostgresTransaction,
         announced: Sequence[Announcement],
         answer: Answer,
         seen: Effects,
     ) -> tuple[Effects, list[Announcement]]:
         """Hear the signals that waited for this task; returns also what does not show yet."""
-        known = await tasks.look(connection, announced[0].key)
+        known = await tasks.look(tx.connection, announced[0].key)
         is_known, is_news = known.task is not None, bool(seen.events)
         signals = [one for one in announced if one.signal and known.present is not None]
         over = [
@@ -203,12 +204,12 @@ class Lookups:
             if one.kind is Kind.CHANGED
             and is_change_shown(self._source, one, answer, is_known=is_known, is_news=is_news)
         ]
-        await announcements.forget(connection, [*signals, *over])
+        await tx.announcements.forget([*signals, *over])
         heard = Effects()
         if signals:
             told = [Signal(*one.key, one.signal, one.at) for one in signals]
-            heard = await self._engine.take_signals(PostgresTransaction(connection), told)
-            await receipt_queue.note(connection, [one.receipt for one in signals], HEARD)
+            heard = await self._engine.take_signals(tx, told)
+            await receipt_queue.note(tx.connection, [one.receipt for one in signals], HEARD)
         return heard, [one for one in announced if one not in [*signals, *over]]
 
     async def _end(
@@ -223,7 +224,7 @@ class Lookups:
         for one in left:
             if one.kind is not Kind.COMPLETED or not was_told(told, one.at):
                 await receipt_queue.note(connection, [one.receipt], disappointment(one, answer))
-        await announcements.forget(connection, left)
+        await PostgresAnnouncements(connection).forget(left)
         if answer.raw is None and not left:
             await self._note_absence(connection, lookup)
 
@@ -248,8 +249,9 @@ class Lookups:
         log.warning("lookup.given_up", account=lookup.account, task=lookup.task, error=says)
         async with self._pool.acquire() as connection, connection.transaction():
             await lookups.done(connection, lookup)
-            left = await announcements.about(connection, (lookup.account, lookup.task))
-            await announcements.forget(connection, left)
+            announcements = PostgresAnnouncements(connection)
+            left = await announcements.about((lookup.account, lookup.task))
+            await announcements.forget(left)
             await receipt_queue.note(connection, lookup.receipts, f"given up: {says}")
 
     async def _postpone(self, lookup: Lookup, error: Exception) -> None:

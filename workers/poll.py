@@ -11,7 +11,8 @@ import structlog
 from service import metrics
 from service.clock import Clock
 from service.domain.model import Cause, Observation
-from service.engine import Effects, Engine
+from service.engine import Engine
+from service.engine.effects import Effects
 from service.engine.postgres import PostgresTransaction
 from service.errors import (
     PayloadError,
@@ -24,7 +25,7 @@ from service.outbox import Lanes
 from service.sources import Page, Source
 from service.sources.pagination import read_ahead
 from service.sources.reader import Raw
-from service.store import Pool, absences, accounts, lookups, tasks
+from service.store import Pool, absences, accounts, tasks
 from service.store.accounts import AccountState, Progress
 from service.store.lookups import Coverage
 from service.store.tasks import Key
@@ -241,8 +242,9 @@ class Poll:
         try:
             async with self._pool.acquire() as connection, connection.transaction():
                 # Tasks are locked before lookups on every road, so that none waits for another.
-                seen = await self._engine.observe(PostgresTransaction(connection), looks)
-                await lookups.ask(connection, missed, Cause.POLL, self._clock.now())
+                tx = PostgresTransaction(connection)
+                seen = await self._engine.observe(tx, looks)
+                await tx.lookups.ask(missed, Cause.POLL, self._clock.now())
         except POISONOUS as error:
             if not looks:
                 raise

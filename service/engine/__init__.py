@@ -17,11 +17,9 @@ The caller opens the transaction, so that a receipt or a lookup is struck off to
 became of it.
 """
 
-from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Self
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -30,25 +28,18 @@ from service import metrics
 from service.clock import Clock
 from service.domain.digests import Retelling
 from service.domain.directory import NOBODY, Directory
-from service.domain.model import Cause, Event, Kind, Observation, Signal, Task
+from service.domain.model import Cause, Event, Observation, Signal, Task
 from service.engine.alarm_clock import AlarmClock
 from service.engine.announced import Announced
 from service.engine.decider import Decider
+from service.engine.effects import Effects
+from service.engine.intake import Intake
 from service.engine.net_change import NetChange
-from service.engine.new_events import EventFactory, of_look, of_signal, of_slot
+from service.engine.new_events import EventFactory, of_signal, of_slot
 from service.engine.postgres import PostgresTransaction
-from service.engine.tracking import (
-    counts_from,
-    filled_in,
-    is_contested,
-    is_doubtful,
-    on_its_day,
-    track,
-)
 from service.engine.transaction import Transaction
 from service.outbox import DeliveryRequest, Lanes
-from service.store import Pool, alarm_sets, schedules, tasks
-from service.store.accounts import AccountState
+from service.store import Pool, alarm_sets, schedules
 from service.store.tasks import Key, TaskState
 from service.store.waits import Wait
 
@@ -56,69 +47,6 @@ log = structlog.get_logger()
 
 # How long a watch stays in force that no process says it wants.
 IN_FORCE = timedelta(minutes=1)
-
-
-@dataclass(frozen=True, slots=True)
-class Effects:
-    """What is left to do once a transaction is committed: lanes to ring, and events to count.
-
-    `events` has how many there were, by account, kind and cause. `unproven` is what was pushed and
-    the system has yet to show.
-    """
-
-    lanes: Lanes = frozenset()
-    events: Counter[tuple[str, Kind, Cause]] = field(default_factory=Counter)
-    unproven: tuple["Unproven", ...] = ()
-
-    @property
-    def found_by_poll(self) -> int:
-        """How many changes came to light by a poll, without a webhook."""
-        return sum(count for (_, _, cause), count in self.events.items() if cause is Cause.POLL)
-
-    def __or__(self, other: Self) -> Self:
-        return replace(
-            self,
-            lanes=self.lanes | other.lanes,
-            events=self.events + other.events,
-            unproven=self.unproven + other.unproven,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Unproven:
-    """What a look that was pushed, by its place among those observed, says and does not show.
-
-    `task` is how it shows the task.
-    """
-
-    look: int
-    kinds: frozenset[Kind]
-    task: Task | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Taken:
-    """What some looks change, the events they bring, and the tasks that they leave in doubt.
-
-    `older` are those that they show in an older version than is known, and from when that counts.
-    `unproven` is what they announce and do not show.
-    """
-
-    changed: dict[Key, TaskState] = field(default_factory=dict)
-    happened: list[list[EventFactory]] = field(default_factory=list)
-    doubted: list[Key] = field(default_factory=list)
-    older: dict[Key, datetime] = field(default_factory=dict)
-    unproven: list[Unproven] = field(default_factory=list)
-
-    def doubt(self, place: int, look: Observation, last: TaskState) -> None:
-        """Only the system can say whether this look, which was pushed, is right."""
-        is_other = look.task is not None and look.task != last.present
-        self.expect(place, look, look.announced | ({Kind.CHANGED} if is_other else set()))
-
-    def expect(self, place: int, look: Observation, kinds: frozenset[Kind]) -> None:
-        """What this look, if it was pushed, says to have happened is yet to be seen."""
-        if look.pushed and kinds:
-            self.unproven.append(Unproven(place, kinds, look.task))
 
 
 class Engine:
@@ -147,6 +75,7 @@ class Engine:
         self._zones = zones
         self._clock = clock
         self._alarm_clock = AlarmClock(decider.alarms, zones)
+        self._intake = Intake(people, zones, self._alarm_clock.dates)
         self.schedules = decider.schedules
 
     async def activate(self, pool: Pool) -> None:
@@ -168,31 +97,31 @@ class Engine:
     async def observe(self, tx: Transaction, seen: Sequence[Observation]) -> Effects:
         """Take in looks at tasks, in any order."""
         now = self._clock.now()
-        known = await tx.lock((look.account, look.task_id) for look in seen)
-        states = await tx.accounts({look.account for look in seen})
+        known = await tx.tasks.lock((look.account, look.task_id) for look in seen)
+        states = await tx.accounts.read({look.account for look in seen})
         ours = await self._decider.written_by_us(tx, seen)
         awaiting = [key for key in known if states[key[0]].awaits]
         announced = await Announced.about(tx, seen, awaiting)
-        taken = self._taken(seen, known, states, ours, announced, now)
+        taken = self._intake.take(seen, known, states, ours, announced, now)
         if announced.over:
-            await tx.shown(announced.over)
-        await tx.doubt(taken.doubted, now)
-        await tx.look_again(taken.older, now)
+            await tx.announcements.forget(announced.over)
+        await tx.lookups.ask(taken.doubted, Cause.WEBHOOK, now)
+        await tx.lookups.ask_again(taken.older, now)
         await self._save(tx, taken.changed, now)
-        await tx.forget_unseen(_unseen(known, taken.changed))
+        await tx.tasks.forget_unseen(_unseen(known, taken.changed))
         after = await self._follow(tx, taken.happened, now)
         return replace(after, unproven=tuple(taken.unproven))
 
     async def take_signals(self, tx: Transaction, signals: Sequence[Signal]) -> Effects:
         """Take in signals; one about a task that is not known is ignored."""
         now = self._clock.now()
-        known = await tx.lock((one.account, one.task_id) for one in signals)
+        known = await tx.tasks.lock((one.account, one.task_id) for one in signals)
         happened = [
             [of_signal(signal, known[signal.account, signal.task_id])]
             for signal in signals
             if known[signal.account, signal.task_id].present
         ]
-        await tx.forget_unseen(_unseen(known, {}))
+        await tx.tasks.forget_unseen(_unseen(known, {}))
         return await self._follow(tx, happened, now)
 
     async def fire_alarms(self, tx: Transaction, limit: int) -> tuple[int, Effects]:
@@ -200,7 +129,7 @@ class Engine:
         now = self._clock.now()
         awake = await self._awake(tx, now)
         ids = {name: watch for name, watch in self._alarm_clock.ids.items() if name in awake}
-        known = await tx.lock_ringing(ids, now, limit)
+        known = await tx.tasks.lock_due(ids, now, limit)
         if not known:
             return 0, Effects()
         happened = [self._alarm_clock.rings(key, one, now) for key, one in known.items()]
@@ -240,7 +169,7 @@ class Engine:
         old = await alarm_sets.outdated(tx.connection, mine)
         if old is None:
             return 0, Effects()
-        known = await tasks.lock_watched(tx.connection, old.account, old.id, limit)
+        known = await tx.tasks.lock_watched(old.account, old.id, limit)
         happened = [self._alarm_clock.owes(key, one, old, now) for key, one in known.items()]
         taken_over = {key: self._alarm_clock.take_over(one, old) for key, one in known.items()}
         await self._save(tx, taken_over, now)
@@ -252,11 +181,11 @@ class Engine:
         Rules with `for` decide on the task as it is now, those with `settle` on the net change.
         """
         now = self._clock.now()
-        over = await tx.waits_over(await self._awake(tx, now), now, limit)
+        over = await tx.waits.over(await self._awake(tx, now), now, limit)
         if not over:
             return 0, Effects()
-        known = await tx.lock(over)
-        waits = await tx.take_waits(list(known), now)
+        known = await tx.tasks.lock(over)
+        waits = await tx.waits.take(list(known), now)
         left = [self._left(wait, known[wait.key].present, now) for wait in waits]
         return len(waits), Effects(await self._decider.settle(tx, left, now))
 
@@ -268,7 +197,7 @@ class Engine:
     async def close_digests(self, tx: Transaction, limit: int) -> tuple[int, Effects]:
         """Let rules decide about digests that are over; returns how many."""
         now = self._clock.now()
-        over = await tx.take_digests(await self._awake(tx, now), now, limit)
+        over = await tx.digests.take(await self._awake(tx, now), now, limit)
         if not over:
             return 0, Effects()
         return len(over), Effects(await self._decider.close(tx, over, now))
@@ -291,7 +220,7 @@ class Engine:
         now = self._clock.now()
         awake = await self._awake(tx, now)
         slots = {key: one for key, one in self.schedules.items() if key[1] in awake}
-        slot = await tx.take_slot(slots, now)
+        slot = await tx.schedules.take(slots, now)
         if slot is None:
             return 0, Effects()
         if slot.at is None:
@@ -299,11 +228,11 @@ class Engine:
         chosen = await self._decider.choose(tx, slot, now)
         [events] = await self._recorded(tx, [of_slot(slot, slot.at or slot.due, chosen)], now)
         lanes = await self._decider.fire(tx, slot.rule, events, chosen, now)
-        return 1, Effects(lanes, _counted(events))
+        return 1, Effects.of(lanes, events)
 
     async def _awake(self, tx: Transaction, now: datetime) -> Collection[str]:
         """The accounts of which the clock may speak: what is known of them is not outdated."""
-        return self._zones.keys() - await tx.stale(self._zones.keys(), now)
+        return self._zones.keys() - await tx.accounts.stale(self._zones.keys(), now)
 
     def after_commit(self, after: Effects) -> Lanes:
         """Count the events, now that they are stored for good; returns the lanes to ring."""
@@ -313,37 +242,8 @@ class Engine:
                 metrics.missed_by_webhook.labels(account).inc(count)
         return after.lanes
 
-    def _taken(
-        self,
-        seen: Sequence[Observation],
-        known: Mapping[Key, TaskState],
-        states: Mapping[str, AccountState],
-        ours: Mapping[Key, frozenset[str]],
-        announced: Announced,
-        now: datetime,
-    ) -> _Taken:
-        """Take in the looks, in the order in which they were asked for."""
-        taken = _Taken()
-        dates = self._alarm_clock.dates
-        for place, one in sorted(enumerate(seen), key=lambda each: each[1].observed_at):
-            key = (one.account, one.task_id)
-            last = taken.changed.get(key, known[key])
-            own = on_its_day(last, filled_in(last, one, self._people), self._zones[one.account])
-            look, heard = announced.of(own), announced.heard(own, last)
-            state = states[look.account]
-            if is_doubtful(last, look, state):
-                taken.doubted.append(key)
-                taken.doubt(place, own, last)
-            elif is_contested(last, look):
-                taken.older[key] = counts_from(last, now)
-            elif step := track(last, look, state, dates[look.account], now, heard):
-                taken.changed[key] = step.known
-                taken.happened.append(of_look(look, last, step.transitions, ours.get(key)))
-                taken.expect(place, own, announced.take(own, last, heard))
-        return taken
-
     async def _save(self, tx: Transaction, changed: Mapping[Key, TaskState], now: datetime) -> None:
-        await tx.save([self._alarm_clock.set(key, one, now) for key, one in changed.items()])
+        await tx.tasks.save([self._alarm_clock.set(key, one, now) for key, one in changed.items()])
 
     async def _follow(
         self, tx: Transaction, happened: Sequence[Sequence[EventFactory]], now: datetime
@@ -353,21 +253,17 @@ class Engine:
             return Effects()
         groups = await self._recorded(tx, happened, now)
         lanes = await self._decider.decide(tx, groups, now)
-        return Effects(lanes, _counted(event for group in groups for event in group))
+        return Effects.of(lanes, (event for group in groups for event in group))
 
     async def _recorded(
         self, tx: Transaction, happened: Sequence[Sequence[EventFactory]], now: datetime
     ) -> list[list[Event]]:
         """Give the events their numbers and store them; returns them."""
-        ids = iter(await tx.allot_ids(sum(len(group) for group in happened)))
+        ids = iter(await tx.events.allot_ids(sum(len(group) for group in happened)))
         groups = [[draft(next(ids)) for draft in group] for group in happened]
         stored = [event for group in groups for event in group]
-        await tx.record(stored, now, self._decider.version)
+        await tx.events.insert(stored, self._decider.version, now)
         return groups
-
-
-def _counted(events: Iterable[Event]) -> Counter[tuple[str, Kind, Cause]]:
-    return Counter((one.account, one.kind, one.cause) for one in events)
 
 
 def _unseen(known: Mapping[Key, TaskState], changed: Mapping[Key, TaskState]) -> list[Key]:

@@ -35,7 +35,7 @@ class Announced:
         cls, tx: Transaction, seen: Sequence[Observation], awaiting: Sequence[Key]
     ) -> Self:
         """What is announced of the tasks `awaiting` it, and in these looks at them and others."""
-        waiting = await tx.announced(awaiting) if awaiting else {}
+        waiting = await tx.announcements.by_task(awaiting) if awaiting else {}
         said: dict[Key, list[Said]] = defaultdict(list)
         for look in seen:
             key = (look.account, look.task_id)
@@ -46,7 +46,7 @@ class Announced:
         if not moments:
             return cls(waiting, {})
         keys = [key for key, each in said.items() if each]
-        found = await tx.rescheduled(keys, min(moments) - WINDOW)
+        found = await tx.events.rescheduled(keys, min(moments) - WINDOW)
         return cls(waiting, {key: _moves(found.get(key, ())) for key in keys})
 
     def of(self, look: Observation) -> Observation:

@@ -60,7 +60,7 @@ class Decider:
         """The fields of these tasks that Taskbell writes; nothing where no rule ever writes."""
         if not self._rules.writes:
             return {}
-        return await tx.writes_under_way(seen)
+        return await tx.provenance.writes_under_way(seen)
 
     async def decide(
         self, tx: Transaction, groups: Sequence[Sequence[Event]], now: datetime
@@ -83,9 +83,9 @@ class Decider:
             await self._write_down(tx, await lasting.end(group, now), now)
         lanes = await self._carry_out(tx, verdicts, now)
         happened = [event for group in groups for event in group]
-        await tx.withdraw(happened, now)
+        await tx.outbox.withdraw(happened, now)
         await self._end_by_until(tx, happened, now)
-        return lanes | await tx.take_back(happened, now)
+        return lanes | await tx.outbox.take_back(happened, now)
 
     async def settle(self, tx: Transaction, quiet: Sequence[NetChange], now: datetime) -> Lanes:
         """Let rules that waited decide on what is left of the changes.
@@ -110,7 +110,7 @@ class Decider:
     ) -> None:
         """Store decisions by the rules of this version."""
         if decisions:
-            await tx.decide(decisions, self._rules.version, now)
+            await tx.decisions.insert(decisions, self._rules.version, now)
 
     async def close(self, tx: Transaction, over: Sequence[Digest], now: datetime) -> Lanes:
         """Let rules send the digests that are over.
@@ -199,17 +199,17 @@ class Decider:
         if verdict.settle is None:
             raise ValueError(f"rule {verdict.rule} settles, and does not say for how long")
         most = verdict.settle_max or _SETTLE_MOST
-        await tx.wait(verdict.rule, event, now, verdict.settle, most)
+        await tx.waits.start(verdict.rule, event, now, verdict.settle, most)
 
     async def _carry_out(
         self, tx: Transaction, verdicts: Sequence[EventVerdict], now: datetime
     ) -> Lanes:
         """Fill the outbox, let events join their digests, and store the decisions."""
         orders = await self._orders(tx, verdicts)
-        placed = await tx.place(orders, now) if orders else set()
+        placed = await tx.outbox.place(orders, now) if orders else set()
         joins = _joins(verdicts)
         if joins:
-            await tx.join(joins, now)
+            await tx.digests.join(joins, now)
         said = [
             Decision(event.id, verdict.rule, verdict.outcome, _reason(verdict, placed))
             for event, verdict in verdicts
@@ -266,14 +266,14 @@ class Decider:
         if not self._rules.with_until:
             return
         tasks = {(event.account, event.task_id): event.after for event in happened}
-        pending = await tx.pending(tasks, self._rules.with_until)
+        pending = await tx.outbox.pending(tasks, self._rules.with_until)
         ended = [
             delivery
             for delivery, rule, account, task_id in pending
             if (task := tasks[account, task_id]) is not None and self._rules.until(rule, task, now)
         ]
         if ended:
-            await tx.cancel(ended, gates.UNTIL_IS_TRUE, now)
+            await tx.outbox.cancel(ended, gates.UNTIL_IS_TRUE, now)
 
 
 def _joins(verdicts: Iterable[EventVerdict]) -> list[Join]:

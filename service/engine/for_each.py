@@ -46,14 +46,14 @@ async def choose(
     `now` is UTC, `zone` the account's.
     """
     known, found, failures = 0, list[str](), list[str]()
-    async for page in tx.pages(account, selection.fields):
+    async for page in tx.tasks.pages(account, selection.fields):
         known += len(page)
         for task in page:
             try:
                 found += [task.id] if selection.takes(task, now, zone) else []
             except EvaluationError as error:
                 failures.append(f"task {task.id}: {error}")
-    tasks = await tx.tasks((account, task_id) for task_id in found)
+    tasks = await tx.tasks.present((account, task_id) for task_id in found)
     in_order = tuple(sorted(tasks.values(), key=_order))
     return Chosen(in_order, known, tuple(sorted(failures)), together)
 

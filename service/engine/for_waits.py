@@ -46,7 +46,7 @@ class ForWaits:
         if not rules.lasting:
             return cls(tx, rules, zones, ())
         keys = {(event.account, event.task_id) for group in groups for event in group}
-        return cls(tx, rules, zones, await tx.waiting(sorted(keys), rules.lasting))
+        return cls(tx, rules, zones, await tx.waits.about(sorted(keys), rules.lasting))
 
     def begin(self, rule: str, event: Event) -> None:
         """Note a wait that has begun, unless the rule waits already."""
@@ -62,7 +62,7 @@ class ForWaits:
         ended = {wait.rule: why for wait in waits.values() if (why := self._why(wait, group, now))}
         gone = [waits.pop(rule) for rule in ended]
         if gone:
-            await self._tx.stop_waiting(gone)
+            await self._tx.waits.stop(gone)
         return [
             Decision(
                 wait.first.id, wait.rule, Outcome.LAPSED, f"it did not stay so: {ended[wait.rule]}"

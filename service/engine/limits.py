@@ -28,7 +28,7 @@ async def within_limits(
         rule: await _moments(tx, limits[rule], [one for one in counted if one.rule == rule])
         for rule in sorted({one.rule for one in counted})
     }
-    before = await tx.placed_before(counted)
+    before = await tx.outbox.placed_before(counted)
     return [
         _admitted(one, limits[one.rule], moments[one.rule], before)
         if _takes_room(one, limits)
@@ -47,7 +47,7 @@ async def _moments(
     """When the rule's messages go out that count in the same period as any of these orders."""
     wanted = [one.plan.send_at for one in orders]
     begin, end = min(wanted) - limit.period, max(wanted) + limit.period
-    return await tx.limited(orders[0].rule, begin, end, shadow=orders[0].shadow)
+    return await tx.outbox.limited(orders[0].rule, begin, end, shadow=orders[0].shadow)
 
 
 def _admitted(

@@ -17,8 +17,8 @@ async def without_loops(tx: Transaction, orders: list[DeliveryRequest]) -> list[
     """All of these orders, in the same order; those that would go on for ever are skipped."""
     made = {_key(order) for order in orders if _is_about_making(order)}
     changed = {order.event.id for order in orders if order.event.cause is Cause.WRITE}
-    makers = await tx.makers(made)
-    changers = await tx.changers(changed)
+    makers = await tx.provenance.makers(made)
+    changers = await tx.provenance.changers(changed)
     return [
         order.skipped(_ENDLESS)
         if order.rule in changers.get(order.event.id, ())

@@ -1,39 +1,17 @@
-"""The engine's transaction in PostgreSQL: each call goes to the module with its noun's SQL."""
+"""The engine's transaction in PostgreSQL: the repositories on one connection."""
 
-from collections.abc import AsyncIterator, Collection, Container, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
-
-from service.domain.digests import Digest, Join
-from service.domain.model import Cause, Event, Observation, Task
-from service.domain.schedules import Slot
-from service.engine.transaction import Rules
-from service.outbox import (
-    DeliveryRequest,
-    Identity,
-    Lanes,
-    cancellation,
-    placing,
-    provenance,
-)
-from service.store import (
-    Connection,
-    accounts,
-    announcements,
-    decisions,
-    digests,
-    events,
-    lookups,
-    outages,
-    schedules,
-    tasks,
-    waits,
-)
-from service.store.accounts import AccountState
-from service.store.announcements import Announcement
-from service.store.decisions import Decision
-from service.store.schedules import Schedules
-from service.store.tasks import Key, TaskState, TaskUpdate
-from service.store.waits import Wait
+from service.outbox.provenance import PostgresProvenance
+from service.outbox.repository import PostgresOutbox
+from service.store import Connection
+from service.store.accounts import PostgresAccounts
+from service.store.announcements import PostgresAnnouncements
+from service.store.decisions import PostgresDecisions
+from service.store.digests import PostgresDigests
+from service.store.events import PostgresEvents
+from service.store.lookups import PostgresLookups
+from service.store.schedules import PostgresSchedules
+from service.store.tasks import PostgresTasks
+from service.store.waits import PostgresWaits
 
 
 class PostgresTransaction:
@@ -41,115 +19,14 @@ class PostgresTransaction:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-
-    async def accounts(self, names: Collection[str]) -> Mapping[str, AccountState]:
-        return await accounts.read(self.connection, names)
-
-    async def stale(self, names: Collection[str], now: datetime) -> frozenset[str]:
-        return await outages.stale(self.connection, names, now)
-
-    async def lock(self, keys: Iterable[Key]) -> dict[Key, TaskState]:
-        return await tasks.lock(self.connection, keys)
-
-    async def lock_ringing(
-        self, watches: Mapping[str, str], now: datetime, limit: int
-    ) -> dict[Key, TaskState]:
-        return await tasks.lock_ringing(self.connection, watches, now, limit)
-
-    async def tasks(self, keys: Iterable[Key]) -> Mapping[Key, Task]:
-        return await tasks.present(self.connection, keys)
-
-    def pages(self, account: str, fields: Collection[str]) -> AsyncIterator[Sequence[Task]]:
-        return tasks.pages(self.connection, account, fields)
-
-    async def save(self, saved: Sequence[TaskUpdate]) -> None:
-        await tasks.save(self.connection, saved)
-
-    async def forget_unseen(self, keys: Sequence[Key]) -> None:
-        await tasks.forget_unseen(self.connection, keys)
-
-    async def doubt(self, keys: Sequence[Key], now: datetime) -> None:
-        await lookups.ask(self.connection, keys, Cause.WEBHOOK, now)
-
-    async def look_again(self, older: Mapping[Key, datetime], now: datetime) -> None:
-        await lookups.ask_again(self.connection, older, now)
-
-    async def announced(self, keys: Iterable[Key]) -> Mapping[Key, Sequence[Announcement]]:
-        return await announcements.by_task(self.connection, keys)
-
-    async def shown(self, over: Sequence[Announcement]) -> None:
-        await announcements.forget(self.connection, over)
-
-    async def rescheduled(
-        self, keys: Iterable[Key], since: datetime
-    ) -> Mapping[Key, Sequence[Event]]:
-        return await events.rescheduled(self.connection, keys, since)
-
-    async def allot_ids(self, count: int) -> list[int]:
-        return await events.allot_ids(self.connection, count)
-
-    async def record(self, happened: Sequence[Event], now: datetime, version: str) -> None:
-        await events.insert(self.connection, happened, now, version)
-
-    async def writes_under_way(self, seen: Sequence[Observation]) -> Mapping[Key, frozenset[str]]:
-        return await provenance.writes_under_way(self.connection, seen)
-
-    async def wait(
-        self, rule: str, event: Event, now: datetime, quiet: timedelta, most: timedelta
-    ) -> None:
-        await waits.start(self.connection, rule, event, now, quiet, most)
-
-    async def waits_over(self, names: Iterable[str], now: datetime, limit: int) -> Sequence[Key]:
-        return await waits.over(self.connection, names, now, limit)
-
-    async def take_waits(self, keys: Sequence[Key], now: datetime) -> list[Wait]:
-        return await waits.take(self.connection, keys, now)
-
-    async def waiting(self, keys: Iterable[Key], rules: Container[str]) -> list[Wait]:
-        return await waits.about(self.connection, keys, rules)
-
-    async def stop_waiting(self, ended: Sequence[Wait]) -> None:
-        await waits.stop(self.connection, ended)
-
-    async def join(self, joins: Sequence[Join], now: datetime) -> None:
-        await digests.join(self.connection, joins, now)
-
-    async def take_digests(self, names: Iterable[str], now: datetime, limit: int) -> list[Digest]:
-        return await digests.take(self.connection, names, now, limit)
-
-    async def take_slot(self, wanted: Schedules, now: datetime) -> Slot | None:
-        return await schedules.take(self.connection, wanted, now)
-
-    async def decide(self, decided: Sequence[Decision], version: str, now: datetime) -> None:
-        await decisions.insert(self.connection, decided, version, now)
-
-    async def place(self, orders: Sequence[DeliveryRequest], now: datetime) -> set[Identity]:
-        return await placing.place(self.connection, orders, now)
-
-    async def placed_before(self, orders: Sequence[DeliveryRequest]) -> set[Identity]:
-        return await placing.placed_before(self.connection, orders)
-
-    async def limited(
-        self, rule: str, begin: datetime, end: datetime, *, shadow: bool
-    ) -> list[datetime]:
-        return await placing.limited(self.connection, rule, begin, end, shadow=shadow)
-
-    async def withdraw(self, happened: Sequence[Event], now: datetime) -> None:
-        await cancellation.withdraw(self.connection, happened, now)
-
-    async def pending(
-        self, keys: Iterable[Key], rules: Container[str]
-    ) -> list[tuple[int, str, str, str]]:
-        return await cancellation.pending(self.connection, keys, rules)
-
-    async def cancel(self, deliveries: Sequence[int], reason: str, now: datetime) -> None:
-        await cancellation.cancel_all(self.connection, deliveries, reason, now)
-
-    async def take_back(self, happened: Sequence[Event], now: datetime) -> Lanes:
-        return await placing.take_back(self.connection, happened, now)
-
-    async def makers(self, keys: Iterable[Key]) -> Mapping[Key, Rules]:
-        return await provenance.makers(self.connection, keys)
-
-    async def changers(self, happened: Collection[int]) -> Mapping[int, Rules]:
-        return await provenance.changers(self.connection, happened)
+        self.accounts = PostgresAccounts(connection)
+        self.tasks = PostgresTasks(connection)
+        self.announcements = PostgresAnnouncements(connection)
+        self.lookups = PostgresLookups(connection)
+        self.events = PostgresEvents(connection)
+        self.waits = PostgresWaits(connection)
+        self.digests = PostgresDigests(connection)
+        self.schedules = PostgresSchedules(connection)
+        self.decisions = PostgresDecisions(connection)
+        self.outbox = PostgresOutbox(connection)
+        self.provenance = PostgresProvenance(connection)

@@ -1,161 +1,70 @@
 """The storage that the engine and the rules work on: every read and write of one transaction.
 
-There are two implementations. Taskbell at work uses PostgreSQL (`database`). A simulation, which
-tries rules on recorded or made-up history and sends nothing, keeps everything in memory (`memory`).
-The code above is the same for both. All times are UTC.
+There are two implementations. Taskbell at work uses PostgreSQL (`service.engine.postgres`). A
+simulation, which tries rules on recorded or made-up history and sends nothing, keeps everything in
+memory (`service.simulator.memory.transaction`). The code above is the same for both.
 """
 
-from collections.abc import AsyncIterator, Collection, Container, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
-from service.domain.digests import Digest, Join
-from service.domain.model import Event, Observation, Task
-from service.domain.schedules import Slot
-from service.outbox import DeliveryRequest, Identity, Lanes
-from service.store.accounts import AccountState
-from service.store.announcements import Announcement
-from service.store.decisions import Decision
-from service.store.schedules import Schedules
-from service.store.tasks import Key, TaskState, TaskUpdate
-from service.store.waits import Wait
-
-Rules: TypeAlias = frozenset[str]
-
-
-class TaskTransaction(Protocol):
-    """What is known of accounts and tasks, and what happened to them."""
-
-    async def accounts(self, names: Collection[str]) -> Mapping[str, AccountState]:
-        """How far each of these accounts has been read."""
-
-    async def stale(self, names: Collection[str], now: datetime) -> frozenset[str]:
-        """Those of these accounts of which the clock says nothing until they were read anew."""
-
-    async def lock(self, keys: Iterable[Key]) -> dict[Key, TaskState]:
-        """The states of these tasks, known or not; locked until the transaction ends."""
-
-    async def lock_ringing(
-        self, watches: Mapping[str, str], now: datetime, limit: int
-    ) -> dict[Key, TaskState]:
-        """Lock tasks whose alarm has come, up to `limit` of each account.
-
-        `watches` has the watch of each account whose alarms this process rings (`alarm_sets`).
-        """
-
-    async def tasks(self, keys: Iterable[Key]) -> Mapping[Key, Task]:
-        """Those of these tasks that are known and not deleted."""
-
-    def pages(self, account: str, fields: Collection[str]) -> AsyncIterator[Sequence[Task]]:
-        """Every known task of an account, with at least its id and these fields."""
-
-    async def save(self, saved: Sequence[TaskUpdate]) -> None:
-        """Keep the new states of tasks that were locked."""
-
-    async def forget_unseen(self, keys: Sequence[Key]) -> None:
-        """Remove what `lock` has left of tasks that were not known and are not saved."""
-
-    async def doubt(self, keys: Sequence[Key], now: datetime) -> None:
-        """Ask for these tasks to be read by id: what was pushed may be outdated."""
-
-    async def look_again(self, older: Mapping[Key, datetime], now: datetime) -> None:
-        """Ask for these tasks to be read then, after a pause: they were seen in older versions."""
-
-    async def announced(self, keys: Iterable[Key]) -> Mapping[Key, Sequence[Announcement]]:
-        """What webhooks said has happened to these tasks and their system did not show yet."""
-
-    async def shown(self, over: Sequence[Announcement]) -> None:
-        """Forget announcements about locked tasks that the system shows by now."""
-
-    async def rescheduled(
-        self, keys: Iterable[Key], since: datetime
-    ) -> Mapping[Key, Sequence[Event]]:
-        """When these tasks were seen with other dates since then, in that order."""
-
-    async def allot_ids(self, count: int) -> list[int]:
-        """The ids of the next events, in ascending order."""
-
-    async def record(self, events: Sequence[Event], now: datetime, version: str) -> None:
-        """Store events, and by which version of the rules they are decided on now."""
-
-    async def writes_under_way(self, seen: Sequence[Observation]) -> Mapping[Key, frozenset[str]]:
-        """The fields that Taskbell itself is writing, for each of these tasks that it writes to."""
+from service.engine.repositories import (
+    AccountRepository,
+    AnnouncementRepository,
+    DecisionRepository,
+    DigestRepository,
+    EventRepository,
+    LookupRepository,
+    OutboxRepository,
+    ProvenanceRepository,
+    ScheduleRepository,
+    TaskRepository,
+    WaitRepository,
+)
 
 
-class RuleTransaction(Protocol):
-    """What rules wait for and gather, what they have decided, and what they have sent."""
+class Transaction(Protocol):
+    """Everything that a transaction of the engine reads and writes, by its noun."""
 
-    async def wait(
-        self, rule: str, event: Event, now: datetime, quiet: timedelta, most: timedelta
-    ) -> None:
-        """Let the rule wait until the event's task has been `quiet` for so long.
+    @property
+    def accounts(self) -> AccountRepository:
+        """How far accounts have been read."""
 
-        If it waits already, the time starts again, up to `most` after the wait began.
-        """
+    @property
+    def tasks(self) -> TaskRepository:
+        """What is known of tasks."""
 
-    async def waits_over(self, accounts: Iterable[str], now: datetime, limit: int) -> Sequence[Key]:
-        """Tasks for which some rule has waited long enough."""
+    @property
+    def announcements(self) -> AnnouncementRepository:
+        """What is announced of tasks and does not show."""
 
-    async def take_waits(self, keys: Sequence[Key], now: datetime) -> list[Wait]:
-        """Remove and return the waits about these locked tasks that are over."""
+    @property
+    def lookups(self) -> LookupRepository:
+        """Which tasks are to be read by their id."""
 
-    async def waiting(self, keys: Iterable[Key], rules: Container[str]) -> list[Wait]:
-        """The waits of these rules about these locked tasks."""
+    @property
+    def events(self) -> EventRepository:
+        """What has happened."""
 
-    async def stop_waiting(self, waits: Sequence[Wait]) -> None:
-        """Remove waits; their rules decide nothing."""
+    @property
+    def waits(self) -> WaitRepository:
+        """The rules that wait."""
 
-    async def join(self, joins: Sequence[Join], now: datetime) -> None:
-        """Add events to the open digests that they belong to, or open new ones."""
+    @property
+    def digests(self) -> DigestRepository:
+        """What rules gather for one message."""
 
-    async def take_digests(
-        self, accounts: Iterable[str], now: datetime, limit: int
-    ) -> list[Digest]:
-        """Remove and return digests that are to be told now."""
+    @property
+    def schedules(self) -> ScheduleRepository:
+        """When the schedules of rules come next."""
 
-    async def take_slot(self, schedules: Schedules, now: datetime) -> Slot | None:
-        """Take the slot that has been due for longest, which then does not come again."""
+    @property
+    def decisions(self) -> DecisionRepository:
+        """What rules have decided."""
 
-    async def decide(self, decisions: Sequence[Decision], version: str, now: datetime) -> None:
-        """Store decisions and the version of the rules that made them."""
+    @property
+    def outbox(self) -> OutboxRepository:
+        """What is to be sent."""
 
-    async def place(self, orders: Sequence[DeliveryRequest], now: datetime) -> set[Identity]:
-        """Put orders into the outbox; returns those that are new by their rule's `once_per`."""
-
-    async def placed_before(self, orders: Sequence[DeliveryRequest]) -> set[Identity]:
-        """Those of the orders that their rule has placed already, by its `once_per`."""
-
-    async def limited(
-        self, rule: str, begin: datetime, end: datetime, *, shadow: bool
-    ) -> list[datetime]:
-        """When the messages that this rule has planned go out, from `begin` to `end`.
-
-        No other transaction plans messages of this rule, which has a `limit`, before this one ends.
-        """
-
-    async def withdraw(self, events: Sequence[Event], now: datetime) -> None:
-        """Cancel deliveries that are not sent yet and that one of these events makes pointless."""
-
-    async def pending(
-        self, keys: Iterable[Key], rules: Container[str]
-    ) -> list[tuple[int, str, str, str]]:
-        """Deliveries of these rules about these tasks that are not sent yet, locked.
-
-        Each is (id, rule, account, task).
-        """
-
-    async def cancel(self, deliveries: Sequence[int], reason: str, now: datetime) -> None:
-        """Cancel deliveries that `pending` has found."""
-
-    async def take_back(self, events: Sequence[Event], now: datetime) -> Lanes:
-        """Plan to rewrite sent messages whose cause one of these events undoes (`on_undo`)."""
-
-    async def makers(self, keys: Iterable[Key]) -> Mapping[Key, Rules]:
-        """The rules that made each of these tasks: itself, the task it was made for, and so on."""
-
-    async def changers(self, events: Collection[int]) -> Mapping[int, Rules]:
-        """The rules whose writing led to each of these events, directly or by one another."""
-
-
-class Transaction(TaskTransaction, RuleTransaction, Protocol):
-    """Everything that a transaction of the engine reads and writes."""
+    @property
+    def provenance(self) -> ProvenanceRepository:
+        """What is Taskbell's own doing."""

@@ -7,7 +7,7 @@ import asyncpg
 from service.clock import Clock
 from service.domain.model import State
 from service.outbox import NoSuchDelivery, NotPossible
-from service.outbox.cancellation import cancel_all
+from service.outbox.repository import PostgresOutbox
 from service.store import Connection, Pool
 
 
@@ -37,7 +37,7 @@ async def decline(pool: Pool, clock: Clock, delivery: int, *, by: str) -> None:
     now = clock.now()
     async with pool.acquire() as connection, connection.transaction():
         await _demand_open(connection, delivery, now)
-        await cancel_all(connection, [delivery], f"declined by {by}", now)
+        await PostgresOutbox(connection).cancel([delivery], f"declined by {by}", now)
 
 
 async def read(pool: Pool, delivery: int) -> asyncpg.Record | None:

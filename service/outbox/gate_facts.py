@@ -12,8 +12,8 @@ from service.domain.silences import Silence
 from service.outbox import mutes, storms, visits
 from service.outbox.gates import Candidate, GateFacts
 from service.rules import Ruleset, employees
-from service.store import Connection, tasks
-from service.store.tasks import Key
+from service.store import Connection
+from service.store.tasks import Key, PostgresTasks
 
 
 async def read(
@@ -51,4 +51,4 @@ async def _present(
         if one.rule in rules.with_until or one.channel == employees.EMPLOYEE
         if not one.is_excused
     }
-    return await tasks.present(connection, sorted(wanted)) if wanted else {}
+    return await PostgresTasks(connection).present(sorted(wanted)) if wanted else {}

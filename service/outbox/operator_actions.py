@@ -7,7 +7,7 @@ import asyncpg
 from service.clock import Clock
 from service.domain.model import State
 from service.outbox import NoSuchDelivery, NotPossible, fallback
-from service.outbox.cancellation import cancel_all
+from service.outbox.repository import PostgresOutbox
 from service.store import Connection, Pool
 
 
@@ -68,7 +68,9 @@ async def cancel(
             left = f"left as it is by {by}: {reason}" if reason else f"left as it is by {by}"
             await _leave(connection, delivery, left, clock.now())
             return State.FAILED
-        await cancel_all(connection, [delivery], reason or "a person cancelled it", clock.now())
+        await PostgresOutbox(connection).cancel(
+            [delivery], reason or "a person cancelled it", clock.now()
+        )
         return State.CANCELLED
 
 

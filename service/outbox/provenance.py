@@ -13,107 +13,99 @@ Rules: TypeAlias = frozenset[str]
 _LONGEST_LINE = 100  # how many writes, each made because of the one before, are traced back
 
 
-async def writes_under_way(
-    connection: Connection, seen: Sequence[Observation]
-) -> dict[Key, frozenset[str]]:
-    """The fields that Taskbell itself is writing, for those of these tasks that it writes to.
+class PostgresProvenance:
+    """`ProvenanceRepository` within the transaction that is open on `connection`."""
 
-    A write counts from its first attempt until the task was read back, a creation until it was
-    seen: a slow system may say first that there is no such task. One that is just being created
-    has no known id yet: it is recognised by its title.
-    """
-    looks = [(look.account, look.task_id, look.task) for look in seen]
-    rows = await connection.fetch(
-        """
-        WITH seen AS (SELECT DISTINCT * FROM unnest($1::text[], $2::text[], $3::text[])
-                      AS seen (account, task, title))
-        SELECT account, task, written FROM lookups JOIN seen USING (account, task)
-        WHERE cause = 'write'
-        UNION ALL
-        SELECT account, task, CASE WHEN channel IN ('complete_task', 'reopen_task')
-               THEN ARRAY['done'] WHEN channel = 'delete_task' THEN ARRAY['deleted']
-               ELSE ARRAY(SELECT jsonb_object_keys(fields)) END
-        FROM deliveries JOIN seen USING (account, task)
-        WHERE state IN ('planned', 'held', 'sending') AND attempts > 0
-          AND channel IN ('update_task', 'complete_task', 'reopen_task', 'delete_task')
-        UNION ALL
-        SELECT account, seen.task, '{}' FROM deliveries JOIN seen USING (account)
-        WHERE state IN ('planned', 'held', 'sending') AND attempts > 0 AND channel = 'create_task'
-          AND fields ->> 'title' = seen.title
-        UNION ALL
-        SELECT account, seen.task, '{}' FROM deliveries JOIN seen USING (account)
-        WHERE channel = 'create_task' AND receipt ->> 'task' = seen.task AND NOT EXISTS (
-            SELECT FROM events WHERE events.account = seen.account AND events.task = seen.task)
-        """,
-        [account for account, _, _ in looks],
-        [task_id for _, task_id, _ in looks],
-        ["" if task is None else task.title for _, _, task in looks],
-    )
-    written: dict[Key, frozenset[str]] = {}
-    for row in rows:
-        key = (row["account"], row["task"])
-        written[key] = written.get(key, frozenset()) | frozenset(row["written"])
-    return written
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
 
-
-async def makers(connection: Connection, keys: Iterable[Key]) -> dict[Key, Rules]:
-    """The rules that made each task, that made the task for which it was made, and so on."""
-    wanted = list(keys)
-    if not wanted:
-        return {}
-    rows = await connection.fetch(
-        """
-        WITH RECURSIVE line AS (
-            SELECT account, task, task AS made, NULL AS rule, 0 AS depth
-            FROM unnest($1::text[], $2::text[]) AS wanted (account, task)
+    async def writes_under_way(self, seen: Sequence[Observation]) -> dict[Key, frozenset[str]]:
+        looks = [(look.account, look.task_id, look.task) for look in seen]
+        rows = await self._connection.fetch(
+            """
+            WITH seen AS (SELECT DISTINCT * FROM unnest($1::text[], $2::text[], $3::text[])
+                          AS seen (account, task, title))
+            SELECT account, task, written FROM lookups JOIN seen USING (account, task)
+            WHERE cause = 'write'
             UNION ALL
-            SELECT line.account, line.task, deliveries.task, deliveries.rule, depth + 1
-            FROM line JOIN deliveries ON deliveries.channel = 'create_task'
-                AND deliveries.account = line.account AND deliveries.receipt ->> 'task' = line.made
-            WHERE depth < $3)
-        SELECT account, task, array_agg(rule) AS rules FROM line WHERE depth > 0
-        GROUP BY account, task
-        """,
-        [account for account, _ in wanted],
-        [task for _, task in wanted],
-        _LONGEST_LINE,
-    )
-    return {(row["account"], row["task"]): frozenset(row["rules"]) for row in rows}
-
-
-async def changers(connection: Connection, events: Collection[int]) -> dict[int, Rules]:
-    """The rules whose writing led to each of these events, directly or by way of other events.
-
-    An event that Taskbell caused is traced to the last write before it to the same task and one of
-    the changed fields; from there to the event because of which that was written, and so on.
-    """
-    if not events:
-        return {}
-    rows = await connection.fetch(
-        """
-        WITH RECURSIVE line AS (
-            SELECT id AS event, id AS cause, NULL AS rule, 0 AS depth
-            FROM unnest($1::bigint[]) AS id
+            SELECT account, task, CASE WHEN channel IN ('complete_task', 'reopen_task')
+                   THEN ARRAY['done'] WHEN channel = 'delete_task' THEN ARRAY['deleted']
+                   ELSE ARRAY(SELECT jsonb_object_keys(fields)) END
+            FROM deliveries JOIN seen USING (account, task)
+            WHERE state IN ('planned', 'held', 'sending') AND attempts > 0
+              AND channel IN ('update_task', 'complete_task', 'reopen_task', 'delete_task')
             UNION ALL
-            SELECT line.event, written.event, written.rule, depth + 1
-            FROM line JOIN events ON events.id = line.cause AND events.cause = 'write'
-            CROSS JOIN LATERAL (
-                SELECT deliveries.event, deliveries.rule
-                FROM events AS earlier JOIN deliveries ON deliveries.event = earlier.id
-                WHERE earlier.account = events.account AND earlier.task = events.task
-                  AND earlier.id < events.id AND attempts > 0
-                  AND CASE WHEN channel IN ('complete_task', 'reopen_task')
-                      THEN 'done' = ANY (events.changed)
-                      WHEN channel = 'delete_task' THEN events.kind = 'deleted'
-                      WHEN channel = 'update_task' THEN jsonb_exists_any(fields, events.changed) END
-                ORDER BY deliveries.id DESC LIMIT 1) AS written
-            WHERE depth < $2)
-        SELECT event, array_agg(rule) AS rules FROM line WHERE depth > 0 GROUP BY event
-        """,
-        list(events),
-        _LONGEST_LINE,
-    )
-    return {row["event"]: frozenset(row["rules"]) for row in rows}
+            SELECT account, seen.task, '{}' FROM deliveries JOIN seen USING (account)
+            WHERE state IN ('planned', 'held', 'sending') AND attempts > 0
+              AND channel = 'create_task' AND fields ->> 'title' = seen.title
+            UNION ALL
+            SELECT account, seen.task, '{}' FROM deliveries JOIN seen USING (account)
+            WHERE channel = 'create_task' AND receipt ->> 'task' = seen.task AND NOT EXISTS (
+                SELECT FROM events WHERE events.account = seen.account AND events.task = seen.task)
+            """,
+            [account for account, _, _ in looks],
+            [task_id for _, task_id, _ in looks],
+            ["" if task is None else task.title for _, _, task in looks],
+        )
+        written: dict[Key, frozenset[str]] = {}
+        for row in rows:
+            key = (row["account"], row["task"])
+            written[key] = written.get(key, frozenset()) | frozenset(row["written"])
+        return written
+
+    async def makers(self, keys: Iterable[Key]) -> dict[Key, Rules]:
+        wanted = list(keys)
+        if not wanted:
+            return {}
+        rows = await self._connection.fetch(
+            """
+            WITH RECURSIVE line AS (
+                SELECT account, task, task AS made, NULL AS rule, 0 AS depth
+                FROM unnest($1::text[], $2::text[]) AS wanted (account, task)
+                UNION ALL
+                SELECT line.account, line.task, deliveries.task, deliveries.rule, depth + 1
+                FROM line JOIN deliveries ON deliveries.channel = 'create_task'
+                    AND deliveries.account = line.account
+                    AND deliveries.receipt ->> 'task' = line.made
+                WHERE depth < $3)
+            SELECT account, task, array_agg(rule) AS rules FROM line WHERE depth > 0
+            GROUP BY account, task
+            """,
+            [account for account, _ in wanted],
+            [task for _, task in wanted],
+            _LONGEST_LINE,
+        )
+        return {(row["account"], row["task"]): frozenset(row["rules"]) for row in rows}
+
+    async def changers(self, events: Collection[int]) -> dict[int, Rules]:
+        if not events:
+            return {}
+        rows = await self._connection.fetch(
+            """
+            WITH RECURSIVE line AS (
+                SELECT id AS event, id AS cause, NULL AS rule, 0 AS depth
+                FROM unnest($1::bigint[]) AS id
+                UNION ALL
+                SELECT line.event, written.event, written.rule, depth + 1
+                FROM line JOIN events ON events.id = line.cause AND events.cause = 'write'
+                CROSS JOIN LATERAL (
+                    SELECT deliveries.event, deliveries.rule
+                    FROM events AS earlier JOIN deliveries ON deliveries.event = earlier.id
+                    WHERE earlier.account = events.account AND earlier.task = events.task
+                      AND earlier.id < events.id AND attempts > 0
+                      AND CASE WHEN channel IN ('complete_task', 'reopen_task')
+                          THEN 'done' = ANY (events.changed)
+                          WHEN channel = 'delete_task' THEN events.kind = 'deleted'
+                          WHEN channel = 'update_task'
+                          THEN jsonb_exists_any(fields, events.changed) END
+                    ORDER BY deliveries.id DESC LIMIT 1) AS written
+                WHERE depth < $2)
+            SELECT event, array_agg(rule) AS rules FROM line WHERE depth > 0 GROUP BY event
+            """,
+            list(events),
+            _LONGEST_LINE,
+        )
+        return {row["event"]: frozenset(row["rules"]) for row in rows}
 
 
 async def others(connection: Connection, creations: Collection[int]) -> dict[int, frozenset[str]]:

@@ -5,7 +5,7 @@ has come is marked as sent. At each moment things happen in the order in which a
 alarms ring, rules that waited decide, digests are told, schedules come, deliveries go out.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -49,6 +49,11 @@ class Simulator:
         self._engine = Engine(Decider(rules, zones, ways), zones, self.clock, people=self._people)
         self.tx.schedules.put_in_force(self._engine.schedules, self.clock.now())
 
+    @property
+    def accounts(self) -> Collection[str]:
+        """The accounts that it has; tasks of others are none of its business."""
+        return self._zones.keys()
+
     async def begin(self, seen: Sequence[Observation]) -> None:
         """Take up tasks in silence, as if they had been known all along: no rule is asked."""
         await self._engine.take_up(self.tx, seen)
@@ -56,7 +61,7 @@ class Simulator:
     async def observe(self, seen: Sequence[Observation]) -> None:
         """Take in looks at tasks now, and send what that makes due."""
         await self._engine.observe(self.tx, seen)
-        self._send()
+        await self._send()
 
     async def take_over(self, present: Iterable[tuple[str, TaskState]]) -> None:
         """Go on with tasks (account, state) as Taskbell at work knows them, and their alarms."""
@@ -72,23 +77,24 @@ class Simulator:
         and whether it was `lost`.
         """
         filled = [(key, task and self._people.filled(task)) for key, task in states]
-        other = [(key, task) for key, task in filled if key in lost or self.tx.present(key) != task]
+        other = [
+            (key, task) for key, task in filled if key in lost or self.tx.tasks.current(key) != task
+        ]
         now = self.clock.now()
         gone = [
             TaskUpdate(key, TaskState(lost.get(key), deleted_at=now, observed_at=now))
             for key, task in other
             if task is None
         ]
-        await self.tx.save(gone)
+        await self.tx.tasks.save(gone)
         there = [(key, task) for key, task in other if task is not None]
-        await self.tx.forget_unseen([key for key, _ in there])
         if there:
             await self.begin([Observation(*key, task, now, Cause.POLL) for key, task in there])
 
     async def hear(self, signals: Sequence[Signal]) -> None:
         """Take in signals now, and send what they make due."""
         await self._engine.take_signals(self.tx, signals)
-        self._send()
+        await self._send()
 
     async def go_on(self, until: datetime) -> None:
         """Move the clock to `until` (aware), stopping at each moment at which something is due."""
@@ -99,11 +105,11 @@ class Simulator:
             await self._engine.close_digests(self.tx, _ALL)
             while (await self._engine.fire_schedule(self.tx))[0]:
                 pass
-            self._send()
+            await self._send()
         self.clock.set(max(until, self.clock.now()))
 
-    def _send(self) -> None:
-        self.tx.send(self._rules, self._zones, self.clock.now())
+    async def _send(self) -> None:
+        await self.tx.send(self._rules, self._zones, self.clock.now())
 
 
 def _accounts(names: Iterable[str], now: datetime) -> dict[str, AccountState]:

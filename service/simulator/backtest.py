@@ -53,7 +53,7 @@ async def _take(simulator: Simulator, batch: Batch) -> None:
         before = [(_key(group[0]), group[0].before) for group in changes]
         lost = {_key(group[0]): _lost(group) for group in changes if _is_restored(group)}
         await simulator.remember(before, lost)
-        simulator.tx.written = _written(happened)
+        simulator.tx.provenance.written = _written(happened)
         await simulator.observe([_seen(group, batch.now) for group in changes])
 
 

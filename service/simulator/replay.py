@@ -89,7 +89,9 @@ class Replay:
         `known` are the tasks as they were before; they are read if a schedule chooses of them.
         """
         if any(rule.for_each is not None for rules in self._rules.values() for rule in rules):
-            await self._tx.save([TaskUpdate(key, TaskState(task)) async for key, task in known])
+            await self._tx.tasks.save(
+                [TaskUpdate(key, TaskState(task)) async for key, task in known]
+            )
         events = 0
         async for batch in batches:
             while self._endings and self._endings[0].comes_before(batch):
@@ -102,7 +104,7 @@ class Replay:
         return self._compared(events)
 
     def _compared(self, events: int) -> Replayed:
-        made = set(self._tx.decisions)
+        made = set(self._tx.decisions.recorded)
         recorded = {one.decision for one in self._recorded}
         missing, new = recorded - made, made - recorded
         unproven = set(filter(self._is_doubtful, missing | new))
@@ -117,12 +119,12 @@ class Replay:
     async def _decide(self, batch: Batch) -> None:
         happened = [event for group in batch.groups for event in group]
         is_by_clock = happened[0].cause is Cause.CLOCK
-        self._let_pass(batch.now, batch.rules_version, is_by_clock=is_by_clock)
+        await self._let_pass(batch.now, batch.rules_version, is_by_clock=is_by_clock)
         if happened[0].kind is Kind.SCHEDULED:
             for slot in _slots(happened):
                 await self._fire(slot, batch)
             return
-        await self._tx.save([_saved(event) for event in happened])
+        await self._tx.tasks.save([_saved(event) for event in happened])
         await self._deciders[batch.rules_version].decide(self._tx, batch.groups, batch.now)
 
     async def _fire(self, events: Sequence[Event], batch: Batch) -> None:
@@ -159,7 +161,7 @@ class Replay:
         return mine[0] if mine else None
 
     async def _end(self, ending: Ending) -> None:
-        self._let_pass(ending.at, ending.rules_version, is_by_clock=True)
+        await self._let_pass(ending.at, ending.rules_version, is_by_clock=True)
         self._tx.end(ending.over)
         engine = self._engines[ending.rules_version]
         if ending.told:
@@ -167,7 +169,7 @@ class Replay:
         else:
             await engine.finish_waits(self._tx, _ALL)
 
-    def _let_pass(self, moment: datetime, version: str, *, is_by_clock: bool) -> None:
+    async def _let_pass(self, moment: datetime, version: str, *, is_by_clock: bool) -> None:
         """What is due by then goes out when it is, unless its rule has ended.
 
         The clock is heard before anything goes out that is due at the same moment.
@@ -175,7 +177,7 @@ class Replay:
         while (due := self._tx.outbox.next_due()) is not None:
             if due > moment or (is_by_clock and due == moment):
                 break
-            self._tx.send(self._rules[version], self._zones, max(due, self._clock.now()))
+            await self._tx.send(self._rules[version], self._zones, max(due, self._clock.now()))
         self._clock.set(moment)
 
     def _is_doubtful(self, made: RecordedDecision) -> bool:

@@ -3,17 +3,17 @@
 When a worker got round to it is no part of the rules, and cannot be computed again.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeAlias
 
-from service.domain.digests import Digest, Join
-from service.domain.model import Task
+from service.domain.digests import Join
 from service.domain.silences import Silence
 from service.rules.verdict import Outcome
 from service.simulator.batches import Batch
 from service.simulator.memory.digests import MemoryDigests, OpenDigest
+from service.simulator.memory.tasks import MemoryTasks
 from service.simulator.memory.transaction import MemoryTransaction
 from service.simulator.memory.waits import MemoryWaits, OpenWait
 from service.store.history import PastDecision
@@ -73,14 +73,14 @@ class RecordedDigests(MemoryDigests):
     it, and is never told.
     """
 
-    def __init__(self, opened: Collection[Begun]) -> None:
-        super().__init__()
+    def __init__(self, tasks: MemoryTasks, opened: Collection[Begun]) -> None:
+        super().__init__(tasks)
         self._opened = opened
         self.over: Collection[Begun] = ()
 
-    def take(self, now: datetime, present: Callable[[Key], Task | None]) -> list[Digest]:
+    def _is_over(self, one: OpenDigest, now: datetime) -> bool:
         del now
-        return self._taken(lambda one: _begun(one.first) in self.over, present)
+        return _begun(one.first) in self.over
 
     def _digest(self, join: Join, now: datetime) -> OpenDigest:
         if _begun(join) in self._opened:
@@ -95,8 +95,8 @@ class RecordedWaits(MemoryWaits):
         super().__init__()
         self.ending: Mapping[Begun, Key] = {}
 
-    def over(self, now: datetime) -> Sequence[Key]:
-        del now
+    async def over(self, accounts: Iterable[str], now: datetime, limit: int) -> Sequence[Key]:
+        del accounts, now, limit
         return list(self.ending.values())
 
     def _is_over(self, rule: str, wait: OpenWait, now: datetime) -> bool:
@@ -112,7 +112,7 @@ class ReplayTransaction(MemoryTransaction):
         told = [one for one in recorded if one.told]
         self.waits = self._waits = RecordedWaits()
         self.digests = self._digests = RecordedDigests(
-            {begun for one in told for begun in one.over}
+            self.tasks, {begun for one in told for begun in one.over}
         )
 
     def end(self, over: Mapping[Begun, Key]) -> None:

@@ -18,21 +18,25 @@ async def upcoming(
 
     In the order in which they would go out. Everything that is under way is taken over from the
     database: pending deliveries, waits, open digests, alarms, storms, mutes, and
-    what customers have been told.
+    what customers have been told. Of an account that is not in the simulation nothing comes.
     """
-    now, tx = simulator.clock.now(), simulator.tx
+    now, tx, accounts = simulator.clock.now(), simulator.tx, simulator.accounts
     tx.outbox.remember(await history.placed_before(connection, now))
     tx.outbox.remember_storms(await storms.lately(connection, now))
     tx.outbox.remember_told(await visits.known(connection))
     tx.outbox.remember_mutes(await mutes.holding(connection))
-    tx.last_id = await events.last_id(connection)
-    await simulator.take_over([one async for one in pending_counts.tasks(connection)])
+    tx.events.last_id = await events.last_id(connection)
+    known = pending_counts.tasks(connection)
+    await simulator.take_over([one async for one in known if one[0] in accounts])
     for one in await snapshot.read(connection, now, until):
-        tx.outbox.resume(one, now)
+        if one.order.event.account in accounts:
+            tx.outbox.resume(one, now)
     for wait, started_at, ends_at in await waits.under_way(connection, until):
-        tx.waits.resume(wait, started_at, ends_at)
+        if wait.first.account in accounts:
+            tx.waits.resume(wait, started_at, ends_at)
     for join, closes_at in await digests.joined(connection, until):
-        tx.digests.resume(join, closes_at)
+        if join.event.account in accounts:
+            tx.digests.resume(join, closes_at)
     await simulator.go_on(until)
     sent = [(one.settled_at, one) for one in tx.outbox.deliveries if one.state is State.SENT]
     later = [(at, one.id, one) for at, one in sent if at is not None]

@@ -4,12 +4,13 @@ Whoever polls an account holds a lease with a name of its own. A poll that lost 
 slow to give a sign of life, writes nothing down any more: another one is under way.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from service.store import Connection, Pool
+from service.store.outages import LONGEST_WAIT, WAIT_SINCE
 
 # So long an account has to fail until all of it is read anew afterwards.
 _LONG_FAILURE = timedelta(minutes=5)
@@ -69,16 +70,35 @@ async def register(pool: Pool, systems: Mapping[str, str], now: datetime) -> Non
     )
 
 
-async def read(connection: Connection, names: Iterable[str]) -> dict[str, AccountState]:
-    rows = await connection.fetch(
-        """
-        SELECT name, added_at, baseline_at, scanned_at, watermark, failures,
-            EXISTS (SELECT FROM announcements WHERE account = name) AS awaits
-        FROM accounts WHERE name = ANY($1)
-        """,
-        list(names),
-    )
-    return {row["name"]: AccountState(**row) for row in rows}
+class PostgresAccounts:
+    """`AccountRepository` within the transaction that is open on `connection`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def read(self, names: Collection[str]) -> dict[str, AccountState]:
+        rows = await self._connection.fetch(
+            """
+            SELECT name, added_at, baseline_at, scanned_at, watermark, failures,
+                EXISTS (SELECT FROM announcements WHERE account = name) AS awaits
+            FROM accounts WHERE name = ANY($1)
+            """,
+            list(names),
+        )
+        return {row["name"]: AccountState(**row) for row in rows}
+
+    async def stale(self, names: Collection[str], now: datetime) -> frozenset[str]:
+        rows = await self._connection.fetch(
+            f"""
+            SELECT name FROM accounts
+            WHERE name = ANY ($1) AND NOT paused
+              AND (alive_until < $2 OR {WAIT_SINCE.format(since="$3")} IS NOT NULL)
+            """,
+            list(names),
+            now,
+            now - LONGEST_WAIT,
+        )
+        return frozenset(row["name"] for row in rows)
 
 
 async def claim_due(
@@ -265,30 +285,6 @@ async def resume(pool: Pool, name: str, now: datetime) -> None:
         name,
         now,
     )
-
-
-async def is_unread(pool: Pool, name: str, failing_before: datetime) -> bool:
-    """Whether the account is paused, or is still to be read as a whole after a pause or an outage.
-
-    One that was failing before then already is not waited for any more.
-    """
-    unread: bool | None = await pool.fetchval(
-        """
-        SELECT paused OR scanned_at < resumed_at AND (failing_since > $2) IS NOT FALSE
-        FROM accounts WHERE name = $1
-        """,
-        name,
-        failing_before,
-    )
-    return bool(unread)
-
-
-async def was_read_since(pool: Pool, name: str, moment: datetime) -> bool:
-    """Whether all of the account was read, by a scan that was begun since then."""
-    read: bool | None = await pool.fetchval(
-        "SELECT scanned_at >= $2 FROM accounts WHERE name = $1", name, moment
-    )
-    return bool(read)
 
 
 async def note_webhook(pool: Pool, name: str, at: datetime) -> None:

@@ -37,107 +37,108 @@ class Announcement:
     is_repeat: bool = False
 
 
-async def keep(connection: Connection, announced: Sequence[Announcement]) -> None:
-    """Keep these until the system shows them; one that is kept already counts once."""
-    if not announced:
-        return
-    await connection.execute(
+class PostgresAnnouncements:
+    """`AnnouncementRepository` within the transaction that is open on `connection`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def keep(self, announced: Sequence[Announcement]) -> None:
+        """Keep these until the system shows them; one that is kept already counts once."""
+        if not announced:
+            return
+        await self._connection.execute(
+            """
+            INSERT INTO announcements
+                (account, task, receipt, kind, signal, content, at, snapshot, repeated)
+            SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[],
+                                 $6::json[], $7::timestamptz[], $8::json[], $9::boolean[])
+            ON CONFLICT DO NOTHING
+            """,
+            [one.key[0] for one in announced],
+            [one.key[1] for one in announced],
+            [one.receipt for one in announced],
+            [one.kind for one in announced],
+            [one.signal for one in announced],
+            [
+                None if one.content is None else orjson.dumps(one.content).decode()
+                for one in announced
+            ],
+            [one.at for one in announced],
+            [task_json(one.task) for one in announced],
+            [one.is_repeat for one in announced],
+        )
+
+    async def by_task(self, keys: Iterable[Key]) -> Mapping[Key, Sequence[Announcement]]:
+        wanted = list(keys)
+        rows = await self._connection.fetch(
+            """
+            SELECT account, task, receipt, kind, at, NULL AS content, signal, snapshot, repeated
+            FROM announcements
+            JOIN unnest($1::text[], $2::text[]) AS wanted (account, task) USING (account, task)
+            WHERE signal = '' ORDER BY at, receipt
+            """,
+            [account for account, _ in wanted],
+            [task for _, task in wanted],
+        )
+        found: dict[Key, list[Announcement]] = defaultdict(list)
+        for row in rows:
+            found[row["account"], row["task"]].append(_announcement(row))
+        return found
+
+    async def about(self, key: Key) -> list[Announcement]:
+        """What is announced of this task and not shown yet, in the order in which it came."""
+        rows = await self._connection.fetch(
+            """
+            SELECT account, task, receipt, kind, at, content, signal, snapshot, repeated
+            FROM announcements WHERE account = $1 AND task = $2 ORDER BY at, receipt
+            """,
+            *key,
+        )
+        return [_announcement(row) for row in rows]
+
+    async def forget(self, over: Sequence[Announcement]) -> None:
+        if not over:
+            return
+        await self._connection.execute(
+            """
+            DELETE FROM announcements
+            USING unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[])
+                AS over (account, task, receipt, kind, signal)
+            WHERE announcements.account = over.account AND announcements.task = over.task
+                AND announcements.receipt = over.receipt AND announcements.kind = over.kind
+                AND announcements.signal = over.signal
+            """,
+            [one.key[0] for one in over],
+            [one.key[1] for one in over],
+            [one.receipt for one in over],
+            [one.kind for one in over],
+            [one.signal for one in over],
+        )
+
+    async def take_signals(self, keys: Iterable[Key]) -> list[Announcement]:
+        """Remove and return the kept signals about those of these tasks that are known by now.
+
+        Their tasks are locked first, as on every road.
         """
-        INSERT INTO announcements
-            (account, task, receipt, kind, signal, content, at, snapshot, repeated)
-        SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[],
-                             $6::json[], $7::timestamptz[], $8::json[], $9::boolean[])
-        ON CONFLICT DO NOTHING
-        """,
-        [one.key[0] for one in announced],
-        [one.key[1] for one in announced],
-        [one.receipt for one in announced],
-        [one.kind for one in announced],
-        [one.signal for one in announced],
-        [None if one.content is None else orjson.dumps(one.content).decode() for one in announced],
-        [one.at for one in announced],
-        [task_json(one.task) for one in announced],
-        [one.is_repeat for one in announced],
-    )
-
-
-async def by_task(
-    connection: Connection, keys: Iterable[Key]
-) -> Mapping[Key, Sequence[Announcement]]:
-    """What is announced of each of these tasks, signals and contents aside."""
-    wanted = list(keys)
-    rows = await connection.fetch(
-        """
-        SELECT account, task, receipt, kind, at, NULL AS content, signal, snapshot, repeated
-        FROM announcements
-        JOIN unnest($1::text[], $2::text[]) AS wanted (account, task) USING (account, task)
-        WHERE signal = '' ORDER BY at, receipt
-        """,
-        [account for account, _ in wanted],
-        [task for _, task in wanted],
-    )
-    found: dict[Key, list[Announcement]] = defaultdict(list)
-    for row in rows:
-        found[row["account"], row["task"]].append(_announcement(row))
-    return found
-
-
-async def about(connection: Connection, key: Key) -> list[Announcement]:
-    """What is announced of this task and not shown yet, in the order in which it came."""
-    rows = await connection.fetch(
-        """
-        SELECT account, task, receipt, kind, at, content, signal, snapshot, repeated
-        FROM announcements WHERE account = $1 AND task = $2 ORDER BY at, receipt
-        """,
-        *key,
-    )
-    return [_announcement(row) for row in rows]
-
-
-async def forget(connection: Connection, over: Sequence[Announcement]) -> None:
-    """These are shown, heard, or waited for no longer."""
-    if not over:
-        return
-    await connection.execute(
-        """
-        DELETE FROM announcements
-        USING unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[])
-            AS over (account, task, receipt, kind, signal)
-        WHERE announcements.account = over.account AND announcements.task = over.task
-            AND announcements.receipt = over.receipt AND announcements.kind = over.kind
-            AND announcements.signal = over.signal
-        """,
-        [one.key[0] for one in over],
-        [one.key[1] for one in over],
-        [one.receipt for one in over],
-        [one.kind for one in over],
-        [one.signal for one in over],
-    )
-
-
-async def take_signals(connection: Connection, keys: Iterable[Key]) -> list[Announcement]:
-    """Remove and return the kept signals about those of these tasks that are known by now.
-
-    Their tasks are locked first, as on every road.
-    """
-    wanted = sorted(set(keys))
-    rows = await connection.fetch(
-        """
-        WITH known AS MATERIALIZED (
-            SELECT account, id FROM tasks
-            JOIN unnest($1::text[], $2::text[]) AS wanted (account, id) USING (account, id)
-            WHERE deleted_at IS NULL AND snapshot IS NOT NULL
-            ORDER BY account, id FOR UPDATE OF tasks)
-        DELETE FROM announcements AS old USING known
-        WHERE old.account = known.account AND old.task = known.id AND old.signal <> ''
-        RETURNING old.account, old.task, old.receipt, old.kind, old.at, old.content, old.signal,
-            old.snapshot, old.repeated
-        """,
-        [account for account, _ in wanted],
-        [task for _, task in wanted],
-    )
-    taken = [_announcement(row) for row in rows]
-    return sorted(taken, key=lambda one: (one.at, one.receipt))
+        wanted = sorted(set(keys))
+        rows = await self._connection.fetch(
+            """
+            WITH known AS MATERIALIZED (
+                SELECT account, id FROM tasks
+                JOIN unnest($1::text[], $2::text[]) AS wanted (account, id) USING (account, id)
+                WHERE deleted_at IS NULL AND snapshot IS NOT NULL
+                ORDER BY account, id FOR UPDATE OF tasks)
+            DELETE FROM announcements AS old USING known
+            WHERE old.account = known.account AND old.task = known.id AND old.signal <> ''
+            RETURNING old.account, old.task, old.receipt, old.kind, old.at, old.content, old.signal,
+                old.snapshot, old.repeated
+            """,
+            [account for account, _ in wanted],
+            [task for _, task in wanted],
+        )
+        taken = [_announcement(row) for row in rows]
+        return sorted(taken, key=lambda one: (one.at, one.receipt))
 
 
 def _announcement(row: asyncpg.Record) -> Announcement:

@@ -30,23 +30,29 @@ class RecordedDecision:
     reason: str
 
 
-async def insert(
-    connection: Connection, decisions: Sequence[Decision], rules_version: str, now: datetime
-) -> None:
-    await connection.execute(
-        """
-        INSERT INTO decisions (event, rule, rules_version, outcome, reason, at)
-        SELECT event, rule, $5, outcome, reason, $6
-        FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[])
-          AS new (event, rule, outcome, reason)
-        """,
-        [decision.event for decision in decisions],
-        [decision.rule for decision in decisions],
-        [decision.outcome for decision in decisions],
-        column([decision.reason for decision in decisions]),
-        rules_version,
-        now,
-    )
+class PostgresDecisions:
+    """`DecisionRepository` within the transaction that is open on `connection`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def insert(
+        self, decisions: Sequence[Decision], rules_version: str, now: datetime
+    ) -> None:
+        await self._connection.execute(
+            """
+            INSERT INTO decisions (event, rule, rules_version, outcome, reason, at)
+            SELECT event, rule, $5, outcome, reason, $6
+            FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[])
+              AS new (event, rule, outcome, reason)
+            """,
+            [decision.event for decision in decisions],
+            [decision.rule for decision in decisions],
+            [decision.outcome for decision in decisions],
+            column([decision.reason for decision in decisions]),
+            rules_version,
+            now,
+        )
 
 
 async def about(connection: Connection, events: Sequence[int]) -> list[RecordedDecision]:

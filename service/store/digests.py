@@ -9,116 +9,128 @@ import asyncpg
 
 from service.domain.digests import Digest, Join, Joining, Member
 from service.domain.model import Cause, Kind
-from service.store import Connection, tasks
+from service.store import Connection
 from service.store.events import event_from
+from service.store.tasks import PostgresTasks
 
 
-async def join(connection: Connection, joins: Sequence[Join], now: datetime) -> None:
-    """Add events to the open digests of their rules, accounts and keys, or open new ones.
+class PostgresDigests:
+    """`DigestRepository` within the transaction that is open on `connection`."""
 
-    In a fixed order, so that two transactions never wait for each other. A full digest is over; the
-    next event opens another one.
-    """
-    together: dict[tuple[str, str, str], list[Join]] = defaultdict(list)
-    for one in joins:
-        together[one.rule, one.event.account, one.joining.key].append(one)
-    for _, alike in sorted(together.items(), key=lambda pair: pair[0]):
-        left = alike
-        while left:
-            left = await _fill(connection, left, now)
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
 
+    async def join(self, joins: Sequence[Join], now: datetime) -> None:
+        """Add them in a fixed order, so that two transactions never wait for each other."""
+        together: dict[tuple[str, str, str], list[Join]] = defaultdict(list)
+        for one in joins:
+            together[one.rule, one.event.account, one.joining.key].append(one)
+        for _, alike in sorted(together.items(), key=lambda pair: pair[0]):
+            left = alike
+            while left:
+                left = await self._fill(left, now)
 
-async def _fill(connection: Connection, joins: list[Join], now: datetime) -> list[Join]:
-    """Add as many as the open digest has room for; returns the others."""
-    first, joining = joins[0], joins[0].joining
-    digest, size = await _open(connection, first, joining, now)
-    room = max(joining.most - size, 1)
-    members = {one.event.task_id: one for one in joins[:room]}
-    await connection.execute(
-        """
-        INSERT INTO digest_members (digest, task, event, anchor)
-        SELECT $1, * FROM unnest($2::text[], $3::bigint[], $4::timestamptz[])
-        ON CONFLICT (digest, task) DO UPDATE SET event = excluded.event, anchor = excluded.anchor
-        """,
-        digest,
-        list(members),
-        [one.event.id for one in members.values()],
-        [one.joining.anchor for one in members.values()],
-    )
-    await connection.execute(
-        """
-        UPDATE digests SET size = members.size, is_full = members.size >= $2,
-            closes_at = CASE WHEN members.size >= $2 THEN least(closes_at, $3) ELSE closes_at END
-        FROM (SELECT count(*) AS size FROM digest_members WHERE digest = $1) AS members
-        WHERE id = $1
-        """,
-        digest,
-        joining.most,
-        now,
-    )
-    return joins[room:]
-
-
-async def _open(
-    connection: Connection, first: Join, joining: Joining, now: datetime
-) -> tuple[int, int]:
-    """The id and the size of the open digest, locked; a new one where there is none."""
-    event = first.event
-    row = await connection.fetchrow(
-        """
-        INSERT INTO digests (rule, account, key, event, kind, cause, opened_at, closes_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7::timestamptz, $7::timestamptz + $8)
-        ON CONFLICT (rule, account, key) WHERE NOT is_full DO UPDATE SET rule = excluded.rule
-        RETURNING id, size
-        """,
-        first.rule,
-        event.account,
-        joining.key,
-        event.id,
-        event.kind,
-        event.cause,
-        now,
-        joining.wait,
-    )
-    if row is None:
-        raise RuntimeError("PostgreSQL returned no row of an insert that returns one")
-    return row["id"], row["size"]
-
-
-async def take(
-    connection: Connection, accounts: Iterable[str], now: datetime, limit: int
-) -> list[Digest]:
-    """Remove and return up to `limit` digests of these accounts that are to be told now.
-
-    No other worker gets the same ones.
-    """
-    rows = await connection.fetch(
-        """
-        SELECT id, rule, account, key, event, kind, cause, closes_at FROM digests
-        WHERE closes_at <= $1 AND account = ANY ($3)
-        ORDER BY closes_at, id LIMIT $2 FOR UPDATE SKIP LOCKED
-        """,
-        now,
-        limit,
-        list(accounts),
-    )
-    if not rows:
-        return []
-    members = await _members(connection, {row["id"]: row["account"] for row in rows})
-    await connection.execute("DELETE FROM digests WHERE id = ANY ($1)", list(members))
-    return [
-        Digest(
-            rule=row["rule"],
-            account=row["account"],
-            key=row["key"],
-            event=row["event"],
-            kind=Kind(row["kind"]),
-            cause=Cause(row["cause"]),
-            closes_at=row["closes_at"],
-            members=tuple(members[row["id"]]),
+    async def take(self, accounts: Iterable[str], now: datetime, limit: int) -> list[Digest]:
+        """No other worker gets the same ones."""
+        rows = await self._connection.fetch(
+            """
+            SELECT id, rule, account, key, event, kind, cause, closes_at FROM digests
+            WHERE closes_at <= $1 AND account = ANY ($3)
+            ORDER BY closes_at, id LIMIT $2 FOR UPDATE SKIP LOCKED
+            """,
+            now,
+            limit,
+            list(accounts),
         )
-        for row in rows
-    ]
+        if not rows:
+            return []
+        members = await self._members({row["id"]: row["account"] for row in rows})
+        await self._connection.execute("DELETE FROM digests WHERE id = ANY ($1)", list(members))
+        return [_digest(row, members[row["id"]]) for row in rows]
+
+    async def _fill(self, joins: list[Join], now: datetime) -> list[Join]:
+        """Add as many as the open digest has room for; returns the others."""
+        first, joining = joins[0], joins[0].joining
+        digest, size = await self._open(first, joining, now)
+        room = max(joining.most - size, 1)
+        members = {one.event.task_id: one for one in joins[:room]}
+        await self._connection.execute(
+            """
+            INSERT INTO digest_members (digest, task, event, anchor)
+            SELECT $1, * FROM unnest($2::text[], $3::bigint[], $4::timestamptz[])
+            ON CONFLICT (digest, task)
+            DO UPDATE SET event = excluded.event, anchor = excluded.anchor
+            """,
+            digest,
+            list(members),
+            [one.event.id for one in members.values()],
+            [one.joining.anchor for one in members.values()],
+        )
+        await self._connection.execute(
+            """
+            UPDATE digests SET size = members.size, is_full = members.size >= $2,
+                closes_at = CASE WHEN members.size >= $2 THEN least(closes_at, $3)
+                                 ELSE closes_at END
+            FROM (SELECT count(*) AS size FROM digest_members WHERE digest = $1) AS members
+            WHERE id = $1
+            """,
+            digest,
+            joining.most,
+            now,
+        )
+        return joins[room:]
+
+    async def _open(self, first: Join, joining: Joining, now: datetime) -> tuple[int, int]:
+        """The id and the size of the open digest, locked; a new one where there is none."""
+        event = first.event
+        row = await self._connection.fetchrow(
+            """
+            INSERT INTO digests (rule, account, key, event, kind, cause, opened_at, closes_at)
+            VALUES ($1, $2, $3, $4, $5, $6, $7::timestamptz, $7::timestamptz + $8)
+            ON CONFLICT (rule, account, key) WHERE NOT is_full DO UPDATE SET rule = excluded.rule
+            RETURNING id, size
+            """,
+            first.rule,
+            event.account,
+            joining.key,
+            event.id,
+            event.kind,
+            event.cause,
+            now,
+            joining.wait,
+        )
+        if row is None:
+            raise RuntimeError("PostgreSQL returned no row of an insert that returns one")
+        return row["id"], row["size"]
+
+    async def _members(self, digests: dict[int, str]) -> dict[int, list[Member]]:
+        """The members of these digests (id -> account), with their tasks as they are now."""
+        rows = await self._connection.fetch(
+            "SELECT digest, task, anchor FROM digest_members WHERE digest = ANY ($1)"
+            " ORDER BY digest, event",
+            list(digests),
+        )
+        present = await PostgresTasks(self._connection).present(
+            [(digests[row["digest"]], row["task"]) for row in rows]
+        )
+        members: dict[int, list[Member]] = {digest: [] for digest in digests}
+        for row in rows:
+            task = present.get((digests[row["digest"]], row["task"]))
+            members[row["digest"]].append(Member(row["task"], row["anchor"], task))
+        return members
+
+
+def _digest(row: asyncpg.Record, members: Sequence[Member]) -> Digest:
+    return Digest(
+        rule=row["rule"],
+        account=row["account"],
+        key=row["key"],
+        event=row["event"],
+        kind=Kind(row["kind"]),
+        cause=Cause(row["cause"]),
+        closes_at=row["closes_at"],
+        members=tuple(members),
+    )
 
 
 async def joined(connection: Connection, until: datetime) -> list[tuple[Join, datetime]]:
@@ -142,20 +154,3 @@ def _join(row: asyncpg.Record) -> Join:
         event_from(row, None, None),
         Joining(row["key"], timedelta(0), sys.maxsize, row["anchor"]),
     )
-
-
-async def _members(connection: Connection, digests: dict[int, str]) -> dict[int, list[Member]]:
-    """The members of these digests (id -> account), with their tasks as they are now."""
-    rows = await connection.fetch(
-        "SELECT digest, task, anchor FROM digest_members WHERE digest = ANY ($1)"
-        " ORDER BY digest, event",
-        list(digests),
-    )
-    present = await tasks.present(
-        connection, [(digests[row["digest"]], row["task"]) for row in rows]
-    )
-    members: dict[int, list[Member]] = {digest: [] for digest in digests}
-    for row in rows:
-        task = present.get((digests[row["digest"]], row["task"]))
-        members[row["digest"]].append(Member(row["task"], row["anchor"], task))
-    return members

@@ -33,41 +33,74 @@ def event_from(row: asyncpg.Record, before: Task | None, after: Task | None) -> 
     )
 
 
-async def allot_ids(connection: Connection, count: int) -> list[int]:
-    """Ids for `count` events, before they are stored, so that decisions can name them."""
-    rows = await connection.fetch(
-        "SELECT nextval('event_ids') AS id FROM generate_series(1, $1)", count
-    )
-    return [row["id"] for row in rows]
+class PostgresEvents:
+    """`EventRepository` within the transaction that is open on `connection`."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def allot_ids(self, count: int) -> list[int]:
+        rows = await self._connection.fetch(
+            "SELECT nextval('event_ids') AS id FROM generate_series(1, $1)", count
+        )
+        return [row["id"] for row in rows]
+
+    async def insert(self, events: Sequence[Event], rules_version: str, now: datetime) -> None:
+        await self._connection.execute(
+            """
+            INSERT INTO events (id, account, task, kind, at, cause, changed, alarm, signal, before,
+                                after, decided_at, rules_version, trace)
+            SELECT id, account, task, kind, at, cause, string_to_array(changed, ' '), alarm, signal,
+                   before, after, $12, $13, trace
+            FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::timestamptz[],
+                        $6::text[], $7::text[], $8::text[], $9::text[], $10::json[], $11::json[],
+                        $14::text[])
+              AS new (id, account, task, kind, at, cause, changed, alarm, signal, before, after,
+                      trace)
+            """,
+            [event.id for event in events],
+            [event.account for event in events],
+            [event.task_id for event in events],
+            [event.kind for event in events],
+            [event.at for event in events],
+            [event.cause for event in events],
+            [" ".join(event.changed) for event in events],
+            column([event.alarm for event in events]),
+            column([event.signal for event in events]),
+            column([task_json(event.before) for event in events]),
+            column([task_json(event.after) for event in events]),
+            now,
+            rules_version,
+            column([_mark(event) for event in events]),
+        )
+
+    async def rescheduled(
+        self, keys: Iterable[Key], since: datetime
+    ) -> Mapping[Key, Sequence[Event]]:
+        wanted = list(keys)
+        rows = await self._connection.fetch(
+            """
+            SELECT id AS event, account, task, kind, at, cause, changed, alarm, signal, before,
+                   after
+            FROM events
+            JOIN unnest($1::text[], $2::text[]) AS wanted (account, task) USING (account, task)
+            WHERE kind = 'rescheduled' AND at >= $3 ORDER BY id
+            """,
+            [account for account, _ in wanted],
+            [task for _, task in wanted],
+            since,
+        )
+        found: dict[Key, list[Event]] = defaultdict(list)
+        for row in rows:
+            event = event_from(row, read_task(row["before"]), read_task(row["after"]))
+            found[row["account"], row["task"]].append(event)
+        return found
 
 
 async def last_id(connection: Connection) -> int:
     """The number of the latest event; 0 where there is none."""
     found: int | None = await connection.fetchval("SELECT max(id) FROM events")
     return found or 0
-
-
-async def rescheduled(
-    connection: Connection, keys: Iterable[Key], since: datetime
-) -> Mapping[Key, Sequence[Event]]:
-    """When these tasks were seen with other dates since then, in that order."""
-    wanted = list(keys)
-    rows = await connection.fetch(
-        """
-        SELECT id AS event, account, task, kind, at, cause, changed, alarm, signal, before, after
-        FROM events
-        JOIN unnest($1::text[], $2::text[]) AS wanted (account, task) USING (account, task)
-        WHERE kind = 'rescheduled' AND at >= $3 ORDER BY id
-        """,
-        [account for account, _ in wanted],
-        [task for _, task in wanted],
-        since,
-    )
-    found: dict[Key, list[Event]] = defaultdict(list)
-    for row in rows:
-        event = event_from(row, read_task(row["before"]), read_task(row["after"]))
-        found[row["account"], row["task"]].append(event)
-    return found
 
 
 async def was_reopened(connection: Connection, event: Event) -> bool:
@@ -83,38 +116,6 @@ async def was_reopened(connection: Connection, event: Event) -> bool:
         event.id,
     )
     return bool(kind == Kind.REOPENED)
-
-
-async def insert(
-    connection: Connection, events: Sequence[Event], now: datetime, rules_version: str
-) -> None:
-    """Keep events on which these rules decide now."""
-    await connection.execute(
-        """
-        INSERT INTO events (id, account, task, kind, at, cause, changed, alarm, signal, before,
-                            after, decided_at, rules_version, trace)
-        SELECT id, account, task, kind, at, cause, string_to_array(changed, ' '), alarm, signal,
-               before, after, $12, $13, trace
-        FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::timestamptz[],
-                    $6::text[], $7::text[], $8::text[], $9::text[], $10::json[], $11::json[],
-                    $14::text[])
-          AS new (id, account, task, kind, at, cause, changed, alarm, signal, before, after, trace)
-        """,
-        [event.id for event in events],
-        [event.account for event in events],
-        [event.task_id for event in events],
-        [event.kind for event in events],
-        [event.at for event in events],
-        [event.cause for event in events],
-        [" ".join(event.changed) for event in events],
-        column([event.alarm for event in events]),
-        column([event.signal for event in events]),
-        column([task_json(event.before) for event in events]),
-        column([task_json(event.after) for event in events]),
-        now,
-        rules_version,
-        column([_mark(event) for event in events]),
-    )
 
 
 def _mark(event: Event) -> str | None:

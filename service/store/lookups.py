@@ -65,46 +65,78 @@ class Lookup:
         return self.older_at is not None and requested_at >= self.older_at + SECOND_LOOK
 
 
-async def ask(
-    connection: Connection,
-    wanted: Sequence[Key],
-    cause: Cause,
-    now: datetime,
-    receipts: Sequence[int] = (),
-) -> None:
-    """Ask for these tasks to be read; what was written by us stays marked so.
+class PostgresLookups:
+    """`LookupRepository` within the transaction that is open on `connection`."""
 
-    `receipts` are the webhooks that ask, one for each task, if it is webhooks that do. The last
-    hundred of them are remembered.
-    """
-    if not wanted:
-        return
-    await connection.execute(
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def ask(
+        self,
+        keys: Sequence[Key],
+        cause: Cause,
+        now: datetime,
+        receipts: Sequence[int] = (),
+    ) -> None:
+        """`receipts` are the webhooks that ask, one for each task, if it is webhooks that do.
+
+        The last hundred of them are remembered.
         """
-        INSERT INTO lookups (account, task, cause, asked_at, next_attempt_at, place, receipts)
-        SELECT account, task, $3, $4::timestamptz, $4::timestamptz, min(place),
-            array_remove(array_agg(DISTINCT receipt), NULL)
-        FROM (
-            SELECT account, task, receipt,
-                row_number() OVER (PARTITION BY receipt ORDER BY ordinal) - 1 AS place
-            FROM unnest($1::text[], $2::text[], $5::bigint[])
-                WITH ORDINALITY AS given (account, task, receipt, ordinal)) AS new
-        GROUP BY account, task ORDER BY account, task
-        ON CONFLICT (account, task) DO UPDATE
-        SET asked_at = excluded.asked_at, next_attempt_at = excluded.next_attempt_at, attempts = 0,
-            looks = 0, place = least(lookups.place, excluded.place),
-            lease_holder = NULL, lease_until = NULL,
-            receipts = ARRAY(SELECT DISTINCT unnest(lookups.receipts || excluded.receipts) AS id
-                             ORDER BY id DESC LIMIT 100),
-            cause = CASE WHEN lookups.cause = 'write' OR excluded.cause = 'fetch'
-                         THEN lookups.cause ELSE excluded.cause END
-        """,
-        [account for account, _ in wanted],
-        [task for _, task in wanted],
-        cause,
-        now,
-        list(receipts),
-    )
+        if not keys:
+            return
+        await self._connection.execute(
+            """
+            INSERT INTO lookups (account, task, cause, asked_at, next_attempt_at, place, receipts)
+            SELECT account, task, $3, $4::timestamptz, $4::timestamptz, min(place),
+                array_remove(array_agg(DISTINCT receipt), NULL)
+            FROM (
+                SELECT account, task, receipt,
+                    row_number() OVER (PARTITION BY receipt ORDER BY ordinal) - 1 AS place
+                FROM unnest($1::text[], $2::text[], $5::bigint[])
+                    WITH ORDINALITY AS given (account, task, receipt, ordinal)) AS new
+            GROUP BY account, task ORDER BY account, task
+            ON CONFLICT (account, task) DO UPDATE
+            SET asked_at = excluded.asked_at, next_attempt_at = excluded.next_attempt_at,
+                attempts = 0, looks = 0, place = least(lookups.place, excluded.place),
+                lease_holder = NULL, lease_until = NULL,
+                receipts = ARRAY(SELECT DISTINCT unnest(lookups.receipts || excluded.receipts) AS id
+                                 ORDER BY id DESC LIMIT 100),
+                cause = CASE WHEN lookups.cause = 'write' OR excluded.cause = 'fetch'
+                             THEN lookups.cause ELSE excluded.cause END
+            """,
+            [account for account, _ in keys],
+            [task for _, task in keys],
+            cause,
+            now,
+            list(receipts),
+        )
+
+    async def ask_again(self, older: Mapping[Key, datetime], now: datetime) -> None:
+        if not older:
+            return
+        await self._connection.execute(
+            """
+            INSERT INTO lookups (account, task, cause, asked_at, next_attempt_at, older_at)
+            SELECT account, task, 'poll', $3::timestamptz,
+                greatest(counts_from, $3::timestamptz + $4::interval), $3
+            FROM unnest($1::text[], $2::text[], $5::timestamptz[])
+              AS new (account, task, counts_from)
+            ORDER BY account, task
+            ON CONFLICT (account, task) DO UPDATE
+            SET asked_at = excluded.asked_at, attempts = 0,
+                older_at = coalesce(lookups.older_at, excluded.older_at),
+                -- While it is being read, as where that was seen, it has had the look that was due.
+                next_attempt_at = CASE WHEN lookups.lease_holder IS NULL
+                    THEN least(lookups.next_attempt_at, excluded.next_attempt_at)
+                    ELSE excluded.next_attempt_at END,
+                lease_holder = NULL, lease_until = NULL
+            """,
+            [account for account, _ in older],
+            [task for _, task in older],
+            now,
+            SECOND_LOOK,
+            list(older.values()),
+        )
 
 
 async def ask_for_open_outside(
@@ -130,38 +162,6 @@ async def ask_for_open_outside(
         covered.before,
         limit,
         now,
-    )
-
-
-async def ask_again(connection: Connection, older: Mapping[Key, datetime], now: datetime) -> None:
-    """Ask for tasks, seen now in an older version than is known, to be read after a pause.
-
-    It is counted from the first time that this was asked for, and is not over before it counts that
-    they show it, which `older` has for each.
-    """
-    if not older:
-        return
-    await connection.execute(
-        """
-        INSERT INTO lookups (account, task, cause, asked_at, next_attempt_at, older_at)
-        SELECT account, task, 'poll', $3::timestamptz,
-            greatest(counts_from, $3::timestamptz + $4::interval), $3
-        FROM unnest($1::text[], $2::text[], $5::timestamptz[]) AS new (account, task, counts_from)
-        ORDER BY account, task
-        ON CONFLICT (account, task) DO UPDATE
-        SET asked_at = excluded.asked_at, attempts = 0,
-            older_at = coalesce(lookups.older_at, excluded.older_at),
-            -- While it is being read, as where that was seen, it has had the look that was due.
-            next_attempt_at = CASE WHEN lookups.lease_holder IS NULL
-                THEN least(lookups.next_attempt_at, excluded.next_attempt_at)
-                ELSE excluded.next_attempt_at END,
-            lease_holder = NULL, lease_until = NULL
-        """,
-        [account for account, _ in older],
-        [task for _, task in older],
-        now,
-        SECOND_LOOK,
-        list(older.values()),
     )
 
 

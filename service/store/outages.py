@@ -4,7 +4,7 @@ What is known of an account's tasks may have changed unseen meanwhile. So the cl
 wait until everything was read anew, as after a pause; but not for ever.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -75,20 +75,25 @@ async def _keep(connection: Connection, outage: Outage) -> None:
     )
 
 
-async def stale(connection: Connection, names: Collection[str], now: datetime) -> frozenset[str]:
-    """Those of these accounts whose alarms wait, because what is known of them may be outdated.
+async def is_unread(pool: Pool, name: str, failing_before: datetime) -> bool:
+    """Whether the account is paused, or is still to be read as a whole after a pause or an outage.
 
-    Nobody looked after them until just now, or they have not been read since; or they cannot be
-    read.
+    One that was failing before then already is not waited for any more.
     """
-    rows = await connection.fetch(
-        f"""
-        SELECT name FROM accounts
-        WHERE name = ANY ($1) AND NOT paused
-          AND (alive_until < $2 OR {WAIT_SINCE.format(since="$3")} IS NOT NULL)
+    unread: bool | None = await pool.fetchval(
+        """
+        SELECT paused OR scanned_at < resumed_at AND (failing_since > $2) IS NOT FALSE
+        FROM accounts WHERE name = $1
         """,
-        list(names),
-        now,
-        now - LONGEST_WAIT,
+        name,
+        failing_before,
     )
-    return frozenset(row["name"] for row in rows)
+    return bool(unread)
+
+
+async def was_read_since(pool: Pool, name: str, moment: datetime) -> bool:
+    """Whether all of the account was read, by a scan that was begun since then."""
+    read: bool | None = await pool.fetchval(
+        "SELECT scanned_at >= $2 FROM accounts WHERE name = $1", name, moment
+    )
+    return bool(read)

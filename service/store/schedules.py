@@ -70,34 +70,36 @@ async def bring_forward(pool: Pool, wanted: Schedules, now: datetime) -> None:
     )
 
 
-async def take(connection: Connection, wanted: Schedules, now: datetime) -> Slot | None:
-    """Take the schedule that has waited longest, if one has come, and set when it comes next.
+class PostgresSchedules:
+    """`ScheduleRepository` within the transaction that is open on `connection`."""
 
-    Not before the account has been read as a whole: half of its tasks make no list.
-    """
-    row = await connection.fetchrow(
-        """
-        SELECT rule, account, next_at FROM schedules
-        JOIN unnest($2::text[], $3::text[], $4::text[], $5::text[])
-          AS mine (rule, account, cron, zone) USING (rule, account, cron, zone)
-        WHERE next_at <= $1 AND EXISTS (
-            SELECT FROM accounts WHERE name = schedules.account AND baseline_at IS NOT NULL)
-        ORDER BY next_at, rule, account LIMIT 1 FOR UPDATE OF schedules SKIP LOCKED
-        """,
-        now,
-        [rule for rule, _ in wanted],
-        [account for _, account in wanted],
-        [schedule.cron for schedule in wanted.values()],
-        [schedule.zone.key for schedule in wanted.values()],
-    )
-    if row is None:
-        return None
-    rule, account, due = row
-    schedule = wanted[rule, account]
-    await connection.execute(
-        "UPDATE schedules SET next_at = $3 WHERE rule = $1 AND account = $2",
-        rule,
-        account,
-        schedule.after(now),
-    )
-    return Slot(rule, account, schedule, due, schedule.latest(due, now))
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def take(self, wanted: Schedules, now: datetime) -> Slot | None:
+        row = await self._connection.fetchrow(
+            """
+            SELECT rule, account, next_at FROM schedules
+            JOIN unnest($2::text[], $3::text[], $4::text[], $5::text[])
+              AS mine (rule, account, cron, zone) USING (rule, account, cron, zone)
+            WHERE next_at <= $1 AND EXISTS (
+                SELECT FROM accounts WHERE name = schedules.account AND baseline_at IS NOT NULL)
+            ORDER BY next_at, rule, account LIMIT 1 FOR UPDATE OF schedules SKIP LOCKED
+            """,
+            now,
+            [rule for rule, _ in wanted],
+            [account for _, account in wanted],
+            [schedule.cron for schedule in wanted.values()],
+            [schedule.zone.key for schedule in wanted.values()],
+        )
+        if row is None:
+            return None
+        rule, account, due = row
+        schedule = wanted[rule, account]
+        await self._connection.execute(
+            "UPDATE schedules SET next_at = $3 WHERE rule = $1 AND account = $2",
+            rule,
+            account,
+            schedule.after(now),
+        )
+        return Slot(rule, account, schedule, due, schedule.latest(due, now))

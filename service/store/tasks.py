@@ -63,97 +63,139 @@ class TaskUpdate:
     watch: str | None = None
 
 
-async def lock(connection: Connection, keys: Iterable[Key]) -> dict[Key, TaskState]:
-    """Lock these tasks until the transaction ends, known or not, and say what is known.
+class PostgresTasks:
+    """`TaskRepository` within the transaction that is open on `connection`."""
 
-    The rows of unknown tasks are made first and in order, then all are locked in order, so that
-    two transactions never wait for each other.
-    """
-    wanted = sorted(set(keys))
-    columns = [account for account, _ in wanted], [task for _, task in wanted]
-    await connection.execute(
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def lock(self, keys: Iterable[Key]) -> dict[Key, TaskState]:
+        """Make the rows of unknown tasks first and in order, then lock all of them in order.
+
+        So two transactions never wait for each other.
         """
-        INSERT INTO tasks (account, id, watch)
-        SELECT account, id, NULL FROM unnest($1::text[], $2::text[]) AS new (account, id)
-        ON CONFLICT DO NOTHING
-        """,
-        *columns,
-    )
-    rows = await connection.fetch(
-        """
-        SELECT account, id, snapshot, deleted_at, version, observed_at, fingerprint, rung, watch,
-               unread, told
-        FROM tasks JOIN unnest($1::text[], $2::text[]) AS wanted (account, id) USING (account, id)
-        ORDER BY account, id FOR UPDATE OF tasks
-        """,
-        *columns,
-    )
-    return {(row["account"], row["id"]): known_from(row) for row in rows}
-
-
-async def lock_ringing(
-    connection: Connection, watches: Mapping[str, str], now: datetime, limit: int
-) -> dict[Key, TaskState]:
-    """Lock the tasks for which the clock has something to say, the longest waiting first.
-
-    Those of one moment are in the order of their ids.
-    Only those that these watches, by account, have set: what others have set is for them to ring.
-    One that is about to be read by its id waits for that, if it does not take long, and one that
-    may be gone until that is decided. `limit` is for one account: none waits behind another's
-    storm.
-    """
-    rows = await connection.fetch(
-        """
-        SELECT ringing.* FROM unnest($2::text[], $3::text[]) AS mine (account, watch), LATERAL (
+        wanted = sorted(set(keys))
+        columns = [account for account, _ in wanted], [task for _, task in wanted]
+        await self._connection.execute(
+            """
+            INSERT INTO tasks (account, id, watch)
+            SELECT account, id, NULL FROM unnest($1::text[], $2::text[]) AS new (account, id)
+            ON CONFLICT DO NOTHING
+            """,
+            *columns,
+        )
+        rows = await self._connection.fetch(
+            """
             SELECT account, id, snapshot, deleted_at, version, observed_at, fingerprint, rung,
-                   watch, unread, told, next_alarm
+                   watch, unread, told
             FROM tasks
-            WHERE account = mine.account AND watch = mine.watch AND next_alarm <= $1
-              AND NOT EXISTS (
-                SELECT FROM lookups WHERE lookups.account = tasks.account
-                  AND lookups.task = tasks.id AND (asked_at > $5 OR absent_at IS NOT NULL))
-            ORDER BY next_alarm LIMIT $4 FOR UPDATE SKIP LOCKED) AS ringing
-        ORDER BY next_alarm, account, id
-        """,
-        now,
-        list(watches),
-        list(watches.values()),
-        limit,
-        now - _LOOKED_UP_SOON,
-    )
-    return {(row["account"], row["id"]): known_from(row) for row in rows}
+            JOIN unnest($1::text[], $2::text[]) AS wanted (account, id) USING (account, id)
+            ORDER BY account, id FOR UPDATE OF tasks
+            """,
+            *columns,
+        )
+        return {(row["account"], row["id"]): known_from(row) for row in rows}
 
+    async def lock_due(
+        self, watches: Mapping[str, str], now: datetime, limit: int
+    ) -> dict[Key, TaskState]:
+        rows = await self._connection.fetch(
+            """
+            SELECT ringing.* FROM unnest($2::text[], $3::text[]) AS mine (account, watch), LATERAL (
+                SELECT account, id, snapshot, deleted_at, version, observed_at, fingerprint, rung,
+                       watch, unread, told, next_alarm
+                FROM tasks
+                WHERE account = mine.account AND watch = mine.watch AND next_alarm <= $1
+                  AND NOT EXISTS (
+                    SELECT FROM lookups WHERE lookups.account = tasks.account
+                      AND lookups.task = tasks.id AND (asked_at > $5 OR absent_at IS NOT NULL))
+                ORDER BY next_alarm LIMIT $4 FOR UPDATE SKIP LOCKED) AS ringing
+            ORDER BY next_alarm, account, id
+            """,
+            now,
+            list(watches),
+            list(watches.values()),
+            limit,
+            now - _LOOKED_UP_SOON,
+        )
+        return {(row["account"], row["id"]): known_from(row) for row in rows}
 
-async def lock_watched(
-    connection: Connection, account: str, watch: str, limit: int
-) -> dict[Key, TaskState]:
-    """Lock some of the account's tasks that this watch has set and nobody else has in hand."""
-    rows = await connection.fetch(
+    async def lock_watched(self, account: str, watch: str, limit: int) -> dict[Key, TaskState]:
+        """Lock some of the account's tasks that this watch has set and nobody else has in hand."""
+        rows = await self._connection.fetch(
+            """
+            SELECT account, id, snapshot, deleted_at, version, observed_at, fingerprint, rung,
+                   watch, unread, told
+            FROM tasks WHERE account = $1 AND watch = $2 LIMIT $3 FOR UPDATE SKIP LOCKED
+            """,
+            account,
+            watch,
+            limit,
+        )
+        return {(row["account"], row["id"]): known_from(row) for row in rows}
+
+    async def present(self, keys: Iterable[Key]) -> dict[Key, Task]:
+        wanted = sorted(set(keys))
+        rows = await self._connection.fetch(
+            """
+            SELECT account, id, snapshot
+            FROM tasks
+            JOIN unnest($1::text[], $2::text[]) AS wanted (account, id) USING (account, id)
+            WHERE deleted_at IS NULL AND snapshot IS NOT NULL
+            """,
+            [account for account, _ in wanted],
+            [task for _, task in wanted],
+        )
+        return {(row["account"], row["id"]): Task.from_json(row["snapshot"]) for row in rows}
+
+    async def pages(self, account: str, fields: Collection[str]) -> AsyncIterator[list[Task]]:
+        """With these fields and no others: to convert them is most of the cost."""
+        query = """
+            SELECT id, snapshot FROM tasks
+            WHERE account = $1 AND deleted_at IS NULL AND snapshot IS NOT NULL
         """
-        SELECT account, id, snapshot, deleted_at, version, observed_at, fingerprint, rung, watch,
-               unread, told
-        FROM tasks WHERE account = $1 AND watch = $2 LIMIT $3 FOR UPDATE SKIP LOCKED
-        """,
-        account,
-        watch,
-        limit,
-    )
-    return {(row["account"], row["id"]): known_from(row) for row in rows}
+        async for rows in read_through(self._connection, query, account, at_once=_PAGE):
+            yield [_partly(row, fields) for row in rows]
 
+    async def save(self, updates: Sequence[TaskUpdate]) -> None:
+        await self._connection.execute(
+            """
+            UPDATE tasks SET snapshot = new.snapshot, deleted_at = new.deleted_at,
+                version = new.version, observed_at = new.observed_at,
+                fingerprint = new.fingerprint, rung = new.rung, next_alarm = new.next_alarm,
+                watch = new.watch, unread = new.unread, told = new.told
+            FROM unnest($1::text[], $2::text[], $3::json[], $4::timestamptz[], $5::timestamptz[],
+                        $6::timestamptz[], $7::bytea[], $8::jsonb[], $9::timestamptz[], $10::text[],
+                        $11::jsonb[], $12::jsonb[])
+              AS new (account, id, snapshot, deleted_at, version, observed_at, fingerprint, rung,
+                      next_alarm, watch, unread, told)
+            WHERE tasks.account = new.account AND tasks.id = new.id
+            """,
+            [one.key[0] for one in updates],
+            [one.key[1] for one in updates],
+            [task_json(one.known.task) for one in updates],
+            column([one.known.deleted_at for one in updates]),
+            column([one.known.version for one in updates]),
+            [one.known.observed_at for one in updates],
+            [one.known.fingerprint for one in updates],
+            [_json(one.known.announced_until) for one in updates],
+            column([one.next_alarm for one in updates]),
+            column([one.watch for one in updates]),
+            column([_json(one.known.unread) if one.known.unread else None for one in updates]),
+            column([_told_json(one.known.told) for one in updates]),
+        )
 
-async def present(connection: Connection, keys: Iterable[Key]) -> dict[Key, Task]:
-    """Those of these tasks that are known and not gone, as they were last seen."""
-    wanted = sorted(set(keys))
-    rows = await connection.fetch(
-        """
-        SELECT account, id, snapshot
-        FROM tasks JOIN unnest($1::text[], $2::text[]) AS wanted (account, id) USING (account, id)
-        WHERE deleted_at IS NULL AND snapshot IS NOT NULL
-        """,
-        [account for account, _ in wanted],
-        [task for _, task in wanted],
-    )
-    return {(row["account"], row["id"]): Task.from_json(row["snapshot"]) for row in rows}
+    async def forget_unseen(self, keys: Sequence[Key]) -> None:
+        if not keys:
+            return
+        await self._connection.execute(
+            """
+            DELETE FROM tasks USING unnest($1::text[], $2::text[]) AS unseen (account, id)
+            WHERE tasks.account = unseen.account AND tasks.id = unseen.id AND snapshot IS NULL
+            """,
+            [account for account, _ in keys],
+            [task for _, task in keys],
+        )
 
 
 async def unseen(connection: Connection, account: str, ids: Sequence[str]) -> dict[str, bool]:
@@ -183,21 +225,6 @@ async def look(connection: Connection, key: Key) -> TaskState:
     return TaskState() if row is None else known_from(row)
 
 
-async def pages(
-    connection: Connection, account: str, fields: Collection[str]
-) -> AsyncIterator[list[Task]]:
-    """Every task of the account that is not gone, with its id and these fields and no others.
-
-    Page by page, so that neither memory nor the event loop is taken up by all of them at once.
-    """
-    query = """
-        SELECT id, snapshot FROM tasks
-        WHERE account = $1 AND deleted_at IS NULL AND snapshot IS NOT NULL
-    """
-    async for rows in read_through(connection, query, account, at_once=_PAGE):
-        yield [_partly(row, fields) for row in rows]
-
-
 async def in_batches(pool: Pool, accounts: Sequence[str]) -> AsyncIterator[list[Task]]:
     """All tasks of these accounts, a thousand at a time."""
     async with pool.acquire() as connection, connection.transaction():
@@ -207,52 +234,6 @@ async def in_batches(pool: Pool, accounts: Sequence[str]) -> AsyncIterator[list[
         """
         async for rows in read_through(connection, query, accounts, at_once=_AT_ONCE):
             yield [Task.from_json(row["snapshot"]) for row in rows]
-
-
-async def save(connection: Connection, saved: Sequence[TaskUpdate]) -> None:
-    """Write the new states of tasks that this transaction has locked."""
-    await connection.execute(
-        """
-        UPDATE tasks SET snapshot = new.snapshot, deleted_at = new.deleted_at,
-            version = new.version, observed_at = new.observed_at,
-            fingerprint = new.fingerprint, rung = new.rung, next_alarm = new.next_alarm,
-            watch = new.watch, unread = new.unread, told = new.told
-        FROM unnest($1::text[], $2::text[], $3::json[], $4::timestamptz[], $5::timestamptz[],
-                    $6::timestamptz[], $7::bytea[], $8::jsonb[], $9::timestamptz[], $10::text[],
-                    $11::jsonb[], $12::jsonb[])
-          AS new (account, id, snapshot, deleted_at, version, observed_at, fingerprint, rung,
-                  next_alarm, watch, unread, told)
-        WHERE tasks.account = new.account AND tasks.id = new.id
-        """,
-        [one.key[0] for one in saved],
-        [one.key[1] for one in saved],
-        [task_json(one.known.task) for one in saved],
-        column([one.known.deleted_at for one in saved]),
-        column([one.known.version for one in saved]),
-        [one.known.observed_at for one in saved],
-        [one.known.fingerprint for one in saved],
-        [orjson.dumps(one.known.announced_until, option=JSON_OPTIONS).decode() for one in saved],
-        column([one.next_alarm for one in saved]),
-        column([one.watch for one in saved]),
-        column(
-            [orjson.dumps(one.known.unread).decode() if one.known.unread else None for one in saved]
-        ),
-        column([_told_json(one.known.told) for one in saved]),
-    )
-
-
-async def forget_unseen(connection: Connection, keys: Sequence[Key]) -> None:
-    """Take back the rows that were made for the lock and were given no state."""
-    if not keys:
-        return
-    await connection.execute(
-        """
-        DELETE FROM tasks USING unnest($1::text[], $2::text[]) AS unseen (account, id)
-        WHERE tasks.account = unseen.account AND tasks.id = unseen.id AND snapshot IS NULL
-        """,
-        [account for account, _ in keys],
-        [task for _, task in keys],
-    )
 
 
 async def changed(
@@ -296,10 +277,14 @@ def read_task(text: str | None) -> Task | None:
     return None if text is None else Task.from_json(text)
 
 
+def _json(value: object) -> str:
+    return orjson.dumps(value, option=JSON_OPTIONS).decode()
+
+
 def _told_json(told: Sequence[ToldCompletion]) -> str | None:
     if not told:
         return None
-    return orjson.dumps([(one.at, *one.to) for one in told], option=JSON_OPTIONS).decode()
+    return _json([(one.at, *one.to) for one in told])
 
 
 def _read_told(text: str | None) -> Sequence[ToldCompletion]:

@@ -34,82 +34,92 @@ _WAITS = """
 """
 
 
-async def start(
-    connection: Connection,
-    rule: str,
-    event: Event,
-    now: datetime,
-    quiet: timedelta,
-    most: timedelta,
-) -> None:
-    """Begin a wait of `quiet`; if the rule waits already, begin anew, up to `most` in all."""
-    await connection.execute(
-        """
-        INSERT INTO settling (rule, account, task, event, before, started_at, ends_at)
-        VALUES ($1, $2, $3, $4, $5, $6::timestamptz, $6::timestamptz + $7)
-        ON CONFLICT (rule, account, task) DO UPDATE
-        SET ends_at = least(settling.started_at + $8, excluded.ends_at)
-        """,
-        rule,
-        event.account,
-        event.task_id,
-        event.id,
-        task_json(event.before),
-        now,
-        quiet,
-        most,
-    )
+class PostgresWaits:
+    """`WaitRepository` within the transaction that is open on `connection`."""
 
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
 
-async def over(
-    connection: Connection, accounts: Iterable[str], now: datetime, limit: int
-) -> list[Key]:
-    """The tasks (account, id) of these accounts about which the wait of some rule is over."""
-    rows = await connection.fetch(
-        """
-        SELECT account, task FROM settling WHERE ends_at <= $1 AND account = ANY ($3)
-        ORDER BY ends_at LIMIT $2
-        """,
-        now,
-        limit,
-        list(accounts),
-    )
-    return [(row["account"], row["task"]) for row in rows]
+    async def start(
+        self,
+        rule: str,
+        event: Event,
+        now: datetime,
+        quiet: timedelta,
+        most: timedelta,
+    ) -> None:
+        await self._connection.execute(
+            """
+            INSERT INTO settling (rule, account, task, event, before, started_at, ends_at)
+            VALUES ($1, $2, $3, $4, $5, $6::timestamptz, $6::timestamptz + $7)
+            ON CONFLICT (rule, account, task) DO UPDATE
+            SET ends_at = least(settling.started_at + $8, excluded.ends_at)
+            """,
+            rule,
+            event.account,
+            event.task_id,
+            event.id,
+            task_json(event.before),
+            now,
+            quiet,
+            most,
+        )
 
+    async def over(self, accounts: Iterable[str], now: datetime, limit: int) -> list[Key]:
+        rows = await self._connection.fetch(
+            """
+            SELECT account, task FROM settling WHERE ends_at <= $1 AND account = ANY ($3)
+            ORDER BY ends_at LIMIT $2
+            """,
+            now,
+            limit,
+            list(accounts),
+        )
+        return list(dict.fromkeys((row["account"], row["task"]) for row in rows))
 
-async def take(connection: Connection, keys: Sequence[Key], now: datetime) -> list[Wait]:
-    """Remove and return the waits about these tasks, which must be locked, that are over."""
-    rows = await connection.fetch(
-        f"""
-        WITH waits AS (
-            DELETE FROM settling USING unnest($1::text[], $2::text[]) AS wanted (account, task)
-            WHERE settling.account = wanted.account AND settling.task = wanted.task
-              AND ends_at <= $3
-            RETURNING settling.*)
-        {_WAITS}
-        """,
-        [account for account, _ in keys],
-        [task for _, task in keys],
-        now,
-    )
-    return [_wait(row) for row in rows]
+    async def take(self, keys: Sequence[Key], now: datetime) -> list[Wait]:
+        rows = await self._connection.fetch(
+            f"""
+            WITH waits AS (
+                DELETE FROM settling USING unnest($1::text[], $2::text[]) AS wanted (account, task)
+                WHERE settling.account = wanted.account AND settling.task = wanted.task
+                  AND ends_at <= $3
+                RETURNING settling.*)
+            {_WAITS}
+            """,
+            [account for account, _ in keys],
+            [task for _, task in keys],
+            now,
+        )
+        return [_wait(row) for row in rows]
 
+    async def about(self, keys: Iterable[Key], rules: Container[str]) -> list[Wait]:
+        wanted = list(keys)
+        rows = await self._connection.fetch(
+            f"""
+            WITH waits AS (
+                SELECT settling.* FROM settling
+                JOIN unnest($1::text[], $2::text[]) AS wanted (account, task) USING (account, task))
+            {_WAITS}
+            """,
+            [account for account, _ in wanted],
+            [task for _, task in wanted],
+        )
+        # Not asked for by their names: few rules wait about one task, but there may be thousands.
+        return [_wait(row) for row in rows if row["rule"] in rules]
 
-async def about(connection: Connection, keys: Iterable[Key], rules: Container[str]) -> list[Wait]:
-    """The waits of these rules about these locked tasks."""
-    wanted = list(keys)
-    rows = await connection.fetch(
-        f"""
-        WITH waits AS (
-            SELECT settling.* FROM settling
-            JOIN unnest($1::text[], $2::text[]) AS wanted (account, task) USING (account, task))
-        {_WAITS}
-        """,
-        [account for account, _ in wanted],
-        [task for _, task in wanted],
-    )
-    # Not asked for by their names: few rules wait about one task, but there may be thousands.
-    return [_wait(row) for row in rows if row["rule"] in rules]
+    async def stop(self, waits: Sequence[Wait]) -> None:
+        await self._connection.execute(
+            """
+            DELETE FROM settling USING unnest($1::text[], $2::text[], $3::text[])
+              AS ended (rule, account, task)
+            WHERE settling.rule = ended.rule AND settling.account = ended.account
+              AND settling.task = ended.task
+            """,
+            [one.rule for one in waits],
+            [one.first.account for one in waits],
+            [one.first.task_id for one in waits],
+        )
 
 
 async def under_way(
@@ -125,21 +135,6 @@ async def under_way(
         until,
     )
     return [(_wait(row), row["started_at"], row["ends_at"]) for row in rows]
-
-
-async def stop(connection: Connection, waits: Sequence[Wait]) -> None:
-    """Remove these waits."""
-    await connection.execute(
-        """
-        DELETE FROM settling USING unnest($1::text[], $2::text[], $3::text[])
-          AS ended (rule, account, task)
-        WHERE settling.rule = ended.rule AND settling.account = ended.account
-          AND settling.task = ended.task
-        """,
-        [one.rule for one in waits],
-        [one.first.account for one in waits],
-        [one.first.task_id for one in waits],
-    )
 
 
 def _wait(row: asyncpg.Record) -> Wait:

@@ -17,7 +17,8 @@ from service.processes.embedded import EmbeddedPostgres
 from service.simulator import Simulator
 from service.simulator.backtest import backtest
 from service.simulator.batches import batches
-from service.store import Pool, events, history
+from service.store import Pool, history
+from service.store.events import PostgresEvents
 from tests.bench.figures import Figure
 from tests.rule_files import configured
 
@@ -99,8 +100,9 @@ async def _record(pool: Pool) -> int:
     """Store a month of changes, each decided on by itself."""
     found = list(_changes())[:EVENTS]
     async with pool.acquire() as connection, connection.transaction():
+        events = PostgresEvents(connection)
         for event in found:
-            await events.insert(connection, [event], event.at, "none")
+            await events.insert([event], "none", event.at)
     return len(found)
 
 

@@ -151,7 +151,7 @@ async def test_two_workers_let_no_more_through_than_one(pool: Pool, folder: Path
         async with pool.acquire() as connection, connection.transaction():
             tx = PostgresTransaction(connection)
             found = await within_limits(tx, [order(one) for one in numbers], limits)
-            await tx.place(found, START)
+            await tx.outbox.place(found, START)
             seen.set()
             await go_on.wait()
             return [one.plan.state for one in found]

@@ -17,7 +17,8 @@ from service.sandbox.faults import Fault
 from service.settings import read_settings
 from service.sources import Page
 from service.sources.plannr import RECENT_PER_PAGE
-from service.store import Pool, accounts, lookups
+from service.store import Pool, accounts
+from service.store.lookups import PostgresLookups
 from service.store.views import api_lists
 from tests.corridor import Corridor, corridor
 from tests.history import know, record
@@ -225,7 +226,7 @@ async def test_a_task_that_is_hinted_at_for_ever_remembers_the_last_hints(
     async with taskbell.pool.acquire() as connection:
         for number in [*range(150), 149]:
             now = taskbell.clock.now()
-            await lookups.ask(connection, [("field", "1")], Cause.WEBHOOK, now, [number])
+            await PostgresLookups(connection).ask([("field", "1")], Cause.WEBHOOK, now, [number])
     kept = await taskbell.pool.fetchval("SELECT receipts FROM lookups")
     assert sorted(kept) == list(range(50, 150))
 

@@ -346,7 +346,7 @@ async def test_a_backtest_tells_of_it_as_well(week: Week) -> None:
     simulator = rehearsed(taskbell, begin)
     sent = await backtested(taskbell, begin, taskbell.clock.now(), simulator)
     assert [order.rule for order in sent] == ["done"]
-    task = simulator.tx.present((week.account, week.task_id))
+    task = simulator.tx.tasks.current((week.account, week.task_id))
     assert task is not None
     assert not task.done
 

@@ -10,7 +10,8 @@ from service.clock import VirtualClock
 from service.domain.model import Cause
 from service.sandbox.faults import Fault, FaultKind
 from service.settings import read_settings
-from service.store import Pool, lookups
+from service.store import Pool
+from service.store.lookups import PostgresLookups
 from service.store.tasks import Key
 from tests.corridor import Corridor, corridor
 from workers import wiring
@@ -86,7 +87,7 @@ async def test_what_waits_does_not_wait_for_a_year(taskbell: Corridor) -> None:
     assert await taskbell.states("done") == ["planned"]
     keys: list[Key] = [("field", str(other["id"]))]
     async with taskbell.pool.acquire() as connection:
-        await lookups.ask(connection, keys, Cause.WEBHOOK, taskbell.clock.now())
+        await PostgresLookups(connection).ask(keys, Cause.WEBHOOK, taskbell.clock.now())
     await taskbell.receive(kickserv.change(str(other["id"]), name="Dig"))
     await set_back(taskbell)
     await taskbell.deliver()

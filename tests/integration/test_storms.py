@@ -17,6 +17,7 @@ from service.outbox.storms import NoStorm
 from service.processes.embedded import EmbeddedValkey
 from service.rules import Ruleset
 from service.sandbox.kickserv import customer
+from service.simulator.memory.events import MemoryEvents
 from service.simulator.memory.outbox import MemoryOutbox
 from service.store import Pool
 from tests.corridor import Corridor, begun, corridor
@@ -513,7 +514,7 @@ def held_in_a_simulation(
     known: Lately, floods: Sequence[Flood], rules: Ruleset, now: datetime
 ) -> dict[Flood, str | None]:
     """Why each of these floods is held that are due at once."""
-    outbox = MemoryOutbox()
+    outbox = MemoryOutbox(MemoryEvents())
     outbox.remember_storms(known)
     due = [
         Candidate(number, ("field", ""), "all", "mail", "", lambda: None, flood=flood)

@@ -18,7 +18,8 @@ from service.domain.silences import Silence
 from service.doorbell import QUEUE
 from service.outbox import silences
 from service.processes.embedded import EmbeddedPostgres, EmbeddedValkey
-from service.store import Pool, events
+from service.store import Pool
+from service.store.events import PostgresEvents
 from service.web import labels, operator_page
 from service.web.auth import SESSION
 from tests.conftest import closed_to_all
@@ -408,7 +409,8 @@ async def test_a_schedule_and_a_digest_say_what_they_are(
 ) -> None:
     """Neither is about one task: a schedule has its time, a digest the event that opened it."""
     async with pool.acquire() as connection:
-        [number] = await events.allot_ids(connection, 1)
+        events = PostgresEvents(connection)
+        [number] = await events.allot_ids(1)
         came = Event(
             number,
             "london",
@@ -420,7 +422,7 @@ async def test_a_schedule_and_a_digest_say_what_they_are(
             None,
             alarm="30 7 * * 1-5",
         )
-        await events.insert(connection, [came], clock.now(), "v1")
+        await events.insert([came], "v1", clock.now())
     await plan(pool, came, text="Good morning")
     opened = await record(pool, task(), Kind.COMPLETED, at=clock.now())
     await plan(pool, replace(opened, task_id=""), text="3 done")

@@ -56,17 +56,17 @@ async def lived(config: Config, history: Sequence[Step]) -> tuple[TaskHistory, S
         await trial.observe([Observation(ACCOUNT, "T1", task, now, Cause.POLL)])
     await trial.go_on(trial.clock.now() + timedelta(days=3))
     key = (ACCOUNT, "T1")
-    known = (await trial.tx.lock([key]))[key]
+    known = (await trial.tx.tasks.lock([key]))[key]
     version = config.rules.version
     # An alarm whose moment was past when its date came is dated before what brought the date.
-    decided_at = accumulate((one.at for one in trial.tx.events), max)
+    decided_at = accumulate((one.at for one in trial.tx.events.recorded), max)
     recorded = [
         RecordedEvent(one, at, version)
-        for one, at in zip(trial.tx.events, decided_at, strict=True)
+        for one, at in zip(trial.tx.events.recorded, decided_at, strict=True)
         if one.task_id == key[1]
     ]
     numbers = {one.event.id for one in recorded}
-    own = [one for one in trial.tx.decisions if one.event in numbers]
+    own = [one for one in trial.tx.decisions.recorded if one.event in numbers]
     return TaskHistory(key, known, START, recorded, own), trial
 
 

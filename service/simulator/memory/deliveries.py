@@ -7,8 +7,8 @@ from service.domain.model import Event, State
 from service.domain.storms import Flood
 from service.domain.system_actions import WRITES
 from service.outbox import DeliveryRequest
-from service.outbox.cancellation import UNDONE
 from service.outbox.gates import Candidate
+from service.outbox.undoing import UNDONE
 from service.rules.customers import reaches_customer
 from service.rules.standing import Grounds
 from service.rules.visits import Visit
@@ -116,6 +116,13 @@ class Delivery:
         """Whether it was announced, or on trial would have been."""
         is_on_trial = self.order.shadow and self.state is State.SKIPPED
         return self.state not in NOT_COUNTED or is_on_trial
+
+    def is_ended_by(self, event: Event) -> bool:
+        """Whether it is pointless by now, if it has not gone out; its rewriting never is."""
+        plan, cause = self.order.plan, self.order.event
+        if self.updates is not None or cause.id >= event.id:
+            return False
+        return not event.words.isdisjoint(plan.withdraw_on)
 
     def is_undone_by(self, event: Event) -> bool:
         """Whether its message is out, is to be taken back, and its cause holds no longer."""

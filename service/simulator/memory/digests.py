@@ -1,12 +1,11 @@
-"""Open digests in memory. They behave as those of `service.store.digests` do in the database."""
+"""The open digests of a simulation, in memory."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from service.domain.digests import Digest, Join, Member
-from service.domain.model import Task
-from service.store.tasks import Key
+from service.simulator.memory.tasks import MemoryTasks
 
 
 @dataclass(slots=True)
@@ -17,37 +16,47 @@ class OpenDigest:
     closes_at: datetime
     members: dict[str, Join] = field(default_factory=dict)
 
+    @property
+    def account(self) -> str:
+        return self.first.event.account
+
 
 class MemoryDigests:
-    """What rules have gathered, in the order in which digests were opened."""
+    """`DigestRepository` in memory, with the digests in the order in which they were opened."""
 
-    def __init__(self) -> None:
+    def __init__(self, tasks: MemoryTasks) -> None:
+        self._tasks = tasks
         self._open: list[OpenDigest] = []
 
     def next_moment(self) -> datetime | None:
         """When the next digest is over."""
         return min((one.closes_at for one in self._open), default=None)
 
-    def join(self, joins: Sequence[Join], now: datetime) -> None:
-        for one in joins:
-            digest = self._digest(one, now)
-            digest.members[one.event.task_id] = one
-            if len(digest.members) >= one.joining.most:
-                digest.closes_at = min(digest.closes_at, now)
-
     def resume(self, join: Join, closes_at: datetime) -> None:
         """Take over what has joined a digest elsewhere."""
-        self.join([join], closes_at)
+        self._join(join, closes_at)
 
-    def take(self, now: datetime, present: Callable[[Key], Task | None]) -> list[Digest]:
-        return self._taken(lambda one: one.closes_at <= now, present)
+    async def join(self, joins: Sequence[Join], now: datetime) -> None:
+        for one in sorted(joins, key=_identity):
+            self._join(one, now)
 
-    def _taken(
-        self, is_over: Callable[[OpenDigest], bool], present: Callable[[Key], Task | None]
-    ) -> list[Digest]:
-        over = [one for one in self._open if is_over(one)]
-        self._open = [one for one in self._open if not is_over(one)]
-        return [_over(one, present) for one in sorted(over, key=lambda one: one.closes_at)]
+    async def take(self, accounts: Iterable[str], now: datetime, limit: int) -> list[Digest]:
+        del limit
+        wanted, over, left = set(accounts), list[OpenDigest](), list[OpenDigest]()
+        for one in self._open:
+            is_told = one.account in wanted and self._is_over(one, now)
+            (over if is_told else left).append(one)
+        self._open = left
+        return [_over(one, self._tasks) for one in sorted(over, key=lambda one: one.closes_at)]
+
+    def _is_over(self, one: OpenDigest, now: datetime) -> bool:
+        return one.closes_at <= now
+
+    def _join(self, join: Join, now: datetime) -> None:
+        digest = self._digest(join, now)
+        digest.members[join.event.task_id] = join
+        if len(digest.members) >= join.joining.most:
+            digest.closes_at = min(digest.closes_at, now)
 
     def _digest(self, join: Join, now: datetime) -> OpenDigest:
         for one in reversed(self._open):
@@ -64,7 +73,7 @@ def _identity(join: Join) -> tuple[str, str, str]:
     return join.rule, join.event.account, join.joining.key
 
 
-def _over(one: OpenDigest, present: Callable[[Key], Task | None]) -> Digest:
+def _over(one: OpenDigest, tasks: MemoryTasks) -> Digest:
     event = one.first.event
     joined = sorted(one.members.values(), key=lambda join: join.event.id)
     return Digest(
@@ -79,7 +88,7 @@ def _over(one: OpenDigest, present: Callable[[Key], Task | None]) -> Digest:
             Member(
                 join.event.task_id,
                 join.joining.anchor,
-                present((event.account, join.event.task_id)),
+                tasks.current((event.account, join.event.task_id)),
             )
             for join in joined
         ),

@@ -6,13 +6,12 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Se
 from dataclasses import replace
 from datetime import datetime
 from heapq import heappop, heappush
-from typing import TypeAlias
 from zoneinfo import ZoneInfo
 
 from service.domain.model import Event, Kind, State, Task
 from service.domain.silences import Silence
 from service.domain.storms import Lately
-from service.outbox import DeliveryRequest, Identity, gates, question, silences
+from service.outbox import DeliveryRequest, Identity, Lanes, gates, question, silences
 from service.outbox.gates import GateFacts, Stop
 from service.outbox.mutes import Mute
 from service.outbox.snapshot import PendingOrder
@@ -20,23 +19,22 @@ from service.rules import Ruleset
 from service.rules.standing import Objection
 from service.rules.visits import Told
 from service.simulator.memory.deliveries import NOT_COUNTED, Delivery
+from service.simulator.memory.events import MemoryEvents
 from service.simulator.memory.fallback import Failing, instead
 from service.simulator.memory.last_look import MemoryLastLook
 from service.simulator.memory.mutes import MemoryMuting
 from service.simulator.memory.storms import CountedFloods, MemoryStorms
 from service.store.tasks import Key
 
-Repeated: TypeAlias = Callable[[Event, Event], bool]
-"""Whether a recurring task was completed once more between two events of it."""
-
 
 class MemoryOutbox:
-    """The deliveries, by the promises that `service.outbox` keeps with its tables.
+    """`OutboxRepository` in memory, and what becomes of the deliveries there.
 
     What is `failing` does not go out; what its steps have under `on_fail` does instead.
     """
 
-    def __init__(self, silenced: Sequence[Silence] = ()) -> None:
+    def __init__(self, events: MemoryEvents, silenced: Sequence[Silence] = ()) -> None:
+        self._events = events
         self._silenced = silenced
         self.failing = Failing()
         self.deliveries: list[Delivery] = []
@@ -88,7 +86,7 @@ class MemoryOutbox:
         if one.order.is_limited:
             insort(self._limited[one.order.rule, one.order.shadow], delivery, key=_send_at)
 
-    def place(self, orders: Sequence[DeliveryRequest], now: datetime) -> set[Identity]:
+    async def place(self, orders: Sequence[DeliveryRequest], now: datetime) -> set[Identity]:
         added = []
         for order in sorted(orders, key=lambda one: one.identity):
             plan = order.plan
@@ -111,28 +109,25 @@ class MemoryOutbox:
                 self._ask(one, now)
         return {one.order.identity for one in added}
 
-    def placed_before(self, orders: Sequence[DeliveryRequest]) -> set[Identity]:
+    async def placed_before(self, orders: Sequence[DeliveryRequest]) -> set[Identity]:
         return {order.identity for order in orders if self._was_announced(order)}
 
-    def limited(self, rule: str, begin: datetime, end: datetime, *, shadow: bool) -> list[datetime]:
+    async def limited(
+        self, rule: str, begin: datetime, end: datetime, *, shadow: bool
+    ) -> list[datetime]:
         known = self._limited[rule, shadow]
         first = bisect_left(known, begin, key=_send_at)
         last = bisect_right(known, end, key=_send_at)
         return [_send_at(one) for one in known[first:last] if one.counts]
 
-    def withdraw(self, events: Iterable[Event], now: datetime, is_done_again: Repeated) -> None:
-        """Cancel what is pending and is pointless by now, as `ending.withdraw` does."""
+    async def withdraw(self, events: Sequence[Event], now: datetime) -> None:
         for event in events:
             self._muting.end(event)
             for one in self._pending_of((event.account, event.task_id)):
-                cause = one.order.event
-                ends = not event.words.isdisjoint(one.order.plan.withdraw_on)
-                if event.kind is Kind.REOPENED and is_done_again(cause, event):
-                    continue
-                if ends and cause.id < event.id:
+                if one.is_ended_by(event) and not self._was_done_again(one, event):
                     self._end(one, State.CANCELLED, f"withdrawn: the task was {event.kind}", now)
 
-    def pending(
+    async def pending(
         self, keys: Iterable[Key], rules: Container[str]
     ) -> list[tuple[int, str, str, str]]:
         found = [
@@ -143,20 +138,25 @@ class MemoryOutbox:
         ]
         return sorted(found)
 
-    def cancel(self, deliveries: Iterable[int], reason: str, now: datetime) -> None:
+    async def cancel(self, deliveries: Sequence[int], reason: str, now: datetime) -> None:
         for number in deliveries:
             one = self.deliveries[number - 1]
             if one.is_pending:
                 self._end(one, State.CANCELLED, reason, now)
 
-    def take_back(self, events: Iterable[Event], now: datetime, is_done_again: Repeated) -> None:
-        """Rewrite what is out and is undone, as `planning.take_back` does."""
+    async def take_back(self, events: Sequence[Event], now: datetime) -> Lanes:
+        lanes = set()
         for event in events:
             for one in list(self._of_task[event.account, event.task_id]):
-                if event.kind is Kind.REOPENED and is_done_again(one.order.event, event):
-                    continue
-                if one.id not in self._rewritten and one.is_undone_by(event):
+                is_undone = one.is_undone_by(event) and not self._was_done_again(one, event)
+                if is_undone and one.id not in self._rewritten:
                     self._rewrite(one, event, now)
+                    lanes.add(one.order.lane)
+        return frozenset(lanes)
+
+    def _was_done_again(self, one: Delivery, news: Event) -> bool:
+        """Whether the news reopen a recurring task that was completed once more since then."""
+        return news.kind is Kind.REOPENED and self._events.is_done_again(one.order.event, news)
 
     def next_due(self) -> datetime | None:
         """When something is to go out next."""
@@ -183,7 +183,7 @@ class MemoryOutbox:
             floods=CountedFloods(self._storms, rules.storm, now),
         )
 
-    def send(self, facts: GateFacts, last_look: MemoryLastLook) -> None:
+    async def send(self, facts: GateFacts, last_look: MemoryLastLook) -> None:
         """Mark what is due as sent, or as what keeps it from being sent.
 
         What no gate stops is asked about once more: `last_look` says what speaks against it, and
@@ -194,13 +194,13 @@ class MemoryOutbox:
             for one in due:
                 stop = stopped.get(one.id)
                 if stop is None:
-                    self._send(one, last_look, facts.now)
+                    await self._send(one, last_look, facts.now)
                 else:
                     self._stop(one, stop, facts.now)
 
-    def _send(self, one: Delivery, last_look: MemoryLastLook, now: datetime) -> None:
+    async def _send(self, one: Delivery, last_look: MemoryLastLook, now: datetime) -> None:
         if (found := last_look.at(one)) is not None:
-            self._replace(one, *found, now)
+            await self._replace(one, *found, now)
         elif (failure := self._failure(one)) is not None:
             self._fail(one, failure, now)
         else:
@@ -216,13 +216,13 @@ class MemoryOutbox:
         else:
             self._end(one, stop.state, stop.reason, now)
 
-    def _replace(
+    async def _replace(
         self, one: Delivery, against: Objection, order: DeliveryRequest | None, now: datetime
     ) -> None:
         """It does not stand: another order takes its place, if something is left of it."""
         self._end(one, against.state, against.reason, now)
         if order is not None:
-            self.place([order], now)
+            await self.place([order], now)
 
     def _leave(self, one: Delivery, now: datetime) -> None:
         if one.flood is not None:

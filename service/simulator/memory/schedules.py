@@ -1,4 +1,4 @@
-"""When the schedule of each rule comes next, in memory (see `service.store.schedules`)."""
+"""When the schedule of each rule comes next in a simulation, in memory."""
 
 from datetime import datetime
 
@@ -7,21 +7,26 @@ from service.store.schedules import Schedules
 
 
 class MemorySchedules:
-    """The next slot of each rule in each account."""
+    """`ScheduleRepository` in memory: the next slot of each rule in each account."""
 
     def __init__(self) -> None:
+        self._in_force: Schedules = {}
         self._next: dict[tuple[str, str], datetime | None] = {}
 
     def put_in_force(self, wanted: Schedules, now: datetime) -> None:
         """Begin with the first slot of each of these schedules after `now`."""
+        self._in_force = wanted
         self._next = {key: schedule.after(now) for key, schedule in wanted.items()}
 
     def next_moment(self) -> datetime | None:
         """When the next of them comes."""
         return min((at for at in self._next.values() if at is not None), default=None)
 
-    def take(self, wanted: Schedules, now: datetime) -> Slot | None:
-        come = sorted((at, key) for key, at in self._next.items() if at is not None and at <= now)
+    async def take(self, wanted: Schedules, now: datetime) -> Slot | None:
+        mine = (key for key, one in wanted.items() if self._in_force.get(key) == one)
+        come = sorted(
+            (at, key) for key in mine if (at := self._next[key]) is not None and at <= now
+        )
         if not come:
             return None
         due, (rule, account) = come[0]

@@ -1,65 +1,54 @@
 """The engine's transaction in memory, for simulations: nothing is kept when the process ends."""
 
-from collections import defaultdict
-from collections.abc import AsyncIterator, Collection, Container, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
-from heapq import heappop, heappush
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from service.domain.digests import Digest, Join, Retelling
-from service.domain.model import Event, Kind, Observation, Task
+from service.domain.digests import Retelling
+from service.domain.model import Event, Kind, Task
 from service.domain.recurrence import still_completed
-from service.domain.schedules import Slot
 from service.domain.silences import Silence
-from service.engine.transaction import Rules
-from service.outbox import DeliveryRequest, Identity, Lanes
 from service.rules import Ruleset
 from service.rules.standing import Revision, revision
 from service.rules.verdict import Plan
+from service.simulator.memory.accounts import MemoryAccounts
+from service.simulator.memory.announcements import MemoryAnnouncements
+from service.simulator.memory.decisions import MemoryDecisions
 from service.simulator.memory.deliveries import Delivery
 from service.simulator.memory.digests import MemoryDigests
+from service.simulator.memory.events import MemoryEvents
 from service.simulator.memory.last_look import MemoryLastLook
+from service.simulator.memory.lookups import MemoryLookups
 from service.simulator.memory.outbox import MemoryOutbox
+from service.simulator.memory.provenance import MemoryProvenance
 from service.simulator.memory.schedules import MemorySchedules
+from service.simulator.memory.tasks import MemoryTasks
 from service.simulator.memory.waits import MemoryWaits
 from service.store.accounts import AccountState
-from service.store.announcements import Announcement
-from service.store.decisions import Decision, RecordedDecision
-from service.store.schedules import Schedules
-from service.store.tasks import Key, TaskState, TaskUpdate
-from service.store.waits import Wait
 
 
 class MemoryTransaction:
     """Storage for one simulation. `states` are the accounts.
 
-    The ids of its events follow `last_id`. `written` are the fields that Taskbell is taken to be
-    writing. Limits on how much is taken at once are ignored: there is nobody else to be fair to.
+    Limits on how much is taken at once are ignored: there is nobody else to be fair to.
     """
 
     def __init__(
         self, states: Mapping[str, AccountState], silenced: Sequence[Silence] = ()
     ) -> None:
-        self.outbox = MemoryOutbox(silenced)
-        self.events: list[Event] = []
-        self._turns: dict[Key, list[Event]] = defaultdict(list)
-        self.last_id = 0
-        self.decisions: list[RecordedDecision] = []
-        self.written: dict[Key, frozenset[str]] = {}
-        self.states = states
-        self._known: dict[Key, TaskState] = {}
-        self._alarm_of: dict[Key, datetime | None] = {}
-        self._alarms: list[tuple[datetime, Key]] = []
+        self.accounts = MemoryAccounts(states)
+        self.tasks = MemoryTasks()
+        self.announcements = MemoryAnnouncements()
+        self.lookups = MemoryLookups()
+        self.events = MemoryEvents()
         self.waits = MemoryWaits()
-        self.digests = MemoryDigests()
+        self.digests = MemoryDigests(self.tasks)
         self.schedules = MemorySchedules()
+        self.decisions = MemoryDecisions()
+        self.outbox = MemoryOutbox(self.events, silenced)
+        self.provenance = MemoryProvenance()
 
-    def present(self, key: Key) -> Task | None:
-        """The task as it is now; None where there is none."""
-        known = self._known.get(key)
-        return None if known is None else known.present
-
-    def send(self, rules: Ruleset, zones: Mapping[str, ZoneInfo], now: datetime) -> None:
+    async def send(self, rules: Ruleset, zones: Mapping[str, ZoneInfo], now: datetime) -> None:
         """Send what is due and no gate stops, in these zones of the accounts."""
 
         def last_look(one: Delivery) -> Revision | None:
@@ -73,190 +62,24 @@ class MemoryTransaction:
         def told_anew(one: Retelling) -> Plan | str:
             return rules.told_anew(one, now, zones[one.event.account])
 
-        facts = self.outbox.facts(rules, zones, self.present, now)
-        self.outbox.send(facts, MemoryLastLook(last_look, told_anew))
+        facts = self.outbox.facts(rules, zones, self.tasks.current, now)
+        await self.outbox.send(facts, MemoryLastLook(last_look, told_anew))
 
     def _spoken_of(self, event: Event) -> Task | None:
         """The task of a message as it is now; of what recurs that which was completed."""
-        task = self.present((event.account, event.task_id))
+        task = self.tasks.current((event.account, event.task_id))
         if task is None or event.kind is not Kind.COMPLETED:
             return task
         completed = still_completed(event.task, task)
-        turns = self._turns[event.account, event.task_id]
-        then = next((one.kind for one in turns if one.id > event.id), None)
-        return task if completed is None or then is Kind.REOPENED else completed
+        return task if completed is None or self.events.was_reopened(event) else completed
 
     def next_moment(self) -> datetime | None:
         """When the next thing is due: an alarm, the end of a wait, a digest, a delivery … (UTC)."""
         moments = (
-            self._next_alarm(),
+            self.tasks.next_moment(),
             self.waits.next_moment(),
             self.digests.next_moment(),
             self.schedules.next_moment(),
             self.outbox.next_due(),
         )
         return min((one for one in moments if one is not None), default=None)
-
-    def _next_alarm(self) -> datetime | None:
-        while self._alarms and self._alarm_of[self._alarms[0][1]] != self._alarms[0][0]:
-            heappop(self._alarms)
-        return self._alarms[0][0] if self._alarms else None
-
-    async def accounts(self, names: Collection[str]) -> Mapping[str, AccountState]:
-        return {name: self.states[name] for name in names}
-
-    async def stale(self, names: Collection[str], now: datetime) -> frozenset[str]:
-        """Return none: in a simulation what is known is always what is."""
-        del names, now
-        return frozenset()
-
-    async def lock(self, keys: Iterable[Key]) -> dict[Key, TaskState]:
-        return {key: self._known.get(key, TaskState()) for key in sorted(set(keys))}
-
-    async def lock_ringing(
-        self, watches: Mapping[str, str], now: datetime, limit: int
-    ) -> dict[Key, TaskState]:
-        del watches, limit
-        ringing: dict[Key, TaskState] = {}
-        while (at := self._next_alarm()) is not None and at <= now:
-            _, key = heappop(self._alarms)
-            ringing[key] = self._known[key]
-        return ringing
-
-    async def tasks(self, keys: Iterable[Key]) -> Mapping[Key, Task]:
-        return {key: task for key in keys if (task := self.present(key)) is not None}
-
-    async def pages(self, account: str, fields: Collection[str]) -> AsyncIterator[Sequence[Task]]:
-        del fields
-        yield [task for key in self._known if key[0] == account and (task := self.present(key))]
-
-    async def save(self, saved: Sequence[TaskUpdate]) -> None:
-        for one in saved:
-            self._known[one.key] = one.known
-            self._alarm_of[one.key] = one.next_alarm
-            if one.next_alarm is not None:
-                heappush(self._alarms, (one.next_alarm, one.key))
-
-    async def forget_unseen(self, keys: Sequence[Key]) -> None:
-        for key in keys:
-            self._known.pop(key, None)
-            self._alarm_of[key] = None
-
-    async def doubt(self, keys: Sequence[Key], now: datetime) -> None:
-        """Do nothing: in a simulation there is no system to ask, and every look is right."""
-
-    async def look_again(self, older: Mapping[Key, datetime], now: datetime) -> None:
-        """Do nothing: in a simulation no task has a version."""
-
-    async def announced(self, keys: Iterable[Key]) -> Mapping[Key, Sequence[Announcement]]:
-        """Return nothing: in a simulation what is announced is seen at once."""
-        del keys
-        return {}
-
-    async def shown(self, over: Sequence[Announcement]) -> None:
-        """Do nothing: nothing is awaited."""
-
-    async def rescheduled(
-        self, keys: Iterable[Key], since: datetime
-    ) -> Mapping[Key, Sequence[Event]]:
-        found: dict[Key, list[Event]] = {key: [] for key in keys}
-        for event in self.events:
-            key = event.account, event.task_id
-            if key in found and event.kind is Kind.RESCHEDULED and event.at >= since:
-                found[key].append(event)
-        return found
-
-    async def allot_ids(self, count: int) -> list[int]:
-        first = self.last_id + len(self.events) + 1
-        return list(range(first, first + count))
-
-    async def record(self, happened: Sequence[Event], now: datetime, version: str) -> None:
-        del now, version
-        self.events += happened
-        for event in happened:
-            if event.kind in {Kind.COMPLETED, Kind.REOPENED}:
-                self._turns[event.account, event.task_id].append(event)
-
-    def _is_done_again(self, cause: Event, news: Event) -> bool:
-        """Whether a recurring task was completed once more between these events of it."""
-        return any(
-            one.kind is Kind.COMPLETED and cause.id < one.id < news.id
-            for one in self._turns[cause.account, cause.task_id]
-        )
-
-    async def writes_under_way(self, seen: Sequence[Observation]) -> Mapping[Key, frozenset[str]]:
-        return {key: self.written[key] for key in _keys(seen) if key in self.written}
-
-    async def wait(
-        self, rule: str, event: Event, now: datetime, quiet: timedelta, most: timedelta
-    ) -> None:
-        self.waits.start(rule, event, now, quiet, most)
-
-    async def waits_over(self, names: Iterable[str], now: datetime, limit: int) -> Sequence[Key]:
-        del names, limit
-        return self.waits.over(now)
-
-    async def take_waits(self, keys: Sequence[Key], now: datetime) -> list[Wait]:
-        return self.waits.take(keys, now)
-
-    async def waiting(self, keys: Iterable[Key], rules: Container[str]) -> list[Wait]:
-        return self.waits.about(keys, rules)
-
-    async def stop_waiting(self, ended: Sequence[Wait]) -> None:
-        self.waits.stop(ended)
-
-    async def join(self, joins: Sequence[Join], now: datetime) -> None:
-        self.digests.join(joins, now)
-
-    async def take_digests(self, names: Iterable[str], now: datetime, limit: int) -> list[Digest]:
-        del names, limit
-        return self.digests.take(now, self.present)
-
-    async def take_slot(self, wanted: Schedules, now: datetime) -> Slot | None:
-        return self.schedules.take(wanted, now)
-
-    async def decide(self, decided: Sequence[Decision], version: str, now: datetime) -> None:
-        self.decisions += [
-            RecordedDecision(now, one.event, one.rule, version, one.outcome, one.reason)
-            for one in decided
-        ]
-
-    async def place(self, orders: Sequence[DeliveryRequest], now: datetime) -> set[Identity]:
-        return self.outbox.place(orders, now)
-
-    async def placed_before(self, orders: Sequence[DeliveryRequest]) -> set[Identity]:
-        return self.outbox.placed_before(orders)
-
-    async def limited(
-        self, rule: str, begin: datetime, end: datetime, *, shadow: bool
-    ) -> list[datetime]:
-        return self.outbox.limited(rule, begin, end, shadow=shadow)
-
-    async def withdraw(self, happened: Sequence[Event], now: datetime) -> None:
-        self.outbox.withdraw(happened, now, self._is_done_again)
-
-    async def pending(
-        self, keys: Iterable[Key], rules: Container[str]
-    ) -> list[tuple[int, str, str, str]]:
-        return self.outbox.pending(keys, rules)
-
-    async def cancel(self, deliveries: Sequence[int], reason: str, now: datetime) -> None:
-        self.outbox.cancel(deliveries, reason, now)
-
-    async def take_back(self, happened: Sequence[Event], now: datetime) -> Lanes:
-        self.outbox.take_back(happened, now, self._is_done_again)
-        return frozenset()
-
-    async def makers(self, keys: Iterable[Key]) -> Mapping[Key, Rules]:
-        """Return nothing: in a simulation no task is really made."""
-        del keys
-        return {}
-
-    async def changers(self, happened: Collection[int]) -> Mapping[int, Rules]:
-        """Return nothing: in a simulation nothing is really written."""
-        del happened
-        return {}
-
-
-def _keys(seen: Iterable[Observation]) -> list[Key]:
-    return [(look.account, look.task_id) for look in seen]

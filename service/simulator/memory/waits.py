@@ -1,8 +1,8 @@
-"""Waits in memory. They behave as those of `service.store.waits` do in the database."""
+"""The waits of a simulation, in memory."""
 
 from collections import defaultdict
 from collections.abc import Container, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from heapq import heappop, heappush
 
@@ -21,18 +21,21 @@ class OpenWait:
 
 
 class MemoryWaits:
-    """The rules that wait, by the tasks that they wait about."""
+    """`WaitRepository` in memory: the rules that wait, by the tasks that they wait about."""
 
     def __init__(self) -> None:
         self._open: dict[Key, dict[str, OpenWait]] = defaultdict(dict)
         self._ends: list[tuple[datetime, Key, str]] = []
 
-    def start(
+    async def start(
         self, rule: str, event: Event, now: datetime, quiet: timedelta, most: timedelta
     ) -> None:
         key = event.account, event.task_id
-        wait = self._open[key].setdefault(rule, OpenWait(event, now, now + quiet))
-        wait.ends_at = min(wait.started_at + most, now + quiet)
+        wait = self._open[key].get(rule)
+        if wait is None:
+            wait = self._open[key][rule] = OpenWait(replace(event, after=None), now, now + quiet)
+        else:
+            wait.ends_at = min(wait.started_at + most, now + quiet)
         heappush(self._ends, (wait.ends_at, key, rule))
 
     def resume(self, wait: Wait, started_at: datetime, ends_at: datetime) -> None:
@@ -46,31 +49,35 @@ class MemoryWaits:
             heappop(self._ends)
         return self._ends[0][0] if self._ends else None
 
-    def over(self, now: datetime) -> Sequence[Key]:
-        over: dict[Key, None] = {}
+    async def over(self, accounts: Iterable[str], now: datetime, limit: int) -> Sequence[Key]:
+        del limit
+        wanted, over = set(accounts), []
         while (ends_at := self.next_moment()) is not None and ends_at <= now:
-            over[heappop(self._ends)[1]] = None
-        return list(over)
+            over.append(heappop(self._ends))
+        for one in over:
+            heappush(self._ends, one)
+        return list(dict.fromkeys(key for _, key, _ in over if key[0] in wanted))
 
-    def take(self, keys: Iterable[Key], now: datetime) -> list[Wait]:
+    async def take(self, keys: Sequence[Key], now: datetime) -> list[Wait]:
         taken = [
             Wait(rule, wait.first)
             for key in keys
             for rule, wait in self._open[key].items()
             if self._is_over(rule, wait, now)
         ]
-        self.stop(taken)
-        return sorted(taken, key=lambda wait: (wait.first.id, wait.rule))
+        await self.stop(taken)
+        return sorted(taken, key=_order)
 
-    def about(self, keys: Iterable[Key], rules: Container[str]) -> list[Wait]:
-        return [
+    async def about(self, keys: Iterable[Key], rules: Container[str]) -> list[Wait]:
+        found = [
             Wait(rule, wait.first)
             for key in keys
             for rule, wait in self._open[key].items()
             if rule in rules
         ]
+        return sorted(found, key=_order)
 
-    def stop(self, waits: Iterable[Wait]) -> None:
+    async def stop(self, waits: Sequence[Wait]) -> None:
         for one in waits:
             self._open[one.key].pop(one.rule, None)
 
@@ -81,3 +88,7 @@ class MemoryWaits:
     def _is_over(self, rule: str, wait: OpenWait, now: datetime) -> bool:
         del rule
         return wait.ends_at <= now
+
+
+def _order(wait: Wait) -> tuple[int, str]:
+    return wait.first.id, wait.rule

@@ -43,11 +43,10 @@ class Reasons:
 
     def new(self) -> list[Reason]:
         """One for each event and each decision since the last call."""
-        events = self._tx.events[self._events :]
-        decisions = self._tx.decisions[self._decisions :]
-        self._events, self._decisions = len(self._tx.events), len(self._tx.decisions)
-        found = [(one.at, reason) for one in events for reason in self._of_event(one)]
-        found += [(one.at, self._of_decision(one)) for one in decisions]
+        events, decisions = self._tx.events.recorded, self._tx.decisions.recorded
+        found = [(one.at, each) for one in events[self._events :] for each in self._of_event(one)]
+        found += [(one.at, self._of_decision(one)) for one in decisions[self._decisions :]]
+        self._events, self._decisions = len(events), len(decisions)
         return [reason for _, reason in sorted(found, key=lambda pair: pair[0])]
 
     def _of_event(self, event: Event) -> Iterator[Reason]:
@@ -72,7 +71,7 @@ class Reasons:
                 yield from rows(found, self._zone)
 
     def _of_decision(self, one: RecordedDecision) -> Reason:
-        what = named(self._tx.events[one.event - 1], self._zone)
+        what = named(self._tx.events.recorded[one.event - 1], self._zone)
         return Reason(what, f"{one.rule} {_said(one.outcome)}: {one.reason}")
 
 

@@ -1,7 +1,7 @@
 """Messages that are not there any more: sent, and removed because what they told was undone."""
 
 # Columns for a statement over `deliveries`. A message and its removal are two deliveries, the one
-# marked, the other named after it (`service.outbox.placing`), so that both are found by an index.
+# marked, the other named after it (`service.outbox.repository`): both are found by an index.
 TAKEN_BACK = """
     (deliveries.state = 'sent' AND (
         deliveries.on_undo = 'retract' AND deliveries.once_key LIKE '%/undone:%' AND EXISTS (

@@ -1,0 +1,92 @@
+"""Takes in looks at tasks: what they change, what happened, and what they leave in doubt."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from service.domain.alarms import WatchedDates
+from service.domain.directory import Directory
+from service.domain.model import Kind, Observation
+from service.engine.announced import Announced
+from service.engine.effects import Unproven
+from service.engine.new_events import EventFactory, of_look
+from service.engine.tracking import (
+    counts_from,
+    filled_in,
+    is_contested,
+    is_doubtful,
+    on_its_day,
+    track,
+)
+from service.store.accounts import AccountState
+from service.store.tasks import Key, TaskState
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What some looks change, the events they bring, and the tasks that they leave in doubt.
+
+    `older` are those that they show in an older version than is known, and from when that counts.
+    `unproven` is what they announce and do not show.
+    """
+
+    changed: dict[Key, TaskState] = field(default_factory=dict)
+    happened: list[list[EventFactory]] = field(default_factory=list)
+    doubted: list[Key] = field(default_factory=list)
+    older: dict[Key, datetime] = field(default_factory=dict)
+    unproven: list[Unproven] = field(default_factory=list)
+
+    def doubt(self, place: int, look: Observation, last: TaskState) -> None:
+        """Only the system can say whether this look, which was pushed, is right."""
+        is_other = look.task is not None and look.task != last.present
+        self.expect(place, look, look.announced | ({Kind.CHANGED} if is_other else set()))
+
+    def expect(self, place: int, look: Observation, kinds: frozenset[Kind]) -> None:
+        """What this look, if it was pushed, says to have happened is yet to be seen."""
+        if look.pushed and kinds:
+            self.unproven.append(Unproven(place, kinds, look.task))
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """Compares looks with what is known of their tasks.
+
+    `people` fills in what systems do not tell of people. `zones` has the time zone, and `dates` the
+    dates that alarms count from, of every account.
+    """
+
+    people: Directory
+    zones: Mapping[str, ZoneInfo]
+    dates: Mapping[str, WatchedDates]
+
+    def take(
+        self,
+        seen: Sequence[Observation],
+        known: Mapping[Key, TaskState],
+        states: Mapping[str, AccountState],
+        ours: Mapping[Key, frozenset[str]],
+        announced: Announced,
+        now: datetime,
+    ) -> Taken:
+        """Take in the looks, in the order in which they were asked for.
+
+        `states` are the accounts, `ours` the fields of these tasks that Taskbell itself writes.
+        """
+        taken = Taken()
+        for place, one in sorted(enumerate(seen), key=lambda each: each[1].observed_at):
+            key = (one.account, one.task_id)
+            last = taken.changed.get(key, known[key])
+            own = on_its_day(last, filled_in(last, one, self.people), self.zones[one.account])
+            look, heard = announced.of(own), announced.heard(own, last)
+            state = states[look.account]
+            if is_doubtful(last, look, state):
+                taken.doubted.append(key)
+                taken.doubt(place, own, last)
+            elif is_contested(last, look):
+                taken.older[key] = counts_from(last, now)
+            elif step := track(last, look, state, self.dates[look.account], now, heard):
+                taken.changed[key] = step.known
+                taken.happened.append(of_look(look, last, step.transitions, ours.get(key)))
+                taken.expect(place, own, announced.take(own, last, heard))
+        return taken

@@ -1,0 +1,85 @@
+"""A delivery as it begins, by the columns of its table."""
+
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from service.domain.model import State
+from service.outbox import DeliveryRequest
+from service.rules.verdict import Plan
+
+
+def row_of(order: DeliveryRequest, now: datetime) -> dict[str, Any]:
+    event, plan = order.event, order.plan
+    return {
+        "account": event.account,
+        "task": event.task_id,
+        "event": event.id,
+        "rule": order.rule,
+        **_message(order),
+        "on_undo": plan.on_undo,
+        "withdraw_on": sorted(plan.withdraw_on),
+        "on_fail": [_instead(one) for one in order.on_fail] or None,
+        "shadow": order.shadow,
+        "limited_at": plan.send_at if order.is_limited else None,
+        "state": plan.state,
+        "reason": plan.reason,
+        "created_at": now,
+        "next_attempt_at": None if order.is_over else plan.send_at,
+        "expires_at": plan.expires_at,
+        "settled_at": now if order.is_over else None,
+        "send_at": plan.send_at if plan.tells_of is not None else None,
+        **_approval(plan),
+        **({} if order.is_over else _muting(plan)),
+    }
+
+
+def _muting(plan: Plan) -> dict[str, Any]:
+    if plan.muted_by is None and not plan.mutes:
+        return {}
+    return {"muted_by": plan.muted_by, "mutes": plan.mutes or None}
+
+
+def _approval(plan: Plan) -> dict[str, Any]:
+    """What waits for its approval has nothing to do until then but to be given up."""
+    if plan.asks is None:
+        return {}
+    open_until = plan.asks.expires_at
+    return {
+        "approver": plan.approver,
+        "approve_by": open_until,
+        "next_attempt_at": open_until,
+        "send_at": plan.send_at,
+    }
+
+
+def _instead(order: DeliveryRequest) -> dict[str, Any]:
+    """What is planned when another delivery has failed, by the columns of the table."""
+    is_skipped = order.plan.state is State.SKIPPED
+    return {
+        **_message(order),
+        "state": State.SKIPPED if is_skipped else State.PLANNED,
+        "reason": order.plan.reason if is_skipped else None,
+    }
+
+
+def _message(order: DeliveryRequest) -> dict[str, Any]:
+    """What is sent, to whom, and by what way."""
+    plan = order.plan
+    return {
+        "lane": order.lane,
+        "at_most_once": order.at_most_once,
+        "once_key": plan.once_key,
+        "step": plan.step,
+        "channel": plan.channel,
+        "target": plan.target,
+        "text": plan.text,
+        "subject": plan.subject,
+        "fields": plan.fields,
+        "flood": order.flood and order.flood.key,
+        "visit": plan.visit and plan.visit.key,
+        "announced": plan.visit and plan.visit.announced,
+        "even_if_told": plan.even_if_told,
+        "tells_of": plan.tells_of and orjson.Fragment(plan.tells_of.to_json()),
+    }
