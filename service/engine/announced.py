@@ -71,7 +71,9 @@ class Announced:
         if not look.announced and key not in self._waiting and key not in self._moves:
             return look.announced
         seen, waiting = shown(look), self._waiting.get(key, ())
-        over = [one for one in waiting if one.kind in seen or _is_over(one, heard)]
+        # What was pushed may be of before; the reading that is under way shows what is.
+        proven = frozenset() if look.pushed else seen
+        over = [one for one in waiting if one.kind in proven or _is_over(one, heard)]
         self.over += over
         self._waiting[key] = [one for one in waiting if one not in over]
         if key in self._moves:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from service.clock import VirtualClock
+from service.sandbox.faults import Fault, FaultKind
 from service.sandbox.system import Raw
 from service.store import Pool
 from service.store.views import api_lists
@@ -109,6 +110,26 @@ async def test_a_task_that_shows_late_is_created_and_completed(taskbell: Corrido
     taskbell.sandbox.plannr.tasks[task_id] = task
     await look_after(taskbell, 5)
     assert await told(taskbell, task_id) == ["created", "completed"]
+    assert await nothing_is_left(taskbell)
+
+
+async def test_a_webhook_of_before_shows_nothing_that_was_announced(taskbell: Corridor) -> None:
+    """A task was thrown away and is restored, which reads do not show yet; old news is late."""
+    plannr = taskbell.sandbox.plannr
+    task_id = str(plannr.make()["uuid"])
+    before = copy(plannr.whole(task_id))
+    task = hide(taskbell, task_id)
+    plannr.faults.set(Fault(FaultKind.FAILED))
+    await announce(taskbell, "task.created", task_id)
+    taskbell.clock.advance(timedelta(minutes=1))
+    await taskbell.receive({"data": before}, "london")
+    await taskbell.ingest()
+    await taskbell.look_up("london")
+    plannr.tasks[task_id] = task
+    for seconds in PAUSES:
+        taskbell.clock.advance(timedelta(seconds=seconds))
+        await taskbell.look_up("london")
+    assert await taskbell.snapshot(task_id) is not None
     assert await nothing_is_left(taskbell)
 
 
