@@ -19,7 +19,7 @@ from service import store
 from service.clock import VirtualClock
 from service.processes.embedded import EmbeddedPostgres, EmbeddedValkey
 from service.processes.reaper import guarded
-from tests.databases import Databases, with_database
+from tests.harness.databases import Databases, with_database
 from tests.real import servers
 
 

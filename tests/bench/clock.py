@@ -21,7 +21,7 @@ from service.domain.model import Customer, Person, Project, Task
 from service.store import Pool
 from tests.bench import work
 from tests.bench.figures import Figure, everything, listening, process
-from tests.running import PATIENCE, Taskbell, free_port, taskbell
+from tests.harness.running import PATIENCE, Taskbell, free_port, taskbell
 from workers import wiring
 from workers.clock_tick import ClockRound
 

@@ -17,7 +17,7 @@ import psutil
 from service.processes.supervisor import procfile, read_procfile
 from service.settings import Settings
 from tests.bench import wire, work
-from tests.running import PATIENCE, Taskbell, free_port, taskbell
+from tests.harness.running import PATIENCE, Taskbell, free_port, taskbell
 
 CONNECTIONS = 64
 ACCEPTED = 6000

@@ -20,7 +20,7 @@ from service.simulator.batches import batches
 from service.store import Pool, history
 from service.store.events import PostgresEvents
 from tests.bench.figures import Figure
-from tests.rule_files import configured
+from tests.harness.rule_files import configured
 
 EVENTS, TASKS, MOST = 100_000, 20_000, 60.0  # seconds
 START = datetime(2026, 3, 1, tzinfo=UTC)

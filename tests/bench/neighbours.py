@@ -9,7 +9,7 @@ import httpx
 
 from tests.bench import wire, work
 from tests.bench.figures import Figure, everything, listening, process, received, stats
-from tests.running import PATIENCE, Taskbell, free_port, taskbell
+from tests.harness.running import PATIENCE, Taskbell, free_port, taskbell
 
 WELL, ILL = ("london", "paris"), ("slow", "failing")
 ROUNDS, SECONDS, RATE, HINTS = 3, 10, 100.0, 4.0

@@ -18,8 +18,8 @@ import httpx
 
 from tests.bench import wire, work
 from tests.bench.figures import CONNECTIONS, Figure, listening, process, received
-from tests.running import free_port
-from tests.waiting import eventually
+from tests.harness.running import free_port
+from tests.harness.waiting import eventually
 
 VERSION = "4"  # the newest that runs on Node.js 20
 EVENTS = 5000

@@ -22,7 +22,7 @@ from service.rules.language.scope import Scope
 from service.rules.verdict import Outcome, Verdict
 from service.store import Pool
 from tests.bench.figures import Figure
-from tests.rule_files import ENVIRON, HEAD
+from tests.harness.rule_files import ENVIRON, HEAD
 
 COUNT, LISTENING, FILES = 10_000, 10, 5
 ROUNDS, LIVE_ROUNDS, FRESH = 3_000, 500, 20

@@ -29,7 +29,7 @@ from service.sources.plannr.account import PlannrAccount
 from service.store import Pool, accounts
 from tests.bench.figures import Figure, listening, process
 from tests.bench.pages import render
-from tests.running import free_port
+from tests.harness.running import free_port
 from workers.poll import LEASE, Poll
 
 TASKS, PER_PAGE, ROUNDS = 100_000, 500, 7

@@ -8,7 +8,7 @@ import psutil
 
 from tests.bench import work
 from tests.bench.figures import Figure, listening, process
-from tests.running import Taskbell, free_port, taskbell
+from tests.harness.running import Taskbell, free_port, taskbell
 
 TASKS, PER_PAGE = 200_000, 500
 PATIENCE = 300.0  # seconds

@@ -9,7 +9,7 @@ import orjson
 
 from service.sandbox.system import TaskSystem
 from service.sources import Source
-from tests.office import shown
+from tests.harness.office import shown
 
 Given = ParamSpec("Given")
 Returned = TypeVar("Returned")

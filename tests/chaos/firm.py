@@ -16,8 +16,8 @@ from service.sandbox.system import Quirks, Raw, System, TaskSystem
 from tests.chaos.chronicle import Chronicle
 from tests.chaos.installation import Installation
 from tests.chaos.post import Post
-from tests.corridor import copy
-from tests.waiting import eventually
+from tests.harness.corridor import copy
+from tests.harness.waiting import eventually
 
 FEWEST_TASKS, MOST_TASKS = 3, 25
 LONGEST_PAUSE = 0.06  # seconds between two things that happen

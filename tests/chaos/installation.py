@@ -11,8 +11,8 @@ from pathlib import Path
 import asyncpg
 import psutil
 
-from tests.running import free_port
-from tests.serving import serving
+from tests.harness.running import free_port
+from tests.harness.serving import serving
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import orjson
 
 from service.clock import SystemClock
 from service.sandbox.system import Raw
-from tests.senders import signed
+from tests.harness.senders import signed
 
 SECRET = "signs-the-sandbox"
 TRIES, PAUSE = 5, 0.5  # how often a sender tries, and seconds in between

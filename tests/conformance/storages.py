@@ -18,8 +18,8 @@ from service.store.accounts import AccountState
 from service.store.decisions import RecordedDecision
 from service.store.schedules import Schedules
 from service.store.tasks import Key, TaskState, TaskUpdate
-from tests.tasks import START
-from tests.tasks import task as task_of
+from tests.harness.tasks import START
+from tests.harness.tasks import task as task_of
 
 LONDON, PARIS = "london", "paris"
 ZONES = {LONDON: ZoneInfo("Europe/London"), PARIS: ZoneInfo("Europe/Paris")}

@@ -1,7 +1,7 @@
 """Accounts: how far each has been read."""
 
 from tests.conformance.storages import LONDON, PARIS, Storage
-from tests.tasks import START
+from tests.harness.tasks import START
 
 
 async def test_accounts_tell_since_when_they_are_known(storage: Storage) -> None:

@@ -6,7 +6,7 @@ from service.domain.model import Kind
 from service.rules.verdict import Outcome
 from service.store.decisions import Decision, RecordedDecision
 from tests.conformance.storages import Storage
-from tests.tasks import START
+from tests.harness.tasks import START
 
 
 async def test_decisions_are_on_record_in_the_order_in_which_they_were_made(

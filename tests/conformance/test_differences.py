@@ -21,7 +21,7 @@ from tests.conformance.storages import (
     Storage,
     key_of,
 )
-from tests.tasks import START, task
+from tests.harness.tasks import START, task
 
 MINUTE = timedelta(minutes=1)
 T1: Key = (LONDON, "T1")

@@ -7,7 +7,7 @@ from service.domain.digests import Digest, Join, Joining, Member
 from service.domain.model import Cause, Event, Kind
 from service.store.tasks import TaskState, TaskUpdate
 from tests.conformance.storages import LONDON, PARIS, Storage, key_of
-from tests.tasks import START, task
+from tests.harness.tasks import START, task
 
 MINUTE = timedelta(minutes=1)
 

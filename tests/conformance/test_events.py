@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from service.domain.model import Kind
 from tests.conformance.storages import LONDON, PARIS, Storage
-from tests.tasks import START, task
+from tests.harness.tasks import START, task
 
 HOUR = timedelta(hours=1)
 

@@ -8,7 +8,7 @@ from service.domain.model import Kind, State
 from service.domain.silences import Silence
 from tests.conformance.orders import asking, order
 from tests.conformance.storages import PARIS, Storage
-from tests.tasks import START
+from tests.harness.tasks import START
 
 HOUR = timedelta(hours=1)
 ONCE = "task:T1"

@@ -10,7 +10,7 @@ from service.domain.model import Event, Kind, State
 from service.store.tasks import Key
 from tests.conformance.orders import LANE, order
 from tests.conformance.storages import LONDON, PARIS, Kept, Storage
-from tests.tasks import START
+from tests.harness.tasks import START
 
 HOUR = timedelta(hours=1)
 T1: Key = (LONDON, "T1")

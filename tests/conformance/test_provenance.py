@@ -2,7 +2,7 @@
 
 from service.domain.model import Cause, Kind, Observation
 from tests.conformance.storages import LONDON, Storage
-from tests.tasks import START, task
+from tests.harness.tasks import START, task
 
 
 async def test_nothing_is_written_that_no_rule_writes(storage: Storage) -> None:

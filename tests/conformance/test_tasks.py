@@ -6,7 +6,7 @@ from datetime import timedelta
 from service.domain.recurrence import ToldCompletion
 from service.store.tasks import Key, TaskState, TaskUpdate
 from tests.conformance.storages import LONDON, PARIS, WATCH, Storage, key_of
-from tests.tasks import SMITH, START, task
+from tests.harness.tasks import SMITH, START, task
 
 HOUR = timedelta(hours=1)
 WATCHES = {LONDON: WATCH, PARIS: WATCH}

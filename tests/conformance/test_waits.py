@@ -7,7 +7,7 @@ from service.domain.model import Event, Kind
 from service.store.tasks import Key
 from service.store.waits import Wait
 from tests.conformance.storages import LONDON, PARIS, Storage
-from tests.tasks import START, task
+from tests.harness.tasks import START, task
 
 MINUTE = timedelta(minutes=1)
 T1: Key = (LONDON, "T1")

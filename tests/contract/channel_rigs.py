@@ -23,9 +23,9 @@ from service.http.throttle import Unthrottled
 from service.sources import Page, Source
 from service.sources.account import Account
 from service.sources.reader import Raw
-from tests.receivers import LOOPBACK, Answer, Fault, HttpReceiver, Receiver
-from tests.slack_receiver import SlackReceiver
-from tests.smtp_receiver import SmtpReceiver
+from tests.harness.receivers import LOOPBACK, Answer, Fault, HttpReceiver, Receiver
+from tests.harness.slack_receiver import SlackReceiver
+from tests.harness.smtp_receiver import SmtpReceiver
 
 TIMEOUT = timedelta(milliseconds=300)
 TOO_LONG = 30.0

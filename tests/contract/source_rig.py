@@ -29,7 +29,7 @@ from service.sandbox.app import Sandbox, running
 from service.sandbox.system import TaskSystem
 from service.sources import Source, systems
 from service.sources.reader import Raw
-from tests.receivers import LOOPBACK
+from tests.harness.receivers import LOOPBACK
 
 PAYLOADS = Path(__file__).parent.parent / "payloads"
 

@@ -12,7 +12,7 @@ from service.clock import VirtualClock
 from service.errors import SendError
 from service.http.connection_check import check_connection
 from tests.contract.channel_rigs import RIGS, Rig, opened
-from tests.receivers import LOOPBACK
+from tests.harness.receivers import LOOPBACK
 
 EVERY = sorted({*kinds(), *RIGS})
 

@@ -10,7 +10,7 @@ from service.channels import Channel
 from service.clock import VirtualClock
 from service.errors import SendError
 from tests.contract.channel_rigs import CreateRig, CustomerRig, SourceRig, opened
-from tests.receivers import Answer, HttpReceiver
+from tests.harness.receivers import Answer, HttpReceiver
 
 CUSTOMER = CustomerRig.message
 CREATE = CreateRig.message

@@ -17,8 +17,8 @@ from service.clock import VirtualClock
 from service.errors import SendError
 from service.http import open_client
 from tests.contract.channel_rigs import EmailRig, configured, opened
-from tests.receivers import LOOPBACK, Receiver
-from tests.smtp_receiver import SmtpReceiver
+from tests.harness.receivers import LOOPBACK, Receiver
+from tests.harness.smtp_receiver import SmtpReceiver
 
 MIB = 1024 * 1024
 MESSAGE = EmailRig.message

@@ -18,10 +18,10 @@ from service.channels.mail_server import MailServer
 from service.clock import VirtualClock
 from service.errors import SendError
 from service.http import open_client
-from tests.certificates import Certificate, made_for
 from tests.contract.channel_rigs import EmailRig, configured
-from tests.receivers import LOOPBACK
-from tests.smtp_receiver import SmtpReceiver
+from tests.harness.certificates import Certificate, made_for
+from tests.harness.receivers import LOOPBACK
+from tests.harness.smtp_receiver import SmtpReceiver
 
 MESSAGE = EmailRig.message
 PASSWORD = "p@ss"

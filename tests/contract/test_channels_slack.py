@@ -15,8 +15,8 @@ from service.clock import VirtualClock
 from service.errors import SendError
 from service.http import open_client
 from tests.contract.channel_rigs import SlackRig, configured, opened
-from tests.receivers import LOOPBACK, Answer, Fault, HttpReceiver
-from tests.slack_receiver import SlackReceiver
+from tests.harness.receivers import LOOPBACK, Answer, Fault, HttpReceiver
+from tests.harness.slack_receiver import SlackReceiver
 
 MESSAGE = SlackRig.message
 MIB = 1024 * 1024

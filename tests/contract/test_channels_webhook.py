@@ -13,7 +13,7 @@ from service.clock import Clock, SystemClock, VirtualClock
 from service.errors import SendError
 from service.http import open_client
 from tests.contract.channel_rigs import MESSAGE, TIMEOUT
-from tests.receivers import LOOPBACK, Answer, Fault, HttpReceiver
+from tests.harness.receivers import LOOPBACK, Answer, Fault, HttpReceiver
 
 WHSEC = "whsec_c2VjcmV0LW9mLXRoZS1ob29r"
 

@@ -17,7 +17,7 @@ from service.sources.reader import Raw
 from service.store.accounts import AccountState
 from service.store.tasks import TaskState
 from tests.contract.source_rig import connect, sample
-from tests.receivers import LOOPBACK
+from tests.harness.receivers import LOOPBACK
 
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
 DATES = WatchedDates(frozenset({"due", "start"}), ZoneInfo("UTC"))

@@ -17,7 +17,7 @@ from service.sources.letsligo import _asked_by
 from service.sources.letsligo.contacts import CONTACTS_PAUSE, CONTACTS_TRIED
 from service.sources.reader import Raw
 from tests.contract.source_rig import Rig, connect, rigged, sample
-from tests.receivers import LOOPBACK, Answer, HttpReceiver
+from tests.harness.receivers import LOOPBACK, Answer, HttpReceiver
 
 CONTACT = "/api/contacts/"
 

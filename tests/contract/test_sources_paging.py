@@ -13,7 +13,7 @@ from service.sources import Source, systems
 from service.sources.pagination import Reading
 from service.sources.reader import Raw
 from tests.contract.source_rig import connect, sample
-from tests.receivers import LOOPBACK, Answer, HttpReceiver, Request
+from tests.harness.receivers import LOOPBACK, Answer, HttpReceiver, Request
 
 PageOf: TypeAlias = Callable[[list[Raw], dict[str, str]], Any]
 """What is answered of these tasks to a query."""

@@ -14,7 +14,7 @@ from service.errors import SourceBroken, SourceRejected, SourceUnauthorized
 from service.http import open_client
 from service.sources.offsets import OVERLAP
 from tests.contract.source_rig import Rig, connect, rigged, sample
-from tests.receivers import LOOPBACK, Answer, HttpReceiver
+from tests.harness.receivers import LOOPBACK, Answer, HttpReceiver
 
 HOUR = timedelta(hours=1)
 PAGE = 3

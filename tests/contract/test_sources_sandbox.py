@@ -22,7 +22,7 @@ from service.sandbox.plannr import ACCOUNT_UUID
 from service.sandbox.push import Subscription
 from service.sandbox.system import TOKEN
 from service.sources import systems
-from tests.receivers import LOOPBACK, Answer, HttpReceiver
+from tests.harness.receivers import LOOPBACK, Answer, HttpReceiver
 
 PLANNR = {"Authorization": f"Bearer {TOKEN}", "X-PLANNR-ACCOUNT-UUID": ACCOUNT_UUID}
 

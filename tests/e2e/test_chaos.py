@@ -35,9 +35,9 @@ from tests.chaos.firm import Firm
 from tests.chaos.installation import Installation, installed
 from tests.chaos.post import SECRET, Post
 from tests.contract.source_rig import connect, sample
+from tests.harness.receivers import LOOPBACK, Answer, Fault, HttpReceiver, Request
+from tests.harness.waiting import eventually
 from tests.integration.test_interleavings import told
-from tests.receivers import LOOPBACK, Answer, Fault, HttpReceiver, Request
-from tests.waiting import eventually
 
 IS_SOAKING = settings.get_current_profile_name() == "soak"
 # Other days each time, but the same in all processes of a run, or they would not share it out.

@@ -13,9 +13,9 @@ from service.clock import VirtualClock
 from service.sandbox.faults import Fault, FaultKind
 from service.store import Pool
 from service.store.views import api_lists
-from tests.commands import Result, taskbell
-from tests.corridor import Corridor, corridor
-from tests.waiting import eventually
+from tests.harness.commands import Result, taskbell
+from tests.harness.corridor import Corridor, corridor
+from tests.harness.waiting import eventually
 
 Command: TypeAlias = Callable[..., Coroutine[Any, Any, Result]]
 RULES = "- { id: done, when: task.completed, then: [{ notify: accounting }] }"

@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from service.cli.app import app
-from tests.commands import started, taskbell
+from tests.harness.commands import started, taskbell
 
 GOOD = """\
 version: 1

@@ -23,11 +23,11 @@ from service.sandbox.faults import Fault, FaultKind
 from service.sandbox.plannr import ACCOUNT_UUID
 from service.sources import systems
 from service.store import accounts, unread
-from tests.commands import Result, taskbell
 from tests.contract.source_rig import sample
-from tests.receivers import Answer, HttpReceiver, Request
-from tests.running import free_port
-from tests.smtp_receiver import SmtpReceiver
+from tests.harness.commands import Result, taskbell
+from tests.harness.receivers import Answer, HttpReceiver, Request
+from tests.harness.running import free_port
+from tests.harness.smtp_receiver import SmtpReceiver
 
 LOCAL = {"version": 1, "network": {"allow": ["127.0.0.0/8"]}}
 CONFIGURATION = """\

@@ -10,8 +10,8 @@ import pytest
 
 from service.clock import VirtualClock
 from service.store import Pool
-from tests.commands import Result, taskbell
-from tests.corridor import Corridor, corridor
+from tests.harness.commands import Result, taskbell
+from tests.harness.corridor import Corridor, corridor
 
 Command: TypeAlias = Callable[..., Coroutine[Any, Any, Result]]
 # Friday, 7 in the morning in New York.

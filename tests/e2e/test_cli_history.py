@@ -12,11 +12,11 @@ import pytest
 from service.domain.model import Kind
 from service.rules import Ruleset
 from service.store import Pool, accounts
-from tests import history
-from tests.commands import Result, taskbell
-from tests.receivers import HttpReceiver
-from tests.rule_files import ENVIRON, configured
-from tests.tasks import BO, task
+from tests.harness import history
+from tests.harness.commands import Result, taskbell
+from tests.harness.receivers import HttpReceiver
+from tests.harness.rule_files import ENVIRON, configured
+from tests.harness.tasks import BO, task
 
 Command: TypeAlias = Callable[..., Awaitable[Result]]
 

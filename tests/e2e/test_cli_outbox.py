@@ -12,10 +12,10 @@ from typer.testing import CliRunner
 from service.cli.app import app
 from service.domain.model import Cause, Kind, State
 from service.store import Pool, accounts
-from tests import history
-from tests.commands import Result, started, taskbell
-from tests.running import free_port
-from tests.tasks import task
+from tests.harness import history
+from tests.harness.commands import Result, started, taskbell
+from tests.harness.running import free_port
+from tests.harness.tasks import task
 
 AT = datetime(2026, 3, 6, 12, 0, tzinfo=UTC)
 Command: TypeAlias = Callable[..., Awaitable[Result]]

@@ -11,8 +11,8 @@ from service.clock import VirtualClock
 from service.domain.silences import Silence
 from service.outbox import silences
 from service.store import Pool
-from tests.commands import Result, taskbell
-from tests.corridor import Corridor, corridor
+from tests.harness.commands import Result, taskbell
+from tests.harness.corridor import Corridor, corridor
 
 Command: TypeAlias = Callable[..., Coroutine[Any, Any, Result]]
 RULES = """

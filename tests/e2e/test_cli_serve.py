@@ -9,8 +9,8 @@ from threading import Timer
 import pytest
 
 from service.processes.port_check import demand_free
-from tests.commands import started, taskbell
-from tests.running import free_port
+from tests.harness.commands import started, taskbell
+from tests.harness.running import free_port
 
 GOOD = "version: 1\n"
 FAULTY = "version: 1\nrules:\n- id: a\n  when: task.complete\n- id: b\n  wen: task.completed\n"

@@ -10,9 +10,9 @@ import pytest
 
 from service.domain.model import Kind, Project, State
 from service.store import Pool
-from tests import history
-from tests.commands import Result, taskbell
-from tests.tasks import BO, SMITH, task
+from tests.harness import history
+from tests.harness.commands import Result, taskbell
+from tests.harness.tasks import BO, SMITH, task
 
 Command: TypeAlias = Callable[..., Awaitable[Result]]
 WHY = ("--reason", "stocktaking")

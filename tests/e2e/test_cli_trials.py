@@ -5,7 +5,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from tests.commands import taskbell
+from tests.harness.commands import taskbell
 
 CONFIG = """\
 version: 1

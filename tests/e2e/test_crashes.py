@@ -28,9 +28,9 @@ from service.reload import ConfigSnapshot
 from service.sandbox.app import Sandbox
 from service.sandbox.app import running as serving
 from service.sandbox.kickserv import Kickserv
-from tests.receivers import HttpReceiver
-from tests.running import free_port
-from tests.waiting import eventually
+from tests.harness.receivers import HttpReceiver
+from tests.harness.running import free_port
+from tests.harness.waiting import eventually
 
 EVENTS, SOAKED_EVENTS = 300, 5000
 SENDERS = 16

@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.commands import taskbell
-from tests.running import free_port
-from tests.serving import TIME_TO_END, at_work, press_ctrl_c, said, serving
+from tests.harness.commands import taskbell
+from tests.harness.running import free_port
+from tests.harness.serving import TIME_TO_END, at_work, press_ctrl_c, said, serving
 
 FIRST_IMPRESSION = 30.0  # seconds, as promised
 CAUSES = {"webhook", "poll", "clock"}

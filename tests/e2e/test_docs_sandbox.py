@@ -10,10 +10,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.commands import clean_environment
 from tests.e2e.test_docs import DOCS, examples
-from tests.running import free_port
-from tests.waiting import eventually
+from tests.harness.commands import clean_environment
+from tests.harness.running import free_port
+from tests.harness.waiting import eventually
 
 PAGE = DOCS / "sandbox.md"
 # As a reader types them, but a refusal is a failure.

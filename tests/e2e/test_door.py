@@ -6,8 +6,8 @@ from pathlib import Path
 import asyncpg
 import httpx
 
-from tests.running import taskbell
-from tests.site import CONFIGURATION
+from tests.harness.running import taskbell
+from tests.harness.site import CONFIGURATION
 
 
 async def test_pages_that_wait_for_the_database_keep_no_webhook_waiting(folder: Path) -> None:

@@ -11,10 +11,10 @@ import psutil
 import pytest
 
 from tests.e2e.test_going_on import CONFIGURATION, VISIT, System
-from tests.receivers import Answer, HttpReceiver, Request
-from tests.running import free_port
-from tests.serving import TIME_TO_END, Terminal, at_work, press_ctrl_c, said, serving
-from tests.waiting import eventually
+from tests.harness.receivers import Answer, HttpReceiver, Request
+from tests.harness.running import free_port
+from tests.harness.serving import TIME_TO_END, Terminal, at_work, press_ctrl_c, said, serving
+from tests.harness.waiting import eventually
 
 
 class SlowReceiver(HttpReceiver):

@@ -5,9 +5,9 @@ from pathlib import Path
 import httpx
 
 from service.doorbell import Doorbell
-from tests.receivers import Answer, HttpReceiver, Request
-from tests.running import Taskbell, taskbell
-from tests.waiting import eventually
+from tests.harness.receivers import Answer, HttpReceiver, Request
+from tests.harness.running import Taskbell, taskbell
+from tests.harness.waiting import eventually
 
 CONFIGURATION = """
 version: 1

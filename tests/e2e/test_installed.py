@@ -13,12 +13,12 @@ from zipfile import ZipFile
 
 import pytest
 
-from tests.commands import clean_environment
-from tests.installed import ROOT, Installed, build, install
-from tests.other_users import COLLEAGUE, STRANGER, command_of, give
-from tests.running import free_port
-from tests.serving import TIME_TO_END, at_work, said
-from tests.waiting import eventually
+from tests.harness.commands import clean_environment
+from tests.harness.installed import ROOT, Installed, build, install
+from tests.harness.other_users import COLLEAGUE, STRANGER, command_of, give
+from tests.harness.running import free_port
+from tests.harness.serving import TIME_TO_END, at_work, said
+from tests.harness.waiting import eventually
 
 PATIENCE = 60.0  # seconds, in which the demo has sent something, beside other tests
 IS_ROOT = os.geteuid() == 0

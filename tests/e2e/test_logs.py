@@ -9,10 +9,10 @@ from pathlib import Path
 import orjson
 import pytest
 
-from tests.commands import clean_environment
-from tests.running import free_port, taskbell
-from tests.site import CONFIGURATION
-from tests.waiting import eventually
+from tests.harness.commands import clean_environment
+from tests.harness.running import free_port, taskbell
+from tests.harness.site import CONFIGURATION
+from tests.harness.waiting import eventually
 
 # A library's line, one with a traceback, a warning, our own, a destructor's, and a crash.
 NOISY = """

@@ -16,10 +16,10 @@ import psutil
 import pytest
 
 from tests.e2e.test_going_on import CONFIGURATION, VISIT, System
-from tests.receivers import Answer, HttpReceiver, Request
-from tests.running import free_port, taskbell
-from tests.serving import said, serving
-from tests.waiting import eventually
+from tests.harness.receivers import Answer, HttpReceiver, Request
+from tests.harness.running import free_port, taskbell
+from tests.harness.serving import said, serving
+from tests.harness.waiting import eventually
 
 EVENTS = 200
 SECRET = '{{ verify: token, secret: "${{file:secret}}" }}'

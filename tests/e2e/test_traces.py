@@ -16,9 +16,9 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from service.clock import SystemClock
 from service.sandbox.app import Sandbox
 from service.sandbox.app import running as serving
-from tests.receivers import Answer, HttpReceiver, Request
-from tests.running import PATIENCE, Taskbell, taskbell
-from tests.waiting import eventually
+from tests.harness.receivers import Answer, HttpReceiver, Request
+from tests.harness.running import PATIENCE, Taskbell, taskbell
+from tests.harness.waiting import eventually
 
 
 class Collector(HttpReceiver):

@@ -21,9 +21,9 @@ from service.clock import SystemClock
 from service.processes.embedded import EmbeddedPostgres, EmbeddedValkey
 from service.sandbox.app import Sandbox
 from service.sandbox.app import running as serving
-from tests.receivers import HttpReceiver
-from tests.running import PATIENCE, ROOT, Taskbell, free_port
-from tests.waiting import eventually
+from tests.harness.receivers import HttpReceiver
+from tests.harness.running import PATIENCE, ROOT, Taskbell, free_port
+from tests.harness.waiting import eventually
 
 # The version before: whoever makes a release puts its commit here (CONTRIBUTING.md). It is not one
 # before 4868269: of a deadlock with a migration, in which PostgreSQL ends the one or the other, the

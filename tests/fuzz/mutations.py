@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from tests.corridor import copy
+from tests.harness.corridor import copy
 
 DATES = (
     "0001-01-01T00:00:00Z",

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from tests.faulty_files import cases
-from tests.rule_files import HEAD
+from tests.harness.faulty_files import cases
+from tests.harness.rule_files import HEAD
 
 PAGE = Path(__file__).parents[2] / "docs" / "recipes.md"
 

@@ -30,9 +30,9 @@ from service.web.openapi import describe
 from tests.bench.wire import Connection, connect
 from tests.contract import source_rig
 from tests.fuzz.mutations import ODD, Mutations
-from tests.receivers import LOOPBACK, Answer, HttpReceiver, Request
-from tests.running import Taskbell, taskbell
-from tests.waiting import eventually
+from tests.harness.receivers import LOOPBACK, Answer, HttpReceiver, Request
+from tests.harness.running import Taskbell, taskbell
+from tests.harness.waiting import eventually
 
 PATIENCE = 5.0  # seconds in which everybody gets an answer
 CONNECTIONS = 32

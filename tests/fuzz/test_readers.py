@@ -23,9 +23,9 @@ from service.sources import Source, payload, systems
 from tests.contract.source_rig import connect, documented, sample
 from tests.fuzz.mutations import Mutations
 from tests.fuzz.samples import CONDITIONS, DOCUMENTS, TEXTS
-from tests.receivers import LOOPBACK
-from tests.rule_files import ENVIRON
-from tests.tasks import task
+from tests.harness.receivers import LOOPBACK
+from tests.harness.rule_files import ENVIRON
+from tests.harness.tasks import task
 
 SECOND = 1.0  # of its own work
 NOW = datetime(2026, 3, 6, 12, tzinfo=UTC)

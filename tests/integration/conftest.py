@@ -8,7 +8,7 @@ import pytest
 from service.clock import VirtualClock
 from service.processes.embedded import EmbeddedValkey
 from service.store import Pool
-from tests.site import Site, site
+from tests.harness.site import Site, site
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from service.clock import VirtualClock
 from service.store import Pool, absences
 from service.store.lookups import Coverage
-from tests.corridor import Corridor, begun, kinds
+from tests.harness.corridor import Corridor, begun, kinds
 
 RULES = "- { id: gone, when: task.deleted, then: [{ notify: accounting }] }"
 OPEN = {"field": "kickserv", "sales": "rolodex"}

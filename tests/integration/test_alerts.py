@@ -15,8 +15,8 @@ from service.outbox.alerts import HICCUP
 from service.sandbox.faults import Fault, FaultKind
 from service.settings import read_settings
 from service.store import Pool, accounts
-from tests.corridor import Corridor, corridor, firm
-from tests.receivers import Answer
+from tests.harness.corridor import Corridor, corridor, firm
+from tests.harness.receivers import Answer
 from workers import wiring
 from workers.alerts import Alerts
 

@@ -12,7 +12,7 @@ from service.sandbox.faults import Fault, FaultKind
 from service.sandbox.system import Raw
 from service.store import Pool
 from service.store.views import api_lists
-from tests.corridor import Corridor, begun, copy, kinds
+from tests.harness.corridor import Corridor, begun, copy, kinds
 
 RULES = """
 - { id: made, when: task.created, then: [{ notify: accounting }] }

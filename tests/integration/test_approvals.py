@@ -15,8 +15,8 @@ from service.outbox import NotPossible, approvals, operator_actions
 from service.outbox.approval_links import ApprovalLinks
 from service.processes.embedded import EmbeddedValkey
 from service.store import Pool
-from tests.corridor import Corridor, corridor
-from tests.site import Site, serving
+from tests.harness.corridor import Corridor, corridor
+from tests.harness.site import Site, serving
 
 HOUR = timedelta(hours=1)
 RULES = """

@@ -9,7 +9,7 @@ import pytest
 from service.clock import VirtualClock
 from service.store import Pool
 from service.store.views import api_lists
-from tests.corridor import Corridor, begun, corridor
+from tests.harness.corridor import Corridor, begun, corridor
 
 RULES = """
 - { id: made, when: task.created, then: [{ notify: accounting }] }

@@ -10,9 +10,9 @@ import pytest
 from service.clock import VirtualClock
 from service.sandbox.system import Raw
 from service.store import Pool
-from tests.corridor import Corridor, begun, kinds
+from tests.harness.corridor import Corridor, begun, kinds
+from tests.harness.stalls import LONGEST, watched
 from tests.integration.test_large_bodies import BODIES
-from tests.stalls import LONGEST, watched
 
 RULES = """
 - { id: new, when: task.created, then: [{ notify: "slack:#office", text: "{{ task.title }}" }] }

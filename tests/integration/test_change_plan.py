@@ -13,7 +13,7 @@ from service.clock import VirtualClock
 from service.config import past_rules
 from service.engine import IN_FORCE
 from service.store import Pool, decisions
-from tests.corridor import Corridor, configured, corridor
+from tests.harness.corridor import Corridor, configured, corridor
 
 REMIND = """
 - { id: remind, when: { before: task.start, by: 1 day, at: "09:00" },

@@ -21,8 +21,8 @@ from service.engine.decider import Decider
 from service.engine.postgres import PostgresTransaction
 from service.settings import read_settings
 from service.store import Pool
-from tests.rule_files import configured
-from tests.tasks import task
+from tests.harness.rule_files import configured
+from tests.harness.tasks import task
 from workers.alerts import Alerts
 from workers.clock_tick import ClockRound
 from workers.presence import Presence

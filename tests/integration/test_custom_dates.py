@@ -8,7 +8,7 @@ import pytest
 
 from service.clock import VirtualClock
 from service.store import Pool
-from tests.corridor import Corridor, begun
+from tests.harness.corridor import Corridor, begun
 
 RENEWAL = """
 - { id: renewal, accounts: [london],

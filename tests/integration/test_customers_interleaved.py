@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from service.clock import VirtualClock
 from service.sandbox.faults import Fault, FaultKind
 from service.store import Pool
-from tests.corridor import Corridor, corridor, go_round
+from tests.harness.corridor import Corridor, corridor, go_round
 from workers.presence import Presence
 
 RULES = """

@@ -14,9 +14,9 @@ from service.clock import VirtualClock
 from service.processes.embedded import EmbeddedPostgres
 from service.settings import read_settings
 from service.store import DatabaseUnreachable
-from tests.commands import taskbell
 from tests.conftest import only_reading
-from tests.site import configured
+from tests.harness.commands import taskbell
+from tests.harness.site import configured
 from workers.handover import Handover
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from service.clock import VirtualClock
 from service.store import Pool
-from tests.corridor import Corridor, begun, kinds
+from tests.harness.corridor import Corridor, begun, kinds
 
 RULES = """
 - { id: late, when: task.overdue,

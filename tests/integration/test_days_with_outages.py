@@ -21,7 +21,7 @@ from service.clock import VirtualClock
 from service.sandbox.faults import Fault, FaultKind
 from service.sandbox.system import Raw
 from service.store import Pool
-from tests.corridor import Corridor, copy, corridor
+from tests.harness.corridor import Corridor, copy, corridor
 
 IS_SOAKING = settings.get_current_profile_name() == "soak"
 SEEDS = range(1, 13) if IS_SOAKING else [1, 2]

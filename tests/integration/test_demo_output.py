@@ -9,8 +9,8 @@ from service.cli.output.demo import follow
 from service.clock import SystemClock
 from service.domain.model import Cause, Customer, Kind, State
 from service.store import Pool
-from tests.history import plan, record
-from tests.tasks import task
+from tests.harness.history import plan, record
+from tests.harness.tasks import task
 
 PATIENCE = 10.0  # seconds
 

@@ -9,7 +9,7 @@ import pytest
 from service.clock import VirtualClock
 from service.sandbox.faults import Fault, FaultKind
 from service.store import Pool
-from tests.corridor import Corridor, begun
+from tests.harness.corridor import Corridor, begun
 
 RULES = """
 - id: on-the-way

@@ -11,7 +11,7 @@ import pytest
 from service.clock import VirtualClock
 from service.sandbox.kickserv import customer
 from service.store import Pool
-from tests.corridor import Corridor, begun, corridor, firm, go_round
+from tests.harness.corridor import Corridor, begun, corridor, firm, go_round
 
 TELL = """
     - notify: slack:#office

@@ -10,8 +10,8 @@ from service.clock import VirtualClock
 from service.outbox import NotPossible, approvals, operator_actions, storms
 from service.sandbox.faults import Fault, FaultKind
 from service.store import Pool
-from tests.corridor import Corridor, corridor, firm
-from tests.receivers import Answer
+from tests.harness.corridor import Corridor, corridor, firm
+from tests.harness.receivers import Answer
 from workers.last_look import MOST_READ
 
 IDA = {"id": 7, "name": "Ida", "email": "ida@customer.test", "phone": "+1 415 555 0100"}

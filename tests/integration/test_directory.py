@@ -14,7 +14,7 @@ from service.simulator import Simulator
 from service.simulator.backtest import backtest
 from service.simulator.batches import batches
 from service.store import Pool, history
-from tests.corridor import Corridor, begun, copy, kinds
+from tests.harness.corridor import Corridor, begun, copy, kinds
 
 MINUTE = timedelta(minutes=1)
 RULES = """

@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 from service.change_plan.new_rules import passed_over
 from service.clock import VirtualClock
 from service.store import Pool
-from tests.corridor import corridor
+from tests.harness.corridor import corridor
 
 OLD = "- { id: old, when: task.created, then: [{ notify: accounting }] }"
 LATE = "- { id: late, when: { task.overdue: 1h }, then: [{ notify: accounting }] }"

@@ -18,8 +18,8 @@ from service.rules.language.tracing import Trace, TraceStatus
 from service.store import Pool
 from service.store.tasks import Key
 from service.store.views import task_history
-from tests.corridor import Corridor, corridor
-from tests.receivers import Answer
+from tests.harness.corridor import Corridor, corridor
+from tests.harness.receivers import Answer
 
 NEW_YORK = ZoneInfo("America/New_York")
 RULES = """

@@ -15,7 +15,7 @@ from service.explain import Explanation, ExplanationStatus, Rulebook
 from service.explain.explainer import explain
 from service.store import Pool
 from service.store.views import task_history
-from tests.corridor import Corridor, begun
+from tests.harness.corridor import Corridor, begun
 
 NEW_YORK = ZoneInfo("America/New_York")
 # It is Friday, a minute past seven in New York, when the first of the tests' visits is told of.

@@ -16,8 +16,8 @@ import pytest
 from service import store
 from service.clock import VirtualClock
 from service.store.receipts import NotKept, Receipt, ReceiptKeeper, body_key
-from tests.corridor import corridor
-from tests.receivers import Answer
+from tests.harness.corridor import corridor
+from tests.harness.receivers import Answer
 
 RULES = "- { id: tell, when: task.created, then: [{ notify: accounting }] }"
 _FIELDS = b"SFATAL\0VFATAL\0C57P01\0Mterminating connection due to unexpected postmaster exit\0\0"

@@ -10,7 +10,7 @@ from service.clock import VirtualClock
 from service.sandbox.faults import Fault, FaultKind
 from service.sandbox.system import TaskSystem
 from service.store import Pool
-from tests.corridor import Corridor, copy, corridor, kinds
+from tests.harness.corridor import Corridor, copy, corridor, kinds
 
 RULES = """
 - { id: made, when: task.created, then: [{ notify: accounting }] }

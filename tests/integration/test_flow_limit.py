@@ -12,9 +12,9 @@ from service.engine.postgres import PostgresTransaction
 from service.outbox import DeliveryRequest
 from service.rules.verdict import Plan
 from service.store import Pool
-from tests.corridor import Corridor, corridor
-from tests.rule_files import configured
-from tests.tasks import START, task
+from tests.harness.corridor import Corridor, corridor
+from tests.harness.rule_files import configured
+from tests.harness.tasks import START, task
 
 BUSY = """
 - id: new

@@ -14,8 +14,8 @@ from service.outbox import AttemptResult, attempts, operator_actions
 from service.simulator import Simulator
 from service.simulator.memory.fallback import Failing
 from service.store import Pool
-from tests.corridor import Corridor, corridor
-from tests.receivers import Answer
+from tests.harness.corridor import Corridor, corridor
+from tests.harness.receivers import Answer
 
 RULES = """
 - id: new

@@ -9,7 +9,7 @@ import pytest
 
 from service.clock import VirtualClock
 from service.store import Pool
-from tests.corridor import Corridor, corridor
+from tests.harness.corridor import Corridor, corridor
 
 NEW_YORK = ZoneInfo("America/New_York")
 NOBODY = """

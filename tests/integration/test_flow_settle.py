@@ -8,7 +8,7 @@ import pytest
 
 from service.clock import VirtualClock
 from service.store import Pool
-from tests.corridor import Corridor, corridor
+from tests.harness.corridor import Corridor, corridor
 
 FINISHED = """
 - { id: quiet, when: task.completed, settle: { quiet: 2m, max: 5m },

@@ -6,7 +6,7 @@ from pathlib import Path
 from service.clock import VirtualClock
 from service.outbox import operator_actions
 from service.store import Pool
-from tests.corridor import Corridor, corridor
+from tests.harness.corridor import Corridor, corridor
 
 FINISHED = """
 - id: finished

@@ -10,7 +10,7 @@ from service.clock import VirtualClock
 from service.store import Pool
 from service.store.views import dashboard
 from service.store.views.taken_back import REASON
-from tests.corridor import Corridor, begun, copy, corridor
+from tests.harness.corridor import Corridor, begun, copy, corridor
 
 FINISHED = """
 - id: answered

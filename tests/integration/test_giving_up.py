@@ -11,7 +11,7 @@ from service.domain.silences import Silence
 from service.outbox import giving_up, operator_actions, silences
 from service.outbox.storms import NoStorm, open_in
 from service.store import Pool
-from tests.corridor import Corridor, corridor
+from tests.harness.corridor import Corridor, corridor
 from workers.worker import process_name
 
 RULES = """

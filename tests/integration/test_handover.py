@@ -12,10 +12,10 @@ from service.clock import VirtualClock
 from service.config import Config
 from service.settings import read_settings
 from service.store import Pool
-from tests.corridor import Corridor, configured, corridor
-from tests.receivers import Answer
-from tests.running import free_port
-from tests.waiting import eventually
+from tests.harness.corridor import Corridor, configured, corridor
+from tests.harness.receivers import Answer
+from tests.harness.running import free_port
+from tests.harness.waiting import eventually
 from workers.handover import Handover, end
 
 OLD = "- { id: old, when: task.created, then: [{ notify: accounting }] }"

@@ -26,8 +26,8 @@ from service.http.rate_limit_headers import Allowance
 from service.http.upstream import Upstream
 from service.store import Pool
 from service.store.rate_limits import AccountThrottle
-from tests.receivers import LOOPBACK, Answer, Fault, HttpReceiver, Receiver
-from tests.stalls import LONGEST, watched
+from tests.harness.receivers import LOOPBACK, Answer, Fault, HttpReceiver, Receiver
+from tests.harness.stalls import LONGEST, watched
 
 SECRET = "tok-5fd1c9e7"
 MIB = 1024 * 1024

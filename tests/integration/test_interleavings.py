@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from service.clock import VirtualClock
 from service.sources import systems
 from service.store import Pool
-from tests.corridor import Corridor, corridor
-from tests.office import REST, STEPS, Office, Step, every_system, shown
+from tests.harness.corridor import Corridor, corridor
+from tests.harness.office import REST, STEPS, Office, Step, every_system, shown
 
 RULES = "- { id: done, when: task.completed, then: [{ notify: accounting }] }"
 EXAMPLES = 1000 if settings.get_current_profile_name() == "soak" else 12

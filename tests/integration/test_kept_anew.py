@@ -11,7 +11,7 @@ from service.clock import VirtualClock
 from service.sandbox.plannr import person
 from service.sources.fingerprints import fingerprint
 from service.store import Pool
-from tests.corridor import Corridor, begun
+from tests.harness.corridor import Corridor, begun
 
 RULES = "- { id: moved, when: task.changed, then: [{ notify: accounting }] }"
 NEW = ("archived", "not_started", "completed_by", "author", "revision")

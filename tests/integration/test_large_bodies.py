@@ -5,8 +5,8 @@ import gzip
 import orjson
 import pytest
 
-from tests.site import Site
-from tests.stalls import LONGEST, watched
+from tests.harness.site import Site
+from tests.harness.stalls import LONGEST, watched
 
 MIB = 1024 * 1024
 _HALF = b"\\ud83d"

@@ -10,7 +10,7 @@ from service.clock import VirtualClock
 from service.sandbox.plannr import ZONE
 from service.sources.plannr import RECENT_PER_PAGE
 from service.store import Pool
-from tests.corridor import Corridor, begun, kinds
+from tests.harness.corridor import Corridor, begun, kinds
 from workers.poll import _MOST_BEYOND
 
 RULES = "- { id: done, when: task.completed, then: [{ notify: accounting }] }"

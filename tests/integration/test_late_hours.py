@@ -14,8 +14,8 @@ from service.outbox import approvals, operator_actions, storms
 from service.simulator import Simulator
 from service.simulator.upcoming import upcoming
 from service.store import Pool
-from tests.corridor import Corridor, begun
-from tests.receivers import Answer
+from tests.harness.corridor import Corridor, begun
+from tests.harness.receivers import Answer
 
 NEW_YORK = ZoneInfo("America/New_York")
 HOUR = timedelta(hours=1)

@@ -12,7 +12,7 @@ from service.clock import VirtualClock
 from service.maintenance import prune
 from service.settings import read_settings
 from service.store import Pool
-from tests.corridor import Corridor, corridor, kinds
+from tests.harness.corridor import Corridor, corridor, kinds
 
 NEW_YORK = ZoneInfo("America/New_York")
 RULES = """

@@ -12,8 +12,8 @@ from service.domain.silences import Silence
 from service.outbox import attempts, claiming, operator_actions, silences
 from service.sandbox.faults import Fault, FaultKind
 from service.store import Pool, accounts
-from tests.corridor import Corridor, corridor
-from tests.waiting import eventually
+from tests.harness.corridor import Corridor, corridor
+from tests.harness.waiting import eventually
 
 RULES = """
 - { id: soon, when: { task.starting_soon: 30m }, accounts: [field],

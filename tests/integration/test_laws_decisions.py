@@ -18,10 +18,10 @@ from service.rules import Ruleset
 from service.store import Pool
 from service.store.events import event_from
 from service.store.tasks import read_task
-from tests.corridor import Corridor, corridor
-from tests.receivers import Answer
-from tests.rule_files import configured
-from tests.tasks import START, tasks
+from tests.harness.corridor import Corridor, corridor
+from tests.harness.receivers import Answer
+from tests.harness.rule_files import configured
+from tests.harness.tasks import START, tasks
 
 NEW_YORK = ZoneInfo("America/New_York")
 DIVERSE = """

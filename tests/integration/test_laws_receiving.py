@@ -18,10 +18,10 @@ from service.processes.embedded import EmbeddedValkey
 from service.settings import read_settings
 from service.store import Pool, receipt_queue
 from service.store.receipts import body_key
-from tests.corridor import Corridor, corridor
-from tests.running import free_port
-from tests.site import site
-from tests.waiting import eventually
+from tests.harness.corridor import Corridor, corridor
+from tests.harness.running import free_port
+from tests.harness.site import site
+from tests.harness.waiting import eventually
 from workers.wiring import open_worker
 
 RULES = """

@@ -18,10 +18,10 @@ from service.sandbox.kickserv import PLANTED
 from service.settings import read_settings
 from service.store import Pool
 from service.telemetry.log import configure
-from tests.commands import taskbell as command
-from tests.corridor import TOKENS, Corridor, corridor
-from tests.receivers import Answer
-from tests.site import Site, serving
+from tests.harness.commands import taskbell as command
+from tests.harness.corridor import TOKENS, Corridor, corridor
+from tests.harness.receivers import Answer
+from tests.harness.site import Site, serving
 
 ADMIN = "admin-hidden-hidden-7Q"
 SECRETS = (

@@ -14,10 +14,10 @@ from service.outbox import AttemptResult, Claim, attempts, operator_actions
 from service.sandbox.faults import Fault, FaultKind
 from service.settings import read_settings
 from service.store import Pool
-from tests.corridor import Corridor, corridor, firm
-from tests.receivers import Answer
-from tests.receivers import Fault as Break
-from tests.waiting import eventually
+from tests.harness.corridor import Corridor, corridor, firm
+from tests.harness.receivers import Answer
+from tests.harness.receivers import Fault as Break
+from tests.harness.waiting import eventually
 from workers import retry
 from workers.wiring import open_worker
 

@@ -11,7 +11,7 @@ from service.clock import VirtualClock
 from service.sandbox.faults import Fault, FaultKind
 from service.sandbox.kickserv import Kickserv
 from service.store import Pool, canaries, lookups
-from tests.corridor import Corridor, copy, corridor, kinds
+from tests.harness.corridor import Corridor, copy, corridor, kinds
 
 RULES = """
 - { id: made, when: task.created, then: [{ notify: accounting }] }

@@ -12,8 +12,8 @@ from service.clock import VirtualClock
 from service.outbox import gate_facts, gates, operator_actions
 from service.outbox.gates import Candidate
 from service.store import Connection, Pool
-from tests.corridor import Corridor, corridor
-from tests.receivers import Answer
+from tests.harness.corridor import Corridor, corridor
+from tests.harness.receivers import Answer
 
 NEW_YORK = ZoneInfo("America/New_York")
 WITHDRAWN = "withdrawn: the rule's until is true"

@@ -9,8 +9,8 @@ import pytest
 from service.clock import VirtualClock
 from service.sandbox.faults import Fault, FaultKind
 from service.store import Pool
-from tests.corridor import Corridor, corridor
-from tests.waiting import eventually
+from tests.harness.corridor import Corridor, corridor
+from tests.harness.waiting import eventually
 
 INVOICE = """
 - id: invoice

@@ -19,8 +19,8 @@ from service.reload import ConfigSnapshot, LoadedConfig, read
 from service.reload.publisher import ConfigPublisher
 from service.reload.report import report
 from service.store import Pool
-from tests.corridor import TOKENS, Corridor, configured, corridor
-from tests.waiting import eventually
+from tests.harness.corridor import TOKENS, Corridor, configured, corridor
+from tests.harness.waiting import eventually
 
 LATE = "- { id: late, when: { task.overdue: 2h }, then: [{ notify: accounting }] }\n"
 CALM = """

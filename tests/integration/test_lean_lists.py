@@ -21,8 +21,8 @@ from service.sandbox.letsligo import LetsLigo
 from service.store import Pool, accounts
 from service.store.lookups import Lookup
 from service.store.receipts import Receipt, ReceiptKeeper, body_key
-from tests.corridor import LINKS
-from tests.receivers import LOOPBACK
+from tests.harness.corridor import LINKS
+from tests.harness.receivers import LOOPBACK
 from workers import wiring
 from workers.ingest import Ingest
 from workers.lookup import Lookups

@@ -10,7 +10,7 @@ import pytest
 from service.clock import VirtualClock
 from service.sources.values import LONGEST_LINE, LONGEST_PROSE
 from service.store import Pool
-from tests.corridor import Corridor, begun
+from tests.harness.corridor import Corridor, begun
 
 MIB = 1024 * 1024
 RULES = """

@@ -9,8 +9,8 @@ from pathlib import Path
 from service.diagnostics import Diagnostic, Severity
 from service.reload import ConfigSnapshot, handed
 from service.reload.file_watcher import first_look, look
-from tests.rule_files import ENVIRON, HEAD
-from tests.waiting import eventually
+from tests.harness.rule_files import ENVIRON, HEAD
+from tests.harness.waiting import eventually
 
 TWO_LOOKS = 1.1  # seconds, and a bit
 NAMING = """

@@ -14,8 +14,8 @@ from service.sandbox.faults import Fault, FaultKind
 from service.store import Pool, absences, lookups
 from service.store.lookups import LEASE, Lookup
 from tests.conftest import only_reading
-from tests.corridor import Corridor, corridor
-from tests.waiting import eventually
+from tests.harness.corridor import Corridor, corridor
+from tests.harness.waiting import eventually
 
 RULES = "- { id: done, when: task.completed, then: [{ notify: accounting }] }"
 A_MOMENT = timedelta(seconds=1)

@@ -7,8 +7,8 @@ from pathlib import Path
 from service import store
 from service.clock import VirtualClock
 from service.processes.embedded import EmbeddedPostgres
-from tests.corridor import corridor
-from tests.waiting import eventually
+from tests.harness.corridor import corridor
+from tests.harness.waiting import eventually
 
 RULES = '- { id: tell, when: task.created, then: [{ notify: "slack:#office", text: New }] }'
 

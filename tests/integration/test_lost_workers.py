@@ -10,7 +10,7 @@ from service.clock import VirtualClock
 from service.maintenance.prune import Net
 from service.outbox import attempts
 from service.store import Pool
-from tests.corridor import Corridor, corridor
+from tests.harness.corridor import Corridor, corridor
 
 RULES = "- { id: book, when: task.created, then: [{ notify: accounting }] }"
 

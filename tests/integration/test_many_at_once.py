@@ -11,7 +11,7 @@ from service.outbox.alerts import OperatorAddress
 from service.store import Pool, accounts, canaries
 from service.store.views import api_lists
 from service.store.views.api_lists import Row
-from tests.corridor import Corridor, begun, kinds
+from tests.harness.corridor import Corridor, begun, kinds
 from workers.alerts import Alerts
 
 RULES = """\

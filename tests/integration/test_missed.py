@@ -8,7 +8,7 @@ import pytest
 from service.clock import VirtualClock
 from service.sandbox.faults import Fault, FaultKind
 from service.store import Pool
-from tests.corridor import Corridor, begun
+from tests.harness.corridor import Corridor, begun
 
 SOON = """
 - { id: soon, when: { task.starting_soon: 30m }, if: task.title != "Roof",

@@ -6,7 +6,7 @@ from typing import Any
 
 from service.clock import VirtualClock
 from service.store import Pool
-from tests.corridor import Corridor, corridor
+from tests.harness.corridor import Corridor, corridor
 
 HOUR = timedelta(hours=1)
 RULES = """

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from service.clock import VirtualClock
 from service.store import Pool
-from tests.corridor import Corridor, corridor
+from tests.harness.corridor import Corridor, corridor
 
 LATE = "- { id: late, when: { task.overdue: 4 days }, then: [{ notify: accounting }] }\n"
 AFTER = """

@@ -9,7 +9,7 @@ import pytest
 from service.clock import VirtualClock
 from service.sandbox.system import Raw
 from service.store import Pool
-from tests.corridor import Corridor, begun, copy, kinds
+from tests.harness.corridor import Corridor, begun, copy, kinds
 
 RULES = """
 - { id: done, when: task.completed, then: [{ notify: accounting }] }

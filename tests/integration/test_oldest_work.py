@@ -10,7 +10,7 @@ import pytest
 from service.clock import VirtualClock
 from service.metrics.oldest_work import oldest_work
 from service.store import Pool, accounts, lookups
-from tests.corridor import Corridor, corridor
+from tests.harness.corridor import Corridor, corridor
 
 RULES = """
 - { id: book, when: task.created, accounts: [field], then: [{ notify: accounting }] }

@@ -8,7 +8,7 @@ import pytest
 
 from service.clock import VirtualClock
 from service.store import Pool
-from tests.corridor import Corridor, begun
+from tests.harness.corridor import Corridor, begun
 
 RULES = """
 - { id: late, when: { after: task.start, by: 1h }, hours: office, then: [{ notify: accounting }] }

@@ -24,8 +24,8 @@ from service.processes.postgres_programs import UNPRIVILEGED
 from service.processes.postmaster import noted
 from service.processes.private_folder import NotPrivate
 from service.settings import Settings
-from tests.commands import clean_environment
-from tests.other_users import COLLEAGUE, STRANGER, command_of, done_by, give, only_root
+from tests.harness.commands import clean_environment
+from tests.harness.other_users import COLLEAGUE, STRANGER, command_of, done_by, give, only_root
 
 pytestmark = only_root
 

@@ -13,7 +13,7 @@ from service.explain import account_status
 from service.sandbox.faults import Fault, FaultKind
 from service.store import Pool, accounts
 from service.store.views import api_lists
-from tests.corridor import Corridor, corridor, go_round
+from tests.harness.corridor import Corridor, corridor, go_round
 from workers import wiring
 from workers.alerts import Alerts
 from workers.presence import Presence

@@ -9,8 +9,8 @@ import pytest
 from service.clock import VirtualClock
 from service.sandbox.faults import Fault, FaultKind
 from service.store import Pool
-from tests.corridor import Corridor, begun
-from tests.receivers import Answer, Request
+from tests.harness.corridor import Corridor, begun
+from tests.harness.receivers import Answer, Request
 from workers.retry import PATIENCE
 
 RULES = """

@@ -12,8 +12,8 @@ from service.sandbox.faults import Fault, FaultKind
 from service.settings import read_settings
 from service.store import Pool, accounts
 from service.store.views import api_lists
-from tests.corridor import Corridor, corridor, firm
-from tests.waiting import eventually
+from tests.harness.corridor import Corridor, corridor, firm
+from tests.harness.waiting import eventually
 from workers import wiring, worker
 
 RULES = """

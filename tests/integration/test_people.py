@@ -9,7 +9,7 @@ import pytest
 from service.clock import VirtualClock
 from service.sandbox.kickserv import customer, employee
 from service.store import Pool
-from tests.corridor import Corridor, begun, copy, kinds
+from tests.harness.corridor import Corridor, begun, copy, kinds
 
 MINUTE = timedelta(minutes=1)
 RULES = """

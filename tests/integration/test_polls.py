@@ -20,10 +20,10 @@ from service.sources.plannr import RECENT_PER_PAGE
 from service.store import Pool, accounts
 from service.store.lookups import PostgresLookups
 from service.store.views import api_lists
-from tests.corridor import Corridor, corridor
-from tests.history import know, record
-from tests.tasks import task
-from tests.waiting import eventually
+from tests.harness.corridor import Corridor, corridor
+from tests.harness.history import know, record
+from tests.harness.tasks import task
+from tests.harness.waiting import eventually
 from workers import retry, wiring
 from workers.poll import LEASE
 

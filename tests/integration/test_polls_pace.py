@@ -10,7 +10,7 @@ import pytest
 from service.clock import VirtualClock
 from service.store import Pool
 from service.store.views import api_lists
-from tests.corridor import Corridor, corridor
+from tests.harness.corridor import Corridor, corridor
 
 RULES = "- { id: done, when: task.completed, then: [{ notify: accounting }] }"
 MINUTE = timedelta(minutes=1)

@@ -13,7 +13,7 @@ import pytest
 
 from service import store
 from service.clock import VirtualClock
-from tests.corridor import corridor
+from tests.harness.corridor import corridor
 
 _KEY = b"K\x00\x00\x00\x0c"  # how a server begins to say which process is at the other end
 

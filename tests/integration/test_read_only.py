@@ -16,7 +16,7 @@ from service.clock import VirtualClock
 from service.processes.embedded import EmbeddedValkey
 from service.store import Pool
 from tests.conftest import only_reading
-from tests.site import site
+from tests.harness.site import site
 
 AT_ONCE = 6
 

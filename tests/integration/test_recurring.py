@@ -17,7 +17,7 @@ from service.simulator.backtest import backtest
 from service.simulator.batches import batches
 from service.store import Pool, history
 from service.store.views import api_lists
-from tests.corridor import Corridor, begun, copy, kinds
+from tests.harness.corridor import Corridor, begun, copy, kinds
 
 RULES = "- { id: done, when: task.completed, if: task.done, then: [{ notify: accounting }] }"
 LOOKS = (2, 5, 15, 60, 180)

@@ -22,9 +22,9 @@ from service.processes.embedded import EmbeddedValkey
 from service.settings import read_settings
 from service.settings.redis_address import connections
 from service.store import Pool
-from tests.running import free_port
-from tests.site import configured, site
-from tests.waiting import eventually
+from tests.harness.running import free_port
+from tests.harness.site import configured, site
+from tests.harness.waiting import eventually
 from workers.handover import Handover
 
 PASSWORD = "p@ss:w/o#r?d%40"

@@ -22,12 +22,12 @@ from service.simulator.replay import Replay, Replayed
 from service.simulator.upcoming import upcoming
 from service.store import Connection, Pool
 from service.store import history as recorded
-from tests.live import ACCOUNT, Live, Step, look_of, signal_of
-from tests.records import Record, columns, essence, record_of, sent_after
-from tests.rule_files import configured
-from tests.rule_strategies import rules, storms, write_templates
-from tests.tasks import SMITH, START, tasks
-from tests.tasks import task as one_task
+from tests.harness.live import ACCOUNT, Live, Step, look_of, signal_of
+from tests.harness.records import Record, columns, essence, record_of, sent_after
+from tests.harness.rule_files import configured
+from tests.harness.rule_strategies import rules, storms, write_templates
+from tests.harness.tasks import SMITH, START, tasks
+from tests.harness.tasks import task as one_task
 
 EXAMPLES = 3000 if settings.get_current_profile_name() == "soak" else 200
 LATER = timedelta(days=3)

@@ -13,9 +13,9 @@ from service.config import past_rules
 from service.simulator.batches import batches
 from service.simulator.replay import Replay, Replayed
 from service.store import Pool, history
-from tests import history as happened
-from tests.corridor import Corridor, corridor
-from tests.tasks import task
+from tests.harness import history as happened
+from tests.harness.corridor import Corridor, corridor
+from tests.harness.tasks import task
 
 RULES = """
 - id: done-lately

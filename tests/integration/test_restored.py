@@ -17,9 +17,9 @@ from service.simulator.backtest import backtest
 from service.simulator.batches import Batch
 from service.store import Pool
 from service.store.tasks import Key
-from tests.corridor import Corridor, begun, kinds
-from tests.rule_files import configured
-from tests.tasks import START, task
+from tests.harness.corridor import Corridor, begun, kinds
+from tests.harness.rule_files import configured
+from tests.harness.tasks import START, task
 
 RULES = """
 - { id: new, when: task.created, then: [{ notify: accounting }] }

@@ -10,8 +10,8 @@ from service.clock import VirtualClock
 from service.processes.embedded import EmbeddedValkey
 from service.store import Pool, accounts
 from service.store.views import api_lists
-from tests.corridor import Corridor, corridor
-from tests.site import Site, serving
+from tests.harness.corridor import Corridor, corridor
+from tests.harness.site import Site, serving
 
 RULES = "- { id: done, when: task.completed, then: [{ notify: accounting }] }"
 

@@ -9,7 +9,7 @@ import pytest
 
 from service.clock import VirtualClock
 from service.store import Pool
-from tests.corridor import Corridor, begun, corridor, go_round
+from tests.harness.corridor import Corridor, begun, corridor, go_round
 
 # The tests begin on Friday 6 March 2026 at noon in UTC, seven in the morning in New York.
 DAILY = """

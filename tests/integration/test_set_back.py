@@ -13,7 +13,7 @@ from service.settings import read_settings
 from service.store import Pool
 from service.store.lookups import PostgresLookups
 from service.store.tasks import Key
-from tests.corridor import Corridor, corridor
+from tests.harness.corridor import Corridor, corridor
 from workers import wiring
 
 YEAR = timedelta(days=365)

@@ -15,8 +15,8 @@ from service.processes.embedded import EmbeddedValkey
 from service.sources.account import HookOptions
 from service.store import Pool
 from service.store.views import api_lists
-from tests.corridor import Corridor, corridor
-from tests.site import STANDARD_SECRET, serving
+from tests.harness.corridor import Corridor, corridor
+from tests.harness.site import STANDARD_SECRET, serving
 
 LEAVING = """
 - id: on-the-way

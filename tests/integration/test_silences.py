@@ -11,8 +11,8 @@ from service.domain.silences import Silence
 from service.outbox import operator_actions, silences
 from service.outbox.silences import NoSuchSilence, Preview
 from service.store import Pool
-from tests.corridor import Corridor, corridor
-from tests.receivers import Answer
+from tests.harness.corridor import Corridor, corridor
+from tests.harness.receivers import Answer
 
 HOUR = timedelta(hours=1)
 RULES = """

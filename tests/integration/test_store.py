@@ -10,7 +10,7 @@ from service import store
 from service.doorbell import Doorbell
 from service.processes.embedded import EmbeddedValkey
 from service.store.pool import Opening
-from tests.waiting import eventually
+from tests.harness.waiting import eventually
 
 if TYPE_CHECKING:
     Session: TypeAlias = asyncpg.Connection[asyncpg.Record]

@@ -20,8 +20,8 @@ from service.sandbox.kickserv import customer
 from service.simulator.memory.events import MemoryEvents
 from service.simulator.memory.outbox import MemoryOutbox
 from service.store import Pool
-from tests.corridor import Corridor, begun, corridor
-from tests.site import serving
+from tests.harness.corridor import Corridor, begun, corridor
+from tests.harness.site import serving
 from workers import wiring
 from workers.alerts import Alerts
 

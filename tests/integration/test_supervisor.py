@@ -15,7 +15,7 @@ import pytest
 from service.processes.embedded import EmbeddedPostgres, EmbeddedValkey
 from service.processes.reaper import guarded
 from service.processes.supervisor import CannotRun, Program, Supervisor, read_procfile
-from tests.waiting import eventually
+from tests.harness.waiting import eventually
 
 # Notes each start; dies at once until it has been started twice, then waits to be told to stop.
 _SHORT_LIVED = """

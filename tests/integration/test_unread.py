@@ -11,7 +11,7 @@ import pytest
 from service.clock import VirtualClock
 from service.store import Pool
 from service.store.views import api_lists
-from tests.corridor import Corridor, begun, corridor, kinds
+from tests.harness.corridor import Corridor, begun, corridor, kinds
 
 HEALING = Path(__file__).parents[2] / "service/store/migrations/0026_unread.sql"
 RULES = "- { id: done, when: task.completed, then: [{ notify: accounting }] }"

@@ -11,9 +11,9 @@ from service.simulator.upcoming import upcoming
 from service.store import Pool
 from service.store.digests import PostgresDigests
 from service.store.waits import PostgresWaits
-from tests import history
-from tests.rule_files import configured
-from tests.tasks import START, task
+from tests.harness import history
+from tests.harness.rule_files import configured
+from tests.harness.tasks import START, task
 
 HOUR = timedelta(hours=1)
 

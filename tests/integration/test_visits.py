@@ -13,7 +13,7 @@ from service.outbox import operator_actions
 from service.sandbox.faults import Fault, FaultKind
 from service.sandbox.kickserv import customer
 from service.store import Pool
-from tests.corridor import Corridor, begun, corridor, firm
+from tests.harness.corridor import Corridor, begun, corridor, firm
 
 LANE = "account:field"
 RULES = """

@@ -11,7 +11,7 @@ from service.clock import VirtualClock
 from service.engine.postgres import PostgresTransaction
 from service.metrics import Board
 from service.store import Pool
-from tests.corridor import Corridor, Worker, copy, corridor, go_round
+from tests.harness.corridor import Corridor, Worker, copy, corridor, go_round
 
 LATE = "- { id: late, when: task.overdue, then: [{ notify: accounting }] }"
 LATER = f"""{LATE}

@@ -18,9 +18,9 @@ from service.processes.embedded import EmbeddedValkey
 from service.store import Pool
 from service.store.decisions import keep_rules
 from service.web.api import LARGEST_PAGE
-from tests.history import know, know_of_none, plan, record
-from tests.site import Answer, Site, site
-from tests.tasks import task
+from tests.harness.history import know, know_of_none, plan, record
+from tests.harness.site import Answer, Site, site
+from tests.harness.tasks import task
 
 EVENT = {"id", "account", "task", "kind", "at", "cause", "before", "after"}
 DECISION = {"id", "event", "rule", "rules_version", "outcome", "reason"}

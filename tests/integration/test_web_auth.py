@@ -14,7 +14,7 @@ from service.store import Pool
 from service.web import attempts
 from service.web.attempts import Attempts
 from service.web.problems import Problem
-from tests.site import Site, site
+from tests.harness.site import Site, site
 
 TOKEN = "s3cret-of-the-page"
 RIGHT = {"authorization": f"Bearer {TOKEN}"}

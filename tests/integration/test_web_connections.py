@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from service.store import Pool
 from service.web import crowd, protocol, request_body
-from tests.site import Answer, Site
+from tests.harness.site import Answer, Site
 
 BODY = b'{"id": "T1"}'
 POST = b"POST /hooks/open HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"

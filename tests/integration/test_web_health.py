@@ -16,10 +16,10 @@ from service.metrics import Board
 from service.processes.embedded import EmbeddedPostgres
 from service.store import Pool, alarm_sets
 from tests.conftest import closed_to_all
-from tests.history import know, plan, record
-from tests.site import Site, site
-from tests.tasks import task
-from tests.waiting import eventually
+from tests.harness.history import know, plan, record
+from tests.harness.site import Site, site
+from tests.harness.tasks import task
+from tests.harness.waiting import eventually
 
 CREATED = "taskbell_events_total open created"
 DATABASE_UP = "taskbell_database_up"

@@ -20,7 +20,7 @@ from service.processes.embedded import EmbeddedPostgres, EmbeddedValkey
 from service.store import Pool
 from service.web.webhooks import BODY_BYTES
 from tests.conftest import closed_to_all
-from tests.site import HEX_SECRET, STANDARD_SECRET, Site, configured, serving
+from tests.harness.site import HEX_SECRET, STANDARD_SECRET, Site, configured, serving
 
 BODY = b'{"id": "T1"}'
 

@@ -14,10 +14,10 @@ from service.domain.silences import Silence
 from service.outbox import silences
 from service.processes.embedded import EmbeddedValkey
 from service.store import Pool
-from tests.history import know, plan, record
-from tests.json_schema import faults
-from tests.site import Site, site
-from tests.tasks import task
+from tests.harness.history import know, plan, record
+from tests.harness.json_schema import faults
+from tests.harness.site import Site, site
+from tests.harness.tasks import task
 
 Json = Mapping[str, Any]
 

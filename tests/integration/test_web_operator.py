@@ -23,9 +23,9 @@ from service.store.events import PostgresEvents
 from service.web import labels, operator_page
 from service.web.auth import SESSION
 from tests.conftest import closed_to_all
-from tests.history import plan, record
-from tests.site import Site, site
-from tests.tasks import task
+from tests.harness.history import plan, record
+from tests.harness.site import Site, site
+from tests.harness.tasks import task
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from service.errors import SettingsError
 from service.processes.embedded import EmbeddedValkey
 from service.settings import read_settings
 from service.store import Pool
-from tests.site import Site, site
+from tests.harness.site import Site, site
 
 TOKEN = "s3cret-of-the-page"
 # A proxy that takes the path off, and one that hands it on.

@@ -8,7 +8,7 @@ import pytest
 from service.clock import VirtualClock
 from service.store import Pool, receipts
 from service.store.receipts import Backlogged, NotKept, Receipt, ReceiptKeeper, body_key
-from tests.waiting import eventually
+from tests.harness.waiting import eventually
 
 
 class Bell:

@@ -12,9 +12,9 @@ from service.clock import VirtualClock
 from service.config import load
 from service.processes.embedded import EmbeddedValkey
 from service.store import Pool
-from tests.corridor import Corridor, corridor
-from tests.senders import DATED, NEW, OLD, SCHEMES, signed
-from tests.site import Site, serving
+from tests.harness.corridor import Corridor, corridor
+from tests.harness.senders import DATED, NEW, OLD, SCHEMES, signed
+from tests.harness.site import Site, serving
 
 CONFIGURATION = """\
 version: 1

@@ -13,9 +13,9 @@ from service.outbox import AttemptResult, Claim
 from service.sandbox.faults import Fault, FaultKind
 from service.store import Pool
 from tests.conftest import only_reading
-from tests.corridor import Corridor, corridor, firm
-from tests.receivers import Answer
-from tests.waiting import eventually
+from tests.harness.corridor import Corridor, corridor, firm
+from tests.harness.receivers import Answer
+from tests.harness.waiting import eventually
 from workers.in_flight import InFlight
 
 RULES = """

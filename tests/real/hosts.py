@@ -8,8 +8,8 @@ from pathlib import Path
 
 import httpx
 
-from tests.commands import clean_environment
-from tests.waiting import eventually
+from tests.harness.commands import clean_environment
+from tests.harness.waiting import eventually
 
 PORT = 8088
 _COMMANDS = {"web": ("service", "web"), "worker": ("workers",)}

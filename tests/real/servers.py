@@ -18,7 +18,7 @@ from typing import Self
 
 import psutil
 
-from tests.running import free_port
+from tests.harness.running import free_port
 
 LOOPBACK = "127.0.0.1"
 USER = "taskbell"

@@ -23,10 +23,10 @@ from service.clock import SystemClock
 from service.sandbox.app import Sandbox
 from service.sandbox.app import running as serving
 from service.sandbox.kickserv import Kickserv
+from tests.harness.receivers import Answer, HttpReceiver, Request
+from tests.harness.waiting import eventually
 from tests.real.hosts import PORT, Host, running
 from tests.real.servers import LOOPBACK, USER, Nginx, PgBouncer, Postgres, Redis
-from tests.receivers import Answer, HttpReceiver, Request
-from tests.waiting import eventually
 
 ADDRESSES = ("127.0.0.2", "127.0.0.3")
 AT_ONCE, BETWEEN = 8, 0.05  # senders, and the seconds that each waits between two webhooks

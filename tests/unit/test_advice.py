@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.rule_files import configured
+from tests.harness.rule_files import configured
 
 NOTIFY = '  then: [{ notify: "slack:#o", text: hi }]\n'
 FINE = [

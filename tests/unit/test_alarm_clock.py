@@ -7,7 +7,7 @@ from service.domain.alarms import OVERDUE, Alarm
 from service.domain.model import Kind
 from service.engine.alarm_clock import AlarmClock
 from service.store.tasks import TaskState
-from tests.tasks import START, task
+from tests.harness.tasks import START, task
 
 AN_HOUR_BEFORE = Alarm(Kind.STARTING_SOON, "start", timedelta(hours=-1))
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from service.domain.alarms import OVERDUE, Alarm, WatchedDates, date_of, due, missed, next_alarm
 from service.domain.model import Kind, Task
-from tests import wall_clock
-from tests.tasks import START, task, tasks
+from tests.harness import wall_clock
+from tests.harness.tasks import START, task, tasks
 
 UTC_ZONE = ZoneInfo("UTC")
 NEW_YORK = ZoneInfo("America/New_York")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from service.config import check
-from tests.rule_files import ENVIRON, HEAD
+from tests.harness.rule_files import ENVIRON, HEAD
 
 # The rule's first line is the file's 13th.
 FILES = {

@@ -9,7 +9,7 @@ import pytest
 
 from service.config import check
 from service.diagnostics import Severity
-from tests.rule_files import ENVIRON, HEAD
+from tests.harness.rule_files import ENVIRON, HEAD
 
 NOTIFY = '  then: [{ notify: "slack:#o", text: hi }]\n'
 RULE = "rules:\n- id: r\n  when: task.completed\n"

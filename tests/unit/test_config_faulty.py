@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from service.config import check
-from tests.faulty_files import ENVIRON, Case, cases
+from tests.harness.faulty_files import ENVIRON, Case, cases
 
 CASES = cases()
 

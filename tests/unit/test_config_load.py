@@ -12,7 +12,7 @@ from service.config import check, load
 from service.config.operator import Operator
 from service.diagnostics import Severity
 from service.errors import ConfigError
-from tests.rule_files import ENVIRON, HEAD, configured
+from tests.harness.rule_files import ENVIRON, HEAD, configured
 
 ONE_RULE = '- { id: r, when: task.created, then: [{ notify: "slack:#o", text: hi }] }\n'
 

@@ -6,7 +6,7 @@ import pytest
 
 from service.config import Config, RulesConfig, past_rules
 from service.errors import ConfigError
-from tests.rule_files import configured
+from tests.harness.rule_files import configured
 
 RULE = """\
 - id: r

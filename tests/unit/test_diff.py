@@ -8,7 +8,7 @@ from hypothesis import given
 
 from service.domain.diff import Transition, diff
 from service.domain.model import Customer, Kind, Person, Project, Task
-from tests.tasks import ANN, BO, SMITH, START, task, tasks
+from tests.harness.tasks import ANN, BO, SMITH, START, task, tasks
 
 
 def test_a_task_that_was_not_there_is_created() -> None:

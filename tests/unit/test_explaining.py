@@ -22,9 +22,9 @@ from service.simulator import Simulator
 from service.store.decisions import RecordedDecision
 from service.store.history import RecordedEvent
 from service.store.views.task_history import TaskHistory
-from tests.rule_files import configured
-from tests.rule_strategies import rules, write_templates
-from tests.tasks import START, tasks
+from tests.harness.rule_files import configured
+from tests.harness.rule_strategies import rules, write_templates
+from tests.harness.tasks import START, tasks
 
 ACCOUNT = "field"
 

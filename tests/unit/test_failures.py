@@ -13,8 +13,8 @@ from service.errors import SendError
 from service.http import open_client
 from service.http.connection_check import check_connection
 from service.http.error_messages import explain
-from tests.receivers import LOOPBACK, HttpReceiver
-from tests.running import free_port
+from tests.harness.receivers import LOOPBACK, HttpReceiver
+from tests.harness.running import free_port
 
 SECOND = timedelta(seconds=1)
 

@@ -16,8 +16,8 @@ from service.domain.storms import Flood
 from service.outbox import gates
 from service.outbox.gates import Candidate, GateFacts
 from service.rules.visits import Told, Visit
-from tests.rule_files import configured
-from tests.tasks import task
+from tests.harness.rule_files import configured
+from tests.harness.tasks import task
 
 NOON, NIGHT = datetime(2026, 3, 6, 12, tzinfo=UTC), datetime(2026, 3, 6, 22, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -19,8 +19,8 @@ from service.rules.language.expressions import UTC_ZONE, EvaluationError, condit
 from service.rules.language.field_reads import by_noun
 from service.rules.language.scope import lasting
 from service.rules.language.templates import RenderError, template
-from tests.rule_files import ENVIRON, HEAD, configured
-from tests.tasks import task
+from tests.harness.rule_files import ENVIRON, HEAD, configured
+from tests.harness.tasks import task
 
 SECOND = 1.0  # of its own work: how long the machine takes to give it memory is not its fault
 NOW = datetime(2026, 3, 6, 12, tzinfo=UTC)

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from service.http import LONGEST_PAUSE, is_public, never_sent, open_client, retry_after
-from tests.receivers import LOOPBACK, Answer, Fault, HttpReceiver
+from tests.harness.receivers import LOOPBACK, Answer, Fault, HttpReceiver
 
 NOW = datetime(2026, 3, 6, 12, 0, tzinfo=UTC)
 

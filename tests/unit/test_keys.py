@@ -12,7 +12,7 @@ from service.cli.app import app
 from service.errors import SettingsError
 from service.settings import read_settings
 from service.sources.account import HookOptions
-from tests.senders import SCHEMES
+from tests.harness.senders import SCHEMES
 
 
 def made() -> str:

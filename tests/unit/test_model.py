@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 
 from service.domain.model import Customer, Person, Project, Task
-from tests.tasks import tasks
+from tests.harness.tasks import tasks
 
 
 @given(tasks)

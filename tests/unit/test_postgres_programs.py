@@ -6,7 +6,7 @@ import pytest
 
 from service.processes import postgres_programs
 from service.processes.postgres_programs import find_programs
-from tests.other_users import STRANGER, done_by, only_root, user_id
+from tests.harness.other_users import STRANGER, done_by, only_root, user_id
 
 pytestmark = only_root
 PROGRAM = "#!/bin/sh\necho it runs\n"

@@ -14,7 +14,7 @@ from service.processes.private_folder import (
     remove_socket_folder,
     socket_folder,
 )
-from tests.other_users import COLLEAGUE, STRANGER, give, only_root, user_id
+from tests.harness.other_users import COLLEAGUE, STRANGER, give, only_root, user_id
 
 OURS = {os.geteuid()}
 

@@ -20,7 +20,7 @@ from service.domain.recurrence import (
     moved,
     was_told,
 )
-from tests.tasks import START, task
+from tests.harness.tasks import START, task
 
 MINUTE = timedelta(minutes=1)
 NOW = START + timedelta(minutes=30)

@@ -11,7 +11,7 @@ from service.domain.model import Cause, Event, Kind, Task
 from service.rules.language.expressions import EvaluationError, Expression, condition, key
 from service.rules.language.field_reads import by_noun
 from service.rules.language.scope import Scope
-from tests.tasks import BO, SMITH, task
+from tests.harness.tasks import BO, SMITH, task
 
 NOW = datetime(2026, 3, 7, 2, 0, tzinfo=UTC)
 NEW_YORK = ZoneInfo("America/New_York")

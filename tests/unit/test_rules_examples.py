@@ -9,8 +9,8 @@ import pytest
 from service.domain.model import Cause, Event, Kind, Person, Project, State, Task
 from service.rules import Ruleset
 from service.rules.verdict import Outcome, Verdict
-from tests.rule_files import configured
-from tests.tasks import ANN, BO, SMITH, task
+from tests.harness.rule_files import configured
+from tests.harness.tasks import ANN, BO, SMITH, task
 
 NEW_YORK = ZoneInfo("America/New_York")
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from service.domain.durations import in_words, parse_duration, parse_length
 from service.rules.hours import Hours
-from tests import wall_clock
+from tests.harness import wall_clock
 
 NEW_YORK = ZoneInfo("America/New_York")
 OFFICE = Hours("office", "Mo-Fr 08:00-17:00; PH off", "US")

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.rules.limit import parse_limit
-from tests.tasks import START
+from tests.harness.tasks import START
 
 minutes = st.lists(st.integers(0, 300), max_size=40)
 

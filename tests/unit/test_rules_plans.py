@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from service.domain.model import Cause, Event, Kind, State, Task
 from service.rules import Ruleset
 from service.rules.verdict import Outcome, Plan
-from tests.rule_files import configured
-from tests.tasks import BO, task, tasks
+from tests.harness.rule_files import configured
+from tests.harness.tasks import BO, task, tasks
 from tests.unit.test_rules_examples import EXAMPLES
 
 NEW_YORK = ZoneInfo("America/New_York")

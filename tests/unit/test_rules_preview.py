@@ -8,8 +8,8 @@ import pytest
 
 from service.domain.model import Task
 from service.rules.preview import already_matching
-from tests.rule_files import configured
-from tests.tasks import BO, START, task
+from tests.harness.rule_files import configured
+from tests.harness.tasks import BO, START, task
 
 DAY = timedelta(days=1)
 ZONES = {"london": ZoneInfo("Europe/London"), "field": ZoneInfo("America/New_York")}

@@ -7,7 +7,7 @@ import pytest
 
 from service.rules.language.expressions import EvaluationError
 from service.rules.selection import selection
-from tests.tasks import BO, task
+from tests.harness.tasks import BO, task
 
 NOW = datetime(2026, 3, 7, 2, 0, tzinfo=UTC)
 NEW_YORK = ZoneInfo("America/New_York")

@@ -9,7 +9,7 @@ import pytest
 
 from service.rules.language.templates import RenderError, template
 from service.rules.language.vocabulary import as_values
-from tests.tasks import BO, task
+from tests.harness.tasks import BO, task
 
 DUE = datetime(2026, 3, 6, 22, 0, tzinfo=UTC)
 VALUES: dict[str, Any] = {

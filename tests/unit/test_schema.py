@@ -13,12 +13,12 @@ from service.cli.app import app
 from service.config.json_schema import schema
 from service.document import Document
 from service.sources import systems
-from tests.corridor import HEAD as CORRIDOR
-from tests.corridor import firm
 from tests.e2e.test_docs import EXAMPLE, completed, examples
-from tests.faulty_files import Case, cases
-from tests.json_schema import faults
-from tests.rule_files import HEAD
+from tests.harness.corridor import HEAD as CORRIDOR
+from tests.harness.corridor import firm
+from tests.harness.faulty_files import Case, cases
+from tests.harness.json_schema import faults
+from tests.harness.rule_files import HEAD
 from tests.unit.test_rules_examples import EXAMPLES
 
 SOON = "- { id: soon, when: { task.due_soon: 1h }, then: [{ notify: accounting }] }"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from service.domain.silences import Silence, refusal
-from tests.tasks import ANN, BO, SMITH, START, task
+from tests.harness.tasks import ANN, BO, SMITH, START, task
 
 HOUR = timedelta(hours=1)
 SILENCE = Silence(1, START, START + HOUR, "the office is moving")

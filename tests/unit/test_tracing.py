@@ -17,7 +17,7 @@ from service.rules.language.scope import Scope
 from service.rules.language.source_spans import Cutter, Piece
 from service.rules.language.syntax_tree import children, node_kind
 from service.rules.language.tracing import Trace, TraceStatus, trace
-from tests.tasks import BO, START, task, tasks
+from tests.harness.tasks import BO, START, task, tasks
 
 NEW_YORK = ZoneInfo("America/New_York")
 

@@ -13,7 +13,7 @@ from service.domain.model import Cause, Customer, Kind, Observation, Person, Tas
 from service.engine.tracking import filled_in, is_doubtful, on_its_day, track
 from service.store.accounts import AccountState
 from service.store.tasks import TaskState
-from tests.tasks import ANN, BO, SMITH, START, task
+from tests.harness.tasks import ANN, BO, SMITH, START, task
 
 ESTABLISHED = AccountState(
     name="london",

@@ -6,7 +6,7 @@ from service.cli.rule_tests import stage_of
 from service.config import sketch
 from service.simulator.rule_tests.report import lines, summary
 from service.simulator.rule_tests.runner import TrialResult, run
-from tests.rule_files import HEAD
+from tests.harness.rule_files import HEAD
 
 RULES = """\
 rules:

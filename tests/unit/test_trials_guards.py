@@ -5,7 +5,7 @@ from pathlib import Path
 from service.cli.rule_tests import stage_of
 from service.config import sketch
 from service.simulator.rule_tests.runner import TrialResult, run
-from tests.rule_files import HEAD
+from tests.harness.rule_files import HEAD
 
 WELCOME = '{ id: welcome, when: task.created, then: [{ notify: "customer:details" }] }'
 LATE = "{ id: late, when: task.overdue, enabled: false, then: [{ notify: accounting }] }"

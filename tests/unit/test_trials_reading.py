@@ -16,7 +16,7 @@ from service.domain.model import DAYS, Task
 from service.errors import ConfigError
 from service.simulator.rule_tests.report import junit
 from service.simulator.rule_tests.runner import Stage, run
-from tests.rule_files import ENVIRON, HEAD
+from tests.harness.rule_files import ENVIRON, HEAD
 from tests.unit.test_trials import RULES
 
 TEXT = f"""\

@@ -9,8 +9,8 @@ import pytest
 from service.domain.model import Cause, Event, Kind, Task
 from service.rules.selection import selection
 from service.rules.verdict import Outcome, Verdict
-from tests.rule_files import configured
-from tests.tasks import task
+from tests.harness.rule_files import configured
+from tests.harness.tasks import task
 
 NOW = datetime(2026, 3, 7, 2, 0, tzinfo=UTC)
 UTC_ZONE = ZoneInfo("UTC")

@@ -9,8 +9,8 @@ from pydantic import ValidationError
 
 from service.http.signatures import Headers, NotGenuine
 from service.sources.account import HookOptions
-from tests import senders
-from tests.senders import DATED, NEW, OLD, SCHEMES
+from tests.harness import senders
+from tests.harness.senders import DATED, NEW, OLD, SCHEMES
 
 NOW = datetime(2026, 3, 6, 12, 0, tzinfo=UTC)
 BODY = b'{"id": "T1"}'

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from service.domain.alarm_sets import AlarmSet, carried_over, owed
 from service.domain.alarms import OVERDUE, Alarm, AnnouncedUntil, due
 from service.domain.model import Kind, Task
-from tests.tasks import START, moments, task
+from tests.harness.tasks import START, moments, task
 
 LONDON, ALASKA = ZoneInfo("Europe/London"), ZoneInfo("America/Anchorage")
 END = START + timedelta(days=9)

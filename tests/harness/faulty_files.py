@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-FOLDER = Path(__file__).parent / "faulty"
+FOLDER = Path(__file__).parents[1] / "faulty"
 ENVIRON = {"SLACK_TOKEN": "xoxb-hidden", "API_TOKEN": "s3cr3t-value"}
 REST = {
     "version": "version: 1\n",

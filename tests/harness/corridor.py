@@ -28,8 +28,8 @@ from service.sources import Source
 from service.store import Pool, accounts
 from service.store.accounts import AccountState
 from service.store.receipts import Receipt, ReceiptKeeper, body_key
-from tests.receivers import LOOPBACK, HttpReceiver
-from tests.slack_receiver import SlackReceiver
+from tests.harness.receivers import LOOPBACK, HttpReceiver
+from tests.harness.slack_receiver import SlackReceiver
 from workers import wiring
 from workers.clock_tick import ClockRound
 from workers.ingest import Ingest

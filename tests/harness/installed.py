@@ -8,7 +8,7 @@ from shutil import copy, copytree, ignore_patterns
 
 import asyncpg
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 _SOURCES = ("pyproject.toml", "README.md", "LICENSE", "Procfile")
 _PACKAGES = ("service", "workers")
 _PIP = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")

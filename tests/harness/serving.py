@@ -11,7 +11,7 @@ from typing import Self
 
 import psutil
 
-from tests.commands import clean_environment
+from tests.harness.commands import clean_environment
 
 TIME_TO_END = 20.0  # seconds
 

@@ -5,7 +5,7 @@ from functools import partial
 from itertools import count
 from typing import Any
 
-from tests.receivers import Answer, Fault, HttpReceiver, Request
+from tests.harness.receivers import Answer, Fault, HttpReceiver, Request
 
 
 class SlackReceiver(HttpReceiver):

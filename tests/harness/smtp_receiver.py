@@ -10,7 +10,7 @@ from typing import Any
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
-from tests.receivers import Receiver
+from tests.harness.receivers import Receiver
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,10 +16,10 @@ import psutil
 
 from service import store
 from service.processes.embedded import EmbeddedPostgres, EmbeddedValkey
-from tests.waiting import eventually
+from tests.harness.waiting import eventually
 
 PATIENCE = 30.0  # seconds
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 _CHANCE = random.SystemRandom()  # nobody's seed, which several tests may share

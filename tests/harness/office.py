@@ -25,7 +25,7 @@ from service.store import lookups
 from service.store.lookups import Lookup, PostgresLookups
 from service.store.receipts import body_key
 from tests.contract.source_rig import sample
-from tests.corridor import Corridor, copy
+from tests.harness.corridor import Corridor, copy
 from workers.awaiting import Answer
 
 # What may happen next, and how often; what crosses on the way has to be likely.

@@ -16,7 +16,7 @@ from service.engine.postgres import PostgresTransaction
 from service.outbox import AttemptResult, Claim, account_lane, attempts, claiming, writes_lane
 from service.rules.standing import objection
 from service.store import Connection, Pool, schedules
-from tests.records import Record, record
+from tests.harness.records import Record, record
 
 ACCOUNT = "field"
 
