@@ -38,7 +38,7 @@ async def watched(pool: Pool, within: timedelta) -> dict[str, ZoneInfo | None]:
     """
     rows = await pool.fetch(
         """
-        SELECT name, zone FROM accounts LEFT JOIN watches ON watches.id = accounts.watch
+        SELECT name, zone FROM accounts LEFT JOIN alarm_sets ON alarm_sets.id = accounts.watch
         WHERE watched_until >= (SELECT max(watched_until) FROM accounts) - $1::interval
         ORDER BY name
         """,
@@ -49,7 +49,7 @@ async def watched(pool: Pool, within: timedelta) -> dict[str, ZoneInfo | None]:
 
 async def waits(pool: Pool) -> list[Waits]:
     rows = await pool.fetch(
-        "SELECT rule, account, count(*) FROM settling GROUP BY rule, account ORDER BY rule, account"
+        "SELECT rule, account, count(*) FROM waits GROUP BY rule, account ORDER BY rule, account"
     )
     return [Waits(**row) for row in rows]
 

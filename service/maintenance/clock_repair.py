@@ -44,7 +44,7 @@ _ACCOUNTS = """
 """
 # Of $4, the accounts whose clock was wrong, no pause counts; of the others, none beyond $3.
 _THROTTLES = """
-    UPDATE throttles SET
+    UPDATE rate_limits SET
         next_call_at = CASE WHEN next_call_at > $2 THEN $1 ELSE next_call_at END,
         first_call_at = CASE WHEN first_call_at > $2 THEN $1 ELSE first_call_at END,
         refused_until = CASE WHEN refused_until > $1 THEN $1 ELSE refused_until END
@@ -86,7 +86,7 @@ _TASKS = """
 """
 _UNLISTED = "UPDATE tasks SET unlisted_at = NULL WHERE unlisted_at > $1"
 _SETTLING = """
-    UPDATE settling SET ends_at = ends_at - (started_at - $1), started_at = $1::timestamptz
+    UPDATE waits SET ends_at = ends_at - (started_at - $1), started_at = $1::timestamptz
     WHERE started_at > $2::timestamptz
 """
 _DIGESTS = """

@@ -41,7 +41,7 @@ async def oldest_work(connection: Connection, now: datetime) -> Waiting:
                 WHERE account = watched.name AND NOT cause = 'fetch' AND next_attempt_at <= $1
                 ORDER BY next_attempt_at LIMIT 1) AS oldest
              WHERE NOT paused),
-            (SELECT min(ends_at) FROM settling JOIN watched ON account = name WHERE ends_at <= $1),
+            (SELECT min(ends_at) FROM waits JOIN watched ON account = name WHERE ends_at <= $1),
             (SELECT min(closes_at) FROM digests JOIN watched ON account = name
              WHERE closes_at <= $1),
             (SELECT min(next_attempt_at) FROM (SELECT DISTINCT name FROM lanes) AS wanted, LATERAL (
@@ -51,9 +51,9 @@ async def oldest_work(connection: Connection, now: datetime) -> Waiting:
                 ORDER BY next_attempt_at LIMIT 1) AS oldest),
             (SELECT min(lease_until) FROM deliveries WHERE state = 'sending' AND lease_until < $1)
         ) AS work, (
-            SELECT min(next_alarm) FROM watched, watches, LATERAL (
+            SELECT min(next_alarm) FROM watched, alarm_sets, LATERAL (
                 SELECT next_alarm FROM tasks
-                WHERE account = watched.name AND tasks.watch = watches.id
+                WHERE account = watched.name AND tasks.watch = alarm_sets.id
                 ORDER BY next_alarm LIMIT 1) AS next
         ) AS alarm
         """,

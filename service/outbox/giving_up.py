@@ -110,7 +110,7 @@ async def _cancel(connection: Connection, gone: Gone, now: datetime) -> None:
 async def _end_waits(connection: Connection, accounts: list[str], now: datetime) -> None:
     await connection.execute(
         f"""
-        WITH ended AS (DELETE FROM settling WHERE account = ANY ($1) RETURNING *)
+        WITH ended AS (DELETE FROM waits WHERE account = ANY ($1) RETURNING *)
         {_ON_RECORD}
         """,
         accounts,

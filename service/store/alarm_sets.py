@@ -50,7 +50,7 @@ async def outdated(
             UNION ALL
             (SELECT watch FROM tasks WHERE account = mine.account AND watch > mine.id LIMIT 1)
         ) AS other
-        JOIN watches ON watches.id = other.watch
+        JOIN alarm_sets ON alarm_sets.id = other.watch
         LIMIT 1
         """,
         list(watches),
@@ -65,7 +65,7 @@ async def outdated(
 
 async def _keep(pool: Pool, watches: Mapping[str, AlarmSet]) -> None:
     await pool.executemany(
-        "INSERT INTO watches (id, zone, alarms) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+        "INSERT INTO alarm_sets (id, zone, alarms) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
         [
             (watch.id, watch.zone.key, orjson.dumps(watch.rows()).decode())
             for watch in sorted(watches.values(), key=lambda watch: watch.id)

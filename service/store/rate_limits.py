@@ -25,7 +25,7 @@ _KEPT_BURST = 4  # calls: a message is two
 async def lift(pool: Pool, account: str, now: datetime) -> None:
     """Let the next call of an account through, because a person asks for it."""
     await pool.execute(
-        "UPDATE throttles SET refused_until = $2 WHERE account = $1 AND refused_until > $2",
+        "UPDATE rate_limits SET refused_until = $2 WHERE account = $1 AND refused_until > $2",
         account,
         now,
     )
@@ -74,7 +74,7 @@ class AccountThrottle:
     async def _take(self, now: datetime) -> Admission | None:
         row = await self._pool.fetchrow(
             """
-            INSERT INTO throttles AS old (account, next_call_at)
+            INSERT INTO rate_limits AS old (account, next_call_at)
             VALUES ($1, $2::timestamptz - $3::interval + $4::interval)
             ON CONFLICT (account) DO UPDATE SET
                 next_call_at = $4 + least(greatest(old.next_call_at, $2 - $3), $2 + $5::interval),
@@ -98,7 +98,7 @@ class AccountThrottle:
 
     async def _refused(self, now: datetime) -> Admission:
         until = await self._pool.fetchval(
-            "SELECT refused_until FROM throttles WHERE account = $1", self._account
+            "SELECT refused_until FROM rate_limits WHERE account = $1", self._account
         )
         return Admission(refused_for=max(timedelta(0), until - now) if until else self._pause)
 
@@ -106,14 +106,14 @@ class AccountThrottle:
         """Close the breaker, where calls before this one had failed."""
         if admission.after_failures:
             await self._note(
-                "UPDATE throttles SET failures = 0, refused_until = NULL WHERE account = $1"
+                "UPDATE rate_limits SET failures = 0, refused_until = NULL WHERE account = $1"
             )
 
     async def spent(self, lasts: timedelta) -> None:
         """Make the next call wait until the system allows some again, up to a minute."""
         await self._note(
             """
-            UPDATE throttles SET next_call_at = greatest(next_call_at, $2::timestamptz),
+            UPDATE rate_limits SET next_call_at = greatest(next_call_at, $2::timestamptz),
                 first_call_at = greatest(first_call_at, $2)
             WHERE account = $1
             """,
@@ -124,7 +124,7 @@ class AccountThrottle:
         """Count a failure."""
         await self._note(
             """
-            UPDATE throttles SET failures = failures + 1, refused_until = CASE
+            UPDATE rate_limits SET failures = failures + 1, refused_until = CASE
                 WHEN $2::interval IS NOT NULL
                     THEN greatest(refused_until, $3::timestamptz + $2)
                 WHEN failures + 1 >= $4
@@ -164,7 +164,7 @@ class FirstThrottle(AccountThrottle):
     async def _take(self, now: datetime) -> Admission | None:
         await self._pool.execute(
             """
-            INSERT INTO throttles (account, next_call_at)
+            INSERT INTO rate_limits (account, next_call_at)
             VALUES ($1, $2::timestamptz - $3::interval) ON CONFLICT DO NOTHING
             """,
             self._account,
@@ -180,13 +180,13 @@ class FirstThrottle(AccountThrottle):
                     $4::interval + least($2 + $7::interval,
                         greatest(next_call_at, $2 - $3::interval)) AS other,
                     failures > 0 OR refused_until IS NOT NULL AS after_failures
-                FROM throttles WHERE account = $1 FOR UPDATE),
+                FROM rate_limits WHERE account = $1 FOR UPDATE),
             chosen AS (SELECT *, kept <= greatest(other, $2) AS is_kept FROM old)
-            UPDATE throttles SET
+            UPDATE rate_limits SET
                 first_call_at = CASE WHEN is_kept THEN kept ELSE chosen.first_call_at END,
                 next_call_at = CASE WHEN is_kept THEN chosen.next_call_at ELSE other END,
                 refused_until = CASE WHEN refused_until IS NOT NULL THEN $2 + $8::interval END
-            FROM chosen WHERE throttles.account = chosen.account
+            FROM chosen WHERE rate_limits.account = chosen.account
               AND (refused_until IS NULL OR refused_until <= $2
                    OR refused_until > $2 + $9::interval)
             RETURNING CASE WHEN is_kept THEN kept ELSE other END, after_failures

@@ -28,9 +28,9 @@ class Wait:
 
 
 _WAITS = """
-    SELECT waits.rule, waits.account, waits.task, waits.event, waits.before,
+    SELECT found.rule, found.account, found.task, found.event, found.before,
            kind, at, cause, changed, alarm, signal
-    FROM waits JOIN events ON events.id = waits.event ORDER BY waits.event, waits.rule
+    FROM found JOIN events ON events.id = found.event ORDER BY found.event, found.rule
 """
 
 
@@ -50,10 +50,10 @@ class PostgresWaits:
     ) -> None:
         await self._connection.execute(
             """
-            INSERT INTO settling (rule, account, task, event, before, started_at, ends_at)
+            INSERT INTO waits (rule, account, task, event, before, started_at, ends_at)
             VALUES ($1, $2, $3, $4, $5, $6::timestamptz, $6::timestamptz + $7)
             ON CONFLICT (rule, account, task) DO UPDATE
-            SET ends_at = least(settling.started_at + $8, excluded.ends_at)
+            SET ends_at = least(waits.started_at + $8, excluded.ends_at)
             """,
             rule,
             event.account,
@@ -68,7 +68,7 @@ class PostgresWaits:
     async def over(self, accounts: Iterable[str], now: datetime, limit: int) -> list[Key]:
         rows = await self._connection.fetch(
             """
-            SELECT account, task FROM settling WHERE ends_at <= $1 AND account = ANY ($3)
+            SELECT account, task FROM waits WHERE ends_at <= $1 AND account = ANY ($3)
             ORDER BY ends_at LIMIT $2
             """,
             now,
@@ -80,11 +80,11 @@ class PostgresWaits:
     async def take(self, keys: Sequence[Key], now: datetime) -> list[Wait]:
         rows = await self._connection.fetch(
             f"""
-            WITH waits AS (
-                DELETE FROM settling USING unnest($1::text[], $2::text[]) AS wanted (account, task)
-                WHERE settling.account = wanted.account AND settling.task = wanted.task
+            WITH found AS (
+                DELETE FROM waits USING unnest($1::text[], $2::text[]) AS wanted (account, task)
+                WHERE waits.account = wanted.account AND waits.task = wanted.task
                   AND ends_at <= $3
-                RETURNING settling.*)
+                RETURNING waits.*)
             {_WAITS}
             """,
             [account for account, _ in keys],
@@ -97,8 +97,8 @@ class PostgresWaits:
         wanted = list(keys)
         rows = await self._connection.fetch(
             f"""
-            WITH waits AS (
-                SELECT settling.* FROM settling
+            WITH found AS (
+                SELECT waits.* FROM waits
                 JOIN unnest($1::text[], $2::text[]) AS wanted (account, task) USING (account, task))
             {_WAITS}
             """,
@@ -111,10 +111,10 @@ class PostgresWaits:
     async def stop(self, waits: Sequence[Wait]) -> None:
         await self._connection.execute(
             """
-            DELETE FROM settling USING unnest($1::text[], $2::text[], $3::text[])
+            DELETE FROM waits USING unnest($1::text[], $2::text[], $3::text[])
               AS ended (rule, account, task)
-            WHERE settling.rule = ended.rule AND settling.account = ended.account
-              AND settling.task = ended.task
+            WHERE waits.rule = ended.rule AND waits.account = ended.account
+              AND waits.task = ended.task
             """,
             [one.rule for one in waits],
             [one.first.account for one in waits],
@@ -128,9 +128,9 @@ async def under_way(
     """Every wait that ends by then: the wait, when it began, when it ends (UTC)."""
     rows = await connection.fetch(
         """
-        SELECT rule, settling.account, settling.task, event, settling.before, started_at, ends_at,
+        SELECT rule, waits.account, waits.task, event, waits.before, started_at, ends_at,
                kind, at, cause, changed, alarm, signal
-        FROM settling JOIN events ON events.id = event WHERE ends_at <= $1
+        FROM waits JOIN events ON events.id = event WHERE ends_at <= $1
         """,
         until,
     )

@@ -154,12 +154,12 @@ async def test_sync_ends_a_pause_that_the_system_asked_for(
 ) -> None:
     """One answer with a senseless Retry-After is no reason to wait for a day."""
     await running.pool.execute(
-        "INSERT INTO throttles (account, next_call_at, refused_until)"
+        "INSERT INTO rate_limits (account, next_call_at, refused_until)"
         " VALUES ('field', now(), now() + interval '1 day')"
         " ON CONFLICT (account) DO UPDATE SET refused_until = excluded.refused_until"
     )
     assert (await command("accounts", "sync", "field")).code == 0
-    assert await running.pool.fetchval("SELECT refused_until <= now() FROM throttles")
+    assert await running.pool.fetchval("SELECT refused_until <= now() FROM rate_limits")
 
 
 async def test_sync_says_why_it_failed(command: Command, running: Corridor) -> None:

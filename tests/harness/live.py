@@ -94,7 +94,7 @@ class Live:
     async def _next_moment(self) -> datetime | None:
         moment: datetime | None = await self._connection.fetchval(
             """
-            SELECT least((SELECT min(next_alarm) FROM tasks), (SELECT min(ends_at) FROM settling),
+            SELECT least((SELECT min(next_alarm) FROM tasks), (SELECT min(ends_at) FROM waits),
                          (SELECT min(closes_at) FROM digests), (SELECT min(next_at) FROM schedules),
                          (SELECT min(next_attempt_at) FROM deliveries))
             """

@@ -145,7 +145,7 @@ async def test_every_message_to_a_customer_was_so_when_it_was_sent(
 ) -> None:
     """Visits change, reads fail, Taskbell is away: the system's state allowed each message."""
     await taskbell.pool.execute(
-        "TRUNCATE tasks, events, receipts, lookups, throttles, deliveries, outages, storms"
+        "TRUNCATE tasks, events, receipts, lookups, rate_limits, deliveries, outages, storms"
     )
     await taskbell.pool.execute(
         "UPDATE accounts SET canaries = '{}', failing_since = NULL, scan_asked_at = NULL,"

@@ -106,7 +106,7 @@ async def test_done_or_gone_ends_it(how: str, taskbell: Corridor) -> None:
 async def test_it_does_not_begin_where_it_is_not_so(taskbell: Corridor) -> None:
     """Somebody had it from the start: nobody waits for anything."""
     await come(taskbell, employees=BO)
-    assert await taskbell.pool.fetchval("SELECT count(*) FROM settling") == 0
+    assert await taskbell.pool.fetchval("SELECT count(*) FROM waits") == 0
 
 
 async def test_a_restart_forgets_nothing(taskbell: Corridor) -> None:

@@ -77,7 +77,7 @@ async def test_any_interleaving_ends_as_the_system_and_tells_a_true_story(
 
 async def forget(pool: Pool) -> None:
     """Leave nothing of the example before."""
-    await pool.execute("TRUNCATE tasks, events, receipts, lookups, announcements, throttles")
+    await pool.execute("TRUNCATE tasks, events, receipts, lookups, announcements, rate_limits")
     await pool.execute(
         "UPDATE accounts SET canaries = '{}', failing_since = NULL, scan_asked_at = NULL"
     )

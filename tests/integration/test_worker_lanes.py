@@ -88,7 +88,9 @@ async def test_a_stop_gives_back_what_waits_for_its_account(taskbell: Corridor) 
     """The system allows no call yet: nothing was said to anybody, and nobody has to look."""
     await taskbell.webhook(taskbell.visit())
     soon = taskbell.clock.now() + timedelta(minutes=1)
-    await taskbell.pool.execute("UPDATE throttles SET next_call_at = $1, first_call_at = $1", soon)
+    await taskbell.pool.execute(
+        "UPDATE rate_limits SET next_call_at = $1, first_call_at = $1", soon
+    )
     lane = taskbell.worker.lanes["account:field"]
     await lane.batch()
     await asyncio.sleep(0.1)
@@ -227,7 +229,7 @@ async def test_no_customer_waits_behind_what_is_written(
         await writing.batch()
         await asyncio.sleep(0.1)
         soon = clock.now() + timedelta(minutes=1)
-        await pool.execute("UPDATE throttles SET next_call_at = $1", soon)
+        await pool.execute("UPDATE rate_limits SET next_call_at = $1", soon)
         await taskbell.webhook(taskbell.visit())
         began = asyncio.get_running_loop().time()
         await taskbell.deliver("account:field")

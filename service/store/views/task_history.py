@@ -130,7 +130,7 @@ async def read(
 
 async def _waits(connection: Connection, key: Key) -> list[RecordedWait]:
     rows = await connection.fetch(
-        "SELECT rule, event, ends_at FROM settling WHERE account = $1 AND task = $2", *key
+        "SELECT rule, event, ends_at FROM waits WHERE account = $1 AND task = $2", *key
     )
     return [RecordedWait(**row) for row in rows]
 
