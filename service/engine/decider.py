@@ -121,7 +121,7 @@ class Decider:
         verdicts = [found for _, found in told if found is not None]
         reason = "the rule was taken out or switched off before its digest was told"
         orphans = [
-            Decision(one.event, one.rule, Outcome.NOT_MATCHED, reason)
+            Decision(one.event, one.rule, Outcome.NOT_MATCHED, reason, one.key)
             for one, found in told
             if found is None
         ]
@@ -211,7 +211,7 @@ class Decider:
         if joins:
             await tx.digests.join(joins, now)
         said = [
-            Decision(event.id, verdict.rule, verdict.outcome, _reason(verdict, placed))
+            _decision(event, verdict, _reason(verdict, placed))
             for event, verdict in verdicts
             if verdict.outcome in _SAID
         ]
@@ -287,10 +287,14 @@ def _joins(verdicts: Iterable[EventVerdict]) -> list[Join]:
 def _not_matched(verdicts: Iterable[EventVerdict]) -> list[Decision]:
     """The decisions of rules that waited or gathered, and then had nothing to tell."""
     return [
-        Decision(event.id, verdict.rule, verdict.outcome, verdict.reason)
+        _decision(event, verdict, verdict.reason)
         for event, verdict in verdicts
         if verdict.outcome is Outcome.NOT_MATCHED
     ]
+
+
+def _decision(event: Event, verdict: Verdict, reason: str) -> Decision:
+    return Decision(event.id, verdict.rule, verdict.outcome, reason, verdict.group)
 
 
 def _reason(verdict: Verdict, placed: set[tuple[str, int, str, str]]) -> str:

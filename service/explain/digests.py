@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 from service.explain import STANDINGS, Explanation, ExplanationStatus, InDigest
 from service.explain.wording import told
-from service.rules.groups import company
+from service.rules.groups import named
 from service.rules.verdict import Outcome
 from service.store.decisions import RecordedDecision
 from service.store.views.digest_history import PastDigest
@@ -22,13 +22,12 @@ def joined(
     """
     if decision is None:
         return None
-    of = company(decision.reason)
     moment = (decision.at, decision.event)
     was_open = [
         one
         for one in gatherings
         if one.opened.rule == decision.rule
-        and company(one.opened.reason) == of
+        and one.opened.group == decision.group
         and (one.opened.at, one.opened.event) <= moment
     ]
     return max(was_open, key=lambda one: (one.opened.at, one.opened.event), default=None)
@@ -41,7 +40,7 @@ def in_digest(
 
     `left_out` is why the digest does not mention the task, or would not as the task is now.
     """
-    of = company(digest.opened.reason)
+    of = named(digest.opened.group or "")
     if digest.told is None:
         notes = [] if left_out is None else [f"as it is now, it would be left out: {left_out}"]
         return replace(

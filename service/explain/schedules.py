@@ -145,8 +145,7 @@ class _SlotExplainer:
         return self._told(known, self._rule.group_key(scope))
 
     def _told(self, known: Explanation, key: str) -> Explanation:
-        digest = f"{digest_of(key)}:"
-        decision = next((one for one in self._slot.decisions if digest in one.reason), None)
+        decision = next((one for one in self._slot.decisions if one.group == key), None)
         if decision is None:
             says = f"it was chosen, and the {digest_of(key)} is not on record"
             return replace(known, standing=ExplanationStatus.NOT_MATCHED, says=says)

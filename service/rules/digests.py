@@ -90,7 +90,7 @@ def _told(
     without = f"; left out: {listed(left_out)}" if left_out else ""
     if not tasks:
         reason = f"nothing is left of the {digest_of(key)}{without}"
-        return Verdict(rule.id, Outcome.NOT_MATCHED, reason)
+        return Verdict(rule.id, Outcome.NOT_MATCHED, reason, group=key)
     reads = by_noun([all_of(one.reads for one in rule.planning.once_per)])
     group = Group(key, tuple(tasks[:MOST]), len(tasks))
     count = f"{len(tasks)} task{'' if len(tasks) == 1 else 's'}"

@@ -11,7 +11,6 @@ MOST = 500
 
 # Part of an index, of which PostgreSQL holds no entry above 2704 bytes.
 _LONGEST_KEY = 320  # characters
-_IN_COMPANY = "; told with others of "
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +35,3 @@ class Grouping:
 def named(key: str) -> str:
     """The key of a digest as people read it."""
     return key or "nobody and nothing"
-
-
-def in_company(grounds: str, key: str) -> str:
-    """The reason of an event that joined a digest."""
-    return f"{grounds}{_IN_COMPANY}{named(key)}"
-
-
-def company(reason: str) -> str:
-    """The key, as people read it, back from a reason that `in_company` has made."""
-    return reason.rpartition(_IN_COMPANY)[2]

@@ -9,7 +9,7 @@ from service.domain.durations import in_words
 from service.domain.model import Cause, Event, Task
 from service.domain.schedules import lateness
 from service.domain.task_dates import is_day, moment_of
-from service.rules.groups import Grouping, in_company
+from service.rules.groups import Grouping, named
 from service.rules.language.date_format import shown
 from service.rules.language.expressions import UTC_ZONE, EvaluationError, Expression
 from service.rules.language.field_reads import Reads, all_of, by_noun
@@ -132,11 +132,12 @@ class Rule:
 
     def tell(self, scope: Scope, grounds: str) -> Verdict:
         """The verdict on a digest; its steps are rendered once for all tasks in it."""
+        group = None if scope.group is None else scope.group.key
         try:
             plans = self.planning.plans(scope)
         except (EvaluationError, RenderError) as error:
-            return Verdict(self.id, Outcome.FAILED, str(error))
-        return Verdict(self.id, Outcome.MATCHED, self._marked(grounds), plans)
+            return Verdict(self.id, Outcome.FAILED, str(error), group=group)
+        return Verdict(self.id, Outcome.MATCHED, self._marked(grounds), plans, group=group)
 
     def group_key(self, scope: Scope) -> str:
         """The key of the digest that the event belongs to; raises EvaluationError."""
@@ -147,8 +148,8 @@ class Rule:
         anchor = self.anchor(scope.event.task)
         wait = self.planning.timing.until_open(scope.now + grouping.wait, scope.zone) - scope.now
         joining = Joining(key, wait, grouping.most, anchor)
-        reason = in_company(self._grounds(scope), key)
-        return Verdict(self.id, Outcome.GATHERED, reason, joining=joining)
+        reason = f"{self._grounds(scope)}; told with others of {named(key)}"
+        return Verdict(self.id, Outcome.GATHERED, reason, joining=joining, group=key)
 
     def anchor(self, task: Task) -> datetime | None:
         """The date of the task that the rule's alarm counts from, to tell whether it has moved.

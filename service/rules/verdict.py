@@ -93,7 +93,7 @@ class Verdict:
 
     With outcome `settling`, `settle` is how long the task must be quiet before the rule looks
     again, and `settle_max` how long that may be put off. With `gathered`, `joining` says of what
-    digest the event becomes a part.
+    digest the event becomes a part. `group` is the key of the digest that the verdict is about.
     """
 
     rule: str
@@ -103,6 +103,7 @@ class Verdict:
     settle: timedelta | None = None
     settle_max: timedelta | None = None
     joining: Joining | None = None
+    group: str | None = None
 
     def too_late(self, event: int, reason: str) -> "Verdict":
         """The same where the event has come too late: what it wants to have sent has expired.

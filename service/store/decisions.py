@@ -1,7 +1,7 @@
 """Why something was sent or was not: what each rule made of an event."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from service.store import Connection, Pool
@@ -10,17 +10,18 @@ from service.store.columns import column
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What a rule has decided about an event, to be put on record."""
+    """What a rule has decided about an event, or about the digest with the key `group`."""
 
     event: int
     rule: str
     outcome: str
     reason: str
+    group: str | None = None
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class RecordedDecision:
-    """A decision about an event, made at `at` (UTC) by this version of the rules."""
+    """A decision, made at `at` (UTC) by this version of the rules; see `Decision`."""
 
     at: datetime
     event: int
@@ -28,6 +29,7 @@ class RecordedDecision:
     rules_version: str
     outcome: str
     reason: str
+    group: str | None = field(default=None, compare=False)
 
 
 class PostgresDecisions:
@@ -41,15 +43,16 @@ class PostgresDecisions:
     ) -> None:
         await self._connection.execute(
             """
-            INSERT INTO decisions (event, rule, rules_version, outcome, reason, at)
-            SELECT event, rule, $5, outcome, reason, $6
-            FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[])
-              AS new (event, rule, outcome, reason)
+            INSERT INTO decisions (event, rule, rules_version, outcome, reason, group_key, at)
+            SELECT event, rule, $6, outcome, reason, group_key, $7
+            FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[])
+              AS new (event, rule, outcome, reason, group_key)
             """,
             [decision.event for decision in decisions],
             [decision.rule for decision in decisions],
             [decision.outcome for decision in decisions],
             column([decision.reason for decision in decisions]),
+            column([decision.group for decision in decisions]),
             rules_version,
             now,
         )
@@ -59,7 +62,7 @@ async def about(connection: Connection, events: Sequence[int]) -> list[RecordedD
     """The decisions of all rules about these events, in the order in which they were made."""
     rows = await connection.fetch(
         """
-        SELECT at, event, rule, rules_version, outcome, reason
+        SELECT at, event, rule, rules_version, outcome, reason, group_key AS "group"
         FROM decisions WHERE event = ANY ($1) ORDER BY id
         """,
         events,

@@ -16,6 +16,8 @@ class MemoryDecisions:
         self, decisions: Sequence[Decision], rules_version: str, now: datetime
     ) -> None:
         self.recorded += [
-            RecordedDecision(now, one.event, one.rule, rules_version, one.outcome, one.reason)
+            RecordedDecision(
+                now, one.event, one.rule, rules_version, one.outcome, one.reason, one.group
+            )
             for one in decisions
         ]

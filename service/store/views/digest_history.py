@@ -94,9 +94,10 @@ async def _told(connection: Connection, key: Key, rules: list[str]) -> list[Past
     rows = await connection.fetch(
         """
         SELECT opened.at, opened.event, opened.rule, opened.rules_version, opened.outcome,
-               opened.reason, told.at AS told_at, told.event AS told_event, told.rule AS told_rule,
+               opened.reason, opened.group_key,
+               told.at AS told_at, told.event AS told_event, told.rule AS told_rule,
                told.rules_version AS told_version, told.outcome AS told_outcome,
-               told.reason AS told_reason
+               told.reason AS told_reason, told.group_key AS told_group
         FROM decisions AS opened
         JOIN decisions AS told ON told.event = opened.event AND told.rule = opened.rule
              AND told.id > opened.id AND told.outcome <> 'gathered'
@@ -114,8 +115,8 @@ async def _told(connection: Connection, key: Key, rules: list[str]) -> list[Past
     sent = await deliveries.because_of(connection, [row["event"] for row in rows])
     return [
         PastDigest(
-            opened=RecordedDecision(*tuple(row)[:6]),
-            told=RecordedDecision(*tuple(row)[6:]),
+            opened=RecordedDecision(*tuple(row)[:7]),
+            told=RecordedDecision(*tuple(row)[7:]),
             deliveries=tuple(one for one in sent[row["event"]] if one.rule == row["rule"]),
         )
         for row in rows
@@ -127,7 +128,8 @@ async def _open(connection: Connection, key: Key) -> list[PastDigest]:
     rows = await connection.fetch(
         """
         SELECT opened.at, opened.event, opened.rule, opened.rules_version, opened.outcome,
-               opened.reason, closes_at, array_agg(others.task ORDER BY others.event) AS ids,
+               opened.reason, opened.group_key, closes_at,
+               array_agg(others.task ORDER BY others.event) AS ids,
                array_agg(coalesce(tasks.snapshot ->> 'title', '') ORDER BY others.event) AS titles
         FROM digests
         JOIN digest_members AS own ON own.digest = digests.id AND own.task = $2
@@ -141,7 +143,7 @@ async def _open(connection: Connection, key: Key) -> list[PastDigest]:
     )
     return [
         PastDigest(
-            opened=RecordedDecision(*tuple(row)[:6]),
+            opened=RecordedDecision(*tuple(row)[:7]),
             closes_at=row["closes_at"],
             tasks=tuple(Named(*pair) for pair in zip(row["ids"], row["titles"], strict=True)),
         )
