@@ -1,4 +1,4 @@
-"""Books for a replay: a wait or a digest ends when the record says so, not by a clock.
+"""The transaction of a replay: a wait or a digest ends when the record says so, not by a clock.
 
 When a worker got round to it is no part of the rules, and cannot be computed again.
 """
