@@ -198,7 +198,7 @@ class Decider:
     async def _wait(self, tx: Transaction, event: Event, verdict: Verdict, now: datetime) -> None:
         if verdict.settle is None:
             raise ValueError(f"rule {verdict.rule} settles, and does not say for how long")
-        most = verdict.settle_max or _SETTLE_MOST
+        most = verdict.settle_max or max(_SETTLE_MOST, verdict.settle)
         await tx.waits.start(verdict.rule, event, now, verdict.settle, most)
 
     async def _carry_out(

@@ -54,6 +54,21 @@ async def test_settling_survives_a_restart(taskbell: Corridor) -> None:
     assert taskbell.posts == ["Clean the gutters done"]
 
 
+async def test_two_days_of_quiet_are_two_days(taskbell: Corridor) -> None:
+    """Another change begins them again, for as long as they take: a day is no limit to them."""
+    await taskbell.restart(RENAMED.replace("{ quiet: 2m, max: 5m }", "2d"))
+    number = await visit(taskbell)
+    await edit(taskbell, number, name="Gutter")
+    await taskbell.tick(hours=12)
+    await edit(taskbell, number, name="Gutters")
+    await taskbell.tick(hours=35)
+    await taskbell.deliver()
+    assert taskbell.posts == []
+    await taskbell.tick(hours=2)
+    await taskbell.deliver()
+    assert taskbell.posts == ["Gutters done"]
+
+
 async def test_nothing_left_of_a_change_is_a_decision(taskbell: Corridor) -> None:
     """Ticked off and on again within the two minutes: no message, and it says why."""
     number = await visit(taskbell)
