@@ -40,7 +40,7 @@ async def withdraw(connection: Connection, events: Sequence[Event], now: datetim
     await connection.execute(
         f"""
         UPDATE deliveries SET state = 'cancelled', settled_at = $1, next_attempt_at = NULL,
-            reason = 'withdrawn: the task was ' || first.kind
+            reason = 'cancelled: the task was ' || first.kind
         FROM (
             SELECT DISTINCT ON (deliveries.id) deliveries.id, news.kind
             FROM unnest($2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[])

@@ -11,7 +11,8 @@ MOST = 500
 
 # Part of an index, of which PostgreSQL holds no entry above 2704 bytes.
 _LONGEST_KEY = 320  # characters
-_IN_COMPANY = "; told with others of "
+_IN_COMPANY = "; added to the digest for "
+_AS_WRITTEN = (_IN_COMPANY, "; told with others of ")  # the latter by earlier versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Grouping:
 
 def named(key: str) -> str:
     """The key of a digest as people read it."""
-    return key or "nobody and nothing"
+    return key or "(no value)"
 
 
 def in_company(grounds: str, key: str) -> str:
@@ -45,4 +46,4 @@ def in_company(grounds: str, key: str) -> str:
 
 def company(reason: str) -> str:
     """The key, as people read it, back from a reason that `in_company` has made."""
-    return reason.rpartition(_IN_COMPANY)[2]
+    return min((reason.rpartition(words)[2] for words in _AS_WRITTEN), key=len)
