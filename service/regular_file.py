@@ -27,13 +27,13 @@ def read_regular(path: Path, most: int) -> bytes:
         _demand_regular(path, path.stat().st_mode)
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     except ValueError:
-        raise OSError(errno.EINVAL, "its name is none", str(path)) from None
+        raise OSError(errno.EINVAL, "the name is not valid", str(path)) from None
     with os.fdopen(descriptor, "rb") as opened:
         # It may be another one by now.
         _demand_regular(path, os.fstat(descriptor).st_mode)
         found = opened.read(most)
     if found is None:
-        raise OSError(errno.EAGAIN, "nothing comes out of it", str(path))
+        raise OSError(errno.EAGAIN, "nothing can be read from it", str(path))
     return found
 
 

@@ -12,7 +12,7 @@ from service.store.announcements import Announcement
 from workers import retry
 from workers.unreadable import UNREADABLE
 
-HEARD = "and was heard then"
+HEARD = "the signal was used after that"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +60,10 @@ def disappointment(one: Announcement, answer: Answer) -> str:
     """Why nothing came of an announcement."""
     account, task_id = one.key
     if answer.raw is None:
-        says = f"{account} says that there is no task {task_id}"
+        says = f"has no task {task_id}"
     elif one.kind is Kind.DELETED:
-        says = f"{account} goes on showing task {task_id}"
+        says = f"still shows task {task_id}"
     else:
-        says = f"{account} does not show that task {task_id} was {one.kind}"
-    looked = f"{says}, each of {len(retry.ANNOUNCED.pauses) + 1} times that it was asked"
-    return f"not heard: {looked}" if one.kind is Kind.SIGNAL else looked
+        says = f"does not show that task {task_id} was {one.kind}"
+    looked = f"{account} was asked {len(retry.ANNOUNCED.pauses) + 1} times and {says}"
+    return f"signal ignored: {looked}" if one.kind is Kind.SIGNAL else looked

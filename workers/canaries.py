@@ -34,8 +34,8 @@ class Canaries:
         shown = await self.known_among(listed, now + timedelta.resolution)
         if listed and not shown:
             raise SourceBroken(
-                f"{self._account}: the list has {len(listed)} tasks, and none of them can be"
-                " read: may the token see each of them, and are the account's options right?"
+                f"{self._account}: the list has {len(listed)} tasks, but none can be read one by"
+                " one. Check the token's permissions and the account's options."
             )
         return shown
 
@@ -74,8 +74,8 @@ class Canaries:
             return None
         await canaries.renew(self._pool, self._account, self._source.upstream.clock.now())
         return SourceBroken(
-            f"{self._account}: there is no such task, says the system, and shows none of those"
-            " either that it listed last: has the token lost its rights?"
+            f"{self._account}: the system says that this task does not exist, and it no longer"
+            " shows the tasks it listed before. Check whether the token has lost permissions."
         )
 
     async def _others(self, gone: Sequence[str]) -> list[str]:
@@ -94,8 +94,8 @@ def are_many(count: int, tasks: int) -> bool:
 def doubt(account: str, missing: int) -> SourceBroken:
     """Why a list is not believed that has lost all that it should have."""
     return SourceBroken(
-        f"{account}: the list has lost all of the {missing} tasks that it should have, and the"
-        f" system shows none of the {ENOUGH} that were asked for by id: has"
-        " the token lost its rights? Nothing was deleted; if they are really gone:"
+        f"{account}: all {missing} expected tasks are missing from the list, and the system does"
+        f" not show the {ENOUGH} that Taskbell asked for by id. Check whether the token has lost"
+        " permissions. Taskbell has deleted nothing. If the tasks really are gone, run:"
         f" taskbell accounts sync {account} --believe"
     )

@@ -41,9 +41,9 @@ _STEP = 100
 # An account's row is written no more often than that, however many webhooks come.
 _NOTED_EVERY = timedelta(seconds=1)
 
-_UNKNOWN = "waits: task {} is not known yet and is read"
-_HEARD_ALREADY = "the same came again within minutes: its signal was heard once"
-_READ_WHOLE = "{}: all of the account is read instead"
+_UNKNOWN = "waiting: Taskbell is reading task {}, which it does not know yet"
+_HEARD_ALREADY = "duplicate within a few minutes: the signal was used only once"
+_READ_WHOLE = "{}: Taskbell reads the whole account instead"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +125,9 @@ class Ingest:
         await receipt_queue.settle(connection, found.receipts, self._clock.now())
         await receipt_queue.note(connection, found.unheard, _HEARD_ALREADY)
         for receipt, unread in found.unread.items():
-            what = (
-                "one of its tasks was" if len(unread) == 1 else f"{len(unread)} of its tasks were"
-            )
-            await receipt_queue.note(connection, [receipt], f"{what} not read: {in_short(unread)}")
+            what = "one of its tasks" if len(unread) == 1 else f"{len(unread)} of its tasks"
+            says = f"{what} could not be read: {in_short(unread)}"
+            await receipt_queue.note(connection, [receipt], says)
         for receipt, why in found.too_many:
             await receipt_queue.note(connection, [receipt], _READ_WHOLE.format(why))
         await self._wait_for(connection, [*unproven, *found.hints, *unheard])

@@ -86,7 +86,7 @@ class LastLook:
         try:
             if await self._is_to_be_read(grounds.event.account):
                 return self.hold(
-                    claim, grounds, "its account is paused, or has not been read since"
+                    claim, grounds, "the account is paused, or has not been read again yet"
                 )
             if (why := await self._is_behind(grounds)) is not None:
                 return self.hold(claim, grounds, why)
@@ -97,10 +97,10 @@ class LastLook:
             return await self._take(claim, grounds, looks)
         except (SourceError, PayloadError) as error:
             pause = getattr(error, "retry_after", None)
-            return self.hold(claim, grounds, f"its task could not be read: {error}", pause)
+            return self.hold(claim, grounds, f"the task could not be read: {error}", pause)
         except DATABASE_ERRORS as error:
             log.warning("last_look.unfinished", delivery=claim.id, error=str(error))
-            return self.hold(claim, grounds, "the database was away")
+            return self.hold(claim, grounds, "the database was not available")
 
     def hold(
         self, claim: Claim, grounds: Grounds, why: str, pause: timedelta | None = None
@@ -113,7 +113,7 @@ class LastLook:
         return AttemptResult(
             claim,
             State.HELD,
-            f"held, and checked again before it is sent: {why}",
+            f"waiting: Taskbell must check the task before it sends this and could not yet ({why})",
             again_at=min(again_at, max(expires_at, now)),
             is_unsent=True,
             expires_at=expires_at,
@@ -161,15 +161,15 @@ class LastLook:
             return None
         if grounds.unread_since is None:
             await accounts.poll_now(self._pool, account, now)
-        return f"it tells of {count} tasks, and all of its account is read first"
+        return f"it covers {count} tasks, so Taskbell reads the whole account first"
 
     async def _doubt(self, grounds: Grounds, looks: Sequence[Observation]) -> str | None:
         """Why it is not believed yet that some of the tasks are gone."""
         for one, look in zip(grounds.each, looks, strict=False):
             if look.task is None and self._may_still_come(one):
-                return "its system does not show the task yet"
+                return "the system does not show the task yet"
             if look.task is None and await self._is_held(look):
-                return "its system does not show the task any more, nor many others"
+                return "the task disappeared from the system together with many others"
         return None
 
     async def _is_held(self, look: Observation) -> bool:
@@ -220,7 +220,7 @@ class LastLook:
             wanted = rests_on(one, self._rules)
             for name, value in look.unread.items():
                 if not wanted.isdisjoint(forms[name].tells):
-                    return f"{name} of its task could not be read, it is {value}"
+                    return f"the task's {name} could not be read (value: {value})"
         return None
 
     async def _revision(self, connection: Connection, grounds: Grounds) -> Revision | None:

@@ -230,7 +230,7 @@ class Lookups:
 
     async def _note_absence(self, connection: Connection, lookup: Lookup) -> None:
         """Note with the webhooks that asked for the task why nothing, or a deletion, came of it."""
-        says = f"{lookup.account} says that there is no task {lookup.task}"
+        says = f"{lookup.account} has no task {lookup.task}"
         log.info("lookup.no_such_task", account=lookup.account, task=lookup.task)
         await receipt_queue.note(connection, lookup.receipts, says)
 

@@ -41,6 +41,7 @@ LEASE = timedelta(seconds=30)
 # A change may be committed over there after a later one is shown; how late is seen as it comes.
 _OVERLAP, _WIDEST = timedelta(minutes=2), timedelta(hours=1)
 _MOST_BEYOND = 20  # pages that an incremental read takes beyond that, before it leaves it to a scan
+_NAMELESS = "a task without an id in the list, which Taskbell cannot watch"
 _JITTER = 0.1
 _AT_ONCE = 100  # tasks that are taken in by one transaction, where they come from no page
 
@@ -173,7 +174,7 @@ class Poll:
         # What is read later would pass for news once the baseline is complete.
         if isinstance(self._unread, SourceBroken) and state.baseline_at is None:
             raise self._unread
-        self._unreadable.set_aside += ["a row without an id in the list of tasks"] * nameless
+        self._unreadable.set_aside += [_NAMELESS] * nameless
         if state.baseline_at is None:
             await self._unreadable.demand_known_forms(listed)
             shown = await self._canaries.taken_in(listed, self._clock.now())

@@ -14,7 +14,7 @@ from service.clock import Clock
 from service.domain.model import State
 from service.domain.system_actions import CREATE, STILL_COMING
 from service.errors import CallNotStarted, SendError
-from service.outbox import AttemptResult, Claim, claiming
+from service.outbox import CHECK_ARRIVAL, AttemptResult, Claim, claiming
 from service.outbox.approval_links import ApprovalLinks
 from service.outbox.pace import Pace
 from service.rules import Ruleset
@@ -152,9 +152,13 @@ class LaneSender:
     async def _stopped(self, claim: Claim) -> AttemptResult | None:
         """What becomes of a message that is not to be sent any more; None if it is."""
         if claim.original in _NEVER_SENT:
-            return AttemptResult(claim, State.CANCELLED, "nothing to rewrite: that was never sent")
+            return AttemptResult(
+                claim, State.CANCELLED, "nothing to rewrite: the message was never sent"
+            )
         if claim.approves is not None and claim.approves[1] is None:
-            return AttemptResult(claim, State.CANCELLED, "nothing to ask: that is decided")
+            return AttemptResult(
+                claim, State.CANCELLED, "nothing to ask: someone has already decided"
+            )
         return None if claim.grounds is None else await self._look(claim, claim.grounds)
 
     async def _attempted(self, claim: Claim) -> AttemptResult:
@@ -192,7 +196,10 @@ class LaneSender:
         account = grounds.event.account
         last_look = self._last_looks.get(account)
         if last_look is None:
-            reason = f"{account} is not in the configuration any more, and cannot be asked about it"
+            reason = (
+                f"account {account} is no longer in the configuration,"
+                " so Taskbell cannot check the task"
+            )
             return AttemptResult(claim, State.CANCELLED, reason, is_unsent=True)
         try:
             return await last_look.ask(claim, grounds)
@@ -204,7 +211,7 @@ class LaneSender:
         """A question to an approver, with the link by which it is answered."""
         match claim.approves:
             case (int(delivery), str(key)):
-                text = f"{claim.message.text}\n{self._links.to(delivery, key)}"
+                text = f"{claim.message.text}\nAnswer here: {self._links.to(delivery, key)}"
             case _:
                 return claim
         return replace(claim, message=replace(claim.message, text=text))
@@ -221,7 +228,7 @@ async def _send(channel: Channel, claim: Claim) -> SentRef:
     if claim.updates is None or claim.message.undo not in channel.undoes:
         return await channel.send(claim.message)
     if claim.message.receipt is None:
-        raise SendError("the message that this one takes back has not been sent yet")
+        raise SendError("the message that this one corrects has not been sent yet")
     return await channel.take_back(claim.message)
 
 
@@ -229,9 +236,7 @@ def _failed(claim: Claim, error: SendError, now: datetime) -> AttemptResult:
     """Try again, give up, or leave it to a person: never a guess about a customer's message."""
     reason = str(error)
     if error.outcome_unknown and claim.at_most_once:
-        return AttemptResult(
-            claim, State.UNKNOWN, f"{reason}; look whether it arrived, then resolve"
-        )
+        return AttemptResult(claim, State.UNKNOWN, f"{reason}. {CHECK_ARRIVAL}")
     if error.permanent:
         return AttemptResult(claim, State.FAILED, reason)
     pause = retry.DELIVERY.after(claim.attempts)

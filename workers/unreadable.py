@@ -66,10 +66,10 @@ class Unreadable:
                 and await unread.is_hopeless(self._pool, self._account.name, field, form.tells[0])
             ):
                 raise SourceBroken(
-                    f"{self._account.name}: {field.count} values of {field.name} cannot be read,"
-                    f" such as {field.value} (task {field.task}): {self._account.system} writes"
-                    " them in a way that Taskbell does not know. What was known of them stays as it"
-                    " was; update Taskbell, or report it with this example"
+                    f"{self._account.name}: Taskbell cannot read {field.count} values of"
+                    f" {field.name}, for example {field.value} (task {field.task}). The format is"
+                    " not known. Taskbell keeps the earlier values. Update Taskbell, or report"
+                    " this example."
                 )
 
     async def note(self, state: AccountState, *, is_scan: bool) -> None:

@@ -107,7 +107,7 @@ class Channel(ABC):
 
     async def take_back(self, message: Message) -> SentRef:
         """Take back what `message.receipt` identifies, by `message.undo`; raises only SendError."""
-        raise NotImplementedError(f"{message.channel} cannot take back what it sent")
+        raise NotImplementedError(f"{message.channel} cannot change or remove what it sent")
 
     async def find(self, message: Message) -> SentRef | None:
         """Look whether an earlier attempt of this message arrived, and return its receipt.

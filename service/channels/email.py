@@ -241,7 +241,11 @@ class EmailChannel(ConfiguredChannel):
         place, cause = self._server.place, error.__cause__
         if isinstance(cause, ssl.SSLError):
             return explain_tls(cause, self._server, self._ca)
-        return explain_socket(cause, place) if isinstance(cause, OSError) else f"{place} hung up"
+        return (
+            explain_socket(cause, place)
+            if isinstance(cause, OSError)
+            else f"{place} closed the connection"
+        )
 
 
 def _recipients(target: str) -> list[Address]:

@@ -80,9 +80,11 @@ def fitting(tls: Tls | None, server: MailServer) -> Tls | None:
     if tls == "none" and server.tls:
         raise refused("smtps:// is always encrypted; tls: none contradicts it", "write smtp://")
     if tls == "none" and server.user and not server.is_here:
-        message = "with tls: none, everybody on the way to the server can read the password"
+        message = (
+            "with tls: none, the password is sent unencrypted and others on the network can read it"
+        )
         raise refused(
-            message, "write tls: verify, or unverified; ca: names a certificate of its own"
+            message, "write tls: verify or unverified; ca: sets a certificate of the server's own"
         )
     return tls
 
@@ -90,13 +92,14 @@ def fitting(tls: Tls | None, server: MailServer) -> Tls | None:
 def usable(ca: Path, tls: Tls | None) -> Path:
     """Refuse with ValueError a file that holds no certificates, or that nobody would look at."""
     if tls in {"unverified", "none"}:
-        raise refused(f"ca: says whose certificate is good; tls: {tls} looks at none")
+        raise refused(f"ca: has no effect with tls: {tls}, because no certificate is checked")
     if not ca.is_absolute():
-        raise refused("ca is the whole path to a PEM file, such as /etc/ssl/mail.pem")
+        raise refused("ca must be the whole path to a PEM file, such as /etc/ssl/mail.pem")
     try:
         _trust_only(ca)
     except ssl.SSLError:
-        raise refused("the file holds no certificate", "it is a PEM: BEGIN CERTIFICATE …") from None
+        hint = "it must be a PEM file: BEGIN CERTIFICATE …"
+        raise refused("the file has no certificate in it", hint) from None
     except FileNotFoundError:
         raise refused("there is no such file") from None
     except OSError as error:
@@ -108,11 +111,11 @@ def misgivings(server: MailServer, tls: Tls | None) -> Iterator[tuple[str, str]]
     """What is allowed and gives mails away to others, each with what to do instead."""
     given = "the password and the mails" if server.user else "the mails"
     if tls == "unverified":
-        message = f"whoever answers in place of the server gets {given}"
-        yield message, "leave tls: out, and name the server's own certificate with ca:"
+        message = f"with tls: unverified an impostor could receive {given}"
+        yield message, "remove tls:, and set the server's own certificate with ca:"
     if tls == "none" and not server.is_here:
-        message = "everybody on the way to the server can read the mails"
-        yield message, "leave tls: out, or write tls: verify"
+        message = "the mails are sent unencrypted and others on the network can read them"
+        yield message, "remove tls:, or write tls: verify"
 
 
 async def trust(tls: Tls | None, ca: Path | None) -> ssl.SSLContext | None:
@@ -148,21 +151,19 @@ def explain_tls(error: ssl.SSLError, server: MailServer, ca: Path | None) -> str
     """Why there is no protected way to the server, and what to write in the configuration."""
     said = explain_socket(error, server.place)
     if not isinstance(error, ssl.SSLCertVerificationError):
-        return f"{said}; smtp:// or another port may be meant" if server.tls else said
+        return f"{said}; try smtp:// or another port" if server.tls else said
     if error.verify_code == EXPIRED:
         return f"{said}; renew it, or write tls: unverified"
     if error.verify_code in {OTHER_HOST, OTHER_ADDRESS}:
-        return f"{said} Write the name that it has into url:, or tls: unverified"
+        return f"{said} Write the name in the certificate into url:, or tls: unverified"
     if ca is not None:
-        return f"{said}, and not by {ca}; name its certificate with ca:, or write tls: unverified"
-    return f"{said}; name it with ca: (a PEM) if it is the server's own, or write tls: unverified"
+        return f"{said}, and not by {ca}; set its certificate with ca:, or write tls: unverified"
+    return f"{said}; set it with ca: (a PEM) if it is the server's own, or write tls: unverified"
 
 
 def explain_end(error: Exception, server: MailServer, what: str) -> str:
     """Why the server is of no more use at `what` was to be done with it."""
     if NO_STARTTLS not in str(error):
         return f"{server.host} broke off at {what}: {str(error) or 'no answer in time'}"
-    said = (
-        f"{server.place} offers no encryption (STARTTLS): smtps:// with its own port may be meant"
-    )
+    said = f"{server.place} offers no encryption (STARTTLS): try smtps:// with its own port"
     return said if server.user and not server.is_here else f"{said}, or tls: none"

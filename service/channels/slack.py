@@ -34,20 +34,20 @@ _GONE = "message_not_found"
 EXPLANATIONS = {
     "account_inactive": "the app or its workspace was removed; install the app again",
     "cant_delete_message": "the workspace does not allow the app to delete it",
-    "cant_update_message": "somebody else posted the message, so it cannot be rewritten",
+    "cant_update_message": "someone else posted the message, so it cannot be rewritten",
     "channel_is_archived": "the channel is archived; choose another",
     "channel_not_found": "there is no such channel, or the app is not in it; invite the app",
     "edit_window_closed": "the workspace does not allow a message this old to be rewritten",
     "invalid_auth": "the token is not valid; copy it again from the app's page",
     "is_archived": "the channel is archived; choose another",
-    _GONE: "the message to rewrite is gone",
+    _GONE: "the message to change was deleted",
     "missing_scope": "the app lacks a permission; add it on the app's page and install it again",
     "no_service": "the incoming webhook was removed; make a new one",
     "no_text": "the text is empty",
     "not_in_channel": "the app is not in the channel; invite it",
     "token_expired": "the token has expired; make a new one",
     "token_revoked": "the token was revoked; make a new one",
-    "users_not_found": "nobody in the workspace has that email address",
+    "users_not_found": "no one in the workspace has that email address",
 }
 RATE_LIMITED = frozenset({"ratelimited", "rate_limited"})
 NOT_NOW = frozenset({"service_unavailable", "request_timeout"})
@@ -65,7 +65,7 @@ class SlackOptions(ChannelOptions):
     @classmethod
     def _is_one_way(cls, webhook_url: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         if "token" in info.data and (info.data["token"] is None) == (webhook_url is None):
-            raise ValueError("give either token or webhook_url")
+            raise ValueError("set either token or webhook_url")
         return webhook_url
 
 
@@ -219,7 +219,7 @@ class SlackChannel(ConfiguredChannel):
             response = await self._client.request(verb, url, **content)
         if response.status_code == TOO_MANY:
             pause = retry_after(response.headers, self._clock.now())
-            raise SendError("Slack asks for a pause", retry_after=pause, not_now=True)
+            raise SendError("Slack asked Taskbell to slow down", retry_after=pause, not_now=True)
         if response.status_code >= SERVER_ERROR:
             raise SendError(f"Slack answered {response.status_code}", outcome_unknown=True)
         return response
@@ -254,7 +254,7 @@ def _sections(text: str) -> list[str]:
 
 def _refusal(code: str) -> SendError:
     if code in RATE_LIMITED:
-        return SendError(f"Slack asks for a pause ({code})", not_now=True)
+        return SendError(f"Slack asked Taskbell to slow down ({code})", not_now=True)
     if code in NOT_NOW:
         return SendError(f"Slack did not take it now ({code})")
     if code in PERHAPS_DONE:

@@ -31,6 +31,6 @@ class CustomerChannel(SystemChannel):
         account = self._source.account
         known = ", ".join(sorted(self._source.notifications)) or "none"
         return (
-            f"{account.name} ({account.system}) sends no notification called {notification!r}; "
-            f"it knows: {known}"
+            f"{account.name} ({account.system}) has no message called {notification!r}; "
+            f"it has: {known}"
         )

@@ -37,7 +37,7 @@ class WebhookOptions(ChannelOptions):
         try:
             parsed = httpx.URL(url.get_secret_value())
         except httpx.InvalidURL:  # whose text quotes the address
-            raise ValueError("url is no address") from None
+            raise ValueError("url is not an address") from None
         if parsed.scheme not in {"http", "https"} or not parsed.host:
             raise ValueError("must be an address that begins with https:// or http://")
         return url
@@ -76,8 +76,8 @@ class WebhookChannel(ConfiguredChannel):
     async def send(self, message: Message) -> SentRef:
         if self._is_gone:
             raise SendError(
-                f"{self._url.host} answered 410 before: it wants no more webhooks; take the channel"
-                " out of the configuration, or start Taskbell again to ask it once more",
+                f"{self._url.host} answered 410 before: it wants no more webhooks. Remove the"
+                " channel from the configuration, or restart Taskbell to try again",
                 permanent=True,
             )
         async with http_call(self._url.host, self._timeout):

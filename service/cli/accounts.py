@@ -22,16 +22,19 @@ app = typer.Typer(
 _COLUMNS = ("name", "system", "state", "tasks", "missed", "polled_at", "next_poll_at")
 _NONE = "no accounts: `taskbell serve` adds those of the configuration"
 _CLOCK = SystemClock()
-_READS = frozenset({account_status.FIRST_SYNC, account_status.READING_ANEW})
+_READS = frozenset({account_status.FIRST_SYNC, account_status.READING_AGAIN})
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The account's name.")]
 Believes = Annotated[
     bool,
     typer.Option(
-        "--believe", help="All that the system does not show any more is deleted: tell so now."
+        "--believe",
+        help="Treat every task that the system no longer shows as deleted, now.",
     ),
 ]
-Waits = Annotated[bool, typer.Option("--wait", help="Show how far it is, until it is done.")]
+Waits = Annotated[
+    bool, typer.Option("--wait", help="Wait until it is done, and show the progress.")
+]
 
 
 class IsPaused(TaskbellError):
@@ -40,9 +43,9 @@ class IsPaused(TaskbellError):
 
 @app.command("list")
 def list_(*, as_json: AsJson = False) -> None:
-    """Every account: whether it works, since when and why not, and when it was last read.
+    """List every account: whether it works, since when and why not, and when it was last read.
 
-    "missed" counts the changes that polls found and no webhook had told.
+    "missed" counts the changes that regular checks found and no webhook had reported.
     """
 
     async def read(pool: Pool) -> list[dict[str, Any]]:
@@ -85,12 +88,12 @@ def _state(account: dict[str, Any]) -> str:
 def sync(
     account: Name, *, believe: Believes = False, wait: Waits = False, as_json: AsJson = False
 ) -> None:
-    """Ask the worker to read all tasks of an account now."""
+    """Read all tasks of an account now."""
 
     async def ask(pool: Pool) -> None:
         if await _is_paused(pool, account):
             raise IsPaused(
-                f"{account} is paused; `taskbell accounts resume {account}` reads it as a whole"
+                f"{account} is paused. `taskbell accounts resume {account}` reads all its tasks."
             )
         if believe:
             await canaries.believe(pool, account)
@@ -101,15 +104,16 @@ def sync(
             await follow(pool, account, now)
 
     with_pool(ask)
-    says = "has been read as a whole" if wait else "will be read as a whole at once"
-    say(f"{account} {says}", {"account": account}, as_json=as_json)
+    says = "has read all tasks of" if wait else "will read all tasks of"
+    when = "" if wait else " now"
+    say(f"Taskbell {says} {account}{when}", {"account": account}, as_json=as_json)
 
 
 @app.command()
 def pause(account: Name, *, as_json: AsJson = False) -> None:
-    """Ask nothing of the account's system and send nothing through it, until it is resumed.
+    """Stop reading from an account's system and sending through it, until it is resumed.
 
-    Its webhooks are still taken, kept and read.
+    Its webhooks are still processed.
     """
 
     async def ask(pool: Pool) -> None:
@@ -117,13 +121,15 @@ def pause(account: Name, *, as_json: AsJson = False) -> None:
         await accounts.pause(pool, account)
 
     with_pool(ask)
-    says = f"{account} is paused: nothing is asked of its system, webhooks are still read"
+    says = (
+        f"{account} is paused. Taskbell does not contact its system. Webhooks are still processed."
+    )
     say(says, {"account": account, "paused": True}, as_json=as_json)
 
 
 @app.command()
 def resume(account: Name, *, as_json: AsJson = False) -> None:
-    """Go on with an account that was paused; it is read as a whole first."""
+    """Resume an account that was paused. Taskbell reads all its tasks first."""
 
     async def ask(pool: Pool) -> bool:
         was_paused = await _is_paused(pool, account)
@@ -131,7 +137,7 @@ def resume(account: Name, *, as_json: AsJson = False) -> None:
         return was_paused
 
     was_paused = with_pool(ask)
-    says = "goes on, and is read as a whole first" if was_paused else "was not paused"
+    says = "is resumed. Taskbell reads all its tasks first." if was_paused else "was not paused"
     say(f"{account} {says}", {"account": account, "paused": False}, as_json=as_json)
 
 

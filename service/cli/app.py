@@ -99,10 +99,12 @@ def root(
     *,
     version: Annotated[
         bool,
-        typer.Option("--version", callback=_version, is_eager=True, help="The version, and end."),
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="Show the version and exit."
+        ),
     ] = False,
 ) -> None:
-    """Watches the tasks of a firm and rings the right bell at the right moment."""
+    """Watch the tasks in your CRM and job systems and send a message when something happens."""
     del version
 
 

@@ -29,7 +29,8 @@ app = typer.Typer()
 _FEW = 10
 
 Rules = Annotated[
-    list[str] | None, typer.Argument(metavar="RULE", show_default="all rules", help="By their ids.")
+    list[str] | None,
+    typer.Argument(metavar="RULE", show_default="all rules", help="Ids of the rules to try."),
 ]
 File = Annotated[
     Path | None,
@@ -38,7 +39,7 @@ File = Annotated[
         exists=True,
         metavar="FILE",
         show_default="TASKBELL_CONFIG",
-        help="The configuration that has the rules; it need not be the one at work.",
+        help="The configuration with these rules. It does not have to be the one in use.",
     ),
 ]
 
@@ -51,7 +52,7 @@ def command(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Tell what rules would have sent, how often, to whom and when; nothing is sent."""
+    """Show what rules would have sent, how often, to whom and when. Nothing is sent."""
     sketch = config.sketch(file or find(read_settings()).taskbell_config, os.environ)
     chosen = _chosen(sketch, rules)
     until = datetime.now(UTC)
@@ -59,7 +60,7 @@ def command(
     async def read(pool: Pool) -> Sequence[Delivery]:
         async with pool.acquire() as connection, connection.transaction(readonly=True):
             total = await history.count(connection, since, until)
-            with counting("going through what happened", total) as progress:
+            with counting("reading recorded events", total) as progress:
                 return await backtest(
                     Simulator(
                         chosen, sketch.zones, ways(sketch.kinds), since, people=sketch.people
@@ -92,7 +93,9 @@ def _chosen(sketch: RulesConfig, ids: Sequence[str] | None) -> Ruleset:
 def _tell(found: Findings, sketch: RulesConfig, since: datetime) -> None:
     count = len(found.sent)
     days = max((datetime.now(UTC) - since).days, 1)
-    print_line(f"{count:,} would have been sent in {days} days, {count / days:.1f} a day")
+    messages = "message" if count == 1 else "messages"
+    per_day = f"{count / days:.1f} a day"
+    print_line(f"{count:,} {messages} would have been sent in {days} days, {per_day}")
     for where, several in list(found.by_address.items())[:_FEW]:
         print_line(f"  {several:>6,}  {where}")
     if len(found.by_address) > _FEW:
@@ -101,7 +104,7 @@ def _tell(found: Findings, sketch: RulesConfig, since: datetime) -> None:
         print_line(f"  {several:>6,}  not sent, {why}")
     _tell_some("between 21:00 and 7:00", found.at_night, sketch)
     _tell_some("to the same customer again on the same day", found.twice, sketch)
-    _tell_some("the last ones", found.sent[-_FEW:], sketch)
+    _tell_some("the last messages", found.sent[-_FEW:], sketch)
 
 
 def _tell_some(what: str, several: Sequence[Delivery], sketch: RulesConfig) -> None:

@@ -19,7 +19,7 @@ Files = Annotated[
     typer.Argument(
         exists=True,
         show_default="TASKBELL_CONFIG",
-        help="YAML files or folders of them, each a configuration of its own.",
+        help="YAML files, or folders of them. Each is checked as a separate configuration.",
     ),
 ]
 Strict = Annotated[bool, typer.Option("--strict", help="Treat warnings as errors.")]
@@ -27,7 +27,7 @@ Strict = Annotated[bool, typer.Option("--strict", help="Treat warnings as errors
 
 @app.command()
 def check(files: Files = None, *, strict: Strict = False, as_json: AsJson = False) -> None:
-    """Check the configuration: every fault at once, with its line and what to do about it."""
+    """Check the configuration: show every error with its line and what to do about it."""
     configuration = read_settings().taskbell_config
     paths = files or [configuration]
     found = {path: config.check(path, os.environ, configuration) for path in paths}
@@ -50,8 +50,8 @@ def _tell(path: Path, faults: list[Diagnostic]) -> None:
         # The caret points at the right place only in a line that is not broken.
         print_line(f"{fault}\n")
     warnings = sum(fault.severity is Severity.WARNING for fault in faults)
-    counts = (_count(len(faults) - warnings, "fault"), _count(warnings, "warning"))
-    print_line(f"{path}: {' and '.join(filter(None, counts)) or 'no faults'}")
+    counts = (_count(len(faults) - warnings, "error"), _count(warnings, "warning"))
+    print_line(f"{path}: {' and '.join(filter(None, counts)) or 'no errors'}")
 
 
 def _count(number: int, noun: str) -> str:

@@ -27,7 +27,7 @@ class NoSuchAccount(TaskbellError):
 
 @app.command()
 def migrate(*, as_json: AsJson = False) -> None:
-    """Bring the database's tables up to date; safe while others are running."""
+    """Bring the database's tables up to date. Safe while Taskbell is running."""
     settings = read_settings()
     with suppress(NothingHere):  # then there is nothing yet, and this makes it
         settings = find(settings)

@@ -30,9 +30,9 @@ _PUSHED_ACCOUNT = "london"
 
 @app.command()
 def demo(*, as_json: AsJson = False) -> None:
-    """Run the demo: emulated systems with work going on, example rules, and an inbox.
+    """Run the demo: simulated systems with simulated work, example rules, and an inbox.
 
-    Nothing leaves this machine. It begins anew each time.
+    Nothing leaves this machine. The demo starts from the beginning each time.
     """
     settings = read_settings()
     level = os.environ.get("LOG_LEVEL", "WARNING")

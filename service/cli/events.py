@@ -16,12 +16,14 @@ app = typer.Typer()
 
 _COLUMNS = ("id", "happened_at", "account", "task", "kind", "cause", "title")
 
-Account = Annotated[str | None, typer.Option(metavar="NAME", help="Only of this account.")]
-Task = Annotated[str | None, typer.Option(metavar="ID", help="Only of this task.")]
+Account = Annotated[str | None, typer.Option(metavar="NAME", help="Only events in this account.")]
+Task = Annotated[str | None, typer.Option(metavar="ID", help="Only events of this task.")]
 OfKind = Annotated[
-    Kind | None, typer.Option("--kind", metavar="KIND", help=f"Only these: {', '.join(Kind)}.")
+    Kind | None, typer.Option("--kind", metavar="KIND", help=f"Only this kind: {', '.join(Kind)}.")
 ]
-Limit = Annotated[int, typer.Option(min=1, max=1000, metavar="NUMBER", help="No more than these.")]
+Limit = Annotated[
+    int, typer.Option(min=1, max=1000, metavar="NUMBER", help="Maximum number of rows.")
+]
 
 
 @app.command("events")
@@ -34,7 +36,7 @@ def list_events(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """The latest events, the newest first: what became of which task, and how that was learnt."""
+    """List the latest events, newest first: which task changed, how, and how Taskbell noticed."""
     asked = {"account": account, "task": task, "kind": kind, "since": since}
     wanted = {name: value for name, value in asked.items() if value is not None}
 

@@ -31,10 +31,11 @@ app = typer.Typer()
 _MOST_NAMED = 10
 
 Named = Annotated[
-    str, typer.Argument(metavar="TASK", help="The task's id, or its title if only one has it.")
+    str,
+    typer.Argument(metavar="TASK", help="The task's id, or its title if only one task has it."),
 ]
 Account = Annotated[
-    str | None, typer.Option("--account", metavar="NAME", help="Only a task of this account.")
+    str | None, typer.Option("--account", metavar="NAME", help="Only a task in this account.")
 ]
 OneRule = Annotated[str | None, typer.Option("--rule", metavar="ID", help="Only this rule.")]
 At = Annotated[
@@ -42,7 +43,8 @@ At = Annotated[
     typer.Option(
         "--at",
         metavar="TIME",
-        help="What happened until then, such as 2026-03-06T17:00; without a zone the account's.",
+        help="Explain as of this time, such as 2026-03-06T17:00."
+        " Without a time zone, the account's zone is used.",
     ),
 ]
 
@@ -64,7 +66,7 @@ def explain_task(
     at: At = None,
     as_json: AsJson = False,
 ) -> None:
-    """Why each rule fired for a task, and why it did not, with the value of every part of it."""
+    """Show why each rule fired for a task or did not, with the value of each part of it."""
     settings = find(read_settings())
     sketch = config.sketch(settings.taskbell_config, os.environ)
 
@@ -127,5 +129,5 @@ def _moment(text: str, zone: ZoneInfo) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise typer.BadParameter(f"{text} is no time; write 2026-03-06T17:00") from None
+        raise typer.BadParameter(f"{text} is not a time; write 2026-03-06T17:00") from None
     return moment if moment.tzinfo else moment.replace(tzinfo=zone)

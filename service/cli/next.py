@@ -32,12 +32,12 @@ Within = Annotated[
     timedelta,
     typer.Option("--within", parser=parse_length, metavar="TIME", help="How far ahead: 24h, 7d."),
 ]
-Limit = Annotated[int, typer.Option(min=1, metavar="NUMBER", help="No more than these.")]
+Limit = Annotated[int, typer.Option(min=1, metavar="NUMBER", help="Maximum number of rows.")]
 
 
 @app.command("next")
 def command(within: Within = _DAY, limit: Limit = 50, *, as_json: AsJson = False) -> None:
-    """Show what will be sent, to whom and when, if no task changes; nothing is sent."""
+    """Show what will be sent, to whom and when, if no task changes. Nothing is sent."""
     sketch = config.sketch(find(read_settings()).taskbell_config, os.environ)
 
     async def read(pool: Pool) -> tuple[Sequence[Delivery], list[Row]]:
@@ -55,7 +55,7 @@ def command(within: Within = _DAY, limit: Limit = 50, *, as_json: AsJson = False
     for one in found[:limit]:
         print_line(line_of(one, sketch.zones, sketch.timezone))
     if not found:
-        print_line("nothing, if nothing changes")
+        print_line("nothing will be sent unless something changes")
     elif len(found) > limit:
         print_line(f"… and {len(found) - limit:,} more")
     tell_waits(accounts)

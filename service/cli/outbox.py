@@ -26,12 +26,12 @@ Number = Annotated[
 ]
 Account = Annotated[str, typer.Argument(metavar="ACCOUNT", help="The account's name.")]
 IsWebhook = Annotated[
-    bool, typer.Option("--webhook", help="NUMBER is that of a webhook that was set aside.")
+    bool, typer.Option("--webhook", help="NUMBER is that of a webhook that could not be read.")
 ]
 
 OfRule = Annotated[
     str | None,
-    typer.Option("--rule", metavar="RULE", help="Only what is held of this rule."),
+    typer.Option("--rule", metavar="RULE", help="Only messages of this rule."),
 ]
 
 _COLUMNS = ("id", "state", "created_at", "rule", "to", "says")
@@ -43,15 +43,18 @@ _LONGEST = 60  # characters of a text in a list; `outbox show` has all of it
 def list_(
     state: Annotated[
         list[State] | None,
-        typer.Option(metavar="STATE", help=f"Only these, may be repeated: {', '.join(State)}."),
+        typer.Option(
+            metavar="STATE",
+            help=f"Only these states; can be given more than once: {', '.join(State)}.",
+        ),
     ] = None,
     limit: Annotated[
-        int, typer.Option(min=1, max=1000, metavar="NUMBER", help="No more than these.")
+        int, typer.Option(min=1, max=1000, metavar="NUMBER", help="Maximum number of rows.")
     ] = 50,
     *,
     as_json: AsJson = False,
 ) -> None:
-    """The latest deliveries, the newest first; below them, webhooks that nobody could read."""
+    """List the latest deliveries, newest first; below them, webhooks that could not be read."""
 
     async def read(pool: Pool) -> None:
         rows = await pool.fetch(
@@ -73,7 +76,7 @@ def list_(
         found = [_told(row, as_json=as_json) for row in rows]
         show_rows(found, _COLUMNS, "no deliveries", as_json=as_json)
         if not as_json:
-            _tell_set_aside(await dead_letters.asking(pool, _FEW))
+            _tell_unreadable(await dead_letters.asking(pool, _FEW))
 
     with_pool(read)
 
@@ -85,27 +88,26 @@ def _told(row: asyncpg.Record, *, as_json: bool) -> dict[str, Any]:
     if as_json:
         return told
     if taken_back:
-        told["state"] = "taken back"
+        told["state"] = "withdrawn after sending"
     if told["text"] and told["says"] == told["text"]:
         told["says"] = shorten(told["says"], _LONGEST, placeholder=" …")
     return told
 
 
-def _tell_set_aside(receipts: list[asyncpg.Record]) -> None:
+def _tell_unreadable(receipts: list[asyncpg.Record]) -> None:
     for one in receipts:
-        what = f"set aside: webhook {one['id']} for {one['account']}: {one['reason']}"
-        print_line(what)
+        print_line(f"could not read webhook {one['id']} for {one['account']}: {one['reason']}")
     if receipts:
         number = receipts[0]["id"]
         print_line(
-            f"read one again: taskbell outbox retry --webhook {number};"
-            f" leave it as it is: taskbell outbox cancel --webhook {number}"
+            f"to try again: taskbell outbox retry --webhook {number};"
+            f" to ignore it: taskbell outbox cancel --webhook {number}"
         )
 
 
 @app.command()
 def show(number: Number, *, as_json: AsJson = False) -> None:
-    """Everything about one delivery: what it says, why it exists, how it went."""
+    """Show everything about one delivery: its text, its reason and what happened to it."""
 
     async def read(pool: Pool) -> None:
         row = await pool.fetchrow(
@@ -128,7 +130,7 @@ def show(number: Number, *, as_json: AsJson = False) -> None:
 
 @app.command()
 def retry(number: Number, *, webhook: IsWebhook = False, as_json: AsJson = False) -> None:
-    """Send once more what failed, expired, was cancelled or is unknown; or read a webhook again."""
+    """Send a failed, expired, cancelled or unknown delivery again; or read a webhook again."""
     if webhook:
         with_pool(lambda pool: dead_letters.read_again(pool, number))
         _say("webhook", number, "pending", "will be read again", as_json=as_json)
@@ -140,27 +142,31 @@ def retry(number: Number, *, webhook: IsWebhook = False, as_json: AsJson = False
 @app.command()
 def cancel(
     number: Number,
-    reason: Annotated[str | None, typer.Option(help="Why; it is kept.")] = None,
+    reason: Annotated[str | None, typer.Option(help="The reason; it is stored.")] = None,
     *,
     webhook: IsWebhook = False,
     as_json: AsJson = False,
 ) -> None:
-    """Withdraw what has not been sent yet; leave as it is what failed or could not be read."""
+    """Cancel a delivery that is not sent yet, or dismiss one that failed.
+
+    With --webhook: ignore a webhook that could not be read.
+    """
     clock = SystemClock()
     if webhook:
         with_pool(lambda pool: dead_letters.leave(pool, number, by=who(), now=clock.now()))
-        _say("webhook", number, "poison", "is left as it is", as_json=as_json)
+        _say("webhook", number, "poison", "is ignored", as_json=as_json)
         return
     state = with_pool(
         lambda pool: operator_actions.cancel(pool, clock, number, by=who(), reason=reason)
     )
-    what = "is cancelled" if state is State.CANCELLED else f"is left as it is: {state}"
+    dismissed = f"stays {state} and needs no more attention"
+    what = "is cancelled" if state is State.CANCELLED else dismissed
     _say("delivery", number, state, what, as_json=as_json)
 
 
 @app.command()
 def approve(number: Number, *, as_json: AsJson = False) -> None:
-    """Let a delivery that waits for approval go out when its time comes."""
+    """Approve a delivery that waits for approval. It is sent when it is due."""
     with_pool(lambda pool: approvals.approve(pool, SystemClock(), number, by=who()))
     _say("delivery", number, State.PLANNED, "is approved", as_json=as_json)
 
@@ -174,14 +180,14 @@ def decline(number: Number, *, as_json: AsJson = False) -> None:
 
 @app.command()
 def release(account: Account, rule: OfRule = None, *, as_json: AsJson = False) -> None:
-    """Release the messages of an account that the storm guard holds."""
-    _end_storms(storms.release, account, rule, "let go", as_json=as_json)
+    """Send the messages of an account that are on hold because there were too many."""
+    _end_storms(storms.release, account, rule, "will be sent", as_json=as_json)
 
 
 @app.command()
 def drop(account: Account, rule: OfRule = None, *, as_json: AsJson = False) -> None:
-    """Never send the messages of an account that the storm guard holds."""
-    _end_storms(storms.drop, account, rule, "dropped", as_json=as_json)
+    """Discard the messages of an account that are on hold because there were too many."""
+    _end_storms(storms.drop, account, rule, "will not be sent", as_json=as_json)
 
 
 @app.command()
@@ -193,14 +199,16 @@ def resolve(
         typer.Option(
             "--arrived/--not-arrived",
             show_default="one of them is required",
-            help="What you found out over there.",
+            help="Whether it arrived.",
         ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say how a delivery ended whose outcome is unknown; nothing is sent."""
+    """Record whether a delivery with an unknown outcome arrived. Nothing is sent."""
     if arrived is None:
-        raise typer.BadParameter("look over there first, then say --arrived or --not-arrived")
+        raise typer.BadParameter(
+            "First check in the system whether it arrived. Then add --arrived or --not-arrived."
+        )
     with_pool(lambda pool: operator_actions.resolve(pool, SystemClock(), number, arrived=arrived))
     state = State.SENT if arrived else State.FAILED
     _say("delivery", number, state, f"counts as {state}", as_json=as_json)
@@ -221,8 +229,7 @@ def _end_storms(
 
     count = with_pool(work)
     messages = "1 message" if count == 1 else f"{count} messages"
-    says = f"{messages} of {account} {'was' if count == 1 else 'were'} {done}"
-    say(says, {"account": account, "messages": count}, as_json=as_json)
+    say(f"{messages} of {account} {done}", {"account": account, "messages": count}, as_json=as_json)
 
 
 def _say(noun: str, number: int, state: str, what: str, *, as_json: bool) -> None:

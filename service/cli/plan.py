@@ -28,7 +28,7 @@ File = Annotated[
 
 @app.command()
 def plan(file: File = None, *, as_json: AsJson = False) -> None:
-    """Compare a configuration with what runs: rules, alarms, what is pending. Changes nothing."""
+    """Compare a configuration with the one in use: rules, alarms, messages. Changes nothing."""
     path = file or find(read_settings()).taskbell_config
     sketch = config.sketch(path, os.environ)
     found = with_pool(lambda pool: foresee(pool, sketch, SystemClock().now(), counting))
@@ -42,6 +42,6 @@ def plan(file: File = None, *, as_json: AsJson = False) -> None:
     for line in told:
         out.print(line, soft_wrap=True)
     out.print(
-        f"{escape(str(path))}: {counts}. Nothing was changed: `taskbell serve` loads it.",
+        f"{escape(str(path))}: {counts}. This is only a preview; nothing was changed.",
         soft_wrap=True,
     )

@@ -23,14 +23,14 @@ app = typer.Typer()
 # Stands in for channels that are not in the configuration any more: nothing is sent anyway.
 _ANY = WebhookChannel
 _UNPROVEN = (
-    "of those without proof the record does not hold everything: tasks that were taken up in"
-    " silence, and dates of creation and of the last change, leave no event"
+    "for these, the recorded data is incomplete: tasks that were imported without events, and"
+    " changed creation or update dates, leave no event"
 )
 
 
 @app.command()
 def replay(since: Since = A_MONTH, *, as_json: AsJson = False) -> None:
-    """Decide once more on everything recorded; any difference is a defect of Taskbell."""
+    """Decide again on everything recorded. Any difference is a defect of Taskbell."""
     sketch = config.sketch(find(read_settings()).taskbell_config, os.environ)
 
     async def read(pool: Pool) -> Replayed:
@@ -69,8 +69,8 @@ def _tell(replayed: Replayed, *, as_json: bool) -> None:
         return
     for what, several in (
         ("was recorded", replayed.missing),
-        ("comes out", replayed.new),
-        ("no proof of", replayed.unproven),
+        ("is now", replayed.new),
+        ("not proven", replayed.unproven),
     ):
         for one in several:
             # To the microsecond: it may be all that differs.
@@ -83,7 +83,7 @@ def _summary(replayed: Replayed) -> str:
     looked_at = f"{replayed.events:,} events, {replayed.decisions:,} decisions"
     if replayed.missing or replayed.new:
         count = max(len(replayed.missing), len(replayed.new))
-        return f"{looked_at}: {count:,} do not come out the same; please report this"
+        return f"{looked_at}: {count:,} are not the same; please report this"
     if replayed.unproven:
-        return f"{looked_at}: all others come out the same; {_UNPROVEN}"
-    return f"{looked_at}: all come out the same"
+        return f"{looked_at}: all others are the same; {_UNPROVEN}"
+    return f"{looked_at}: all are the same"

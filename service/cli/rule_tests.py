@@ -21,7 +21,7 @@ app = typer.Typer()
 
 Junit = Annotated[
     Path | None,
-    typer.Option("--junit", metavar="FILE", help="Write the results as JUnit XML, too."),
+    typer.Option("--junit", metavar="FILE", help="Also write the results as JUnit XML."),
 ]
 Only = Annotated[
     str | None, typer.Option("--only", metavar="TEXT", help="Only tests with this in their name.")
@@ -32,9 +32,9 @@ Only = Annotated[
 def try_rules(
     files: Files = None, *, only: Only = None, junit: Junit = None, as_json: AsJson = False
 ) -> None:
-    """Run the rule tests under `tests:`; no credentials, database or network are needed.
+    """Run the rule tests under `tests:`. No credentials, database or network are needed.
 
-    A file that holds only tests is run with the rules and accounts of the configuration.
+    A file that has only tests is run with the rules and accounts of the configuration.
     """
     configuration = read_settings().taskbell_config
     paths = files or [configuration]

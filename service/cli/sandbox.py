@@ -18,18 +18,19 @@ app = typer.Typer()
 
 @app.command()
 def sandbox(
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Where the systems answer.")] = 8090,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="The port of the systems.")] = 8090,
     smtp_port: Annotated[
-        int, typer.Option(min=1, max=65535, help="Where the inbox takes mail.")
+        int, typer.Option(min=1, max=65535, help="The port of the inbox for mail.")
     ] = 8025,
     push: Annotated[
-        str | None, typer.Option(help="Where Plannr's webhooks go: URL of /hooks/{account}.")
+        str | None,
+        typer.Option(help="Where Plannr's webhooks are sent: the URL of /hooks/{account}."),
     ] = None,
     secret: Annotated[
-        str, typer.Option(envvar="PLANNR_SIGNING_SECRET", help="What signs them.")
+        str, typer.Option(envvar="PLANNR_SIGNING_SECRET", help="The secret that signs them.")
     ] = "signs-the-sandbox",  # noqa: S107 (an emulated system has no real secret)
     *,
-    office: Annotated[bool, typer.Option("--office", help="Have simulated work go on.")] = False,
+    office: Annotated[bool, typer.Option("--office", help="Simulate people at work.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Emulate the systems, Slack and an inbox on 127.0.0.1; script them under /_sandbox/."""

@@ -23,9 +23,9 @@ _TEXT = "This is a test of Taskbell. If you can read this, messages arrive here.
 _PATIENCE = 30.0  # seconds
 
 Address = Annotated[
-    str, typer.Argument(metavar="CHANNEL[:TARGET]", help="As in rules: slack:#office, accounting.")
+    str, typer.Argument(metavar="CHANNEL[:TARGET]", help="As in rules, such as slack:#office.")
 ]
-Text = Annotated[str, typer.Option(metavar="TEXT", help="What it says.")]
+Text = Annotated[str, typer.Option(metavar="TEXT", help="The text of the message.")]
 
 
 class NotSent(TaskbellError):
@@ -34,11 +34,11 @@ class NotSent(TaskbellError):
 
 @app.command("send-test")
 def send_test(address: Address, text: Text = _TEXT, *, as_json: AsJson = False) -> None:
-    """Really send one message by a channel of the configuration, past rules, hours and outbox."""
+    """Send one message through a channel of the configuration, without rules, hours and outbox."""
     settings = read_settings()
     loaded = config.load(settings.taskbell_config, os.environ)
     asyncio.run(_send(loaded, address, text))
-    say(f"sent by {address}", {"sent": True, "to": address}, as_json=as_json)
+    say(f"sent to {address}", {"sent": True, "to": address}, as_json=as_json)
 
 
 async def _send(loaded: Config, address: str, text: str) -> None:
@@ -49,7 +49,7 @@ async def _send(loaded: Config, address: str, text: str) -> None:
         raise NotSent(f"there is no channel {name}; {hint}")
     kind = kinds()[options.kind]
     if kind.needs_target and not target:
-        raise NotSent(f"{name} needs a target: taskbell send-test {name}:… with whom or where")
+        raise NotSent(f"{name} needs a recipient; write {name}:RECIPIENT, such as slack:#office")
     async with open_client(loaded.allow) as client:
         channel = kind(options, client, SystemClock())
         try:

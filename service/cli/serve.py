@@ -31,7 +31,7 @@ app = typer.Typer()
 
 @app.command()
 def serve(*, as_json: AsJson = False) -> None:
-    """Start Taskbell: web and worker, and PostgreSQL and Valkey where none are named.
+    """Start Taskbell: web and worker, and PostgreSQL and Valkey unless others are set.
 
     Without a configuration it runs the demo.
     """
@@ -69,7 +69,7 @@ def _show(settings: Settings, found: ChangePlan, *, as_json: bool) -> None:
     if as_json:
         show_json(found)
     elif settings.log_format != "json":
-        out.print("The configuration was read anew:")
+        out.print("Configuration reloaded:")
         for line in change_plan.lines(found):
             out.print(line, soft_wrap=True)
 

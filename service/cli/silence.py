@@ -1,4 +1,4 @@
-"""`taskbell silence`: what nobody wants to be sent for a while, and why."""
+"""`taskbell silence`: messages that are not sent for a while, and why."""
 
 import os
 from collections.abc import Collection, Mapping
@@ -27,7 +27,7 @@ class NothingKnown(TaskbellError):
     """A silence is to be on what does not exist."""
 
 
-app = typer.Typer(help="What nobody wants to be sent for a while, and why.", no_args_is_help=True)
+app = typer.Typer(help="Stop certain messages for a while, with a reason.", no_args_is_help=True)
 
 _CLOCK = SystemClock()
 _COLUMNS = ("id", "covers", "ends_at", "reason", "created_by")
@@ -42,18 +42,27 @@ Until = Annotated[
     str,
     typer.Option(metavar="WHEN", help='A time such as "2026-03-09 08:00", or a length such as 2h.'),
 ]
-Reason = Annotated[str, typer.Option(help="Why; it stands beside everything it hides.")]
-ByRule = Annotated[str | None, typer.Option(help="What this rule sends.")]
-ToPerson = Annotated[str | None, typer.Option(metavar="MAIL", help="What goes to this address.")]
+Reason = Annotated[
+    str, typer.Option(help="The reason. It is shown with every message that is hidden.")
+]
+ByRule = Annotated[str | None, typer.Option(help="Hide messages from this rule.")]
+ToPerson = Annotated[
+    str | None, typer.Option(metavar="MAIL", help="Hide messages to this address.")
+]
 ForCustomer = Annotated[
-    str | None, typer.Option(metavar="ID|NAME", help="What is about a task for this customer.")
+    str | None,
+    typer.Option(metavar="ID|NAME", help="Hide messages about tasks for this customer."),
 ]
 OfProject = Annotated[
-    str | None, typer.Option(metavar="ID|NAME", help="What is about a task of this project.")
+    str | None, typer.Option(metavar="ID|NAME", help="Hide messages about tasks of this project.")
 ]
-InAccount = Annotated[str | None, typer.Option(help="What is about a task in this account.")]
-Anyway = Annotated[bool, typer.Option("--anyway", help="Also if nothing is known of it yet.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what it would hide.")]
+InAccount = Annotated[str | None, typer.Option(help="Hide messages about tasks in this account.")]
+Anyway = Annotated[
+    bool, typer.Option("--anyway", help="Allow a name that Taskbell does not know yet.")
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Only show what would be hidden; change nothing.")
+]
 
 
 @app.command()
@@ -70,17 +79,18 @@ def add(
     anyway: Anyway = False,
     as_json: AsJson = False,
 ) -> None:
-    """Send nothing of this until then; what several options say must all be true of it.
+    """Send no matching messages until then.
 
-    First it shows how many messages it hides. What is written to a system is no message. What is
-    not known is refused, as it would hide nothing; with --anyway it may be something to come.
+    With several options, a message must match all of them. The command first shows how many
+    messages are hidden. Changes written to a system are not affected. Unknown names are refused;
+    use --anyway for a name that will exist later.
     """
     now = _CLOCK.now()
     silence = Silence(
         0, now, _end(until, now), _said(reason), rule, person, customer, project, account
     )
     if not any((rule, person, customer, project, account)):
-        raise typer.BadParameter("say what is to be silent: --rule, --person, --customer, …")
+        raise typer.BadParameter("say which messages to hide: --rule, --person, --customer, …")
 
     written = {} if anyway else _written()
 
@@ -102,18 +112,20 @@ def add(
 @app.command("list")
 def list_(
     *,
-    ended: Annotated[bool, typer.Option("--all", help="Also those that have ended.")] = False,
+    ended: Annotated[
+        bool, typer.Option("--all", help="Also show silences that have ended.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """The silences that are on, the one that ends first above the others."""
+    """List the active silences, the one that ends first at the top."""
     rows = with_pool(lambda pool: silences.read(pool, _CLOCK.now(), also_ended=ended))
     shown = rows if as_json else [row | {"covers": described(row)} for row in rows]
-    show_rows(shown, _COLUMNS, "nothing is silenced", as_json=as_json)
+    show_rows(shown, _COLUMNS, "no active silences", as_json=as_json)
 
 
 @app.command()
 def expire(number: Number, *, as_json: AsJson = False) -> None:
-    """End a silence now. What it has hidden stays hidden; `outbox list` shows it."""
+    """End a silence now. Messages it has hidden are not sent later; `outbox list` shows them."""
     now = _CLOCK.now()
     with_pool(lambda pool: silences.expire(pool, number, now))
     say(f"silence {number} has ended", {"id": number, "ends_at": now}, as_json=as_json)
@@ -126,7 +138,7 @@ def _end(text: str, now: datetime) -> datetime:
     except ValueError:
         end = now + _length(text)
     if end <= now:
-        raise typer.BadParameter(f"{text} is over already", param_hint="--until")
+        raise typer.BadParameter(f"{text} is in the past", param_hint="--until")
     return end
 
 
@@ -140,7 +152,7 @@ def _length(text: str) -> timedelta:
 
 def _said(reason: str) -> str:
     if not reason.strip() or not reason.isprintable() or len(reason) > _LONGEST_REASON:
-        message = f"say why, in up to {_LONGEST_REASON} printable characters"
+        message = f"give a reason of up to {_LONGEST_REASON} printable characters"
         raise typer.BadParameter(message, param_hint="--reason")
     return reason.strip()
 
@@ -180,9 +192,9 @@ def _demand_named(silence: Silence, scope: str, names: set[str]) -> None:
         return
     is_of_tasks = scope in {"customer", "project"} and silence.account is not None
     where = f" in {silence.account}" if is_of_tasks else ""
+    hint = _suggestion(wanted, names) or "."
     raise NothingKnown(
-        f"nothing is known of the {scope} {wanted}{where}{_suggestion(wanted, names)};"
-        " if it is still to come, add --anyway"
+        f'Taskbell knows no {scope} "{wanted}"{where}{hint} If you expect it later, add --anyway'
     )
 
 
@@ -195,12 +207,16 @@ def _suggestion(wanted: str, names: Collection[str]) -> str:
 
 
 def _tell(silence: Silence, preview: Preview, number: int | None) -> None:
+    waiting = "waiting message" if preview.pending == 1 else "waiting messages"
     print_line(
-        f"hides {preview.pending} of what waits to go out now; of the last {LOOK_BACK.days} days"
-        f" it would have hidden {preview.lately}"
+        f"This hides {preview.pending} {waiting}. Over the last {LOOK_BACK.days} days it would"
+        f" have hidden {preview.lately}."
     )
     until = silence.ends_at.astimezone().strftime("%a %d %b %Y, %H:%M")
     if number is None:
-        out.print(f"nothing was done: without --dry-run it holds until {until}", soft_wrap=True)
+        says = (
+            f"Dry run, nothing was changed. Without --dry-run the silence would last until {until}"
+        )
+        out.print(says, soft_wrap=True)
     else:
-        out.print(f"silence {number} holds until {until}", soft_wrap=True)
+        out.print(f"Silence {number} lasts until {until}", soft_wrap=True)

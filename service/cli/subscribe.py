@@ -29,11 +29,12 @@ async def subscribe(config: Config, name: str, url: str, secret_file: Path) -> F
     subject, path = f"account {name}", f"/hooks/{name}"
     hook = url.rstrip("/").removesuffix(path) + path
     if not hook.startswith(("https://", "http://")):
-        return wrong(subject, f"{url} is no address", "begin it with https://, and run this again")
+        advice = "start it with https://, and run this again"
+        return wrong(subject, f"{url} is not an address", advice)
     try:
         if not _is_for_a_secret(secret_file):
-            says = f"{secret_file} holds something else than a secret, which would be lost"
-            return wrong(subject, says, "name another file, and run this again")
+            says = f"{secret_file} contains something other than a secret, which would be lost"
+            return wrong(subject, says, "choose another file, and run this again")
         _demand_writable(secret_file)
         async with open_client(config.allow) as client:
             source = systems()[account.system].connect(
@@ -45,9 +46,11 @@ async def subscribe(config: Config, name: str, url: str, secret_file: Path) -> F
         return wrong(subject, str(error), "correct that, and run this again")
     except OSError as error:
         says = f"the signing secret cannot be written to {secret_file}: {error.strerror}"
-        return wrong(subject, says, "name a file that can be written, and run this again")
+        return wrong(subject, says, "choose a file that can be written, and run this again")
     setting = f'webhook: {{ verify: {account.system}, secret: "${{file:{secret_file}}}" }}'
-    return fine(subject, f"{account.system} now pushes to {hook}; give the account {setting}")
+    return fine(
+        subject, f"{account.system} now sends webhooks to {hook}; add to the account: {setting}"
+    )
 
 
 def _demand_writable(path: Path) -> None:

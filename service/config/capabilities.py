@@ -15,7 +15,7 @@ from service.rules.capabilities import (
 from service.sources import systems
 from service.sources.facts import Facts
 
-_REMEDY = "write it under people:, by their ids or names: docs/configuration.md#people"
+_REMEDY = "add it under people:, by their ids or names: docs/configuration.md#people"
 
 
 def reach(

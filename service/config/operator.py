@@ -28,11 +28,21 @@ def read_operator(text: str, offered: Capabilities) -> tuple[Operator, list[Issu
 def _faults(channel: str, target: str, offered: Capabilities) -> list[tuple[str, str | None]]:
     way = offered.way(channel)
     if channel in BUILT_IN:
-        return [(f"{channel} goes by an account, and that may be what fails", "name a channel")]
+        message = (
+            f"operator cannot use {channel}:"
+            " it depends on an account, and that account may be the one that fails"
+        )
+        return [(message, "use one of your channels, such as slack:#ops")]
     if way is None:
         return [(f"there is no channel {channel}", did_you_mean(channel, offered.ways))]
     if way.needs_target and not target:
-        return [(f"{channel} needs a target", f"write {channel}:… with whom or where")]
+        return [
+            (
+                f"{channel} needs a recipient",
+                f"write {channel}:RECIPIENT, such as slack:#ops or email:bo@example.com",
+            )
+        ]
     if "{{" in target:
-        return [("the operator is always the same, whatever the task", "write it out")]
+        message = "operator cannot depend on a task"
+        return [(message, "write a fixed recipient, such as slack:#ops")]
     return []

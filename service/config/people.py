@@ -14,14 +14,14 @@ from service.domain.model import Person
 from service.sources.values import identifier
 
 _PART = "people"
-_HINT = "write name:, email: or number:, whichever their system does not tell"
+_HINT = "add name:, email: or number:"
 
 
 def _address(written: str) -> str:
     address = written.strip()
     is_misplaced = "${" in address  # which is said already
     if in_ascii(address) is None and not is_misplaced:
-        raise refused(f'"{address}" is no email address', "write one such as bo@example.com")
+        raise refused(f'"{address}" is not an email address', "write for example bo@example.com")
     return address
 
 
@@ -44,7 +44,7 @@ def read_people(raws: Mapping[str, Any]) -> tuple[Directory, list[Issue]]:
         shape, wrong = salvaged(PersonEntryShape, raw, path)
         problems += wrong
         if raw == {}:
-            problems.append(Issue(path, f"nothing is said of {key}", _HINT))
+            problems.append(Issue(path, f"{key} has no details", _HINT))
         if shape is not None:
             entries[identifier(key) or key] = Person(**shape.model_dump())
     return Directory(entries), problems
@@ -58,9 +58,9 @@ def given_by(raws: Mapping[str, Any]) -> frozenset[str]:
 
 def _key_problems(key: str, first: str, path: Path) -> list[Issue]:
     if not folded(key):
-        message = "somebody in the directory has neither an id nor a name"
-        hint = "write the id or the name that their system has, and behind it what it does not tell"
+        message = "an entry under people: has no id or name before the colon"
+        hint = "write the id or the name from their system before the colon"
         return [Issue(path, message, hint, at_key=True)]
     if first != key:
-        return [Issue(path, f"{key} is the same as {first}, who is here already", at_key=True)]
+        return [Issue(path, f"{key} is the same as {first}, which is already listed", at_key=True)]
     return []

@@ -231,8 +231,8 @@ def _calendar(raw: Mapping[str, Any], default: ZoneInfo) -> Calendar:
 def _open_doors(accounts: Iterable[Account]) -> Iterable[Issue]:
     for account in accounts:
         if account.webhook is not None and not account.webhook.is_signed:
-            message = f"anybody on this machine can post to /hooks/{account.name}"
-            hint = "say with verify: and secret: how its webhooks are proved genuine"
+            message = f"anyone on this machine can send webhooks to /hooks/{account.name}"
+            hint = "add verify: and secret: to the account's webhook: section"
             path = ("accounts", account.name, "webhook", "verify")
             yield Issue(path, message, hint, severity=Severity.WARNING)
 
@@ -251,14 +251,15 @@ def _seen_twice(offered: Capabilities) -> Iterable[Issue]:
         other = first.setdefault(offered.tenant(name), name)
         if other != name:
             message = (
-                f"{name} sees the same tasks as {other}: whatever happens to one is told twice"
+                f"accounts {name} and {other} read the same tasks,"
+                " so every message would be sent twice"
             )
-            hint = "take one of them out, or let each rule be for one: accounts: [" + other + "]"
+            hint = f"remove one of them, or limit each rule to one: accounts: [{other}]"
             yield Issue(("accounts", name), message, hint, at_key=True, severity=Severity.WARNING)
 
 
 def _misplaced(path: DocumentPath) -> Issue:
-    message = "${…} is for accounts, channels and network; a rule sees only the task"
+    message = "${…} can be used only under accounts, channels and network, not in rules"
     return Issue(path, message)
 
 

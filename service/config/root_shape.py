@@ -18,7 +18,7 @@ Network: TypeAlias = IPv4Network | IPv6Network
 
 def _some_time(length: timedelta) -> timedelta:
     if length < timedelta(minutes=1):
-        raise refused("within is a minute or more")
+        raise refused("within must be at least a minute")
     return length
 
 

@@ -31,7 +31,7 @@ def read_named(
         path: Path = (part, name)
         kind = str(raw.get(key)) if isinstance(raw, dict) else ""
         if not isinstance(raw, dict):
-            problems.append(Issue(path, f"{name} needs {key}: and what belongs to it"))
+            problems.append(Issue(path, f"{name} needs {key}: and its other settings"))
         elif kind not in shapes:
             problems.append(_unknown_kind((*path, key), raw.get(key), shapes))
             problems += _common_problems(base, raw, key, path)
@@ -67,7 +67,7 @@ def account_names(names: Iterable[str]) -> Iterator[Issue]:
     hint = "up to 64 letters, digits, dots, dashes and underscores; first a letter or a digit"
     for name in names:
         if not _ACCOUNT.fullmatch(name):
-            message = f"\"{name}\" cannot be an account's name: it stands in its webhooks' address"
+            message = f'"{name}" cannot be an account\'s name: it is part of the webhook address'
             yield Issue(("accounts", name), message, hint, at_key=True)
 
 
@@ -75,9 +75,9 @@ def channel_names(names: Iterable[str]) -> Iterator[Issue]:
     """What is wrong with the names of channels, each of which stands in `notify: NAME:TARGET`."""
     for name in names:
         if name in BUILT_IN:
-            message = f"{name} is built in: a channel of your own needs another name"
+            message = f"{name} is built in: choose another name for your channel"
             yield Issue(("channels", name), message, at_key=True)
         elif not name or ":" in name:
-            message = f'"{name}" cannot be a channel\'s name: in a rule it ends at a colon'
-            hint = "write it without a colon; behind it stands the target"
+            message = f'"{name}" cannot be a channel\'s name: in a rule, it ends at the colon'
+            hint = "write it without a colon; the recipient comes after the colon"
             yield Issue(("channels", name), message, hint, at_key=True)

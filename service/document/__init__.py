@@ -89,7 +89,7 @@ class Document:
     def _value(self, node: Node, path: Path) -> Any:
         self._count += 1
         if self._count > MAX_VALUES:
-            message = f"the file unfolds to more than {MAX_VALUES} values"
+            message = f"the file expands to more than {MAX_VALUES} values"
             hint = "do aliases (*name) repeat each other?"
             fault = self._at(node, Issue(path, message, hint))
             raise ConfigError([replace(fault, source_line="")])
@@ -106,7 +106,7 @@ class Document:
             name, inner = key.scalar, (*path, key.scalar)
             if name in found:
                 first = self._keys[inner]
-                message = f"{name} is here twice; the first is in {first.file}:{first.line + 1}"
+                message = f"{name} is set twice; the first is in {first.file}:{first.line + 1}"
                 self._twice.append((key, Issue(inner, message)))
                 continue
             self._keys[inner] = key
@@ -119,7 +119,7 @@ def _emptiness(texts: Sequence[tuple[str, str]]) -> Diagnostic:
     file, text = texts[0] if texts else ("", "")
     message = "the file has only comments" if text.strip() else "the file is empty"
     return Diagnostic(
-        file, 1, 1, message, hint="begin with version: 1, as the example in README.md does"
+        file, 1, 1, message, hint="start with version: 1, as in the example in README.md"
     )
 
 
@@ -135,8 +135,8 @@ def _roots(texts: Sequence[tuple[str, str]]) -> list[Node]:
         if root is None or root == replace(root, scalar=None, items=None, pairs=None):
             continue
         if root.pairs is None:
-            message = "a configuration begins with names such as accounts:, channels:, rules:"
-            hint = "begin with version: 1"
+            message = "a configuration must start with names such as accounts:, channels:, rules:"
+            hint = "start with version: 1"
             faults.append(Diagnostic(file, root.line + 1, root.column + 1, message, hint=hint))
             continue
         roots.append(root)

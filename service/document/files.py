@@ -11,7 +11,7 @@ from service.regular_file import read_regular
 
 MAX_BYTES, MOST_FILES = 1_000_000, 200
 _INSIDE = "put it beside the configuration"
-_NO_FILE = "write one, beginning with the example in README.md, or set TASKBELL_CONFIG to its path"
+_NO_FILE = "write one, starting with the example in README.md, or set TASKBELL_CONFIG to its path"
 
 
 def texts(path: Path) -> list[tuple[str, str]]:
@@ -74,10 +74,10 @@ class Folder:
         try:
             file = (self.path / name).resolve()
         except (RuntimeError, ValueError):
-            said = "its name is none, or links lead in a circle"
+            said = "the name is not valid, or links lead in a circle"
             raise refused(f"{name} cannot be read: {said}") from None
         if not file.is_relative_to(self.path.resolve()):
-            raise refused(f"{name} is outside of the configuration's folder", _INSIDE)
+            raise refused(f"{name} is outside the configuration's folder", _INSIDE)
         return file
 
 
@@ -96,9 +96,9 @@ def files(path: Path) -> list[Path]:
         message = f"the folder cannot be read: {error.strerror}"
         raise ConfigError([Diagnostic(_name(path), 1, 1, message)]) from None
     if not found:
-        raise ConfigError([Diagnostic(_name(path), 1, 1, "the folder holds no .yaml file")])
+        raise ConfigError([Diagnostic(_name(path), 1, 1, "the folder has no .yaml file")])
     if len(found) > MOST_FILES:
-        message = f"the folder holds more than {MOST_FILES} .yaml files"
+        message = f"the folder has more than {MOST_FILES} .yaml files"
         raise ConfigError([Diagnostic(_name(path), 1, 1, message)])
     return found
 

@@ -46,8 +46,8 @@ class Substitution:
             self.problems.append(Issue(path, message, offset=found.start()))
         found = _BARE.fullmatch(text)
         if found is not None and found[1] in self._environ:
-            message = "a value of the environment is put in only where its name stands in braces"
-            self.problems.append(Issue(path, message, "write it as ${NAME}"))
+            message = "to use an environment variable, put its name in braces"
+            self.problems.append(Issue(path, message, "write ${NAME}"))
 
     def _value(self, match: re.Match[str], path: Path) -> str:
         reference, name = match.group(0), match.group(1)
@@ -88,8 +88,11 @@ def _unset(name: str, environ: Mapping[str, str]) -> tuple[str, str]:
     """What is said of a name that is not there; what looks like none may be the secret itself."""
     similar = _similar(name, environ)
     if not VARIABLE.fullmatch(name):
-        message = "what is in these braces is not set in the environment"
-        return message, similar or "braces hold a name, as in ${SLACK_TOKEN}, not the value itself"
+        message = "the text in these braces is not a variable in the environment"
+        return (
+            message,
+            similar or "put a name in braces, such as ${SLACK_TOKEN}, not the value itself",
+        )
     message = f"{name} is not set in the environment"
     return message, similar or f"set it where Taskbell is started: {name}=…"
 

@@ -1,5 +1,6 @@
 """The words for what is wrong with a value: plain ones, the same wherever it stands."""
 
+import re
 from typing import Any
 
 from pydantic_core import ErrorDetails
@@ -8,7 +9,9 @@ from service.diagnostics import Path
 
 _SHORT = 40  # characters of a value that are shown
 
-NOTHING_GIVEN = "nothing is given"
+NO_VALUE = "has no value"
+SETTINGS = "settings written as name: value"
+DASHES = "start each item on its own line with a dash (- )"
 _WANTED = {
     "string_type": "text",
     "int_type": "a whole number",
@@ -26,37 +29,41 @@ _WANTED = {
     "ip_v6_network": "a network such as 10.0.0.0/8",
     "list_type": "a list",
     "tuple_type": "a list",
-    "dict_type": "a group of names and values",
-    "model_type": "a group of names and values",
-    "model_attributes_type": "a group of names and values",
-    "mapping_type": "a group of names and values",
+    "dict_type": SETTINGS,
+    "model_type": SETTINGS,
+    "model_attributes_type": SETTINGS,
+    "mapping_type": SETTINGS,
 }
+_NUMBER = re.compile(r"\d|number")
 _BOUNDS = {
     "greater_than_equal": ("at least", "ge"),
     "less_than_equal": ("at most", "le"),
 }
 
 
-def kind_of(value: Any) -> str:
-    """`3 is a number`, `this is a list`: what was found, for the end of a sentence."""
+def must_be(name: str, wanted: str, value: Any) -> str:
+    """What is said of a value that is not what is wanted: `text must be text, not the number 3`."""
     if value is None:
-        return NOTHING_GIVEN
+        return f"{name} {NO_VALUE}"
+    return f"{name} must be {wanted}, not {_found(value, wanted)}"
+
+
+def _found(value: Any, wanted: str) -> str:
+    """What is there instead. It need not be said of a number where one is wanted."""
     if isinstance(value, bool):
-        return f"this is {str(value).lower()}"
+        return str(value).lower()
     if isinstance(value, int | float):
-        return f"{value} is a number"
+        return str(value) if _NUMBER.search(wanted) else f"the number {value}"
     if isinstance(value, list):
-        return "this is a list"
-    if isinstance(value, dict):
-        return "this is a group of names and values"
-    return f"{shortened(str(value))} is text"
+        return "a list"
+    return SETTINGS if isinstance(value, dict) else shortened(str(value))
 
 
 def sentence(name: str, detail: ErrorDetails) -> str:
     """What pydantic says of a value, in the words of a configuration."""
     kind = detail["type"]
     if kind in _WANTED:
-        return f"{name} is {_WANTED[kind]}; {kind_of(detail['input'])}"
+        return must_be(name, _WANTED[kind], detail["input"])
     if kind in {"too_short", "string_too_short"}:
         return f"{name} is empty"
     if kind == "value_error":
@@ -64,7 +71,7 @@ def sentence(name: str, detail: ErrorDetails) -> str:
         return f"{name} {said}" if said.startswith("must ") else said
     if kind in _BOUNDS:
         word, key = _BOUNDS[kind]
-        return f"{name} is {word} {detail['ctx'][key]:g}; this is {detail['input']}"
+        return f"{name} must be {word} {detail['ctx'][key]:g}, not {detail['input']}"
     if kind == "string_pattern_mismatch":
         return f"{shortened(str(detail['input']))} cannot be the {name}"
     return f"{name}: {detail['msg'][:1].lower()}{detail['msg'][1:]}"

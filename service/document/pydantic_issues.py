@@ -8,15 +8,16 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from service.diagnostics import Issue, Path, Suggestion, did_you_mean
-from service.document.messages import kind_of, name_of, sentence, shortened
+from service.document.messages import DASHES, must_be, name_of, sentence, shortened
 from service.document.zones import likely_zone
 
 _EXAMPLES = {
-    "then": 'say what is to be done, as in then: [{ notify: "slack:#office", text: "…" }]',
-    "when": "say what it listens to, as in when: task.completed",
-    "hours": 'give hours a name, as in hours: { office: "Mo-Fr 08:00-17:00" }',
-    "on_fail": 'say what is done instead, as in on_fail: [{ notify: "email:a@example.com" }]',
+    "then": 'write what to do, such as then: [{ notify: "slack:#office", text: "…" }]',
+    "when": "write what triggers the rule, such as when: task.completed",
+    "hours": 'give the hours a name, such as hours: { office: "Mo-Fr 08:00-17:00" }',
+    "on_fail": 'write what to do instead, such as on_fail: [{ notify: "email:a@example.com" }]',
 }
+
 _WORD = re.compile(r"\w+")
 _OF_WHAT_IS_NOT_THERE = frozenset({"missing", "value_error"})
 
@@ -50,7 +51,7 @@ def problem_of(
             return Issue(place, f"there is no time zone {shortened(zone)}", hint)
         case "literal_error" | "enum":
             expected = str(context["expected"]).replace("'", "").replace("True", "true")
-            return Issue(place, f"{name} is {expected}; {kind_of(detail['input'])}")
+            return Issue(place, must_be(name, expected, detail["input"]))
         case _:
             return Issue(place, sentence(name, detail), _as_list(name, detail))
 
@@ -60,7 +61,7 @@ def _as_list(name: str, detail: ErrorDetails) -> str | None:
     if detail["type"] not in {"list_type", "tuple_type"}:
         return _EXAMPLES.get(name)
     if isinstance(detail["input"], dict):
-        return "begin each with a dash"
+        return DASHES
     if name in _EXAMPLES:
         return _EXAMPLES[name]
     return f"write [{detail['input']}]" if isinstance(detail["input"], str) else None
@@ -86,7 +87,7 @@ def _unknown_name(place: Path, shape: type[BaseModel] | None, given: Collection[
     name = str(place[-1])
     known = {field.alias or key for key, field in shape.model_fields.items()} if shape else set()
     hint = did_you_mean(name, known - set(given))
-    return Issue(place, f"there is no {name} here", hint, at_key=True)
+    return Issue(place, f"unknown name: {name}", hint, at_key=True)
 
 
 def _place(data: Any, detail: ErrorDetails) -> Path:

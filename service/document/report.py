@@ -7,7 +7,7 @@ from dataclasses import replace
 from service.diagnostics import Diagnostic, Issue, Path, Severity
 from service.document import Document
 from service.document.interpolation import Substitution
-from service.document.messages import NOTHING_GIVEN
+from service.document.messages import NO_VALUE
 from service.document.pydantic_issues import without_consequences
 from service.document.typography import stray
 
@@ -47,9 +47,9 @@ def _with_hint(fault: Diagnostic) -> Diagnostic:
 def _with_comment(fault: Diagnostic) -> Diagnostic:
     """A fault of a value that is not given, where a comment stands in its place."""
     comment = _COMMENT.match(fault.source_line, max(fault.column - 1, 0))
-    if comment is None or not fault.message.endswith(NOTHING_GIVEN):
+    if comment is None or not fault.message.endswith(NO_VALUE):
         return fault
-    return replace(fault, hint=f'# begins a comment: write it in quotes, as "{comment[1]}"')
+    return replace(fault, hint=f'# starts a comment: write it in quotes, as "{comment[1]}"')
 
 
 def _whole(path: Path) -> Path:

@@ -31,7 +31,7 @@ def _told(letter: str) -> tuple[str, str] | None:
         return f"{letter} is a curly quotation mark", f"write {plain} instead"
     if unicodedata.category(letter) == _BLANK:
         name = unicodedata.name(letter).lower()
-        return f"there is a {name} here", "delete it and type a blank"
+        return f"there is a {name} here", "delete it and type a space"
     if letter in _UNSEEN:
         return f"there is an invisible character here (U+{ord(letter):04X})", "delete it"
     if letter in _COLONS:

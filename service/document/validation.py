@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import PydanticCustomError
 
 from service.diagnostics import Issue, Path
-from service.document.messages import kind_of, name_of
+from service.document.messages import SETTINGS, must_be, name_of
 from service.document.pydantic_issues import problem_of, shape_at
 from service.domain.durations import parse_length
 
@@ -38,13 +38,12 @@ def validated(
     beside = given or {}
     if not isinstance(data, dict):
         what = f"each of {name_of(path)}" if isinstance(path[-1], int) else name_of(path)
-        message = f"{what} holds names and values; {kind_of(data)}"
-        return None, [Issue(path, message)]
+        return None, [Issue(path, must_be(what, SETTINGS, data))]
     lengths, problems = _lengths(model, data, path)
     wrong = {problem.path[-1] for problem in problems}
     rest = {name: value for name, value in data.items() if name not in wrong}
     problems += [
-        Issue((*path, name), f"{name} is not given here", at_key=True)
+        Issue((*path, name), f"{name} cannot be set here; it is the key above", at_key=True)
         for name in beside
         if name in data
     ]

@@ -98,16 +98,16 @@ class _Composer:
         for event in self._events:
             if isinstance(event, DocumentStartEvent):
                 if root is not None:
-                    raise self._fault(event, "a second document begins here", "keep only one")
+                    raise self._fault(event, "a second document starts here", "keep only one")
                 root = self._node(next(self._events), 0)
         return root
 
     def _node(self, event: Any, depth: int) -> Node:
         if depth > MAX_DEPTH:
-            raise self._fault(event, f"this is nested more than {MAX_DEPTH} deep")
+            raise self._fault(event, f"this is nested more than {MAX_DEPTH} levels deep")
         self._count += 1
         if self._count > MAX_VALUES:
-            raise self._fault(event, f"the file holds more than {MAX_VALUES} values", _SPLIT)
+            raise self._fault(event, f"the file has more than {MAX_VALUES} values", _SPLIT)
         if isinstance(event, AliasEvent):
             if event.anchor not in self._anchors:
                 raise self._fault(event, f"*{event.anchor} refers to nothing before it")
@@ -116,7 +116,7 @@ class _Composer:
         node = self._content(event, depth)
         if event.anchor:
             if is_unwritten(node):
-                raise self._fault(event, "a text cannot begin with &", _QUOTE_IT)
+                raise self._fault(event, "text cannot start with &", _QUOTE_IT)
             self._anchors[event.anchor] = node
         return node
 
@@ -146,19 +146,19 @@ class _Composer:
     def _key(self, event: Any) -> Node:
         if not isinstance(event, ScalarEvent):
             raise self._fault(
-                event, "a name is expected here", "a text that begins with { must stand in quotes"
+                event, "a name is expected here", "put quotes around text that starts with {"
             )
         self._refuse_tag(event)
         return self._placed(event, event, scalar=self._text(event))
 
     def _text(self, event: Any) -> str:
         if _UNUSABLE.search(event.value):
-            raise self._fault(event, "this text holds a character that cannot be kept")
+            raise self._fault(event, "this text contains a character that cannot be stored")
         return str(event.value)
 
     def _refuse_tag(self, event: Any) -> None:
         if event.tag is not None:
-            hint = "a text that begins with ! must stand in quotes"
+            hint = "put quotes around text that starts with !"
             tag = event.tag.replace("tag:yaml.org,2002:", "!!")
             raise self._fault(event, f"{tag} cannot be used here", hint)
 
@@ -227,9 +227,9 @@ _QUOTED = re.compile(r""".*:\s+("[^"]*"|'[^']*')\s+""")
 def _in_plain_words(problem: str, before: str) -> tuple[str, str | None]:
     """What is wrong behind what stands `before` it in its line, and what to do."""
     if problem.startswith(_NO_MAPPING) and _FIRST_NAME.fullmatch(before):
-        return "this line is indented further than it may be", _ALIKE
+        return "this line is indented too far", _ALIKE
     if problem.startswith(_NO_END) and _QUOTED.fullmatch(before):
-        return "something follows a text in quotes", "put the whole in quotes of the other kind"
+        return "there is text after the closing quote", _QUOTE_ALL
     for pattern, words, hint in _YAML_WORDS:
         if found := re.match(pattern, problem):
             return words.format(*found.groups()), hint
@@ -238,12 +238,15 @@ def _in_plain_words(problem: str, before: str) -> tuple[str, str | None]:
 
 _NO_MAPPING = "mapping values are not allowed here"
 _NO_END = "expected <block end>, but found"
-_ALIKE = "begin it below the first letter of the line that it belongs with"
+_ALIKE = "start this line in the same column as the lines it belongs to"
 _NO_COLON = "could not find expected ':'"
-_QUOTE_IT = "a text that begins with a sign, or has a colon and a blank in it, must stand in quotes"
+_QUOTE_IT = (
+    "put quotes around text that starts with a symbol or contains a colon followed by a space"
+)
+_QUOTE_ALL = "put the whole value in quotes, such as '\"urgent\" in task.tags'"
 _YAML_WORDS = (
     (_NO_MAPPING, "a second colon does not fit here", _QUOTE_IT),
-    (r"found character '(.)' that cannot", "a text cannot begin with {}", _QUOTE_IT),
+    (r"found character '(.)' that cannot", "text cannot start with {}", _QUOTE_IT),
     (r"found unexpected end of stream", "a quotation mark is not closed", None),
     (r"expected '?,'? or '(.)', but got", "a comma or {} is missing before this", None),
     (_NO_END, "this line is not indented like the ones above", None),

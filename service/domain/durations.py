@@ -33,7 +33,7 @@ _UNIT = "|".join(sorted(_NAMES, key=len, reverse=True))
 # For whoever describes the configuration without reading it.
 LENGTH_PATTERN = rf"^\s*\d{{1,6}}\s*({_UNIT})\s*$"
 DURATION_PATTERN = rf"^\s*\d{{1,6}}\s*({_UNIT}|business\s+(hours?|h|days?|d))\s*$"
-_PLAIN = "write it like 30m, 2h or 1 day"
+_PLAIN = "write for example 30m, 2h or 1 day"
 _LONGEST = timedelta(days=3660)
 # Each is counted through the opening hours, a day after the other.
 _MOST_BUSINESS = {"hour": 3_660, "day": 366}
@@ -62,11 +62,13 @@ def parse_duration(value: Any) -> Duration:
     if isinstance(value, Duration):
         return value
     if not isinstance(value, str):
-        raise _refusal(f"{value} has no unit" if _is_number(value) else "this is no length of time")
+        raise _refusal(
+            f"{value} has no unit" if _is_number(value) else "this is not a length of time"
+        )
     written = _WRITTEN.fullmatch(value.strip())
     unit = _NAMES.get(written[3].lower()) if written else None
     if written is None or unit is None:
-        raise _refusal(f'"{value[:40]}" is no length of time')
+        raise _refusal(f'"{value[:40]}" is not a length of time')
     amount = int(written[1])
     if _UNITS[unit] * amount > _LONGEST:
         raise _refusal(f"{value} is longer than ten years")
@@ -90,7 +92,7 @@ def parse_length(value: Any) -> timedelta:
     except PydanticCustomError as error:
         raise refused(error.message(), _PLAIN) from None
     if duration.is_business:
-        message = f"{duration.text} depends on opening hours, which do not count here"
+        message = f"{duration.text} depends on opening hours, which cannot be used here"
         raise refused(message, _PLAIN)
     return duration.plain
 
@@ -108,7 +110,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _refusal(message: str) -> ValueError:
-    return refused(message, "write it like 30m, 2h, 1 day or 2 business hours")
+    return refused(message, "write for example 30m, 2h, 1 day or 2 business hours")
 
 
 AnyDuration = Annotated[Duration, BeforeValidator(parse_duration)]

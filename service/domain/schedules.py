@@ -25,16 +25,16 @@ def parse_cron(text: str) -> str:
     """A cron expression of five parts, as it is kept; raises ValueError saying what is wrong."""
     parts = text.split()
     if len(parts) != len(_PARTS):
-        raise refused(f"a schedule has five parts; here are {len(parts)}", _HINT)
+        raise refused(f"a schedule must have five parts, not {len(parts)}", _HINT)
     cron = " ".join(parts)
     try:
         coming = next(CronSim(cron, _ANY_DAY), None)
     except CronSimError as error:
         name = str(error).removeprefix("Bad ")
         wrong = parts[_PARTS.index(name)]
-        raise refused(f"{wrong} is no {name.replace('-', ' ')}", _HINT) from None
+        raise refused(f"{wrong} is not a valid {name.replace('-', ' ')}", _HINT) from None
     if coming is None:
-        raise refused("such a day never comes", _HINT)
+        raise refused("there is no such day", _HINT)
     return cron
 
 

@@ -32,7 +32,8 @@ class Silence:
     @property
     def refusal(self) -> str:
         """The reason of a message that this silence keeps from going out."""
-        return f"silence {self.id} until {self.ends_at:%Y-%m-%d %H:%M} UTC: {self.reason}"
+        until = f"{self.ends_at:%Y-%m-%d %H:%M} UTC"
+        return f"silenced until {until} (silence {self.id}): {self.reason}"
 
     def is_on(self, now: datetime) -> bool:
         return self.created_at <= now < self.ends_at

@@ -55,7 +55,7 @@ class Flood:
         if self.is_of_customers:
             return f"{count} customer messages"
         to = "" if self.receiver is None else f" to {self.receiver}"
-        return f"{count} messages of the rule {self.rule}{to}"
+        return f'{count} messages{to} from rule "{self.rule}"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +89,14 @@ class StormGuard:
         """Why so many are held; None where they are not too many. For `usual` see `usual_of`."""
         most = self.most(flood)
         if count > most:
-            why = f"more than {most}"
+            why = f"limit {most}"
         elif usual is not None and count > TIMES * usual:
             why = f"more than {TIMES} times the usual {usual:.1f}"
         else:
             return None
         minutes = self.within.total_seconds() / 60
-        return f"held by the storm guard: {flood.messages(count)} in {minutes:g} minutes, {why}"
+        said = f"{flood.messages(count)} in {minutes:g} minutes"
+        return f"on hold, too many at once: {said} ({why})"
 
 
 @dataclass(frozen=True, slots=True)

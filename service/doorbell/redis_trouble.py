@@ -20,17 +20,19 @@ _START = "start Redis or Valkey, or correct REDIS_URL"
 _CORRECT = "correct the user and the password in REDIS_URL"
 _BY_KIND: Mapping[type[exceptions.RedisError], Trouble] = {
     exceptions.ReadOnlyError: Trouble(
-        "it is a replica, which only reads", "name the primary in REDIS_URL instead"
+        "it is a replica and read-only", "set REDIS_URL to the primary instead"
     ),
     exceptions.OutOfMemoryError: Trouble(
-        "its memory is full (maxmemory), and it takes nothing",
-        "give it more memory, or Taskbell a Redis of its own",
+        "its memory is full (maxmemory), so it stores nothing",
+        "give it more memory, or give Taskbell a separate Redis",
     ),
     exceptions.NoPermissionError: Trouble(
         "it does not let its user do what Taskbell does",
         "let its user (ACL) use the keys taskbell:* and arq:* and the commands for them, and INFO",
     ),
-    exceptions.BusyLoadingError: Trouble("it is starting and loads its data", "wait until it has"),
+    exceptions.BusyLoadingError: Trouble(
+        "it is starting and loading its data", "wait until it is ready"
+    ),
     exceptions.TimeoutError: Trouble("it does not answer in time", _START),
 }
 # How an answer begins that redis-py has no kind of its own for.
@@ -55,31 +57,31 @@ def explain(error: exceptions.RedisError | OSError) -> Trouble:
 
 def _unauthenticated(answer: str) -> Trouble:
     if "required" in answer:
-        return Trouble("it wants a password, and REDIS_URL has none", _CORRECT)
+        return Trouble("it requires a password, and REDIS_URL has none", _CORRECT)
     if "without any password" in answer or "no password is set" in answer:
         return Trouble("it has no password, and REDIS_URL has one", _CORRECT)
-    return Trouble("it does not take the user and the password in REDIS_URL", _CORRECT)
+    return Trouble("it does not accept the user and the password in REDIS_URL", _CORRECT)
 
 
 def _refused(answer: str) -> Trouble:
     if answer.startswith(_CLUSTER):
         return Trouble(
-            "it is one of a cluster, which Taskbell cannot use",
-            "name a Redis or Valkey in REDIS_URL that stands alone",
+            "it is part of a cluster, which Taskbell cannot use",
+            "set REDIS_URL to a single Redis or Valkey",
         )
     first, _, _ = answer.partition(". ")
-    return Trouble(f"it takes no work ({first})", "look into its log and its configuration")
+    return Trouble(f"it accepts no work ({first})", "check its log and its configuration")
 
 
 def _unreached(error: exceptions.RedisError | OSError) -> Trouble:
     """What keeps from connecting: redis-py has it as what its own error was made from."""
     match error.__context__ or error:
         case gaierror():
-            return Trouble("there is no server of its name", "correct REDIS_URL")
+            return Trouble("there is no server of this name", "correct REDIS_URL")
         case ssl.SSLError() as refusal:
             advice = "correct REDIS_URL: rediss:// is with TLS, and redis:// without"
-            return Trouble(f"TLS to it does not come about ({refusal.reason})", advice)
+            return Trouble(f"no TLS connection could be made ({refusal.reason})", advice)
         case PermissionError():
-            advice = "give the user who runs Taskbell the right to, such as by its group"
+            advice = "give the user who runs Taskbell permission, for example by its group"
             return Trouble("Taskbell may not open its socket", advice)
     return Trouble("it does not answer", _START)

@@ -119,7 +119,7 @@ class Decider:
         """
         told = [(one, self._rules.closed(one, now, self._zones[one.account])) for one in over]
         verdicts = [found for _, found in told if found is not None]
-        reason = "the rule was taken out or switched off before its digest was told"
+        reason = "the rule was removed or switched off before its digest was sent"
         orphans = [
             Decision(one.event, one.rule, Outcome.NOT_MATCHED, reason, one.key)
             for one, found in told
@@ -173,7 +173,7 @@ class Decider:
             verdicts = [(event, self._rules.fired(rule, event, now, zone)) for event in each]
         is_missed = now - moment.at > LATE
         if is_missed:
-            reason = f"it was too late: it had been due for more than {in_words(LATE)}"
+            reason = f"too late: the scheduled time was more than {in_words(LATE)} ago"
             verdicts = [(event, one.too_late(event.id, reason)) for event, one in verdicts]
         if chosen is not None:
             matched = Outcome.MISSED if is_missed else Outcome.MATCHED
@@ -306,4 +306,5 @@ def _reason(verdict: Verdict, placed: set[tuple[str, int, str, str]]) -> str:
     )
     if not again:
         return verdict.reason
-    return f"{verdict.reason}; step {', '.join(again)} not again: once_per had it before"
+    steps = f"step {', '.join(again)}"
+    return f"{verdict.reason}; {steps} not repeated: already sent for the same `once_per`"

@@ -16,6 +16,8 @@ from service.store.decisions import Decision
 from service.store.tasks import Key
 from service.store.waits import Wait
 
+_ENDED = "the wait ended early"
+
 
 class ForWaits:
     """The waits of rules with `for` about some locked tasks, as events about them come."""
@@ -64,9 +66,7 @@ class ForWaits:
         if gone:
             await self._tx.waits.stop(gone)
         return [
-            Decision(
-                wait.first.id, wait.rule, Outcome.LAPSED, f"it did not stay so: {ended[wait.rule]}"
-            )
+            Decision(wait.first.id, wait.rule, Outcome.LAPSED, f"{_ENDED}: {ended[wait.rule]}")
             for wait in gone
         ]
 

@@ -10,7 +10,7 @@ from service.engine.transaction import Transaction
 from service.outbox import DeliveryRequest
 from service.store.tasks import Key
 
-_ENDLESS = "this comes of what the rule itself has written, and would go on for ever"
+_ENDLESS = "stopped to prevent a loop: this was caused by a change that the rule itself made"
 
 
 async def without_loops(tx: Transaction, orders: list[DeliveryRequest]) -> list[DeliveryRequest]:

@@ -60,16 +60,16 @@ class NetChange:
     def idleness(self, rules: Ruleset) -> str:
         """Why the rule has nothing to decide on."""
         if self.rule not in rules:
-            return "the rule was taken out or switched off while it waited"
+            return "the rule was removed or switched off while it was waiting"
         if self.rule in rules.lasting:
-            return "when the time was over, the task was gone"
+            return "the task was deleted before the wait ended"
         if not self.events:
-            return "when the task had been quiet, nothing was left of the change"
+            return "the change was undone before the quiet period ended"
         for event in self.events:
             if (ended := self._ended_by(event)) is not None:
-                return f"when the task had been quiet, it was {ended} as well"
+                return f"the task was also {ended} before the quiet period ended"
         left = " and ".join(f"task.{event.kind}" for event in self.events)
-        return f"when the task had been quiet, {left} was left, to which the rule does not listen"
+        return f"after the quiet period only {left} remained, and the rule does not react to that"
 
     def _ended_by(self, event: Event) -> str | None:
         """What else is left that makes this event pointless to tell, if anything is."""

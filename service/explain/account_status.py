@@ -7,8 +7,9 @@ from typing import Any, TypeAlias
 Told: TypeAlias = Callable[[datetime], str]
 """How a moment is shown."""
 
-FIRST_SYNC, READING_ANEW = "first sync", "reading anew"
-_KNOWN_BEFORE = "Alarms and lists go by what was known before"
+FIRST_SYNC, READING_AGAIN = "first sync", "reading all tasks again"
+_LAST_KNOWN = "reminders and lists now use the last known data"
+_MISSED = "It may have missed changes, so it is reading all tasks again."
 
 
 def name_of(account: Mapping[str, Any]) -> str:
@@ -18,48 +19,49 @@ def name_of(account: Mapping[str, Any]) -> str:
     if account["state"] != "ok":
         return str(account["state"])
     if account["absent"]:
-        return "tasks gone"
+        return "many tasks missing"
     if account["alone_since"]:
-        return "no worker"
-    return READING_ANEW if account["reread_since"] else "ok"
+        return "no worker process"
+    return READING_AGAIN if account["reread_since"] else "ok"
 
 
 def what_waits(account: Mapping[str, Any], told: Told) -> str | None:
-    """Why what is due of an account does not come yet, and until when; None where nothing waits."""
+    """Why an account's due messages are not sent yet, and until when; None where nothing waits."""
     if (since := account["alone_since"]) is not None:
-        return f"No worker has looked after it since {told(since)}. What is due waits for one."
+        return (
+            f"Taskbell has not processed this account since {told(since)}."
+            " Due messages wait until a Taskbell worker process runs."
+        )
     if account["state"] == "failing":
         return _until_it_answers(account, told)
     if account["reread_since"] is None:
         return None
-    return f"{_why_anew(account, told)} {_until_read(account, told)}"
+    return f"{_why_again(account, told)} {_until_read(account, told)}"
 
 
 def _until_it_answers(account: Mapping[str, Any], told: Told) -> str:
     latest = account["alarms_wait_until"]
-    alarms = (
-        f"{_KNOWN_BEFORE}, as it has failed for so long"
+    waits = (
+        f"The account has failed for too long, so {_LAST_KNOWN}."
         if latest is None
-        else f"Alarms and lists wait until it can be read, until {told(latest)} at the latest"
+        else "Reminders and lists wait until the account can be read,"
+        f" but no longer than {told(latest)}."
     )
-    return f"{alarms}. Customers are written to only where their own task can be read."
+    return f"{waits} A customer gets a message only if Taskbell can read that customer's task."
 
 
-def _why_anew(account: Mapping[str, Any], told: Told) -> str:
-    since, away = told(account["reread_since"]), account["away_since"]
-    if away is None:
-        return f"Tasks may have changed unseen, so since {since} all of them are to be read anew."
-    return (
-        f"Taskbell was away from {told(away)} to {since}. Tasks may have changed unseen, so all of"
-        " them are to be read anew."
-    )
+def _why_again(account: Mapping[str, Any], told: Told) -> str:
+    since, stopped = told(account["reread_since"]), account["away_since"]
+    if stopped is None:
+        return f"Taskbell was not reading this account until {since}. {_MISSED}"
+    return f"Taskbell was not running from {told(stopped)} to {since}. {_MISSED}"
 
 
 def _until_read(account: Mapping[str, Any], told: Told) -> str:
     latest = account["alarms_wait_until"]
-    alarms = (
-        _KNOWN_BEFORE
+    waits = (
+        f"This takes too long, so {_LAST_KNOWN}."
         if latest is None
-        else f"Alarms and lists wait for that until {told(latest)} at the latest"
+        else f"Reminders and lists wait for this, but no longer than {told(latest)}."
     )
-    return f"{alarms}; what goes through {account['system']} waits until it is done."
+    return f"{waits} Messages sent through {account['system']} wait until it is finished."

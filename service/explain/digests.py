@@ -42,7 +42,9 @@ def in_digest(
     """
     of = named(digest.opened.group or "")
     if digest.told is None:
-        notes = [] if left_out is None else [f"as it is now, it would be left out: {left_out}"]
+        notes = (
+            [] if left_out is None else [f"as the task is now, it would be left out: {left_out}"]
+        )
         return replace(
             judged,
             digest=InDigest(of, digest.closes_at, digest.tasks),
@@ -53,7 +55,7 @@ def in_digest(
     )
     if left_out is not None:
         at = told(digest.told.at, zone)
-        says = f"it was left out of the digest of {of}, {at}: {left_out}"
+        says = f"the task was left out of the digest for {of}, {at}: {left_out}"
         return replace(judged, standing=ExplanationStatus.NOT_MATCHED, says=says)
     standing = STANDINGS[Outcome(digest.told.outcome)]
     return replace(judged, standing=standing, says=digest.told.reason)

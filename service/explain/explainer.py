@@ -26,6 +26,7 @@ from service.store.deliveries import RecordedDelivery
 from service.store.views.task_history import TaskHistory
 
 _SURROUNDINGS = ("timezone", "hours", "holidays")
+_NOTHING_LEFT = "no change was left that the rule reacts to"
 
 
 def explain(
@@ -102,8 +103,8 @@ class _Explainer:
         for event in self._dossier.events:
             if event.cause is Cause.WRITE and rule.trigger.matches(event):
                 yield (
-                    f"#{event.id} was Taskbell's own writing, of which the rule does not hear"
-                    " (own_writes: true)"
+                    f"event #{event.id} was a change made by Taskbell. The rule ignores such"
+                    " changes unless it has own_writes: true"
                 )
 
     def _unheard(self, known: Explanation) -> Explanation:
@@ -119,7 +120,8 @@ class _Explainer:
     def _asked(self, known: Explanation, rule: Rule, occasion: Occasion) -> Explanation:
         wait = next((one for one in self._dossier.waits if one.rule == rule.id), None)
         if wait is not None:
-            says = f"it looks again {told(wait.ends_at, self._zone)}, or later if the task changes"
+            at = told(wait.ends_at, self._zone)
+            says = f"the rule decides at {at}, or later if the task changes again"
             return replace(known, standing=ExplanationStatus.SETTLING, says=says, event=wait.event)
         decision = self._decision(rule, occasion)
         number = occasion.id if decision is None else decision.event
@@ -131,7 +133,7 @@ class _Explainer:
             deliveries=self._deliveries(rule, number),
         )
         if not occasion.events:
-            says = "nothing was left that it listens to" if decision is None else decision.reason
+            says = _NOTHING_LEFT if decision is None else decision.reason
             return replace(known, standing=ExplanationStatus.NOT_MATCHED, says=says)
         version = self._versions[number] if decision is None else decision.rules_version
         asked = [one for one in occasion.events if one.id == number] or list(occasion.events)
@@ -144,7 +146,9 @@ class _Explainer:
         then = self._rule_of(version, rule)
         heard = [event for event in asked if then is not None and then.listens_to(event)]
         if then is None or not heard:
-            says = "when that happened, the rule was not there yet, or listened to something else"
+            says = (
+                "when that happened, the rule did not exist yet or was triggered by something else"
+            )
             return replace(known, standing=ExplanationStatus.NOT_MATCHED, says=says)
         scope, verdict = self._decided_again(then, heard, known.asked_at or self._now)
         standing, says = _outcome(known.decision, verdict)
@@ -159,7 +163,7 @@ class _Explainer:
         """Add what has become of the task in the digest that it joined."""
         digest = joined(judged.decision, self._dossier.together.gatherings)
         if digest is None:
-            lost = "what became of its digest is not on record any more"
+            lost = "what became of its digest is no longer on record"
             return replace(judged, notes=(*judged.notes, lost))
         told = digest.told
         at = self._now if told is None else told.at
@@ -197,7 +201,7 @@ class _Explainer:
     def _changed_since(self, rule: Rule, version: str) -> Iterator[str]:
         then = self._rulebook.then.get(version)
         if then is not None and _words(then.text, rule.id) != _words(self._text, rule.id):
-            yield "the rule has been changed since; this is what it was then"
+            yield "the rule has changed since then; this shows the earlier version"
 
     @property
     def _text(self) -> str:

@@ -36,11 +36,11 @@ def by_schedule(
     schedule = _schedule(rule, slot, zone, now)
     known = replace(blank, schedule=schedule, clock=_clock(schedule, zone))
     if slot is None:
-        says = "its schedule has not come yet, as far as there is a record"
+        says = "the schedule has no recorded run yet"
         return replace(known, standing=ExplanationStatus.UNHEARD, says=says)
     known = replace(known, event=slot.event.id, asked_at=slot.at)
     if then is None or then.trigger.cron is None:
-        says = "when its schedule came last, the rule was another one"
+        says = "the rule was different when the schedule last ran"
         return replace(known, standing=ExplanationStatus.UNHEARD, says=says)
     return _SlotExplainer(known, then, slot, papers, zone).explained()
 
@@ -56,8 +56,10 @@ def _schedule(rule: Rule, slot: PastSlot | None, zone: ZoneInfo, now: datetime) 
 
 def _clock(schedule: BySchedule, zone: ZoneInfo) -> str:
     came, comes = schedule.came_at, schedule.comes_at
-    last = "has not come yet" if came is None else f"came last {told(came, zone)}"
-    return f"{last}; " + ("never comes again" if comes is None else f"comes {told(comes, zone)}")
+    last = "has not run yet" if came is None else f"last run {told(came, zone)}"
+    return f"{last}; " + (
+        "will not run again" if comes is None else f"next run {told(comes, zone)}"
+    )
 
 
 class _SlotExplainer:
@@ -91,7 +93,7 @@ class _SlotExplainer:
         task, says = self._papers.at(self._slot.at), "for_each did not choose the task"
         try:
             if task is None:
-                says = "the task was not there"
+                says = "the task did not exist"
             elif self._rule.for_each is not None:
                 self._rule.for_each.takes(task, self._slot.at, self._zone)
         except EvaluationError as error:
@@ -129,7 +131,7 @@ class _SlotExplainer:
             event = replace(self._slot.event, task_id=task.id, after=task)
             return self._chosen(self._scope(event))
         except EvaluationError as error:
-            says = f"it was left out: {error}"
+            says = f"the task was left out: {error}"
             return replace(self._known, standing=ExplanationStatus.FAILED, says=says)
 
     def _chosen(self, scope: Scope) -> Explanation:
@@ -140,14 +142,14 @@ class _SlotExplainer:
         if refused is not None:
             return replace(known, standing=STANDINGS[refused.outcome], says=refused.reason)
         if self._rule.has_ended(scope.event.task, self._slot.at):
-            says = "it was left out: until is true of it"
+            says = "the task was left out: the rule's `until` condition is true for it"
             return replace(known, standing=ExplanationStatus.NOT_MATCHED, says=says)
         return self._told(known, self._rule.group_key(scope))
 
     def _told(self, known: Explanation, key: str) -> Explanation:
         decision = next((one for one in self._slot.decisions if one.group == key), None)
         if decision is None:
-            says = f"it was chosen, and the {digest_of(key)} is not on record"
+            says = f"the task was chosen, but the {digest_of(key)} is not on record"
             return replace(known, standing=ExplanationStatus.NOT_MATCHED, says=says)
         return replace(
             known,

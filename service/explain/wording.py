@@ -1,4 +1,4 @@
-"""What is explained, in words: when an alarm rings or why not, and the values of a condition."""
+"""What is explained, in words: when an alarm is due or why not, and the values of a condition."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -13,8 +13,8 @@ from service.rules.language.date_format import shown
 from service.rules.language.tracing import Trace, TraceStatus
 from service.store.tasks import TaskState
 
-_AT_ONCE = "it rings as soon as a worker looks at the clock"
-_WITH_THE_ACCOUNT = "it waits with all that is due of the account, as said above"
+_AT_ONCE = "it will run at the next check"
+_WITH_THE_ACCOUNT = "it waits with everything else due in this account (see above)"
 
 
 def next_ring(
@@ -26,17 +26,18 @@ def next_ring(
     """
     task = known.present
     if task is None or not task.is_open:
-        return f"the task is {standing(task)}, and the clock looks at open tasks only"
+        return f"the task is {standing(task)}; time-based rules apply to open tasks only"
     at = alarm.instant(task, zone)
     if at is None:
         return _without_moment(alarm, task, zone)
     if at > now and not was_announced(alarm, at, known.announced_until):
-        return f"rings {told(at, zone)}, if the task is open then and its {alarm.field} stays"
-    was = f"its moment was {told(at, zone)}"
+        still = f"the task is still open and its {alarm.field} date has not changed"
+        return f"runs {told(at, zone)} if {still}"
+    was = f"it was due {told(at, zone)}"
     if was_announced(alarm, at, known.announced_until):
-        return f"{was}; for this {alarm.field} date it does not ring again"
+        return f"{was} and has already run for this {alarm.field} date"
     if alarm.is_pointless(task, now, zone):
-        return f"{was}; now it is too late for it"
+        return f"{was}; it is too late now"
     return f"{was}; {_AT_ONCE if at_once else _WITH_THE_ACCOUNT}"
 
 
@@ -44,13 +45,13 @@ def _without_moment(alarm: Alarm, task: Task, zone: ZoneInfo) -> str:
     """Why an alarm has no moment to ring at: its date is missing, no date, or a whole day."""
     if alarm.lacks_time(task):
         return (
-            f"it counts from the time of {alarm.field}, which is the whole of"
-            f" {date_shown(task, alarm.field, zone)}; a reminder with `at:` rings for such a task"
+            f"this rule needs a time in {alarm.field}, but the task has only a date there"
+            f" ({date_shown(task, alarm.field, zone)}). Use a reminder with `at:` for such tasks"
         )
     value = value_of(task, alarm.field)
     if value is None:
-        return f"it rings by the date {alarm.field}, which the task does not have"
-    return f"it rings by the date {alarm.field}, and {value!r} is no date that can be counted from"
+        return f"this rule needs the date {alarm.field}, which the task does not have"
+    return f"this rule needs a date in {alarm.field}, and {value!r} is not a date that it can use"
 
 
 def standing(task: Task | None) -> str:

@@ -24,11 +24,14 @@ _AFTER_CONNECTING: Words = (
 _CONNECTING: Words = (
     (AddressRefused, "{error.strerror}"),
     (socket.gaierror, "there is no server called {host}"),
-    (ConnectionRefusedError, "nobody answers at {place}"),
-    (ssl.SSLCertVerificationError, "the certificate of {host} is not good: {error.verify_message}"),
+    (ConnectionRefusedError, "{place} does not accept connections"),
+    (
+        ssl.SSLCertVerificationError,
+        "the certificate of {host} is not valid: {error.verify_message}",
+    ),
     (ssl.SSLError, "{place} does not speak TLS"),
     (TimeoutError, "{place} does not answer"),
-    (ConnectionError, "{place} hung up"),
+    (ConnectionError, "{place} closed the connection"),
     (OSError, "no connection to {place}: {error.strerror}"),
 )
 _OFFLINE = frozenset({socket.EAI_AGAIN, errno.ENETUNREACH, errno.EHOSTUNREACH})
@@ -46,6 +49,6 @@ def explain(error: httpx.RequestError) -> str:
 def explain_socket(error: OSError, place: str) -> str:
     """Why there is no connection to `place`, a host and its port."""
     if error.errno in _OFFLINE:
-        return f"no way leads to {place}; is this machine online?"
+        return f"there is no network connection to {place}; check that this machine is online"
     words = next(text for kind, text in _CONNECTING if isinstance(error, kind))
     return words.format(error=error, place=place, host=place.rpartition(":")[0])

@@ -39,7 +39,7 @@ LONGEST_EXPLANATION = 4096
 LONGEST_EXCERPT = 160
 
 _MINUTE = timedelta(minutes=1)
-_TROUBLE = "it failed or asked for a pause before"
+_TROUBLE = "an earlier call failed or the system asked Taskbell to wait"
 _EXPLAINING = (
     *("message", "error", "error_message", "errors", "detail", "reason", "title"),
     "hydra:description",
@@ -127,7 +127,7 @@ class Upstream:
         """Wait until the call may be made; raises SourceUnreachable or NotBegun if it is not."""
         admission = await self._throttle.admit()
         if (left := admission.refused_for) is not None:
-            call.fail(SourceUnreachable, f"was not called: {self._trouble}", left)
+            call.fail(SourceUnreachable, f"was skipped for now, because {self._trouble}", left)
         try:
             await self._sleep(admission.wait.total_seconds())
         except asyncio.CancelledError:
@@ -192,9 +192,11 @@ class _Call:
     ) -> Any:
         """The JSON of an answer that says yes; raises the SourceError that it stands for."""
         if status == httpx.codes.TOO_MANY_REQUESTS:
-            self.fail(SourceThrottled, "asked for a pause (429)", pause or timedelta(minutes=1))
+            self.fail(
+                SourceThrottled, "asked Taskbell to slow down (429)", pause or timedelta(minutes=1)
+            )
         if status == httpx.codes.SERVICE_UNAVAILABLE and pause is not None and not self.effect:
-            self.fail(SourceThrottled, "asked for a pause (503)", pause)
+            self.fail(SourceThrottled, "asked Taskbell to slow down (503)", pause)
         said = _explanation(headers, body, self.secrets)
         if status in (401, 403):
             self.fail(SourceUnauthorized, f"refused the account's credentials ({status}){said}")
@@ -219,7 +221,8 @@ class _Call:
         # A page instead of an answer comes from a proxy or a wrong base_url: nothing was done,
         # but it says nothing about the task either, least of all that it is gone.
         if _has(headers, "html") and not self.effect:
-            self.fail(SourceBroken, f"answered {status} with a page; is base_url right?")
+            what = f"answered with a web page instead of data ({status}); check base_url"
+            self.fail(SourceBroken, what)
         raise SourceRejected(
             f"{self.account}: {self.method} {self.path} was rejected ({status}){said}",
             status=status,
@@ -228,14 +231,14 @@ class _Call:
 
     def _deny(self, status: int, said: str) -> NoReturn:
         raise SourceRejected(
-            f"{self.account}: {self.method} {self.path} was answered with {status} and a no{said}",
+            f"{self.account}: {self.method} {self.path} was refused by the system ({status}){said}",
             status=status,
             answer=said.removeprefix(": "),
         )
 
     def _decode(self, headers: Mapping[str, str], body: bytes) -> Any:
         if not _has(headers, "json"):
-            self.fail_ambiguously("answered with something else than JSON; is base_url right?")
+            self.fail_ambiguously("answered with something other than JSON; check base_url")
         try:
             return salvaged(body)
         except orjson.JSONDecodeError:

@@ -38,14 +38,14 @@ _SUFFIXES = ("_total", "_count", "_sum")
 
 receipts = Counter(
     "taskbell_receipts",
-    "Webhooks by what the door made of them",
+    "Webhooks by outcome",
     ["account", "outcome"],
     registry=registry,
 )
 events = Counter("taskbell_events", "Transitions of tasks", ["account", "kind"], registry=registry)
 deliveries = Counter(
     "taskbell_deliveries",
-    "Deliveries by the state they came to",
+    "Deliveries by state",
     ["channel", "state"],
     registry=registry,
 )
@@ -126,7 +126,7 @@ class Board:
         """
         wrong = GaugeMetricFamily(
             "taskbell_config_faults",
-            "Faults for which the configuration's files are not loaded as they are now",
+            "Errors because of which the configuration's files are not loaded as they are now",
             faults,
         )
         gauges = await self.look(now)
@@ -241,7 +241,7 @@ async def _gauges(connection: Connection, now: datetime) -> list[Metric]:
         ),
         GaugeMetricFamily(
             "taskbell_clock_lag_seconds",
-            "By how much the clock is late in ringing",
+            "By how much time-based events are late",
             _seconds_since(waiting.alarm, now),
         ),
     ]
@@ -264,7 +264,7 @@ async def _troubles(connection: Connection, now: datetime) -> list[Metric]:
         failing.add_metric([row["name"]], _seconds_since(row["failing_since"], now))
     unsettled = GaugeMetricFamily(
         "taskbell_unsettled_deliveries",
-        "Deliveries that failed or of which nobody knows, until a person has seen to them",
+        "Deliveries that failed or whose outcome is unknown, until a person has decided about them",
         labels=["channel", "state"],
     )
     for row in await connection.fetch(

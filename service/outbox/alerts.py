@@ -4,7 +4,7 @@ Each is told once: that it was is stored with what it is about, in the transacti
 message, so that no other worker and no restart tells it again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -61,9 +61,10 @@ async def tell_failing(
     )
     for row in rows:
         text = (
-            f"{row['name']} ({row['system']}) has been failing since"
-            f" {_local(row['since'], address)}: {row['error']}.\nTaskbell goes on trying, and will"
-            " say when it works again. Other accounts go on; webhooks are kept and read."
+            f"Taskbell has been unable to read {row['name']} ({row['system']}) since"
+            f" {_local(row['since'], address)}: {row['error'].removeprefix(row['name'] + ': ')}.\n"
+            "Taskbell keeps trying and tells you when it works again. Other accounts are not"
+            " affected. Webhooks are still processed. For advice: `taskbell doctor`"
         )
         await plan(connection, FAILING, row, text, address, now)
     return len(rows)
@@ -74,7 +75,7 @@ async def tell_working(
 ) -> int:
     """Plan a message for each of these accounts that works again; returns how many accounts.
 
-    If the message that it fails has not gone out yet, that one is withdrawn instead.
+    If the message that it fails has not gone out yet, that one is cancelled instead.
     """
     rows = await connection.fetch(
         """
@@ -90,7 +91,7 @@ async def tell_working(
     for row in rows:
         if await _was_told(connection, row, now):
             text = (
-                f"{row['name']} ({row['system']}) works again. It had been failing from"
+                f"Taskbell can read {row['name']} ({row['system']}) again. It could not from"
                 f" {_local(row['since'], address)} to {_local(row['polled_at'], address)}."
             )
             await plan(connection, WORKING, row, text, address, now)
@@ -114,12 +115,13 @@ async def tell_storms(
     )
     for row in rows:
         name, rule = row["name"], row["rule"]
-        waits = f"No customer of {name} is written to" if rule is None else "None of them goes out"
-        these = name if rule is None else f"{name} --rule {rule}"
+        waits = "They are not sent" if rule else f"Customers of {name} get no messages"
+        these = f"{name} --rule {rule}" if rule else name
         text = (
-            f"{name}: {row['reason']}. {waits} until somebody decides:"
-            f" let them go or drop them on Taskbell's page, or by `taskbell outbox release {these}`"
-            f" or `taskbell outbox drop {these}`."
+            f"{name}: {row['reason']}. {waits} until someone decides. Open the Taskbell page and"
+            ' choose "Send them" or "Never send them". Or run'
+            f" `taskbell outbox release {these}` to send them,"
+            f" or `taskbell outbox drop {these}` to discard them."
         )
         await plan(connection, STORM, row, text, address, now)
     return len(rows)
@@ -154,10 +156,11 @@ async def tell_absent(
     for row in rows:
         name = row["name"]
         text = (
-            f"{name} ({row['system']}): {row['absent']} tasks are gone all at once, says the"
-            " system. Usually its token has lost rights: give them back, and nothing has happened."
-            " Nothing is told of these tasks for a day, then they count as deleted. If they are"
-            f" deleted: taskbell accounts sync {name} --believe"
+            f"{row['absent']} tasks disappeared from {name} ({row['system']}) at once."
+            " Usually the access token has lost permissions. Restore them in"
+            f" {row['system']}, and the tasks come back. Taskbell sends nothing about these tasks"
+            " for one day; after that it treats them as deleted. If they really were deleted, run:"
+            f" taskbell accounts sync {name} --believe"
         )
         await plan(connection, ABSENT, row, text, address, now)
     return len(rows)
@@ -180,9 +183,9 @@ async def tell_appeared(
     )
     for row in rows:
         text = (
-            f"{row['name']} ({row['system']}): {row['appeared']} tasks that had been there before"
-            " came into sight at once. Usually its token has been given more rights. Nothing was"
-            " told of that; what happens to them from now on is told."
+            f"{row['appeared']} older tasks appeared in {row['name']} ({row['system']}) at once."
+            " Usually the access token has been given more permissions. Taskbell sent no messages"
+            " about them. It will report new changes to them as usual."
         )
         await plan(connection, APPEARED, row, text, address, now)
     return len(rows)
@@ -218,31 +221,41 @@ async def tell_outages(connection: Connection, address: OperatorAddress, now: da
 
 
 def _of_outage(row: asyncpg.Record, address: OperatorAddress) -> str:
-    """How long Taskbell was away, what it has read since, and what was left out."""
+    """How long Taskbell did not run, what it has read since, and what became of messages."""
     minutes = round((row["ended_at"] - row["since"]) / timedelta(minutes=1))
     text = (
-        f"Taskbell was not at work from {_local(row['since'], address)} to"
+        f"Taskbell did not run from {_local(row['since'], address)} to"
         f" {_local(row['ended_at'], address)} ({in_words(timedelta(minutes=minutes))})."
-        f" What changed meanwhile was read afterwards: {', '.join(row['accounts'])}."
     )
+    if read := [name for name in row["accounts"] if name not in row["unread"]]:
+        text += f" It has since read all changes in: {', '.join(read)}."
     if row["unread"]:
-        text += f" Not yet, because they cannot be read: {', '.join(row['unread'])}."
-    if row["withdrawn"]:
-        text += f"\nWithdrawn, because their tasks had moved on: {row['withdrawn']}."
-    if not row["expired"]:
-        return f"{text}\nNo message came too late."
-    return (
-        f"{text}\nToo late to be sent: {row['expired']}; which they were, and why:"
-        " taskbell outbox list --state expired"
-    )
+        text += f" Not read yet, because of errors: {', '.join(row['unread'])}."
+    return "\n".join((text, *_of_messages(row["withdrawn"], row["expired"])))
+
+
+def _of_messages(cancelled: int, expired: int) -> Iterator[str]:
+    """What became of messages during an outage."""
+    if cancelled:
+        why = "because its task" if cancelled == 1 else "because their tasks"
+        yield f"{_were(cancelled)} cancelled {why} had changed."
+    if not expired:
+        yield "No message expired during that time."
+        return
+    see = "To see it" if expired == 1 else "To see them"
+    yield (f"{_were(expired)} too late and not sent. {see}: taskbell outbox list --state expired")
+
+
+def _were(count: int) -> str:
+    return "1 message was" if count == 1 else f"{count} messages were"
 
 
 async def _was_told(connection: Connection, row: asyncpg.Record, now: datetime) -> bool:
-    """Withdraw the message that the account fails; returns whether it may have gone out before."""
+    """Cancel the message that the account fails; returns whether it may have gone out before."""
     withdrawn = await connection.fetch(
         """
         UPDATE deliveries SET state = 'cancelled', settled_at = $3, next_attempt_at = NULL,
-            reason = 'withdrawn: the account works again'
+            reason = 'cancelled: the account works again'
         WHERE account = $1 AND task = '' AND rule = $4 AND once_key = $2
           AND state IN ('planned', 'held')
         RETURNING attempts

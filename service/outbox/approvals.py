@@ -73,9 +73,9 @@ def _refusal(row: asyncpg.Record, now: datetime) -> str | None:
     if row["approver"] is None:
         return "needs no approval"
     if row["approved_by"] is not None:
-        return f"was approved before, by {row['approved_by']}"
+        return f"was already approved by {row['approved_by']}"
     if row["state"] != State.HELD:
-        return f"cannot be approved or declined any more: it is {row['state']} ({row['reason']})"
+        return f"can no longer be approved or declined: it is {row['state']} ({row['reason']})"
     if row["approve_by"] <= now:
-        return "cannot be approved or declined any more: its time is over"
+        return "can no longer be approved or declined: the time to answer has passed"
     return None

@@ -9,7 +9,7 @@ from service.channels import Message
 from service.clock import Clock
 from service.domain.model import State
 from service.domain.system_actions import BARE, CREATE, STILL_COMING, WRITES
-from service.outbox import LEASE, AttemptResult, Claim, fallback
+from service.outbox import CHECK_ARRIVAL, LEASE, AttemptResult, Claim, fallback
 from service.store import Connection, Pool, lookups
 from service.store.columns import column
 from service.store.tasks import Key
@@ -148,7 +148,7 @@ async def reclaim(pool: Pool, now: datetime) -> list[str]:
             reason = CASE WHEN asking
                 THEN 'the process stopped before it was sent'
                 WHEN at_most_once
-                THEN 'the process stopped while sending: look whether it arrived, then resolve it'
+                THEN 'the process stopped while sending. ' || $4
                 ELSE 'the process stopped while sending; sent again with the same key' END
         WHERE state = 'sending' AND lease_until < $1
         RETURNING lane
@@ -156,6 +156,7 @@ async def reclaim(pool: Pool, now: datetime) -> list[str]:
         now,
         CREATE,
         STILL_COMING,
+        CHECK_ARRIVAL,
     )
     return sorted({row["lane"] for row in rows})
 

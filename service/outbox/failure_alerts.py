@@ -56,14 +56,15 @@ def _unsent(rows: Sequence[asyncpg.Record]) -> str:
     counts = [(failed, "failed"), (len(ordered) - failed, "may or may not have arrived")]
     said = " and ".join(f"{_messages(count)} {what}" for count, what in counts if count)
     examples = [
-        f"- {row['id']}, rule {row['rule']} to {row['receiver']} ({row['account']}):"
+        f'- delivery {row["id"]}: rule "{row["rule"]}" to {row["receiver"]}'
+        f" (account {row['account']}):"
         f" {(row['reason'] or row['state'])[:_LONGEST_REASON]}"
         for row in ordered[:_EXAMPLES]
     ]
     more = len(ordered) - len(examples)
     if more:
         examples.append(f"- and {more} more")
-    where = "Taskbell's page has them, and what to do; so has `taskbell outbox list`."
+    where = "Open the Taskbell page, or run `taskbell outbox list`, to decide what to do."
     return "\n".join([f"{said}.", *examples, where])
 
 

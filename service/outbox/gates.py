@@ -17,10 +17,11 @@ from service.domain.silences import Silence, refusal
 from service.domain.storms import Flood
 from service.rules import Ruleset, employees, mutes
 from service.rules.planning import is_instead
+from service.rules.rule import TRIAL_ONLY
 from service.rules.visits import Told, Visit
 from service.store.tasks import Key
 
-UNTIL_IS_TRUE = "withdrawn: the rule's until is true"
+UNTIL_IS_TRUE = "cancelled: the rule's `until` condition is now true"
 
 
 @dataclass(slots=True)
@@ -126,9 +127,9 @@ def stops(candidates: Sequence[Candidate], facts: GateFacts) -> Stops:
 
 def _is_too_late(one: Candidate, facts: GateFacts) -> Stop | None:
     if one.approver is not None and one.approve_by is not None and one.approve_by <= facts.now:
-        said = f"nobody has approved it: {one.approver} was asked until {_utc(one.approve_by)}"
+        said = f"not approved in time: {one.approver} had until {_utc(one.approve_by)} to answer"
     elif one.expires_at is not None and one.expires_at <= facts.now:
-        said = f"it was too late: wanted by {_utc(one.expires_at)}"
+        said = f"too late: it had to be sent by {_utc(one.expires_at)}"
     else:
         return None
     return Stop(State.EXPIRED, said if one.unread is None else f"{said}; {one.unread}")
@@ -158,7 +159,7 @@ def _is_on_trial(one: Candidate, _facts: GateFacts) -> Stop | None:
     if not one.shadow:
         return None
     way = ":".join(filter(None, (one.channel, one.target)))
-    return Stop(State.SKIPPED, f"shadow: would have been sent now ({way})")
+    return Stop(State.SKIPPED, f"{TRIAL_ONLY}would have been sent now to {way}")
 
 
 def _is_silenced(one: Candidate, facts: GateFacts) -> Stop | None:

@@ -94,9 +94,9 @@ async def _cancel(connection: Connection, gone: Gone, now: datetime) -> None:
     rows = await connection.fetch(
         """
         UPDATE deliveries SET state = 'cancelled', settled_at = $3, next_attempt_at = NULL,
-            reason = CASE WHEN account = ANY ($2) THEN 'the account ' || account
-                          ELSE 'the channel ' || lane END
-                     || ' is not in the configuration any more'
+            reason = CASE WHEN account = ANY ($2) THEN 'account ' || account
+                          ELSE 'channel ' || lane END
+                     || ' is no longer in the configuration'
         WHERE state IN ('planned', 'held') AND (lane = ANY ($1) OR account = ANY ($2))
         RETURNING id, shadow OR account = ANY ($2) AS is_over
         """,
@@ -136,7 +136,7 @@ _ON_RECORD = """
     INSERT INTO decisions (event, rule, rules_version, outcome, reason, at)
     SELECT event, rule,
         coalesce((SELECT version FROM rulesets ORDER BY loaded_at DESC, version LIMIT 1), ''),
-        $2, 'the account ' || account || ' is not in the configuration any more', $3
+        $2, 'account ' || account || ' is no longer in the configuration', $3
     FROM ended
 """
 
@@ -145,7 +145,7 @@ async def _end_storms(connection: Connection, accounts: list[str], now: datetime
     await connection.execute(
         """
         UPDATE storms SET ended_at = $2,
-            ended_by = 'the configuration, which has no account ' || account || ' any more'
+            ended_by = 'the configuration, which no longer has account ' || account
         WHERE account = ANY ($1) AND ended_at IS NULL
         """,
         accounts,
@@ -158,7 +158,7 @@ async def _end_silences(connection: Connection, accounts: list[str], now: dateti
     await connection.execute(
         """
         UPDATE silences SET ends_at = $2, reason = silences.reason
-            || '; ended: the account ' || account || ' is not in the configuration any more'
+            || '; ended: account ' || account || ' is no longer in the configuration'
         FROM accounts
         WHERE account = name AND name = ANY ($1) AND ends_at > $2
           AND silences.created_at <= coalesce(watched_until, 'infinity')

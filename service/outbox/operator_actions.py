@@ -25,7 +25,8 @@ async def retry(pool: Pool, clock: Clock, delivery: int, attempts: int | None = 
             return await _plan_again(connection, delivery, clock.now())
         except asyncpg.UniqueViolationError:
             raise NotPossible(
-                f"delivery {delivery} has been replaced: the rule has planned the same anew"
+                f"delivery {delivery} was replaced:"
+                " the rule has already created the same message again"
             ) from None
 
 
@@ -33,7 +34,7 @@ async def _demand_unchanged(connection: Connection, delivery: int, attempts: int
     made = await connection.fetchval("SELECT attempts FROM deliveries WHERE id = $1", delivery)
     if attempts is not None and made != attempts:
         raise NotPossible(
-            f"delivery {delivery} has been tried again since it was shown; look at how that ended"
+            f"delivery {delivery} was already retried by someone else; check the result first"
         )
 
 
@@ -49,7 +50,7 @@ async def _plan_again(connection: Connection, delivery: int, now: datetime) -> s
         delivery,
         now,
         "a person asked for another attempt",
-        "a person who had it sent all the same",
+        "someone who sent it without approval",
     )
     return lane
 
@@ -65,8 +66,8 @@ async def cancel(
     allowed = (State.PLANNED, State.HELD, State.FAILED)
     async with pool.acquire() as connection, connection.transaction():
         if await _demand(connection, delivery, allowed, "cancelled") is State.FAILED:
-            left = f"left as it is by {by}: {reason}" if reason else f"left as it is by {by}"
-            await _leave(connection, delivery, left, clock.now())
+            dismissed = f"dismissed by {by}: {reason}" if reason else f"dismissed by {by}"
+            await _dismiss(connection, delivery, dismissed, clock.now())
             return State.FAILED
         await PostgresOutbox(connection).cancel(
             [delivery], reason or "a person cancelled it", clock.now()
@@ -74,7 +75,7 @@ async def cancel(
         return State.CANCELLED
 
 
-async def _leave(connection: Connection, delivery: int, left: str, now: datetime) -> None:
+async def _dismiss(connection: Connection, delivery: int, says: str, now: datetime) -> None:
     await connection.execute(
         """
         UPDATE deliveries SET acknowledged_at = $2, reason = concat_ws('; ', reason, $3::text)
@@ -82,7 +83,7 @@ async def _leave(connection: Connection, delivery: int, left: str, now: datetime
         """,
         delivery,
         now,
-        left,
+        says,
     )
 
 

@@ -78,7 +78,7 @@ class PostgresOutbox:
         await self._connection.execute(
             f"""
             UPDATE deliveries SET state = 'cancelled', settled_at = $1, next_attempt_at = NULL,
-                reason = 'withdrawn: the task was ' || first.kind
+                reason = 'cancelled: the task was ' || first.kind
             FROM (
                 SELECT DISTINCT ON (deliveries.id) deliveries.id, news.kind
                 FROM unnest($2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[])
@@ -150,8 +150,8 @@ class PostgresOutbox:
                 lane, at_most_once, text, subject, updates, state, created_at, next_attempt_at)
             SELECT sent.account, sent.task, news.id, sent.rule, 'undo:' || sent.id, sent.step,
                 sent.channel, sent.target, sent.lane, sent.at_most_once,
-                'Taken back (' || news.kind || '): ' || sent.text, sent.subject, sent.id, 'planned',
-                $1, $1
+                'No longer true (task was ' || news.kind || '): ' || sent.text, sent.subject,
+                sent.id, 'planned', $1, $1
             FROM unnest($2::text[], $3::text[], $4::bigint[], $5::text[])
                    AS news (account, task, id, kind)
             JOIN deliveries AS sent ON sent.account = news.account AND sent.task = news.task

@@ -118,7 +118,7 @@ async def expire(pool: Pool, number: int, now: datetime) -> None:
         "UPDATE silences SET ends_at = $2 WHERE id = $1 AND ends_at > $2 RETURNING id", number, now
     )
     if ended is None:
-        raise NoSuchSilence(f"there is no silence {number} that is still on")
+        raise NoSuchSilence(f"there is no active silence {number}")
 
 
 async def preview(pool: Pool, silence: Silence) -> Preview:

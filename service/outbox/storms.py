@@ -277,8 +277,8 @@ async def open_in(pool: Pool, account: str, rule: str | None = None) -> list[int
         rule,
     )
     if not rows:
-        of = account if rule is None else f"the rule {rule} in {account}"
-        raise NoStorm(f"the storm guard holds nothing of {of}")
+        of = account if rule is None else f'rule "{rule}" in {account}'
+        raise NoStorm(f"no messages of {of} are on hold")
     return [row["id"] for row in rows]
 
 
@@ -287,7 +287,7 @@ async def release(pool: Pool, clock: Clock, storm: int, *, by: str) -> Ended:
     return await _end(
         pool,
         """
-        UPDATE deliveries SET state = 'planned', reason = 'let go by ' || $2, next_attempt_at = $3
+        UPDATE deliveries SET state = 'planned', reason = 'released by ' || $2, next_attempt_at = $3
         WHERE storm = $1 AND state = 'held' RETURNING lane
         """,
         storm,
@@ -301,8 +301,8 @@ async def drop(pool: Pool, clock: Clock, storm: int, *, by: str) -> Ended:
     return await _end(
         pool,
         """
-        UPDATE deliveries SET state = 'cancelled', reason = 'dropped by ' || $2 || '; ' || reason,
-            next_attempt_at = NULL, settled_at = $3
+        UPDATE deliveries SET state = 'cancelled', next_attempt_at = NULL, settled_at = $3,
+            reason = 'discarded by ' || $2 || ' (was: ' || reason || ')'
         WHERE storm = $1 AND state = 'held' RETURNING lane
         """,
         storm,
@@ -321,7 +321,9 @@ async def _end(pool: Pool, statement: str, storm: int, by: str, now: datetime) -
             by,
         )
         if flood is None:
-            raise NoStorm("somebody has decided about these messages before, or there are none")
+            raise NoStorm(
+                "someone has already decided about these messages, or they no longer exist"
+            )
         await _lock(connection, [flood])
         ended = await connection.fetch(statement, storm, by, now)
     return frozenset(row["lane"] for row in ended), len(ended)

@@ -38,7 +38,7 @@ def _refusal(host: str, port: int) -> OSError | None:
 def _sentence(error: OSError, place: str, other: str) -> str:
     if error.errno == errno.EADDRINUSE:
         return (
-            f"Something already listens at {place}, perhaps another Taskbell:"
-            f" stop it, or choose another port, such as {other}."
+            f"Another program already uses {place}, perhaps another Taskbell."
+            f" Stop it, or choose another port, such as {other}."
         )
-    return f"Nothing can listen at {place}: {error.strerror}."
+    return f"Taskbell cannot use {place}: {error.strerror}."

@@ -68,7 +68,7 @@ def socket_folder(folder: Path, name: str, owner: int) -> Path:
             return made
     raise NotPrivate(
         f"The path {folder} is too long for a socket, and so is {tempfile.gettempdir()}:"
-        " give Taskbell a TASKBELL_DATA with a shorter path."
+        " set TASKBELL_DATA to a shorter path."
     )
 
 
@@ -107,7 +107,7 @@ def _demand_owner(opened: int, folder: Path, owner: int) -> None:
     if found != owner:
         raise NotPrivate(
             f"{folder} belongs to {_name(found)}, not to {_name(owner)}: start Taskbell as"
-            f" {_name(found)}, or give this one a TASKBELL_DATA of its own."
+            f" {_name(found)}, or set a different TASKBELL_DATA for this one."
         )
 
 
@@ -119,13 +119,13 @@ def _demand_only_ours(
             if entry.name not in known:
                 raise NotPrivate(
                     f"Others can enter {folder}, and it holds more than Taskbell's data, such as"
-                    f" {entry.name}: give Taskbell a TASKBELL_DATA of its own."
+                    f" {entry.name}: set TASKBELL_DATA to a folder that only Taskbell uses."
                 )
             owner = entry.stat(follow_symlinks=False).st_uid
             if owner not in owners:
                 raise NotPrivate(
                     f"Others can enter {folder}, and {entry.name} in it belongs to {_name(owner)}:"
-                    " remove it, or give Taskbell a TASKBELL_DATA of its own."
+                    " remove it, or set TASKBELL_DATA to a folder that only Taskbell uses."
                 )
 
 

@@ -69,8 +69,8 @@ def _claimed(folder: Path) -> Iterator[int]:
     with _opened(folder / "lock") as ours, _opened(folder / "guardian.lock") as guardians:
         if not _locked(ours):
             raise DataFolderTaken(
-                f"Another Taskbell is at work on {folder}:"
-                " stop it, or give this one a TASKBELL_DATA of its own."
+                f"Another Taskbell already uses {folder}."
+                " Stop it, or set a different TASKBELL_DATA for this one."
             )
         if not _locked(guardians):
             log.info("servers.ending", folder=str(folder), of="a Taskbell that was killed")
@@ -100,7 +100,7 @@ def _explained(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise DataFolderTaken(
-            f"Nothing can be kept in {folder}: {error.strerror}. See TASKBELL_DATA."
+            f"Taskbell cannot store anything in {folder}: {error.strerror}. See TASKBELL_DATA."
         ) from error
 
 

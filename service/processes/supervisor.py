@@ -33,7 +33,7 @@ class CannotRun(TaskbellError):
     def __init__(self, program: str, code: int | None) -> None:
         super().__init__(
             f"{program} cannot run: it ended {_TRIES} times in a row, the last time with code"
-            f" {code}. What it said stands above. Everything else was stopped."
+            f" {code}. See its messages above. Everything else was stopped."
         )
 
 

@@ -21,5 +21,5 @@ def find_program(package: str, pattern: str) -> Path:
             return program
     raise NoProgram(
         f"There is no {pattern.rpartition('/')[2]} for this machine in the package {package}:"
-        " install Taskbell anew, or set DATABASE_URL and REDIS_URL."
+        " install Taskbell again, or set DATABASE_URL and REDIS_URL."
     )

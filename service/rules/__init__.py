@@ -170,7 +170,7 @@ class Ruleset:
         """A message of a digest once more, of the tasks that are left; or why it cannot be."""
         rule = self._rules.get(one.rule)
         if rule is None or rule.grouping is None:
-            return "its rule is gone, or tells of each task by itself now"
+            return "the rule was removed, or now sends a message for each task"
         return digests.tell_anew(rule, one, now, zone)
 
     def selection(self, rule_id: str) -> Selection | None:
@@ -242,7 +242,7 @@ class Ruleset:
             return None
         chosen = rule.for_each
         if chosen is not None and not chosen.takes(event.task, decided_at, zone):
-            return "for_each does not choose the task any more"
+            return "for_each no longer chooses the task"
         return rule.refusal_of_task(Scope(event, decided_at, zone, by_noun([rule.reads])))
 
 

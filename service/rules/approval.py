@@ -24,7 +24,7 @@ def asked(plan: Plan, approver: Approver, scope: Scope) -> Plan:
     if approver.target is not None:
         target = " ".join(approver.target.render(scope.values(approver.target.nouns)).split())
         if not target.strip("@#"):
-            reason = f"nobody to approve it: {approver.target.text} came out empty"
+            reason = f"no approver: {approver.target.text} is empty for this task"
             return replace(plan, state=State.SKIPPED, reason=reason)
     open_until = plan.expires_at or plan.send_at + ANSWER_WITHIN
     until = open_until.astimezone(scope.zone).strftime(DATE_FORMAT)
@@ -36,24 +36,24 @@ def asked(plan: Plan, approver: Approver, scope: Scope) -> Plan:
         send_at=scope.now,
         state=State.PLANNED,
         text=_question(plan, scope.event, until),
-        subject=f"To approve: {plan.receiver}",
+        subject=f"Approval needed: {plan.receiver}",
         expires_at=open_until,
         withdraw_on=plan.withdraw_on,
     )
-    reason = f"waits until {until} for {question.receiver} to approve it"
+    reason = f"waiting for approval by {question.receiver} (until {until})"
     return replace(plan, state=State.HELD, reason=reason, asks=question)
 
 
 def _question(plan: Plan, event: Event, until: str) -> str:
     """The text for the approver: what goes out to whom, and what happens without an answer."""
-    about = f" about {_about(event.task)}" if event.task_id else ""
+    about = f", about {_about(event.task)}" if event.task_id else ""
     fields = [f"{name}: {value}" for name, value in (plan.fields or {}).items()]
     content = "\n".join(filter(None, (plan.subject, plan.text, *fields)))
     return "\n".join(
         (
-            f"Shall this go out? To {plan.receiver}{about}",
-            content or "(the system has its own words for it)",
-            f"Without an answer by {until} it does not.",
+            f"Approve this? To {plan.receiver}{about}",
+            content or "(the system uses its own text)",
+            f"If nobody answers by {until}, it is not sent.",
         )
     )
 
@@ -61,4 +61,4 @@ def _question(plan: Plan, event: Event, until: str) -> str:
 def _about(task: Task) -> str:
     customer = task.customer and task.customer.name
     title = task.title or task.id
-    return f"{title}, for {customer}" if customer else title
+    return f"{title} for {customer}" if customer else title

@@ -68,14 +68,16 @@ def form(
 def tell_anew(rule: Rule, one: Retelling, now: datetime, zone: ZoneInfo) -> Plan | str:
     """A customer's message once more, of the tasks that are left; or why it cannot be made."""
     if is_instead(one.once_key):
-        return "it was to go out instead of one that failed"
+        return "this message already replaces one that failed"
     try:
         plan = rule.planning.anew(one, Scope(one.event, now, zone, {}, one.group))
     except (EvaluationError, RenderError) as error:
         return str(error)
     if plan is None:
-        return "the rule has no such step"
-    return plan if plan.reaches_customer else f"{plan.receiver} is none of their customers"
+        return "the rule no longer has this step"
+    if not plan.reaches_customer:
+        return f"{plan.receiver} is not a customer of the remaining tasks"
+    return plan
 
 
 def _told(
@@ -89,7 +91,7 @@ def _told(
 ) -> Verdict:
     without = f"; left out: {listed(left_out)}" if left_out else ""
     if not tasks:
-        reason = f"nothing is left of the {digest_of(key)}{without}"
+        reason = f"no tasks are left for the {digest_of(key)}{without}"
         return Verdict(rule.id, Outcome.NOT_MATCHED, reason, group=key)
     reads = by_noun([all_of(one.reads for one in rule.planning.once_per)])
     group = Group(key, tuple(tasks[:MOST]), len(tasks))
@@ -100,19 +102,21 @@ def _told(
 
 def digest_of(key: str) -> str:
     """How reasons name a digest."""
-    return f"digest of {named(key)}"
+    return f"digest for {named(key)}"
 
 
 def absence(rule: Rule, member: Member, now: datetime) -> str | None:
     """Why a digest leaves out a task that joined it; None if it does not."""
     task = member.task
     if task is None:
-        return f"{member.task_id} is gone"
+        return f"{member.task_id} was deleted"
     if rule.trigger.is_by_clock and not task.is_open:
         return f"{task.id} is {'done' if task.done else 'archived'}"
     if rule.anchor(task) != member.anchor:
-        return f"{task.id} was moved"
-    return f"until is true of {task.id}" if rule.has_ended(task, now) else None
+        return f"the date of {task.id} has changed"
+    if rule.has_ended(task, now):
+        return f"the rule's `until` condition is true for {task.id}"
+    return None
 
 
 def listed(reasons: Sequence[str]) -> str:

@@ -9,4 +9,4 @@ def refusal(task: Task | None, channel: str) -> str | None:
     """Why nobody can be told about this task; None if somebody can, or by another channel."""
     if channel != EMPLOYEE or task is None or task.assignee is not None or task.assignees:
         return None
-    return "nobody to send it to: nobody is assigned to the task"
+    return "no recipient: no one is assigned to the task"

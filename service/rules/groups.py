@@ -34,4 +34,4 @@ class Grouping:
 
 def named(key: str) -> str:
     """The key of a digest as people read it."""
-    return key or "nobody and nothing"
+    return key or "(no value)"

@@ -108,13 +108,13 @@ def read_hours(name: str, text: str, country: str | None) -> Hours:
     """
     if len(text) > _LONGEST_TEXT:
         message = f"the opening hours have more than {_LONGEST_TEXT} characters"
-        raise refused(message, "split them into several, each with a name")
+        raise refused(message, "split them into several, each with its own name")
     try:
         _calendar(text, country, ZoneInfo("UTC"))
     except ParserError as error:
         found = _PLACE.search(str(error))
         offset = int(found[2]) - 1 if found else None
-        hint = 'write them like "Mo-Fr 08:00-17:00; PH off"'
+        hint = 'write for example "Mo-Fr 08:00-17:00; PH off"'
         raise refused("the opening hours cannot be read here", hint, offset) from None
     return Hours(name, text, country)
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from service.diagnostics import refused
-from service.document.messages import kind_of
+from service.document.messages import must_be
 
 _WRITTEN = re.compile(r"(\d{1,6})\s*/\s*([mhd])")
 _PERIODS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
@@ -25,7 +25,7 @@ class Limit:
     @property
     def refusal(self) -> str:
         """The reason of a message that goes beyond the limit."""
-        return f"limit {self.text} reached: no more messages of this rule may go out in that time"
+        return f"limit {self.text} reached: the rule may send no more messages in that time"
 
     def admits(self, moment: datetime, others: Iterable[datetime]) -> bool:
         """Whether one more message may go out at `moment`, besides those at `others`."""
@@ -37,12 +37,12 @@ class Limit:
 
 def parse_limit(value: Any) -> Limit:
     """Read a limit such as `5/h`; raises ValueError saying what is wrong with it."""
-    hint = "write it like 5/h, 2/m or 20/d"
+    hint = "write for example 5/h, 2/m or 20/d"
     written = _WRITTEN.fullmatch(value.strip()) if isinstance(value, str) else None
     if written is None:
-        message = f"limit is how many messages a minute, an hour or a day; {kind_of(value)}"
-        raise refused(message, hint)
+        wanted = "a number and a period"
+        raise refused(must_be("limit", wanted, value), hint)
     count = int(written[1])
     if count == 0:
-        raise refused("a limit of 0 never sends", "write enabled: shadow, or 1/d")
+        raise refused("a limit of 0 never sends", "write enabled: shadow, or for example 1/d")
     return Limit(f"{count}/{written[2]}", count, _PERIODS[written[2]])

@@ -34,10 +34,11 @@ def muting_faults(placed: Sequence[tuple[Rule, Path]], ids: Collection[str]) -> 
         elif rule.id in _line(rule, rules):
             yield Issue(place, f"{rule.id} would mute itself")
         elif other is not None and other.grouping is not None:
-            yield Issue(place, f"{by.rule} tells of several tasks at once, and mutes none")
+            message = f"{by.rule} reports several tasks at once and cannot mute other rules"
+            yield Issue(place, message)
         elif other is not None and other.trigger.alarm is None:
-            hint = "name a rule such as one for task.overdue, which ends when its task moves on"
-            yield Issue(place, f"{by.rule} is no rule by the clock: it would mute for ever", hint)
+            message = f"{by.rule} must be a time-based rule; otherwise it would mute forever"
+            yield Issue(place, message, "use a rule such as one for task.overdue")
 
 
 def _line(rule: Rule, rules: Mapping[str, Rule]) -> set[str]:

@@ -59,5 +59,5 @@ class Mutings:
 
 
 def refusal(rule: str, task: str) -> str:
-    """The reason of a muted message: `rule` has told of the task with the title `task`."""
-    return f'muted by {rule}, which has told of "{task}"'
+    """The reason of a muted message: `rule` has reported the task with the title `task`."""
+    return f'muted: rule {rule} has already reported "{task}"'

@@ -32,7 +32,7 @@ _LONGEST_TARGET = 320  # characters, as many as a mail address may have
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _INSTEAD = "/instead:"
 _AGAIN = "/again:"
-_NEVER = "the opening hours that it is counted by are not open for so long within ten years"
+_NEVER = "cannot work out the date: the opening hours have too few open hours in the next ten years"
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,9 +153,9 @@ class Planning:
 
     def _refusal(self, step: Action, target: str, scope: Scope) -> str | None:
         if step.target is not None and not target.strip("@#"):
-            return f"nobody to send it to: {step.target.text} came out empty"
+            return f"no recipient: {step.target.text} is empty for this task"
         if len(target) > _LONGEST_TARGET:
-            return f"nobody can be called that: the target has {len(target)} characters"
+            return f"the recipient is too long: {len(target)} characters, at most {_LONGEST_TARGET}"
         happened = scope.event
         task = happened.after or happened.before
         return (

@@ -22,6 +22,8 @@ from service.rules.selection import Selection
 from service.rules.triggers import Trigger
 from service.rules.verdict import Outcome, Verdict
 
+TRIAL_ONLY = "trial only (enabled: shadow): "
+
 
 @dataclass(frozen=True, slots=True)
 class Settle:
@@ -73,17 +75,18 @@ class Rule:
         if (date := missed(scope.event.alarm, scope.event.task, scope.now, scope.zone)) is not None:
             return self._missed(scope, *date)
         if self.settle is not None:
-            reason = f"waits until the task has been quiet for {in_words(self.settle.quiet)}"
+            quiet = in_words(self.settle.quiet)
+            reason = f"waiting until nothing has changed in the task for {quiet}"
             return self._waits(reason, self.settle.quiet, self.settle.most)
         if self.lasts is None:
             return self.decide_now(scope)
         # Later events do not begin the time anew: it may be put off for no longer than it lasts.
-        reason = f"waits to see whether it stays so for {in_words(self.lasts)}"
+        reason = f"waiting to see whether the condition stays true for {in_words(self.lasts)}"
         return self.refusal(scope) or self._waits(reason, self.lasts, self.lasts)
 
     def _missed(self, scope: Scope, field: str, date: datetime) -> Verdict:
         was = shown(date, scope.zone, is_day=is_day(scope.event.task, field))
-        reason = f"it was too late: task.{field} was {was}"
+        reason = f"too late: task.{field} was {was}"
         if self.grouping is None:
             return self.decide_now(scope).too_late(scope.event.id, reason)
         refused = self.refusal(scope)
@@ -148,7 +151,7 @@ class Rule:
         anchor = self.anchor(scope.event.task)
         wait = self.planning.timing.until_open(scope.now + grouping.wait, scope.zone) - scope.now
         joining = Joining(key, wait, grouping.most, anchor)
-        reason = f"{self._grounds(scope)}; told with others of {named(key)}"
+        reason = f"{self._grounds(scope)}; added to the digest for {named(key)}"
         return Verdict(self.id, Outcome.GATHERED, reason, joining=joining, group=key)
 
     def anchor(self, task: Task) -> datetime | None:
@@ -178,4 +181,4 @@ class Rule:
         return self._marked(grounds)
 
     def _marked(self, grounds: str) -> str:
-        return f"shadow: {grounds}" if self.planning.shadow else grounds
+        return f"{TRIAL_ONLY}{grounds}" if self.planning.shadow else grounds

@@ -46,7 +46,7 @@ class Selection:
 
 def selection(text: Any, path: Path) -> tuple[Selection | None, list[Issue]]:
     """Check the text of a filter; returns it, or None and what is wrong with it."""
-    wanted = "for_each is some of the tasks"
+    wanted = "for_each must be a filter over tasks"
     expression, tree, problems = checked(
         text, path, (), ALL_TASKS, ("LIST<taskbell.Task>",), wanted
     )
@@ -54,7 +54,7 @@ def selection(text: Any, path: Path) -> tuple[Selection | None, list[Issue]]:
         return None, problems
     condition = _condition(tree)
     if condition is None:
-        return None, [Issue(path, "for_each is one filter over tasks", _HINT)]
+        return None, [Issue(path, "for_each must be one filter over tasks", _HINT)]
     variable = tree.root.comprehension.iter_var
     sure = (name.partition(".") for name in proven(condition, truth=True))
     return Selection(

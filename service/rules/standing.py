@@ -15,7 +15,7 @@ from service.rules.triggers import CLOCK_KINDS
 ON_THE_WAY = "on_the_way"
 
 _DATES = ("start", "due", "end")
-_WITHDRAWN = "withdrawn: "
+_CANCELLED = "cancelled: "
 _PLANS = frozenset({Kind.CREATED, Kind.RESCHEDULED, Kind.REASSIGNED})
 
 
@@ -88,9 +88,9 @@ class Revision:
 
     def told(self, failure: str | None) -> Objection:
         """The objection, and that what is left is told anew, or why it cannot be."""
-        said = "what is left is told anew"
+        said = "a new message covers the remaining tasks"
         if failure is not None:
-            said = f"what is left cannot be told anew: {failure}"
+            said = f"the remaining tasks could not be sent in a new message: {failure}"
         return replace(self.objection, reason=f"{self.objection.reason}; {said}")
 
 
@@ -120,14 +120,14 @@ def _revised(
     if refused is not None:
         return Revision(refused)
     kept = [one for one in told.tasks if one.id not in against]
-    why = {task_id: one.reason.removeprefix(_WITHDRAWN) for task_id, one in against.items()}
+    why = {task_id: one.reason.removeprefix(_CANCELLED) for task_id, one in against.items()}
     for one in kept:
         if (news := _otherwise(grounds, one, present[one.id], zone)) is not None:
             why[one.id] = news
     if not why:
         return None
     is_late = not kept and all(one.state is State.EXPIRED for one in against.values())
-    reason = f"{_WITHDRAWN}{listed([f'{task_id}: {said}' for task_id, said in why.items()])}"
+    reason = f"{_CANCELLED}{listed([f'{task_id}: {said}' for task_id, said in why.items()])}"
     said = Objection(State.EXPIRED if is_late else State.CANCELLED, reason)
     if not kept:
         return Revision(said)
@@ -139,8 +139,8 @@ def _otherwise(grounds: Grounds, told: Task, task: Task, zone: ZoneInfo) -> str 
     """What the text tells of a task that is still to be told of, and is otherwise by now."""
     moved = next((date for date in _DATES if has_moved(told, task, date, zone)), None)
     if moved is not None:
-        return f"the task has another {moved} by now"
-    return "its customer has another address by now" if _is_elsewhere(grounds, told, task) else None
+        return f"the task's {moved} has changed"
+    return "the customer's address has changed" if _is_elsewhere(grounds, told, task) else None
 
 
 def _is_elsewhere(grounds: Grounds, then: Task, task: Task) -> bool:
@@ -155,17 +155,17 @@ def objection(
 ) -> Objection | None:
     """What speaks against the message, given the task as it is now; None if it may be sent."""
     if grounds.event.kind is Kind.DELETED:
-        return None if task is None else _withdrawn("the task is there again")
+        return None if task is None else _cancelled("the task was restored")
     if task is None:
-        return _withdrawn("the task is gone")
+        return _cancelled("the task was deleted")
     if (refusal := customers.refusal(task, grounds.channel, grounds.target)) is not None:
         return Objection(State.SKIPPED, refusal)
     if (field := _has_come(grounds, now, zone)) is not None:
-        return Objection(State.EXPIRED, f"it was too late: task.{field} has come")
+        return Objection(State.EXPIRED, f"too late: the task's {field} has passed")
     said = _by_state(grounds, task, rules, zone)
     if said is None and not grounds.is_asked_for:
         said = _by_rule(grounds, task, rules, now, zone)
-    return None if said is None else _withdrawn(said)
+    return None if said is None else _cancelled(said)
 
 
 def _has_come(grounds: Grounds, now: datetime, zone: ZoneInfo) -> str | None:
@@ -190,8 +190,8 @@ def rests_on(grounds: Grounds, rules: Ruleset) -> frozenset[str]:
     return asked | by_kind | whom | {"done"}
 
 
-def _withdrawn(why: str) -> Objection:
-    return Objection(State.CANCELLED, f"{_WITHDRAWN}{why}")
+def _cancelled(why: str) -> Objection:
+    return Objection(State.CANCELLED, f"{_CANCELLED}{why}")
 
 
 def _by_state(grounds: Grounds, task: Task, rules: Ruleset, zone: ZoneInfo) -> str | None:
@@ -203,10 +203,11 @@ def _by_state(grounds: Grounds, task: Task, rules: Ruleset, zone: ZoneInfo) -> s
     if event.kind in CLOCK_KINDS:
         date = date_of(event.alarm)
         if date is not None and has_moved(then, task, date, zone):
-            return f"the task has another {date.replace('_', ' ')} by now"
+            return f"the task's {date.replace('_', ' ')} has changed"
         if grounds.target == ON_THE_WAY and not (task.assignees or task.assignee):
-            return "nobody is assigned, so nobody is on the way"
-    return "it is for another customer by now" if _is_for_another(grounds, then, task) else None
+            return "no one is assigned, so no one is on the way"
+    is_for_another = _is_for_another(grounds, then, task)
+    return "the task now belongs to another customer" if is_for_another else None
 
 
 def _by_completion(grounds: Grounds, task: Task, rules: Ruleset) -> str | None:
@@ -237,7 +238,7 @@ def _by_rule(
 ) -> str | None:
     """What the rule says of the task as it is now."""
     if rules.until(grounds.rule, task, now):
-        return "the rule's until is true"
+        return "the rule's `until` condition is now true"
     event = replace(grounds.event, after=task)
     said = rules.refusal_now(grounds.rule, event, grounds.decided_at, zone)
     if said is None or not grounds.is_of_several:

@@ -13,6 +13,8 @@ from service.rules.hours import Hours
 from service.rules.language.date_format import DATE_FORMAT
 from service.rules.language.scope import Scope
 
+_EXPIRED = "too late: the rule's `expires` time had already passed"
+
 
 @dataclass(frozen=True, slots=True)
 class SendDecision:
@@ -57,9 +59,9 @@ class Timing:
             )
         until = opening.astimezone(zone).strftime(DATE_FORMAT)
         if expires_at is not None and expires_at <= opening:
-            reason = f"{outside} until {until}, and by then it has expired"
+            reason = f"{outside} until {until}, and it expires before that"
             return SendDecision(State.SKIPPED, moment, reason, expires_at)
-        return SendDecision(State.HELD, opening, f"{outside}: held until {until}", expires_at)
+        return SendDecision(State.HELD, opening, f"{outside}: waiting until {until}", expires_at)
 
     def until_open(self, moment: datetime, zone: ZoneInfo) -> datetime:
         """When the hours open, if something that is due at this moment would be held for them."""
@@ -68,15 +70,13 @@ class Timing:
 
     def dispatch(self, moment: datetime, waited: Sequence[str], scope: Scope) -> SendDecision:
         """What becomes of a message that is due at this moment, after the waits `waited`."""
-        reason = f"waits {' and '.join(waited)}" if waited else None
+        reason = f"waiting for {' and '.join(waited)}" if waited else None
         expires_at = None
         if self.expires is not None:
             late = max(scope.now - scope.event.at, timedelta(0))
             expires_at = moment - late + self.expires
             if expires_at <= moment:
-                return SendDecision(
-                    State.SKIPPED, moment, "it came too late: it had expired", expires_at
-                )
+                return SendDecision(State.SKIPPED, moment, _EXPIRED, expires_at)
         off_hours = self.off_hours(moment, expires_at, scope.zone)
         dispatch = off_hours or SendDecision(State.PLANNED, moment, reason, expires_at)
         announced = _announced(moment, scope)

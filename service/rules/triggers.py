@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from pydantic_core import PydanticCustomError
 
 from service.diagnostics import did_you_mean, refused
-from service.document.messages import kind_of
+from service.document.messages import must_be
 from service.domain.alarms import Alarm
 from service.domain.durations import parse_length
 from service.domain.model import Event, Kind, Task
@@ -134,13 +134,13 @@ def parse_trigger(value: Any) -> Trigger:
         return _named(value, None)
     if not isinstance(value, dict) or not value:
         hint = "write one rule for each event" if isinstance(value, list) else None
-        raise refused(f"when is an event such as task.completed; {kind_of(value)}", hint)
+        raise refused(must_be("when", "an event such as task.completed", value), hint)
     if "before" in value or "after" in value:
         return _reminder(value)
     if SIGNAL in value:
         return _signal(value)
     if len(value) > 1:
-        raise refused("when is one event; write one rule for each")
+        raise refused("when must be one event; write one rule for each")
     ((name, argument),) = value.items()
     return _named(str(name), argument)
 
@@ -166,12 +166,12 @@ def _fields(name: str, argument: Any) -> frozenset[str]:
         raise refused(f"{name} takes no fields", f"write only {name}", inside=(name,))
     if not isinstance(argument, list) or not argument:
         example = argument if argument in known else known[-1]
-        message = f"{name} takes a list of fields; {kind_of(argument)}"
+        message = must_be(name, "a list of fields", argument)
         raise refused(message, f"write {{ {name}: [{example}] }}", inside=(name,))
     for position, field in enumerate(argument):
         if field not in known:
             hint = did_you_mean(str(field), known)
-            raise refused(f"{name} knows no {field}", hint, inside=(name, position))
+            raise refused(f"{name} has no field {field}", hint, inside=(name, position))
     return frozenset(argument)
 
 
@@ -188,15 +188,15 @@ def _reminder(value: Mapping[str, Any]) -> Trigger:
     for name in value:
         if name not in {direction, "by", "at"}:
             hint = did_you_mean(str(name), ["by", "at"])
-            raise refused(f"{name} does not go with {direction}", hint, inside=(name,))
+            raise refused(f"{name} cannot be combined with {direction}", hint, inside=(name,))
     field = _anchor(value[direction], direction)
     if "by" not in value and "at" not in value:
         raise refused(f'{direction} needs by: 1 day, at: "16:00", or both', inside=(direction,))
     length = _length(value["by"], "by") if "by" in value else timedelta(0)
     offset = -length if direction == "before" else length
     if offset < timedelta(0) and field in _PAST:
-        message = f"{field} is past when it is known: nothing can be told before it"
-        raise refused(message, "count from a date that is to come", inside=(direction,))
+        message = f"{field} is always in the past, so before: cannot be used with it"
+        raise refused(message, "use a date in the future", inside=(direction,))
     alarm = Alarm(Kind.REMINDER, field, offset, _clock_time(value.get("at")))
     return Trigger(frozenset({Kind.REMINDER}), alarm=alarm)
 
@@ -209,25 +209,25 @@ def _anchor(value: Any, direction: str) -> str:
     if field not in ANCHORS:
         known = [*(f"task.{anchor}" for anchor in ANCHORS), "task.fields.NAME"]
         hint = did_you_mean("" if field in names(Task) else f"task.{field}", known)
-        raise refused(f"{direction} needs a date of an open task", hint, inside=(direction,))
+        raise refused(f"{direction} needs a date that open tasks have", hint, inside=(direction,))
     return field
 
 
 def _signal(value: Mapping[str, Any]) -> Trigger:
     for word in value:
         if word != SIGNAL:
-            raise refused(f"{word} does not go with {SIGNAL}", inside=(word,))
+            raise refused(f"{word} cannot be combined with {SIGNAL}", inside=(word,))
     name = identifier(value[SIGNAL])
     if name is None:
-        message = f"signal is the name of a signal; {kind_of(value[SIGNAL])}"
-        hint = "up to 200 characters on one line, as whoever sends the signal calls it"
+        message = must_be("signal", "the name of a signal", value[SIGNAL])
+        hint = "write up to 200 characters on one line: the name that the sender uses"
         raise refused(message, hint, inside=(SIGNAL,))
     return Trigger(frozenset({Kind.SIGNAL}), signal=name)
 
 
 def _schedule(cron: Any) -> Trigger:
     if not isinstance(cron, str):
-        message = f"a schedule is text; {kind_of(cron)}"
+        message = must_be("a schedule", "text", cron)
         raise refused(message, 'write { schedule: "30 7 * * 1-5" }', inside=(SCHEDULE,))
     try:
         return Trigger(frozenset({Kind.SCHEDULED}), cron=parse_cron(cron))
@@ -248,8 +248,8 @@ def _clock_time(value: Any) -> time | None:
     if value is None:
         return None
     if not isinstance(value, str) or not CLOCK_TIME.fullmatch(value):
-        message = f"at is a time of day, from 00:00 to 23:59; {kind_of(value)}"
-        raise refused(message, f'write it like at: "{_likely_time(value)}"', inside=("at",))
+        message = must_be("at", "a time of day, from 00:00 to 23:59", value)
+        raise refused(message, f'write at: "{_likely_time(value)}"', inside=("at",))
     return time.fromisoformat(value)
 
 

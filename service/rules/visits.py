@@ -35,8 +35,8 @@ class Told:
 
     def reason(self, target: str, account: str) -> str:
         """Why another message that tells the same, in this account, is not sent."""
-        where = "" if account == self.account else f" in the account {self.account}"
-        return f"told already: the rule {self.rule}{where} has sent {target} for this visit"
+        where = "" if account == self.account else f" in account {self.account}"
+        return f"already sent: rule {self.rule}{where} has sent {target} for this visit"
 
 
 def visit_told(

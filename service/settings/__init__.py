@@ -76,8 +76,8 @@ class Settings(BaseModel):
     def _is_guarded(cls, host: str, info: ValidationInfo) -> str:
         if not is_loopback(host) and info.data.get("taskbell_admin_token", "faulty") is None:
             raise ValueError(
-                f"{host} can be reached by others, and TASKBELL_ADMIN_TOKEN is not set: set the"
-                " token, or HOST to 127.0.0.1"
+                f"{host} can be reached by others, and TASKBELL_ADMIN_TOKEN is not set. Set the"
+                " token, or set HOST to 127.0.0.1"
             )
         return host
 
@@ -106,8 +106,8 @@ class Settings(BaseModel):
         deliveries = info.data.get("taskbell_keep_deliveries")
         if deliveries is not None and age < deliveries:
             raise ValueError(
-                f"{age.days} days is less than the {deliveries.days} days for which deliveries are"
-                " kept (TASKBELL_KEEP_DELIVERIES): an event explains its deliveries"
+                f"must be at least {deliveries.days} days, the time for which deliveries are kept"
+                " (TASKBELL_KEEP_DELIVERIES)"
             )
         return age
 
@@ -175,7 +175,7 @@ def read_settings(environ: Mapping[str, str] | None = None) -> Settings:
         faults += [_sentence(fault) for fault in error.errors()]
     if faults:
         raise SettingsError(
-            "The settings have faults:\n" + "\n".join(f"  {fault}" for fault in faults)
+            "The settings have errors:\n" + "\n".join(f"  {fault}" for fault in faults)
         )
     return settings
 
@@ -188,7 +188,7 @@ def _path_of(url: str) -> str:
 
 def _demand(name: str, value: SecretStr | None) -> str:
     if value is None:
-        raise SettingsError(f"{name} is not set; `taskbell serve` sets it for what it starts")
+        raise SettingsError(f"{name} is not set. Set it, or start Taskbell with `taskbell serve`")
     return value.get_secret_value()
 
 

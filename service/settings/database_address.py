@@ -140,7 +140,7 @@ def _parameters(query: str) -> dict[str, str]:
 def _demand_choices(given: Mapping[str, str]) -> None:
     for name, choices in _CHOICES.items():
         if given.get(name, choices[0]) not in choices:
-            raise ValueError(f"has a {name} that is none of {', '.join(choices)}")
+            raise ValueError(f"has an unknown {name}; it must be one of {', '.join(choices)}")
 
 
 def _demand_files(given: Mapping[str, str]) -> None:
@@ -166,7 +166,7 @@ def _demand_file(name: str, path: str) -> None:
 
 def _timeout(given: str) -> float:
     if not given.isdecimal():
-        raise ValueError("has a connect_timeout, which is a whole number of seconds")
+        raise ValueError("has a connect_timeout that is not a whole number of seconds")
     return float(given) or _LONGEST_CONNECT
 
 

@@ -20,7 +20,7 @@ def demand_long(name: str, key: bytes | str) -> None:
     """Raise ValueError if the key of this name is so short that it can be guessed."""
     if len(key) < SHORTEST:
         units = "characters" if isinstance(key, str) else "bytes"
-        raise refused(f"{name} needs {SHORTEST} {units} or more, or it can be guessed", _HINT)
+        raise refused(f"{name} must have at least {SHORTEST} {units}, or it can be guessed", _HINT)
 
 
 def standard_key(secret: str) -> bytes:
@@ -34,5 +34,4 @@ def standard_key(secret: str) -> bytes:
 
 def not_standard() -> ValueError:
     """What refuses a text that is no Standard Webhooks secret."""
-    said = f"secret is {PREFIX} and base64; no Standard Webhooks library takes any other text"
-    return refused(said, _HINT)
+    return refused(f"secret must be {PREFIX} followed by base64 text", _HINT)

@@ -18,8 +18,8 @@ from service.diagnostics import did_you_mean
 
 SCHEMES = ("redis://", "rediss://", "unix://")
 NOT_SUPPORTED = (
-    "is not supported: name one Redis or Valkey, or what stands before several and leads to the"
-    " primary. While it is away nothing is lost, and work begins up to a few seconds late"
+    "is not supported: use one Redis or Valkey, or a proxy that leads to the primary. While it is"
+    " not available nothing is lost, and messages may be a few seconds late"
 )
 
 # Those of redis-py that change how it connects, and nothing that it answers.
@@ -91,8 +91,8 @@ def _demand_place(parts: SplitResult) -> None:
 def _demand_known_options(parts: SplitResult) -> None:
     for name in parse_qs(parts.query, keep_blank_values=True):
         if name not in _OPTIONS:
-            hint = did_you_mean(name, _OPTIONS) or f"there are {', '.join(sorted(_OPTIONS))}"
-            raise ValueError(f"has an option {name}, which means nothing here; {hint}")
+            hint = did_you_mean(name, _OPTIONS) or f"known options: {', '.join(sorted(_OPTIONS))}"
+            raise ValueError(f"has an unknown option {name}; {hint}")
 
 
 def _demand_usable(pool: ConnectionPool) -> None:
@@ -102,6 +102,6 @@ def _demand_usable(pool: ConnectionPool) -> None:
         if isinstance(connection, SSLConnection):
             connection.ssl_context.get()
     except TypeError:  # an option of TLS where there is none
-        raise ValueError("has options of TLS, and must begin with rediss:// then") from None
+        raise ValueError("has TLS options, so it must begin with rediss://") from None
     except (RedisError, OSError) as error:
         raise ValueError(f"has an option that cannot be used: {error}") from error

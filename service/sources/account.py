@@ -30,7 +30,7 @@ _Secret: TypeAlias = SecretStr | tuple[SecretStr, ...] | None
 
 def _sendable(text: str) -> str:
     if not (text.isascii() and text.isprintable()):
-        raise ValueError("must be printable ASCII, or it cannot be sent; copy it once more")
+        raise ValueError("must be printable ASCII, or it cannot be sent; copy it again")
     return text
 
 
@@ -146,7 +146,7 @@ class Account(BaseModel):
     @classmethod
     def _is_not_too_often(cls, poll: timedelta) -> timedelta:
         if poll < SHORTEST_POLL:
-            raise ValueError("poll is at least 1s")
+            raise ValueError("poll must be at least 1s")
         return poll
 
     @classmethod

@@ -69,7 +69,7 @@ class TooManyTold(TaskbellError):
     """One body tells of more than is taken from it; `of_signals` says that signals are in it."""
 
     def __init__(self, what: str, *, of_signals: bool = False) -> None:
-        super().__init__(f"it tells of {what}" + ("; send fewer at once" if of_signals else ""))
+        super().__init__(f"it covers {what}" + ("; send fewer at once" if of_signals else ""))
         self.of_signals = of_signals
 
 

@@ -89,8 +89,8 @@ def _demand_suitable(connection: Connection, place: str) -> None:
         )
     if encoding != "UTF8":
         raise DatabaseUnreachable(
-            f"The database at {place} keeps text as {encoding}, which has not all characters."
-            " Make another one: createdb --encoding=UTF8 --template=template0 NAME"
+            f"The database at {place} keeps text as {encoding}, which does not have all characters."
+            " Create another one: createdb --encoding=UTF8 --template=template0 NAME"
         )
 
 

@@ -162,7 +162,7 @@ async def hold(pool: Pool, lookup: Lookup, now: datetime, until: datetime) -> No
     await pool.execute(
         """
         UPDATE lookups SET absent_at = coalesce(absent_at, $4), next_attempt_at = $5,
-            error = 'there is no such task, says the system, nor are there many others',
+            error = 'the task disappeared from the system together with many others',
             lease_holder = NULL, lease_until = NULL
         WHERE account = $1 AND task = $2 AND lease_holder = $3
         """,

@@ -9,10 +9,10 @@ from service.store import Pool
 
 
 class NotSetAside(TaskbellError):
-    """There is no webhook of this number, or none that is set aside."""
+    """There is no webhook of this number, or none that could not be read."""
 
     def __init__(self, receipt: int) -> None:
-        super().__init__(f"no webhook {receipt} is set aside")
+        super().__init__(f"no webhook {receipt} is waiting for a decision")
 
 
 async def asking(pool: Pool, limit: int) -> list[asyncpg.Record]:
@@ -45,7 +45,7 @@ async def leave(pool: Pool, receipt: int, *, by: str, now: datetime) -> None:
     """Keep it as it is, unread; it asks nobody any more. Raises NotSetAside."""
     found = await pool.fetchval(
         """
-        UPDATE receipts SET acknowledged_at = $2, reason = reason || '; left as it is by ' || $3
+        UPDATE receipts SET acknowledged_at = $2, reason = reason || '; ignored by ' || $3
         WHERE id = $1 AND state = 'poison' RETURNING id
         """,
         receipt,

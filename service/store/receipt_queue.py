@@ -101,7 +101,7 @@ async def set_aside_orphans(
     await pool.execute(
         """
         UPDATE receipts SET state = 'poison', settled_at = $2,
-            reason = 'there is no account ' || account || ' in the configuration any more'
+            reason = 'account ' || account || ' is no longer in the configuration'
         WHERE state = 'pending' AND account <> ALL ($1) AND received_at < $3
         """,
         list(accounts),

@@ -9,10 +9,10 @@ from asyncpg import exceptions
 from service.errors import TaskbellError
 from service.settings.database_address import THIS_MACHINE
 
-_LOOK = "Look whether it runs there and whether DATABASE_URL is right."
+_CHECK = "Check that it is running there and that DATABASE_URL is correct."
 _CORRECT = "Correct DATABASE_URL."
 _PRIMARY = (
-    "Name the primary in DATABASE_URL, or all servers and ?target_session_attrs=read-write; look"
+    "Set DATABASE_URL to the primary, or to all servers and ?target_session_attrs=read-write; check"
     " whether its disk is full, and whether default_transaction_read_only is on."
 )
 _GRANT = (
@@ -27,7 +27,7 @@ _ADVICE: Mapping[type[Exception], str] = {
         "Correct DATABASE_URL, or let the user in (CREATE ROLE, pg_hba.conf)."
     ),
     exceptions.InvalidCatalogNameError: (
-        "Correct DATABASE_URL, or make the database: createdb --encoding=UTF8 NAME"
+        "Correct DATABASE_URL, or create the database: createdb --encoding=UTF8 NAME"
     ),
     exceptions.TooManyConnectionsError: (
         "Raise its max_connections, or the limit of the role or database; each worker takes up to"
@@ -37,27 +37,27 @@ _ADVICE: Mapping[type[Exception], str] = {
     exceptions.InvalidSchemaNameError: _GRANT,
     exceptions.ReadOnlySQLTransactionError: _PRIMARY,
     exceptions.TargetServerAttributeNotMatched: _PRIMARY,
-    exceptions.DiskFullError: "Make room where PostgreSQL keeps its files.",
+    exceptions.DiskFullError: "Free disk space where PostgreSQL keeps its files.",
     exceptions.UndefinedObjectError: (
-        "A parameter in DATABASE_URL that libpq does not have is handed to the server as a setting."
+        "A parameter in DATABASE_URL that libpq does not know is sent to the server as a setting."
     ),
     exceptions.ClientConfigurationError: (
-        "Correct DATABASE_URL; ?sslrootcert=FILE names the authorities that are trusted, such as"
+        "Correct DATABASE_URL; ?sslrootcert=FILE is the file of trusted authorities, such as"
         " /etc/ssl/certs/ca-certificates.crt."
     ),
     ssl.SSLCertVerificationError: (
-        "Name the file with the authorities that are trusted (?sslrootcert=FILE), and the server as"
-        " its certificate does."
+        "Set the file of trusted authorities (?sslrootcert=FILE), and write the server's name as it"
+        " is in the certificate."
     ),
 }
 # Where the library's words do not.
 _WORDS: Mapping[type[Exception], str] = {
-    ConnectionRefusedError: "nobody answers",
-    FileNotFoundError: "nobody answers",  # where its socket would be
+    ConnectionRefusedError: "the connection was refused",
+    FileNotFoundError: "it is not running",  # where its socket would be
     TimeoutError: "it does not answer in time",
     gaierror: "there is no server of this name",
     exceptions.TargetServerAttributeNotMatched: (
-        "none of its servers is of the kind that target_session_attrs asks for"
+        "none of its servers is of the kind that target_session_attrs requires"
     ),
 }
 
@@ -75,16 +75,16 @@ def unreachable(place: str, error: Exception) -> DatabaseUnreachable:
 
 def advice(error: Exception) -> str:
     """What to do about it."""
-    return next((does for kind, does in _ADVICE.items() if isinstance(error, kind)), _LOOK)
+    return next((does for kind, does in _ADVICE.items() if isinstance(error, kind)), _CHECK)
 
 
 def _reason(place: str, error: Exception) -> str:
     if isinstance(error, FileNotFoundError) and not place.startswith((THIS_MACHINE, "/")):
-        return "a file with certificates that the address or the environment names is not there"
+        return "a certificate file named in the address or the environment does not exist"
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not accepted: {error.verify_message}"
     if isinstance(error, ssl.SSLError):
-        return f"TLS to it does not come about: {error.reason}"
+        return f"no TLS connection could be made: {error.reason}"
     first, _, _ = str(error).partition("\n")
     says = (words for kind, words in _WORDS.items() if isinstance(error, kind))
     return next(says, first.rstrip("."))

@@ -22,7 +22,7 @@ class UnreadField:
 
     @property
     def example(self) -> str:
-        return f"{self.name} of task {self.task}, which is {self.value}"
+        return f"{self.name} of task {self.task} (value: {self.value})"
 
 
 async def fields(

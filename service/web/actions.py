@@ -23,7 +23,7 @@ from service.outbox.silences import NoSuchSilence
 from service.outbox.storms import NoStorm
 from service.store import Pool, dead_letters
 from service.store.dead_letters import NotSetAside
-from service.web.auth import Guard
+from service.web.auth import Endpoint
 from service.web.parameters import LARGEST_ID, is_text, wrong
 from service.web.problems import Problem
 
@@ -56,7 +56,7 @@ class OperatorActions:
             raise Problem(HTTPStatus.CONFLICT, str(error)) from error
 
     async def act_on_webhook(self, action: str, receipt: int, by: str) -> None:
-        """Read a webhook again that was set aside, or leave it as it is."""
+        """Read a webhook again that could not be read, or ignore it."""
         if receipt > LARGEST_ID:
             raise Problem(HTTPStatus.NOT_FOUND, "There is no such webhook")
         try:
@@ -71,7 +71,7 @@ class OperatorActions:
     async def end_storm(self, action: str, storm: int, by: str) -> None:
         """Release what the storm guard holds, or drop it."""
         if storm > LARGEST_ID:
-            raise Problem(HTTPStatus.NOT_FOUND, "There is no such storm")
+            raise Problem(HTTPStatus.NOT_FOUND, "There are no such messages on hold")
         end = storms.release if action == "release" else storms.drop
         try:
             lanes, _ = await end(self._pool, self._clock, storm, by=by)
@@ -111,16 +111,19 @@ class OperatorActions:
 
 
 def action_routes(
-    guard: Guard,
+    protects: Callable[[Endpoint], Endpoint],
     path: str,
     endpoint: Callable[[str, Request], Awaitable[Response]],
     actions: Iterable[str],
 ) -> list[Route]:
-    """A route for each action on what is at `path`; the endpoint is told which it is."""
+    """A route for each action on what is at `path`; the endpoint is told which it is.
+
+    `protects` lets only those through who may decide.
+    """
     return [
         Route(
             f"{path}/{{id:number}}/{action}",
-            guard.protects(partial(endpoint, action)),
+            protects(partial(endpoint, action)),
             methods=["POST"],
         )
         for action in actions

@@ -38,7 +38,7 @@ from service.web.request_body import read_body
 
 LARGEST_PAGE = 2_000_000  # characters of texts; five hundred tasks may have fifteen million
 _BODY_BYTES = 16 * 1024
-_BY = "somebody over the API"
+_BY = "someone over the API"
 _NOTHING = "There is nothing of this id"
 
 LISTS: Mapping[str, Listing] = {
@@ -75,9 +75,11 @@ class Api:
         protects = self._guard.protects
         return [
             *(Route(f"/api/v1{path}", protects(one)) for path, one in self._reading().items()),
-            *action_routes(self._guard, "/api/v1/deliveries", self._act, DELIVERY_ACTIONS),
-            *action_routes(self._guard, "/api/v1/receipts", self._act_on_webhook, WEBHOOK_ACTIONS),
-            *action_routes(self._guard, "/api/v1/storms", self._end_storm, STORM_ACTIONS),
+            *action_routes(self._guard.protects, "/api/v1/deliveries", self._act, DELIVERY_ACTIONS),
+            *action_routes(
+                self._guard.protects, "/api/v1/receipts", self._act_on_webhook, WEBHOOK_ACTIONS
+            ),
+            *action_routes(self._guard.protects, "/api/v1/storms", self._end_storm, STORM_ACTIONS),
             Route(
                 "/api/v1/silences/{id:number}/expire", protects(self._end_silence), methods=["POST"]
             ),

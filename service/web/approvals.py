@@ -23,6 +23,7 @@ from service.web.parameters import LARGEST_ID, wrong
 from service.web.problems import Problem
 
 _ANSWERS = ("approve", "decline")
+_NOT_VALID = "This approval link is not valid. Ask for a new one, or decide on the Taskbell page."
 
 
 class ApprovalPage:
@@ -48,8 +49,8 @@ class ApprovalPage:
 
     def routes(self) -> list[Route]:
         return [
-            Route("/approvals/{id:number}", self.show),
-            Route("/approvals/{id:number}", self.answer, methods=["POST"]),
+            Route("/approvals/{id:number}", self._pages.for_people(self.show)),
+            Route("/approvals/{id:number}", self._pages.for_people(self.answer), methods=["POST"]),
         ]
 
     async def show(self, request: Request) -> Response:
@@ -61,7 +62,7 @@ class ApprovalPage:
         action = (await read_form(request)).get("answer", "")
         if action not in _ANSWERS:
             raise wrong("answer", " or ".join(_ANSWERS))
-        by = f"whoever opened the link sent to {row['approver']}"
+        by = f"the person who opened the link sent to {row['approver']}"
         too_late = None
         try:
             await self._actions.act(action, row["id"], {}, by)
@@ -78,7 +79,7 @@ class ApprovalPage:
         row = await approvals.read(self._pool, number) if number <= LARGEST_ID else None
         token = request.query_params.get("token", "")
         if row is None or not self._links.is_genuine(number, row["key"], token):
-            raise Problem(HTTPStatus.NOT_FOUND, "This link leads to nothing that can be approved")
+            raise Problem(HTTPStatus.NOT_FOUND, _NOT_VALID)
         return row
 
     def _page(self, row: asyncpg.Record, *, too_late: str | None) -> Response:

@@ -82,7 +82,7 @@ class Health:
         elif (lost := self._keeper.trouble) is not None:
             missing.append(f"receipts: the last webhooks could not be kept: {_trouble(lost)}")
         if (trouble := await self._doorbell.trouble()) is not None:
-            missing.append(f"redis: {trouble.says}; so work begins up to a few seconds late")
+            missing.append(f"redis: {trouble.says}; messages may be a few seconds late")
         return missing
 
     async def _missing_in_database(self) -> str | None:

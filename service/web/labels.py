@@ -1,49 +1,51 @@
 """How the operator page says things: plain words, local times."""
 
-from datetime import datetime, timedelta
+import re
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from service.domain.system_actions import BUILT_IN, NOTIFICATIONS
 from service.explain.account_status import Told
 
 CAUSES = {
-    "webhook": "by a webhook",
-    "poll": "found by polling",
+    "webhook": "reported by webhook",
+    "poll": "found at a regular check",
     "fetch": "found by looking it up",
-    "clock": "by the clock",
-    "signal": "by a signal",
-    "write": "by Taskbell's own change",
+    "clock": "time-based",
+    "signal": "reported by signal",
+    "write": "changed by Taskbell",
 }
 
 HAPPENINGS = {
     "created": "is new",
     "completed": "is done",
     "reopened": "was reopened",
-    "rescheduled": "was moved",
-    "reassigned": "was handed over",
+    "rescheduled": "was rescheduled",
+    "reassigned": "was reassigned",
     "changed": "was changed",
-    "deleted": "is gone",
-    "restored": "is there again",
+    "deleted": "was deleted",
+    "restored": "was restored",
     "due_soon": "is due soon",
     "overdue": "is overdue",
     "starting_soon": "starts soon",
-    "reminder": "is coming up",
-    "signal": "sent a signal",
+    "reminder": "has a reminder due",
+    "signal": "received a signal",
     "scheduled": "was chosen by a schedule",
 }
 
 STATES = {
     "planned": "waiting",
-    "held": "held back",
+    "held": "waiting",
     "sending": "being sent",
     "sent": "sent",
     "failed": "failed",
-    "unknown": "not known",
+    "unknown": "may have arrived",
     "skipped": "not sent",
     "cancelled": "cancelled",
     "expired": "too late",
 }
 
+_STORED_TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC")
 _UNITS = (
     (timedelta(days=1), "day"),
     (timedelta(hours=1), "hour"),
@@ -65,6 +67,22 @@ def place(zone: ZoneInfo, usual: ZoneInfo) -> str:
 def teller(zone: ZoneInfo, usual: ZoneInfo) -> Told:
     """How moments are shown in a sentence: in the zone, which is named if it is not the usual."""
     return lambda moment: f"{local(moment, zone)}{place(zone, usual)}"
+
+
+def in_local_time(reason: str, zone: ZoneInfo, usual: ZoneInfo) -> str:
+    """A reason with its times, which are stored as `2026-03-06 14:05 UTC`, as `teller` shows them.
+
+    What only looks like a time is left alone.
+    """
+    tell = teller(zone, usual)
+    return _STORED_TIME.sub(lambda found: _retold(found[0], tell), reason)
+
+
+def _retold(stored: str, tell: Told) -> str:
+    try:
+        return tell(datetime.strptime(stored, "%Y-%m-%d %H:%M UTC").replace(tzinfo=UTC))
+    except ValueError:
+        return stored
 
 
 def from_now(moment: datetime, now: datetime) -> str:

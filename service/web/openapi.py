@@ -123,12 +123,21 @@ SHAPES: Mapping[str, Mapping[str, Schema]] = {
         "polled_at": _MAYBE_TIME,
         "next_poll_at": {**_MAYBE_TIME, "description": "null while it is paused"},
         "baseline_at": _MAYBE_TIME,
-        "webhook_at": {**_MAYBE_TIME, "description": "the last one that told of a task"},
-        "missed": {**_NUMBER, "description": "changes that polls found and no webhook told"},
+        "webhook_at": {**_MAYBE_TIME, "description": "the last one that had a task in it"},
+        "missed": {
+            **_NUMBER,
+            "description": "changes that polls found and no webhook had reported",
+        },
         "missed_at": _MAYBE_TIME,
-        "absent": {**_NUMBER, "description": "tasks gone all at once, of which nothing is told"},
+        "absent": {
+            **_NUMBER,
+            "description": "tasks that disappeared at once; no messages are sent about them",
+        },
         "absent_at": {**_MAYBE_TIME, "description": "since when there are any"},
-        "appeared": {**_NUMBER, "description": "tasks that came into sight at once: told of none"},
+        "appeared": {
+            **_NUMBER,
+            "description": "older tasks that appeared at once; no messages were sent about them",
+        },
         "appeared_at": {**_MAYBE_TIME, "description": "when; for a day"},
         "unread": {**_NUMBER, "description": "values and rows that could not be read"},
         "unread_example": _MAYBE_TEXT,
@@ -136,8 +145,14 @@ SHAPES: Mapping[str, Mapping[str, Schema]] = {
         "scan_read": {**_MAYBE_NUMBER, "description": "tasks that a read under way has come to"},
         "scan_total": {**_MAYBE_NUMBER, "description": "how many the system says there are"},
         "alone_since": {**_MAYBE_TIME, "description": "since when no worker looks after it"},
-        "reread_since": {**_MAYBE_TIME, "description": "since when it is to be read anew"},
-        "away_since": {**_MAYBE_TIME, "description": "where that is because Taskbell was away"},
+        "reread_since": {
+            **_MAYBE_TIME,
+            "description": "since when all its tasks are to be read again",
+        },
+        "away_since": {
+            **_MAYBE_TIME,
+            "description": "since when Taskbell was not running, if that is the reason",
+        },
         "alarms_wait_until": {**_MAYBE_TIME, "description": "at the latest, while they wait"},
     },
     "rule": {"id": _TEXT},
@@ -281,7 +296,7 @@ def _operation(schema: Schema, problems: Iterable[int]) -> Schema:
     answers = {"200": {"description": "OK", "content": {"application/json": {"schema": schema}}}}
     for status in sorted({*problems}):
         answers[str(status)] = _problem(HTTPStatus(status).phrase)
-    return {"responses": answers | {"default": _problem("what is no well-formed request")}}
+    return {"responses": answers | {"default": _problem("not a well-formed request")}}
 
 
 def _problem(description: str) -> Schema:

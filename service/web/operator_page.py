@@ -25,7 +25,7 @@ from service.web.actions import (
     OperatorActions,
     action_routes,
 )
-from service.web.auth import Guard
+from service.web.auth import Endpoint, Guard
 from service.web.pages import Pages, read_form
 from service.web.problems import RETRY_AFTER, Problem
 
@@ -35,8 +35,12 @@ _SHOWN = 25
 _FEW = 8  # of the messages that wait for one decision
 _PATIENCE = 5.0  # seconds, with a database that does not answer
 # All who sign in have the one token: who of them it was, nobody can say.
-_BY = "somebody at the page"
-_WRONG = "This is not the token. It is what TASKBELL_ADMIN_TOKEN is set to."
+_BY = "someone on the Taskbell page"
+_WRONG = (
+    "Wrong admin token. Ask the person who set up Taskbell"
+    " (it is the value of TASKBELL_ADMIN_TOKEN)."
+)
+_ENDED = "Your session has ended. Sign in again."
 
 
 class OperatorPage:
@@ -67,14 +71,12 @@ class OperatorPage:
             Route("/", self.show),
             Route("/login", self.ask_token),
             Route("/login", self.log_in, methods=["POST"]),
-            Route("/logout", self._guard.protects(self.log_out), methods=["POST"]),
-            *action_routes(self._guard, "/deliveries", self.decide, DELIVERY_ACTIONS),
-            *action_routes(self._guard, "/webhooks", self.decide_on_webhook, WEBHOOK_ACTIONS),
-            *action_routes(self._guard, "/storms", self.end_storm, STORM_ACTIONS),
+            Route("/logout", self._protected(self.log_out), methods=["POST"]),
+            *action_routes(self._protected, "/deliveries", self.decide, DELIVERY_ACTIONS),
+            *action_routes(self._protected, "/webhooks", self.decide_on_webhook, WEBHOOK_ACTIONS),
+            *action_routes(self._protected, "/storms", self.end_storm, STORM_ACTIONS),
             Route(
-                "/silences/{id:number}/expire",
-                self._guard.protects(self.end_silence),
-                methods=["POST"],
+                "/silences/{id:number}/expire", self._protected(self.end_silence), methods=["POST"]
             ),
             Mount("/static", StaticFiles(packages=[("service.web", "static")])),
         ]
@@ -83,8 +85,8 @@ class OperatorPage:
         return await self._unless_away(self._show(request))
 
     async def ask_token(self, request: Request) -> Response:
-        del request
-        return self._render("login.html", wrong=None)
+        wrong = _ENDED if "ended" in request.query_params else None
+        return self._render("login.html", wrong=wrong)
 
     async def log_in(self, request: Request) -> Response:
         self._guard.admit_by_link(request)
@@ -120,6 +122,10 @@ class OperatorPage:
         ended = self._actions.end_silence(request.path_params["id"])
         return await self._unless_away(self._decided(ended))
 
+    def _protected(self, endpoint: Endpoint) -> Endpoint:
+        """The endpoint for those who are signed in; a browser that is not is led to the login."""
+        return self._pages.for_people(self._guard.protects(endpoint))
+
     async def _show(self, request: Request) -> Response:
         try:
             await self._guard.admit(request)
@@ -136,13 +142,10 @@ class OperatorPage:
             if await self._guard.begin_session(request, token, welcome):
                 return welcome
         except Problem as problem:
-            page = self._render("login.html", wrong=problem.detail)
-            page.status_code = problem.status_code
+            page = self._render("login.html", problem.status_code, wrong=problem.detail)
             page.headers.update(problem.headers or {})
             return page
-        page = self._render("login.html", wrong=_WRONG)
-        page.status_code = HTTPStatus.UNAUTHORIZED
-        return page
+        return self._render("login.html", HTTPStatus.UNAUTHORIZED, wrong=_WRONG)
 
     async def _log_out(self, request: Request) -> Response:
         goodbye = self._pages.redirect("/login")
@@ -188,8 +191,7 @@ class OperatorPage:
             asked.cancel()
             log.warning("database.failed", path="/", kind=type(error).__name__)
             seconds = int(RETRY_AFTER.total_seconds())
-            page = self._render("away.html", seconds=seconds)
-            page.status_code = HTTPStatus.SERVICE_UNAVAILABLE
+            page = self._render("away.html", HTTPStatus.SERVICE_UNAVAILABLE, seconds=seconds)
             page.headers["Retry-After"] = str(seconds)
             return page
 
@@ -203,5 +205,5 @@ class OperatorPage:
             return self._pages.redirect("/?too_late")
         return self._pages.redirect("/")
 
-    def _render(self, template: str, **values: Any) -> HTMLResponse:
-        return self._pages.render(template, has_login=self._guard.has_token, **values)
+    def _render(self, template: str, status: int = HTTPStatus.OK, **values: Any) -> HTMLResponse:
+        return self._pages.render(template, status, has_login=self._guard.has_token, **values)

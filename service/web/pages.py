@@ -1,4 +1,4 @@
-"""What all pages for people have in common: their headers, templates and forms."""
+"""What all pages for people have in common: their headers, templates, forms and errors."""
 
 from http import HTTPStatus
 from typing import Any
@@ -7,16 +7,19 @@ from urllib.parse import parse_qs
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from service.domain.silences import described
 from service.explain import account_status
 from service.web import labels
+from service.web.auth import Endpoint
 from service.web.problems import Problem
 from service.web.request_body import read_body
 
 _FORM_BYTES = 4096
 _FORM_FIELDS = 20
+# What a person meets who only follows a link or presses a button.
+_MET_BY_PEOPLE = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND})
 _LONGEST = 1_000  # characters of one value on a page
 # Nothing on a page comes from elsewhere, and nothing in it may run but our own script.
 _HEADERS = {
@@ -52,8 +55,31 @@ class Pages:
         """To another page of ours, which is asked for anew."""
         return RedirectResponse(self._root + path, HTTPStatus.SEE_OTHER)
 
-    def render(self, template: str, **values: Any) -> HTMLResponse:
-        return HTMLResponse(self._templates.get_template(template).render(values), headers=_HEADERS)
+    def render(self, template: str, status: int = HTTPStatus.OK, **values: Any) -> HTMLResponse:
+        text = self._templates.get_template(template).render(values)
+        return HTMLResponse(text, status, headers=_HEADERS)
+
+    def for_people(self, endpoint: Endpoint) -> Endpoint:
+        """The endpoint; where a browser is not let in, a person is shown why, or the login.
+
+        Whoever does not ask for a page gets the problem document.
+        """
+
+        async def answered(request: Request) -> Response:
+            try:
+                return await endpoint(request)
+            except Problem as problem:
+                if not _wants_page(request) or problem.status_code not in _MET_BY_PEOPLE:
+                    raise
+                if problem.status_code == HTTPStatus.UNAUTHORIZED:
+                    return self.redirect("/login?ended")
+                return self.render("refused.html", problem.status_code, why=problem.detail)
+
+        return answered
+
+
+def _wants_page(request: Request) -> bool:
+    return "text/html" in request.headers.get("accept", "")
 
 
 def _shortened(value: Any) -> Any:

@@ -104,7 +104,7 @@ def demand_choice(name: str, text: str, choices: Collection[str]) -> None:
 def _demand_known(query: QueryParams, known: Collection[str]) -> None:
     for name, text in query.multi_items():
         if name not in known:
-            raise wrong(name, f"this list knows {', '.join(sorted(known))}")
+            raise wrong(name, f"known here: {', '.join(sorted(known))}")
         if not is_text(text):
             raise wrong(name, f"up to {LONGEST} characters on one line")
 

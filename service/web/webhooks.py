@@ -70,11 +70,12 @@ _REFUSED = {
 }
 OUTCOMES = frozenset({ACCEPTED, *_REFUSED.values()})
 _CLOSED = (
-    "This account takes no webhooks: give it webhook: { verify: …, secret: … } in the configuration"
+    "This account accepts no webhooks."
+    " Add webhook: { verify: …, secret: … } to it in the configuration"
 )
 _ONLY_HERE = (
-    "Webhooks of this account are not verified, and are taken from this machine only: give it"
-    " webhook: { verify: …, secret: … }, or set TASKBELL_OPEN_DOOR=1"
+    "Webhooks of this account are not verified, and are accepted from this machine only."
+    " Add webhook: { verify: …, secret: … } to it, or set TASKBELL_OPEN_DOOR=1"
 )
 
 

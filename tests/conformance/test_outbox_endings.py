@@ -42,7 +42,7 @@ async def test_an_event_withdraws_what_it_makes_pointless(storage: Storage, stat
     await place(storage, await storage.happen(Kind.CREATED, account=PARIS), target="d")
     news = await storage.happen(Kind.COMPLETED)
     await storage.tx.outbox.withdraw([news], START + HOUR)
-    withdrawn = (State.CANCELLED, "withdrawn: the task was completed")
+    withdrawn = (State.CANCELLED, "cancelled: the task was completed")
     assert await states(storage) == [withdrawn, *[(State.PLANNED, None)] * 3]
 
 
@@ -74,7 +74,7 @@ async def test_the_first_of_several_events_is_the_reason(storage: Storage) -> No
     )
     news = [await storage.happen(kind) for kind in (Kind.COMPLETED, Kind.DELETED)]
     await storage.tx.outbox.withdraw(news, START)
-    assert await states(storage) == [(State.CANCELLED, "withdrawn: the task was completed")]
+    assert await states(storage) == [(State.CANCELLED, "cancelled: the task was completed")]
 
 
 async def test_what_was_sent_is_not_withdrawn(storage: Storage) -> None:

@@ -260,7 +260,7 @@ async def slack_shows_what_is_done(one: Scene) -> None:
     posts = one.sandbox.slack.posted.values()
     keys = Counter(post["metadata"]["event_payload"]["key"] for post in posts)
     assert set(keys.values()) <= {1}, "posted twice"
-    standing = Counter(post["text"] for post in posts if "Taken back" not in post["text"])
+    standing = Counter(post["text"] for post in posts if "No longer true" not in post["text"])
     done = Counter[str]()
     for row in await one.events():
         change = {"completed": 1, "reopened": -1}.get(row["kind"], 0)

@@ -83,7 +83,7 @@ async def test_the_list_says_below_why_an_account_fails(
     assert any(re.match(r"field +kickserv +failing +0 +0 +\d+", line) for line in table)
     assert re.match(r"field, failing since \d\d \w{3} \d\d:\d\d: GET ", reason)
     assert reason.endswith("refused the account's credentials (401): Unauthenticated.")
-    assert re.match(r"field: Alarms and lists ", waits)
+    assert re.match(r"field: Reminders and lists ", waits)
 
 
 async def test_each_thing_that_is_the_matter_has_a_line(
@@ -99,7 +99,7 @@ async def test_each_thing_that_is_the_matter_has_a_line(
     )
     lines = (await command("accounts", "list")).out.splitlines()
     about = [line.split(": ")[1].split()[:2] for line in lines if line.startswith("field:")]
-    assert about == [["2", "could"], ["7", "tasks"]]
+    assert about == [["2", "values"], ["7", "older"]]
 
 
 async def test_the_list_says_which_accounts_are_read_anew(
@@ -116,7 +116,7 @@ async def test_the_list_says_which_accounts_are_read_anew(
         now,
     )
     listed = " ".join((await command("accounts", "list", COLUMNS="200")).out.split())
-    assert "reading anew: 12,400 tasks so far" in listed
+    assert "reading all tasks again: 12,400 tasks so far" in listed
     assert "field: Tasks may have changed unseen" in listed
     [field, *_] = (await command("accounts", "list", "--json")).json
     assert field["state"] == "ok"
@@ -145,7 +145,7 @@ async def test_sync_waits_until_everything_is_read(command: Command, running: Co
     assert not asked.done()
     await running.poll_what_is_due()
     result = await asked
-    assert (result.code, result.out) == (0, "field has been read as a whole\n")
+    assert (result.code, result.out) == (0, "Taskbell has read all tasks of field\n")
     assert "12/150" in re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", result.err)
 
 
@@ -181,11 +181,11 @@ async def test_sync_says_why_it_failed(command: Command, running: Corridor) -> N
 async def test_pause_and_resume(command: Command, running: Corridor) -> None:
     """No restart is needed: whatever process works looks into the table."""
     paused = await command("accounts", "pause", "field")
-    assert paused.out.startswith("field is paused: nothing is asked of its system")
+    assert paused.out.startswith("field is paused. Taskbell does not contact its system.")
     assert "paused" in (await command("accounts", "list")).out
     synced = await command("accounts", "sync", "field")
     assert synced.code == 1
-    assert "`taskbell accounts resume field` reads it as a whole" in synced.err
+    assert "`taskbell accounts resume field` reads all its tasks." in synced.err
     await running.poll_what_is_due()
     assert (
         await running.pool.fetchval("SELECT polled_at FROM accounts WHERE name = 'field'") is None

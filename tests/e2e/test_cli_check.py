@@ -33,7 +33,7 @@ def file(tmp_path: Path) -> Path:
 async def test_a_good_configuration_is_said_to_be_good(file: Path) -> None:
     """Without arguments it is the one that Taskbell would use."""
     result = await started(file.parent, "check", API_TOKEN="t0ken")
-    assert (result.code, result.out, result.err) == (0, "taskbell.yaml: no faults\n", "")
+    assert (result.code, result.out, result.err) == (0, "taskbell.yaml: no errors\n", "")
 
 
 async def test_every_fault_is_shown_with_its_place_and_what_to_do(file: Path) -> None:
@@ -49,7 +49,7 @@ async def test_every_fault_is_shown_with_its_place_and_what_to_do(file: Path) ->
         "  did you mean task.completed?\n"
     ) in result.out
     assert "did you mean slack?" in result.out
-    assert result.out.endswith("taskbell.yaml: 3 faults\n")
+    assert result.out.endswith("taskbell.yaml: 3 errors\n")
     assert "xoxb-hidden" not in result.out
 
 

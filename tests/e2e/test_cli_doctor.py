@@ -117,12 +117,12 @@ async def test_tasks_that_cannot_be_read_are_a_note(clinic: Clinic) -> None:
     """How much could not be read, with an example; it keeps nothing from working."""
     async with await store.connect(clinic.environ["DATABASE_URL"], size=1) as pool:
         await accounts.register(pool, {"field": "kickserv"}, SystemClock().now())
-        example = "ends_at of task 7, which is 'next week'"
+        example = "ends_at of task 7 (value: 'next week')"
         await unread.note(pool, "field", rows=0, count=2, example=example, now=SystemClock().now())
     result = await clinic.doctor()
     assert result.code == 0
     assert "note   tasks of field" in result.out
-    assert f"2 could not be read, such as {example}" in result.out
+    assert f"2 values could not be read, for example {example}" in result.out
 
 
 async def test_everybody_outside_is_away(clinic: Clinic) -> None:
@@ -132,7 +132,7 @@ async def test_everybody_outside_is_away(clinic: Clinic) -> None:
     (clinic.folder / "taskbell.yaml").write_text(text)
     found = await clinic.wrong()
     assert set(found) == {"account field", "channel slack", "channel email", "channel accounting"}
-    assert all("nobody answers at 127.0.0.1:" in one["says"] for one in found.values())
+    assert all(one["says"].endswith(" does not accept connections") for one in found.values())
     assert "secret-key" not in str(found)
 
 
@@ -174,9 +174,11 @@ async def test_what_is_known_of_every_system(clinic: Clinic, system: str) -> Non
     text = orjson.dumps({**LOCAL, "accounts": {name: account}}).decode()
     (clinic.folder / "taskbell.yaml").write_text(text)
     said = (await clinic.doctor()).out
-    assert f"{system} answers and takes the token; it does not say how many calls are left" in said
+    assert (
+        f"{system} answers and accepts the token; it does not say how many calls are left" in said
+    )
     assert "its clock and this machine's agree" in said
-    assert f"no webhooks are taken: /hooks/{name} answers 404, and it is polled" in said
+    assert f"no webhooks are accepted: /hooks/{name} answers 404" in said
 
     clinic.sandbox.systems[system].set_quirks(per_minute=10, skew=-3600)
     found = await clinic.wrong()
@@ -205,7 +207,7 @@ async def test_a_clock_that_is_wrong(clinic: Clinic) -> None:
 
 @pytest.mark.parametrize(
     ("file", "says"),
-    [(None, "there is no taskbell.yaml"), ("version: 2\n", "taskbell.yaml has faults (1)")],
+    [(None, "there is no taskbell.yaml"), ("version: 2\n", "taskbell.yaml has errors (1)")],
 )
 async def test_a_configuration_that_cannot_be_used(
     clinic: Clinic, file: str | None, says: str
@@ -249,7 +251,7 @@ def use_plannr(clinic: Clinic, webhook: str = "") -> None:
 async def test_a_system_is_asked_to_push_and_its_secret_seen_by_nobody(clinic: Clinic) -> None:
     """The doctor says that it does not push yet, registers it, and finds it registered."""
     use_plannr(clinic)
-    assert "does not push to /hooks/london" in (await clinic.doctor()).out
+    assert "it can send webhooks but does not" in (await clinic.doctor()).out
     words = ("--subscribe", "london", "--url", "https://tasks.example/", "--secret-file", "kept")
     result = await clinic.doctor(*words)
     (subscription,) = clinic.sandbox.pusher.subscriptions.values()
@@ -262,7 +264,7 @@ async def test_a_system_is_asked_to_push_and_its_secret_seen_by_nobody(clinic: C
     assert setting in result.out
     use_plannr(clinic, f"    webhook: {setting}")
     healthy = await clinic.doctor()
-    assert "it pushes to https://tasks.example/hooks/london" in healthy.out
+    assert "it sends webhooks to https://tasks.example/hooks/london" in healthy.out
 
 
 async def test_asking_again_changes_nothing(clinic: Clinic) -> None:
@@ -306,8 +308,8 @@ async def test_the_whole_address_may_be_given(clinic: Clinic) -> None:
 @pytest.mark.parametrize(
     ("url", "file", "says"),
     [
-        ("https://tasks.example", "taskbell.yaml", "holds something else than a secret"),
-        ("tasks.example", "kept", "tasks.example is no address"),
+        ("https://tasks.example", "taskbell.yaml", "contains something other than a secret"),
+        ("tasks.example", "kept", "tasks.example is not an address"),
     ],
 )
 async def test_a_slip_costs_nothing(clinic: Clinic, url: str, file: str, says: str) -> None:

@@ -41,23 +41,23 @@ Times are those of America/New_York.
   #2  Fri 6 Mar 2026, 07:06  completed  by webhook
 
 job-done fired: task.completed, and task.type == "job" and task.title.contains("gutters")
-  listens to task.completed; once so far, #2, Fri 6 Mar 2026, 07:06
+  triggered by task.completed; happened once: event #2, Fri 6 Mar 2026, 07:06
   task.type == "job"              true
     task.type                     "job"
   task.title.contains("gutters")  true
     task.title                    "Clean the gutters"
   → step 1, slack:#office: sent Fri 6 Mar 2026, 07:06
-  → step 3, accounting: goes out Fri 6 Mar 2026, 10:00: waits 2 business hours
+  → step 3, accounting: will be sent Fri 6 Mar 2026, 10:00: waiting for 2 business hours
 
 invoice-done did not fire: task.type == "invoice" && has(task.due) is not true
-  listens to task.completed; once so far, #2, Fri 6 Mar 2026, 07:06
+  triggered by task.completed; happened once: event #2, Fri 6 Mar 2026, 07:06
   task.type == "invoice" && has(task.due)  false
     task.type == "invoice"                 false
       task.type                            "job"
     has(task.due)                          not needed
   task.priority == "high"                  not needed
 
-moved had nothing to decide: there was no task.changed (due, start) since Fri 6 Mar 2026, 07:00; \
+moved was not triggered: there was no task.changed (due, start) since Fri 6 Mar 2026, 07:00; \
 the task is done
   listens to task.changed (due, start)
 
@@ -133,29 +133,29 @@ async def test_a_digest_and_a_schedule(command: Command, running: Corridor) -> N
     waits = await command("explain", "2357911", "--rule", "done-lately")
     closes = "Fri 6 Mar 2026, 07:38"
     assert waits.out.splitlines()[-3:] == [
-        "done-lately waits to be told with others: task.completed; told with others of the day",
-        "  listens to task.completed; 2 times so far, the last #4, Fri 6 Mar 2026, 07:08",
-        f"  digest of the day: is told {closes}; holds so far Clean the gutters (2357911)",
+        "done-lately waits to be sent in a digest: task.completed; added to the digest for the day",
+        "  triggered by task.completed; happened 2 times, last: event #4, Fri 6 Mar 2026, 07:08",
+        f"  digest for the day: will be sent {closes}; tasks so far: Clean the gutters (2357911)",
     ]
     await running.tick(minutes=30)
     await running.deliver()
     told = await command("explain", "2357911", "--rule", "done-lately")
     assert told.out.splitlines()[-4:] == [
-        "done-lately fired: digest of the day: 1 task",
-        "  listens to task.completed; 2 times so far, the last #4, Fri 6 Mar 2026, 07:08",
-        "  digest of the day: told Fri 6 Mar 2026, 07:38",
+        "done-lately fired: digest for the day: 1 task",
+        "  triggered by task.completed; happened 2 times, last: event #4, Fri 6 Mar 2026, 07:08",
+        "  digest for the day: was sent Fri 6 Mar 2026, 07:38",
         "  → step 1, slack:#office: sent Fri 6 Mar 2026, 07:38",
     ]
     lines = (await command("explain", "2357911", "--rule", "morning")).out.splitlines()
     assert lines[-6:-3] == [
         "morning fired: schedule 30 7 * * 1-5, 8 minutes late",
-        "  listens to schedule: 30 7 * * 1-5",
+        "  triggered by schedule: 30 7 * * 1-5",
         lines[-4],
     ]
-    assert lines[-4].startswith("  clock: came last Fri 6 Mar 2026, 07:30; comes ")
+    assert lines[-4].startswith("  timing: last run Fri 6 Mar 2026, 07:30; next run ")
     assert lines[-3:-1] == [
-        "  then: schedule 30 7 * * 1-5, 8 minutes late: 1 of 1 tasks chosen",
-        "  chosen then: Clean the gutters (2357911)",
+        "  decision: schedule 30 7 * * 1-5, 8 minutes late: 1 of 1 tasks chosen",
+        "  tasks chosen: Clean the gutters (2357911)",
     ]
     [found] = orjson.loads(
         (await command("explain", "2357911", "--json", "--rule", "morning")).out
@@ -182,11 +182,11 @@ async def test_a_title_of_several_tasks(command: Command, running: Corridor) -> 
 async def test_up_to_a_moment(command: Command) -> None:
     """Two minutes before the visit was done nothing had been said to the rule yet."""
     early = await command("explain", "2357911", "--rule", "job-done", "--at", "2026-03-06 07:04")
-    assert "job-done had nothing to decide: there was no task.completed since" in early.out
+    assert "job-done was not triggered: there was no task.completed since" in early.out
     assert "#2" not in early.out
     wrong = await command("explain", "2357911", "--at", "yesterday")
     assert wrong.code == 2
-    assert "yesterday is no time; write 2026-03-06T17:00" in wrong.err
+    assert "yesterday is not a time; write 2026-03-06T17:00" in wrong.err
 
 
 @pytest.mark.usefixtures("running")
@@ -212,7 +212,7 @@ async def test_what_a_person_has_to_decide_about(command: Command, running: Corr
         " WHERE step = 3"
     )
     shown = await command("explain", "2357911", "--rule", "job-done")
-    assert "→ step 3, accounting: held until a person decides: a storm" in shown.out
+    assert "→ step 3, accounting: waiting until someone decides: a storm" in shown.out
 
 
 async def test_a_file_that_was_not_loaded(command: Command, running: Corridor) -> None:
@@ -220,14 +220,17 @@ async def test_a_file_that_was_not_loaded(command: Command, running: Corridor) -
     file = running.folder / "taskbell.yaml"
     file.write_text(file.read_text("utf-8").replace("2h }", "3h }"), "utf-8")
     result = await command("explain", "2357911")
-    assert "The file is not what runs: it was changed and has not been loaded." in result.out
+    assert "The configuration file was changed but is not loaded yet." in result.out
 
 
 async def test_what_could_not_be_read_stands_above(command: Command, running: Corridor) -> None:
     """Whoever asks about a date sees that the system says something else by now."""
     await running.webhook(running.sandbox.kickserv.change("2357911", scheduled_at="soonish"))
     told = (await command("explain", "2357911", "--rule", "overdue")).out
-    assert "scheduled_at could not be read, it is 'soonish'; what was known of it before" in told
+    assert (
+        "scheduled_at could not be read (value: 'soonish'). Taskbell keeps the earlier value."
+        in told
+    )
     as_json = (await command("explain", "2357911", "--json")).json
     assert as_json["unread"] == {"scheduled_at": "'soonish'"}
 
@@ -244,7 +247,9 @@ async def test_a_task_that_the_system_may_have_lost_says_so(
         running.clock.now(),
     )
     told = (await command("explain", "2357911")).out
-    assert "Since Fri 6 Mar 2026, 07:06 its system says that there is no such task" in told
+    assert (
+        "The system has not shown this task, and many others, since Fri 6 Mar 2026, 07:06" in told
+    )
 
 
 async def test_an_alarm_that_waits_for_its_account_says_so(
@@ -263,8 +268,8 @@ async def test_an_alarm_that_waits_for_its_account_says_so(
         now,
     )
     told = (await command("explain", "2357911", "--rule", "overdue")).out
-    assert "field: Tasks may have changed unseen" in told
-    assert "it waits with all that is due of the account, as said above" in told
+    assert "It may have missed changes" in told
+    assert "it waits with everything else due in this account (see above)" in told
     await running.pool.execute("UPDATE accounts SET scanned_at = resumed_at")
     told = (await command("explain", "2357911", "--rule", "overdue")).out
-    assert "it rings as soon as a worker looks at the clock" in told
+    assert "it will run at the next check" in told

@@ -77,7 +77,7 @@ async def test_a_backtest_tells_what_would_have_been_sent(command: Command, pool
     """How much, to whom and when; the database is as it was."""
     result = await command("backtest", "finished", "--since", "3d")
     assert result.code == 0
-    assert "1 would have been sent in 3 days" in result.out
+    assert "1 message would have been sent in 3 days" in result.out
     assert "slack:#office  Smith gutters is done" in result.out
     assert await pool.fetchval("SELECT count(*) FROM deliveries") == 0
 
@@ -87,7 +87,7 @@ async def test_a_backtest_tells_what_would_have_been_sent(command: Command, pool
 async def test_a_rule_is_tried_before_it_is_switched_on(command: Command, rule: str) -> None:
     """Named, it is as if it were on; without a name it is as it is."""
     named = await command("backtest", rule)
-    assert "1 would have been sent" in named.out
+    assert "1 message would have been sent" in named.out
     assert "1  accounting" in named.out
     unnamed = await command("backtest", "--json")
     assert [one["rule"] for one in orjson.loads(unnamed.out)["sent"]] == ["finished"]
@@ -107,10 +107,12 @@ async def test_next_tells_what_is_still_to_come(command: Command, pool: Pool) ->
     await history.know(pool, one, at=NOW)
     await pool.execute("UPDATE tasks SET next_alarm = $1, watch = 'any'", due)
     assert "late  email:bo@x.test  Late" in (await command("next")).out
-    assert (await command("next", "--within", "1h")).out == "nothing, if nothing changes\n"
+    assert (
+        await command("next", "--within", "1h")
+    ).out == "nothing will be sent unless something changes\n"
     await accounts.register(pool, {"field": "kickserv"}, NOW)
     await pool.execute("UPDATE accounts SET alive_at = $1, alive_until = $1", NOW)
-    assert "field: No worker has looked after it since" in (await command("next")).out
+    assert "field: Taskbell has not processed this account since" in (await command("next")).out
 
 
 async def test_next_names_the_zone_that_is_not_the_usual(
@@ -138,7 +140,7 @@ async def test_replay_tells_of_decisions_that_do_not_come_out_again(
     """A decision that no rule has made is shown, and the exit code says no."""
     at = NOW - timedelta(hours=2)
     await pool.execute("INSERT INTO rulesets VALUES ('none', '{\"rules\": []}', $1)", NOW)
-    assert "all come out the same" in (await command("replay")).out
+    assert "all are the same" in (await command("replay")).out
     await pool.execute(
         "INSERT INTO decisions (event, rule, rules_version, outcome, reason, at)"
         " VALUES ($1, 'ghost', 'none', 'matched', 'because', $2)",
@@ -179,10 +181,10 @@ async def test_replay_says_what_the_record_does_not_hold(command: Command, pool:
     result = await command("replay")
     assert result.code == 0
     assert (
-        f"no proof of  {at:%Y-%m-%d %H:%M:%S.%f} UTC  event 7, daily: not_matched: {said}"
+        f"not proven   {at:%Y-%m-%d %H:%M:%S.%f} UTC  event 7, daily: not_matched: {said}"
         in result.out
     )
-    assert "all others come out the same; of those without proof the record does not" in result.out
+    assert "all others are the same; for these, the recorded data is incomplete" in result.out
 
 
 @pytest.fixture
@@ -199,7 +201,7 @@ async def test_a_test_message_really_goes_out(
     text = file.read_text("utf-8").replace("https://hooks.test/x", f"{accounting.url}/hook")
     file.write_text(f'{text}network: {{ allow: ["127.0.0.0/8"] }}\n', encoding="utf-8")
     result = await command("send-test", "accounting", "--text", "Hello")
-    assert (result.code, result.out) == (0, "sent by accounting\n")
+    assert (result.code, result.out) == (0, "sent to accounting\n")
     [request] = accounting.requests
     assert orjson.loads(request.body)["data"]["text"] == "Hello"
     refused = await command("send-test", "acounting")

@@ -89,16 +89,16 @@ async def test_the_list_shows_webhooks_that_nobody_could_read(command: Command, 
         """
     )
     result = await command("outbox", "list")
-    assert "set aside: webhook 1 for field: there is no task in it" in result.out
+    assert "could not read webhook 1 for field: there is no task in it" in result.out
     assert "taskbell outbox retry --webhook 1" in result.out
     left = await command("outbox", "cancel", "--webhook", "1", "--json")
     assert left.json == {"id": 1, "state": "poison"}
-    assert "set aside" not in (await command("outbox", "list")).out
+    assert "could not read" not in (await command("outbox", "list")).out
     again = await command("outbox", "retry", "--webhook", "1")
     assert again.out == "webhook 1 will be read again\n"
     assert await pool.fetchval("SELECT state FROM receipts") == "pending"
     missing = await command("outbox", "retry", "--webhook", "1")
-    assert (missing.code, missing.err) == (1, "no webhook 1 is set aside\n")
+    assert (missing.code, missing.err) == (1, "no webhook 1 is waiting for a decision\n")
 
 
 async def test_a_script_gets_the_states_it_asks_for(
@@ -141,10 +141,10 @@ async def test_what_failed_is_left_with_a_name_and_a_reason(command: Command, po
     """It stays a failure; who left it, when and why stand beside it."""
     number = await delivery(pool, State.FAILED, reason="there is no channel #old")
     left = await command("outbox", "cancel", str(number), "--reason", "told by phone")
-    assert left.out == f"delivery {number} is left as it is: failed\n"
+    assert left.out == f"delivery {number} stays failed and needs no more attention\n"
     shown = (await command("outbox", "show", str(number), "--json")).json
     assert shown["state"] == "failed"
-    assert shown["reason"].startswith("there is no channel #old; left as it is by ")
+    assert shown["reason"].startswith("there is no channel #old; dismissed by ")
     assert shown["reason"].endswith(" at the command line: told by phone")
     assert shown["acknowledged_at"] is not None
 
@@ -187,7 +187,7 @@ async def test_accounts_are_listed_and_read_on_demand(command: Command, pool: Po
     assert "nobody answers" in listed.out
     assert (await command("accounts", "list", "--json")).json[0]["name"] == "field"
     synced = await command("accounts", "sync", "field")
-    assert synced.out == "field will be read as a whole at once\n"
+    assert synced.out == "Taskbell will read all tasks of field now\n"
     assert await pool.fetchval("SELECT next_poll_at < now() FROM accounts")
     believed = "SELECT believed FROM accounts"
     assert not await pool.fetchval(believed)
@@ -221,8 +221,8 @@ async def test_a_database_that_is_away_is_one_clear_sentence(
     result = await taskbell(tmp_path, *words, DATABASE_URL=url)
     assert result.code == 1
     assert result.err == (
-        f"PostgreSQL at 127.0.0.1:{port} cannot be used: nobody answers."
-        " Look whether it runs there and whether DATABASE_URL is right.\n"
+        f"PostgreSQL at 127.0.0.1:{port} cannot be used: the connection was refused."
+        " Check that it is running there and that DATABASE_URL is correct.\n"
     )
 
 

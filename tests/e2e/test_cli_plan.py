@@ -52,12 +52,12 @@ TOLD = """\
 + rule brief
     alarms: 2 new
 + rule made
-    tasks: 3 matching already, passed over
+    3 tasks match already; the rule does not act on them
 - rule renamed
-    waits until quiet: 1 ended without a message
+    pending waits (settle, for): 1 ended without a message
 
-next.yaml: rules: 2 added, 1 removed, 2 changed, 1 same. Nothing was changed: `taskbell serve` \
-loads it.
+next.yaml: rules: 2 added, 1 removed, 2 changed, 1 same. This is only a preview; nothing was \
+changed.
 """
 
 
@@ -136,7 +136,7 @@ async def test_what_all_rules_share(command: Command, running: Corridor) -> None
     rewrite(running, "America/New_York", "Europe/London")
     result = await command("plan")
     assert result.out.splitlines()[:3] == [
-        "~ what all rules share",
+        "~ settings for all rules",
         "    -timezone: America/New_York",
         "    +timezone: Europe/London",
     ]
@@ -148,7 +148,7 @@ async def test_a_way_out_that_is_gone(command: Command, running: Corridor) -> No
     rewrite(running, "notify: accounting", "notify: invoices")
     result = await command("plan")
     assert "- channel accounting, with messages pending" in result.out
-    assert "    messages: 1 given up, as their channel or account is gone" in result.out
+    assert "    messages: 1 cancelled, because their channel or account was removed" in result.out
 
 
 async def test_an_account_that_is_gone(command: Command, running: Corridor) -> None:
@@ -167,7 +167,7 @@ async def test_an_account_that_is_gone(command: Command, running: Corridor) -> N
     result = await command("plan")
     told = result.out.splitlines()
     at = told.index("- account field, with messages pending")
-    assert told[at + 1] == "    silences: 2 ended with it"
+    assert told[at + 1] == "    2 silences on it will end"
     assert told[told.index("  rule list") + 1] == "    digests: 1 ended without a message"
     found = (await command("plan", "--json")).json
     assert found["silences_ended"] == {"field": 2}

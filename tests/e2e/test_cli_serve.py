@@ -33,7 +33,7 @@ async def test_a_faulty_configuration_is_told_before_anything_starts(tmp_path: P
     result = await taskbell(tmp_path, "serve")
     assert (result.code, result.out) == (1, "")
     assert "taskbell.yaml:4:9: there is no event task.complete" in result.err
-    assert "taskbell.yaml:6:3: there is no wen here" in result.err
+    assert "taskbell.yaml:6:3: unknown name: wen" in result.err
     assert [path.name for path in tmp_path.iterdir()] == ["taskbell.yaml"]
 
 
@@ -48,8 +48,8 @@ async def test_a_port_that_is_taken_is_told_before_anything_starts(
     for result in (refused, await taskbell(tmp_path, "serve", PORT=str(taken))):
         assert result.code == 1
         assert result.err == (
-            f"Something already listens at 127.0.0.1:{taken}, perhaps another Taskbell:"
-            f" stop it, or choose another port, such as PORT={taken + 1}.\n"
+            f"Another program already uses 127.0.0.1:{taken}, perhaps another Taskbell."
+            f" Stop it, or choose another port, such as PORT={taken + 1}.\n"
         )
     assert demo_data.exists()
 
@@ -59,7 +59,7 @@ async def test_a_web_process_by_itself_says_so_too(tmp_path: Path, taken: int) -
     configure(tmp_path, GOOD)
     result = await taskbell(tmp_path, "web", PORT=str(taken))
     assert result.code == 1
-    assert result.err.startswith(f"Something already listens at 127.0.0.1:{taken}")
+    assert result.err.startswith(f"Another program already uses 127.0.0.1:{taken}")
 
 
 def test_a_port_that_is_let_go_a_moment_later_is_free() -> None:
@@ -90,7 +90,7 @@ async def test_a_database_that_is_away_is_one_clear_sentence(tmp_path: Path) -> 
         REDIS_URL=f"redis://127.0.0.1:{free_port()}",
     )
     assert (result.code, result.out) == (1, "")
-    assert "cannot be used: nobody answers" in result.err
+    assert "cannot be used: the connection was refused" in result.err
     assert result.err.count("\n") == 1
 
 
@@ -99,7 +99,10 @@ async def test_a_data_folder_that_cannot_be_made_is_one_clear_sentence(tmp_path:
     configure(tmp_path, GOOD)
     result = await taskbell(tmp_path, "serve", PORT=str(free_port()), TASKBELL_DATA="taskbell.yaml")
     assert result.code == 1
-    assert result.err == "Nothing can be kept in taskbell.yaml: File exists. See TASKBELL_DATA.\n"
+    assert (
+        result.err
+        == "Taskbell cannot store anything in taskbell.yaml: File exists. See TASKBELL_DATA.\n"
+    )
 
 
 async def test_settings_with_faults_are_told_all_at_once(tmp_path: Path) -> None:

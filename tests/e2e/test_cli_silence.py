@@ -37,28 +37,30 @@ async def test_it_is_added_listed_and_ended(command: Command, pool: Pool) -> Non
     await history.know(pool, task(customer=SMITH), at=datetime.now(UTC))
     words = ("add", "--until", "2h", *WHY, "--customer", "smith")
     tried = await command(*words, "--dry-run")
-    assert "hides 0 of what waits to go out now; of the last 30 days it would" in tried.out
+    assert (
+        "This hides 0 waiting messages. Over the last 30 days it would have hidden 1." in tried.out
+    )
     assert "would have hidden 1" in tried.out
-    assert (await command("list")).out.strip() == "nothing is silenced"
+    assert (await command("list")).out.strip() == "no active silences"
     added = await command(*words, "--rule", "job-done", "--json")
     assert added.json["hides"] == {"pending": 0, "last_30_days": 1}
     [listed] = (await command("list", "--json")).json
     assert (listed["id"], listed["customer"], listed["rule"]) == (1, "smith", "job-done")
     assert "rule job-done, customer smith" in " ".join((await command("list")).out.split())
     assert (await command("expire", "1")).out.strip() == "silence 1 has ended"
-    assert (await command("list")).out.strip() == "nothing is silenced"
+    assert (await command("list")).out.strip() == "no active silences"
     assert len((await command("list", "--all", "--json")).json) == 1
     again = await command("expire", "1")
-    assert (again.code, "there is no silence 1 that is still on" in again.err) == (1, True)
+    assert (again.code, "there is no active silence 1" in again.err) == (1, True)
 
 
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("--until", "2h", *WHY), "say what is to be silent"),
-        (("--until", "2020-01-01", *WHY, "--rule", "r"), "is over already"),
+        (("--until", "2h", *WHY), "say which messages to hide"),
+        (("--until", "2020-01-01", *WHY, "--rule", "r"), "is in the past"),
         (("--until", "soon", *WHY, "--rule", "r"), "neither a time such as"),
-        (("--until", "2h", "--reason", " ", "--rule", "r"), "say why"),
+        (("--until", "2h", "--reason", " ", "--rule", "r"), "give a reason"),
         (("--until", "2h", "--rule", "r"), "--reason"),
     ],
 )
@@ -84,15 +86,15 @@ ACCOUNT = """
     VALUES ('field', 'kickserv', now(), now()), ('gone', 'kickserv', now(), now())
 """
 UNKNOWN = {
-    ("--rule", "job-doen"): "nothing is known of the rule job-doen; did you mean job-done?",
-    ("--account", "feild"): "nothing is known of the account feild; did you mean field?",
-    ("--person", "b@x.test"): "nothing is known of the person b@x.test; did you mean bo@x.test?",
-    ("--person", "crew@x.tst"): "the person crew@x.tst; did you mean crew@x.test?",
-    ("--customer", "smtih"): "nothing is known of the customer smtih; did you mean Smith?",
-    ("--customer", "nobody at all"): "the customer nobody at all; if it is still to come",
-    ("--project", "gutters"): "the project gutters; did you mean New gutters at Hill Road?",
-    ("--account", "field", "--customer", "Smith"): "the customer Smith in field; if it is still",
-    ("--account", "gone"): "nothing is known of the account gone; if it is still to come",
+    ("--rule", "job-doen"): 'Taskbell knows no rule "job-doen"; did you mean job-done?',
+    ("--account", "feild"): 'no account "feild"; did you mean field?',
+    ("--person", "b@x.test"): 'no person "b@x.test"; did you mean bo@x.test?',
+    ("--person", "crew@x.tst"): 'no person "crew@x.tst"; did you mean crew@x.test?',
+    ("--customer", "smtih"): 'no customer "smtih"; did you mean Smith?',
+    ("--customer", "nobody at all"): 'no customer "nobody at all". If you expect it later',
+    ("--project", "gutters"): 'no project "gutters"; did you mean New gutters at Hill Road?',
+    ("--account", "field", "--customer", "Smith"): 'no customer "Smith" in field. If you expect',
+    ("--account", "gone"): 'no account "gone". If you expect it later',
 }
 
 
@@ -113,7 +115,7 @@ async def test_what_does_not_exist_is_not_silenced(
     assert refused.code == 1
     assert UNKNOWN[words] in " ".join(refused.err.split())
     assert "add --anyway" in " ".join(refused.err.split())
-    assert (await command("list")).out.strip() == "nothing is silenced"
+    assert (await command("list")).out.strip() == "no active silences"
     taken = await command("add", "--until", "2h", *WHY, *words, "--anyway", "--json")
     assert (taken.code, taken.json["id"]) == (0, 1)
 

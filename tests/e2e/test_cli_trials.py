@@ -110,7 +110,7 @@ async def test_a_faulty_configuration_is_not_tested(file: Path) -> None:
     result = await taskbell(file.parent, "test")
     assert (result.code, result.out) == (1, "")
     assert "taskbell.yaml:9:9: there is no event task.complete\n" in result.err
-    assert "taskbell.yaml:13:3: there is no begin here\n" in result.err
+    assert "taskbell.yaml:13:3: unknown name: begin\n" in result.err
     assert "API_TOKEN" not in result.err
 
 
@@ -165,7 +165,7 @@ async def test_a_file_may_hold_only_tests(tmp_path: Path) -> None:
     assert (result.code, result.err) == (0, "")
     assert result.out == "✓ The office hears of it\n" * 2 + "2 passed\n"
     checked = await taskbell(tmp_path, "check", "one.yaml", API_TOKEN="a", SLACK_TOKEN="s")
-    assert (checked.code, checked.out) == (0, "one.yaml: no faults\n")
+    assert (checked.code, checked.out) == (0, "one.yaml: no errors\n")
 
 
 async def test_a_fault_in_a_file_of_tests_has_its_place(tmp_path: Path) -> None:

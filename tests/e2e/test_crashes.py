@@ -152,7 +152,7 @@ async def test_nothing_is_lost_and_nothing_is_doubled(
         assert isinstance(unknown, int)
         lost = count - finished - len(told)
         assert 0 <= lost <= unknown, "a customer's message is lost without a word"
-        reason = "SELECT count(*) FROM deliveries WHERE reason = 'withdrawn: the task is done'"
+        reason = "SELECT count(*) FROM deliveries WHERE reason = 'cancelled: the task is done'"
         assert await running.value(reason) == finished
 
         keys = {request.headers["webhook-id"] for request in running.receiver.requests}

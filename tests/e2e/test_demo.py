@@ -14,7 +14,7 @@ from tests.harness.serving import TIME_TO_END, at_work, press_ctrl_c, said, serv
 
 FIRST_IMPRESSION = 30.0  # seconds, as promised
 CAUSES = {"webhook", "poll", "clock"}
-TOLD = ("(a webhook told us)", "(found by polling)", "(the clock brought it)")
+TOLD = ("(reported by webhook)", "(found at a regular check)", "(time-based)")
 
 
 @pytest.mark.timeout(150)
@@ -30,7 +30,7 @@ async def test_within_thirty_seconds_a_person_sees_what_it_is_for(folder: Path) 
             page = (await client.get(url)).text
             while not all(words in said(folder) for words in TOLD):
                 await asyncio.sleep(0.2)
-        for words in ("by a webhook", "found by polling", "by the clock", "on the way"):
+        for words in (*TOLD, "on the way"):
             assert words in page
         await another_terminal_sees_it(folder)
         names = " ".join(at_work(folder))

@@ -159,8 +159,8 @@ async def test_another_taskbell_at_work_on_the_folder_is_one_clear_sentence(fold
             await at_its_work(client, url, folder)
             second = await asyncio.to_thread(refused, folder)
             assert second == (
-                "Another Taskbell is at work on .taskbell: stop it, or give this one a"
-                " TASKBELL_DATA of its own."
+                "Another Taskbell already uses .taskbell. Stop it, or set a different"
+                " TASKBELL_DATA for this one."
             )
             assert (await client.get(f"{url}/readyz")).is_success
 

@@ -91,8 +91,8 @@ async def test_two_users_run_the_demo_at_once_in_folders_of_theirs(
         assert b'"sent"' in listed.stdout, listed.stderr
         twice = await taskbell(installed, users[0], homes[0], "demo")
         assert twice.stderr.decode() == (
-            "Another Taskbell is at work on .taskbell/demo: stop it, or give this one a"
-            " TASKBELL_DATA of its own.\n"
+            "Another Taskbell already uses .taskbell/demo. Stop it, or set a different"
+            " TASKBELL_DATA for this one.\n"
         )
         assert (twice.returncode, twice.stdout) == (1, b"")
         for process in (first, other):

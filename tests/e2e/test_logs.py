@@ -149,7 +149,7 @@ async def test_what_stops_a_process_is_a_line_of_json(
                 "DATABASE_URL": away,
                 "REDIS_URL": "redis://127.0.0.1:9",
             },
-            "nobody answers",
+            "the connection was refused",
         ),
     ):
         lines = await written(tmp_path, "-m", *words, **common, **environ)

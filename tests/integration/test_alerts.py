@@ -68,15 +68,18 @@ async def test_a_failure_and_its_end_are_told_once(taskbell: Corridor) -> None:
     await taskbell.restart(RULES)
     await go_on_failing(taskbell, 30, worker(taskbell))
     [bad] = taskbell.posts
-    assert bad.startswith("field (kickserv) has been failing since Fri 6 Mar, 07:01: field: GET ")
+    assert bad.startswith(
+        "Taskbell has been unable to read field (kickserv) since Fri 6 Mar, 07:01: GET "
+    )
     assert "refused the account's credentials (401)" in bad
     await taskbell.poll()
     for one in alerts:
         await one.batch()
     await taskbell.deliver()
     [good] = taskbell.posts[1:]
-    assert good.endswith(
-        "works again. It had been failing from Fri 6 Mar, 07:01 to Fri 6 Mar, 08:05."
+    assert good == (
+        "Taskbell can read field (kickserv) again."
+        " It could not from Fri 6 Mar, 07:01 to Fri 6 Mar, 08:05."
     )
     await fail(taskbell)
     await go_on_failing(taskbell, 6, *alerts)
@@ -90,7 +93,8 @@ async def test_workers_that_look_at_once_tell_it_once(taskbell: Corridor) -> Non
     taskbell.clock.advance(HICCUP)
     await asyncio.gather(*(worker(taskbell).batch() for _ in range(6)))
     await taskbell.deliver()
-    assert sorted(text.split()[0] for text in taskbell.posts) == ["field", "london", "sales"]
+    names = [text.split(" read ")[1].split()[0] for text in taskbell.posts]
+    assert sorted(names) == ["field", "london", "sales"]
 
 
 async def test_a_hiccup_is_not_told(taskbell: Corridor) -> None:
@@ -125,7 +129,7 @@ async def test_bad_news_that_never_went_out_is_withdrawn(taskbell: Corridor) -> 
     [planned] = await taskbell.deliveries()
     assert (planned["state"], planned["reason"]) == (
         "cancelled",
-        "withdrawn: the account works again",
+        "cancelled: the account works again",
     )
 
 
@@ -249,10 +253,10 @@ async def test_messages_that_failed_are_told_together(taskbell: Corridor) -> Non
     [told] = taskbell.posts
     lines = told.splitlines()
     assert lines[0] == "5 messages failed."
-    assert lines[1].startswith("- 1, rule tell to accounting (field): ")
+    assert lines[1].startswith('- delivery 1: rule "tell" to accounting (account field): ')
     assert lines[4:] == [
         "- and 2 more",
-        "Taskbell's page has them, and what to do; so has `taskbell outbox list`.",
+        "Open the Taskbell page, or run `taskbell outbox list`, to decide what to do.",
     ]
     taskbell.clock.advance(MINUTE)
     await break_off(taskbell, 1)

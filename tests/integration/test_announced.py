@@ -324,7 +324,7 @@ async def test_a_signal_about_no_task_says_so(taskbell: Corridor) -> None:
     await taskbell.ingest()
     await taskbell.look_up("london")
     await look_after(taskbell, *PAUSES)
-    assert "not heard: london says that there is no task 4712" in str(
+    assert "signal ignored: london was asked 6 times and has no task 4712" in str(
         await reason(taskbell, receipt)
     )
     assert await nothing_is_left(taskbell)

@@ -64,8 +64,8 @@ async def page(taskbell: Corridor, redis_url: str, token: str | None = None) -> 
 def link(taskbell: Corridor) -> str:
     """The path of the link in the last question."""
     *_, last = taskbell.posts[-1].splitlines()
-    assert last.startswith("https://tasks.test/approvals/")
-    return last.removeprefix("https://tasks.test")
+    assert last.startswith("Answer here: https://tasks.test/approvals/")
+    return last.removeprefix("Answer here: https://tasks.test")
 
 
 async def test_the_approver_is_told_what_would_be_sent_to_whom(taskbell: Corridor) -> None:
@@ -73,10 +73,10 @@ async def test_the_approver_is_told_what_would_be_sent_to_whom(taskbell: Corrido
     await move(taskbell)
     [held, question] = await taskbell.deliveries()
     assert (held["state"], held["channel"], question["state"]) == ("held", "customer", "sent")
-    assert held["reason"].endswith(" for slack:#dispatch to approve it")
+    assert held["reason"].startswith("waiting for approval by slack:#dispatch (until ")
     [asked] = taskbell.posts
-    assert asked.startswith("Shall this go out? To customer:details about Gutters, for Smith\n")
-    assert "Without an answer by Sat 7 Mar 2026, 07:02 it does not." in asked
+    assert asked.startswith("Approve this? To customer:details, about Gutters for Smith\n")
+    assert "If nobody answers by Sat 7 Mar 2026, 07:02, it is not sent." in asked
     assert link(taskbell).startswith(f"/approvals/{held['id']}?token=")
     assert taskbell.told == []
 
@@ -86,7 +86,7 @@ async def test_what_is_approved_goes_once(taskbell: Corridor) -> None:
     await move(taskbell)
     [held, _] = await taskbell.deliveries()
     await approvals.approve(taskbell.pool, taskbell.clock, held["id"], by="Ann")
-    with pytest.raises(NotPossible, match="was approved before, by Ann"):
+    with pytest.raises(NotPossible, match="was already approved by Ann"):
         await approvals.decline(taskbell.pool, taskbell.clock, held["id"], by="Bo")
     taskbell.clock.advance(2 * 24 * HOUR)
     await taskbell.deliver()
@@ -108,7 +108,7 @@ async def test_what_is_declined_or_unanswered_is_not_sent(taskbell: Corridor) ->
     declined, _, late, _ = await taskbell.deliveries()
     assert (declined["state"], declined["reason"]) == ("cancelled", "declined by Ann")
     assert late["state"] == "expired"
-    assert late["reason"].startswith("nobody has approved it: slack:#dispatch was asked until ")
+    assert late["reason"].startswith("not approved in time: slack:#dispatch had until ")
     with pytest.raises(NotPossible, match="it is expired"):
         await approvals.approve(taskbell.pool, taskbell.clock, late["id"], by="Ann")
     assert taskbell.told == []
@@ -118,7 +118,7 @@ async def test_its_time_is_over_before_the_worker_says_so(taskbell: Corridor) ->
     """An approval at the very end is too late, whether or not a worker has come by."""
     await move(taskbell)
     taskbell.clock.advance(24 * HOUR)
-    with pytest.raises(NotPossible, match="its time is over"):
+    with pytest.raises(NotPossible, match="the time to answer has passed"):
         await approvals.approve(taskbell.pool, taskbell.clock, 1, by="Ann")
 
 
@@ -144,7 +144,7 @@ async def test_what_moves_on_is_not_approved_any_more(taskbell: Corridor) -> Non
     taskbell.clock.advance(HOUR)
     done = taskbell.sandbox.kickserv.change(task, completed_on="2026-03-06")
     await taskbell.webhook(done)
-    with pytest.raises(NotPossible, match=r"cancelled \(withdrawn: the task was completed\)"):
+    with pytest.raises(NotPossible, match=r"cancelled \(cancelled: the task was completed\)"):
         await approvals.approve(taskbell.pool, taskbell.clock, 1, by="Ann")
 
 
@@ -159,7 +159,7 @@ async def test_nobody_is_asked_about_what_is_decided(taskbell: Corridor) -> None
     await taskbell.deliver()
     [sent, question] = await taskbell.deliveries()
     assert (sent["state"], question["state"]) == ("sent", "cancelled")
-    assert question["reason"] == "nothing to ask: that is decided"
+    assert question["reason"] == "nothing to ask: someone has already decided"
 
 
 async def test_hours_count_after_the_approval(
@@ -177,7 +177,7 @@ async def test_hours_count_after_the_approval(
         await taskbell.begin()
         clock.advance(11 * HOUR - timedelta(days=1))  # Thursday evening
         await move(taskbell)
-        assert "Without an answer by Fri 6 Mar 2026, 14:0" in taskbell.posts[0]
+        assert "If nobody answers by Fri 6 Mar 2026, 14:0" in taskbell.posts[0]
         await approvals.approve(pool, clock, 1, by="Ann")
         await taskbell.deliver()
         assert taskbell.told == []
@@ -205,12 +205,12 @@ async def test_a_link_shows_the_message_and_a_press_decides(
     async with page(taskbell, valkey.url, token="s3cret-of-the-page") as web:
         for _ in range(2):
             shown = await web.client.get(link(taskbell), headers={"purpose": "prefetch"})
-            assert "Shall this go out?" in shown.text
+            assert "Approve this?" in shown.text
         assert await taskbell.states() == ["held", "sent"]
         pressed = await web.client.post(link(taskbell), data={"answer": "approve"})
-        assert "Approved by whoever opened the link sent to slack:#dispatch" in pressed.text
+        assert "Approved by the person who opened the link sent to slack:#dispatch" in pressed.text
         again = await web.client.post(link(taskbell), data={"answer": "decline"})
-        assert "Nothing was changed: delivery 1 was approved before" in again.text
+        assert "Nothing was changed: delivery 1 was already approved" in again.text
     await taskbell.deliver()
     assert taskbell.told == ["details"]
 
@@ -228,6 +228,9 @@ async def test_a_link_is_for_one_delivery_and_our_own_page(
         for bad in ("/approvals/3", "/approvals/3?token=x", f"/approvals/1?{token}"):
             assert (await web.client.get(bad)).status_code == 404
             assert (await web.client.post(bad, data={"answer": "approve"})).status_code == 404
+            in_a_browser = await web.client.get(bad, headers={"accept": "text/html"})
+            assert in_a_browser.status_code == 404
+            assert "This approval link is not valid. Ask for a new one" in in_a_browser.text
         foreign = {"origin": "https://evil.test"}
         answers = [
             await web.client.post(good, data={"answer": "approve"}, headers=foreign),
@@ -261,10 +264,10 @@ async def test_the_operator_page_and_the_api_decide_too(
         assert shown.count(">Approve</button>") == 3
         await web.client.post("/deliveries/1/approve")
         declined = await web.client.post("/api/v1/deliveries/3/decline")
-        assert declined.json()["reason"] == "declined by somebody over the API"
+        assert declined.json()["reason"] == "declined by someone over the API"
         late = await web.client.post("/api/v1/deliveries/3/approve")
         assert late.status_code == 409
-        assert "cannot be approved or declined any more" in late.json()["detail"]
+        assert "can no longer be approved or declined" in late.json()["detail"]
         other = await web.client.post("/api/v1/deliveries/2/approve")
         assert other.json()["detail"] == "delivery 2 needs no approval"
     assert (await taskbell.states())[::2] == ["planned", "cancelled", "held"]

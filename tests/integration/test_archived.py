@@ -70,7 +70,7 @@ async def test_a_held_alarm_is_withdrawn(taskbell: Corridor) -> None:
     await taskbell.tick(hours=17)
     await change(taskbell, task, status=FILED)
     [late] = await taskbell.deliveries("late")
-    assert (late["state"], late["reason"]) == ("cancelled", "withdrawn: the task was changed")
+    assert (late["state"], late["reason"]) == ("cancelled", "cancelled: the task was changed")
 
 
 async def test_what_is_done_may_be_put_away(taskbell: Corridor) -> None:

@@ -48,7 +48,7 @@ async def test_very_many_ids_are_one_reading_of_the_account(taskbell: Corridor) 
     assert await waiting(taskbell) == 0
     assert await standing(taskbell, receipt) == (
         "done",
-        "it tells of more than 1000 tasks: all of the account is read instead",
+        "it covers more than 1000 tasks: Taskbell reads the whole account instead",
     )
     await taskbell.poll_what_is_due()
     assert await taskbell.events() == ["created by poll"] * 3
@@ -58,14 +58,14 @@ async def test_some_hundred_ids_are_one_reading_too(taskbell: Corridor) -> None:
     """Of two hundred each is read, of one more none, but all of the account."""
     for count, asked, says in (
         (200, 200, None),
-        (201, 0, "more than 200 tasks by their ids only: all of the account is read instead"),
+        (201, 0, "more than 200 tasks by their ids only: Taskbell reads the whole account instead"),
     ):
         await taskbell.pool.execute("TRUNCATE lookups")
         receipt = await taskbell.receive([{"id": 10**6 + one} for one in range(count)])
         await taskbell.ingest()
         assert await waiting(taskbell) == asked
         state, reason = await standing(taskbell, receipt)
-        assert (state, reason) == ("done", says and f"it tells of {says}")
+        assert (state, reason) == ("done", says and f"it covers {says}")
 
 
 async def test_deletions_in_bulk_are_believed_once_the_system_shows_them(
@@ -114,11 +114,11 @@ async def test_signals_in_bulk_are_set_aside(taskbell: Corridor) -> None:
     """No reading of the account shows them: their sender is told to send fewer at once."""
     receipt = await taskbell.receive([{"signal": "leaving", "task": one} for one in range(2000)])
     await taskbell.ingest()
-    says = "it tells of more than 1000 signals; send fewer at once"
+    says = "it covers more than 1000 signals; send fewer at once"
     assert await standing(taskbell, receipt) == ("poison", says)
     receipt = await taskbell.receive([{"signal": "leaving", "task": one} for one in range(300)])
     await taskbell.ingest()
-    says = "it tells of more than 200 signals; send fewer at once"
+    says = "it covers more than 200 signals; send fewer at once"
     assert await standing(taskbell, receipt) == ("poison", says)
     assert await waiting(taskbell) == 0
 

@@ -123,7 +123,7 @@ async def test_waits_and_messages_of_a_rule_that_is_taken_out(taskbell: Corridor
     await taskbell.tick(minutes=11)
     assert await taskbell.reasons() == [
         "task.created",
-        "the rule was taken out or switched off while it waited",
+        "the rule was removed or switched off while it was waiting",
     ]
     await taskbell.tick(hours=2)
     await taskbell.deliver()

@@ -75,7 +75,7 @@ async def test_half_an_hour_of_work_is_one_message(taskbell: Corridor) -> None:
     assert [reason.partition(";")[0] for reason in await taskbell.reasons()] == [
         "task.completed",
         "task.completed",
-        "digest of the day: 2 tasks",
+        "digest for the day: 2 tasks",
     ]
 
 
@@ -124,7 +124,7 @@ async def test_a_digest_tells_of_tasks_as_they_are_when_it_is_told(taskbell: Cor
     await taskbell.look_up()
     await pass_by(taskbell, hours=1)
     assert taskbell.posts == ["1 done: the whole roof"]
-    assert f"left out: {gone} is gone" in (await taskbell.reasons())[-1]
+    assert f"left out: {gone} was deleted" in (await taskbell.reasons())[-1]
 
 
 async def test_an_empty_digest_sends_nothing_and_says_why(
@@ -144,7 +144,8 @@ async def test_an_empty_digest_sends_nothing_and_says_why(
         assert taskbell.posts == []
         assert await taskbell.deliveries() == []
         assert (await taskbell.reasons())[-1] == (
-            f"nothing is left of the digest of all; left out: {done} is done, {moved} was moved"
+            f"no tasks are left for the digest for all; left out: {done} is done,"
+            f" the date of {moved} has changed"
         )
 
 
@@ -183,7 +184,7 @@ async def test_two_workers_tell_once(taskbell: Corridor) -> None:
     await asyncio.gather(*(go_round(taskbell.worker) for _ in range(4)))
     await taskbell.deliver()
     assert taskbell.posts == ["3 done: roof, roof, roof"] * 3 + ["1 done: gutters"] * 2
-    told = [reason for reason in await taskbell.reasons() if reason.startswith("digest of")]
+    told = [reason for reason in await taskbell.reasons() if reason.startswith("digest for")]
     assert len(told) == 5
 
 
@@ -194,7 +195,7 @@ async def test_a_rule_that_is_gone_says_so(taskbell: Corridor) -> None:
     await pass_by(taskbell, hours=1)
     assert taskbell.posts == []
     assert (await taskbell.reasons())[-1] == (
-        "the rule was taken out or switched off before its digest was told"
+        "the rule was removed or switched off before its digest was sent"
     )
 
 
@@ -213,7 +214,9 @@ async def test_hours_and_once_per_are_about_the_digest(
         await finish(taskbell, "gutters")
         await pass_by(taskbell, hours=1)
         assert len(taskbell.posts) == 1
-        assert (await taskbell.reasons())[-1].endswith("not again: once_per had it before")
+        assert (await taskbell.reasons())[-1].endswith(
+            "not repeated: already sent for the same `once_per`"
+        )
 
 
 async def test_an_old_digest_expires(pool: Pool, clock: VirtualClock, folder: Path) -> None:

@@ -100,10 +100,12 @@ def rename(taskbell: Corridor, number: str) -> None:
     taskbell.sandbox.kickserv.change(number, name="Secret")
 
 
+COVERED = "a new message covers the remaining tasks"
+NOT_COVERED = "the remaining tasks could not be sent in a new message"
 CHANGES: dict[Callable[[Corridor, str], None], str] = {
     finish: "the task is done",
-    delete: "the task is gone",
-    give_away: "it is for another customer by now",
+    delete: "the task was deleted",
+    give_away: "the task now belongs to another customer",
     rename: 'has(task.customer) && has(task.customer.email) && task.title != "Secret" is not true',
 }
 
@@ -117,7 +119,7 @@ async def test_what_is_not_so_any_more_is_left_out_and_the_rest_is_told_anew(
     change(taskbell, first)
     await pass_on(taskbell)
     assert told(taskbell) == ["1: gutters 07:01"]
-    reason = f"withdrawn: {first}: {CHANGES[change]}; what is left is told anew"
+    reason = f"cancelled: {first}: {CHANGES[change]}; {COVERED}"
     assert await to_customer(taskbell) == [("cancelled", reason), ("sent", "")]
     assert taskbell.posts[:1] == ["2 for ida@customer.test"]
     assert len([one for one in taskbell.posts if "ida@" in one]) == 1
@@ -132,7 +134,7 @@ async def test_a_digest_of_which_nothing_is_left_is_withdrawn(
     change(taskbell, only)
     await pass_on(taskbell)
     assert told(taskbell) == []
-    assert await to_customer(taskbell) == [("cancelled", f"withdrawn: {only}: {CHANGES[change]}")]
+    assert await to_customer(taskbell) == [("cancelled", f"cancelled: {only}: {CHANGES[change]}")]
 
 
 async def test_a_visit_that_was_moved_is_told_of_at_its_new_time(taskbell: Corridor) -> None:
@@ -144,7 +146,7 @@ async def test_a_visit_that_was_moved_is_told_of_at_its_new_time(taskbell: Corri
     assert told(taskbell) == ["2: roof 09:01 gutters 07:01"]
     assert (await to_customer(taskbell))[0] == (
         "cancelled",
-        f"withdrawn: {first}: the task has another start by now; what is left is told anew",
+        f"cancelled: {first}: the task's start has changed; {COVERED}",
     )
 
 
@@ -168,8 +170,11 @@ async def test_nobody_is_written_to_at_an_address_that_is_not_theirs_any_more(
     assert told(taskbell) == []
     [(state, reason)] = await to_customer(taskbell)
     assert state == "cancelled"
-    assert "its customer has another address by now; what is left cannot be told anew" in reason
-    assert "accounting:ida@customer.test is none of their customers" in reason
+    assert (
+        "the customer's address has changed; the remaining tasks could not be sent in a new message"
+        in reason
+    )
+    assert "accounting:ida@customer.test is not a customer of the remaining tasks" in reason
 
 
 async def test_nothing_of_a_digest_is_sent_blind(taskbell: Corridor) -> None:
@@ -179,7 +184,7 @@ async def test_nothing_of_a_digest_is_sent_blind(taskbell: Corridor) -> None:
     await pass_on(taskbell)
     [(state, reason)] = await to_customer(taskbell)
     assert state == "held"
-    assert "held, and checked again before it is sent: its task could not be read" in reason
+    assert "could not yet (the task could not be read" in reason
     taskbell.sandbox.kickserv.faults.clear()
     await pass_on(taskbell)
     assert told(taskbell) == ["2: roof 07:01 gutters 07:01"]
@@ -194,7 +199,7 @@ async def test_a_digest_that_nobody_can_check_expires(taskbell: Corridor) -> Non
     await pass_on(taskbell)
     [(state, reason)] = await to_customer(taskbell)
     assert state == "expired"
-    assert "it was too late: wanted by" in reason
+    assert "too late: it had to be sent by" in reason
     assert "could not be read" in reason
 
 
@@ -222,7 +227,7 @@ async def test_a_person_cannot_send_what_was_told_anew(taskbell: Corridor) -> No
     finish(taskbell, first)
     await pass_on(taskbell)
     old = next(one for one in await taskbell.deliveries() if one["state"] == "cancelled")
-    with pytest.raises(NotPossible, match="has been replaced"):
+    with pytest.raises(NotPossible, match="was replaced"):
         await operator_actions.retry(taskbell.pool, taskbell.clock, old["id"])
 
 
@@ -249,7 +254,7 @@ async def test_a_schedule_that_tells_a_customer_of_several_is_checked(
         assert told(taskbell) == ["1: fence 07:00"]
         [(_, reason), _] = await to_customer(taskbell)
         assert f"{first}: the task is done" in reason
-        assert f"{second}: for_each does not choose the task any more" in reason
+        assert f"{second}: for_each no longer chooses the task" in reason
         assert third not in reason
 
 
@@ -260,7 +265,7 @@ async def test_many_tasks_wait_for_a_complete_read_of_the_account(taskbell: Corr
     await pass_on(taskbell)
     [(state, reason)] = await to_customer(taskbell)
     assert (state, told(taskbell)) == ("held", [])
-    assert "it tells of 22 tasks, and all of its account is read first" in reason
+    assert "it covers 22 tasks, so Taskbell reads the whole account first" in reason
     asked_at = await taskbell.pool.fetchval(
         "SELECT scan_asked_at FROM accounts WHERE name = $1", "field"
     )
@@ -341,9 +346,9 @@ async def test_what_goes_out_instead_of_a_digest_that_failed_is_checked(
         finish(taskbell, first)
         await pass_on(taskbell)
         assert told(taskbell) == []
-        reason = f"withdrawn: {first}: the task is done; what is left cannot be told anew: "
+        reason = f"cancelled: {first}: the task is done; {NOT_COVERED}: "
         assert await to_customer(taskbell) == [
-            ("cancelled", f"{reason}it was to go out instead of one that failed")
+            ("cancelled", f"{reason}this message already replaces one that failed")
         ]
 
 
@@ -368,7 +373,10 @@ async def test_what_has_begun_meanwhile_is_not_announced(
         assert told(taskbell) == ["1: gutters 08:01"]
         (state, reason), _ = await to_customer(taskbell)
         assert state == "cancelled"
-        assert "it was too late: task.start has come; what is left is told anew" in reason
+        assert (
+            "too late: the task's start has passed; a new message covers the remaining tasks"
+            in reason
+        )
 
 
 async def test_what_only_time_has_made_untrue_of_a_task_does_not_keep_a_digest(

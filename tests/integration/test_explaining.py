@@ -138,25 +138,23 @@ async def test_the_clock_before_and_after_it_rings(taskbell: Corridor) -> None:
     await taskbell.webhook(visit)
     assert told(await explained(taskbell, visit, "late")) == (
         ExplanationStatus.UNHEARD,
-        "rings Fri 6 Mar 2026, 18:00, if the task is open then and its due stays",
+        "runs Fri 6 Mar 2026, 18:00 if the task is still open and its due date has not changed",
     )
     taskbell.clock.set((due + timedelta(hours=2)).astimezone(UTC))
-    assert "as soon as a worker looks" in (await explained(taskbell, visit, "late")).says
+    assert "it will run at the next check" in (await explained(taskbell, visit, "late")).says
     await taskbell.tick(seconds=1)
     rang = await explained(taskbell, visit, "late")
     assert told(rang) == (ExplanationStatus.FIRED, "task.overdue")
-    assert rang.clock == (
-        "its moment was Fri 6 Mar 2026, 18:00; for this due date it does not ring again"
-    )
+    assert rang.clock == ("it was due Fri 6 Mar 2026, 18:00 and has already run for this due date")
     [held] = rang.deliveries
     assert (held.state, held.reason) == (
         State.HELD,
-        "outside office hours: held until Mon 9 Mar 2026, 08:00",
+        "outside office hours: waiting until Mon 9 Mar 2026, 08:00",
     )
     await change(taskbell, visit, completed_on="2026-03-06")
     done = await explained(taskbell, visit, "late")
-    assert done.clock == "the task is done, and the clock looks at open tasks only"
-    assert [one.reason for one in done.deliveries] == ["withdrawn: the task was completed"]
+    assert done.clock == "the task is done; time-based rules apply to open tasks only"
+    assert [one.reason for one in done.deliveries] == ["cancelled: the task was completed"]
 
 
 async def test_the_clock_has_no_date_to_ring_by(taskbell: Corridor) -> None:
@@ -164,7 +162,7 @@ async def test_the_clock_has_no_date_to_ring_by(taskbell: Corridor) -> None:
     visit = taskbell.visit(scheduled_at=None, ends_at=None)
     await taskbell.webhook(visit)
     assert (await explained(taskbell, visit, "late")).says == (
-        "it rings by the date due, which the task does not have"
+        "this rule needs the date due, which the task does not have"
     )
 
 
@@ -176,7 +174,7 @@ async def test_a_rule_that_settles(taskbell: Corridor) -> None:
     await change(taskbell, visit, name="Clean all")
     assert told(await explained(taskbell, visit, "calm")) == (
         ExplanationStatus.SETTLING,
-        "it looks again Fri 6 Mar 2026, 07:13, or later if the task changes",
+        "the rule decides at Fri 6 Mar 2026, 07:13, or later if the task changes again",
     )
     await taskbell.tick(minutes=11)
     left = await explained(taskbell, visit, "calm")
@@ -190,7 +188,7 @@ async def test_a_rule_that_settles(taskbell: Corridor) -> None:
     await change(taskbell, visit, name="Clean all")
     await taskbell.tick(minutes=11)
     nothing = await explained(taskbell, visit, "calm")
-    assert nothing.says == "when the task had been quiet, nothing was left of the change"
+    assert nothing.says == "the change was undone before the quiet period ended"
     assert nothing.decision is not None
     before = taskbell.clock.now()
     await change(taskbell, visit, minutes=60, name="Call Ida")
@@ -258,7 +256,10 @@ async def test_what_taskbell_has_written_itself(
         found = await explained(taskbell, visit, "renamed")
         assert found.standing is ExplanationStatus.UNHEARD
         assert found.notes == (
-            "#2 was Taskbell's own writing, of which the rule does not hear (own_writes: true)",
+            (
+                "event #2 was a change made by Taskbell. The rule ignores such changes unless it"
+                " has own_writes: true"
+            ),
         )
 
 
@@ -270,7 +271,7 @@ async def test_a_rule_that_was_changed_since(taskbell: Corridor) -> None:
     await taskbell.restart(RULES.replace('"gutters"', '"windows"'))
     found = await explained(taskbell, visit, "job-done")
     assert found.standing is ExplanationStatus.FIRED
-    assert found.notes == ("the rule has been changed since; this is what it was then",)
+    assert found.notes == ("the rule has changed since then; this shows the earlier version",)
     assert values(found.conditions[1])['task.title.contains("gutters")'] is True
     await taskbell.restart(RULES + "# ours")
     assert (await explained(taskbell, visit, "job-done")).notes == ()
@@ -287,7 +288,7 @@ async def test_a_rule_that_came_later(taskbell: Corridor) -> None:
     await taskbell.restart(RULES + new)
     assert told(await explained(taskbell, visit, "new")) == (
         ExplanationStatus.NOT_MATCHED,
-        "when that happened, the rule was not there yet, or listened to something else",
+        "when that happened, the rule did not exist yet or was triggered by something else",
     )
 
 

@@ -73,7 +73,7 @@ async def test_it_ends_when_it_is_not_so_any_more(taskbell: Corridor) -> None:
     number = await come(taskbell)
     await wait(taskbell, 30)
     await change(taskbell, number, employees=BO)
-    assert await taskbell.reasons() == ["it did not stay so: !has(task.assignee) is not true"]
+    assert await taskbell.reasons() == ["the wait ended early: !has(task.assignee) is not true"]
     assert await wait(taskbell, 60) == []
 
 
@@ -99,7 +99,7 @@ async def test_done_or_gone_ends_it(how: str, taskbell: Corridor) -> None:
         taskbell.sandbox.kickserv.delete(number)
         await taskbell.webhook({"id": number})
         await taskbell.look_up()
-    assert await taskbell.reasons() == [f"it did not stay so: the task was {how}"]
+    assert await taskbell.reasons() == [f"the wait ended early: the task was {how}"]
     assert await wait(taskbell, 60) == []
 
 
@@ -122,7 +122,7 @@ async def test_a_rule_that_was_taken_out_says_nothing(taskbell: Corridor) -> Non
     await come(taskbell)
     again = await taskbell.restart("- { id: x, when: task.deleted, then: [{ wait: 1s }] }")
     assert await wait(again, 90) == []
-    assert await again.reasons() == ["the rule was taken out or switched off while it waited"]
+    assert await again.reasons() == ["the rule was removed or switched off while it was waiting"]
 
 
 async def test_time_alone_may_make_it_untrue(pool: Pool, clock: VirtualClock, folder: Path) -> None:
@@ -156,6 +156,6 @@ async def test_the_clock_can_begin_it(pool: Pool, clock: VirtualClock, folder: P
         await change(taskbell, moved, scheduled_at=later, ends_at=later + timedelta(hours=1))
         assert await wait(taskbell, 30) == ["stays overdue"]
         assert await taskbell.reasons() == [
-            "it did not stay so: the task was rescheduled",
+            "the wait ended early: the task was rescheduled",
             "task.overdue",
         ]

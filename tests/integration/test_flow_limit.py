@@ -22,7 +22,7 @@ BUSY = """
   limit: 3/h
   then: [{ notify: "slack:#office", text: "{{ task.title }}" }]
 """
-REACHED = "limit 3/h reached: no more messages of this rule may go out in that time"
+REACHED = "limit 3/h reached: the rule may send no more messages in that time"
 
 
 async def arrive(taskbell: Corridor, *titles: str) -> None:

@@ -64,7 +64,7 @@ async def test_what_was_refused_goes_another_way(taskbell: Corridor) -> None:
         (
             "slack",
             "skipped",
-            "nobody to send it to: @{{ task.assignee.email }} came out empty",
+            "no recipient: @{{ task.assignee.email }} is empty for this task",
         ),
     ]
 
@@ -91,7 +91,7 @@ async def test_a_rehearsal_does_the_same(taskbell: Corridor) -> None:
             one["state"],
             f"{one['channel']}:{one['target']}".rstrip(":"),
             one["once_key"],
-            one["text"].replace(WHY, "slack fails, as the test has it"),
+            one["text"].replace(WHY, "slack fails, as the test says"),
         )
         for one in await taskbell.deliveries()
     ]
@@ -151,7 +151,7 @@ async def test_a_channel_that_was_taken_out(taskbell: Corridor) -> None:
     await taskbell.take_out("slack")
     await taskbell.deliver("accounting")
     [told] = taskbell.accounting.requests
-    assert told.json["data"]["text"].endswith("slack is not in the configuration any more")
+    assert told.json["data"]["text"].endswith("slack is no longer in the configuration")
 
 
 @pytest.mark.parametrize("arrived", [True, False])

@@ -73,7 +73,7 @@ async def test_done_ends_it_too(taskbell: Corridor) -> None:
     taskbell.clock.advance(timedelta(minutes=1))
     await taskbell.webhook(taskbell.sandbox.kickserv.finish(number))
     last = (await taskbell.deliveries())[-1]
-    assert (last["state"], last["reason"]) == ("cancelled", "withdrawn: the task was completed")
+    assert (last["state"], last["reason"]) == ("cancelled", "cancelled: the task was completed")
 
 
 async def test_repetitions_of_a_night_do_not_come_together(taskbell: Corridor) -> None:
@@ -86,7 +86,7 @@ async def test_repetitions_of_a_night_do_not_come_together(taskbell: Corridor) -
     assert due == [opening + timedelta(minutes=30 * number) for number in range(3)]
     held = (await taskbell.deliveries())[1]
     assert held["reason"] == (
-        "repetition 1 of 3; outside office hours: held until Mon 9 Mar 2026, 08:00"
+        "repetition 1 of 3; outside office hours: waiting until Mon 9 Mar 2026, 08:00"
     )
 
 

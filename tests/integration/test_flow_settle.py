@@ -76,9 +76,7 @@ async def test_nothing_left_of_a_change_is_a_decision(taskbell: Corridor) -> Non
     await edit(taskbell, number, completed_on=None)
     await taskbell.tick(minutes=10)
     assert await taskbell.deliveries() == []
-    assert await taskbell.reasons() == [
-        "when the task had been quiet, nothing was left of the change"
-    ]
+    assert await taskbell.reasons() == ["the change was undone before the quiet period ended"]
 
 
 @pytest.mark.parametrize("rules", [GONE, OFF])
@@ -89,7 +87,7 @@ async def test_a_rule_that_is_gone_when_it_is_quiet_says_so(taskbell: Corridor, 
     await taskbell.restart(rules)
     await taskbell.tick(minutes=10)
     assert (await taskbell.reasons())[-1] == (
-        "the rule was taken out or switched off while it waited"
+        "the rule was removed or switched off while it was waiting"
     )
 
 
@@ -100,7 +98,7 @@ async def test_a_rule_says_what_was_left_when_it_is_not_its_own(taskbell: Corrid
     await edit(taskbell, number, completed_on=None, name="new")
     await taskbell.tick(minutes=10)
     assert await taskbell.reasons() == [
-        "when the task had been quiet, task.changed was left, to which the rule does not listen"
+        "after the quiet period only task.changed remained, and the rule does not react to that"
     ]
 
 
@@ -112,7 +110,7 @@ async def test_what_is_done_while_it_settles_is_told_of_no_more(taskbell: Corrid
     await edit(taskbell, number, completed_on="2026-03-06")
     await taskbell.tick(minutes=10)
     assert await taskbell.deliveries() == []
-    assert await taskbell.reasons() == ["when the task had been quiet, it was completed as well"]
+    assert await taskbell.reasons() == ["the task was also completed before the quiet period ended"]
 
 
 async def test_settling_is_put_off_only_so_long(taskbell: Corridor) -> None:

@@ -22,7 +22,7 @@ CHASE = """
   then: [{ wait: 2h }, { notify: "slack:#office", text: "nobody took it" }]
   until: has(task.assignee)
 """
-WOULD = "shadow: would have been sent now (slack:#office)"
+WOULD = "trial only (enabled: shadow): would have been sent now to slack:#office"
 BO = [{"id": 1, "employee_number": 1, "first_name": "Bo"}]
 
 
@@ -50,7 +50,7 @@ async def test_nothing_is_sent_and_it_says_what_would_have_been(
         assert await ends(taskbell) == [("skipped", WOULD)]
         [shown] = await taskbell.deliveries()
         assert (shown["text"], shown["attempts"]) == ("Clean the gutters done", 0)
-        assert await taskbell.reasons() == ["shadow: task.completed"]
+        assert await taskbell.reasons() == ["trial only (enabled: shadow): task.completed"]
         assert taskbell.slack.requests == []
 
 
@@ -65,7 +65,9 @@ async def test_a_shadow_announces_once_as_a_live_rule_would(
         await finish(taskbell, str(visit["id"]))
         await finish(taskbell, str(visit["id"]))
         assert await ends(taskbell) == [("skipped", WOULD)]
-        assert (await taskbell.reasons())[-1].endswith("step 1 not again: once_per had it before")
+        assert (await taskbell.reasons())[-1].endswith(
+            "step 1 not repeated: already sent for the same `once_per`"
+        )
         live = await taskbell.restart(FINISHED % "true")
         await finish(live, str(visit["id"]))
         assert await live.states() == ["skipped", "sent"]
@@ -88,8 +90,8 @@ async def test_what_a_live_rule_would_withdraw_would_not_have_been_sent(
         clock.advance(timedelta(hours=1))
         await taskbell.deliver()
         assert await ends(taskbell) == [
-            ("cancelled", "withdrawn: the rule's until is true"),
-            ("cancelled", "withdrawn: the task was completed"),
+            ("cancelled", "cancelled: the rule's `until` condition is now true"),
+            ("cancelled", "cancelled: the task was completed"),
             ("skipped", WOULD),
         ]
 
@@ -119,4 +121,4 @@ async def test_a_shadow_is_nobodys_trouble(pool: Pool, clock: VirtualClock, fold
         await taskbell.take_out("slack")
         [row] = await taskbell.deliveries()
         assert row["state"] == "cancelled"
-        assert row["reason"] == "the channel slack is not in the configuration any more"
+        assert row["reason"] == "channel slack is no longer in the configuration"

@@ -20,7 +20,7 @@ FINISHED = """
   when: task.completed
   then: [{ notify: "slack:#dispatch", text: "{{ task.title }} done", on_undo: retract }]
 """
-BACK = "Taken back (reopened): Clean the gutters done"
+BACK = "No longer true (task was reopened): Clean the gutters done"
 
 
 @pytest.fixture
@@ -97,9 +97,9 @@ async def test_what_was_removed_is_not_shown_as_sent(taskbell: Corridor, pool: P
     listed = await pool.fetch(f"SELECT id, target, {REASON} AS reason FROM deliveries ORDER BY id")
     assert [(one["target"], one["reason"], shown[one["id"]]) for one in listed] == [
         ("#office", None, False),
-        ("#dispatch", "taken back", True),
+        ("#dispatch", "withdrawn after sending", True),
         ("#office", None, False),
-        ("#dispatch", "taken back", True),
+        ("#dispatch", "withdrawn after sending", True),
     ]
 
 
@@ -123,6 +123,6 @@ async def test_what_recurs_and_is_reopened(
         clock.advance(timedelta(hours=1))
         await taskbell.webhook(copy(taskbell.sandbox.plannr.reopen(task_id)), "london")
         await taskbell.deliver()
-        back = [one for one in posts(taskbell, "office") if one.startswith("Taken back")]
+        back = [one for one in posts(taskbell, "office") if one.startswith("No longer true")]
         assert len(posts(taskbell, "office")) - 2 * len(back) == 2
         assert len(posts(taskbell, "dispatch")) == 2

@@ -26,8 +26,8 @@ RULES = """
     then: [{ notify: accounting }] }
 storm: { messages: 1 }
 """
-ACCOUNT_GONE = "the account field is not in the configuration any more"
-CHANNEL_GONE = "the channel slack is not in the configuration any more"
+ACCOUNT_GONE = "account field is no longer in the configuration"
+CHANNEL_GONE = "channel slack is no longer in the configuration"
 MINUTE = timedelta(minutes=1)
 
 

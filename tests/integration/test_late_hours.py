@@ -19,7 +19,7 @@ from tests.harness.receivers import Answer
 
 NEW_YORK = ZoneInfo("America/New_York")
 HOUR = timedelta(hours=1)
-UNTIL_MONDAY = "outside office hours: held until Mon 9 Mar 2026, 08:00"
+UNTIL_MONDAY = "outside office hours: waiting until Mon 9 Mar 2026, 08:00"
 BROKEN = Answer(status=503)
 
 
@@ -97,7 +97,7 @@ async def test_what_an_outage_kept_back_waits_as_well(
             "hours: office, expires: 1 day",
             (
                 "skipped",
-                "outside office hours until Mon 9 Mar 2026, 08:00, and by then it has expired",
+                "outside office hours until Mon 9 Mar 2026, 08:00, and it expires before that",
             ),
         ),
     ],

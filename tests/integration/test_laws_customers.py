@@ -62,11 +62,11 @@ def give_away(taskbell: Corridor, task_id: str) -> None:
 
 
 CHANGES: dict[Callable[[Corridor, str], None], str] = {
-    delete: "withdrawn: the task is gone",
-    finish: "withdrawn: the task is done",
-    move: "withdrawn: the task has another start by now",
-    leave_alone: "withdrawn: nobody is assigned, so nobody is on the way",
-    give_away: "withdrawn: it is for another customer by now",
+    delete: "cancelled: the task was deleted",
+    finish: "cancelled: the task is done",
+    move: "cancelled: the task's start has changed",
+    leave_alone: "cancelled: no one is assigned, so no one is on the way",
+    give_away: "cancelled: the task now belongs to another customer",
 }
 
 
@@ -119,10 +119,7 @@ async def test_nothing_is_sent_blind(kind: FaultKind, taskbell: Corridor) -> Non
         taskbell.clock.advance(timedelta(minutes=1))
     [delivery] = await taskbell.deliveries("soon")
     assert (delivery["state"], delivery["attempts"]) == ("held", 0)
-    assert (
-        "held, and checked again before it is sent: its task could not be read"
-        in (delivery["reason"])
-    )
+    assert "could not yet (the task could not be read" in delivery["reason"]
     assert taskbell.told == []
     taskbell.sandbox.kickserv.faults.clear()
     await calm(taskbell)
@@ -142,8 +139,8 @@ async def test_nothing_is_sent_on_a_value_that_cannot_be_read(
     assert taskbell.told == []
     assert (delivery["state"], delivery["attempts"]) == ("held", 0)
     assert delivery["reason"] == (
-        "held, and checked again before it is sent:"
-        f" {name} of its task could not be read, it is 'soonish'"
+        "waiting: Taskbell must check the task before it sends this and could not yet"
+        f" (the task's {name} could not be read (value: 'soonish'))"
     )
     taskbell.sandbox.kickserv.change(number, **{name: before})
     await calm(taskbell)
@@ -176,7 +173,7 @@ async def test_what_waited_too_long_to_be_checked_expires(taskbell: Corridor) ->
     await calm(taskbell)
     [delivery] = await taskbell.deliveries("soon")
     assert delivery["state"] == "expired"
-    assert "it was too late: wanted by" in delivery["reason"]
+    assert "too late: it had to be sent by" in delivery["reason"]
     assert "could not be read" in delivery["reason"]
     assert taskbell.told == []
 
@@ -191,7 +188,7 @@ async def test_the_rule_has_to_match_the_task_as_it_is(taskbell: Corridor) -> No
     await taskbell.deliver()
     [delivery] = await taskbell.deliveries("new")
     assert delivery["state"] == "cancelled"
-    assert delivery["reason"] == 'withdrawn: task.title != "Secret" is not true'
+    assert delivery["reason"] == 'cancelled: task.title != "Secret" is not true'
 
 
 async def test_a_new_task_that_is_not_shown_yet_is_waited_for(
@@ -259,7 +256,7 @@ async def test_what_holds_a_message_back_since_the_question_holds_it(taskbell: C
     await under_way
     [delivery] = await taskbell.deliveries("soon")
     assert (delivery["state"], taskbell.told) == ("skipped", [])
-    assert delivery["reason"].endswith("UTC: a wedding")
+    assert delivery["reason"].endswith("(silence 1): a wedding")
 
 
 async def _is_sending(taskbell: Corridor) -> bool:

@@ -67,7 +67,7 @@ async def test_law_8_an_unclear_end_is_never_tried_again(
     await pass_days(taskbell)
     [delivery] = await taskbell.deliveries()
     assert (delivery["state"], delivery["attempts"]) == ("unknown", 1)
-    assert "look whether it arrived" in delivery["reason"]
+    assert "Check whether it arrived" in delivery["reason"]
     assert len(taskbell.told) == told <= 1
 
 

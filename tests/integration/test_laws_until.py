@@ -16,7 +16,7 @@ from tests.harness.corridor import Corridor, corridor
 from tests.harness.receivers import Answer
 
 NEW_YORK = ZoneInfo("America/New_York")
-WITHDRAWN = "withdrawn: the rule's until is true"
+WITHDRAWN = "cancelled: the rule's `until` condition is now true"
 SOON = """
 - id: brief
   when: task.created
@@ -152,7 +152,7 @@ async def test_what_takes_a_message_back_goes(
             if change.get("completed_on"):
                 await taskbell.deliver()
         await taskbell.deliver()
-        assert taskbell.posts == ["Taken back (reopened): done"]
+        assert taskbell.posts == ["No longer true (task was reopened): done"]
         assert await taskbell.states() == ["sent", "sent"]
 
 

@@ -342,7 +342,7 @@ async def test_loops_end(rules: str, pool: Pool, clock: VirtualClock, folder: Pa
         assert len(taskbell.sandbox.kickserv.tasks) <= 3
         made = [one for one in await taskbell.deliveries() if one["channel"] == "create_task"]
         assert made[-1]["state"] == "skipped"
-        assert "would go on for ever" in made[-1]["reason"]
+        assert "stopped to prevent a loop" in made[-1]["reason"]
 
 
 GROWING = """
@@ -355,7 +355,7 @@ ANSWERING = """
 - { id: pong, when: { task.changed: [title] }, own_writes: true, if: "task.title.endsWith('!')",
     then: [{ update_task: { title: "{{ task.title }}?" } }] }
 """
-ENDLESS = "this comes of what the rule itself has written, and would go on for ever"
+ENDLESS = "stopped to prevent a loop: this was caused by a change that the rule itself made"
 
 
 @pytest.mark.parametrize(

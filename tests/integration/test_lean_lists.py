@@ -314,7 +314,7 @@ async def test_a_first_list_of_which_no_task_can_be_read_is_no_baseline(
         outreach.system.make()
     outreach.system.faults.set(Fault(kind, times=4, path="/api/contact_tasks/"))
     await outreach.poll()
-    assert "the list has 4 tasks, and none of them can be read" in (await outreach.error() or "")
+    assert "the list has 4 tasks, but none can be read one by one" in (await outreach.error() or "")
     await outreach.poll()
     assert len(await outreach.snapshots()) == 4
     assert await outreach.events() == []

@@ -48,7 +48,7 @@ async def test_a_job_that_is_late_mutes_its_tasks_and_no_others(
         muted = [one for one in await taskbell.deliveries("task-overdue") if one["text"][0] == "g"]
         [(state, reason, attempts)] = [(m["state"], m["reason"], m["attempts"]) for m in muted]
         assert (state, attempts) == ("skipped", 0)
-        assert reason == 'muted by job-overdue, which has told of "Job A"'
+        assert reason == 'muted: rule job-overdue has already reported "Job A"'
 
 
 async def test_when_the_job_is_done_or_moved_its_tasks_are_heard_again(

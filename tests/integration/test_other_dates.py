@@ -55,7 +55,7 @@ async def test_a_held_message_ends_with_its_own_date(taskbell: Corridor) -> None
     visit = await begun_at_night(taskbell)
     await change(taskbell, visit, scheduled_at=taskbell.clock.now() + 20 * HOUR)
     [late] = await taskbell.deliveries("late")
-    assert (late["state"], late["reason"]) == ("cancelled", "withdrawn: the task was rescheduled")
+    assert (late["state"], late["reason"]) == ("cancelled", "cancelled: the task was rescheduled")
 
 
 async def test_a_wait_outlives_the_move_of_another_date(taskbell: Corridor) -> None:

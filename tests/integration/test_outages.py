@@ -93,7 +93,7 @@ async def test_only_what_is_still_so_is_told_after_taskbell_was_away(taskbell: C
     assert await told_of(taskbell) == [visits[4]]
     [left] = [one for one in await taskbell.deliveries("soon") if one["state"] != "sent"]
     assert (left["task"], left["state"]) == (visits[3], "cancelled")
-    assert left["reason"] == "withdrawn: nobody is assigned, so nobody is on the way"
+    assert left["reason"] == "cancelled: no one is assigned, so no one is on the way"
 
 
 async def test_only_what_is_still_so_is_told_after_the_system_was_away(
@@ -242,9 +242,9 @@ async def test_the_operator_hears_of_it_once(taskbell: Corridor) -> None:
         await taskbell.deliver()
     [said] = taskbell.posts
     assert said == (
-        "Taskbell was not at work from Fri 6 Mar, 07:01 to Fri 6 Mar, 07:36 (35 minutes). What"
-        " changed meanwhile was read afterwards: field.\nWithdrawn, because their tasks had moved"
-        " on: 1.\nNo message came too late."
+        "Taskbell did not run from Fri 6 Mar, 07:01 to Fri 6 Mar, 07:36 (35 minutes)."
+        " It has since read all changes in: field.\n1 message was cancelled because its task had"
+        " changed.\nNo message expired during that time."
     )
 
 
@@ -259,19 +259,22 @@ async def test_the_account_says_that_it_is_read_anew(taskbell: Corridor) -> None
     await five_visits(taskbell)
     assert await shown(taskbell) == ("ok", None)
     taskbell.clock.advance(timedelta(minutes=5))
-    says = "No worker has looked after it since 12:01. What is due waits for one."
-    assert await shown(taskbell) == ("no worker", says)
+    says = (
+        "Taskbell has not processed this account since 12:01."
+        " Due messages wait until a Taskbell worker process runs."
+    )
+    assert await shown(taskbell) == ("no worker process", says)
     await be_away(taskbell, minutes=30)
     says = (
-        "Taskbell was away from 12:01 to 12:36. Tasks may have changed unseen, so all of them are"
-        " to be read anew. Alarms and lists wait for that until 13:06 at the latest; what goes"
-        " through kickserv waits until it is done."
+        "Taskbell was not running from 12:01 to 12:36. It may have missed changes, so it is"
+        " reading all tasks again. Reminders and lists wait for this, but no longer than 13:06."
+        " Messages sent through kickserv wait until it is finished."
     )
-    assert await shown(taskbell) == ("reading anew", says)
+    assert await shown(taskbell) == ("reading all tasks again", says)
     taskbell.clock.advance(timedelta(minutes=31))
     await is_there_all_the_while(taskbell)
     says = (await shown(taskbell))[1] or ""
-    assert "Alarms and lists go by what was known before; what goes through kickserv" in says
+    assert "reminders and lists now use the last known data. Messages sent through kickserv" in says
     await read(taskbell)
     assert await shown(taskbell) == ("ok", None)
 
@@ -283,16 +286,22 @@ async def test_an_account_that_fails_says_what_waits(taskbell: Corridor) -> None
     taskbell.clock.advance(MINUTE)
     await is_there(taskbell)
     await read(taskbell)
-    customers = "Customers are written to only where their own task can be read."
+    customers = "A customer gets a message only if Taskbell can read that customer's task."
     assert await shown(taskbell) == (
         "failing",
-        f"Alarms and lists wait until it can be read, until 12:32 at the latest. {customers}",
+        (
+            "Reminders and lists wait until the account can be read, but no longer than 12:32."
+            f" {customers}"
+        ),
     )
     taskbell.clock.advance(timedelta(minutes=31))
     await is_there_all_the_while(taskbell)
     assert await shown(taskbell) == (
         "failing",
-        f"Alarms and lists go by what was known before, as it has failed for so long. {customers}",
+        (
+            "The account has failed for too long, so reminders and lists now use the last known"
+            f" data. {customers}"
+        ),
     )
 
 
@@ -304,9 +313,12 @@ async def test_what_is_resumed_says_that_it_is_read_anew(taskbell: Corridor) -> 
     taskbell.clock.advance(MINUTE)
     await accounts.resume(taskbell.pool, "field", taskbell.clock.now())
     name, says = await shown(taskbell)
-    assert (name, (says or "").partition(" Alarms")[0]) == (
-        "reading anew",
-        "Tasks may have changed unseen, so since 12:02 all of them are to be read anew.",
+    assert (name, (says or "").partition(" Reminders")[0]) == (
+        "reading all tasks again",
+        (
+            "Taskbell was not reading this account until 12:02. It may have missed changes, so it"
+            " is reading all tasks again."
+        ),
     )
 
 

@@ -171,7 +171,8 @@ async def test_rows_without_an_id_show_at_the_account(taskbell: Corridor) -> Non
     assert account["state"] == "ok"
     assert account["unread"] == 3
     assert account["error"] == (
-        "3 could not be read, such as a row without an id in the list of tasks"
+        "3 values could not be read, for example a task without an id in the list, which Taskbell"
+        " cannot watch. Taskbell keeps the earlier values."
     )
     await taskbell.poll()
     assert (await shown(taskbell))["error"] == account["error"]
@@ -210,11 +211,11 @@ async def test_a_hint_to_a_task_that_is_not_there_says_so(taskbell: Corridor) ->
         await taskbell.look_up()
     page = await api_lists.read_page(taskbell.pool, api_lists.RECEIPTS, {}, 10)
     reasons = {row["id"]: row["reason"] for row in page.rows}
-    asked = "each of 6 times that it was asked"
-    assert reasons[first] == f"field says that there is no task 4711, {asked}"
+    asked = "field was asked 6 times and has no task"
+    assert reasons[first] == f"{asked} 4711"
     assert {*reasons[second].split("; ")} == {
-        f"field says that there is no task 4711, {asked}",
-        f"field says that there is no task 4712, {asked}",
+        f"{asked} 4711",
+        f"{asked} 4712",
     }
     assert reasons[other] is None
 

@@ -67,7 +67,7 @@ async def test_a_task_that_is_there_again_is_restored(taskbell: Corridor) -> Non
     assert kinds(await taskbell.events(visit["id"])) == [*before, "deleted", "restored"]
     await taskbell.deliver()
     assert "Clean the gutters is back" in taskbell.posts
-    assert "Taken back (restored): Clean the gutters is gone" in taskbell.posts
+    assert "No longer true (task was restored): Clean the gutters is gone" in taskbell.posts
     await taskbell.tick(minutes=6)
     await taskbell.deliver()
     assert "Clean the gutters has stayed" in taskbell.posts

@@ -110,7 +110,9 @@ async def test_a_signal_about_an_unknown_task_tells_nobody(taskbell: Corridor) -
     await taskbell.deliver()
     assert await taskbell.events() == []
     assert taskbell.told == []
-    assert "not heard: field says that there is no task 4712" in await reason(taskbell, receipt)
+    assert "signal ignored: field was asked 6 times and has no task 4712" in await reason(
+        taskbell, receipt
+    )
 
 
 async def test_a_signal_that_came_too_early_is_heard_as_soon_as_the_task_is_known(

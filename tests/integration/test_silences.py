@@ -50,7 +50,7 @@ async def test_what_is_silenced_is_not_planned(
         await taskbell.webhook(taskbell.visit())
         clock.advance(3 * HOUR)
         await taskbell.deliver()
-        fate = ("skipped", f"silence {number} until {until}: stocktaking")
+        fate = ("skipped", f"silenced until {until} (silence {number}): stocktaking")
         assert await fates(taskbell, "new") == [fate]
         assert await fates(taskbell, "later") == [fate]
         await taskbell.webhook(taskbell.visit(name="after"))
@@ -156,7 +156,7 @@ async def test_what_a_person_sends_all_the_same_goes(
         clock.advance(timedelta(minutes=1))
         await taskbell.webhook(kickserv.change(str(visit["id"]), completed_on=None))
         await taskbell.deliver()
-        assert sorted(taskbell.posts) == ["Taken back (reopened): done", "later"]
+        assert sorted(taskbell.posts) == ["No longer true (task was reopened): done", "later"]
 
 
 async def test_a_preview_counts_what_waits_and_what_went_out(

@@ -73,7 +73,7 @@ async def test_one_more_holds_all_that_have_not_gone(taskbell: Corridor) -> None
         for one in await taskbell.deliveries()
         if one["channel"] == "customer"
     }
-    why = "held by the storm guard: 6 customer messages in 10 minutes, more than 5"
+    why = "on hold, too many at once: 6 customer messages in 10 minutes (limit 5)"
     assert held == ("held", why, 0, None, None)
 
 
@@ -158,7 +158,10 @@ async def test_what_is_dropped_is_never_sent(taskbell: Corridor) -> None:
     await taskbell.deliver()
     assert taskbell.told == []
     [first, *_] = await taskbell.deliveries()
-    assert (first["state"], first["reason"].partition(";")[0]) == ("cancelled", "dropped by Ann")
+    assert (first["state"], first["reason"].partition(" (was: ")[0]) == (
+        "cancelled",
+        "discarded by Ann",
+    )
     await operator_actions.retry(taskbell.pool, taskbell.clock, first["id"])
     await taskbell.deliver()
     assert taskbell.told == ["details"]
@@ -218,7 +221,7 @@ async def test_ten_times_the_usual_is_a_storm(
         assert len(taskbell.told) == 30
         [storm] = await storms.read(pool)
         assert storm["held"] == 15
-        assert storm["reason"].endswith("more than 10 times the usual 1.4")
+        assert storm["reason"].endswith("more than 10 times the usual 1.4)")
 
 
 def test_what_is_usual_needs_a_past() -> None:
@@ -252,7 +255,7 @@ async def test_the_operator_is_asked_once(taskbell: Corridor) -> None:
     await asyncio.gather(*(one.batch() for one in alerts))
     await taskbell.deliver()
     [asked] = taskbell.posts
-    assert asked.startswith("field: held by the storm guard: 6 customer messages in 10 minutes")
+    assert asked.startswith("field: on hold, too many at once: 6 customer messages in 10 minutes")
     assert "`taskbell outbox release field`" in asked
     [storm] = await storms.open_in(taskbell.pool, "field")
     await storms.drop(taskbell.pool, taskbell.clock, storm, by="Ann")
@@ -280,7 +283,7 @@ async def test_the_page_and_the_api_decide(taskbell: Corridor, valkey: EmbeddedV
         assert late.headers["location"] == "/?too_late"
         assert (await web.client.post("/api/v1/storms/1/drop")).status_code == 409
         [listed] = (await web.client.get("/api/v1/storms")).json()["data"]
-        assert (listed["ended_by"], listed["held"]) == ("somebody at the page", 0)
+        assert (listed["ended_by"], listed["held"]) == ("someone on the Taskbell page", 0)
     await taskbell.deliver()
     assert len(taskbell.told) == 6
 
@@ -309,8 +312,8 @@ async def test_a_flood_of_one_rule_to_one_place_is_held(
         assert await taskbell.states("elsewhere") == ["sent"]
         assert await taskbell.states("book") == ["sent"] * 6  # no person reads a webhook
         [held] = {one["reason"] for one in await taskbell.deliveries("late")}
-        said = "6 messages of the rule late to slack:#office in 10 minutes, more than 5"
-        assert held == f"held by the storm guard: {said}"
+        said = '6 messages to slack:#office from rule "late" in 10 minutes (limit 5)'
+        assert held == f"on hold, too many at once: {said}"
         [storm] = await storms.open_in(pool, "field", "late")
         released = await storms.release(pool, clock, storm, by="Ann")
         assert released == (frozenset({"slack"}), 6)
@@ -404,7 +407,7 @@ async def test_the_operator_and_the_page_say_which_flood_it_is(
         assert "`taskbell outbox release field --rule late`" in asked
         async with serving(config, pool, clock, valkey.url) as web:
             page = " ".join((await web.client.get("/")).text.split())
-            assert "6 messages of the rule late to slack:#office" in page
+            assert '6 messages to slack:#office from rule "late"' in page
             [listed] = (await web.client.get("/api/v1/storms")).json()["data"]
             assert (listed["rule"], listed["receiver"]) == ("late", "slack:#office")
 
@@ -432,8 +435,8 @@ async def test_one_rule_to_very_many_people_is_held(
         assert {one.message.rule for one in claimed} == {"few"}
         assert await taskbell.states("all") == ["held"] * 151
         [held] = {one["reason"] for one in await taskbell.deliveries("all")}
-        said = "151 messages of the rule all in 10 minutes, more than 150"
-        assert held == f"held by the storm guard: {said}"
+        said = '151 messages from rule "all" in 10 minutes (limit 150)'
+        assert held == f"on hold, too many at once: {said}"
         await write_to(taskbell, 5, "late{}")
         assert await taskbell.claim("mail", 20) == []
         [storm] = await storms.read(pool)
@@ -557,11 +560,11 @@ async def test_the_page_and_the_operator_name_the_rule(
         await Alerts(pool, clock, config.accounts, wiring.operator_address(config)).batch()
         await taskbell.deliver("slack")
         [asked] = taskbell.posts
-        assert "6 messages of the rule all in 10 minutes, more than 5. None of them goes" in asked
+        assert '6 messages from rule "all" in 10 minutes (limit 5). They are not sent' in asked
         assert "`taskbell outbox release field --rule all`" in asked
         async with serving(config, pool, clock, valkey.url) as web:
             page = " ".join((await web.client.get("/")).text.split())
-            assert "6 messages of the rule all</b>" in page
+            assert '6 messages from rule "all"</b>' in page
 
 
 async def test_digests_to_customers_are_customer_messages(

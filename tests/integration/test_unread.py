@@ -90,7 +90,8 @@ async def test_a_value_that_cannot_be_read_leaves_its_field_as_it_was(taskbell: 
     account = await shown(taskbell)
     assert (account["state"], account["unread"]) == ("ok", 1)
     assert account["error"] == (
-        f"1 could not be read, such as ends_at of task {visit['id']}, which is 'next week'"
+        f"1 value could not be read, for example ends_at of task {visit['id']} (value: 'next"
+        " week'). Taskbell keeps the earlier values."
     )
     assert account["unread_at"] == taskbell.clock.now()
     await taskbell.poll(full=True)
@@ -169,7 +170,7 @@ async def test_a_system_that_writes_its_dates_anew_fails_and_says_so(taskbell: C
         await taskbell.poll("sales")
         account = await shown(taskbell, "sales")
         assert account["state"] == "failing"
-        assert "20 values of created_at cannot be read, such as '" in account["error"]
+        assert "cannot read 20 values of created_at, for example '" in account["error"]
         assert account["unread"] == 65
 
 

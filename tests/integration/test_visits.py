@@ -22,7 +22,7 @@ RULES = """
 - { id: booked, when: task.created, then: [{ notify: customer:details }] }
 - { id: moved, when: task.rescheduled, then: [{ notify: customer:details }] }
 """
-TOLD_BY = "told already: the rule {} has sent {} for this visit"
+TOLD_BY = "already sent: rule {} has sent {} for this visit"
 
 
 @pytest.fixture

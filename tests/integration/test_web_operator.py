@@ -44,7 +44,7 @@ async def test_without_a_worker_the_page_does_not_say_that_all_is_well(
     async with Redis.from_url(valkey.url) as redis:
         await redis.delete(QUEUE + health_check_key_suffix)
     page = (await web.client.get("/")).text
-    assert "No worker can be seen at work" in page
+    assert "Taskbell cannot see a running worker process" in page
     assert "All is well" not in page
 
 
@@ -72,9 +72,9 @@ async def test_it_says_what_was_sent_and_why(web: Site, pool: Pool, clock: Virtu
         await plan(pool, event, State.SENT)
     clock.advance(timedelta(minutes=5))
     page = " ".join((await web.client.get("/")).text.split())
-    assert "<b>Smith gutters</b> is done, by a webhook" in page
-    assert "<b>Smith gutters</b> was moved, found by polling" in page
-    assert "<b>Smith gutters</b> is overdue, by the clock" in page
+    assert "Because <b>Smith gutters</b> is done (reported by webhook)" in page
+    assert "<b>Smith gutters</b> was rescheduled, found at a regular check" in page
+    assert "<b>Smith gutters</b> is overdue, time-based" in page
     assert page.count("5 minutes ago") >= 3
     assert "#office" in page
 
@@ -103,7 +103,7 @@ async def test_what_needs_a_person_comes_first(web: Site, pool: Pool, clock: Vir
     await pool.execute("UPDATE receipts SET state = 'poison', reason = 'there is no id in it'")
     page = (await web.client.get("/")).text
     assert "3 items need attention" in page
-    headings = ("Needs a person", "there is no id in it", "<h2>Waiting", "<h2>Lately")
+    headings = ("Needs your attention", "there is no id in it", "<h2>Waiting", "<h2>Recent")
     assert sorted(headings, key=page.index) == list(headings)
 
 
@@ -114,7 +114,7 @@ async def test_a_failing_account_is_among_what_needs_a_person(web: Site, pool: P
     )
     page = (await web.client.get("/")).text
     assert "1 item needs attention" in page
-    parts = ("Needs a person", ">refused<", "<h2>Lately", "<h2>Accounts", "<b>london</b>")
+    parts = ("Needs your attention", ">refused<", "<h2>Recent", "<h2>Accounts", "<b>london</b>")
     assert sorted(parts, key=page.index) == list(parts)
     assert page.count("<b>field</b>") == 1
 
@@ -133,7 +133,12 @@ async def test_tasks_that_are_gone_at_once_need_a_person(
     await pool.execute("UPDATE accounts SET baseline_at = $1", clock.now())
     page = (await web.client.get("/")).text
     assert "1 item needs attention" in page
-    parts = ("Needs a person", "tasks gone</span>", "3 tasks are gone all at once", "<h2>Lately")
+    parts = (
+        "Needs your attention",
+        "many tasks missing</span>",
+        "3 tasks disappeared from kickserv at once",
+        "<h2>Recent",
+    )
     assert sorted(parts, key=page.index) == list(parts)
     assert page.count("<b>field</b>") == 1
 
@@ -193,12 +198,12 @@ async def test_what_failed_can_be_left(web: Site, pool: Pool, clock: VirtualCloc
     await web.client.post(f"/deliveries/{number}/cancel")
     page = (await web.client.get("/")).text
     assert "needs attention" not in page
-    assert page.index("<h2>Lately") < page.index(
-        "did not arrive; left as it is by somebody at the page"
+    assert page.index("<h2>Recent") < page.index(
+        "did not arrive; dismissed by someone on the Taskbell page"
     )
     one = (await web.client.get(f"/api/v1/deliveries/{number}")).json()
     assert one["state"] == "failed"
-    assert one["reason"].endswith("; left as it is by somebody at the page")
+    assert one["reason"].endswith("; dismissed by someone on the Taskbell page")
     assert await pool.fetchval("SELECT acknowledged_at FROM deliveries") == clock.now()
     await web.client.post(f"/deliveries/{number}/retry")
     one = (await web.client.get(f"/api/v1/deliveries/{number}")).json()
@@ -218,7 +223,7 @@ async def test_an_unreadable_webhook_can_be_tried_again_or_left(web: Site, pool:
     rows = await pool.fetch("SELECT state, reason FROM receipts ORDER BY id")
     assert [tuple(row) for row in rows] == [
         ("pending", None),
-        ("poison", "there is no id in it; left as it is by somebody at the page"),
+        ("poison", "there is no id in it; ignored by someone on the Taskbell page"),
     ]
 
 
@@ -262,10 +267,10 @@ async def test_a_database_that_is_away_is_said_in_words(
     async with closed_to_all(postgres, name):
         answer = await web.client.get("/")
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
-        assert "The database does not answer" in answer.text
+        assert "Taskbell cannot reach its database" in answer.text
         assert 'http-equiv="refresh"' in answer.text
         pressed = await web.client.post("/deliveries/1/retry")
-        assert "The database does not answer" in pressed.text
+        assert "Taskbell cannot reach its database" in pressed.text
     assert (await web.client.get("/")).status_code == 200
 
 
@@ -278,7 +283,7 @@ async def test_a_database_that_hangs_does_not_hang_the_page(
         await other.execute("LOCK TABLE deliveries")
         answer = await web.client.get("/")
         assert answer.status_code == 503
-        assert "The database does not answer" in answer.text
+        assert "Taskbell cannot reach its database" in answer.text
     assert (await web.client.get("/")).status_code == 200
 
 
@@ -292,7 +297,7 @@ async def test_it_says_for_whom_and_under_which_subject(
     page = (await web.client.get("/")).text
     assert page.count("<b>Smith gutters</b> for Ida Smith is overdue") == 2
     assert "<p>Overdue: gutters</p>" in page
-    assert "neither button sends anything" in page
+    assert "Neither button sends anything" in page
 
 
 async def test_signing_in_and_out(guarded: Site) -> None:
@@ -301,7 +306,7 @@ async def test_signing_in_and_out(guarded: Site) -> None:
     assert (await client.get("/")).headers["location"] == "/login"
     wrong = await client.post("/login", data={"token": "guess"})
     assert wrong.status_code == 401
-    assert "not the token" in wrong.text
+    assert "Wrong admin token" in wrong.text
     welcome = await client.post("/login", data={"token": "s3cret-of-the-page"})
     cookie = welcome.headers["set-cookie"]
     assert "HttpOnly" in cookie
@@ -311,6 +316,31 @@ async def test_signing_in_and_out(guarded: Site) -> None:
     assert (await client.get("/api/v1/events")).is_success
     await client.post("/logout")
     assert (await client.get("/")).status_code == 303
+
+
+async def test_a_press_after_the_session_has_ended_leads_to_the_login(guarded: Site) -> None:
+    """A browser is shown where to sign in, and why; a program gets the problem document."""
+    client, press = guarded.client, "/deliveries/1/retry"
+    pressed = await client.post(press, headers={"accept": "text/html,*/*;q=0.8"})
+    assert (pressed.status_code, pressed.headers["location"]) == (303, "/login?ended")
+    login = await client.get(pressed.headers["location"])
+    assert "Your session has ended. Sign in again." in login.text
+    asked = await client.post(press)
+    assert asked.status_code == 401
+    assert asked.headers["content-type"] == "application/problem+json"
+
+
+async def test_the_times_in_a_reason_are_those_of_its_account(
+    web: Site, pool: Pool, clock: VirtualClock
+) -> None:
+    """Reasons are stored with times in UTC; what is no time is left alone."""
+    event = await record(pool, task(account="field"), Kind.COMPLETED, at=clock.now())
+    await plan(pool, event, State.FAILED)
+    reason = "silenced until 2026-03-06 16:30 UTC (silence 3): since 2026-99-06 16:30 UTC"
+    await pool.execute("UPDATE deliveries SET reason = $1", reason)
+    page = (await web.client.get("/")).text
+    shown = "silenced until Fri 6 Mar, 11:30 (New York) (silence 3): since 2026-99-06 16:30 UTC"
+    assert shown in page
 
 
 async def test_a_form_that_no_page_of_ours_sends_is_refused(guarded: Site) -> None:
@@ -352,11 +382,11 @@ async def test_an_account_that_is_read_anew_says_so(
         page = " ".join((await web.client.get("/")).text.split())
         await redis.delete(QUEUE + health_check_key_suffix)
     assert "All is well" not in page
-    assert "field: tasks may have changed unseen" in page
-    assert ">reading anew</span>" in page
+    assert "field: Taskbell may have missed changes" in page
+    assert ">reading all tasks again</span>" in page
     latest = labels.local(clock.now() + timedelta(minutes=30), ZoneInfo("America/New_York"))
-    assert f"wait for that until {latest} (New York) at the latest" in page
-    assert "Waits until field has been read anew." in page
+    assert f"wait for this, but no longer than {latest} (New York)" in page
+    assert "Waiting: Taskbell is reading all tasks of field again first." in page
 
 
 async def test_a_paused_account_says_so_beside_what_waits_for_it(
@@ -365,10 +395,10 @@ async def test_a_paused_account_says_so_beside_what_waits_for_it(
     """Whoever wonders why a message does not go out reads the reason and the way out of it."""
     event = await record(pool, task(account="field"), Kind.COMPLETED, at=clock.now())
     await plan(pool, event, State.PLANNED, channel="customer", target="details")
-    assert "resumed" not in (await web.client.get("/")).text
+    assert "resume" not in (await web.client.get("/")).text
     await pool.execute("UPDATE accounts SET paused = true WHERE name = 'field'")
     page = (await web.client.get("/")).text
-    assert "Waits until field is resumed." in page
+    assert "Waiting: field is paused. It is sent after someone resumes the account." in page
     assert "<code>taskbell accounts resume field</code>" in page
 
 
@@ -382,7 +412,8 @@ async def test_an_account_says_what_its_webhooks_do(
     )
     page = " ".join(re.sub(r"<.*?>", "", (await web.client.get("/")).text).split())
     assert "Last webhook 5 minutes ago." in page
-    assert "Polls found 1,200 changes that no webhook had told, last 5 minutes ago." in page
+    assert "Regular checks found 1,200 changes that no webhook had reported" in page
+    assert "reported, the last one 5 minutes ago." in page
 
 
 async def test_a_message_to_the_operator_is_about_an_account(
@@ -427,9 +458,9 @@ async def test_a_schedule_and_a_digest_say_what_they_are(
     opened = await record(pool, task(), Kind.COMPLETED, at=clock.now())
     await plan(pool, replace(opened, task_id=""), text="3 done")
     page = " ".join(re.sub(r"<[^>]*>", "", (await web.client.get("/")).text).split())
-    assert "The time of the schedule 30 7 * * 1-5 has come" in page
-    assert "Because its time had come" in page
-    assert "A digest, begun when Smith gutters is done" in page
+    assert "Schedule 30 7 * * 1-5 ran (london)" in page
+    assert "Sent on a schedule" in page
+    assert "Combined message, started when Smith gutters is done" in page
 
 
 async def test_silences_are_shown_and_can_be_ended(

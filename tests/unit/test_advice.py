@@ -93,7 +93,7 @@ def test_the_first_of_several_twins_is_named(tmp_path: Path) -> None:
         f"  if: '{condition}'\n{NOTIFY}"
         for number, condition in enumerate(conditions)
     )
-    named = [warning.message.split()[2] for warning in configured(tmp_path, rules).warnings]
+    named = [warning.message.split('"')[1] for warning in configured(tmp_path, rules).warnings]
     assert named == [one for one in conditions.values() if one is not None]
 
 
@@ -121,4 +121,4 @@ MOVED = """\
 def test_a_move_is_corrected(correction: str, count: int, tmp_path: Path) -> None:
     """By a rule that tells the same customers of a start that was moved."""
     said = [one.message for one in configured(tmp_path, TOLD + correction).warnings]
-    assert sum("when the visit is moved" in one for one in said) == count
+    assert sum("if the visit is rescheduled" in one for one in said) == count

@@ -39,33 +39,32 @@ def gathered(step: str) -> str:
 
 CRON = 'write minute, hour, day of the month, month and day of the week: "30 7 * * 1-5"'
 SEVERAL = (
-    "a digest is about several tasks: write group.key, group.size or"
+    "a digest has several tasks: write group.key, group.size or"
     " {% for task in group.tasks %}…{% endfor %}"
 )
 
 THEN = 'then: [{ notify: "slack:#o", text: hi }]'
 
 FILES = {
-    when('{ schedule: "0 7 * *" }'): f"14:21: a schedule has five parts; here are 4 | {CRON}",
-    when('{ schedule: "0 25 * * *" }'): f"14:21: 25 is no hour | {CRON}",
+    when('{ schedule: "0 7 * *" }'): f"14:21: a schedule must have five parts, not 4 | {CRON}",
+    when('{ schedule: "0 25 * * *" }'): f"14:21: 25 is not a valid hour | {CRON}",
     when("{ schedule: 7 }"): (
-        '14:21: a schedule is text; 7 is a number | write { schedule: "30 7 * * 1-5" }'
+        '14:21: a schedule must be text, not the number 7 | write { schedule: "30 7 * * 1-5" }'
     ),
-    when("schedule"): (
-        '14:9: a schedule is text; nothing is given | write { schedule: "30 7 * * 1-5" }'
-    ),
+    when("schedule"): ('14:9: a schedule has no value | write { schedule: "30 7 * * 1-5" }'),
     when('{ schedule: "0 7 * * *" }\n  if: task.done'): (
-        "15:7: task cannot be used here | a schedule is about no task: choose some with for_each:"
+        "15:7: task cannot be used here"
+        " | a schedule does not belong to a task: choose some with for_each:"
     ),
     when('{ schedule: "0 7 * * *" }\n  until: task.done'): (
-        "15:3: until asks about a task, and a schedule has none"
+        "15:3: until needs a task, and this schedule has none"
         " | choose tasks with for_each: tasks.filter(t, …)"
     ),
     when('{ schedule: "0 7 * * *" }\n  group: { by: event.account }'): (
         "15:3: there is nothing to group | choose tasks with for_each: tasks.filter(t, !t.done)"
     ),
     listed("for_each: tasks"): (
-        "15:13: for_each is one filter over tasks | write tasks.filter(t, !t.done && …)"
+        "15:13: for_each must be one filter over tasks | write tasks.filter(t, !t.done && …)"
     ),
     listed("for_each: tasks.filter(t, t.due < now)"): (
         "15:29: t.due may be missing | write has(t.due) && … before it"
@@ -74,35 +73,34 @@ FILES = {
         "15:31: a task has no titel | did you mean title?"
     ),
     listed("for_each: tasks.filter(t, true)", "group: { by: task.title, wait: 1h }"): (
-        "16:28: wait does not go with a schedule, which tells of all tasks at once | leave wait out"
+        "16:28: wait cannot be used with a schedule, which sends all tasks at once | remove wait"
     ),
     listed("for_each: tasks.filter(t, true)", "if: before.done"): (
         "16:7: before cannot be used here"
     ),
     rule("group: { by: task.title }"): (
-        "15:3: wait is missing: what happens one by one has to be gathered"
-        " | say for how long with wait: 30m"
+        "15:3: wait is missing in group | write how long to collect tasks, such as wait: 30m"
     ),
     rule("group: { wait: 1h }"): "15:3: by is missing",
     rule("group: { by: task.tags, wait: 1h }"): (
-        "15:16: by takes text, numbers and dates; this is a list"
+        "15:16: by must be text, a number or a date, not a list"
     ),
-    rule("group: { by: task.title, wait: 1h, max: 0 }"): ("15:43: max is at least 1; this is 0"),
+    rule("group: { by: task.title, wait: 1h, max: 0 }"): ("15:43: max must be at least 1, not 0"),
     rule("group: { by: task.title, wait: 1h }", "own_writes: true"): (
-        "16:3: own_writes does not go with group: nobody could tell when to stop"
-        " | leave one of them out"
+        "16:3: own_writes cannot be combined with group | remove one of them"
     ),
     rule("group: { by: task.title, wait: 1h }", "once_per: task.id"): (
         f"16:13: task cannot be used here | {SEVERAL}"
     ),
     rule("for_each: tasks.filter(t, true)"): (
-        '15:13: for_each is for rules by a schedule | write when: { schedule: "30 7 * * 1-5" }'
+        "15:13: for_each can be used only with a schedule"
+        ' | write when: { schedule: "30 7 * * 1-5" }'
     ),
     rule("if: size(tasks) > 3"): (
-        "15:7: tasks cannot be used here | that is for for_each: in a rule by a schedule"
+        "15:7: tasks cannot be used here | use it only in for_each: of a rule with a schedule"
     ),
     rule("if: group.size > 3"): (
-        "15:7: group cannot be used here | that is for the steps of a rule with group:"
+        "15:7: group cannot be used here | use it only in the steps of a rule with group:"
     ),
     gathered('notify: slack:#o, text: "{{ task.title }}"'): (
         f"16:40: task cannot be used here | {SEVERAL}"
@@ -111,36 +109,39 @@ FILES = {
         f"16:30: task cannot be used here | {SEVERAL}"
     ),
     gathered("notify: customer:details"): (
-        "16:20: customer is about one task, and there is none at hand | leave group out"
+        "16:20: customer needs exactly one task, and this rule has none or several | remove group"
     ),
     gathered("notify: slack:#o, text: hi, repeat: { every: 1h, max: 2 }"): (
-        "16:48: repeat is about one task, and there is none at hand | leave group out"
+        "16:48: repeat needs exactly one task, and this rule has none or several | remove group"
     ),
     gathered("complete_task: true"): (
-        "16:27: complete_task is about one task, and there is none at hand | leave group out"
+        "16:27: complete_task needs exactly one task, and this rule has none or several"
+        " | remove group"
     ),
     rule("muted_by: { rule: s, same: task.id }"): "15:21: there is no rule s | known here: r",
     rule("muted_by: { rule: r, same: task.id }"): "15:21: r would mute itself",
     f"{rule('muted_by: { rule: s, same: task.id }')}- {{ id: s, when: task.created, {THEN} }}\n": (
-        "15:21: s is no rule by the clock: it would mute for ever"
-        " | name a rule such as one for task.overdue, which ends when its task moves on"
+        "15:21: s must be a time-based rule; otherwise it would mute forever"
+        " | use a rule such as one for task.overdue"
     ),
     rule("muted_by: { rule: s }"): "15:3: same is missing",
     rule("group: { by: task.title, wait: 1h }", "muted_by: { rule: s, same: task.id }"): (
-        "16:13: muted_by is about one task, and there is none at hand | leave muted_by out"
+        "16:13: muted_by needs exactly one task, and this rule has none or several"
+        " | remove muted_by"
     ),
-    f"{HEAD}storm: {{ messages: 0 }}\n": "12:20: messages is at least 1; this is 0",
-    f"{HEAD}storm: {{ within: 30s }}\n": "12:18: within is a minute or more",
+    f"{HEAD}storm: {{ messages: 0 }}\n": "12:20: messages must be at least 1, not 0",
+    f"{HEAD}storm: {{ within: 30s }}\n": "12:18: within must be at least a minute",
     then("notify: slack:#o, text: hi, approve: slakc:#o"): (
         "15:49: there is no channel slakc | did you mean slack?"
     ),
     then("notify: slack:#o, text: hi, approve: slack"): (
-        "15:49: slack needs a target | write slack:… with whom or where"
+        "15:49: slack needs a recipient"
+        " | write slack:RECIPIENT, such as slack:#office or email:bo@example.com"
     ),
     then("notify: slack:#o, text: hi, approve: customer:details"): (
-        "15:49: nobody can be asked by customer | name a channel of yours"
+        "15:49: approve cannot use customer | use one of your own channels, such as slack:#dispatch"
     ),
-    then("wait: 2h, approve: slack:#o"): "15:22: there is no approve here | known here: wait",
+    then("wait: 2h, approve: slack:#o"): "15:22: unknown name: approve | known here: wait",
 }
 
 
@@ -151,7 +152,7 @@ def test_who_is_asked_must_be_able_to_answer(tmp_path: Path) -> None:
     without = {name: value for name, value in ENVIRON.items() if name != "TASKBELL_URL"}
     [fault] = check(file, without)
     assert (fault.line, fault.column) == (15, 49)
-    assert fault.message.startswith("TASKBELL_URL is not set: ")
+    assert fault.message.startswith("TASKBELL_URL is not set, ")
     assert check(file, {**without, "TASKBELL_URL_FILE": "/run/secrets/url"}) == []
 
 

@@ -9,7 +9,7 @@ from service.domain.system_actions import BUILT_IN
 
 ACCOUNT = '{ system: kickserv, slug: a, base_url: "https://k.test", token: abcdefgh }'
 LETTERS = "up to 64 letters, digits, dots, dashes and underscores; first a letter or a digit"
-COLON = "write it without a colon; behind it stands the target"
+COLON = "write it without a colon; the recipient comes after the colon"
 
 
 def said(tmp_path: Path, text: str) -> list[str]:
@@ -21,7 +21,7 @@ def said(tmp_path: Path, text: str) -> list[str]:
 @pytest.mark.parametrize("name", ["a/b", "the field", "..", "", "büro", "a:b", "-a", "a" * 65])
 def test_a_name_that_no_address_can_hold(name: str, tmp_path: Path) -> None:
     """An account's name stands in the address of its webhooks."""
-    problem = f"\"{name}\" cannot be an account's name: it stands in its webhooks' address"
+    problem = f'"{name}" cannot be an account\'s name: it is part of the webhook address'
     assert said(tmp_path, f'accounts:\n  "{name}": {ACCOUNT}\n') == [f"3:3: {problem} | {LETTERS}"]
 
 
@@ -34,7 +34,7 @@ def test_a_name_that_an_address_can_hold(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", sorted(BUILT_IN))
 def test_a_channel_called_like_a_built_in_one(name: str, tmp_path: Path) -> None:
     """What rules call `customer` or `create_task` is the system's own."""
-    problem = f"{name} is built in: a channel of your own needs another name"
+    problem = f"{name} is built in: choose another name for your channel"
     text = f"channels:\n  {name}: {{ kind: webhook, url: 'https://h.test' }}\n"
     assert said(tmp_path, text) == [f"3:3: {problem} | None"]
 
@@ -42,7 +42,7 @@ def test_a_channel_called_like_a_built_in_one(name: str, tmp_path: Path) -> None
 @pytest.mark.parametrize("name", ["account:field", "a:b", ""])
 def test_a_channel_that_no_rule_could_call(name: str, tmp_path: Path) -> None:
     """Behind the colon of `notify` stands the target, and lanes of accounts begin with one."""
-    problem = f'"{name}" cannot be a channel\'s name: in a rule it ends at a colon'
+    problem = f'"{name}" cannot be a channel\'s name: in a rule, it ends at the colon'
     text = f"channels:\n  '{name}': {{ kind: webhook, url: 'https://h.test' }}\n"
     assert said(tmp_path, text) == [f"3:3: {problem} | {COLON}"]
 

@@ -136,7 +136,7 @@ def test_an_address_that_was_put_in(tmp_path: Path) -> None:
     file = tmp_path / "t.yaml"
     file.write_text(text, encoding="utf-8")
     said = "".join(map(str, check(file, {"URL": "http://u:p@s3cr3t.test"})))
-    assert '"${URL}" is no length of time' in said
+    assert '"${URL}" is not a length of time' in said
     assert "s3cr3t" not in said
 
 

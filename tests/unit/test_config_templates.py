@@ -80,11 +80,11 @@ def test_a_warning_inside_of_the_file_has_its_name(tmp_path: Path) -> None:
     ("name", "message"),
     [
         ("dnoe.liquid", "15:42: there is no file dnoe.liquid beside the configuration"),
-        ("../done.liquid", "15:42: ../done.liquid is outside of the configuration's folder"),
-        ("/etc/hostname", "15:42: /etc/hostname is outside of the configuration's folder"),
-        ("link.liquid", "15:42: link.liquid is outside of the configuration's folder"),
+        ("../done.liquid", "15:42: ../done.liquid is outside the configuration's folder"),
+        ("/etc/hostname", "15:42: /etc/hostname is outside the configuration's folder"),
+        ("link.liquid", "15:42: link.liquid is outside the configuration's folder"),
         (".", "15:42: . cannot be read: Is a directory"),
-        ("done.liquid, text: hi", "15:42: the text is here twice"),
+        ("done.liquid, text: hi", "15:42: text and template cannot be combined"),
         ("raw.liquid", "15:42: raw.liquid cannot be read: the byte 0xff is not UTF-8"),
     ],
 )

@@ -88,10 +88,13 @@ def test_where_it_is(url: str, place: str) -> None:
         ("postgresql://a:5432,b:99999/x", "a port is a number up to 65535"),
         ("postgresql://[::1/x", "cannot be read"),
         ("postgresql://host/x?sslmode", "must end with ?name=value"),
-        ("postgresql://host/x?sslmode=full", "has a sslmode that is none of disable, allow,"),
+        (
+            "postgresql://host/x?sslmode=full",
+            "has an unknown sslmode; it must be one of disable, allow,",
+        ),
         (
             "postgresql://host/x?target_session_attrs=rw",
-            "none of any, primary, standby, read-write",
+            "must be one of any, primary, standby, read-write",
         ),
         ("postgresql://host/x?connect_timeout=soon", "a whole number of seconds"),
         (

@@ -62,36 +62,38 @@ class Closed:
 GATES = {
     "late": Closed(
         State.EXPIRED,
-        "it was too late: wanted by 2026-03-06 11:00 UTC",
+        "too late: it had to be sent by 2026-03-06 11:00 UTC",
         {"expires_at": NOON - HOUR},
     ),
     "ended": Closed(
-        State.CANCELLED, "withdrawn: the rule's until", {}, {"present": lambda _: task(done=True)}
+        State.CANCELLED, "cancelled: the rule's `until`", {}, {"present": lambda _: task(done=True)}
     ),
-    "hours": Closed(State.HELD, "outside texting hours: held until", {}, {"now": NIGHT}),
-    "trial": Closed(State.SKIPPED, "shadow: would have been sent now", {"shadow": True}),
-    "silence": Closed(State.SKIPPED, "silence 1 until", {}, {"silences": [SILENCE]}),
+    "hours": Closed(State.HELD, "outside texting hours: waiting until", {}, {"now": NIGHT}),
+    "trial": Closed(
+        State.SKIPPED, "trial only (enabled: shadow): would have been sent now", {"shadow": True}
+    ),
+    "silence": Closed(State.SKIPPED, "silenced until", {}, {"silences": [SILENCE]}),
     "mute": Closed(
         State.SKIPPED,
-        'muted by late, which has told of "Roof"',
+        'muted: rule late has already reported "Roof"',
         {"muted_by": "a key"},
         {"muting": {"a key": ("late", "Roof")}.get},
     ),
     "nobody": Closed(
         State.SKIPPED,
-        "nobody to send it to",
+        "no recipient: ",
         {"channel": "employee"},
         {"present": lambda _: task()},
     ),
     "storm": Closed(
         State.HELD,
-        "held by the storm guard: 51 customer messages in 10 minutes, more than 50",
+        "on hold, too many at once: 51 customer messages in 10 minutes (limit 50)",
         {"flood": FLOOD},
         {"floods": Floods(50)},
     ),
     "told": Closed(
         State.SKIPPED,
-        "told already: the rule first has sent",
+        "already sent: rule first has sent",
         {"visit": VISIT},
         {"told": {VISIT.key: Told(VISIT.announced, "first", "field")}.get},
     ),
@@ -164,7 +166,7 @@ def test_what_a_person_wants_sent_passes_what_holds_back_others(
 def test_nobody_has_approved_it_in_time(facts: GateFacts) -> None:
     """The reason names who was asked, and why it could not be asked about before."""
     due = candidate(approver="#boss", approve_by=NOON, unread="held: its account is away")
-    reason = "nobody has approved it: #boss was asked until 2026-03-06 12:00 UTC"
+    reason = "not approved in time: #boss had until 2026-03-06 12:00 UTC to answer"
     assert said([due], facts) == {1: (State.EXPIRED, f"{reason}; held: its account is away")}
 
 

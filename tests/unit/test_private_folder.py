@@ -47,7 +47,9 @@ def test_a_folder_with_other_things_in_it_is_not_closed(tmp_path: Path) -> None:
     """Who says TASKBELL_DATA=/srv does not mean to lock everybody out of /srv."""
     (tmp_path / "www").mkdir()
     tmp_path.chmod(0o755)
-    with pytest.raises(NotPrivate, match=r"such as www: give Taskbell a TASKBELL_DATA of its own"):
+    with pytest.raises(
+        NotPrivate, match=r"such as www: set TASKBELL_DATA to a folder that only Taskbell uses"
+    ):
         make_data_folder(tmp_path, {"postgres"}, OURS)
     assert mode(tmp_path) == 0o755
     tmp_path.chmod(0o700)

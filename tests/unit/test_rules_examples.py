@@ -145,9 +145,9 @@ def test_overdue_nudge_waits_for_monday(rules: Ruleset) -> None:
         "It was due Fri 6 Mar 2026, 17:00",
     )
     assert (mail.state, mail.send_at) == (State.HELD, datetime(2026, 3, 9, 12, 0, tzinfo=UTC))
-    assert mail.reason == "outside office hours: held until Mon 9 Mar 2026, 08:00"
+    assert mail.reason == "outside office hours: waiting until Mon 9 Mar 2026, 08:00"
     assert (post.step, post.send_at) == (3, datetime(2026, 3, 9, 14, 0, tzinfo=UTC))
-    assert post.reason == "waits 2 business hours"
+    assert post.reason == "waiting for 2 business hours"
     assert mail.once_key == post.once_key == 'field:["T1","2026-03-06T22:00:00Z"]'
     assert mail.withdraw_on == {"completed", "deleted", "rescheduled:due", "changed:archived"}
 
@@ -175,7 +175,7 @@ def test_on_the_way_too_late(rules: Ruleset) -> None:
     at = local("2026-03-07 09:30")
     (verdict,) = ring(rules, Kind.STARTING_SOON, visit(), at, at + timedelta(minutes=20))
     assert [(plan.state, plan.reason) for plan in verdict.plans] == [
-        (State.SKIPPED, "it came too late: it had expired")
+        (State.SKIPPED, "too late: the rule's `expires` time had already passed")
     ]
 
 
@@ -231,4 +231,4 @@ def test_handed_over(rules: Ruleset, person: Person | None, state: State, target
     (plan,) = verdict.plans
     assert (plan.state, plan.target) == (state, target)
     if state is State.SKIPPED:
-        assert plan.reason == "nobody to send it to: @{{ task.assignee.email }} came out empty"
+        assert plan.reason == "no recipient: @{{ task.assignee.email }} is empty for this task"

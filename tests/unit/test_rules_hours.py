@@ -60,14 +60,14 @@ def test_lengths_in_words(text: str, words: str) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("5 parsecs", '"5 parsecs" is no length of time'),
-        ("-1h", '"-1h" is no length of time'),
+        ("5 parsecs", '"5 parsecs" is not a length of time'),
+        ("-1h", '"-1h" is not a length of time'),
         ("999999d", "999999d is longer than ten years"),
         (
             "1 business minute",
             "there are business hours and business days, but no business minutes",
         ),
-        ("", '"" is no length of time'),
+        ("", '"" is not a length of time'),
     ],
 )
 def test_lengths_that_are_none(text: str, words: str) -> None:

@@ -46,8 +46,8 @@ def test_waits_add_up(tmp_path: Path) -> None:
     found = rules(tmp_path, f"then: [{POST}, {{ wait: 2h }}, {POST}, {{ wait: 1 day }}, {POST}]")
     assert [(one.step, one.send_at, one.reason) for one in plans(found)] == [
         (1, NOON, None),
-        (3, NOON + timedelta(hours=2), "waits 2h"),
-        (5, NOON + timedelta(hours=26), "waits 2h and 1 day"),
+        (3, NOON + timedelta(hours=2), "waiting for 2h"),
+        (5, NOON + timedelta(hours=26), "waiting for 2h and 1 day"),
     ]
 
 
@@ -78,7 +78,7 @@ def test_held_past_its_expiry(tmp_path: Path) -> None:
     (plan,) = plans(found, NIGHT)
     assert (plan.state, plan.reason) == (
         State.SKIPPED,
-        "outside office hours until Mon 9 Mar 2026, 08:00, and by then it has expired",
+        "outside office hours until Mon 9 Mar 2026, 08:00, and it expires before that",
     )
 
 

@@ -37,15 +37,18 @@ def test_a_filter_knows_what_it_reads(text: str, fields: set[str]) -> None:
     [
         ("tasks.filter(t, t.due < now)", "t.due may be missing"),
         ("tasks.filter(t, t.titel == 'x')", "a task has no titel"),
-        ("tasks.filter(t, t.title == 3)", "t.title is text; 3 is a number"),
-        ("tasks.filter(t, t.title)", "this is text"),
-        ("size(tasks) > 3", "for_each is some of the tasks; this is true or false"),
-        ("tasks", "for_each is one filter over tasks"),
-        ("tasks.map(t, t)", "for_each is one filter over tasks"),
-        ("tasks.filter(t, t.done).filter(t, true)", "for_each is one filter over tasks"),
-        ("tasks.filter(t, size(tasks) > 3)", "for_each is one filter over tasks"),
+        (
+            "tasks.filter(t, t.title == 3)",
+            "t.title is text and 3 is a number; they cannot be compared with ==",
+        ),
+        ("tasks.filter(t, t.title)", "not text"),
+        ("size(tasks) > 3", "for_each must be a filter over tasks, not true or false"),
+        ("tasks", "for_each must be one filter over tasks"),
+        ("tasks.map(t, t)", "for_each must be one filter over tasks"),
+        ("tasks.filter(t, t.done).filter(t, true)", "for_each must be one filter over tasks"),
+        ("tasks.filter(t, size(tasks) > 3)", "for_each must be one filter over tasks"),
         ("tasks.filter(t, t.id == task.id)", "task cannot be used here"),
-        ("[tasks[0]]", "for_each is one filter over tasks"),
+        ("[tasks[0]]", "for_each must be one filter over tasks"),
     ],
 )
 def test_what_is_no_filter_says_why(text: str, message: str) -> None:

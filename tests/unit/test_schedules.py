@@ -79,12 +79,12 @@ def test_lateness_in_words() -> None:
 @pytest.mark.parametrize(
     ("cron", "message"),
     [
-        ("30 7 * *", "a schedule has five parts; here are 4"),
-        ("0 30 7 * * *", "a schedule has five parts; here are 6"),
-        ("30 25 * * *", "25 is no hour"),
-        ("x 7 * * *", "x is no minute"),
-        ("0 7 30 2 *", "30 is no day of month"),
-        ("0 7 * * 1-9", "1-9 is no day of week"),
+        ("30 7 * *", "a schedule must have five parts, not 4"),
+        ("0 30 7 * * *", "a schedule must have five parts, not 6"),
+        ("30 25 * * *", "25 is not a valid hour"),
+        ("x 7 * * *", "x is not a valid minute"),
+        ("0 7 30 2 *", "30 is not a valid day of month"),
+        ("0 7 * * 1-9", "1-9 is not a valid day of week"),
     ],
 )
 def test_what_is_no_schedule_says_why(cron: str, message: str) -> None:

@@ -31,9 +31,9 @@ def test_all_faults_are_told_at_once() -> None:
     said = str(caught.value)
     assert "HOST: 0.0.0.0 can be reached by others" in said
     assert "PORT: must be a valid integer" in said
-    assert 'TASKBELL_KEEP_RECEIPTS: "14" is no length of time; write it like' in said
+    assert 'TASKBELL_KEEP_RECEIPTS: "14" is not a length of time; write for example' in said
     assert "TASKBELL_KEEP_DECISIONS: must be one day or more" in said
-    assert "TASKBELL_KEEP_EVENTS: 395 days is less than the 500 days" in said
+    assert "TASKBELL_KEEP_EVENTS: must be at least 500 days" in said
 
 
 def test_on_another_address_than_loopback_a_token_is_needed() -> None:

@@ -11,7 +11,7 @@ from tests.harness.tasks import ANN, BO, SMITH, START, task
 
 HOUR = timedelta(hours=1)
 SILENCE = Silence(1, START, START + HOUR, "the office is moving")
-WHY = "silence 1 until 2026-03-06 13:00 UTC: the office is moving"
+WHY = "silenced until 2026-03-06 13:00 UTC (silence 1): the office is moving"
 VISIT = task(customer=SMITH, assignee=BO, assignees=(BO, ANN))
 
 
@@ -79,6 +79,9 @@ def test_what_it_does_not_cover(scopes: dict[str, Any], said: dict[str, Any]) ->
 def test_of_several_the_one_that_ends_last_says_why() -> None:
     """Of several silences that cover a message, the reason names the one that ends last."""
     later = replace(SILENCE, id=2, ends_at=START + 2 * HOUR, reason="still moving")
-    assert why(SILENCE, later) == "silence 2 until 2026-03-06 14:00 UTC: still moving"
-    assert why(later, SILENCE, after=HOUR) == "silence 2 until 2026-03-06 14:00 UTC: still moving"
+    assert why(SILENCE, later) == "silenced until 2026-03-06 14:00 UTC (silence 2): still moving"
+    assert (
+        why(later, SILENCE, after=HOUR)
+        == "silenced until 2026-03-06 14:00 UTC (silence 2): still moving"
+    )
     assert why(SILENCE, later, after=2 * HOUR) is None

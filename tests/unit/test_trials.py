@@ -72,12 +72,12 @@ TASK = "id: T1, title: Gutters, type: job, assignee: { name: Bo, email: bo@x.tes
 FAILED = """
 ✗ It (taskbell.yaml:70)
   Mon 9 Mar 2026, 08:00 (taskbell.yaml:76)
-    did not come  notify email:bo@x.test with "Smyth"
+    missing       notify email:bo@x.test with "Smyth"
     unexpected    notify email:bo@x.test "Overdue: Gutters" "It was due Fri 6 Mar 2026, 17:00"
                   by overdue-nudge: T1 overdue, Fri 6 Mar 2026, 19:00
-    because       nothing happened since the step before that a rule listens to
+    because       since the previous step, nothing happened that triggers a rule
   Mon 9 Mar 2026, 08:00 (taskbell.yaml:77)
-    did not come  create_task title "Invoice"
+    missing       create_task title "Invoice"
     because       T2 completed, Mon 9 Mar 2026, 08:00
                   finished did not match: task.type == "job" is not true
                     task.type == "job"  false
@@ -85,18 +85,18 @@ FAILED = """
   Mon 9 Mar 2026, 09:10 (taskbell.yaml:78)
     unexpected    create_task title "Invoice Gutters", due "2026-03-10 09:10"
                   by finished: T1 completed, Mon 9 Mar 2026, 09:10
-    besides       cancelled slack:#dispatch "Still open: Gutters"
+    also happened cancelled slack:#dispatch "Still open: Gutters"
                   by overdue-nudge: T1 overdue, Fri 6 Mar 2026, 19:00
-                  withdrawn: the task was completed
+                  cancelled: the task was completed
     because       T1 completed, Mon 9 Mar 2026, 09:10
                   finished matched: task.completed, and task.type == "job"
   Mon 9 Mar 2026, 09:10 (taskbell.yaml:79)
-    did not come  held accounting
+    missing       held accounting
     because       T1 changed, Mon 9 Mar 2026, 09:10
-                  no rule listens to that
+                  this triggers no rule
   Mon 9 Mar 2026, 09:10 (taskbell.yaml:80)
-    did not come  notify accounting with the subject "Hello" and "You"
-    because       nothing happened since the step before that a rule listens to
+    missing       notify accounting with the subject "Hello" and "You"
+    because       since the previous step, nothing happened that triggers a rule
 """
 
 

@@ -90,7 +90,7 @@ async def test_a_failure_says_which_silence_it_was(tmp_path: Path) -> None:
     )
     [failure] = result.failures
     assert [one.why for one in failure.besides] == [
-        "silence 1 until 2026-03-07 13:00 UTC: stocktaking"
+        "silenced until 2026-03-07 13:00 UTC (silence 1): stocktaking"
     ]
 
 
@@ -102,7 +102,7 @@ async def test_what_goes_out_instead_of_what_fails(tmp_path: Path) -> None:
         test="""name: It, start: 2026-03-06 09:00, steps: [
             { at: 2026-03-06 10:00, change: { T1: { title: Roof } }, fails: slack,
               expect: [{ failed: slack:#office }, { skipped: "slack:@" },
-                       { notify: accounting, contains: "Roof: slack fails, as the test has it" },
+                       { notify: accounting, contains: "Roof: slack fails, as the test says" },
                        { create_task: { title: Call about Roof } }] },
             { at: 2026-03-06 11:00, change: { T2: {} }, fails: ["slack:#office", create_task],
               expect: [{ failed: slack:#office }, { skipped: "slack:@" }, { notify: accounting },

@@ -31,18 +31,20 @@ def doctor(
     *,
     subscribe: Annotated[
         str | None,
-        typer.Option(metavar="ACCOUNT", help="Have this account's system push to Taskbell."),
+        typer.Option(
+            metavar="ACCOUNT", help="Set up webhooks from this account's system to Taskbell."
+        ),
     ] = None,
     url: Annotated[
-        str | None, typer.Option(help="With --subscribe: where Taskbell is found from outside.")
+        str | None, typer.Option(help="With --subscribe: the public address of Taskbell.")
     ] = None,
     secret_file: Annotated[
         Path | None,
-        typer.Option(resolve_path=True, help="With --subscribe: where to put the signing secret."),
+        typer.Option(resolve_path=True, help="With --subscribe: the file for the signing secret."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Examine everything Taskbell stands on; nothing is sent to anybody.
+    """Check everything Taskbell depends on. Nothing is sent to anyone.
 
     With --subscribe, register Taskbell's webhook with an account's system instead.
     """
@@ -65,7 +67,7 @@ def _findings() -> list[Finding]:
     try:
         settings = read_settings()
     except SettingsError as error:
-        return [wrong("settings", str(error), "correct the environment Taskbell is started with")]
+        return [wrong("settings", str(error), "correct the environment in which Taskbell starts")]
     log.configure(settings)
     inside = [fine("settings", "they can be read"), *_inside(settings)]
     configuration, found = _configuration(at_work(settings))
@@ -86,9 +88,9 @@ def _inside(settings: Settings) -> list[Finding]:
         with embedded.database(settings) as (url, _):
             database = uvloop.run(examine_database(url))
     except NothingHere as error:
-        database = [wrong("database", str(error), "or start one here: `taskbell serve`")]
+        database = [wrong("database", str(error), "or start Taskbell here: `taskbell serve`")]
     except CannotStart as error:
-        database = [wrong("database", str(error), "look into its log, or set DATABASE_URL")]
+        database = [wrong("database", str(error), "check its log, or set DATABASE_URL")]
     return [*database, *uvloop.run(examine_doorbell(settings))]
 
 
@@ -100,12 +102,12 @@ def _configuration(settings: Settings) -> tuple[Config | None, list[Finding]]:
     try:
         found = config.load(path, environ_of(settings, os.environ))
     except ConfigError as error:
-        says = f"{path} has faults ({len(error.faults)}): {_first(error)}"
+        says = f"{path} has errors ({len(error.faults)}): {_first(error)}"
         return None, [wrong(subject, says, f"see them all with `taskbell check {path}`")]
     if found.warnings:
         says = f"{path} can be used, with warnings ({len(found.warnings)})"
         return found, [note(subject, says, f"see them with `taskbell check {path}`")]
-    return found, [fine(subject, f"{path} has no faults")]
+    return found, [fine(subject, f"{path} has no errors")]
 
 
 def _first(error: ConfigError) -> str:

@@ -24,7 +24,7 @@ async def examine_database(url: str) -> list[Finding]:
                     await store.try_write(connection)
             if not missing:
                 found = await api_lists.read_accounts(pool, SystemClock().now())
-                says = "it takes writes and its tables are up to date"
+                says = "it accepts writes and its tables are up to date"
                 sound = fine("database", says)
                 return [sound, *_ignored(url), *_unread(found), *_moved(found)]
     except store.DatabaseUnreachable as error:
@@ -44,17 +44,18 @@ def _ignored(url: str) -> Iterator[Finding]:
     """What of the address means nothing here, and may have been thought to."""
     if ignored := read_address(url).ignored:
         says = f"DATABASE_URL has parameters that do nothing here: {', '.join(ignored)}"
-        yield note("database", says, "leave them out, or do not rely on them")
+        yield note("database", says, "remove them, or do not rely on them")
 
 
 def _unread(accounts: Iterable[Row]) -> Iterator[Finding]:
     """What of the accounts' tasks could not be read, with an example of each."""
     for one in accounts:
-        if one["unread"]:
+        if count := one["unread"]:
             yield note(
                 f"tasks of {one['id']}",
-                f"{one['unread']} could not be read, such as {one['unread_example']}",
-                "what was known stays as it was: correct it in the system, or report the example",
+                f"{count} {'value' if count == 1 else 'values'} could not be read,"
+                f" for example {one['unread_example']}. Taskbell keeps the earlier values",
+                "correct them in the system, or report this example",
             )
 
 
@@ -64,15 +65,15 @@ def _moved(accounts: Iterable[Row]) -> Iterator[Finding]:
         if one["absent"]:
             yield wrong(
                 f"tasks of {one['id']}",
-                f"{one['absent']} are gone all at once, says the system; nothing is told of them",
-                "give the token its rights on them back, or say that they are deleted:"
+                f"{one['absent']} tasks disappeared at once; Taskbell sends nothing about them",
+                "restore the token's permissions; if the tasks really were deleted, run:"
                 f" taskbell accounts sync {one['id']} --believe",
             )
         if one["appeared"]:
             yield note(
                 f"tasks of {one['id']}",
-                f"{one['appeared']} that had been there before came into sight at once",
-                "nothing was told of that; what happens to them from now on is told",
+                f"{one['appeared']} older tasks appeared at once",
+                "no messages were sent about them; new changes are reported as usual",
             )
 
 
@@ -87,16 +88,16 @@ async def examine_doorbell(settings: Settings) -> list[Finding]:
     finally:
         await doorbell.close()
     if trouble is not None:
-        says = f"{trouble.says}; so work begins up to a few seconds late"
+        says = f"{trouble.says}; messages may be a few seconds late"
         return [wrong("redis", says, trouble.advice)]
-    return [fine("redis", "it answers and takes work"), _worker(works=works)]
+    return [fine("redis", "it answers and accepts work"), _worker(works=works)]
 
 
 def _worker(*, works: bool) -> Finding:
     if works:
-        return fine("worker", "it is at work")
+        return fine("worker", "running")
     return wrong(
         "worker",
-        "none is at work: webhooks are kept, but nothing is sent",
-        "start `taskbell serve`, or `python -m workers` where processes are started one by one",
+        "no worker process is running: webhooks are kept, but nothing is sent",
+        "start `taskbell serve`, or `python -m workers` if you start the processes one by one",
     )

@@ -47,10 +47,10 @@ async def _account(account: Account, client: httpx.AsyncClient, clock: Clock) ->
     except SourceError as error:
         return [_trouble(subject, account, error), *_door(subject, account)]
     except TimeoutError:
-        slow = wrong(subject, f"no answer in {_PATIENCE:g} s", "ask whoever runs the system")
+        slow = wrong(subject, f"no answer in {_PATIENCE:g} s", "ask the people who run the system")
         return [slow, *_door(subject, account)]
     return [
-        fine(subject, f"{account.system} answers and takes the token{_left(source)}"),
+        fine(subject, f"{account.system} answers and accepts the token{_left(source)}"),
         *await _skew(subject, account, client, clock),
         *_door(subject, account),
         *await _pushes(subject, source),
@@ -71,16 +71,17 @@ async def _pushes(subject: str, source: Source) -> list[Finding]:
     try:
         hooks = await source.webhook_urls()
     except SourceError as error:
-        return [note(subject, f"its webhooks cannot be listed: {error}", "look at them over there")]
+        advice = f"check them in {source.account.system}"
+        return [note(subject, f"its webhooks cannot be listed: {error}", advice)]
     if hooks is None:
         return []
     if ours := [hook for hook in hooks if hook.endswith(f"/hooks/{name}")]:
-        return [fine(subject, f"it pushes to {', '.join(ours)}")]
+        return [fine(subject, f"it sends webhooks to {', '.join(ours)}")]
     return [
         note(
             subject,
-            f"it could push its changes, and does not push to /hooks/{name}: it is only polled",
-            f"taskbell doctor --subscribe {name} --url https://… --secret-file …",
+            "it can send webhooks but does not, so changes are noticed only at the next poll",
+            f"to set them up: taskbell doctor --subscribe {name} --url https://… --secret-file …",
         )
     ]
 
@@ -88,13 +89,17 @@ async def _pushes(subject: str, source: Source) -> list[Finding]:
 def _trouble(subject: str, account: Account, error: SourceError) -> Finding:
     said = str(error).removeprefix(f"{account.name}: ")
     if isinstance(error, SourceThrottled):
-        return note(subject, said, "this passes; Taskbell keeps to the pause by itself")
+        return note(
+            subject, said, "this is temporary; Taskbell waits as long as the system asks for"
+        )
     if isinstance(error, SourceUnauthorized):
-        advice = "make a new token over there, and put it where the configuration reads it"
+        advice = (
+            f"create a new token in {account.system} and store it where the configuration reads it"
+        )
     elif isinstance(error, SourceUnreachable):
-        advice = f"look whether base_url ({account.base_url}) is right and this machine is online"
+        advice = f"check that base_url ({account.base_url}) is correct and this machine is online"
     else:
-        advice = f"look whether base_url ({account.base_url}) is right, or try again later"
+        advice = f"check that base_url ({account.base_url}) is correct, or try again later"
     return wrong(subject, said, advice)
 
 
@@ -103,8 +108,9 @@ def _door(subject: str, account: Account) -> list[Finding]:
         return [
             note(
                 subject,
-                f"no webhooks are taken: /hooks/{account.name} answers 404, and it is polled",
-                "give the account webhook: { verify: …, secret: … }, if its system sends any",
+                f"no webhooks are accepted: /hooks/{account.name} answers 404, so changes are"
+                " noticed only at the next poll",
+                "add webhook: { verify: …, secret: … } to the account if its system sends any",
             )
         ]
     if account.has_signed_webhooks:
@@ -112,8 +118,9 @@ def _door(subject: str, account: Account) -> list[Finding]:
     return [
         note(
             subject,
-            f"webhooks are not verified: whoever is let in to /hooks/{account.name} can send some",
-            "say with verify: and secret: how its webhooks are proved genuine",
+            "webhooks are not verified: anyone who can reach"
+            f" /hooks/{account.name} can send fake ones",
+            "add verify: and secret: to the account's webhook: section",
         )
     ]
 
@@ -134,7 +141,7 @@ async def _skew(
         wrong(
             subject,
             f"this machine's clock is {minutes} {direction} the clock of {account.base_url}",
-            "have this machine's clock set by itself (NTP): due times depend on it",
+            "let this machine set its clock automatically (NTP): due times depend on it",
         )
     ]
 
@@ -157,7 +164,9 @@ async def _channel(
     try:
         await channel.probe(check)
     except SendError as error:
-        advice = f"correct channels.{options.name} in the configuration, or ask who runs it"
+        advice = (
+            f"correct channels.{options.name} in the configuration, or ask the people who run it"
+        )
         return [wrong(subject, str(error), advice)]
     finally:
         await channel.close()

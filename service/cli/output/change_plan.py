@@ -17,20 +17,20 @@ _SIGNS = {
 _TIMERS = {
     PendingEffect.KEPT: "kept",
     PendingEffect.MOVED: "moved to another time",
-    PendingEffect.LOST: "lost",
+    PendingEffect.LOST: "cancelled",
     PendingEffect.NEW: "new",
 }
 _WAITS = {
-    PendingEffect.KEPT: "kept, to be decided by the rule as it is then",
+    PendingEffect.KEPT: "kept; the new version of the rule decides",
     PendingEffect.LOST: "ended without a message",
 }
 _DIGESTS = {
-    PendingEffect.KEPT: "kept, to be told by the rule as it is then",
+    PendingEffect.KEPT: "kept; the new version of the rule decides",
     PendingEffect.LOST: "ended without a message",
 }
 _MESSAGES = {
     PendingEffect.KEPT: "sent as they were planned",
-    PendingEffect.LOST: "given up, as their channel or account is gone",
+    PendingEffect.LOST: "cancelled, because their channel or account was removed",
 }
 
 
@@ -45,7 +45,7 @@ def lines(found: ChangePlan) -> Iterator[str]:
         if lane not in others
     )
     if found.settings:
-        yield "[yellow]~[/yellow] what all rules share"
+        yield "[yellow]~[/yellow] settings for all rules"
         yield from map(_difference, found.settings)
     for one in found.rules:
         if one.is_affected:
@@ -59,18 +59,20 @@ def _accounts_gone(found: ChangePlan) -> Iterator[str]:
         pending = ", with messages pending" if account_lane(name) in found.lanes_gone else ""
         yield f"[red]-[/red] account {name}{pending}"
         if count := found.silences_ended.get(name):
-            yield f"    silences: {count:,} ended with it"
+            yield f"    {count:,} {'silence' if count == 1 else 'silences'} on it will end"
 
 
 def _rule(one: RulePlan) -> Iterator[str]:
     yield f"{_SIGNS[one.change]} rule [bold]{one.rule}[/bold]"
     yield from map(_difference, one.lines)
     if one.matching:
-        yield f"    tasks: {one.matching:,} matching already, passed over"
+        match = "task matches" if one.matching == 1 else "tasks match"
+        them = "it" if one.matching == 1 else "them"
+        yield f"    {one.matching:,} {match} already; the rule does not act on {them}"
     yield from _fates("alarms", one.timers, _TIMERS)
     if one.next_ring is not None:
         yield f"    next alarm: {one.next_ring.astimezone():%a %-d %b %Y, %H:%M}"
-    yield from _fates("waits until quiet", one.waits, _WAITS)
+    yield from _fates("pending waits (settle, for)", one.waits, _WAITS)
     yield from _fates("digests", one.digests, _DIGESTS)
     yield from _fates("messages", one.deliveries, _MESSAGES)
 

@@ -131,13 +131,15 @@ def _moment(value: str) -> datetime:
     try:
         moment = datetime.fromisoformat(value)
     except ValueError:
-        raise typer.BadParameter("write it like 30d, 12h or 2026-03-06T16:30") from None
+        raise typer.BadParameter("write for example 30d, 12h or 2026-03-06T16:30") from None
     return moment.astimezone(UTC)
 
 
 Since = Annotated[
     datetime,
-    typer.Option("--since", parser=_moment, metavar="TIME", help="From when on: 30d, or a date."),
+    typer.Option(
+        "--since", parser=_moment, metavar="TIME", help="Start of the period: 30d, or a date."
+    ),
 ]
 A_MONTH: Any = "30d"
 A_DAY: Any = "1d"
@@ -162,4 +164,4 @@ def who() -> str:
     try:
         return f"{getpass.getuser()} at the command line"
     except (KeyError, OSError):  # in a container, users need not have names
-        return "somebody at the command line"
+        return "someone at the command line"

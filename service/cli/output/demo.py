@@ -15,16 +15,9 @@ from service.cli.output.console import out, print_json_line, print_line
 from service.clock import SystemClock
 from service.settings import Settings
 from service.store import DATABASE_GONE, Pool
+from service.web.labels import CAUSES
 
 _BETWEEN_LOOKS = 0.5  # seconds
-_BECAUSE = {
-    "webhook": "a webhook told us",
-    "poll": "found by polling",
-    "fetch": "found by asking",
-    "clock": "the clock brought it",
-    "write": "we did it ourselves",
-    "signal": "somebody signalled",
-}
 
 
 def announce(settings: Settings, sandbox: str, *, as_json: bool) -> None:
@@ -36,7 +29,7 @@ def announce(settings: Settings, sandbox: str, *, as_json: bool) -> None:
         return
     told = {
         "The demo is at": f"{url}  (Ctrl-C stops it)",
-        "Sent to anybody": inbox,
+        "All sent messages": inbox,
         "2nd terminal": f"{_command()} outbox list  (in this folder)",
     }
     for what, where in told.items():
@@ -82,7 +75,7 @@ async def _settled(pool: Pool, since: object) -> list[asyncpg.Record]:
 
 def _print(row: asyncpg.Record) -> None:
     where = f"{row['channel']}:{row['target']}" if row["target"] else row["channel"]
-    how = _BECAUSE[row["cause"]] if row["state"] == "sent" else f"{row['state']}: {row['reason']}"
+    how = CAUSES[row["cause"]] if row["state"] == "sent" else f"{row['state']}: {row['reason']}"
     out.print(
         f"[dim]{row['settled_at'].astimezone():%H:%M:%S}[/dim] 🔔 [bold]{escape(where)}[/bold]"
         f"  {escape(_says(row))}  [dim]({escape(how)})[/dim]",

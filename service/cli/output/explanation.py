@@ -20,26 +20,27 @@ _STANDINGS = {
     ExplanationStatus.FIRED: "[green]fired[/green]",
     ExplanationStatus.NOT_MATCHED: "[yellow]did not fire[/yellow]",
     ExplanationStatus.FAILED: "[red]could not be decided[/red]",
-    ExplanationStatus.SETTLING: "[cyan]waits until the task is quiet[/cyan]",
-    ExplanationStatus.UNHEARD: "[dim]had nothing to decide[/dim]",
+    ExplanationStatus.SETTLING: "[cyan]is waiting[/cyan]",
+    ExplanationStatus.UNHEARD: "[dim]was not triggered[/dim]",
     ExplanationStatus.OFF: "[dim]is switched off[/dim]",
     ExplanationStatus.ELSEWHERE: "[dim]is not for this account[/dim]",
-    ExplanationStatus.GATHERED: "[cyan]waits to be told with others[/cyan]",
-    ExplanationStatus.NO_TASK: "[dim]is about no task[/dim]",
+    ExplanationStatus.GATHERED: "[cyan]waits to be sent in a digest[/cyan]",
+    ExplanationStatus.NO_TASK: "[dim]is not about a single task[/dim]",
 }
 _LATEST = 10
 _NOT_LOADED = (
-    "The file is not what runs: it was changed and has not been loaded. See `taskbell plan`."
+    "The configuration file was changed but is not loaded yet. Taskbell still uses the earlier"
+    " rules. See `taskbell plan`."
 )
 _FATES = {
-    State.PLANNED: "goes out {next}",
-    State.HELD: "held until {next}",
+    State.PLANNED: "will be sent {next}",
+    State.HELD: "waiting until {next}",
     State.SENDING: "is being sent",
     State.SENT: "sent {settled}",
     State.FAILED: "failed {settled}",
-    State.UNKNOWN: "nobody knows whether it arrived",
+    State.UNKNOWN: "may have arrived",
     State.SKIPPED: "not sent",
-    State.CANCELLED: "withdrawn {settled}",
+    State.CANCELLED: "cancelled {settled}",
     State.EXPIRED: "too late {settled}",
 }
 
@@ -90,27 +91,28 @@ def _head(papers: TaskHistory, zone: ZoneInfo) -> Iterator[str]:
     yield f"[bold]{escape(task.title)}[/bold] {escape(where)}"
     yield f"[dim]Times are those of {zone.key}.[/dim]"
     for name, value in papers.known.unread.items():
-        unread = f"{name} could not be read, it is {value}; what was known of it before stands"
+        unread = f"{name} could not be read (value: {value}). Taskbell keeps the earlier value."
         yield f"[yellow]{escape(unread)}[/yellow]"
     if papers.absent_since:
         absent = (
-            f"Since {told(papers.absent_since, zone)} its system says that there is no such task,"
-            " nor many others: nothing is told of it until that is clear (`taskbell accounts list`)"
+            "The system has not shown this task, and many others, since"
+            f" {told(papers.absent_since, zone)}. Taskbell sends nothing about it until that is"
+            " resolved (`taskbell accounts list`)"
         )
         yield f"[yellow]{escape(absent)}[/yellow]"
     if papers.account_waits:
         yield f"[yellow]{escape(f'{account}: {papers.account_waits}')}[/yellow]"
     if len(papers.events) > _LATEST:
-        yield f"  … {len(papers.events) - _LATEST} events before"
+        yield f"  … and {len(papers.events) - _LATEST} earlier events"
     for event in papers.events[-_LATEST:]:
         yield f"  #{event.id}  {told(event.at, zone)}  {event.kind}  [dim]by {event.cause}[/dim]"
 
 
 def _paragraph(one: Explanation, papers: TaskHistory, zone: ZoneInfo) -> Iterator[str]:
     yield f"[bold]{one.rule}[/bold] {_STANDINGS[one.standing]}: {escape(one.says)}"
-    yield f"  listens to {escape(one.when)}{_heard(one, papers, zone)}"
+    yield f"  triggered by {escape(one.when)}{_heard(one, papers, zone)}"
     if one.clock is not None:
-        yield f"  clock: {escape(one.clock)}"
+        yield f"  timing: {escape(one.clock)}"
     yield from (f"  {escape(line)}" for line in _of_several(one, zone))
     yield from (f"  note: {escape(note)}" for note in one.notes)
     values = [row for condition in one.conditions for row in rows(condition, zone, 1)]
@@ -125,14 +127,14 @@ def _paragraph(one: Explanation, papers: TaskHistory, zone: ZoneInfo) -> Iterato
 def _of_several(one: Explanation, zone: ZoneInfo) -> Iterator[str]:
     """The lines about the digest that the task is in, and about what the schedule has chosen."""
     if (digest := one.digest) is not None and digest.told_at is not None:
-        yield f"digest of {digest.of}: told {told(digest.told_at, zone)}"
+        yield f"digest for {digest.of}: was sent {told(digest.told_at, zone)}"
     elif digest is not None and digest.closes_at is not None:
-        so_far = f"holds so far {_named(digest.tasks)}"
-        yield f"digest of {digest.of}: is told {told(digest.closes_at, zone)}; {so_far}"
+        so_far = f"tasks so far: {_named(digest.tasks)}"
+        yield f"digest for {digest.of}: will be sent {told(digest.closes_at, zone)}; {so_far}"
     if one.schedule is not None:
-        yield from (f"then: {said}" for said in one.schedule.said if said != one.says)
+        yield from (f"decision: {said}" for said in one.schedule.said if said != one.says)
         if one.schedule.chosen:
-            yield f"chosen then: {_named(one.schedule.chosen)}"
+            yield f"tasks chosen: {_named(one.schedule.chosen)}"
 
 
 def _named(tasks: Sequence[Named]) -> str:
@@ -145,13 +147,14 @@ def _heard(one: Explanation, papers: TaskHistory, zone: ZoneInfo) -> str:
     event = next((event for event in papers.events if event.id == one.event), None)
     if event is None or not one.heard:
         return ""
-    first = f"{len(one.heard)} times so far, the last" if len(one.heard) > 1 else "once so far,"
-    return f"; {first} #{event.id}, {told(event.at, zone)}"
+    times = len(one.heard)
+    happened = f"happened {times} times, last" if times > 1 else "happened once"
+    return f"; {happened}: event #{event.id}, {told(event.at, zone)}"
 
 
 def _fate(delivery: RecordedDelivery, zone: ZoneInfo) -> str:
     shown = {
-        "next": _moment(delivery.next_attempt_at, zone, "a person decides"),
+        "next": _moment(delivery.next_attempt_at, zone, "someone decides"),
         "settled": _moment(delivery.settled_at, zone, ""),
     }
     what = f"{delivery.channel}:{delivery.target}" if delivery.target else delivery.channel

@@ -33,7 +33,9 @@ async def follow(pool: Pool, account: str, asked_at: datetime) -> None:
             _give_up(account, before, now)
             idle_since = loop.time() if now["is_read"] else idle_since
             if loop.time() - idle_since > _PATIENCE:
-                raise NotRead(f"no worker begins to read {account}; see `taskbell doctor`")
+                raise NotRead(
+                    f"no worker process has started to read {account}; see `taskbell doctor`"
+                )
             _show(progress, bar, now)
             await asyncio.sleep(_EVERY)
 
@@ -57,9 +59,9 @@ def _is_done(now: dict[str, Any], asked_at: datetime) -> bool:
 def _give_up(account: str, before: dict[str, Any], now: dict[str, Any]) -> None:
     """Raise NotRead where it failed since it was asked, or will not be done."""
     if now["paused"]:
-        raise NotRead(f"{account} was paused meanwhile")
+        raise NotRead(f"{account} was paused in the meantime")
     if now["failures"] > before["failures"]:
-        raise NotRead(f"{now['error']}; Taskbell goes on trying")
+        raise NotRead(f"{now['error']}; Taskbell keeps trying")
 
 
 def _show(progress: Progress, bar: TaskID, now: dict[str, Any]) -> None:

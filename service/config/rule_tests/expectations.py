@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 from service.config.rule_tests import Expected
 from service.config.rule_tests.tasks import date_or_moment, local
 from service.diagnostics import Issue, Path, did_you_mean
-from service.document.messages import kind_of
+from service.document.messages import DASHES, must_be
 from service.document.validation import Shape, validated
 from service.domain.system_actions import BARE, WRITES
 from service.rules.compiler.shapes import ChangesShape, one_or_many
@@ -42,13 +42,13 @@ def read_expected(raw: Any, path: Path, zone: ZoneInfo) -> tuple[Expected | None
 
 def _no_verb(raw: Any, verbs: list[str], path: Path) -> Issue:
     if verbs:
-        return Issue(path, f"{' and '.join(verbs)} are two things", "begin each with a dash")
+        return Issue(path, f"{' and '.join(verbs)} must be separate items", DASHES)
     if not isinstance(raw, dict) or not raw:
-        said = f"what is expected is something such as notify: slack:#office; {kind_of(raw)}"
+        said = must_be("each item under expect", "something such as notify: slack:#office", raw)
         return Issue(path, said)
     name = str(next(iter(raw)))
     hint = did_you_mean(name, VERBS)
-    return Issue((*path, name), f"{name} is nothing that can be expected", hint, at_key=True)
+    return Issue((*path, name), f"{name} cannot be used under expect", hint, at_key=True)
 
 
 def _message(
@@ -56,7 +56,7 @@ def _message(
 ) -> tuple[Expected | None, list[Issue]]:
     words, problems = validated(WordsShape, rest, path)
     if not isinstance(address, str) or not address:
-        said = f"{verb} is an address such as slack:#office; {kind_of(address)}"
+        said = must_be(verb, "an address such as slack:#office", address)
         problems.append(Issue((*path, verb), said))
     if words is None or problems:
         return None, problems
@@ -67,14 +67,14 @@ def _writing(
     verb: str, written: Any, rest: Mapping[str, Any], path: Path, zone: ZoneInfo
 ) -> tuple[Expected | None, list[Issue]]:
     problems = [
-        Issue((*path, name), f"{verb} does not go with {name}", at_key=True) for name in rest
+        Issue((*path, name), f"{verb} cannot be combined with {name}", at_key=True) for name in rest
     ]
     if written is True:
         return Expected(verb), problems
     place = (*path, verb)
     if verb in BARE or not isinstance(written, dict):
-        more = "" if verb in BARE else " or the fields that are written"
-        return None, [*problems, Issue(place, f"{verb} is true{more}; {kind_of(written)}")]
+        wanted = "true" if verb in BARE else "true or the fields that it writes"
+        return None, [*problems, Issue(place, must_be(verb, wanted, written))]
     shape, wrong = validated(ChangesShape, written, place)
     if shape is None:
         return None, [*problems, *wrong]

@@ -81,7 +81,7 @@ class TrialReader:
             self._check("account", shape.account, self.accounts, (*path, "account"))
             return shape.account
         if not self.accounts and "accounts" not in self.unread:
-            self._fault(path, "there is no account that the tasks could be of", "write accounts:")
+            self._fault(path, "this test needs an account", "add accounts:")
         return next(iter(self.accounts), "")
 
     def _given(self, raws: Iterable[Any], path: Path) -> dict[str, Values]:
@@ -187,10 +187,10 @@ class TrialReader:
 
     def _check_moment(self, start: datetime, last: datetime, at: datetime, path: Path) -> None:
         if at.timestamp() < last.timestamp():
-            message = f"this is before {last:%Y-%m-%d %H:%M}, to which the test has come by then"
+            message = f"this is earlier than the previous step ({last:%Y-%m-%d %H:%M})"
             self._fault(path, message)
         elif at - start > _LONGEST:
-            self._fault(path, "a test goes on for ten years at most")
+            self._fault(path, "a test can cover at most ten years")
 
     def _check(
         self, noun: str, name: str, known: Collection[str], path: Path, *, at_key: bool = False

@@ -48,8 +48,8 @@ def silence_faults(silence: Silence, scopes: Mapping[str, str], path: Path) -> l
     """What is wrong with its times, or with what it is about."""
     faults = []
     if silence.ends_at <= silence.created_at:
-        faults.append(Issue((*path, "until"), "this silence is over before it begins"))
+        faults.append(Issue((*path, "until"), "this silence ends before it starts"))
     if not scopes:
-        hint = f"say of what, with one or more of {', '.join(SCOPES)}"
-        faults.append(Issue(path, "this silence is of nothing in particular", hint))
+        hint = f"add one or more of {', '.join(SCOPES)}"
+        faults.append(Issue(path, "this silence covers nothing", hint))
     return faults

@@ -10,14 +10,14 @@ from zoneinfo import ZoneInfo
 from pydantic import BeforeValidator, Field, Strict, WithJsonSchema
 
 from service.diagnostics import refused
-from service.document.messages import kind_of
+from service.document.messages import must_be
 from service.document.validation import Shape
 from service.domain.days import Calendar
 from service.domain.model import DAYS, Customer, Person, Project, Task
 
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _YEARS = range(1970, 2200)
-_HINT = "write it like 2026-03-06 16:30"
+_HINT = "write for example 2026-03-06 16:30"
 
 
 def moment(value: Any) -> datetime:
@@ -25,9 +25,9 @@ def moment(value: Any) -> datetime:
     try:
         found = datetime.fromisoformat(str(value))
     except ValueError:
-        raise refused(f"this is no date and time; {kind_of(value)}", _HINT) from None
+        raise refused(must_be("this", "a date and time", value), _HINT) from None
     if found.year not in _YEARS:
-        raise refused(f"the calendar of tests goes from {_YEARS[0]} to {_YEARS[-1]}", _HINT)
+        raise refused(f"the year must be between {_YEARS[0]} and {_YEARS[-1]}", _HINT)
     return found
 
 
@@ -39,8 +39,8 @@ def _number_as_text(value: Any) -> Any:
 def _scalar(value: Any) -> Any:
     several = value if isinstance(value, list) else [value]
     if any(isinstance(one, list | dict) for one in several):
-        said = f"a custom field holds text, a number, true or false, or several; {kind_of(value)}"
-        raise refused(said)
+        wanted = "text, a number, true or false, or a list of these"
+        raise refused(must_be("a custom field", wanted, value))
     return value
 
 

@@ -102,9 +102,9 @@ class Compiler:
         if shape.lasts is not None:
             self._check_lasts(shape, path)
         if rule.settle is not None and not rule.trigger.is_change:
-            what = "that waits for a signal" if rule.trigger.signal is not None else "by the clock"
-            message = f"settle waits until changes end, and a rule {what} is about no change"
-            self._fault((*path, "settle"), message, "leave settle out")
+            what = "a rule with signal:" if rule.trigger.signal is not None else "a time-based rule"
+            message = f"settle cannot be used in {what}, because nothing changes"
+            self._fault((*path, "settle"), message, "remove settle")
         self.problems += advice(rule, written, path, self.reach)
         return rule
 
@@ -115,19 +115,22 @@ class Compiler:
             return Mutings()
         is_about_none = shape.when.kinds == {Kind.SCHEDULED} and shape.for_each is None
         if shape.group is not None or is_about_none:
-            message = "muted_by is about one task, and there is none at hand"
-            self._fault((*path, "muted_by"), message, "leave muted_by out")
+            message = "muted_by needs exactly one task, and this rule has none or several"
+            self._fault((*path, "muted_by"), message, "remove muted_by")
             return Mutings()
         same = self._all(key, shape.muted_by.same, (*path, "muted_by", "same"), sure, asked)
         return Mutings(Muting(shape.muted_by.rule, same))
 
     def _check_lasts(self, shape: RuleShape, path: Path) -> None:
         if shape.settle is not None:
-            hint = "for: asks whether it stayed so, settle: waits until nothing happens any more"
-            self._fault((*path, "for"), "for and settle do not go together", hint)
+            hint = (
+                "use only one of them: for waits while a condition stays true, settle waits until"
+                " changes stop"
+            )
+            self._fault((*path, "for"), "for and settle cannot be combined", hint)
         if shape.when.kinds == {Kind.DELETED}:
-            message = "what is deleted stays so: there is nothing to wait for"
-            self._fault((*path, "for"), message, "leave for out")
+            message = "for has no effect with task.deleted"
+            self._fault((*path, "for"), message, "remove for")
 
     def _all(
         self,
@@ -217,8 +220,8 @@ class Compiler:
         steps = reader.read(shape.then, (*path, "then"))
         self.problems += reader.problems
         if sum(_messages(step) for step in steps) > _MOST_MESSAGES:
-            message = f"for one event it would send more than {_MOST_MESSAGES} messages"
-            self._fault((*path, "then"), message, "count repetitions, and what on_fail lists")
+            message = f"for one event the rule would send more than {_MOST_MESSAGES} messages"
+            self._fault((*path, "then"), message, "repetitions and on_fail steps count too")
         timing = self._timing(shape, path)
         is_unread = "hours" in self.reach.unread or written.get("hours") is not None
         if timing.business is None and not is_unread:
@@ -232,7 +235,7 @@ class Compiler:
             return Timing(expires=shape.expires, business=office)
         used = self.hours.get(shape.hours.use)
         if used is None and "hours" not in self.reach.unread:
-            message = f"there are no hours {shape.hours.use}"
+            message = f"unknown opening hours: {shape.hours.use}"
             hint = did_you_mean(shape.hours.use, self.hours)
             self._fault((*path, "hours", "use"), message, hint)
         return Timing(used, shape.hours.outside, shape.expires, office or used)
@@ -242,8 +245,8 @@ class Compiler:
             for name, duration in _durations(step):
                 if duration.is_business:
                     place = (*path, "then", step.number - 1, *name)
-                    hint = "give hours: { office: … } at the top of the file"
-                    self._fault(place, f"{duration.text} needs opening hours to count by", hint)
+                    hint = "add hours: { office: … } at the top of the file"
+                    self._fault(place, f"{duration.text} needs opening hours", hint)
 
     def _fault(self, path: Path, message: str, hint: str | None = None) -> None:
         self.problems.append(Issue(path, message, hint))
@@ -254,14 +257,14 @@ def _blind_spots(gaps: Gaps, rule: Rule, path: Path) -> Iterable[Issue]:
     if rule.until is not None:
         yield from unending(gaps, rule.until.asked((*path, "until")))
     once = [one.asked((*path, "once_per")) for one in rule.planning.once_per]
-    yield from in_keys(gaps, once, "only the first is told")
+    yield from in_keys(gaps, once, "only the first message is sent")
     if rule.grouping is not None:
         by = rule.grouping.by.asked((*path, "group", "by"))
         yield from in_keys(gaps, [by], "all tasks are one group")
     if rule.mutings.by is not None:
         for one in rule.mutings.by.same:
             same = one.asked((*path, "muted_by", "same"))
-            yield from in_keys(gaps, [same], "nothing is ever muted")
+            yield from in_keys(gaps, [same], "no message is ever muted")
 
 
 def _messages(step: Step) -> int:

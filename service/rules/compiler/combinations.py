@@ -11,7 +11,7 @@ from service.rules.language.variables import CHANGED_TASK, CHOSEN_TASK, DIGEST, 
 
 # Keys of a step that depend on what becomes of one task.
 _OF_ONE_TASK = frozenset({"on_undo", "repeat"})
-_WAIT_HINT = "say for how long with wait: 30m"
+_WAIT_HINT = "write how long to collect tasks, such as wait: 30m"
 
 
 def subjects(shape: RuleShape) -> tuple[frozenset[str], frozenset[str]]:
@@ -27,10 +27,10 @@ def misfits(shape: RuleShape, path: Path) -> Iterable[Issue]:
     if shape.when.cron is not None:
         yield from _by_schedule(shape, path)
     elif shape.for_each is not None and shape.when.kinds:
-        message = "for_each is for rules by a schedule"
+        message = "for_each can be used only with a schedule"
         yield Issue((*path, "for_each"), message, 'write when: { schedule: "30 7 * * 1-5" }')
     elif shape.group is not None and shape.group.wait is None:
-        message = "wait is missing: what happens one by one has to be gathered"
+        message = "wait is missing in group"
         yield Issue((*path, "group"), message, _WAIT_HINT, at_key=True)
     if shape.group is not None:
         yield from _in_group(shape, path)
@@ -44,28 +44,28 @@ def _by_schedule(shape: RuleShape, path: Path) -> Iterable[Issue]:
         hint = "choose tasks with for_each: tasks.filter(t, !t.done)"
         yield Issue((*path, "group"), message, hint, at_key=True)
     if shape.lasts is not None:
-        message = "a schedule asks at its moment, and not whether something stays so"
-        yield Issue((*path, "for"), message, "leave for out", at_key=True)
+        message = "for cannot be used with a schedule"
+        yield Issue((*path, "for"), message, "remove for", at_key=True)
     for name in ("wait", "max"):
         if shape.group is not None and getattr(shape.group, name) is not None:
-            message = f"{name} does not go with a schedule, which tells of all tasks at once"
-            yield Issue((*path, "group", name), message, f"leave {name} out", at_key=True)
+            message = f"{name} cannot be used with a schedule, which sends all tasks at once"
+            yield Issue((*path, "group", name), message, f"remove {name}", at_key=True)
 
 
 def _in_group(shape: RuleShape, path: Path) -> Iterable[Issue]:
     if Kind.DELETED in shape.when.kinds:
-        message = "a digest leaves out tasks that are gone"
-        yield Issue((*path, "group"), message, "leave group out", at_key=True)
+        message = "group cannot be used with task.deleted: a digest leaves out deleted tasks"
+        yield Issue((*path, "group"), message, "remove group", at_key=True)
     if shape.own_writes:
-        message = "own_writes does not go with group: nobody could tell when to stop"
-        yield Issue((*path, "own_writes"), message, "leave one of them out", at_key=True)
+        message = "own_writes cannot be combined with group"
+        yield Issue((*path, "own_writes"), message, "remove one of them", at_key=True)
 
 
 def _without_task(shape: RuleShape, path: Path) -> Iterable[Issue]:
     """The problems with keys that need one task, in a rule that is about none or several."""
-    hint = "leave group out" if shape.group else "choose tasks with for_each: tasks.filter(t, …)"
+    hint = "remove group" if shape.group else "choose tasks with for_each: tasks.filter(t, …)"
     if shape.until is not None and shape.group is None:
-        message = "until asks about a task, and a schedule has none"
+        message = "until needs a task, and this schedule has none"
         yield Issue((*path, "until"), message, hint, at_key=True)
     yield from _about_one(shape.then, (*path, "then"), hint)
 
@@ -77,7 +77,7 @@ def _about_one(steps: Any, path: Path, hint: str) -> Iterable[Issue]:
         for name, value in step.items() if isinstance(step, dict) else ():
             action = str(value).partition(":")[0] if name == "notify" else name
             if (action in BUILT_IN and action != CREATE) or name in _OF_ONE_TASK:
-                message = f"{action} is about one task, and there is none at hand"
+                message = f"{action} needs exactly one task, and this rule has none or several"
                 yield Issue((*place, name), message, hint)
             elif name == "on_fail":
                 yield from _about_one(value, (*place, name), hint)

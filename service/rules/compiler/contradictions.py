@@ -50,14 +50,18 @@ class _Facts:
         known = self.equal.get(name)
         if not holds:
             self.unequal.add((name, value))
-            return None if known != value else f"{name} is {_shown(value)} and is not"
+            return (
+                None
+                if known != value
+                else f"{name} cannot both be {_shown(value)} and not be {_shown(value)}"
+            )
         if (name, value) in self.unequal:
-            return f"{name} is {_shown(value)} and is not"
+            return f"{name} cannot both be {_shown(value)} and not be {_shown(value)}"
         if known is not None and known != value:
             source = self.sources.get(name)
             if source is not None:
                 return f"{source} {name} is {_shown(known)}"
-            return f"{name} is {_shown(known)} and {_shown(value)} at once"
+            return f"{name} cannot be {_shown(known)} and {_shown(value)} at the same time"
         self.equal[name] = value
         return None
 

@@ -75,8 +75,8 @@ class Gaps:
         found = next((one.remedies[leaf] for one in covers if one and leaf in one.remedies), None)
         others = [one for one in self.accounts if one not in accounts]
         if found is None and others:
-            return f"say for which accounts it is: accounts: [{', '.join(others)}]"
-        return found or "what each system tells: docs/rules.md#what-each-system-tells"
+            return f"limit the rule to some accounts: accounts: [{', '.join(others)}]"
+        return found or "fields of each system: docs/rules.md#what-each-system-tells"
 
     def shown(self, accounts: Sequence[str]) -> str:
         """The accounts with their systems: `field (kickserv) and london (plannr)`."""
@@ -171,7 +171,7 @@ def unending(gaps: Gaps, until: AskedAhead) -> Iterator[Issue]:
     found = {one: _reason(gaps, one, until) for one in gaps.accounts if gaps.is_known}
     if lacking := [one for one, cause in found.items() if cause is not None]:
         cause = next(one for one in found.values() if one is not None)
-        yield _never(gaps, lacking, cause, until, "until never comes true")
+        yield _never(gaps, lacking, cause, until, "until is never true")
 
 
 def in_keys(gaps: Gaps, keys: Sequence[AskedAhead], never: str) -> Iterator[Issue]:
@@ -206,7 +206,7 @@ def in_text(gaps: Gaps, reads: Iterable[TextRead], path: Path) -> Iterator[Issue
             continue
         if lacking := gaps.empty(one.name):
             told.add(one.name)
-            message = gaps.said("this renders as nothing", f"{one.text} is always empty", lacking)
+            message = gaps.said("this shows nothing", f"{one.text} is always empty", lacking)
             yield _warning(path, message, gaps.remedy(lacking, one.name), one.offset)
 
 
@@ -218,7 +218,7 @@ def in_target(gaps: Gaps, reads: Sequence[TextRead], path: Path) -> Iterator[Iss
     lacking = [one for one in gaps.accounts if all(one in empty for empty in several)]
     if lacking:
         first = reads[0]
-        message = gaps.said("nobody gets this", f"{first.text} is always empty", lacking)
+        message = gaps.said("no one receives this", f"{first.text} is always empty", lacking)
         yield _warning(path, message, gaps.remedy(lacking, first.name), first.offset)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic_core import PydanticCustomError
 
 from service.diagnostics import Issue, Severity
-from service.document.messages import kind_of
+from service.document.messages import must_be
 from service.rules.hours import Hours, read_hours
 
 _HOLIDAY = re.compile(r"\bPH\b")
@@ -26,7 +26,7 @@ def compile_hours(
     problems: list[Issue] = []
     for name, text in texts.items():
         if not isinstance(text, str):
-            problems.append(Issue(("hours", name), f"{name} is text; {kind_of(text)}"))
+            problems.append(Issue(("hours", name), must_be(name, "text", text)))
             continue
         try:
             hours[name] = read_hours(name, text, country)
@@ -38,8 +38,8 @@ def compile_hours(
 
 def unknown_holidays(texts: Mapping[str, Any]) -> Iterable[Issue]:
     """Warnings about opening hours with public holidays (PH), for when no country is given."""
-    message = "PH is never: it is not said whose public holidays"
-    hint = "give holidays: { country: US }"
+    message = "PH has no effect, because no country is set for public holidays"
+    hint = "add holidays: { country: US }"
     for name, text in texts.items():
         if _HOLIDAY.search(str(text)):
             yield Issue(("hours", name), message, hint, severity=Severity.WARNING)

@@ -49,7 +49,7 @@ def never_open(hours: Iterable[Hours]) -> Iterator[Issue]:
     """Warnings about opening hours that never open."""
     for one in hours:
         if one.next_open(_LONG_AGO, ZoneInfo("UTC")) is None:
-            message = f"{one.name} never opens: what is held for it never goes out"
+            message = f"{one.name} never opens, so messages that wait for it are never sent"
             yield _warning(("hours", one.name), message, None)
 
 
@@ -61,8 +61,11 @@ def twins(rules: Sequence[Placed]) -> Iterator[Issue]:
             earlier = known[message]
             if other := earlier.twin(rule):
                 place = (*path, "then", step.number - 1, "notify")
-                hint = "leave one of them out, or let their conditions exclude each other"
-                said = f"the rule {other.id} sends the same to the same, at the same moment"
+                hint = "remove one of them, or make their conditions exclude each other"
+                said = (
+                    f'rule "{other.id}" sends the same message to the same recipient at the same'
+                    " time"
+                )
                 yield _warning(place, said, hint)
             earlier.add(rule)
 
@@ -75,8 +78,8 @@ def untold_moves(rules: Sequence[Placed]) -> Iterator[Issue]:
             continue
         for step, at in _placed(rule, path):
             if step.reaches_customer and step.target and step.target.text == _DETAILS:
-                said = "nobody tells these customers when the visit is moved after that"
-                yield _warning((*at, "notify"), said, f"a rule for that: {_CORRECTION}")
+                said = "these customers are not told if the visit is rescheduled later"
+                yield _warning((*at, "notify"), said, f"add a rule for that: {_CORRECTION}")
                 break
 
 
@@ -129,11 +132,13 @@ def _about_customers(rule: Rule, written: Mapping[str, Any], path: Path) -> Iter
             continue
         place = (*at, "notify")
         if written.get("hours") is None:
-            yield _warning(place, "customers may get this at night", "give the rule hours:")
+            yield _warning(place, "customers may get this at night", "add hours: to this rule")
         if not written.get("once_per"):
-            yield _warning(place, "customers may get this more than once", "give it once_per:")
+            yield _warning(
+                place, "customers may get this more than once", "add once_per: to this rule"
+            )
         elif _corrects(rule) and _is_once_per_start(rule):
-            said = "a visit that is moved back to a time announced before is not announced again"
+            said = "customers are not told when a visit moves back to a time they already know"
             yield _warning(place, said, "add event.at to once_per:")
 
 
@@ -148,8 +153,8 @@ def _about_days(rule: Rule, path: Path) -> Iterator[Issue]:
     """An alarm that counts from the time of a custom date, which is most often a day without."""
     alarm = rule.trigger.alarm
     if alarm is not None and alarm.field.startswith(FIELDS) and alarm.at is None:
-        said = f"this rings only where {alarm.field} has a time of day, and not for a day alone"
-        yield _warning((*path, "when"), said, 'say when on the day: at: "09:00"')
+        said = f"this works only if {alarm.field} includes a time; a date without a time is ignored"
+        yield _warning((*path, "when"), said, 'add a time of day: at: "09:00"')
 
 
 def _idle(rule: Rule, written: Mapping[str, Any], path: Path) -> Iterator[Issue]:
@@ -158,7 +163,7 @@ def _idle(rule: Rule, written: Mapping[str, Any], path: Path) -> Iterator[Issue]
     is_whole = isinstance(raws, list) and steps and steps[-1].number == len(raws)
     if is_whole and isinstance(steps[-1], Pause):
         place = (*path, "then", steps[-1].number - 1)
-        yield _warning(place, "nothing comes after this wait", "leave it out, or add a step")
+        yield _warning(place, "nothing comes after this wait", "remove it, or add a step")
 
 
 def _placed(rule: Rule, path: Path) -> Iterator[tuple[Action, Path]]:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator
 
 from service.diagnostics import refused
-from service.document.messages import kind_of
+from service.document.messages import must_be
 from service.document.validation import Shape
 from service.domain.durations import AnyDuration, Duration, Length
 from service.rules.groups import MOST
@@ -45,14 +45,15 @@ def _quiet(value: Any) -> Any:
 
 def _patience(value: "SettleShape") -> "SettleShape":
     if value.max is not None and value.max < value.quiet:
-        raise refused("max is shorter than the quiet that it bounds")
+        raise refused("max must be at least as long as quiet")
     return value
 
 
 def _some_time(value: timedelta) -> timedelta:
     if not value:
         raise refused(
-            "nothing ever goes out that expires at once", "leave expires out, or give it 20m"
+            "expires must be longer than 0, or no message is ever sent",
+            "remove expires, or write for example 20m",
         )
     return value
 
@@ -64,38 +65,38 @@ def _use(value: Any) -> Any:
 def _switch(value: Any) -> Any:
     if value is True or value is False or value == "shadow":
         return value
-    raise refused(f"enabled is true, false or shadow; {kind_of(value)}")
+    raise refused(must_be("enabled", "true, false or shadow", value))
 
 
 def _pause(value: Duration) -> Duration:
     if not value.is_business and value.plain < _SHORTEST_PAUSE:
-        raise refused("every is at least 1m")
+        raise refused("every must be at least 1m")
     return value
 
 
 def _times(value: Any) -> Any:
     is_whole = isinstance(value, int) and not isinstance(value, bool)
     if not is_whole or not 1 <= value <= _MOST_TIMES:
-        raise refused(f"max is how often, from 1 to {_MOST_TIMES}; {kind_of(value)}")
+        raise refused(must_be("max", f"a number from 1 to {_MOST_TIMES}", value))
     return value
 
 
 class SettleShape(Shape):
-    """Wait until it has been quiet; `max` bounds how long that may be put off."""
+    """Wait until nothing has changed for `quiet`, but no longer than `max`."""
 
     quiet: Length
     max: Length | None = None
 
 
 class HoursShape(Shape):
-    """Which hours count, and what becomes of what falls outside of them."""
+    """Which opening hours count, and what happens to messages outside of them."""
 
     use: str
     outside: Literal["hold", "skip", "ignore"] = "hold"
 
 
 class GroupShape(Shape):
-    """What is told of at once: by what, how long it is gathered, and how much at most."""
+    """Which tasks are sent in one message, how long they are collected, and how many at most."""
 
     by: str
     wait: Length | None = None
@@ -145,7 +146,7 @@ class StepShape(Shape):
 
 
 class RepeatShape(Shape):
-    """The same once more, and again, at most `max` times."""
+    """Send the same message again, at most `max` times."""
 
     every: Annotated[AnyDuration, AfterValidator(_pause)]
     max: Annotated[int, BeforeValidator(_times)]
@@ -204,31 +205,31 @@ class NewTaskShape(ChangesShape):
 
 
 class CreateShape(ActionShape):
-    """Make a task in the system of the task at hand."""
+    """Create a task in the system of this task."""
 
     create_task: NewTaskShape
 
 
 class UpdateShape(ActionShape):
-    """Change the task at hand."""
+    """Change this task."""
 
     update_task: Annotated[ChangesShape, BeforeValidator(_some)]
 
 
 class CompleteShape(ActionShape):
-    """Mark the task at hand done."""
+    """Mark this task as done."""
 
     complete_task: Literal[True]
 
 
 class ReopenShape(ActionShape):
-    """Mark the task at hand as not done."""
+    """Mark this task as not done."""
 
     reopen_task: Literal[True]
 
 
 class DeleteShape(ActionShape):
-    """Delete the task at hand."""
+    """Delete this task."""
 
     delete_task: Literal[True]
 

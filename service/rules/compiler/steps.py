@@ -6,7 +6,7 @@ from typing import Any
 
 from service.diagnostics import Issue, Path, Severity, did_you_mean
 from service.document.files import Folder
-from service.document.messages import kind_of
+from service.document.messages import DASHES, must_be
 from service.document.validation import salvaged
 from service.domain.system_actions import BARE, BUILT_IN, CREATE, NOTIFICATIONS
 from service.rules.capabilities import UNKNOWN_CHANNEL, Capabilities, ChannelCapabilities
@@ -86,12 +86,13 @@ class StepReader:
         channel, colon, target = shape.approve.partition(":")
         at = (*path, "approve")
         if channel in BUILT_IN:
-            self._fault(at, f"nobody can be asked by {channel}", "name a channel of yours")
+            message = f"approve cannot use {channel}"
+            self._fault(at, message, "use one of your own channels, such as slack:#dispatch")
             return None
         self._way(channel, target, at)
         if not self.reach.has_page:
-            message = "TASKBELL_URL is not set: whoever is asked could not reach the page to answer"
-            self._fault(at, message, "set it to Taskbell's address, as https://tasks.example.com")
+            message = "TASKBELL_URL is not set, so the person who is asked cannot open the page"
+            self._fault(at, message, "set it to Taskbell's address: https://tasks.example.com")
         return Approver(channel, self._texts.target(target, at, len(channel) + len(colon)))
 
     def _shape(self, raw: Any, path: Path) -> StepShape | None:
@@ -104,13 +105,14 @@ class StepReader:
 
     def _shape_class(self, raw: Any, path: Path) -> type[StepShape] | None:
         if not isinstance(raw, dict):
-            self._fault(path, f"a step is something such as notify: slack:#office; {kind_of(raw)}")
+            message = must_be("a step", "something such as notify: slack:#office", raw)
+            self._fault(path, message)
             return None
         found = [name for name in raw if name in STEPS]
         if len(found) == 1:
             return STEPS[found[0]]
         if found:
-            self._fault(path, f"{' and '.join(found)} are two steps", "begin each with a dash")
+            self._fault(path, f"{' and '.join(found)} must be separate steps", DASHES)
         elif raw:
             name = str(next(iter(raw)))
             hint = did_you_mean(name, STEPS)
@@ -131,13 +133,11 @@ class StepReader:
         self._check_words(way, written, path)
         self._check_undo(shape, channel, way, path)
         if shape.even_if_told and channel != "customer" and shape.notify:
-            message = "even_if_told is for notify: customer:…, which tells a visit once"
-            self._fault((*path, "even_if_told"), message, "leave it out")
+            message = "even_if_told can be used only with notify: customer:…"
+            self._fault((*path, "even_if_told"), message, "remove it")
         if shape.repeat is not None and shape.approve is not None:
-            message = (
-                "repeat does not go with approve: each repetition would be asked about at once"
-            )
-            self._fault((*path, "repeat"), message, "leave one of them out")
+            message = "repeat cannot be combined with approve"
+            self._fault((*path, "repeat"), message, "remove one of them")
         return Action(
             number,
             channel,
@@ -162,7 +162,8 @@ class StepReader:
             place = (*path, position)
             step = reader._step(raw, number, place)
             if isinstance(step, Pause):
-                self._fault((*place, "wait"), "nothing waits here: it goes out at once")
+                message = "a step under on_fail cannot wait; it is sent at once"
+                self._fault((*place, "wait"), message)
             elif step is not None:
                 found.append(step)
                 self._refuse_further(step, place)
@@ -177,8 +178,8 @@ class StepReader:
         }
         for word, value in further.items():
             if value:
-                message = f"what goes out instead has no {word} of its own"
-                self._fault((*path, word), message, "leave it out")
+                message = f"a step under on_fail cannot have {word}"
+                self._fault((*path, word), message, "remove it")
 
     def _way(self, channel: str, target: str, path: Path) -> ChannelCapabilities | None:
         """How the channel was configured; None for one that is built in."""
@@ -191,14 +192,16 @@ class StepReader:
             self._fault(path, f"there is no channel {channel}", hint)
             return UNKNOWN_CHANNEL
         if way.needs_target and not target:
-            self._fault(path, f"{channel} needs a target", f"write {channel}:… with whom or where")
+            hint = f"write {channel}:RECIPIENT, such as slack:#office or email:bo@example.com"
+            self._fault(path, f"{channel} needs a recipient", hint)
         return way
 
     def _check_notification(self, channel: str, target: str, path: Path) -> None:
         if channel == "employee" and target:
-            self._fault(path, "employee takes no target", "write only employee")
+            self._fault(path, "employee cannot have a recipient", "write only employee")
         elif channel == "customer" and not target:
-            self._fault(path, "customer needs the notification", "write customer:on_the_way")
+            hint = "write which message to send, such as customer:on_the_way"
+            self._fault(path, "customer needs the name of a message", hint)
         else:
             self._require(channel, target, path)
 
@@ -216,14 +219,15 @@ class StepReader:
         words = [name for name in ("text", "template", "subject") if written.get(name) is not None]
         if way is None and words:
             name = words[0]
-            message = f"the system words its own messages; {name} is not used"
+            message = f"the system writes this message itself; {name} is ignored"
             self.problems.append(
                 Issue((*path, name), message, at_key=True, severity=Severity.WARNING)
             )
         elif {"text", "template"} <= {*words}:
-            self._fault((*path, "template"), "the text is here twice", "give text or template")
+            message = "text and template cannot be combined"
+            self._fault((*path, "template"), message, "remove one of them")
         elif way is not None and way.needs_target and not {"text", "template"} & {*words}:
-            self._fault((*path, "text"), "text is missing: there is nothing to say")
+            self._fault((*path, "text"), "text is missing")
 
     def _check_undo(
         self, shape: NotifyShape, channel: str, way: ChannelCapabilities | None, path: Path
@@ -231,7 +235,7 @@ class StepReader:
         undoes = frozenset[str]() if way is None else way.undoes
         if shape.on_undo == "nothing" or shape.on_undo in undoes:
             return
-        hint = f"it can: on_undo: {' or '.join(sorted(undoes))}" if undoes else None
+        hint = f"write on_undo: {' or '.join(sorted(undoes))}" if undoes else None
         message = f"{channel} cannot {_UNDOING[shape.on_undo]} what it sent"
         self._fault((*path, "on_undo"), message, hint)
 

@@ -7,7 +7,7 @@ from pydantic_core import PydanticCustomError
 
 from service.diagnostics import Issue, Path, Severity
 from service.document.files import Folder
-from service.document.messages import kind_of
+from service.document.messages import must_be
 from service.domain.durations import parse_duration
 from service.rules.compiler.gaps import Gaps, in_target, in_text
 from service.rules.compiler.shapes import PRIORITIES, ChangesShape, NotifyShape
@@ -84,7 +84,7 @@ class TextReader:
     def _value(self, name: str, text: str, path: Path) -> Value | None:
         is_plain = "{{" not in text and "{%" not in text
         if name == "priority" and is_plain and text not in PRIORITIES:
-            self._fault(path, f"priority is one of {', '.join(PRIORITIES)}; {kind_of(text)}")
+            self._fault(path, must_be("priority", f"one of {', '.join(PRIORITIES)}", text))
         if name in DATES and is_plain:
             try:
                 return parse_duration(text)

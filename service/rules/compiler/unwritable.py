@@ -22,16 +22,16 @@ def unwritable(
     writing = {one: found for one, found in covers.items() if found is not None and found.sets}
     for word in sorted(given):
         refusing = [one for one, found in writing.items() if word not in found.sets]
-        message = f"tasks of {gaps.shown(refusing)} have no {word} to set" if refusing else ""
+        message = f"tasks of {gaps.shown(refusing)} have no field {word}" if refusing else ""
         is_all = len(refusing) == accounts
-        yield from _told(refusing, message, "leave it out", (*path, word), is_all=is_all)
+        yield from _told(refusing, message, "remove it", (*path, word), is_all=is_all)
     if action != CREATE:
         return
     for word in sorted({word for found in writing.values() for word in found.needs} - given):
         lacking = [one for one, found in writing.items() if word in found.needs]
         own = writing[lacking[0]].needs[word]
-        message = f"{gaps.shown(lacking)} makes no task without {word}"
-        hint = f"give {word}: here, or create: {{ {own}: … }} to the account"
+        message = f"{gaps.shown(lacking)} cannot create a task without {word}"
+        hint = f"add {word}: here, or create: {{ {own}: … }} to the account"
         yield from _told(lacking, message, hint, path, is_all=len(lacking) == accounts)
 
 

@@ -48,8 +48,8 @@ _KINDS = {
     "timestamp": "a date",
     "duration": "a length of time",
     "list": "a list",
-    "map": "a group of names and values",
-    "struct": "a group of names and values",
+    "map": "a group of named values",
+    "struct": "a group of named values",
     "bytes": "bytes",
     "dyn": "a value of any kind",
     "any": "a value of any kind",
@@ -60,6 +60,7 @@ _KINDS = {
 }
 _NULL_HINT = "to ask whether there is a value, write has(task.…)"
 _NOT = "not"
+_COMPARISONS = frozenset({"==", "!=", "<", "<=", ">", ">="})
 _UNREADABLE = "the expression cannot be read here"
 _AFTER = re.compile(r"""\s*("[^"]*"|'[^']*'|[\w.]+)\s*(?:$|&&|\|\||\))""")
 _BEFORE = re.compile(r"([\w.]+)\s*$")
@@ -127,16 +128,16 @@ def _name(match: re.Match[str], text: str, offset: int) -> tuple[str, str | None
     root = match[1].split(".")[0]
     if text[offset:].removeprefix(root).startswith("("):
         if root in _EXAMPLES:
-            return f"{root} is not written like this", f"write it like {_EXAMPLES[root]}"
+            return f"{root} is not used like this", f"write for example {_EXAMPLES[root]}"
         return f"there is no function {root}", did_you_mean(root, _FUNCTIONS)
     if root in field_names("Task"):
-        return f"{root} is not known here", Suggestion(f"task.{root}")
+        return f"unknown name: {root}", Suggestion(f"task.{root}")
     if (meant := _CONSTANTS.get(root.casefold())) is not None:
-        return f"{root} is not known here", meant
+        return f"unknown name: {root}", meant
     hint = did_you_mean(root, KNOWN)
     if not isinstance(hint, Suggestion):
         hint = f'if it is meant as text, write "{root}"'
-    return f"{root} is not known here", hint
+    return f"unknown name: {root}", hint
 
 
 def _mismatch(match: re.Match[str], text: str, offset: int) -> tuple[str, str | None]:
@@ -144,22 +145,27 @@ def _mismatch(match: re.Match[str], text: str, offset: int) -> tuple[str, str | 
     kinds = [kind(one) for one in _split(match[2])]
     hint = _NULL_HINT if "nothing" in kinds else None
     if match[1] == "_[_]":
-        return f"{kinds[0]} has no such places: [{kinds[1]}]", None
+        return f"{kinds[0]} cannot be read with {kinds[1]} in [ ]", None
     if match[1] == "_?_:_" and kinds[0] == kind("bool"):
-        return f"the two sides of : are of one kind; these are {' and '.join(kinds[1:])}", None
+        return f"both sides of : must be of one kind, not {' and '.join(kinds[1:])}", None
     if match[1] == "_?_:_":
-        return f"a condition is true or false; this is {kinds[0]}", hint
+        return f"a condition must be true or false, not {kinds[0]}", hint
     if len(kinds) != 2 or not operator or operator[0].isalpha():  # noqa: PLR2004
         return f"{operator or 'this'} cannot be used with {' and '.join(kinds)}", hint
     left, right = _BEFORE.search(text[:offset]), _AFTER.match(text[offset + len(operator) :])
     if left and right and kinds[0] != kinds[1]:
-        return f"{left[1]} is {kinds[0]}; {right[1]} is {kinds[1]}", hint
-    return f"{kinds[0]} and {kinds[1]} cannot stand on the two sides of {operator}", hint
+        which = f"{left[1]} is {kinds[0]} and {right[1]} is {kinds[1]}"
+        return f"{which}; they cannot be {_used(operator)} {operator}", hint
+    return f"{kinds[0]} and {kinds[1]} cannot be {_used(operator)} {operator}", hint
+
+
+def _used(operator: str) -> str:
+    return "compared with" if operator in _COMPARISONS else "combined with"
 
 
 def _operand(match: re.Match[str], text: str, offset: int) -> tuple[str, str | None]:
     del text, offset
-    return f"{kind(match[1])} has nothing inside to read", None
+    return f"{kind(match[1])} has no fields", None
 
 
 def _reserved(match: re.Match[str], text: str, offset: int) -> tuple[str, str | None]:
@@ -169,22 +175,23 @@ def _reserved(match: re.Match[str], text: str, offset: int) -> tuple[str, str | 
 
 def _has(match: re.Match[str], text: str, offset: int) -> tuple[str, str | None]:
     del match, text, offset
-    return "has asks for a field", "write it like has(task.due)"
+    return "has() needs a field", "write for example has(task.due)"
 
 
 def _variable(match: re.Match[str], text: str, offset: int) -> tuple[str, str | None]:
     del text, offset
-    return f"{match[1]} begins with a name for one of them", f'write it like {match[1]}(t, t != "")'
+    hint = f'write for example {match[1]}(t, t != "")'
+    return f"{match[1]} must start with a name for each item", hint
 
 
 def _range(match: re.Match[str], text: str, offset: int) -> tuple[str, str | None]:
     del text, offset
-    return f"{kind(match[1])} is no list that could be gone through", None
+    return f"{kind(match[1])} is not a list", None
 
 
 def _number(match: re.Match[str], text: str, offset: int) -> tuple[str, str | None]:
     del match, text, offset
-    return "this number cannot be written here", None
+    return "this number is not valid", None
 
 
 def _syntax(match: re.Match[str], text: str, offset: int) -> tuple[str, str | None]:

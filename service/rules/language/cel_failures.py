@@ -6,18 +6,18 @@ _ANYTHING_ELSE = "it cannot be worked out for this task"
 _SAYINGS = (
     (r"optional\.none\(\) dereference", "a value that it needs is not set"),
     (r"Key not found in map : \"?([^\"]*)\"?", "the task has no {}"),
-    (r"Index error: index=(\S+) size=(\S+)", "place {} is asked for in a list of {}"),
+    (r"Index error: index=(\S+) size=(\S+)", "item {} does not exist in a list of {}"),
     (r"(?:divide|modulus) by zero", "it divides by zero"),
     (
         r"overflow|out of range|above maximum|below minimum",
-        "a number or a date comes out too large",
+        "a number or a date becomes too large",
     ),
-    (r"cannot convert string to (?:int|uint|double)", "a text that it reads is no number"),
-    (r"String to Timestamp", "a text that it reads is no date"),
-    (r"String to Duration", "a text that it reads is no length of time"),
-    (r"Invalid timezone", "a text that it reads is no time zone"),
-    (r"No matching overloads? found", "a value that it reads is of another kind than it needs"),
-    (r"budget", "it goes through more than it may"),
+    (r"cannot convert string to (?:int|uint|double)", "a text that it reads is not a number"),
+    (r"String to Timestamp", "a text that it reads is not a date"),
+    (r"String to Duration", "a text that it reads is not a length of time"),
+    (r"Invalid timezone", "a text that it reads is not a time zone"),
+    (r"No matching overloads? found", "a value that it reads has the wrong kind"),
+    (r"budget", "it takes too many steps"),
 )
 
 

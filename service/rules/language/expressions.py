@@ -16,7 +16,7 @@ from cel_expr_python import cel
 from cel_expr_python.ext import ext_optional
 
 from service.diagnostics import Issue, Path
-from service.document.messages import kind_of, name_of
+from service.document.messages import must_be, name_of
 from service.domain.model import TIMES
 from service.rules.language.cel_errors import KNOWN, explain, kind
 from service.rules.language.cel_failures import failure
@@ -149,7 +149,7 @@ def condition(
 
     `known` is what is sure to be there when it is asked; `subjects` the names it may use.
     """
-    wanted = "a condition is true or false"
+    wanted = "a condition must be true or false"
     expression, _, problems = checked(text, path, known, subjects, ("BOOL", "DYN"), wanted)
     return expression, problems
 
@@ -158,7 +158,7 @@ def key(
     text: Any, path: Path, known: Iterable[str] = (), subjects: frozenset[str] = CHANGED_TASK
 ) -> tuple[Expression | None, list[Issue]]:
     """An expression whose value can stand for a message, or what is wrong with it."""
-    wanted = f"{name_of(path)} takes text, numbers and dates"
+    wanted = f"{name_of(path)} must be text, a number or a date"
     expression, _, problems = checked(text, path, known, subjects, _ONCE_TYPES, wanted)
     return expression, [_elsewhere(problem) for problem in problems]
 
@@ -189,7 +189,7 @@ def checked(
     `wanted` is what is said of one of another type.
     """
     if not isinstance(text, str):
-        return None, None, [Issue(path, f"an expression is expected here; {kind_of(text)}")]
+        return None, None, [Issue(path, must_be(name_of(path), "an expression", text))]
     if len(text) > LONGEST:
         message = f"the expression is longer than {LONGEST} characters"
         return None, None, [Issue(path, message)]
@@ -204,7 +204,7 @@ def checked(
         sure = {*known} if BEFORE in subjects else {*known, BEFORE}
         problems = [_lie(one, path) for one in unguarded(tree, sure)]
     else:
-        problems = [Issue(path, f"{wanted}; this is {kind(found)}")]
+        problems = [Issue(path, f"{wanted}, not {kind(found)}")]
     problems += _flaws(tree, subjects, path)
     if problems:
         return None, None, problems
@@ -223,7 +223,7 @@ def _flaws(tree: Tree, subjects: frozenset[str], path: Path) -> Iterator[Issue]:
 def _lie(read: Unguarded, path: Path) -> Issue:
     hint = f"write has({read.proof}) && … before it"
     if read.proof != read.name:
-        hint += ": a task that is first seen done was not known before"
+        hint += ", because a task can already be done when Taskbell first sees it"
     return Issue(path, f"{read.name}{_MAY_BE_MISSING}", hint, read.offset)
 
 

@@ -100,7 +100,7 @@ def unreadable(text: str) -> tuple[str, int] | None:
         if closed < 0:
             return f"{found[0]} is not closed by {end}", found.start()
         if gap := _GAP.search(text, found.start(), closed):
-            return "there are more than 100 blanks in a row here", gap.start()
+            return "there are more than 100 spaces in a row here", gap.start()
         position = closed + len(end)
     return None
 

@@ -19,8 +19,8 @@ DEEPEST_LOOP = 2
 _LARGEST_PATTERN = 1_000  # characters, counting what is repeated as often as it is
 _COUNT = re.compile(r"\{(\d+)(?:,(\d*))?\}")
 _WRITTEN = {
-    "duration": ("{} is no length of time here", 'write it like duration("24h")'),
-    "timestamp": ("{} is no date", 'write it like timestamp("2026-05-01T00:00:00Z")'),
+    "duration": ("{} is not a length of time", 'write for example duration("24h")'),
+    "timestamp": ("{} is not a date", 'write for example timestamp("2026-05-01T00:00:00Z")'),
 }
 
 
@@ -52,7 +52,7 @@ def flaws(tree: Tree, environment: cel.Env) -> Iterator[Flaw]:
 def _deep_loops(tree: Tree, node: Any, depth: int) -> Iterator[Flaw]:
     depth += node_kind(node) == "comprehension"
     if depth > DEEPEST_LOOP:
-        message = f"lists are gone through inside of each other more than {DEEPEST_LOOP} deep"
+        message = f"loops over lists are nested more than {DEEPEST_LOOP} deep"
         yield Flaw(message, None, tree.offset(node))
         return
     for child in children(node):
@@ -61,7 +61,7 @@ def _deep_loops(tree: Tree, node: Any, depth: int) -> Iterator[Flaw]:
 
 def _pattern(text: str | None, place: int, environment: cel.Env) -> Iterator[Flaw]:
     if text is None:
-        yield Flaw("a pattern is written out as text", 'write matches("…")', place)
+        yield Flaw("a pattern must be written as text", 'write matches("…")', place)
     elif _weight(text) > _LARGEST_PATTERN:
         yield Flaw("the pattern is too large", "repeat less in it, or less often", place)
     elif _fails(f'"".matches({_quoted(text)})', environment):

@@ -102,7 +102,7 @@ def template(
     except LiquidError as error:
         return None, [_fault(error, path)]
     if loose := next(loose_ranges(parsed), None):
-        message = f"a range such as {loose} can only be gone through by a loop"
+        message = f"a range such as {loose} can only be used in a loop"
         return None, [
             Issue(path, message, f"write {{% for n in {loose} %}}", loose.token.start_index)
         ]
@@ -132,7 +132,7 @@ def _missing(read: TextRead, path: Path, names: frozenset[str]) -> Iterable[Issu
     noun = str(read.segments[0])
     unknown, known = unknown_name(read.segments) if noun in names else (noun, names)
     if unknown and unknown in read.text:
-        message = f"{read.text} means nothing and renders as nothing"
+        message = f"{read.text} does not exist, so nothing would be shown"
         yield Issue(path, message, did_you_mean(unknown, known), read.offset)
 
 
@@ -140,7 +140,7 @@ def _fault(error: LiquidError, path: Path) -> Issue:
     offset = error.token.start_index if error.token and error.token.start_index >= 0 else None
     said = str(error.message)
     if found := re.match(r"unexpected tag '(else|elsif|when|end\w+)'", said):
-        return Issue(path, f"{{% {found[1]} %}} belongs to nothing before it", None, offset)
+        return Issue(path, f"{{% {found[1]} %}} has no matching tag before it", None, offset)
     if found := re.match(r"unexpected tag '(\w+)'", said):
         return _no_such("tag", found[1], _LIQUID.tags, path, offset)
     if found := re.match(r"expected tag (\w+)", said):

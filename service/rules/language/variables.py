@@ -12,13 +12,13 @@ ALL_TASKS = WORDS | {"tasks"}
 LASTING = WORDS - {"date"} | {"task"}
 
 _SEVERAL = (
-    "a digest is about several tasks: write group.key, group.size or"
+    "a digest has several tasks: write group.key, group.size or"
     " {% for task in group.tasks %}…{% endfor %}"
 )
 _HINTS = {
-    "group": "that is for the steps of a rule with group:",
-    "task": "a schedule is about no task: choose some with for_each:",
-    "tasks": "that is for for_each: in a rule by a schedule",
+    "group": "use it only in the steps of a rule with group:",
+    "task": "a schedule does not belong to a task: choose some with for_each:",
+    "tasks": "use it only in for_each: of a rule with a schedule",
 }
 
 

@@ -8,7 +8,7 @@ from service.domain.model import State
 from service.outbox import DeliveryRequest
 from service.rules.verdict import FAILURE
 
-_REASON = "{0} fails, as the test has it"
+_REASON = "{0} fails, as the test says"
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,7 +125,7 @@ class MemoryOutbox:
             self._muting.end(event)
             for one in self._pending_of((event.account, event.task_id)):
                 if one.is_ended_by(event) and not self._was_done_again(one, event):
-                    self._end(one, State.CANCELLED, f"withdrawn: the task was {event.kind}", now)
+                    self._end(one, State.CANCELLED, f"cancelled: the task was {event.kind}", now)
 
     async def pending(
         self, keys: Iterable[Key], rules: Container[str]
@@ -296,7 +296,7 @@ class MemoryOutbox:
         self._placed.pop((sent.order.identity, sent.order.shadow), None)
         one = self._add(sent.order, State.PLANNED, None, now, now)
         one.event, one.updates = event.id, sent.id
-        one.text = f"Taken back ({event.kind}): {sent.text}"
+        one.text = f"No longer true (task was {event.kind}): {sent.text}"
 
     def _pending_of(self, key: Key) -> Iterator[Delivery]:
         return (one for one in self._of_task.get(key, ()) if one.is_pending)

@@ -54,7 +54,7 @@ class Reasons:
         what = named(event, self._zone)
         verdicts = self._rules.decide(event, event.at, self._zones[event.account])
         if not verdicts and event.cause is not Cause.CLOCK:
-            yield Reason(what, "no rule listens to that")
+            yield Reason(what, "this triggers no rule")
         for one in verdicts:
             if one.outcome is Outcome.NOT_MATCHED:
                 said = f"{one.rule} did not match: {one.reason}"

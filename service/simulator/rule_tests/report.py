@@ -29,16 +29,16 @@ def lines(result: TrialResult) -> Iterator[str]:
 def _failure(failure: Failure) -> Iterator[str]:
     yield f"  {failure.at.strftime(DATE_FORMAT)} ({failure.place})"
     for wanted in failure.missing:
-        yield from _paragraph("did not come", str(wanted))
+        yield from _paragraph("missing", str(wanted))
     for came in failure.unexpected:
         yield from _paragraph("unexpected", str(came), *came.grounds)
     for came in failure.besides:
-        yield from _paragraph("besides", str(came), *came.grounds)
+        yield from _paragraph("also happened", str(came), *came.grounds)
     for reason in failure.reasons:
         yield from _paragraph("because", reason.event, reason.said, *_values(reason))
     if not failure.reasons:
         yield from _paragraph(
-            "because", "nothing happened since the step before that a rule listens to"
+            "because", "since the previous step, nothing happened that triggers a rule"
         )
 
 

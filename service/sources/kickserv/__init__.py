@@ -58,8 +58,8 @@ class Kickserv(KickservReader, Source):
         when_done=frozenset({"completed_at"}),
         words={"type": Words(frozenset(), numbers=True)},
         remedies={
-            "type": 'give the account task_types: { "1": job }',
-            "customer.opted_out": "give the account opted_out_field: and the name of the field",
+            "type": 'add task_types: { "1": job } to the account',
+            "customer.opted_out": "add opted_out_field: with the name of the field to the account",
         },
         sets=frozenset(_WRITTEN),
         needs={"title": "name", "project": "job_id", "type": "task_type_id"},
@@ -162,8 +162,8 @@ class Kickserv(KickservReader, Source):
             return found[0]
         many = f"{len(found)} open jobs" if found else "no open job"
         raise SourceRejected(
-            f"{self.account.name}: a task needs a job, and customer {customer} has {many}; name it"
-            " under project:"
+            f"{self.account.name}: a new task must belong to a job, but customer {customer} has"
+            f" {many}; set project: in the rule"
         )
 
     def _listed(self, window: Mapping[str, str]) -> AsyncIterator[Page]:

@@ -1,7 +1,7 @@
 """An account whose fields are called otherwise than is thought: noticed before it is believed."""
 
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -70,9 +70,9 @@ def misnamed(account: KickservAccount, *, is_whole: bool) -> Doubt:
 
     def doubt(seen: Seen) -> str | None:
         if not seen.filled[names.title]:
-            return _unnamed("has a title", names.title, "title", seen)
+            return _unnamed([names.title], "title", seen)
         if not any(seen.filled[name] for name in dates):
-            return _unnamed("has a date", " or ".join(dates), "start", seen)
+            return _unnamed(dates, "start", seen)
         return _never_done(account, seen) if seen.is_over and is_whole else None
 
     return doubt
@@ -86,11 +86,14 @@ def _never_done(account: KickservAccount, seen: Seen) -> str | None:
     name, is_told = account.done_field, account.is_done_field_told
     if seen.named[name] or (is_told and seen.read < _MANY):
         return None
-    return _unnamed("says that it is done", name, "done", seen)
+    return _unnamed([name], "done", seen)
 
 
-def _unnamed(what: str, name: str, word: str, seen: Seen) -> str:
+def _unnamed(names: Sequence[str], word: str, seen: Seen) -> str:
+    """That none of these fields of the system has a value, of which one should give the `word`."""
+    quoted = " and ".join(f'"{name}"' for name in names)
+    are = f"the field {quoted} is" if len(names) == 1 else f"the fields {quoted} are"
     return (
-        f"none of {seen.read} tasks {what} under {name}; if your account calls it otherwise, say so"
-        f" under fields: {{ {word}: … }}"
+        f"{are} empty or missing in all {seen.read} tasks. If your account uses another field for"
+        f" {word}, set fields: {{ {word}: … }}"
     )

@@ -208,16 +208,20 @@ async def read_accounts(pool: Pool, now: datetime, names: Sequence[str] | None =
                CASE WHEN paused THEN 'paused' WHEN failing_since IS NOT NULL THEN 'failing'
                     WHEN baseline_at IS NULL THEN 'baseline' ELSE 'ok' END AS state,
                failing_since, nullif(concat_ws(E'\n', error,
-                   CASE WHEN absent > 0 THEN absent || ' tasks are gone all at once, says the'
-                       || ' system: has the token lost rights? Nothing is told of them for a day.'
-                       || ' If they are deleted: taskbell accounts sync ' || name || ' --believe'
+                   CASE WHEN absent > 0 THEN absent || ' tasks disappeared from ' || system
+                       || ' at once. Usually the access token has lost permissions. Taskbell sends'
+                       || ' nothing about these tasks for one day. If they really were deleted,'
+                       || ' run: taskbell accounts sync ' || name || ' --believe'
                    END,
                    CASE WHEN error IS NULL AND unread > 0
-                       THEN unread || ' could not be read, such as ' || unread_example
+                       THEN unread || CASE unread WHEN 1 THEN ' value' ELSE ' values' END
+                       || ' could not be read, for example ' || unread_example
+                       || '. Taskbell keeps the earlier values.'
                    END,
                    CASE WHEN appeared > 0
-                       THEN appeared || ' tasks that had been there before came into sight at once,'
-                       || ' and were taken up without a word: has the token been given more rights?'
+                       THEN appeared || ' older tasks appeared in ' || system || ' at once. Usually'
+                       || ' the access token has been given more permissions. Taskbell sent no'
+                       || ' messages about them.'
                    END), '') AS error,
                absent, absent_at, appeared, appeared_at, unread, unread_example, unread_at,
                polled_at,

@@ -12,4 +12,4 @@ TAKEN_BACK = """
             SELECT FROM deliveries AS removed WHERE removed.id = deliveries.updates
             AND removed.on_undo = 'retract')))
 """
-REASON = f"CASE WHEN {TAKEN_BACK} THEN 'taken back' ELSE deliveries.reason END"
+REASON = f"CASE WHEN {TAKEN_BACK} THEN 'withdrawn after sending' ELSE deliveries.reason END"
