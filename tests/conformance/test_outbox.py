@@ -116,7 +116,7 @@ async def test_what_is_silenced_is_skipped(storage: Storage) -> None:
     states = {one.event: (one.state, one.reason) for one in await storage.deliveries()}
     assert states == {
         here.id: (State.PLANNED, None),
-        there.id: (State.SKIPPED, "silence 7 until 2026-03-06 13:00 UTC: stocktaking"),
+        there.id: (State.SKIPPED, "silenced until 2026-03-06 13:00 UTC (silence 7): stocktaking"),
     }
     assert await storage.tx.outbox.placed_before([silenced]) == set()
     assert await storage.tx.outbox.place([silenced], START + HOUR) == {silenced.identity}

@@ -143,7 +143,7 @@ async def test_what_is_undone_is_taken_back(storage: Storage, cause: Kind, news:
     assert await storage.tx.outbox.take_back([undoing], START + HOUR) == {LANE}
     [sent, back] = await storage.deliveries()
     assert (back.rewrites, back.event, back.state) == (sent.id, undoing.id, State.PLANNED)
-    assert back.text == f"Taken back ({news}): Smith gutters"
+    assert back.text == f"No longer true (task was {news}): Smith gutters"
 
 
 async def test_what_is_not_undone_is_not_taken_back(storage: Storage) -> None:
