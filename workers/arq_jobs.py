@@ -12,7 +12,7 @@ from arq.connections import ArqRedis
 from arq.worker import Worker as ArqWorker
 from redis.exceptions import RedisError
 
-from service.doorbell import QUEUE, Complaint, listening
+from service.doorbell import QUEUE, RedisProblemLog, listening
 from service.settings import Settings
 from workers.worker import Worker
 
@@ -36,7 +36,7 @@ async def deliver(ctx: dict[str, Any], lane: str) -> None:
 
 async def listen(worker: Worker, settings: Settings) -> None:
     """Answer the doorbell for ever, and wait for a Redis that is away; ends by being cancelled."""
-    redis, away = listening(settings.redis), Complaint("doorbell.away")
+    redis, away = listening(settings.redis), RedisProblemLog("doorbell.away")
     try:
         while True:
             answering = build(worker, settings, redis)

@@ -15,7 +15,7 @@ from service.engine.postgres import PostgresTransaction
 from service.http.json_body import aside
 from service.outbox import Lanes
 from service.sources import Source
-from service.sources.payload import TooManyTold
+from service.sources.payload import TooManyTasks
 from service.store import Connection, Pool, accounts, receipt_queue
 from service.store.announcements import Announcement, PostgresAnnouncements
 from service.store.lookups import PostgresLookups
@@ -185,7 +185,7 @@ class Ingest:
                 found.add(
                     receipt, await aside(len(receipt.body), read_receipt, self._source, receipt)
                 )
-            except TooManyTold as error:
+            except TooManyTasks as error:
                 if error.of_signals:
                     # No reading of tasks shows these.
                     await self._set_aside(connection, receipt, error)

@@ -10,7 +10,7 @@ from service.domain.model import Cause, Kind, Observation
 from service.errors import PayloadError
 from service.http.json_body import decoded
 from service.sources import Source
-from service.sources.payload import FullTask, Sighting, TaskRef, TooManyTold, Unread, read
+from service.sources.payload import FullTask, Sighting, TaskRef, TooManyTasks, UnreadableItem, read
 from service.sources.reader import Raw
 from service.store.announcements import Announcement
 from service.store.receipt_queue import Pending
@@ -33,7 +33,7 @@ class Pushed:
     receipt: int
 
 
-Found: TypeAlias = Pushed | Announcement | Unread
+Found: TypeAlias = Pushed | Announcement | UnreadableItem
 """A look at a task; or what has to be read by id to be seen, or to be known for a signal;
 or what says nothing."""
 
@@ -51,11 +51,11 @@ class ReadReceipts:
     pushed: list[Pushed] = field(default_factory=list)
     hints: list[Announcement] = field(default_factory=list)
     signals: list[Announcement] = field(default_factory=list)
-    unread: dict[int, list[Unread]] = field(default_factory=lambda: defaultdict(list))
+    unread: dict[int, list[UnreadableItem]] = field(default_factory=lambda: defaultdict(list))
     unheard: list[int] = field(default_factory=list)
     too_many: list[tuple[int, str]] = field(default_factory=list)
 
-    def pass_over(self, receipt: Pending, error: TooManyTold) -> None:
+    def pass_over(self, receipt: Pending, error: TooManyTasks) -> None:
         """Take nothing from this one: all of its account is read."""
         self.receipts.append(receipt)
         self.too_many.append((receipt.id, str(error)))
@@ -65,7 +65,7 @@ class ReadReceipts:
         for one in said:
             if isinstance(one, Pushed):
                 self.pushed.append(one)
-            elif isinstance(one, Unread):
+            elif isinstance(one, UnreadableItem):
                 self.unread[receipt.id].append(one)
             elif one.signal and receipt.is_replay:
                 self.unheard.append(receipt.id)
@@ -86,27 +86,27 @@ class ReadReceipts:
 
 
 def read_receipt(source: Source, receipt: Pending) -> list[Found]:
-    """What a receipt says of its tasks; raises PayloadError, or TooManyTold."""
+    """What a receipt says of its tasks; raises PayloadError, or TooManyTasks."""
     found = [_found(source, receipt, one) for one in read(source, decoded(receipt.body))]
-    if found and all(isinstance(one, Unread) for one in found):
-        raise PayloadError(in_short([one for one in found if isinstance(one, Unread)]))
+    if found and all(isinstance(one, UnreadableItem) for one in found):
+        raise PayloadError(in_short([one for one in found if isinstance(one, UnreadableItem)]))
     _demand_few(found)
     return found
 
 
-def in_short(unread: Sequence[Unread]) -> str:
+def in_short(unread: Sequence[UnreadableItem]) -> str:
     """Why rows were not read: the first of different reasons."""
     reasons = list(dict.fromkeys(one.reason for one in unread))
     return "; ".join(reasons[:_FEW]) + ("; …" if len(reasons) > _FEW else "")
 
 
 def _demand_few(found: Sequence[Found]) -> None:
-    """Raise TooManyTold where reading the tasks by their ids would take too many calls."""
+    """Raise TooManyTasks where reading the tasks by their ids would take too many calls."""
     announced = [one for one in found if isinstance(one, Announcement)]
     if len(announced) > _MOST_HINTS:
         signals = any(one.signal for one in announced)
         what = "signals" if signals else "tasks by their ids only"
-        raise TooManyTold(f"more than {_MOST_HINTS} {what}", of_signals=signals)
+        raise TooManyTasks(f"more than {_MOST_HINTS} {what}", of_signals=signals)
 
 
 def _found(source: Source, receipt: Pending, sighting: Sighting) -> Found:
@@ -114,7 +114,7 @@ def _found(source: Source, receipt: Pending, sighting: Sighting) -> Found:
     try:
         return _said(source, receipt, sighting)
     except UNREADABLE as error:
-        return Unread(reason_of(error))
+        return UnreadableItem(reason_of(error))
 
 
 def _said(source: Source, receipt: Pending, sighting: Sighting) -> Found:
@@ -139,7 +139,7 @@ def _said(source: Source, receipt: Pending, sighting: Sighting) -> Found:
                 sighting.content,
                 is_repeat=receipt.repeats > 0,
             )
-        case Unread():
+        case UnreadableItem():
             return sighting
         case _:
             key = receipt.account, sighting.task_id

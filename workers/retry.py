@@ -12,7 +12,7 @@ _MOST_DOUBLINGS = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Doubling:
+class ExponentialBackoff:
     """Ever twice as long, from the `first` pause to the `longest`, and without end."""
 
     first: timedelta
@@ -24,7 +24,7 @@ class Doubling:
 
 
 @dataclass(frozen=True, slots=True)
-class Steps:
+class FixedSteps:
     """One pause after the other, each longer or shorter by up to `jitter` of it; then no more."""
 
     pauses: tuple[timedelta, ...]
@@ -38,7 +38,7 @@ class Steps:
 
 
 @dataclass(frozen=True, slots=True)
-class AsLongAgain:
+class ProportionalBackoff:
     """As long as it has waited already, but for the `first` pause at least; up to the `longest`."""
 
     first: timedelta
@@ -54,19 +54,19 @@ def _seconds(*pauses: float) -> tuple[timedelta, ...]:
 
 # A message: the schedule of Standard Webhooks 1.0, three days long. The jitter is because what has
 # failed together, as when a receiver was away, should not come back together.
-DELIVERY = Steps(_seconds(5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400), jitter=0.2)
+DELIVERY = FixedSteps(_seconds(5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400), jitter=0.2)
 # How long a message waits for somebody who asks for patience before that counts as a failure, and
 # for how long at a time if they do not say.
 PATIENCE, SHORT_PAUSE = timedelta(days=1), timedelta(seconds=2)
 # A customer's message of which nobody can say whether it still stands. It is wanted soon, so the
 # system is asked often.
-STANDING = AsLongAgain(timedelta(seconds=5), timedelta(minutes=2))
+STANDING = ProportionalBackoff(timedelta(seconds=5), timedelta(minutes=2))
 # A poll. An account that is seldom polled should not be unread for an hour over a hiccup.
-POLL = Doubling(timedelta(minutes=1), timedelta(minutes=15))
+POLL = ExponentialBackoff(timedelta(minutes=1), timedelta(minutes=15))
 # A task that could not be read by its id, while others can.
-LOOKUP = Doubling(timedelta(seconds=2), timedelta(minutes=10))
+LOOKUP = ExponentialBackoff(timedelta(seconds=2), timedelta(minutes=10))
 # One that is held to be there although the system says that it is gone, as it says of many.
-HELD_LOOKUP = Doubling(timedelta(seconds=2), timedelta(hours=1))
+HELD_LOOKUP = ExponentialBackoff(timedelta(seconds=2), timedelta(hours=1))
 # A task that does not show yet what a webhook announced. A transaction is committed within seconds;
 # a copy from which is read may be minutes behind.
-ANNOUNCED = Steps(_seconds(2, 5, 15, 60, 180))
+ANNOUNCED = FixedSteps(_seconds(2, 5, 15, 60, 180))

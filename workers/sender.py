@@ -16,14 +16,14 @@ from service.domain.system_actions import CREATE, STILL_COMING
 from service.errors import CallNotStarted, SendError
 from service.outbox import CHECK_ARRIVAL, AttemptResult, Claim, claiming
 from service.outbox.approval_links import ApprovalLinks
-from service.outbox.pace import Pace
+from service.outbox.target_pace import TargetRateLimit
 from service.rules import Ruleset
-from service.rules.standing import Grounds
+from service.rules.revision import MessageBasis
 from service.store import Pool
 from service.telemetry import tracing
 from workers import retry
+from workers.final_check import FinalCheck
 from workers.in_flight import InFlight
-from workers.last_look import LastLook
 
 log = structlog.get_logger()
 
@@ -49,7 +49,7 @@ class LaneSender:
         rules: Ruleset,
         zones: Mapping[str, ZoneInfo],
         links: ApprovalLinks,
-        last_looks: Mapping[str, LastLook],
+        last_looks: Mapping[str, FinalCheck],
     ) -> None:
         self._last_looks = last_looks
         self._links = links
@@ -71,7 +71,7 @@ class LaneSender:
         self._attempts: set[asyncio.Task[None]] = set()
         self._stopping = False
         paces = [channel.pace for channel in channels.values() if channel.pace]
-        self._pace = Pace(max(paces, default=None))
+        self._pace = TargetRateLimit(max(paces, default=None))
         self._is_paced = bool(paces)
         self._under_way: Counter[str] = Counter()
         self._ring: Callable[[], None] = _nobody
@@ -191,7 +191,7 @@ class LaneSender:
         reason = f"{error}; will be tried again"
         return AttemptResult(claim, State.PLANNED, reason, again_at=again_at, is_unsent=True)
 
-    async def _look(self, claim: Claim, grounds: Grounds) -> AttemptResult | None:
+    async def _look(self, claim: Claim, grounds: MessageBasis) -> AttemptResult | None:
         """What becomes of a customer's message if its system does not say that it stands."""
         account = grounds.event.account
         last_look = self._last_looks.get(account)

@@ -9,7 +9,7 @@ from service import metrics
 from service.clock import Clock
 from service.errors import PayloadError, SourceBroken
 from service.sources import Source
-from service.store import Pool, unread
+from service.store import Pool, unreadable
 from service.store.accounts import AccountState
 
 log = structlog.get_logger()
@@ -58,12 +58,14 @@ class Unreadable:
         That is no bad row: the system writes them in another way, and nothing is seen any more.
         What was not `listed`, as it was only ever pushed, counts for nothing.
         """
-        for field in await unread.fields(self._pool, self._account.name, listed):
+        for field in await unreadable.fields(self._pool, self._account.name, listed):
             form = self._source.forms.get(field.name)
             if (
                 form
                 and form.tells
-                and await unread.is_hopeless(self._pool, self._account.name, field, form.tells[0])
+                and await unreadable.is_hopeless(
+                    self._pool, self._account.name, field, form.tells[0]
+                )
             ):
                 raise SourceBroken(
                     f"{self._account.name}: Taskbell cannot read {field.count} values of"
@@ -74,13 +76,13 @@ class Unreadable:
 
     async def note(self, state: AccountState, *, is_scan: bool) -> None:
         """Show with the account how much could not be read; only a complete scan takes it back."""
-        fields = await unread.fields(self._pool, state.name)
+        fields = await unreadable.fields(self._pool, state.name)
         found = len(self.set_aside)
         rows = found if is_scan else max(found, state.unread_rows)
         count = rows + sum(field.count for field in fields)
         if count or state.unread:
             examples = [field.example for field in fields] + self.set_aside
-            await unread.note(
+            await unreadable.note(
                 self._pool,
                 state.name,
                 rows=rows,

@@ -19,20 +19,20 @@ from service.engine.decider import Decider
 from service.http import open_client
 from service.http.throttle import Budget, Throttle
 from service.maintenance import clock_repair
-from service.outbox import account_lane, giving_up, writes_lane
+from service.outbox import account_lane, removal, writes_lane
 from service.outbox.alerts import OperatorAddress
 from service.outbox.approval_links import ApprovalLinks
 from service.settings import Settings
 from service.sources import Source, systems
 from service.store import Pool, accounts, decisions, receipt_queue
-from service.store.rate_limits import AccountThrottle, FirstThrottle
+from service.store.rate_limits import AccountThrottle, PriorityThrottle
 from workers.alerts import Alerts
 from workers.clock_tick import ClockRound
+from workers.final_check import FinalCheck
+from workers.heartbeat import Heartbeat
 from workers.ingest import Ingest
-from workers.last_look import LastLook
 from workers.lookup import Lookups
 from workers.poll import Poll
-from workers.presence import Presence
 from workers.sender import LaneSender
 from workers.worker import Worker, process_name
 
@@ -48,7 +48,7 @@ async def open_worker(settings: Settings, config: Config, clock: Clock) -> Async
         pool = await stack.enter_async_context(await store.connect(settings.database))
         client = await stack.enter_async_context(open_client(config.allow))
         links = ApprovalLinks(settings.taskbell_url or "", settings.taskbell_admin_token)
-        presence = Presence(pool, clock, config.accounts)
+        presence = Heartbeat(pool, clock, config.accounts)
         async with store.explained(pool):
             parts = await assemble(config, client, pool, clock, links)
             await presence.note()
@@ -63,7 +63,7 @@ async def open_worker(settings: Settings, config: Config, clock: Clock) -> Async
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class WorkerParts:
     """What one configuration makes: the engine, the accounts' systems, channels, and lanes."""
 
     engine: Engine
@@ -74,7 +74,7 @@ class Parts:
 
 async def assemble(
     config: Config, client: httpx.AsyncClient, pool: Pool, clock: Clock, links: ApprovalLinks
-) -> Parts:
+) -> WorkerParts:
     """Make the parts, on a database that knows of them and of nothing that is gone."""
     channels = _channels(config, client, clock)
     sources = _sources(config, client, pool, clock)
@@ -82,7 +82,7 @@ async def assemble(
     engine = await open_engine(pool, config, clock)
     lanes = _lanes(config, channels, sources, first, pool, clock, links, engine)
     await give_up(pool, sources, lanes, clock)
-    return Parts(engine, sources, channels, lanes)
+    return WorkerParts(engine, sources, channels, lanes)
 
 
 async def open_engine(pool: Pool, config: Config, clock: Clock) -> Engine:
@@ -120,8 +120,8 @@ async def give_up(
     Webhooks not at once: while a new configuration is rolled out, another process may read them.
     """
     now = clock.now()
-    await giving_up.want(pool, process_name(), [lane.name for lane in lanes], now)
-    await giving_up.give_up(pool, now)
+    await removal.want(pool, process_name(), [lane.name for lane in lanes], now)
+    await removal.give_up(pool, now)
     await receipt_queue.set_aside_orphans(pool, sources, now, now - _ROLL_OUT)
 
 
@@ -129,9 +129,9 @@ def _worker(
     settings: Settings,
     pool: Pool,
     clock: Clock,
-    parts: Parts,
+    parts: WorkerParts,
     alerts: Alerts,
-    presence: Presence,
+    presence: Heartbeat,
 ) -> Worker:
     engine, sources = parts.engine, parts.sources
     return Worker(
@@ -172,7 +172,7 @@ def _first_sources(
     """The same systems, as they are called for customers: by the calls that are kept for them."""
 
     def throttle(name: str, budget: Budget) -> Throttle:
-        return FirstThrottle(pool, name, clock, budget)
+        return PriorityThrottle(pool, name, clock, budget)
 
     return _connected(config, client, clock, throttle)
 
@@ -219,7 +219,7 @@ def _lanes(
     """
     rules, zones = config.rules, config.zones
     last_looks = {
-        name: LastLook(pool, engine, source, clock, rules, zones[name])
+        name: FinalCheck(pool, engine, source, clock, rules, zones[name])
         for name, source in first.items()
     }
     lanes: dict[str, Mapping[str, Channel]] = {name: {name: one} for name, one in channels.items()}

@@ -12,7 +12,7 @@ log = structlog.get_logger()
 _PAUSE_AFTER_FAILURE = 1.0  # seconds
 
 
-class Drain:
+class WorkLoop:
     """Calls `batch` until it says that nothing is left, each time somebody rings.
 
     A ring that comes while a batch is running is never lost: it makes one more round. A batch

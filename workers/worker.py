@@ -19,19 +19,19 @@ from service import doorbell, metrics
 from service.clock import Clock
 from service.doorbell import Bell
 from service.maintenance import clock_repair, prune
-from service.outbox import attempts, giving_up
+from service.outbox import attempts, removal
 from service.settings import Settings
 from service.store import DATABASE_GONE, Pool, accounts, lookups
 from service.store.accounts import AccountState
 from service.telemetry import tracing
 from workers.alerts import Alerts
 from workers.clock_tick import ClockRound
+from workers.heartbeat import Heartbeat
 from workers.ingest import Ingest
 from workers.lookup import Lookups
 from workers.poll import LEASE, Poll
-from workers.presence import Presence
 from workers.sender import LaneSender
-from workers.work_loop import Drain
+from workers.work_loop import WorkLoop
 
 log = structlog.get_logger()
 
@@ -60,21 +60,21 @@ class Worker:
         polls: Mapping[str, Poll],
         lanes: Iterable[LaneSender],
         alerts: Alerts,
-        presence: Presence,
+        presence: Heartbeat,
     ) -> None:
         self._presence = presence
         self._settings = settings
         self._pool = pool
         self._clock = clock
         self._swept_at = clock.now()
-        self._net = prune.Net(pool, clock)
+        self._net = prune.Pruner(pool, clock)
         self._ingests = ingests
         self._clock_round = clock_round
         self._lookups_of = lookups_of
         self._polls = polls
         self._alerts = alerts
         self._lanes = list(lanes)
-        self._drains: dict[Bell, Drain] = {}
+        self._drains: dict[Bell, WorkLoop] = {}
         self._draining: set[asyncio.Task[None]] = set()
         self._polling: set[asyncio.Task[None]] = set()
         self._add(self._clock_batch, doorbell.CLOCK)
@@ -146,15 +146,15 @@ class Worker:
         await self._presence.note()
         await self._clock_round.stay_in_force()
         lanes = [lane.name for lane in self._lanes]
-        await giving_up.want(self._pool, process_name(), lanes, self._clock.now())
+        await removal.want(self._pool, process_name(), lanes, self._clock.now())
 
     async def prune(self) -> None:
         """Every minute: a little of what is older than it has to be, and what nobody wants."""
-        await giving_up.give_up(self._pool, self._clock.now())
+        await removal.give_up(self._pool, self._clock.now())
         await prune.prune(self._pool, self._settings, self._clock.now())
 
     def _add(self, batch: Callable[[], Awaitable[bool]], *bell: str) -> None:
-        self._drains[bell] = Drain(":".join(bell), batch)
+        self._drains[bell] = WorkLoop(":".join(bell), batch)
 
     def _ring_lanes(self, lanes: Iterable[str]) -> None:
         for lane in lanes:

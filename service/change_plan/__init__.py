@@ -2,7 +2,7 @@
 
 Nothing is changed. What becomes of alarms, waits, digests, deliveries and silences follows what
 the clock (`service.domain.alarm_sets`), the decider (`service.engine.decider`) and the outbox
-(`service.outbox.giving_up`) do when the new configuration is in force.
+(`service.outbox.removal`) do when the new configuration is in force.
 """
 
 from collections import Counter

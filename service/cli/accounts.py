@@ -37,7 +37,7 @@ Waits = Annotated[
 ]
 
 
-class IsPaused(TaskbellError):
+class AccountPaused(TaskbellError):
     """The account is paused, and nothing is asked of its system."""
 
 
@@ -92,7 +92,7 @@ def sync(
 
     async def ask(pool: Pool) -> None:
         if await _is_paused(pool, account):
-            raise IsPaused(
+            raise AccountPaused(
                 f"{account} is paused. `taskbell accounts resume {account}` reads all its tasks."
             )
         if believe:

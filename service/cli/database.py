@@ -8,7 +8,7 @@ import typer
 import uvloop
 
 from service import store
-from service.cli.instance import NothingHere, find
+from service.cli.instance import NoInstance, find
 from service.cli.output.console import AsJson, say
 from service.errors import TaskbellError
 from service.processes import embedded
@@ -29,7 +29,7 @@ class NoSuchAccount(TaskbellError):
 def migrate(*, as_json: AsJson = False) -> None:
     """Bring the database's tables up to date. Safe while Taskbell is running."""
     settings = read_settings()
-    with suppress(NothingHere):  # then there is nothing yet, and this makes it
+    with suppress(NoInstance):  # then there is nothing yet, and this makes it
         settings = find(settings)
     with _database(settings) as url:
         applied = uvloop.run(store.bring_up_to_date(url))

@@ -17,7 +17,7 @@ from service.clock import SystemClock
 from service.config import RulesConfig, past_rules
 from service.diagnostics import did_you_mean
 from service.errors import TaskbellError
-from service.explain import Explanation, Rulebook, account_status
+from service.explain import Explanation, RuleVersions, account_status
 from service.explain.explainer import explain
 from service.explain.wording import told
 from service.settings import Settings, read_settings
@@ -101,7 +101,7 @@ def _explained(
     now = SystemClock().now()
     since = max(papers.added_at, now - settings.taskbell_keep_events)
     then = {version: past_rules(text, sketch) for version, text in papers.texts.items()}
-    found = explain(Rulebook(sketch.rules, then), papers, zone, now, since)
+    found = explain(RuleVersions(sketch.rules, then), papers, zone, now, since)
     if rule is None:
         return found
     names = [one.rule for one in found]

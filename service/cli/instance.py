@@ -14,7 +14,7 @@ _KEPT = "addresses.json"
 _ADDRESSES = ("SANDBOX_URL", "SANDBOX_SMTP", "PLANNR_SIGNING_SECRET")
 
 
-class NothingHere(TaskbellError):
+class NoInstance(TaskbellError):
     """No database is named and no Taskbell has kept anything here; says where to go."""
 
     def __init__(self, data: Path) -> None:
@@ -57,7 +57,7 @@ def at_work(settings: Settings) -> Settings:
     """The settings of the Taskbell that is at work in this folder; these where none is."""
     try:
         found = find(settings)
-    except NothingHere:
+    except NoInstance:
         return settings
     is_demo = found.taskbell_data != settings.taskbell_data
     return found if is_demo and embedded.is_at_work(found.taskbell_data) else settings
@@ -67,7 +67,7 @@ def find(settings: Settings) -> Settings:
     """The settings of the Taskbell that is at work in this folder, or else was last.
 
     Where they name a database, that is the one. The demo is found as well as the real one, with
-    its own configuration. Raises NothingHere.
+    its own configuration. Raises NoInstance.
     """
     if settings.database_url is not None:
         return settings
@@ -78,4 +78,4 @@ def find(settings: Settings) -> Settings:
             return settings
         if is_here(demo_data(data)):
             return settings.model_copy(update=demo)
-    raise NothingHere(settings.taskbell_data)
+    raise NoInstance(settings.taskbell_data)

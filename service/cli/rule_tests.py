@@ -15,7 +15,7 @@ from service.config import RulesConfig
 from service.errors import TaskbellError
 from service.settings import read_settings
 from service.simulator.rule_tests import report
-from service.simulator.rule_tests.runner import Stage, TrialResult, run
+from service.simulator.rule_tests.runner import RuleTestResult, RuleTestStage, run
 
 app = typer.Typer()
 
@@ -54,15 +54,15 @@ def try_rules(
         raise typer.Exit(1)
 
 
-async def _run_all(path: Path, configuration: Path, only: str) -> list[TrialResult]:
+async def _run_all(path: Path, configuration: Path, only: str) -> list[RuleTestResult]:
     sketch = config.sketch_tests(path, configuration, os.environ)
     stage = stage_of(sketch)
     return [await run(trial, stage) for trial in sketch.trials if only in trial.name]
 
 
-def stage_of(sketch: RulesConfig) -> Stage:
+def stage_of(sketch: RulesConfig) -> RuleTestStage:
     """What a configuration's rules are tried on."""
-    return Stage(
+    return RuleTestStage(
         sketch.on_trial,
         sketch.timezone,
         sketch.zones,
@@ -79,7 +79,7 @@ def _write(file: Path, results: bytes) -> None:
         raise TaskbellError(f"{file} cannot be written: {error.strerror}") from None
 
 
-def _summary(results: list[TrialResult], paths: list[Path], only: str | None) -> str:
+def _summary(results: list[RuleTestResult], paths: list[Path], only: str | None) -> str:
     if results:
         return report.summary(results)
     where = ", ".join(str(path) for path in paths)

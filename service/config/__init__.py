@@ -13,7 +13,7 @@ from service.config.capabilities import reach
 from service.config.operator import Operator
 from service.config.reader import Reader
 from service.config.root_shape import Network
-from service.config.rule_tests import Trial
+from service.config.rule_tests import RuleTest
 from service.diagnostics import Diagnostic
 from service.document import Document
 from service.document.files import Folder, folder_of, texts
@@ -43,7 +43,7 @@ class Config:
     text: str
     operator: Operator | None = None
     people: Directory = NOBODY
-    trials: tuple[Trial, ...] = ()
+    trials: tuple[RuleTest, ...] = ()
 
     @property
     def kinds(self) -> dict[str, str]:
@@ -69,7 +69,7 @@ class RulesConfig:
     zones: Mapping[str, ZoneInfo]
     systems: Mapping[str, str]
     kinds: Mapping[str, str]
-    trials: tuple[Trial, ...]
+    trials: tuple[RuleTest, ...]
     off: tuple[Rule, ...] = ()
     people: Directory = NOBODY
 

@@ -13,8 +13,8 @@ from service.config.capabilities import reach
 from service.config.operator import Operator, read_operator
 from service.config.people import given_by, read_people
 from service.config.root_shape import RootShape
-from service.config.rule_tests import Trial
-from service.config.rule_tests.reader import TrialReader
+from service.config.rule_tests import RuleTest
+from service.config.rule_tests.reader import RuleTestReader
 from service.config.sections import account_names, channel_names, read_named
 from service.diagnostics import Diagnostic, Issue, Severity, Suggestion
 from service.diagnostics import Path as DocumentPath
@@ -47,7 +47,7 @@ _NEEDED = ("system", "kind", "timezone", "due_by")
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class WorkerParts:
     """The parts of a configuration, as far as they could be read; `off` are rules switched off."""
 
     root: RootShape
@@ -57,7 +57,7 @@ class Parts:
     operator: Operator | None
     rules: Ruleset
     off: tuple[Rule, ...]
-    trials: tuple[Trial, ...]
+    trials: tuple[RuleTest, ...]
 
     @property
     def zones(self) -> dict[str, ZoneInfo]:
@@ -93,7 +93,7 @@ class Reader:
         self.demand_sound()
         return rules
 
-    def parts(self) -> Parts:
+    def parts(self) -> WorkerParts:
         """All that can be read; what is wrong is kept for `demand_sound`."""
         written = {name: part for name, part in self._document.data.items() if part is not None}
         root = self._root(self._substituted(written))
@@ -116,11 +116,11 @@ class Reader:
         operator = self._operator(root, offered)
         rules = self._rules(root, written, offered)
         trials = self._trials(root, rules)
-        return Parts(root, accounts, channels, people, operator, rules, self._off, trials)
+        return WorkerParts(root, accounts, channels, people, operator, rules, self._off, trials)
 
-    def _trials(self, root: RootShape, rules: Ruleset) -> tuple[Trial, ...]:
+    def _trials(self, root: RootShape, rules: Ruleset) -> tuple[RuleTest, ...]:
         ids = [str(raw.get("id")) for raw in root.rules if isinstance(raw, dict)]
-        reader = TrialReader(
+        reader = RuleTestReader(
             rules=ids,
             switched_on=rules.ids,
             accounts=tuple(root.accounts),

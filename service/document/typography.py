@@ -11,7 +11,7 @@ _DASHES = "–—−‐‑"  # noqa: RUF001
 
 
 @dataclass(frozen=True, slots=True)
-class Stray:
+class StrayCharacter:
     """Such a character, where it is in a text, what it is and what to do."""
 
     offset: int
@@ -19,10 +19,10 @@ class Stray:
     hint: str
 
 
-def stray(text: str) -> Stray | None:
+def stray(text: str) -> StrayCharacter | None:
     """The first such character in a text; None if there is none."""
     found = ((offset, _told(letter)) for offset, letter in enumerate(text) if not letter.isascii())
-    return next((Stray(offset, *told) for offset, told in found if told is not None), None)
+    return next((StrayCharacter(offset, *told) for offset, told in found if told is not None), None)
 
 
 def _told(letter: str) -> tuple[str, str] | None:

@@ -24,7 +24,7 @@ from ruamel.yaml.events import (
 from service.diagnostics import Diagnostic
 from service.document.redaction import HIDDEN, of_unreadable, without
 from service.document.scanner import OrderedScanner
-from service.document.typography import Stray, stray
+from service.document.typography import StrayCharacter, stray
 from service.errors import ConfigError
 
 MAX_DEPTH = 40
@@ -211,7 +211,7 @@ def _unreadable(file: str, text: str, error: MarkedYAMLError) -> ConfigError:
     return _refusal(file, lines, (line, column), message, hint)
 
 
-def _stray_before(lines: Sequence[str], line: int) -> tuple[int, Stray] | None:
+def _stray_before(lines: Sequence[str], line: int) -> tuple[int, StrayCharacter] | None:
     """A character out of a word processor in this line, or in one of the two before it."""
     for number in range(line, max(line - _LINES_BEFORE, 0) - 1, -1):
         plain = lines[number].partition(" #")[0] if number < len(lines) else ""

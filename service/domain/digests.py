@@ -57,7 +57,7 @@ class Digest:
 
 
 @dataclass(frozen=True, slots=True)
-class Retelling:
+class DigestRebuild:
     """A message of a digest that is to be made anew, of the tasks that are left in `group`.
 
     It takes the place of the one that this `step` has made under this `once_key`, and expires with

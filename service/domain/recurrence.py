@@ -56,7 +56,7 @@ class Move:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class AnnouncedCompletion:
     """A webhook that came `at` that moment says that the task was completed.
 
     `task` is how it shows the task, where it does. `is_repeat` says that its body had come before.
@@ -70,7 +70,7 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class ConfirmedCompletions:
     """What came of announcements: the tasks that were `done`, as they were then.
 
     `told` are all completions that were told up to now, `over` the receipts that are waited for no
@@ -90,12 +90,12 @@ def moved(before: Task | None, after: Task | None, at: datetime) -> Move | None:
 
 
 def hear(
-    said: Sequence[Said],
+    said: Sequence[AnnouncedCompletion],
     moves: Sequence[Move],
     told: Sequence[ToldCompletion],
     shown: Task,
     shown_at: datetime,
-) -> Heard:
+) -> ConfirmedCompletions:
     """What announcements say of an open task that is `shown` so at that moment, after these moves.
 
     A completion that is told already is not told again. What announces it has had its answer, but
@@ -118,7 +118,7 @@ def hear(
         done.append(replace(move.before, done=True, completed_at=min(one.at, move.at)))
         now_told.append(ToldCompletion(max(one.at, move.at), to))
         over.add(one.receipt)
-    return Heard(done, now_told[-_REMEMBERED:], frozenset(over))
+    return ConfirmedCompletions(done, now_told[-_REMEMBERED:], frozenset(over))
 
 
 def still_completed(then: Task, now: Task) -> Task | None:
@@ -160,7 +160,7 @@ def is_same_completion(
 
 
 def _target(
-    one: Said, task: Task, recent: Sequence[Move], told: Sequence[ToldCompletion]
+    one: AnnouncedCompletion, task: Task, recent: Sequence[Move], told: Sequence[ToldCompletion]
 ) -> tuple[Dates, Move | None] | None:
     """Where to this completion has moved the task, and in which move; None if that is not known.
 
@@ -177,7 +177,7 @@ def _target(
 
 
 def _last(
-    one: Said, recent: Sequence[Move], shown: Dates, shown_at: datetime
+    one: AnnouncedCompletion, recent: Sequence[Move], shown: Dates, shown_at: datetime
 ) -> tuple[Dates, Move | None] | None:
     """The last move and where to, if the task stayed there, and this, with no task, is about it."""
     if not recent or recent[0].to != shown:
@@ -186,7 +186,7 @@ def _last(
     return (shown, recent[0]) if is_together or shown_at >= one.at + _PATIENCE else None
 
 
-def _is_from(one: Said, task: Task, move: Move) -> bool:
+def _is_from(one: AnnouncedCompletion, task: Task, move: Move) -> bool:
     """Whether the move begins where the webhook shows the task.
 
     One that was seen before the webhook came may be of a task that was opened again and put off.

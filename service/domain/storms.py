@@ -14,7 +14,7 @@ A_MORNING = 150
 
 
 @dataclass(frozen=True, slots=True)
-class Flood:
+class StormScope:
     """Messages that count together: those to an account's customers, by whichever rule and way.
 
     Others count by the `rule` that sends them and their `receiver`, such as `slack:#office`; and by
@@ -73,7 +73,7 @@ class StormGuard:
     per_target: int | None = None
     per_rule: int | None = None
 
-    def most(self, flood: Flood) -> int:
+    def most(self, flood: StormScope) -> int:
         """How many of these may go out."""
         if flood.is_of_customers:
             return self.messages
@@ -81,11 +81,11 @@ class StormGuard:
             return self.per_rule or max(3 * self.messages, A_MORNING)
         return self.per_target or 2 * self.messages
 
-    def is_unusual(self, flood: Flood, count: int) -> bool:
+    def is_unusual(self, flood: StormScope, count: int) -> bool:
         """Whether it is worth asking what is usual: ten times that is at least ten."""
         return flood.is_of_customers and TIMES < count <= self.messages
 
-    def refusal(self, flood: Flood, count: int, usual: float | None) -> str | None:
+    def refusal(self, flood: StormScope, count: int, usual: float | None) -> str | None:
         """Why so many are held; None where they are not too many. For `usual` see `usual_of`."""
         most = self.most(flood)
         if count > most:

@@ -42,7 +42,7 @@ def _connecting(url: str, **options: Any) -> ArqRedis:
     return ArqRedis(pool, job_serializer=orjson.dumps, default_queue_name=QUEUE)
 
 
-class Complaint:
+class RedisProblemLog:
     """Says in the log what is wrong with Redis: as that changes, and once a minute while it lasts.
 
     `event` is the name of the line.
@@ -67,7 +67,7 @@ class Doorbell:
         self._redis = _connecting(url)
         self._ringing: dict[Bell, asyncio.Task[None]] = {}
         self._again: set[Bell] = set()
-        self._unheard = Complaint("doorbell.unheard")
+        self._unheard = RedisProblemLog("doorbell.unheard")
 
     def ring(self, *bell: str) -> None:
         """Ring `bell` soon; returns at once and never fails."""

@@ -26,11 +26,11 @@ import structlog
 
 from service import metrics
 from service.clock import Clock
-from service.domain.digests import Retelling
+from service.domain.digests import DigestRebuild
 from service.domain.directory import NOBODY, Directory
 from service.domain.model import Cause, Event, Observation, Signal, Task
 from service.engine.alarm_clock import AlarmClock
-from service.engine.announced import Announced
+from service.engine.announced import PendingAnnouncements
 from service.engine.decider import Decider
 from service.engine.effects import Effects
 from service.engine.intake import Intake
@@ -101,7 +101,7 @@ class Engine:
         states = await tx.accounts.read({look.account for look in seen})
         ours = await self._decider.written_by_us(tx, seen)
         awaiting = [key for key in known if states[key[0]].awaits]
-        announced = await Announced.about(tx, seen, awaiting)
+        announced = await PendingAnnouncements.about(tx, seen, awaiting)
         taken = self._intake.take(seen, known, states, ours, announced, now)
         if announced.over:
             await tx.announcements.forget(announced.over)
@@ -202,7 +202,7 @@ class Engine:
             return 0, Effects()
         return len(over), Effects(await self._decider.close(tx, over, now))
 
-    def told_anew(self, one: Retelling) -> DeliveryRequest | str:
+    def told_anew(self, one: DigestRebuild) -> DeliveryRequest | str:
         """A customer's message of a digest, of the tasks that are left; or why it cannot be made.
 
         The caller places it in the transaction that ends the one whose place it takes.

@@ -6,16 +6,23 @@ from dataclasses import replace
 from typing import Self
 
 from service.domain.model import Event, Kind, Observation
-from service.domain.recurrence import WINDOW, Heard, Move, Said, hear, moved
+from service.domain.recurrence import (
+    WINDOW,
+    AnnouncedCompletion,
+    ConfirmedCompletions,
+    Move,
+    hear,
+    moved,
+)
 from service.engine.tracking import shown
 from service.engine.transaction import Transaction
 from service.store.announcements import Announcement
 from service.store.tasks import Key, TaskState
 
-_NOTHING = Heard()
+_NOTHING = ConfirmedCompletions()
 
 
-class Announced:
+class PendingAnnouncements:
     """The announcements that wait, by their tasks, and when the dates of these tasks moved.
 
     `over` are those that wait no longer, as looks that were taken in have shown.
@@ -36,7 +43,7 @@ class Announced:
     ) -> Self:
         """What is announced of the tasks `awaiting` it, and in these looks at them and others."""
         waiting = await tx.announcements.by_task(awaiting) if awaiting else {}
-        said: dict[Key, list[Said]] = defaultdict(list)
+        said: dict[Key, list[AnnouncedCompletion]] = defaultdict(list)
         for look in seen:
             key = (look.account, look.task_id)
             is_said = Kind.COMPLETED in look.announced or key in waiting
@@ -56,7 +63,7 @@ class Announced:
             return look
         return replace(look, announced=look.announced | {one.kind for one in waiting})
 
-    def heard(self, look: Observation, last: TaskState) -> Heard:
+    def heard(self, look: Observation, last: TaskState) -> ConfirmedCompletions:
         """The completions of a recurring task that are announced and that this look shows."""
         key = (look.account, look.task_id)
         if look.task is None or look.task.done or key not in self._moves:
@@ -65,7 +72,9 @@ class Announced:
         moves = self._moves_until(look, last)
         return hear(said, moves, last.told, look.task, look.observed_at)
 
-    def take(self, look: Observation, last: TaskState, heard: Heard) -> frozenset[Kind]:
+    def take(
+        self, look: Observation, last: TaskState, heard: ConfirmedCompletions
+    ) -> frozenset[Kind]:
         """Take in a look; returns what it announces itself and does not show."""
         key = (look.account, look.task_id)
         if not look.announced and key not in self._waiting and key not in self._moves:
@@ -87,18 +96,18 @@ class Announced:
         return before if move is None else [*before, move]
 
 
-def _said(look: Observation, waiting: Iterable[Announcement]) -> list[Said]:
+def _said(look: Observation, waiting: Iterable[Announcement]) -> list[AnnouncedCompletion]:
     """The completions of a task that are announced, also in the look itself."""
     said = [
-        Said(one.at, one.task, one.is_repeat, one.receipt)
+        AnnouncedCompletion(one.at, one.task, one.is_repeat, one.receipt)
         for one in waiting
         if one.kind is Kind.COMPLETED
     ]
     is_own = Kind.COMPLETED in look.announced
-    return [*said, Said(look.observed_at, look.task)] if is_own else said
+    return [*said, AnnouncedCompletion(look.observed_at, look.task)] if is_own else said
 
 
-def _is_over(one: Announcement, heard: Heard) -> bool:
+def _is_over(one: Announcement, heard: ConfirmedCompletions) -> bool:
     return one.kind is Kind.COMPLETED and one.receipt in heard.over
 
 

@@ -8,13 +8,13 @@ from zoneinfo import ZoneInfo
 
 from service.channels import Channel
 from service.domain.alarms import OVERDUE, Alarm
-from service.domain.digests import Digest, Join, Retelling
+from service.domain.digests import Digest, DigestRebuild, Join
 from service.domain.durations import in_words
 from service.domain.model import Event, Observation
 from service.domain.schedules import LATE, Slot, lateness
-from service.domain.storms import Flood
+from service.domain.storms import StormScope
 from service.domain.system_actions import BUILT_IN
-from service.engine.for_each import Chosen, choose
+from service.engine.for_each import Selected, choose
 from service.engine.for_waits import ForWaits
 from service.engine.limits import within_limits
 from service.engine.loop_guard import without_loops
@@ -128,7 +128,7 @@ class Decider:
         await self._write_down(tx, [*orphans, *_not_matched(verdicts)], now)
         return await self._carry_out(tx, verdicts, now)
 
-    def told_anew(self, one: Retelling, now: datetime) -> DeliveryRequest | str:
+    def told_anew(self, one: DigestRebuild, now: datetime) -> DeliveryRequest | str:
         """A customer's message of a digest, of the tasks that are left; or why it cannot be made.
 
         It takes the place of another one with its `limit`.
@@ -139,7 +139,7 @@ class Decider:
         order = self._order(one.event, one.rule, plan)
         return replace(order, is_limited=one.rule in self._rules.limits and not order.is_over)
 
-    async def choose(self, tx: Transaction, slot: Slot, now: datetime) -> Chosen | None:
+    async def choose(self, tx: Transaction, slot: Slot, now: datetime) -> Selected | None:
         """The tasks that the rule's `for_each` picks now; None if it has no `for_each`."""
         selection = self._rules.selection(slot.rule)
         if selection is None:
@@ -152,7 +152,7 @@ class Decider:
         tx: Transaction,
         rule: str,
         events: Sequence[Event],
-        chosen: Chosen | None,
+        chosen: Selected | None,
         now: datetime,
     ) -> Lanes:
         """Let a rule decide when its schedule has come.
@@ -243,17 +243,17 @@ class Decider:
             flood=self._flood(event, rule, plan),
         )
 
-    def _flood(self, event: Event, rule: str, plan: Plan) -> Flood | None:
+    def _flood(self, event: Event, rule: str, plan: Plan) -> StormScope | None:
         """What it counts for with the storm guard; None for what only machines read."""
         if not self._ways[plan.channel].reaches_people:
             return None
         task = event.after or event.before
         if plan.reaches_customer:
-            return Flood(event.account)
+            return StormScope(event.account)
         if plan.channel == "employee" and task is not None and task.assignee is not None:
             person = task.assignee.id or task.assignee.email or task.assignee.name
-            return Flood(event.account, rule, f"employee:{person}")
-        return Flood(event.account, rule, plan.receiver)
+            return StormScope(event.account, rule, f"employee:{person}")
+        return StormScope(event.account, rule, plan.receiver)
 
     @staticmethod
     def _lane(account: str, channel: str) -> str:

@@ -10,7 +10,7 @@ from service.outbox import Lanes
 
 
 @dataclass(frozen=True, slots=True)
-class Unproven:
+class UnconfirmedChange:
     """What a look that was pushed, by its place among those observed, says and does not show.
 
     `task` is how it shows the task.
@@ -31,7 +31,7 @@ class Effects:
 
     lanes: Lanes = frozenset()
     events: Counter[tuple[str, Kind, Cause]] = field(default_factory=Counter)
-    unproven: tuple[Unproven, ...] = ()
+    unproven: tuple[UnconfirmedChange, ...] = ()
 
     @classmethod
     def of(cls, lanes: Lanes, events: Iterable[Event]) -> Self:

@@ -13,7 +13,7 @@ _FEW = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class Selected:
     """The chosen tasks, the one that is due first in front.
 
     `known` is how many tasks were looked at. `failures` says for which the filter had no answer.
@@ -40,7 +40,7 @@ async def choose(
     zone: ZoneInfo,
     *,
     together: bool,
-) -> Chosen:
+) -> Selected:
     """Ask the filter about every task of the account; only chosen tasks are read completely.
 
     `now` is UTC, `zone` the account's.
@@ -55,7 +55,7 @@ async def choose(
                 failures.append(f"task {task.id}: {error}")
     tasks = await tx.tasks.present((account, task_id) for task_id in found)
     in_order = tuple(sorted(tasks.values(), key=_order))
-    return Chosen(in_order, known, tuple(sorted(failures)), together)
+    return Selected(in_order, known, tuple(sorted(failures)), together)
 
 
 def _order(task: Task) -> tuple[bool, float, str]:

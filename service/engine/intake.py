@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 from service.domain.alarms import WatchedDates
 from service.domain.directory import Directory
 from service.domain.model import Kind, Observation
-from service.engine.announced import Announced
-from service.engine.effects import Unproven
+from service.engine.announced import PendingAnnouncements
+from service.engine.effects import UnconfirmedChange
 from service.engine.new_events import EventFactory, of_look
 from service.engine.tracking import (
     counts_from,
@@ -35,7 +35,7 @@ class Taken:
     happened: list[list[EventFactory]] = field(default_factory=list)
     doubted: list[Key] = field(default_factory=list)
     older: dict[Key, datetime] = field(default_factory=dict)
-    unproven: list[Unproven] = field(default_factory=list)
+    unproven: list[UnconfirmedChange] = field(default_factory=list)
 
     def doubt(self, place: int, look: Observation, last: TaskState) -> None:
         """Only the system can say whether this look, which was pushed, is right."""
@@ -45,7 +45,7 @@ class Taken:
     def expect(self, place: int, look: Observation, kinds: frozenset[Kind]) -> None:
         """What this look, if it was pushed, says to have happened is yet to be seen."""
         if look.pushed and kinds:
-            self.unproven.append(Unproven(place, kinds, look.task))
+            self.unproven.append(UnconfirmedChange(place, kinds, look.task))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Intake:
         known: Mapping[Key, TaskState],
         states: Mapping[str, AccountState],
         ours: Mapping[Key, frozenset[str]],
-        announced: Announced,
+        announced: PendingAnnouncements,
         now: datetime,
     ) -> Taken:
         """Take in the looks, in the order in which they were asked for.

@@ -12,7 +12,7 @@ from service.domain.alarms import Ringing
 from service.domain.diff import Transition
 from service.domain.model import Cause, Event, Kind, Observation, Signal, Task
 from service.domain.schedules import Slot
-from service.engine.for_each import Chosen
+from service.engine.for_each import Selected
 from service.store.tasks import Key, TaskState
 
 EventFactory: TypeAlias = Callable[[int], Event]
@@ -41,7 +41,7 @@ def of_signal(signal: Signal, known: TaskState) -> EventFactory:
     return partial(_signal, signal, known)
 
 
-def of_slot(slot: Slot, at: datetime, chosen: Chosen | None) -> list[EventFactory]:
+def of_slot(slot: Slot, at: datetime, chosen: Selected | None) -> list[EventFactory]:
     """The event of a schedule that has come, and then one for each task to ask about."""
     each = () if chosen is None or chosen.together else chosen.tasks
     return [partial(_slot, slot, at, task) for task in (None, *each)]

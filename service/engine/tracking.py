@@ -17,7 +17,7 @@ from service.domain.diff import Transition, diff
 from service.domain.directory import NOBODY, Directory, as_told
 from service.domain.model import DAYS, Cause, Kind, Observation, Task
 from service.domain.people import is_same, recognised
-from service.domain.recurrence import Heard, is_same_completion
+from service.domain.recurrence import ConfirmedCompletions, is_same_completion
 from service.store.accounts import AccountState
 from service.store.tasks import TaskState
 
@@ -27,7 +27,7 @@ _CLOCKS_DIFFER = timedelta(minutes=1)
 _ZONES_DIFFER = timedelta(days=1)
 # How far the first instant of a day, which stands for all of it, may be before what it stands for.
 _A_DAY = timedelta(days=1)
-_NOTHING_HEARD = Heard()
+_NOTHING_HEARD = ConfirmedCompletions()
 # How long after a change was seen a copy of the system's database may still show what was before.
 _LAG = timedelta(minutes=3)
 
@@ -46,7 +46,7 @@ def track(
     account: AccountState,
     dates: WatchedDates,
     now: datetime,
-    heard: Heard = _NOTHING_HEARD,
+    heard: ConfirmedCompletions = _NOTHING_HEARD,
 ) -> Tracked | None:
     """Take in one look; None if it is stale.
 

@@ -51,7 +51,7 @@ STANDINGS = {
 
 
 @dataclass(frozen=True, slots=True)
-class InDigest:
+class DigestExplanation:
     """The digest that a task belongs to. `of` is its key, as a person reads it.
 
     An open digest has `closes_at` and the `tasks` that it holds so far. One that was sent has only
@@ -65,7 +65,7 @@ class InDigest:
 
 
 @dataclass(frozen=True, slots=True)
-class BySchedule:
+class ScheduleExplanation:
     """When a rule's schedule came last and comes next in the account (UTC; None: never).
 
     `chosen` are the tasks that the rule was asked about, one by one, when it came last. For a rule
@@ -104,13 +104,13 @@ class Explanation:
     decision: RecordedDecision | None = None
     deliveries: tuple[RecordedDelivery, ...] = ()
     clock: str | None = None
-    digest: InDigest | None = None
-    schedule: BySchedule | None = None
+    digest: DigestExplanation | None = None
+    schedule: ScheduleExplanation | None = None
     notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Rulebook:
+class RuleVersions:
     """The rules of the file (`now`), and by version those that decided something `then`."""
 
     now: Ruleset

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from zoneinfo import ZoneInfo
 
-from service.explain import STANDINGS, Explanation, ExplanationStatus, InDigest
+from service.explain import STANDINGS, DigestExplanation, Explanation, ExplanationStatus
 from service.explain.wording import told
 from service.rules.groups import named
 from service.rules.verdict import Outcome
@@ -47,11 +47,11 @@ def in_digest(
         )
         return replace(
             judged,
-            digest=InDigest(of, digest.closes_at, digest.tasks),
+            digest=DigestExplanation(of, digest.closes_at, digest.tasks),
             notes=(*judged.notes, *notes),
         )
     judged = replace(
-        judged, digest=InDigest(of, told_at=digest.told.at), deliveries=digest.deliveries
+        judged, digest=DigestExplanation(of, told_at=digest.told.at), deliveries=digest.deliveries
     )
     if left_out is not None:
         at = told(digest.told.at, zone)

@@ -10,9 +10,9 @@ import orjson
 
 from service.domain.digests import Joining, Member
 from service.domain.model import Cause, Event
-from service.explain import STANDINGS, Explanation, ExplanationStatus, Rulebook
+from service.explain import STANDINGS, Explanation, ExplanationStatus, RuleVersions
 from service.explain.digests import in_digest, joined
-from service.explain.last_decision import Occasion, last_occasion
+from service.explain.last_decision import EvaluatedEvents, last_occasion
 from service.explain.schedules import by_schedule
 from service.explain.wording import next_ring, standing, told
 from service.rules.digests import absence
@@ -30,7 +30,7 @@ _NOTHING_LEFT = "no change was left that the rule reacts to"
 
 
 def explain(
-    rules: Rulebook, dossier: TaskHistory, zone: ZoneInfo, now: datetime, since: datetime
+    rules: RuleVersions, dossier: TaskHistory, zone: ZoneInfo, now: datetime, since: datetime
 ) -> list[Explanation]:
     """One explanation for each rule of the file, in its order, for the task of a dossier.
 
@@ -47,7 +47,12 @@ def _written(text: str) -> list[dict[str, Any]]:
 
 class _Explainer:
     def __init__(
-        self, rules: Rulebook, dossier: TaskHistory, zone: ZoneInfo, now: datetime, since: datetime
+        self,
+        rules: RuleVersions,
+        dossier: TaskHistory,
+        zone: ZoneInfo,
+        now: datetime,
+        since: datetime,
     ) -> None:
         self._rulebook = rules
         self._dossier = dossier
@@ -117,7 +122,7 @@ class _Explainer:
     def _state(self) -> str:
         return standing(self._dossier.known.present)
 
-    def _asked(self, known: Explanation, rule: Rule, occasion: Occasion) -> Explanation:
+    def _asked(self, known: Explanation, rule: Rule, occasion: EvaluatedEvents) -> Explanation:
         wait = next((one for one in self._dossier.waits if one.rule == rule.id), None)
         if wait is not None:
             at = told(wait.ends_at, self._zone)
@@ -177,7 +182,7 @@ class _Explainer:
         then = self._rulebook.then.get(version)
         return rule if then is None else then.get(rule.id)
 
-    def _decision(self, rule: Rule, occasion: Occasion) -> RecordedDecision | None:
+    def _decision(self, rule: Rule, occasion: EvaluatedEvents) -> RecordedDecision | None:
         numbers = {occasion.id, *(event.id for event in occasion.events)}
         found = [one for one in self._decisions(rule) if one.event in numbers]
         return found[-1] if found else None

@@ -17,7 +17,7 @@ from service.store.waits import Wait
 
 
 @dataclass(frozen=True, slots=True)
-class Occasion:
+class EvaluatedEvents:
     """What a rule was asked about at `at` (UTC); its decision has the event id `id`.
 
     There are several `events` if one look brought them, and none if all changes were taken back
@@ -34,7 +34,7 @@ def last_occasion(
     events: Sequence[Event],
     decisions: Sequence[RecordedDecision],
     decided_at: Mapping[int, datetime],
-) -> Occasion | None:
+) -> EvaluatedEvents | None:
     """The last time a rule was asked about these events of a task; None if it never was.
 
     `decisions` are the rule's own, `decided_at` tells when each event was decided on.
@@ -52,10 +52,10 @@ def last_occasion(
         for event in heard
         if (event.at, event.before, event.after) == (last.at, last.before, last.after)
     )
-    return Occasion(last.id, decided_at[last.id], one_look)
+    return EvaluatedEvents(last.id, decided_at[last.id], one_look)
 
 
-def _waited(rule: Rule, events: Sequence[Event], decision: RecordedDecision) -> Occasion:
+def _waited(rule: Rule, events: Sequence[Event], decision: RecordedDecision) -> EvaluatedEvents:
     """What was left to decide on when a wait was over; that always leaves a decision.
 
     `events` are those that had been decided on by then. `Event.at` would not tell: that of an
@@ -66,4 +66,4 @@ def _waited(rule: Rule, events: Sequence[Event], decision: RecordedDecision) -> 
     left_of = NetChange.settled if rule.lasts is None else NetChange.lasted
     net = left_of(Wait(rule.id, first), current, decision.at).events
     left = [event for event in net if rule.listens_to(event)]
-    return Occasion(first.id, decision.at, tuple(left[:1]))
+    return EvaluatedEvents(first.id, decision.at, tuple(left[:1]))

@@ -7,7 +7,13 @@ from zoneinfo import ZoneInfo
 
 from service.domain.model import Event, Group
 from service.domain.schedules import Schedule
-from service.explain import STANDINGS, BySchedule, Explanation, ExplanationStatus, InDigest
+from service.explain import (
+    STANDINGS,
+    DigestExplanation,
+    Explanation,
+    ExplanationStatus,
+    ScheduleExplanation,
+)
 from service.explain.wording import told
 from service.rules.digests import digest_of
 from service.rules.groups import named
@@ -45,16 +51,18 @@ def by_schedule(
     return _SlotExplainer(known, then, slot, papers, zone).explained()
 
 
-def _schedule(rule: Rule, slot: PastSlot | None, zone: ZoneInfo, now: datetime) -> BySchedule:
+def _schedule(
+    rule: Rule, slot: PastSlot | None, zone: ZoneInfo, now: datetime
+) -> ScheduleExplanation:
     comes_at = Schedule(rule.trigger.cron or "", zone).after(now)
     if slot is None:
-        return BySchedule(None, comes_at)
+        return ScheduleExplanation(None, comes_at)
     said = (one.reason for one in slot.decisions if one.event == slot.event.id)
     chosen = (Named(one.task_id, one.task.title) for one in slot.chosen)
-    return BySchedule(slot.event.at, comes_at, tuple(chosen), tuple(said))
+    return ScheduleExplanation(slot.event.at, comes_at, tuple(chosen), tuple(said))
 
 
-def _clock(schedule: BySchedule, zone: ZoneInfo) -> str:
+def _clock(schedule: ScheduleExplanation, zone: ZoneInfo) -> str:
     came, comes = schedule.came_at, schedule.comes_at
     last = "has not run yet" if came is None else f"last run {told(came, zone)}"
     return f"{last}; " + (
@@ -156,7 +164,7 @@ class _SlotExplainer:
             standing=STANDINGS[Outcome(decision.outcome)],
             says=decision.reason,
             decision=decision,
-            digest=InDigest(named(key), told_at=decision.at),
+            digest=DigestExplanation(named(key), told_at=decision.at),
             deliveries=tuple(self._of_digest(key)),
         )
 

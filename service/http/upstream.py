@@ -50,7 +50,7 @@ _LONG_WORD = re.compile(r"[^\s\"'(),:;]{8,}")
 _LIKE_A_SECRET = re.compile(r"[A-Za-z0-9+/_=.-]{20,}")
 
 
-class Upstream:
+class SystemClient:
     """One account's way to its system.
 
     `headers` carry the credentials; neither they nor the `secret` in them gets into an error, in

@@ -37,7 +37,7 @@ _DELETED_TASKS = """
 """
 
 
-class Net:
+class Pruner:
     """Finds, each second, what nobody works at although there is work.
 
     Where there was no look for some seconds, the database was away or this process stood still.

@@ -104,7 +104,7 @@ async def publish(pool: Pool) -> None:
     _mark(_stored, fresh)
 
 
-class Board:
+class MetricsExporter:
     """What a process shows to whoever scrapes it, and shows in time while the database is away.
 
     The totals are then those that were read last, with what this process has counted since. Before

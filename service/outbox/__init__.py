@@ -11,12 +11,12 @@ from typing import Self, TypeAlias
 
 from service.channels import Message, SentRef
 from service.domain.model import Event, State
-from service.domain.storms import Flood
+from service.domain.storms import StormScope
 from service.domain.system_actions import WRITES
 from service.errors import TaskbellError
 from service.outbox.gates import Candidate
 from service.rules.cancellation import ends_waiting
-from service.rules.standing import Grounds
+from service.rules.revision import MessageBasis
 from service.rules.verdict import Plan
 
 Lanes: TypeAlias = frozenset[str]
@@ -73,7 +73,7 @@ class DeliveryRequest:
     is_limited: bool = False
     on_fail: tuple["DeliveryRequest", ...] = ()
     asks: "DeliveryRequest | None" = None
-    flood: Flood | None = None
+    flood: StormScope | None = None
 
     @property
     def identity(self) -> Identity:
@@ -133,7 +133,7 @@ class Claim:
     candidate: Candidate
     created_at: datetime
     approves: tuple[int, str | None] | None = None
-    grounds: Grounds | None = None
+    grounds: MessageBasis | None = None
     unsent_since: datetime | None = None
     trace: str | None = None
 

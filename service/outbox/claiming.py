@@ -13,7 +13,7 @@ import orjson
 from service.channels import JSON, Message
 from service.clock import Clock
 from service.domain.model import Event, Group, State, Task
-from service.domain.storms import Flood
+from service.domain.storms import StormScope
 from service.domain.system_actions import CREATE, WRITES
 from service.outbox import (
     LEASE,
@@ -28,7 +28,7 @@ from service.outbox import (
 )
 from service.outbox.gates import Candidate, Stops
 from service.rules import Ruleset, customers
-from service.rules.standing import Grounds
+from service.rules.revision import MessageBasis
 from service.rules.visits import Visit
 from service.store import Connection, Pool, outages
 from service.store.events import event_from
@@ -213,7 +213,7 @@ def _candidate(row: asyncpg.Record) -> Candidate:
         shadow=row["shadow"],
         is_excused=is_excused,
         muted_by=None if is_excused else row["muted_by"],
-        flood=None if is_let_go or row["flood"] is None else Flood.from_key(row["flood"]),
+        flood=None if is_let_go or row["flood"] is None else StormScope.from_key(row["flood"]),
         visit=None if row["visit"] is None else Visit(row["visit"], row["announced"]),
         even_if_told=row["even_if_told"],
         unread=None if row["unread_since"] is None else row["reason"],
@@ -277,7 +277,7 @@ def _claim(row: asyncpg.Record, candidate: Candidate, others: frozenset[str]) ->
     )
 
 
-def _grounds(row: asyncpg.Record) -> Grounds | None:
+def _grounds(row: asyncpg.Record) -> MessageBasis | None:
     """What a message rests on that reaches a customer; None for others.
 
     The task is taken apart only where it may be one: most messages are for colleagues.
@@ -294,8 +294,8 @@ def _grounds(row: asyncpg.Record) -> Grounds | None:
     return _grounds_of(row, event, None)
 
 
-def _grounds_of(row: asyncpg.Record, event: Event, tells_of: Group | None) -> Grounds:
-    return Grounds(
+def _grounds_of(row: asyncpg.Record, event: Event, tells_of: Group | None) -> MessageBasis:
+    return MessageBasis(
         event=event,
         rule=row["rule"],
         channel=row["channel"],

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from service.domain.model import State, Task
 from service.domain.silences import Silence, refusal
-from service.domain.storms import Flood
+from service.domain.storms import StormScope
 from service.rules import Ruleset, employees, mutes
 from service.rules.planning import is_instead
 from service.rules.rule import TRIAL_ONLY
@@ -47,7 +47,7 @@ class Candidate:
     shadow: bool = False
     is_excused: bool = False
     muted_by: str | None = None
-    flood: Flood | None = None
+    flood: StormScope | None = None
     visit: Visit | None = None
     even_if_told: bool = False
     unread: str | None = None
@@ -57,18 +57,18 @@ class Candidate:
         return self.visit is not None and not self.even_if_told and not self.is_excused
 
 
-class Floods(Protocol):
+class StormCounts(Protocol):
     """What is known of messages that count together, besides those that the gates are asked about.
 
     `storm` is the flood whose open storm holds these, with its reason; `others` how many went out
     lately, are being sent or are due; `usual` how many are usual, where that is known.
     """
 
-    def storm(self, flood: Flood) -> tuple[Flood, str] | None: ...
+    def storm(self, flood: StormScope) -> tuple[StormScope, str] | None: ...
 
-    def others(self, flood: Flood) -> int: ...
+    def others(self, flood: StormScope) -> int: ...
 
-    def usual(self, flood: Flood) -> float | None: ...
+    def usual(self, flood: StormScope) -> float | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class GateFacts:
     present: Callable[[Key], Task | None]
     muting: Callable[[str], tuple[str, str] | None]
     told: Callable[[str], Told | None]
-    floods: Floods
+    floods: StormCounts
     being_told: frozenset[str] = frozenset()
 
 
@@ -102,7 +102,7 @@ class Stop:
     state: State
     reason: str | None
     again_at: datetime | None = None
-    storm: Flood | None = None
+    storm: StormScope | None = None
 
 
 Stops: TypeAlias = dict[int, Stop]
@@ -188,7 +188,7 @@ def _is_in_a_storm(candidates: Sequence[Candidate], facts: GateFacts) -> Stops:
     if not many:
         return {}
     held = _storms(many, facts)
-    wider: Counter[Flood] = Counter()
+    wider: Counter[StormScope] = Counter()
     for flood, count in many.items():
         if flood.wider is not None and flood not in held:
             wider[flood.wider] += count
@@ -202,7 +202,9 @@ def _is_in_a_storm(candidates: Sequence[Candidate], facts: GateFacts) -> Stops:
     }
 
 
-def _storms(many: Mapping[Flood, int], facts: GateFacts) -> dict[Flood, tuple[Flood, str]]:
+def _storms(
+    many: Mapping[StormScope, int], facts: GateFacts
+) -> dict[StormScope, tuple[StormScope, str]]:
     """The storm that holds each flood of so many more, and its reason."""
     found = {}
     for flood, count in many.items():
@@ -214,7 +216,7 @@ def _storms(many: Mapping[Flood, int], facts: GateFacts) -> dict[Flood, tuple[Fl
     return found
 
 
-def _rising(flood: Flood, count: int, facts: GateFacts) -> str | None:
+def _rising(flood: StormScope, count: int, facts: GateFacts) -> str | None:
     guard = facts.rules.storm
     count += facts.floods.others(flood)
     usual = facts.floods.usual(flood) if guard.is_unusual(flood, count) else None

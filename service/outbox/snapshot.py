@@ -10,7 +10,7 @@ import asyncpg
 import orjson
 
 from service.domain.model import Group, State
-from service.domain.storms import Flood
+from service.domain.storms import StormScope
 from service.outbox import DeliveryRequest
 from service.outbox.suppression import is_excused
 from service.rules.verdict import Plan
@@ -98,7 +98,7 @@ def _order(row: asyncpg.Record) -> DeliveryRequest:
     )
     is_limited = row["limited_at"] is not None
     event = event_from(row, read_task(row["before"]), read_task(row["after"]))
-    flood = None if row["flood"] is None else Flood.from_key(row["flood"])
+    flood = None if row["flood"] is None else StormScope.from_key(row["flood"])
     return DeliveryRequest(
         event, row["rule"], plan, row["lane"], row["at_most_once"], is_limited, flood=flood
     )

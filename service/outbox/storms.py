@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import asyncpg
 
 from service.clock import Clock
-from service.domain.storms import LOOK_BACK, Flood, Lately, StormGuard, usual_of
+from service.domain.storms import LOOK_BACK, Lately, StormGuard, StormScope, usual_of
 from service.errors import TaskbellError
 from service.outbox import Lanes, suppression
 from service.outbox.gates import Candidate, Stops
@@ -35,19 +35,19 @@ class NoStorm(TaskbellError):
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What the database knows of floods; see `gates.Floods`."""
+    """What the database knows of floods; see `gates.StormCounts`."""
 
-    open_: Mapping[Flood, tuple[Flood, str]]
-    counts: Mapping[Flood, int]
-    usuals: Mapping[Flood, float | None]
+    open_: Mapping[StormScope, tuple[StormScope, str]]
+    counts: Mapping[StormScope, int]
+    usuals: Mapping[StormScope, float | None]
 
-    def storm(self, flood: Flood) -> tuple[Flood, str] | None:
+    def storm(self, flood: StormScope) -> tuple[StormScope, str] | None:
         return self.open_.get(flood)
 
-    def others(self, flood: Flood) -> int:
+    def others(self, flood: StormScope) -> int:
         return self.counts[flood]
 
-    def usual(self, flood: Flood) -> float | None:
+    def usual(self, flood: StormScope) -> float | None:
         return self.usuals.get(flood)
 
 
@@ -67,7 +67,7 @@ async def counted(
     await _lock(connection, [flood.key for flood in many if flood.is_of_customers])
     wider = {flood.wider for flood in many if flood.wider is not None}
     rows = await _count(connection, [*many, *wider], [one.id for one in candidates], guard, now)
-    counts = {Flood.from_key(row["counted"]): row["count"] for row in rows}
+    counts = {StormScope.from_key(row["counted"]): row["count"] for row in rows}
     usuals = {
         flood: await _usual(connection, flood, guard, now)
         for flood, count in many.items()
@@ -75,7 +75,7 @@ async def counted(
     }
     return Counted(
         {
-            Flood.from_key(row["counted"]): (Flood.from_key(row["flood"]), row["reason"])
+            StormScope.from_key(row["counted"]): (StormScope.from_key(row["flood"]), row["reason"])
             for row in rows
             if row["flood"] is not None
         },
@@ -95,7 +95,7 @@ async def _lock(connection: Connection, floods: Sequence[str]) -> None:
 
 async def _count(
     connection: Connection,
-    floods: Sequence[Flood],
+    floods: Sequence[StormScope],
     without: Sequence[int],
     guard: StormGuard,
     now: datetime,
@@ -146,7 +146,7 @@ def _counting(of_it: str) -> str:
 
 
 async def _usual(
-    connection: Connection, flood: Flood, guard: StormGuard, now: datetime
+    connection: Connection, flood: StormScope, guard: StormGuard, now: datetime
 ) -> float | None:
     row = await connection.fetchrow(
         """
@@ -166,8 +166,8 @@ async def _usual(
 
 async def hold(connection: Connection, stops: Stops, now: datetime) -> None:
     """Open the storms that hold some of these, if they are not open, and hold all of theirs."""
-    held: dict[Flood, list[int]] = defaultdict(list)
-    reasons: dict[Flood, str | None] = {}
+    held: dict[StormScope, list[int]] = defaultdict(list)
+    reasons: dict[StormScope, str | None] = {}
     for number, stop in stops.items():
         if stop.storm is not None:
             held[stop.storm].append(number)
@@ -179,7 +179,7 @@ async def hold(connection: Connection, stops: Stops, now: datetime) -> None:
 
 
 async def _open(
-    connection: Connection, flood: Flood, reason: str | None, now: datetime
+    connection: Connection, flood: StormScope, reason: str | None, now: datetime
 ) -> list[asyncpg.Record]:
     """The open storm of a flood."""
     return await connection.fetch(
@@ -200,7 +200,7 @@ async def _open(
 
 async def _hold(
     connection: Connection,
-    flood: Flood,
+    flood: StormScope,
     storm: asyncpg.Record,
     claimed: Sequence[int],
     now: datetime,

@@ -22,21 +22,21 @@ IS_BEING_TOLD = """
 
 
 @dataclass(frozen=True, slots=True)
-class Telling:
+class VisitAnnouncements:
     """What was `told` last of visits, by their keys, and of which a message is `under_way`."""
 
     told: Mapping[str, Told]
     under_way: frozenset[str]
 
 
-async def telling(connection: Connection, candidates: Sequence[Candidate]) -> Telling:
+async def telling(connection: Connection, candidates: Sequence[Candidate]) -> VisitAnnouncements:
     """What the visits are told of already that these deliveries tell of.
 
     No other process begins to tell of the same before this transaction ends.
     """
     keys = {one.visit.key for one in candidates if one.visit is not None and one.is_told_once}
     if not keys:
-        return Telling({}, frozenset())
+        return VisitAnnouncements({}, frozenset())
     await connection.execute(
         "SELECT pg_advisory_xact_lock(hashtextextended(visit, 12))"
         " FROM (SELECT unnest($1::text[]) AS visit ORDER BY 1) AS visits",
@@ -53,7 +53,7 @@ async def telling(connection: Connection, candidates: Sequence[Candidate]) -> Te
         sorted(keys),
         [one.id for one in candidates],
     )
-    return Telling(
+    return VisitAnnouncements(
         {row["visit"]: _told(row) for row in rows if not row["is_under_way"]},
         frozenset(row["visit"] for row in rows if row["is_under_way"]),
     )

@@ -29,7 +29,7 @@ _VALKEY_PATIENCE = 1.0  # seconds
 _POSTGRES_ENDINGS = ((signal.SIGTERM, 40.0), FAST)
 
 
-class Guardian:
+class Reaper:
     """The guardian process, as the supervisor sees it, and the pipe that it waits on."""
 
     def __init__(self, folders: Sequence[Path], lock: int) -> None:
@@ -60,9 +60,9 @@ class Guardian:
 
 
 @contextmanager
-def guarded(folders: Sequence[Path], lock: int) -> Iterator[Guardian]:
+def guarded(folders: Sequence[Path], lock: int) -> Iterator[Reaper]:
     """Make the servers in these folders end with this process; `lock` is held until they have."""
-    guardian = Guardian(folders, lock)
+    guardian = Reaper(folders, lock)
     try:
         yield guardian
     finally:

@@ -13,7 +13,7 @@ from service.errors import TaskbellError
 from service.processes import embedded
 from service.processes.embedded import POSTGRES, VALKEY, discard, make_data
 from service.processes.reaper import guarded
-from service.processes.supervisor import Revivable
+from service.processes.supervisor import Restartable
 from service.processes.users import open_lock
 from service.settings import Settings
 
@@ -30,7 +30,7 @@ class Servers:
 
     database: str
     redis: str
-    own: tuple[Revivable, ...] = ()
+    own: tuple[Restartable, ...] = ()
 
 
 @contextmanager

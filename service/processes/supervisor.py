@@ -37,7 +37,7 @@ class CannotRun(TaskbellError):
         )
 
 
-class Revivable(Protocol):
+class Restartable(Protocol):
     """A server that can be started again on the same files and address."""
 
     def revive(self) -> None:
@@ -85,7 +85,7 @@ class Supervisor:
         self,
         programs: Iterable[Program],
         environ: Mapping[str, str],
-        servers: Iterable[Revivable] = (),
+        servers: Iterable[Restartable] = (),
         *,
         reload: Callable[[], None] | None = None,
     ) -> None:
@@ -191,7 +191,7 @@ class Supervisor:
                 await self._revive(server)
             await self._pause(_BETWEEN_LOOKS)
 
-    async def _revive(self, server: Revivable) -> None:
+    async def _revive(self, server: Restartable) -> None:
         try:
             await asyncio.to_thread(server.revive)
         except Exception:  # the edge of the loop: the others are kept, this one is tried again

@@ -9,7 +9,7 @@ from typing import Any, Self
 from zoneinfo import ZoneInfo
 
 from service.domain.alarms import Alarm
-from service.domain.digests import Digest, Retelling
+from service.domain.digests import Digest, DigestRebuild
 from service.domain.model import Cause, Event, Task
 from service.domain.schedules import Schedule
 from service.domain.storms import StormGuard
@@ -166,7 +166,7 @@ class Ruleset:
             return None
         return digests.close(rule, digest, now, zone)
 
-    def told_anew(self, one: Retelling, now: datetime, zone: ZoneInfo) -> Plan | str:
+    def told_anew(self, one: DigestRebuild, now: datetime, zone: ZoneInfo) -> Plan | str:
         """A message of a digest once more, of the tasks that are left; or why it cannot be."""
         rule = self._rules.get(one.rule)
         if rule is None or rule.grouping is None:

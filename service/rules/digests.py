@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from service.domain.digests import Digest, Member, Retelling
+from service.domain.digests import Digest, DigestRebuild, Member
 from service.domain.model import Event, Group, Task
 from service.rules.groups import MOST, named
 from service.rules.language.expressions import EvaluationError
@@ -65,7 +65,7 @@ def form(
     return told
 
 
-def tell_anew(rule: Rule, one: Retelling, now: datetime, zone: ZoneInfo) -> Plan | str:
+def tell_anew(rule: Rule, one: DigestRebuild, now: datetime, zone: ZoneInfo) -> Plan | str:
     """A customer's message once more, of the tasks that are left; or why it cannot be made."""
     if is_instead(one.once_key):
         return "this message already replaces one that failed"

@@ -5,14 +5,14 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from service.diagnostics import Issue, Path, did_you_mean
-from service.rules.mutes import Muting
+from service.rules.mutes import MuteRule
 from service.rules.rule import Rule
 
 
 def linked(rules: Iterable[Rule]) -> list[Rule]:
     """The same rules; each now has the `muted_by` of the others that name it."""
     rules = list(rules)
-    muted: dict[str, list[Muting]] = defaultdict(list)
+    muted: dict[str, list[MuteRule]] = defaultdict(list)
     for rule in rules:
         if (by := rule.mutings.by) is not None:
             muted[by.rule].append(by)

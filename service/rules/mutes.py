@@ -16,7 +16,7 @@ from service.rules.verdict import Plan
 
 
 @dataclass(frozen=True, slots=True)
-class Muting:
+class MuteRule:
     """`rule` mutes another one about tasks for which all of `same` have the same values."""
 
     rule: str
@@ -35,11 +35,11 @@ class Muting:
 
 
 @dataclass(frozen=True, slots=True)
-class Mutings:
+class MuteIndex:
     """What mutes a rule, and where it mutes others."""
 
-    by: Muting | None = None
-    others: tuple[Muting, ...] = ()
+    by: MuteRule | None = None
+    others: tuple[MuteRule, ...] = ()
 
     @property
     def reads(self) -> Reads:
@@ -54,7 +54,7 @@ class Mutings:
         keys = {key for one in self.others if (key := one.key(scope)) is not None}
         return tuple(replace(plan, muted_by=muted_by, mutes=tuple(sorted(keys))) for plan in plans)
 
-    def _all(self) -> tuple[Muting, ...]:
+    def _all(self) -> tuple[MuteRule, ...]:
         return self.others if self.by is None else (self.by, *self.others)
 
 

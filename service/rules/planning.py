@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from service.domain.days import Calendar
-from service.domain.digests import Retelling
+from service.domain.digests import DigestRebuild
 from service.domain.durations import Duration
 from service.domain.model import State, Task
 from service.rules import customers, employees
@@ -61,7 +61,7 @@ class Planning:
                 waited.append(step.duration.text)
         return tuple(plans)
 
-    def anew(self, one: Retelling, scope: Scope) -> Plan | None:
+    def anew(self, one: DigestRebuild, scope: Scope) -> Plan | None:
         """A message of a digest once more, to go out now; None where there is no such step.
 
         Raises as `plans`.

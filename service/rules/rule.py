@@ -16,7 +16,7 @@ from service.rules.language.field_reads import Reads, all_of, by_noun
 from service.rules.language.scope import Scope, lasting
 from service.rules.language.templates import RenderError
 from service.rules.limit import Limit
-from service.rules.mutes import Mutings
+from service.rules.mutes import MuteIndex
 from service.rules.planning import Planning
 from service.rules.selection import Selection
 from service.rules.triggers import Trigger
@@ -52,7 +52,7 @@ class Rule:
     lasts: timedelta | None = None
     for_each: Selection | None = None
     grouping: Grouping | None = None
-    mutings: Mutings = field(default_factory=Mutings)
+    mutings: MuteIndex = field(default_factory=MuteIndex)
 
     @property
     def reads(self) -> Reads:

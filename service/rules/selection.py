@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from service.diagnostics import Issue, Path
 from service.domain.model import Task
 from service.rules.language.expressions import Expression, checked, environment, syntax
-from service.rules.language.foresight import AskedAhead
+from service.rules.language.partial_evaluation import StaticCondition
 from service.rules.language.presence_checks import proven
 from service.rules.language.syntax_tree import Tree, children, dotted, node_kind, walk
 from service.rules.language.variables import ALL_TASKS
@@ -33,10 +33,10 @@ class Selection:
     fields: frozenset[str]
     sure: frozenset[str]
 
-    def asked(self, path: Path) -> AskedAhead:
+    def asked(self, path: Path) -> StaticCondition:
         """The condition inside the filter, at that place of the document."""
         tree = syntax(self.expression.text)
-        return AskedAhead(tree, _condition(tree), path, tree.root.comprehension.iter_var)
+        return StaticCondition(tree, _condition(tree), path, tree.root.comprehension.iter_var)
 
     def takes(self, task: Task, now: datetime, zone: ZoneInfo) -> bool:
         """Whether the task is among the chosen; raises EvaluationError if that cannot be said."""

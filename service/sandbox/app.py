@@ -19,13 +19,13 @@ from uvicorn.server import ServerState
 
 from service import plugins
 from service.clock import Clock
-from service.sandbox.control import FaultSwitches, Switches
-from service.sandbox.door import Door
+from service.sandbox.control import ControlApi, FaultApi
 from service.sandbox.inbox import Inbox
 from service.sandbox.kickserv import Kickserv
 from service.sandbox.letsligo import LetsLigo
 from service.sandbox.plannr import Plannr
 from service.sandbox.push import Pusher, Subscription
+from service.sandbox.recorder import RequestRecorder
 from service.sandbox.rolodex import Rolodex
 from service.sandbox.slack import Slack
 from service.sandbox.system import Raw, System, TaskSystem
@@ -109,14 +109,14 @@ async def _hang_up(state: ServerState) -> None:
     await asyncio.gather(*state.tasks, return_exceptions=True)
 
 
-def _switches(system: System) -> FaultSwitches:
-    return Switches(system) if isinstance(system, TaskSystem) else FaultSwitches(system)
+def _switches(system: System) -> FaultApi:
+    return ControlApi(system) if isinstance(system, TaskSystem) else FaultApi(system)
 
 
-def _behind_door(system: System, more: Sequence[Route] = ()) -> Door:
+def _behind_door(system: System, more: Sequence[Route] = ()) -> RequestRecorder:
     handlers = {HTTPException: system.refuse}
     app = Starlette(routes=[*system.routes(), *more], exception_handlers=handlers)
-    return Door(app, system)
+    return RequestRecorder(app, system)
 
 
 def _mails(inbox: Inbox) -> list[Raw]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Made = TypeVar("Made", bound="DataclassInstance")
 
 
-class FaultSwitches:
+class FaultApi:
     """What can be done to anything emulated, at /_sandbox/{its name}; every answer is JSON."""
 
     def __init__(self, system: System) -> None:
@@ -48,7 +48,7 @@ class FaultSwitches:
         return _json(asdict(self._any.record))
 
 
-class Switches(FaultSwitches):
+class ControlApi(FaultApi):
     """The switches of a system of tasks: these can be made and changed as well."""
 
     def __init__(self, system: TaskSystem) -> None:

@@ -40,7 +40,7 @@ from service import plugins
 from service.clock import Clock
 from service.errors import SourceRejected
 from service.http.throttle import Throttle
-from service.http.upstream import Upstream
+from service.http.upstream import SystemClient
 from service.sources.account import Account
 from service.sources.facts import Facts
 from service.sources.reader import Raw, TaskReader
@@ -80,7 +80,7 @@ class Source(TaskReader):
         """What an account with these options, as they are written, fills and needs."""
         return cls.facts.and_gives(mapping(options.get("create")))
 
-    def __init__(self, account: Account, upstream: Upstream) -> None:
+    def __init__(self, account: Account, upstream: SystemClient) -> None:
         super().__init__(account)
         self.upstream = upstream
 
@@ -98,7 +98,7 @@ class Source(TaskReader):
         `people` is the digest of the directory of people, of up to 8 bytes: where that is another,
         a list's tasks are read anew, so that they are filled in from it.
         """
-        upstream = Upstream(
+        upstream = SystemClient(
             account.name,
             client,
             account.base_url,

@@ -10,14 +10,14 @@ from service.domain.days import FIRST, LAST, Calendar
 
 
 @dataclass(frozen=True, slots=True)
-class When:
+class ParsedDate:
     """A moment in UTC, or none; `is_day` if only its day means anything."""
 
     at: datetime | None = None
     is_day: bool = False
 
 
-_NONE = When()
+_NONE = ParsedDate()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +33,17 @@ class Dates:
     midnight_is_day: bool = False
     fold: int = 0
 
-    def read(self, raw: Mapping[str, Any], name: str, of: str) -> When:
+    def read(self, raw: Mapping[str, Any], name: str, of: str) -> ParsedDate:
         """The date in `raw[name]`, which is a task's date `of`, such as `due`."""
         found = self.moment(raw, name)
         if found is None:
             return _NONE
         day = self._day(raw[name], found)
-        return When(found) if day is None else When(self.calendar.moment(day, of), is_day=True)
+        return (
+            ParsedDate(found)
+            if day is None
+            else ParsedDate(self.calendar.moment(day, of), is_day=True)
+        )
 
     def moment(self, raw: Mapping[str, Any], name: str) -> datetime | None:
         """A date of which only the moment matters."""
@@ -48,13 +52,13 @@ class Dates:
             return None
         return written_dates.moment(value, self.calendar.zone, fold=self.fold)
 
-    def due_after(self, start: When) -> When:
+    def due_after(self, start: ParsedDate) -> ParsedDate:
         """When that is due of which only the start is known: some time on that day."""
         if start.at is None:
             return start
         day = self.calendar.day_of(start.at)
         due = self.calendar.moment(day, "due")
-        return When(due if due >= start.at else self.calendar.at(day, LAST), is_day=True)
+        return ParsedDate(due if due >= start.at else self.calendar.at(day, LAST), is_day=True)
 
     def _day(self, value: Any, found: datetime) -> date | None:
         """The day that a date stands for; None if it is a moment."""

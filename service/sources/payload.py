@@ -56,16 +56,16 @@ class SignalSighting:
 
 
 @dataclass(frozen=True, slots=True)
-class Unread:
+class UnreadableItem:
     """A row of a list from which no task can be read."""
 
     reason: str
 
 
-Sighting: TypeAlias = FullTask | TaskRef | SignalSighting | Unread
+Sighting: TypeAlias = FullTask | TaskRef | SignalSighting | UnreadableItem
 
 
-class TooManyTold(TaskbellError):
+class TooManyTasks(TaskbellError):
     """One body tells of more than is taken from it; `of_signals` says that signals are in it."""
 
     def __init__(self, what: str, *, of_signals: bool = False) -> None:
@@ -77,7 +77,7 @@ def read(source: Source, payload: Any) -> list[Sighting]:
     """What a decoded body says, in its order; raises PayloadError if no task is in it.
 
     An event that is about something else than tasks (`case.updated`) says nothing: []. Raises
-    TooManyTold where it says more than MOST_TOLD things.
+    TooManyTasks where it says more than MOST_TOLD things.
     """
     return _Reader(source).read(payload, event="", depth=1)
 
@@ -141,12 +141,12 @@ class _Reader:
                 failures.append(error)
         if failures and not found:
             raise failures[0]
-        return found + [Unread(str(error)) for error in failures]
+        return found + [UnreadableItem(str(error)) for error in failures]
 
     def _count(self) -> None:
         if not self._rows_left:
             what = "signals" if self._of_signals else "tasks"
-            raise TooManyTold(f"more than {MOST_TOLD} {what}", of_signals=self._of_signals)
+            raise TooManyTasks(f"more than {MOST_TOLD} {what}", of_signals=self._of_signals)
         self._rows_left -= 1
 
 

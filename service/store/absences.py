@@ -121,7 +121,7 @@ async def ask(
 
 
 @dataclass(frozen=True, slots=True)
-class Loss:
+class MissingCount:
     """How many of an account's tasks went in the last minutes, and how many there are."""
 
     lately: int
@@ -143,7 +143,7 @@ async def doubtful(connection: Connection, account: str) -> int:
     return found
 
 
-async def loss(connection: Connection, account: str, now: datetime) -> Loss:
+async def loss(connection: Connection, account: str, now: datetime) -> MissingCount:
     """What there is to judge by whether that is much."""
     [row] = await connection.fetch(
         """
@@ -154,7 +154,7 @@ async def loss(connection: Connection, account: str, now: datetime) -> Loss:
         account,
         now - _LATELY,
     )
-    return Loss(**row)
+    return MissingCount(**row)
 
 
 async def hold(pool: Pool, lookup: Lookup, now: datetime, until: datetime) -> None:

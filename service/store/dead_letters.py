@@ -8,7 +8,7 @@ from service.errors import TaskbellError
 from service.store import Pool
 
 
-class NotSetAside(TaskbellError):
+class NotRejected(TaskbellError):
     """There is no webhook of this number, or none that could not be read."""
 
     def __init__(self, receipt: int) -> None:
@@ -27,7 +27,7 @@ async def asking(pool: Pool, limit: int) -> list[asyncpg.Record]:
 
 
 async def read_again(pool: Pool, receipt: int) -> str:
-    """Hand it to the worker once more; returns its account. Raises NotSetAside."""
+    """Hand it to the worker once more; returns its account. Raises NotRejected."""
     account: str | None = await pool.fetchval(
         """
         UPDATE receipts SET state = 'pending', reason = NULL, settled_at = NULL,
@@ -37,12 +37,12 @@ async def read_again(pool: Pool, receipt: int) -> str:
         receipt,
     )
     if account is None:
-        raise NotSetAside(receipt)
+        raise NotRejected(receipt)
     return account
 
 
 async def leave(pool: Pool, receipt: int, *, by: str, now: datetime) -> None:
-    """Keep it as it is, unread; it asks nobody any more. Raises NotSetAside."""
+    """Keep it as it is, unread; it asks nobody any more. Raises NotRejected."""
     found = await pool.fetchval(
         """
         UPDATE receipts SET acknowledged_at = $2, reason = reason || '; ignored by ' || $3
@@ -53,4 +53,4 @@ async def leave(pool: Pool, receipt: int, *, by: str, now: datetime) -> None:
         by,
     )
     if found is None:
-        raise NotSetAside(receipt)
+        raise NotRejected(receipt)

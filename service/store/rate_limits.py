@@ -147,7 +147,7 @@ class AccountThrottle:
             log.warning("throttle.not_noted", account=self._account, error=str(error))
 
 
-class FirstThrottle(AccountThrottle):
+class PriorityThrottle(AccountThrottle):
     """The same limit and breaker, for messages to customers: nobody else's calls delay these.
 
     They have `kept` calls a minute for themselves, of which a few may come at once. Where those are

@@ -50,7 +50,7 @@ _NAME = re.compile(r"[\w./ ]{1,60}", re.ASCII)
 _TIME_TO_SEND = 3.0  # seconds, of what is left when a process ends
 
 
-class Discreet(SpanExporter):
+class RedactingSpanExporter(SpanExporter):
     """Hands on of each span what nobody minds to be read, and nothing that only a library saw.
 
     A statement by itself, as of the ticks of each second, belongs to no trace and is left out.
@@ -70,7 +70,7 @@ class Discreet(SpanExporter):
         return self._exporter.force_flush(timeout_millis)
 
 
-class Reticent(TextMapPropagator):
+class NoPropagator(TextMapPropagator):
     """Believes no headers of strangers, and sends none to systems and channels."""
 
     def extract(
@@ -104,10 +104,12 @@ class OpenTelemetry:
         resource = Resource.create({"taskbell.process": process}, None)
         resource = Resource(named).merge(resource)
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
-        self._provider.add_span_processor(BatchSpanProcessor(Discreet(OTLPSpanExporter())))
+        self._provider.add_span_processor(
+            BatchSpanProcessor(RedactingSpanExporter(OTLPSpanExporter()))
+        )
         self._tracer = self._provider.get_tracer("taskbell", release)
         self._propagator = TraceContextTextMapPropagator()
-        propagate.set_global_textmap(Reticent())
+        propagate.set_global_textmap(NoPropagator())
         for library in (AioHttpClientInstrumentor, AsyncPGInstrumentor, RedisInstrumentor):
             library().instrument(tracer_provider=self._provider)
 

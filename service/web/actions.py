@@ -22,7 +22,7 @@ from service.outbox import (
 from service.outbox.silences import NoSuchSilence
 from service.outbox.storms import NoStorm
 from service.store import Pool, dead_letters
-from service.store.dead_letters import NotSetAside
+from service.store.dead_letters import NotRejected
 from service.web.auth import Endpoint
 from service.web.parameters import LARGEST_ID, is_text, wrong
 from service.web.problems import Problem
@@ -65,7 +65,7 @@ class OperatorActions:
                 self._doorbell.ring(INGEST, account)
             else:
                 await dead_letters.leave(self._pool, receipt, by=by, now=self._clock.now())
-        except NotSetAside as error:
+        except NotRejected as error:
             raise Problem(HTTPStatus.CONFLICT, str(error)) from error
 
     async def end_storm(self, action: str, storm: int, by: str) -> None:

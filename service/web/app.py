@@ -12,7 +12,7 @@ from service.clock import Clock
 from service.config import Config
 from service.diagnostics import Diagnostic
 from service.doorbell import Doorbell
-from service.metrics import Board
+from service.metrics import MetricsExporter
 from service.outbox.approval_links import ApprovalLinks
 from service.settings import Settings
 from service.store import Pool
@@ -21,12 +21,12 @@ from service.web.actions import OperatorActions
 from service.web.api import Api
 from service.web.approvals import ApprovalPage
 from service.web.auth import Guard
+from service.web.concurrency_limit import ConcurrencyLimit
 from service.web.health import Health
 from service.web.operator_page import OperatorPage
 from service.web.pages import Pages
 from service.web.path_in_front import PathInFront
 from service.web.problems import HANDLERS
-from service.web.visitors import Visitors
 from service.web.webhooks import WebhookEndpoint
 
 
@@ -38,7 +38,7 @@ def build(
     clock: Clock,
     doorbell: Doorbell,
     keeper: ReceiptKeeper,
-    board: Board,
+    board: MetricsExporter,
     guard: Guard,
     faults: Sequence[Diagnostic] = (),
 ) -> Starlette:
@@ -66,7 +66,10 @@ def build(
             *OperatorPage(pool, clock, guard, actions, config, doorbell, pages, faults).routes(),
         ],
         exception_handlers=HANDLERS,
-        middleware=[*([Middleware(PathInFront, root)] if root else ()), Middleware(Visitors)],
+        middleware=[
+            *([Middleware(PathInFront, root)] if root else ()),
+            Middleware(ConcurrencyLimit),
+        ],
     )
     # A sender that is redirected has not delivered.
     app.router.redirect_slashes = False

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from service.clock import Clock
 from service.settings import Settings
 from service.store import Pool, sessions
-from service.web.attempts import Attempts
+from service.web.login_throttle import LoginThrottle
 from service.web.problems import Problem
 from service.web.this_machine import is_from_other_site, why_not_local
 
@@ -40,7 +40,7 @@ class Guard:
         self._own_host = urlsplit(settings.taskbell_url or "").netloc
         self._pool = pool
         self._clock = clock
-        self._attempts = Attempts(clock)
+        self._attempts = LoginThrottle(clock)
 
     @property
     def has_token(self) -> bool:

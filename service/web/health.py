@@ -13,7 +13,7 @@ from starlette.routing import Route
 from service import store
 from service.clock import Clock
 from service.doorbell import Doorbell
-from service.metrics import Board
+from service.metrics import MetricsExporter
 from service.store import DATABASE_ERRORS, Connection, Pool
 from service.store.receipts import ReceiptKeeper
 from service.web.auth import Guard
@@ -32,7 +32,7 @@ class Health:
         doorbell: Doorbell,
         clock: Clock,
         guard: Guard,
-        board: Board,
+        board: MetricsExporter,
         keeper: ReceiptKeeper,
         faults: int = 0,
     ) -> None:

@@ -42,7 +42,7 @@ register_url_convertor("number", _Number())
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ListQuery:
     """What of a list is wanted."""
 
     values: Mapping[str, Any]
@@ -50,12 +50,12 @@ class Asked:
     after: Mark | None
 
 
-def read_parameters(query: QueryParams, listing: Listing) -> Asked:
+def read_parameters(query: QueryParams, listing: Listing) -> ListQuery:
     """Raises a 400 Problem that names the parameter."""
     _demand_known(query, {*listing.filters, "limit", "cursor"})
     values = {name: _value(listing, name, query[name]) for name in listing.filters if name in query}
     after = _mark(query["cursor"], listing) if "cursor" in query else None
-    return Asked(values, _limit(query.get("limit", str(DEFAULT_LIMIT))), after)
+    return ListQuery(values, _limit(query.get("limit", str(DEFAULT_LIMIT))), after)
 
 
 def filtered(

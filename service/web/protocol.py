@@ -17,7 +17,7 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
-from service.web.crowd import Crowd
+from service.web.connection_limiter import ConnectionLimiter
 from service.web.problems import Problem, come_again, respond
 
 log = structlog.get_logger()
@@ -35,7 +35,7 @@ _VERSIONS = {"1.0", "1.1"}
 class Connection(HttpToolsProtocol):
     """One client's connection; `since` is when its present wait for the client began."""
 
-    server_state: Crowd
+    server_state: ConnectionLimiter
     since = 0.0
     _is_in_head = False
     _is_deaf = False

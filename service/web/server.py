@@ -13,7 +13,7 @@ from service import store
 from service.clock import SystemClock
 from service.config import Config
 from service.doorbell import INGEST, Doorbell
-from service.metrics import Board
+from service.metrics import MetricsExporter
 from service.processes import gc_tuning
 from service.processes.parent_pipe import ParentPipe
 from service.reload import LoadedConfig
@@ -23,7 +23,7 @@ from service.store.receipts import ReceiptKeeper
 from service.telemetry import tracing
 from service.web.app import build
 from service.web.auth import Guard
-from service.web.crowd import Crowd
+from service.web.connection_limiter import ConnectionLimiter
 from service.web.protocol import Connection
 
 # More connections would only queue in the database. The door has its own: whatever the pages wait
@@ -54,7 +54,7 @@ async def serve(settings: Settings, line: ParentPipe | None) -> None:
         await store.connect(settings.database, size=_OF_PAGES) as pool,
         await store.connect(settings.database, size=_OF_THE_DOOR) as own,
     ):
-        keeper, board = ReceiptKeeper(own, partial(doorbell.ring, INGEST)), Board(pool)
+        keeper, board = ReceiptKeeper(own, partial(doorbell.ring, INGEST)), MetricsExporter(pool)
         clock = SystemClock()
         await board.look(clock.now())
         made = partial(
@@ -94,7 +94,7 @@ class Server(uvicorn.Server):
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
-        self.server_state: Crowd = Crowd()
+        self.server_state: ConnectionLimiter = ConnectionLimiter()
 
     async def on_tick(self, counter: int) -> bool:
         now = asyncio.get_running_loop().time()

@@ -22,7 +22,7 @@ from service.sandbox.app import Sandbox, running
 from service.sandbox.faults import Fault, FaultKind
 from service.sandbox.plannr import ACCOUNT_UUID
 from service.sources import systems
-from service.store import accounts, unread
+from service.store import accounts, unreadable
 from tests.contract.source_rig import sample
 from tests.harness.commands import Result, taskbell
 from tests.harness.receivers import Answer, HttpReceiver, Request
@@ -118,7 +118,9 @@ async def test_tasks_that_cannot_be_read_are_a_note(clinic: Clinic) -> None:
     async with await store.connect(clinic.environ["DATABASE_URL"], size=1) as pool:
         await accounts.register(pool, {"field": "kickserv"}, SystemClock().now())
         example = "ends_at of task 7 (value: 'next week')"
-        await unread.note(pool, "field", rows=0, count=2, example=example, now=SystemClock().now())
+        await unreadable.note(
+            pool, "field", rows=0, count=2, example=example, now=SystemClock().now()
+        )
     result = await clinic.doctor()
     assert result.code == 0
     assert "note   tasks of field" in result.out

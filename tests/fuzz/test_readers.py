@@ -58,7 +58,7 @@ def read(source: Source, body: bytes) -> list[dict[str, Any]]:
     """The whole tasks in a body; none where it says nothing, or too much."""
     try:
         found = payload.read(source, decoded(payload.without_secrets(body)))
-    except (orjson.JSONDecodeError, TooManyValues, payload.TooManyTold, PayloadError):
+    except (orjson.JSONDecodeError, TooManyValues, payload.TooManyTasks, PayloadError):
         return []
     return [one.raw for one in found if isinstance(one, payload.FullTask)]
 

@@ -117,7 +117,7 @@ class Corridor:
         lanes = [lane for name, lane in self.worker.lanes.items() if name != channel]
         await wiring.give_up(self.pool, self.sources, lanes, self.clock)
 
-    def _worker(self, parts: wiring.Parts) -> Worker:
+    def _worker(self, parts: wiring.WorkerParts) -> Worker:
         pool, clock, sources, engine = self.pool, self.clock, self.sources, parts.engine
         return Worker(
             ingests={name: Ingest(pool, engine, one, clock) for name, one in sources.items()},

@@ -14,7 +14,7 @@ from service.engine import Engine
 from service.engine.decider import Decider
 from service.engine.postgres import PostgresTransaction
 from service.outbox import AttemptResult, Claim, account_lane, attempts, claiming, writes_lane
-from service.rules.standing import objection
+from service.rules.revision import objection
 from service.store import Connection, Pool, schedules
 from tests.harness.records import Record, record
 

@@ -16,7 +16,7 @@ import orjson
 from service.clock import Clock
 from service.config import Config, load
 from service.doorbell import INGEST, Doorbell
-from service.metrics import Board
+from service.metrics import MetricsExporter
 from service.settings import read_settings
 from service.store import Pool, accounts
 from service.store.receipts import ReceiptKeeper
@@ -131,7 +131,7 @@ async def serving(
     await accounts.register(pool, systems, clock.now())
     doorbell = Doorbell(redis_url)
     keeper = ReceiptKeeper(pool, partial(doorbell.ring, INGEST))
-    board = Board(pool, patience=0.5)
+    board = MetricsExporter(pool, patience=0.5)
     app = build(
         settings=settings,
         config=config,

@@ -8,7 +8,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from service.clock import VirtualClock
-from service.metrics import Board
+from service.metrics import MetricsExporter
 from service.store import Pool
 from tests.infra.programs import INFRA, ROOT, checked
 
@@ -59,7 +59,7 @@ async def test_numbers_are_what_prometheus_wants(
     pool: Pool, clock: VirtualClock, *, is_up: bool
 ) -> None:
     """Names, types and texts of /metrics hold to its conventions, with a database and without."""
-    board = Board(pool)
+    board = MetricsExporter(pool)
     await board.look(clock.now())
     if not is_up:
         await pool.close()

@@ -25,7 +25,7 @@ from tests.harness.rule_files import configured
 from tests.harness.tasks import task
 from workers.alerts import Alerts
 from workers.clock_tick import ClockRound
-from workers.presence import Presence
+from workers.heartbeat import Heartbeat
 from workers.worker import Worker
 
 ZONES = {"field": ZoneInfo("America/New_York"), "london": ZoneInfo("Europe/London")}
@@ -124,7 +124,7 @@ class Real:
             polls={},
             lanes=[],
             alerts=Alerts(pool, clock, [], None),
-            presence=Presence(pool, clock, {}),
+            presence=Heartbeat(pool, clock, {}),
         )
 
     async def begin(self) -> None:

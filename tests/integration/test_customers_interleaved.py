@@ -12,7 +12,7 @@ from service.clock import VirtualClock
 from service.sandbox.faults import Fault, FaultKind
 from service.store import Pool
 from tests.harness.corridor import Corridor, corridor, go_round
-from workers.presence import Presence
+from workers.heartbeat import Heartbeat
 
 RULES = """
 - { id: soon, when: { task.starting_soon: 30m }, accounts: [field], once_per: [task.id, task.start],
@@ -117,7 +117,7 @@ class Day:
                 await taskbell.deliver("account:field")
 
     async def _be_there(self) -> None:
-        await Presence(
+        await Heartbeat(
             self.taskbell.pool, self.taskbell.clock, self.taskbell.config.accounts
         ).note()
         await self.taskbell.poll_what_is_due()

@@ -12,7 +12,7 @@ from service.sandbox.faults import Fault, FaultKind
 from service.store import Pool
 from tests.harness.corridor import Corridor, corridor, firm
 from tests.harness.receivers import Answer
-from workers.last_look import MOST_READ
+from workers.final_check import MOST_READ
 
 IDA = {"id": 7, "name": "Ida", "email": "ida@customer.test", "phone": "+1 415 555 0100"}
 BO = {**IDA, "id": 8, "name": "Bo", "email": "bo@customer.test"}

@@ -12,7 +12,7 @@ from service import config
 from service.clock import VirtualClock
 from service.config import past_rules
 from service.domain.model import State
-from service.explain import Explanation, ExplanationStatus, Rulebook
+from service.explain import Explanation, ExplanationStatus, RuleVersions
 from service.explain.explainer import explain
 from service.rules.language.tracing import Trace, TraceStatus
 from service.store import Pool
@@ -57,7 +57,7 @@ async def explained(
     papers = papers if until is None else papers.until(until)
     sketch = config.sketch(taskbell.folder / "taskbell.yaml", {})
     then = {version: past_rules(text, sketch) for version, text in papers.texts.items()}
-    rules, now = Rulebook(sketch.rules, then), taskbell.clock.now()
+    rules, now = RuleVersions(sketch.rules, then), taskbell.clock.now()
     found = explain(rules, papers, NEW_YORK, now, papers.added_at)
     return next(one for one in found if one.rule == rule)
 

@@ -11,7 +11,7 @@ from service import config
 from service.clock import VirtualClock
 from service.config import past_rules
 from service.domain.model import State
-from service.explain import Explanation, ExplanationStatus, Rulebook
+from service.explain import Explanation, ExplanationStatus, RuleVersions
 from service.explain.explainer import explain
 from service.store import Pool
 from service.store.views import task_history
@@ -78,7 +78,7 @@ async def explained(
     papers = papers if until is None else papers.until(until)
     then = {version: past_rules(text, sketch) for version, text in papers.texts.items()}
     now = taskbell.clock.now()
-    found = explain(Rulebook(sketch.rules, then), papers, NEW_YORK, now, papers.added_at)
+    found = explain(RuleVersions(sketch.rules, then), papers, NEW_YORK, now, papers.added_at)
     return next(one for one in found if one.rule == rule)
 
 

@@ -23,7 +23,7 @@ from service.errors import (
 )
 from service.http import open_client
 from service.http.rate_limit_headers import Allowance
-from service.http.upstream import Upstream
+from service.http.upstream import SystemClient
 from service.store import Pool
 from service.store.rate_limits import AccountThrottle
 from tests.harness.receivers import LOOPBACK, Answer, Fault, HttpReceiver, Receiver
@@ -38,7 +38,7 @@ HTML = {"content-type": "text/html; charset=utf-8"}
 class Rig:
     """An upstream, the server it calls, and the seconds that its limit made it wait."""
 
-    def __init__(self, server: HttpReceiver, upstream: Upstream, waited: list[float]) -> None:
+    def __init__(self, server: HttpReceiver, upstream: SystemClient, waited: list[float]) -> None:
         self.server = server
         self.upstream = upstream
         self.waited = waited
@@ -60,7 +60,7 @@ async def rig(pool: Pool, clock: VirtualClock) -> AsyncIterator[Rig]:
         waited.append(seconds)
 
     async with HttpReceiver() as server, open_client(LOOPBACK, timeout=0.3) as client:
-        upstream = Upstream(
+        upstream = SystemClient(
             "field",
             client,
             server.url,
@@ -269,7 +269,7 @@ async def test_what_is_not_http_may_repeat_the_request(pool: Pool, clock: Virtua
     """Nothing of it is in the error: there are the credentials in it."""
     async with Echo() as echo, open_client(LOOPBACK, timeout=1) as client:
         headers = {"X-Key": SECRET, "Authorization": f"Bearer {SECRET}"}
-        upstream = Upstream(
+        upstream = SystemClient(
             "field",
             client,
             f"http://127.0.0.1:{echo.port}",
@@ -290,7 +290,7 @@ async def test_no_form_of_the_credentials_is_told(
     """Short ones, too, and in base64."""
     sent = b64encode(form.format("t/k", "t/k").encode()).decode()
     async with open_client(LOOPBACK) as client:
-        upstream = Upstream(
+        upstream = SystemClient(
             "field",
             client,
             rig.server.url,

@@ -16,7 +16,7 @@ from service.store.views import api_lists
 from tests.harness.corridor import Corridor, corridor, go_round
 from workers import wiring
 from workers.alerts import Alerts
-from workers.presence import Presence
+from workers.heartbeat import Heartbeat
 
 RULES = """
 - { id: soon, when: { task.starting_soon: 30m }, accounts: [field],
@@ -35,7 +35,7 @@ async def taskbell(pool: Pool, clock: VirtualClock, folder: Path) -> AsyncIterat
 
 async def is_there(taskbell: Corridor) -> None:
     """A worker says that it is there, as it does at its start and several times a minute."""
-    await Presence(taskbell.pool, taskbell.clock, taskbell.config.accounts).note()
+    await Heartbeat(taskbell.pool, taskbell.clock, taskbell.config.accounts).note()
 
 
 async def be_away(taskbell: Corridor, **time: float) -> None:

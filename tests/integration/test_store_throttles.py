@@ -6,7 +6,7 @@ from typing import Any
 from service.clock import VirtualClock
 from service.http.throttle import Admission, Budget
 from service.store import Pool, connect
-from service.store.rate_limits import LONGEST_PAUSE, AccountThrottle, FirstThrottle, lift
+from service.store.rate_limits import LONGEST_PAUSE, AccountThrottle, PriorityThrottle, lift
 
 SECOND = timedelta(seconds=1)
 NONE = timedelta(0)
@@ -133,7 +133,7 @@ async def test_a_pause_out_of_a_clock_that_was_wrong_is_over(
 ) -> None:
     """No system is left alone for years because the machine thought that it was later."""
     asked = throttle(pool, clock)
-    for caller in (asked, FirstThrottle(pool, "field", clock, Budget.of(60))):
+    for caller in (asked, PriorityThrottle(pool, "field", clock, Budget.of(60))):
         clock.advance(timedelta(days=900))
         await asked.admit()
         await asked.failed(timedelta(hours=1))
@@ -170,7 +170,7 @@ async def test_customers_wait_behind_nobody(pool: Pool, clock: VirtualClock) -> 
     """A minute's worth of other calls is queued, and a message and its question go at once."""
     budget = Budget.of(60)
     others = throttle(pool, clock, per_minute=budget.others)
-    first = FirstThrottle(pool, "field", clock, budget)
+    first = PriorityThrottle(pool, "field", clock, budget)
     assert max(await waits(*[others] * 90)) > timedelta(minutes=1)
     assert await waits(*[first] * 5) == [NONE] * 4 + [10 * SECOND]
     clock.advance(timedelta(seconds=20))
@@ -179,7 +179,7 @@ async def test_customers_wait_behind_nobody(pool: Pool, clock: VirtualClock) -> 
 
 async def test_customers_take_what_others_leave(pool: Pool, clock: VirtualClock) -> None:
     """With nobody else calling, they have all of the account's calls, and no more than that."""
-    first = FirstThrottle(pool, "field", clock, Budget.of(60), burst=16)
+    first = PriorityThrottle(pool, "field", clock, Budget.of(60), burst=16)
     assert await waits(*[first] * 20) == [NONE] * 20
     clock.advance(timedelta(minutes=5))
     found = await waits(*[first] * 80)
@@ -197,7 +197,7 @@ def test_others_leave_alone_what_is_kept() -> None:
 
 async def test_a_pause_holds_for_customers_as_well(pool: Pool, clock: VirtualClock) -> None:
     """A system that asked for a pause, or has no call left, is called by nobody."""
-    others, first = throttle(pool, clock), FirstThrottle(pool, "field", clock, Budget.of(60))
+    others, first = throttle(pool, clock), PriorityThrottle(pool, "field", clock, Budget.of(60))
     await others.admit()
     await first.admit()
     await others.spent(timedelta(seconds=30))

@@ -10,7 +10,7 @@ import pytest
 
 from service.clock import VirtualClock
 from service.config.operator import Operator
-from service.domain.storms import Flood, Lately, StormGuard, usual, usual_of
+from service.domain.storms import Lately, StormGuard, StormScope, usual, usual_of
 from service.outbox import approvals, gates, operator_actions, storms
 from service.outbox.gates import Candidate
 from service.outbox.storms import NoStorm
@@ -230,19 +230,23 @@ def test_what_is_usual_needs_a_past() -> None:
     start = datetime.fromisoformat("2026-03-06T12:00:00+00:00")
     moments = [start + timedelta(minutes=10 * (number // 3)) for number in range(60)]
     assert usual(moments, timedelta(minutes=10)) == 3.0
-    guard, customers, post = StormGuard(), Flood("field"), Flood("field", "late", "slack:#office")
+    guard, customers, post = (
+        StormGuard(),
+        StormScope("field"),
+        StormScope("field", "late", "slack:#office"),
+    )
     assert guard.refusal(customers, 31, 3.0) is not None
     assert guard.refusal(customers, 30, 3.0) is None
     assert guard.refusal(customers, 50, None) is None
     assert guard.refusal(customers, 51, None) is not None
     assert guard.refusal(post, 100, None) is None
     assert guard.refusal(post, 101, None) is not None
-    assert guard.refusal(Flood("field", "late"), 150, None) is None
-    assert guard.refusal(Flood("field", "late"), 151, None) is not None
-    assert StormGuard(messages=1_000_000).most(Flood("field", "late")) == 3_000_000
-    assert StormGuard(messages=5).most(Flood("field", "late")) == 150
-    every = (customers, post, Flood("field", "late"))
-    assert tuple(Flood.from_key(one.key) for one in every) == every
+    assert guard.refusal(StormScope("field", "late"), 150, None) is None
+    assert guard.refusal(StormScope("field", "late"), 151, None) is not None
+    assert StormGuard(messages=1_000_000).most(StormScope("field", "late")) == 3_000_000
+    assert StormGuard(messages=5).most(StormScope("field", "late")) == 150
+    every = (customers, post, StormScope("field", "late"))
+    assert tuple(StormScope.from_key(one.key) for one in every) == every
 
 
 async def test_the_operator_is_asked_once(taskbell: Corridor) -> None:
@@ -514,8 +518,8 @@ async def test_a_flood_to_one_place_does_not_hold_the_whole_rule(
 
 
 def held_in_a_simulation(
-    known: Lately, floods: Sequence[Flood], rules: Ruleset, now: datetime
-) -> dict[Flood, str | None]:
+    known: Lately, floods: Sequence[StormScope], rules: Ruleset, now: datetime
+) -> dict[StormScope, str | None]:
     """Why each of these floods is held that are due at once."""
     outbox = MemoryOutbox(MemoryEvents())
     outbox.remember_storms(known)
@@ -535,7 +539,7 @@ async def test_a_rehearsal_knows_of_it(pool: Pool, clock: VirtualClock, folder: 
         await write_to(taskbell, 8)
         async with pool.acquire() as connection:
             known = await storms.lately(connection, clock.now())
-        floods = [Flood.from_key(one["flood"]) for one in await taskbell.deliveries("all")]
+        floods = [StormScope.from_key(one["flood"]) for one in await taskbell.deliveries("all")]
         foreseen = held_in_a_simulation(known, floods, taskbell.config.rules, clock.now())
         await taskbell.claim("mail", 20)
         held = {one["flood"]: one["reason"] for one in await taskbell.deliveries("all")}
@@ -544,7 +548,7 @@ async def test_a_rehearsal_knows_of_it(pool: Pool, clock: VirtualClock, folder: 
         async with pool.acquire() as connection:
             known = await storms.lately(connection, clock.now())
         later = held_in_a_simulation(
-            known, [Flood("field", "all", "mail:new")] * 6, taskbell.config.rules, clock.now()
+            known, [StormScope("field", "all", "mail:new")] * 6, taskbell.config.rules, clock.now()
         )
         assert list(later.values()) == [held["field all mail:p1@firm.test"]]
 

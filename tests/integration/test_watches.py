@@ -9,7 +9,7 @@ import pytest
 
 from service.clock import VirtualClock
 from service.engine.postgres import PostgresTransaction
-from service.metrics import Board
+from service.metrics import MetricsExporter
 from service.store import Pool
 from tests.harness.corridor import Corridor, Worker, copy, corridor, go_round
 
@@ -259,6 +259,6 @@ async def test_without_any_worker_the_delay_counts(taskbell: Corridor) -> None:
 
 async def clock_lag(taskbell: Corridor) -> float:
     """What /metrics says of the clock."""
-    text = (await Board(taskbell.pool).text(taskbell.clock.now())).decode()
+    text = (await MetricsExporter(taskbell.pool).text(taskbell.clock.now())).decode()
     line = next(line for line in text.splitlines() if line.startswith("taskbell_clock_lag_seconds"))
     return float(line.split()[1])

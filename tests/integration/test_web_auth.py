@@ -11,8 +11,8 @@ from structlog.testing import capture_logs
 from service.clock import VirtualClock
 from service.processes.embedded import EmbeddedValkey
 from service.store import Pool
-from service.web import attempts
-from service.web.attempts import Attempts
+from service.web import login_throttle
+from service.web.login_throttle import LoginThrottle
 from service.web.problems import Problem
 from tests.harness.site import Site, site
 
@@ -80,7 +80,7 @@ async def test_who_says_nothing_has_guessed_nothing(guarded: Site) -> None:
     assert await status(guarded, RIGHT) == 200
 
 
-def guess(tried: Attempts, address: str) -> bool:
+def guess(tried: LoginThrottle, address: str) -> bool:
     """Whether a wrong token from there was looked at."""
     try:
         tried.demand_room(address)
@@ -92,11 +92,11 @@ def guess(tried: Attempts, address: str) -> bool:
 
 def test_guesses_from_everywhere_are_throttled_together(clock: VirtualClock) -> None:
     """Who has been here before is still listened to, and everybody is a second later."""
-    tried = Attempts(clock)
+    tried = LoginThrottle(clock)
     tried.right("192.0.2.1")
     with capture_logs() as logs:
         looked_at = [guess(tried, f"10.0.{n // 250}.{n % 250}") for n in range(1000)]
-    assert sum(looked_at) == attempts.OF_ALL
+    assert sum(looked_at) == login_throttle.OF_ALL
     assert [one["event"] for one in logs] == ["auth.throttled"]
     tried.demand_room("192.0.2.1")
     with pytest.raises(Problem, match="1 seconds"):
@@ -115,8 +115,8 @@ def test_guesses_from_everywhere_are_throttled_together(clock: VirtualClock) -> 
 )
 def test_one_customer_is_one_address(clock: VirtualClock, addresses: list[str]) -> None:
     """Whoever has a network of version 6 has them all; what is no address is the same for all."""
-    tried = Attempts(clock)
-    assert sum(guess(tried, address) for address in addresses) == attempts.OF_ONE
+    tried = LoginThrottle(clock)
+    assert sum(guess(tried, address) for address in addresses) == login_throttle.OF_ONE
     tried.demand_room("2001:db8:1:3::1")
 
 
@@ -124,9 +124,9 @@ def test_what_is_remembered_is_bounded(
     clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However many addresses there are, of both kinds."""
-    monkeypatch.setattr(attempts, "REMEMBERED", 100)
-    monkeypatch.setattr(attempts, "KNOWN", 100)
-    tried = Attempts(clock)
+    monkeypatch.setattr(login_throttle, "REMEMBERED", 100)
+    monkeypatch.setattr(login_throttle, "KNOWN", 100)
+    tried = LoginThrottle(clock)
     for n in range(300):
         tried.wrong(f"10.0.{n // 250}.{n % 250}")
         tried.right(f"10.1.{n // 250}.{n % 250}")
@@ -135,7 +135,7 @@ def test_what_is_remembered_is_bounded(
 
 def test_a_clock_that_is_set_back_locks_nobody_out_for_long(clock: VirtualClock) -> None:
     """What was counted in the future falls from now on."""
-    tried = Attempts(clock)
+    tried = LoginThrottle(clock)
     assert sum(guess(tried, "192.0.2.1") for _ in range(12)) == 10
     clock.set(clock.now() - timedelta(days=1))
     assert not guess(tried, "192.0.2.1")

@@ -8,7 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from service.store import Pool
-from service.web import crowd, protocol, request_body
+from service.web import connection_limiter, protocol, request_body
 from tests.harness.site import Answer, Site
 
 BODY = b'{"id": "T1"}'
@@ -142,7 +142,7 @@ async def test_who_only_holds_connections_keeps_nobody_out(
     web: Site, pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Idle and half-sent, many more than there may be: webhooks come in, and the log says so."""
-    monkeypatch.setattr(crowd, "MOST", 20)
+    monkeypatch.setattr(connection_limiter, "MOST", 20)
     half_bodies = POST + b"Content-Length: 12\r\n\r\n{"
     with capture_logs() as logs:
         held = []

@@ -12,7 +12,7 @@ from service import metrics
 from service.clock import VirtualClock
 from service.domain.alarm_sets import AlarmSet
 from service.domain.model import Kind, State
-from service.metrics import Board
+from service.metrics import MetricsExporter
 from service.processes.embedded import EmbeddedPostgres
 from service.store import Pool, alarm_sets
 from tests.conftest import closed_to_all
@@ -247,7 +247,7 @@ async def test_totals_that_were_never_read_are_not_guessed(pool: Pool, clock: Vi
     """One that began with this process would rise by all that is stored, once it is back."""
     metrics.poll_errors.labels("open").inc()
     await pool.execute("ALTER TABLE counters RENAME TO away")
-    text = (await Board(pool).text(clock.now())).decode()
+    text = (await MetricsExporter(pool).text(clock.now())).decode()
     assert "taskbell_poll_errors_total{" not in text
     assert "taskbell_database_up 0.0" in text
 

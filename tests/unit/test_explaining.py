@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from service.channels import ways
 from service.config import Config
 from service.domain.model import Cause, Observation, Task
-from service.explain import Explanation, ExplanationStatus, Rulebook
+from service.explain import Explanation, ExplanationStatus, RuleVersions
 from service.explain.explainer import explain
 from service.rules.language.tracing import TraceStatus
 from service.rules.verdict import Outcome
@@ -91,7 +91,7 @@ async def test_what_is_on_record_is_what_comes_out_again(
     write_templates(tmp_path)
     config = configured(tmp_path, f" {orjson.dumps(written).decode()}")
     papers, trial = await lived(config, history)
-    book = Rulebook(config.rules, {config.rules.version: config.rules})
+    book = RuleVersions(config.rules, {config.rules.version: config.rules})
     for one in explain(book, papers, config.timezone, trial.clock.now(), START):
         if one.decision is None:
             assert one.standing in {ExplanationStatus.UNHEARD, ExplanationStatus.NOT_MATCHED}

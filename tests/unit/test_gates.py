@@ -12,7 +12,7 @@ import pytest
 
 from service.domain.model import State
 from service.domain.silences import Silence
-from service.domain.storms import Flood
+from service.domain.storms import StormScope
 from service.outbox import gates
 from service.outbox.gates import Candidate, GateFacts
 from service.rules.visits import Told, Visit
@@ -25,25 +25,25 @@ RULES = (
     "- { id: all, when: task.created, hours: texting, until: task.done,"
     " then: [{ notify: accounting }] }"
 )
-FLOOD, OTHER = Flood("field"), Flood("london")
+FLOOD, OTHER = StormScope("field"), StormScope("london")
 VISIT = Visit("a visit", "2026-03-08")
 SILENCE = Silence(1, NOON - HOUR, NIGHT + HOUR, "stocktaking")
 
 
 @dataclass
-class Floods:
+class StormCounts:
     """So many others of each flood, and one storm."""
 
     many: int = 0
-    open_: Mapping[Flood, tuple[Flood, str]] = field(default_factory=dict)
+    open_: Mapping[StormScope, tuple[StormScope, str]] = field(default_factory=dict)
 
-    def storm(self, flood: Flood) -> tuple[Flood, str] | None:
+    def storm(self, flood: StormScope) -> tuple[StormScope, str] | None:
         return self.open_.get(flood)
 
-    def others(self, flood: Flood) -> int:
+    def others(self, flood: StormScope) -> int:
         return self.many if flood.is_of_customers else 0
 
-    def usual(self, flood: Flood) -> float | None:
+    def usual(self, flood: StormScope) -> float | None:
         del flood
         return None
 
@@ -89,7 +89,7 @@ GATES = {
         State.HELD,
         "on hold, too many at once: 51 customer messages in 10 minutes (limit 50)",
         {"flood": FLOOD},
-        {"floods": Floods(50)},
+        {"floods": StormCounts(50)},
     ),
     "told": Closed(
         State.SKIPPED,
@@ -112,7 +112,7 @@ def facts(folder: Path) -> GateFacts:
         present=lambda _: None,
         muting=lambda _: None,
         told=lambda _: None,
-        floods=Floods(),
+        floods=StormCounts(),
     )
 
 
@@ -172,7 +172,7 @@ def test_nobody_has_approved_it_in_time(facts: GateFacts) -> None:
 
 def test_what_is_stopped_before_makes_no_storm(facts: GateFacts) -> None:
     """Of three that are due at once one is muted: two are not too many."""
-    around = replace(facts, muting=lambda _: ("late", "Roof"), floods=Floods(48))
+    around = replace(facts, muting=lambda _: ("late", "Roof"), floods=StormCounts(48))
     due = [candidate(1, flood=FLOOD), candidate(2, flood=FLOOD, muted_by="key")]
     assert list(said([*due, candidate(3, flood=FLOOD)], around)) == [2]
     assert set(said([*due, candidate(3, flood=FLOOD), candidate(4, flood=FLOOD)], around)) == {
@@ -182,7 +182,7 @@ def test_what_is_stopped_before_makes_no_storm(facts: GateFacts) -> None:
 
 def test_an_open_storm_holds_whatever_belongs_to_it(facts: GateFacts) -> None:
     """However few they are, for the reason for which it began; others go."""
-    around = replace(facts, floods=Floods(open_={FLOOD: (FLOOD, "too many")}))
+    around = replace(facts, floods=StormCounts(open_={FLOOD: (FLOOD, "too many")}))
     due = [candidate(1, flood=FLOOD), candidate(2, flood=OTHER), candidate(3)]
     assert said(due, around) == {1: (State.HELD, "too many")}
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from service.domain.model import Task
 from service.domain.recurrence import (
-    Heard,
+    AnnouncedCompletion,
+    ConfirmedCompletions,
     Move,
-    Said,
     ToldCompletion,
     hear,
     is_same_completion,
@@ -37,16 +37,18 @@ def move(before: int, after: int, at: datetime = START) -> Move:
     return found
 
 
-def weeks(heard: Heard) -> list[int]:
+def weeks(heard: ConfirmedCompletions) -> list[int]:
     """Which of the weekly tasks were done."""
     assert all(one.done for one in heard.done)
     return [(one.due - START).days // 7 for one in heard.done if one.due is not None]
 
 
-def said(week: int | None = None, receipt: int = 1, *, is_repeat: bool = False) -> Said:
+def said(
+    week: int | None = None, receipt: int = 1, *, is_repeat: bool = False
+) -> AnnouncedCompletion:
     """A webhook that shows the task as it is due then, or does not show it."""
     shown = None if week is None else due(week)
-    return Said(START + receipt * MINUTE, shown, is_repeat, receipt)
+    return AnnouncedCompletion(START + receipt * MINUTE, shown, is_repeat, receipt)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +81,9 @@ def test_each_date_is_moved_to_once(announced: list[int], data: st.DataObject) -
 
 def test_a_webhook_that_shows_the_task_as_it_was_done() -> None:
     """It is about the move from there."""
-    heard = hear([Said(START, due(1, done=True))], [move(1, 2), move(2, 3)], (), due(3), NOW)
+    heard = hear(
+        [AnnouncedCompletion(START, due(1, done=True))], [move(1, 2), move(2, 3)], (), due(3), NOW
+    )
     assert weeks(heard) == [1]
     assert [one.to for one in heard.told] == [move(1, 2).to]
 
@@ -88,7 +92,7 @@ def test_a_task_that_was_opened_again_and_put_off() -> None:
     """It was not moved at once when it was done: the completion is another one."""
     put_off = replace(due(2), updated_at=START + MINUTE)
     done = replace(due(1, done=True), updated_at=START)
-    late = Said(START + 2 * MINUTE, done)
+    late = AnnouncedCompletion(START + 2 * MINUTE, done)
     found = [Move(START + MINUTE, due(1), put_off)]
     assert weeks(hear([late], found, (), due(2), NOW)) == []
     early = replace(late, at=START)
@@ -98,7 +102,7 @@ def test_a_task_that_was_opened_again_and_put_off() -> None:
 def test_an_id_alone_waits_for_what_the_system_shows() -> None:
     """A task that was put off a minute before may be done, and only shown as open for a while."""
     earlier = [move(1, 2, START - MINUTE)]
-    one = Said(START)
+    one = AnnouncedCompletion(START)
     for seconds, told in ((0, []), (19, []), (20, [1])):
         at = START + timedelta(seconds=seconds)
         assert weeks(hear([one], earlier, (), due(2), at)) == told

@@ -7,14 +7,14 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from service.domain.days import Calendar
-from service.sources.dates import Dates, When
+from service.sources.dates import Dates, ParsedDate
 
 NEW_YORK = ZoneInfo("America/New_York")
 DATES = Dates(Calendar(NEW_YORK, time(17)))
 MIDNIGHTS = Dates(Calendar(NEW_YORK, time(17)), midnight_is_day=True)
 
 
-def read(value: Any, of: str = "due", dates: Dates = DATES) -> When:
+def read(value: Any, of: str = "due", dates: Dates = DATES) -> ParsedDate:
     return dates.read({"at": value}, "at", of)
 
 
@@ -28,7 +28,7 @@ def test_a_date_without_a_time_is_a_day(text: str) -> None:
         "completed_at": datetime(2026, 11, 29, 4, 59, 59, tzinfo=UTC),
     }
     for of, moment in told.items():
-        assert read(text, of) == When(moment, is_day=True)
+        assert read(text, of) == ParsedDate(moment, is_day=True)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_a_time_is_no_day(text: Any) -> None:
 def test_no_date_is_no_day() -> None:
     """Nor is a zero date."""
     for nothing in (None, "", "0000-00-00", "0001-01-01"):
-        assert read(nothing) == When()
+        assert read(nothing) == ParsedDate()
 
 
 def test_the_end_of_a_day_is_where_its_clock_says_so() -> None:
@@ -77,6 +77,6 @@ def test_what_only_begins_is_due_some_time_on_that_day() -> None:
         20: datetime(2026, 11, 29, 4, 59, 59, tzinfo=UTC),
     }
     for hour, due in told.items():
-        start = When(datetime(2026, 11, 28, hour, tzinfo=NEW_YORK).astimezone(UTC))
-        assert DATES.due_after(start) == When(due, is_day=True)
-    assert DATES.due_after(When()) == When()
+        start = ParsedDate(datetime(2026, 11, 28, hour, tzinfo=NEW_YORK).astimezone(UTC))
+        assert DATES.due_after(start) == ParsedDate(due, is_day=True)
+    assert DATES.due_after(ParsedDate()) == ParsedDate()

@@ -12,7 +12,7 @@ from opentelemetry.trace import Link, SpanKind, Status, StatusCode
 
 from service.errors import SettingsError
 from service.telemetry import tracing
-from service.telemetry.exporting import Discreet
+from service.telemetry.exporting import RedactingSpanExporter
 
 ROOT = Path(__file__).parents[2]
 
@@ -36,7 +36,7 @@ def kept() -> Kept:
 @pytest.fixture
 def provider(kept: Kept) -> Iterator[TracerProvider]:
     provider = TracerProvider(shutdown_on_exit=False)
-    provider.add_span_processor(SimpleSpanProcessor(Discreet(kept)))
+    provider.add_span_processor(SimpleSpanProcessor(RedactingSpanExporter(kept)))
     yield provider
     provider.shutdown()
 

@@ -14,7 +14,7 @@ from service.domain.model import Cause, Event, Kind, Task
 from service.rules.language.expressions import EvaluationError, Expression, syntax
 from service.rules.language.field_reads import by_noun, reads
 from service.rules.language.scope import Scope
-from service.rules.language.source_spans import Cutter, Piece
+from service.rules.language.source_spans import Span, SpanFinder
 from service.rules.language.syntax_tree import children, node_kind
 from service.rules.language.tracing import Trace, TraceStatus, trace
 from tests.harness.tasks import BO, START, task, tasks
@@ -109,9 +109,9 @@ def test_what_was_not_needed_may_be_anything(text: str, now: Task, before: Task 
 def test_each_piece_of_the_text_is_what_the_tree_has_there(text: str) -> None:
     """Read by itself, a piece that was cut out is the very node it was cut out for."""
     tree = syntax(text)
-    cutter = Cutter(text, tree)
+    cutter = SpanFinder(text, tree)
 
-    def hold(piece: Piece) -> None:
+    def hold(piece: Span) -> None:
         assert shape(syntax(cutter.text(piece)).root) == shape(piece.node)
         for one in cutter.inside(piece):
             if node_kind(one.node) != "comprehension":

@@ -5,7 +5,7 @@ from pathlib import Path
 from service.cli.rule_tests import stage_of
 from service.config import sketch
 from service.simulator.rule_tests.report import lines, summary
-from service.simulator.rule_tests.runner import TrialResult, run
+from service.simulator.rule_tests.runner import RuleTestResult, run
 from tests.harness.rule_files import HEAD
 
 RULES = """\
@@ -102,7 +102,7 @@ FAILED = """
 
 async def tried(
     folder: Path, start: str, given: str, *steps: str, rules: str = "", account: str = "field"
-) -> TrialResult:
+) -> RuleTestResult:
     """How one test went, of all rules or of these."""
     file = folder / "taskbell.yaml"
     body = "".join(f"    - {{ {step} }}\n" for step in steps)
@@ -117,7 +117,7 @@ async def tried(
     return await run(trial, stage_of(found))
 
 
-def told(result: TrialResult) -> list[str]:
+def told(result: RuleTestResult) -> list[str]:
     """The lines about it, without the folder that the file is in."""
     folder = result.trial.place.rpartition("taskbell.yaml")[0]
     return [line.replace(folder, "") for line in lines(result)]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from service.cli.rule_tests import stage_of
 from service.config import sketch
-from service.simulator.rule_tests.runner import TrialResult, run
+from service.simulator.rule_tests.runner import RuleTestResult, run
 from tests.harness.rule_files import HEAD
 
 WELCOME = '{ id: welcome, when: task.created, then: [{ notify: "customer:details" }] }'
@@ -20,7 +20,7 @@ SAFE = """{ id: safe, when: task.created, expires: 1h, then: [
         { create_task: { title: "Call about {{ task.title }}" } }] }] }"""
 
 
-async def tried(folder: Path, *rules: str, top: str = "", test: str) -> TrialResult:
+async def tried(folder: Path, *rules: str, top: str = "", test: str) -> RuleTestResult:
     """How one test of these rules went."""
     written = "".join(f"  - {rule}\n" for rule in rules)
     file = folder / "taskbell.yaml"

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from service.cli.rule_tests import stage_of
 from service.config import check, sketch
-from service.config.rule_tests.reader import DELETED, TrialReader
+from service.config.rule_tests.reader import DELETED, RuleTestReader
 from service.config.rule_tests.tasks import TaskShape
 from service.domain.model import DAYS, Task
 from service.errors import ConfigError
 from service.simulator.rule_tests.report import junit
-from service.simulator.rule_tests.runner import Stage, run
+from service.simulator.rule_tests.runner import RuleTestStage, run
 from tests.harness.rule_files import ENVIRON, HEAD
 from tests.unit.test_trials import RULES
 
@@ -128,16 +128,16 @@ def told(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Stage:
+def stage(tmp_path_factory: pytest.TempPathFactory) -> RuleTestStage:
     file = tmp_path_factory.mktemp("stage") / "taskbell.yaml"
     file.write_text(f"{HEAD}{RULES}", encoding="utf-8")
     return stage_of(sketch(file, {}))
 
 
 @given(st.lists(nonsense | told(), max_size=2))
-async def test_nonsense_is_a_fault_and_never_a_trace(stage: Stage, raws: list[Any]) -> None:
+async def test_nonsense_is_a_fault_and_never_a_trace(stage: RuleTestStage, raws: list[Any]) -> None:
     """Whatever stands under `tests:` is refused, each problem with its place, or it runs."""
-    reader = TrialReader(["nudge"], stage.rules.ids, ["field"], ["slack"], stage.zone, {}, str)
+    reader = RuleTestReader(["nudge"], stage.rules.ids, ["field"], ["slack"], stage.zone, {}, str)
     trials = reader.read(raws)
     for problem in reader.problems:
         assert problem.path[0] == "tests"

@@ -12,7 +12,7 @@ from service import config
 from service.cli.doctor.findings import AccountHealth, Finding, fine, note, tell, wrong
 from service.cli.doctor.local import examine_database, examine_doorbell
 from service.cli.doctor.remote import examine
-from service.cli.instance import NothingHere, at_work, environ_of, find
+from service.cli.instance import NoInstance, at_work, environ_of, find
 from service.cli.output.console import AsJson, show_json
 from service.cli.subscribe import subscribe as subscribe_to
 from service.clock import SystemClock
@@ -87,7 +87,7 @@ def _inside(settings: Settings) -> list[Finding]:
         settings = find(settings)
         with embedded.database(settings) as (url, _):
             database = uvloop.run(examine_database(url))
-    except NothingHere as error:
+    except NoInstance as error:
         database = [wrong("database", str(error), "or start Taskbell here: `taskbell serve`")]
     except CannotStart as error:
         database = [wrong("database", str(error), "check its log, or set DATABASE_URL")]

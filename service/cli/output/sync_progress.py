@@ -14,14 +14,14 @@ _EVERY = 0.5  # seconds between two looks
 _PATIENCE = 30  # seconds in which a worker begins, where there is one
 
 
-class NotRead(TaskbellError):
+class SyncFailed(TaskbellError):
     """The account could not be read; the message says why."""
 
 
 async def follow(pool: Pool, account: str, asked_at: datetime) -> None:
     """Show a progress bar until the account has been read as was asked at that time.
 
-    Raises NotRead if that fails, is given up by a pause, or nobody begins.
+    Raises SyncFailed if that fails, is given up by a pause, or nobody begins.
     """
     before = await _look(pool, account)
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
@@ -33,7 +33,7 @@ async def follow(pool: Pool, account: str, asked_at: datetime) -> None:
             _give_up(account, before, now)
             idle_since = loop.time() if now["is_read"] else idle_since
             if loop.time() - idle_since > _PATIENCE:
-                raise NotRead(
+                raise SyncFailed(
                     f"no worker process has started to read {account}; see `taskbell doctor`"
                 )
             _show(progress, bar, now)
@@ -57,11 +57,11 @@ def _is_done(now: dict[str, Any], asked_at: datetime) -> bool:
 
 
 def _give_up(account: str, before: dict[str, Any], now: dict[str, Any]) -> None:
-    """Raise NotRead where it failed since it was asked, or will not be done."""
+    """Raise SyncFailed where it failed since it was asked, or will not be done."""
     if now["paused"]:
-        raise NotRead(f"{account} was paused in the meantime")
+        raise SyncFailed(f"{account} was paused in the meantime")
     if now["failures"] > before["failures"]:
-        raise NotRead(f"{now['error']}; Taskbell keeps trying")
+        raise SyncFailed(f"{now['error']}; Taskbell keeps trying")
 
 
 def _show(progress: Progress, bar: TaskID, now: dict[str, Any]) -> None:

@@ -43,7 +43,7 @@ class Expected:
 
 
 @dataclass(frozen=True, slots=True)
-class TrialStep:
+class RuleTestStep:
     """At a moment (in the configuration's zone) tasks change, and something is expected of that.
 
     - `place`: the file and line
@@ -62,7 +62,7 @@ class TrialStep:
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class RuleTest:
     """One test of the rules with these ids, on tasks of one account.
 
     `given` are the tasks that are there at its `start`, by their ids. `silences` are as if an
@@ -75,7 +75,7 @@ class Trial:
     account: str
     rules: frozenset[str]
     given: Mapping[str, Values]
-    steps: Sequence[TrialStep]
+    steps: Sequence[RuleTestStep]
     silences: Sequence[Silence] = ()
 
     @property

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
-from service.config.rule_tests import Expected, Trial, TrialStep, Values
+from service.config.rule_tests import Expected, RuleTest, RuleTestStep, Values
 from service.config.rule_tests.expectations import read_expected
 from service.config.rule_tests.shapes import TrialShape, TrialStepShape
 from service.config.rule_tests.silences import SilenceShape, silence_faults
@@ -26,7 +26,7 @@ _FEW = 1_000
 
 
 @dataclass(slots=True)
-class TrialReader:
+class RuleTestReader:
     """Makes tests, and collects what is wrong with them in `problems`.
 
     - `rules`, `accounts`, `channels`: the names that the configuration has
@@ -49,12 +49,12 @@ class TrialReader:
     problems: list[Issue] = field(default_factory=list)
     _calendar: Calendar = field(default_factory=Calendar, init=False)
 
-    def read(self, raws: Iterable[Any]) -> list[Trial]:
+    def read(self, raws: Iterable[Any]) -> list[RuleTest]:
         """The tests, as far as they can be read; they can be run only if there are no problems."""
         found = (self._trial(raw, ("tests", i)) for i, raw in enumerate(raws))
         return [trial for trial in found if trial is not None]
 
-    def _trial(self, raw: Any, path: Path) -> Trial | None:
+    def _trial(self, raw: Any, path: Path) -> RuleTest | None:
         begun = len(self.problems)
         shape = self._shape(TrialShape, raw, path)
         if shape is None:
@@ -65,7 +65,7 @@ class TrialReader:
         self._calendar = self.calendars.get(account, Calendar(self.zone))
         given = self._given(shape.given, (*path, "given"))
         is_dated = self._are_read(begun, (*path, "start"), (*path, "steps"))
-        return Trial(
+        return RuleTest(
             name=shape.name,
             place=self.place(path),
             start=local(shape.start, self.zone),
@@ -116,7 +116,7 @@ class TrialReader:
 
     def _steps(
         self, shape: TrialShape, given: Collection[str], path: Path, *, is_dated: bool
-    ) -> list[TrialStep]:
+    ) -> list[RuleTestStep]:
         known, start = set(given), local(shape.start, self.zone)
         last = start
         steps = []
@@ -131,7 +131,7 @@ class TrialReader:
                 steps.append(step)
         return steps
 
-    def _step(self, raw: Any, known: set[str], path: Path) -> TrialStep | None:
+    def _step(self, raw: Any, known: set[str], path: Path) -> RuleTestStep | None:
         shape = self._shape(TrialStepShape, raw, path)
         if shape is None:
             return None
@@ -141,7 +141,7 @@ class TrialReader:
         }
         for one in shape.signal:
             self._check("task", one, known, (*path, "signal", one), at_key=True)
-        return TrialStep(
+        return RuleTestStep(
             place=self.place(path),
             at=local(shape.at, self.zone),
             changes=changes,

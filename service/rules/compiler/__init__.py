@@ -13,8 +13,15 @@ from service.domain.model import Kind
 from service.rules.capabilities import Capabilities
 from service.rules.compiler.combinations import misfits, subjects
 from service.rules.compiler.contradictions import never
-from service.rules.compiler.gaps import Gaps, guarantees, impossible, in_keys, unending, unheard
 from service.rules.compiler.lints import Placed, advice, twins, untold_moves
+from service.rules.compiler.missing_fields import (
+    MissingFields,
+    guarantees,
+    impossible,
+    in_keys,
+    unending,
+    unheard,
+)
 from service.rules.compiler.shapes import RuleShape
 from service.rules.compiler.steps import StepReader
 from service.rules.groups import MOST, Grouping
@@ -22,7 +29,7 @@ from service.rules.hours import Hours
 from service.rules.language.expressions import Expression, condition, key, proofs
 from service.rules.language.variables import LASTING
 from service.rules.mute_links import linked, muting_faults
-from service.rules.mutes import Muting, Mutings
+from service.rules.mutes import MuteIndex, MuteRule
 from service.rules.planning import Planning
 from service.rules.rule import Rule, Settle
 from service.rules.selection import Selection, selection
@@ -78,7 +85,7 @@ class Compiler:
         for_each = self._for_each(shape, path)
         chosen = frozenset[str]() if for_each is None else for_each.sure
         accounts = self._accounts(shape, path)
-        gaps = Gaps(self.reach, accounts)
+        gaps = MissingFields(self.reach, accounts)
         guaranteed = guarantees(shape.when, gaps)
         sure = guaranteed.union(chosen, *(proofs(text) for text in shape.conditions))
         conditions = self._all(condition, shape.conditions, (*path, "if"), sure, asked)
@@ -110,16 +117,16 @@ class Compiler:
 
     def _mutings(
         self, shape: RuleShape, sure: frozenset[str], asked: frozenset[str], path: Path
-    ) -> Mutings:
+    ) -> MuteIndex:
         if shape.muted_by is None:
-            return Mutings()
+            return MuteIndex()
         is_about_none = shape.when.kinds == {Kind.SCHEDULED} and shape.for_each is None
         if shape.group is not None or is_about_none:
             message = "muted_by needs exactly one task, and this rule has none or several"
             self._fault((*path, "muted_by"), message, "remove muted_by")
-            return Mutings()
+            return MuteIndex()
         same = self._all(key, shape.muted_by.same, (*path, "muted_by", "same"), sure, asked)
-        return Mutings(Muting(shape.muted_by.rule, same))
+        return MuteIndex(MuteRule(shape.muted_by.rule, same))
 
     def _check_lasts(self, shape: RuleShape, path: Path) -> None:
         if shape.settle is not None:
@@ -150,12 +157,12 @@ class Compiler:
 
     def _gaps(
         self,
-        gaps: Gaps,
+        gaps: MissingFields,
         shape: RuleShape,
         for_each: Selection | None,
         conditions: Sequence[Expression],
         path: Path,
-    ) -> Gaps:
+    ) -> MissingFields:
         """What is empty in the accounts in which the rule can match; the others are told of."""
         gaps, problems = unheard(gaps, shape.when, path)
         self.problems += problems
@@ -210,7 +217,7 @@ class Compiler:
         self,
         shape: RuleShape,
         written: Mapping[str, Any],
-        gaps: Gaps,
+        gaps: MissingFields,
         sure: frozenset[str],
         told: frozenset[str],
         path: Path,
@@ -252,7 +259,7 @@ class Compiler:
         self.problems.append(Issue(path, message, hint))
 
 
-def _blind_spots(gaps: Gaps, rule: Rule, path: Path) -> Iterable[Issue]:
+def _blind_spots(gaps: MissingFields, rule: Rule, path: Path) -> Iterable[Issue]:
     """Warnings about what else of a rule comes to nothing where fields are always empty."""
     if rule.until is not None:
         yield from unending(gaps, rule.until.asked((*path, "until")))

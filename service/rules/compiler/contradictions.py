@@ -28,7 +28,7 @@ _DONE = frozenset({Kind.COMPLETED})
 
 
 @dataclass(frozen=True, slots=True)
-class Never:
+class Contradiction:
     """Why a rule never matches, and where: in which of its conditions, and how far into it."""
 
     message: str
@@ -68,7 +68,7 @@ class _Facts:
 
 def never(
     conditions: Iterable[Expression], trigger: Trigger, values: Values = KNOWN_VALUES
-) -> Never | None:
+) -> Contradiction | None:
     """Why these conditions never hold together when the trigger fires; None if they may.
 
     `values` are those that some names can have at all.
@@ -81,7 +81,7 @@ def never(
                 against = f"{name} is never {_shown(value)}"
                 hint = did_you_mean(str(value), values[name])
             if against is not None:
-                return Never(against, position, offset, hint)
+                return Contradiction(against, position, offset, hint)
     return None
 
 

@@ -10,7 +10,7 @@ from service.document.messages import DASHES, must_be
 from service.document.validation import salvaged
 from service.domain.system_actions import BARE, BUILT_IN, CREATE, NOTIFICATIONS
 from service.rules.capabilities import UNKNOWN_CHANNEL, Capabilities, ChannelCapabilities
-from service.rules.compiler.gaps import Gaps
+from service.rules.compiler.missing_fields import MissingFields
 from service.rules.compiler.shapes import (
     STEPS,
     ActionShape,
@@ -41,7 +41,7 @@ class StepReader:
 
     reach: Capabilities
     accounts: Sequence[str]
-    gaps: Gaps
+    gaps: MissingFields
     subjects: frozenset[str]
     folder: Folder
     problems: list[Issue] = field(default_factory=list)

@@ -9,7 +9,7 @@ from service.diagnostics import Issue, Path, Severity
 from service.document.files import Folder
 from service.document.messages import must_be
 from service.domain.durations import parse_duration
-from service.rules.compiler.gaps import Gaps, in_target, in_text
+from service.rules.compiler.missing_fields import MissingFields, in_target, in_text
 from service.rules.compiler.shapes import PRIORITIES, ChangesShape, NotifyShape
 from service.rules.language.templates import Template, template
 from service.rules.steps import DATES, Value
@@ -25,7 +25,7 @@ class TextReader:
 
     subjects: frozenset[str]
     folder: Folder
-    gaps: Gaps
+    gaps: MissingFields
     problems: list[Issue]
 
     def fields(self, changes: ChangesShape, path: Path) -> dict[str, Value]:

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 from service.diagnostics import Issue, Path, Severity
 from service.domain.system_actions import CREATE
-from service.rules.compiler.gaps import Gaps
+from service.rules.compiler.missing_fields import MissingFields
 from service.rules.compiler.shapes import ChangesShape
 
 
 def unwritable(
-    gaps: Gaps, accounts: int, action: str, changes: ChangesShape, path: Path
+    gaps: MissingFields, accounts: int, action: str, changes: ChangesShape, path: Path
 ) -> Iterator[Issue]:
     """What is wrong with a write: a fault if it fails in all accounts of the rule, else a warning.
 

@@ -21,8 +21,8 @@ from service.domain.model import TIMES
 from service.rules.language.cel_errors import KNOWN, explain, kind
 from service.rules.language.cel_failures import failure
 from service.rules.language.field_reads import Reads, reads
-from service.rules.language.foresight import AskedAhead
 from service.rules.language.literals import flaws
+from service.rules.language.partial_evaluation import StaticCondition
 from service.rules.language.presence_checks import BEFORE, Unguarded, proven, strict, unguarded
 from service.rules.language.syntax_tree import Tree, dotted, walk
 from service.rules.language.variables import CHANGED_TASK, misplaced
@@ -92,10 +92,10 @@ class Expression:
     text: str
     reads: Reads
 
-    def asked(self, path: Path) -> AskedAhead:
+    def asked(self, path: Path) -> StaticCondition:
         """The condition that it is, at that place of the document."""
         tree = syntax(self.text)
-        return AskedAhead(tree, tree.root, path)
+        return StaticCondition(tree, tree.root, path)
 
     @property
     def refusal(self) -> str:

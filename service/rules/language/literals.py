@@ -25,7 +25,7 @@ _WRITTEN = {
 
 
 @dataclass(frozen=True, slots=True)
-class Flaw:
+class LiteralError:
     """What is wrong, what to do, and where: in characters into the text."""
 
     message: str
@@ -33,7 +33,7 @@ class Flaw:
     offset: int
 
 
-def flaws(tree: Tree, environment: cel.Env) -> Iterator[Flaw]:
+def flaws(tree: Tree, environment: cel.Env) -> Iterator[LiteralError]:
     """Everything in the expression that no task could make right."""
     yield from _deep_loops(tree, tree.root, 0)
     for node in walk(tree.root):
@@ -49,24 +49,24 @@ def flaws(tree: Tree, environment: cel.Env) -> Iterator[Flaw]:
                 yield from _null(node, operator, place)
 
 
-def _deep_loops(tree: Tree, node: Any, depth: int) -> Iterator[Flaw]:
+def _deep_loops(tree: Tree, node: Any, depth: int) -> Iterator[LiteralError]:
     depth += node_kind(node) == "comprehension"
     if depth > DEEPEST_LOOP:
         message = f"loops over lists are nested more than {DEEPEST_LOOP} deep"
-        yield Flaw(message, None, tree.offset(node))
+        yield LiteralError(message, None, tree.offset(node))
         return
     for child in children(node):
         yield from _deep_loops(tree, child, depth)
 
 
-def _pattern(text: str | None, place: int, environment: cel.Env) -> Iterator[Flaw]:
+def _pattern(text: str | None, place: int, environment: cel.Env) -> Iterator[LiteralError]:
     if text is None:
-        yield Flaw("a pattern must be written as text", 'write matches("…")', place)
+        yield LiteralError("a pattern must be written as text", 'write matches("…")', place)
     elif _weight(text) > _LARGEST_PATTERN:
-        yield Flaw("the pattern is too large", "repeat less in it, or less often", place)
+        yield LiteralError("the pattern is too large", "repeat less in it, or less often", place)
     elif _fails(f'"".matches({_quoted(text)})', environment):
         hint = "its syntax is RE2's: https://github.com/google/re2/wiki/Syntax"
-        yield Flaw(f"the pattern {_quoted(text)} cannot be read", hint, place)
+        yield LiteralError(f"the pattern {_quoted(text)} cannot be read", hint, place)
 
 
 def _weight(pattern: str) -> int:
@@ -75,19 +75,19 @@ def _weight(pattern: str) -> int:
     return len(pattern) * prod(max(count, 1) for count in counts)
 
 
-def _written(name: str, text: str, place: int, environment: cel.Env) -> Iterator[Flaw]:
+def _written(name: str, text: str, place: int, environment: cel.Env) -> Iterator[LiteralError]:
     if _fails(f"{name}({_quoted(text)})", environment):
         message, hint = _WRITTEN[name]
-        yield Flaw(message.format(_quoted(text)), hint, place)
+        yield LiteralError(message.format(_quoted(text)), hint, place)
 
 
-def _null(node: Any, operator: str, place: int) -> Iterator[Flaw]:
+def _null(node: Any, operator: str, place: int) -> Iterator[LiteralError]:
     """A noun such as the assignee is compared as something empty, never as nothing."""
     if not any(node_kind(one) == "const" and one.const.HasField("null") for one in node.call.args):
         return
     name = next((name for one in node.call.args if (name := dotted(one))), "it")
     word = "!has" if operator == "_==_" else "has"
-    yield Flaw(f"{name} is never null", f"write {word}({name})", place)
+    yield LiteralError(f"{name} is never null", f"write {word}({name})", place)
 
 
 def _text(node: Any) -> str | None:

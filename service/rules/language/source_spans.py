@@ -24,7 +24,7 @@ _WORD = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class Span:
     """A node, and where its text begins and ends in the whole expression (characters)."""
 
     node: Any
@@ -37,21 +37,21 @@ class Piece:
         return str(self.node.call.function) if node_kind(self.node) == "call" else ""
 
 
-class Cutter:
+class SpanFinder:
     """Cuts the text of an expression into the pieces of its syntax tree."""
 
     def __init__(self, text: str, tree: Tree) -> None:
         self._text = text
         self._tree = tree
 
-    def whole(self) -> Piece:
+    def whole(self) -> Span:
         return self._piece(self._tree.root, 0, len(self._text))
 
-    def text(self, piece: Piece) -> str:
+    def text(self, piece: Span) -> str:
         """The text of a piece."""
         return self._text[piece.begin : piece.end]
 
-    def inside(self, piece: Piece) -> list[Piece]:
+    def inside(self, piece: Span) -> list[Span]:
         """The pieces directly inside; none where the text cannot be cut any further."""
         function, at = piece.function, self._tree.position(piece.node)
         if function in _BINARY:
@@ -66,7 +66,7 @@ class Cutter:
             return [*self._target(piece, at), *self._arguments(piece, at)]
         return []
 
-    def _choice(self, piece: Piece, at: int) -> list[Piece]:
+    def _choice(self, piece: Span, at: int) -> list[Span]:
         condition, then, otherwise = piece.node.call.args
         # Between the colon and what follows there are only brackets and spaces.
         colon = self._text.rfind(":", at, self._tree.offset(otherwise))
@@ -76,14 +76,14 @@ class Cutter:
             self._piece(otherwise, colon + 1, piece.end),
         ]
 
-    def _target(self, piece: Piece, at: int) -> Iterator[Piece]:
+    def _target(self, piece: Span, at: int) -> Iterator[Span]:
         """What a method is called on; for a macro such as `exists`, the list it runs over."""
         is_loop = node_kind(piece.node) == "comprehension"
         if is_loop or (piece.function and piece.node.call.HasField("target")):
             dot = self._text.rfind(".", piece.begin, at)
             yield self._piece(children(piece.node)[0], piece.begin, dot)
 
-    def _arguments(self, piece: Piece, at: int) -> list[Piece]:
+    def _arguments(self, piece: Span, at: int) -> list[Span]:
         if not piece.function:
             return []
         commas = list(self._commas(at, piece.end))
@@ -110,14 +110,14 @@ class Cutter:
             depth += (word in _CLOSES) - (word in _CLOSES.values())
             yield found.start(), word, depth
 
-    def _piece(self, node: Any, begin: int, end: int) -> Piece:
+    def _piece(self, node: Any, begin: int, end: int) -> Span:
         """A piece without the spaces and brackets around it."""
         while True:
             shown = self._text[begin:end]
             begin += len(shown) - len(shown.lstrip())
             end -= len(shown) - len(shown.rstrip())
             if not self._is_bracketed(begin, end):
-                return Piece(node, begin, end)
+                return Span(node, begin, end)
             begin, end = begin + 1, end - 1
 
     def _is_bracketed(self, begin: int, end: int) -> bool:

@@ -15,7 +15,7 @@ from google.protobuf.message import Message
 from service.domain.model import TIMES
 from service.rules.language.expressions import EvaluationError, Expression, syntax
 from service.rules.language.scope import Scope
-from service.rules.language.source_spans import Cutter, Piece
+from service.rules.language.source_spans import Span, SpanFinder
 from service.rules.language.syntax_tree import dotted, node_kind, walk
 from service.rules.language.vocabulary import NOUNS
 
@@ -51,7 +51,7 @@ class Trace:
 
 def trace(expression: Expression, scope: Scope) -> Trace:
     """The whole expression and all its parts, on what a rule sees in `scope`."""
-    tracer = _Tracer(Cutter(expression.text, syntax(expression.text)), scope)
+    tracer = _Tracer(SpanFinder(expression.text, syntax(expression.text)), scope)
     return tracer.look(tracer.cutter.whole())
 
 
@@ -65,11 +65,11 @@ def traces(conditions: Sequence[Expression], scope: Scope) -> Iterator[Trace]:
 
 
 class _Tracer:
-    def __init__(self, cutter: Cutter, scope: Scope) -> None:
+    def __init__(self, cutter: SpanFinder, scope: Scope) -> None:
         self.cutter = cutter
         self._scope = scope
 
-    def look(self, piece: Piece) -> Trace:
+    def look(self, piece: Span) -> Trace:
         text = self.cutter.text(piece)
         parts = tuple(self._inside(piece))
         try:
@@ -79,14 +79,14 @@ class _Tracer:
         except EvaluationError as error:
             return Trace(text, TraceStatus.FAILED, reason=error.reason, parts=parts)
 
-    def _inside(self, piece: Piece) -> Iterator[Trace]:
+    def _inside(self, piece: Span) -> Iterator[Trace]:
         if piece.function in _CHAINS:
             return self._chain(list(self._links(piece, piece.function)), _CHAINS[piece.function])
         if piece.function == _CHOICE:
             return self._choice(piece)
         return (self.look(one) for one in self.cutter.inside(piece) if _tells(one.node))
 
-    def _links(self, piece: Piece, function: str) -> Iterator[Piece]:
+    def _links(self, piece: Span, function: str) -> Iterator[Span]:
         """`a && b && c` has three parts of one rank, however CEL has paired them."""
         if piece.function != function:
             yield piece
@@ -94,7 +94,7 @@ class _Tracer:
         for one in self.cutter.inside(piece):
             yield from self._links(one, function)
 
-    def _chain(self, links: list[Piece], decisive: bool) -> Iterator[Trace]:  # noqa: FBT001
+    def _chain(self, links: list[Span], decisive: bool) -> Iterator[Trace]:  # noqa: FBT001
         """One after the other, up to the first that decides."""
         decided = False
         for one in links:
@@ -105,21 +105,21 @@ class _Tracer:
             decided = found.value is decisive
             yield found
 
-    def _choice(self, piece: Piece) -> Iterator[Trace]:
+    def _choice(self, piece: Span) -> Iterator[Trace]:
         condition, then, otherwise = self.cutter.inside(piece)
         asked = self.look(condition)
         yield asked
         yield self.look(then) if asked.value is True else self._skipped(then)
         yield self.look(otherwise) if asked.value is False else self._skipped(otherwise)
 
-    def _skipped(self, piece: Piece) -> Trace:
+    def _skipped(self, piece: Span) -> Trace:
         return Trace(self.cutter.text(piece), TraceStatus.NOT_NEEDED)
 
     def _value(self, text: str) -> Any:
         value = _part(text).value(self._scope.activation, self._scope.zone)
         return MessageToDict(value, preserving_proto_field_name=True) if _is_noun(value) else value
 
-    def _is_missing(self, piece: Piece, text: str) -> bool:
+    def _is_missing(self, piece: Span, text: str) -> bool:
         """Whether CEL would read something that stands for nothing: "" or 1970."""
         if node_kind(piece.node) != "select" or piece.node.select.test_only:
             return False

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from service.domain.model import Event, State
-from service.domain.storms import Flood
+from service.domain.storms import StormScope
 from service.domain.system_actions import WRITES
 from service.outbox import DeliveryRequest
 from service.outbox.gates import Candidate
 from service.outbox.undoing import UNDONE
 from service.rules.customers import reaches_customer
-from service.rules.standing import Grounds
+from service.rules.revision import MessageBasis
 from service.rules.visits import Visit
 from service.store.tasks import Key
 
@@ -47,7 +47,7 @@ class Delivery:
         return self.order.event.account, self.order.event.task_id
 
     @property
-    def flood(self) -> Flood | None:
+    def flood(self) -> StormScope | None:
         """What it counts for with the storm guard, if it does."""
         is_let_go = self.updates is not None or self.is_excused or self.is_past_storm
         return None if is_let_go else self.order.flood
@@ -76,12 +76,12 @@ class Delivery:
         )
 
     @property
-    def grounds(self) -> Grounds | None:
+    def grounds(self) -> MessageBasis | None:
         """What it rests on, if it reaches the customer of its task, or of several."""
         plan = self.order.plan
         if self.updates is not None or self.approves is not None or not self._reaches_customer:
             return None
-        return Grounds(
+        return MessageBasis(
             self.order.event,
             self.order.rule,
             plan.channel,

@@ -16,12 +16,12 @@ from service.outbox.gates import GateFacts, Stop
 from service.outbox.mutes import Mute
 from service.outbox.snapshot import PendingOrder
 from service.rules import Ruleset
-from service.rules.standing import Objection
+from service.rules.revision import Rejection
 from service.rules.visits import Told
 from service.simulator.memory.deliveries import NOT_COUNTED, Delivery
 from service.simulator.memory.events import MemoryEvents
 from service.simulator.memory.fallback import Failing, instead
-from service.simulator.memory.last_look import MemoryLastLook
+from service.simulator.memory.final_check import MemoryFinalCheck
 from service.simulator.memory.mutes import MemoryMuting
 from service.simulator.memory.storms import CountedFloods, MemoryStorms
 from service.store.tasks import Key
@@ -183,7 +183,7 @@ class MemoryOutbox:
             floods=CountedFloods(self._storms, rules.storm, now),
         )
 
-    async def send(self, facts: GateFacts, last_look: MemoryLastLook) -> None:
+    async def send(self, facts: GateFacts, last_look: MemoryFinalCheck) -> None:
         """Mark what is due as sent, or as what keeps it from being sent.
 
         What no gate stops is asked about once more: `last_look` says what speaks against it, and
@@ -198,7 +198,7 @@ class MemoryOutbox:
                 else:
                     self._stop(one, stop, facts.now)
 
-    async def _send(self, one: Delivery, last_look: MemoryLastLook, now: datetime) -> None:
+    async def _send(self, one: Delivery, last_look: MemoryFinalCheck, now: datetime) -> None:
         if (found := last_look.at(one)) is not None:
             await self._replace(one, *found, now)
         elif (failure := self._failure(one)) is not None:
@@ -217,7 +217,7 @@ class MemoryOutbox:
             self._end(one, stop.state, stop.reason, now)
 
     async def _replace(
-        self, one: Delivery, against: Objection, order: DeliveryRequest | None, now: datetime
+        self, one: Delivery, against: Rejection, order: DeliveryRequest | None, now: datetime
     ) -> None:
         """It does not stand: another order takes its place, if something is left of it."""
         self._end(one, against.state, against.reason, now)

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from service.domain.digests import Retelling
+from service.domain.digests import DigestRebuild
 from service.domain.model import Event, Kind, Task
 from service.domain.recurrence import still_completed
 from service.domain.silences import Silence
 from service.rules import Ruleset
-from service.rules.standing import Revision, revision
+from service.rules.revision import RevisedMessage, revision
 from service.rules.verdict import Plan
 from service.simulator.memory.accounts import MemoryAccounts
 from service.simulator.memory.announcements import MemoryAnnouncements
@@ -17,7 +17,7 @@ from service.simulator.memory.decisions import MemoryDecisions
 from service.simulator.memory.deliveries import Delivery
 from service.simulator.memory.digests import MemoryDigests
 from service.simulator.memory.events import MemoryEvents
-from service.simulator.memory.last_look import MemoryLastLook
+from service.simulator.memory.final_check import MemoryFinalCheck
 from service.simulator.memory.lookups import MemoryLookups
 from service.simulator.memory.outbox import MemoryOutbox
 from service.simulator.memory.provenance import MemoryProvenance
@@ -51,7 +51,7 @@ class MemoryTransaction:
     async def send(self, rules: Ruleset, zones: Mapping[str, ZoneInfo], now: datetime) -> None:
         """Send what is due and no gate stops, in these zones of the accounts."""
 
-        def last_look(one: Delivery) -> Revision | None:
+        def last_look(one: Delivery) -> RevisedMessage | None:
             grounds, zone = one.grounds, zones.get(one.key[0])
             if grounds is None or zone is None:
                 return None
@@ -59,11 +59,11 @@ class MemoryTransaction:
             present = {task_id: task for task_id, task in there.items() if task is not None}
             return revision(grounds, present, rules, now, zone)
 
-        def told_anew(one: Retelling) -> Plan | str:
+        def told_anew(one: DigestRebuild) -> Plan | str:
             return rules.told_anew(one, now, zones[one.event.account])
 
         facts = self.outbox.facts(rules, zones, self.tasks.current, now)
-        await self.outbox.send(facts, MemoryLastLook(last_look, told_anew))
+        await self.outbox.send(facts, MemoryFinalCheck(last_look, told_anew))
 
     def _spoken_of(self, event: Event) -> Task | None:
         """The task of a message as it is now; of what recurs that which was completed."""

@@ -9,13 +9,13 @@ from xml.etree.ElementTree import Element, SubElement, tostring
 from service.rules.language.date_format import DATE_FORMAT
 from service.simulator.rule_tests.actual import Actual
 from service.simulator.rule_tests.reasons import Reason
-from service.simulator.rule_tests.runner import Failure, TrialResult
+from service.simulator.rule_tests.runner import Failure, RuleTestResult
 
 # What XML cannot hold, not even escaped: https://www.w3.org/TR/xml/#charsets
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def lines(result: TrialResult) -> Iterator[str]:
+def lines(result: RuleTestResult) -> Iterator[str]:
     """One line for a test that passed; for another, what was expected and what came, and why."""
     trial = result.trial
     if not result.failures:
@@ -52,13 +52,13 @@ def _values(reason: Reason) -> Iterator[str]:
     return (f"  {text:<{width}}  {value}" for text, value in reason.values)
 
 
-def summary(results: Sequence[TrialResult]) -> str:
+def summary(results: Sequence[RuleTestResult]) -> str:
     failed = sum(bool(one.failures) for one in results)
     passed = len(results) - failed
     return f"{passed} passed" + (f", {failed} failed" if failed else "")
 
 
-def as_json(results: Iterable[TrialResult]) -> list[dict[str, Any]]:
+def as_json(results: Iterable[RuleTestResult]) -> list[dict[str, Any]]:
     """The results as plain values, for scripts."""
     return [
         {
@@ -85,7 +85,7 @@ def _as_value(came: Actual) -> dict[str, Any]:
     return {"what": str(came), "rule": came.rule, "event": came.event, "reason": came.why}
 
 
-def junit(results: Sequence[TrialResult]) -> bytes:
+def junit(results: Sequence[RuleTestResult]) -> bytes:
     """The results as JUnit XML, which build servers read."""
     failed = sum(bool(one.failures) for one in results)
     suite = Element(

@@ -6,7 +6,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from service.channels import Channel
-from service.config.rule_tests import Expected, Trial, TrialStep, Values
+from service.config.rule_tests import Expected, RuleTest, RuleTestStep, Values
 from service.config.rule_tests.tasks import changed
 from service.domain.directory import Directory
 from service.domain.model import Cause, Observation, Signal, Task
@@ -18,7 +18,7 @@ from service.simulator.rule_tests.reasons import Reason, Reasons
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class RuleTestStage:
     """What tests are run on: the rules, the accounts' time zones and systems, and the channels.
 
     `zone` is that of the tests themselves. `zones` and `systems` are by account, `ways` has every
@@ -51,20 +51,20 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class TrialResult:
+class RuleTestResult:
     """How a test went; without failures it passed."""
 
-    trial: Trial
+    trial: RuleTest
     failures: Sequence[Failure]
 
 
-async def run(trial: Trial, stage: Stage) -> TrialResult:
+async def run(trial: RuleTest, stage: RuleTestStage) -> RuleTestResult:
     """Go through the steps of a test."""
     return await _Run(trial, stage).result()
 
 
 class _Run:
-    def __init__(self, trial: Trial, stage: Stage) -> None:
+    def __init__(self, trial: RuleTest, stage: RuleTestStage) -> None:
         rules = stage.rules.only(trial.rules)
         self._trial = trial
         self._stage = stage
@@ -75,13 +75,13 @@ class _Run:
         self._tasks: dict[str, Task] = {}
         self._told = 0
 
-    async def result(self) -> TrialResult:
+    async def result(self) -> RuleTestResult:
         given = self._trial.given.items()
         await self._simulator.begin([self._look(one, values) for one, values in given])
         failures = [await self._step(step) for step in self._trial.steps]
-        return TrialResult(self._trial, [one for one in failures if one is not None])
+        return RuleTestResult(self._trial, [one for one in failures if one is not None])
 
-    async def _step(self, step: TrialStep) -> Failure | None:
+    async def _step(self, step: RuleTestStep) -> Failure | None:
         self._simulator.tx.outbox.failing = Failing(step.fails)
         await self._simulator.go_on(step.at)
         for task_id, values in step.changes.items():

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from service.domain.flags import flag
 from service.domain.model import Customer, Person, Project, Task
 from service.domain.written_dates import is_date
-from service.sources.dates import When
+from service.sources.dates import ParsedDate
 from service.sources.forms import Form, a_date, a_text, left_open
 from service.sources.kickserv.account import FieldNames, KickservAccount
 from service.sources.pagination import rows_of
@@ -224,7 +224,7 @@ class KickservReader(TaskReader):
     def _of_job(self) -> Mapping[str, str]:
         return {"job_number": self._names.job_number, "job_status": self._names.job_status}
 
-    def _due(self, raw: Raw, start: When) -> When:
+    def _due(self, raw: Raw, start: ParsedDate) -> ParsedDate:
         """Its own date if there is one, else its end, else some time on the day of its start."""
         names = [name for name in (self._names.due, self._names.end) if name is not None]
         told = (self.dates.read(raw, name, "due") for name in names)

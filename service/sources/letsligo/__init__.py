@@ -14,7 +14,7 @@ import httpx
 import structlog
 
 from service.errors import SourceBroken
-from service.http.upstream import Upstream
+from service.http.upstream import SystemClient
 from service.sources import Page, Source
 from service.sources.account import Account
 from service.sources.facts import Facts, Words, inside
@@ -46,7 +46,7 @@ class LetsLigo(LetsLigoReader, Source):
         words={"type": Words(frozenset(_TYPES))},
     )
 
-    def __init__(self, account: LetsLigoAccount, upstream: Upstream) -> None:
+    def __init__(self, account: LetsLigoAccount, upstream: SystemClient) -> None:
         super().__init__(account, upstream)
         self._contacts = Contacts(upstream)
         self._page_size = account.per_page or PER_PAGE

@@ -7,7 +7,7 @@ from urllib.parse import quote
 import structlog
 
 from service.errors import SourceError, SourceRejected, SourceUnauthorized
-from service.http.upstream import Upstream
+from service.http.upstream import SystemClient
 from service.sources.letsligo.reader import CONTACTS, kept_of_contact
 from service.sources.reader import Raw
 from service.sources.values import mapping
@@ -37,7 +37,7 @@ class Contacts:
     not: they must not cost every task a time-out.
     """
 
-    def __init__(self, upstream: Upstream) -> None:
+    def __init__(self, upstream: SystemClient) -> None:
         self._upstream = upstream
         self._kept: dict[str, _Kept] = {}
         self._failed: dict[str, datetime] = {}

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from service.domain.flags import flag
 from service.domain.model import Customer, Task
-from service.sources.dates import When
+from service.sources.dates import ParsedDate
 from service.sources.forms import Form, a_date, a_flag, a_text, an_object
 from service.sources.letsligo.account import LetsLigoAccount
 from service.sources.pagination import rows_of
@@ -93,7 +93,7 @@ class LetsLigoReader(TaskReader):
         due = self.dates.read(raw, "dueDate", "due")
         completed = self.dates.read(raw, "completedAt", "completed_at")
         done = completed.at is not None if said is None else flag(said) is True
-        completed = completed if done else When()
+        completed = completed if done else ParsedDate()
         return Task(
             id=required(self.identify(raw), "id"),
             account=self.account.name,

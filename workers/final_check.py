@@ -33,7 +33,7 @@ from service.outbox import (
 )
 from service.outbox.gates import Stop
 from service.rules import Ruleset
-from service.rules.standing import Grounds, Objection, Revision, rests_on, revision
+from service.rules.revision import MessageBasis, Rejection, RevisedMessage, rests_on, revision
 from service.sources import Source
 from service.store import (
     DATABASE_ERRORS,
@@ -61,7 +61,7 @@ MOST_READ = 20
 _LATELY = timedelta(minutes=5)
 
 
-class LastLook:
+class FinalCheck:
     """Asks one account's system about the tasks whose customers are to be written to."""
 
     def __init__(
@@ -81,7 +81,7 @@ class LastLook:
         self._zone = zone
         self._canaries = Canaries(pool, source)
 
-    async def ask(self, claim: Claim, grounds: Grounds) -> AttemptResult | None:
+    async def ask(self, claim: Claim, grounds: MessageBasis) -> AttemptResult | None:
         """What becomes of the message instead of being sent; None if it may be sent now."""
         try:
             if await self._is_to_be_read(grounds.event.account):
@@ -103,7 +103,7 @@ class LastLook:
             return self.hold(claim, grounds, "the database was not available")
 
     def hold(
-        self, claim: Claim, grounds: Grounds, why: str, pause: timedelta | None = None
+        self, claim: Claim, grounds: MessageBasis, why: str, pause: timedelta | None = None
     ) -> AttemptResult:
         """Let a message wait that could not be checked, until it can be or is not wanted."""
         now = self._clock.now()
@@ -119,7 +119,7 @@ class LastLook:
             expires_at=expires_at,
         )
 
-    def _limit(self, grounds: Grounds, now: datetime) -> datetime:
+    def _limit(self, grounds: MessageBasis, now: datetime) -> datetime:
         """Until when a message waits whose rule does not say.
 
         If its hours are over by then, it may still go out when they begin.
@@ -133,7 +133,7 @@ class LastLook:
         failing_before = self._clock.now() - outages.LONGEST_WAIT
         return await outages.is_unread(self._pool, account, failing_before)
 
-    async def _read(self, grounds: Grounds) -> Observation:
+    async def _read(self, grounds: MessageBasis) -> Observation:
         """The task as it is now; raises if its system cannot be asked, or not be believed."""
         event, asked_at = grounds.event, self._clock.now()
         raw = await self._source.fetch(event.task_id)
@@ -143,12 +143,12 @@ class LastLook:
             raise doubt
         return Observation(event.account, event.task_id, None, asked_at, Cause.FETCH)
 
-    def _may_still_come(self, grounds: Grounds) -> bool:
+    def _may_still_come(self, grounds: MessageBasis) -> bool:
         if not grounds.is_news or grounds.event.kind is Kind.DELETED:
             return False
         return self._clock.now() - grounds.event.at < _STILL_COMING
 
-    async def _is_behind(self, grounds: Grounds) -> str | None:
+    async def _is_behind(self, grounds: MessageBasis) -> str | None:
         """Why a message about many tasks has to wait: all of its account is to be read first.
 
         That is asked for once: an account that fails is polled at its own pace.
@@ -163,7 +163,7 @@ class LastLook:
             await accounts.poll_now(self._pool, account, now)
         return f"it covers {count} tasks, so Taskbell reads the whole account first"
 
-    async def _doubt(self, grounds: Grounds, looks: Sequence[Observation]) -> str | None:
+    async def _doubt(self, grounds: MessageBasis, looks: Sequence[Observation]) -> str | None:
         """Why it is not believed yet that some of the tasks are gone."""
         for one, look in zip(grounds.each, looks, strict=False):
             if look.task is None and self._may_still_come(one):
@@ -178,7 +178,7 @@ class LastLook:
             return await absences.held_since(connection, key) is not None
 
     async def _take(
-        self, claim: Claim, grounds: Grounds, looks: Sequence[Observation]
+        self, claim: Claim, grounds: MessageBasis, looks: Sequence[Observation]
     ) -> AttemptResult | None:
         """Take in what the system says, and begin to send if the message stands."""
         async with self._pool.acquire() as connection, connection.transaction():
@@ -213,7 +213,7 @@ class LastLook:
         await storms.hold(connection, stopped, now)
         return stopped.get(claim.id)
 
-    def _unread(self, grounds: Grounds, looks: Sequence[Observation]) -> str | None:
+    def _unread(self, grounds: MessageBasis, looks: Sequence[Observation]) -> str | None:
         """What the message rests on and nobody can read: what was known of it may not be so."""
         forms = self._source.forms
         for one, look in zip(grounds.each, looks, strict=False):
@@ -223,7 +223,9 @@ class LastLook:
                     return f"the task's {name} could not be read (value: {value})"
         return None
 
-    async def _revision(self, connection: Connection, grounds: Grounds) -> Revision | None:
+    async def _revision(
+        self, connection: Connection, grounds: MessageBasis
+    ) -> RevisedMessage | None:
         account, events_of = grounds.event.account, [one.event for one in grounds.each]
         there = await PostgresTasks(connection).present((account, one.task_id) for one in events_of)
         present = {task_id: task for (_, task_id), task in there.items()}
@@ -233,8 +235,8 @@ class LastLook:
         return revision(grounds, present, self._rules, self._clock.now(), self._zone)
 
     async def _end(
-        self, tx: PostgresTransaction, claim: Claim, grounds: Grounds, revised: Revision
-    ) -> Objection | None:
+        self, tx: PostgresTransaction, claim: Claim, grounds: MessageBasis, revised: RevisedMessage
+    ) -> Rejection | None:
         """End a message that does not stand, and plan in its place what is left of it.
 
         None if it is not this process's any more: then nothing is planned either.
@@ -259,7 +261,7 @@ class LastLook:
         return completed
 
 
-def _announced(grounds: Grounds) -> datetime | None:
+def _announced(grounds: MessageBasis) -> datetime | None:
     """What a message is told ahead of, beyond which it does not wait."""
     date = date_of(grounds.event.alarm) if grounds.event.kind in _AHEAD else None
     return getattr(grounds.event.task, date) if date and not grounds.is_asked_for else None

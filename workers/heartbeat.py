@@ -15,7 +15,7 @@ log = structlog.get_logger()
 SHORTEST_OUTAGE = timedelta(minutes=2)
 
 
-class Presence:
+class Heartbeat:
     """Says for these accounts that somebody is there, at the start and several times a minute."""
 
     def __init__(self, pool: Pool, clock: Clock, accounts: Mapping[str, Account]) -> None:

@@ -37,7 +37,7 @@ _SEARCHES: Mapping[str, Callable[[str, str], bool]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class AskedAhead:
+class StaticCondition:
     """A condition: its tree, the node that is asked, where it stands, what it calls a task."""
 
     tree: Tree
@@ -52,7 +52,7 @@ class AskedAhead:
 
 
 @dataclass(frozen=True, slots=True)
-class ForeseenCause:
+class StaticCause:
     """A field that decides what comes out, and what it was compared with if its words matter."""
 
     name: str
@@ -61,14 +61,14 @@ class ForeseenCause:
 
 
 @dataclass(slots=True)
-class Foresight:
+class PartialEvaluator:
     """Works out conditions from what is `told` of a field by its name.
 
     That is a value, `Words`, `EMPTY` or `UNKNOWN`. `causes` collects what was told.
     """
 
     told: Field
-    causes: list[ForeseenCause] = field(default_factory=list)
+    causes: list[StaticCause] = field(default_factory=list)
 
     def of(self, node: Any) -> Any:
         """The value, `EMPTY`, or `UNKNOWN`."""
@@ -90,7 +90,7 @@ class Foresight:
         name = dotted(node)
         told = UNKNOWN if name is None else self.told(name)
         if told in (EMPTY, "", False):
-            self.causes.append(ForeseenCause(name or "", node))
+            self.causes.append(StaticCause(name or "", node))
         if node_kind(node) == "select" and node.select.test_only:
             return False if told in (EMPTY, "", False) else UNKNOWN
         return told
@@ -144,7 +144,7 @@ class Foresight:
     def _no_word(self, node: Any, word: str) -> bool:
         names = (one for one in walk(node) if isinstance(self.told(dotted(one) or ""), Words))
         read = next(names)
-        self.causes.append(ForeseenCause(dotted(read) or "", node, word))
+        self.causes.append(StaticCause(dotted(read) or "", node, word))
         return False
 
     def _loop(self, loop: Any) -> Any:

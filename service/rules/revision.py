@@ -6,7 +6,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from service.domain.alarms import announced_by, date_of, has_moved
-from service.domain.digests import Retelling
+from service.domain.digests import DigestRebuild
 from service.domain.model import Event, Group, Kind, State, Task
 from service.rules import Ruleset, customers
 from service.rules.digests import listed
@@ -20,7 +20,7 @@ _PLANS = frozenset({Kind.CREATED, Kind.RESCHEDULED, Kind.REASSIGNED})
 
 
 @dataclass(frozen=True, slots=True)
-class Grounds:
+class MessageBasis:
     """What a message to a customer rests on.
 
     `event` is why its rule wanted it, at `decided_at` (UTC). What a person has asked for need not
@@ -53,26 +53,26 @@ class Grounds:
         return self.event.kind not in CLOCK_KINDS | {Kind.SIGNAL, Kind.SCHEDULED}
 
     @property
-    def each(self) -> tuple["Grounds", ...]:
+    def each(self) -> tuple["MessageBasis", ...]:
         """What it rests on, task by task."""
         if self.tells_of is None:
             return (self,)
         return tuple(self._of(task) for task in self.tells_of.tasks)
 
-    def _of(self, told: Task) -> "Grounds":
+    def _of(self, told: Task) -> "MessageBasis":
         event = replace(self.event, task_id=told.id, at=self.decided_at, before=None, after=told)
         return replace(self, event=event, tells_of=None, is_of_several=True)
 
-    def told_anew(self, left: Group) -> Retelling:
+    def told_anew(self, left: Group) -> DigestRebuild:
         """The same message, of the tasks that are left of those that it tells of."""
         event = replace(self.event, before=None, after=None)
         if event.kind is not Kind.SCHEDULED:
             event = replace(event, at=self.decided_at, changed=(), alarm=None, signal=None)
-        return Retelling(self.rule, event, left, self.step, self.once_key, self.expires_at)
+        return DigestRebuild(self.rule, event, left, self.step, self.once_key, self.expires_at)
 
 
 @dataclass(frozen=True, slots=True)
-class Objection:
+class Rejection:
     """Why a message is not sent after all, and the state in which that leaves it."""
 
     state: State
@@ -80,13 +80,13 @@ class Objection:
 
 
 @dataclass(frozen=True, slots=True)
-class Revision:
+class RevisedMessage:
     """Why a message is not sent as it is, and what is `left` of it to be told instead."""
 
-    objection: Objection
+    objection: Rejection
     left: Group | None = None
 
-    def told(self, failure: str | None) -> Objection:
+    def told(self, failure: str | None) -> Rejection:
         """The objection, and that what is left is told anew, or why it cannot be."""
         said = "a new message covers the remaining tasks"
         if failure is not None:
@@ -95,8 +95,12 @@ class Revision:
 
 
 def revision(
-    grounds: Grounds, present: Mapping[str, Task], rules: Ruleset, now: datetime, zone: ZoneInfo
-) -> Revision | None:
+    grounds: MessageBasis,
+    present: Mapping[str, Task],
+    rules: Ruleset,
+    now: datetime,
+    zone: ZoneInfo,
+) -> RevisedMessage | None:
     """What speaks against the message, given those of its tasks (by id) that are there now."""
     found = {
         one.event.task_id: objection(one, present.get(one.event.task_id), rules, now, zone)
@@ -105,20 +109,20 @@ def revision(
     against = {task_id: one for task_id, one in found.items() if one is not None}
     if grounds.tells_of is not None:
         return _revised(grounds, grounds.tells_of, present, against, zone)
-    return next((Revision(one) for one in against.values()), None)
+    return next((RevisedMessage(one) for one in against.values()), None)
 
 
 def _revised(
-    grounds: Grounds,
+    grounds: MessageBasis,
     told: Group,
     present: Mapping[str, Task],
-    against: Mapping[str, Objection],
+    against: Mapping[str, Rejection],
     zone: ZoneInfo,
-) -> Revision | None:
+) -> RevisedMessage | None:
     """A digest goes without the tasks that something speaks against, and tells how others are."""
     refused = next((one for one in against.values() if one.state is State.SKIPPED), None)
     if refused is not None:
-        return Revision(refused)
+        return RevisedMessage(refused)
     kept = [one for one in told.tasks if one.id not in against]
     why = {task_id: one.reason.removeprefix(_CANCELLED) for task_id, one in against.items()}
     for one in kept:
@@ -128,14 +132,14 @@ def _revised(
         return None
     is_late = not kept and all(one.state is State.EXPIRED for one in against.values())
     reason = f"{_CANCELLED}{listed([f'{task_id}: {said}' for task_id, said in why.items()])}"
-    said = Objection(State.EXPIRED if is_late else State.CANCELLED, reason)
+    said = Rejection(State.EXPIRED if is_late else State.CANCELLED, reason)
     if not kept:
-        return Revision(said)
+        return RevisedMessage(said)
     left = tuple(present[one.id] for one in kept)
-    return Revision(said, Group(told.key, left, told.size - len(against)))
+    return RevisedMessage(said, Group(told.key, left, told.size - len(against)))
 
 
-def _otherwise(grounds: Grounds, told: Task, task: Task, zone: ZoneInfo) -> str | None:
+def _otherwise(grounds: MessageBasis, told: Task, task: Task, zone: ZoneInfo) -> str | None:
     """What the text tells of a task that is still to be told of, and is otherwise by now."""
     moved = next((date for date in _DATES if has_moved(told, task, date, zone)), None)
     if moved is not None:
@@ -143,7 +147,7 @@ def _otherwise(grounds: Grounds, told: Task, task: Task, zone: ZoneInfo) -> str 
     return "the customer's address has changed" if _is_elsewhere(grounds, told, task) else None
 
 
-def _is_elsewhere(grounds: Grounds, then: Task, task: Task) -> bool:
+def _is_elsewhere(grounds: MessageBasis, then: Task, task: Task) -> bool:
     """Whether the message would have reached the customer then, and would not now."""
     channel, target = grounds.channel, grounds.target
     reached = customers.reaches_customer(then, channel, target)
@@ -151,24 +155,24 @@ def _is_elsewhere(grounds: Grounds, then: Task, task: Task) -> bool:
 
 
 def objection(
-    grounds: Grounds, task: Task | None, rules: Ruleset, now: datetime, zone: ZoneInfo
-) -> Objection | None:
+    grounds: MessageBasis, task: Task | None, rules: Ruleset, now: datetime, zone: ZoneInfo
+) -> Rejection | None:
     """What speaks against the message, given the task as it is now; None if it may be sent."""
     if grounds.event.kind is Kind.DELETED:
         return None if task is None else _cancelled("the task was restored")
     if task is None:
         return _cancelled("the task was deleted")
     if (refusal := customers.refusal(task, grounds.channel, grounds.target)) is not None:
-        return Objection(State.SKIPPED, refusal)
+        return Rejection(State.SKIPPED, refusal)
     if (field := _has_come(grounds, now, zone)) is not None:
-        return Objection(State.EXPIRED, f"too late: the task's {field} has passed")
+        return Rejection(State.EXPIRED, f"too late: the task's {field} has passed")
     said = _by_state(grounds, task, rules, zone)
     if said is None and not grounds.is_asked_for:
         said = _by_rule(grounds, task, rules, now, zone)
     return None if said is None else _cancelled(said)
 
 
-def _has_come(grounds: Grounds, now: datetime, zone: ZoneInfo) -> str | None:
+def _has_come(grounds: MessageBasis, now: datetime, zone: ZoneInfo) -> str | None:
     """The date of one of several tasks that was told ahead of it, and has come since it was due.
 
     A message about one task is not wanted any more by then.
@@ -180,7 +184,7 @@ def _has_come(grounds: Grounds, now: datetime, zone: ZoneInfo) -> str | None:
     return announced[0] if announced is not None and due_at < announced[1] <= now else None
 
 
-def rests_on(grounds: Grounds, rules: Ruleset) -> frozenset[str]:
+def rests_on(grounds: MessageBasis, rules: Ruleset) -> frozenset[str]:
     """The fields of the task by which it is seen whether the message stands."""
     event = grounds.event
     date = (date_of(event.alarm) or "").partition(".")[0]
@@ -190,11 +194,11 @@ def rests_on(grounds: Grounds, rules: Ruleset) -> frozenset[str]:
     return asked | by_kind | whom | {"done"}
 
 
-def _cancelled(why: str) -> Objection:
-    return Objection(State.CANCELLED, f"{_CANCELLED}{why}")
+def _cancelled(why: str) -> Rejection:
+    return Rejection(State.CANCELLED, f"{_CANCELLED}{why}")
 
 
-def _by_state(grounds: Grounds, task: Task, rules: Ruleset, zone: ZoneInfo) -> str | None:
+def _by_state(grounds: MessageBasis, task: Task, rules: Ruleset, zone: ZoneInfo) -> str | None:
     """What has become untrue of the task since."""
     event = grounds.event
     then = event.task
@@ -210,7 +214,7 @@ def _by_state(grounds: Grounds, task: Task, rules: Ruleset, zone: ZoneInfo) -> s
     return "the task now belongs to another customer" if is_for_another else None
 
 
-def _by_completion(grounds: Grounds, task: Task, rules: Ruleset) -> str | None:
+def _by_completion(grounds: MessageBasis, task: Task, rules: Ruleset) -> str | None:
     """Whether it is done or open, unlike what the message rests on.
 
     What is planned with a task that is done by then is nobody's plan any more, unless its rule asks
@@ -226,7 +230,7 @@ def _by_completion(grounds: Grounds, task: Task, rules: Ruleset) -> str | None:
     return None
 
 
-def _is_for_another(grounds: Grounds, then: Task, task: Task) -> bool:
+def _is_for_another(grounds: MessageBasis, then: Task, task: Task) -> bool:
     """Whether it has another customer; without an id another address is all that tells so."""
     if then.customer is None or then.customer.id is None:
         return _is_elsewhere(grounds, then, task)
@@ -234,7 +238,7 @@ def _is_for_another(grounds: Grounds, then: Task, task: Task) -> bool:
 
 
 def _by_rule(
-    grounds: Grounds, task: Task, rules: Ruleset, now: datetime, zone: ZoneInfo
+    grounds: MessageBasis, task: Task, rules: Ruleset, now: datetime, zone: ZoneInfo
 ) -> str | None:
     """What the rule says of the task as it is now."""
     if rules.until(grounds.rule, task, now):

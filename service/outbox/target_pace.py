@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 _AT_ONCE = 5
 
 
-class Pace:
+class TargetRateLimit:
     """When each target of one lane may be written to again.
 
     Kept as the one moment at which its turn would come if all went at the `pace`; it may be ahead

@@ -12,7 +12,7 @@ MOST_AT_ONCE = 100
 _NEVER_TURNED_AWAY = ("/hooks/", "/healthz", "/readyz")
 
 
-class Visitors:
+class ConcurrencyLimit:
     """Around the application. Webhooks and whoever watches the process are always let in."""
 
     def __init__(self, app: ASGIApp) -> None:

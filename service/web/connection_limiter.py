@@ -19,7 +19,7 @@ _SHARE = 20  # one in so many makes way at once, for it takes a while to choose 
 _BETWEEN_LINES = 60.0  # seconds
 
 
-class Guest(Protocol):
+class TrackedConnection(Protocol):
     """What has to be known of a connection."""
 
     since: float
@@ -39,7 +39,7 @@ class Guest(Protocol):
         """Close it if the client has taken too long."""
 
 
-class Crowd(ServerState):
+class ConnectionLimiter(ServerState):
     """All connections of the process."""
 
     def __init__(self) -> None:
@@ -48,9 +48,9 @@ class Crowd(ServerState):
         self._next_line = 0.0
 
     @property
-    def guests(self) -> tuple[Guest, ...]:
+    def guests(self) -> tuple[TrackedConnection, ...]:
         """The connections that there are."""
-        return tuple(cast("set[Guest]", self.connections))
+        return tuple(cast("set[TrackedConnection]", self.connections))
 
     def make_room(self, now: float) -> bool:
         """Whether there is room for one more, be it that others had to make way.

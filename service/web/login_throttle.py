@@ -43,7 +43,7 @@ class _Tally:
         self._count, self._at = max(0.0, self._count - passed * self._falls), now
 
 
-class Attempts:
+class LoginThrottle:
     """Counts wrong tokens in one web process, in bounded memory.
 
     Where all addresses together try too many, those from which the right token has come are still

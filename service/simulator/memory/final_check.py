@@ -3,24 +3,24 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from service.domain.digests import Retelling
+from service.domain.digests import DigestRebuild
 from service.outbox import DeliveryRequest
-from service.rules.standing import Objection, Revision
+from service.rules.revision import Rejection, RevisedMessage
 from service.rules.verdict import Plan
 from service.simulator.memory.deliveries import Delivery
 
 
 @dataclass(frozen=True, slots=True)
-class MemoryLastLook:
+class MemoryFinalCheck:
     """Asks once more whether a delivery stands.
 
     `revision` says what speaks against it, `told_anew` makes the message of what is left of it.
     """
 
-    revision: Callable[[Delivery], Revision | None]
-    told_anew: Callable[[Retelling], Plan | str]
+    revision: Callable[[Delivery], RevisedMessage | None]
+    told_anew: Callable[[DigestRebuild], Plan | str]
 
-    def at(self, one: Delivery) -> tuple[Objection, DeliveryRequest | None] | None:
+    def at(self, one: Delivery) -> tuple[Rejection, DeliveryRequest | None] | None:
         """Why it is not sent, and the order that takes its place, if any; None if it is sent."""
         revised, grounds = self.revision(one), one.grounds
         if revised is None or grounds is None:

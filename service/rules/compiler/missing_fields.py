@@ -9,13 +9,13 @@ from service.diagnostics import Issue, Path, Severity, did_you_mean
 from service.domain.model import Cause, Kind, Task
 from service.rules.capabilities import Capabilities
 from service.rules.compiler.shapes import PRIORITIES
-from service.rules.language.foresight import (
+from service.rules.language.partial_evaluation import (
     EMPTY,
     UNKNOWN,
-    AskedAhead,
     Field,
-    ForeseenCause,
-    Foresight,
+    PartialEvaluator,
+    StaticCause,
+    StaticCondition,
 )
 from service.rules.language.syntax_tree import dotted, node_kind, walk
 from service.rules.language.template_reads import TextRead
@@ -38,7 +38,7 @@ _PEOPLE = {"assignee", "assignees"}
 
 
 @dataclass(frozen=True, slots=True)
-class Gaps:
+class MissingFields:
     """What is empty in the `accounts` on which a rule runs."""
 
     reach: Capabilities
@@ -49,7 +49,7 @@ class Gaps:
         """Whether it can be told at all: not where the accounts could not be read."""
         return "accounts" not in self.reach.unread
 
-    def without(self, accounts: Iterable[str]) -> "Gaps":
+    def without(self, accounts: Iterable[str]) -> "MissingFields":
         """The same for the other accounts."""
         left = tuple(one for one in self.accounts if one not in frozenset(accounts))
         return replace(self, accounts=left)
@@ -120,7 +120,7 @@ class Gaps:
         return leaf in self.reach.told or leaf in covers.remedies or not _is_truth(leaf)
 
 
-def guarantees(trigger: Trigger, gaps: Gaps) -> frozenset[str]:
+def guarantees(trigger: Trigger, gaps: MissingFields) -> frozenset[str]:
     """What is sure to be there when the trigger fires, in every account.
 
     That a task was completed does not say when: some systems leave that out.
@@ -130,7 +130,7 @@ def guarantees(trigger: Trigger, gaps: Gaps) -> frozenset[str]:
     return trigger.guarantees
 
 
-def unheard(gaps: Gaps, trigger: Trigger, path: Path) -> tuple[Gaps, list[Issue]]:
+def unheard(gaps: MissingFields, trigger: Trigger, path: Path) -> tuple[MissingFields, list[Issue]]:
     """The accounts on which a trigger can fire, and a warning about the others."""
     alarm = trigger.alarm
     fields = {alarm.field.partition(".")[0]} if alarm is not None else set(trigger.fields)
@@ -144,7 +144,9 @@ def unheard(gaps: Gaps, trigger: Trigger, path: Path) -> tuple[Gaps, list[Issue]
     return gaps.without(dead), [_warning((*path, "when"), message, gaps.remedy(dead, name))]
 
 
-def impossible(gaps: Gaps, conditions: Sequence[AskedAhead]) -> tuple[Gaps, list[Issue]]:
+def impossible(
+    gaps: MissingFields, conditions: Sequence[StaticCondition]
+) -> tuple[MissingFields, list[Issue]]:
     """The accounts on which conditions can all be true, and warnings about the others.
 
     Accounts that a condition leaves out by their name or system are meant to be left out.
@@ -166,7 +168,7 @@ def impossible(gaps: Gaps, conditions: Sequence[AskedAhead]) -> tuple[Gaps, list
     return gaps.without(dead), problems
 
 
-def unending(gaps: Gaps, until: AskedAhead) -> Iterator[Issue]:
+def unending(gaps: MissingFields, until: StaticCondition) -> Iterator[Issue]:
     """A warning about an `until` that is never true in some accounts."""
     found = {one: _reason(gaps, one, until) for one in gaps.accounts if gaps.is_known}
     if lacking := [one for one, cause in found.items() if cause is not None]:
@@ -174,7 +176,7 @@ def unending(gaps: Gaps, until: AskedAhead) -> Iterator[Issue]:
         yield _never(gaps, lacking, cause, until, "until is never true")
 
 
-def in_keys(gaps: Gaps, keys: Sequence[AskedAhead], never: str) -> Iterator[Issue]:
+def in_keys(gaps: MissingFields, keys: Sequence[StaticCondition], never: str) -> Iterator[Issue]:
     """A warning where nothing that tasks are told apart by is filled in some accounts."""
     several = [_missing_keys(gaps, one) for one in keys]
     lacking = [one for one in gaps.accounts if several and all(one in of for _, of in several)]
@@ -184,7 +186,7 @@ def in_keys(gaps: Gaps, keys: Sequence[AskedAhead], never: str) -> Iterator[Issu
         yield _warning(keys[0].path, message, gaps.remedy(lacking, name), 0)
 
 
-def _missing_keys(gaps: Gaps, key: AskedAhead) -> tuple[str, list[str]]:
+def _missing_keys(gaps: MissingFields, key: StaticCondition) -> tuple[str, list[str]]:
     """A field that a key reads, and the accounts in which all are empty that it reads."""
     names = [name for name in map(dotted, walk(key.node)) if name and _leaf(name)]
     whole = [one for one in names if not any(other.startswith(f"{one}.") for other in names)]
@@ -193,7 +195,7 @@ def _missing_keys(gaps: Gaps, key: AskedAhead) -> tuple[str, list[str]]:
     return (whole[0] if whole else ""), lacking
 
 
-def in_text(gaps: Gaps, reads: Iterable[TextRead], path: Path) -> Iterator[Issue]:
+def in_text(gaps: MissingFields, reads: Iterable[TextRead], path: Path) -> Iterator[Issue]:
     """Warnings about what a text reads and never finds, and about words that there are not."""
     reads = tuple(reads)
     asked = {one.name for one in reads if one.is_asked}
@@ -210,7 +212,7 @@ def in_text(gaps: Gaps, reads: Iterable[TextRead], path: Path) -> Iterator[Issue
             yield _warning(path, message, gaps.remedy(lacking, one.name), one.offset)
 
 
-def in_target(gaps: Gaps, reads: Sequence[TextRead], path: Path) -> Iterator[Issue]:
+def in_target(gaps: MissingFields, reads: Sequence[TextRead], path: Path) -> Iterator[Issue]:
     """A warning about a target of which nothing is left in some accounts."""
     if not reads or any(one.is_asked for one in reads):
         return
@@ -222,35 +224,35 @@ def in_target(gaps: Gaps, reads: Sequence[TextRead], path: Path) -> Iterator[Iss
         yield _warning(path, message, gaps.remedy(lacking, first.name), first.offset)
 
 
-def _is_left_out(gaps: Gaps, account: str, conditions: Iterable[AskedAhead]) -> bool:
+def _is_left_out(gaps: MissingFields, account: str, conditions: Iterable[StaticCondition]) -> bool:
     """Whether a condition asks for other accounts, whatever their tasks are like."""
 
-    def identity(asked: AskedAhead) -> Field:
+    def identity(asked: StaticCondition) -> Field:
         told = _told(gaps, account, asked)
         return lambda name: told(name) if _IDENTITY.search(name) else UNKNOWN
 
-    return any(Foresight(identity(asked)).of(asked.node) is False for asked in conditions)
+    return any(PartialEvaluator(identity(asked)).of(asked.node) is False for asked in conditions)
 
 
-def _told(gaps: Gaps, account: str, asked: AskedAhead) -> Field:
+def _told(gaps: MissingFields, account: str, asked: StaticCondition) -> Field:
     told = gaps.field(account)
     return lambda name: told(asked.plain(name))
 
 
-def _reason(gaps: Gaps, account: str, asked: AskedAhead) -> ForeseenCause | None:
+def _reason(gaps: MissingFields, account: str, asked: StaticCondition) -> StaticCause | None:
     """Why a condition is never true in this account; None if it may be."""
     for part in _conjuncts(asked.node):
-        foresight = Foresight(_told(gaps, account, asked))
+        foresight = PartialEvaluator(_told(gaps, account, asked))
         if foresight.of(part) is False and foresight.causes:
             return foresight.causes[0]
     return None
 
 
-def _strange_words(gaps: Gaps, asked: AskedAhead) -> Iterator[Issue]:
+def _strange_words(gaps: MissingFields, asked: StaticCondition) -> Iterator[Issue]:
     """Warnings about words that no account has, where the condition may be true all the same."""
-    found: dict[tuple[str, str | None], ForeseenCause] = {}
+    found: dict[tuple[str, str | None], StaticCause] = {}
     for account in gaps.accounts:
-        foresight = Foresight(_told(gaps, account, asked))
+        foresight = PartialEvaluator(_told(gaps, account, asked))
         foresight.of(asked.node)
         found |= {_key(one): one for one in foresight.causes if one.word is not None}
     for cause in found.values():
@@ -258,22 +260,24 @@ def _strange_words(gaps: Gaps, asked: AskedAhead) -> Iterator[Issue]:
         yield from _strange_word(gaps, name, str(cause.word), asked.path, offset)
 
 
-def _strange_word(gaps: Gaps, name: str, word: str, path: Path, offset: int) -> Iterator[Issue]:
+def _strange_word(
+    gaps: MissingFields, name: str, word: str, path: Path, offset: int
+) -> Iterator[Issue]:
     told = [gaps.field(one)(name) for one in gaps.accounts]
     if told and all(isinstance(one, Words) and not one.has(word) for one in told):
         yield _warning(path, f'{name} is never "{word}"', _other_word(gaps, name, word), offset)
 
 
-def _other_word(gaps: Gaps, name: str, word: str) -> str | None:
+def _other_word(gaps: MissingFields, name: str, word: str) -> str | None:
     known = gaps.words(name)
     return did_you_mean(word, known) if known else gaps.remedy(gaps.accounts, name)
 
 
 def _never(
-    gaps: Gaps,
+    gaps: MissingFields,
     accounts: list[str],
-    cause: ForeseenCause,
-    asked: AskedAhead,
+    cause: StaticCause,
+    asked: StaticCondition,
     never: str = "the rule never matches",
 ) -> Issue:
     offset, name = asked.tree.offset(cause.node), asked.plain(cause.name)
@@ -293,7 +297,7 @@ def _conjuncts(node: Any) -> Iterator[Any]:
         yield node
 
 
-def _key(cause: ForeseenCause) -> tuple[str, str | None]:
+def _key(cause: StaticCause) -> tuple[str, str | None]:
     return cause.name, cause.word
 
 

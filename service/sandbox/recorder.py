@@ -14,7 +14,7 @@ from service.sandbox.system import System
 _MINUTE = timedelta(minutes=1)
 
 
-class Door:
+class RequestRecorder:
     """A system's application behind its faults; answers are dated by the system's clock."""
 
     def __init__(self, app: ASGIApp, system: System) -> None:

@@ -18,7 +18,7 @@ _WANTED = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Gone:
+class RemovedTargets:
     """Channels and accounts that no process has in its configuration any more."""
 
     channels: list[str]
@@ -62,7 +62,7 @@ async def give_up(pool: Pool, now: datetime) -> None:
             )
 
 
-async def _gone(connection: Connection, now: datetime) -> Gone:
+async def _gone(connection: Connection, now: datetime) -> RemovedTargets:
     """The channels on which something is pending, and the known accounts, that nobody wants."""
     rows = await connection.fetch(
         """
@@ -83,13 +83,13 @@ async def _gone(connection: Connection, now: datetime) -> Gone:
         """,
         now,
     )
-    return Gone(
+    return RemovedTargets(
         channels=[row["lane"] for row in rows if row["account"] is None],
         accounts=[row["account"] for row in rows if row["account"] is not None],
     )
 
 
-async def _cancel(connection: Connection, gone: Gone, now: datetime) -> None:
+async def _cancel(connection: Connection, gone: RemovedTargets, now: datetime) -> None:
     """Cancel their messages; where only the channel is gone, `on_fail` goes out instead."""
     rows = await connection.fetch(
         """
