@@ -20,18 +20,17 @@ _OURS = ("DATABASE_", "REDIS_", "TASKBELL_", "HOST", "PORT", "WORKERS", "LOG_")
 _PATIENCE = 60.0  # seconds
 
 # The commands themselves are not among them: what they print depends on where they are imported.
+PRELOADED = [
+    "service.explain",
+    "service.simulator.backtest",
+    "service.simulator.replay",
+    "service.change_plan",
+    "service.sandbox.app",
+    "service.processes.supervisor",
+    "service.web.server",
+]
 _FORKS = get_context("forkserver")
-_FORKS.set_forkserver_preload(
-    [
-        "service.explain",
-        "service.simulator.batches.backtest",
-        "service.simulator.batches.replay",
-        "service.change_plan",
-        "service.sandbox.app",
-        "service.processes.supervisor",
-        "service.web.server",
-    ]
-)
+_FORKS.set_forkserver_preload(PRELOADED)
 
 
 @dataclass(frozen=True, slots=True)

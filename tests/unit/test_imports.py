@@ -5,11 +5,14 @@ import sys
 import tomllib
 from collections.abc import Iterable, Iterator
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+from tests.harness.commands import PRELOADED
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -69,3 +72,9 @@ def with_theirs(requirements: Iterable[str]) -> set[str]:
             found.add(one.name)
             waiting += map(Requirement, metadata.requires(one.name) or ())
     return found
+
+
+@pytest.mark.parametrize("name", PRELOADED)
+def test_what_commands_are_forked_with_is_there(name: str) -> None:
+    """The server of forks says nothing of a module that is not, and each command is slow then."""
+    assert find_spec(name) is not None
