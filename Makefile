@@ -36,7 +36,8 @@ wheel: setup
 	$(BIN)/python -m pytest -n0 --installed dist/fresh tests/e2e/test_installed.py
 
 soak: setup
-	$(BIN)/python -m pytest --soak -o timeout=1800 -o faulthandler_timeout=1790 tests/unit tests/integration tests/e2e
+	$(BIN)/python -m pytest --soak -o timeout=1800 -o faulthandler_timeout=1790 tests/unit tests/conformance \
+		tests/integration tests/e2e
 	$(MAKE) fuzz
 	$(MAKE) test-real
 

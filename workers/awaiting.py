@@ -56,7 +56,7 @@ def _overlaid(raw: Any, content: Any) -> Any:
     return {**raw, **{name: _overlaid(raw.get(name), value) for name, value in content.items()}}
 
 
-def disappointment(one: Announcement, answer: Answer) -> str:
+def missing_reason(one: Announcement, answer: Answer) -> str:
     """Why nothing came of an announcement."""
     account, task_id = one.key
     if answer.raw is None:

@@ -24,7 +24,9 @@ class ClockRound:
         """One batch of each; returns how many tasks there were."""
         async with self._pool.acquire() as connection:
             async with connection.transaction():
-                anew, owing = await self._engine.rearm(PostgresTransaction(connection), BATCH)
+                anew, owing = await self._engine.recompute_alarms(
+                    PostgresTransaction(connection), BATCH
+                )
             async with connection.transaction():
                 announced_until, ringing = await self._engine.fire_alarms(
                     PostgresTransaction(connection), BATCH
@@ -41,6 +43,6 @@ class ClockRound:
         count = anew + announced_until + quiet + over + fired
         return count, self._engine.after_commit(owing | ringing | settled | closed | scheduled)
 
-    async def stay_in_force(self) -> None:
+    async def renew(self) -> None:
         """Say that these alarms and schedules are still wanted."""
         await self._engine.renew(self._pool)

@@ -241,16 +241,16 @@ class FinalCheck:
 
         None if it is not this process's any more: then nothing is planned either.
         """
-        order = None
+        request = None
         ended = revised.objection
         if revised.left is not None:
-            order = self._engine.told_anew(grounds.told_anew(revised.left))
-            ended = revised.told(order if isinstance(order, str) else None)
+            request = self._engine.rebuild_digest(grounds.rebuild_digest(revised.left))
+            ended = revised.told(request if isinstance(request, str) else None)
         now = self._clock.now()
         if not await attempts.withdraw(tx.connection, claim, ended.state, ended.reason, now):
             return None
-        if isinstance(order, DeliveryRequest):
-            await tx.outbox.place([order], now)
+        if isinstance(request, DeliveryRequest):
+            await tx.outbox.place([request], now)
         return ended
 
     async def _completed(self, connection: Connection, event: Event, now: Task) -> Task:

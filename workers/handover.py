@@ -90,7 +90,7 @@ async def go_round(worker: Worker) -> None:
         rounds.create_task(_every(1, worker.sweep))
         rounds.create_task(_every(5, worker.publish))
         rounds.create_task(_every(5, worker.tell_operator))
-        rounds.create_task(_every(15, worker.stay_in_force))
+        rounds.create_task(_every(15, worker.renew))
         rounds.create_task(_every(60, worker.prune))
 
 

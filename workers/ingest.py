@@ -118,23 +118,23 @@ class Ingest:
             # Before any task is locked, as a poll does.
             await accounts.poll_now(connection, self._account, self._clock.now())
         after, unproven = await self._observe(connection, found)
-        unheard = list[Announcement]()
+        repeated_signals = list[Announcement]()
         for signals in _steps(found.signals, lambda one: one.key):
             heard, unknown = await self._hear(connection, found, signals)
-            after, unheard = after | heard, [*unheard, *unknown]
+            after, repeated_signals = after | heard, [*repeated_signals, *unknown]
         await receipt_queue.settle(connection, found.receipts, self._clock.now())
-        await receipt_queue.note(connection, found.unheard, _HEARD_ALREADY)
+        await receipt_queue.note(connection, found.repeated_signals, _HEARD_ALREADY)
         for receipt, unread in found.unread.items():
             what = "one of its tasks" if len(unread) == 1 else f"{len(unread)} of its tasks"
             says = f"{what} could not be read: {in_short(unread)}"
             await receipt_queue.note(connection, [receipt], says)
         for receipt, why in found.too_many:
             await receipt_queue.note(connection, [receipt], _READ_WHOLE.format(why))
-        await self._wait_for(connection, [*unproven, *found.hints, *unheard])
-        for one in unheard:
+        await self._wait_for(connection, [*unproven, *found.hints, *repeated_signals])
+        for one in repeated_signals:
             await receipt_queue.note(connection, [one.receipt], _UNKNOWN.format(one.key[1]))
         log.debug("receipts.ingested", receipts=len(pending), looks=len(found.pushed))
-        is_asking = bool(found.hints or unheard or unproven)
+        is_asking = bool(found.hints or repeated_signals or unproven)
         return Ingested(len(pending), after, is_asking, found.told_at)
 
     async def _observe(

@@ -30,7 +30,7 @@ from service.store.announcements import Announcement, PostgresAnnouncements
 from service.store.lookups import LEASE, Lookup
 from service.telemetry import tracing
 from workers import retry
-from workers.awaiting import HEARD, Answer, disappointment, is_change_shown
+from workers.awaiting import HEARD, Answer, is_change_shown, missing_reason
 from workers.canaries import HANDFUL, Canaries, are_many
 from workers.unreadable import POISONOUS, UNREADABLE, reason
 
@@ -223,7 +223,7 @@ class Lookups:
         told = (await tasks.look(connection, (lookup.account, lookup.task))).told if left else ()
         for one in left:
             if one.kind is not Kind.COMPLETED or not was_told(told, one.at):
-                await receipt_queue.note(connection, [one.receipt], disappointment(one, answer))
+                await receipt_queue.note(connection, [one.receipt], missing_reason(one, answer))
         await PostgresAnnouncements(connection).forget(left)
         if answer.raw is None and not left:
             await self._note_absence(connection, lookup)

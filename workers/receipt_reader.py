@@ -42,9 +42,9 @@ or what says nothing."""
 class ReadReceipts:
     """What receipts said, sorted by what has to be done about it.
 
-    `unread` is of which rows of lists nothing can be read, and why. `unheard` have signals that
-    were heard when they came first. `too_many` are those that tell of more than is taken from one,
-    and of what.
+    `unread` is of which rows of lists nothing can be read, and why. `repeated_signals` have
+    signals that were heard when they came first. `too_many` are those that tell of more than is
+    taken from one, and of what.
     """
 
     receipts: list[Pending] = field(default_factory=list)
@@ -52,7 +52,7 @@ class ReadReceipts:
     hints: list[Announcement] = field(default_factory=list)
     signals: list[Announcement] = field(default_factory=list)
     unread: dict[int, list[UnreadableItem]] = field(default_factory=lambda: defaultdict(list))
-    unheard: list[int] = field(default_factory=list)
+    repeated_signals: list[int] = field(default_factory=list)
     too_many: list[tuple[int, str]] = field(default_factory=list)
 
     def pass_over(self, receipt: Pending, error: TooManyTasks) -> None:
@@ -68,7 +68,7 @@ class ReadReceipts:
             elif isinstance(one, UnreadableItem):
                 self.unread[receipt.id].append(one)
             elif one.signal and receipt.is_replay:
-                self.unheard.append(receipt.id)
+                self.repeated_signals.append(receipt.id)
             else:
                 (self.signals if one.signal else self.hints).append(one)
 

@@ -63,7 +63,7 @@ class Unreadable:
             if (
                 form
                 and form.tells
-                and await unreadable.is_hopeless(
+                and await unreadable.is_mostly_unreadable(
                     self._pool, self._account.name, field, form.tells[0]
                 )
             ):

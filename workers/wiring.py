@@ -81,7 +81,7 @@ async def assemble(
     first = _first_sources(config, client, pool, clock)
     engine = await open_engine(pool, config, clock)
     lanes = _lanes(config, channels, sources, first, pool, clock, links, engine)
-    await give_up(pool, sources, lanes, clock)
+    await cancel_orphans(pool, sources, lanes, clock)
     return WorkerParts(engine, sources, channels, lanes)
 
 
@@ -112,7 +112,7 @@ async def _keep_rules(pool: Pool, config: Config, now: datetime) -> None:
         log.info("rule.passes_over", rule=rule, tasks=count, why="they matched before it was there")
 
 
-async def give_up(
+async def cancel_orphans(
     pool: Pool, sources: Mapping[str, Source], lanes: Sequence[LaneSender], clock: Clock
 ) -> None:
     """Give up what no process has a place for any more: lanes, and accounts' webhooks.
@@ -120,8 +120,8 @@ async def give_up(
     Webhooks not at once: while a new configuration is rolled out, another process may read them.
     """
     now = clock.now()
-    await removal.want(pool, process_name(), [lane.name for lane in lanes], now)
-    await removal.give_up(pool, now)
+    await removal.announce_lanes(pool, process_name(), [lane.name for lane in lanes], now)
+    await removal.cancel_orphans(pool, now)
     await receipt_queue.set_aside_orphans(pool, sources, now, now - _ROLL_OUT)
 
 

@@ -141,16 +141,16 @@ class Worker:
         """Every few seconds: which accounts fail, and which work again."""
         self._ring_lanes(await self._alerts.batch())
 
-    async def stay_in_force(self) -> None:
+    async def renew(self) -> None:
         """Every few seconds: somebody is here, and what this configuration has is still wanted."""
         await self._presence.note()
-        await self._clock_round.stay_in_force()
+        await self._clock_round.renew()
         lanes = [lane.name for lane in self._lanes]
-        await removal.want(self._pool, process_name(), lanes, self._clock.now())
+        await removal.announce_lanes(self._pool, process_name(), lanes, self._clock.now())
 
     async def prune(self) -> None:
         """Every minute: a little of what is older than it has to be, and what nobody wants."""
-        await removal.give_up(self._pool, self._clock.now())
+        await removal.cancel_orphans(self._pool, self._clock.now())
         await prune.prune(self._pool, self._settings, self._clock.now())
 
     def _add(self, batch: Callable[[], Awaitable[bool]], *bell: str) -> None:

@@ -45,7 +45,7 @@ def _pending(
 def _afterwards(
     known: TaskState, task: Task, account: str, old: Side, new: Side, now: datetime
 ) -> Iterator[tuple[str, datetime]]:
-    """When alarms ring after the change; the same steps as in `Engine.rearm`."""
+    """When alarms ring after the change; the same steps as in `Engine.recompute_alarms`."""
     if account not in new.zones:
         return
     was, will_be = _watch(old, account), _watch(new, account)

@@ -76,7 +76,7 @@ class RulesConfig:
     @property
     def on_trial(self) -> Ruleset:
         """All rules as if they were switched on: also those that are off, or only shadows."""
-        return self.rules.with_others(self.off).in_earnest()
+        return self.rules.with_others(self.off).with_shadow_enabled()
 
 
 def load(path: Path, environ: Mapping[str, str]) -> Config:

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
-from service.domain.alarms import Alarm, AnnouncedUntil, Ringing, due, was_announced
+from service.domain.alarms import Alarm, AnnouncedUntil, DueAlarm, due, was_announced
 from service.domain.model import Kind, Task
 
 
@@ -60,7 +60,7 @@ def owed(
     new: AlarmSet,
     since: datetime,
     now: datetime,
-) -> list[Ringing]:
+) -> list[DueAlarm]:
     """What had come under `old` before `new` was in force, and was not announced.
 
     Nor is an alarm of both forgotten that a new zone has brought forward to before that moment.

@@ -114,7 +114,7 @@ OVERDUE = Alarm(Kind.OVERDUE, "due", timedelta(0))
 
 
 @dataclass(frozen=True, slots=True)
-class Ringing:
+class DueAlarm:
     """One alarm of one task that is due, and the moment it was due at."""
 
     alarm: Alarm
@@ -127,7 +127,7 @@ def due(
     zone: ZoneInfo,
     announced_until: AnnouncedUntil,
     now: datetime,
-) -> list[Ringing]:
+) -> list[DueAlarm]:
     """The alarms of an open task that have come and were not rung yet, oldest first.
 
     Among them are those for which it is too late: they were missed, and that is to be on record.
@@ -136,7 +136,7 @@ def due(
     if not task.is_open:
         return []
     ringing = [
-        Ringing(alarm, at)
+        DueAlarm(alarm, at)
         for alarm in alarms
         if (at := alarm.instant(task, zone)) is not None
         and at <= now

@@ -48,10 +48,10 @@ def recognised(before: Task, after: Task, others: Sequence[Customer], *, is_part
     first = _chosen(before.assignee, people) if _is_first(after) else None
     assignee = first or _one_completed(after.assignee, known, is_part=is_part)
     customer = _chosen(before.customer, others) or after.customer
-    makers, finishers = (before.author, *known), (before.completed_by, *known)
+    creator_rules, finishers = (before.author, *known), (before.completed_by, *known)
     return replace(
         after,
-        author=_one_completed(after.author, makers, is_part=is_part),
+        author=_one_completed(after.author, creator_rules, is_part=is_part),
         completed_by=_one_completed(after.completed_by, finishers, is_part=is_part),
         assignee=assignee,
         assignees=_ordered(before, people, assignee),

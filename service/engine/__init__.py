@@ -8,7 +8,7 @@ Every road ends in a method of the engine:
 - `finish_waits`: rules that have waited
 - `close_digests`: digests that are over
 - `fire_schedule`: schedules
-- `rearm`: a change of the alarms that the rules want
+- `recompute_alarms`: a change of the alarms that the rules want
 
 What the clock does (`fire_alarms`, `finish_waits`, `close_digests`, `fire_schedule`) says nothing
 of an account that was left alone, or could not be read, until that was read anew.
@@ -81,7 +81,7 @@ class Engine:
     async def activate(self, pool: Pool) -> None:
         """Put the alarms and schedules in force that these rules and zones want."""
         now = self._clock.now()
-        await alarm_sets.put_in_force(pool, self._alarm_clock.watches, now, now + IN_FORCE)
+        await alarm_sets.put_in_force(pool, self._alarm_clock.alarm_sets, now, now + IN_FORCE)
         await schedules.put_in_force(pool, list(self._zones), self.schedules, now)
 
     async def renew(self, pool: Pool) -> None:
@@ -90,7 +90,7 @@ class Engine:
         A schedule that a wrong clock had put off comes again.
         """
         now = self._clock.now()
-        await alarm_sets.keep_in_force(pool, self._alarm_clock.watches, now, now + IN_FORCE)
+        await alarm_sets.keep_in_force(pool, self._alarm_clock.alarm_sets, now, now + IN_FORCE)
         if self.schedules:
             await schedules.bring_forward(pool, self.schedules, now)
 
@@ -105,7 +105,7 @@ class Engine:
         taken = self._intake.take(seen, known, states, ours, announced, now)
         if announced.over:
             await tx.announcements.forget(announced.over)
-        await tx.lookups.ask(taken.doubted, Cause.WEBHOOK, now)
+        await tx.lookups.ask(taken.to_reread, Cause.WEBHOOK, now)
         await tx.lookups.ask_again(taken.older, now)
         await self._save(tx, taken.changed, now)
         await tx.tasks.forget_unseen(_unseen(known, taken.changed))
@@ -128,7 +128,9 @@ class Engine:
         """Ring alarms that have come, of up to `limit` tasks of each account; returns how many."""
         now = self._clock.now()
         awake = await self._awake(tx, now)
-        ids = {name: watch for name, watch in self._alarm_clock.ids.items() if name in awake}
+        ids = {
+            name: alarm_set for name, alarm_set in self._alarm_clock.ids.items() if name in awake
+        }
         known = await tx.tasks.lock_due(ids, now, limit)
         if not known:
             return 0, Effects()
@@ -137,7 +139,7 @@ class Engine:
         await self._save(tx, announced_until, now)
         return len(known), await self._follow(tx, happened, now)
 
-    async def take_up(self, tx: Transaction, seen: Sequence[Observation]) -> None:
+    async def import_silently(self, tx: Transaction, seen: Sequence[Observation]) -> None:
         """Take up tasks in silence, as if they had been known all along: what was due was told."""
         now = self._clock.now()
         known = {
@@ -152,12 +154,12 @@ class Engine:
         told = {key: self._alarm_clock.announce(one, now) for key, one in known.items()}
         await self._save(tx, told, now)
 
-    async def take_over(self, tx: Transaction, known: Mapping[Key, TaskState]) -> None:
+    async def adopt_alarms(self, tx: Transaction, known: Mapping[Key, TaskState]) -> None:
         """Set the alarms of tasks as they are, whichever watch has set them before."""
-        fresh = {key: replace(one, watch=None) for key, one in known.items()}
+        fresh = {key: replace(one, alarm_set=None) for key, one in known.items()}
         await self._save(tx, fresh, self._clock.now())
 
-    async def rearm(self, tx: PostgresTransaction, limit: int) -> tuple[int, Effects]:
+    async def recompute_alarms(self, tx: PostgresTransaction, limit: int) -> tuple[int, Effects]:
         """Set anew the alarms of up to `limit` tasks that an older watch has set; returns how many.
 
         Alarms that were due when this watch came into force, and were not rung, ring now; a new
@@ -165,13 +167,15 @@ class Engine:
         """
         now = self._clock.now()
         awake = await self._awake(tx, now)
-        mine = {name: one for name, one in self._alarm_clock.watches.items() if name in awake}
+        mine = {name: one for name, one in self._alarm_clock.alarm_sets.items() if name in awake}
         old = await alarm_sets.outdated(tx.connection, mine)
         if old is None:
             return 0, Effects()
         known = await tx.tasks.lock_watched(old.account, old.id, limit)
-        happened = [self._alarm_clock.owes(key, one, old, now) for key, one in known.items()]
-        taken_over = {key: self._alarm_clock.take_over(one, old) for key, one in known.items()}
+        happened = [
+            self._alarm_clock.missed_alarms(key, one, old, now) for key, one in known.items()
+        ]
+        taken_over = {key: self._alarm_clock.adopt_alarms(one, old) for key, one in known.items()}
         await self._save(tx, taken_over, now)
         return len(known), await self._follow(tx, happened, now)
 
@@ -202,12 +206,12 @@ class Engine:
             return 0, Effects()
         return len(over), Effects(await self._decider.close(tx, over, now))
 
-    def told_anew(self, one: DigestRebuild) -> DeliveryRequest | str:
+    def rebuild_digest(self, one: DigestRebuild) -> DeliveryRequest | str:
         """A customer's message of a digest, of the tasks that are left; or why it cannot be made.
 
         The caller places it in the transaction that ends the one whose place it takes.
         """
-        return self._decider.told_anew(one, self._clock.now())
+        return self._decider.rebuild_digest(one, self._clock.now())
 
     async def fire_schedule(self, tx: Transaction) -> tuple[int, Effects]:
         """Let one rule decide whose schedule has come; returns how many, none or one.

@@ -15,12 +15,12 @@ from service.store.tasks import Key, TaskState, TaskUpdate
 class AlarmClock:
     """The alarms of one configuration, in the accounts of these `zones`.
 
-    `watches`, their `ids` and the `dates` that alarms count from are by account.
+    `alarm_sets`, their `ids` and the `dates` that alarms count from are by account.
     """
 
     def __init__(self, alarms: frozenset[Alarm], zones: Mapping[str, ZoneInfo]) -> None:
-        self.watches = {name: AlarmSet(alarms, zone) for name, zone in zones.items()}
-        self.ids = {name: watch.id for name, watch in self.watches.items()}
+        self.alarm_sets = {name: AlarmSet(alarms, zone) for name, zone in zones.items()}
+        self.ids = {name: alarm_set.id for name, alarm_set in self.alarm_sets.items()}
         self._names = frozenset(alarm.field for alarm in alarms)
         self.dates = {name: WatchedDates(self._names, zone) for name, zone in zones.items()}
 
@@ -29,11 +29,14 @@ class AlarmClock:
         task, mine = known.present, self.ids[key[0]]
         if task is None or not task.is_open:
             return TaskUpdate(key, known)
-        if known.watch not in {None, mine}:
-            return TaskUpdate(key, known, now, known.watch)
-        watch = self.watches[key[0]]
+        if known.alarm_set not in {None, mine}:
+            return TaskUpdate(key, known, now, known.alarm_set)
+        alarm_set = self.alarm_sets[key[0]]
         return TaskUpdate(
-            key, known, next_alarm(task, watch.alarms, watch.zone, known.announced_until), mine
+            key,
+            known,
+            next_alarm(task, alarm_set.alarms, alarm_set.zone, known.announced_until),
+            mine,
         )
 
     def rings(self, key: Key, known: TaskState, now: datetime) -> list[EventFactory]:
@@ -41,8 +44,8 @@ class AlarmClock:
         task = known.present
         if task is None:
             return []
-        watch = self.watches[key[0]]
-        coming = due(task, watch.alarms, watch.zone, known.announced_until, now)
+        alarm_set = self.alarm_sets[key[0]]
+        coming = due(task, alarm_set.alarms, alarm_set.zone, known.announced_until, now)
         return [of_alarm(key, one, task) for one in coming]
 
     def announce(self, known: TaskState, now: datetime) -> TaskState:
@@ -53,7 +56,7 @@ class AlarmClock:
         lines = {date: max(now, known.announced_until.get(date, now)) for date in self._names}
         return replace(known, announced_until={**known.announced_until, **lines})
 
-    def owes(
+    def missed_alarms(
         self, key: Key, known: TaskState, old: OutdatedAlarmSet, now: datetime
     ) -> list[EventFactory]:
         """The events of alarms that an `old` watch had to ring and did not."""
@@ -61,15 +64,15 @@ class AlarmClock:
         if task is None:
             return []
         late = owed(
-            task, known.announced_until, old.watch, self.watches[old.account], old.since, now
+            task, known.announced_until, old.alarm_set, self.alarm_sets[old.account], old.since, now
         )
         return [of_alarm(key, one, task) for one in late]
 
-    def take_over(self, known: TaskState, old: OutdatedAlarmSet) -> TaskState:
+    def adopt_alarms(self, known: TaskState, old: OutdatedAlarmSet) -> TaskState:
         """The task, once the old watch owes nothing any more: to be set by this one."""
         task = known.present
         if task is None:
             return known
-        new = self.watches[old.account]
-        announced_until = carried_over(task, known.announced_until, old.watch, new, old.since)
-        return replace(known, announced_until=announced_until, watch=None)
+        new = self.alarm_sets[old.account]
+        announced_until = carried_over(task, known.announced_until, old.alarm_set, new, old.since)
+        return replace(known, announced_until=announced_until, alarm_set=None)

@@ -117,7 +117,9 @@ class Decider:
 
         Where nothing is left to send, because the tasks or the rule are gone, the decision says so.
         """
-        told = [(one, self._rules.closed(one, now, self._zones[one.account])) for one in over]
+        told = [
+            (one, self._rules.decide_digest(one, now, self._zones[one.account])) for one in over
+        ]
         verdicts = [found for _, found in told if found is not None]
         reason = "the rule was removed or switched off before its digest was sent"
         orphans = [
@@ -128,16 +130,16 @@ class Decider:
         await self._write_down(tx, [*orphans, *_not_matched(verdicts)], now)
         return await self._carry_out(tx, verdicts, now)
 
-    def told_anew(self, one: DigestRebuild, now: datetime) -> DeliveryRequest | str:
+    def rebuild_digest(self, one: DigestRebuild, now: datetime) -> DeliveryRequest | str:
         """A customer's message of a digest, of the tasks that are left; or why it cannot be made.
 
         It takes the place of another one with its `limit`.
         """
-        plan = self._rules.told_anew(one, now, self._zones[one.event.account])
+        plan = self._rules.rebuild_digest(one, now, self._zones[one.event.account])
         if isinstance(plan, str):
             return plan
-        order = self._order(one.event, one.rule, plan)
-        return replace(order, is_limited=one.rule in self._rules.limits and not order.is_over)
+        request = self._order(one.event, one.rule, plan)
+        return replace(request, is_limited=one.rule in self._rules.limits and not request.is_over)
 
     async def choose(self, tx: Transaction, slot: Slot, now: datetime) -> Selected | None:
         """The tasks that the rule's `for_each` picks now; None if it has no `for_each`."""
@@ -165,12 +167,14 @@ class Decider:
         moment, *each = events
         zone = self._zones[moment.account]
         if chosen is None:
-            verdicts = [(moment, self._rules.fired(rule, moment, now, zone))]
+            verdicts = [(moment, self._rules.decide_scheduled(rule, moment, now, zone))]
         elif chosen.together:
-            told = self._rules.formed(rule, moment, chosen.tasks, now, zone)
+            told = self._rules.decide_selection(rule, moment, chosen.tasks, now, zone)
             verdicts = [(moment, one) for one in told]
         else:
-            verdicts = [(event, self._rules.fired(rule, event, now, zone)) for event in each]
+            verdicts = [
+                (event, self._rules.decide_scheduled(rule, event, now, zone)) for event in each
+            ]
         is_missed = now - moment.at > LATE
         if is_missed:
             reason = f"too late: the scheduled time was more than {in_words(LATE)} ago"
@@ -205,8 +209,8 @@ class Decider:
         self, tx: Transaction, verdicts: Sequence[EventVerdict], now: datetime
     ) -> Lanes:
         """Fill the outbox, let events join their digests, and store the decisions."""
-        orders = await self._orders(tx, verdicts)
-        placed = await tx.outbox.place(orders, now) if orders else set()
+        requests = await self._requests(tx, verdicts)
+        placed = await tx.outbox.place(requests, now) if requests else set()
         joins = _joins(verdicts)
         if joins:
             await tx.digests.join(joins, now)
@@ -216,20 +220,20 @@ class Decider:
             if verdict.outcome in _SAID
         ]
         await self._write_down(tx, said, now)
-        asking = [order.asks for order in orders if order.asks is not None]
-        return frozenset(one.lane for one in (*orders, *asking) if one.plan.send_at <= now)
+        asking = [request.asks for request in requests if request.asks is not None]
+        return frozenset(one.lane for one in (*requests, *asking) if one.plan.send_at <= now)
 
-    async def _orders(
+    async def _requests(
         self, tx: Transaction, verdicts: Sequence[EventVerdict]
     ) -> list[DeliveryRequest]:
         """What the verdicts want to have sent; skipped what loops or goes beyond a limit."""
-        orders = [
+        requests = [
             self._order(event, verdict.rule, plan)
             for event, verdict in verdicts
             for plan in verdict.plans
         ]
-        orders = await without_loops(tx, orders)
-        return await within_limits(tx, orders, self._rules.limits)
+        requests = await without_loops(tx, requests)
+        return await within_limits(tx, requests, self._rules.limits)
 
     def _order(self, event: Event, rule: str, plan: Plan) -> DeliveryRequest:
         return DeliveryRequest(

@@ -76,4 +76,4 @@ class ForWaits:
             if not event.words.isdisjoint(ends_waiting(wait.first.kind, wait.first.alarm)):
                 return f"the task was {event.kind}"
         current = replace(wait.first, after=group[-1].after)
-        return self._rules.lapse(wait.rule, current, now, self._zones[current.account])
+        return self._rules.lapse_reason(wait.rule, current, now, self._zones[current.account])

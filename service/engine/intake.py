@@ -13,11 +13,11 @@ from service.engine.effects import UnconfirmedChange
 from service.engine.new_events import EventFactory, of_look
 from service.engine.tracking import (
     counts_from,
-    filled_in,
-    is_contested,
-    is_doubtful,
+    has_version_conflict,
+    needs_reread,
     on_its_day,
     track,
+    with_known_fields,
 )
 from service.store.accounts import AccountState
 from service.store.tasks import Key, TaskState
@@ -33,7 +33,7 @@ class Taken:
 
     changed: dict[Key, TaskState] = field(default_factory=dict)
     happened: list[list[EventFactory]] = field(default_factory=list)
-    doubted: list[Key] = field(default_factory=list)
+    to_reread: list[Key] = field(default_factory=list)
     older: dict[Key, datetime] = field(default_factory=dict)
     unproven: list[UnconfirmedChange] = field(default_factory=list)
 
@@ -77,13 +77,15 @@ class Intake:
         for place, one in sorted(enumerate(seen), key=lambda each: each[1].observed_at):
             key = (one.account, one.task_id)
             last = taken.changed.get(key, known[key])
-            own = on_its_day(last, filled_in(last, one, self.people), self.zones[one.account])
+            own = on_its_day(
+                last, with_known_fields(last, one, self.people), self.zones[one.account]
+            )
             look, heard = announced.of(own), announced.heard(own, last)
             state = states[look.account]
-            if is_doubtful(last, look, state):
-                taken.doubted.append(key)
+            if needs_reread(last, look, state):
+                taken.to_reread.append(key)
                 taken.doubt(place, own, last)
-            elif is_contested(last, look):
+            elif has_version_conflict(last, look):
                 taken.older[key] = counts_from(last, now)
             elif step := track(last, look, state, self.dates[look.account], now, heard):
                 taken.changed[key] = step.known

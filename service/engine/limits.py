@@ -14,16 +14,16 @@ from service.rules.limit import Limit
 
 
 async def within_limits(
-    tx: Transaction, orders: Sequence[DeliveryRequest], limits: Mapping[str, Limit]
+    tx: Transaction, requests: Sequence[DeliveryRequest], limits: Mapping[str, Limit]
 ) -> list[DeliveryRequest]:
-    """All of these orders, in the same order, those beyond their rule's limit marked as skipped.
+    """All of these requests, in the same order, those beyond their rule's limit marked as skipped.
 
-    `limits` are by rule id; orders of other rules pass at no cost. An order that `once_per` will
+    `limits` are by rule id; requests of other rules pass at no cost. A request that `once_per` will
     keep from being planned again does not count.
     """
-    counted = [one for one in orders if _takes_room(one, limits)]
+    counted = [one for one in requests if _takes_room(one, limits)]
     if not counted:
-        return list(orders)
+        return list(requests)
     moments = {
         rule: await _moments(tx, limits[rule], [one for one in counted if one.rule == rule])
         for rule in sorted({one.rule for one in counted})
@@ -33,30 +33,30 @@ async def within_limits(
         _admitted(one, limits[one.rule], moments[one.rule], before)
         if _takes_room(one, limits)
         else one
-        for one in orders
+        for one in requests
     ]
 
 
-def _takes_room(order: DeliveryRequest, limits: Mapping[str, Limit]) -> bool:
-    return order.rule in limits and not order.is_over
+def _takes_room(request: DeliveryRequest, limits: Mapping[str, Limit]) -> bool:
+    return request.rule in limits and not request.is_over
 
 
 async def _moments(
-    tx: Transaction, limit: Limit, orders: Sequence[DeliveryRequest]
+    tx: Transaction, limit: Limit, requests: Sequence[DeliveryRequest]
 ) -> list[datetime]:
-    """When the rule's messages go out that count in the same period as any of these orders."""
-    wanted = [one.plan.send_at for one in orders]
+    """When the rule's messages go out that count in the same period as any of these requests."""
+    wanted = [one.plan.send_at for one in requests]
     begin, end = min(wanted) - limit.period, max(wanted) + limit.period
-    return await tx.outbox.limited(orders[0].rule, begin, end, shadow=orders[0].shadow)
+    return await tx.outbox.limited(requests[0].rule, begin, end, shadow=requests[0].shadow)
 
 
 def _admitted(
-    order: DeliveryRequest, limit: Limit, moments: list[datetime], before: set[Identity]
+    request: DeliveryRequest, limit: Limit, moments: list[datetime], before: set[Identity]
 ) -> DeliveryRequest:
-    if order.identity in before:
-        return order
-    if not limit.admits(order.plan.send_at, moments):
-        return order.skipped(limit.refusal)
-    moments.append(order.plan.send_at)
-    before.add(order.identity)
-    return replace(order, is_limited=True)
+    if request.identity in before:
+        return request
+    if not limit.admits(request.plan.send_at, moments):
+        return request.skipped(limit.refusal)
+    moments.append(request.plan.send_at)
+    before.add(request.identity)
+    return replace(request, is_limited=True)

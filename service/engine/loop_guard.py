@@ -13,26 +13,26 @@ from service.store.tasks import Key
 _ENDLESS = "stopped to prevent a loop: this was caused by a change that the rule itself made"
 
 
-async def without_loops(tx: Transaction, orders: list[DeliveryRequest]) -> list[DeliveryRequest]:
-    """All of these orders, in the same order; those that would go on for ever are skipped."""
-    made = {_key(order) for order in orders if _is_about_making(order)}
-    changed = {order.event.id for order in orders if order.event.cause is Cause.WRITE}
-    makers = await tx.provenance.makers(made)
-    changers = await tx.provenance.changers(changed)
+async def without_loops(tx: Transaction, requests: list[DeliveryRequest]) -> list[DeliveryRequest]:
+    """All of these requests, in the same order; those that would go on for ever are skipped."""
+    made = {_key(request) for request in requests if _is_about_making(request)}
+    changed = {request.event.id for request in requests if request.event.cause is Cause.WRITE}
+    creator_rules = await tx.provenance.creator_rules(made)
+    writer_rules = await tx.provenance.writer_rules(changed)
     return [
-        order.skipped(_ENDLESS)
-        if order.rule in changers.get(order.event.id, ())
-        or (_is_about_making(order) and order.rule in makers.get(_key(order), ()))
-        else order
-        for order in orders
+        request.skipped(_ENDLESS)
+        if request.rule in writer_rules.get(request.event.id, ())
+        or (_is_about_making(request) and request.rule in creator_rules.get(_key(request), ()))
+        else request
+        for request in requests
     ]
 
 
-def _is_about_making(order: DeliveryRequest) -> bool:
+def _is_about_making(request: DeliveryRequest) -> bool:
     """Whether it makes a task, or is caused by one that Taskbell made."""
-    is_ours = order.event.cause is Cause.WRITE and order.event.kind is Kind.CREATED
-    return is_ours or order.plan.channel == CREATE
+    is_ours = request.event.cause is Cause.WRITE and request.event.kind is Kind.CREATED
+    return is_ours or request.plan.channel == CREATE
 
 
-def _key(order: DeliveryRequest) -> Key:
-    return order.event.account, order.event.task_id
+def _key(request: DeliveryRequest) -> Key:
+    return request.event.account, request.event.task_id

@@ -52,7 +52,7 @@ class NetChange:
         for event in self.events:
             if self._ended_by(event) is not None:
                 continue
-            verdict = rules.settled(self.rule, event, now, zone)
+            verdict = rules.decide_after_wait(self.rule, event, now, zone)
             if verdict is not None:
                 return event, verdict
         return None

@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import partial
 from typing import TypeAlias
 
-from service.domain.alarms import Ringing
+from service.domain.alarms import DueAlarm
 from service.domain.diff import Transition
 from service.domain.model import Cause, Event, Kind, Observation, Signal, Task
 from service.domain.schedules import Slot
@@ -31,7 +31,7 @@ def of_look(
     ]
 
 
-def of_alarm(key: Key, one: Ringing, task: Task) -> EventFactory:
+def of_alarm(key: Key, one: DueAlarm, task: Task) -> EventFactory:
     """The event of an alarm that rings."""
     return partial(_alarm, key, one, task)
 
@@ -72,7 +72,7 @@ def _transition(
     )
 
 
-def _alarm(key: Key, one: Ringing, task: Task, number: int) -> Event:
+def _alarm(key: Key, one: DueAlarm, task: Task, number: int) -> Event:
     return Event(
         id=number,
         account=key[0],

@@ -43,12 +43,12 @@ class TaskRepository(Protocol):
         """The states of these tasks, known or not; locked until the transaction ends."""
 
     async def lock_due(
-        self, watches: Mapping[str, str], now: datetime, limit: int
+        self, alarm_sets: Mapping[str, str], now: datetime, limit: int
     ) -> dict[Key, TaskState]:
         """Lock tasks whose alarm has come, up to `limit` of each account: none waits for another.
 
-        The longest waiting come first, those of one moment in the order of their ids. `watches` has
-        the watch of each account whose alarms this process rings (`alarm_sets`): what another watch
+        The longest waiting come first, those of one moment in the order of their ids. `alarm_sets`
+        has the one of each account whose alarms this process fires: what another one
         has set is not among them. A task that is about to be read by its id waits for that, if it
         does not take long, and one that may be gone until that is decided.
         """
@@ -185,15 +185,15 @@ class DecisionRepository(Protocol):
 class OutboxRepository(Protocol):
     """The deliveries, as far as events and rules plan and end them."""
 
-    async def place(self, orders: Sequence[DeliveryRequest], now: datetime) -> set[Identity]:
-        """Put orders into the outbox; returns those that are new by their rule's `once_per`.
+    async def place(self, requests: Sequence[DeliveryRequest], now: datetime) -> set[Identity]:
+        """Put requests into the outbox; returns those that are new by their rule's `once_per`.
 
         What was skipped, cancelled or came too late was not sent, and does not count. A rule on
         trial keeps count for itself. What is silenced now is skipped.
         """
 
-    async def placed_before(self, orders: Sequence[DeliveryRequest]) -> set[Identity]:
-        """Those of the orders that their rule has placed already, by its `once_per`."""
+    async def placed_before(self, requests: Sequence[DeliveryRequest]) -> set[Identity]:
+        """Those of the requests that their rule has placed already, by its `once_per`."""
 
     async def limited(
         self, rule: str, begin: datetime, end: datetime, *, shadow: bool
@@ -240,10 +240,10 @@ class ProvenanceRepository(Protocol):
         has no known id yet: it is recognised by its title.
         """
 
-    async def makers(self, keys: Iterable[Key]) -> Mapping[Key, Rules]:
+    async def creator_rules(self, keys: Iterable[Key]) -> Mapping[Key, Rules]:
         """The rules that made each task, that made the task for which it was made, and so on."""
 
-    async def changers(self, events: Collection[int]) -> Mapping[int, Rules]:
+    async def writer_rules(self, events: Collection[int]) -> Mapping[int, Rules]:
         """The rules whose writing led to each of these events, directly or by way of other events.
 
         An event that Taskbell caused is traced to the last write before it to the same task and one

@@ -74,7 +74,7 @@ def track(
             observed_at=seen.observed_at,
             fingerprint=seen.fingerprint,
             announced_until=_announced_until(known, seen, dates, now, silent=is_taken_up),
-            watch=known.watch,
+            alarm_set=known.alarm_set,
             unread=seen.unread,
             told=heard.told or known.told,
         ),
@@ -110,7 +110,9 @@ def _still_gone(known: TaskState, seen: Observation, now: datetime) -> TaskState
     return replace(known, deleted_at=known.deleted_at or now, observed_at=seen.observed_at)
 
 
-def filled_in(known: TaskState, seen: Observation, people: Directory = NOBODY) -> Observation:
+def with_known_fields(
+    known: TaskState, seen: Observation, people: Directory = NOBODY
+) -> Observation:
     """The same look, completed by what was last known, and by the directory.
 
     From what was known come the fields that it calls `untold`, and what it does not say of people
@@ -185,7 +187,7 @@ def _completion_seen(task: Task, day: date, seen_at: datetime, calendar: Calenda
     return min(at, max(task.due, task.created_at or task.due))
 
 
-def is_doubtful(known: TaskState, seen: Observation, account: AccountState) -> bool:
+def needs_reread(known: TaskState, seen: Observation, account: AccountState) -> bool:
     """Whether only the system itself can say which is newer: what is known, or what was seen.
 
     What was pushed may have been on its way for long. What was asked for before the last complete
@@ -204,7 +206,7 @@ def is_doubtful(known: TaskState, seen: Observation, account: AccountState) -> b
     return seen.version <= version and seen.task != known.present
 
 
-def is_contested(known: TaskState, seen: Observation) -> bool:
+def has_version_conflict(known: TaskState, seen: Observation) -> bool:
     """Whether a later look shows an older version of the task, in which it is another.
 
     A system that was restored from a backup does so, or one that writes local time in the hour that
@@ -245,7 +247,7 @@ def is_stale(known: TaskState, seen: Observation) -> bool:
         return False
     if seen.observed_at < known.observed_at:
         return True
-    return _is_older(known, seen) and (seen.pushed or is_contested(known, seen))
+    return _is_older(known, seen) and (seen.pushed or has_version_conflict(known, seen))
 
 
 def _is_older(known: TaskState, seen: Observation) -> bool:

@@ -30,13 +30,13 @@ _NOTHING_LEFT = "no change was left that the rule reacts to"
 
 
 def explain(
-    rules: RuleVersions, dossier: TaskHistory, zone: ZoneInfo, now: datetime, since: datetime
+    rules: RuleVersions, task_history: TaskHistory, zone: ZoneInfo, now: datetime, since: datetime
 ) -> list[Explanation]:
     """One explanation for each rule of the file, in its order, for the task of a dossier.
 
     `zone` is the account's. `since` is from when on events are on record (UTC).
     """
-    explainer = _Explainer(rules, dossier, zone, now, since)
+    explainer = _Explainer(rules, task_history, zone, now, since)
     return [explainer.rule(raw) for raw in _written(rules.now.text)]
 
 
@@ -49,18 +49,18 @@ class _Explainer:
     def __init__(
         self,
         rules: RuleVersions,
-        dossier: TaskHistory,
+        task_history: TaskHistory,
         zone: ZoneInfo,
         now: datetime,
         since: datetime,
     ) -> None:
         self._rulebook = rules
-        self._dossier = dossier
+        self._dossier = task_history
         self._zone = zone
         self._now = now
         self._since = since
-        self._decided_at = {one.event.id: one.decided_at for one in dossier.recorded}
-        self._versions = {one.event.id: one.rules_version for one in dossier.recorded}
+        self._decided_at = {one.event.id: one.decided_at for one in task_history.recorded}
+        self._versions = {one.event.id: one.rules_version for one in task_history.recorded}
 
     def rule(self, raw: Mapping[str, Any]) -> Explanation:
         rule, account = self._rulebook.now.get(raw["id"]), self._dossier.key[0]

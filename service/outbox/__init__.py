@@ -60,7 +60,7 @@ class DeliveryRequest:
 
     A lane is a configured channel or, for what its own system does, an account, with one for what
     that tells and one for what is written to it: deliveries of one lane are sent side by side and
-    fail together. An order that `is_limited` counts for the `limit` of its rule, one of a `flood`
+    fail together. A request that `is_limited` counts for the `limit` of its rule, one of a `flood`
     for the storm guard. `on_fail` goes out instead if this one has failed for good. `asks` is the
     question to the person who has to approve it first.
     """
@@ -90,23 +90,23 @@ class DeliveryRequest:
         return self.plan.state in {State.SKIPPED, State.EXPIRED}
 
     def ending_with_task(self) -> Self:
-        """The same order, once it has to wait: withdrawn when its task moves on."""
+        """The same request, once it has to wait: withdrawn when its task moves on."""
         if self.plan.withdraw_on or not self.event.task_id:
             return self
         words = ends_waiting(self.event.kind, self.event.alarm)
         return replace(self, plan=replace(self.plan, withdraw_on=words))
 
     def skipped(self, reason: str) -> Self:
-        """The same order, not to be sent for this reason; nobody is asked to approve it."""
+        """The same request, not to be sent for this reason; nobody is asked to approve it."""
         plan = replace(self.plan, state=State.SKIPPED, reason=reason, asks=None)
         return replace(self, plan=plan, asks=None)
 
 
-def question(order: DeliveryRequest, delivery: int) -> DeliveryRequest | None:
+def question(request: DeliveryRequest, delivery: int) -> DeliveryRequest | None:
     """The question to the approver of a delivery that was just placed; None if there is none."""
-    if order.asks is None:
+    if request.asks is None:
         return None
-    return replace(order.asks, plan=replace(order.asks.plan, once_key=f"approve:{delivery}"))
+    return replace(request.asks, plan=replace(request.asks.plan, once_key=f"approve:{delivery}"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ class OperatorAddress:
     zone: ZoneInfo
 
 
-async def tell_failing(
+async def alert_failing(
     connection: Connection, names: Sequence[str], address: OperatorAddress, now: datetime
 ) -> int:
     """Plan a message for each of these accounts that fails and was not told of.
@@ -70,7 +70,7 @@ async def tell_failing(
     return len(rows)
 
 
-async def tell_working(
+async def alert_working(
     connection: Connection, names: Sequence[str], address: OperatorAddress, now: datetime
 ) -> int:
     """Plan a message for each of these accounts that works again; returns how many accounts.
@@ -98,7 +98,7 @@ async def tell_working(
     return len(rows)
 
 
-async def tell_storms(
+async def alert_storms(
     connection: Connection, names: Sequence[str], address: OperatorAddress, now: datetime
 ) -> int:
     """Ask the operator what to do with the messages that a storm holds; returns how many storms."""
@@ -127,7 +127,7 @@ async def tell_storms(
     return len(rows)
 
 
-async def tell_absent(
+async def alert_missing(
     connection: Connection, names: Sequence[str], address: OperatorAddress, now: datetime
 ) -> int:
     """Tell of accounts of which many tasks are gone at once; returns how many accounts."""
@@ -166,7 +166,7 @@ async def tell_absent(
     return len(rows)
 
 
-async def tell_appeared(
+async def alert_appeared(
     connection: Connection, names: Sequence[str], address: OperatorAddress, now: datetime
 ) -> int:
     """Tell of accounts in which many old tasks came into sight; returns how many accounts."""
@@ -191,7 +191,7 @@ async def tell_appeared(
     return len(rows)
 
 
-async def tell_outages(connection: Connection, address: OperatorAddress, now: datetime) -> int:
+async def alert_outages(connection: Connection, address: OperatorAddress, now: datetime) -> int:
     """Tell of outages of Taskbell itself, once their accounts were read anew; returns how many."""
     rows = await connection.fetch(
         """

@@ -197,7 +197,7 @@ async def _mark(connection: Connection, ids: Sequence[int], now: datetime) -> No
 
 
 def _candidate(row: asyncpg.Record) -> Candidate:
-    is_excused = suppression.is_excused(row)
+    is_exempt = suppression.is_exempt(row)
     is_let_go = row["updates"] is not None or row["storm"] is not None or row["asked_for"]
     return Candidate(
         id=row["id"],
@@ -211,8 +211,8 @@ def _candidate(row: asyncpg.Record) -> Candidate:
         approver=row["approver"] if row["approved_by"] is None else None,
         approve_by=row["approve_by"],
         shadow=row["shadow"],
-        is_excused=is_excused,
-        muted_by=None if is_excused else row["muted_by"],
+        is_exempt=is_exempt,
+        muted_by=None if is_exempt else row["muted_by"],
         flood=None if is_let_go or row["flood"] is None else StormScope.from_key(row["flood"]),
         visit=None if row["visit"] is None else Visit(row["visit"], row["announced"]),
         even_if_told=row["even_if_told"],

@@ -14,7 +14,7 @@ _EXAMPLES = 3
 _LONGEST_REASON = 200
 
 
-async def tell_unsent(
+async def alert_unsent(
     connection: Connection, names: Sequence[str], address: OperatorAddress, now: datetime
 ) -> int:
     """Tell of messages that failed, or of which nobody knows; returns how many.

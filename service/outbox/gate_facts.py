@@ -49,6 +49,6 @@ async def _present(
         one.key
         for one in candidates
         if one.rule in rules.with_until or one.channel == employees.EMPLOYEE
-        if not one.is_excused
+        if not one.is_exempt
     }
     return await PostgresTasks(connection).present(sorted(wanted)) if wanted else {}

@@ -29,7 +29,7 @@ class Candidate:
     """A delivery whose time has come. Times are UTC.
 
     `told` gives the one task that it is about, as it was then. `approver` is who has to approve it
-    yet, `approve_by` until when. It `is_excused` from what holds back others if it rewrites a
+    yet, `approve_by` until when. It `is_exempt` from what holds back others if it rewrites a
     message, asks an approver, goes to the operator, or a person has asked for it; and has no
     `flood` if no storm may hold it. `unread` is why its account could not be asked about it.
     """
@@ -45,7 +45,7 @@ class Candidate:
     approver: str | None = None
     approve_by: datetime | None = None
     shadow: bool = False
-    is_excused: bool = False
+    is_exempt: bool = False
     muted_by: str | None = None
     flood: StormScope | None = None
     visit: Visit | None = None
@@ -54,7 +54,7 @@ class Candidate:
 
     @property
     def is_told_once(self) -> bool:
-        return self.visit is not None and not self.even_if_told and not self.is_excused
+        return self.visit is not None and not self.even_if_told and not self.is_exempt
 
 
 class StormCounts(Protocol):
@@ -115,7 +115,7 @@ def stops(candidates: Sequence[Candidate], facts: GateFacts) -> Stops:
     """What becomes of those that must not go out; the first gate that stops one has its say."""
     found: Stops = {}
     for one in candidates:
-        for gate in GATES_OF_EXCUSED if one.is_excused else GATES:
+        for gate in GATES_OF_EXCUSED if one.is_exempt else GATES:
             if (stop := gate(one, facts)) is not None:
                 found[one.id] = stop
                 break

@@ -53,7 +53,7 @@ class PostgresProvenance:
             written[key] = written.get(key, frozenset()) | frozenset(row["written"])
         return written
 
-    async def makers(self, keys: Iterable[Key]) -> dict[Key, Rules]:
+    async def creator_rules(self, keys: Iterable[Key]) -> dict[Key, Rules]:
         wanted = list(keys)
         if not wanted:
             return {}
@@ -77,7 +77,7 @@ class PostgresProvenance:
         )
         return {(row["account"], row["task"]): frozenset(row["rules"]) for row in rows}
 
-    async def changers(self, events: Collection[int]) -> dict[int, Rules]:
+    async def writer_rules(self, events: Collection[int]) -> dict[int, Rules]:
         if not events:
             return {}
         rows = await self._connection.fetch(

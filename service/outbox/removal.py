@@ -25,7 +25,7 @@ class RemovedTargets:
     accounts: list[str]
 
 
-async def want(pool: Pool, process: str, lanes: Collection[str], now: datetime) -> None:
+async def announce_lanes(pool: Pool, process: str, lanes: Collection[str], now: datetime) -> None:
     """Say, several times a minute, that this process has these lanes, and no others."""
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute(
@@ -46,7 +46,7 @@ async def want(pool: Pool, process: str, lanes: Collection[str], now: datetime) 
         )
 
 
-async def give_up(pool: Pool, now: datetime) -> None:
+async def cancel_orphans(pool: Pool, now: datetime) -> None:
     """Give up all that is pending for a channel or an account that no process has any more."""
     async with pool.acquire() as connection, connection.transaction():
         gone = await _gone(connection, now)

@@ -22,17 +22,17 @@ class PostgresOutbox:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def place(self, orders: Sequence[DeliveryRequest], now: datetime) -> set[Identity]:
+    async def place(self, requests: Sequence[DeliveryRequest], now: datetime) -> set[Identity]:
         """What was placed before, the indexes `deliveries_once` and `deliveries_on_trial` know."""
-        rows = await self._insert([row_of(order, now) for order in orders], now)
-        silenced = _silenced(rows, orders, now)
+        rows = await self._insert([row_of(request, now) for request in requests], now)
+        silenced = _silenced(rows, requests, now)
         await suppression.stop(self._connection, silenced, now)
-        if any(order.asks for order in orders):
+        if any(request.asks for request in requests):
             placed = [row for row in rows if row["id"] not in silenced]
-            await self._ask(placed, orders, now)
+            await self._ask(placed, requests, now)
         return {_identity(row) for row in rows}
 
-    async def placed_before(self, orders: Sequence[DeliveryRequest]) -> set[Identity]:
+    async def placed_before(self, requests: Sequence[DeliveryRequest]) -> set[Identity]:
         rows = await self._connection.fetch(
             """
             SELECT rule, step, once_key, target FROM deliveries
@@ -41,11 +41,11 @@ class PostgresOutbox:
               USING (rule, step, once_key, target, shadow)
             WHERE state NOT IN ('cancelled', 'expired') AND (shadow OR state <> 'skipped')
             """,
-            [one.rule for one in orders],
-            [one.plan.step for one in orders],
-            [one.plan.once_key for one in orders],
-            [one.plan.target for one in orders],
-            [one.shadow for one in orders],
+            [one.rule for one in requests],
+            [one.plan.step for one in requests],
+            [one.plan.once_key for one in requests],
+            [one.plan.target for one in requests],
+            [one.shadow for one in requests],
         )
         return {tuple(row) for row in rows}
 
@@ -181,11 +181,11 @@ class PostgresOutbox:
     async def _ask(
         self,
         placed: Sequence[asyncpg.Record],
-        orders: Sequence[DeliveryRequest],
+        requests: Sequence[DeliveryRequest],
         now: datetime,
     ) -> None:
         """Place the questions to those who have to approve something of this."""
-        by_identity = _by_identity(orders)
+        by_identity = _by_identity(requests)
         questions = [
             row_of(asks, now) | {"approves": row["id"]}
             for row in placed
@@ -220,23 +220,25 @@ class PostgresOutbox:
 
 
 def _silenced(
-    placed: Sequence[asyncpg.Record], orders: Sequence[DeliveryRequest], now: datetime
+    placed: Sequence[asyncpg.Record], requests: Sequence[DeliveryRequest], now: datetime
 ) -> Stops:
     """What was just placed and is silenced."""
     found = silences.in_force(placed)
     if not found:
         return {}
-    by_identity = _by_identity(orders)
+    by_identity = _by_identity(requests)
     refused = {}
     for row in placed:
-        order = by_identity[row["event"], *_identity(row)]
-        if (reason := silences.refusal_of(found, order, now)) is not None:
+        request = by_identity[row["event"], *_identity(row)]
+        if (reason := silences.refusal_of(found, request, now)) is not None:
             refused[row["id"]] = Stop(State.SKIPPED, reason)
     return refused
 
 
-def _by_identity(orders: Sequence[DeliveryRequest]) -> dict[tuple[int, *Identity], DeliveryRequest]:
-    return {(order.event.id, *order.identity): order for order in orders}
+def _by_identity(
+    requests: Sequence[DeliveryRequest],
+) -> dict[tuple[int, *Identity], DeliveryRequest]:
+    return {(request.event.id, *request.identity): request for request in requests}
 
 
 def _identity(row: asyncpg.Record) -> Identity:

@@ -10,28 +10,28 @@ from service.outbox import DeliveryRequest
 from service.rules.verdict import Plan
 
 
-def row_of(order: DeliveryRequest, now: datetime) -> dict[str, Any]:
-    event, plan = order.event, order.plan
+def row_of(request: DeliveryRequest, now: datetime) -> dict[str, Any]:
+    event, plan = request.event, request.plan
     return {
         "account": event.account,
         "task": event.task_id,
         "event": event.id,
-        "rule": order.rule,
-        **_message(order),
+        "rule": request.rule,
+        **_message(request),
         "on_undo": plan.on_undo,
         "withdraw_on": sorted(plan.withdraw_on),
-        "on_fail": [_instead(one) for one in order.on_fail] or None,
-        "shadow": order.shadow,
-        "limited_at": plan.send_at if order.is_limited else None,
+        "on_fail": [_instead(one) for one in request.on_fail] or None,
+        "shadow": request.shadow,
+        "limited_at": plan.send_at if request.is_limited else None,
         "state": plan.state,
         "reason": plan.reason,
         "created_at": now,
-        "next_attempt_at": None if order.is_over else plan.send_at,
+        "next_attempt_at": None if request.is_over else plan.send_at,
         "expires_at": plan.expires_at,
-        "settled_at": now if order.is_over else None,
+        "settled_at": now if request.is_over else None,
         "send_at": plan.send_at if plan.tells_of is not None else None,
         **_approval(plan),
-        **({} if order.is_over else _muting(plan)),
+        **({} if request.is_over else _muting(plan)),
     }
 
 
@@ -54,22 +54,22 @@ def _approval(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _instead(order: DeliveryRequest) -> dict[str, Any]:
+def _instead(request: DeliveryRequest) -> dict[str, Any]:
     """What is planned when another delivery has failed, by the columns of the table."""
-    is_skipped = order.plan.state is State.SKIPPED
+    is_skipped = request.plan.state is State.SKIPPED
     return {
-        **_message(order),
+        **_message(request),
         "state": State.SKIPPED if is_skipped else State.PLANNED,
-        "reason": order.plan.reason if is_skipped else None,
+        "reason": request.plan.reason if is_skipped else None,
     }
 
 
-def _message(order: DeliveryRequest) -> dict[str, Any]:
+def _message(request: DeliveryRequest) -> dict[str, Any]:
     """What is sent, to whom, and by what way."""
-    plan = order.plan
+    plan = request.plan
     return {
-        "lane": order.lane,
-        "at_most_once": order.at_most_once,
+        "lane": request.lane,
+        "at_most_once": request.at_most_once,
         "once_key": plan.once_key,
         "step": plan.step,
         "channel": plan.channel,
@@ -77,7 +77,7 @@ def _message(order: DeliveryRequest) -> dict[str, Any]:
         "text": plan.text,
         "subject": plan.subject,
         "fields": plan.fields,
-        "flood": order.flood and order.flood.key,
+        "flood": request.flood and request.flood.key,
         "visit": plan.visit and plan.visit.key,
         "announced": plan.visit and plan.visit.announced,
         "even_if_told": plan.even_if_told,

@@ -152,14 +152,14 @@ async def _told_of(connection: Connection, silence: Silence) -> AsyncIterator[as
             yield row
 
 
-def refusal_of(silences: Sequence[Silence], order: DeliveryRequest, now: datetime) -> str | None:
+def refusal_of(silences: Sequence[Silence], request: DeliveryRequest, now: datetime) -> str | None:
     """Why an order must not go out now; None if it may. Shadows are not sent anyway."""
-    plan = order.plan
+    plan = request.plan
     if plan.shadow:
         return None
-    event = order.event
+    event = request.event
     task = event.task if event.task_id else None
-    return refusal(silences, order.rule, plan.channel, plan.target, event.account, task, now)
+    return refusal(silences, request.rule, plan.channel, plan.target, event.account, task, now)
 
 
 def _covers(silence: Silence, row: asyncpg.Record) -> bool:

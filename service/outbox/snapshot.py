@@ -1,4 +1,4 @@
-"""What the outbox still has to send, read back as the orders that it came from.
+"""What the outbox still has to send, read back as the requests that it came from.
 
 With it come messages that are sent already and still count for the `limit` of their rule.
 """
@@ -12,7 +12,7 @@ import orjson
 from service.domain.model import Group, State
 from service.domain.storms import StormScope
 from service.outbox import DeliveryRequest
-from service.outbox.suppression import is_excused
+from service.outbox.suppression import is_exempt
 from service.rules.verdict import Plan
 from service.rules.visits import Visit
 from service.store import Connection
@@ -24,18 +24,18 @@ _LONGEST_PERIOD = timedelta(days=1)  # a limit is per minute, hour or day
 
 @dataclass(frozen=True, slots=True)
 class PendingOrder:
-    """An order as it stands in the outbox.
+    """A request as it stands in the outbox.
 
     `due` is when it goes out (UTC); None if it has gone out already, or waits until a person
-    approves or releases it. `is_excused` from all that may hold back others: a question to an
+    approves or releases it. `is_exempt` from all that may hold back others: a question to an
     approver, and a retry that a person asked for. `is_past_storm` what a storm has held before.
     """
 
-    order: DeliveryRequest
+    request: DeliveryRequest
     state: State
     due: datetime | None
     reason: str | None
-    is_excused: bool
+    is_exempt: bool
     is_past_storm: bool
 
 
@@ -62,7 +62,7 @@ async def read(connection: Connection, now: datetime, until: datetime) -> list[P
             State(row["state"]),
             None if _waits_for_a_person(row) else row["next_attempt_at"],
             row["reason"],
-            is_excused(row),
+            is_exempt(row),
             row["storm"] is not None,
         )
         for row in rows

@@ -230,7 +230,7 @@ async def _hold(
         flood.rule,
         now,
     )
-    await suppression.end_with_task(connection, [row["id"] for row in held])
+    await suppression.cancel_with_task(connection, [row["id"] for row in held])
 
 
 async def lately(connection: Connection, now: datetime) -> Lately:

@@ -11,7 +11,7 @@ from service.rules.cancellation import ends_waiting
 from service.store import Connection
 
 
-def is_excused(row: asyncpg.Record) -> bool:
+def is_exempt(row: asyncpg.Record) -> bool:
     """Whether nothing applies to a delivery that holds back others.
 
     It rewrites a message that is out, asks an approver, goes to the operator, or a person wants to
@@ -45,10 +45,10 @@ async def stop(connection: Connection, stops: Stops, now: datetime) -> None:
     )
     held = [number for number, one in stops.items() if one.state is State.HELD]
     if held:
-        await end_with_task(connection, held)
+        await cancel_with_task(connection, held)
 
 
-async def end_with_task(connection: Connection, held: Sequence[int]) -> None:
+async def cancel_with_task(connection: Connection, held: Sequence[int]) -> None:
     """Let these end with their task from now on: they were to go out at once, and wait now."""
     rows = await connection.fetch(
         """

@@ -95,7 +95,7 @@ class Ruleset:
         """These rules and others together; rules of either kind may mute the other."""
         return Ruleset(linked([*self._rules.values(), *rules]), self.text, self.storm)
 
-    def in_earnest(self) -> "Ruleset":
+    def with_shadow_enabled(self) -> "Ruleset":
         """The same rules, with each `enabled: shadow` as if it were on."""
         rules = (replace(one, planning=replace(one.planning, shadow=False)) for one in self)
         return Ruleset(rules, self.text, self.storm)
@@ -130,14 +130,16 @@ class Ruleset:
             self._heard[key] = found
         return found
 
-    def settled(self, rule_id: str, event: Event, now: datetime, zone: ZoneInfo) -> Verdict | None:
+    def decide_after_wait(
+        self, rule_id: str, event: Event, now: datetime, zone: ZoneInfo
+    ) -> Verdict | None:
         """The verdict of a rule that has waited; None if it does not listen to the event."""
         rule = self._rules.get(rule_id)
         if rule is None or not rule.listens_to(event):
             return None
         return rule.decide_now(Scope(event, now, zone, by_noun([rule.reads])))
 
-    def lapse(self, rule_id: str, event: Event, now: datetime, zone: ZoneInfo) -> str | None:
+    def lapse_reason(self, rule_id: str, event: Event, now: datetime, zone: ZoneInfo) -> str | None:
         """Why a rule with `for` stops waiting: its `if` is not true any more; None if it is."""
         rule = self._rules[rule_id]
         refused = rule.refusal(Scope(event, now, zone, by_noun([rule.reads])))
@@ -159,19 +161,21 @@ class Ruleset:
             if rule.accounts is None or account in rule.accounts
         }
 
-    def closed(self, digest: Digest, now: datetime, zone: ZoneInfo) -> tuple[Event, Verdict] | None:
+    def decide_digest(
+        self, digest: Digest, now: datetime, zone: ZoneInfo
+    ) -> tuple[Event, Verdict] | None:
         """The verdict on a digest, and its event; None if the rule has no `group` any more."""
         rule = self._rules.get(digest.rule)
         if rule is None or rule.grouping is None:
             return None
         return digests.close(rule, digest, now, zone)
 
-    def told_anew(self, one: DigestRebuild, now: datetime, zone: ZoneInfo) -> Plan | str:
+    def rebuild_digest(self, one: DigestRebuild, now: datetime, zone: ZoneInfo) -> Plan | str:
         """A message of a digest once more, of the tasks that are left; or why it cannot be."""
         rule = self._rules.get(one.rule)
         if rule is None or rule.grouping is None:
             return "the rule was removed, or now sends a message for each task"
-        return digests.tell_anew(rule, one, now, zone)
+        return digests.rebuilt_plan(rule, one, now, zone)
 
     def selection(self, rule_id: str) -> Selection | None:
         """The rule's `for_each`; None if it has none."""
@@ -181,12 +185,14 @@ class Ruleset:
         """Whether the rule has `group`, and tells of several tasks at once."""
         return self._rules[rule_id].grouping is not None
 
-    def fired(self, rule_id: str, event: Event, now: datetime, zone: ZoneInfo) -> Verdict:
+    def decide_scheduled(
+        self, rule_id: str, event: Event, now: datetime, zone: ZoneInfo
+    ) -> Verdict:
         """The verdict of a rule on its schedule, or on one task that `for_each` has chosen."""
         rule = self._rules[rule_id]
         return rule.decide_now(Scope(event, now, zone, by_noun([rule.reads])))
 
-    def formed(
+    def decide_selection(
         self, rule_id: str, event: Event, chosen: Iterable[Task], now: datetime, zone: ZoneInfo
     ) -> list[Verdict]:
         """The verdicts of a rule with `group` on the tasks that `for_each` has chosen."""

@@ -65,7 +65,7 @@ def form(
     return told
 
 
-def tell_anew(rule: Rule, one: DigestRebuild, now: datetime, zone: ZoneInfo) -> Plan | str:
+def rebuilt_plan(rule: Rule, one: DigestRebuild, now: datetime, zone: ZoneInfo) -> Plan | str:
     """A customer's message once more, of the tasks that are left; or why it cannot be made."""
     if is_instead(one.once_key):
         return "this message already replaces one that failed"

@@ -63,7 +63,7 @@ class MessageBasis:
         event = replace(self.event, task_id=told.id, at=self.decided_at, before=None, after=told)
         return replace(self, event=event, tells_of=None, is_of_several=True)
 
-    def told_anew(self, left: Group) -> DigestRebuild:
+    def rebuild_digest(self, left: Group) -> DigestRebuild:
         """The same message, of the tasks that are left of those that it tells of."""
         event = replace(self.event, before=None, after=None)
         if event.kind is not Kind.SCHEDULED:

@@ -56,17 +56,17 @@ class Simulator:
 
     async def begin(self, seen: Sequence[Observation]) -> None:
         """Take up tasks in silence, as if they had been known all along: no rule is asked."""
-        await self._engine.take_up(self.tx, seen)
+        await self._engine.import_silently(self.tx, seen)
 
     async def observe(self, seen: Sequence[Observation]) -> None:
         """Take in looks at tasks now, and send what that makes due."""
         await self._engine.observe(self.tx, seen)
         await self._send()
 
-    async def take_over(self, present: Iterable[tuple[str, TaskState]]) -> None:
+    async def adopt_alarms(self, present: Iterable[tuple[str, TaskState]]) -> None:
         """Go on with tasks (account, state) as Taskbell at work knows them, and their alarms."""
         known = {(account, one.task.id): one for account, one in present if one.task is not None}
-        await self._engine.take_over(self.tx, known)
+        await self._engine.adopt_alarms(self.tx, known)
 
     async def remember(
         self, states: Iterable[tuple[Key, Task | None]], lost: Mapping[Key, Task]

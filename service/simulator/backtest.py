@@ -126,13 +126,13 @@ def findings(deliveries: Iterable[Delivery], zones: Mapping[str, ZoneInfo]) -> F
 
 def address(one: Delivery) -> str:
     """Channel and target, as in `notify`: `slack:#office`."""
-    plan = one.order.plan
+    plan = one.request.plan
     return f"{plan.channel}:{plan.target}" if plan.target else plan.channel
 
 
 def _local(one: Delivery, zones: Mapping[str, ZoneInfo]) -> datetime:
     moment = one.settled_at or one.created_at
-    return moment.astimezone(zones[one.order.event.account])
+    return moment.astimezone(zones[one.request.event.account])
 
 
 def _is_at_night(one: Delivery, zones: Mapping[str, ZoneInfo]) -> bool:
@@ -145,11 +145,11 @@ def _again(sent: Iterable[Delivery], zones: Mapping[str, ZoneInfo]) -> Iterator[
     """Messages to a customer who had got the same one earlier on the same local day."""
     told = set()
     for one in sent:
-        if one.order.plan.channel != _CUSTOMER:
+        if one.request.plan.channel != _CUSTOMER:
             continue
-        task = one.order.event.task
+        task = one.request.event.task
         whom = task.customer.id if task.customer and task.customer.id else task.id
-        same = (one.order.event.account, whom, address(one), _local(one, zones).date())
+        same = (one.request.event.account, whom, address(one), _local(one, zones).date())
         if same in told:
             yield one
         told.add(same)

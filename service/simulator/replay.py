@@ -155,7 +155,7 @@ class Replay:
             for (rule, _), schedule in coming.items()
             if schedule.cron == moment.alarm and rules.selection(rule) is None
         ]
-        verdicts = [rules.fired(rule, moment, batch.now, zone) for rule in mine]
+        verdicts = [rules.decide_scheduled(rule, moment, batch.now, zone) for rule in mine]
         if any(one.outcome is Outcome.NOT_MATCHED for one in verdicts):
             return None
         return mine[0] if mine else None

@@ -27,9 +27,9 @@ async def upcoming(
     tx.outbox.remember_mutes(await mutes.holding(connection))
     tx.events.last_id = await events.last_id(connection)
     known = pending_counts.tasks(connection)
-    await simulator.take_over([one async for one in known if one[0] in accounts])
+    await simulator.adopt_alarms([one async for one in known if one[0] in accounts])
     for one in await snapshot.read(connection, now, until):
-        if one.order.event.account in accounts:
+        if one.request.event.account in accounts:
             tx.outbox.resume(one, now)
     for wait, started_at, ends_at in await waits.under_way(connection, until):
         if wait.first.account in accounts:

@@ -13,31 +13,31 @@ from service.store import Connection, Pool
 
 @dataclass(frozen=True, slots=True)
 class OutdatedAlarmSet:
-    """That tasks of `account` were set by `watch`, known as `id`; another is in force `since`."""
+    """Tasks of `account` were set by `alarm_set` with this `id`; another is in force `since`."""
 
     account: str
     id: str
-    watch: AlarmSet
+    alarm_set: AlarmSet
     since: datetime
 
 
 async def put_in_force(
-    pool: Pool, watches: Mapping[str, AlarmSet], now: datetime, until: datetime
+    pool: Pool, alarm_sets: Mapping[str, AlarmSet], now: datetime, until: datetime
 ) -> None:
     """Watch this in these accounts from now on: the configuration that was started last counts."""
-    await _keep(pool, watches)
-    await _hold(pool, watches, now, until, newest=True)
+    await _keep(pool, alarm_sets)
+    await _hold(pool, alarm_sets, now, until, newest=True)
 
 
 async def keep_in_force(
-    pool: Pool, watches: Mapping[str, AlarmSet], now: datetime, until: datetime
+    pool: Pool, alarm_sets: Mapping[str, AlarmSet], now: datetime, until: datetime
 ) -> None:
     """Say that this is still wanted; it also succeeds one of which nobody says so any more."""
-    await _hold(pool, watches, now, until, newest=False)
+    await _hold(pool, alarm_sets, now, until, newest=False)
 
 
 async def outdated(
-    connection: Connection, watches: Mapping[str, AlarmSet]
+    connection: Connection, alarm_sets: Mapping[str, AlarmSet]
 ) -> OutdatedAlarmSet | None:
     """One of the accounts in which these are in force and tasks are still under another watch."""
     row = await connection.fetchrow(
@@ -53,28 +53,28 @@ async def outdated(
         JOIN alarm_sets ON alarm_sets.id = other.watch
         LIMIT 1
         """,
-        list(watches),
-        [watch.id for watch in watches.values()],
+        list(alarm_sets),
+        [alarm_set.id for alarm_set in alarm_sets.values()],
     )
     if row is None:
         return None
-    zone = ZoneInfo(row["zone"]) if row["zone"] else watches[row["account"]].zone
-    watch = AlarmSet.from_rows(orjson.loads(row["alarms"]), zone)
-    return OutdatedAlarmSet(row["account"], row["watch"], watch, row["watched_since"])
+    zone = ZoneInfo(row["zone"]) if row["zone"] else alarm_sets[row["account"]].zone
+    alarm_set = AlarmSet.from_rows(orjson.loads(row["alarms"]), zone)
+    return OutdatedAlarmSet(row["account"], row["watch"], alarm_set, row["watched_since"])
 
 
-async def _keep(pool: Pool, watches: Mapping[str, AlarmSet]) -> None:
+async def _keep(pool: Pool, alarm_sets: Mapping[str, AlarmSet]) -> None:
     await pool.executemany(
         "INSERT INTO alarm_sets (id, zone, alarms) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
         [
-            (watch.id, watch.zone.key, orjson.dumps(watch.rows()).decode())
-            for watch in sorted(watches.values(), key=lambda watch: watch.id)
+            (alarm_set.id, alarm_set.zone.key, orjson.dumps(alarm_set.rows()).decode())
+            for alarm_set in sorted(alarm_sets.values(), key=lambda alarm_set: alarm_set.id)
         ],
     )
 
 
 async def _hold(
-    pool: Pool, watches: Mapping[str, AlarmSet], now: datetime, until: datetime, *, newest: bool
+    pool: Pool, alarm_sets: Mapping[str, AlarmSet], now: datetime, until: datetime, *, newest: bool
 ) -> None:
     """Hold the accounts, locked in one order so that two workers never wait for each other."""
     await pool.execute(
@@ -88,8 +88,8 @@ async def _hold(
             watched_since = CASE WHEN watch = id THEN watched_since ELSE $3 END
         FROM mine WHERE accounts.name = mine.name
         """,
-        list(watches),
-        [watch.id for watch in watches.values()],
+        list(alarm_sets),
+        [alarm_set.id for alarm_set in alarm_sets.values()],
         now,
         until,
         newest,

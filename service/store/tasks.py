@@ -28,10 +28,10 @@ class TaskState:
     """What Taskbell knows of one task; everything None before the first look.
 
     `task` stays when the task is deleted, so that it is known what was lost; with `deleted_at`
-    alone the system has said that there is no such task, and it was never seen. `watch` is the one
-    that has set its next alarm; None where nothing is to be watched. `unread` are the fields in the
-    system's JSON, with their values, that the last look could not read; what was not looked at has
-    none here. `told` are its completions as a recurring task, of which none is told twice.
+    alone the system has said that there is no such task, and it was never seen. `alarm_set` is
+    the one that has set its next alarm; None where nothing is to be watched. `unread` are the
+    fields in the system's JSON, with their values, that the last look could not read; what was not
+    looked at has none here. `told` are its completions as a recurring task, of which none is told twice.
     """
 
     task: Task | None = None
@@ -40,7 +40,7 @@ class TaskState:
     observed_at: datetime | None = None
     fingerprint: bytes | None = None
     announced_until: AnnouncedUntil = field(default_factory=dict)
-    watch: str | None = None
+    alarm_set: str | None = None
     unread: Mapping[str, str] = field(default_factory=dict)
     told: Sequence[ToldCompletion] = ()
 
@@ -60,7 +60,7 @@ class TaskUpdate:
     key: Key
     known: TaskState
     next_alarm: datetime | None = None
-    watch: str | None = None
+    alarm_set: str | None = None
 
 
 class PostgresTasks:
@@ -97,7 +97,7 @@ class PostgresTasks:
         return {(row["account"], row["id"]): known_from(row) for row in rows}
 
     async def lock_due(
-        self, watches: Mapping[str, str], now: datetime, limit: int
+        self, alarm_sets: Mapping[str, str], now: datetime, limit: int
     ) -> dict[Key, TaskState]:
         rows = await self._connection.fetch(
             """
@@ -113,14 +113,14 @@ class PostgresTasks:
             ORDER BY next_alarm, account, id
             """,
             now,
-            list(watches),
-            list(watches.values()),
+            list(alarm_sets),
+            list(alarm_sets.values()),
             limit,
             now - _LOOKED_UP_SOON,
         )
         return {(row["account"], row["id"]): known_from(row) for row in rows}
 
-    async def lock_watched(self, account: str, watch: str, limit: int) -> dict[Key, TaskState]:
+    async def lock_watched(self, account: str, alarm_set: str, limit: int) -> dict[Key, TaskState]:
         """Lock some of the account's tasks that this watch has set and nobody else has in hand."""
         rows = await self._connection.fetch(
             """
@@ -129,7 +129,7 @@ class PostgresTasks:
             FROM tasks WHERE account = $1 AND watch = $2 LIMIT $3 FOR UPDATE SKIP LOCKED
             """,
             account,
-            watch,
+            alarm_set,
             limit,
         )
         return {(row["account"], row["id"]): known_from(row) for row in rows}
@@ -180,7 +180,7 @@ class PostgresTasks:
             [one.known.fingerprint for one in updates],
             [_json(one.known.announced_until) for one in updates],
             column([one.next_alarm for one in updates]),
-            column([one.watch for one in updates]),
+            column([one.alarm_set for one in updates]),
             column([_json(one.known.unread) if one.known.unread else None for one in updates]),
             column([_told_json(one.known.told) for one in updates]),
         )
@@ -315,7 +315,7 @@ def known_from(row: asyncpg.Record) -> TaskState:
         observed_at=row["observed_at"],
         fingerprint=row["fingerprint"],
         announced_until=announced_until,
-        watch=row["watch"],
+        alarm_set=row["watch"],
         unread=orjson.loads(row["unread"]) if row["unread"] else {},
         told=_read_told(row["told"]),
     )

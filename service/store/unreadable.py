@@ -47,7 +47,7 @@ async def fields(
     return [UnreadField(**row) for row in rows]
 
 
-async def is_hopeless(pool: Pool, account: str, field: UnreadField, told: str) -> bool:
+async def is_mostly_unreadable(pool: Pool, account: str, field: UnreadField, told: str) -> bool:
     """Whether hardly any value of the field could be read; `told` is what of a task it gives."""
     if field.count < _FEW:
         return False

@@ -161,7 +161,7 @@ class OperatorPage:
             "faults": [fault.in_a_line for fault in self._faults],
             "zone": self._config.timezone,
             "zones": self._config.zones,
-            "trouble": await dashboard.in_trouble(self._pool, _SHOWN),
+            "trouble": await dashboard.failed_deliveries(self._pool, _SHOWN),
             "set_aside": await dead_letters.asking(self._pool, _SHOWN),
             "asking": await dashboard.asking(self._pool, _SHOWN),
             "waiting": await dashboard.waiting(self._pool, _SHOWN),

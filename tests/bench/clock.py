@@ -130,14 +130,18 @@ async def _insert(pool: Pool, config: Config, account: str, dates: Iterable[date
     """Tasks that are due then, and of which the clock has told all that has come."""
     now = SystemClock().now()
     zone = config.zones[account]
-    watch = AlarmSet(config.rules.alarms | {OVERDUE}, zone)
-    announced_until, mark, watch_id = {"due": now}, orjson.dumps({"due": now}).decode(), watch.id
+    alarm_set = AlarmSet(config.rules.alarms | {OVERDUE}, zone)
+    announced_until, mark, alarm_set_id = (
+        {"due": now},
+        orjson.dumps({"due": now}).decode(),
+        alarm_set.id,
+    )
 
     def row(due: datetime) -> tuple[object, ...]:
         task = replace(_TASK, id=str(uuid4()), account=account, due=due)
-        at = next_alarm(task, watch.alarms, zone, announced_until)
+        at = next_alarm(task, alarm_set.alarms, zone, announced_until)
         text = task.to_json().decode()
-        return account, task.id, text, text[:16].encode(), now, now, mark, at, watch_id
+        return account, task.id, text, text[:16].encode(), now, now, mark, at, alarm_set_id
 
     async with pool.acquire() as connection:
         rows = (row(due) for due in dates)

@@ -55,12 +55,12 @@ class Storage(ABC):
     tx: Transaction
 
     async def know(
-        self, *tasks: Task, alarm: datetime | None = None, watch: str | None = WATCH
+        self, *tasks: Task, alarm: datetime | None = None, alarm_set: str | None = WATCH
     ) -> None:
-        """These tasks are seen as they are here; `watch` has set when the clock looks at them."""
+        """These tasks are seen as they are here; `alarm_set` has set their next alarm."""
         await self.tx.tasks.lock(key_of(one) for one in tasks)
         states = {key_of(one): TaskState(one, observed_at=START) for one in tasks}
-        set_by = None if alarm is None else watch
+        set_by = None if alarm is None else alarm_set
         await self.tx.tasks.save(
             [TaskUpdate(key, state, alarm, set_by) for key, state in states.items()]
         )
@@ -126,7 +126,7 @@ class MemoryStorage(Storage):
             Kept(
                 one.id,
                 one.event,
-                one.order.rule,
+                one.request.rule,
                 one.state,
                 one.reason,
                 one.text,

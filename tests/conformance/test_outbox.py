@@ -6,7 +6,7 @@ import pytest
 
 from service.domain.model import Kind, State
 from service.domain.silences import Silence
-from tests.conformance.orders import asking, order
+from tests.conformance.requests import asking, request
 from tests.conformance.storages import PARIS, Storage
 from tests.harness.tasks import START
 
@@ -17,7 +17,7 @@ ONCE = "task:T1"
 async def test_an_order_is_placed(storage: Storage) -> None:
     """It is new, and planned."""
     event = await storage.happen(Kind.COMPLETED)
-    message = order(event)
+    message = request(event)
     assert await storage.tx.outbox.placed_before([message]) == set()
     assert await storage.tx.outbox.place([message], START) == {message.identity}
     [kept] = await storage.deliveries()
@@ -32,7 +32,7 @@ async def test_an_order_is_placed(storage: Storage) -> None:
 async def test_the_same_is_placed_once(storage: Storage) -> None:
     """By its `once_per`, whatever happened; also within one call."""
     first, second = await storage.happen(Kind.COMPLETED), await storage.happen(Kind.COMPLETED)
-    message, again = order(first, once_key=ONCE), order(second, once_key=ONCE)
+    message, again = request(first, once_key=ONCE), request(second, once_key=ONCE)
     assert await storage.tx.outbox.place([message, message], START) == {message.identity}
     assert await storage.tx.outbox.placed_before([again]) == {message.identity}
     assert await storage.tx.outbox.place([again], START) == set()
@@ -50,8 +50,8 @@ async def test_another_one_is_placed_beside_it(
     """Of another rule, step or target, or for another reason."""
     event = await storage.happen(Kind.COMPLETED)
     wanted: dict[str, str | int] = {"once_key": ONCE}
-    message = order(event, once_key=ONCE)
-    beside = order(event, **wanted | other)  # type: ignore[arg-type]
+    message = request(event, once_key=ONCE)
+    beside = request(event, **wanted | other)  # type: ignore[arg-type]
     await storage.tx.outbox.place([message], START)
     assert await storage.tx.outbox.placed_before([message, beside]) == {message.identity}
     assert await storage.tx.outbox.place([beside], START) == {beside.identity}
@@ -61,21 +61,21 @@ async def test_another_one_is_placed_beside_it(
 async def test_what_ends_as_it_begins_does_not_count(storage: Storage, state: State) -> None:
     """It is put on record, each time, and keeps nothing from being sent."""
     event = await storage.happen(Kind.COMPLETED)
-    over = order(event, once_key=ONCE, state=state, reason="because")
+    over = request(event, once_key=ONCE, state=state, reason="because")
     for _ in "12":
         assert await storage.tx.outbox.place([over], START) == {over.identity}
     assert await storage.tx.outbox.placed_before([over]) == set()
     assert [(one.state, one.reason) for one in await storage.deliveries()] == [
         (state, "because")
     ] * 2
-    message = order(event, once_key=ONCE)
+    message = request(event, once_key=ONCE)
     assert await storage.tx.outbox.place([message], START) == {message.identity}
     assert await storage.tx.outbox.place([over], START) == {over.identity}
 
 
 async def test_what_was_cancelled_does_not_count(storage: Storage) -> None:
     """When it happens again it is sent."""
-    message = order(await storage.happen(Kind.COMPLETED), once_key=ONCE)
+    message = request(await storage.happen(Kind.COMPLETED), once_key=ONCE)
     await storage.tx.outbox.place([message], START)
     [kept] = await storage.deliveries()
     await storage.tx.outbox.cancel([kept.id], "withdrawn", START)
@@ -85,7 +85,7 @@ async def test_what_was_cancelled_does_not_count(storage: Storage) -> None:
 
 async def test_what_was_sent_counts(storage: Storage) -> None:
     """However long ago."""
-    message = order(await storage.happen(Kind.COMPLETED), once_key=ONCE)
+    message = request(await storage.happen(Kind.COMPLETED), once_key=ONCE)
     await storage.tx.outbox.place([message], START)
     await storage.send(START)
     assert await storage.tx.outbox.placed_before([message]) == {message.identity}
@@ -95,7 +95,7 @@ async def test_what_was_sent_counts(storage: Storage) -> None:
 async def test_a_rule_on_trial_keeps_count_for_itself(storage: Storage) -> None:
     """What it would have sent keeps nothing from being sent, and the other way about."""
     event = await storage.happen(Kind.COMPLETED)
-    shadow, real = order(event, once_key=ONCE, shadow=True), order(event, once_key=ONCE)
+    shadow, real = request(event, once_key=ONCE, shadow=True), request(event, once_key=ONCE)
     await storage.tx.outbox.place([shadow], START)
     assert await storage.tx.outbox.placed_before([shadow]) == {shadow.identity}
     assert await storage.tx.outbox.placed_before([real]) == set()
@@ -110,7 +110,7 @@ async def test_what_is_silenced_is_skipped(storage: Storage) -> None:
         await storage.happen(Kind.CREATED),
         await storage.happen(Kind.CREATED, "T1", PARIS),
     )
-    heard, silenced = order(here), order(there)
+    heard, silenced = request(here), request(there)
     placed = await storage.tx.outbox.place([heard, silenced], START)
     assert placed == {heard.identity, silenced.identity}
     states = {one.event: (one.state, one.reason) for one in await storage.deliveries()}
@@ -125,8 +125,8 @@ async def test_what_is_silenced_is_skipped(storage: Storage) -> None:
 async def test_who_has_to_approve_it_is_asked(storage: Storage) -> None:
     """By a message of its own, which is about the same and no part of what is new."""
     event = await storage.happen(Kind.COMPLETED)
-    question = order(event, target="#boss", once_key="", text="May it go out?")
-    question_plan, message = question.plan, order(event)
+    question = request(event, target="#boss", once_key="", text="May it go out?")
+    question_plan, message = question.plan, request(event)
     held = asking(message, question_plan)
     assert await storage.tx.outbox.place([held], START) == {message.identity}
     [waiting, asked] = await storage.deliveries()
@@ -147,7 +147,7 @@ async def plan(storage: Storage, *hours: int, limited: bool = True, shadow: bool
     """Messages of the rule that go out after so many hours."""
     for after in hours:
         event = await storage.happen(Kind.CREATED)
-        message = order(event, send_at=START + after * HOUR, limited=limited, shadow=shadow)
+        message = request(event, send_at=START + after * HOUR, limited=limited, shadow=shadow)
         await storage.tx.outbox.place([message], START)
 
 
@@ -166,7 +166,7 @@ async def test_messages_count_for_their_own_rule(storage: Storage) -> None:
     await plan(storage, 2, limited=False)
     await plan(storage, 3, shadow=True)
     event = await storage.happen(Kind.CREATED)
-    await storage.tx.outbox.place([order(event, rule="other", limited=True)], START)
+    await storage.tx.outbox.place([request(event, rule="other", limited=True)], START)
     assert await limited(storage, 0, 9) == [1]
     assert await limited(storage, 0, 9, shadow=True) == [3]
 
@@ -177,7 +177,7 @@ async def test_what_was_never_sent_does_not_count(storage: Storage) -> None:
     await plan(storage, 1)
     assert await limited(storage, 0, 9) == []
     late = await storage.happen(Kind.CREATED, at=START + HOUR)
-    await storage.tx.outbox.place([order(late, limited=True)], late.at)
+    await storage.tx.outbox.place([request(late, limited=True)], late.at)
     assert await limited(storage, 0, 9) == [1]
     number = (await storage.deliveries())[-1].id
     await storage.tx.outbox.cancel([number], "withdrawn", late.at)

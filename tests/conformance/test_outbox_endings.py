@@ -8,7 +8,7 @@ import pytest
 
 from service.domain.model import Event, Kind, State
 from service.store.tasks import Key
-from tests.conformance.orders import LANE, order
+from tests.conformance.requests import LANE, request
 from tests.conformance.storages import LONDON, PARIS, Kept, Storage
 from tests.harness.tasks import START
 
@@ -19,7 +19,7 @@ T2: Key = (LONDON, "T2")
 
 async def place(storage: Storage, event: Event, **plan: Any) -> None:
     """A rule has a message sent about the event."""
-    message = order(event, **{"withdraw_on": frozenset({"completed"})} | plan)
+    message = request(event, **{"withdraw_on": frozenset({"completed"})} | plan)
     await storage.tx.outbox.place([message], START)
 
 
@@ -183,7 +183,7 @@ async def test_a_reopening_takes_back_what_was_told_of_that_completion(storage: 
 
 async def test_what_was_taken_back_is_told_again(storage: Storage) -> None:
     """When it happens once more."""
-    message = order(await storage.happen(Kind.COMPLETED), once_key="task:T1", on_undo="update")
+    message = request(await storage.happen(Kind.COMPLETED), once_key="task:T1", on_undo="update")
     await storage.tx.outbox.place([message], START)
     await storage.send(START)
     await storage.tx.outbox.take_back([await storage.happen(Kind.REOPENED)], START)

@@ -10,8 +10,8 @@ async def test_nothing_is_written_that_no_rule_writes(storage: Storage) -> None:
     event = await storage.happen(Kind.CREATED, cause=Cause.WRITE)
     look = Observation(LONDON, "T1", task(), START, Cause.POLL)
     assert await storage.tx.provenance.writes_under_way([look]) == {}
-    assert await storage.tx.provenance.makers([(LONDON, "T1")]) == {}
-    assert await storage.tx.provenance.changers([event.id]) == {}
+    assert await storage.tx.provenance.creator_rules([(LONDON, "T1")]) == {}
+    assert await storage.tx.provenance.writer_rules([event.id]) == {}
 
 
 async def test_nothing_is_announced_that_shows(storage: Storage) -> None:

@@ -46,7 +46,7 @@ async def test_what_is_saved_is_known(storage: Storage) -> None:
     key = (LONDON, "T1")
     await storage.tx.tasks.lock([key])
     await storage.tx.tasks.save([TaskUpdate(key, state, START + HOUR, WATCH)])
-    assert await storage.tx.tasks.lock([key]) == {key: replace(state, watch=WATCH)}
+    assert await storage.tx.tasks.lock([key]) == {key: replace(state, alarm_set=WATCH)}
 
 
 async def test_the_last_state_counts(storage: Storage) -> None:
@@ -147,7 +147,7 @@ async def test_an_alarm_is_due_until_another_one_is_set(storage: Storage) -> Non
 
 async def test_what_another_watch_has_set_is_not_due(storage: Storage) -> None:
     """Until this one takes the task over; and so it is in an account that may not speak."""
-    await storage.know(task(), alarm=START, watch="another")
+    await storage.know(task(), alarm=START, alarm_set="another")
     assert await due(storage, 1) == []
     await storage.know(task(), alarm=START)
     assert await storage.tx.tasks.lock_due({PARIS: WATCH}, START + HOUR, 100) == {}

@@ -9,7 +9,7 @@ import pytest
 from service.clock import VirtualClock
 from service.domain.alarms import WatchedDates
 from service.domain.model import Cause, Task
-from service.engine.tracking import filled_in, track
+from service.engine.tracking import track, with_known_fields
 from service.http import open_client
 from service.sources import Source
 from service.sources.payload import TaskRef, read
@@ -43,7 +43,7 @@ def known_from(source: Source, raw: Raw) -> TaskState:
 def seen_after(source: Source, known: TaskState, raw: Raw) -> tuple[list[str], Task]:
     """What another look says to have happened, and the task as it is known then."""
     look = source.observe(source.trim(raw), NOW + timedelta(minutes=1), Cause.POLL)
-    after = track(known, filled_in(known, look), ACCOUNT, DATES, NOW + timedelta(minutes=1))
+    after = track(known, with_known_fields(known, look), ACCOUNT, DATES, NOW + timedelta(minutes=1))
     assert after is not None
     assert after.known.task is not None
     return [str(one.kind) for one in after.transitions], after.known.task

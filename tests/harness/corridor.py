@@ -115,7 +115,7 @@ class Corridor:
     async def take_out(self, channel: str) -> None:
         """A worker begins whose configuration has everything but this channel."""
         lanes = [lane for name, lane in self.worker.lanes.items() if name != channel]
-        await wiring.give_up(self.pool, self.sources, lanes, self.clock)
+        await wiring.cancel_orphans(self.pool, self.sources, lanes, self.clock)
 
     def _worker(self, parts: wiring.WorkerParts) -> Worker:
         pool, clock, sources, engine = self.pool, self.clock, self.sources, parts.engine

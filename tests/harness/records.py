@@ -67,7 +67,7 @@ def record_of(trial: Simulator) -> Record:
 
 def columns(one: Delivery) -> dict[str, Any]:
     """A rehearsed delivery as its row in the database would be."""
-    order, plan = one.order, one.order.plan
+    order, plan = one.request, one.request.plan
     return {
         "event": one.event,
         "rule": order.rule,

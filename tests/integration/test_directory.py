@@ -128,5 +128,5 @@ async def test_the_history_is_gone_through_with_the_directory(
             until,
             lambda _: None,
         )
-    told = [one.order.plan.target for one in found if one.order.rule == "yours"]
+    told = [one.request.plan.target for one in found if one.request.rule == "yours"]
     assert told == ["@alice@firm.test"]

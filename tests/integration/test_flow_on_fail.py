@@ -83,7 +83,7 @@ async def test_a_rehearsal_does_the_same(taskbell: Corridor) -> None:
         [Observation("field", number, task, now, Cause.POLL, announced=frozenset({Kind.CREATED}))]
     )
     rehearsed = [
-        (one.state, one.order.plan.receiver, one.order.plan.once_key, one.text)
+        (one.state, one.request.plan.receiver, one.request.plan.once_key, one.text)
         for one in trial.tx.outbox.deliveries
     ]
     assert rehearsed == [

@@ -52,7 +52,7 @@ async def foretold(taskbell: Corridor) -> list[tuple[str, datetime]]:
     trial = Simulator(config.rules, config.zones, ways(config.kinds), now)
     async with taskbell.pool.acquire() as connection, connection.transaction():
         found = await upcoming(trial, connection, now + 72 * HOUR)
-    return [(one.order.plan.channel, one.settled_at or now) for one in found]
+    return [(one.request.plan.channel, one.settled_at or now) for one in found]
 
 
 async def only(taskbell: Corridor) -> tuple[str, str | None]:

@@ -334,7 +334,7 @@ async def backtested(
         known = history.tasks_at(connection, begin)
         recorded = batches(history.events(connection, begin, until))
         sent = await backtest(simulator, known, recorded, until, lambda _: None)
-    return [one.order for one in sent]
+    return [one.request for one in sent]
 
 
 async def test_a_backtest_tells_of_it_as_well(week: Week) -> None:

@@ -122,11 +122,11 @@ async def test_a_schedule_comes_again(taskbell: Corridor) -> None:
     await taskbell.begin("field")
     await taskbell.tick(days=365)
     taskbell.clock.advance(-YEAR)
-    await taskbell.worker.clock_round.stay_in_force()
+    await taskbell.worker.clock_round.renew()
     await taskbell.tick(minutes=30)
     assert await taskbell.events("") == ["scheduled by clock"] * 2
     taskbell.clock.advance(timedelta(minutes=-30))
-    await taskbell.worker.clock_round.stay_in_force()
+    await taskbell.worker.clock_round.renew()
     await taskbell.tick(minutes=30)
     assert await taskbell.events("") == ["scheduled by clock"] * 2
 

@@ -258,9 +258,9 @@ async def test_what_needs_a_person_is_told_until_it_is_seen_to(
     """Unknown outcomes and failing accounts, whether or not the process that met them lives."""
     event = await record(pool, task(account="open"), Kind.COMPLETED, at=clock.now())
     number = await plan(pool, event, State.UNKNOWN, channel="accounting", target="")
-    watch = AlarmSet(frozenset(), ZoneInfo("UTC"))
+    alarm_set = AlarmSet(frozenset(), ZoneInfo("UTC"))
     await alarm_sets.put_in_force(
-        pool, dict.fromkeys(["open", "field"], watch), clock.now(), clock.now()
+        pool, dict.fromkeys(["open", "field"], alarm_set), clock.now(), clock.now()
     )
     await pool.execute(
         "UPDATE accounts SET failing_since = $1, paused = name = 'field'", clock.now()
@@ -285,10 +285,12 @@ async def test_waiting_is_measured(web: Site, pool: Pool, clock: VirtualClock) -
     nothing = await numbers(web)
     await web.post("open", b"{}")
     await know(pool, task(account="open"), at=clock.now())
-    watch = AlarmSet(frozenset(), ZoneInfo("UTC"))
-    await alarm_sets.put_in_force(pool, {"open": watch}, clock.now(), clock.now())
+    alarm_set = AlarmSet(frozenset(), ZoneInfo("UTC"))
+    await alarm_sets.put_in_force(pool, {"open": alarm_set}, clock.now(), clock.now())
     await pool.execute(
-        "UPDATE tasks SET next_alarm = $1, watch = $2", clock.now() + timedelta(seconds=5), watch.id
+        "UPDATE tasks SET next_alarm = $1, watch = $2",
+        clock.now() + timedelta(seconds=5),
+        alarm_set.id,
     )
     clock.advance(timedelta(seconds=20))
     later = await numbers(web)

@@ -158,7 +158,7 @@ def test_what_a_person_wants_sent_passes_what_holds_back_others(
 ) -> None:
     """Only its time, its trial and too many at once still stop it."""
     closed = GATES[name]
-    due = candidate(**closed.delivery, is_excused=True)
+    due = candidate(**closed.delivery, is_exempt=True)
     stops = gates.stops([due], replace(facts, **closed.around))
     assert bool(stops) == (name in {"late", "trial", "storm"})
 

@@ -112,7 +112,7 @@ def test_job_done(rules: Ruleset) -> None:
     assert (waiting.outcome, waiting.settle) == (Outcome.SETTLING, timedelta(minutes=2))
     assert waiting.plans == ()
 
-    verdict = rules.settled("job-done", done, now, NEW_YORK)
+    verdict = rules.decide_after_wait("job-done", done, now, NEW_YORK)
     assert verdict is not None
     post, invoice = verdict.plans
     assert (post.channel, post.target, post.on_undo) == ("slack", "#office", "update")
@@ -126,7 +126,7 @@ def test_job_done_is_for_jobs(rules: Ruleset) -> None:
     """Another kind of task does not match, and the reason is the condition."""
     now = local("2026-03-06 16:30")
     done = event(Kind.COMPLETED, visit(type="call", done=True), now, changed=("done",))
-    verdict = rules.settled("job-done", done, now, NEW_YORK)
+    verdict = rules.decide_after_wait("job-done", done, now, NEW_YORK)
     assert verdict is not None
     assert (verdict.outcome, verdict.reason) == (
         Outcome.NOT_MATCHED,
@@ -226,7 +226,7 @@ def test_handed_over(rules: Ruleset, person: Person | None, state: State, target
     moved = event(
         Kind.REASSIGNED, task(account="field", assignee=person), now, changed=("assignee",)
     )
-    verdict = rules.settled("handed-over", moved, now, NEW_YORK)
+    verdict = rules.decide_after_wait("handed-over", moved, now, NEW_YORK)
     assert verdict is not None
     (plan,) = verdict.plans
     assert (plan.state, plan.target) == (state, target)

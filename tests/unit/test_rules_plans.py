@@ -204,7 +204,7 @@ def test_target_cannot_smuggle_lines(tmp_path: Path) -> None:
 def test_rules_that_are_gone(tmp_path: Path) -> None:
     """A rule that is no longer configured decides nothing and ends nothing."""
     found = rules(tmp_path, f"then: [{POST}]")
-    assert found.settled("gone", event(), NOON, NEW_YORK) is None
+    assert found.decide_after_wait("gone", event(), NOON, NEW_YORK) is None
     assert not found.until("gone", task(), NOON)
     assert Ruleset.empty().decide(event(), NOON, NEW_YORK) == []
 
@@ -228,5 +228,5 @@ def test_decisions_are_pure(
     for alarm in [None, *map(str, examples.alarms)]:
         one = Event(3, "field", after.id, kind, NOON, Cause.POLL, before, after, ("due",), alarm)
         assert examples.decide(one, now, NEW_YORK) == examples.decide(one, now, NEW_YORK)
-        first = examples.settled("job-done", one, now, NEW_YORK)
-        assert first == examples.settled("job-done", one, now, NEW_YORK)
+        first = examples.decide_after_wait("job-done", one, now, NEW_YORK)
+        assert first == examples.decide_after_wait("job-done", one, now, NEW_YORK)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from service.domain.alarms import WatchedDates
 from service.domain.model import Cause, Customer, Kind, Observation, Person, Task
-from service.engine.tracking import filled_in, is_doubtful, on_its_day, track
+from service.engine.tracking import needs_reread, on_its_day, track, with_known_fields
 from service.store.accounts import AccountState
 from service.store.tasks import TaskState
 from tests.harness.tasks import ANN, BO, SMITH, START, task
@@ -100,9 +100,9 @@ def test_what_a_complete_scan_confirmed_later_is_not_unsaid() -> None:
     """A look asked for before the last complete scan may be older than what the scan confirmed."""
     known = TaskState(task=task(), observed_at=START)
     scanned = replace(ESTABLISHED, scanned_at=START + timedelta(minutes=9))
-    assert is_doubtful(known, look(task(done=True), minute=5), scanned)
-    assert not is_doubtful(known, look(task(done=True), minute=9), scanned)
-    assert not is_doubtful(known, look(task(done=True), minute=5), ESTABLISHED)
+    assert needs_reread(known, look(task(done=True), minute=5), scanned)
+    assert not needs_reread(known, look(task(done=True), minute=9), scanned)
+    assert not needs_reread(known, look(task(done=True), minute=5), ESTABLISHED)
 
 
 def test_deleted_then_seen_again_is_restored() -> None:
@@ -191,20 +191,20 @@ def test_a_customer_of_whom_only_the_id_is_told_is_recognised() -> None:
     known = TaskState(task=task(customer=SMITH), observed_at=START)
     told = {"c1": SMITH, "c2": Customer(id="c2")}
     for number, customer in told.items():
-        seen = filled_in(known, look(task(customer=Customer(id=number)), 1))
+        seen = with_known_fields(known, look(task(customer=Customer(id=number)), 1))
         assert seen.task == task(customer=customer)
     for other in (task(), None):
-        assert filled_in(known, look(other, 1)).task == other
+        assert with_known_fields(known, look(other, 1)).task == other
 
 
 def test_what_a_look_leaves_open_stays_as_it_was() -> None:
     """A list that did not show the tags says nothing about them, also not of a task gone since."""
     known = TaskState(task=task(tags=("Sales",), title="Call"), observed_at=START)
     seen = replace(look(task(title="Call again"), 1), untold=frozenset({"tags"}))
-    assert filled_in(known, seen).task == task(tags=("Sales",), title="Call again")
-    assert filled_in(TaskState(), seen) == seen
-    assert filled_in(known, look(None, 1)).task is None
-    assert filled_in(known, look(task(), 1)).task == task()
+    assert with_known_fields(known, seen).task == task(tags=("Sales",), title="Call again")
+    assert with_known_fields(TaskState(), seen) == seen
+    assert with_known_fields(known, look(None, 1)).task is None
+    assert with_known_fields(known, look(task(), 1)).task == task()
 
 
 def test_people_are_known_by_less_than_all_of_them() -> None:
@@ -214,20 +214,23 @@ def test_people_are_known_by_less_than_all_of_them() -> None:
     )
     for word in ("8", "Ann", "ANN@x.test"):
         less = task(assignees=(Person(id=word),), assignee=Person(id=word))
-        seen = filled_in(known, replace(look(less, 1), pushed=True))
+        seen = with_known_fields(known, replace(look(less, 1), pushed=True))
         assert seen.task == task(assignee=ANN, assignees=(ANN,))
     part = task(customer=Customer(id="c1", name="Smith-Jones"))
-    pushed = filled_in(known, replace(look(part, 1), pushed=True))
+    pushed = with_known_fields(known, replace(look(part, 1), pushed=True))
     assert pushed.task == task(customer=replace(SMITH, name="Smith-Jones"))
-    assert filled_in(known, look(part, 1)).task == part
+    assert with_known_fields(known, look(part, 1)).task == part
 
 
 def test_a_push_that_does_not_say_so_ends_no_objection() -> None:
     """Who has opted out has so until the system itself is read and says otherwise."""
     out = replace(SMITH, opted_out=True)
     known = TaskState(task=task(customer=out), observed_at=START)
-    assert filled_in(known, replace(look(task(customer=SMITH), 1), pushed=True)).task == known.task
-    assert filled_in(known, look(task(customer=SMITH), 1)).task == task(customer=SMITH)
+    assert (
+        with_known_fields(known, replace(look(task(customer=SMITH), 1), pushed=True)).task
+        == known.task
+    )
+    assert with_known_fields(known, look(task(customer=SMITH), 1)).task == task(customer=SMITH)
 
 
 def test_who_was_first_stays_first_among_the_same_people() -> None:
@@ -243,7 +246,7 @@ def test_who_was_first_stays_first_among_the_same_people() -> None:
     for shown, kept in told.items():
         seen = task(assignee=next(iter(shown), None), assignees=shown)
         expected = task(assignee=next(iter(kept), None), assignees=kept)
-        assert filled_in(known, look(seen, 1)).task == expected
+        assert with_known_fields(known, look(seen, 1)).task == expected
 
 
 def test_whom_a_task_is_for_stays_so_among_several() -> None:
@@ -252,7 +255,7 @@ def test_whom_a_task_is_for_stays_so_among_several() -> None:
     known = TaskState(task=task(customer=SMITH), observed_at=START)
     for others, kept in (((jones, SMITH), SMITH), ((jones,), jones), ((), jones)):
         seen = replace(look(task(customer=jones), 1), customers=others)
-        assert filled_in(known, seen).task == task(customer=kept)
+        assert with_known_fields(known, seen).task == task(customer=kept)
 
 
 NEW_YORK = ZoneInfo("America/New_York")
@@ -302,5 +305,5 @@ def test_the_moment_found_for_a_completion_stays() -> None:
 def test_a_day_that_a_look_leaves_open_stays_a_day() -> None:
     """A date that cannot be read is what it was, with or without a time."""
     known = TaskState(task=task(due=START, due_is_day=True), observed_at=START)
-    seen = filled_in(known, replace(look(task(), 1), untold=frozenset({"due"})))
+    seen = with_known_fields(known, replace(look(task(), 1), untold=frozenset({"due"})))
     assert seen.task == task(due=START, due_is_day=True)

@@ -14,20 +14,20 @@ def line_of(one: Delivery, zones: Mapping[str, ZoneInfo], usual: ZoneInfo) -> st
 
     A clock that does not go by the usual zone is named.
     """
-    event = one.order.event
+    event = one.request.event
     zone = zones[event.account]
     at = (one.settled_at or one.created_at).astimezone(zone)
     text = one.text or event.task.title
-    return f"{at:%a %-d %b, %H:%M}{place(zone, usual)}  {one.order.rule}  {address(one)}  {text}"
+    return f"{at:%a %-d %b, %H:%M}{place(zone, usual)}  {one.request.rule}  {address(one)}  {text}"
 
 
 def row_of(one: Delivery) -> dict[str, Any]:
     """The same for scripts; `at` is UTC."""
     return {
         "at": one.settled_at,
-        "account": one.order.event.account,
-        "task": one.order.event.task_id,
-        "rule": one.order.rule,
+        "account": one.request.event.account,
+        "task": one.request.event.task_id,
+        "rule": one.request.rule,
         "to": address(one),
         "text": one.text,
     }

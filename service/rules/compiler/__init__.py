@@ -11,16 +11,16 @@ from service.document.validation import salvaged
 from service.domain.durations import Duration
 from service.domain.model import Kind
 from service.rules.capabilities import Capabilities
-from service.rules.compiler.combinations import misfits, subjects
+from service.rules.compiler.combinations import invalid_combinations, subjects
 from service.rules.compiler.contradictions import never
-from service.rules.compiler.lints import Placed, advice, twins, untold_moves
+from service.rules.compiler.lints import Placed, advice, duplicate_messages, unannounced_moves
 from service.rules.compiler.missing_fields import (
     MissingFields,
+    check_once_per,
     guarantees,
     impossible,
-    in_keys,
-    unending,
-    unheard,
+    never_ending_until,
+    never_triggered,
 )
 from service.rules.compiler.shapes import RuleShape
 from service.rules.compiler.steps import StepReader
@@ -70,17 +70,17 @@ class Compiler:
                 found.append((rule, path))
             else:
                 self.off.append(rule)
-        self.problems += twins(found)
+        self.problems += duplicate_messages(found)
         if all(one.severity is Severity.WARNING for one in self.problems):
             # A rule that could not be read may be the one that is missing.
-            self.problems += untold_moves(found)
+            self.problems += unannounced_moves(found)
         ids = {str(raw.get("id")) for raw in raws if isinstance(raw, dict)}
         self.problems += muting_faults(found, ids)
         return linked(rule for rule, _ in found)
 
     def _rule(self, shape: RuleShape, written: Mapping[str, Any], path: Path) -> Rule:
         """The rule; what is `written` counts where it could not be read."""
-        self.problems += misfits(shape, path)
+        self.problems += invalid_combinations(shape, path)
         asked, told = subjects(shape)
         for_each = self._for_each(shape, path)
         chosen = frozenset[str]() if for_each is None else for_each.sure
@@ -164,7 +164,7 @@ class Compiler:
         path: Path,
     ) -> MissingFields:
         """What is empty in the accounts in which the rule can match; the others are told of."""
-        gaps, problems = unheard(gaps, shape.when, path)
+        gaps, problems = never_triggered(gaps, shape.when, path)
         self.problems += problems
         if never(conditions, shape.when) is not None:
             return gaps  # that is told already
@@ -262,16 +262,16 @@ class Compiler:
 def _blind_spots(gaps: MissingFields, rule: Rule, path: Path) -> Iterable[Issue]:
     """Warnings about what else of a rule comes to nothing where fields are always empty."""
     if rule.until is not None:
-        yield from unending(gaps, rule.until.asked((*path, "until")))
+        yield from never_ending_until(gaps, rule.until.asked((*path, "until")))
     once = [one.asked((*path, "once_per")) for one in rule.planning.once_per]
-    yield from in_keys(gaps, once, "only the first message is sent")
+    yield from check_once_per(gaps, once, "only the first message is sent")
     if rule.grouping is not None:
         by = rule.grouping.by.asked((*path, "group", "by"))
-        yield from in_keys(gaps, [by], "all tasks are one group")
+        yield from check_once_per(gaps, [by], "all tasks are one group")
     if rule.mutings.by is not None:
         for one in rule.mutings.by.same:
             same = one.asked((*path, "muted_by", "same"))
-            yield from in_keys(gaps, [same], "no message is ever muted")
+            yield from check_once_per(gaps, [same], "no message is ever muted")
 
 
 def _messages(step: Step) -> int:

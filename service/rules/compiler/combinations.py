@@ -22,7 +22,7 @@ def subjects(shape: RuleShape) -> tuple[frozenset[str], frozenset[str]]:
     return asked, asked if shape.group is None else DIGEST
 
 
-def misfits(shape: RuleShape, path: Path) -> Iterable[Issue]:
+def invalid_combinations(shape: RuleShape, path: Path) -> Iterable[Issue]:
     """The problems with keys of a rule that cannot be combined."""
     if shape.when.cron is not None:
         yield from _by_schedule(shape, path)

@@ -53,7 +53,7 @@ def never_open(hours: Iterable[Hours]) -> Iterator[Issue]:
             yield _warning(("hours", one.name), message, None)
 
 
-def twins(rules: Sequence[Placed]) -> Iterator[Issue]:
+def duplicate_messages(rules: Sequence[Placed]) -> Iterator[Issue]:
     """Warnings about rules that send the same text to the same target for the same event."""
     known: dict[_Message, _Senders] = defaultdict(_Senders)
     for rule, path in rules:
@@ -70,7 +70,7 @@ def twins(rules: Sequence[Placed]) -> Iterator[Issue]:
             earlier.add(rule)
 
 
-def untold_moves(rules: Sequence[Placed]) -> Iterator[Issue]:
+def unannounced_moves(rules: Sequence[Placed]) -> Iterator[Issue]:
     """Warnings about customers who are told when a visit is, but not that it was moved."""
     correcting = [rule for rule, _ in rules if _corrects(rule)]
     for rule, path in rules:

@@ -130,7 +130,9 @@ def guarantees(trigger: Trigger, gaps: MissingFields) -> frozenset[str]:
     return trigger.guarantees
 
 
-def unheard(gaps: MissingFields, trigger: Trigger, path: Path) -> tuple[MissingFields, list[Issue]]:
+def never_triggered(
+    gaps: MissingFields, trigger: Trigger, path: Path
+) -> tuple[MissingFields, list[Issue]]:
     """The accounts on which a trigger can fire, and a warning about the others."""
     alarm = trigger.alarm
     fields = {alarm.field.partition(".")[0]} if alarm is not None else set(trigger.fields)
@@ -168,7 +170,7 @@ def impossible(
     return gaps.without(dead), problems
 
 
-def unending(gaps: MissingFields, until: StaticCondition) -> Iterator[Issue]:
+def never_ending_until(gaps: MissingFields, until: StaticCondition) -> Iterator[Issue]:
     """A warning about an `until` that is never true in some accounts."""
     found = {one: _reason(gaps, one, until) for one in gaps.accounts if gaps.is_known}
     if lacking := [one for one, cause in found.items() if cause is not None]:
@@ -176,7 +178,9 @@ def unending(gaps: MissingFields, until: StaticCondition) -> Iterator[Issue]:
         yield _never(gaps, lacking, cause, until, "until is never true")
 
 
-def in_keys(gaps: MissingFields, keys: Sequence[StaticCondition], never: str) -> Iterator[Issue]:
+def check_once_per(
+    gaps: MissingFields, keys: Sequence[StaticCondition], never: str
+) -> Iterator[Issue]:
     """A warning where nothing that tasks are told apart by is filled in some accounts."""
     several = [_missing_keys(gaps, one) for one in keys]
     lacking = [one for one in gaps.accounts if several and all(one in of for _, of in several)]

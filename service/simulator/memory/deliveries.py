@@ -21,16 +21,16 @@ NOT_COUNTED = frozenset({State.SKIPPED, State.CANCELLED, State.EXPIRED})
 
 @dataclass(slots=True)
 class Delivery:
-    """An order and what has become of it. `due` is when it is to go out, while it is pending.
+    """A request and what has become of it. `due` is when it is to go out, while it is pending.
 
     `event` is what it is about, `updates` the delivery whose message it rewrites, `approves` the
-    one that it asks an approver about. What a person has asked for `is_excused` from all that may
+    one that it asks an approver about. What a person has asked for `is_exempt` from all that may
     hold back others, what they have let go `is_past_storm`. All times are UTC.
     """
 
     id: int
     event: int
-    order: DeliveryRequest
+    request: DeliveryRequest
     created_at: datetime
     state: State
     reason: str | None = None
@@ -39,27 +39,27 @@ class Delivery:
     text: str = ""
     updates: int | None = None
     approves: int | None = None
-    is_excused: bool = False
+    is_exempt: bool = False
     is_past_storm: bool = False
 
     @property
     def key(self) -> Key:
-        return self.order.event.account, self.order.event.task_id
+        return self.request.event.account, self.request.event.task_id
 
     @property
     def flood(self) -> StormScope | None:
         """What it counts for with the storm guard, if it does."""
-        is_let_go = self.updates is not None or self.is_excused or self.is_past_storm
-        return None if is_let_go else self.order.flood
+        is_let_go = self.updates is not None or self.is_exempt or self.is_past_storm
+        return None if is_let_go else self.request.flood
 
     @property
     def candidate(self) -> Candidate:
         """It as the gates see it once its time has come."""
-        plan, event = self.order.plan, self.order.event
+        plan, event = self.request.plan, self.request.event
         return Candidate(
             id=self.id,
             key=self.key,
-            rule=self.order.rule,
+            rule=self.request.rule,
             channel=plan.channel,
             target=plan.target,
             told=lambda: event.task if event.task_id else None,
@@ -67,8 +67,8 @@ class Delivery:
             expires_at=plan.expires_at if self.updates is None else None,
             approver=plan.approver if plan.asks else None,
             approve_by=plan.asks.expires_at if plan.asks else None,
-            shadow=self.order.shadow,
-            is_excused=self.is_excused or self.updates is not None or self.approves is not None,
+            shadow=self.request.shadow,
+            is_exempt=self.is_exempt or self.updates is not None or self.approves is not None,
             muted_by=plan.muted_by,
             flood=self.flood,
             visit=self.visit,
@@ -78,16 +78,16 @@ class Delivery:
     @property
     def grounds(self) -> MessageBasis | None:
         """What it rests on, if it reaches the customer of its task, or of several."""
-        plan = self.order.plan
+        plan = self.request.plan
         if self.updates is not None or self.approves is not None or not self._reaches_customer:
             return None
         return MessageBasis(
-            self.order.event,
-            self.order.rule,
+            self.request.event,
+            self.request.rule,
             plan.channel,
             plan.target,
             self.created_at,
-            self.is_excused,
+            self.is_exempt,
             plan.expires_at,
             tells_of=plan.tells_of,
             step=plan.step,
@@ -97,7 +97,7 @@ class Delivery:
 
     @property
     def _reaches_customer(self) -> bool:
-        event, plan = self.order.event, self.order.plan
+        event, plan = self.request.event, self.request.plan
         if plan.tells_of is not None or not event.task_id or plan.channel in WRITES:
             return plan.tells_of is not None
         return reaches_customer(event.after or event.before, plan.channel, plan.target)
@@ -105,7 +105,7 @@ class Delivery:
     @property
     def visit(self) -> Visit | None:
         """What it tells of a visit, if that is told once; its rewriting tells nothing."""
-        return self.order.plan.visit if self.updates is None else None
+        return self.request.plan.visit if self.updates is None else None
 
     @property
     def is_pending(self) -> bool:
@@ -114,20 +114,20 @@ class Delivery:
     @property
     def counts(self) -> bool:
         """Whether it was announced, or on trial would have been."""
-        is_on_trial = self.order.shadow and self.state is State.SKIPPED
+        is_on_trial = self.request.shadow and self.state is State.SKIPPED
         return self.state not in NOT_COUNTED or is_on_trial
 
     def is_ended_by(self, event: Event) -> bool:
         """Whether it is pointless by now, if it has not gone out; its rewriting never is."""
-        plan, cause = self.order.plan, self.order.event
+        plan, cause = self.request.plan, self.request.event
         if self.updates is not None or cause.id >= event.id:
             return False
         return not event.words.isdisjoint(plan.withdraw_on)
 
     def is_undone_by(self, event: Event) -> bool:
         """Whether its message is out, is to be taken back, and its cause holds no longer."""
-        cause = self.order.event
-        if self.order.plan.on_undo is None or self.updates is not None:
+        cause = self.request.event
+        if self.request.plan.on_undo is None or self.updates is not None:
             return False
         if self.state is not State.SENT or cause.id >= event.id:
             return False

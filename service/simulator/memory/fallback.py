@@ -17,9 +17,9 @@ class Failing:
 
     ways: Collection[str] = ()
 
-    def reason(self, order: DeliveryRequest) -> str | None:
+    def reason(self, request: DeliveryRequest) -> str | None:
         """Why this one fails; None where it does not."""
-        plan = order.plan
+        plan = request.plan
         way = next((one for one in (plan.receiver, plan.channel) if one in self.ways), None)
         return None if way is None else _REASON.format(way)
 
@@ -31,11 +31,11 @@ def instead(
 
     As `service.outbox.fallback` plans it.
     """
-    for order in failed.on_fail:
-        plan = order.plan
+    for request in failed.on_fail:
+        plan = request.plan
         is_skipped = plan.state is State.SKIPPED
         yield replace(
-            order,
+            request,
             plan=replace(
                 plan,
                 text=plan.text.replace(FAILURE, reason),

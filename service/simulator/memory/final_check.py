@@ -14,11 +14,11 @@ from service.simulator.memory.deliveries import Delivery
 class MemoryFinalCheck:
     """Asks once more whether a delivery stands.
 
-    `revision` says what speaks against it, `told_anew` makes the message of what is left of it.
+    `revision` says what speaks against it, `rebuild_digest` makes the message of what is left.
     """
 
     revision: Callable[[Delivery], RevisedMessage | None]
-    told_anew: Callable[[DigestRebuild], Plan | str]
+    rebuild_digest: Callable[[DigestRebuild], Plan | str]
 
     def at(self, one: Delivery) -> tuple[Rejection, DeliveryRequest | None] | None:
         """Why it is not sent, and the order that takes its place, if any; None if it is sent."""
@@ -27,15 +27,15 @@ class MemoryFinalCheck:
             return None
         if revised.left is None:
             return revised.objection, None
-        plan = self.told_anew(grounds.told_anew(revised.left))
+        plan = self.rebuild_digest(grounds.rebuild_digest(revised.left))
         if isinstance(plan, str):
             return revised.told(plan), None
-        return revised.told(None), _with(one.order, plan)
+        return revised.told(None), _with(one.request, plan)
 
 
-def _with(order: DeliveryRequest, plan: Plan) -> DeliveryRequest:
-    """The same order with another plan of the same step."""
-    asks = order.asks and plan.asks and replace(order.asks, plan=plan.asks)
-    pairs = zip(order.on_fail, plan.on_fail, strict=False)
+def _with(request: DeliveryRequest, plan: Plan) -> DeliveryRequest:
+    """The same request with another plan of the same step."""
+    asks = request.asks and plan.asks and replace(request.asks, plan=plan.asks)
+    pairs = zip(request.on_fail, plan.on_fail, strict=False)
     on_fail = tuple(_with(instead, its_plan) for instead, its_plan in pairs)
-    return replace(order, plan=plan, asks=asks or None, on_fail=on_fail)
+    return replace(request, plan=plan, asks=asks or None, on_fail=on_fail)

@@ -18,15 +18,15 @@ class MemoryMuting:
         for one in known:
             self._add(one)
 
-    def note(self, order: DeliveryRequest) -> None:
+    def note(self, request: DeliveryRequest) -> None:
         """Something was placed."""
-        plan, event = order.plan, order.event
-        if not plan.mutes or order.is_over or plan.shadow:
+        plan, event = request.plan, request.event
+        if not plan.mutes or request.is_over or plan.shadow:
             return
         title = event.task.title or event.task_id
         key = (event.account, event.task_id)
         for one in plan.mutes:
-            self._add(Mute(one, order.rule, title, key, event.id, plan.withdraw_on))
+            self._add(Mute(one, request.rule, title, key, event.id, plan.withdraw_on))
 
     def end(self, event: Event) -> None:
         """Something happened to a task, of which less may hold now."""

@@ -79,38 +79,38 @@ class MemoryOutbox:
 
     def resume(self, one: PendingOrder, now: datetime) -> None:
         """Take over what was planned elsewhere."""
-        delivery = self._add(one.order, one.state, one.reason, one.due or now, now)
+        delivery = self._add(one.request, one.state, one.reason, one.due or now, now)
         delivery.due = one.due
-        delivery.is_excused, delivery.is_past_storm = one.is_excused, one.is_past_storm
-        self._placed[one.order.identity, one.order.shadow] = delivery
-        if one.order.is_limited:
-            insort(self._limited[one.order.rule, one.order.shadow], delivery, key=_send_at)
+        delivery.is_exempt, delivery.is_past_storm = one.is_exempt, one.is_past_storm
+        self._placed[one.request.identity, one.request.shadow] = delivery
+        if one.request.is_limited:
+            insort(self._limited[one.request.rule, one.request.shadow], delivery, key=_send_at)
 
-    async def place(self, orders: Sequence[DeliveryRequest], now: datetime) -> set[Identity]:
+    async def place(self, requests: Sequence[DeliveryRequest], now: datetime) -> set[Identity]:
         added = []
-        for order in sorted(orders, key=lambda one: one.identity):
-            plan = order.plan
+        for request in sorted(requests, key=lambda one: one.identity):
+            plan = request.plan
             counts = plan.state not in NOT_COUNTED
-            if counts and self._was_announced(order):
+            if counts and self._was_announced(request):
                 continue
             due = plan.send_at if plan.asks is None else plan.asks.expires_at
-            delivery = self._add(order, plan.state, plan.reason, due or plan.send_at, now)
+            delivery = self._add(request, plan.state, plan.reason, due or plan.send_at, now)
             if counts:
-                self._placed[order.identity, order.shadow] = delivery
-            if order.is_limited:
-                insort(self._limited[order.rule, order.shadow], delivery, key=_send_at)
-            self._muting.note(order)
+                self._placed[request.identity, request.shadow] = delivery
+            if request.is_limited:
+                insort(self._limited[request.rule, request.shadow], delivery, key=_send_at)
+            self._muting.note(request)
             added.append(delivery)
         for one in added:
-            if (reason := silences.refusal_of(self._silenced, one.order, now)) is not None:
+            if (reason := silences.refusal_of(self._silenced, one.request, now)) is not None:
                 self._refuse(one, reason, now)
         for one in added:
             if one.is_pending:
                 self._ask(one, now)
-        return {one.order.identity for one in added}
+        return {one.request.identity for one in added}
 
-    async def placed_before(self, orders: Sequence[DeliveryRequest]) -> set[Identity]:
-        return {order.identity for order in orders if self._was_announced(order)}
+    async def placed_before(self, requests: Sequence[DeliveryRequest]) -> set[Identity]:
+        return {request.identity for request in requests if self._was_announced(request)}
 
     async def limited(
         self, rule: str, begin: datetime, end: datetime, *, shadow: bool
@@ -131,10 +131,10 @@ class MemoryOutbox:
         self, keys: Iterable[Key], rules: Container[str]
     ) -> list[tuple[int, str, str, str]]:
         found = [
-            (one.id, one.order.rule, *key)
+            (one.id, one.request.rule, *key)
             for key in keys
             for one in self._pending_of(key)
-            if one.order.rule in rules and one.updates is None
+            if one.request.rule in rules and one.updates is None
         ]
         return sorted(found)
 
@@ -151,12 +151,12 @@ class MemoryOutbox:
                 is_undone = one.is_undone_by(event) and not self._was_done_again(one, event)
                 if is_undone and one.id not in self._rewritten:
                     self._rewrite(one, event, now)
-                    lanes.add(one.order.lane)
+                    lanes.add(one.request.lane)
         return frozenset(lanes)
 
     def _was_done_again(self, one: Delivery, news: Event) -> bool:
         """Whether the news reopen a recurring task that was completed once more since then."""
-        return news.kind is Kind.REOPENED and self._events.is_done_again(one.order.event, news)
+        return news.kind is Kind.REOPENED and self._events.is_done_again(one.request.event, news)
 
     def next_due(self) -> datetime | None:
         """When something is to go out next."""
@@ -217,37 +217,37 @@ class MemoryOutbox:
             self._end(one, stop.state, stop.reason, now)
 
     async def _replace(
-        self, one: Delivery, against: Rejection, order: DeliveryRequest | None, now: datetime
+        self, one: Delivery, against: Rejection, request: DeliveryRequest | None, now: datetime
     ) -> None:
-        """It does not stand: another order takes its place, if something is left of it."""
+        """It does not stand: another request takes its place, if something is left of it."""
         self._end(one, against.state, against.reason, now)
-        if order is not None:
-            await self.place([order], now)
+        if request is not None:
+            await self.place([request], now)
 
     def _leave(self, one: Delivery, now: datetime) -> None:
         if one.flood is not None:
             self._storms.note_sent(one.flood, now)
         if (visit := one.visit) is not None:
-            self._told[visit.key] = Told(visit.announced, one.order.rule, one.key[0])
+            self._told[visit.key] = Told(visit.announced, one.request.rule, one.key[0])
         self._end(one, State.SENT, None, now)
 
     def _failure(self, one: Delivery) -> str | None:
         is_own = one.updates is None and one.approves is None
-        return self.failing.reason(one.order) if is_own else None
+        return self.failing.reason(one.request) if is_own else None
 
     def _fail(self, one: Delivery, reason: str, now: datetime) -> None:
         """It is over; what goes out instead is planned, unless it was before."""
         self._end(one, State.FAILED, reason, now)
-        for order in instead(one.order, one.id, reason, now):
-            if not self._was_announced(order):
-                added = self._add(order, order.plan.state, order.plan.reason, now, now)
-                self._placed[order.identity, order.shadow] = added
+        for request in instead(one.request, one.id, reason, now):
+            if not self._was_announced(request):
+                added = self._add(request, request.plan.state, request.plan.reason, now, now)
+                self._placed[request.identity, request.shadow] = added
 
-    def _was_announced(self, order: DeliveryRequest) -> bool:
+    def _was_announced(self, request: DeliveryRequest) -> bool:
         """Whether it has been before, or on trial would have been."""
-        before = self._placed.get((order.identity, order.shadow))
+        before = self._placed.get((request.identity, request.shadow))
         if before is None:
-            return (order.identity, order.shadow) in self._placed_before
+            return (request.identity, request.shadow) in self._placed_before
         return before.counts
 
     def _take_due(self, now: datetime) -> list[Delivery]:
@@ -258,7 +258,7 @@ class MemoryOutbox:
 
     def _hold(self, one: Delivery, reason: str | None, until: datetime | None) -> None:
         one.state, one.reason = State.HELD, reason
-        one.order = one.order.ending_with_task()
+        one.request = one.request.ending_with_task()
         self._plan_again(one, until)
         self._log.append(replace(one))
 
@@ -273,14 +273,21 @@ class MemoryOutbox:
 
     def _ask(self, one: Delivery, now: datetime) -> None:
         """Place the question to whoever has to approve this. Nobody answers in a simulation."""
-        if (asks := question(one.order, one.id)) is not None:
+        if (asks := question(one.request, one.id)) is not None:
             self._add(asks, asks.plan.state, None, now, now).approves = one.id
 
     def _add(
-        self, order: DeliveryRequest, state: State, reason: str | None, due: datetime, now: datetime
+        self,
+        request: DeliveryRequest,
+        state: State,
+        reason: str | None,
+        due: datetime,
+        now: datetime,
     ) -> Delivery:
         number = len(self.deliveries) + 1
-        one = Delivery(number, order.event.id, order, now, state, reason, text=order.plan.text)
+        one = Delivery(
+            number, request.event.id, request, now, state, reason, text=request.plan.text
+        )
         self.deliveries.append(one)
         self._of_task[one.key].append(one)
         if state in {State.SKIPPED, State.EXPIRED}:
@@ -293,8 +300,8 @@ class MemoryOutbox:
 
     def _rewrite(self, sent: Delivery, event: Event, now: datetime) -> None:
         self._rewritten.add(sent.id)
-        self._placed.pop((sent.order.identity, sent.order.shadow), None)
-        one = self._add(sent.order, State.PLANNED, None, now, now)
+        self._placed.pop((sent.request.identity, sent.request.shadow), None)
+        one = self._add(sent.request, State.PLANNED, None, now, now)
         one.event, one.updates = event.id, sent.id
         one.text = f"No longer true (task was {event.kind}): {sent.text}"
 
@@ -311,4 +318,4 @@ class MemoryOutbox:
 
 
 def _send_at(delivery: Delivery) -> datetime:
-    return delivery.order.plan.send_at
+    return delivery.request.plan.send_at

@@ -20,10 +20,10 @@ class MemoryProvenance:
         keys = [(look.account, look.task_id) for look in seen]
         return {key: self.written[key] for key in keys if key in self.written}
 
-    async def makers(self, keys: Iterable[Key]) -> Mapping[Key, Rules]:
+    async def creator_rules(self, keys: Iterable[Key]) -> Mapping[Key, Rules]:
         del keys
         return {}
 
-    async def changers(self, events: Collection[int]) -> Mapping[int, Rules]:
+    async def writer_rules(self, events: Collection[int]) -> Mapping[int, Rules]:
         del events
         return {}

@@ -32,7 +32,7 @@ class MemoryTasks:
         return {key: self._known.get(key, TaskState()) for key in sorted(set(keys))}
 
     async def lock_due(
-        self, watches: Mapping[str, str], now: datetime, limit: int
+        self, alarm_sets: Mapping[str, str], now: datetime, limit: int
     ) -> dict[Key, TaskState]:
         del limit
         due = []
@@ -41,7 +41,7 @@ class MemoryTasks:
         for one in due:
             heappush(self._alarms, one)
         known = {key: self._known[key] for _, key in due}
-        return {key: one for key, one in known.items() if one.watch == watches.get(key[0])}
+        return {key: one for key, one in known.items() if one.alarm_set == alarm_sets.get(key[0])}
 
     async def present(self, keys: Iterable[Key]) -> Mapping[Key, Task]:
         return {key: task for key in keys if (task := self.current(key)) is not None}
@@ -52,8 +52,10 @@ class MemoryTasks:
 
     async def save(self, updates: Sequence[TaskUpdate]) -> None:
         for one in updates:
-            is_set = one.known.watch == one.watch
-            self._known[one.key] = one.known if is_set else replace(one.known, watch=one.watch)
+            is_set = one.known.alarm_set == one.alarm_set
+            self._known[one.key] = (
+                one.known if is_set else replace(one.known, alarm_set=one.alarm_set)
+            )
             self._alarm_of[one.key] = one.next_alarm
             if one.next_alarm is not None:
                 heappush(self._alarms, (one.next_alarm, one.key))

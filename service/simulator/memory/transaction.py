@@ -59,11 +59,11 @@ class MemoryTransaction:
             present = {task_id: task for task_id, task in there.items() if task is not None}
             return revision(grounds, present, rules, now, zone)
 
-        def told_anew(one: DigestRebuild) -> Plan | str:
-            return rules.told_anew(one, now, zones[one.event.account])
+        def rebuild_digest(one: DigestRebuild) -> Plan | str:
+            return rules.rebuild_digest(one, now, zones[one.event.account])
 
         facts = self.outbox.facts(rules, zones, self.tasks.current, now)
-        await self.outbox.send(facts, MemoryFinalCheck(last_look, told_anew))
+        await self.outbox.send(facts, MemoryFinalCheck(last_look, rebuild_digest))
 
     def _spoken_of(self, event: Event) -> Task | None:
         """The task of a message as it is now; of what recurs that which was completed."""

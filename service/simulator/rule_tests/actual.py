@@ -74,7 +74,7 @@ def is_loud(one: Actual) -> bool:
 
 def actual(one: Delivery, zone: ZoneInfo) -> Actual:
     """What has become of a delivery; dates are in `zone`."""
-    plan = one.order.plan
+    plan = one.request.plan
     verb, what = _VERBS.get(one.state, "notify"), _address(plan.channel, plan.target)
     if one.state is State.SENT and one.updates is not None:
         verb = "updated"
@@ -87,8 +87,8 @@ def actual(one: Delivery, zone: ZoneInfo) -> Actual:
         text=one.text,
         subject=plan.subject,
         fields=fields,
-        rule=one.order.rule,
-        event=named(one.order.event, zone),
+        rule=one.request.rule,
+        event=named(one.request.event, zone),
         why=one.reason,
     )
 

@@ -21,7 +21,7 @@ _DELIVERY = f"""
 """
 
 
-async def in_trouble(pool: Pool, limit: int) -> list[asyncpg.Record]:
+async def failed_deliveries(pool: Pool, limit: int) -> list[asyncpg.Record]:
     """Deliveries that failed or of which nobody knows, and that nobody has left as they are.
 
     The newest first.

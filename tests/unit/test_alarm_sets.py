@@ -21,18 +21,18 @@ ALARMS = [
     Alarm(Kind.REMINDER, "start", timedelta(days=-1), time(16, 0)),
     Alarm(Kind.REMINDER, "due", timedelta(days=2), time(9, 30)),
 ]
-watches = st.builds(
+alarm_sets = st.builds(
     AlarmSet, st.frozensets(st.sampled_from(ALARMS)), st.sampled_from([LONDON, ALASKA])
 )
 hours = st.integers(-72, 72).map(lambda number: START + timedelta(hours=number))
 
 
-@given(watches)
-def test_a_watch_is_read_as_it_was_written(watch: AlarmSet) -> None:
+@given(alarm_sets)
+def test_a_watch_is_read_as_it_was_written(alarm_set: AlarmSet) -> None:
     """Whoever finds it in the database knows which alarms those were, under the same name."""
-    again = AlarmSet.from_rows(orjson.loads(orjson.dumps(watch.rows())), watch.zone)
-    assert again == watch
-    assert again.id == watch.id
+    again = AlarmSet.from_rows(orjson.loads(orjson.dumps(alarm_set.rows())), alarm_set.zone)
+    assert again == alarm_set
+    assert again.id == alarm_set.id
 
 
 def test_another_zone_is_another_watch() -> None:
@@ -43,8 +43,8 @@ def test_another_zone_is_another_watch() -> None:
 
 @given(
     one=st.builds(task, due=moments, start=moments),
-    first=watches,
-    changes=st.lists(st.tuples(hours, watches), max_size=4),
+    first=alarm_sets,
+    changes=st.lists(st.tuples(hours, alarm_sets), max_size=4),
 )
 def test_whatever_changes_an_alarm_that_stays_rings_once(
     one: Task, first: AlarmSet, changes: list[tuple[datetime, AlarmSet]]
@@ -52,11 +52,13 @@ def test_whatever_changes_an_alarm_that_stays_rings_once(
     """Under any succession of watches: nothing twice, and nothing that stays is forgotten."""
     told: list[Alarm] = []
     announced_until: AnnouncedUntil = {}
-    watch = first
+    alarm_set = first
     for since, new in sorted(changes, key=itemgetter(0)):
-        told += [ring.alarm for ring in owed(one, announced_until, watch, new, since, since)]
-        announced_until, watch = carried_over(one, announced_until, watch, new, since), new
-    told += [ring.alarm for ring in due(one, watch.alarms, watch.zone, announced_until, END)]
+        told += [ring.alarm for ring in owed(one, announced_until, alarm_set, new, since, since)]
+        announced_until, alarm_set = carried_over(one, announced_until, alarm_set, new, since), new
+    told += [
+        ring.alarm for ring in due(one, alarm_set.alarms, alarm_set.zone, announced_until, END)
+    ]
     for alarm in frozenset.intersection(first.alarms, *(new.alarms for _, new in changes)):
         rings = alarm.instant(one, LONDON) is not None
         assert told.count(alarm) <= int(rings)

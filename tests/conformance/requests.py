@@ -10,7 +10,9 @@ from service.rules.verdict import Plan
 LANE = "slack"
 
 
-def order(event: Event, *, rule: str = "r", limited: bool = False, **plan: Any) -> DeliveryRequest:
+def request(
+    event: Event, *, rule: str = "r", limited: bool = False, **plan: Any
+) -> DeliveryRequest:
     """A message about an event, due when that happened; with these fields of its plan changed."""
     wanted: dict[str, Any] = {
         "step": 1,

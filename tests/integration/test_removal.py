@@ -42,7 +42,7 @@ async def taskbell(pool: Pool, clock: VirtualClock, folder: Path) -> AsyncIterat
 async def keep(taskbell: Corridor, process: str, *without: str) -> None:
     """A worker process says which lanes it has in its configuration."""
     lanes = [name for name in taskbell.worker.lanes if name not in without]
-    await removal.want(taskbell.pool, process, lanes, taskbell.clock.now())
+    await removal.announce_lanes(taskbell.pool, process, lanes, taskbell.clock.now())
 
 
 async def ends(taskbell: Corridor, rule: str) -> list[tuple[str, str | None]]:
@@ -108,7 +108,7 @@ async def test_what_another_process_still_has_is_left_alone(taskbell: Corridor) 
     assert await taskbell.states("chase") == ["planned"]
     taskbell.clock.advance(2 * MINUTE)
     await keep(taskbell, process_name(), "slack", "account:field")
-    await removal.give_up(taskbell.pool, taskbell.clock.now())
+    await removal.cancel_orphans(taskbell.pool, taskbell.clock.now())
     assert await taskbell.states("chase") == ["cancelled"]
 
 
@@ -117,7 +117,7 @@ async def test_nothing_is_given_up_while_all_is_there(taskbell: Corridor) -> Non
     await taskbell.webhook(taskbell.visit())
     before = await taskbell.states()
     await taskbell.restart(RULES)
-    await removal.give_up(taskbell.pool, taskbell.clock.now())
+    await removal.cancel_orphans(taskbell.pool, taskbell.clock.now())
     assert await taskbell.states() == before
     assert "cancelled" not in before
 
@@ -128,7 +128,7 @@ async def test_what_a_person_wants_all_the_same_is_given_up_again(taskbell: Corr
     await taskbell.take_out("slack")
     [posted, _] = await taskbell.deliveries("chase")
     await operator_actions.retry(taskbell.pool, taskbell.clock, posted["id"])
-    await removal.give_up(taskbell.pool, taskbell.clock.now())
+    await removal.cancel_orphans(taskbell.pool, taskbell.clock.now())
     assert (await ends(taskbell, "chase"))[0] == ("cancelled", CHANNEL_GONE)
 
 
@@ -156,6 +156,6 @@ async def test_silences_of_an_account_that_was_taken_out(taskbell: Corridor) -> 
     taskbell.clock.advance(2 * MINUTE)
     later = await silence(taskbell, account="field")
     await keep(taskbell, process_name(), "account:field")
-    await removal.give_up(taskbell.pool, taskbell.clock.now())
+    await removal.cancel_orphans(taskbell.pool, taskbell.clock.now())
     left = await silences.read(taskbell.pool, taskbell.clock.now())
     assert [row["id"] for row in left] == [*others, later]

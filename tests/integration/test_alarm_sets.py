@@ -121,10 +121,14 @@ async def test_a_pass_that_is_killed_goes_on_where_it_was(taskbell: Corridor) ->
         await taskbell.restart(LATER)
         async with taskbell.pool.acquire() as connection:
             async with connection.transaction():
-                await taskbell.worker.clock_round._engine.rearm(PostgresTransaction(connection), 7)
+                await taskbell.worker.clock_round._engine.recompute_alarms(
+                    PostgresTransaction(connection), 7
+                )
             dying = connection.transaction()
             await dying.start()
-            await taskbell.worker.clock_round._engine.rearm(PostgresTransaction(connection), 7)
+            await taskbell.worker.clock_round._engine.recompute_alarms(
+                PostgresTransaction(connection), 7
+            )
             await dying.rollback()
         clock.advance(timedelta(minutes=10))
     await taskbell.restart(LATER)
@@ -213,7 +217,7 @@ async def test_a_configuration_that_was_withdrawn_is_succeeded(taskbell: Corrido
     await taskbell.restart(LATER)
     await taskbell.tick()
     taskbell.clock.advance(timedelta(minutes=2))
-    await old.clock_round.stay_in_force()
+    await old.clock_round.renew()
     taskbell.clock.advance(timedelta(hours=2))
     await go_round(old)
     assert await rung(taskbell, "late") == [visit]
@@ -224,9 +228,9 @@ async def test_while_it_is_wanted_nothing_succeeds_it(taskbell: Corridor) -> Non
     old = taskbell.worker
     await taskbell.restart(LATER)
     for _ in range(4):
-        await taskbell.worker.clock_round.stay_in_force()
+        await taskbell.worker.clock_round.renew()
         taskbell.clock.advance(timedelta(seconds=30))
-        await old.clock_round.stay_in_force()
+        await old.clock_round.renew()
     visit = await due(taskbell, taskbell.clock.now() + timedelta(hours=2))
     await taskbell.tick(hours=3)
     assert await rung(taskbell, "later") == [visit]
@@ -239,7 +243,7 @@ async def test_a_removed_account_rings_nothing_and_counts_as_no_delay(
     visit = await due(taskbell, taskbell.clock.now() + timedelta(hours=2))
     await taskbell.restart(LATE, without="field")
     await taskbell.tick(days=1)
-    await taskbell.worker.clock_round.stay_in_force()
+    await taskbell.worker.clock_round.renew()
     assert await rung(taskbell, "late") == []
     assert await clock_lag(taskbell) == 0
     await taskbell.restart(LATER)
