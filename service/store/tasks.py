@@ -31,7 +31,8 @@ class TaskState:
     alone the system has said that there is no such task, and it was never seen. `alarm_set` is
     the one that has set its next alarm; None where nothing is to be watched. `unread` are the
     fields in the system's JSON, with their values, that the last look could not read; what was not
-    looked at has none here. `told` are its completions as a recurring task, of which none is told twice.
+    looked at has none here. `told` are its completions as a recurring task, of which none is told
+    twice.
     """
 
     task: Task | None = None
