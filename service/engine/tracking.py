@@ -18,15 +18,12 @@ from service.domain.directory import NOBODY, Directory, as_told
 from service.domain.model import DAYS, Cause, Kind, Observation, Task
 from service.domain.people import is_same, recognised
 from service.domain.recurrence import ConfirmedCompletions, is_same_completion
+from service.engine.first_sight import is_news
 from service.store.accounts import AccountState
 from service.store.tasks import TaskState
 
-# How far another system's clock may be behind ours; and its times are in whole seconds.
-_CLOCKS_DIFFER = timedelta(minutes=1)
 # How far its times may be ahead, if they are read in another zone than they were written in.
 _ZONES_DIFFER = timedelta(days=1)
-# How far the first instant of a day, which stands for all of it, may be before what it stands for.
-_A_DAY = timedelta(days=1)
 _NOTHING_HEARD = ConfirmedCompletions()
 # How long after a change was seen a copy of the system's database may still show what was before.
 _LAG = timedelta(minutes=3)
@@ -62,7 +59,7 @@ def track(
     done = [Transition(Kind.COMPLETED, ("done",), one) for one in heard.done]
     transitions = [*done, *_untold(known, seen, diff(before, seen.task, known.task))]
     if known.task is None:
-        transitions = [one for one in transitions if _is_news(one.kind, seen, account)]
+        transitions = [one for one in transitions if is_news(one.kind, seen, account)]
     is_taken_up = known.task is None and Transition(Kind.CREATED) not in transitions
     if before is None and seen.came_into_sight:
         transitions, is_taken_up = [], True
@@ -194,12 +191,15 @@ def needs_reread(known: TaskState, seen: Observation, account: AccountState) -> 
     scan is older than what that confirmed, if it covers the task. Where no newer version decides,
     and for a task that is gone, both are only a reason to read the task. So it is if they agree
     with what is known: taken as looks of their own, they would make another one stale that is under
-    way and sees more.
+    way and sees more. A newer version that was pushed decides nothing where an older one was read
+    after it came: that may be a copy that lags, or a backup.
     """
     if not seen.pushed and not _is_overtaken(known, seen, account):
         return False
-    if known.observed_at is None or seen.observed_at < known.observed_at:
+    if known.observed_at is None:
         return False
+    if seen.observed_at < known.observed_at:
+        return seen.pushed and _is_newer(known, seen)
     version = _version(known)
     if known.present is None or version is None or seen.version is None:
         return True
@@ -242,12 +242,16 @@ def is_stale(known: TaskState, seen: Observation) -> bool:
     """
     if known.observed_at is None:
         return False
-    version = _version(known)
-    if known.present and version and seen.version and seen.version > version:
+    if _is_newer(known, seen):
         return False
     if seen.observed_at < known.observed_at:
         return True
     return _is_older(known, seen) and (seen.pushed or has_version_conflict(known, seen))
+
+
+def _is_newer(known: TaskState, seen: Observation) -> bool:
+    version = _version(known)
+    return bool(known.present and version and seen.version and seen.version > version)
 
 
 def _is_older(known: TaskState, seen: Observation) -> bool:
@@ -266,61 +270,6 @@ def _newest(known: TaskState, seen: Observation) -> datetime | None:
     """The newest version that there was: where an older one counts, what shows this is outdated."""
     versions = [one for one in (_version(known), seen.version) if one is not None]
     return max(versions, default=None)
-
-
-def _is_news(kind: Kind, seen: Observation, account: AccountState) -> bool:
-    """Whether what is first seen of a task has just happened, or is only seen for the first time.
-
-    Whichever road mentions it first, what is older than the account's entry in Taskbell is taken up
-    silently. Until the baseline is complete, only a webhook can bring news.
-    """
-    if kind in seen.announced:
-        return True
-    if kind is Kind.COMPLETED:
-        return _is_completion_news(seen, account)
-    return _is_creation_news(seen, account)
-
-
-def _is_creation_news(seen: Observation, account: AccountState) -> bool:
-    if seen.task is None or _is_silent(seen, account):
-        return False
-    created = seen.task.created_at
-    return created is None or _is_since(created, account.added_at)
-
-
-def _is_completion_news(seen: Observation, account: AccountState) -> bool:
-    """Whether a task that nobody knew, and is done, has been completed since there is Taskbell.
-
-    Where the system does not say when, one that is new was, and one that was pushed. Of a
-    completion on the baseline's day nobody knows: then a task made later decides.
-    """
-    if seen.task is None or _is_silent(seen, account):
-        return False
-    done_at, created, begun = seen.task.completed_at, seen.task.created_at, _begun(account)
-    if done_at is None:
-        is_known_whole = account.baseline_at is not None
-        return (seen.pushed and is_known_whole) or _is_creation_news(seen, account)
-    if _is_since(seen.completed_from or done_at, begun):
-        return True
-    # What is told as new without a date of its own was made since, as far as anybody knows.
-    is_made_since = (
-        seen.completed_from is not None if created is None else _is_since(created, begun)
-    )
-    return is_made_since and done_at >= begun - _A_DAY
-
-
-def _is_silent(seen: Observation, account: AccountState) -> bool:
-    """Whether the account's first reading goes on, of which only a webhook is no part."""
-    return account.baseline_at is None and seen.cause is not Cause.WEBHOOK
-
-
-def _begun(account: AccountState) -> datetime:
-    """What was completed before then the baseline has as done, or does not list at all."""
-    return account.baseline_at or account.added_at
-
-
-def _is_since(moment: datetime, begun: datetime) -> bool:
-    return moment >= begun - _CLOCKS_DIFFER
 
 
 def _announced_until(

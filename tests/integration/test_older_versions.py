@@ -84,6 +84,28 @@ async def test_what_is_known_from_before_a_restore_does_not_come_back(
 
 
 @pytest.mark.parametrize("account", ACCOUNTS)
+async def test_what_came_before_a_restore_and_was_read_after_it_is_no_news(
+    taskbell: Corridor, account: str
+) -> None:
+    """A webhook waits while a backup is restored and read: the system is asked which is right."""
+    system = taskbell.sandbox.systems[ACCOUNTS[account]]
+    made = system.make(**{system.when: taskbell.clock.now() + timedelta(days=2)})
+    task_id = taskbell.sources[account].identify(made) or ""
+    await taskbell.poll(account)
+    before = copy(system.tasks[task_id])
+    taskbell.clock.advance(timedelta(minutes=10))
+    system.finish(task_id)
+    await taskbell.receive({"event": "task.updated", "data": copy(system.whole(task_id))}, account)
+    taskbell.clock.advance(timedelta(minutes=1))
+    system.tasks[task_id] = {**before, system.title: "Another title"}
+    await taskbell.poll(account, full=True)
+    await taskbell.ingest()
+    for _ in range(8):
+        await scan(taskbell, account, seconds=60)
+    assert kinds(await taskbell.events(task_id)) == ["created", "changed"]
+
+
+@pytest.mark.parametrize("account", ACCOUNTS)
 async def test_a_copy_that_lags_is_not_believed(taskbell: Corridor, account: str) -> None:
     """For some seconds lists and reads show what was, now and then or all the time: no event."""
     task_id, before = await done(taskbell, account)
