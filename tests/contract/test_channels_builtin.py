@@ -49,7 +49,7 @@ async def test_the_notification_is_the_target(system: HttpReceiver, channel: Cha
 @customer
 async def test_an_unknown_notification_is_final(system: HttpReceiver, channel: Channel) -> None:
     """The error says what the system could send instead, and nothing was called."""
-    with pytest.raises(SendError, match=r"'details'; it knows: employee, on_the_way") as caught:
+    with pytest.raises(SendError, match=r"'details'; it has: employee, on_the_way") as caught:
         await channel.send(replace(CUSTOMER, target="details"))
     assert caught.value.permanent
     assert system.requests == []

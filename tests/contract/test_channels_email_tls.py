@@ -61,7 +61,7 @@ async def test_a_certificate_that_nobody_vouches_for_is_refused(
         SmtpReceiver(tls=certificate.server, at_once=scheme == "smtps") as receiver,
         mail_to(receiver, scheme=scheme, **given) as channel,
     ):
-        with pytest.raises(SendError, match=r"certificate of 127\.0\.0\.1 is not good") as caught:
+        with pytest.raises(SendError, match=r"certificate of 127\.0\.0\.1 is not valid") as caught:
             await channel.send(MESSAGE)
     assert "ca:" in str(caught.value)
     assert "tls: unverified" in str(caught.value)
@@ -155,7 +155,11 @@ async def test_without_a_word_mail_goes_as_the_server_has_it() -> None:
 @pytest.mark.parametrize(
     ("name", "since", "said"),
     [
-        ("other.test", timedelta(), "Write the name that it has into url:, or tls: unverified"),
+        (
+            "other.test",
+            timedelta(),
+            "Write the name in the certificate into url:, or tls: unverified",
+        ),
         ("127.0.0.1", timedelta(days=900), "has expired; renew it, or write tls: unverified"),
     ],
 )
@@ -196,10 +200,10 @@ def options(**given: Any) -> EmailOptions:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"url": "smtp://u:hidden@mail.test", "tls": "none"}, "on the way to the server can read"),
+        ({"url": "smtp://u:hidden@mail.test", "tls": "none"}, "others on the network can read it"),
         (
             {"url": "smtp://u:hidden@10.0.0.7:25", "tls": "none"},
-            "on the way to the server can read",
+            "others on the network can read it",
         ),
         ({"url": "smtps://mail.test", "tls": "none"}, "smtps:// is always encrypted"),
         ({"tls": "off"}, "'verify', 'unverified' or 'none'"),
@@ -208,10 +212,10 @@ def options(**given: Any) -> EmailOptions:
         ({"ca": "/dev/zero"}, "it is a device, not a file"),
         ({"ca": "/dev/null"}, "it is a device, not a file"),
         ({"ca": "/"}, "Is a directory"),
-        ({"ca": "/mail\0.pem"}, "its name is none"),
-        ({"ca": __file__}, "holds no certificate"),
-        ({"ca": __file__, "tls": "unverified"}, "tls: unverified looks at none"),
-        ({"ca": __file__, "tls": "none"}, "tls: none looks at none"),
+        ({"ca": "/mail\0.pem"}, "the name is not valid"),
+        ({"ca": __file__}, "has no certificate in it"),
+        ({"ca": __file__, "tls": "unverified"}, "no effect with tls: unverified"),
+        ({"ca": __file__, "tls": "none"}, "no effect with tls: none"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(given: dict[str, str], said: str) -> None:
@@ -224,12 +228,15 @@ def test_what_cannot_be_meant_is_refused(given: dict[str, str], said: str) -> No
 @pytest.mark.parametrize(
     ("given", "warned"),
     [
-        ({"tls": "unverified"}, ["whoever answers in place of the server gets the mails"]),
+        ({"tls": "unverified"}, ["with tls: unverified an impostor could receive the mails"]),
         (
             {"url": "smtps://u:p@mail.test", "tls": "unverified"},
-            ["whoever answers in place of the server gets the password and the mails"],
+            ["with tls: unverified an impostor could receive the password and the mails"],
         ),
-        ({"tls": "none"}, ["everybody on the way to the server can read the mails"]),
+        (
+            {"tls": "none"},
+            ["the mails are sent unencrypted and others on the network can read them"],
+        ),
         ({"url": "smtp://u:p@127.0.0.2:25", "tls": "none"}, []),
         ({"url": "smtp://u:p@mail.test", "tls": "verify"}, []),
         ({"url": "smtp://mail.test"}, []),
@@ -259,7 +266,7 @@ def test_a_bundle_is_a_file_of_bounded_size(tmp_path: Path) -> None:
     for path, said in (
         (pipe, "it is a pipe"),
         (log, "too large for certificates"),
-        (empty, "holds no certificate"),
+        (empty, "has no certificate in it"),
     ):
         with pytest.raises(ValidationError, match=said):
             options(ca=str(path))

@@ -272,7 +272,7 @@ def test_what_no_call_can_carry_is_a_fault_of_the_configuration(
 ) -> None:
     """A dash that a mail program has made longer, a password in the address: told when read."""
     given = {**sample(system, "account"), "system": system, "base_url": "https://app.example.com"}
-    with pytest.raises(ValidationError, match=f"{option}\n.*(copy it once more|without user)"):
+    with pytest.raises(ValidationError, match=f"{option}\n.*(copy it again|without user)"):
         systems()[system].options.model_validate({**given, option: value})
 
 

@@ -243,7 +243,7 @@ async def test_a_new_task_goes_to_the_open_job_of_its_customer(rig: Rig) -> None
     await rig.source.create_task({"title": "Call", "type": "job", "customer": "13579"})
     assert rig.system.record.writes[0].body["task"]["job_id"] == "34769012"
     rig.system.make(job={**closed, "id": 6, "status": "new"})
-    with pytest.raises(SourceRejected, match="customer 13579 has 2 open jobs; name it under proj"):
+    with pytest.raises(SourceRejected, match="customer 13579 has 2 open jobs; set proj"):
         await rig.source.create_task({"title": "Call", "type": "job", "customer": "13579"})
     with pytest.raises(SourceRejected, match="customer 1 has no open job"):
         await rig.source.create_task({"title": "Call", "type": "job", "customer": "1"})

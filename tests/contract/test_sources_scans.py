@@ -152,7 +152,7 @@ async def test_a_token_that_lost_its_rights_deletes_nothing(watched: Watched) ->
     await watched.scan()
     assert (await watched.there(), await watched.events()) == (set(watched.made), [])
     error = await watched.error() or ""
-    assert "lost all of the 12 tasks" in error
+    assert "all 12 expected tasks are missing" in error
     assert f"taskbell accounts sync {watched.account} --believe" in error
 
     watched.system.set_quirks(blind=False)
@@ -168,7 +168,7 @@ async def test_who_is_met_on_the_way_does_not_vouch(watched: Watched) -> None:
     watched.rig.make(20)
     await watched.scan()
     assert await watched.events() == ["created"] * 20
-    assert "lost all of the 12 tasks" in (await watched.error() or "")
+    assert "all 12 expected tasks are missing" in (await watched.error() or "")
 
 
 async def test_what_a_person_believes_is_deleted(watched: Watched) -> None:
@@ -191,7 +191,7 @@ async def test_a_hint_is_not_believed_while_nothing_else_is_shown(watched: Watch
     await watched.hint(watched.made[0])
     assert (await watched.there(), await watched.events()) == (set(watched.made), [])
     assert await watched.pool.fetchval("SELECT scan_asked_at FROM accounts") is not None
-    assert "lost its rights" in await watched.pool.fetchval("SELECT error FROM lookups")
+    assert "lost permissions" in await watched.pool.fetchval("SELECT error FROM lookups")
 
     watched.system.set_quirks(blind=False)
     watched.system.delete(watched.made[0])

@@ -83,7 +83,7 @@ async def test_the_list_says_below_why_an_account_fails(
     assert any(re.match(r"field +kickserv +failing +0 +0 +\d+", line) for line in table)
     assert re.match(r"field, failing since \d\d \w{3} \d\d:\d\d: GET ", reason)
     assert reason.endswith("refused the account's credentials (401): Unauthenticated.")
-    assert re.match(r"field: Reminders and lists ", waits)
+    assert re.match(r"field: The account has failed for too long, so reminders and lists ", waits)
 
 
 async def test_each_thing_that_is_the_matter_has_a_line(
@@ -117,7 +117,7 @@ async def test_the_list_says_which_accounts_are_read_anew(
     )
     listed = " ".join((await command("accounts", "list", COLUMNS="200")).out.split())
     assert "reading all tasks again: 12,400 tasks so far" in listed
-    assert "field: Tasks may have changed unseen" in listed
+    assert "It may have missed changes" in listed
     [field, *_] = (await command("accounts", "list", "--json")).json
     assert field["state"] == "ok"
     assert field["alarms_wait_until"] is not None

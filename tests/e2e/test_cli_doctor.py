@@ -110,7 +110,7 @@ async def test_a_token_that_is_refused(clinic: Clinic) -> None:
     (found,) = (await clinic.wrong()).items()
     assert found[0] == "account field"
     assert "refused the account's credentials (401)" in found[1]["says"]
-    assert "make a new token" in found[1]["advice"]
+    assert "create a new token" in found[1]["advice"]
 
 
 async def test_tasks_that_cannot_be_read_are_a_note(clinic: Clinic) -> None:

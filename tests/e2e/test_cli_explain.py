@@ -59,13 +59,13 @@ invoice-done did not fire: task.type == "invoice" && has(task.due) is not true
 
 moved was not triggered: there was no task.changed (due, start) since Fri 6 Mar 2026, 07:00; \
 the task is done
-  listens to task.changed (due, start)
+  triggered by task.changed (due, start)
 
-overdue had nothing to decide: the task is done, and the clock looks at open tasks only
-  listens to task.overdue: 2h
+overdue was not triggered: the task is done; time-based rules apply to open tasks only
+  triggered by task.overdue: 2h
 
 off is switched off: it says enabled: false
-  listens to task.created
+  triggered by task.created
 """
 
 

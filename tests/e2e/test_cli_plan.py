@@ -40,7 +40,7 @@ TOLD = """\
     -if: task.type == "job"
     +if: task.type == "job" && has(task.customer)
      then:
-    tasks: 1 matching already, passed over
+    1 task matches already; the rule does not act on it
     messages: 1 sent as they were planned
 ~ rule late
      id: late

@@ -95,9 +95,9 @@ async def state(taskbell: Corridor) -> tuple[str, str | None]:
 @pytest.mark.parametrize(
     ("told", "says"),
     [
-        ("", "none of 24 tasks has a title under name"),
-        ("{ title: subject, end: ending }", "has a date under scheduled_at or ending"),
-        ("{ title: subject, start: begins_at }", "says that it is done under completed_on"),
+        ("", 'the field "name" is empty or missing in all 24 tasks'),
+        ("{ title: subject, end: ending }", 'the fields "scheduled_at" and "ending" are empty'),
+        ("{ title: subject, start: begins_at }", 'the field "completed_on" is empty or missing'),
     ],
 )
 async def test_an_account_with_other_names_says_what_to_configure(

@@ -144,7 +144,7 @@ async def test_many_rows_that_say_nothing_make_a_short_reason(taskbell: Corridor
     await taskbell.ingest()
     _, reason = await standing(taskbell, receipt)
     assert reason is not None
-    assert reason.startswith("500 of its tasks were not read: ")
+    assert reason.startswith("500 of its tasks could not be read: ")
     assert len(reason) < 500
 
 

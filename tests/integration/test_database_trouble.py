@@ -96,7 +96,7 @@ async def test_a_database_that_only_reads(database_url: str) -> None:
     async with only_reading(database_url):
         says = await why(database_url)
     assert "cannot execute CREATE TABLE in a read-only transaction" in says
-    assert "Name the primary in DATABASE_URL" in says
+    assert "Set DATABASE_URL to the primary" in says
 
 
 async def test_a_database_that_cannot_keep_every_character(postgres: EmbeddedPostgres) -> None:
@@ -110,7 +110,7 @@ async def test_a_database_that_cannot_keep_every_character(postgres: EmbeddedPos
 async def test_what_else_keeps_from_connecting(database_url: str) -> None:
     """No such database, no such user, no connection left, TLS without trusted authorities."""
     assert (
-        'database "none" does not exist. Correct DATABASE_URL, or make the database'
+        'database "none" does not exist. Correct DATABASE_URL, or create the database'
         in await why(urlsplit(database_url)._replace(path="/none").geturl())
     )
     assert 'role "nobody_here" does not exist' in await why(as_user(database_url, "nobody_here"))
@@ -142,6 +142,8 @@ async def test_a_worker_that_cannot_begin_says_why(
     """Where the tables are there, and can only be read."""
     roster = Handover(read_settings({"DATABASE_URL": database_url}), clock)
     async with only_reading(database_url):
-        with pytest.raises(DatabaseUnreachable, match=r"in a read-only transaction\. Name the"):
+        with pytest.raises(
+            DatabaseUnreachable, match=r"a read-only transaction\. Set DATABASE_URL"
+        ):
             await roster.relieve(configured(folder))
     await roster.close()

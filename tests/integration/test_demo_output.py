@@ -16,13 +16,17 @@ PATIENCE = 10.0  # seconds
 
 
 async def told(
-    database_url: str, pool: Pool, capsys: pytest.CaptureFixture[str], **planned: str
+    database_url: str,
+    pool: Pool,
+    capsys: pytest.CaptureFixture[str],
+    state: State = State.SENT,
+    **planned: str,
 ) -> str:
-    """The line for a delivery about the gutters of Ida Smith that was sent just now."""
+    """The line for a delivery about the gutters of Ida Smith that ended just now."""
     clock = SystemClock()
     about = task(title="Clean the gutters", customer=Customer(name="Ida Smith"))
     event = await record(pool, about, Kind.STARTING_SOON, at=clock.now(), cause=Cause.CLOCK)
-    await plan(pool, event, State.SENT, **planned)
+    await plan(pool, event, state, **planned)
     following = asyncio.create_task(follow(database_url, as_json=False))
     try:
         async with asyncio.timeout(PATIENCE):
@@ -40,9 +44,7 @@ async def test_a_message_in_the_systems_own_words_names_task_and_customer(
 ) -> None:
     """The rule's name would tell an office manager nothing."""
     line = await told(database_url, pool, capsys, channel="customer", target="on_the_way", text="")
-    assert line.endswith(
-        "customer:on_the_way  Clean the gutters for Ida Smith  (the clock brought it)"
-    )
+    assert line.endswith("customer:on_the_way  Clean the gutters for Ida Smith  (time-based)")
 
 
 async def test_a_mail_is_told_with_its_subject(
@@ -52,4 +54,13 @@ async def test_a_mail_is_told_with_its_subject(
     line = await told(
         database_url, pool, capsys, subject="Overdue: gutters " + "x" * 80, text="It was due"
     )
-    assert line.endswith("x — It was due  (the clock brought it)")
+    assert line.endswith("x — It was due  (time-based)")
+
+
+@pytest.mark.parametrize("reason", ["the task is done", "cancelled: the task is done"])
+async def test_what_was_not_sent_says_so_once(
+    database_url: str, pool: Pool, capsys: pytest.CaptureFixture[str], reason: str
+) -> None:
+    """A reason may begin with the state's own name."""
+    line = await told(database_url, pool, capsys, State.CANCELLED, reason=reason)
+    assert line.endswith("  (cancelled: the task is done)")

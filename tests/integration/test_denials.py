@@ -40,7 +40,7 @@ async def test_a_message_that_is_denied_has_failed(taskbell: Corridor) -> None:
     assert await taskbell.states("on-the-way") == ["failed", "sent"]
     assert taskbell.told == []
     [post] = taskbell.posts
-    assert "was answered with 200 and a no: Customer has no mobile number" in post
+    assert "was refused by the system (200): Customer has no mobile number" in post
 
 
 async def test_a_write_that_is_denied_has_failed(taskbell: Corridor) -> None:

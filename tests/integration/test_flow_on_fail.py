@@ -105,7 +105,7 @@ async def test_only_what_goes_out_instead_speaks_of_the_failure(
     - { id: new, when: task.created, then: [{ notify: "slack:#office", text: "a{{ failure }}b",
         on_fail: [{ notify: accounting, text: "{{ failure }}" }] }] }
     """
-    with pytest.raises(ConfigError, match="failure means nothing"):
+    with pytest.raises(ConfigError, match="failure does not exist"):
         async with corridor(folder, pool, clock, rules):
             pass
 

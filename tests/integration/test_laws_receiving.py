@@ -232,7 +232,7 @@ async def test_receipts_of_a_removed_account_are_set_aside(
             ("field", "poison"),
             ("london", "done"),
         ]
-        assert "no account field" in rows[0]["reason"]
+        assert "field is no longer in the configuration" in rows[0]["reason"]
         assert await taskbell.events() == ["created by webhook"]
 
 

@@ -283,7 +283,7 @@ async def test_law_13_a_channel_that_is_gone_is_a_reason(taskbell: Corridor) -> 
     await taskbell.restart(RULES, without="field")
     [delivery] = await taskbell.deliveries()
     assert delivery["state"] == "cancelled"
-    assert "not in the configuration" in delivery["reason"]
+    assert "no longer in the configuration" in delivery["reason"]
 
 
 async def test_law_15_a_slow_account_delays_no_other(

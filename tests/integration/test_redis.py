@@ -62,14 +62,14 @@ def signed_in(url: str, credentials: str) -> str:
     ("spoilt", "credentials", "says"),
     [
         ("CONFIG SET maxmemory 1", "", "its memory is full"),
-        ("REPLICAOF 127.0.0.1 9", "", "it is a replica, which only reads"),
-        ("CONFIG SET min-replicas-to-write 1", "", "it takes no work (NOREPLICAS Not enough"),
-        ("CONFIG SET requirepass s3cret", "", "it wants a password, and REDIS_URL has none"),
-        ("CONFIG SET requirepass s3cret", ":other", "it does not take the user and the password"),
+        ("REPLICAOF 127.0.0.1 9", "", "it is a replica and read-only"),
+        ("CONFIG SET min-replicas-to-write 1", "", "it accepts no work (NOREPLICAS Not enough"),
+        ("CONFIG SET requirepass s3cret", "", "it requires a password, and REDIS_URL has none"),
+        ("CONFIG SET requirepass s3cret", ":other", "it does not accept the user and the password"),
         ("PING", ":other", "it has no password, and REDIS_URL has one"),
         ("ACL SETUSER little on >pw +@all ~none", "little:pw", "it does not let its user do"),
         ("ACL SETUSER little on >pw -@all ~*", "little:pw", "it does not let its user do"),
-        ("ACL SETUSER gone off >pw +@all ~*", "gone:pw", "it does not take the user and"),
+        ("ACL SETUSER gone off >pw +@all ~*", "gone:pw", "it does not accept the user and"),
     ],
 )
 async def test_each_trouble_has_its_words(
@@ -95,10 +95,10 @@ async def test_what_cannot_be_reached_has_its_words_too() -> None:
     async with await asyncio.start_server(_without_tls, "127.0.0.1", 0) as plain:
         port = plain.sockets[0].getsockname()[1]
         says = await trouble(f"rediss://127.0.0.1:{port}")
-    assert says == "TLS to it does not come about (WRONG_VERSION_NUMBER)"
+    assert says == "no TLS connection could be made (WRONG_VERSION_NUMBER)"
     unknown = RedisConnectionError("Error -2 connecting to nowhere:6379. Name or service not known")
     unknown.__context__ = gaierror(-2, "Name or service not known")
-    assert explain(unknown).says == "there is no server of its name"
+    assert explain(unknown).says == "there is no server of this name"
 
 
 async def _without_tls(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -122,7 +122,7 @@ async def test_a_signal_that_came_too_early_is_heard_as_soon_as_the_task_is_know
     number = str(taskbell.visit()["id"])
     receipt = await taskbell.receive({"signal": "leaving", "task": number})
     await taskbell.ingest()
-    assert f"task {number} is not known yet" in await reason(taskbell, receipt)
+    assert f"reading task {number}, which it does not know yet" in await reason(taskbell, receipt)
     await taskbell.look_up()
     await taskbell.deliver()
     assert taskbell.told == ["on_the_way"]

@@ -195,7 +195,9 @@ async def test_a_row_of_a_webhook_that_is_no_task_keeps_no_other_from_being_read
     assert kinds(await taskbell.events(whole["uuid"])) == ["created"]
     rows = await taskbell.pool.fetch("SELECT id, state, reason FROM receipts ORDER BY id")
     assert [(row["id"], row["state"]) for row in rows] == [(receipt, "done"), (nothing, "poison")]
-    assert rows[0]["reason"].startswith("2 of its tasks were not read: the body has no task's id")
+    assert rows[0]["reason"].startswith(
+        "2 of its tasks could not be read: the body has no task's id"
+    )
 
 
 async def test_what_an_odd_date_left_in_the_database_is_healed(taskbell: Corridor) -> None:

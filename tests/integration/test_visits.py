@@ -177,7 +177,7 @@ async def test_two_accounts_of_one_kickserv_are_one_visit(
         assert taskbell.told == ["details"]
         assert await ends(taskbell, "booked") == [
             ("sent", None),
-            ("skipped", TOLD_BY.format("booked in the account field", "details")),
+            ("skipped", TOLD_BY.format("booked in account field", "details")),
         ]
 
 

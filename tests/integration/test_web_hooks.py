@@ -304,7 +304,7 @@ async def test_an_account_that_asks_for_no_webhooks_takes_none(
     closed = config.accounts["london"].model_copy(update={"webhook": None})
     config = replace(config, accounts={**config.accounts, "london": closed})
     async with serving(config, pool, clock, valkey.url) as web:
-        assert "give it webhook:" in problem(await web.post("london", BODY), 404)
+        assert "Add webhook:" in problem(await web.post("london", BODY), 404)
         assert (await web.post("open", BODY)).status_code == 202
     assert await pool.fetchval("SELECT count(*) FROM receipts") == 1
 

@@ -75,12 +75,19 @@ async def _settled(pool: Pool, since: object) -> list[asyncpg.Record]:
 
 def _print(row: asyncpg.Record) -> None:
     where = f"{row['channel']}:{row['target']}" if row["target"] else row["channel"]
-    how = CAUSES[row["cause"]] if row["state"] == "sent" else f"{row['state']}: {row['reason']}"
     out.print(
         f"[dim]{row['settled_at'].astimezone():%H:%M:%S}[/dim] 🔔 [bold]{escape(where)}[/bold]"
-        f"  {escape(_says(row))}  [dim]({escape(how)})[/dim]",
+        f"  {escape(_says(row))}  [dim]({escape(_outcome(row))})[/dim]",
         soft_wrap=True,
     )
+
+
+def _outcome(row: asyncpg.Record) -> str:
+    """How what was sent became known; else the state and the reason, which may begin with it."""
+    if row["state"] == "sent":
+        return CAUSES[row["cause"]]
+    state = f"{row['state']}: "
+    return state + str(row["reason"]).removeprefix(state)
 
 
 def _says(row: asyncpg.Record) -> str:
