@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.routing import Route
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
 
 from service import metrics
 from service.channels import ways
@@ -21,12 +22,15 @@ from service.web.actions import OperatorActions
 from service.web.api import Api
 from service.web.approvals import ApprovalPage
 from service.web.auth import Guard
+from service.web.buttons import Buttons
 from service.web.concurrency_limit import ConcurrencyLimit
 from service.web.health import Health
-from service.web.operator_page import OperatorPage
+from service.web.office import Office
 from service.web.pages import Pages
 from service.web.path_in_front import PathInFront
 from service.web.problems import HANDLERS
+from service.web.screens import screens, sections
+from service.web.sign_in import SignIn
 from service.web.webhooks import WebhookEndpoint
 
 
@@ -50,6 +54,7 @@ def build(
     actions = OperatorActions(pool, clock, doorbell)
     root = settings.root_path
     pages = Pages(root)
+    office = Office(pool, clock, guard, actions, config, doorbell, pages, tuple(faults), sections())
     metrics.expect(config.accounts, ways(config.kinds))
 
     door = WebhookEndpoint(
@@ -63,7 +68,10 @@ def build(
             *Health(pool, doorbell, clock, guard, board, keeper, len(faults)).routes(),
             *Api(pool, clock, guard, actions, config, root).routes(),
             *ApprovalPage(pool, clock, guard, actions, config, links, pages).routes(),
-            *OperatorPage(pool, clock, guard, actions, config, doorbell, pages, faults).routes(),
+            *SignIn(office).routes(),
+            *Buttons(office).routes(),
+            *(route for screen in screens() for route in screen(office).routes()),
+            Mount("/static", StaticFiles(packages=[("service.web", "static")])),
         ],
         exception_handlers=HANDLERS,
         middleware=[

@@ -20,7 +20,7 @@ from service.outbox import silences
 from service.processes.embedded import EmbeddedPostgres, EmbeddedValkey
 from service.store import Pool
 from service.store.events import PostgresEvents
-from service.web import labels, operator_page
+from service.web import labels, office
 from service.web.auth import SESSION
 from tests.conftest import closed_to_all
 from tests.harness.history import plan, record
@@ -278,7 +278,7 @@ async def test_a_database_that_hangs_does_not_hang_the_page(
     web: Site, pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A person is told within a moment, and the page is back as soon as the database is."""
-    monkeypatch.setattr(operator_page, "_PATIENCE", 0.2)
+    monkeypatch.setattr(office, "_PATIENCE", 0.2)
     async with pool.acquire() as other, other.transaction():
         await other.execute("LOCK TABLE deliveries")
         answer = await web.client.get("/")

@@ -1,0 +1,98 @@
+"""What the buttons of the screens do; each leads back to the screen on which it was pressed."""
+
+from collections.abc import Awaitable, Mapping
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlsplit
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from service.web.actions import (
+    DELIVERY_ACTIONS,
+    STORM_ACTIONS,
+    WEBHOOK_ACTIONS,
+    action_routes,
+)
+from service.web.auth import Endpoint
+from service.web.office import BY, Office
+from service.web.pages import read_form
+from service.web.problems import Problem
+
+_DIGITS = 9  # of a number in a form
+
+
+class Buttons:
+    """Decisions about messages, webhooks, storms and silences."""
+
+    def __init__(self, office: Office) -> None:
+        self._office = office
+        self._actions = office.actions
+
+    def routes(self) -> list[Route]:
+        end_silence = self._protected(self.end_silence)
+        return [
+            *action_routes(self._protected, "/deliveries", self.decide, DELIVERY_ACTIONS),
+            *action_routes(self._protected, "/webhooks", self.decide_on_webhook, WEBHOOK_ACTIONS),
+            *action_routes(self._protected, "/storms", self.end_storm, STORM_ACTIONS),
+            Route("/silences/{id:number}/expire", end_silence, methods=["POST"]),
+        ]
+
+    async def decide(self, action: str, request: Request) -> Response:
+        form = await read_form(request)
+        done = self._actions.act(action, request.path_params["id"], _said(form), BY)
+        return await self._decided(done, form)
+
+    async def decide_on_webhook(self, action: str, request: Request) -> Response:
+        form = await read_form(request)
+        done = self._actions.act_on_webhook(action, request.path_params["id"], BY)
+        return await self._decided(done, form)
+
+    async def end_storm(self, action: str, request: Request) -> Response:
+        form = await read_form(request)
+        ended = self._actions.end_storm(action, request.path_params["id"], BY)
+        return await self._decided(ended, form)
+
+    async def end_silence(self, request: Request) -> Response:
+        form = await read_form(request)
+        ended = self._actions.end_silence(request.path_params["id"])
+        return await self._decided(ended, form)
+
+    def _protected(self, endpoint: Endpoint) -> Endpoint:
+        """The endpoint for those who are signed in; a browser that is not is led to the login."""
+        return self._office.pages.for_people(self._office.guard.protects(endpoint))
+
+    async def _decided(self, action: Awaitable[None], form: Mapping[str, str]) -> Response:
+        return await self._office.unless_away(self._back(action, _place(form)))
+
+    async def _back(self, action: Awaitable[None], place: str) -> Response:
+        """Back to the screen; it says so where somebody else had decided before."""
+        try:
+            await action
+        except Problem as problem:
+            if problem.status_code != HTTPStatus.CONFLICT:
+                raise
+            sign = "&" if "?" in place else "?"
+            return self._office.pages.redirect(f"{place}{sign}too_late")
+        return self._office.pages.redirect(place)
+
+
+def _said(form: Mapping[str, str]) -> dict[str, Any]:
+    """What a form says beside the button, for `OperatorActions.act`."""
+    said: dict[str, Any] = {}
+    if "arrived" in form:
+        said["arrived"] = form["arrived"] == "yes"
+    if form.get("attempts", "")[:_DIGITS].isdecimal():
+        said["attempts"] = int(form["attempts"][:_DIGITS])
+    if form.get("reason"):
+        said["reason"] = form["reason"]
+    return said
+
+
+def _place(form: Mapping[str, str]) -> str:
+    """The screen of ours that the button was on; what leads elsewhere is not followed."""
+    back = form.get("back", "/")
+    parts = urlsplit(back)
+    is_ours = back.startswith("/") and not back.startswith(("//", "/\\")) and not parts.netloc
+    return back if is_ours and back.isprintable() and back.isascii() else "/"

@@ -1,0 +1,95 @@
+"""What all screens of the office share: the parts that they ask, and the frame around them."""
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from service.clock import Clock
+from service.config import Config
+from service.diagnostics import Diagnostic
+from service.doorbell import Doorbell
+from service.store import DATABASE_ERRORS, Pool
+from service.web.actions import OperatorActions
+from service.web.auth import Endpoint, Guard
+from service.web.pages import Pages
+from service.web.problems import RETRY_AFTER, Problem
+
+log = structlog.get_logger()
+
+_PATIENCE = 5.0  # seconds, with a database that does not answer
+# All who sign in have the one token: who of them it was, nobody can say.
+BY = "someone on the Taskbell page"
+
+
+@dataclass(frozen=True)
+class Office:
+    """The parts of one web process that its screens need.
+
+    `faults` keep another configuration from being in force. `sections` are the screens that the
+    navigation has: words and path.
+    """
+
+    pool: Pool
+    clock: Clock
+    guard: Guard
+    actions: OperatorActions
+    config: Config
+    doorbell: Doorbell
+    pages: Pages
+    faults: Sequence[Diagnostic] = ()
+    sections: Sequence[tuple[str, str]] = ()
+
+    def render(
+        self, template: str, status: int = HTTPStatus.OK, *, path: str = "", **values: Any
+    ) -> HTMLResponse:
+        """A page within the frame; `path` is the section that it belongs to."""
+        frame = {
+            "now": self.clock.now(),
+            "zone": self.config.timezone,
+            "zones": self.config.zones,
+            "sections": self.sections,
+            "section": path,
+            "has_login": self.guard.has_token,
+        }
+        return self.pages.render(template, status, **{**frame, **values})
+
+    def shown(self, endpoint: Endpoint) -> Endpoint:
+        """The endpoint of a screen, for those who are signed in; the others are sent to the login.
+
+        Where the database does not answer, a page says so.
+        """
+
+        async def admitted(request: Request) -> Response:
+            try:
+                await self.guard.admit(request)
+            except Problem as problem:
+                if problem.status_code != HTTPStatus.UNAUTHORIZED:
+                    raise
+                return self.pages.redirect("/login")
+            return await endpoint(request)
+
+        async def answered(request: Request) -> Response:
+            return await self.unless_away(admitted(request))
+
+        return self.pages.for_people(answered)
+
+    async def unless_away(self, answer: Coroutine[Any, Any, Response]) -> Response:
+        """The answer, or a page for people that says that the database is away."""
+        asked = asyncio.create_task(answer)
+        try:
+            # Shielded, as a connection cannot be given back before its database answers.
+            return await asyncio.wait_for(asyncio.shield(asked), _PATIENCE)
+        except DATABASE_ERRORS as error:
+            asked.cancel()
+            log.warning("database.failed", path="/", kind=type(error).__name__)
+            seconds = int(RETRY_AFTER.total_seconds())
+            page = self.pages.render("away.html", seconds=seconds)
+            page.status_code = HTTPStatus.SERVICE_UNAVAILABLE
+            page.headers["Retry-After"] = str(seconds)
+            return page

@@ -1,0 +1,50 @@
+"""The screens of the office, one module each; what is added here is found by itself."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from functools import cache
+from typing import Any, ClassVar
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from service import plugins
+from service.web.office import Office
+
+
+class Screen(ABC):
+    """One screen of the office, and what belongs to it.
+
+    `path` is where it begins; `words` are its words in the navigation, `place` where they stand
+    there (0: it is not in the navigation).
+    """
+
+    path: ClassVar[str]
+    words: ClassVar[str] = ""
+    place: ClassVar[int] = 0
+
+    def __init__(self, office: Office) -> None:
+        self.office = office
+
+    @abstractmethod
+    def routes(self) -> list[Route]:
+        """Its addresses; each endpoint is wrapped by `office.shown`."""
+
+    def render(self, request: Request, template: str, **values: Any) -> Response:
+        """The screen. `here` is its address, to which its buttons lead back."""
+        query = f"?{request.url.query}" if request.url.query else ""
+        here = f"{request.scope['path']}{query}"
+        return self.office.render(template, path=self.path, here=here, **values)
+
+
+@cache
+def screens() -> Sequence[type[Screen]]:
+    """Every screen that there is a module for, in the order of the navigation."""
+    found = [one for _, one in plugins.find(__name__, Screen)]
+    return sorted(found, key=lambda one: (one.place == 0, one.place, one.path))
+
+
+def sections() -> list[tuple[str, str]]:
+    """The navigation: words and path."""
+    return [(one.words, one.path) for one in screens() if one.place]

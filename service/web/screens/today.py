@@ -1,0 +1,61 @@
+"""Today: how things are, what needs attention, what was sent and what waits."""
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from service.outbox import silences, storms
+from service.store import dead_letters
+from service.store.views import api_lists, dashboard
+from service.web.screens import Screen
+
+_SHOWN = 25
+_FEW = 8  # of the messages that wait for one decision
+
+
+class Today(Screen):
+    """The first screen."""
+
+    path, words, place = "/", "Today", 1
+
+    def routes(self) -> list[Route]:
+        return [Route(self.path, self.office.shown(self.show))]
+
+    async def show(self, request: Request) -> Response:
+        too_late = "too_late" in request.query_params
+        return self.render(request, "today.html", too_late=too_late, **await self._overview())
+
+    async def _overview(self) -> dict[str, Any]:
+        office, pool, now = self.office, self.office.pool, self.office.clock.now()
+        accounts = await api_lists.read_accounts(pool, now, list(office.config.accounts))
+        return {
+            "accounts": accounts,
+            "paused": [one["id"] for one in accounts if one["state"] == "paused"],
+            "rereading": [
+                one["id"]
+                for one in accounts
+                if one["state"] != "failing" and one["reread_since"] is not None
+            ],
+            "most": _SHOWN,
+            "has_worker": await office.doorbell.has_worker(),
+            "faults": [fault.in_a_line for fault in office.faults],
+            "trouble": await dashboard.failed_deliveries(pool, _SHOWN),
+            "set_aside": await dead_letters.asking(pool, _SHOWN),
+            "asking": await dashboard.asking(pool, _SHOWN),
+            "waiting": await dashboard.waiting(pool, _SHOWN),
+            "lately": await dashboard.lately(pool, _SHOWN),
+            "storms": await self._storms(),
+            "silences": await silences.read(pool, now),
+            "events": await dashboard.last_events(pool, _SHOWN),
+        }
+
+    async def _storms(self) -> list[dict[str, Any]]:
+        """Those that are shown with the first of the messages that they hold."""
+        found = await storms.read(self.office.pool)
+        shown = [
+            {**storm, "messages": await dashboard.held(self.office.pool, storm["id"], _FEW)}
+            for storm in found[:_SHOWN]
+        ]
+        return [*shown, *found[_SHOWN:]]
