@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +15,7 @@ import orjson
 
 from service.clock import Clock
 from service.config import Config, load
+from service.diagnostics import Diagnostic
 from service.doorbell import INGEST, Doorbell
 from service.metrics import MetricsExporter
 from service.settings import read_settings
@@ -123,9 +124,13 @@ async def serving(
     clock: Clock,
     redis_url: str,
     token: str | None = None,
+    faults: Sequence[Diagnostic] = (),
     **environ: str,
 ) -> AsyncIterator[Site]:
-    """The web as in production, with this configuration and these settings."""
+    """The web as in production, with this configuration and these settings.
+
+    `faults` keep another configuration from being in force.
+    """
     settings = read_settings({"TASKBELL_ADMIN_TOKEN": token or "", **environ})
     systems = {name: account.system for name, account in config.accounts.items()}
     await accounts.register(pool, systems, clock.now())
@@ -141,6 +146,7 @@ async def serving(
         keeper=keeper,
         board=board,
         guard=Guard(settings, pool, clock),
+        faults=faults,
     )
     with socket.create_server(("127.0.0.1", 0)) as listener:
         # As asyncio does with sockets of its own; else each answer's second half waits for 40 ms.

@@ -13,6 +13,7 @@ from arq.constants import health_check_key_suffix
 from redis.asyncio import Redis
 
 from service.clock import VirtualClock
+from service.diagnostics import Diagnostic
 from service.domain.model import Cause, Customer, Event, Kind, State
 from service.domain.silences import Silence
 from service.doorbell import QUEUE
@@ -24,7 +25,7 @@ from service.web import labels, office
 from service.web.auth import SESSION
 from tests.conftest import closed_to_all
 from tests.harness.history import plan, record
-from tests.harness.site import Site, site
+from tests.harness.site import Site, configured, serving, site
 from tests.harness.tasks import task
 
 
@@ -59,6 +60,22 @@ async def test_an_empty_page_says_what_will_be_there(web: Site, valkey: Embedded
     assert "london" in page
     for part in ("taskbell.css", "refresh.js", "bell.svg"):
         assert (await web.client.get(f"/static/{part}")).is_success
+
+
+async def test_a_faulty_configuration_is_not_well(
+    tmp_path: Path, pool: Pool, clock: VirtualClock, valkey: EmbeddedValkey
+) -> None:
+    """The page has one verdict: with a configuration that is not used, all is not well."""
+    fault = Diagnostic("taskbell.yaml", 3, 1, "there is no event task.creatd")
+    async with Redis.from_url(valkey.url) as redis:
+        await redis.set(QUEUE + health_check_key_suffix, "at work")
+        async with serving(
+            configured(tmp_path), pool, clock, valkey.url, faults=[fault]
+        ) as running:
+            page = (await running.client.get("/")).text
+        await redis.delete(QUEUE + health_check_key_suffix)
+    assert "there is no event task.creatd" in page
+    assert "All is well" not in page
 
 
 async def test_it_says_what_was_sent_and_why(web: Site, pool: Pool, clock: VirtualClock) -> None:
