@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup run test check wheel bench soak fuzz test-real lock clean
+.PHONY: setup run test quick check wheel bench soak fuzz test-real lock clean
 
 setup: .venv/.ready
 
@@ -18,6 +18,10 @@ run: setup
 
 test: setup
 	$(BIN)/python -m pytest
+
+# What to run while writing: all but the tests that need a server.
+quick: check
+	$(BIN)/python -m pytest tests/unit
 
 check: setup
 	$(BIN)/ruff format --check .

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import httpx
 import orjson
@@ -104,7 +104,7 @@ class Answer:
 
 @asynccontextmanager
 async def site(
-    folder: Path, pool: Pool, clock: Clock, redis_url: str, token: str | None = None, **environ: str
+    folder: Path, pool: Pool, clock: Clock, redis_url: str, token: str | None = None, **environ: Any
 ) -> AsyncIterator[Site]:
     """The web as in production, with `CONFIGURATION`, and an admin token and settings if given."""
     async with serving(configured(folder), pool, clock, redis_url, token, **environ) as served:
@@ -124,8 +124,9 @@ async def serving(
     clock: Clock,
     redis_url: str,
     token: str | None = None,
+    *,
     faults: Sequence[Diagnostic] = (),
-    **environ: str,
+    **environ: Any,
 ) -> AsyncIterator[Site]:
     """The web as in production, with this configuration and these settings.
 
