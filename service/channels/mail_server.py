@@ -12,7 +12,7 @@ from service.diagnostics import refused
 from service.errors import SendError
 from service.http.error_messages import explain_socket
 from service.regular_file import read_regular
-from service.settings.loopback import is_loopback
+from service.settings import is_loopback
 
 # verify: encrypted, by a certificate that is trusted and has the server's name; unverified:
 # encrypted, by any; none: not encrypted. Not given: as `Server.start_tls` says.

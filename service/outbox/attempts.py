@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+import asyncpg
 import orjson
 
 from service.channels import Message
@@ -10,8 +11,7 @@ from service.clock import Clock
 from service.domain.model import State
 from service.domain.system_actions import BARE, CREATE, STILL_COMING, WRITES
 from service.outbox import CHECK_ARRIVAL, LEASE, AttemptResult, Claim, fallback
-from service.store import Connection, Pool, lookups
-from service.store.columns import column
+from service.store import Connection, Pool, column, lookups
 from service.store.tasks import Key
 
 
@@ -35,43 +35,51 @@ async def settle(pool: Pool, settlements: Sequence[AttemptResult], now: datetime
     async with pool.acquire() as connection, connection.transaction():
         if not guarded:
             await connection.execute("SET LOCAL synchronous_commit = off")
-        rows = await connection.fetch(
-            """
-            UPDATE deliveries SET state = new.state, reason = new.reason,
-                receipt = coalesce(new.receipt, deliveries.receipt),
-                next_attempt_at = new.again_at, lease_until = NULL, asking = false,
-                settled_at = CASE WHEN new.again_at IS NULL THEN $1::timestamptz END,
-                attempts = deliveries.attempts - new.is_unsent::int,
-                unsent = deliveries.unsent + new.is_unsent::int,
-                expires_at = coalesce(deliveries.expires_at, new.expires_at),
-                unread_since = CASE WHEN new.is_unsent AND new.state IN ('planned', 'held')
-                                    THEN coalesce(deliveries.unread_since, $1) END
-            FROM unnest($2::bigint[], $3::int[], $4::int[], $5::text[], $6::text[], $7::jsonb[],
-                        $8::timestamptz[], $9::boolean[], $10::timestamptz[])
-              AS new (id, attempts, unsent, state, reason, receipt, again_at, is_unsent, expires_at)
-            WHERE deliveries.id = new.id
-              AND (deliveries.attempts, deliveries.unsent) = (new.attempts, new.unsent)
-              AND (deliveries.state IN ('sending', 'unknown')
-                   OR deliveries.state IN ('planned', 'held') AND NOT deliveries.at_most_once)
-            RETURNING deliveries.id, deliveries.state
-            """,
-            now,
-            [one.claim.id for one in settlements],
-            [one.claim.attempts for one in settlements],
-            [one.claim.unsent for one in settlements],
-            [one.state for one in settlements],
-            column([one.reason for one in settlements]),
-            [
-                None if one.receipt is None else orjson.dumps(one.receipt).decode()
-                for one in settlements
-            ],
-            column([one.again_at for one in settlements]),
-            [one.is_unsent for one in settlements],
-            column([one.expires_at for one in settlements]),
-        )
+        rows = await _record(connection, settlements, now)
         failed = [row["id"] for row in rows if row["state"] == State.FAILED]
         await fallback.plan(connection, failed, now)
         await lookups.ask_back(connection, _written(settlements), now)
+
+
+async def _record(
+    connection: Connection, settlements: Sequence[AttemptResult], now: datetime
+) -> list[asyncpg.Record]:
+    """Write down how these attempts ended; returns the id and state of each that counts."""
+    rows: list[asyncpg.Record] = await connection.fetch(
+        """
+        UPDATE deliveries SET state = new.state, reason = new.reason,
+            receipt = coalesce(new.receipt, deliveries.receipt),
+            next_attempt_at = new.again_at, lease_until = NULL, asking = false,
+            settled_at = CASE WHEN new.again_at IS NULL THEN $1::timestamptz END,
+            attempts = deliveries.attempts - new.is_unsent::int,
+            unsent = deliveries.unsent + new.is_unsent::int,
+            expires_at = coalesce(deliveries.expires_at, new.expires_at),
+            unread_since = CASE WHEN new.is_unsent AND new.state IN ('planned', 'held')
+                                THEN coalesce(deliveries.unread_since, $1) END
+        FROM unnest($2::bigint[], $3::int[], $4::int[], $5::text[], $6::text[], $7::jsonb[],
+                    $8::timestamptz[], $9::boolean[], $10::timestamptz[])
+          AS new (id, attempts, unsent, state, reason, receipt, again_at, is_unsent, expires_at)
+        WHERE deliveries.id = new.id
+          AND (deliveries.attempts, deliveries.unsent) = (new.attempts, new.unsent)
+          AND (deliveries.state IN ('sending', 'unknown')
+               OR deliveries.state IN ('planned', 'held') AND NOT deliveries.at_most_once)
+        RETURNING deliveries.id, deliveries.state
+        """,
+        now,
+        [one.claim.id for one in settlements],
+        [one.claim.attempts for one in settlements],
+        [one.claim.unsent for one in settlements],
+        [one.state for one in settlements],
+        column([one.reason for one in settlements]),
+        [
+            None if one.receipt is None else orjson.dumps(one.receipt).decode()
+            for one in settlements
+        ],
+        column([one.again_at for one in settlements]),
+        [one.is_unsent for one in settlements],
+        column([one.expires_at for one in settlements]),
+    )
+    return rows
 
 
 async def begin(connection: Connection, claim: Claim) -> bool:

@@ -27,7 +27,7 @@ from service.outbox import (
     visits,
 )
 from service.outbox.gates import Candidate, Stops
-from service.rules import Ruleset, customers
+from service.rules import Ruleset, recipients
 from service.rules.revision import MessageBasis
 from service.rules.visits import Visit
 from service.store import Connection, Pool, outages
@@ -229,7 +229,7 @@ def _may_reach_customer(row: asyncpg.Record) -> bool:
     """Whether it may reach the customer of its task, as far as can be told without reading that."""
     if row["updates"] is not None or row["approves"] is not None or row["channel"] in WRITES:
         return False
-    return row["channel"] == "customer" or customers.is_address(row["target"])
+    return row["channel"] == "customer" or recipients.is_address(row["target"])
 
 
 def _is_repeated(row: asyncpg.Record) -> bool:
@@ -289,7 +289,7 @@ def _grounds(row: asyncpg.Record) -> MessageBasis | None:
     if not row["task"]:
         return None
     event = event_from(row, read_task(row["before"]), read_task(row["after"]))
-    if not customers.reaches_customer(event.after or event.before, row["channel"], row["target"]):
+    if not recipients.reaches_customer(event.after or event.before, row["channel"], row["target"]):
         return None
     return _grounds_of(row, event, None)
 

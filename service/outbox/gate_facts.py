@@ -11,7 +11,7 @@ from service.domain.model import Task
 from service.domain.silences import Silence
 from service.outbox import mutes, storms, visits
 from service.outbox.gates import Candidate, GateFacts
-from service.rules import Ruleset, employees
+from service.rules import Ruleset, recipients
 from service.store import Connection
 from service.store.tasks import Key, PostgresTasks
 
@@ -48,7 +48,7 @@ async def _present(
     wanted = {
         one.key
         for one in candidates
-        if one.rule in rules.with_until or one.channel == employees.EMPLOYEE
+        if one.rule in rules.with_until or one.channel == recipients.EMPLOYEE
         if not one.is_exempt
     }
     return await PostgresTasks(connection).present(sorted(wanted)) if wanted else {}

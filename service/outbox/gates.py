@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from service.domain.model import State, Task
 from service.domain.silences import Silence, refusal
 from service.domain.storms import StormScope
-from service.rules import Ruleset, employees, mutes
+from service.rules import Ruleset, mutes, recipients
 from service.rules.planning import is_instead
 from service.rules.rule import TRIAL_ONLY
 from service.rules.visits import Told, Visit
@@ -177,9 +177,9 @@ def _is_muted(one: Candidate, facts: GateFacts) -> Stop | None:
 
 
 def _has_nobody_to_tell(one: Candidate, facts: GateFacts) -> Stop | None:
-    if one.channel != employees.EMPLOYEE:
+    if one.channel != recipients.EMPLOYEE:
         return None
-    return _skipped(employees.refusal(facts.present(one.key), one.channel))
+    return _skipped(recipients.employee_refusal(facts.present(one.key), one.channel))
 
 
 def _is_in_a_storm(candidates: Sequence[Candidate], facts: GateFacts) -> Stops:

@@ -4,8 +4,10 @@ The others' tokens stand in it as well: those of the shell that `taskbell serve`
 """
 
 import os
+from pathlib import Path
 
-from service.processes.imports import safe_imports
+_CODE = Path(__file__).parents[2]
+
 
 _NAMES = frozenset(
     {
@@ -25,3 +27,12 @@ def to_run() -> dict[str, str]:
         if name in _NAMES or name.startswith(_PREFIXES)
     }
     return kept | safe_imports()
+
+
+def safe_imports() -> dict[str, str]:
+    """Environment by which `python -m` does not import from the current folder.
+
+    That folder is a person's, and may hold a `workers.py` or a `service/` of its own, or those of
+    another user of the machine. Our own code's folder is an exception: perhaps it is not installed.
+    """
+    return {} if Path.cwd() == _CODE else {"PYTHONSAFEPATH": "1"}

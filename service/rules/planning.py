@@ -14,7 +14,7 @@ from service.domain.days import Calendar
 from service.domain.digests import DigestRebuild
 from service.domain.durations import Duration
 from service.domain.model import State, Task
-from service.rules import customers, employees
+from service.rules import recipients
 from service.rules.approval import ANSWER_WITHIN, asked
 from service.rules.cancellation import withdraw_on
 from service.rules.capabilities import Capabilities
@@ -159,7 +159,7 @@ class Planning:
         happened = scope.event
         task = happened.after or happened.before
         return (
-            employees.refusal(task, step.channel)
+            recipients.employee_refusal(task, step.channel)
             or self.reach.refusal(happened.account, step.channel, target)
             or _refused_by_customer(step.channel, target, scope)
         )
@@ -182,13 +182,13 @@ class Planning:
 def _reaches_customer(channel: str, target: str, scope: Scope) -> bool:
     if channel != "customer" and not target:
         return False
-    return any(customers.reaches_customer(one, channel, target) for one in _told_of(scope))
+    return any(recipients.reaches_customer(one, channel, target) for one in _told_of(scope))
 
 
 def _refused_by_customer(channel: str, target: str, scope: Scope) -> str | None:
     if channel != "customer" and not target:
         return None
-    refusals = (customers.refusal(one, channel, target) for one in _told_of(scope))
+    refusals = (recipients.customer_refusal(one, channel, target) for one in _told_of(scope))
     return next((refused for refused in refusals if refused), None)
 
 

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from service.domain.alarms import announced_by, date_of, has_moved
 from service.domain.digests import DigestRebuild
 from service.domain.model import Event, Group, Kind, State, Task
-from service.rules import Ruleset, customers
+from service.rules import Ruleset, recipients
 from service.rules.digests import listed
 from service.rules.triggers import CLOCK_KINDS
 
@@ -150,8 +150,8 @@ def _otherwise(grounds: MessageBasis, told: Task, task: Task, zone: ZoneInfo) ->
 def _is_elsewhere(grounds: MessageBasis, then: Task, task: Task) -> bool:
     """Whether the message would have reached the customer then, and would not now."""
     channel, target = grounds.channel, grounds.target
-    reached = customers.reaches_customer(then, channel, target)
-    return reached and not customers.reaches_customer(task, channel, target)
+    reached = recipients.reaches_customer(then, channel, target)
+    return reached and not recipients.reaches_customer(task, channel, target)
 
 
 def objection(
@@ -162,7 +162,7 @@ def objection(
         return None if task is None else _cancelled("the task was restored")
     if task is None:
         return _cancelled("the task was deleted")
-    if (refusal := customers.refusal(task, grounds.channel, grounds.target)) is not None:
+    if (refusal := recipients.customer_refusal(task, grounds.channel, grounds.target)) is not None:
         return Rejection(State.SKIPPED, refusal)
     if (field := _has_come(grounds, now, zone)) is not None:
         return Rejection(State.EXPIRED, f"too late: the task's {field} has passed")

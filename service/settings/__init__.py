@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from datetime import timedelta
 from errno import EFBIG
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal
 
@@ -24,7 +25,6 @@ from service.errors import SettingsError
 from service.regular_file import read_regular
 from service.settings import keys
 from service.settings.database_address import read_address
-from service.settings.loopback import is_loopback
 from service.settings.redis_address import connections
 
 _LARGEST_VALUE = 64 * 1024  # bytes of a file that holds one setting
@@ -208,3 +208,13 @@ def _sentence(fault: ErrorDetails) -> str:
     message = message.replace("Input should be", "must be").partition(", unable")[0]
     hint = fault.get("ctx", {}).get("hint")
     return f"{name}: {message}" + (f"; {hint}" if hint else "")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can be reached by a host's name or address."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

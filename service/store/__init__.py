@@ -4,11 +4,11 @@ Each noun has a module here with the statements about it; transactions are opene
 needs several nouns to change together.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from importlib import resources
 from importlib.resources.abc import Traversable
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import asyncpg
 import structlog
@@ -26,6 +26,8 @@ else:
     Connection = asyncpg.Connection
 
 log = structlog.get_logger()
+
+Value = TypeVar("Value")
 
 # How a database shows that it is not there, is going, or is not back yet, or that somebody else
 # came first: the same work can be done a moment later.
@@ -188,3 +190,12 @@ async def read_through(
     cursor = await statement.cursor(*values)
     while rows := await cursor.fetch(at_once):
         yield rows
+
+
+def column(values: Sequence[Value | None]) -> Sequence[Value | None]:
+    """These values; none at all where every one is None.
+
+    `unnest` fills a shorter array up with NULL, and the driver takes long to look at each None.
+    Some other array has to be as long as there are rows.
+    """
+    return () if values.count(None) == len(values) else values

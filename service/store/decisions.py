@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from service.store import Connection, Pool
-from service.store.columns import column
+from service.store import Connection, Pool, column
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,7 @@ from datetime import datetime
 import asyncpg
 
 from service.domain.model import Cause, Event, Kind, Task
-from service.store import Connection
-from service.store.columns import column
+from service.store import Connection, column
 from service.store.tasks import Key, read_task, task_json
 from service.telemetry import tracing
 

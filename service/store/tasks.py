@@ -11,8 +11,7 @@ import orjson
 from service.domain.alarms import AnnouncedUntil
 from service.domain.model import JSON_OPTIONS, Task
 from service.domain.recurrence import ToldCompletion
-from service.store import Connection, Pool, read_through
-from service.store.columns import column
+from service.store import Connection, Pool, column, read_through
 
 Key: TypeAlias = tuple[str, str]
 """An account's name and the id of a task in it."""

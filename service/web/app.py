@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from service import metrics
@@ -68,10 +68,7 @@ def build(
             *Health(pool, doorbell, clock, guard, board, keeper, len(faults)).routes(),
             *Api(pool, clock, guard, actions, config, root).routes(),
             *ApprovalPage(pool, clock, guard, actions, config, links, pages).routes(),
-            *SignIn(office).routes(),
-            *Buttons(office).routes(),
-            *(route for screen in screens() for route in screen(office).routes()),
-            Mount("/static", StaticFiles(packages=[("service.web", "static")])),
+            *_pages(office),
         ],
         exception_handlers=HANDLERS,
         middleware=[
@@ -82,3 +79,13 @@ def build(
     # A sender that is redirected has not delivered.
     app.router.redirect_slashes = False
     return app
+
+
+def _pages(office: Office) -> list[BaseRoute]:
+    """The pages for people: the screens, their buttons, and signing in."""
+    return [
+        *SignIn(office).routes(),
+        *Buttons(office).routes(),
+        *(route for screen in screens() for route in screen(office).routes()),
+        Mount("/static", StaticFiles(packages=[("service.web", "static")])),
+    ]

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from starlette.types import Scope
 
-from service.settings.loopback import is_loopback
+from service.settings import is_loopback
 
 # What a proxy or a tunnel adds. Behind one, everybody seems to be on this machine.
 _OF_PROXIES = frozenset(

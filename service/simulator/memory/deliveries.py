@@ -9,7 +9,7 @@ from service.domain.system_actions import WRITES
 from service.outbox import DeliveryRequest
 from service.outbox.gates import Candidate
 from service.outbox.undoing import UNDONE
-from service.rules.customers import reaches_customer
+from service.rules.recipients import reaches_customer
 from service.rules.revision import MessageBasis
 from service.rules.visits import Visit
 from service.store.tasks import Key

@@ -137,6 +137,41 @@ SILENCES = Listing(
 )
 
 
+_ACCOUNTS = f"""
+    SELECT name AS id, system,
+           CASE WHEN paused THEN 'paused' WHEN failing_since IS NOT NULL THEN 'failing'
+                WHEN baseline_at IS NULL THEN 'baseline' ELSE 'ok' END AS state,
+           failing_since, nullif(concat_ws(E'\n', error,
+               CASE WHEN absent > 0 THEN absent || ' tasks disappeared from ' || system
+                   || ' at once. Usually the access token has lost permissions. Taskbell sends'
+                   || ' nothing about these tasks for one day. If they really were deleted,'
+                   || ' run: taskbell accounts sync ' || name || ' --believe'
+               END,
+               CASE WHEN error IS NULL AND unread > 0
+                   THEN unread || CASE unread WHEN 1 THEN ' value' ELSE ' values' END
+                   || ' could not be read, for example ' || unread_example
+                   || '. Taskbell keeps the earlier values.'
+               END,
+               CASE WHEN appeared > 0
+                   THEN appeared || ' older tasks appeared in ' || system || ' at once. Usually'
+                   || ' the access token has been given more permissions. Taskbell sent no'
+                   || ' messages about them.'
+               END), '') AS error,
+           absent, absent_at, appeared, appeared_at, unread, unread_example, unread_at,
+           polled_at,
+           CASE WHEN NOT paused THEN next_poll_at END AS next_poll_at,
+           baseline_at, webhook_at, missed, missed_at, scan_read, scan_total,
+           CASE WHEN NOT paused AND alive_until < $2 THEN alive_at END AS alone_since,
+           CASE WHEN NOT paused AND scanned_at < resumed_at THEN resumed_at END AS reread_since,
+           (SELECT min(began_at) FROM outages WHERE NOT paused AND scanned_at < resumed_at
+              AND ended_at = resumed_at AND accounts.name = ANY (outages.accounts)
+           ) AS away_since,
+           {WAIT_SINCE.format(since="$3")} + $4 AS alarms_wait_until
+    FROM accounts, LATERAL (
+        SELECT count(*) AS absent, min(absent_at) AS absent_at FROM lookups
+        WHERE account = name AND absent_at IS NOT NULL) AS held
+    WHERE $1::text[] IS NULL OR name = ANY ($1) ORDER BY name
+"""
 ACCOUNT_STATES = frozenset({"ok", "failing", "paused", "baseline"})
 
 
@@ -203,41 +238,7 @@ async def read_accounts(pool: Pool, now: datetime, names: Sequence[str] | None =
     failure; its alarms wait `alarms_wait_until` then, or until it can be read again.
     """
     rows = await pool.fetch(
-        f"""
-        SELECT name AS id, system,
-               CASE WHEN paused THEN 'paused' WHEN failing_since IS NOT NULL THEN 'failing'
-                    WHEN baseline_at IS NULL THEN 'baseline' ELSE 'ok' END AS state,
-               failing_since, nullif(concat_ws(E'\n', error,
-                   CASE WHEN absent > 0 THEN absent || ' tasks disappeared from ' || system
-                       || ' at once. Usually the access token has lost permissions. Taskbell sends'
-                       || ' nothing about these tasks for one day. If they really were deleted,'
-                       || ' run: taskbell accounts sync ' || name || ' --believe'
-                   END,
-                   CASE WHEN error IS NULL AND unread > 0
-                       THEN unread || CASE unread WHEN 1 THEN ' value' ELSE ' values' END
-                       || ' could not be read, for example ' || unread_example
-                       || '. Taskbell keeps the earlier values.'
-                   END,
-                   CASE WHEN appeared > 0
-                       THEN appeared || ' older tasks appeared in ' || system || ' at once. Usually'
-                       || ' the access token has been given more permissions. Taskbell sent no'
-                       || ' messages about them.'
-                   END), '') AS error,
-               absent, absent_at, appeared, appeared_at, unread, unread_example, unread_at,
-               polled_at,
-               CASE WHEN NOT paused THEN next_poll_at END AS next_poll_at,
-               baseline_at, webhook_at, missed, missed_at, scan_read, scan_total,
-               CASE WHEN NOT paused AND alive_until < $2 THEN alive_at END AS alone_since,
-               CASE WHEN NOT paused AND scanned_at < resumed_at THEN resumed_at END AS reread_since,
-               (SELECT min(began_at) FROM outages WHERE NOT paused AND scanned_at < resumed_at
-                  AND ended_at = resumed_at AND accounts.name = ANY (outages.accounts)
-               ) AS away_since,
-               {WAIT_SINCE.format(since="$3")} + $4 AS alarms_wait_until
-        FROM accounts, LATERAL (
-            SELECT count(*) AS absent, min(absent_at) AS absent_at FROM lookups
-            WHERE account = name AND absent_at IS NOT NULL) AS held
-        WHERE $1::text[] IS NULL OR name = ANY ($1) ORDER BY name
-        """,
+        _ACCOUNTS,
         None if names is None else list(names),
         now,
         now - LONGEST_WAIT,

@@ -1,4 +1,4 @@
-"""Messages that reach the customer of a task, by whichever way, and those who want none."""
+"""Who receives a message: customers, and those of them who want none; employees."""
 
 import re
 from collections.abc import Iterator
@@ -7,6 +7,7 @@ from unicodedata import category, normalize
 
 from service.domain.model import Customer, Task
 
+EMPLOYEE = "employee"
 OPTED_OUT = "the customer has opted out of messages"
 
 _MAIL = re.compile(r"""[^\s,;:<>()|/"@]+@[^\s,;:<>()|/"'@]+""")
@@ -32,7 +33,7 @@ def is_address(target: str) -> bool:
     return not target.startswith("#") and any(_reachable(target))
 
 
-def refusal(task: Task | None, channel: str, target: str) -> str | None:
+def customer_refusal(task: Task | None, channel: str, target: str) -> str | None:
     """Why this is not sent: it would reach a customer who wants no messages. Else None."""
     if task is None or not any(_wants_none(task, one) for one in _people(task)):
         return None
@@ -109,3 +110,10 @@ def _numbers(plain: str) -> Iterator[str]:
 
 def _is_same(one: str, other: str) -> bool:
     return one.endswith(other) or other.endswith(one)
+
+
+def employee_refusal(task: Task | None, channel: str) -> str | None:
+    """Why nobody can be told about this task; None if somebody can, or by another channel."""
+    if channel != EMPLOYEE or task is None or task.assignee is not None or task.assignees:
+        return None
+    return "no recipient: no one is assigned to the task"

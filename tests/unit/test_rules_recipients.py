@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from service.domain.model import Customer, Task
-from service.rules.customers import OPTED_OUT, is_address, reaches_customer, refusal
+from service.rules.recipients import OPTED_OUT, customer_refusal, is_address, reaches_customer
 
 IDA = Customer("7", "Ida Smith", "Ida.Smith@customer.test", "+1 415 555 0100")
 VISIT = Task(id="T1", account="field", system="kickserv", customer=IDA)
@@ -53,22 +53,22 @@ NOT_HERS = [
 def test_whatever_reaches_a_customer_who_opted_out_is_refused(channel: str, target: str) -> None:
     """By their system, by mail or by text, however their address is written."""
     assert reaches_customer(VISIT, channel, target)
-    assert refusal(OPTED, channel, target) == OPTED_OUT
-    assert refusal(VISIT, channel, target) is None
+    assert customer_refusal(OPTED, channel, target) == OPTED_OUT
+    assert customer_refusal(VISIT, channel, target) is None
 
 
 @pytest.mark.parametrize(("channel", "target"), NOT_HERS)
 def test_the_office_is_still_told_about_them(channel: str, target: str) -> None:
     """Colleagues, other people, and what is written back to the system are none of it."""
     assert not reaches_customer(VISIT, channel, target)
-    assert refusal(OPTED, channel, target) is None
+    assert customer_refusal(OPTED, channel, target) is None
 
 
 def test_a_customer_of_whom_nothing_is_known_has_no_address() -> None:
     """An empty target is nobody's, though the customer has no address either."""
     stranger = replace(VISIT, customer=Customer("8", opted_out=True))
-    assert refusal(stranger, "email", "") is None
-    assert refusal(replace(VISIT, customer=None), "customer", "details") is None
+    assert customer_refusal(stranger, "email", "") is None
+    assert customer_refusal(replace(VISIT, customer=None), "customer", "details") is None
 
 
 @pytest.mark.parametrize(("kept", "channel", "target"), KEPT_AS)
@@ -80,15 +80,15 @@ def test_an_address_is_hers_however_her_system_keeps_it(
     if "@" in kept:
         hers = Customer("7", "Ida", email=kept, opted_out=True)
     assert is_address(target) or channel == "sms"
-    assert refusal(replace(VISIT, customer=hers), channel, target) == OPTED_OUT
+    assert customer_refusal(replace(VISIT, customer=hers), channel, target) == OPTED_OUT
 
 
 def test_everybody_a_task_is_for_may_opt_out() -> None:
     """A second contact who has is not told; nor a customer at an address of their own."""
     own, other = Customer("7", email="own@x.test"), Customer("8", email="al@x.test", opted_out=True)
     of_two = replace(VISIT, contacts=(IDA, other))
-    assert refusal(of_two, "email", "al@x.test") == OPTED_OUT
-    assert refusal(of_two, "email", IDA.email or "") is None
-    assert refusal(of_two, "customer", "details") is None
-    assert refusal(replace(OPTED, contacts=(own,)), "email", "own@x.test") == OPTED_OUT
+    assert customer_refusal(of_two, "email", "al@x.test") == OPTED_OUT
+    assert customer_refusal(of_two, "email", IDA.email or "") is None
+    assert customer_refusal(of_two, "customer", "details") is None
+    assert customer_refusal(replace(OPTED, contacts=(own,)), "email", "own@x.test") == OPTED_OUT
     assert reaches_customer(of_two, "email", "al@x.test")
