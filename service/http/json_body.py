@@ -119,7 +119,7 @@ def _mended(text: str, constant: Callable[[str], Any], number: Callable[[str], A
     Between two objects Python runs, so that the loop gets its turn: `_as_it_is` is for that alone.
     """
     if "\0" in text:
-        raise ValueError("a NUL is no part of any JSON")
+        raise ValueError("JSON must not contain a NUL character")
     may_hold_halves = "\\ud" in text or "\\uD" in text
     found = json.loads(
         text,
@@ -162,7 +162,7 @@ def _measured(digits: str) -> int | float | None:
 
 
 def _refused(constant: str) -> Any:
-    raise ValueError(f"{constant} is no JSON")
+    raise ValueError(f"{constant} is not valid JSON")
 
 
 def _nothing(constant: str) -> None:

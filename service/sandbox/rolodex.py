@@ -125,7 +125,7 @@ class Rolodex(TaskSystem):
     async def _body(self, request: Request) -> Raw:
         body = await self.note_write(request)
         if not isinstance(body, dict):
-            raise HTTPException(422, "The body is no object.")
+            raise HTTPException(422, "The body must be an object.")
         return body
 
     def _sorted(self, by: str) -> list[Raw]:

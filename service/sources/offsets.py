@@ -31,8 +31,8 @@ async def each_once(
             return
     if is_proof:
         raise SourceBroken(
-            f"{account}: the list of tasks changed each of {PASSES} times while it was read, so"
-            " that nobody can say what is not in it"
+            f"{account}: the list of tasks changed each of the {PASSES} times that it was read,"
+            " so Taskbell cannot tell which tasks are missing from it"
         )
 
 
