@@ -1,4 +1,4 @@
-"""`notify: employee`: the account's system tells whoever is assigned to a task, if anybody is."""
+"""`notify: employee`: a message to the assignee of a task, sent by the account's own system."""
 
 from service.domain.model import Task
 
@@ -6,7 +6,7 @@ EMPLOYEE = "employee"
 
 
 def refusal(task: Task | None, channel: str) -> str | None:
-    """Why nobody can be told about this task; None if somebody can, or by another channel."""
+    """Why no employee can be notified about this task; None if one can, or for other channels."""
     if channel != EMPLOYEE or task is None or task.assignee is not None or task.assignees:
         return None
     return "no recipient: no one is assigned to the task"
