@@ -1,6 +1,6 @@
-"""What a worker process is to arq: the bells it answers, and its settings.
+"""The arq jobs and settings of a worker process.
 
-arq ignores settings it does not know, so they are given as arguments here, in the one place.
+arq ignores unknown settings, so they are passed as arguments here, in a single place.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ _BEFORE_LISTENING_AGAIN = 1.0  # seconds
 
 
 async def ingest(ctx: dict[str, Any], account: str) -> None:
-    """Receipts of this account have come in."""
+    """Receipts of this account have been stored."""
     _worker(ctx).ring("ingest", account)
 
 
@@ -30,12 +30,12 @@ async def lookup(ctx: dict[str, Any], account: str) -> None:
 
 
 async def deliver(ctx: dict[str, Any], lane: str) -> None:
-    """Something is to be sent on this lane."""
+    """Deliveries in this lane are due."""
     _worker(ctx).ring("deliver", lane)
 
 
 async def listen(worker: Worker, settings: Settings) -> None:
-    """Answer the doorbell for ever, and wait for a Redis that is away; ends by being cancelled."""
+    """Run the arq jobs forever, and wait while Redis is unavailable; ends by being cancelled."""
     redis, away = listening(settings.redis), RedisProblemLog("doorbell.away")
     try:
         while True:
@@ -54,7 +54,7 @@ async def listen(worker: Worker, settings: Settings) -> None:
 
 
 def build(worker: Worker, settings: Settings, redis: ArqRedis) -> ArqWorker:
-    """What answers the doorbell for this worker."""
+    """The arq worker that runs the jobs for this worker."""
     return ArqWorker(
         functions=[ingest, lookup, deliver],
         queue_name=QUEUE,

@@ -1,6 +1,6 @@
-"""When what has failed is tried again: all schedules of retries, as plain data, with their reasons.
+"""All retry schedules, as plain data, with their reasons.
 
-`after` gives the pause after so many failures in a row, the first of which is 1.
+`after` gives the pause after this number of failures in a row; the first is 1.
 """
 
 import random
@@ -13,7 +13,7 @@ _MOST_DOUBLINGS = 10
 
 @dataclass(frozen=True, slots=True)
 class ExponentialBackoff:
-    """Ever twice as long, from the `first` pause to the `longest`, and without end."""
+    """Pauses that double, from the `first` to the `longest`, without end."""
 
     first: timedelta
     longest: timedelta
@@ -25,7 +25,7 @@ class ExponentialBackoff:
 
 @dataclass(frozen=True, slots=True)
 class FixedSteps:
-    """One pause after the other, each longer or shorter by up to `jitter` of it; then no more."""
+    """A list of pauses, each longer or shorter by up to `jitter` of it; then no more attempts."""
 
     pauses: tuple[timedelta, ...]
     jitter: float = 0.0
@@ -39,7 +39,7 @@ class FixedSteps:
 
 @dataclass(frozen=True, slots=True)
 class ProportionalBackoff:
-    """As long as it has waited already, but for the `first` pause at least; up to the `longest`."""
+    """A pause as long as the wait so far, but at least `first` and at most `longest`."""
 
     first: timedelta
     longest: timedelta
