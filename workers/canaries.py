@@ -30,7 +30,7 @@ class Canaries:
             return await canaries.known_among(connection, self._account, list(ids), before, ENOUGH)
 
     async def taken_in(self, listed: Collection[str], now: datetime) -> list[str]:
-        """A few of the tasks that the first scan took in; raises SourceBroken if it could none."""
+        """A few of the tasks that the first scan imported; raises SourceBroken if it has none."""
         shown = await self.known_among(listed, now + timedelta.resolution)
         if listed and not shown:
             raise SourceBroken(

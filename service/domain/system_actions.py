@@ -1,4 +1,4 @@
-"""What a rule can have an account's own system do, by the names that rules give it."""
+"""The actions of an account's own system that rules can use, by their names in rules."""
 
 from datetime import timedelta
 
