@@ -26,7 +26,7 @@ class Calendar:
         return self.at(day, {"due": self.due_by, "start": FIRST}.get(name, LAST))
 
     def at(self, day: date, clock: time) -> datetime:
-        """That time of a day; of an hour that comes twice the second, but where the day begins."""
+        """That time of a day; of a repeated hour the second, unless the day begins in it."""
         local = datetime.combine(day, clock, self.zone)
         return local.replace(fold=int(clock != FIRST)).astimezone(UTC)
 
