@@ -1,7 +1,7 @@
-"""A clock that was ahead and is right again leaves behind times that are still to come.
+"""Repairs future timestamps left by a host clock that was ahead.
 
-Each would hold something up until then: a look that seems newer than any other, a poll or a
-message that is not due, an alarm that was rung for days that have not been.
+Each of them would block something until then: an observation that seems newer than any other, a
+poll or a message that is not due, alarms that count as announced for the days to come.
 """
 
 from datetime import datetime, timedelta
@@ -112,10 +112,10 @@ _SENDING = """
 
 
 async def correct(pool: Pool, now: datetime) -> None:
-    """Take back every time that lies so far ahead of now that only a wrong clock has set it.
+    """Correct every time that is so far in the future that only a wrong clock can have set it.
 
-    The accounts that this concerns are read as a whole at once. Whoever has a lease that is cut
-    short, and is still at work, renews it by the right clock.
+    The accounts concerned get a full scan at once. A process whose lease is shortened, and which is
+    still working, renews it by the right clock.
     """
     ahead, far_ahead = now + TOLERANCE, now + _LONGEST_PAUSE
     async with pool.acquire() as connection, connection.transaction():

@@ -1,4 +1,4 @@
-"""The net: rings again for whatever nobody answered, takes back leases, forgets what is old."""
+"""Periodic sweep: finds work without a wake-up, reclaims expired leases, deletes old rows."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -38,11 +38,11 @@ _DELETED_TASKS = """
 
 
 class Pruner:
-    """Finds, each second, what nobody works at although there is work.
+    """Finds, each second, pending work that no process works on.
 
-    Where there was no look for some seconds, the database was away or this process stood still.
-    The leases that ran out meanwhile prove nothing: others could not renew theirs, either. So they
-    count only when everybody has had the time to.
+    After some seconds without a sweep, the database was unavailable or this process stood still.
+    The leases that expired meanwhile prove nothing: other processes could not renew theirs, either.
+    So they count only once every process has had the time to renew them.
     """
 
     def __init__(self, pool: Pool, clock: Clock) -> None:
@@ -51,7 +51,7 @@ class Pruner:
         self._looked_at = self._steady_since = clock.now()
 
     async def unanswered(self, accounts: Iterable[str]) -> tuple[list[str], Lanes]:
-        """The accounts whose receipts wait, and the lanes whose deliveries lost their process."""
+        """Accounts with unprocessed receipts, and lanes with deliveries whose process has died."""
         waiting = await receipt_queue.waiting(self._pool, accounts)
         now = self._clock.now()
         if not timedelta(0) <= now - self._looked_at <= _GAP:
@@ -63,7 +63,7 @@ class Pruner:
 
 
 async def prune(pool: Pool, settings: Settings, now: datetime) -> None:
-    """Delete what is older than the settings want it kept, in small transactions."""
+    """Delete rows that are older than the retention settings, in small transactions."""
     for statement, age in (
         (_RECEIPTS, settings.taskbell_keep_receipts),
         (_DECISIONS, settings.taskbell_keep_decisions),

@@ -1,4 +1,4 @@
-"""Where a web or worker process gets its configuration from, at its start and later."""
+"""The configurations of a web or worker process, at its start and later."""
 
 import asyncio
 import signal

@@ -1,10 +1,10 @@
-"""Which names and addresses are this machine's own."""
+"""Which host names and addresses are this machine's own."""
 
 from ipaddress import ip_address
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can be reached by a host's name or address."""
+    """Whether a host's name or address is a loopback address."""
     if host == "localhost":
         return True
     try:
