@@ -43,7 +43,7 @@ class AccountPaused(TaskbellError):
 
 @app.command("list")
 def list_(*, as_json: AsJson = False) -> None:
-    """List every account: whether it works, since when and why not, and when it was last read.
+    """List all accounts with their state, their error and their last sync.
 
     "missed" counts the changes that regular checks found and no webhook had reported.
     """

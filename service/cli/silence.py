@@ -79,7 +79,7 @@ def add(
     anyway: Anyway = False,
     as_json: AsJson = False,
 ) -> None:
-    """Send no matching messages until then.
+    """Suppress matching messages until the given time.
 
     With several options, a message must match all of them. The command first shows how many
     messages are hidden. Changes written to a system are not affected. Unknown names are refused;
