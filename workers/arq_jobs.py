@@ -61,14 +61,14 @@ def build(worker: Worker, settings: Settings, redis: ArqRedis) -> ArqWorker:
         redis_pool=redis,
         ctx={"worker": worker},
         # An idle worker costs what it asks Redis. It is enough that one asks often: the others
-        # are there for floods, in which whoever looks finds something.
+        # are there for high load, when every query finds a job.
         poll_delay=0.02 if settings.listens_closely else 0.2,
         max_jobs=50,
         queue_read_limit=1000,
         job_timeout=30,
         keep_result=0,
         max_tries=1,
-        # One that ends takes the note that a worker is at work with it; the others write it anew.
+        # A worker that ends removes the shared health-check key; the others write it again.
         health_check_interval=2,
         job_serializer=orjson.dumps,
         job_deserializer=orjson.loads,

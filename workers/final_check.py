@@ -50,7 +50,7 @@ from workers.canaries import Canaries
 
 log = structlog.get_logger()
 
-# A system that has just told of a task may need so long until it shows it.
+# How long a system may need to show a task that it has just announced.
 _STILL_COMING = timedelta(minutes=2)
 _AHEAD = frozenset({Kind.STARTING_SOON, Kind.DUE_SOON})
 # How long a message waits to be checked if nothing else says until when it is wanted.

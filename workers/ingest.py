@@ -35,8 +35,8 @@ Thing = TypeVar("Thing")
 # beginnings are tried, until the one that is at fault stands alone.
 BATCHES = (200, 25, 3)
 BATCH_BYTES = 1024 * 1024
-# How many looks the engine takes at once, where a webhook tells of many tasks: the process is at
-# none of its other work meanwhile.
+# How many observations the engine processes at once, if a webhook has many tasks: the process does
+# no other work meanwhile.
 _STEP = 100
 # An account's row is written no more often than that, however many webhooks come.
 _NOTED_EVERY = timedelta(seconds=1)

@@ -171,7 +171,7 @@ class Poll:
             yield await self._take_in_sight()
             raise
         yield await self._take_in_sight()
-        # What is read later would pass for news once the baseline is complete.
+        # A task that is read later would count as new once the baseline is complete.
         if isinstance(self._unread, SourceBroken) and state.baseline_at is None:
             raise self._unread
         self._unreadable.set_aside += [_NAMELESS] * nameless
@@ -242,7 +242,7 @@ class Poll:
         """Process these observations, except those whose content makes that impossible."""
         try:
             async with self._pool.acquire() as connection, connection.transaction():
-                # Tasks are locked before lookups on every road, so that none waits for another.
+                # Every transaction locks tasks before lookups, to avoid deadlocks.
                 tx = PostgresTransaction(connection)
                 seen = await self._engine.observe(tx, looks)
                 await tx.lookups.ask(missed, Cause.POLL, self._clock.now())
@@ -265,7 +265,7 @@ class Poll:
             return
         now = self._clock.now()
         late = [now - one.version for one in looks if one.version and one.version < watermark]
-        # What is older is an import with old dates: to look back so far each time would not do.
+        # Older changes are an import with old dates: each poll cannot go back that far.
         self._late = max([self._late, *(by for by in late if by <= _WIDEST)])
 
     async def _changed(self, page: Page) -> list[tuple[str, Raw]]:

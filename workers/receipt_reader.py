@@ -21,7 +21,7 @@ from workers.unreadable import reason as reason_of
 
 # Of more hints in one webhook none is read by its id: to read the whole account takes fewer calls.
 _MOST_HINTS = 200
-_FEW = 3  # reasons of one receipt that are told
+_FEW = 3  # reasons of one receipt that are shown
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,17 +55,16 @@ def _seconds(*pauses: float) -> tuple[timedelta, ...]:
 # A message: the schedule of Standard Webhooks 1.0, three days long. The jitter is because what has
 # failed together, as when a receiver was away, should not come back together.
 DELIVERY = FixedSteps(_seconds(5, 300, 1800, 7200, 18000, 36000, 50400, 72000, 86400), jitter=0.2)
-# How long a message waits for somebody who asks for patience before that counts as a failure, and
-# for how long at a time if they do not say.
+# How long a message waits for a receiver that asks for a pause before that counts as a failure,
+# and the pause if the receiver names none.
 PATIENCE, SHORT_PAUSE = timedelta(days=1), timedelta(seconds=2)
-# A customer's message of which nobody can say whether it still stands. It is wanted soon, so the
-# system is asked often.
+# A customer message that cannot be checked. It should be sent soon, so the system is asked often.
 STANDING = ProportionalBackoff(timedelta(seconds=5), timedelta(minutes=2))
 # A poll. An account that is seldom polled should not be unread for an hour over a hiccup.
 POLL = ExponentialBackoff(timedelta(minutes=1), timedelta(minutes=15))
 # A task that could not be read by its id, while others can.
 LOOKUP = ExponentialBackoff(timedelta(seconds=2), timedelta(minutes=10))
-# One that is held to be there although the system says that it is gone, as it says of many.
+# A task whose deletion is held, because the system reports many tasks as missing.
 HELD_LOOKUP = ExponentialBackoff(timedelta(seconds=2), timedelta(hours=1))
 # A task that does not show yet what a webhook announced. A transaction is committed within seconds;
 # a copy from which is read may be minutes behind.

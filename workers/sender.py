@@ -62,10 +62,10 @@ class LaneSender:
         width = max(channel.concurrency for channel in channels.values())
         self._width = asyncio.Semaphore(width)
         # What reaches a customer is claimed only when it is sent next: a crash then leaves few
-        # whose outcome nobody knows. For the others large claims cost less.
+        # with unknown outcome. For the others large claims cost less.
         guarded = any(channel.at_most_once for channel in channels.values())
         room, worth_claiming = (width, 1) if guarded else (width * 6, width * 2)
-        # Nobody looks for what an attempt sent of which nothing is known any more.
+        # A lost claim is harmless if no channel looks for messages of earlier attempts.
         self._durable = guarded or any(channel.finds for channel in channels.values())
         self._ledger = InFlight(name, pool, clock, room, worth_claiming)
         self._attempts: set[asyncio.Task[None]] = set()

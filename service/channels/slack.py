@@ -161,7 +161,7 @@ class SlackChannel(ConfiguredChannel):
         """The recipient for chat.postMessage: a channel's name or id, or a user's id."""
         if not target.startswith("@"):
             return target
-        # Asked anew each time: whoever left must not be written to under the id they had.
+        # Read again each time: a user who left must not be written to under their former id.
         answer = await self._call("users.lookupByEmail", params={"email": target[1:]})
         user: str = answer.get("user", {}).get("id")
         return user

@@ -30,7 +30,7 @@ REFERENCE = re.compile(rf"\$\{{(?:{VARIABLE.pattern}|file:[^{{}}\"',\n]*)\}}")
 _USER = re.compile(r"(?<=//)(?!user:password@)\S+(?=@)")
 _TOP = re.compile(r"""["']?([^\s"':#{}\[\]-][^\s"':]*)["']?\s*:(\s|$)""")
 _NAMED = re.compile(r"(\s*(?:- +)*(?:[\w.-]+\s*:(?=\s|$)\s*)?)(.*)", re.DOTALL)
-_LONGEST_LINE = 10_000  # what is longer helps nobody
+_LONGEST_LINE = 10_000  # longer lines do not help
 _SHORTEST = 4  # characters of a secret that are looked for in a sentence
 _SHORTEST_PART = 7  # of a part of one, unless it stands in quotes
 _PIECE = re.compile(r"""(?<!\S)(["'*!&<]*)(\S+)""")

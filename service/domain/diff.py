@@ -14,7 +14,7 @@ SILENT = frozenset(
         *("id", "account", "system", "url", "created_at", "updated_at"),
         *("completed_at", "completed_by", "author", "done"),
         "not_started",  # its status tells it
-        *DAYS.values(),  # the date itself tells it
+        *DAYS.values(),  # the date itself shows it
         "revision",
     }
 )

@@ -56,7 +56,7 @@ class Directory:
             return self.entries[person.id]
         words = [folded(word) for word in (person.name, person.id) if word is not None]
         found = next((self._by_key[word] for word in words if word in self._by_key), None)
-        # Who has another id is somebody else of the same name.
+        # A person with another id is another person of the same name.
         is_sure = len(words) == 1
         return self._by_name.get(words[0]) if found is None and is_sure else found
 

@@ -30,7 +30,7 @@ _NAMES = {
     "w": "week",
 }
 _UNIT = "|".join(sorted(_NAMES, key=len, reverse=True))
-# For whoever describes the configuration without reading it.
+# For the JSON Schema of the configuration.
 LENGTH_PATTERN = rf"^\s*\d{{1,6}}\s*({_UNIT})\s*$"
 DURATION_PATTERN = rf"^\s*\d{{1,6}}\s*({_UNIT}|business\s+(hours?|h|days?|d))\s*$"
 _PLAIN = "write for example 30m, 2h or 1 day"

@@ -23,9 +23,9 @@ WINDOW = timedelta(hours=1)
 # system goes on showing the task as open: until then it may be done, and not be shown so yet.
 _TOGETHER = timedelta(seconds=10)
 _PATIENCE = timedelta(seconds=20)
-# How long after a completion was told the same one may show, or be dated by another clock.
+# How long after the report of a completion it may become visible, or be dated by another clock.
 _SOON = timedelta(minutes=1)
-# What of a task is that of one completion, and another one of the next.
+# The fields of a task that belong to one completion, and differ in the next.
 _OF_COMPLETIONS = ("completed_at", *DAYS.values(), "due", "start", "end")
 # How many completions of a task are remembered, to know one that is announced again.
 _REMEMBERED = 20

@@ -35,7 +35,7 @@ def moment(value: Any, zone: tzinfo, *, fold: int = 0, day: time = time.min) -> 
     return _of_this_text(value, zone, fold, day) if len(value) <= _LONGEST else None
 
 
-# One look at a task reads its dates more than once, and lists repeat them.
+# Dates are parsed more than once for each observation, and lists repeat them.
 @lru_cache(4096)
 def _of_this_text(value: str, zone: tzinfo, fold: int, day: time) -> datetime | None:
     return _moment(value, zone, fold, day)

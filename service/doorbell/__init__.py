@@ -24,7 +24,7 @@ log = structlog.get_logger()
 QUEUE = "taskbell:queue"
 INGEST, LOOKUP, DELIVER, CLOCK = "ingest", "lookup", "deliver", "clock"
 
-_PAUSE = 0.01  # seconds between two rings of the same bell by one process
+_PAUSE = 0.01  # seconds between two wake-ups of the same kind by one process
 _TIMEOUT = 2.0  # seconds after which a Redis that does not answer is left alone
 _SAID_AGAIN = 60.0  # seconds
 
@@ -101,7 +101,7 @@ class Doorbell:
         try:
             await self._redis.enqueue_job(bell[0], *bell[1:])
         except (RedisError, OSError) as error:
-            # Not an error of the event's way: the sweep answers what nobody heard.
+            # Not an error for the event: the sweep finds work without a wake-up.
             self._unheard.make(error)
         finally:
             await asyncio.sleep(_PAUSE)

@@ -46,7 +46,7 @@ from service.store.waits import Wait
 
 log = structlog.get_logger()
 
-# How long a watch stays in force that no process says it wants.
+# How long an alarm set stays active that no process renews.
 IN_FORCE = timedelta(minutes=1)
 
 

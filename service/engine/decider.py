@@ -79,7 +79,7 @@ class Decider:
                 if verdict.outcome is Outcome.SETTLING:
                     await self._wait(tx, event, verdict, now)
                     lasting.begin(verdict.rule, event)
-            # What one look shows to have begun and ended does not wait to be seen whether it stays.
+            # A condition that began and ended in one observation ends its wait at once.
             await self._write_down(tx, await lasting.end(group, now), now)
         lanes = await self._carry_out(tx, verdicts, now)
         happened = [event for group in groups for event in group]

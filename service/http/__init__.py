@@ -28,11 +28,11 @@ SocketFactory: TypeAlias = Callable[[Any], socket.socket]
 
 LONGEST_PAUSE = timedelta(days=1)
 CONNECTIONS = 1000
-# Of an answer that nobody reads as it comes, such as Slack's.
+# For responses that are not streamed, such as Slack's.
 LARGEST_REPLY = 8 * 1024 * 1024
 
 # Shorter than the five seconds after which common servers close an idle connection: a request
-# on a connection that is just being closed has an outcome that nobody knows.
+# on a connection that is just being closed has an unknown outcome.
 KEEP_ALIVE = 4.0
 
 # What Python's `is_global` lets through although it leads inside: the translators to IPv4

@@ -104,7 +104,7 @@ def _names_a_failure(part: Mapping[str, Any]) -> bool:
         return True
     if any(_is_failed(part[name]) for name in _STATES & part.keys()):
         return True
-    # Of several some may have been told.
+    # Of several notifications some may have been sent.
     return not part.keys() & _TOLD and any(
         _is_something(part[name]) for name in _NOT_DONE & part.keys()
     )

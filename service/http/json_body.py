@@ -175,7 +175,7 @@ def _text(body: bytes, errors: str) -> str:
     for mark, name in _MARKS:
         if body.startswith(mark):
             return body.removeprefix(codecs.BOM_UTF8).decode(name, errors)
-    # JSON begins with ASCII: where its NULs are tells how wide the characters are.
+    # JSON begins with ASCII: the positions of NULs show how wide the characters are.
     if body[1:2] == b"\0":
         return body.decode("utf-16-le", errors)
     if body[:1] == b"\0":

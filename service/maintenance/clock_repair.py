@@ -58,10 +58,11 @@ _LOOKUPS = """
         lease_holder = NULL, lease_until = NULL
     WHERE greatest(asked_at, lease_until) > $2::timestamptz OR next_attempt_at > $3::timestamptz
 """
-# $3 is now as the dates in `rung` are written, $4 what marks of alarms look like. What was told
-# under the wrong clock for a date that the task still has keeps a mark of its own, and is not told
-# again; marks are of no clock. What was missed by the wrong clock, as its date was past by that,
-# has not been told; of a custom date, whose text is not read here, it counts as told.
+# $3 is now as the dates in `rung` are written, $4 the pattern of alarm marks. An alarm that fired
+# under the wrong clock, for a date that the task still has, keeps a mark of its own, and does not
+# fire again; marks do not depend on a clock. An alarm that was missed under the wrong clock, as its
+# date was past by that, has not fired; for a custom date, which is not parsed here, it counts as
+# fired.
 _TASKS = """
     UPDATE tasks SET
         observed_at = CASE WHEN observed_at > $1 THEN $1::timestamptz ELSE observed_at END,

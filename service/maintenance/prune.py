@@ -9,7 +9,7 @@ from service.settings import Settings
 from service.store import Pool, receipt_queue
 
 _PRUNED_AT_ONCE = 1000
-# After so long without a look, every process has so long to say that it lives.
+# After a gap of this length, every process has this long to renew its leases.
 _GAP, _TIME_TO_RENEW = timedelta(seconds=3), timedelta(seconds=3)
 
 _RECEIPTS = """
@@ -23,7 +23,7 @@ _DELIVERIES = """
     DELETE FROM deliveries WHERE id IN (
         SELECT id FROM deliveries WHERE created_at < $1 AND settled_at IS NOT NULL LIMIT $2)
 """
-# What the clock announces may have been due long before it is stored; numbers tell when that was.
+# An alarm may have been due long before its event is stored; the order of ids shows when that was.
 _EVENTS = """
     DELETE FROM events WHERE id IN (
         SELECT id FROM events

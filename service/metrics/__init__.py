@@ -62,7 +62,7 @@ missed_by_webhook = Counter(
 
 _ROLL_OUT = timedelta(hours=1)
 
-# How long whoever scrapes waits for the database; Prometheus itself gives up after ten seconds.
+# How long a scrape waits for the database; Prometheus itself gives up after ten seconds.
 _PATIENCE = 3.0
 
 # What the database was handed, and what it has confirmed.

@@ -24,7 +24,7 @@ Identity: TypeAlias = tuple[str, int, str, str]
 """(rule, step, once_key, target) of a delivery."""
 # How long a claimed delivery belongs to a process that does not renew the lease.
 LEASE = timedelta(seconds=8)
-# What to do about a message of which nobody knows whether it arrived.
+# What to do about a message with unknown outcome.
 CHECK_ARRIVAL = (
     'Check whether it arrived. Then choose "It arrived" or "It did not arrive" on the page,'
     " or run `taskbell outbox resolve`."

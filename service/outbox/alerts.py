@@ -22,13 +22,13 @@ STORM = "customers.held"
 UNSENT = "messages.failed"
 AWAY = "taskbell.away"
 ABSENT, APPEARED = "tasks.held", "tasks.appeared"
-# How long an account has to fail before the operator is told: short failures are usual.
+# How long an account has to fail before the operator is alerted: short failures are usual.
 HICCUP = timedelta(minutes=5)
-# Of many tasks that may be gone at once most are often found by their ids within this time.
+# If many tasks are missing at once, most are often found by their ids within this time.
 _LOOKED_UP = timedelta(minutes=2)
-# After an outage, so long passes until what came of it can be told: alarms ring, messages expire.
+# How long to wait after an outage before its effects are reported: alarms fire, messages expire.
 _AFTERMATH = timedelta(minutes=1)
-_NEWS = timedelta(days=1)  # what is older is told to no operator who was configured only now
+_NEWS = timedelta(days=1)  # older problems are not reported to an operator who was configured later
 
 
 @dataclass(frozen=True, slots=True)

@@ -262,7 +262,7 @@ def _utc(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M} UTC"
 
 
-# In the order in which they are asked; then come those that look at several at once.
+# In order; the gates for several candidates come after them.
 GATES: tuple[Gate, ...] = (
     _is_too_late,
     _has_ended,

@@ -131,7 +131,7 @@ async def _end_digests(connection: Connection, accounts: list[str], now: datetim
     )
 
 
-# That something has ended, of which nothing else would tell.
+# Records the end of a wait or digest, which would leave no other record.
 _ON_RECORD = """
     INSERT INTO decisions (event, rule, rules_version, outcome, reason, at)
     SELECT event, rule,

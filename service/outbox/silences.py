@@ -15,7 +15,7 @@ from service.outbox import DeliveryRequest
 from service.store import Connection, Pool, read_through
 from service.store.tasks import read_task
 
-# How far back a preview looks for what a silence would have hidden.
+# The period of past messages in a preview.
 LOOK_BACK = timedelta(days=30)
 # A column for statements that are made anyway, so that silences cost no query of their own. $2 is
 # now; the value is null if no silence is on.

@@ -13,7 +13,7 @@ from service.outbox.gates import Candidate
 from service.rules.visits import Told
 from service.store import Connection
 
-# Of a delivery: whether another one that tells the same is just being sent.
+# SQL condition for a delivery: another one about the same visit is being sent.
 IS_BEING_TOLD = """
     visit IS NOT NULL AND EXISTS (
         SELECT FROM deliveries AS other WHERE other.visit = deliveries.visit

@@ -43,7 +43,7 @@ _CONTENTS = frozenset(
 
 _VALKEY_SOCKET = "valkey.sock"
 _VALKEY_LOG = "valkey.log"
-# It holds bells only, a few hundred bytes each. More than that is a queue to which nobody listens.
+# It has wake-up jobs only, a few hundred bytes each. More than this is a queue without a worker.
 _VALKEY_MEMORY = "64mb"
 _VALKEY_SETTINGS = (
     *("--port", "0", "--unixsocketperm", "700", "--maxmemory", _VALKEY_MEMORY),

@@ -47,7 +47,7 @@ class ParentPipe:
             *lines, rest = (rest + said).split(b"\n")
             for line in lines:
                 self._said.put(line)
-            with suppress(RuntimeError):  # the loop has ended, and with it whoever listened
+            with suppress(RuntimeError):  # the loop has ended, and with it its readers
                 self._tell()
         os.kill(os.getpid(), signal.SIGTERM)
 

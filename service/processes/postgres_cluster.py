@@ -82,7 +82,7 @@ class Cluster:
             # After a crash it may take minutes until all that was written is found again.
             while process.poll() is None:
                 note = noted(self.folder)
-                # What stands there until then is the note of whoever served it before.
+                # Until then, the file is that of the process that served it before.
                 if note is not None and note.pid == process.pid and note.is_ready:
                     return
                 time.sleep(_PAUSE)

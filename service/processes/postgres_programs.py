@@ -134,7 +134,7 @@ def _within_reach(folder: Path) -> Path:
         _COPIES.chmod(_READ | _ENTER | stat.S_IWUSR)
         made = Path(tempfile.mkdtemp(dir=_COPIES))
         _copy_for_all(wheel, made)
-        with suppress(OSError):  # somebody else has put one there in the meantime
+        with suppress(OSError):  # another process has put one there in the meantime
             made.rename(copy)
         shutil.rmtree(made, ignore_errors=True)
     return copy / folder.relative_to(wheel)

@@ -62,7 +62,7 @@ def socket_folder(folder: Path, name: str, owner: int) -> Path:
         return folder
     for base in (tempfile.gettempdir(), _TEMPORARY):
         if _is_short(Path(base, "taskbell-12345678", name)) and _can_be_reached(Path(base), owner):
-            # Nobody knows the name beforehand, so nobody can be there first.
+            # The name is unpredictable, so that no other user can create it first.
             made = Path(tempfile.mkdtemp(prefix="taskbell-", dir=base))
             os.chown(made, owner, -1)
             return made
@@ -87,7 +87,7 @@ def is_open_to_all(folder: Path) -> bool:
 
 @contextmanager
 def _opened(folder: Path) -> Iterator[int]:
-    # What is checked is then also what is changed, whoever renames what in the meantime.
+    # The checked folder is then also the changed one, even if it is renamed in the meantime.
     opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         yield opened

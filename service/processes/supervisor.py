@@ -158,7 +158,7 @@ class Supervisor:
         return process
 
     def _give_up(self, program: Program, code: int | None) -> None:
-        # Ends everything, so that whoever has just started it sees it. A program that has proved
+        # Ends everything, so that the user who started it notices. A program that has proved
         # that it can run does not come here: it is tried again while the others do their work.
         if self._stopping.is_set():
             return
@@ -205,7 +205,7 @@ class Supervisor:
 
 
 def _say(process: asyncio.subprocess.Process, said: bytes) -> None:
-    # Not waited for: one that has died reads nothing, and is told when it is started again.
+    # Not waited for: a dead program reads nothing, and gets it when it is started again.
     if process.stdin is not None:
         process.stdin.write(said)
 

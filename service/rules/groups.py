@@ -6,7 +6,7 @@ from datetime import timedelta
 from service.rules.language.expressions import EvaluationError, Expression
 from service.rules.language.scope import Scope
 
-# As many tasks as a text can tell of, with the limits that templates have.
+# The most tasks that a text can list within the limits of templates.
 MOST = 500
 
 # Part of an index, of which PostgreSQL holds no entry above 2704 bytes.

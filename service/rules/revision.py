@@ -250,6 +250,6 @@ def _by_rule(
     said = rules.refusal_now(grounds.rule, event, grounds.decided_at, zone)
     if said is None or not grounds.is_of_several:
         return said
-    # When it joined its digest is not kept: what refuses it by the time alone is no news.
+    # When it joined its digest is not stored: a refusal that existed then is not a change.
     before = rules.refusal_now(grounds.rule, grounds.event, grounds.decided_at, zone)
     return said if before is None else None

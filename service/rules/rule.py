@@ -81,7 +81,7 @@ class Rule:
             return self._waits(reason, self.settle.quiet, self.settle.most)
         if self.lasts is None:
             return self.decide_now(scope)
-        # Later events do not begin the time anew: it may be put off for no longer than it lasts.
+        # Later events do not restart the wait: its maximum is its duration.
         reason = f"waiting to see whether the condition stays true for {in_words(self.lasts)}"
         return self.refusal(scope) or self._waits(reason, self.lasts, self.lasts)
 

@@ -11,7 +11,7 @@ from service.domain.model import Group, State
 from service.rules.visits import Visit
 
 # Placeholder for the reason in the texts of `on_fail`, filled in when a delivery has failed. A
-# character of Unicode's private use area, which nobody types.
+# character of Unicode's private use area, which is never typed.
 FAILURE = "\uf0f1"
 
 

@@ -28,7 +28,7 @@ from service.settings.loopback import is_loopback
 from service.settings.redis_address import connections
 
 _LARGEST_VALUE = 64 * 1024  # bytes of a file that holds one setting
-# What Taskbell's own paths begin with: behind one of these nobody could tell them apart.
+# The first parts of Taskbell's own paths: a prefix that begins with one would be ambiguous.
 _OWN = ("api", "approvals", "deliveries", "hooks", "silences", "static", "storms", "webhooks")
 _IN_FRONT = re.compile(rf"((?!/({'|'.join(_OWN)})(/|$))(/[\w-]+)+)?", re.ASCII)
 _KEPT = (

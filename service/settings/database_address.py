@@ -18,7 +18,7 @@ from service.regular_file import read_regular
 SCHEMES = ("postgresql://", "postgres://")
 
 _FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl")
-# libpq's own that mean nothing to asyncpg, and what other libraries are told about poolers, which
+# libpq's own that mean nothing to asyncpg, and other libraries' options for poolers, which
 # Taskbell finds by itself.
 _MEANINGLESS = frozenset(
     {
@@ -61,7 +61,7 @@ _CHOICES = {
         "prefer-standby",
     ),
 }
-# What other libraries are told where a pooler leads each transaction elsewhere.
+# Other libraries' options for a pooler that assigns each transaction to another session.
 _POOLED = {"pgbouncer": "true", "statement_cache_size": "0"}
 # By other names than asyncpg has for them; what is given by the latter counts.
 _RENAMED = {"hostaddr": "host", "fallback_application_name": "application_name"}

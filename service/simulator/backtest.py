@@ -12,9 +12,9 @@ from service.simulator.batches import Batch, left
 from service.simulator.memory.deliveries import Delivery
 from service.store.tasks import Key
 
-_NIGHT = (time(21), time(7))  # from when to when nobody wants to be disturbed, local time
+_NIGHT = (time(21), time(7))  # from when to when people should not be disturbed, local time
 _CUSTOMER = "customer"
-# Events of these causes say nothing about how the task looks.
+# Events of these causes do not show the state of the task.
 _NO_CHANGE = frozenset({Cause.CLOCK, Cause.SIGNAL})
 
 

@@ -17,7 +17,7 @@ from service.sources import Source
 from service.sources.reader import Raw
 from service.sources.values import identifier, text
 
-MOST_TOLD = 1000  # tasks, or signals, of which one body may tell
+MOST_TOLD = 1000  # tasks, or signals, that one body may have
 CONTENTS = ("data", "task", "payload")
 DEEPEST, DEEPEST_KEPT = 4, 100
 SECRETS = frozenset({"password_salt", "encrypted_password", "remember_token"})

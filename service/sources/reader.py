@@ -135,7 +135,7 @@ class TaskReader(ABC):
         return fingerprint(self.list_view(raw), self._salt)
 
     def _salted_with(self, people: bytes) -> bytes:
-        # Where each task of a list has to be read by itself, what is kept anew comes with changes.
+        # If each listed task has to be read by itself, a new field is filled at its next change.
         if self.refetches:
             return b""
         return salt_of(self.revision, people, self.account.due_by)

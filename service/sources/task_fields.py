@@ -12,7 +12,7 @@ from service.sources.values import LONGEST_LINE, LONGEST_PROSE, local
 
 _DATES = frozenset({"due", "start", "end"})
 _PROSE = frozenset({"description"})
-# By these two tasks can be told apart; the others are reworded by some systems.
+# Two tasks are distinguished by these; the other fields are reworded by some systems.
 _TELLING = ("title", "due", "start", "end", "project", "customer", "assignee")
 _DAY = timedelta(days=1)
 _ROUNDED = timedelta(minutes=1)

@@ -27,8 +27,8 @@ else:
 
 log = structlog.get_logger()
 
-# How a database shows that it is not there, is going, or is not back yet, or that somebody else
-# came first: the same work can be done a moment later.
+# Errors of a database that is unavailable, stopping or starting, or of a conflict with another
+# transaction: the same work can be repeated a moment later.
 DATABASE_GONE = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,

@@ -12,7 +12,7 @@ from uuid import UUID
 from service.store import Connection, Pool
 from service.store.outages import LONGEST_WAIT, WAIT_SINCE
 
-# So long an account has to fail until all of it is read anew afterwards.
+# How long an account has to fail until it needs a full scan afterwards.
 _LONG_FAILURE = timedelta(minutes=5)
 # So long an account says that many tasks came into sight.
 _NEWS = timedelta(days=1)

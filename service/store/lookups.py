@@ -192,7 +192,7 @@ async def ask_back(
     )
 
 
-# Of a lookup, at $2: whether its time has come and nobody is at it.
+# SQL condition for a lookup, at $2: it is due, and not leased.
 _IS_DUE = "next_attempt_at <= $2 AND (lease_until IS NULL OR lease_until < $2)"
 
 

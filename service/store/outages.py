@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 
 from service.store import Connection, Pool
 
-# For so long the clock waits for an account to be read. Then the office hears what is known: that
-# a job is overdue, and nobody was told, may cost more than to look in vain.
+# How long alarms wait for an account to be read. Then they fire by what is known: an overdue job
+# that is not reported may cost more than a false alarm.
 LONGEST_WAIT = timedelta(minutes=30)
 # Since when an account's alarms wait to be read; beyond `since` they do not wait any more.
 WAIT_SINCE = """CASE WHEN NOT paused THEN greatest(

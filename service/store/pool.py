@@ -78,7 +78,7 @@ class Opening:
             return await asyncpg.connect(*args, **options, statement_cache_size=0)
         session: _Session = await asyncpg.connect(*args, **options)
         with ExitStack() as unless_kept:
-            # Whoever waits may give up meanwhile, and nobody else knows of it.
+            # The waiting caller may give up meanwhile, and no other code knows of it.
             unless_kept.callback(session.terminate)
             if await _is_servers_own(session):
                 unless_kept.pop_all()

@@ -10,7 +10,7 @@ from service.store import Connection, Pool
 Schedules: TypeAlias = Mapping[tuple[str, str], Schedule]
 """By (rule, account)."""
 
-# By how much a clock may have been ahead for its slots to count as told.
+# How far a clock may have been ahead for its slots to count as processed.
 _A_LITTLE_AHEAD = timedelta(days=2)
 
 

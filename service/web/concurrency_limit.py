@@ -7,7 +7,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.web.problems import Problem, come_again, respond
 
-# More would only queue for the database, and whoever has no token can ask for what takes a while.
+# More would only queue for the database, and slow requests are possible without a token.
 MOST_AT_ONCE = 100
 _NEVER_TURNED_AWAY = ("/hooks/", "/healthz", "/readyz")
 

@@ -10,7 +10,7 @@ from service.cli.output.console import err
 from service.errors import TaskbellError
 from service.store import Pool
 
-_EVERY = 0.5  # seconds between two looks
+_EVERY = 0.5  # seconds between two queries
 _PATIENCE = 30  # seconds in which a worker begins, where there is one
 
 

@@ -21,7 +21,7 @@ Form = TypeVar("Form", bound=Shape)
 
 DELETED = "deleted"
 _LONGEST = timedelta(days=3660)
-# To look for what was meant among more takes too long, where much is wrong.
+# Suggestions from more names take too long if there are many errors.
 _FEW = 1_000
 
 

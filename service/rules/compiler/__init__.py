@@ -38,7 +38,7 @@ from service.rules.timing import Timing
 
 Compiled: TypeAlias = tuple[Expression | None, list[Issue]]
 
-# As many as one repeats at most, with something instead of each: nobody wants to read more.
+# The most repetitions of one message, each with a fallback: no person wants to read more.
 _MOST_MESSAGES = 250
 
 

@@ -116,7 +116,7 @@ class MissingFields:
         covers = self.facts(account)
         if covers is None or leaf in covers.fills or leaf in _OWN:
             return False
-        # What is only true or false may be Taskbell's own finding, if no system tells it.
+        # A boolean may be computed by Taskbell itself, if no system provides it.
         return leaf in self.reach.told or leaf in covers.remedies or not _is_truth(leaf)
 
 

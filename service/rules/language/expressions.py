@@ -201,7 +201,7 @@ def checked(
     tree = syntax(text)
     found = program.return_type().name()
     if found in types:
-        # A name that cannot be used here is told once.
+        # A name that cannot be used here is reported once.
         sure = {*known} if BEFORE in subjects else {*known, BEFORE}
         problems = [_lie(one, path) for one in unguarded(tree, sure)]
     else:

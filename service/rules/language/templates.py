@@ -24,7 +24,7 @@ from service.rules.language.vocabulary import NOUNS, unknown_name
 
 _SHORT = 60
 _NAMES = frozenset({*NOUNS, "tasks", "now", "zone"})
-# What Python says where Liquid's filters and conditions do not look at what they are given.
+# Python's errors from Liquid filters and conditions that do not check their input.
 _UNFIT = (ArithmeticError, LookupError, RecursionError, TypeError, ValueError)
 
 

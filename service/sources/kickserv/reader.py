@@ -200,7 +200,7 @@ class KickservReader(TaskReader):
             name=_name(raw),
             email=self._email(raw),
             phone=text(raw.get(self._names.phone)) or text(raw.get("phone_number")),
-            # A word that nobody knows must not bring a message to somebody who wants none.
+            # An unknown value must not cause a message to a customer who has opted out.
             opted_out=bool(raw) and name is not None and flag(raw.get(name)) is not False,
         )
 

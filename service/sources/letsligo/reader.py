@@ -65,7 +65,7 @@ class LetsLigoReader(TaskReader):
     def list_view(self, raw: Raw) -> Raw:
         shown = {name: raw[name] for name in ("id", *self._shown) if name in raw}
         contact = mapping(raw.get("contact"))
-        # One that could not be read makes the task look changed: the next scan tries again.
+        # If it could not be read, the task counts as changed: the next scan tries again.
         return {**shown, "contact": contact if "unread" in contact else contact.get("id")}
 
     @cached_property

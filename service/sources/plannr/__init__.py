@@ -129,7 +129,7 @@ class Plannr(PlannrReader, Source):
             total = tally(mapping(mapping(answer).get("meta")).get("total"))
             is_again = reading.is_again(rows) and len(rows) != params["per_page"]
             is_last = _is_last(answer, number)
-            # Where nothing tells what follows, a page that comes again tells that nothing does.
+            # Without links and totals, a repeated page shows that no page follows.
             if is_last is None and is_again:
                 return
             yield Page(await reading.tasks(rows), requested_at, reading.nameless, total)
